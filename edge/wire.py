@@ -1,0 +1,161 @@
+"""What the gateway answers and the client reads: one definition for both ends of `/v1`.
+
+Fields are only ever added, each with a default, so that an older client reads a newer gateway's answer.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from edge.model import (
+    JobState,
+    Power,
+    PowerStatus,
+    Progress,
+    Retries,
+    TaskName,
+    TimeLimit,
+    WorkerStatus,
+)
+
+#: An idempotency key: the `Idempotency-Key` header of `POST /v1/jobs`, or `key` in a line of a batch.
+Key = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A job as `GET /v1/jobs/ID` shows it: where it stands, and why it stands there."""
+
+    id: str
+    task: str
+    state: JobState
+    power: Power = Power.NORMAL
+    submitter: str = ""
+    accepted_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    attempts: int = 0  # bodies begun so far
+    retries: int = 0  # how often a failing body may be run again
+    time_limit_s: float | None = None
+    due_at: float | None = None  # a retrying job is published again at this time
+    cancelling: bool = False  # asked to stop, has not ended yet
+    waiting: str = ""  # why it does not run now, and the rule that ends it, in words
+    ahead: int | None = None  # jobs that run before it, as far as is known
+    worker: str = ""  # who runs it
+    progress: Progress | None = None
+    error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
+
+
+class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of `GET /v1/jobs`, newest first."""
+
+    jobs: tuple[JobView, ...]
+    next: str | None = None  # `cursor` of the page after this one; none: this is the last
+
+
+class BatchItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One line of `POST /v1/jobs/batch`: a submission with its own idempotency key."""
+
+    task: TaskName
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    power: Power | None = None
+    retries: Retries | None = None
+    time_limit_s: TimeLimit | None = None
+    key: Key | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An RFC 9457 problem document; `code` is stable for programs, `detail` is one sentence for people."""
+
+    title: str
+    status: int
+    detail: str = ""
+    type: str = "about:blank"
+    code: str = ""
+    job_id: str = ""
+
+
+class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one line of a batch: an id, or the problem with that line."""
+
+    line: int  # counted from 1
+    id: str = ""
+    state: JobState | None = None
+    problem: Problem | None = None
+
+
+class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A kind of job one can ask for."""
+
+    name: str
+    summary: str = ""
+    description: str = ""
+    module: str = ""
+    positional: tuple[str, ...] = ()  # names of the arguments that may be given by place, in order
+    schema: dict[str, Any] = {}  # JSON Schema (2020-12) of the arguments, as one object of named ones
+    power: Power = Power.NORMAL
+    retries: int = 0
+    time_limit_s: float | None = None
+
+
+class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`GET /v1/tasks`: what can be asked for, and which configured modules could not be read."""
+
+    tasks: tuple[TaskView, ...]
+    errors: dict[str, str] = {}  # module -> one line
+
+
+class BrokerState(StrEnum):
+    """How the gateway stands with RabbitMQ."""
+
+    CONNECTED = "connected"
+    BLOCKED = "blocked"  # a memory or disk alarm of the broker: jobs are accepted, not published
+    DOWN = "down"  # jobs are accepted, and published when it is back
+
+
+class BrokerView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The broker as the gateway sees it."""
+
+    state: BrokerState
+    reason: str = ""
+    queues: dict[str, int] = {}  # name -> messages ready, as last asked
+
+
+class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`GET /v1/status`: the board in one look."""
+
+    version: str
+    broker: BrokerView
+    power: PowerStatus | None = None  # none: no governor has spoken
+    workers: tuple[WorkerStatus, ...] = ()
+    jobs: dict[str, int] = {}  # state -> how many
+    tasks: int = 0
+    task_errors: dict[str, str] = {}
+    host: str = ""
+    started_at: float = 0.0
+    at: float = 0.0  # the board's clock now
+    free_bytes: int | None = None  # on the file system of the state root
+
+
+class ProblemCode(StrEnum):
+    """Every `code` a problem may carry."""
+
+    BAD_REQUEST = "bad-request"
+    BAD_ARGUMENTS = "bad-arguments"
+    UNKNOWN_TASK = "unknown-task"
+    UNKNOWN_JOB = "unknown-job"
+    UNKNOWN_FILE = "unknown-file"
+    JOB_GONE = "job-gone"
+    KEY_REUSED = "key-reused"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not-found"
+    NOT_ALLOWED = "method-not-allowed"
+    TOO_LARGE = "too-large"
+    BUSY = "busy"  # 429 or 503 with Retry-After
+    STORAGE = "storage"  # 503: the card is full, read-only or failing
+    INTERNAL = "internal"
