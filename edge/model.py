@@ -1,0 +1,233 @@
+"""The records that cross a process or a disk: one definition for wire, file and memory.
+
+Times are seconds since the epoch as the board believed them (a board without a clock may be decades off:
+nothing is ordered or expired by them); durations are seconds; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from enum import StrEnum
+from hashlib import sha256
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from edge.errors import BadJobId
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+TaskName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$")]
+Retries = Annotated[int, Meta(ge=0, le=100)]
+TimeLimit = Annotated[float, Meta(gt=0, le=31_536_000)]
+
+
+class Power(StrEnum):
+    """The power class of a job: how good power must be before it starts."""
+
+    ALWAYS = "always"
+    NORMAL = "normal"
+    SURPLUS = "surplus"
+
+
+class PowerState(StrEnum):
+    """What the governor decided about the supply."""
+
+    SURPLUS = "surplus"
+    NORMAL = "normal"
+    LOW = "low"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+#: Which classes may start in which state; `unknown` stands for a governor that has not spoken.
+ALLOWED: dict[PowerState, tuple[Power, ...]] = {
+    PowerState.SURPLUS: (Power.ALWAYS, Power.NORMAL, Power.SURPLUS),
+    PowerState.NORMAL: (Power.ALWAYS, Power.NORMAL),
+    PowerState.LOW: (Power.ALWAYS,),
+    PowerState.CRITICAL: (),
+    PowerState.UNKNOWN: (),
+}
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last three are final and have a result file."""
+
+    ACCEPTED = "accepted"  # durable in the ledger, not yet confirmed by the broker
+    QUEUED = "queued"  # durable in the broker too
+    RUNNING = "running"  # a worker says so now; not stored
+    RETRYING = "retrying"  # failed, will be published again when due
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """True once the job has its one result."""
+        return self in FINAL
+
+
+FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+class FailureCode(StrEnum):
+    """Why a job has no value; stable for programs, while the message is for people."""
+
+    EXCEPTION = "exception"
+    UNKNOWN_TASK = "unknown-task"
+    BAD_ARGUMENTS = "bad-arguments"
+    UNDECODABLE = "undecodable"
+    NOT_SERIALISABLE = "not-serialisable"
+    TOO_LARGE = "too-large"
+    TIME_LIMIT = "time-limit"
+    CANCELLED = "cancelled"
+    EXIT = "exit"
+    CRASH_LOOP = "crash-loop"
+    DEAD_LETTERED = "dead-lettered"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a job has no value."""
+
+    code: FailureCode
+    message: str
+    type: str = ""
+    traceback: str = ""
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file a job left beside its result."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a job ended with; written once, never changed."""
+
+    id: str
+    task: str
+    state: JobState
+    value: Any = None
+    failure: Failure | None = None
+    files: tuple[Artifact, ...] = ()
+    folder: str = ""  # name of the folder of `files`, beside the result file
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    started_at: float | None = None
+    finished_at: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    attempts: int = 1
+    worker: str = ""
+    original_id: str = ""  # set when the id on the wire could not name a file
+    format: int = 1
+
+
+class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A job as a submitter asks for it."""
+
+    task: TaskName
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    power: Power | None = None  # None: the task's own
+    retries: Retries | None = None
+    time_limit_s: TimeLimit | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a running job says it is. `total` 0 means it does not know."""
+
+    done: float = 0.0
+    total: float = 0.0
+    note: str = ""
+
+
+class RunningJob(msgspec.Struct, frozen=True):
+    """The job a worker runs now."""
+
+    id: str
+    task: str
+    started_at: float
+    attempt: int = 1
+    progress: Progress | None = None
+
+
+class WorkerState(StrEnum):
+    """What a worker does, by its own word."""
+
+    PAUSED = "paused"  # consumes nothing; confirmed, not assumed
+    IDLE = "idle"
+    RUNNING = "running"
+    DISCONNECTED = "disconnected"
+    STOPPED = "stopped"
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """`/run/edge/worker-NAME.json`: written by that worker at each change."""
+
+    name: str
+    pid: int
+    boot_id: str
+    state: WorkerState
+    queues: tuple[str, ...] = ()
+    power: PowerState = PowerState.UNKNOWN
+    job: RunningJob | None = None
+    started_at: float = 0.0
+    updated_at: float = 0.0
+    reason: str = ""  # why it holds, when power is not the reason: a full card, a failing disk
+
+
+class PowerStatus(msgspec.Struct, frozen=True):
+    """`/run/edge/power.json`: the governor's decision, with the reason and the rule that ends it."""
+
+    state: PowerState
+    code: str  # stable, for programs
+    reason: str  # a sentence with the numbers
+    until: str = ""  # the rule that ends the state, in words
+    since: float = 0.0
+    at: float = 0.0
+    boot_id: str = ""
+    pid: int = 0
+    monotonic: float = 0.0  # CLOCK_MONOTONIC when written, the same for all processes of a boot
+    valid_s: float = 0.0  # older than this: treat as unknown; 0: valid while the governor lives
+
+
+class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`attempts/ID.json`: what happened to the earlier deliveries of a job that has no result yet."""
+
+    id: str
+    deliveries: int = 0
+    crashes: int = 0  # its worker died while it ran
+    failures: int = 0  # it raised and retries were left
+    ended: tuple[str, ...] = ()  # how each ended, oldest first, the last 50
+    last_error: str = ""
+
+
+def check_job_id(job_id: str) -> str:
+    """The id itself when it can name a file; raises BadJobId."""
+    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+        raise BadJobId(job_id)
+    return job_id
+
+
+def new_job_id() -> str:
+    """A random id, never from the clock: a board may boot in 1970 every day."""
+    return str(uuid.uuid4())
+
+
+def derived_job_id(submitter: str, key: str) -> str:
+    """The one id that belongs to a submitter's idempotency key (a version 8 UUID of its hash)."""
+    digest = sha256(f"{submitter}\0{key}".encode()).digest()[:16]
+    octets = bytearray(digest)
+    octets[6] = octets[6] & 0x0F | 0x80
+    octets[8] = octets[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(octets)))
+
+
+def file_safe_id(wire_id: str) -> str:
+    """A usable id for whatever stood in a message: itself, or one derived from it."""
+    return wire_id if _JOB_ID.fullmatch(wire_id) else "x-" + sha256(wire_id.encode()).hexdigest()[:32]

@@ -1,0 +1,17 @@
+"""`python -m edge.power [CONFIG]`: the governor without the CLI's libraries, as a unit file starts it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from edge.config import load
+from edge.errors import EdgeError
+from edge.power.main import main
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)))
+    except EdgeError as err:
+        print(f"edge power: {err}", file=sys.stderr)  # noqa: T201 - a unit's stderr is its journal
+        sys.exit(err.exit_code)
