@@ -1,0 +1,92 @@
+"""The shape of `edge.yaml`: every key, its type, its bounds and its default.
+
+`example.yaml` beside this file explains each key to a person; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from edge.config.power import PowerConfig
+from edge.errors import ConfigError
+from edge.layout import Layout
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+ModuleName = Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to reach RabbitMQ."""
+
+    host: str = "127.0.0.1"
+    port: Port = 5672
+    vhost: str = "/"
+    user: str = "edge"
+    password_file: Path | None = None
+
+    def password(self) -> str:
+        """The password, read anew at each connect so that it can be changed without a restart."""
+        if self.password_file is None:
+            return "guest"
+        try:
+            return self.password_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as err:
+            raise ConfigError("broker.password_file", str(self.password_file), str(err)) from err
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP door for the LAN."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8420
+    loopback_without_token: bool = False
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 1 << 20
+    max_batch_bytes: Annotated[int, Meta(ge=1024, le=256 << 20)] = 16 << 20
+    max_batch_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    max_open_jobs: Count = 1_000_000
+    max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 128
+    max_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 300.0
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The Celery worker that runs the jobs."""
+
+    name: Name = "main"
+    time_limit_s: Seconds | None = None
+    stop_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    max_crashes: Count = 3
+    max_result_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
+    max_artifact_bytes: Annotated[int, Meta(ge=1024)] = 256 << 20
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long finished jobs stay; open jobs are never touched."""
+
+    keep_days: Annotated[float, Meta(gt=0)] = 30.0
+    keep_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration of a board."""
+
+    root: Path = Path("/var/lib/edge")
+    run: Path = Path("/run/edge")
+    tasks: tuple[ModuleName, ...] = ("tasks.solve", "tasks.chat", "tasks.factorial", "tasks.primes")
+    settings: dict[str, dict[str, Any]] = {}
+    broker: BrokerConfig = BrokerConfig()
+    gateway: GatewayConfig = GatewayConfig()
+    worker: WorkerConfig = WorkerConfig()
+    retention: RetentionConfig = RetentionConfig()
+    power: PowerConfig = PowerConfig()
+
+    @property
+    def layout(self) -> Layout:
+        """The paths under `root` and `run`."""
+        return Layout(self.root, self.run)

@@ -1,0 +1,92 @@
+"""Files that survive a power cut: written whole, synced, then named.
+
+Facts these functions rest on: rename and link are atomic on one file system; a name is durable only
+after an fsync of its folder; after a failed fsync the kernel may have dropped the pages, so a retry on
+the same file proves nothing. Every function here therefore raises the `OSError` and keeps the old state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable. Works with read permission alone."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of `path` durable, its name not."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path, *, mode: int = 0o770) -> None:
+    """Create `folder` and missing parents, each new name durable; an existing folder costs one stat."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, mode=mode)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=mode)
+    sync_folder(folder.parent)
+
+
+@contextmanager
+def _written(temp: Path, data: bytes, mode: int) -> Iterator[None]:
+    """`temp` holds `data`, synced, inside the block; it is gone after it."""
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        yield
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
+    """Give `data` the name `path` for ever: never replaces, never torn, durable on return.
+
+    `temp` is a name on the same file system; it vanishes only after `path` is durable, so whoever
+    watches for its removal (inotify) never learns of a result that a power cut could take back.
+    Returns False when `path` was there already: that one stands, and is durable on return too.
+    """
+    with _written(temp, data, mode):
+        try:
+            os.link(temp, path)
+            ours = True
+        except FileExistsError:
+            ours = False
+        sync_folder(path.parent)
+    return ours
+
+
+def replace(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+    """Put `data` at `path` in place of what was there; a cut leaves the old or the new, never a mix."""
+    temp = path.with_name(f".{path.name}.tmp")
+    with _written(temp, data, mode):
+        temp.replace(path)
+        sync_folder(path.parent)
+
+
+def replace_volatile(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+    """As `replace`, for tmpfs: readers see the old or the new, a power cut takes it."""
+    temp = path.with_name(f".{path.name}.tmp")
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+    temp.replace(path)

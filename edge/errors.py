@@ -1,0 +1,122 @@
+"""Every error the appliance raises on purpose; each is one line a person can act on.
+
+An error carries its data as attributes and does not log itself. The CLI turns it into one line and
+`exit_code`; the gateway turns it into an RFC 9457 problem in one table (`edge/gateway/problems.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EdgeError(Exception):
+    """The root: one sentence for a person, and the exit code of a command that ends with it."""
+
+    exit_code = 1
+
+
+class ConfigError(EdgeError, ValueError):
+    """A configuration value is not usable: names the key, the value and what is allowed."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, value: object, allowed: str, *, origin: str = "") -> None:
+        self.key, self.value, self.allowed, self.origin = key, value, allowed, origin
+        where = f"{origin}: " if origin else ""
+        super().__init__(f"{where}{key} = {value!r}: {allowed}")
+
+
+class UsageError(EdgeError, ValueError):
+    """A person asked for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class BadJobId(EdgeError, ValueError):
+    """A job id that could not be the name of a file."""
+
+    exit_code = 2
+
+    def __init__(self, job_id: object) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"job id {str(job_id)[:80]!r}: 1 to 128 of A-Z a-z 0-9 . _ - starting with a letter or digit"
+        )
+
+
+class BadArguments(EdgeError, ValueError):
+    """Arguments that do not fit the signature of the task they were meant for."""
+
+    exit_code = 2
+
+    def __init__(self, task: str, reason: str) -> None:
+        self.task, self.reason = task, reason
+        super().__init__(f"task {task!r}: {reason}")
+
+
+class UnknownTask(EdgeError, LookupError):
+    """A task name that no configured module registers."""
+
+    exit_code = 2
+
+    def __init__(self, task: str, known: list[str]) -> None:
+        self.task, self.known = task, known
+        super().__init__(f"unknown task {task!r}: known are {', '.join(known) or 'none'}")
+
+
+class UnknownJob(EdgeError, LookupError):
+    """No job with this id is in the ledger."""
+
+    exit_code = 4
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"no job {job_id!r}")
+
+
+class JobGone(EdgeError, LookupError):
+    """The job was there, ended, and has been removed since."""
+
+    exit_code = 4
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id!r} ended and its result has been removed")
+
+
+class KeyReused(EdgeError, ValueError):
+    """An idempotency key was sent before with another body."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, job_id: str) -> None:
+        self.key, self.job_id = key, job_id
+        super().__init__(f"Idempotency-Key {key[:80]!r} was used before for another body (job {job_id})")
+
+
+class TornResult(EdgeError, ValueError):
+    """A result file whose payload does not match its checksum."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"result file {path}: {reason}")
+
+
+class StorageError(EdgeError, OSError):
+    """The state folder cannot take a durable write: full, read-only or failing."""
+
+    def __init__(self, what: str, err: BaseException) -> None:
+        self.what, self.reason = what, err
+        super().__init__(f"{what}: {err}")
+
+
+class BrokerError(EdgeError, ConnectionError):
+    """The broker cannot be reached, refuses us, or does not answer in time."""
+
+    exit_code = 3
+
+
+class StackError(EdgeError, RuntimeError):
+    """A part of `edge up` cannot start: a port in use, a missing program, a broker that stays down."""
+
+    exit_code = 3

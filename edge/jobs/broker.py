@@ -1,0 +1,128 @@
+"""The broker as gateway and workers see it: how to connect, and which queues there are.
+
+One quorum queue a power class, one more for what the broker gives up on. Every process declares them with the
+same arguments, or RabbitMQ refuses; the arguments are valid on 3.10 and on 4.x alike, so that a board survives
+the upgrade.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from kombu import Connection, Exchange, Queue
+
+from edge.config import BrokerConfig
+from edge.errors import BrokerError
+from edge.model import Power
+
+DEAD_NAME = "edge.dead"
+
+#: Quorum queues keep what they confirmed through a power cut. 4.x drops a message after 20 deliveries unless told
+#: otherwise (a board may see more power cuts than that in one night); -1 is refused by 3.10, a million by neither.
+_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+#: What the broker gives up on all the same goes to `edge.dead`, confirmed on the way (at-least-once), which RabbitMQ
+#: only does for queues that reject publishes in place of dropping their head.
+_TO_DEAD = {
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD_NAME,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+_DEFAULT = Exchange("", type="direct")
+
+#: Lets a connection that lost its peer fail in half a minute with no AMQP heartbeat, which a solo worker cannot send
+#: while a job runs.
+_SOCKET = {
+    socket.TCP_NODELAY: 1,
+    socket.TCP_KEEPIDLE: 60,
+    socket.TCP_KEEPINTVL: 10,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 30_000,
+}
+
+
+def queue_name(power: Power) -> str:
+    """Name of the queue of a power class."""
+    return f"edge.{power.value}"
+
+
+def _queue(name: str, arguments: dict[str, Any]) -> Queue:
+    return Queue(name, exchange=_DEFAULT, routing_key=name, durable=True, queue_arguments=arguments, no_declare=None)
+
+
+QUEUES: dict[Power, Queue] = {power: _queue(queue_name(power), _QUORUM | _TO_DEAD) for power in Power}
+DEAD: Queue = _queue(DEAD_NAME, _QUORUM)
+
+
+def transport_options(*, confirm: bool = False, timeout_s: float | None = None) -> dict[str, Any]:
+    """Options of kombu's AMQP transport that every connection of ours uses.
+
+    `confirm` makes each publish wait for the broker's confirm; `timeout_s` bounds each read and write.
+    """
+    options: dict[str, Any] = {"socket_settings": dict(_SOCKET), "client_properties": {"product": "edge"}}
+    if confirm:
+        options["confirm_publish"] = True
+    if timeout_s is not None:
+        options |= {"read_timeout": timeout_s, "write_timeout": timeout_s}
+    return options
+
+
+def connection(
+    config: BrokerConfig, *, confirm: bool = False, timeout_s: float | None = None, **options: Any
+) -> Connection:
+    """A connection to the broker, not yet established; `options` go to the transport. Raises ConfigError."""
+    return Connection(
+        hostname=config.host,
+        port=config.port,
+        userid=config.user,
+        password=config.password(),
+        virtual_host=config.vhost,
+        transport="pyamqp",
+        heartbeat=0,
+        connect_timeout=5,
+        transport_options=transport_options(confirm=confirm, timeout_s=timeout_s) | options,
+    )
+
+
+def declare(channel: Any) -> None:
+    """Make sure that all queues are there; does nothing to those that are."""
+    for queue in (DEAD, *QUEUES.values()):
+        queue(channel).declare()
+
+
+@contextmanager
+def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Any]:
+    """A channel for a short question, each step bounded by `timeout_s`. Raises BrokerError."""
+    address = f"{config.host}:{config.port}"
+    try:
+        with connection(config, timeout_s=timeout_s) as link:
+            link.connect()
+            yield link.default_channel
+    except (OSError, AMQPError) as err:
+        raise BrokerError(f"broker at {address}: {explain(err)}") from err
+
+
+def depths(config: BrokerConfig, *, timeout_s: float = 10.0) -> dict[str, int]:
+    """Messages ready in each queue by the queue's name. Raises BrokerError, also when a queue has no answer."""
+    with reached(config, timeout_s=timeout_s) as channel:
+        declare(channel)
+        return {
+            queue.name: channel.queue_declare(queue=queue.name, passive=True).message_count
+            for queue in (*QUEUES.values(), DEAD)
+        }
+
+
+def explain(err: BaseException) -> str:
+    """One short sentence for what py-amqp and the socket layer raise."""
+    if isinstance(err, AMQPError):
+        text = str(getattr(err, "reply_text", "") or err)
+        return " ".join(text.split())
+    if isinstance(err, TimeoutError):
+        return "no answer in time"
+    if isinstance(err, ConnectionRefusedError):
+        return "nothing listens there"
+    return getattr(err, "strerror", None) or str(err) or type(err).__name__

@@ -1,0 +1,224 @@
+"""Results as immutable files: artifacts first, the JSON last, and only a durable result is announced.
+
+A result file is `{"sha256": HEX, "payload": {...}}`: the hash is of the payload's bytes as they stand.
+Each attempt puts its artifacts in a folder of its own, which the payload names, so that two workers that
+run the same job at once cannot mix their files: `link()` decides whose result stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+import msgspec
+
+from edge import durable
+from edge.errors import TornResult
+from edge.layout import Layout
+from edge.model import Artifact, Result, check_job_id
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
+
+
+class _Envelope(msgspec.Struct):
+    sha256: str
+    payload: msgspec.Raw
+
+
+def check_artifact_name(name: str) -> str:
+    """The name itself when it is a plain file name; raises ValueError."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"file name {name[:80]!r}: 1 to 200 of letters, digits, space and ._()+=@- starting with a letter or digit"
+        )
+    return name
+
+
+class Staging:
+    """The folder one attempt writes its artifacts to; made at the first file."""
+
+    def __init__(self, shard: Path, job_id: str) -> None:
+        self.folder = shard / f"{job_id}.{secrets.token_hex(4)}"
+
+    def file(self, name: str) -> Path:
+        """A path to write an artifact to, once per name; raises ValueError on a name with path tricks."""
+        check_artifact_name(name)
+        self.folder.mkdir(mode=0o750, exist_ok=True)
+        return self.folder / name
+
+    def size_bytes(self) -> int:
+        """Bytes in the folder now."""
+        return sum(path.stat().st_size for path in self._files())
+
+    def seal(self) -> tuple[Artifact, ...]:
+        """Make every file durable and give their records, in order of name."""
+        sealed = []
+        for path in sorted(self._files()):
+            with path.open("rb") as file:
+                digest = file_digest(file, "sha256").hexdigest()
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+            sealed.append(Artifact(path.name, size, digest))
+        if sealed:
+            durable.sync_folder(self.folder)
+        return tuple(sealed)
+
+    def discard(self) -> None:
+        """Remove the folder and all in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [path for path in self.folder.iterdir() if path.is_file() and not path.is_symlink()]
+
+
+class Results:
+    """The result folder. Workers write; everyone may read. Methods raise OSError when the disk does."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._root = layout.results
+        self._staging = layout.staging
+        self._known: set[Path] = set()  # folders whose names this process has made durable
+
+    def path(self, job_id: str) -> Path:
+        """Where the result of `job_id` is or will be."""
+        return self._shard(job_id) / f"{job_id}.json"
+
+    def has(self, job_id: str) -> bool:
+        """True when the job is over: its result, or the tombstone of a removed one, is there."""
+        return self.path(job_id).exists() or self.removed(job_id)
+
+    def removed(self, job_id: str) -> bool:
+        """True when the result was removed; a late redelivery must not bring it back."""
+        return self._tombstone(job_id).exists()
+
+    def read(self, job_id: str) -> Result | None:
+        """The result, its checksum verified; None when there is none. Raises TornResult."""
+        payload = self.read_bytes(job_id)
+        return None if payload is None else self._decoded(payload, self.path(job_id))
+
+    def read_bytes(self, job_id: str) -> bytes | None:
+        """The payload as it stands in the file, its checksum verified. Raises TornResult."""
+        path = self.path(job_id)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            envelope = msgspec.json.decode(content, type=_Envelope)
+        except (msgspec.DecodeError, UnicodeDecodeError) as err:
+            raise TornResult(path, f"not a result: {err}") from err
+        payload = bytes(envelope.payload)
+        if sha256(payload).hexdigest() != envelope.sha256:
+            raise TornResult(path, "the payload does not match its SHA-256")
+        return payload
+
+    def stage(self, job_id: str) -> Staging:
+        """A place for the artifacts of one attempt."""
+        return Staging(self._folder(self._shard(job_id)), job_id)
+
+    def publish(self, result: Result, staging: Staging | None = None) -> bool:
+        """Give `result` to the world for ever, durable on return; True when ours is the one that stands.
+
+        False: another attempt was first, or the result was removed meanwhile; ours is discarded. On OSError nothing
+        is published and the attempt must not be acknowledged.
+        """
+        shard = self._folder(self._shard(result.id))
+        self._folder(self._staging)
+        if staging is not None:
+            files = staging.seal()
+            if files:
+                result = msgspec.structs.replace(result, files=files, folder=staging.folder.name)
+                durable.sync_folder(shard)
+        payload = msgspec.json.encode(result)
+        content = b'{"sha256":"%s","payload":%s}\n' % (sha256(payload).hexdigest().encode(), payload)
+        ours = not self.removed(result.id) and durable.publish(
+            self.path(result.id), content, temp=self._staging / f"{result.id}.json"
+        )
+        if not ours:
+            self.announce(result.id)
+            if staging is not None:
+                staging.discard()
+        elif result.attempts > 1:
+            self._drop_folders(result.id, keep=result.folder)
+        return ours
+
+    def announce(self, job_id: str) -> None:
+        """Tell the watchers of the staging folder again that a durable result (or tombstone) is there."""
+        self._folder(self._staging)
+        durable.sync_folder(self._folder(self._shard(job_id)))
+        notice = self._staging / (f"{job_id}.gone" if self.removed(job_id) else f"{job_id}.json")
+        notice.touch()
+        notice.unlink(missing_ok=True)
+
+    def artifact(self, result: Result, name: str) -> Path:
+        """Path of an artifact of `result`; raises KeyError when it has none of that name."""
+        if name not in {file.name for file in result.files}:
+            raise KeyError(name)
+        return self._shard(result.id) / result.folder / name
+
+    def size_bytes(self, result: Result) -> int:
+        """Bytes the result and its artifacts take."""
+        return self.path(result.id).stat().st_size + sum(file.size_bytes for file in result.files)
+
+    def remove(self, job_id: str) -> None:
+        """Remove the result and its artifacts, leaving a tombstone that is durable before anything goes."""
+        shard = self._folder(self._shard(job_id))
+        self._folder(self._staging)
+        durable.publish(self._tombstone(job_id), b"", temp=self._staging / f"{job_id}.gone")
+        self.path(job_id).unlink(missing_ok=True)
+        self._drop_folders(job_id)
+        durable.sync_folder(shard)
+
+    def recover(self) -> None:
+        """Finish what a crash left half done: announce what was published, drop what was not."""
+        self._folder(self._staging)
+        for temp in self._staging.iterdir():
+            with suppress(ValueError):
+                job_id = check_job_id(temp.name.rpartition(".")[0])
+                if self.has(job_id):
+                    durable.sync_folder(self._folder(self._shard(job_id)))
+            temp.unlink(missing_ok=True)
+
+    def ids(self) -> Iterator[str]:
+        """Every id that has a result file, in no order."""
+        if not self._root.is_dir():
+            return
+        for shard in self._root.iterdir():
+            if shard.is_dir() and not shard.name.startswith("."):
+                yield from (path.name[:-5] for path in shard.iterdir() if path.name.endswith(".json"))
+
+    def _shard(self, job_id: str) -> Path:
+        return self._root / check_job_id(job_id)[:2].rstrip(".")
+
+    def _tombstone(self, job_id: str) -> Path:
+        return self._shard(job_id) / f"{job_id}.gone"
+
+    def _folder(self, folder: Path) -> Path:
+        """Make `folder`, its name durable: once per process, for who made it may have died before its sync."""
+        if folder not in self._known or not folder.is_dir():
+            durable.make_folder(folder)
+            durable.sync_folder(folder.parent)
+            self._known.add(folder)
+        return folder
+
+    def _drop_folders(self, job_id: str, *, keep: str = "") -> None:
+        """Remove the artifact folders of attempts that were cut short, or of all."""
+        pattern = re.compile(re.escape(job_id) + r"\.[0-9a-f]{8}")
+        for path in self._shard(job_id).glob(f"{job_id}.*"):
+            if path.name != keep and pattern.fullmatch(path.name) and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+    @staticmethod
+    def _decoded(payload: bytes, path: Path) -> Result:
+        try:
+            return msgspec.json.decode(payload, type=Result)
+        except msgspec.DecodeError as err:
+            raise TornResult(path, f"not a result: {err}") from err

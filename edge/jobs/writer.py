@@ -1,0 +1,105 @@
+"""One thread writes the ledger; whoever asks while a commit is under way shares the next one.
+
+So a durable commit costs one sync of the card however many submitters wait for it, and writes that need not be
+durable (the broker confirmed, a result was seen) ride along or wait for the next sync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from edge.errors import EdgeError, StorageError
+from edge.jobs.ledger import Ledger
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class _Write:
+    work: Callable[[Ledger], Any]
+    durable: bool
+    future: Future[Any] = field(default_factory=Future)
+
+
+class LedgerWriter:
+    """The only writer of a `Ledger`. `start()` before use, `close()` when done."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._queue: deque[_Write] = deque()
+        self._wanted = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is queued, then end the thread and close the ledger."""
+        with self._wanted:
+            self._closing = True
+            self._wanted.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._ledger.close()
+
+    def write(self, work: Callable[[Ledger], T], *, durable: bool) -> Future[T]:
+        """Run `work` inside the next commit; the future is done when that commit is.
+
+        An EdgeError that `work` raises undoes `work` alone and is the future's; when the commit fails, everyone in it
+        gets the StorageError and nothing has happened.
+        """
+        write = _Write(work, durable)
+        with self._wanted:
+            if self._closing:
+                raise StorageError("ledger", ValueError("the gateway is shutting down"))
+            self._queue.append(write)
+            self._wanted.notify()
+        return write.future
+
+    async def submit(self, work: Callable[[Ledger], T], *, durable: bool = True) -> T:
+        """As `write`, for the event loop: returns once the commit is done."""
+        return await asyncio.wrap_future(self.write(work, durable=durable))
+
+    def _run(self) -> None:
+        while True:
+            with self._wanted:
+                while not self._queue and not self._closing:
+                    self._wanted.wait()
+                if not self._queue:
+                    return
+                group = list(self._queue)
+                self._queue.clear()
+            self._commit(group)
+
+    def _commit(self, group: list[_Write]) -> None:
+        outcomes: list[tuple[_Write, Any, Exception | None]] = []
+        try:
+            with self._ledger.transaction(durable=any(write.durable for write in group)):
+                for write in group:
+                    if not write.future.set_running_or_notify_cancel():
+                        continue
+                    outcomes.append(self._attempt(write))
+        except Exception as err:  # every waiter must learn of it, whatever it was
+            outcomes = [(write, None, err) for write in group if write.future.running()]
+        for write, value, error in outcomes:
+            if error is None:
+                write.future.set_result(value)
+            else:
+                write.future.set_exception(error)
+
+    def _attempt(self, write: _Write) -> tuple[_Write, Any, Exception | None]:
+        try:
+            with self._ledger.savepoint():
+                return write, write.work(self._ledger), None
+        except StorageError:
+            raise
+        except EdgeError as err:
+            return write, None, err

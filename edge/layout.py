@@ -1,0 +1,73 @@
+"""Where everything lies: one root that survives a boot, one run folder that does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths under the state root and the run folder, each with its one writer named."""
+
+    root: Path
+    run: Path
+
+    @property
+    def ledger(self) -> Path:
+        """SQLite file; the gateway writes."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def tokens(self) -> Path:
+        """Hashes of the bearer tokens; `edge token` writes, the gateway reads."""
+        return self.root / "tokens.json"
+
+    @property
+    def results(self) -> Path:
+        """Result files, sharded by the first two characters of the id; workers write."""
+        return self.root / "results"
+
+    @property
+    def staging(self) -> Path:
+        """Results on their way; a name vanishes here once the result is durable. Workers write."""
+        return self.results / ".staging"
+
+    @property
+    def attempts(self) -> Path:
+        """What happened to earlier deliveries, `ID.json`; workers write."""
+        return self.root / "attempts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Progress of unfinished jobs, `ID.json`; workers write."""
+        return self.root / "checkpoints"
+
+    @property
+    def tasks(self) -> Path:
+        """What tasks keep between jobs (a bot's database), a folder each; workers write."""
+        return self.root / "tasks"
+
+    @property
+    def broker(self) -> Path:
+        """The private broker's store, cookie and log under `edge up`."""
+        return self.root / "broker"
+
+    @property
+    def power(self) -> Path:
+        """The governor's decision; the governor writes."""
+        return self.run / "power.json"
+
+    @property
+    def orders(self) -> Path:
+        """`ID.cancel` and `ID.delete`: what the gateway asks of the workers; the gateway writes."""
+        return self.run / "orders"
+
+    @property
+    def running(self) -> Path:
+        """`NAME.json` while worker NAME runs a body; left over, it means the worker crashed."""
+        return self.run / "running"
+
+    def worker(self, name: str) -> Path:
+        """Status of the worker `name`; that worker writes."""
+        return self.run / f"worker-{name}.json"
