@@ -8,6 +8,7 @@ the same file proves nothing. Every function here therefore raises the `OSError`
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,19 +65,28 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
     `temp` is a name on the same file system; it vanishes only after `path` is durable, so whoever
     watches for its removal (inotify) never learns of a result that a power cut could take back.
     Returns False when `path` was there already: that one stands, and is durable on return too.
+
+    The data is written under a name of this call's own: `temp` may still be the published file itself, left by
+    a crash or held by another process in this very function, and writing through it would change the result.
     """
-    with _written(temp, data, mode):
+    private = temp.with_name(f".{temp.name}.{secrets.token_hex(4)}")
+    with _written(private, data, mode):
         try:
-            os.link(temp, path)
+            os.link(private, path)
             ours = True
         except FileExistsError:
             ours = False
         sync_folder(path.parent)
+        private.replace(temp)
+        temp.unlink(missing_ok=True)
     return ours
 
 
 def replace(path: Path, data: bytes, *, mode: int = 0o640) -> None:
-    """Put `data` at `path` in place of what was there; a cut leaves the old or the new, never a mix."""
+    """Put `data` at `path` in place of what was there; a cut leaves the old or the new, never a mix.
+
+    One writer at a time: the name of the temporary file is fixed, so that crashes leave no litter.
+    """
     temp = path.with_name(f".{path.name}.tmp")
     with _written(temp, data, mode):
         temp.replace(path)
@@ -84,7 +94,7 @@ def replace(path: Path, data: bytes, *, mode: int = 0o640) -> None:
 
 
 def replace_volatile(path: Path, data: bytes, *, mode: int = 0o640) -> None:
-    """As `replace`, for tmpfs: readers see the old or the new, a power cut takes it."""
+    """As `replace`, for tmpfs: readers see the old or the new, a power cut takes it. One writer at a time."""
     temp = path.with_name(f".{path.name}.tmp")
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(fd, "wb") as file:

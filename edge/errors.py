@@ -120,3 +120,55 @@ class StackError(EdgeError, RuntimeError):
     """A part of `edge up` cannot start: a port in use, a missing program, a broker that stays down."""
 
     exit_code = 3
+
+
+class Unreachable(EdgeError, ConnectionError):
+    """The gateway does not answer, or cannot serve now; the same request may be sent again."""
+
+    exit_code = 3
+
+
+class NotAllowed(EdgeError, PermissionError):
+    """A token is missing, unknown, or lacks the scope for what was asked."""
+
+    exit_code = 5
+
+
+class NotReady(EdgeError, TimeoutError):
+    """A job has no result yet, and the time to wait for it is over."""
+
+    exit_code = 6
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.job_id, self.why = job_id, why
+        super().__init__(f"job {job_id!r} has no result yet: {why}")
+
+
+class JobFailed(EdgeError, RuntimeError):
+    """A job ended without a value."""
+
+    def __init__(self, job_id: str, state: str, reason: str) -> None:
+        self.job_id, self.state, self.reason = job_id, state, reason
+        super().__init__(f"job {job_id!r} {state}: {reason}")
+
+
+class WrongState(EdgeError, ValueError):
+    """What was asked fits a job in another state: only open jobs are cancelled, only ended ones removed."""
+
+
+class UnknownFile(EdgeError, LookupError):
+    """The job left no file of this name."""
+
+    exit_code = 4
+
+    def __init__(self, job_id: str, name: str, known: list[str]) -> None:
+        self.job_id, self.name, self.known = job_id, name, known
+        super().__init__(f"job {job_id!r} has no file {name[:80]!r}: it left {', '.join(known) or 'none'}")
+
+
+class GatewayError(EdgeError, RuntimeError):
+    """The gateway answered in a way that fits nothing else: carries status, code and its sentence."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        self.status, self.code, self.detail = status, code, detail
+        super().__init__(detail or f"the gateway answered {status}")

@@ -151,6 +151,7 @@ class ProblemCode(StrEnum):
     UNKNOWN_FILE = "unknown-file"
     JOB_GONE = "job-gone"
     KEY_REUSED = "key-reused"
+    WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not-found"
