@@ -1,0 +1,89 @@
+"""A process of ours in its own session, which ends with us and is awaited without polling."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+
+class Child:
+    """A started program; selectable, readable once it has ended.
+
+    The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG, through `setpriv` of
+    util-linux: no Python runs between fork and exec), so start it from the main thread. Its own session
+    keeps a Ctrl-C of the terminal away from it: the order of stopping is ours.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+        output: int | IO[bytes] | None = None,
+    ) -> None:
+        self._popen = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            start_new_session=True,
+        )
+        self.pid = self._popen.pid
+        self._pidfd = os.pidfd_open(self.pid)
+
+    def fileno(self) -> int:
+        """Readable when the process has ended."""
+        return self._pidfd
+
+    @property
+    def output(self) -> IO[bytes] | None:
+        """The reading end of its output, when it was started with `subprocess.PIPE`."""
+        return self._popen.stdout
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number when a signal ended it."""
+        return self._popen.poll()
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Its exit code, or None when it still runs after `timeout_s`."""
+        if self._popen.returncode is None:
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            poll.poll(None if timeout_s is None else max(0, int(timeout_s * 1000)))
+        return self._popen.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send `number`; nothing happens when it has ended."""
+        self._popen.send_signal(number)
+
+    def end(self, grace_s: float) -> int:
+        """SIGTERM, then SIGKILL to its whole session after `grace_s`; its exit code."""
+        self.signal(signal.SIGTERM)
+        code = self.wait(grace_s)
+        if code is None:
+            self.kill()
+            code = self.wait()
+        assert code is not None
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL to its whole session; returns at once."""
+        if self.exit_code is None:
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Give the descriptors back; the process must have ended."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()

@@ -1,0 +1,185 @@
+"""A private RabbitMQ node: its own ports, cookie, password and store, beside any system broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edge import durable
+from edge.config import BrokerConfig
+from edge.errors import StackError
+from edge.up import rabbitmq
+from edge.up.child import Child
+from edge.up.ports import LOOPBACK, NodePorts, accepts, speaks_amqp
+
+#: How long a newborn store must be left alone before a power cut may hit it (see `settle`).
+SETTLE_S = 15.0
+_NOISE = re.compile(
+    r"^[\s#=*]*$|^\s+(at|in|\[|\(|\{)|crash dump|^Crash|init terminating|^Log file|^\s*\S+:\s*$", re.IGNORECASE
+)
+
+
+class Node:
+    """Start and stop one private broker whose whole state lies under `base`.
+
+    `start`, `stop` and `kill` belong to one thread, best the main one: the kernel ends the broker with
+    the thread that started it.
+    """
+
+    def __init__(self, base: Path, ports: NodePorts, *, user: str = "edge", server: Path | None = None) -> None:
+        self.base = base.absolute()
+        self.ports = ports
+        self.user = user
+        self._server = server
+        self._epmd: Child | None = None
+        self._broker: Child | None = None
+
+    @property
+    def password_file(self) -> Path:
+        """Holds the password of `user`; made at the first start, mode 0600."""
+        return self.base / "password"
+
+    @property
+    def log(self) -> Path:
+        """The broker's own log."""
+        return self.base / "log" / f"{rabbitmq.NODE_NAME}.log"
+
+    @property
+    def console(self) -> Path:
+        """What the broker printed since its last start."""
+        return self.base / "log" / "console.log"
+
+    @property
+    def store(self) -> Path:
+        """Queues, users and messages."""
+        return self.base / "store"
+
+    @property
+    def config(self) -> BrokerConfig:
+        """How to reach this node."""
+        return BrokerConfig(host=LOOPBACK, port=self.ports.amqp, user=self.user, password_file=self.password_file)
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The running processes, broker first: a supervisor watches them."""
+        return tuple(child for child in (self._broker, self._epmd) if child is not None)
+
+    @property
+    def running(self) -> bool:
+        """True while the broker's process lives."""
+        return self._broker is not None and self._broker.exit_code is None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the broker; 0 when it was not started."""
+        return self._broker.pid if self._broker else 0
+
+    def start(self, *, timeout_s: float = 90.0) -> None:
+        """Bring the node up and return once it answers AMQP.
+
+        Raises StackError, with nothing left running: a port in use, a missing program, a broker that
+        died or stayed silent for `timeout_s`.
+        """
+        if self.running:
+            return
+        self.stop()
+        server, epmd = rabbitmq.find_server(self._server), rabbitmq.find_epmd()
+        self.ports.check_free()
+        self._write()
+        deadline = time.monotonic() + timeout_s
+        env = rabbitmq.environment(self.base, self.ports)
+        try:
+            argv = [str(epmd), "-address", LOOPBACK, "-port", str(self.ports.epmd), "-relaxed_command_check"]
+            with self.console.open("wb") as output:
+                self._epmd = Child(argv, env=env, cwd=self.base, output=output)
+                self._await(self._epmd, lambda: accepts(self.ports.epmd), deadline, "epmd")
+                self._broker = Child([str(server)], env=env, cwd=self.base, output=output)
+            self._await(self._broker, lambda: speaks_amqp(self.ports.amqp), deadline, "RabbitMQ")
+        except BaseException:  # a Ctrl-C during the wait too
+            self.kill()
+            raise
+
+    def stop(self, *, grace_s: float = 30.0) -> None:
+        """End the broker cleanly, then its port mapper; does nothing when it is not running."""
+        for child in self.children:
+            child.end(grace_s)
+            child.close()
+        self._broker = self._epmd = None
+
+    def kill(self) -> None:
+        """SIGKILL both, as a crash would."""
+        for child in self.children:
+            child.kill()
+            child.wait()
+            child.close()
+        self._broker = self._epmd = None
+
+    @property
+    def settled(self) -> bool:
+        """True once this store has been through `settle`."""
+        return (self.store / "settled").exists()
+
+    def settle(self) -> None:
+        """Make a newborn store safe against a power cut; call it SETTLE_S after the first declares.
+
+        RabbitMQ 3.10 writes `names.dets` and `meta.dets` late and never syncs them: a cut in the first
+        seconds of a store's life leaves queues without a leader, or a node that does not boot.
+        """
+        subprocess.run(["sync", "-f", str(self.store)], check=True, stdin=subprocess.DEVNULL)
+        durable.replace(self.store / "settled", b"")
+
+    def _write(self) -> None:
+        """Password, cookie and settings, each durable before Erlang reads it."""
+        etc = self.base / "etc"
+        for folder in (self.store, self.base / "log", etc / "conf.d", self.base / "generated" / "schema"):
+            durable.make_folder(folder, mode=0o700)
+        try:
+            password = self.password_file.read_text().strip()
+        except FileNotFoundError:
+            password = ""
+        if not password:
+            password = secrets.token_urlsafe(24)
+            durable.replace(self.password_file, f"{password}\n".encode(), mode=0o600)
+        cookie = self.base / ".erlang.cookie"
+        # Erlang never syncs the cookie it makes: after a power cut it is empty and the node does not boot.
+        if not cookie.exists() or cookie.stat().st_size < 20:
+            cookie.unlink(missing_ok=True)
+            durable.replace(cookie, secrets.token_hex(20).upper().encode(), mode=0o400)
+        text = rabbitmq.conf(port=self.ports.amqp, user=self.user, password=password)
+        for name, content in (("rabbitmq.conf", text), ("advanced.config", "[].\n"), ("enabled_plugins", "[].\n")):
+            path = etc / name
+            if not path.exists() or path.read_text() != content:
+                durable.replace(path, content.encode(), mode=0o600)
+
+    def _await(self, child: Child, ready: Callable[[], bool], deadline: float, what: str) -> None:
+        """Return when `ready()`; raise StackError when `child` ends or the deadline passes."""
+        delay = 0.02
+        while not ready():
+            left = deadline - time.monotonic()
+            code = child.wait(min(delay, max(left, 0.0)))
+            if code is not None:
+                raise StackError(f"{what} ended with code {code}: {self._last_words()}")
+            if left <= 0:
+                raise StackError(f"{what} does not answer on port {self.ports.amqp}: {self._last_words()}")
+            delay = min(delay * 1.5, 0.5)
+
+    def _last_words(self) -> str:
+        """The last line that means something to a person, and the file to read on."""
+        for path in (self.console, self.log):
+            try:
+                size = path.stat().st_size
+                with path.open("rb") as file:
+                    file.seek(max(0, size - 65_536))
+                    lines = file.read().decode(errors="replace").splitlines()
+            except OSError:
+                continue
+            errors = [line.strip() for line in lines if re.search(r"error|fail|cannot", line, re.IGNORECASE)]
+            plain = [line.strip() for line in lines if not _NOISE.search(line)]
+            for line in (*errors[-1:], *plain[-1:]):
+                return f"{line[:200]} (log: {path})"
+        return f"no output (log: {os.fspath(self.log)})"

@@ -1,0 +1,106 @@
+"""Fixtures for every test: configurations under a temporary folder and one real private broker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import amqp
+import pytest
+import yaml
+
+from edge.config import BrokerConfig, Config, load
+from edge.errors import StackError
+from edge.up import rabbitmq
+from edge.up.node import Node
+from edge.up.ports import NodePorts, free_ports
+
+#: What `edge.jobs.broker.declare` makes; each test starts without them.
+QUEUES = ("edge.always", "edge.normal", "edge.surplus", "edge.dead")
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture(scope="session")
+def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One private RabbitMQ for the session; a test that stops it starts it again."""
+    try:
+        rabbitmq.find_server()
+        rabbitmq.find_epmd()
+    except StackError as err:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI is set and there is no broker: {err}")
+        pytest.skip(str(err))
+    node = Node(tmp_path_factory.mktemp("broker"), NodePorts(*free_ports(3)))
+    node.start()
+    yield node
+    node.stop()
+
+
+def delete_queues(config: BrokerConfig) -> None:
+    """Remove the appliance's queues with what is in them; deleting a missing queue is not an error."""
+    connection = amqp.Connection(f"{config.host}:{config.port}", userid=config.user, password=config.password())
+    with connection:
+        channel = connection.channel()
+        for queue in QUEUES:
+            channel.queue_delete(queue)
+
+
+@pytest.fixture
+def broker(broker_node: Node) -> BrokerConfig:
+    """How to reach the running broker, which holds none of the appliance's queues."""
+    if not broker_node.running:
+        broker_node.start()
+    delete_queues(broker_node.config)
+    return broker_node.config
+
+
+def sections(broker: BrokerConfig) -> dict[str, Any]:
+    """`broker` as it stands in edge.yaml."""
+    return {
+        "host": broker.host,
+        "port": broker.port,
+        "vhost": broker.vhost,
+        "user": broker.user,
+        "password_file": str(broker.password_file),
+    }
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> MakeConfig:
+    """`make_config(broker=..., gateway={...}, ...)`: a Config with its root and run under `tmp_path`.
+
+    The same is written to `tmp_path/edge.yaml`, for programs started with EDGE_CONFIG. Without `broker` a
+    port where nothing listens is named; the gateway gets a free port.
+    """
+
+    def make(broker: BrokerConfig | None = None, **changes: Any) -> Config:
+        spare, gateway = free_ports(2)
+        tree: dict[str, Any] = {
+            "root": "state",
+            "run": "run",
+            "broker": sections(broker) if broker else {"port": spare},
+            "gateway": {"port": gateway, "loopback_without_token": True},
+        }
+        for key, value in changes.items():
+            tree[key] = {**tree.get(key, {}), **value} if isinstance(value, dict) else value
+        path = tmp_path / "edge.yaml"
+        path.write_text(yaml.safe_dump(tree))
+        return load(path, env={}).config
+
+    return make
+
+
+@pytest.fixture
+def config(make_config: MakeConfig) -> Config:
+    """A Config whose broker does not exist, for what needs files only."""
+    return make_config()
+
+
+@pytest.fixture
+def edge_env(tmp_path: Path) -> dict[str, str]:
+    """Environment for a program of ours that is to read `tmp_path/edge.yaml` and nothing of the caller's."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
+    return env | {"EDGE_CONFIG": str(tmp_path / "edge.yaml"), "PYTHONUNBUFFERED": "1"}
