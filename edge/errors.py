@@ -39,9 +39,7 @@ class BadJobId(EdgeError, ValueError):
 
     def __init__(self, job_id: object) -> None:
         self.job_id = job_id
-        super().__init__(
-            f"job id {str(job_id)[:80]!r}: 1 to 128 of A-Z a-z 0-9 . _ - starting with a letter or digit"
-        )
+        super().__init__(f"job id {str(job_id)[:80]!r}: 1 to 128 of A-Z a-z 0-9 . _ - starting with a letter or digit")
 
 
 class BadArguments(EdgeError, ValueError):
@@ -92,6 +90,14 @@ class KeyReused(EdgeError, ValueError):
     def __init__(self, key: str, job_id: str) -> None:
         self.key, self.job_id = key, job_id
         super().__init__(f"Idempotency-Key {key[:80]!r} was used before for another body (job {job_id})")
+
+
+class TooManyJobs(EdgeError, RuntimeError):
+    """As many jobs wait as the configuration allows."""
+
+    def __init__(self, open_jobs: int, limit: int) -> None:
+        self.open_jobs, self.limit = open_jobs, limit
+        super().__init__(f"{open_jobs} jobs are open already; gateway.max_open_jobs allows {limit}")
 
 
 class TornResult(EdgeError, ValueError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
 from pathlib import Path
+
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
 @cache
@@ -18,3 +21,10 @@ def boot_id() -> str:
 def process_alive(pid: int) -> bool:
     """True while a process with this id exists (it may belong to someone else)."""
     return pid > 0 and Path(f"/proc/{pid}").exists()
+
+
+def clock_synchronised() -> bool:
+    """True when the kernel says that something (NTP, PTP) keeps its clock true."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(256)  # struct timex with modes = 0: read only; 208 bytes on 64 bit
+    return bool(libc.adjtimex(buffer) not in (-1, _TIME_ERROR))

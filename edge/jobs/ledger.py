@@ -189,8 +189,8 @@ class Ledger:
     def adopt(self, result: Result, *, size_bytes: int, now: float) -> None:
         """Give a row to a finished job that came by plain Celery, past the gateway."""
         self._db.execute(
-            "INSERT OR IGNORE INTO job (id, task, arguments, power, retries, submitter, fingerprint, state, accepted_at,"
-            " finished_at, attempts, size_bytes, message) VALUES (?,?,?,?,0,'amqp',x'',?,?,?,?,?,?)",
+            "INSERT OR IGNORE INTO job (id, task, arguments, power, retries, submitter, fingerprint, state,"
+            " accepted_at, finished_at, attempts, size_bytes, message) VALUES (?,?,?,?,0,'amqp',x'',?,?,?,?,?,?)",
             (
                 *(result.id, result.task, msgspec.json.encode([result.args, result.kwargs]), Power.NORMAL.value),
                 *(result.state.value, result.started_at or now, result.finished_at, result.attempts),

@@ -14,6 +14,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
@@ -83,10 +84,8 @@ class Publisher:
         """Say that the ledger has news; `rewind`: also among jobs older than the newest one. From any thread."""
         if rewind:
             self._rewind = True
-        try:
+        with suppress(BlockingIOError):  # the pipe is full of rings already
             os.write(self._bell_in, b"\0")
-        except BlockingIOError:
-            pass  # the pipe is full of rings already
 
     def _run(self) -> None:
         failures = 0
@@ -105,8 +104,6 @@ class Publisher:
                     self._serve(session)
                     return
             except (OSError, AMQPError, BrokerError, ConfigError) as err:
-                if self._stopping:
-                    return
                 if self.link.state is not LinkState.DOWN or failures == 0:
                     log.warning("broker at %s:%s: %s", self._config.host, self._config.port, broker.explain(err))
                 self._set(LinkState.DOWN, broker.explain(err))
@@ -130,11 +127,9 @@ class Publisher:
                     self._hush()
 
     def _hush(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             while os.read(self._bell_out, 4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def _serve(self, session: _Session) -> None:
         cursor, more = 0, True

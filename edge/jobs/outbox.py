@@ -1,0 +1,136 @@
+"""Accepts jobs for good and sees to it that the broker gets them: ledger, publisher and retries in one.
+
+Everything here is called on the gateway's event loop. `accept` answers when the jobs survive a power cut;
+publishing goes on behind it, also after a restart, also when the broker was away for days.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from edge.config import Config
+from edge.errors import EdgeError, JobGone, StorageError, TooManyJobs
+from edge.jobs.ledger import Accepted, Job, Ledger, NewJob
+from edge.jobs.publisher import Link, Publisher
+from edge.jobs.results import Results
+from edge.jobs.writer import LedgerWriter
+
+T = TypeVar("T")
+
+_BACKOFF_FIRST_S = 5.0
+_BACKOFF_MOST_S = 3600.0
+
+
+def backoff_s(failures: int) -> float:
+    """Seconds to wait before the attempt after `failures` failed ones: 5, 10, 20 ... one hour."""
+    return float(min(_BACKOFF_FIRST_S * 2 ** min(failures - 1, 32), _BACKOFF_MOST_S))
+
+
+class Outbox:
+    """Owner of the ledger's writer and of the publisher thread."""
+
+    def __init__(self, config: Config, *, changed: Callable[[Link], None] = lambda _: None) -> None:
+        """Open the ledger under `config.root`; `changed` hears (on the loop) how the broker is. Raises StorageError."""
+        path = config.layout.ledger
+        self._limit = config.gateway.max_open_jobs
+        self._results = Results(config.layout)
+        self._writer = LedgerWriter(Ledger(path))
+        self.reader = Ledger(path, read_only=True)
+        self._feed = Ledger(path, read_only=True)
+        self._changed = changed
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._publisher = Publisher(
+            config.broker, fetch=self._fetch, confirmed=self._on_confirmed, changed=self._on_link
+        )
+
+    @property
+    def link(self) -> Link:
+        """How the gateway stands with the broker now."""
+        return self._publisher.link
+
+    def start(self) -> None:
+        """Start both threads on the running loop; retries that were waiting wait on, at most their whole back-off."""
+        self._loop = asyncio.get_running_loop()
+        self._writer.start()
+        self._publisher.start()
+        for job in self.reader.retrying():
+            left = (job.due_at or 0.0) - time.time()
+            self._wait_for(job.id, min(max(left, 0.0), backoff_s(job.failures)))
+
+    async def stop(self) -> None:
+        """Stop publishing, write what is queued, close the ledger."""
+        for timer in self._timers.values():
+            timer.cancel()
+        await asyncio.to_thread(self._publisher.stop)
+        await asyncio.to_thread(self._writer.close)
+        self.reader.close()
+        self._feed.close()
+
+    async def write(self, work: Callable[[Ledger], T], *, durable: bool = False) -> T:
+        """Run `work` in the next commit; durable only when asked, for most of it can be seen again."""
+        return await self._writer.submit(work, durable=durable)
+
+    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
+        """Commit `jobs` durably, all in one commit; an answer for each, in order. Raises StorageError."""
+
+        def work(ledger: Ledger) -> list[Accepted | EdgeError]:
+            now = time.time()
+            return [self._accept_one(ledger, job, now) for job in jobs]
+
+        answers = await self._writer.submit(work)
+        if any(isinstance(answer, Accepted) and answer.created for answer in answers):
+            self._publisher.ring()
+        return answers
+
+    async def retry(self, job_id: str, *, failures: int, message: str) -> None:
+        """A worker reported a failed attempt with retries left: publish again after the back-off."""
+        wait_s = backoff_s(failures)
+        due_at = time.time() + wait_s
+        if await self._writer.submit(
+            lambda ledger: ledger.mark_retrying(job_id, failures=failures, due_at=due_at, message=message)
+        ):
+            self._wait_for(job_id, wait_s)
+
+    async def republish_all(self) -> int:
+        """Publish every open job again, for a broker that came back without its store. How many there are."""
+        count = await self._writer.submit(lambda ledger: ledger.requeue_all())
+        self._publisher.ring(rewind=True)
+        return count
+
+    def _accept_one(self, ledger: Ledger, job: NewJob, now: float) -> Accepted | EdgeError:
+        try:
+            if job.key and ledger.find(job.id) is None and self._results.removed(job.id):
+                raise JobGone(job.id)
+            if ledger.open_jobs >= self._limit and not (job.key and ledger.find(job.id)):
+                raise TooManyJobs(ledger.open_jobs, self._limit)
+            return ledger.add(job, now=now)
+        except StorageError:
+            raise
+        except EdgeError as err:
+            return err
+
+    def _wait_for(self, job_id: str, seconds: float) -> None:
+        assert self._loop is not None
+        if timer := self._timers.pop(job_id, None):
+            timer.cancel()
+        self._timers[job_id] = self._loop.call_later(seconds, self._on_due, job_id)
+
+    def _on_due(self, job_id: str) -> None:
+        self._timers.pop(job_id, None)
+        written = self._writer.write(lambda ledger: ledger.mark_due([job_id]), durable=False)
+        written.add_done_callback(lambda _: self._publisher.ring(rewind=True))
+
+    def _fetch(self, after_seq: int, limit: int) -> list[Job]:
+        return self._feed.unpublished(after_seq=after_seq, limit=limit)
+
+    def _on_confirmed(self, jobs: list[Job]) -> None:
+        seqs = [job.seq for job in jobs]
+        self._writer.write(lambda ledger: ledger.mark_queued(seqs), durable=False).result()
+
+    def _on_link(self, link: Link) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._changed, link)
