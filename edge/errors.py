@@ -7,12 +7,21 @@ An error carries its data as attributes and does not log itself. The CLI turns i
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Self
 
 
 class EdgeError(Exception):
     """The root: one sentence for a person, and the exit code of a command that ends with it."""
 
     exit_code = 1
+
+    @classmethod
+    def told(cls, sentence: str, **data: Any) -> Self:
+        """An error of this kind as another process put it: its sentence as it came, `data` as attributes."""
+        err = cls.__new__(cls, sentence)
+        for name, value in data.items():
+            setattr(err, name, value)
+        return err
 
 
 class ConfigError(EdgeError, ValueError):

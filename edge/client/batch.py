@@ -1,0 +1,63 @@
+"""Submissions as lines of JSON, many to a request, each with its own key."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from edge.client.job import Job
+from edge.errors import BadArguments, EdgeError, UsageError
+from edge.model import Submission
+from edge.wire import BatchItem
+
+_JOBS, _BYTES = 1000, 1 << 20  # well inside the gateway's own limits
+
+
+class BatchRefused(EdgeError, ValueError):
+    """Some jobs of a batch were refused: `jobs` were accepted and run, `refused` holds (index, error)."""
+
+    exit_code = 2
+
+    def __init__(self, jobs: list[Job], refused: list[tuple[int, EdgeError]]) -> None:
+        self.jobs, self.refused = jobs, refused
+        index, first = refused[0]
+        super().__init__(f"{len(refused)} of {len(jobs) + len(refused)} jobs refused; job {index + 1}: {first}")
+
+
+def checked_key(key: str) -> str:
+    """The idempotency key itself when it can be a header; raises UsageError."""
+    if not key.isascii() or not key.isprintable() or not 1 <= len(key) <= 255 or key != key.strip():
+        raise UsageError(f"key {key[:80]!r}: 1 to 255 printable ASCII characters, no space at its ends")
+    return key
+
+
+def encoded(submission: Submission | BatchItem) -> bytes:
+    """One line of JSON; raises BadArguments.
+
+    Goes through the standard encoder: msgspec would turn NaN into null without a word.
+    """
+    try:
+        tree = {name: getattr(submission, name) for name in submission.__struct_fields__}
+        tree = {name: value for name, value in tree.items() if value is not None}
+        return json.dumps(tree, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as err:
+        raise BadArguments(submission.task, f"the arguments are not plain JSON: {err}") from err
+
+
+def batches(jobs: Iterable[Submission | BatchItem]) -> Iterator[list[tuple[BatchItem, bytes]]]:
+    """`jobs` in order, cut into requests of a bounded size; whoever has no key gets a fresh one."""
+    batch: list[tuple[BatchItem, bytes]] = []
+    size = 0
+    for job in jobs:
+        fields: dict[str, Any] = {name: getattr(job, name) for name in job.__struct_fields__}
+        item = BatchItem(**{**fields, "key": checked_key(fields.get("key") or str(uuid.uuid4()))})
+        line = encoded(item) + b"\n"
+        if batch and (len(batch) == _JOBS or size + len(line) > _BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((item, line))
+        size += len(line)
+    if batch:
+        yield batch

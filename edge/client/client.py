@@ -1,0 +1,205 @@
+"""The client of a board's gateway: submit jobs, wait for them, fetch what they left."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from edge.client.batch import BatchRefused, batches, checked_key, encoded
+from edge.client.download import download
+from edge.client.job import Job
+from edge.client.settings import Settings
+from edge.client.transport import READ_S, Transport, decoded, error_of, path_of
+from edge.errors import EdgeError, NotReady, Unreachable
+from edge.model import JobState, Power, Result, Submission
+from edge.wire import BatchAnswer, BatchItem, JobPage, JobView, StatusView, TaskList, TaskView
+
+#: One long poll; short enough that a router between does not forget the connection.
+_POLL_S = 50.0
+
+
+class Client:
+    """One gateway. Settings not given come from the environment or the client's file (see `Settings.find`).
+
+    Every method raises Unreachable, NotAllowed or another EdgeError with the gateway's own sentence. May be shared by
+    threads.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        settings: Settings | None = None,
+        on_retry: Callable[[EdgeError], None] | None = None,
+    ) -> None:
+        self.settings = Settings.find(url=url, token=token) if settings is None else settings
+        self._http = Transport(self.settings, on_retry=on_retry)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._http.close()
+
+    def submit(
+        self,
+        task: str,
+        /,
+        *args: Any,
+        key: str | None = None,
+        power: Power | str | None = None,
+        retries: int | None = None,
+        time_limit_s: float | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Hand over one job; on return it is durable on the board.
+
+        `key` makes two submits one job: the same key and body give the same job again, another body raises KeyReused.
+        Without one, a fresh key still guards against a connection lost after the board took the job.
+        """
+        submission = Submission(
+            task, list(args), kwargs, Power(power) if power is not None else None, retries, time_limit_s
+        )
+        return self.submit_one(submission, key=key)
+
+    def submit_one(self, submission: Submission, *, key: str | None = None) -> Job:
+        """As `submit`, for arguments whose names clash with its own."""
+        key = key or str(uuid.uuid4())
+        body = encoded(submission)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": checked_key(key)}
+        try:
+            view = self._http.json("POST", path_of("jobs"), JobView, body=body, headers=headers)
+        except Unreachable as err:
+            err.add_note(f"whether the job was taken is not known; the key {key!r} makes a second submit safe")
+            raise
+        return Job(self, view)
+
+    def submit_many(self, jobs: Iterable[Submission | BatchItem]) -> list[Job]:
+        """Hand over many jobs, up to 1000 with each durable commit, in order.
+
+        Raises BatchRefused when the board refused some; the others are accepted all the same.
+        """
+        accepted: list[Job] = []
+        refused: list[tuple[int, EdgeError]] = []
+        index = 0
+        for items in batches(jobs):
+            body = b"".join(line for _, line in items)
+            headers = {"Content-Type": "application/x-ndjson"}
+            answer = self._http.send("POST", path_of("jobs", "batch"), body=body, headers=headers, read_s=READ_S * 4)
+            for (item, _), line in zip(items, answer.data.splitlines(), strict=True):
+                said = decoded(line, BatchAnswer)
+                if said.problem is not None:
+                    refused.append((index, error_of(said.problem)))
+                else:
+                    accepted.append(Job(self, JobView(said.id, item.task, said.state or JobState.ACCEPTED)))
+                index += 1
+        if refused:
+            raise BatchRefused(accepted, refused)
+        return accepted
+
+    def job(self, job_id: str) -> JobView:
+        """Where the job stands, and why."""
+        return self._http.json("GET", path_of("jobs", job_id), JobView)
+
+    def result(self, job_id: str, *, wait: float | None = None) -> Result:
+        """The result, waiting for up to `wait` seconds; raises NotReady when there is none by then."""
+        return self.wait(job_id, timeout=wait or 0.0)
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[JobView], None] | None = None,
+        on_outage: Callable[[EdgeError], None] | None = None,
+    ) -> Result:
+        """The result, a failure too, however long it takes; raises NotReady after `timeout` seconds.
+
+        A board whose power was cut comes back: once it has answered, later outages are waited out (and told to
+        `on_outage`). `on_progress` gets the job once a second while someone watches.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        answered = False
+        while True:
+            began = time.monotonic()
+            poll = 1.0 if on_progress else _POLL_S
+            if until is not None:
+                poll = max(0.0, min(poll, until - began))
+            try:
+                answer = self._http.send(
+                    "GET", path_of("jobs", job_id, "result"), query={"wait": f"{poll:.3f}"}, read_s=poll + READ_S
+                )
+            except Unreachable as err:
+                if not answered or (until is not None and time.monotonic() >= until):
+                    raise
+                if on_outage is not None:
+                    on_outage(err)
+                time.sleep(1)  # with no patience at all, `send` came back at once
+                continue
+            answered = True
+            if answer.status == 200:
+                return decoded(answer.data, Result)
+            view = decoded(answer.data, JobView)
+            if on_progress is not None:
+                on_progress(view)
+            now = time.monotonic()
+            if until is not None and now >= until:
+                raise NotReady(job_id, f"{view.state}; {view.waiting}" if view.waiting else view.state.value)
+            # A gateway may be set to hold nobody (`gateway.max_wait_s`): ask it again, but not in a busy loop.
+            if now - began < min(poll, 0.5):
+                time.sleep(min(1.0, poll) - (now - began))
+
+    def list(
+        self, *, state: JobState | str | None = None, task: str | None = None, limit: int | None = None
+    ) -> Iterator[JobView]:
+        """Jobs, newest first; pages are fetched as they are needed."""
+        cursor: str | None = None
+        left = limit
+        while left is None or left > 0:
+            size = 100 if left is None else min(left, 100)
+            query = {"state": state and str(state), "task": task, "limit": size, "cursor": cursor}
+            page = self._http.json("GET", path_of("jobs"), JobPage, query=query)
+            yield from page.jobs
+            left = None if left is None else left - len(page.jobs)
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def cancel(self, job_id: str) -> JobView:
+        """Ask that an open job stop; raises WrongState when it has ended (its result is never touched)."""
+        return self._http.json("DELETE", path_of("jobs", job_id), JobView, query={"if_state": "open"})
+
+    def remove(self, job_id: str) -> None:
+        """Remove an ended job with its result and files; raises WrongState when it is still open."""
+        self._http.send("DELETE", path_of("jobs", job_id), query={"if_state": "final"})
+
+    def download(self, job_id: str, name: str, to: Path | str) -> Path:
+        """Fetch a file the job left to `to` (a folder or a path); complete and checked, or not there at all.
+
+        A lost connection goes on where it broke off. Returns the path; raises UnknownFile, or OSError from this
+        side's disk.
+        """
+        return download(self._http, self.result(job_id), name, Path(to))
+
+    def tasks(self) -> TaskList:
+        """The kinds of job the board knows, and the modules it could not read."""
+        return self._http.json("GET", path_of("tasks"), TaskList)
+
+    def task(self, name: str) -> TaskView | None:
+        """One kind of job, or None."""
+        return next((task for task in self.tasks().tasks if task.name == name), None)
+
+    def status(self) -> StatusView:
+        """The board in one look: power, workers, broker, counts."""
+        return self._http.json("GET", path_of("status"), StatusView)

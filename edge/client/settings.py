@@ -1,0 +1,147 @@
+"""Where the gateway is and with which token: from arguments, the environment, or one file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from edge.errors import ConfigError
+
+DEFAULT_URL = "http://127.0.0.1:8420"
+_TOKEN_BYTES = 4096  # a file larger than this holds something else
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: str | None = None
+    token: str | None = None
+    token_file: str | None = None
+    patience_s: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reach one gateway."""
+
+    url: str = DEFAULT_URL
+    token: str | None = field(default=None, repr=False)  # a secret must not end up in a log
+    patience_s: float = 10.0  # how long to try again when nobody answers
+
+    @classmethod
+    def find(
+        cls,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+        token_file: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """The arguments, over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE`, over the file, over the defaults.
+
+        The file is `EDGE_CLIENT_CONFIG` or `~/.config/edge/client.yaml`, with the keys `url`, `token`,
+        `token_file` and `patience_s`. Raises ConfigError, also on a secret that every user could read.
+        """
+        env = os.environ if env is None else env
+        path = _file_path(env)
+        file = _read_file(path) if path else _File()
+        if token is None and token_file is not None:
+            token = _read_token(token_file, "token file")
+        if token is None and env.get("EDGE_TOKEN"):
+            token = env["EDGE_TOKEN"]
+        if token is None and env.get("EDGE_TOKEN_FILE"):
+            token = _read_token(Path(env["EDGE_TOKEN_FILE"]), "EDGE_TOKEN_FILE")
+        if token is None and file.token is not None:
+            token = file.token
+        if token is None and file.token_file and path:
+            token = _read_token(path.parent / _expanded(file.token_file), "token_file")
+        return cls(
+            url=_checked_url(url or env.get("EDGE_URL") or file.url or DEFAULT_URL),
+            token=_checked_token(token) if token is not None else None,
+            patience_s=file.patience_s,
+        )
+
+
+def _file_path(env: Mapping[str, str]) -> Path | None:
+    if env.get("EDGE_CLIENT_CONFIG"):
+        return _expanded(env["EDGE_CLIENT_CONFIG"])
+    folder = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    path = Path(folder) / "edge" / "client.yaml"
+    try:
+        return path if folder and path.exists() else None
+    except OSError:  # a home that cannot be looked into holds no settings
+        return None
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # `~nobody`: no such user, so the name stands for itself
+        return Path(text)
+
+
+def _read_file(path: Path) -> _File:
+    import yaml  # not every client has a file, and PyYAML costs a Pi Zero a noticeable part of its start
+
+    try:
+        tree: Any = yaml.safe_load(path.read_text())
+        file = msgspec.convert({} if tree is None else tree, _File)
+    except OSError as err:
+        raise ConfigError("client config", str(path), err.strerror or str(err)) from err
+    except msgspec.ValidationError as err:
+        raise ConfigError(
+            "client config", str(path), f"{err}; allowed keys: {', '.join(_File.__struct_fields__)}"
+        ) from err
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
+        raise ConfigError("client config", str(path), f"not YAML: {' '.join(str(err).split())}") from err
+    if file.token is not None:
+        _check_private(path, "client config")
+    return file
+
+
+def _read_token(path: Path, name: str) -> str:
+    _check_private(path, name)
+    try:
+        with path.open("rb") as file:
+            return file.read(_TOKEN_BYTES).decode("ascii").strip()
+    except OSError as err:
+        raise ConfigError(name, str(path), err.strerror or str(err)) from err
+    except UnicodeDecodeError as err:
+        raise ConfigError(
+            name, str(path), "expected a file that holds just a token, as `edge token add` shows it"
+        ) from err
+
+
+def _check_private(path: Path, name: str) -> None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as err:
+        raise ConfigError(name, str(path), getattr(err, "strerror", None) or str(err)) from err
+    if mode & stat.S_IRWXO:
+        raise ConfigError(name, str(path), f"every user of this machine can read it; run: chmod o= {path}")
+
+
+def _checked_url(url: str) -> str:
+    allowed = "expected http://HOST[:PORT] or https://HOST[:PORT]"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError as err:
+        raise ConfigError("url", url, f"{allowed} ({err})") from err
+    if not usable or parts.query or parts.fragment or any(c.isspace() or not c.isprintable() for c in url):
+        raise ConfigError("url", url, allowed)
+    if parts.username or parts.password:
+        raise ConfigError("url", f"{parts.scheme}://...@{parts.hostname}", "no user or password in it; use a token")
+    return url.rstrip("/")
+
+
+def _checked_token(token: str) -> str:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError("token", "...", "expected one word of printable ASCII, as `edge token add` shows it")
+    return token

@@ -1,0 +1,204 @@
+"""HTTP to one gateway: connections kept open, lost ones tried again, problems turned into errors."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+from edge import __version__
+from edge.client.settings import Settings
+from edge.errors import (
+    BadArguments,
+    EdgeError,
+    GatewayError,
+    JobGone,
+    KeyReused,
+    NotAllowed,
+    UnknownFile,
+    UnknownJob,
+    UnknownTask,
+    Unreachable,
+    UsageError,
+    WrongState,
+)
+from edge.wire import Problem, ProblemCode
+
+CONNECT_S = 5.0
+READ_S = 30.0
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+#: The gateway (or a proxy before it) cannot serve now: the same request may pass later.
+_TRY_AGAIN = frozenset({429, 502, 503, 504})
+
+T = TypeVar("T")
+
+
+class Transport:
+    """Requests to one gateway; every one is idempotent by its nature or by its key, so each may be sent again.
+
+    `on_retry` is told why, each time one is. May be shared by threads.
+    """
+
+    def __init__(self, settings: Settings, *, on_retry: Callable[[EdgeError], None] | None = None) -> None:
+        self.settings = settings
+        self._on_retry = on_retry
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=4, retries=False)
+        self._headers = {"User-Agent": f"edge/{__version__}", "Accept": "application/json"}
+        if settings.token:
+            self._headers["Authorization"] = f"Bearer {settings.token}"
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._pool.clear()
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        read_s: float = READ_S,
+    ) -> T:
+        """The answer decoded as `kind`; raises Unreachable, NotAllowed or what the problem stands for."""
+        answer = self.send(method, path, query=query, body=body, headers=headers, read_s=read_s)
+        return decoded(answer.data, kind)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        read_s: float = READ_S,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer, once there is one below 400; tries again for `patience_s` while nobody answers."""
+        target = self.settings.url + path
+        wanted = {key: value for key, value in (query or {}).items() if value is not None}
+        if wanted:
+            target += "?" + urlencode(wanted)
+        give_up = time.monotonic() + self.settings.patience_s
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                answer = self._pool.request(
+                    method,
+                    target,
+                    body=body,
+                    headers={**self._headers, **(headers or {})},
+                    timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
+                    preload_content=not stream,
+                    redirect=False,  # a token must not follow to another host
+                )
+            except HTTPError as err:
+                failure: EdgeError = Unreachable(
+                    f"cannot reach the gateway at {self.settings.url}: {_plain(err, read_s)}"
+                )
+                failure.__cause__ = err
+                after = 0.0
+            else:
+                if answer.status < 300:
+                    return answer
+                problem, after = _problem(answer)
+                failure = error_of(problem)
+                if answer.status not in _TRY_AGAIN:
+                    raise failure
+            # Up to half of the pause is left to chance: after a power cut a whole LAN comes back at once.
+            wait = max(after, pause * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+            if time.monotonic() + wait > give_up:
+                raise failure
+            if self._on_retry is not None:
+                self._on_retry(failure)
+            time.sleep(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def path_of(*parts: str) -> str:
+    """`/v1/...` with each part quoted, so that no id or name can leave its place."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def decoded(data: bytes, kind: type[T]) -> T:
+    """`data` as `kind`; raises GatewayError when something else answered."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except ValueError as err:  # msgspec's errors and those of UTF-8 are ValueErrors
+        raise GatewayError(200, "", f"what answered is not an edge gateway of this version: {err}") from err
+
+
+def error_of(problem: Problem) -> EdgeError:
+    """The error a problem stands for, with the sentence of the gateway."""
+    said = problem.detail or problem.title or f"the gateway answered {problem.status}"
+    match problem.code:
+        case ProblemCode.UNKNOWN_JOB:
+            return UnknownJob.told(said, job_id=problem.job_id)
+        case ProblemCode.JOB_GONE:
+            return JobGone.told(said, job_id=problem.job_id)
+        case ProblemCode.WRONG_STATE:
+            return WrongState(said)
+        case ProblemCode.KEY_REUSED:
+            return KeyReused.told(said, key="", job_id=problem.job_id)
+        case ProblemCode.BAD_ARGUMENTS:
+            return BadArguments.told(said, task="", reason=said)
+        case ProblemCode.UNKNOWN_TASK:
+            return UnknownTask.told(said, task="", known=[])
+        case ProblemCode.UNKNOWN_FILE:
+            return UnknownFile.told(said, job_id=problem.job_id, name="", known=[])
+        case ProblemCode.UNAUTHENTICATED | ProblemCode.FORBIDDEN:
+            return NotAllowed(said)
+        case ProblemCode.BAD_REQUEST | ProblemCode.TOO_LARGE:
+            return UsageError(said)
+    if problem.status in _TRY_AGAIN:
+        return Unreachable(said)
+    return GatewayError(problem.status, problem.code, said)
+
+
+def _problem(answer: urllib3.BaseHTTPResponse) -> tuple[Problem, float]:
+    """What the answer says is wrong, and how many seconds it asks to wait."""
+    try:
+        problem = msgspec.json.decode(answer.data, type=Problem)
+    except (ValueError, HTTPError):
+        said = f"{answer.status} {answer.reason or ''}".strip()
+        problem = Problem(said, answer.status, detail=f"the gateway's address answered {said}, not as a gateway does")
+    finally:
+        answer.release_conn()
+    try:
+        after = float(answer.headers.get("Retry-After", "0"))
+    except ValueError:  # a date: the clocks of two boards are not compared
+        after = 0.0
+    return problem, max(0.0, after)
+
+
+def _plain(err: HTTPError, read_s: float) -> str:
+    """One phrase on why nobody answered, without urllib3's object names."""
+    match err:
+        case NameResolutionError():
+            return "no such host"
+        case ConnectTimeoutError():
+            return f"no connection within {CONNECT_S:g} s"
+        case ReadTimeoutError():
+            return f"no answer within {read_s:g} s"
+    inner: BaseException | None = err
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror[:1].lower() + inner.strerror[1:]
+        inner = inner.__cause__ or inner.__context__
+    return "the connection was lost" if isinstance(err, ProtocolError) else str(err)
