@@ -345,7 +345,7 @@ class Ledger:
         return self._query(sql, *values)[0][0]
 
     def _rows(self, where: str, *values: Any) -> Iterator[Job]:
-        for row in self._query(f"SELECT {_COLUMNS} FROM job WHERE {where}", *values):  # noqa: S608 - constants only
+        for row in self._query(f"SELECT {_COLUMNS} FROM job WHERE {where}", *values):
             fields = dict(zip(Job.__struct_fields__, row, strict=True))
             fields |= {"power": Power(row[4]), "state": JobState(row[9]), "cancel": bool(row[15])}
             yield Job(**fields | {"remove": bool(row[16])})

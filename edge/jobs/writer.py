@@ -80,15 +80,13 @@ class LedgerWriter:
             self._commit(group)
 
     def _commit(self, group: list[_Write]) -> None:
-        outcomes: list[tuple[_Write, Any, Exception | None]] = []
+        group = [write for write in group if write.future.set_running_or_notify_cancel()]
+        outcomes: list[tuple[_Write, Any, Exception | None]]
         try:
             with self._ledger.transaction(durable=any(write.durable for write in group)):
-                for write in group:
-                    if not write.future.set_running_or_notify_cancel():
-                        continue
-                    outcomes.append(self._attempt(write))
+                outcomes = [self._attempt(write) for write in group]
         except Exception as err:  # every waiter must learn of it, whatever it was
-            outcomes = [(write, None, err) for write in group if write.future.running()]
+            outcomes = [(write, None, err) for write in group]
         for write, value, error in outcomes:
             if error is None:
                 write.future.set_result(value)

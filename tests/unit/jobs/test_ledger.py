@@ -1,0 +1,209 @@
+"""The ledger keeps what it committed, in order, and answers from short statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.errors import KeyReused, StorageError, UnknownJob
+from edge.jobs.ledger import Ledger, NewJob
+from edge.model import Failure, FailureCode, JobState, Power, Result, derived_job_id, new_job_id
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    yield ledger
+    ledger.close()
+
+
+def new(job_id: str | None = None, *, key: str = "", fingerprint: bytes = b"f", power: Power = Power.NORMAL) -> NewJob:
+    return NewJob(
+        id=job_id or (derived_job_id("me", key) if key else new_job_id()),
+        task="solve",
+        args=[1, "What is 50 divided by 2?"],
+        kwargs={"a": None},
+        power=power,
+        retries=2,
+        time_limit_s=1.5,
+        submitter="me",
+        fingerprint=fingerprint,
+        key=key,
+    )
+
+
+def put(ledger: Ledger, *jobs: NewJob) -> list[str]:
+    with ledger.transaction(durable=True):
+        return [ledger.add(job, now=1000.0).job.id for job in jobs]
+
+
+def done(job_id: str, state: JobState = JobState.SUCCEEDED) -> Result:
+    failure = Failure(FailureCode.EXCEPTION, "boom " * 100) if state is JobState.FAILED else None
+    return Result(id=job_id, task="solve", state=state, failure=failure, finished_at=2000.0, attempts=3)
+
+
+def test_a_row_outlives_the_process(tmp_path: Path) -> None:
+    """What was committed is there after opening the file again, every field of it."""
+    first = Ledger(tmp_path / "l")
+    (job_id,) = put(first, new())
+    before = first.get(job_id)
+    first.close()
+    again = Ledger(tmp_path / "l")
+    assert again.get(job_id) == before
+    assert again.open_jobs == 1
+    assert before.call() == ([1, "What is 50 divided by 2?"], {"a": None})
+    assert (before.retries, before.time_limit_s, before.state) == (2, 1.5, JobState.ACCEPTED)
+    again.close()
+
+
+def test_the_same_key_and_body_is_the_same_job(ledger: Ledger) -> None:
+    """A resubmission finds its job; another body under the key is refused and changes nothing."""
+    (job_id,) = put(ledger, new(key="k"))
+    with ledger.transaction(durable=True):
+        again = ledger.add(new(key="k"), now=5.0)
+    assert (again.job.id, again.created) == (job_id, False)
+    with pytest.raises(KeyReused, match="'k'"), ledger.transaction(durable=True):
+        ledger.add(new(key="k", fingerprint=b"other"), now=5.0)
+    assert ledger.open_jobs == 1
+
+
+def test_a_failed_transaction_leaves_nothing(ledger: Ledger) -> None:
+    """An error inside undoes all of it, the count of open jobs too."""
+
+    class Stop(Exception):
+        pass
+
+    with pytest.raises(Stop), ledger.transaction(durable=True):
+        ledger.add(new(), now=1.0)
+        raise Stop
+    assert ledger.counts() == {}
+    assert ledger.open_jobs == 0
+
+
+def test_a_savepoint_undoes_one_write_of_many(ledger: Ledger) -> None:
+    """Inside one commit, a write that fails takes only itself back."""
+    with ledger.transaction(durable=True):
+        with ledger.savepoint():
+            ledger.add(new("stays"), now=1.0)
+        with pytest.raises(UnknownJob), ledger.savepoint():
+            ledger.add(new("goes"), now=1.0)
+            ledger.get("nobody")
+    assert ledger.find("stays") is not None
+    assert ledger.find("goes") is None
+    assert ledger.open_jobs == 1
+
+
+def test_the_way_of_a_job_through_its_states(ledger: Ledger) -> None:
+    """Accepted, queued, retrying, accepted again, finished: each step is seen, late news change nothing."""
+    (job_id,) = put(ledger, new())
+    seq = ledger.get(job_id).seq
+    with ledger.transaction(durable=False):
+        ledger.mark_queued([seq])
+    assert ledger.unpublished(after_seq=0, limit=9) == []
+    with ledger.transaction(durable=False):
+        assert ledger.mark_retrying(job_id, failures=1, due_at=9.0, message="boom")
+        assert not ledger.mark_retrying(job_id, failures=1, due_at=99.0, message="boom")
+    assert [job.id for job in ledger.retrying()] == [job_id]
+    with ledger.transaction(durable=False):
+        ledger.mark_due([job_id])
+    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == [job_id]
+    with ledger.transaction(durable=False):
+        assert ledger.finish(done(job_id, JobState.FAILED), size_bytes=77)
+        assert not ledger.finish(done(job_id), size_bytes=1)
+        ledger.mark_queued([seq])
+        assert not ledger.mark_retrying(job_id, failures=2, due_at=9.0, message="late")
+    job = ledger.get(job_id)
+    assert (job.state, job.attempts, job.size_bytes, job.finished_at) == (JobState.FAILED, 3, 77, 2000.0)
+    assert len(job.message) == 200
+    assert ledger.open_jobs == 0
+
+
+def test_pages_go_back_from_the_newest(ledger: Ledger) -> None:
+    """Pages are newest first, without overlap, filtered by state, task and submitter."""
+    ids = put(ledger, *(new() for _ in range(7)))
+    with ledger.transaction(durable=False):
+        ledger.finish(done(ids[3]), size_bytes=1)
+    first = ledger.page(limit=3)
+    rest = ledger.page(before_seq=first[-1].seq, limit=10)
+    assert [job.id for job in first + rest] == ids[::-1]
+    assert [job.id for job in ledger.page(states=[JobState.SUCCEEDED])] == [ids[3]]
+    assert ledger.page(task="other") == []
+    assert ledger.page(submitter="you") == []
+    assert ledger.counts() == {JobState.ACCEPTED: 6, JobState.SUCCEEDED: 1}
+
+
+def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: Ledger) -> None:
+    """Finished jobs and other classes are not in the way."""
+    ids = put(ledger, new(), new(power=Power.SURPLUS), new(), new())
+    with ledger.transaction(durable=False):
+        ledger.finish(done(ids[0]), size_bytes=1)
+    assert ledger.ahead(ledger.get(ids[3])) == 1
+
+
+def test_a_plain_celery_result_gets_a_row_once(ledger: Ledger) -> None:
+    """A result without a row is adopted as finished; a second notice changes nothing."""
+    for _ in range(2):
+        with ledger.transaction(durable=False):
+            ledger.adopt(done("celery-1"), size_bytes=10, now=1.0)
+    job = ledger.get("celery-1")
+    assert (job.submitter, job.state, job.size_bytes) == ("amqp", JobState.SUCCEEDED, 10)
+    assert list(ledger.unknown_of(["celery-1", "celery-2"])) == ["celery-2"]
+
+
+def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: Ledger) -> None:
+    """Each is noted only where it applies, and listed until it is carried out."""
+    open_id, ended_id = put(ledger, new(), new())
+    with ledger.transaction(durable=True):
+        ledger.finish(done(ended_id), size_bytes=5)
+        assert ledger.ask_cancel(open_id).cancel
+        assert not ledger.ask_cancel(ended_id).cancel
+        ledger.ask_remove([open_id, ended_id])
+    assert [(job.id, job.cancel, job.remove) for job in ledger.asked()] == [
+        (open_id, True, False),
+        (ended_id, False, True),
+    ]
+    assert ledger.finished_bytes() == 0
+    with ledger.transaction(durable=True):
+        ledger.drop(ended_id)
+    assert ledger.find(ended_id) is None
+    assert ledger.open_jobs == 1
+
+
+def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: Ledger) -> None:
+    """Every open job that had been handed over is to be published again; finished ones are not."""
+    ids = put(ledger, new(), new(), new())
+    with ledger.transaction(durable=False):
+        ledger.mark_queued(ledger.get(job_id).seq for job_id in ids)
+        ledger.finish(done(ids[0]), size_bytes=1)
+    with ledger.transaction(durable=True):
+        assert ledger.requeue_all() == 2
+    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == ids[1:]
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database, but long enough to be read as one" * 100, b"SQLite format 3\0" * 400]
+)
+def test_a_file_that_is_no_ledger_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    """Garbage in place of the ledger is named, not replaced."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="ledger"):
+        Ledger(path)
+    assert path.read_bytes() == content
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """A roll-back of the software does not write into a file it does not understand."""
+    ledger = Ledger(tmp_path / "l")
+    ledger._db.execute("PRAGMA user_version = 99")
+    ledger.close()
+    with pytest.raises(StorageError, match="newer version"):
+        Ledger(tmp_path / "l")
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
+    """The error names the file."""
+    with pytest.raises(StorageError, match="nowhere"):
+        Ledger(tmp_path / "nowhere" / "l")

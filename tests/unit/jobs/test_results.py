@@ -1,0 +1,218 @@
+"""Results are immutable, whole, and announced only once durable."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge import durable
+from edge.config import Config
+from edge.errors import BadJobId, TornResult
+from edge.jobs.results import Results, check_artifact_name
+from edge.model import JobState, Result, new_job_id
+
+
+@pytest.fixture
+def results(config: Config) -> Results:
+    return Results(config.layout)
+
+
+def done(job_id: str, value: object = 42, *, attempts: int = 1) -> Result:
+    return Result(id=job_id, task="t", state=JobState.SUCCEEDED, value=value, finished_at=1.0, attempts=attempts)
+
+
+def test_a_published_result_reads_back_as_it_was(results: Results) -> None:
+    """What was published is what is read."""
+    job_id = new_job_id()
+    assert results.read(job_id) is None
+    assert results.publish(done(job_id, {"a": [1, 2.5, None, "é"]}))
+    assert results.read(job_id) == done(job_id, {"a": [1, 2.5, None, "é"]})
+    assert list(results.ids()) == [job_id]
+
+
+def test_the_first_result_stands(results: Results) -> None:
+    """A second publish of the same id changes nothing and says so."""
+    assert results.publish(done("job-1", "first"))
+    before = results.path("job-1").read_bytes()
+    assert not results.publish(done("job-1", "second"))
+    assert results.path("job-1").read_bytes() == before
+
+
+def test_racing_publishers_agree_on_one_result(results: Results) -> None:
+    """Of many publishers of one id exactly one wins, and all see its result."""
+    barrier = threading.Barrier(8)
+    won: list[int] = []
+
+    def race(number: int) -> None:
+        barrier.wait()
+        own = Results.__new__(Results)
+        own.__dict__.update(results.__dict__, _known=set())
+        if own.publish(done("race", number)):
+            won.append(number)
+
+    threads = [threading.Thread(target=race, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    result = results.read("race")
+    assert result is not None
+    assert won == [result.value]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "not json", "binary"])
+def test_a_damaged_file_is_never_taken_for_a_result(results: Results, damage: str) -> None:
+    """A byte changed, a tail missing or other content: TornResult, naming the file."""
+    results.publish(done("job-1", "value"))
+    path = results.path("job-1")
+    content = path.read_bytes()
+    wrong = {
+        "flip": content.replace(b'"value"', b'"valuf"'),
+        "cut": content[: len(content) // 2],
+        "empty": b"",
+        "not json": b"hello",
+        "binary": bytes(range(256)),
+    }[damage]
+    path.unlink()
+    path.write_bytes(wrong)
+    with pytest.raises(TornResult, match=r"job-1\.json"):
+        results.read("job-1")
+
+
+def test_artifacts_lie_beside_the_result_that_names_them(results: Results) -> None:
+    """Files, sizes and hashes are in the result; only named files can be reached."""
+    staging = results.stage("job-1")
+    staging.file("1-response.txt").write_text("50 divided by 2 = 25\n")
+    staging.file("empty").touch()
+    assert results.publish(done("job-1"), staging)
+    result = results.read("job-1")
+    assert result is not None
+    assert [(file.name, file.size_bytes) for file in result.files] == [("1-response.txt", 21), ("empty", 0)]
+    assert results.artifact(result, "1-response.txt").read_text() == "50 divided by 2 = 25\n"
+    assert results.size_bytes(result) == results.path("job-1").stat().st_size + 21
+    with pytest.raises(KeyError):
+        results.artifact(result, "../../ledger.sqlite")
+
+
+def test_a_losing_attempt_leaves_no_files(results: Results) -> None:
+    """The artifacts of the attempt that came second go; those of the first stay."""
+    first, second = results.stage("job-1"), results.stage("job-1")
+    first.file("a").write_text("first")
+    second.file("a").write_text("second")
+    assert results.publish(done("job-1"), first)
+    assert not results.publish(done("job-1"), second)
+    result = results.read("job-1")
+    assert result is not None
+    assert results.artifact(result, "a").read_text() == "first"
+    assert not second.folder.exists()
+
+
+def test_files_of_an_attempt_that_was_cut_short_go_with_the_next(results: Results) -> None:
+    """A later attempt's result removes what an earlier one left; a neighbour whose id begins alike keeps its own."""
+    cut, neighbour = results.stage("job-1"), results.stage("job-1.5")
+    cut.file("half").write_text("half")
+    neighbour.file("mine").write_text("mine")
+    results.publish(done("job-1", attempts=2))
+    assert not cut.folder.exists()
+    assert neighbour.folder.exists()
+
+
+def test_a_removed_result_never_comes_back(results: Results) -> None:
+    """After removal nothing of it is left but the tombstone, and a late attempt publishes nothing."""
+    staging = results.stage("job-1")
+    staging.file("a").write_text("x")
+    results.publish(done("job-1"), staging)
+    results.remove("job-1")
+    assert results.removed("job-1")
+    assert results.has("job-1")
+    assert results.read("job-1") is None
+    assert not staging.folder.exists()
+    late = results.stage("job-1")
+    late.file("a").write_text("late")
+    assert not results.publish(done("job-1"), late)
+    assert results.read("job-1") is None
+    assert not late.folder.exists()
+
+
+def test_removing_twice_is_removing_once(results: Results) -> None:
+    """A second removal, or one of a job that never was, leaves the tombstone and no error."""
+    results.remove("job-1")
+    results.remove("job-1")
+    assert results.removed("job-1")
+
+
+def test_the_staging_name_vanishes_only_after_the_sync(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches the staging folder hears of a result after its folder is synced, never before."""
+    events: list[str] = []
+    real_fsync, real_unlink = os.fsync, Path.unlink
+
+    def fsync(fd: int) -> None:
+        events.append(f"sync {Path(f'/proc/self/fd/{fd}').readlink().name}")
+        real_fsync(fd)
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        events.append(f"unlink {self.parent.name}/{self.name}")
+        real_unlink(self, missing_ok=missing_ok)
+
+    results.publish(done("warm-up"))
+    results.publish(done("wa-again"))
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    results.publish(done("wa-job"))
+    content, folder, notice = events[:3]
+    assert content.startswith("sync .wa-job.json.")
+    assert (folder, notice) == ("sync wa", "unlink .staging/wa-job.json")
+
+
+def test_recover_announces_what_was_published_and_drops_the_rest(results: Results, config: Config) -> None:
+    """After a crash between link and unlink, or before the link, the staging folder is empty again."""
+    results.publish(done("published"))
+    config.layout.staging.joinpath("published.json").write_bytes(b"x")
+    config.layout.staging.joinpath("torn.json").write_bytes(b"x")
+    config.layout.staging.joinpath("!odd name").write_bytes(b"x")
+    results.recover()
+    assert list(config.layout.staging.iterdir()) == []
+    assert list(results.ids()) == ["published"]
+
+
+def test_a_failed_sync_publishes_nothing(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the card refuses the sync, the error comes up and no result has the name."""
+    results.publish(done("warm-up"))
+
+    def refuse(_fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        results.publish(done("wa-job"))
+    assert not results.path("wa-job").exists()
+
+
+@pytest.mark.parametrize("job_id", ["", ".", "..", "../x", "a/b", "a" * 129, "-a", "a\0b", "a\n"])
+def test_an_id_that_is_no_file_name_reaches_no_file(results: Results, job_id: str) -> None:
+    """Ids with path tricks are refused before any path is made of them."""
+    with pytest.raises(BadJobId):
+        results.path(job_id)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", ".hidden", "a\0", "a\nb", "x" * 201])
+def test_an_artifact_name_is_a_plain_file_name(name: str) -> None:
+    """Names with path tricks are refused."""
+    with pytest.raises(ValueError, match="file name"):
+        check_artifact_name(name)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(old=st.binary(max_size=300), new=st.binary(max_size=300))
+def test_publish_never_replaces(tmp_path: Path, old: bytes, new: bytes) -> None:
+    """Whatever stands under a name stays, byte for byte."""
+    path = tmp_path / new_job_id()
+    assert durable.publish(path, old, temp=tmp_path / "t")
+    assert not durable.publish(path, new, temp=tmp_path / "t")
+    assert path.read_bytes() == old
+    assert not (tmp_path / "t").exists()

@@ -1,0 +1,112 @@
+"""Concurrent writers share commits; each learns only of its own fate, and of a failed commit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import _GeneratorContextManager
+from pathlib import Path
+
+import pytest
+
+from edge.errors import StorageError, UnknownJob
+from edge.jobs.ledger import Ledger, NewJob
+from edge.jobs.writer import LedgerWriter
+from edge.model import Power, new_job_id
+
+
+class CountingLedger(Ledger):
+    """Counts commits and can be told to fail them."""
+
+    commits = 0
+    broken: Exception | None = None
+    gate: threading.Event | None = None
+
+    def transaction(self, *, durable: bool) -> _GeneratorContextManager[None]:
+        if self.gate is not None:
+            self.gate.wait(10)
+        if self.broken is not None:
+            raise self.broken
+        self.commits += 1
+        return super().transaction(durable=durable)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> CountingLedger:
+    return CountingLedger(tmp_path / "l")
+
+
+@pytest.fixture
+def writer(ledger: CountingLedger) -> Iterator[LedgerWriter]:
+    writer = LedgerWriter(ledger)
+    writer.start()
+    yield writer
+    writer.close()
+
+
+def add(ledger: Ledger) -> str:
+    job = NewJob(new_job_id(), "t", [], {}, Power.NORMAL, 0, None, "me", b"")
+    return ledger.add(job, now=1.0).job.id
+
+
+def test_writes_that_wait_together_share_one_commit(ledger: CountingLedger, writer: LedgerWriter) -> None:
+    """A hundred submits that arrive during one commit cost one more."""
+    ledger.gate = threading.Event()
+    futures = [writer.write(add, durable=True) for _ in range(100)]
+    ledger.gate.set()
+    assert len({future.result(10) for future in futures}) == 100
+    assert ledger.commits <= 2
+
+
+def test_one_refused_write_does_not_touch_its_neighbours(ledger: CountingLedger, writer: LedgerWriter) -> None:
+    """A job that is refused is refused alone."""
+    ledger.gate = threading.Event()
+    good = writer.write(add, durable=True)
+    bad = writer.write(lambda each: each.get("nobody"), durable=True)
+    also_good = writer.write(add, durable=True)
+    ledger.gate.set()
+    assert good.result(10) != also_good.result(10)
+    with pytest.raises(UnknownJob):
+        bad.result(10)
+
+
+@pytest.mark.parametrize("error", [StorageError("ledger", OSError(28, "No space left on device")), RuntimeError("?")])
+def test_everyone_in_a_failed_commit_learns_of_it(
+    ledger: CountingLedger, writer: LedgerWriter, error: Exception
+) -> None:
+    """No waiter is left hanging, none is told yes; the thread lives on."""
+    ledger.broken = error
+    futures = [writer.write(add, durable=True) for _ in range(3)]
+    for future in futures:
+        with pytest.raises(type(error)):
+            future.result(10)
+    ledger.broken = None
+    assert writer.write(add, durable=True).result(10)
+
+
+def test_an_unexpected_error_in_one_write_fails_the_commit_and_not_the_thread(
+    ledger: CountingLedger, writer: LedgerWriter
+) -> None:
+    """A fault of ours inside a write leaves nothing half done."""
+
+    def fault(each: Ledger) -> None:
+        add(each)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        writer.write(fault, durable=True).result(10)
+    assert writer.write(lambda each: each.open_jobs, durable=True).result(10) == 0
+
+
+def test_closing_writes_what_is_queued_and_refuses_more(tmp_path: Path) -> None:
+    """No accepted write is dropped by a shutdown."""
+    writer = LedgerWriter(Ledger(tmp_path / "l"))
+    writer.start()
+    futures = [writer.write(add, durable=False) for _ in range(20)]
+    writer.close()
+    assert all(future.done() for future in futures)
+    with pytest.raises(StorageError, match="shutting down"):
+        writer.write(add, durable=True)
+    again = Ledger(tmp_path / "l")
+    assert again.open_jobs == 20
+    again.close()
