@@ -40,6 +40,7 @@ class PowerState(StrEnum):
     LOW = "low"
     CRITICAL = "critical"
     UNKNOWN = "unknown"
+    PAUSED = "paused"  # by hand, with the battery no reason
 
 
 #: Which classes may start in which state; `unknown` stands for a governor that has not spoken.
@@ -49,6 +50,7 @@ ALLOWED: dict[PowerState, tuple[Power, ...]] = {
     PowerState.LOW: (Power.ALWAYS,),
     PowerState.CRITICAL: (),
     PowerState.UNKNOWN: (),
+    PowerState.PAUSED: (),
 }
 
 
@@ -181,6 +183,28 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     reason: str = ""  # why it holds, when power is not the reason: a full card, a failing disk
 
 
+class Verdict(StrEnum):
+    """What one reading says about power; `ok` is no objection, `surplus` a claim that there is more than enough."""
+
+    SURPLUS = "surplus"
+    OK = "ok"
+    LOW = "low"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a source measured: a value in its unit, how old it is, and what it means."""
+
+    source: str  # its name in `edge.yaml`
+    what: str  # charge, volts, amps, watts, solar_watts, runtime, phase, supply, undervoltage, temperature, ...
+    value: float | None = None  # None exactly when the verdict is unknown
+    unit: str = ""
+    age_s: float = 0.0
+    verdict: Verdict = Verdict.UNKNOWN
+    reason: str = ""  # why it is unknown, or what the number does not say
+
+
 class PowerStatus(msgspec.Struct, frozen=True):
     """`/run/edge/power.json`: the governor's decision, with the reason and the rule that ends it."""
 
@@ -194,6 +218,7 @@ class PowerStatus(msgspec.Struct, frozen=True):
     pid: int = 0
     monotonic: float = 0.0  # CLOCK_MONOTONIC when written, the same for all processes of a boot
     valid_s: float = 0.0  # older than this: treat as unknown; 0: valid while the governor lives
+    readings: tuple[Reading, ...] = ()  # what the decision was made from, with the verdict of the policy
 
 
 class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
