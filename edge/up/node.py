@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import secrets
 import subprocess
 import time
@@ -15,13 +13,11 @@ from edge.config import BrokerConfig
 from edge.errors import StackError
 from edge.up import rabbitmq
 from edge.up.child import Child
+from edge.up.last_words import last_words, read_tail
 from edge.up.ports import LOOPBACK, NodePorts, accepts, speaks_amqp
 
 #: How long a newborn store must be left alone before a power cut may hit it (see `settle`).
 SETTLE_S = 15.0
-_NOISE = re.compile(
-    r"^[\s#=*]*$|^\s+(at|in|\[|\(|\{)|crash dump|^Crash|init terminating|^Log file|^\s*\S+:\s*$", re.IGNORECASE
-)
 
 
 class Node:
@@ -169,17 +165,5 @@ class Node:
             delay = min(delay * 1.5, 0.5)
 
     def _last_words(self) -> str:
-        """The last line that means something to a person, and the file to read on."""
-        for path in (self.console, self.log):
-            try:
-                size = path.stat().st_size
-                with path.open("rb") as file:
-                    file.seek(max(0, size - 65_536))
-                    lines = file.read().decode(errors="replace").splitlines()
-            except OSError:
-                continue
-            errors = [line.strip() for line in lines if re.search(r"error|fail|cannot", line, re.IGNORECASE)]
-            plain = [line.strip() for line in lines if not _NOISE.search(line)]
-            for line in (*errors[-1:], *plain[-1:]):
-                return f"{line[:200]} (log: {path})"
-        return f"no output (log: {os.fspath(self.log)})"
+        words = last_words(read_tail(self.console)) or last_words(read_tail(self.log)) or "it printed nothing"
+        return f"{words} (log: {self.log if self.log.exists() else self.console})"

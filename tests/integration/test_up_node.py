@@ -1,0 +1,157 @@
+"""A private RabbitMQ node starts, stops, keeps its state and explains what stops it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import amqp
+import pytest
+
+from edge.config import BrokerConfig
+from edge.errors import StackError
+from edge.host import process_alive
+from edge.up import rabbitmq
+from edge.up.node import Node
+from edge.up.ports import NodePorts, accepts, free_ports, speaks_amqp
+
+pytestmark = pytest.mark.broker
+
+
+def connect(config: BrokerConfig) -> amqp.Connection:
+    connection = amqp.Connection(f"{config.host}:{config.port}", userid=config.user, password=config.password())
+    connection.connect()
+    return connection
+
+
+@pytest.fixture
+def own_node(tmp_path: Path, broker_node: Node) -> Node:
+    """A second node, not started, beside the session's own."""
+    del broker_node  # asked for because it skips or fails where there is no broker
+    return Node(tmp_path / "node", NodePorts(*free_ports(3)))
+
+
+def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: Node) -> None:
+    """A persistent message in a quorum queue is there after stop and start, and after SIGKILL."""
+    own_node.start()
+    try:
+        with connect(own_node.config) as connection:
+            channel = connection.channel()
+            channel.queue_declare("kept", durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
+            channel.confirm_select()
+            message = amqp.Message("still here", delivery_mode=2)
+            channel.basic_publish_confirm(message, routing_key="kept")
+        for end in (own_node.stop, own_node.kill):
+            end()
+            assert not accepts(own_node.ports.amqp)
+            own_node.start()
+            with connect(own_node.config) as connection:
+                got = connection.channel().basic_get("kept", no_ack=False)
+                assert got is not None
+                assert got.body == "still here"
+    finally:
+        own_node.kill()
+
+
+def test_stop_leaves_no_process_and_may_be_called_again(own_node: Node) -> None:
+    """Neither broker nor port mapper outlives `stop`, and a second `stop` does nothing."""
+    own_node.start()
+    pids = [child.pid for child in own_node.children]
+    own_node.stop()
+    own_node.stop()
+    assert not any(process_alive(pid) for pid in pids)
+    assert not own_node.running
+
+
+def test_secrets_are_private_and_kept(own_node: Node) -> None:
+    """Cookie, password and settings are readable by their owner only, and stay the same at the next start."""
+    own_node._write()
+    cookie, password = own_node.base / ".erlang.cookie", own_node.password_file
+    before = cookie.read_bytes(), password.read_bytes()
+    assert cookie.stat().st_mode & 0o777 == 0o400
+    assert password.stat().st_mode & 0o777 == 0o600
+    assert (own_node.base / "etc" / "rabbitmq.conf").stat().st_mode & 0o777 == 0o600
+    own_node._write()
+    assert (cookie.read_bytes(), password.read_bytes()) == before
+
+
+def test_a_cookie_emptied_by_a_power_cut_is_made_again(own_node: Node) -> None:
+    """Erlang refuses to boot on an empty cookie; nobody else needs the old one."""
+    own_node._write()
+    cookie = own_node.base / ".erlang.cookie"
+    cookie.unlink()
+    cookie.touch(mode=0o400)
+    own_node._write()
+    assert cookie.stat().st_size == 40
+
+
+@pytest.mark.parametrize(("place", "key"), [(0, "broker.port"), (1, "Erlang distribution"), (2, "Erlang port mapper")])
+def test_a_port_in_use_is_named_with_its_key(own_node: Node, place: int, key: str) -> None:
+    """Each of the three ports gives one line with number and key, and starts nothing."""
+    port = (own_node.ports.amqp, own_node.ports.distribution, own_node.ports.epmd)[place]
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError) as caught:
+        own_node.start()
+    assert f"port {port} " in str(caught.value)
+    assert key in str(caught.value)
+    assert "in use" in str(caught.value)
+    assert own_node.children == ()
+
+
+def test_a_missing_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without RabbitMQ the line is the apt command."""
+    monkeypatch.setattr(rabbitmq, "DEBIAN_SERVER", tmp_path / "none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StackError, match="apt install rabbitmq-server"):
+        rabbitmq.find_server()
+
+
+def test_a_broker_that_dies_gives_its_last_line_and_its_log(own_node: Node) -> None:
+    """A store that cannot be read stops the start at once, with a reason and a file to read on."""
+    own_node._write()
+    (own_node.base / "etc" / "conf.d" / "broken.conf").write_text("no_such_key = 1\n")
+    with pytest.raises(StackError) as caught:
+        own_node.start()
+    assert "RabbitMQ ended with code" in str(caught.value)
+    assert "no_such_key" in str(caught.value)
+    assert "(log: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert own_node.children == ()
+
+
+def test_nothing_outlives_a_killed_parent(own_node: Node) -> None:
+    """SIGKILL of the process that started the node ends broker and port mapper."""
+    script = (
+        "import sys, signal; from pathlib import Path\n"
+        "from edge.up.node import Node; from edge.up.ports import NodePorts\n"
+        f"node = Node(Path({str(own_node.base)!r}), {own_node.ports!r}); node.start()\n"
+        "print(*[child.pid for child in node.children], flush=True); signal.pause()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        watches = [os.pidfd_open(pid) for pid in pids]
+        parent.send_signal(signal.SIGKILL)
+        for watch in watches:
+            assert ended(watch, 10.0)
+            os.close(watch)
+    assert not speaks_amqp(own_node.ports.amqp)
+
+
+def ended(pidfd: int, timeout_s: float) -> bool:
+    """True once the process behind `pidfd` has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
+
+
+def test_settling_marks_the_store_once(own_node: Node) -> None:
+    """The marker lies in the store, so that a store set aside takes it along."""
+    own_node._write()
+    assert [own_node.settled, own_node.settle(), own_node.settled] == [False, None, True]
+    assert (own_node.store / "settled").exists()
