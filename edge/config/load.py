@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
+from msgspec import inspect
 
+from edge.config import tree as yaml_tree
+from edge.config.allowed import allowed, fields
 from edge.config.records import Config
 from edge.errors import ConfigError
 
@@ -20,7 +22,8 @@ from edge.errors import ConfigError
 RESERVED = frozenset({"EDGE_CONFIG", "EDGE_URL", "EDGE_TOKEN", "EDGE_TOKEN_FILE", "EDGE_CLIENT_CONFIG"})
 #: Sections whose keys a person chooses; not reachable by environment.
 _FREE_FORM = frozenset({"settings"})
-_LOCATION = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
+CONFIG = inspect.type_info(Config)
+_LOCATION = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key` in `)?\$(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,10 @@ def default_path(env: Mapping[str, str] | None = None) -> Path | None:
     if env.get("EDGE_CONFIG"):
         return Path(env["EDGE_CONFIG"])
     for candidate in (Path(".edge/edge.yaml"), Path("/etc/edge/edge.yaml")):
-        if candidate.exists():
+        try:
+            if candidate.exists():
+                return candidate.absolute()
+        except OSError:  # a folder this user may not look into: reading the file says so, a default would hide it
             return candidate.absolute()
     return None
 
@@ -56,7 +62,8 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Load
     """
     env = os.environ if env is None else env
     path = default_path(env) if path is None else path
-    tree = _read(path) if path else {}
+    tree = yaml_tree.read(path) if path else {}
+    _fill_empty_sections(tree)
     origins = {key: str(path) for key, _ in _leaves(tree)}
     for key, name, value in _from_environment(env):
         section, _, leaf = key.rpartition(".")
@@ -71,22 +78,6 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Load
     return Loaded(_absolute(config, path), origins, path)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            tree = yaml.safe_load(file)
-    except OSError as err:
-        raise ConfigError("config", str(path), err.strerror or str(err)) from err
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as err:
-        text = " ".join(str(err).split())
-        raise ConfigError("config", str(path), f"not YAML: {text}") from err
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError("config", str(path), "expected keys and values at the top of the file")
-    return tree
-
-
 def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         dotted = f"{prefix}{key}"
@@ -96,15 +87,37 @@ def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield dotted, value
 
 
-def _known_keys() -> dict[str, str]:
-    """Variable name -> dotted key of every key a variable can set."""
-    defaults = msgspec.to_builtins(Config(), enc_hook=str)
-    keys = (key for key, _ in _leaves(defaults) if key not in _FREE_FORM)
-    return {"EDGE_" + key.replace(".", "_").upper(): key for key in keys}
+def _keys(kind: inspect.Type, prefix: str = "") -> Iterator[tuple[str, inspect.Type]]:
+    """(dotted key, type) of every section and every value under it; a section comes before what it holds."""
+    if isinstance(kind, inspect.StructType):
+        for field in kind.fields:
+            yield f"{prefix}{field.encode_name}", field.type
+            yield from _keys(field.type, f"{prefix}{field.encode_name}.")
+
+
+def _fill_empty_sections(tree: dict[str, Any]) -> None:
+    """A section whose keys are all commented out is null in YAML; it means the defaults."""
+    for key, kind in _keys(CONFIG):
+        *sections, leaf = key.split(".")
+        target: Any = tree
+        for part in sections:
+            target = target.get(part) if isinstance(target, dict) else None
+        if isinstance(kind, inspect.StructType) and isinstance(target, dict) and target.get(leaf, 0) is None:
+            target[leaf] = {}
+
+
+def _plain_text(kind: inspect.Type) -> bool:
+    """True when a variable's value is the text itself: a user called 123 is not a number."""
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return any(isinstance(k, inspect.StrType) or (isinstance(k, inspect.CustomType) and k.cls is Path) for k in kinds)
 
 
 def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
-    known = _known_keys()
+    known = {
+        "EDGE_" + key.replace(".", "_").upper(): (key, kind)
+        for key, kind in _keys(CONFIG)
+        if not isinstance(kind, inspect.StructType | inspect.DictType)
+    }
     for name in sorted(env):
         if not name.startswith("EDGE_") or name in RESERVED:
             continue
@@ -112,24 +125,37 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "`edge config show` lists the keys"
             raise ConfigError(name, env[name], f"unknown variable; {hint}", origin="environment")
-        try:
-            yield known[name], name, yaml.safe_load(env[name])
-        except yaml.YAMLError as err:
-            raise ConfigError(name, env[name], "not a YAML value", origin="environment") from err
+        key, kind = known[name]
+        yield key, name, env[name] if _plain_text(kind) else yaml_tree.value(env[name], name)
 
 
 def _convert(tree: dict[str, Any], origins: Mapping[str, str], path: Path | None) -> Config:
     def decode(kind: type, value: Any) -> Any:
-        if kind is Path and isinstance(value, str) and value:
+        if kind is not Path or not isinstance(value, str) or not value or "\0" in value:
+            raise ValueError("expected a path")
+        try:
             return Path(value).expanduser()
-        raise ValueError("expected a path")
+        except RuntimeError as err:
+            raise ValueError("expected a path; there is no such user") from err
 
     try:
         config = msgspec.convert(tree, Config, dec_hook=decode)
     except msgspec.ValidationError as err:
         raise _explained(err, tree, origins, path) from err
-    config.power.check()
+    try:
+        config.power.check()
+    except ConfigError as err:
+        raise ConfigError(err.key, err.value, err.allowed, origin=_origin(err.key, origins, path)) from err
     return config
+
+
+def _origin(key: str, origins: Mapping[str, str], path: Path | None) -> str:
+    """Where `key` comes from: its own origin, or that of the nearest value it is a part of."""
+    while key:
+        if key in origins:
+            return origins[key]
+        key = key[: max(key.rfind("."), key.rfind("["), 0)]
+    return str(path or "default")
 
 
 def _explained(
@@ -138,22 +164,24 @@ def _explained(
     """msgspec's message turned into key, value and what is allowed."""
     match = _LOCATION.match(str(err))
     what, key = (match["what"], (match["path"] or "").lstrip(".")) if match else (str(err), "")
-    unknown = re.search(r"unknown field `([^`]*)`", what)
-    if unknown:
+    if unknown := re.search(r"unknown field `([^`]*)`", what):
+        said = f"unknown key; allowed here: {', '.join(fields(CONFIG, key))}"
         key = f"{key}.{unknown[1]}".lstrip(".")
-        section = key.rpartition(".")[0]
-        allowed = [k for k, _ in _leaves(msgspec.to_builtins(Config(), enc_hook=str))]
-        siblings = sorted({k[len(section) :].lstrip(".").split(".")[0] for k in allowed if k.startswith(section)})
-        what = f"unknown key; allowed here: {', '.join(siblings)}"
+    elif match and match["key"]:
+        said = "expected keys that are text"
+    elif words := "" if "no such user" in what else allowed(CONFIG, key):
+        said = f"expected {words}"
+    else:
+        said = _plain(what)
     value: Any = tree
     for part in re.findall(r"[^.\[\]]+", key):
         if isinstance(value, dict):
-            value = value.get(part)
+            value = value.get(part, "...")
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
     if isinstance(value, dict) and not unknown:
         value = "..." if value else {}
-    return ConfigError(key or "config", value, _plain(what), origin=origins.get(key, str(path or "")))
+    return ConfigError(key or "config", value, said, origin=_origin(key, origins, path))
 
 
 def _plain(what: str) -> str:

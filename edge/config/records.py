@@ -17,9 +17,18 @@ from edge.layout import Layout
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
-ModuleName = Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]  # up to a year: infinity is no time
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z",
+        description="1 to 32 of A-Z a-z 0-9 _ - starting with a letter or digit",
+    ),
+]
+ModuleName = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", description="the name of a Python module, such as tasks.solve"),
+]
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +78,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long finished jobs stay; open jobs are never touched."""
 
-    keep_days: Annotated[float, Meta(gt=0)] = 30.0
+    keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
     keep_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
 
 

@@ -1,0 +1,93 @@
+"""YAML as plain values: bounded, without duplicate keys, and any fault in it is one ConfigError."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge.errors import ConfigError
+
+_MAX_BYTES = 1 << 20
+_MAX_DEPTH = 20
+_MAX_VALUES = 20_000  # aliases count each time they stand for something: a file of 1 kB can mean 10^9 values
+
+
+class _Loader(yaml.SafeLoader):
+    """As SafeLoader, but a key given twice is a fault: the second would silently undo the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """The mapping of `node`; raises ConstructorError where a key is given twice."""
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # the class above says so, with its place
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The file at `path` as keys and values; an empty one has none. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError) as err:
+        raise ConfigError("config", str(path), getattr(err, "strerror", None) or str(err)) from err
+    if len(data) > _MAX_BYTES:
+        raise ConfigError("config", str(path), f"a file of at most {_MAX_BYTES} bytes")
+    tree = _parsed(data, "config", str(path))
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError("config", str(path), "expected keys and values at the top of the file")
+    return tree
+
+
+def value(text: str, name: str) -> Any:
+    """The text of the variable `name` as a YAML value. Raises ConfigError."""
+    try:
+        return _parsed(text, name, text)
+    except ConfigError as err:
+        raise ConfigError(err.key, err.value, err.allowed, origin="environment") from err
+
+
+def _parsed(data: str | bytes, key: str, shown: str) -> Any:
+    try:
+        tree = yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as err:
+        # ValueError and its like: dates such as 2001-13-45, numbers too long for Python, bytes that are no text.
+        raise ConfigError(key, shown, f"not YAML: {' '.join(str(err).split())}") from err
+    fault = _fault(tree)
+    if fault:
+        raise ConfigError(key, shown, fault)
+    return tree
+
+
+def _fault(tree: Any) -> str:
+    """What makes the tree unusable, if anything does; goes no deeper and no further than its bounds."""
+    values = 0
+    todo: list[tuple[Any, int]] = [(tree, 0)]
+    while todo:
+        node, depth = todo.pop()
+        values += 1
+        if depth > _MAX_DEPTH:
+            return f"nested deeper than {_MAX_DEPTH} levels"
+        if values > _MAX_VALUES:
+            return f"more than {_MAX_VALUES} values"
+        if isinstance(node, dict):
+            todo += [(part, depth + 1) for pair in node.items() for part in pair]
+        elif isinstance(node, list | tuple | set):
+            todo += [(part, depth + 1) for part in node]
+        elif isinstance(node, str) and not node.isascii():
+            try:
+                node.encode()
+            except UnicodeEncodeError:
+                return "holds half of a UTF-16 pair, which is no text"
+    return ""
