@@ -1,0 +1,48 @@
+# Everything a person or a CI job calls; `make` alone lists it.
+VENV := .venv
+BIN := $(VENV)/bin
+ROOT ?= .edge
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-stop up test lint format bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing (apt, .venv from the lock); nothing when all is there
+	@.ci/setup
+
+demo: ## set up, run the whole stack, solve one sum over HTTP, stop (KEEP=1 leaves it running)
+	@start=$$(date +%s.%N); .ci/setup && exec $(BIN)/python -m edge.up.demo --root $(ROOT) --since $$start $(if $(filter-out 0,$(KEEP)),--keep)
+
+demo-stop: ## stop what `make demo KEEP=1` left running
+	@$(BIN)/python -m edge.up --root $(ROOT) --stop
+
+up: setup ## run broker, gateway, governor and worker in the foreground
+	@exec $(BIN)/python -m edge.up --root $(ROOT)
+
+test: setup lint ## lint, types, unit and integration tests against a real private broker
+	$(BIN)/pytest
+
+lint: setup ## ruff, mypy (strict) and the import contract
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup ## measure throughput, latency and idle cost beside a plain Celery worker
+	$(BIN)/python -m tests.bench --json bench.json
+
+lock: setup ## resolve anew into requirements.lock: versions and hashes, no addresses
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --all-extras --upgrade \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+
+clean: ## remove caches, builds and the environment; the state under .edge stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
