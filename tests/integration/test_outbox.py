@@ -1,0 +1,242 @@
+"""Accepted jobs reach the broker: after an outage, a restart, a lost queue, a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from edge.config import BrokerConfig, Config
+from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, TooManyJobs
+from edge.jobs import broker as broker_module
+from edge.jobs.ledger import Accepted, NewJob
+from edge.jobs.outbox import Outbox, backoff_s
+from edge.jobs.publisher import LinkState
+from edge.jobs.results import Results
+from edge.model import JobState, Power, derived_job_id, new_job_id
+from edge.up import rabbitmq
+from edge.up.node import SETTLE_S, Node
+
+pytestmark = pytest.mark.broker
+MakeConfig = Callable[..., Config]
+
+
+def new(key: str = "", *, fingerprint: bytes = b"", power: Power = Power.NORMAL) -> NewJob:
+    job_id = derived_job_id("me", key) if key else new_job_id()
+    return NewJob(job_id, "solve", [1, "2 + 2"], {}, power, 1, 2.5, "me", fingerprint, key)
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Outbox]:
+    config.layout.root.mkdir(exist_ok=True)
+    outbox = Outbox(config)
+    outbox.start()
+    try:
+        yield outbox
+    finally:
+        await outbox.stop()
+
+
+async def until(what: Callable[[], bool], *, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "not in time"
+        await asyncio.sleep(0.02)
+
+
+def all_queued(outbox: Outbox, count: int) -> Callable[[], bool]:
+    return lambda: outbox.reader.counts().get(JobState.QUEUED, 0) == count
+
+
+async def accept(outbox: Outbox, *jobs: NewJob) -> list[str]:
+    answers = await outbox.accept(jobs)
+    assert all(isinstance(answer, Accepted) for answer in answers), answers
+    return [answer.job.id for answer in answers if isinstance(answer, Accepted)]
+
+
+def take(config: BrokerConfig, power: Power) -> list[Any]:
+    """Every message of a class, taken off its queue."""
+    messages = []
+    with broker_module.reached(config) as channel:
+        while (message := channel.basic_get(broker_module.queue_name(power))) is not None:
+            channel.basic_ack(message.delivery_tag)
+            messages.append(message)
+    return messages
+
+
+def ctl(node: Node, *words: str) -> None:
+    """Ask the running node by its own command line tool, a whole Erlang VM: seconds."""
+    program = rabbitmq.find_server().with_name("rabbitmqctl")
+    subprocess.run([program, *words], env=rabbitmq.environment(node.base, node.ports), check=True, timeout=60)
+
+
+def run(main: Awaitable[None]) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(main, 90)
+
+    asyncio.run(bounded())
+
+
+def test_each_class_has_its_queue_and_order_is_kept(broker: BrokerConfig, make_config: MakeConfig) -> None:
+    """Jobs arrive once each, persistent, in the order they were accepted, in the queue of their class."""
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            jobs = [new(power=list(Power)[n % 3]) for n in range(60)]
+            ids = await accept(outbox, *jobs)
+            await until(all_queued(outbox, 60))
+            for number, power in enumerate(Power):
+                got = await asyncio.to_thread(take, broker, power)
+                assert [m.properties["correlation_id"] for m in got] == ids[number::3]
+                assert {m.properties["delivery_mode"] for m in got} == {2}
+
+    run(main())
+
+
+def test_a_job_accepted_while_the_broker_is_away_is_published_when_it_is_back(
+    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+) -> None:
+    """202 needs no broker; a restart of the gateway in between loses nothing either."""
+
+    async def main() -> None:
+        config = make_config(broker)
+        broker_node.stop()
+        async with running(config) as outbox:
+            first = await accept(outbox, new())
+            await until(lambda: outbox.link.state is LinkState.DOWN and "nothing listens" in outbox.link.reason)
+        async with running(config) as outbox:
+            second = await accept(outbox, new())
+            broker_node.start()
+            await until(all_queued(outbox, 2))
+        got = await asyncio.to_thread(take, broker, Power.NORMAL)
+        assert [m.properties["correlation_id"] for m in got] == first + second
+
+    run(main())
+
+
+def test_a_broker_that_dies_under_load_gets_every_job(
+    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+) -> None:
+    """SIGKILL of the broker in the middle of a batch: afterwards each job is there, at least once."""
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+            await asyncio.sleep(SETTLE_S)  # RabbitMQ 3.10 forgets who leads a queue that is younger than this
+            ids = await accept(outbox, *(new() for _ in range(3000)))
+            await until(lambda: outbox.reader.counts().get(JobState.QUEUED, 0) > 0)
+            broker_node.kill()
+            broker_node.start()
+            await until(all_queued(outbox, 3000))
+        got = await asyncio.to_thread(take, broker, Power.NORMAL)
+        assert {m.properties["correlation_id"] for m in got} == set(ids)
+
+    run(main())
+
+
+def test_a_queue_that_vanished_is_made_again(broker: BrokerConfig, make_config: MakeConfig) -> None:
+    """The broker confirms an unroutable message as well; it comes back as returned and is sent again."""
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+            with broker_module.reached(broker) as channel:
+                channel.queue_delete("edge.normal")
+            (job_id,) = await accept(outbox, new())
+            await until(all_queued(outbox, 1))
+        (message,) = await asyncio.to_thread(take, broker, Power.NORMAL)
+        assert message.properties["correlation_id"] == job_id
+
+    run(main())
+
+
+def test_a_key_brings_the_same_job_also_when_sent_at_once(broker: BrokerConfig, make_config: MakeConfig) -> None:
+    """Twenty concurrent submits of one key make one job and one message; another body is refused."""
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            answers = await asyncio.gather(*(outbox.accept([new("k", fingerprint=b"x")]) for _ in range(20)))
+            accepted = [answer for (answer,) in answers if isinstance(answer, Accepted)]
+            assert len(accepted) == 20
+            assert sum(answer.created for answer in accepted) == 1
+            (refused,) = await outbox.accept([new("k", fingerprint=b"y")])
+            assert isinstance(refused, KeyReused)
+            await until(all_queued(outbox, 1))
+        assert len(await asyncio.to_thread(take, broker, Power.NORMAL)) == 1
+
+    run(main())
+
+
+def test_a_failed_attempt_is_published_again_with_its_count(
+    broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second message says how many attempts failed; the back-off survives a restart of the gateway."""
+    monkeypatch.setattr("edge.jobs.outbox._BACKOFF_FIRST_S", 0.2)
+
+    async def main() -> None:
+        config = make_config(broker)
+        async with running(config) as outbox:
+            (job_id,) = await accept(outbox, new())
+            await until(all_queued(outbox, 1))
+            await outbox.retry(job_id, failures=1, message="boom")
+            await outbox.retry(job_id, failures=1, message="boom")
+        async with running(config) as outbox:
+            await until(all_queued(outbox, 1))
+        got = await asyncio.to_thread(take, broker, Power.NORMAL)
+        assert [m.properties["application_headers"]["edge"]["failures"] for m in got] == [0, 1]
+
+    run(main())
+
+
+def test_limits_and_removed_jobs_are_refused_one_by_one(broker: BrokerConfig, make_config: MakeConfig) -> None:
+    """Each job of a batch has its own answer; the others go through."""
+
+    async def main() -> None:
+        config = make_config(broker, gateway={"max_open_jobs": 2})
+        Results(config.layout).remove(derived_job_id("me", "old"))
+        async with running(config) as outbox:
+            answers = await outbox.accept([new("old"), new("a"), new("b"), new("c"), new("a")])
+        kinds = [type(answer) for answer in answers]
+        assert kinds == [JobGone, Accepted, Accepted, TooManyJobs, Accepted]
+        assert all(str(answer) for answer in answers if isinstance(answer, EdgeError))
+
+    run(main())
+
+
+def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
+    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+) -> None:
+    """Under a memory alarm jobs are still accepted; the link says blocked; they go out when it clears."""
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+            await asyncio.to_thread(ctl, broker_node, "set_vm_memory_high_watermark", "absolute", "1MB")
+            await accept(outbox, *(new() for _ in range(5)))
+            await until(lambda: outbox.link.state is LinkState.BLOCKED)
+            (late,) = await accept(outbox, new())
+            await asyncio.to_thread(ctl, broker_node, "set_vm_memory_high_watermark", "absolute", "200MB")
+            await until(all_queued(outbox, 6))
+            assert outbox.reader.get(late).state is JobState.QUEUED
+            assert outbox.link.state is LinkState.UP
+
+    run(main())
+
+
+def test_depths_counts_and_names_an_unreachable_broker(broker: BrokerConfig, config: Config) -> None:
+    """Counts per queue; a broker that is not there is one line with its address."""
+    assert broker_module.depths(broker) == {"edge.always": 0, "edge.normal": 0, "edge.surplus": 0, "edge.dead": 0}
+    with pytest.raises(BrokerError, match=rf"broker at 127\.0\.0\.1:{config.broker.port}: nothing listens there"):
+        broker_module.depths(config.broker)
+
+
+def test_backoff_doubles_up_to_an_hour() -> None:
+    """5, 10, 20 ... 3600 seconds, for any count."""
+    assert [backoff_s(n) for n in (1, 2, 3)] == [5, 10, 20]
+    assert backoff_s(11) == 3600
+    assert backoff_s(10_000) == 3600
