@@ -13,7 +13,7 @@ from edge.client.batch import BatchRefused, batches, checked_key, encoded
 from edge.client.download import download
 from edge.client.job import Job
 from edge.client.settings import Settings
-from edge.client.transport import READ_S, Transport, decoded, error_of, path_of
+from edge.client.transport import Transport, decoded, error_of, path_of
 from edge.errors import EdgeError, NotReady, Unreachable
 from edge.model import JobState, Power, Result, Submission
 from edge.wire import BatchAnswer, BatchItem, JobPage, JobView, StatusView, TaskList, TaskView
@@ -96,7 +96,7 @@ class Client:
         for items in batches(jobs):
             body = b"".join(line for _, line in items)
             headers = {"Content-Type": "application/x-ndjson"}
-            answer = self._http.send("POST", path_of("jobs", "batch"), body=body, headers=headers, read_s=READ_S * 4)
+            answer = self._http.send("POST", path_of("jobs", "batch"), body=body, headers=headers, longer_s=60)
             for (item, _), line in zip(items, answer.data.splitlines(), strict=True):
                 said = decoded(line, BatchAnswer)
                 if said.problem is not None:
@@ -138,7 +138,7 @@ class Client:
                 poll = max(0.0, min(poll, until - began))
             try:
                 answer = self._http.send(
-                    "GET", path_of("jobs", job_id, "result"), query={"wait": f"{poll:.3f}"}, read_s=poll + READ_S
+                    "GET", path_of("jobs", job_id, "result"), query={"wait": f"{poll:.3f}"}, longer_s=poll
                 )
             except Unreachable as err:
                 if not answered or (until is not None and time.monotonic() >= until):

@@ -33,6 +33,8 @@ class Settings:
     url: str = DEFAULT_URL
     token: str | None = field(default=None, repr=False)  # a secret must not end up in a log
     patience_s: float = 10.0  # how long to try again when nobody answers
+    connect_s: float = 5.0
+    read_s: float = 30.0
 
     @classmethod
     def find(

@@ -36,8 +36,6 @@ from edge.errors import (
 )
 from edge.wire import Problem, ProblemCode
 
-CONNECT_S = 5.0
-READ_S = 30.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 #: The gateway (or a proxy before it) cannot serve now: the same request may pass later.
@@ -73,10 +71,10 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        read_s: float = READ_S,
+        longer_s: float = 0.0,
     ) -> T:
         """The answer decoded as `kind`; raises Unreachable, NotAllowed or what the problem stands for."""
-        answer = self.send(method, path, query=query, body=body, headers=headers, read_s=read_s)
+        answer = self.send(method, path, query=query, body=body, headers=headers, longer_s=longer_s)
         return decoded(answer.data, kind)
 
     def send(
@@ -87,14 +85,18 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        read_s: float = READ_S,
+        longer_s: float = 0.0,
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """The answer, once there is one below 400; tries again for `patience_s` while nobody answers."""
+        """The answer, once there is one below 300; tries again for `patience_s` while nobody answers.
+
+        `longer_s` is how much longer than usual the gateway may take.
+        """
         target = self.settings.url + path
         wanted = {key: value for key, value in (query or {}).items() if value is not None}
         if wanted:
             target += "?" + urlencode(wanted)
+        timeout = urllib3.Timeout(connect=self.settings.connect_s, read=self.settings.read_s + longer_s)
         give_up = time.monotonic() + self.settings.patience_s
         pause = _FIRST_PAUSE_S
         while True:
@@ -104,13 +106,13 @@ class Transport:
                     target,
                     body=body,
                     headers={**self._headers, **(headers or {})},
-                    timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
+                    timeout=timeout,
                     preload_content=not stream,
                     redirect=False,  # a token must not follow to another host
                 )
             except HTTPError as err:
                 failure: EdgeError = Unreachable(
-                    f"cannot reach the gateway at {self.settings.url}: {_plain(err, read_s)}"
+                    f"cannot reach the gateway at {self.settings.url}: {_plain(err, timeout)}"
                 )
                 failure.__cause__ = err
                 after = 0.0
@@ -187,15 +189,15 @@ def _problem(answer: urllib3.BaseHTTPResponse) -> tuple[Problem, float]:
     return problem, max(0.0, after)
 
 
-def _plain(err: HTTPError, read_s: float) -> str:
+def _plain(err: HTTPError, timeout: urllib3.Timeout) -> str:
     """One phrase on why nobody answered, without urllib3's object names."""
     match err:
         case NameResolutionError():
             return "no such host"
         case ConnectTimeoutError():
-            return f"no connection within {CONNECT_S:g} s"
+            return f"no connection within {timeout.connect_timeout:g} s"
         case ReadTimeoutError():
-            return f"no answer within {read_s:g} s"
+            return f"no answer within {timeout.read_timeout:g} s"
     inner: BaseException | None = err
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:

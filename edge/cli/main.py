@@ -1,0 +1,175 @@
+"""`edge`: the commands, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.cli.session import Session
+from edge.errors import EdgeError
+
+#: Command -> (module under edge.cli, one line). The module is imported when the command is used, not before: on a
+#: Pi Zero each import is felt.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "submit": ("submit", "Hand over a job; prints its id, or with --wait its value."),
+    "status": ("status", "Show the board in one look, or where one job stands and why."),
+    "wait": ("wait", "Wait until jobs have ended, with a progress bar."),
+    "result": ("result", "Print what a job returned; --save fetches its files."),
+    "list": ("jobs", "List jobs, newest first."),
+    "cancel": ("jobs", "Ask open jobs to stop."),
+    "rm": ("jobs", "Remove ended jobs with their results and files."),
+    "tasks": ("tasks", "List the kinds of job, or explain one."),
+    "token": ("token", "Give and revoke access from the LAN (on the board)."),
+    "config": ("config", "Check and show the board's configuration."),
+    "doctor": ("doctor", "Check broker, ledger, folders, disk, clock and versions; say what to do."),
+    "up": ("services", "Run broker, gateway, governor and worker in the foreground."),
+    "worker": ("services", "Run the worker of a board."),
+    "gateway": ("services", "Run the HTTP gateway of a board."),
+    "power": ("services", "Run the power governor of a board."),
+    "completion": ("completion", "Print the completion script of a shell."),
+    "version": ("version", "Print the version."),
+}
+
+_EPILOG = """\b
+Exit codes:
+  0  all went well
+  1  the job failed or was cancelled, a check failed, or what was asked could not be done
+  2  bad usage, input or configuration
+  3  gateway or broker cannot be reached
+  4  no such job or file
+  5  not allowed: token missing, unknown or too narrow
+  6  no result within the time to wait
+130  interrupted by Ctrl-C
+
+\b
+The gateway is found by --url, EDGE_URL, the file ~/.config/edge/client.yaml (or
+EDGE_CLIENT_CONFIG), or at http://127.0.0.1:8420; the token by --token-file,
+EDGE_TOKEN, EDGE_TOKEN_FILE or that file.
+"""
+
+
+class Commands(click.Group):
+    """Imports a command when it is used, and lists all of them without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Every command, in the order a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        """The command itself; None for a name that is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"edge.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("list", "list_jobs"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a guess at what a mistyped name meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib  # only for a mistake
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`edge --help` lists the commands"
+            raise click.UsageError(f"no such command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
+        """The list in `edge --help`, from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command and give out what is left to write, while a closed pipe can still be told from a fault."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _close_stdout()
+            return 141  # as a program that SIGPIPE ended; nobody is left to read a message
+        return code
+
+
+def _close_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush stays quiet too."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return  # a stdout that is no file: there is nothing to flush to
+
+
+@click.command("edge", cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--url", metavar="URL", help="Address of the gateway, such as http://pi.local:8420.")
+@click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="File that holds the token.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The board's edge.yaml.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON on stdout, and errors as JSON on stderr.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(
+    ctx: click.Context, *, url: str | None, token_file: Path | None, config: Path | None, as_json: bool, debug: bool
+) -> None:
+    """Jobs for an edge worker: a Raspberry Pi that keeps them through any power cut and runs them when power allows.
+
+    \b
+    edge submit solve 1 "What is 50 divided by 2?" --wait
+    """
+    ctx.obj = Session(url=url, token_file=token_file, config=config, as_json=as_json, debug=debug)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. No error but a `--debug` one leaves with a traceback."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter still shows the rest
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json, debug = "--json" in options, "--debug" in options
+    try:
+        code = cli.main(arguments, prog_name="edge", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except Exception as err:
+        if debug:
+            raise
+        return _told(err, as_json=as_json)
+
+
+def _told(err: Exception, *, as_json: bool) -> int:
+    """Write the one line (or JSON document) of an error; returns its exit code."""
+    hint = ""
+    match err:
+        case EdgeError():
+            code, message = err.exit_code, str(err)
+            hint = "; ".join(getattr(err, "__notes__", []))
+        case click.ClickException():
+            code, message = 2, err.format_message()
+            context = getattr(err, "ctx", None)
+            hint = f"see: {context.command_path} --help" if context else ""
+        case OSError():
+            code, message = 1, f"{err.filename}: {err.strerror}" if err.filename else str(err)
+        case _:
+            code, message = 1, f"a fault of edge itself: {type(err).__name__}: {err}"
+            hint = "--debug shows where"
+    message = " ".join(message.split())
+    if as_json:
+        import json  # only for a mistake
+
+        problem = {"kind": type(err).__name__, "message": message, "exit_code": code}
+        if job_id := getattr(err, "job_id", ""):
+            problem["job_id"] = job_id
+        print(json.dumps({"error": problem}), file=sys.stderr)  # noqa: T201
+    else:
+        print(f"edge: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)  # noqa: T201
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""What a command writes: values, tables and times for people, JSON for programs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+#: Control characters but tab and newline: a job's text must not steer the terminal it is shown on.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def document(value: Any) -> None:
+    """One JSON document on a line of its own."""
+    import msgspec  # only for --json
+
+    click.echo(msgspec.json.encode(value, enc_hook=str))
+
+
+def note(text: str) -> None:
+    """A line beside the output proper: on stderr, so that a pipe carries only values."""
+    click.echo(shown(text), err=True)
+
+
+def shown(text: str) -> str:
+    """`text` with control characters made visible."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def line(text: str, *, width: int = 0) -> str:
+    """`text` on one line, cut to `width` where one is given."""
+    flat = shown(" ".join(text.split()))
+    return flat if not width or len(flat) <= width else flat[: width - 1] + "…"
+
+
+def value(result: Any) -> None:
+    """A job's value: text as it is, anything else as JSON. A pipe gets it unchanged."""
+    if isinstance(result, str):
+        click.echo(shown(result) if sys.stdout.isatty() else result)
+        return
+    import msgspec  # only for values that are not text
+
+    encoded = msgspec.json.encode(result)
+    click.echo(msgspec.json.format(encoded, indent=2) if sys.stdout.isatty() else encoded)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns under a header, each as wide as its longest cell, the last one free."""
+    lines = [list(header), *([line(cell) for cell in row] for row in rows)]
+    widths = [max(len(cells[column]) for cells in lines) for column in range(len(header))]
+    for cells in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and values, one pair a line; pairs without a value are left out."""
+    kept = [(name, text) for name, text in pairs if text]
+    width = max((len(name) for name, _ in kept), default=0)
+    for name, text in kept:
+        click.echo(f"{name.ljust(width)}  {line(text)}")
+
+
+def when(at: float | None) -> str:
+    """A time of the board's clock as local time of this machine; empty for none."""
+    if not at:
+        return ""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return f"{at:g}"
+
+
+def duration(seconds: float) -> str:
+    """A span as a person says it: `0.4 s`, `12 s`, `5 min`, `3.1 h`, `2.5 days`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.1f} days"
+
+
+def size(count: float) -> str:
+    """Bytes as a person says them: `23 bytes`, `1.5 MB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count:.0f} bytes"

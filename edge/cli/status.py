@@ -1,0 +1,101 @@
+"""`edge status`: the board, or one job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.cli import output
+from edge.cli.completion import job_ids
+from edge.cli.session import Session, common, pass_session
+
+if TYPE_CHECKING:
+    from edge.model import PowerStatus, WorkerStatus
+    from edge.wire import BrokerView, JobView, StatusView
+
+
+@click.command()
+@click.argument("job_id", metavar="[ID]", required=False, shell_complete=job_ids)
+@common
+@pass_session
+def status(session: Session, *, job_id: str | None) -> int:
+    """Show the board in one look; with ID, where that job stands and why it waits."""
+    with session.client() as client:
+        if job_id is None:
+            board = client.status()
+            output.document(board) if session.as_json else _board(board)
+        else:
+            job = client.job(job_id)
+            output.document(job) if session.as_json else _job(job)
+    return 0
+
+
+def _board(board: StatusView) -> None:
+    up = f", up {output.duration(board.at - board.started_at)}" if board.at > board.started_at > 0 else ""
+    free = f", {output.size(board.free_bytes)} free" if board.free_bytes is not None else ""
+    jobs = ", ".join(f"{count} {state}" for state, count in board.jobs.items() if count) or "none"
+    output.facts(
+        [
+            ("board", f"{board.host or 'unnamed'}: edge {board.version}{up}{free}"),
+            ("power", _power(board.power)),
+            ("broker", _broker(board.broker)),
+            *(("worker", _worker(worker, board.at)) for worker in board.workers),
+            *([] if board.workers else [("worker", "none: jobs are kept, none is run")]),
+            ("jobs", jobs),
+            ("tasks", f"{board.tasks} kinds; `edge tasks` lists them"),
+            *(("problem", f"task module {module}: {why}") for module, why in board.task_errors.items()),
+        ]
+    )
+
+
+def _power(power: PowerStatus | None) -> str:
+    if power is None:
+        return "unknown: no governor has spoken, so nothing is run"
+    return f"{power.state}: {power.reason}" + (f"; until {power.until}" if power.until else "")
+
+
+def _broker(broker: BrokerView) -> str:
+    waiting = ", ".join(f"{name} {count}" for name, count in broker.queues.items() if count)
+    reason = f": {broker.reason}" if broker.reason else ""
+    return f"{broker.state}{reason}" + (f"; {waiting} waiting" if waiting else "")
+
+
+def _worker(worker: WorkerStatus, now: float) -> str:
+    text = f"{worker.name}: {worker.state}"
+    if worker.reason:
+        text += f": {worker.reason}"
+    if worker.job is not None:
+        since = max(0.0, now - worker.job.started_at) if now else 0.0
+        text += f" {worker.job.task} {worker.job.id} for {output.duration(since)}"
+        done = worker.job.progress
+        if done is not None and done.total > 0:
+            text += f" ({done.done / done.total:.0%})"
+    return text
+
+
+def _job(job: JobView) -> None:
+    progress = ""
+    if job.progress is not None:
+        share = f"{job.progress.done / job.progress.total:.0%} " if job.progress.total > 0 else ""
+        progress = f"{share}{job.progress.note}".strip()
+    output.facts(
+        [
+            ("id", job.id),
+            ("task", job.task),
+            ("state", f"{job.state}, asked to stop" if job.cancelling else str(job.state)),
+            ("waiting", job.waiting),
+            ("ahead", "" if job.ahead is None else f"{job.ahead} jobs"),
+            ("progress", progress),
+            ("error", job.error),
+            ("power", str(job.power)),
+            ("attempts", f"{job.attempts}, retries {job.retries}" if job.retries else str(job.attempts or "")),
+            ("limit", output.duration(job.time_limit_s) if job.time_limit_s else ""),
+            ("worker", job.worker),
+            ("submitter", job.submitter),
+            ("accepted", output.when(job.accepted_at)),
+            ("due", output.when(job.due_at)),
+            ("started", output.when(job.started_at)),
+            ("finished", output.when(job.finished_at)),
+        ]
+    )
