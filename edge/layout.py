@@ -59,6 +59,31 @@ class Layout:
         return self.run / "power.json"
 
     @property
+    def pause(self) -> Path:
+        """A pause by hand, kept over power cuts; `edge pause`, `edge resume` and the governor write."""
+        return self.root / "power" / "pause.json"
+
+    @property
+    def days(self) -> Path:
+        """What each day's power was like, `YYYY-MM-DD.json`; the governor writes."""
+        return self.root / "power" / "days"
+
+    @property
+    def policy(self) -> Path:
+        """What the policy remembers, so that a new governor of this boot goes on with it; the governor writes."""
+        return self.run / "policy.json"
+
+    @property
+    def history(self) -> Path:
+        """The last day's readings as lines of JSON; the governor writes."""
+        return self.run / "history.jsonl"
+
+    @property
+    def simulated(self) -> Path:
+        """The state of simulated power; `edge power simulate` writes."""
+        return self.run / "simulated" / "state"
+
+    @property
     def orders(self) -> Path:
         """`ID.cancel` and `ID.delete`: what the gateway asks of the workers; the gateway writes."""
         return self.run / "orders"

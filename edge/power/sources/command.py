@@ -1,0 +1,88 @@
+"""A program asked for a number without ever holding up whoever asks."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+from collections.abc import Sequence
+
+from edge.power.reading import Unreadable
+
+_LONGEST = 65_536
+
+
+class Command:
+    """Runs a program at each `ask`, waits for it no longer than `patience_s`, and kills it after `timeout_s`.
+
+    An answer that comes later than `patience_s` is handed out by the next `ask`.
+    """
+
+    def __init__(self, argv: Sequence[str], *, timeout_s: float = 5.0, patience_s: float = 0.25) -> None:
+        self.argv, self.timeout_s, self.patience_s = tuple(argv), timeout_s, patience_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._output = b""
+
+    def ask(self, now: float) -> str:
+        """What the program wrote. Raises Unreadable when it is missing, slow, fails or writes garbage."""
+        if self._process is None:
+            self._start(now)
+        if self._drained():
+            return self._collect()
+        if (waited_s := now - self._started) >= self.timeout_s:
+            self.close()
+            raise Unreadable(f"{self.argv[0]}: no answer for {waited_s:.0f} s")
+        raise Unreadable(f"{self.argv[0]}: not answered yet")
+
+    def close(self) -> None:
+        """Kill and reap a program that still runs."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+    def _start(self, now: float) -> None:
+        try:
+            process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        except OSError as err:
+            raise Unreadable(f"{self.argv[0]}: {err.strerror or err}") from err
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        self._process, self._started, self._output = process, now, b""
+
+    def _drained(self) -> bool:
+        """True once the program closed its output, which is when it ended."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        fd = self._process.stdout.fileno()
+        while select.select([fd], [], [], self.patience_s)[0]:
+            data = os.read(fd, _LONGEST)
+            if not data:
+                return True
+            self._output = (self._output + data)[:_LONGEST]
+        return False
+
+    def _collect(self) -> str:
+        assert self._process is not None
+        process, self._process = self._process, None
+        assert process.stdout is not None
+        process.stdout.close()
+        try:
+            code = process.wait(timeout=self.patience_s)
+        except subprocess.TimeoutExpired:  # closed its output and stays: nothing we asked for
+            process.kill()
+            code = process.wait()
+        try:
+            output = self._output.decode("utf-8").strip()
+        except UnicodeDecodeError as err:
+            raise Unreadable(f"{self.argv[0]}: garbled ({self._output[:20]!r})") from err
+        if code != 0:
+            last = output.splitlines()[-1] if output else f"exit code {code}"
+            raise Unreadable(f"{self.argv[0]}: {last[:200]}")
+        return output

@@ -1,0 +1,58 @@
+"""Numbers out of the kernel's files, with bounds; hwmon chips found by name, as their numbers change."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.power.reading import Unreadable
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_LONGEST = 4096
+
+
+def text(path: Path) -> str:
+    """The stripped text of a small file. Raises Unreadable with path and reason; a fifo or device never blocks."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, _LONGEST)
+        finally:
+            os.close(fd)
+    except OSError as err:  # a driver answers ENODEV, EIO, ENODATA, ETIMEDOUT, as it likes
+        raise Unreadable(f"{path}: {err.strerror or err}") from err
+    try:
+        return data.decode("ascii").strip()
+    except UnicodeDecodeError as err:
+        raise Unreadable(f"{path}: garbled ({data[:20]!r})") from err
+
+
+def integer(path: Path, low: int, high: int) -> int:
+    """The whole number in a file, within bounds. Raises Unreadable where it is anything else."""
+    found = text(path)
+    if not _INTEGER.fullmatch(found):
+        raise Unreadable(f"{path}: {'empty' if not found else f'garbled ({found[:20]!r})'}")
+    if not low <= (value := int(found)) <= high:
+        raise Unreadable(f"{path}: absurd ({value}, plausible is {low} to {high})")
+    return value
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """The devices of a class folder by name; none where it is missing or vanishes meanwhile."""
+    try:
+        yield from sorted(root.iterdir())
+    except OSError:
+        return
+
+
+def hwmon(root: Path, names: re.Pattern[str]) -> Path:
+    """The folder of the first chip whose `name` fits. Raises Unreadable where there is none."""
+    for folder in folders(root):
+        try:
+            if names.fullmatch(text(folder / "name")):
+                return folder
+        except Unreadable:
+            continue
+    raise Unreadable(f"no chip {names.pattern} under {root}")
