@@ -45,7 +45,7 @@ class Child:
 
     @property
     def output(self) -> IO[bytes] | None:
-        """The reading end of its output, when it was started with `subprocess.PIPE`."""
+        """The reading end of its output, when it was started with `subprocess.PIPE`; its reader closes it."""
         return self._popen.stdout
 
     @property
@@ -81,9 +81,7 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Give the descriptors back; the process must have ended."""
+        """Give the descriptor back; the process must have ended."""
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-        if self._popen.stdout is not None:
-            self._popen.stdout.close()

@@ -51,6 +51,11 @@ class Node:
         return self.base / "log" / "console.log"
 
     @property
+    def epmd_console(self) -> Path:
+        """What Erlang's port mapper printed since its last start."""
+        return self.base / "log" / "epmd.log"
+
+    @property
     def store(self) -> Path:
         """Queues, users and messages."""
         return self.base / "store"
@@ -62,7 +67,7 @@ class Node:
 
     @property
     def children(self) -> tuple[Child, ...]:
-        """The running processes, broker first: a supervisor watches them."""
+        """The started processes, broker first."""
         return tuple(child for child in (self._broker, self._epmd) if child is not None)
 
     @property
@@ -75,6 +80,16 @@ class Node:
         """Process id of the broker; 0 when it was not started."""
         return self._broker.pid if self._broker else 0
 
+    @property
+    def epmd_answers(self) -> bool:
+        """True when Erlang's port mapper accepts connections."""
+        return accepts(self.ports.epmd)
+
+    @property
+    def answers(self) -> bool:
+        """True when the broker speaks AMQP."""
+        return speaks_amqp(self.ports.amqp, timeout_s=0.5)
+
     def start(self, *, timeout_s: float = 90.0) -> None:
         """Bring the node up and return once it answers AMQP.
 
@@ -84,21 +99,35 @@ class Node:
         if self.running:
             return
         self.stop()
-        server, epmd = rabbitmq.find_server(self._server), rabbitmq.find_epmd()
-        self.ports.check_free()
-        self._write()
+        self.prepare()
         deadline = time.monotonic() + timeout_s
-        env = rabbitmq.environment(self.base, self.ports)
         try:
-            argv = [str(epmd), "-address", LOOPBACK, "-port", str(self.ports.epmd), "-relaxed_command_check"]
-            with self.console.open("wb") as output:
-                self._epmd = Child(argv, env=env, cwd=self.base, output=output)
-                self._await(self._epmd, lambda: accepts(self.ports.epmd), deadline, "epmd")
-                self._broker = Child([str(server)], env=env, cwd=self.base, output=output)
-            self._await(self._broker, lambda: speaks_amqp(self.ports.amqp), deadline, "RabbitMQ")
+            self._await(self.launch_epmd(), lambda: self.epmd_answers, deadline)
+            self._await(self.launch_broker(), lambda: self.answers, deadline)
         except BaseException:  # a Ctrl-C during the wait too
             self.kill()
             raise
+
+    def prepare(self) -> None:
+        """Check programs and ports, and write password, cookie and settings; raises StackError."""
+        rabbitmq.find_server(self._server)
+        rabbitmq.find_epmd()
+        self.ports.check_free()
+        self._write()
+
+    def launch_epmd(self) -> Child:
+        """Start Erlang's port mapper in the foreground: ours alone, and no daemon that stays behind."""
+        port = str(self.ports.epmd)
+        self._epmd = self._launch(
+            [str(rabbitmq.find_epmd()), "-address", LOOPBACK, "-port", port, "-relaxed_command_check"],
+            self.epmd_console,
+        )
+        return self._epmd
+
+    def launch_broker(self) -> Child:
+        """Start the broker, which needs the port mapper; it answers some seconds later."""
+        self._broker = self._launch([str(rabbitmq.find_server(self._server))], self.console)
+        return self._broker
 
     def stop(self, *, grace_s: float = 30.0) -> None:
         """End the broker cleanly, then its port mapper; does nothing when it is not running."""
@@ -114,6 +143,11 @@ class Node:
             child.wait()
             child.close()
         self._broker = self._epmd = None
+
+    def last_words(self) -> str:
+        """Why the broker ended, as far as it said so, and the log to read on."""
+        words = last_words(read_tail(self.console)) or last_words(read_tail(self.log)) or "it printed nothing"
+        return f"{words} (log: {self.log if self.log.exists() else self.console})"
 
     @property
     def settled(self) -> bool:
@@ -152,18 +186,18 @@ class Node:
             if not path.exists() or path.read_text() != content:
                 durable.replace(path, content.encode(), mode=0o600)
 
-    def _await(self, child: Child, ready: Callable[[], bool], deadline: float, what: str) -> None:
+    def _launch(self, argv: list[str], console: Path) -> Child:
+        with console.open("wb") as output:
+            return Child(argv, env=rabbitmq.environment(self.base, self.ports), cwd=self.base, output=output)
+
+    def _await(self, child: Child, ready: Callable[[], bool], deadline: float) -> None:
         """Return when `ready()`; raise StackError when `child` ends or the deadline passes."""
         delay = 0.02
         while not ready():
             left = deadline - time.monotonic()
             code = child.wait(min(delay, max(left, 0.0)))
             if code is not None:
-                raise StackError(f"{what} ended with code {code}: {self._last_words()}")
+                raise StackError(f"RabbitMQ ended with code {code}: {self.last_words()}")
             if left <= 0:
-                raise StackError(f"{what} does not answer on port {self.ports.amqp}: {self._last_words()}")
+                raise StackError(f"RabbitMQ does not answer on port {self.ports.amqp}: {self.last_words()}")
             delay = min(delay * 1.5, 0.5)
-
-    def _last_words(self) -> str:
-        words = last_words(read_tail(self.console)) or last_words(read_tail(self.log)) or "it printed nothing"
-        return f"{words} (log: {self.log if self.log.exists() else self.console})"

@@ -1,0 +1,60 @@
+"""The one readable log of the stack: what every part says, with its name before it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+_COLOURS = {"edge": 1, "broker": 33, "gateway": 36, "governor": 32, "worker": 35}
+_WIDTH = max(map(len, _COLOURS))
+_LONGEST = 64 * 1024  # a line without an end is cut here
+
+
+class Lines:
+    """Writes `HH:MM:SS name | text`, in colour on a terminal; runs on the event loop."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._colour = out.isatty()
+
+    def say(self, text: str, *, name: str = "edge") -> None:
+        """One line of one part. A reader that has gone does not stop the stack."""
+        head = f"{time.strftime('%H:%M:%S')} {name:<{_WIDTH}} |"
+        if self._colour:
+            head = f"\033[{_COLOURS.get(name, 1)}m{head}\033[0m"
+        self.plain(f"{head} {text}")
+
+    def plain(self, text: str) -> None:
+        """Text as it is."""
+        try:
+            self._out.write(f"{text}\n")
+            self._out.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+
+class LineSplitter(asyncio.Protocol):
+    """Cuts what a pipe delivers into lines and hands each on as it comes."""
+
+    def __init__(self, on_line: Callable[[str], None], on_end: Callable[[], None]) -> None:
+        self._on_line, self._on_end = on_line, on_end
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on every whole line; keep the rest for later."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST:
+            lines.append(self._rest)
+            self._rest = b""
+        for line in lines:
+            self._on_line(line.decode(errors="replace").rstrip())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand on what had no line end when the part ended."""
+        del exc
+        if self._rest:
+            self._on_line(self._rest.decode(errors="replace").rstrip())
+            self._rest = b""
+        self._on_end()

@@ -1,0 +1,57 @@
+"""One `edge up` per state folder, and a way for another command to end it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import StackError
+
+
+@contextmanager
+def only_one(root: Path) -> Iterator[None]:
+    """Hold the lock of `root`; the kernel drops it however we end. Raises StackError when it is held."""
+    path = root / "up.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            file.seek(0)
+            raise StackError(f"edge up already runs on {root} (pid {file.read().strip() or '?'})") from err
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def stop_other(root: Path, *, timeout_s: float = 90.0) -> bool:
+    """End the `edge up` that runs on `root`, in order; False when none does. Raises StackError when it stays."""
+    path = root / "up.lock"
+    try:
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = int(file.read().strip() or 0)
+            else:
+                return False
+    except FileNotFoundError:
+        return False
+    try:
+        process = os.pidfd_open(pid)
+    except (ProcessLookupError, ValueError):
+        return False  # it ended while we looked
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        if not poll.poll(timeout_s * 1000):
+            raise StackError(f"edge up on {root} (pid {pid}) does not end in {timeout_s:g} s")
+    finally:
+        os.close(process)
+    return True

@@ -1,0 +1,44 @@
+"""`edge up`: the whole appliance in the foreground until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from edge.up.lines import Lines
+from edge.up.lock import only_one, stop_other
+from edge.up.node import Node
+from edge.up.ports import NodePorts
+from edge.up.settings import overrides, settings
+from edge.up.supervise import Stack
+
+DEFAULT_ROOT = Path(".edge")
+
+
+def run(
+    root: Path = DEFAULT_ROOT,
+    *,
+    port: int | None = None,
+    broker_port: int | None = None,
+    server: Path | None = None,
+) -> None:
+    """Run the stack on `root` until SIGINT or SIGTERM; returns when everything has been stopped.
+
+    `port` and `broker_port` win over ROOT/edge.yaml; `server` is another rabbitmq-server than the installed
+    one. Raises ConfigError or StackError, each with one line, with nothing left running. Call it from the
+    main thread: signals arrive there, and the kernel ends the parts with it.
+    """
+    root = root.absolute()
+    loaded = settings(root, port=port, broker_port=broker_port)
+    with only_one(root):
+        broker = loaded.config.broker
+        node = Node(loaded.config.layout.broker, NodePorts.from_amqp(broker.port), user=broker.user, server=server)
+        env = {**os.environ, **overrides(port, broker_port)}
+        asyncio.run(Stack(loaded, node, Lines(sys.stdout), env=env).run())
+
+
+def stop(root: Path = DEFAULT_ROOT) -> bool:
+    """End the `edge up` on `root`; False when none runs."""
+    return stop_other(root.absolute())

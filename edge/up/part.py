@@ -1,0 +1,157 @@
+"""One program of the stack: started, watched, started again when it ends, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from edge.errors import StackError
+from edge.up.child import Child
+from edge.up.lines import Lines, LineSplitter
+
+#: Seconds before a part that ended is started again; the last one stays. Steps, because a restart every
+#: second drains a battery.
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+STEADY_S = 60.0  # after so long a life the pauses begin anew
+CONFIG_ERROR = 2
+
+
+class Part:
+    """A program kept running. `launch` starts it; `ready` tells, cheaply, whether `child` does its work."""
+
+    def __init__(
+        self,
+        name: str,
+        launch: Callable[[], Child],
+        ready: Callable[[Child], Awaitable[bool]],
+        *,
+        lines: Lines,
+        grace_s: float,
+        last_words: Callable[[], str] | None = None,
+    ) -> None:
+        self.name = name
+        self.grace_s = grace_s
+        self._launch = launch
+        self._ready = ready
+        self._lines = lines
+        self._last_line = "it printed nothing"
+        self._last_words = last_words or (lambda: self._last_line)
+        self._child: Child | None = None
+        self._ended: asyncio.Future[int] | None = None
+        self._silent = asyncio.Event()  # its output has been read to the end
+        self._started = 0.0
+        self.ready_s = 0.0  # how long its last start took
+
+    @property
+    def running(self) -> bool:
+        """True while its process lives."""
+        return self._ended is not None and not self._ended.done()
+
+    async def start(self, *, timeout_s: float) -> None:
+        """Start it and return when it is ready; raises StackError when it ends first or stays silent."""
+        await self._begin()
+        problem = await self._until_ready(time.monotonic() + timeout_s)
+        if problem:
+            raise StackError(f"{self.name} {problem}: {await self._why()}")
+
+    async def keep(self) -> None:
+        """Start it again whenever it ends, for ever; raises StackError on a configuration error."""
+        pauses = iter(PAUSES_S)
+        while True:
+            assert self._ended is not None
+            code = await asyncio.shield(self._ended)
+            if code == CONFIG_ERROR:
+                raise PartMisconfigured(f"{self.name}: {await self._why()}")
+            if time.monotonic() - self._started > STEADY_S:
+                pauses = iter(PAUSES_S)
+            pause_s = next(pauses, PAUSES_S[-1])
+            self._lines.say(f"{self.name} {_ending(code)}; starting it again in {pause_s:g} s")
+            await asyncio.sleep(pause_s)
+            await self._begin()
+            if not await self._until_ready(None):
+                self._lines.say(f"{self.name} is back after {self.ready_s:.1f} s")
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """SIGTERM, then SIGKILL after the grace or as soon as `hurry` is set."""
+        child, ended = self._child, self._ended
+        if child is None or ended is None or ended.done():
+            return
+        child.signal(signal.SIGTERM)
+        hurried = asyncio.create_task(hurry.wait())
+        either: set[asyncio.Future[Any]] = {ended, hurried}
+        await asyncio.wait(either, timeout=self.grace_s, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if not ended.done():
+            why = "a second signal came" if hurry.is_set() else f"it did not end in {self.grace_s:g} s"
+            self._lines.say(f"killing {self.name}: {why}")
+            child.kill()
+            await ended
+
+    async def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._started = time.monotonic()
+        child = self._child = self._launch()
+        ended = self._ended = loop.create_future()
+
+        def reap() -> None:
+            code = child.wait(0)
+            if code is not None:
+                loop.remove_reader(child)
+                child.close()
+                ended.set_result(code)
+
+        loop.add_reader(child, reap)
+        if child.output is not None:
+            silent = self._silent = asyncio.Event()
+            await loop.connect_read_pipe(lambda: LineSplitter(self._said, silent.set), child.output)
+        else:
+            self._silent.set()
+
+    async def _until_ready(self, deadline: float | None) -> str:
+        """Empty when ready, else what went wrong; asks at growing intervals, only while it starts."""
+        assert self._child is not None
+        assert self._ended is not None
+        delay = 0.02
+        while not self._ended.done():
+            if await self._ready(self._child):
+                self.ready_s = time.monotonic() - self._started
+                return ""
+            if deadline is not None and time.monotonic() > deadline:
+                return "does not get ready"
+            await asyncio.wait({self._ended}, timeout=delay)
+            delay = min(delay * 1.5, 0.5)
+        if self._ended.result() == CONFIG_ERROR:
+            raise PartMisconfigured(f"{self.name}: {await self._why()}")
+        return _ending(self._ended.result())
+
+    async def _why(self) -> str:
+        """Its last words; the end of a process can be seen before the end of what it printed."""
+        if not self.running:
+            with suppress(TimeoutError):  # a grandchild may hold the pipe
+                async with asyncio.timeout(1.0):
+                    await self._silent.wait()
+        return self._last_words()
+
+    def _said(self, line: str) -> None:
+        if line:
+            self._last_line = line
+        self._lines.say(line, name=self.name)
+
+
+class PartMisconfigured(StackError):
+    """A part refused its configuration: starting it again would not help."""
+
+    exit_code = CONFIG_ERROR
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

@@ -1,0 +1,54 @@
+"""Whether a part does its work: asked while it starts, never afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from edge.config import Config, GatewayConfig
+from edge.model import PowerState, PowerStatus, WorkerState, WorkerStatus
+from edge.up.child import Child
+from edge.up.hint import local_host
+
+_Record = TypeVar("_Record")
+
+
+async def gateway(config: GatewayConfig, child: Child) -> bool:
+    """It answers `/v1/healthz` with 200."""
+    del child  # its port was free before: whoever answers there is ours
+    try:
+        async with asyncio.timeout(2.0):
+            reader, writer = await asyncio.open_connection(local_host(config), config.port)
+            try:
+                writer.write(b"GET /v1/healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+async def governor(config: Config, child: Child) -> bool:
+    """This very process has written power.json."""
+    status = _read(config.layout.power, PowerStatus)
+    return status is not None and status.pid == child.pid
+
+
+async def worker(config: Config, child: Child) -> bool:
+    """This very process consumes, or is paused by a governor that has spoken."""
+    status = _read(config.layout.worker(config.worker.name), WorkerStatus)
+    if status is None or status.pid != child.pid:
+        return False
+    if status.state is WorkerState.PAUSED:
+        return status.power is not PowerState.UNKNOWN
+    return status.state in (WorkerState.IDLE, WorkerState.RUNNING)
+
+
+def _read(path: Path, kind: type[_Record]) -> _Record | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None

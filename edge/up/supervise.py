@@ -1,0 +1,148 @@
+"""Starts the parts of the appliance in order, keeps them running, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+
+from edge.config import Loaded
+from edge.up import hint, readiness
+from edge.up.child import Child
+from edge.up.lines import Lines
+from edge.up.node import SETTLE_S, Node
+from edge.up.notify import notify
+from edge.up.part import Part
+from edge.up.ports import check_free
+
+BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
+PART_S = 60.0
+
+
+class Stack:
+    """The five programs of a private appliance under one event loop."""
+
+    def __init__(self, loaded: Loaded, node: Node, lines: Lines, *, env: dict[str, str]) -> None:
+        config = loaded.config
+        self._config, self._node, self._lines = config, node, lines
+        self._url = hint.url(config.gateway)
+        self._env = {key: value for key, value in env.items() if key != "NOTIFY_SOCKET"}
+        self._env |= {"EDGE_CONFIG": str(loaded.path), "PYTHONUNBUFFERED": "1"}
+        worker_grace_s = config.worker.stop_grace_s + 5.0
+        broker_words = node.last_words
+        self._epmd = Part("epmd", node.launch_epmd, _at_once(lambda: node.epmd_answers), lines=lines, grace_s=2.0)
+        self._broker = Part(
+            "broker",
+            node.launch_broker,
+            _at_once(lambda: node.answers),
+            lines=lines,
+            grace_s=30.0,
+            last_words=broker_words,
+        )
+        self._gateway = self._python("gateway", partial(readiness.gateway, config.gateway), grace_s=10.0)
+        self._governor = self._python("governor", partial(readiness.governor, config), module="edge.power", grace_s=5.0)
+        self._worker = self._python("worker", partial(readiness.worker, config), grace_s=worker_grace_s)
+        self._parts = (self._epmd, self._broker, self._gateway, self._governor, self._worker)
+
+    async def run(self) -> None:
+        """Run until SIGINT or SIGTERM; everything is stopped when this returns or raises StackError."""
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def signalled() -> None:
+            (hurry if stop.is_set() else stop).set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, signalled)
+        work = asyncio.create_task(self._work())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+        finally:
+            stop.set()  # from here on a signal means: hurry
+            for task in (work, stopped):
+                task.cancel()
+            await asyncio.gather(work, stopped, return_exceptions=True)
+            notify(STOPPING="1")
+            await self._stop(hurry)
+
+    async def _work(self) -> None:
+        started = time.monotonic()
+        check_free(self._config.gateway.host, self._config.gateway.port, key="gateway.port")
+        self._node.prepare()
+        self._lines.say(f"starting the broker on port {self._node.ports.amqp}; its log: {self._node.log}")
+        await self._epmd.start(timeout_s=PART_S)
+        await self._broker.start(timeout_s=BROKER_S)
+        self._lines.say(f"broker ready after {self._broker.ready_s:.1f} s")
+        own = (self._gateway, self._governor, self._worker)
+        await _together(*(part.start(timeout_s=PART_S) for part in own))
+        for part in own:
+            self._lines.say(f"{part.name} ready after {part.ready_s:.1f} s")
+        self._ready(time.monotonic() - started)
+        await _together(*(part.keep() for part in self._parts), self._settle())
+
+    def _ready(self, seconds: float) -> None:
+        self._lines.plain("")
+        self._lines.say(
+            f"ready after {seconds:.1f} s: {self._url}   (state: {hint.short(self._config.root)}; Ctrl-C stops all)"
+        )
+        for line in hint.how_to_submit(self._url):
+            self._lines.say(f"  {line}")
+        self._lines.plain("")
+        notify(
+            READY="1",
+            STATUS=f"ready at {self._url}",
+            X_EDGE_URL=self._url,
+            X_EDGE_BROKER_S=f"{self._broker.ready_s:.3f}",
+            X_EDGE_GATEWAY_S=f"{self._gateway.ready_s:.3f}",
+            X_EDGE_WORKER_S=f"{self._worker.ready_s:.3f}",
+        )
+
+    async def _settle(self) -> None:
+        """Make the newborn store safe: the worker was ready, so the queues have been declared."""
+        if not self._node.settled:
+            await asyncio.sleep(SETTLE_S)
+            self._node.settle()
+
+    async def _stop(self, hurry: asyncio.Event) -> None:
+        for part in (self._worker, self._gateway, self._governor, self._broker, self._epmd):
+            if part.running:
+                self._lines.say(f"stopping {part.name}")
+                await part.stop(hurry)
+        self._lines.say("stopped")
+
+    def _python(
+        self, name: str, ready: Callable[[Child], Awaitable[bool]], *, grace_s: float, module: str = ""
+    ) -> Part:
+        argv = [sys.executable, "-m", module or f"edge.{name}"]
+
+        def launch() -> Child:
+            return Child(argv, env=self._env, output=subprocess.PIPE)
+
+        return Part(name, launch, ready, lines=self._lines, grace_s=grace_s)
+
+
+async def _together(*work: Coroutine[None, None, None]) -> None:
+    """Run all; the first that fails ends the others, and its own error comes out."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in work:
+                group.create_task(each)
+    except ExceptionGroup as err:
+        raise err.exceptions[0] from err
+
+
+def _at_once(check: Callable[[], bool]) -> Callable[[Child], Awaitable[bool]]:
+    """A check of the node, for a part that awaits one."""
+
+    async def ready(child: Child) -> bool:
+        del child
+        return check()
+
+    return ready

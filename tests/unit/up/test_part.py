@@ -1,0 +1,174 @@
+"""A part is started, started again when it ends, and stopped within its grace."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.errors import StackError
+from edge.up import part as part_module
+from edge.up.child import Child
+from edge.up.lines import Lines
+from edge.up.part import Part, PartMisconfigured
+
+
+class Shell:
+    """Runs a shell script as a part; ready once it has made the file `ready`, which then becomes `seen`."""
+
+    def __init__(self, folder: Path, script: str, *, grace_s: float = 5.0) -> None:
+        self.folder, self.out = folder, io.StringIO()
+        self.starts = 0
+
+        def launch() -> Child:
+            self.starts += 1
+            for name in ("ready", "seen"):
+                (folder / name).unlink(missing_ok=True)
+            return Child(["sh", "-c", script], env=dict(os.environ), cwd=folder, output=subprocess.PIPE)
+
+        async def ready(child: Child) -> bool:
+            del child
+            if not (folder / "ready").exists():
+                return False
+            (folder / "ready").rename(folder / "seen")
+            return True
+
+        self.part = Part("worker", launch, ready, lines=Lines(self.out), grace_s=grace_s)
+
+    @property
+    def said(self) -> str:
+        return self.out.getvalue()
+
+
+#: Goes on once the part has been seen to be ready.
+SEEN = "touch ready; until [ -e seen ]; do sleep 0.01; done; "
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Return once `condition()`; a deadline, not a delay."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_it_is_ready_says_its_lines_and_stops(tmp_path: Path) -> None:
+    """Lines come out with the part's name; SIGTERM ends it and nothing is killed."""
+
+    async def body() -> None:
+        shell = Shell(tmp_path, "echo hello; touch ready; exec sleep 60")
+        await shell.part.start(timeout_s=10)
+        await until(lambda: "worker   | hello" in shell.said)
+        await shell.part.stop(asyncio.Event())
+        assert not shell.part.running
+        assert "killing" not in shell.said
+
+    asyncio.run(body())
+
+
+def test_one_that_ends_before_it_is_ready_gives_its_last_line(tmp_path: Path) -> None:
+    """The error carries the exit code and what the program said last."""
+
+    async def body() -> None:
+        shell = Shell(tmp_path, "echo first; echo no such disk >&2; exit 7")
+        with pytest.raises(StackError, match="worker ended with code 7: no such disk"):
+            await shell.part.start(timeout_s=10)
+
+    asyncio.run(body())
+
+
+def test_one_that_stays_silent_is_given_up_at_the_deadline(tmp_path: Path) -> None:
+    """Not ready in time is an error; stopping it is still the caller's."""
+
+    async def body() -> None:
+        shell = Shell(tmp_path, "exec sleep 60")
+        with pytest.raises(StackError, match="does not get ready"):
+            await shell.part.start(timeout_s=0.1)
+        await shell.part.stop(asyncio.Event())
+
+    asyncio.run(body())
+
+
+def test_a_crash_starts_it_again_with_growing_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each end is one line with reason and pause; the pauses are the steps, the last one stays."""
+    monkeypatch.setattr(part_module, "PAUSES_S", (0.01, 0.02))
+
+    async def body() -> None:
+        shell = Shell(tmp_path, SEEN + "kill -SEGV $$")
+        await shell.part.start(timeout_s=10)
+        keeping = asyncio.create_task(shell.part.keep())
+        await until(lambda: shell.starts >= 4)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        ends = [line for line in shell.said.splitlines() if "was ended by SIGSEGV" in line]
+        assert [line.rsplit(" in ", 1)[1] for line in ends[:3]] == ["0.01 s", "0.02 s", "0.02 s"]
+        await shell.part.stop(asyncio.Event())
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("ready_first", [True, False])
+def test_a_configuration_error_is_not_tried_again(tmp_path: Path, *, ready_first: bool) -> None:
+    """Exit code 2 ends the stack with the part's own line and the same code."""
+    script = (SEEN if ready_first else "") + "echo 'power.pause = 200: at most 100'; exit 2"
+
+    async def body() -> None:
+        shell = Shell(tmp_path, script)
+        with pytest.raises(PartMisconfigured, match=r"worker: power\.pause = 200") as caught:
+            await shell.part.start(timeout_s=10)
+            await shell.part.keep()
+        assert caught.value.exit_code == 2
+        assert shell.starts == 1
+
+    asyncio.run(body())
+
+
+def test_one_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
+    """The log says that and why it was killed."""
+
+    async def body() -> None:
+        shell = Shell(tmp_path, "trap '' TERM; touch ready; while :; do sleep 60; done", grace_s=0.1)
+        await shell.part.start(timeout_s=10)
+        await shell.part.stop(asyncio.Event())
+        assert not shell.part.running
+        assert "killing worker: it did not end in 0.1 s" in shell.said
+
+    asyncio.run(body())
+
+
+def test_a_second_signal_hurries(tmp_path: Path) -> None:
+    """With `hurry` set nobody waits for the grace."""
+
+    async def body() -> None:
+        shell = Shell(tmp_path, "trap '' TERM; touch ready; while :; do sleep 60; done", grace_s=600)
+        await shell.part.start(timeout_s=10)
+        hurry = asyncio.Event()
+        hurry.set()
+        started = time.monotonic()
+        await shell.part.stop(hurry)
+        assert time.monotonic() - started < 60
+        assert "a second signal came" in shell.said
+
+    asyncio.run(body())
+
+
+def test_a_killed_child_takes_its_session_along(tmp_path: Path) -> None:
+    """SIGKILL reaches what the program itself started."""
+    child = Child(["sh", "-c", "sleep 600 & echo $!; wait"], env=dict(os.environ), cwd=tmp_path, output=subprocess.PIPE)
+    assert child.output is not None
+    with child.output:
+        grandchild = os.pidfd_open(int(child.output.readline()))
+        child.kill()
+        assert child.wait(10) == -signal.SIGKILL
+    child.close()
+    poll = select.poll()
+    poll.register(grandchild, select.POLLIN)
+    assert poll.poll(10_000)
+    os.close(grandchild)
