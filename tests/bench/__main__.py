@@ -1,0 +1,158 @@
+"""`make bench`: the appliance beside a plain Celery worker, in one run, as a table and as JSON.
+
+Both use the same broker and run the same trivial job. The appliance syncs every accept and every result; the
+plain worker syncs nothing, publishes without confirms to a classic queue and has a process a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from edge import __version__
+from tests.bench import meters
+from tests.bench.sides import Appliance, Plain, both
+
+Run = Callable[[int], None]
+Row = dict[str, float | int | str]
+
+
+def main() -> int:
+    """Measure, print, write the JSON."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 100, 5000], help="sizes of the runs")
+    parser.add_argument("--waiting", type=int, nargs="+", default=[0, 1000, 10_000, 100_000], help="jobs in the way")
+    parser.add_argument("--idle", type=float, default=30.0, help="seconds to watch the idle appliance")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="edge-bench-", dir=".") as folder:
+        figures = measure(Path(folder).absolute(), options)
+    report(figures, Console())
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """All figures of one run."""
+    figures: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    say = Console(stderr=True).log
+    with both(folder) as (appliance, plain):
+        say("idle: watching the appliance do nothing")
+        time.sleep(5)  # what a start leaves to do is not idleness
+        figures["idle"] = meters.idle(appliance.parts, seconds=options.idle)
+        figures["throughput"] = []
+        for count in options.jobs:
+            for name, side, run in runs(appliance, plain):
+                say(f"throughput: {count} jobs, {name}")
+                figures["throughput"].append({"way": name, **throughput(count, side, run)})
+        say("latency: submit beside a plain Celery worker")
+        figures["submit"] = {"plain": spread(plain_latency(plain, 1000))}
+    figures["submit"]["waiting"] = backlog(folder / "backlog", options.waiting, say)
+    return figures
+
+
+def runs(appliance: Appliance, plain: Plain) -> list[tuple[str, Appliance | Plain, Run]]:
+    """The ways a number of jobs can go from submit to result file."""
+    return [
+        ("plain", plain, lambda count: plain.await_all(plain.send(count))),
+        ("single", appliance, lambda count: appliance.await_result(appliance.singles(count))),
+        ("batch", appliance, lambda count: appliance.await_result(appliance.batch(count))),
+    ]
+
+
+def throughput(count: int, side: Appliance | Plain, run: Run) -> Row:
+    """Jobs a second from the first submit to the last result file, and what one job cost; small runs repeat."""
+    repeats = 20 if count == 1 else 3 if count <= 100 else 1
+    before, began = side.cost(), time.perf_counter()
+    for _ in range(repeats):
+        run(count)
+    seconds = time.perf_counter() - began
+    spent = side.cost() - before
+    jobs = count * repeats
+    return {
+        "jobs": count,
+        "jobs_per_s": round(jobs / seconds, 1),
+        "cpu_ms_per_job": round(spent.cpu_s / jobs * 1000, 2),
+        "written_kib_per_job": round(spent.written_bytes / jobs / 1024, 1),
+    }
+
+
+def plain_latency(plain: Plain, count: int) -> list[float]:
+    """Seconds of each `send_task`."""
+    latencies: list[float] = []
+    plain.await_all(plain.send(count, latencies))
+    return latencies
+
+
+def backlog(folder: Path, sizes: list[int], say: Callable[[str], None]) -> dict[str, dict[str, float]]:
+    """Seconds of a single submit while so many jobs wait; the worker is stopped, so they do wait."""
+    appliance = Appliance(folder)
+    try:
+        appliance.stop_worker()
+        found, waiting = {}, 0
+        for size in sizes:
+            if size > waiting:
+                appliance.batch(size - waiting)
+                waiting = size
+            say(f"latency: submit with {size} jobs waiting")
+            latencies: list[float] = []
+            appliance.singles(1000, latencies)
+            waiting += 1000
+            found[str(size)] = spread(latencies)
+        return found
+    finally:
+        appliance.resume_worker()
+        appliance.stop()
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Median, 99th percentile and worst in milliseconds."""
+    cuts = statistics.quantiles(seconds, n=100)
+    return {
+        "p50_ms": round(cuts[49] * 1e3, 2),
+        "p99_ms": round(cuts[98] * 1e3, 2),
+        "max_ms": round(max(seconds) * 1e3, 2),
+    }
+
+
+def report(figures: dict[str, Any], console: Console) -> None:
+    """The figures as tables; ratios are against the plain worker."""
+    table = Table("jobs", "way", "jobs/s", "ratio", "CPU ms/job", "KiB written/job", title="submit to result file")
+    plain = {row["jobs"]: row["jobs_per_s"] for row in figures["throughput"] if row["way"] == "plain"}
+    for row in figures["throughput"]:
+        ratio = f"{row['jobs_per_s'] / plain[row['jobs']]:.2f}"
+        cells = (row["jobs"], row["way"], row["jobs_per_s"], ratio, row["cpu_ms_per_job"], row["written_kib_per_job"])
+        table.add_row(*map(str, cells))
+    console.print(table)
+    table = Table("way", "p50 ms", "p99 ms", "max ms", title="one submit")
+    table.add_row("plain", *map(str, figures["submit"]["plain"].values()))
+    for size, row in figures["submit"]["waiting"].items():
+        table.add_row(f"{size} waiting", *map(str, row.values()))
+    console.print(table)
+    table = Table("process", "wake-ups/s", "CPU %", "bytes/min", "PSS MiB", title="idle")
+    for name, row in figures["idle"].items():
+        table.add_row(name, *map(str, row.values()))
+    own = [row for name, row in figures["idle"].items() if name != "broker"]
+    total = [round(sum(row[key] for row in own), 2) for key in own[0]]
+    table.add_row("own three", *map(str, total))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
