@@ -141,6 +141,21 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     free_bytes: int | None = None  # on the file system of the state root
 
 
+class Health(StrEnum):
+    """Whether the gateway can do what it is there for."""
+
+    OK = "ok"
+    DEGRADED = "degraded"  # jobs are accepted and kept, but something holds them up
+    FAILING = "failing"  # no job can be accepted
+
+
+class HealthView(msgspec.Struct, frozen=True):
+    """`GET /v1/healthz`: 200, or 503 when failing."""
+
+    health: Health
+    reasons: tuple[str, ...] = ()
+
+
 class ProblemCode(StrEnum):
     """Every `code` a problem may carry."""
 
@@ -158,5 +173,5 @@ class ProblemCode(StrEnum):
     NOT_ALLOWED = "method-not-allowed"
     TOO_LARGE = "too-large"
     BUSY = "busy"  # 429 or 503 with Retry-After
-    STORAGE = "storage"  # 503: the card is full, read-only or failing
+    STORAGE = "storage"  # 507: the card is full, read-only or failing
     INTERNAL = "internal"

@@ -1,0 +1,19 @@
+"""`python -m edge.gateway [CONFIG]`: the gateway without the CLI's libraries, as a unit file starts it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from edge.config import load
+from edge.errors import EdgeError
+from edge.gateway.main import main
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        sys.exit(main(load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)))
+    except EdgeError as err:
+        print(f"edge gateway: {err}", file=sys.stderr)  # noqa: T201 - a unit's stderr is its journal
+        sys.exit(err.exit_code)

@@ -1,0 +1,48 @@
+"""Puts the parts together: an aiohttp application for one board's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from edge.config import Config
+from edge.gateway import problems, routes
+from edge.gateway.auth import Door
+from edge.gateway.server import Server
+from edge.gateway.service import Appliance
+from edge.jobs.catalogue import Catalogue
+
+
+class Gateway:
+    """The appliance and its HTTP door; `start` and `stop` on one event loop."""
+
+    def __init__(self, config: Config, load: Callable[[], Catalogue]) -> None:
+        """Open the ledger; `load` reads the catalogue of tasks. Raises StorageError."""
+        limits = config.gateway
+        self.appliance = Appliance(config, load)
+        app = web.Application(middlewares=[problems.middleware])
+        app.on_response_prepare.append(_finish_headers)
+        door = Door(config.layout.tokens, loopback_without_token=limits.loopback_without_token)
+        for route in routes.table(self.appliance):
+            route.bind(app.router, door)
+        self.server = Server(app, host=limits.host, port=limits.port, max_connections=limits.max_connections)
+
+    async def start(self) -> int:
+        """Listen, then start the appliance; returns the port. Raises StackError, StorageError."""
+        port = await self.server.open()
+        await self.appliance.start()
+        return port
+
+    async def stop(self) -> None:
+        """Answer those who wait, let running requests end, write what is queued."""
+        self.appliance.waiters.close()
+        await self.server.close()
+        await self.appliance.stop()
+
+
+async def _finish_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """No answer is kept by a proxy unless it says so, none is guessed at by a browser, none names our versions."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "edge"

@@ -1,0 +1,76 @@
+"""The board as a request finds it: power, workers, room on the card.
+
+Nothing of it is watched: a file in `/run` is read when somebody asks, so a job that tells its progress four times a
+second wakes nobody here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import msgspec
+
+from edge.gateway.waiting import duration
+from edge.host import boot_id, process_alive
+from edge.jobs.outbox import Outbox
+from edge.jobs.publisher import LinkState
+from edge.layout import Layout
+from edge.model import PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.power import status
+from edge.wire import BrokerState, BrokerView
+
+_decode = msgspec.json.Decoder(WorkerStatus).decode
+_BROKER = {
+    LinkState.UP: BrokerState.CONNECTED,
+    LinkState.BLOCKED: BrokerState.BLOCKED,
+    LinkState.DOWN: BrokerState.DOWN,
+}
+
+
+class Board:
+    """Reads what the other processes say of themselves; each method costs a file or two."""
+
+    def __init__(self, layout: Layout, outbox: Outbox) -> None:
+        self._layout, self._outbox = layout, outbox
+
+    def power(self) -> PowerStatus:
+        """The governor's word, or `unknown` with the reason why there is none that counts."""
+        return status.read(self._layout.power)
+
+    def workers(self) -> list[WorkerStatus]:
+        """The workers that live, by name; a file whose writer is gone does not count."""
+        try:
+            names = sorted(name for name in os.listdir(self._layout.run) if name.startswith("worker-"))  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+        found = []
+        for name in names:
+            try:
+                worker = _decode((self._layout.run / name).read_bytes())
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                continue  # gone meanwhile, or not a status
+            here = worker.boot_id == boot_id() and process_alive(worker.pid)
+            if here and worker.state is not WorkerState.STOPPED:
+                found.append(worker)
+        return found
+
+    def broker(self) -> BrokerView:
+        """How the publisher stands with the broker, and since when that is so."""
+        link = self._outbox.link
+        since = duration(time.monotonic() - link.since)
+        reason = f"for {since}: {link.reason}" if link.reason else ""
+        return BrokerView(_BROKER[link.state], reason)
+
+    def free_bytes(self) -> int | None:
+        """Bytes that may still be written under the state root; None when that cannot be told."""
+        try:
+            room = os.statvfs(self._layout.root)
+        except OSError:
+            return None
+        return room.f_bavail * room.f_frsize
+
+
+def running(workers: list[WorkerStatus]) -> dict[str, tuple[WorkerStatus, RunningJob]]:
+    """The jobs that run now, by id."""
+    return {worker.job.id: (worker, worker.job) for worker in workers if worker.job is not None}

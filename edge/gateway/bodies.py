@@ -1,0 +1,73 @@
+"""Reads request bodies within their limits: bytes, seconds, depth; what does not fit is one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from edge.gateway.problems import BadRequest, TooLarge, TooSlow, WrongType
+from edge.gateway.route import allowed, plain
+
+#: Arguments nested deeper are refused: every JSON reader on the way (ours, Celery's, the worker's) has its own limit.
+MAX_DEPTH = 100
+T = TypeVar("T")
+
+
+async def read(request: web.Request, media: tuple[str, ...], *, max_bytes: int, max_s: float) -> bytes:
+    """The whole body. Raises WrongType, TooLarge, TooSlow, BadRequest.
+
+    A body needs a Content-Type of `media`: a foreign web page can send without asking first only types that are
+    not among them, so no page can make a browser on this board submit jobs.
+    """
+    if request.content_type not in media or "Content-Type" not in request.headers:
+        given = request.headers.get("Content-Type", "none")[:80]
+        raise WrongType(f"Content-Type {given!r}: this reads {' or '.join(media)}")
+    if (request.content_length or 0) > max_bytes:
+        raise TooLarge(f"the body has {request.content_length} bytes; at most {max_bytes} are taken")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(max_s):
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > max_bytes:
+                    raise TooLarge(f"the body has more than the {max_bytes} bytes that are taken")
+                chunks.append(chunk)
+    except TimeoutError as err:
+        raise TooSlow(f"the body did not arrive within {max_s:g} s") from err
+    except web.RequestPayloadError as err:
+        raise BadRequest(f"the body cannot be read: {plain(str(err))}") from err
+    return b"".join(chunks)
+
+
+def decode(content: bytes, kind: type[T]) -> T:
+    """`content` as a `kind`. Raises BadRequest."""
+    try:
+        value = msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as err:
+        what, _, where = str(err).partition(" - at `$")
+        member = where.rstrip("`").lstrip(".")
+        tail = allowed(what, kind, member)
+        raise BadRequest(f"{member}: {tail}" if member else f"the body: {tail}") from err
+    except RecursionError as err:
+        raise BadRequest(f"the body is nested deeper than {MAX_DEPTH} levels") from err
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise BadRequest(f"the body is not JSON: {plain(str(err))}") from err
+    # Brackets are counted first: almost no body has enough of them to be worth the walk.
+    if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+        raise BadRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """True when `value` has containers more than `levels` deep."""
+    if isinstance(value, msgspec.Struct):
+        value = [getattr(value, name) for name in value.__struct_fields__]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_deeper(item, levels - 1) for item in value)

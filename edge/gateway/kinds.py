@@ -1,0 +1,47 @@
+"""The kinds of job this board knows, read by another process so that no task's code runs in this one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from edge.errors import EdgeError
+from edge.gateway.problems import Busy
+from edge.jobs.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+
+class Kinds:
+    """The catalogue as last read; `load` blocks and raises EdgeError."""
+
+    def __init__(self, load: Callable[[], Catalogue]) -> None:
+        self._load = load
+        self._catalogue: Catalogue | None = None
+        self.error = "not read yet"
+
+    async def reload(self) -> None:
+        """Read it again; when that fails the old one stands, and `error` says why."""
+        try:
+            self._catalogue = await asyncio.to_thread(self._load)
+        except EdgeError as err:
+            self.error = str(err)
+            log.error("the tasks cannot be read: %s", err)
+            return
+        self.error = ""
+        for module, reason in self._catalogue.errors.items():
+            log.warning("tasks of %s: %s", module, reason)
+        log.info("tasks: %s", ", ".join(sorted(self._catalogue.tasks)) or "none")
+
+    @property
+    def readable(self) -> bool:
+        """False while no catalogue could ever be read: nothing can be accepted then."""
+        return self._catalogue is not None
+
+    @property
+    def current(self) -> Catalogue:
+        """The catalogue. Raises Busy when there is none."""
+        if self._catalogue is None:
+            raise Busy(f"the tasks cannot be read: {self.error}", retry_after_s=30)
+        return self._catalogue

@@ -1,0 +1,73 @@
+"""Prometheus metrics, read from where the state is at each scrape: nothing is counted twice, nothing idles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge import __version__
+from edge.gateway.service import Appliance
+from edge.model import JobState, PowerState, WorkerState
+from edge.wire import BrokerState
+
+MEDIA = "text/plain"
+_STORED = tuple(state for state in JobState if state is not JobState.RUNNING)
+
+
+class Metrics:
+    """Answers a scrape from a registry of its own."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_State(appliance))
+
+    def response(self) -> web.Response:
+        """The metrics now, in text format 0.0.4."""
+        headers = {"Content-Type": f"{MEDIA}; version=0.0.4; charset=utf-8"}
+        return web.Response(body=generate_latest(self._registry), headers=headers)
+
+
+class _State(Collector):
+    """Reads the appliance when asked; runs on the event loop, a few short queries long."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance = appliance
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, made anew."""
+        appliance, board = self._appliance, self._appliance.board
+        yield InfoMetricFamily("edge", "The gateway.", value={"version": __version__})
+        counts = appliance.outbox.reader.counts()
+        yield _gauges("edge_jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in _STORED})
+        yield CounterMetricFamily("edge_results", "Results seen since the start.", value=appliance.settled)
+        yield GaugeMetricFamily("edge_waiting_requests", "Requests that wait for a result.", len(appliance.waiters))
+        broker = board.broker().state
+        yield _gauges(
+            "edge_broker", "1 for the state of the link to the broker.", "state", _one_of(BrokerState, broker)
+        )
+        power = board.power().state
+        yield _gauges("edge_power", "1 for the state of the supply.", "state", _one_of(PowerState, power))
+        workers = [worker.state for worker in board.workers()]
+        yield _gauges(
+            "edge_workers", "Workers that live.", "state", {state: workers.count(state) for state in WorkerState}
+        )
+        if (free_bytes := board.free_bytes()) is not None:
+            yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
+        yield GaugeMetricFamily("edge_start_time_seconds", "When the gateway started.", appliance.started_at)
+        yield CounterMetricFamily("edge_cpu_seconds", "CPU time of the gateway.", value=sum(os.times()[:2]))
+
+
+def _gauges(name: str, text: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([str(value)], number)
+    return family
+
+
+def _one_of(states: type, now: object) -> dict[str, int]:
+    return {state: int(state is now) for state in states}  # type: ignore[attr-defined]

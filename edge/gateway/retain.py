@@ -1,0 +1,67 @@
+"""Lets the oldest finished jobs go: looks when jobs have ended, and once a day."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import closing
+
+from edge.config import Config
+from edge.errors import StorageError
+from edge.host import clock_synchronised
+from edge.jobs.ledger import Job, Ledger
+from edge.jobs.orders import Order, Orders
+from edge.jobs.outbox import Outbox
+from edge.jobs.retention import BATCH, overdue
+
+log = logging.getLogger(__name__)
+
+_SOON_S = 60.0
+_DAY_S = 86_400.0
+
+
+class Retention:
+    """Asks the workers to remove what is too old or too much; they leave a tombstone for each."""
+
+    def __init__(self, config: Config, outbox: Outbox) -> None:
+        self._config, self._outbox, self._orders = config, outbox, Orders(config.layout)
+        self._soon = asyncio.Event()
+
+    def ended(self) -> None:
+        """Jobs have ended: look soon, once for all that end meanwhile."""
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await asyncio.sleep(_SOON_S)
+            self._soon.clear()
+            try:
+                while await self._let_go() == BATCH:
+                    pass
+            except StorageError as err:
+                log.error("old jobs cannot be removed: %s", err)
+            try:
+                async with asyncio.timeout(_DAY_S):
+                    await self._soon.wait()
+            except TimeoutError:
+                pass  # a day without a job: age alone may have come due
+
+    async def _let_go(self) -> int:
+        jobs = await asyncio.to_thread(self._overdue)
+        if jobs:
+            ids = [job.id for job in jobs]
+            await self._outbox.write(lambda ledger: ledger.ask_remove(ids))
+            try:
+                for job_id in ids:
+                    self._orders.give(Order.DELETE, job_id)
+            except OSError as err:
+                raise StorageError("cannot lay out orders", err) from err
+            log.info("asked for the removal of %d old jobs", len(ids))
+        return len(jobs)
+
+    def _overdue(self) -> list[Job]:
+        now = time.time() if clock_synchronised() else None
+        with closing(Ledger(self._config.layout.ledger, read_only=True)) as ledger:
+            return overdue(ledger, self._config.retention, now=now)

@@ -1,0 +1,213 @@
+"""The appliance as the routes see it: submit, look, wait, end. Knows no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from edge import durable
+from edge.config import Config
+from edge.errors import EdgeError, JobGone, StackError, StorageError, UnknownJob, WrongState
+from edge.gateway.auth import Caller
+from edge.gateway.board import Board
+from edge.gateway.events import Events, Waiters
+from edge.gateway.kinds import Kinds
+from edge.gateway.retain import Retention
+from edge.gateway.settle import Settler
+from edge.gateway.views import Views
+from edge.jobs.catalogue import Catalogue
+from edge.jobs.ledger import Accepted, Job, NewJob
+from edge.jobs.orders import Order, Orders
+from edge.jobs.outbox import Outbox
+from edge.jobs.results import Results
+from edge.model import JobState, Submission, check_job_id, derived_job_id, new_job_id
+from edge.wire import JobPage, JobView
+
+log = logging.getLogger(__name__)
+
+#: How long a removal may take to be answered with "done" in place of "asked for".
+_REMOVAL_S = 2.0
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Appliance:
+    """One board's jobs. Everything runs on one event loop, between `start` and `stop`."""
+
+    def __init__(self, config: Config, load: Callable[[], Catalogue]) -> None:
+        """Open the ledger; `load` reads the catalogue of tasks. Raises StorageError, StackError."""
+        layout = config.layout
+        self.config = config
+        self._lock = _alone(layout.root)
+        self.kinds = Kinds(load)
+        self.outbox = Outbox(config)
+        self.board = Board(layout, self.outbox)
+        self.results = Results(layout)
+        self.waiters = Waiters()
+        self.started_at = time.time()
+        self.storage_fault = ""  # why the last accept could not be written; empty when it could
+        self._orders = Orders(layout)
+        self._events = Events(layout)
+        self._retention = Retention(config, self.outbox)
+        self._settler = Settler(layout, self.outbox, self._events, self.waiters, ended=self._retention.ended)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def settled(self) -> int:
+        """Results seen since the start."""
+        return self._settler.settled
+
+    async def start(self) -> None:
+        """Watch, publish, settle; the catalogue is read meanwhile. Raises StorageError."""
+        self._events.start()
+        self.outbox.start()
+        self._tasks = [asyncio.create_task(work()) for work in (self._settler.run, self._retention.run)]
+        await self.kinds.reload()
+
+    async def stop(self) -> None:
+        """End every wait, then write what is queued and close the ledger."""
+        self.waiters.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._events.close()
+        await self.outbox.stop()
+        self._lock.close()
+
+    # ---- in ----
+
+    def checked(self, submission: Submission, *, key: str, caller: Caller) -> NewJob:
+        """The job `submission` asks for. Raises UnknownTask, BadArguments, Busy."""
+        catalogue = self.kinds.current
+        catalogue.check(submission.task, submission.args, submission.kwargs)
+        kind = catalogue.tasks[submission.task]
+        return NewJob(
+            id=derived_job_id(caller.name, key) if key else new_job_id(),
+            task=submission.task,
+            args=submission.args,
+            kwargs=submission.kwargs,
+            power=submission.power or kind.power,
+            retries=kind.retries if submission.retries is None else submission.retries,
+            time_limit_s=submission.time_limit_s or kind.time_limit_s,
+            submitter=caller.name,
+            fingerprint=sha256(_encode(submission)).digest(),  # as asked: a task's new default makes no conflict
+            key=key,
+        )
+
+    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
+        """Commit `jobs` durably, in one commit; an answer for each. Raises StorageError."""
+        try:
+            # Shielded: a client that goes away must not cancel what others share.
+            answers = await asyncio.shield(self.outbox.accept(jobs))
+        except StorageError as err:
+            self.storage_fault = str(err)
+            raise
+        self.storage_fault = ""
+        return answers
+
+    # ---- out ----
+
+    def job(self, job_id: str, caller: Caller) -> Job:
+        """The row of a job this caller may see. Raises UnknownJob, JobGone, BadJobId."""
+        job = self.outbox.reader.find(check_job_id(job_id))
+        if job is None:
+            if self.results.removed(job_id) and caller.sees_all:
+                raise JobGone(job_id)
+            raise UnknownJob(job_id)
+        if not caller.may_see(job.submitter):
+            raise UnknownJob(job_id)  # not even that it is there
+        return job
+
+    async def view(self, job: Job) -> JobView:
+        """All there is to know of one job."""
+        if job.state.final:
+            result = None
+            with suppress(EdgeError, OSError):  # damaged or removed meanwhile: only its start is not known then
+                result = await asyncio.to_thread(self.results.read, job.id)
+            return Views(self.board).of(job, started_at=result.started_at if result else None)
+        return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job))
+
+    def page(
+        self, caller: Caller, *, state: JobState | None, task: str | None, before_seq: int | None, limit: int
+    ) -> JobPage:
+        """Jobs this caller may see, newest first."""
+        reader, views = self.outbox.reader, Views(self.board)
+        submitter = None if caller.sees_all else caller.name
+        if state is JobState.RUNNING:
+            found = [job for job in map(reader.find, views.running_ids()) if job is not None]
+            found = [job for job in found if task in (None, job.task) and submitter in (None, job.submitter)]
+            rows = sorted((job for job in found if job.seq < (before_seq or job.seq + 1)), key=lambda job: -job.seq)
+        else:
+            states = (state,) if state else ()
+            rows = reader.page(states=states, task=task, submitter=submitter, before_seq=before_seq, limit=limit + 1)
+        more, rows = len(rows) > limit, rows[:limit]
+        shown = [job for job in rows if state is None or views.state(job) is state]
+        return JobPage(tuple(views.of(job) for job in shown), next=str(rows[-1].seq) if more else None)
+
+    async def payload(self, job: Job, *, wait_s: float) -> bytes | None:
+        """The result as it stands in its file, waiting up to `wait_s` for it; None when there is none by then.
+
+        Raises TornResult, JobGone.
+        """
+        with self.waiters.expecting(job.id) as ended:
+            payload = await asyncio.to_thread(self.results.read_bytes, job.id)
+            if payload is None and wait_s > 0 and not job.state.final:
+                await asyncio.wait([ended], timeout=wait_s)
+                payload = await asyncio.to_thread(self.results.read_bytes, job.id)
+        if payload is None and self.results.removed(job.id):
+            raise JobGone(job.id)
+        return payload
+
+    # ---- end ----
+
+    async def end(self, job: Job, *, if_open: bool, if_final: bool) -> JobView | None:
+        """Cancel an open job or remove an ended one; None once it is removed, else how it stands.
+
+        Raises WrongState when the job is not in a state that the caller wants to end.
+        """
+        if job.state.final:
+            if not if_final:
+                raise WrongState(f"job {job.id!r} has ended ({job.state}); its result is there")
+            return await self._remove(job)
+        if not if_open:
+            raise WrongState(f"job {job.id!r} has not ended; cancel it first")
+        await self.outbox.write(lambda ledger: ledger.ask_cancel(job.id), durable=True)
+        self._order(Order.CANCEL, job.id)
+        return await self.view(self.outbox.reader.get(job.id))
+
+    async def _remove(self, job: Job) -> JobView | None:
+        await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)
+        with self.waiters.expecting(job.id) as gone:
+            self._order(Order.DELETE, job.id)
+            await asyncio.wait([gone], timeout=_REMOVAL_S if self.board.workers() else 0)
+        left = self.outbox.reader.find(job.id)
+        return None if left is None else await self.view(left)
+
+    def _order(self, order: Order, job_id: str) -> None:
+        try:
+            self._orders.give(order, job_id)
+        except OSError as err:
+            raise StorageError("cannot lay out orders", err) from err
+
+
+def _alone(root: Path) -> BinaryIO:
+    """The lock of the one gateway of this state root, held while the file is open; the kernel drops it at our end."""
+    try:
+        durable.make_folder(root)
+        file = (root / "gateway.lock").open("ab")
+    except OSError as err:
+        raise StorageError(f"state root {root}", err) from err
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        file.close()
+        raise StackError(f"a gateway runs already on {root}") from err
+    return file

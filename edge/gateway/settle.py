@@ -1,0 +1,152 @@
+"""Carries what the workers made durable into the ledger, and wakes whoever waited for it.
+
+The result file is the truth and the ledger follows: nothing here needs to be durable at once, for a start (or a
+lost event) looks at everything again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+
+from edge.errors import BadJobId, StorageError, TornResult
+from edge.gateway.events import Events, News, Waiters
+from edge.jobs.attempts import AttemptsStore
+from edge.jobs.ledger import Ledger
+from edge.jobs.orders import Order, Orders
+from edge.jobs.outbox import Outbox
+from edge.jobs.results import Results
+from edge.layout import Layout
+from edge.model import Failure, FailureCode, JobState, Result
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 500
+_AGAIN_S = 30.0
+
+
+class Settler:
+    """Runs on the gateway's loop; reads files in a thread, many to one commit."""
+
+    def __init__(
+        self, layout: Layout, outbox: Outbox, events: Events, waiters: Waiters, *, ended: Callable[[], None]
+    ) -> None:
+        """`ended` is called after results were settled."""
+        self._layout, self._outbox, self._events, self._waiters = layout, outbox, events, waiters
+        self._ended = ended
+        self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
+        self.settled = 0  # results carried into the ledger since the start
+
+    async def run(self) -> None:
+        """Settle for ever; first everything that happened while nobody looked."""
+        self._events.add(News(lost=True))
+        while True:
+            news = await self._events.take()
+            try:
+                if news.lost:
+                    await self._look_at_everything()
+                await self._settle(news)
+            except StorageError as err:
+                # Waiters read the file itself; only the ledger is behind, until the disk takes writes again.
+                log.error("results cannot be noted: %s; trying again in %g s", err, _AGAIN_S)
+                asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, news)
+                for job_id in news.results | news.removed:
+                    self._waiters.wake(job_id)
+
+    async def _settle(self, news: News) -> None:
+        ids = iter(news.results)
+        while chunk := list(islice(ids, _CHUNK)):
+            await self._finish(chunk)
+        if news.removed:
+            await self._drop(news.removed)
+        for job_id in news.attempts:
+            await self._retry(job_id)
+
+    async def _finish(self, job_ids: list[str]) -> None:
+        """Close the rows of these; a job without a row came by plain Celery and gets one."""
+        found = await asyncio.to_thread(lambda: list(self._read(job_ids)))
+
+        def work(ledger: Ledger) -> None:
+            now = time.time()
+            for result, size_bytes in found:
+                if not ledger.finish(result, size_bytes=size_bytes):
+                    ledger.adopt(result, size_bytes=size_bytes, now=now)
+
+        if found:
+            await self._outbox.write(work)
+            self.settled += len(found)
+            self._ended()
+        for job_id in job_ids:
+            self._orders.done(job_id)
+            self._waiters.wake(job_id)
+
+    async def _drop(self, job_ids: Iterable[str]) -> None:
+        def work(ledger: Ledger) -> None:
+            for job_id in job_ids:
+                ledger.drop(job_id)
+
+        await self._outbox.write(work)
+        for job_id in job_ids:
+            self._orders.done(job_id)
+            self._waiters.wake(job_id)
+
+    async def _retry(self, job_id: str) -> None:
+        try:
+            attempts = await asyncio.to_thread(self._attempts.read, job_id)
+        except BadJobId:
+            return  # not one of ours
+        if attempts is not None and attempts.failures > 0:
+            await self._outbox.retry(job_id, failures=attempts.failures, message=attempts.last_error)
+
+    def _read(self, job_ids: Iterable[str]) -> Iterator[tuple[Result, int]]:
+        for job_id in job_ids:
+            try:
+                result = self._results.read(job_id)
+                if result is not None:
+                    yield result, self._results.size_bytes(result)
+            except TornResult as err:
+                log.error("%s", err)
+                yield _damaged(job_id, str(err)), 0
+            except FileNotFoundError:
+                continue  # removed meanwhile; its tombstone is on the way
+            except (BadJobId, OSError) as err:
+                log.error("result of %s: %s", job_id, err)
+
+    async def _look_at_everything(self) -> None:
+        """Find what happened while nobody watched: ended jobs, jobs without a row, retries, orders not carried out."""
+        news, orders = await asyncio.to_thread(self._survey)
+        for order, job_id in orders:
+            try:
+                self._orders.give(order, job_id)
+            except OSError as err:
+                raise StorageError("cannot lay out orders", err) from err
+        await self._settle(news)
+
+    def _survey(self) -> tuple[News, list[tuple[Order, str]]]:
+        """Runs in a thread with its own view of the ledger: there may be many thousands of files."""
+        with closing(Ledger(self._layout.ledger, read_only=True)) as ledger:
+            news, orders = News(), []
+            open_ids = ledger.open_ids()
+            for job_id in open_ids:
+                if self._results.removed(job_id):
+                    news.removed.add(job_id)
+                elif self._results.has(job_id):
+                    news.results.add(job_id)
+            news.results.update(ledger.unknown_of(self._results.ids()))
+            news.attempts = set(self._attempts.ids()) & set(open_ids)
+            for job in ledger.asked():
+                if job.remove and self._results.removed(job.id):
+                    news.removed.add(job.id)
+                elif job.id not in news.results:
+                    orders.append((Order.DELETE if job.remove else Order.CANCEL, job.id))
+        return news, orders
+
+
+def _damaged(job_id: str, why: str) -> Result:
+    """What the ledger keeps of a job whose result file cannot be read: the job is over, its value is lost."""
+    failure = Failure(FailureCode.EXCEPTION, f"the result was published, but its file is damaged: {why}")
+    return Result(job_id, "", JobState.FAILED, failure=failure, finished_at=time.time())

@@ -1,0 +1,104 @@
+"""`POST /v1/jobs` and `POST /v1/jobs/batch`: what was sent, checked and committed before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from edge.errors import EdgeError
+from edge.gateway import bodies, problems
+from edge.gateway.problems import BadRequest, TooLarge
+from edge.gateway.route import JSON, NDJSON, Call
+from edge.gateway.service import Appliance
+from edge.gateway.views import Views
+from edge.jobs.ledger import Accepted, NewJob
+from edge.model import Submission
+from edge.wire import BatchAnswer, BatchItem
+
+JOB_MEDIA = (JSON,)
+BATCH_MEDIA = (NDJSON, "application/ndjson", "application/jsonl")
+_JOB_S, _BATCH_S = 30.0, 300.0
+_BREATH = 200  # lines checked before other requests get their turn
+
+#: Printable ASCII with no space at its ends, which HTTP would take away.
+HeaderKey = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
+_encode = msgspec.json.Encoder().encode
+
+
+class Submit:
+    """The handlers that take jobs in."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance, self._limits = appliance, appliance.config.gateway
+
+    async def one(self, call: Call) -> web.StreamResponse:
+        """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
+        key = idempotency_key(call.request)
+        content = await bodies.read(call.request, JOB_MEDIA, max_bytes=self._limits.max_body_bytes, max_s=_JOB_S)
+        submission = bodies.decode(content, Submission)
+        new = self._appliance.checked(submission, key=key, caller=call.caller)
+        (answer,) = await self._appliance.accept([new])
+        if isinstance(answer, EdgeError):
+            raise answer
+        view = Views(self._appliance.board).of(answer.job)
+        return web.Response(
+            status=HTTPStatus.ACCEPTED if answer.created else HTTPStatus.OK,
+            body=_encode(view),
+            content_type=JSON,
+            headers={"Location": f"/v1/jobs/{answer.job.id}"},
+        )
+
+    async def batch(self, call: Call) -> web.StreamResponse:
+        """Take a line of JSON a job; one durable commit for all that are good, one line of answer each."""
+        content = await bodies.read(call.request, BATCH_MEDIA, max_bytes=self._limits.max_batch_bytes, max_s=_BATCH_S)
+        lines = content.split(b"\n")
+        if not lines[-1].strip():
+            lines.pop()
+        if not lines:
+            raise BadRequest("the body has no line; send one JSON object a line")
+        if len(lines) > self._limits.max_batch_jobs:
+            raise TooLarge(f"the body has {len(lines)} lines; at most {self._limits.max_batch_jobs} are taken")
+        answers: list[BatchAnswer | None] = []
+        jobs: list[NewJob] = []
+        for number, line in enumerate(lines, 1):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
+            try:
+                jobs.append(self._checked(line, call))
+                answers.append(None)
+            except (BadRequest, EdgeError) as err:
+                answers.append(BatchAnswer(number, problem=problems.of(err)))
+        accepted = iter(await self._appliance.accept(jobs) if jobs else ())
+        told = (known or _told(number, next(accepted)) for number, known in enumerate(answers, 1))
+        return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in told), content_type=NDJSON)
+
+    def _checked(self, line: bytes, call: Call) -> NewJob:
+        item = bodies.decode(line, BatchItem)
+        submission = Submission(item.task, item.args, item.kwargs, item.power, item.retries, item.time_limit_s)
+        return self._appliance.checked(submission, key=item.key or "", caller=call.caller)
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The Idempotency-Key header, or nothing. Raises BadRequest."""
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return ""
+    try:
+        if len(given) > 1:
+            raise BadRequest("Idempotency-Key is given twice")
+        return msgspec.convert(given[0], HeaderKey)
+    except msgspec.ValidationError as err:
+        raise BadRequest(
+            f"Idempotency-Key {given[0][:80]!r}: 1 to 255 printable ASCII characters, no space at its ends"
+        ) from err
+
+
+def _told(number: int, answer: Accepted | EdgeError) -> BatchAnswer:
+    if isinstance(answer, EdgeError):
+        return BatchAnswer(number, problem=problems.of(answer))
+    return BatchAnswer(number, id=answer.job.id, state=answer.job.state)

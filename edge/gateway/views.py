@@ -1,0 +1,59 @@
+"""From a row of the ledger to what a person sees of a job: its state now, and why it waits."""
+
+from __future__ import annotations
+
+import time
+
+from edge.gateway.board import Board, running
+from edge.gateway.waiting import sentence
+from edge.jobs.ledger import Job
+from edge.model import JobState
+from edge.wire import JobView
+
+
+class Views:
+    """The board at one moment, laid over rows of the ledger; make one for each answer."""
+
+    def __init__(self, board: Board) -> None:
+        self._workers = board.workers()
+        self._running = running(self._workers)
+        self._power, self._broker = board.power(), board.broker()
+        self._now = time.time()
+
+    def running_ids(self) -> list[str]:
+        """Ids of the jobs that run now."""
+        return list(self._running)
+
+    def state(self, job: Job) -> JobState:
+        """The state of `job` with what a worker says of it: `running` is not stored."""
+        return JobState.RUNNING if not job.state.final and job.id in self._running else job.state
+
+    def of(self, job: Job, *, ahead: int | None = None, started_at: float | None = None) -> JobView:
+        """What is to be seen of `job`; `ahead` and `started_at` as far as the caller found them worth a look."""
+        state = self.state(job)
+        worker, body = self._running.get(job.id, (None, None)) if state is JobState.RUNNING else (None, None)
+        waiting = ""
+        if body is None:
+            waiting = sentence(
+                job, power=self._power, workers=self._workers, broker=self._broker, ahead=ahead, now=self._now
+            )
+        return JobView(
+            id=job.id,
+            task=job.task,
+            state=state,
+            power=job.power,
+            submitter=job.submitter,
+            accepted_at=job.accepted_at,
+            started_at=body.started_at if body else started_at,
+            finished_at=job.finished_at,
+            attempts=max(job.attempts, job.failures, body.attempt if body else 0),
+            retries=job.retries,
+            time_limit_s=job.time_limit_s,
+            due_at=job.due_at,
+            cancelling=job.cancel and not state.final,
+            waiting=waiting,
+            ahead=None if body or state.final or state is JobState.RETRYING else ahead,
+            worker=worker.name if worker else "",
+            progress=body.progress if body else None,
+            error=job.message,
+        )

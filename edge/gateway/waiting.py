@@ -1,0 +1,89 @@
+"""Why a job does not run now, and what ends the wait, as one sentence for whoever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge.jobs.ledger import Job
+from edge.model import ALLOWED, JobState, Power, PowerState, PowerStatus, WorkerState, WorkerStatus
+from edge.wire import BrokerState, BrokerView
+
+
+def sentence(
+    job: Job,
+    *,
+    power: PowerStatus,
+    workers: Sequence[WorkerStatus],
+    broker: BrokerView,
+    ahead: int | None,
+    now: float,
+) -> str:
+    """Why `job` waits; empty when it runs or is over.
+
+    `workers` are those that live. Whatever holds the whole board comes before what holds this job, so that two
+    waiting jobs tell the same story. `now` is the wall clock that `due_at` was taken from.
+    """
+    if job.state.final or job.state is JobState.RUNNING:
+        return ""
+    if job.cancel:
+        return "asked to stop; " + ("a worker ends it" if workers else "it ends when a worker runs")
+    reasons = [_reason(job, power, workers, broker, now)]
+    if ahead and job.state is not JobState.RETRYING:
+        reasons.append(f"{ahead} job{'' if ahead == 1 else 's'} ahead")
+    return "; ".join(reasons)
+
+
+def _reason(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:
+    if job.state is JobState.RETRYING:
+        return _retry(job, now)
+    if broker.state is BrokerState.DOWN:
+        return _with("broker is not reachable", broker.reason) + "; the job is safe in the ledger"
+    if job.state is JobState.ACCEPTED and broker.state is BrokerState.BLOCKED:
+        return _with("broker takes no more jobs for now", broker.reason) + "; the job is safe in the ledger"
+    if not workers:
+        return "no worker is running"
+    if job.power not in ALLOWED[power.state]:
+        return _power(job.power, power)
+    return _worker(job, workers, now)
+
+
+def _retry(job: Job, now: float) -> str:
+    which = f"retry {job.failures} of {job.retries}"
+    left_s = (job.due_at or now) - now
+    due = f"due in {duration(left_s)}" if left_s > 0 else "due now"
+    return f"{which} {due}" + (f" after: {job.message}" if job.message else "")
+
+
+def _power(wanted: Power, power: PowerStatus) -> str:
+    now = _with(f"power is {power.state}", power.reason)
+    if wanted is Power.SURPLUS and power.state is PowerState.NORMAL:
+        return f"waits for surplus power; {now}"  # `until` tells when normal ends, which may be downwards
+    if not power.until:
+        return now
+    return f"{now}; " + (power.until if power.until.startswith("resumes") else f"resumes when {power.until}")
+
+
+def _worker(job: Job, workers: Sequence[WorkerStatus], now: float) -> str:
+    held = [worker for worker in workers if worker.reason]
+    if len(held) == len(workers):
+        return f"worker {held[0].name} holds: {held[0].reason}"
+    if all(worker.state is WorkerState.DISCONNECTED for worker in workers):
+        return f"worker {workers[0].name} is not connected to the broker"
+    if all(worker.state is WorkerState.PAUSED for worker in workers):
+        return f"worker {workers[0].name} is about to take up work again"
+    busy = next((worker for worker in workers if worker.job is not None), None)
+    if busy is not None and busy.job is not None:
+        return f"worker {busy.name} runs {busy.job.task} for {duration(now - busy.job.started_at)}"
+    return "on its way to the broker" if job.state is JobState.ACCEPTED else "about to start"
+
+
+def _with(what: str, why: str) -> str:
+    return f"{what} ({why})" if why else what
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as a person says it: 20 s, 5 min, 3 h, 2 days."""
+    for unit, size, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
+        if seconds < size * most:
+            return f"{max(0, round(seconds / size))} {unit}"
+    return f"{round(seconds / 86400)} days"

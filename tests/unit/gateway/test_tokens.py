@@ -1,0 +1,74 @@
+"""The token file: shown once, kept as hashes, never half written."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from edge.errors import UsageError
+from edge.jobs.tokens import BadTokenFile, Scope, Tokens, matching
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    """The token file of a fresh board."""
+    return Tokens(tmp_path / "state" / "tokens.json")
+
+
+def test_a_token_is_known_again_and_no_other_is(tokens: Tokens) -> None:
+    """The one string that `add` gave lets in."""
+    secret = tokens.add("anna", [Scope.SUBMIT, Scope.READ])
+    assert secret.startswith("edge_")
+    found = matching(tokens.list(), secret)
+    assert found is not None
+    assert (found.name, found.scopes) == ("anna", (Scope.READ, Scope.SUBMIT))
+    assert matching(tokens.list(), secret[:-1]) is None
+    assert matching(tokens.list(), "") is None
+
+
+def test_the_file_holds_no_secret(tokens: Tokens, tmp_path: Path) -> None:
+    """Whoever reads the file gets hashes."""
+    secret = tokens.add("anna", [Scope.ADMIN])
+    content = (tmp_path / "state" / "tokens.json").read_text()
+    assert secret not in content
+    assert sha256(secret.encode()).hexdigest() in content
+
+
+def test_a_revoked_token_is_forgotten_and_the_others_stay(tokens: Tokens) -> None:
+    """Revoking goes by name."""
+    gone, stays = tokens.add("anna", [Scope.READ]), tokens.add("bert", [Scope.READ])
+    tokens.revoke("anna")
+    assert matching(tokens.list(), gone) is None
+    assert matching(tokens.list(), stays) is not None
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "-x", "x" * 65, "local", "amqp", "ä"])
+def test_a_name_that_cannot_be_a_submitter_is_refused(tokens: Tokens, name: str) -> None:
+    """Names end up in job ids, logs and lists."""
+    with pytest.raises(UsageError, match="token name"):
+        tokens.add(name, [Scope.READ])
+
+
+def test_a_name_is_given_once(tokens: Tokens) -> None:
+    """A second token of the same name would see the jobs of the first."""
+    tokens.add("anna", [Scope.READ])
+    with pytest.raises(UsageError, match="exists"):
+        tokens.add("anna", [Scope.READ])
+
+
+def test_revoking_an_unknown_name_lists_the_known(tokens: Tokens) -> None:
+    """The sentence helps against a typing error."""
+    tokens.add("anna", [Scope.READ])
+    with pytest.raises(UsageError, match="there are anna"):
+        tokens.revoke("ana")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tokens":[{"name":"a"}]}', b"\xff"])
+def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
+    """Fail closed, and say which file it is."""
+    path = tmp_path / "tokens.json"
+    path.write_bytes(content)
+    with pytest.raises(BadTokenFile, match=r"tokens\.json"):
+        Tokens(path).list()

@@ -1,0 +1,148 @@
+"""Why a job waits, in the words that a person reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge.gateway.waiting import duration, sentence
+from edge.jobs.ledger import Job
+from edge.model import JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.wire import BrokerState, BrokerView
+
+NOW = 1_000.0
+JOB = Job(
+    seq=7,
+    id="j",
+    task="solve",
+    arguments=b"[[],{}]",
+    power=Power.NORMAL,
+    retries=3,
+    time_limit_s=None,
+    submitter="anna",
+    fingerprint=b"",
+    state=JobState.QUEUED,
+    accepted_at=NOW - 60,
+    finished_at=None,
+    due_at=None,
+    failures=0,
+    attempts=0,
+    cancel=False,
+    remove=False,
+    size_bytes=0,
+    message="",
+)
+IDLE = WorkerStatus("main", 1, "boot", WorkerState.IDLE)
+GOOD = PowerStatus(PowerState.NORMAL, "ok", "battery 70 %")
+UP = BrokerView(BrokerState.CONNECTED)
+
+
+def told(changes: dict[str, Any] | None = None, **board: Any) -> str:
+    """The sentence for `JOB` with `changes`, on a board where all is well but for `board`."""
+    settings: dict[str, Any] = {"power": GOOD, "workers": [IDLE], "broker": UP, "ahead": 0, "now": NOW} | board
+    return sentence(msgspec.structs.replace(JOB, **(changes or {})), **settings)
+
+
+def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead() -> None:
+    """The example of the design page, word by word."""
+    low = PowerStatus(PowerState.LOW, "battery", "battery 38 % < 45 %", until="resumes at 55 % held for 5 min")
+    expected = "power is low (battery 38 % < 45 %); resumes at 55 % held for 5 min; 3 jobs ahead"
+    assert told(power=low, ahead=3) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "board", "expected"),
+    [
+        pytest.param({}, {}, "about to start", id="nothing holds it"),
+        pytest.param({}, {"ahead": 1}, "about to start; 1 job ahead", id="one ahead"),
+        pytest.param({}, {"workers": []}, "no worker is running", id="no worker"),
+        pytest.param(
+            {},
+            {"power": PowerStatus(PowerState.UNKNOWN, "x", "the governor has not spoken yet", until="it speaks")},
+            "power is unknown (the governor has not spoken yet); resumes when it speaks",
+            id="unknown power is not good",
+        ),
+        pytest.param(
+            {"power": Power.SURPLUS},
+            {},
+            "waits for surplus power; power is normal (battery 70 %)",
+            id="a surplus job at normal power",
+        ),
+        pytest.param(
+            {"state": JobState.ACCEPTED},
+            {"broker": BrokerView(BrokerState.DOWN, "for 20 s: nothing listens there")},
+            "broker is not reachable (for 20 s: nothing listens there); the job is safe in the ledger",
+            id="broker down",
+        ),
+        pytest.param(
+            {"state": JobState.ACCEPTED},
+            {"broker": BrokerView(BrokerState.BLOCKED, "low on disk")},
+            "broker takes no more jobs for now (low on disk); the job is safe in the ledger",
+            id="broker blocked",
+        ),
+        pytest.param(
+            {},
+            {"broker": BrokerView(BrokerState.BLOCKED, "low on disk")},
+            "about to start",
+            id="a blocked broker still hands out what it has",
+        ),
+        pytest.param({"state": JobState.ACCEPTED}, {}, "on its way to the broker", id="accepted a moment ago"),
+        pytest.param(
+            {"state": JobState.RETRYING, "failures": 2, "due_at": NOW + 20, "message": "it rained"},
+            {"ahead": 5},
+            "retry 2 of 3 due in 20 s after: it rained",
+            id="retry",
+        ),
+        pytest.param(
+            {"state": JobState.RETRYING, "failures": 1, "due_at": NOW - 5},
+            {},
+            "retry 1 of 3 due now",
+            id="retry overdue",
+        ),
+        pytest.param({"cancel": True}, {}, "asked to stop; a worker ends it", id="cancelled"),
+        pytest.param(
+            {"cancel": True}, {"workers": []}, "asked to stop; it ends when a worker runs", id="alone"
+        ),
+        pytest.param({"state": JobState.SUCCEEDED}, {}, "", id="over"),
+        pytest.param({"state": JobState.RUNNING}, {}, "", id="running"),
+    ],
+)
+def test_sentence(changes: dict[str, Any], board: dict[str, Any], expected: str) -> None:
+    """Each cause has its own sentence."""
+    assert told(changes, **board) == expected
+
+
+def test_a_worker_that_holds_says_why() -> None:
+    """A full card is told even when power is good."""
+    held = msgspec.structs.replace(IDLE, reason="the card is full")
+    assert told(workers=[held]) == "worker main holds: the card is full"
+
+
+def test_one_free_worker_is_enough() -> None:
+    """A second worker that holds or is cut off is not the reason."""
+    held = msgspec.structs.replace(IDLE, reason="the card is full")
+    cut_off = msgspec.structs.replace(IDLE, state=WorkerState.DISCONNECTED)
+    assert told(workers=[held, cut_off, IDLE]) == "about to start"
+
+
+def test_a_busy_worker_is_named_with_what_it_runs() -> None:
+    """Whoever waits can see what for."""
+    busy = msgspec.structs.replace(IDLE, state=WorkerState.RUNNING, job=RunningJob("k", "factorial", NOW - 300))
+    assert told(workers=[busy], ahead=1) == "worker main runs factorial for 5 min; 1 job ahead"
+
+
+def test_a_worker_without_its_broker_is_named() -> None:
+    """Our own link may be up while the worker's is not."""
+    cut_off = msgspec.structs.replace(IDLE, state=WorkerState.DISCONNECTED)
+    assert told(workers=[cut_off]) == "worker main is not connected to the broker"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-3, "0 s"), (0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 days")],
+)
+def test_durations_read_as_a_person_says_them(seconds: float, expected: str) -> None:
+    """Two digits are enough to wait by."""
+    assert duration(seconds) == expected
