@@ -17,10 +17,10 @@ demo: ## set up, run the whole stack, solve one sum over HTTP, stop (KEEP=1 leav
 	@start=$$(date +%s.%N); .ci/setup && exec $(BIN)/python -m edge.up.demo --root $(ROOT) --since $$start $(if $(filter-out 0,$(KEEP)),--keep)
 
 demo-stop: ## stop what `make demo KEEP=1` left running
-	@$(BIN)/python -m edge.up --root $(ROOT) --stop
+	@$(BIN)/edge up --root $(ROOT) --stop
 
 up: setup ## run broker, gateway, governor and worker in the foreground
-	@exec $(BIN)/python -m edge.up --root $(ROOT)
+	@exec $(BIN)/edge up --root $(ROOT)
 
 test: setup lint ## lint, types, unit and integration tests against a real private broker
 	$(BIN)/pytest

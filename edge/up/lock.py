@@ -29,22 +29,27 @@ def only_one(root: Path) -> Iterator[None]:
         yield
 
 
-def stop_other(root: Path, *, timeout_s: float = 90.0) -> bool:
-    """End the `edge up` that runs on `root`, in order; False when none does. Raises StackError when it stays."""
-    path = root / "up.lock"
+def holder(root: Path) -> int | None:
+    """Process id of the `edge up` that runs on `root`; None when none does."""
     try:
-        with path.open() as file:
+        with (root / "up.lock").open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                pid = int(file.read().strip() or 0)
-            else:
-                return False
-    except FileNotFoundError:
+                return int(file.read().strip() or 0) or None
+            return None
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def stop_other(root: Path, *, timeout_s: float = 90.0) -> bool:
+    """End the `edge up` that runs on `root`, in order; False when none does. Raises StackError when it stays."""
+    pid = holder(root)
+    if pid is None:
         return False
     try:
         process = os.pidfd_open(pid)
-    except (ProcessLookupError, ValueError):
+    except ProcessLookupError:
         return False  # it ended while we looked
     try:
         signal.pidfd_send_signal(process, signal.SIGTERM)

@@ -1,0 +1,89 @@
+"""An `edge up` in the background, which says when it is ready and outlives us only when told to."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import StackError
+from edge.up.last_words import read_tail
+from edge.up.lock import holder
+
+READY_S = 240.0  # broker and parts have limits of their own, and name what is late
+STOP_S = 60.0
+
+
+class Background:
+    """Started and ready once constructed; raises StackError with the line it ended with otherwise.
+
+    `news` holds what it said when it became ready: X_EDGE_URL, and what each start took.
+    """
+
+    def __init__(self, root: Path, log: Path, arguments: list[str]) -> None:
+        self._log = log
+        pid = holder(root)
+        if pid is not None:  # before its log is overwritten
+            raise StackError(f"edge up already runs on {root} (pid {pid}); `edge up --root {root} --stop` ends it")
+        with tempfile.TemporaryDirectory(prefix="edge-demo-") as folder, _datagrams(Path(folder) / "notify") as news:
+            command = [os.fspath(Path(sys.executable).with_name("edge")), "up", "--root", os.fspath(root), *arguments]
+            with log.open("wb") as output:
+                self._process = subprocess.Popen(
+                    command,
+                    env={**os.environ, "NOTIFY_SOCKET": news.getsockname()},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._pidfd = os.pidfd_open(self._process.pid)
+            try:
+                self.news = self._await_ready(news)
+            except BaseException:  # a Ctrl-C during the wait too
+                self.stop()
+                raise
+
+    def _await_ready(self, news: socket.socket) -> dict[str, str]:
+        deadline = time.monotonic() + READY_S
+        poll = select.poll()
+        poll.register(news, select.POLLIN)
+        poll.register(self._pidfd, select.POLLIN)
+        while (left := deadline - time.monotonic()) > 0:
+            ready = {fd for fd, _ in poll.poll(left * 1000)}
+            if news.fileno() in ready:
+                fields = dict(line.partition("=")[::2] for line in news.recv(4096).decode().splitlines())
+                if fields.get("READY") == "1":
+                    return fields
+            elif self._pidfd in ready:
+                lines = read_tail(self._log).splitlines()
+                raise StackError(lines[-1] if lines else f"edge up ended without a word (log: {self._log})")
+        raise StackError(f"edge up is not ready after {READY_S:g} s (log: {self._log})")
+
+    def stop(self) -> None:
+        """SIGTERM, and the parts end in order; a second one hurries them."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            self._process.send_signal(number)
+            if poll.poll(STOP_S * 1000):
+                break
+        self._process.wait()
+
+    def keep(self) -> None:
+        """Leave it running when we end."""
+        self._process.returncode = 0  # or Popen would warn that it still runs
+
+
+@contextmanager
+def _datagrams(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(os.fspath(path))
+        yield sock
