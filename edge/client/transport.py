@@ -191,16 +191,15 @@ def _problem(answer: urllib3.BaseHTTPResponse) -> tuple[Problem, float]:
 
 def _plain(err: HTTPError, timeout: urllib3.Timeout) -> str:
     """One phrase on why nobody answered, without urllib3's object names."""
-    match err:
-        case NameResolutionError():
-            return "no such host"
-        case ConnectTimeoutError():
-            return f"no connection within {timeout.connect_timeout:g} s"
-        case ReadTimeoutError():
-            return f"no answer within {timeout.read_timeout:g} s"
+    if isinstance(err, NameResolutionError):
+        return "no such host"
     inner: BaseException | None = err
-    while inner is not None:
+    while inner is not None:  # a refused connection is a ConnectTimeoutError too: what the kernel said comes first
         if isinstance(inner, OSError) and inner.strerror:
             return inner.strerror[:1].lower() + inner.strerror[1:]
         inner = inner.__cause__ or inner.__context__
+    if isinstance(err, ConnectTimeoutError):
+        return f"no connection within {timeout.connect_timeout:g} s"
+    if isinstance(err, ReadTimeoutError):
+        return f"no answer within {timeout.read_timeout:g} s"
     return "the connection was lost" if isinstance(err, ProtocolError) else str(err)

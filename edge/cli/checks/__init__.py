@@ -1,0 +1,1 @@
+"""What `edge doctor` looks at, a module for each part of a board."""

@@ -1,0 +1,95 @@
+"""Checks of what a board keeps: folders, secrets, ledger."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from edge.cli.checks.finding import Finding, fail, ok, warn
+from edge.config import Config
+from edge.errors import EdgeError
+
+
+def folders(config: Config) -> Iterator[Finding]:
+    """The state root and the run folder: there, usable, and not for everyone to write."""
+    for name, path in (("root", config.root), ("run", config.run)):
+        part = f"{name} folder"
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            text = f"{path} is not there yet"
+            if _may_make(path):
+                yield ok(part, f"{text}; it is made at the first start")
+            else:
+                yield warn(part, text, f"made at the start by the unit, or: install -d -o edge -g edge -m 2770 {path}")
+            continue
+        except OSError as err:
+            yield fail(part, f"{path}: {err.strerror}", "run as one of the edge users: sudo -u edge edge doctor")
+            continue
+        if not stat.S_ISDIR(mode):
+            yield fail(part, f"{path} is no folder", f"move it away, or set `{name}` in edge.yaml")
+        elif mode & stat.S_IWOTH:
+            yield fail(part, f"every user can write to {path}", f"chmod o-w {path}")
+        elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            advice = "run as one of the edge users to check all of it: sudo -u edge edge doctor"
+            yield warn(part, f"{path} is not for this user", advice)
+        else:
+            yield ok(part, str(path))
+
+
+def secrets(config: Config) -> Iterator[Finding]:
+    """Files that hold secrets are not for everyone to read."""
+    named = [("broker.password_file", config.broker.password_file), ("tokens", config.layout.tokens)]
+    for name, path in named:
+        if path is None:
+            continue
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            if name != "tokens":
+                yield fail(name, f"{path} is not there", "write the broker's password into it, mode 0640")
+            continue
+        except OSError as err:
+            yield warn(name, f"{path}: {err.strerror}", "run as one of the edge users: sudo -u edge edge doctor")
+            continue
+        if mode & stat.S_IRWXO:
+            yield fail(name, f"every user can read {path}", f"chmod o= {path}")
+        else:
+            yield ok(name, str(path))
+    if not config.gateway.loopback_without_token and not config.layout.tokens.exists():
+        yield warn("tokens", "there are none, so nobody may submit", "edge token add NAME")
+
+
+def ledger(path: Path) -> Iterator[Finding]:
+    """The ledger opens, and SQLite finds no damage in it."""
+    import sqlite3  # with the ledger, on a board only
+
+    from edge.jobs.ledger import Ledger
+
+    try:
+        if not path.exists():
+            yield ok("ledger", f"{path} is not there yet; the gateway makes it")
+            return
+        with closing(Ledger(path, read_only=True)) as opened:
+            jobs = opened.open_jobs
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+            damage = [row[0] for row in db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
+    except (EdgeError, OSError, sqlite3.Error) as err:
+        advice = "if this user may read it, stop the gateway and restore it, or set it aside: results stay as they are"
+        yield fail("ledger", str(err), advice)
+        return
+    if damage:
+        advice = "stop the gateway, then: sqlite3 ledger.sqlite .recover | sqlite3 new.sqlite; results are not affected"
+        yield fail("ledger", f"{path} is damaged: {'; '.join(damage)}", advice)
+    else:
+        yield ok("ledger", f"{path}, {jobs} open jobs")
+
+
+def _may_make(path: Path) -> bool:
+    parent = path.parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    return os.access(parent, os.W_OK | os.X_OK)
