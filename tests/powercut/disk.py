@@ -1,0 +1,112 @@
+"""The volatile disk as the rig holds it: starts the device process, cuts its power, makes it fail, reads its counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tests.powercut.pages import Keep
+
+Event = Literal["read", "write", "flush"]
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """What a cut did: when (monotonic), what it kept, and what the disk had done until then."""
+
+    at: float
+    keep: Keep
+    kept: int
+    at_stake: int
+    writes: int
+    written_bytes: int
+    flushes: int
+    flushed_bytes: int
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """What went over the disk since it was attached; `flushed_bytes` is what a card would have had to write."""
+
+    dirty: int
+    dead: bool
+    reads: int
+    writes: int
+    written_bytes: int
+    flushes: int
+    flushed_bytes: int
+
+
+class Disk:
+    """One power-on of the disk: from its start until its cut or `close`. Use it from one thread."""
+
+    def __init__(self, folder: Path, backing: Path) -> None:
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.powercut.device", folder, backing, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._control = ours
+        self._control.settimeout(20.0)
+        self._await_mount()
+
+    @property
+    def file(self) -> Path:
+        """The disk, as a file to put a loop device on."""
+        return self._folder / "disk"
+
+    def cut(self, seed: int) -> Cut:
+        """Take the power away now, or tell how the armed cut went."""
+        return msgspec.convert(self._ask(do="cut", seed=seed), Cut)
+
+    def arm(self, at: Event, count: int, seed: int) -> None:
+        """Take the power away in place of the `count`-th next write or flush: it is refused, and all after it."""
+        self._ask(do="arm", at=at, count=count, seed=seed)
+
+    def fail(self, what: Event, code: int, count: int = -1) -> None:
+        """Answer the next `count` reads, writes or flushes with errno `code`; -1: until `mend`."""
+        self._ask(do="fail", what=what, errno=code, count=count)
+
+    def mend(self) -> None:
+        """End all failures."""
+        self._ask(do="mend")
+
+    def traffic(self) -> Traffic:
+        """The counts as they stand."""
+        return msgspec.convert(self._ask(do="count"), Traffic)
+
+    def close(self) -> None:
+        """Unmount and end the process; what was not flushed is gone."""
+        subprocess.run(["umount", "--lazy", self._folder], check=False, capture_output=True)
+        self._control.close()
+        try:
+            self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, **order: Any) -> Any:
+        self._control.send(json.dumps(order).encode())
+        return json.loads(self._control.recv(65536))
+
+    def _await_mount(self) -> None:
+        deadline = time.monotonic() + 20.0
+        while not os.path.ismount(self._folder):
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the disk's process ended with {self._process.returncode}")
+            if time.monotonic() > deadline:
+                self._process.kill()
+                raise RuntimeError("the disk's process does not mount")
+            time.sleep(0.01)

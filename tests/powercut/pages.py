@@ -1,0 +1,96 @@
+"""A disk with a volatile write cache: what was written and not flushed may be lost, in part, or torn."""
+
+from __future__ import annotations
+
+import os
+import random
+from enum import StrEnum
+from itertools import groupby
+
+PAGE = 4096
+SECTOR = 512
+
+
+class Keep(StrEnum):
+    """What a cut leaves of the pages that were written and not flushed."""
+
+    NONE = "none"
+    ALL = "all"
+    SUBSET = "subset"  # each page whole or not at all
+    TORN = "torn"  # as subset, and some pages mix old and new sectors
+
+
+class Pages:
+    """The cache over the backing file `fd`; reads see it, only `flush` or a cut writes through it. Not thread-safe."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.dirty: dict[int, bytes] = {}
+
+    def read(self, offset: int, size: int) -> bytes:
+        """What a reader sees: the newest write, flushed or not."""
+        first, last = offset // PAGE, -(-(offset + size) // PAGE)
+        if not self.dirty:
+            return self._old(offset, size)
+        whole = bytearray(self._old(first * PAGE, (last - first) * PAGE))
+        for number in range(first, last):
+            if (page := self.dirty.get(number)) is not None:
+                at = (number - first) * PAGE
+                whole[at : at + PAGE] = page
+        start = offset - first * PAGE
+        return bytes(whole[start : start + size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Take `data` into the cache."""
+        if offset % PAGE or len(data) % PAGE:  # the loop device writes whole blocks; be right for others too
+            first = offset // PAGE * PAGE
+            end = -(-(offset + len(data)) // PAGE) * PAGE
+            around = bytearray(self.read(first, end - first))
+            around[offset - first : offset - first + len(data)] = data
+            offset, data = first, bytes(around)
+        number = offset // PAGE
+        for at in range(0, len(data), PAGE):
+            self.dirty[number] = data[at : at + PAGE]
+            number += 1
+
+    def flush(self) -> int:
+        """Write every cached page to the backing file; how many bytes those were."""
+        if not self.dirty:
+            return 0
+        written = len(self.dirty) * PAGE
+        self._store(self.dirty)
+        self.dirty = {}
+        return written
+
+    def cut(self, rng: random.Random) -> tuple[Keep, int, int]:
+        """The power goes: `rng` decides what is kept. (what, pages kept whole or in part, pages that were at stake)."""
+        keep = rng.choice(list(Keep))
+        at_stake = len(self.dirty)
+        kept: dict[int, bytes] = {}
+        share = 1.0 if keep is Keep.ALL else 0.0 if keep is Keep.NONE else rng.choice((0.1, 0.5, 0.9))
+        for number in sorted(self.dirty):
+            page = self.dirty[number]
+            if keep is Keep.TORN and rng.random() < 0.3:
+                kept[number] = self._torn(number, page, rng)
+            elif rng.random() < share:
+                kept[number] = page
+        self._store(kept)
+        self.dirty = {}
+        return keep, len(kept), at_stake
+
+    def _torn(self, number: int, new: bytes, rng: random.Random) -> bytes:
+        old = self._old(number * PAGE, PAGE)
+        parts = (rng.choice((old, new))[at : at + SECTOR] for at in range(0, PAGE, SECTOR))
+        return b"".join(parts)
+
+    def _old(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._fd, size, offset)
+        return data if len(data) == size else data.ljust(size, b"\0")
+
+    def _store(self, pages: dict[int, bytes]) -> None:
+        numbers = sorted(pages)
+        for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+            together = [number for _, number in run]
+            for start in range(0, len(together), 512):  # IOV_MAX is 1024
+                part = together[start : start + 512]
+                os.pwritev(self._fd, [pages[number] for number in part], part[0] * PAGE)

@@ -1,0 +1,128 @@
+"""An ext4 file system on the volatile disk: attached at power-on, cut at any instant, attached again.
+
+The loop device turns each flush of ext4 into an fsync of the disk. It is detached right after mounting, which the
+kernel carries out at the unmount: whatever ends this program also gives the device back. Never call the global
+`sync` while a volume is attached: it would wait for the disk, which may wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from tests.powercut.disk import Cut, Disk
+
+SIZE = 1 << 30
+_MKFS = ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", "-J", "size=16"]
+_PROGRAMS = ("losetup", "mkfs.ext4", "e2fsck", "mount", "umount", "sync", "unshare", "setpriv", "fusermount3")
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def missing() -> str:
+    """Why no volume can be attached on this machine; empty when one can."""
+    if os.geteuid() != 0:
+        return "needs root: it mounts file systems"
+    for device in ("/dev/fuse", "/dev/loop-control"):
+        if not Path(device).exists():
+            return f"needs {device}"
+    for program in _PROGRAMS:
+        if not shutil.which(program, path=_PATH):
+            return f"needs the program {program}: apt install fuse3 e2fsprogs util-linux"
+    try:
+        import mfusepy  # noqa: F401 - loads libfuse, or says that there is none
+    except (ImportError, OSError) as err:
+        return f"needs mfusepy and libfuse3: {err}"
+    return ""
+
+
+class Volume:
+    """The file system in `folder`/disk.img, seen at `mount` while attached."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.image = folder / "disk.img"
+        self.mount = folder / "mnt"
+        self.mount.mkdir(parents=True, exist_ok=True)
+        self._disk: Disk | None = None
+        self._loop = ""
+
+    @property
+    def disk(self) -> Disk:
+        """The disk under it; only while attached."""
+        assert self._disk is not None
+        return self._disk
+
+    def format(self) -> None:
+        """Make an empty file system; the volume is not attached after it."""
+        with self.image.open("wb") as file:
+            file.truncate(SIZE)
+        _run("mkfs.ext4", *_MKFS, str(self.image))
+
+    def copy_from(self, image: Path) -> None:
+        """Begin with what another volume's image holds."""
+        _run("cp", "--sparse=always", str(image), str(self.image))
+
+    def attach(self) -> None:
+        """Power on: the disk, the loop device on it, the journal's replay, the mount."""
+        self._disk = Disk(self.folder / "fuse", self.image)
+        try:
+            options = ("--show", "--find", "--direct-io=on", "--sector-size", "4096")
+            self._loop = _run("losetup", *options, str(self._disk.file))
+            try:
+                _run("mount", "-t", "ext4", "-o", "noatime", self._loop, str(self.mount))
+            finally:
+                _run("losetup", "--detach", self._loop)
+        except BaseException:
+            self.detach()
+            raise
+
+    def cut(self, seed: int) -> Cut:
+        """The power goes now, unless an armed cut was first."""
+        return self.disk.cut(seed)
+
+    def detach(self) -> None:
+        """Unmount and take the disk away; nothing is flushed that a cut has not already lost. Idempotent."""
+        if self._disk is None:
+            return
+        deadline = time.monotonic() + 20.0
+        while os.path.ismount(self.mount) and not _try("umount", str(self.mount)):
+            if time.monotonic() > deadline:
+                _try("umount", "--lazy", str(self.mount))
+                break
+            time.sleep(0.02)
+        # Another mount namespace may hold it a moment longer than the last process in it.
+        while self._loop and _backed(self._loop) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self._disk.close()
+        self._disk, self._loop = None, ""
+
+    def sync(self) -> None:
+        """Write this file system out, and only this one."""
+        _run("sync", "-f", str(self.mount))
+
+    def problems(self) -> str:
+        """What e2fsck says against the detached file system; empty when it is sound. Needs a clean unmount before."""
+        done = subprocess.run(["e2fsck", "-fn", self.image], capture_output=True, text=True, check=False, env=_env())
+        return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def _backed(loop: str) -> bool:
+    return Path(f"/sys/block/{Path(loop).name}/loop/backing_file").exists()
+
+
+def _env() -> dict[str, str]:
+    return os.environ | {"PATH": _PATH, "LC_ALL": "C"}
+
+
+def _run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_env(), timeout=60)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout.strip()
+
+
+def _try(*argv: str) -> bool:
+    return subprocess.run(argv, capture_output=True, check=False, env=_env()).returncode == 0
