@@ -32,6 +32,7 @@ class PowerSupply:
         self.name, self.root, self.device, self.frozen_after_s = name, root, device, frozen_after_s
         self._jumps: dict[str, Jump] = {}
         self._frozen: dict[str, Frozen] = {}
+        self._labels: dict[str, str] = {}  # battery -> name of its readings; one that vanishes stays in here
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """Everything the nodes say now."""
@@ -53,15 +54,23 @@ class PowerSupply:
                 mains.append(folder)
         if not batteries and not mains:
             return (unknown(self.name, "charge", f"no battery and no mains under {self.root}", "%"),)
-        several = len(batteries) > 1
-        readings = [r for b in batteries for r in self._battery(now, b, f"{self.name}:{b.name}" if several else None)]
-        return (*readings, *self._supply(mains, batteries))
+        several = len(batteries) > 1 or bool(self._labels)
+        for battery in batteries:
+            self._labels.setdefault(battery.name, f"{self.name}:{battery.name}" if several else self.name)
+        readings = [r for battery in batteries for r in self._battery(now, battery)]
+        present = {battery.name for battery in batteries}
+        gone = [
+            unknown(label, "charge", f"{self.root / name}: unplugged", "%")
+            for name, label in self._labels.items()
+            if name not in present
+        ]
+        return (*readings, *gone, *self._supply(mains, batteries))
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _battery(self, now: float, folder: Path, label: str | None) -> list[Reading]:
-        source = label or self.name
+    def _battery(self, now: float, folder: Path) -> list[Reading]:
+        source = self._labels[folder.name]
         with suppress(Unreadable):
             if sysfs.text(folder / "present") == "0":
                 return [unknown(source, "charge", f"{folder}: no battery fitted", "%")]
