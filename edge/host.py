@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from pathlib import Path
 
@@ -19,8 +20,16 @@ def boot_id() -> str:
 
 
 def process_alive(pid: int) -> bool:
-    """True while a process with this id exists (it may belong to someone else)."""
-    return pid > 0 and Path(f"/proc/{pid}").exists()
+    """True while a process with this id exists; it may belong to another user, whose /proc entry a unit may hide."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def clock_synchronised() -> bool:

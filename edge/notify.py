@@ -1,0 +1,75 @@
+"""Tells whoever started us how we are: sd_notify(3) as one datagram, and nothing where nobody listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+
+def notify(**fields: str) -> None:
+    """Send `NAME=value` lines to NOTIFY_SOCKET. A listener that has gone is no fault: this is news, not a duty."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    target = "\0" + address[1:] if address[0] == "@" else address
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+        link.sendto("\n".join(f"{name}={value}" for name, value in fields.items()).encode(), target)
+
+
+def ready(status: str = "") -> None:
+    """The service does its work from now on."""
+    notify(READY="1", **({"STATUS": status} if status else {}))
+
+
+def stopping() -> None:
+    """The service has begun to end."""
+    notify(STOPPING="1")
+
+
+def alive() -> None:
+    """Keep the watchdog quiet for another period."""
+    notify(WATCHDOG="1")
+
+
+def ping_every_s(env: Mapping[str, str] | None = None) -> float | None:
+    """How often to call `alive`: twice in the period we are given; None when nobody watches, or watches another."""
+    env = os.environ if env is None else env
+    try:
+        period_s = int(env.get("WATCHDOG_USEC", "0")) / 1e6
+        watched = int(env.get("WATCHDOG_PID") or os.getpid())
+    except ValueError:
+        return None
+    return period_s / 2 if period_s > 0 and watched == os.getpid() else None
+
+
+class Pinger:
+    """Pings from a thread of its own while `well()` says so: for a process whose main thread may be busy for hours.
+
+    `well` runs in that thread and must not block. Two wake-ups a watchdog period; none where nobody watches.
+    """
+
+    def __init__(self, well: Callable[[], bool], *, every_s: float | None = None) -> None:
+        self._well = well
+        self._every_s = ping_every_s() if every_s is None else every_s
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, where somebody watches."""
+        if self._every_s is not None and self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(self._every_s,), name="watchdog", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a ping on its way is sent."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, every_s: float) -> None:
+        while not self._end.wait(every_s):
+            if self._well():
+                alive()
