@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Background:
     `news` holds what it said when it became ready: X_EDGE_URL, and what each start took.
     """
 
-    def __init__(self, root: Path, log: Path, arguments: list[str]) -> None:
+    def __init__(self, root: Path, log: Path, arguments: Sequence[str] = ()) -> None:
         self._log = log
         pid = holder(root)
         if pid is not None:  # before its log is overwritten
@@ -67,15 +67,24 @@ class Background:
                 raise StackError(lines[-1] if lines else f"edge up ended without a word (log: {self._log})")
         raise StackError(f"edge up is not ready after {READY_S:g} s (log: {self._log})")
 
-    def stop(self) -> None:
-        """SIGTERM, and the parts end in order; a second one hurries them."""
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Its exit code, or None when it still runs after `timeout_s`."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
+        poll.poll(timeout_s * 1000)
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """SIGTERM, and the parts end in order; a second one hurries them."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             self._process.send_signal(number)
-            if poll.poll(STOP_S * 1000):
-                break
-        self._process.wait()
+            if self.wait(STOP_S) is not None:
+                return
 
     def keep(self) -> None:
         """Leave it running when we end."""

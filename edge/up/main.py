@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
+from edge.errors import UsageError
 from edge.up.lines import Lines
 from edge.up.lock import only_one, stop_other
 from edge.up.node import Node
@@ -27,9 +29,10 @@ def run(
     """Run the stack on `root` until SIGINT or SIGTERM; returns when everything has been stopped.
 
     `port` and `broker_port` win over ROOT/edge.yaml; `server` is another rabbitmq-server than the installed
-    one. Raises ConfigError or StackError, each with one line, with nothing left running. Call it from the
+    one. Raises UsageError, ConfigError or StackError, each with one line, with nothing left running. Call it from the
     main thread: signals arrive there, and the kernel ends the parts with it.
     """
+    _check_installed()
     root = root.absolute()
     loaded = settings(root, port=port, broker_port=broker_port)
     with only_one(root):
@@ -37,6 +40,15 @@ def run(
         node = Node(loaded.config.layout.broker, NodePorts.from_amqp(broker.port), user=broker.user, server=server)
         env = {**os.environ, **overrides(port, broker_port)}
         asyncio.run(Stack(loaded, node, Lines(sys.stdout), env=env).run())
+
+
+def _check_installed() -> None:
+    """Raise UsageError on the bare client, before a broker is started for parts that cannot run."""
+    for library in ("aiohttp", "celery"):
+        if importlib.util.find_spec(library) is None:
+            raise UsageError(
+                f"edge up needs the device extra: pip install 'edge-worker[device]' ({library} is missing)"
+            )
 
 
 def stop(root: Path = DEFAULT_ROOT) -> bool:

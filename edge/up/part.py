@@ -42,6 +42,7 @@ class Part:
         self._last_words = last_words or (lambda: self._last_line)
         self._child: Child | None = None
         self._ended: asyncio.Future[int] | None = None
+        self._pipe: asyncio.ReadTransport | None = None
         self._silent = asyncio.Event()  # its output has been read to the end
         self._started = 0.0
         self.ready_s = 0.0  # how long its last start took
@@ -68,6 +69,7 @@ class Part:
                 raise PartMisconfigured(f"{self.name}: {await self._why()}")
             if time.monotonic() - self._started > STEADY_S:
                 pauses = iter(PAUSES_S)
+            await self._drain()
             pause_s = next(pauses, PAUSES_S[-1])
             self._lines.say(f"{self.name} {_ending(code)}; starting it again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
@@ -78,7 +80,7 @@ class Part:
     async def stop(self, hurry: asyncio.Event) -> None:
         """SIGTERM, then SIGKILL after the grace or as soon as `hurry` is set."""
         child, ended = self._child, self._ended
-        if child is None or ended is None or ended.done():
+        if child is None or ended is None:
             return
         child.signal(signal.SIGTERM)
         hurried = asyncio.create_task(hurry.wait())
@@ -90,6 +92,7 @@ class Part:
             self._lines.say(f"killing {self.name}: {why}")
             child.kill()
             await ended
+        await self._drain()
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -107,9 +110,8 @@ class Part:
         loop.add_reader(child, reap)
         if child.output is not None:
             silent = self._silent = asyncio.Event()
-            await loop.connect_read_pipe(lambda: LineSplitter(self._said, silent.set), child.output)
-        else:
-            self._silent.set()
+            splitter = LineSplitter(self._said, silent.set)
+            self._pipe, _ = await loop.connect_read_pipe(lambda: splitter, child.output)
 
     async def _until_ready(self, deadline: float | None) -> str:
         """Empty when ready, else what went wrong; asks at growing intervals, only while it starts."""
@@ -131,10 +133,17 @@ class Part:
     async def _why(self) -> str:
         """Its last words; the end of a process can be seen before the end of what it printed."""
         if not self.running:
-            with suppress(TimeoutError):  # a grandchild may hold the pipe
+            await self._drain()
+        return self._last_words()
+
+    async def _drain(self) -> None:
+        """Read what an ended process left in its pipe, and close it; a grandchild may hold the other end."""
+        if self._pipe is not None:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._silent.wait()
-        return self._last_words()
+            self._pipe.close()
+            self._pipe = None
 
     def _said(self, line: str) -> None:
         if line:

@@ -1,0 +1,47 @@
+"""The `edge.yaml` that the first `edge up` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.errors import ConfigError
+from edge.up.settings import overrides, settings
+
+
+def test_the_first_start_writes_a_file_that_keeps_all_state_under_the_root(tmp_path: Path) -> None:
+    """Root, run folder and password lie beside the file; the ports follow one another."""
+    root = tmp_path / "edge"
+    config = settings(root, env={}).config
+    assert (config.root, config.run) == (root, root / "run")
+    assert config.broker.password_file == root / "broker" / "password"
+    assert (config.gateway.port, config.broker.port) == (8420, 8421)
+    assert config.gateway.loopback_without_token
+    assert config.gateway.host == "127.0.0.1"
+
+
+def test_what_a_person_changed_stays(tmp_path: Path) -> None:
+    """The second start reads the file and does not write it."""
+    settings(tmp_path, env={})
+    path = tmp_path / "edge.yaml"
+    text = path.read_text().replace("name: main", "name: attic")
+    path.write_text(text)
+    assert settings(tmp_path, env={}).config.worker.name == "attic"
+    assert path.read_text() == text
+
+
+def test_a_port_on_the_command_line_wins_for_this_run(tmp_path: Path) -> None:
+    """Over the file and over the environment; the file keeps what it says."""
+    settings(tmp_path, port=9000, env={})
+    assert settings(tmp_path, env={}).config.gateway.port == 9000
+    assert settings(tmp_path, port=9500, env={"EDGE_GATEWAY_PORT": "9400"}).config.gateway.port == 9500
+    assert settings(tmp_path, env={}).config.gateway.port == 9000
+    assert overrides(None, 7000) == {"EDGE_BROKER_PORT": "7000"}
+
+
+def test_a_root_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
+    """One line with the path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="root = "):
+        settings(tmp_path / "file" / "edge", env={})
