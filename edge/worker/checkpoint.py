@@ -1,0 +1,62 @@
+"""Progress of an unfinished job on the card: `checkpoints/ID.json`, read again by the attempt after a power cut."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from celery.utils.log import get_logger
+
+from edge import durable
+
+logger = get_logger(__name__)
+
+#: A card wears out by writing: two saves are at least so far apart ...
+EVERY_S = 5.0
+#: ... and so many times what a save takes, so that saving costs at most 2 % of the job's time.
+COST_FACTOR = 50.0
+
+
+class Checkpoint:
+    """The saved state of one job. `save` may be called as often as one likes: it writes only when that pays."""
+
+    def __init__(self, path: Path, *, every_s: float = EVERY_S) -> None:
+        self._path = path
+        self._every_s = every_s
+        self._due = time.monotonic() + every_s
+        self._failed = False
+
+    def read(self) -> Any:
+        """The state that was saved last, as JSON gives it back; None when there is none that can be read."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+            logger.warning("checkpoint %s is not usable, the job starts anew: %s", self._path, err)
+            return None
+
+    def save(self, state: Any, *, now: bool = False) -> bool:
+        """Make `state` durable if it is time to, or if `now`; True when it was written.
+
+        A state that JSON cannot carry raises TypeError. A disk that cannot take it costs the job nothing but the
+        progress: one line in the log, no exception.
+        """
+        began = time.monotonic()
+        if not now and began < self._due:
+            return False
+        data = msgspec.json.encode(state)
+        try:
+            durable.make_folder(self._path.parent)
+            durable.replace(self._path, data)
+            saved = True
+        except OSError as err:
+            if not self._failed:
+                logger.warning("cannot save checkpoint %s: %s", self._path, err)
+            saved = False
+        self._failed = not saved
+        ended = time.monotonic()
+        self._due = ended + max(self._every_s, COST_FACTOR * (ended - began))
+        return saved

@@ -1,0 +1,106 @@
+"""Celery's consumer with what a solo worker on a small board needs: few steps, one way in, patience with the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from celery import bootsteps
+from celery.utils.log import get_logger
+from celery.utils.threads import bound_open_broker_sockets
+from celery.worker import consumer as celery_consumer
+from celery.worker.state import maybe_shutdown
+from kombu.common import ignore_errors
+
+from edge.jobs.broker import explain
+from edge.model import WorkerState
+
+logger = get_logger(__name__)
+
+#: Each answer of the broker must come in this time: a queue that lost its leader would else hang us for ever.
+ANSWER_S = 30.0
+#: Between two tries to connect, growing from the first to the last.
+RETRY_S = (0.5, 1.0, 2.0, 4.0, 5.0)
+
+
+class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
+    """Connection, Tasks, Gate, loop. No events, gossip, mingle, heart, control, nor delayed delivery."""
+
+    event_dispatcher = None
+    gossip = None
+    pidbox = None
+
+    class Blueprint(bootsteps.Blueprint):  # type: ignore[misc]
+        """The steps."""
+
+        name = "Consumer"
+        default_steps = (
+            "celery.worker.consumer.connection:Connection",
+            "edge.worker.steps:Tasks",
+            "edge.worker.gate:Gate",
+            "celery.worker.consumer.consumer:Evloop",
+        )
+
+        def shutdown(self, parent: Any) -> None:
+            """As Celery's."""
+            self.send_all(parent, "shutdown")
+
+    connection: Any = None
+
+    def __init__(self, *args: Any, controller: Any = None, **kwargs: Any) -> None:
+        self.desk = controller.desk
+        self.desk.later = controller.hub.call_later
+        super().__init__(*args, controller=controller, **kwargs)
+
+    def create_task_handler(self, promise: Any = None) -> Callable[..., None]:  # noqa: ARG002
+        """Unused by our taps, which know the queue of each message; Celery's loop asks for one."""
+        return self.desk.runner.accept  # type: ignore[no-any-return]
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """The steps', and the bell by which signals and threads wake the loop."""
+        hub.add_reader(self.desk.bell.fileno(), self._rung)
+        super().register_with_event_loop(hub)
+
+    def _rung(self) -> None:
+        self.desk.bell.hush()
+        self.desk.runner.step()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, trying for ever at most five seconds apart; a stop ends the wait at once."""
+        tries = 0
+        while True:
+            maybe_shutdown()
+            try:
+                conn.connect()
+                break
+            except (OSError, AMQPError) as err:
+                wait = RETRY_S[min(tries, len(RETRY_S) - 1)]
+                tries += 1
+                logger.error("no broker at %s: %s; trying again in %g s", conn.as_uri(), explain(err), wait)
+                self.desk.status.say(state=WorkerState.DISCONNECTED, queues=())
+                self.desk.bell.wait(wait)
+                if not self.desk.control.stopping:
+                    self.desk.bell.hush()
+        self.first_connection_attempt = False
+        bound_open_broker_sockets(conn, ANSWER_S)
+        return conn
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        """The connection broke while it was set up."""
+        logger.warning("broker connection failed: %s", explain(exc))
+        self._drop()
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        """The connection broke: let go of it and of its messages, which come again."""
+        logger.warning("broker connection lost: %s; connecting again", explain(exc))
+        self._drop()
+
+    def _drop(self) -> None:
+        self.desk.runner.connection_lost()
+        self.desk.status.say(state=WorkerState.DISCONNECTED, queues=())
+        self.task_consumer = None
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            ignore_errors(connection, connection.collect)
+            ignore_errors(connection, connection.close)

@@ -1,0 +1,189 @@
+"""How a running body is interrupted: cancelled, out of its time, or stopped with its worker.
+
+Signals arrive in the main thread, where the body runs. Their handler raises an exception in the body, and only
+there: it looks whether the interrupted frame lies below `_enter`, so nothing of ours is ever cut in two.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+#: A body that swallows the exception gets it again after this time ...
+AGAIN_S = 2.0
+#: ... and after so many times its worker gives up on it.
+PATIENCE = 10
+
+_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+
+class JobControl(BaseException):
+    """Raised in a body from outside; derives from BaseException so that `except Exception` lets it pass."""
+
+
+class JobCancelled(JobControl):
+    """Somebody cancelled the job."""
+
+
+class JobTimedOut(JobControl):
+    """The job's time is over."""
+
+
+class JobInterrupted(JobControl):
+    """The worker stops; the job starts again later, from its checkpoint."""
+
+
+class Control:
+    """Watches over the one body that runs. `on_stop` and `on_stubborn` are called in the signal handler."""
+
+    def __init__(
+        self,
+        *,
+        stop_grace_s: float,
+        on_stop: Callable[[], None],
+        on_stubborn: Callable[[JobControl], None],
+    ) -> None:
+        self.stopping = False
+        self._grace_s = stop_grace_s
+        self._on_stop = on_stop
+        self._on_stubborn = on_stubborn
+        self._main = threading.main_thread().ident or 0
+        self._job_id: str | None = None
+        self._cancelled_id: str | None = None
+        self._deadline: float | None = None
+        self._limit_s = 0.0
+        self._stop_at = 0.0
+        self._shields = 0
+        self._raised: JobControl | None = None
+        self._swallowed = 0
+
+    def install(self) -> None:
+        """Take the signals; called again before each body, for a body may have taken them for itself."""
+        for number in _STOP:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+                signal.signal(number, self._on_stop_signal)
+        signal.signal(signal.SIGUSR1, self._on_signal)
+        signal.signal(signal.SIGALRM, self._on_signal)
+
+    @staticmethod
+    def uninstall() -> None:
+        """Give the signals back to the kernel: in a child that a body forks, ours would make it immortal."""
+        for number in (*_STOP, signal.SIGUSR1, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel `job_id` if it is the one that runs or is about to; callable from any thread."""
+        self._cancelled_id = job_id
+        signal.pthread_kill(self._main, signal.SIGUSR1)
+
+    def run(self, job_id: str, body: Callable[[], Any], *, limit_s: float | None) -> Any:
+        """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
+
+        A body that swallowed a cancel or a time limit and returned all the same does not get away with it; one that
+        swallowed a stop is done.
+        """
+        now = time.monotonic()
+        self._deadline = None if limit_s is None else now + limit_s
+        self._limit_s = limit_s or 0.0
+        self._raised, self._swallowed, self._shields = None, 0, 0
+        self.install()
+        self._job_id = job_id
+        try:
+            self._arm(now)
+            self.check()
+            value = _enter(body)
+        finally:
+            self._job_id = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if isinstance(self._raised, JobCancelled | JobTimedOut):
+            raise self._raised
+        return value
+
+    def check(self) -> None:
+        """Raise in the body's own time what is due; a stop is due at once here."""
+        if self._job_id is None:
+            return
+        why = self._due(time.monotonic())
+        if why is None and self.stopping:
+            why = JobInterrupted("the worker stops")
+        if why is not None:
+            self._raised = why
+            raise why
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """Nothing is raised from a signal inside the block; what came due is raised at its end."""
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+        self.check()
+
+    def _on_stop_signal(self, _number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        self._stop_at = now if self.stopping else now + self._grace_s  # asked twice: no grace
+        self.stopping = True
+        self._on_stop()
+        self._interrupt(now, frame)
+
+    def _on_signal(self, _number: int, frame: FrameType | None) -> None:
+        self._interrupt(time.monotonic(), frame)
+
+    def _interrupt(self, now: float, frame: FrameType | None) -> None:
+        if self._job_id is None:
+            return
+        why = self._due(now)
+        self._arm(now)
+        if why is None or self._shields or not _below_enter(frame):
+            return
+        if self._raised is not None:
+            self._swallowed += 1
+            if self._swallowed > PATIENCE:
+                self._on_stubborn(why)
+        self._raised = why
+        raise why
+
+    def _due(self, now: float) -> JobControl | None:
+        if self._cancelled_id is not None and self._cancelled_id == self._job_id:
+            return JobCancelled("the job was cancelled while it ran")
+        if self._deadline is not None and now >= self._deadline:
+            return JobTimedOut(f"the job ran longer than its limit of {self._limit_s:g} s")
+        if self.stopping and now >= self._stop_at:
+            return JobInterrupted("the worker stops")
+        return None
+
+    def _arm(self, now: float) -> None:
+        """Set the alarm for the next thing that comes due, or for saying it again."""
+        if self._due(now) is not None:
+            delay = AGAIN_S
+        else:
+            times = [at for at in (self._deadline, self._stop_at if self.stopping else None) if at is not None]
+            delay = max(min(times) - now, 0.001) if times else 0.0
+        signal.setitimer(signal.ITIMER_REAL, delay)
+
+
+def _enter(body: Callable[[], Any]) -> Any:
+    """The border: exceptions of `Control` are raised in frames below this one only."""
+    return body()
+
+
+def _below_enter(frame: FrameType | None) -> bool:
+    if frame is None or frame.f_code is _enter.__code__:
+        return False
+    while frame is not None:
+        if frame.f_code is _enter.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def exit_fork() -> None:
+    """End a forked child that fell out of the body it was forked in: the parent's messages are not its own."""
+    os._exit(0)

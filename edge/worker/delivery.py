@@ -1,0 +1,141 @@
+"""A message as it comes from the broker, read without trusting a single byte of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from edge.model import Failure, FailureCode, file_safe_id
+
+_UNSUPPORTED = ("callbacks", "errbacks", "chain", "chord")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a message asks for. `problem` says why it cannot be run, if so; id and task are always usable."""
+
+    message: Any
+    queue: str
+    id: str
+    task: str
+    original_id: str = ""
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    redeliveries: int = 0  # how often the broker delivered this very message before
+    failures: int = 0  # how often the job failed and was published again
+    retries: int = 0
+    time_limit_s: float | None = None
+    problem: Failure | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
+
+
+def read(message: Any, queue: str, error: BaseException | None = None) -> Delivery:
+    """The delivery in `message`; `error` is what kombu said when it could not even unpack it. Never raises."""
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    properties = message.properties if isinstance(message.properties, dict) else {}
+    body: Any = None
+    problem: Failure | None = None
+    try:
+        if error is not None:
+            raise error
+        body = message.decode()
+    except Exception as err:
+        problem = Failure(FailureCode.UNDECODABLE, f"the message cannot be decoded: {clean(str(err) or repr(err))}")
+    first = body if isinstance(body, dict) else {}  # Celery's protocol 1 has all in the body
+    wire_id = next(
+        (x for x in (headers.get("id"), first.get("id"), properties.get("correlation_id")) if isinstance(x, str) and x),
+        None,
+    )
+    job_id = file_safe_id(clean(wire_id)) if wire_id is not None else _content_id(message, headers)
+    task = next((clean(x) for x in (headers.get("task"), first.get("task")) if isinstance(x, str)), "")
+    args: Any = []
+    kwargs: Any = {}
+    embed: Any = {}
+    if problem is None:
+        if "task" in headers and isinstance(body, list | tuple) and len(body) == 3:
+            args, kwargs, embed = body
+        elif isinstance(first.get("task"), str):
+            args, kwargs, embed = first.get("args", []), first.get("kwargs", {}), first
+        else:
+            problem = Failure(FailureCode.UNDECODABLE, "not a Celery message: neither protocol 2 nor 1")
+    args, kwargs, embed = _or(args, list), _or(kwargs, dict), _or(embed, dict)
+    if problem is None and (not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict)):
+        problem = Failure(FailureCode.UNDECODABLE, "the message's arguments are not a list and an object")
+    if problem is not None:
+        args, kwargs, embed = [], {}, {}
+    if problem is None:
+        problem = _unsupported(headers, first, embed)
+    edge = headers.get("edge")
+    edge = edge if isinstance(edge, dict) else {}
+    return Delivery(
+        message=message,
+        queue=queue,
+        id=job_id,
+        original_id=clean(wire_id)[:4096] if wire_id is not None and wire_id != job_id else "",
+        task=task,
+        args=args,
+        kwargs=kwargs,
+        redeliveries=_redeliveries(message, headers),
+        failures=_count(edge.get("failures")),
+        retries=_count(edge.get("retries")),
+        time_limit_s=_limit(edge.get("time_limit_s")) or _limit(_first(headers.get("timelimit"))),
+        problem=problem,
+        headers=headers,
+    )
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates, which neither JSON nor a file can hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _content_id(message: Any, headers: dict[str, Any]) -> str:
+    """An id for a message that has none: the same for each redelivery, for it comes from what the message says."""
+    stable = {key: value for key, value in headers.items() if not key.startswith("x-")}
+    body = message.body
+    if isinstance(body, str):
+        body = body.encode("utf-8", "backslashreplace")
+    digest = sha256(bytes(body or b""))
+    digest.update(json.dumps(stable, sort_keys=True, default=str).encode("utf-8", "backslashreplace"))
+    return f"x-{digest.hexdigest()[:32]}"
+
+
+def _unsupported(headers: dict[str, Any], first: dict[Any, Any], embed: dict[Any, Any]) -> Failure | None:
+    """What Celery could do and this worker will not: said, rather than left out in silence."""
+    if headers.get("eta") or first.get("eta"):
+        return Failure(
+            FailureCode.BAD_ARGUMENTS, "the message has an eta or countdown: nothing waits in the broker here"
+        )
+    for name in _UNSUPPORTED:
+        if embed.get(name):
+            return Failure(FailureCode.BAD_ARGUMENTS, f"the message has {name!r}: this worker runs no canvas")
+    return None
+
+
+def _redeliveries(message: Any, headers: dict[str, Any]) -> int:
+    count = headers.get("x-delivery-count")
+    if isinstance(count, int) and count > 0:
+        return count
+    info = message.delivery_info if isinstance(message.delivery_info, dict) else {}
+    return 1 if info.get("redelivered") else 0
+
+
+def _or(value: Any, kind: type) -> Any:
+    """None stands for empty; a tuple for a list."""
+    if value is None:
+        return kind()
+    return list(value) if kind is list and isinstance(value, tuple) else value
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _limit(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list | tuple) and value else None

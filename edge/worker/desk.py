@@ -1,0 +1,98 @@
+"""What one worker process works with, made once at its start and handed to its parts."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from celery.worker import state as celery_state
+
+from edge.config import Config
+from edge.errors import UsageError
+from edge.layout import Layout
+from edge.model import PowerState, WorkerState
+from edge.worker.bell import Bell
+from edge.worker.control import Control, JobControl
+from edge.worker.orders import OrderWatch
+from edge.worker.run import Runner
+from edge.worker.status import StatusFile
+
+#: Exit code after a body that would not end: EX_TEMPFAIL, the supervisor starts the worker again.
+STUBBORN_EXIT = 75
+
+
+class Desk:
+    """Status, control, runner and orders of the worker `name`. Raises UsageError when the name is taken."""
+
+    def __init__(self, app: Any, config: Config, name: str) -> None:
+        self.config = config
+        self.name = name
+        self._lock = _claim(config.layout, name)
+        self.bell = Bell()
+        self.status = StatusFile(config.layout, name)
+        self.control = Control(
+            stop_grace_s=config.worker.stop_grace_s, on_stop=self._on_stop, on_stubborn=self._on_stubborn
+        )
+        self.later: Callable[[float, Callable[[], None]], object] = _no_loop
+        self.runner = Runner(
+            app,
+            config,
+            name=name,
+            status=self.status,
+            control=self.control,
+            bell=self.bell,
+            later=lambda delay, call: self.later(delay, call),  # noqa: PLW0108 - set once there is a loop
+        )
+        self.orders = OrderWatch(config.layout, self.runner, self.control)
+
+    def open(self) -> None:
+        """Finish what an earlier worker left, say that we are here, take orders."""
+        os.register_at_fork(after_in_child=Control.uninstall)
+        self.control.install()
+        self.runner.recover()
+        self.status.say(state=WorkerState.DISCONNECTED)
+        self.orders.start()
+
+    def close(self) -> None:
+        """Take no more orders and say that we are gone."""
+        self.orders.stop()
+        self.status.say(state=WorkerState.STOPPED, queues=(), job=None)
+        os.close(self._lock)
+
+    def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
+        """The gate has confirmed from the broker which queues are consumed."""
+        if self.status.status.job is not None:
+            self.status.say(queues=queues, power=power)
+        else:
+            self.status.say(state=WorkerState.IDLE if queues else WorkerState.PAUSED, queues=queues, power=power)
+
+    def _on_stop(self) -> None:
+        celery_state.should_stop = os.EX_OK
+        self.bell.ring()
+
+    def _on_stubborn(self, why: JobControl) -> None:
+        """A body that swallows every exception has no other end than its process's."""
+        self.runner.give_up(why)
+        os._exit(STUBBORN_EXIT)
+
+
+def _claim(layout: Layout, name: str) -> int:
+    """A lock on the worker's name, held while the process lives."""
+    layout.run.mkdir(parents=True, exist_ok=True)
+    fd = os.open(layout.run / f"worker-{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        with suppress(OSError):
+            os.close(fd)
+        raise UsageError(
+            f"worker.name = {name!r}: a worker of that name runs here already; give this one another (EDGE_WORKER_NAME)"
+        ) from err
+    return fd
+
+
+def _no_loop(_delay: float, _call: Callable[[], None]) -> object:
+    raise RuntimeError("the event loop does not run yet")

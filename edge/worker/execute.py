@@ -1,0 +1,128 @@
+"""Runs one body and says how it ended; knows neither the broker nor where results lie."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from edge.model import Failure, FailureCode
+from edge.worker.control import Control, JobCancelled, JobControl, JobInterrupted, JobTimedOut, exit_fork
+from edge.worker.delivery import clean
+
+_TRACEBACK_CHARS = 20_000
+_MESSAGE_CHARS = 4_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a body ended: a value, a failure, or neither when it was interrupted and has to run again."""
+
+    value: Any = None
+    encoded: msgspec.Raw | None = None
+    failure: Failure | None = None
+    error: BaseException | None = None
+    interrupted: bool = False
+    started_at: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+def execute(
+    control: Control, job_id: str, body: Callable[[], Any], *, limit_s: float | None, max_bytes: int
+) -> Outcome:
+    """Run `body` in this thread under `control`; never raises."""
+    pid = os.getpid()
+    started_at, began, cpu = time.time(), time.perf_counter(), _cpu_seconds()
+    value: Any = None
+    encoded: msgspec.Raw | None = None
+    failure: Failure | None = None
+    error: BaseException | None = None
+    try:
+        value = control.run(job_id, body, limit_s=limit_s)
+    except JobInterrupted as err:
+        error = err
+    except BaseException as err:
+        error = err
+        failure = _failure(err)
+    if os.getpid() != pid:
+        exit_fork()
+    if error is None:
+        encoded, failure = _encoded(value, max_bytes)
+    return Outcome(
+        value=value,
+        encoded=encoded,
+        failure=failure,
+        error=error,
+        interrupted=isinstance(error, JobInterrupted),
+        started_at=started_at,
+        seconds=time.perf_counter() - began,
+        cpu_seconds=_cpu_seconds() - cpu,
+    )
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of the children it waited for."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | None]:
+    try:
+        data = msgspec.json.encode(value)
+    except Exception as err:
+        what = clean(f"a {type(value).__name__} cannot be a result: {err}")[:_MESSAGE_CHARS]
+        return None, Failure(FailureCode.NOT_SERIALISABLE, what, type(err).__name__)
+    if len(data) > max_bytes:
+        what = f"the result has {len(data)} bytes as JSON, more than worker.max_result_bytes = {max_bytes}"
+        return None, Failure(FailureCode.TOO_LARGE, f"{what}; write it to job.file(NAME)")
+    return msgspec.Raw(data), None
+
+
+def _failure(err: BaseException) -> Failure:
+    if isinstance(err, JobCancelled):
+        return Failure(FailureCode.CANCELLED, str(err))
+    if isinstance(err, JobTimedOut):
+        return Failure(FailureCode.TIME_LIMIT, str(err), traceback=_traceback(err))
+    if isinstance(err, SystemExit):
+        message = f"the job ended its process with exit code {_text(err.code)}"
+        return Failure(FailureCode.EXIT, message, "SystemExit", _traceback(err))
+    return Failure(FailureCode.EXCEPTION, _text(err), _type_name(err), _traceback(err))
+
+
+def _type_name(err: BaseException) -> str:
+    kind = type(err)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _text(value: object) -> str:
+    """`str(value)` of something foreign, which may raise or be endless."""
+    try:
+        text = str(value)
+    except Exception:
+        text = f"<{type(value).__name__} without text>"
+    return clean(text)[:_MESSAGE_CHARS]
+
+
+def _traceback(err: BaseException) -> str:
+    """The traceback from the body's first frame on, its end kept when it is long."""
+    try:
+        lines = traceback.format_exception(type(err), err, _own_frames_off(err.__traceback__))
+    except Exception:  # an exception whose text raises
+        lines = traceback.format_tb(err.__traceback__)
+    text = clean("".join(lines))
+    return text if len(text) <= _TRACEBACK_CHARS else f"...\n{text[-_TRACEBACK_CHARS:]}"
+
+
+def _own_frames_off(tb: TracebackType | None) -> TracebackType | None:
+    here = (__file__, sys.modules[JobControl.__module__].__file__)
+    while tb is not None and tb.tb_frame.f_code.co_filename in here:
+        tb = tb.tb_next
+    return tb

@@ -1,0 +1,28 @@
+"""`edge worker`: the same worker as `celery -A edge.worker worker`, with the log on."""
+
+from __future__ import annotations
+
+import sys
+
+from celery.utils.nodenames import gethostname
+
+from edge.config import Loaded, load
+from edge.errors import EdgeError
+from edge.worker.app import app
+
+
+def main(loaded: Loaded, *, loglevel: str = "INFO") -> int:
+    """Run a worker until it is stopped; the result is the exit code. Raises EdgeError."""
+    app.use(loaded)
+    worker = app.Worker(hostname=f"{loaded.config.worker.name}@{gethostname()}", loglevel=loglevel, quiet=True, pool_cls="solo")
+    worker.start()
+    return worker.exitcode or 0
+
+
+def run() -> int:
+    """`python -m edge.worker`."""
+    try:
+        return main(load())
+    except EdgeError as err:
+        print(f"edge worker: {err}", file=sys.stderr)  # noqa: T201 - a person reads this
+        return err.exit_code

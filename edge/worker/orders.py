@@ -1,0 +1,103 @@
+"""Carries out what the gateway asks by files in `run/orders`: a thread asleep in inotify, even while a body runs."""
+
+from __future__ import annotations
+
+import select
+import signal
+import threading
+import time
+
+from asyncinotify import Inotify, Mask
+from celery.utils.log import get_logger
+
+from edge.jobs.orders import Order, Orders, parse
+from edge.layout import Layout
+from edge.model import Failure, FailureCode, JobState, Result
+from edge.worker.bell import Bell
+from edge.worker.control import Control
+from edge.worker.run import Runner
+
+logger = get_logger(__name__)
+
+#: An order that the disk refused is tried again after this time.
+_AGAIN_S = 5.0
+
+
+class OrderWatch:
+    """Cancels and removes jobs. The gateway takes an order back once it sees what came of it."""
+
+    def __init__(self, layout: Layout, runner: Runner, control: Control) -> None:
+        self._layout = layout
+        self._orders = Orders(layout)
+        self._runner = runner
+        self._control = control
+        self._end = Bell()
+        self._stopped = False
+        self._again: set[tuple[Order, str]] = set()
+        self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; what lies in the folder already is carried out first."""
+        self._orders.folder.mkdir(parents=True, exist_ok=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended."""
+        self._stopped = True
+        self._end.ring()
+        if self._thread.ident is not None:
+            self._thread.join(10.0)
+
+    def _run(self) -> None:
+        # A signal must reach the main thread: there it interrupts what the body waits for.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        with Inotify(sync_timeout=0) as inotify:
+            inotify.add_watch(self._orders.folder, Mask.CREATE | Mask.MOVED_TO | Mask.ATTRIB | Mask.CLOSE_WRITE)
+            wanted = set(self._orders.standing())
+            while not self._stopped:
+                self._again.clear()
+                for order, job_id in sorted(wanted):
+                    self._carry_out(order, job_id)
+                wanted = self._next(inotify) | self._again
+
+    def _next(self, inotify: Inotify) -> set[tuple[Order, str]]:
+        """Block until there is an order, or time for those that failed."""
+        poll = select.poll()
+        poll.register(inotify.fd, select.POLLIN)
+        poll.register(self._end.fileno(), select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(_AGAIN_S * 1000 if self._again else None)}
+        if inotify.fd not in ready:
+            return set()
+        found = set()
+        while (event := inotify.sync_get()) is not None:
+            found.add(parse(str(event.name)))
+        return {order for order in found if order is not None}
+
+    def _carry_out(self, order: Order, job_id: str) -> None:
+        try:
+            if order is Order.CANCEL:
+                self.cancel(job_id)
+            else:
+                self._remove(job_id)
+        except OSError as err:
+            logger.error("cannot %s %s: %s; trying again", order, job_id, err)
+            self._again.add((order, job_id))
+        except Exception:
+            logger.exception("cannot %s %s", order, job_id)
+
+    def cancel(self, job_id: str) -> None:
+        """Interrupt the job if it runs here; else its result is `cancelled` from now on, unless it had one."""
+        with self._runner.lock:  # the runner names its job under this lock before it looks for a result
+            if self._runner.running_id == job_id:
+                self._control.cancel(job_id)
+                return
+            failure = Failure(FailureCode.CANCELLED, "the job was cancelled before it ran")
+            self._runner.results.publish(
+                Result(job_id, "", JobState.CANCELLED, failure=failure, finished_at=time.time(), attempts=0)
+            )
+
+    def _remove(self, job_id: str) -> None:
+        self._runner.results.remove(job_id)
+        self._runner.history.attempts.forget(job_id)
+        (self._layout.checkpoints / f"{job_id}.json").unlink(missing_ok=True)
+        logger.info("result of %s removed", job_id)
