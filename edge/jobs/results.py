@@ -202,8 +202,10 @@ class Results:
         return self._shard(job_id) / f"{job_id}.gone"
 
     def _folder(self, folder: Path) -> Path:
-        """Make `folder`, its name durable: once per process, for who made it may have died before its sync."""
+        """Make `folder`, its name durable: once per process, for who made it or its parent may have died unsynced."""
         if folder not in self._known or not folder.is_dir():
+            if folder != self._root:
+                self._folder(self._root)
             durable.make_folder(folder)
             durable.sync_folder(folder.parent)
             self._known.add(folder)

@@ -1,0 +1,212 @@
+"""What a power cut may leave of a sequence of system calls: every state that POSIX allows, not only ext4's.
+
+A shim watches the calls that change files. A file's content is durable as of its last fsync; a name (made, moved
+or removed) is durable once its folder was synced, or not: of the names that were not, any subset may be there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Name = tuple[int, str]  # (folder, name) by our own numbers: the kernel's are used again
+Change = dict[Name, int | None]  # names set or removed at once
+
+
+class Died(BaseException):
+    """The process is gone: no `finally` of it has any effect on the disk any more."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A tree as a cut may leave it: path below the root to content, None for a folder."""
+
+    tree: tuple[tuple[str, bytes | None], ...]
+
+    def write(self, root: Path) -> None:
+        """Make it so below the empty folder `root`."""
+        for name, content in self.tree:
+            if content is None:
+                (root / name).mkdir(parents=True)
+            else:
+                (root / name).write_bytes(content)
+
+
+@dataclass
+class _Inode:
+    folder: bool
+    durable: bytes = b""
+    now: bytes = b""
+
+
+@dataclass
+class Point:
+    """The disk after one system call: what is durable, and what may be."""
+
+    call: str
+    names: dict[Name, int]
+    pending: list[Change]
+    content: dict[int, tuple[bytes, bytes] | None]
+
+    def states(self) -> set[State]:
+        """Every tree a cut here may leave."""
+        found = set()
+        for kept in itertools.product((False, True), repeat=len(self.pending)):
+            names: dict[Name, int | None] = dict(self.names)
+            for change in itertools.compress(self.pending, kept):
+                names |= change
+            reached = dict(_walk(names, 0, ""))
+            choices = [self._contents(inode) for inode in reached.values()]
+            found |= {State(tuple(sorted(zip(reached, each, strict=True)))) for each in itertools.product(*choices)}
+        return found
+
+    def _contents(self, inode: int) -> list[bytes | None]:
+        content = self.content[inode]
+        if content is None:
+            return [None]
+        durable, now = content
+        return list(dict.fromkeys((durable, now, now[: len(now) // 2], b"\0" * len(now)))) if durable != now else [now]
+
+
+def _walk(names: dict[Name, int | None], folder: int, prefix: str) -> Iterator[tuple[str, int]]:
+    for (parent, name), inode in names.items():
+        if parent == folder and inode is not None:
+            yield prefix + name, inode
+            yield from _walk(names, inode, f"{prefix}{name}/")
+
+
+@dataclass
+class Disk:
+    """Watches the calls below `root` and remembers the disk after each."""
+
+    root: Path
+    points: list[Point] = field(default_factory=list)
+    die_at: int = -1  # the call before which the process dies
+    _calls: int = 0
+    _inodes: dict[int, _Inode] = field(default_factory=lambda: {0: _Inode(folder=True)})
+    _names: dict[Name, int] = field(default_factory=dict)
+    _durable: dict[Name, int] = field(default_factory=dict)
+    _pending: list[Change] = field(default_factory=list)
+
+    @contextmanager
+    def watched(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Watch every call inside the block; raises Died in the program when its time has come."""
+        self.root = self.root.resolve()
+        self._calls = 0
+        self._point("start")
+        with monkeypatch.context() as patch:
+            for name in ("open", "write", "fsync", "link", "rename", "replace", "unlink", "mkdir", "rmdir"):
+                patch.setattr(os, name, self._wrapped(name, getattr(os, name)))
+            yield
+
+    def settle(self) -> None:
+        """Everything that was written is durable: the state a test starts from."""
+        self._durable, self._pending = dict(self._names), []
+        for inode in self._inodes.values():
+            inode.durable = inode.now
+        self.points.clear()
+        self._point("settled")
+
+    def _wrapped(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            where = self._where(args[0], kwargs.get("dir_fd"))
+            if where is None or (name == "open" and not args[1] & (os.O_CREAT | os.O_TRUNC)):
+                return real(*args, **kwargs)
+            if 0 <= self.die_at <= self._calls:
+                raise Died
+            known = name == "open" and self._lookup(where) is not None
+            result = real(*args, **kwargs)
+            self._note(name, where, args, known=known)
+            self._calls += 1
+            target = f" {self._where(args[1], None)}" if name in ("link", "rename", "replace") else ""
+            self._point(f"{name} {where}{target}")
+            return result
+
+        return call
+
+    def _where(self, thing: Any, dir_fd: int | None) -> Path | None:
+        """The path of a descriptor or name relative to the root; None outside of it."""
+        if isinstance(thing, int):
+            path = Path(str(Path(f"/proc/self/fd/{thing}").readlink()).removesuffix(" (deleted)"))
+        else:
+            base = Path(f"/proc/self/fd/{dir_fd}").readlink() if dir_fd is not None else Path.cwd()
+            path = base / os.fspath(thing)
+        return path.relative_to(self.root) if path.is_relative_to(self.root) else None
+
+    def _note(self, name: str, where: Path, args: tuple[Any, ...], *, known: bool) -> None:
+        match name:
+            case "open" if not known:
+                self._change({self._name(where): self._new(folder=False)})
+            case "open":
+                self._inodes[self._inode(where)].now = b""
+            case "mkdir":
+                self._change({self._name(where): self._new(folder=True)})
+            case "write":
+                self._inodes[self._inode(where)].now += bytes(args[1])
+            case "link":
+                self._change({self._name(self._below(args[1])): self._inode(where)})
+            case "rename" | "replace":
+                target = self._below(args[1])
+                # rename(2): two names of one file are left as they are.
+                if self._lookup(target) != self._inode(where):
+                    self._change({self._name(target): self._inode(where), self._name(where): None})
+            case "unlink" | "rmdir":
+                self._change({self._name(where): None})
+            case "fsync":
+                self._sync(self._inode(where))
+
+    def _sync(self, number: int) -> None:
+        inode = self._inodes[number]
+        inode.durable = inode.now
+        if inode.folder:
+            done = [change for change in self._pending if any(folder == number for folder, _ in change)]
+            self._pending = [change for change in self._pending if change not in done]
+            for change in done:
+                _apply(self._durable, change)
+
+    def _change(self, change: Change) -> None:
+        _apply(self._names, change)
+        self._pending.append(change)
+
+    def _below(self, thing: Any) -> Path:
+        where = self._where(thing, None)
+        assert where is not None
+        return where
+
+    def _name(self, where: Path) -> Name:
+        return self._inode(where.parent), where.name
+
+    def _inode(self, where: Path) -> int:
+        number = self._lookup(where)
+        assert number is not None, where
+        return number
+
+    def _lookup(self, where: Path) -> int | None:
+        number: int | None = 0
+        for part in where.parts:
+            number = self._names.get((number, part)) if number is not None else None
+        return number
+
+    def _new(self, *, folder: bool) -> int:
+        number = len(self._inodes)
+        self._inodes[number] = _Inode(folder)
+        return number
+
+    def _point(self, call: str) -> None:
+        content = {n: None if inode.folder else (inode.durable, inode.now) for n, inode in self._inodes.items()}
+        self.points.append(Point(call, dict(self._durable), list(self._pending), content))
+
+
+def _apply(names: dict[Name, int], change: Change) -> None:
+    for name, inode in change.items():
+        if inode is None:
+            names.pop(name, None)
+        else:
+            names[name] = inode
