@@ -158,12 +158,18 @@ class Appliance:
         Raises TornResult, JobGone.
         """
         with self.waiters.expecting(job.id) as ended:
-            payload = await asyncio.to_thread(self.results.read_bytes, job.id)
+            payload = await asyncio.to_thread(self._payload, job)
             if payload is None and wait_s > 0 and not job.state.final:
                 await asyncio.wait([ended], timeout=wait_s)
-                payload = await asyncio.to_thread(self.results.read_bytes, job.id)
+                payload = await asyncio.to_thread(self._payload, job)
         if payload is None and self.results.removed(job.id):
             raise JobGone(job.id)
+        return payload
+
+    def _payload(self, job: Job) -> bytes | None:
+        payload = self.results.read_bytes(job.id)
+        if payload is not None and not job.state.final:
+            self.results.confirm(job.id)
         return payload
 
     # ---- end ----

@@ -135,6 +135,7 @@ class Settler:
                 if self._results.removed(job_id):
                     news.removed.add(job_id)
                 elif self._results.has(job_id):
+                    self._results.confirm(job_id)
                     news.results.add(job_id)
             news.results.update(ledger.unknown_of(self._results.ids()))
             news.attempts = set(self._attempts.ids()) & set(open_ids)

@@ -150,6 +150,10 @@ class Results:
             self._drop_folders(result.id, keep=result.folder)
         return ours
 
+    def confirm(self, job_id: str) -> None:
+        """Make a result durable that was seen before its announcement: who saw it must not see another one later."""
+        durable.sync_folder(self._shard(job_id))
+
     def announce(self, job_id: str) -> None:
         """Tell the watchers of the staging folder again that a durable result (or tombstone) is there."""
         self._folder(self._staging)
