@@ -187,3 +187,7 @@ class GatewayError(EdgeError, RuntimeError):
     def __init__(self, status: int, code: str, detail: str) -> None:
         self.status, self.code, self.detail = status, code, detail
         super().__init__(detail or f"the gateway answered {status}")
+
+
+class CatalogueError(EdgeError, RuntimeError):
+    """The task modules could not be read at all: what kinds of job there are is unknown."""

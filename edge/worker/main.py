@@ -14,7 +14,9 @@ from edge.worker.app import app
 def main(loaded: Loaded, *, loglevel: str = "INFO") -> int:
     """Run a worker until it is stopped; the result is the exit code. Raises EdgeError."""
     app.use(loaded)
-    worker = app.Worker(hostname=f"{loaded.config.worker.name}@{gethostname()}", loglevel=loglevel, quiet=True, pool_cls="solo")
+    worker = app.Worker(
+        hostname=f"{loaded.config.worker.name}@{gethostname()}", loglevel=loglevel, quiet=True, pool_cls="solo"
+    )
     worker.start()
     return worker.exitcode or 0
 

@@ -1,0 +1,177 @@
+"""Which kinds of job there are and what they take, learnt from another process.
+
+Task modules are a person's code with heavy imports: `python -m edge.worker.catalogue` imports them once and prints
+what they declare, so that neither the gateway nor the CLI ever runs a line of them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from edge.errors import BadArguments, CatalogueError, UnknownTask
+from edge.jobs.signature import named, short, takes
+from edge.model import Power
+
+#: Importing every module of a small board's tasks may take a while when its card is cold.
+TIMEOUT_S = 60.0
+
+#: How a value of each JSON type is called in a sentence.
+_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One kind of job."""
+
+    name: str
+    summary: str = ""
+    description: str = ""
+    module: str = ""
+    positional: tuple[str, ...] = ()
+    schema: dict[str, Any] = {}
+    power: Power = Power.NORMAL
+    retries: int = 0
+    time_limit_s: float | None = None
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What the printer prints."""
+
+    tasks: tuple[TaskInfo, ...]
+    errors: dict[str, str]
+
+
+class Catalogue:
+    """The kinds of job by name, and one line for each module that could not be imported."""
+
+    def __init__(self, tasks: Mapping[str, TaskInfo], errors: Mapping[str, str]) -> None:
+        self.tasks = dict(tasks)
+        self.errors = dict(errors)
+        self._validators: dict[str, Any] = {}
+
+    def check(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Return when the worker will take these arguments. Raises UnknownTask or BadArguments, one sentence each."""
+        info = self.tasks.get(task)
+        if info is None:
+            raise UnknownTask(task, sorted(self.tasks))
+        given = named(task, info.positional, args, kwargs)
+        properties = info.schema.get("properties", {})
+        for name in given:
+            if name not in properties:
+                raise BadArguments(task, f"unknown argument {short(name)}; {takes(tuple(properties))}")
+        for name in info.schema.get("required", ()):
+            if name not in given:
+                raise BadArguments(task, f"argument {name!r} is missing; {takes(tuple(properties))}")
+        try:
+            error = next(self._validator(info).iter_errors(given), None)
+        except RecursionError as err:
+            raise BadArguments(task, "the arguments are nested too deeply") from err
+        if error is not None:
+            raise BadArguments(task, _sentence(error))
+
+    def _validator(self, info: TaskInfo) -> Any:
+        if info.name not in self._validators:
+            self._validators[info.name] = _Validator(info.schema)
+        return self._validators[info.name]
+
+
+def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Catalogue:
+    """Import the task modules of the configuration in a process of their own, and hear what they declare.
+
+    A broken module is an entry in `errors`. Raises CatalogueError when nothing could be learnt at all.
+    """
+    env = dict(os.environ)
+    if config_path is not None:
+        env["EDGE_CONFIG"] = str(config_path)
+    argv = [sys.executable, "-m", "edge.worker.catalogue"]
+    try:
+        done = subprocess.run(argv, env=env, capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as err:
+        raise CatalogueError(f"the task modules were not imported within {timeout_s:g} s") from err
+    except OSError as err:
+        raise CatalogueError(f"cannot start {argv[0]}: {err}") from err
+    if done.returncode != 0:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise CatalogueError(words[-1] if words else f"the task modules ended their process with {done.returncode}")
+    try:
+        listing = msgspec.json.decode(done.stdout, type=Listing)
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise CatalogueError(f"what the task modules declare cannot be read: {err}") from err
+    return Catalogue({info.name: info for info in listing.tasks}, listing.errors)
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    """JSON Schema alone takes 1.0 for an integer; the worker does not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_checker: object, value: object) -> bool:
+    """A whole number beyond the range of floats is none the worker can take for a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+_Validator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+def _sentence(error: ValidationError) -> str:
+    """Argument, value and what is allowed."""
+    path = list(error.absolute_path)
+    name = str(path[0]) if path else "?"
+    where = "".join(f"[{part!r}]" for part in path[1:])
+    return f"argument {name!r}{where} = {short(error.instance)}: {_allowed(error)}"
+
+
+def _allowed(error: ValidationError) -> str:
+    rule, limit = error.validator, error.validator_value
+    if rule == "type":
+        kinds = limit if isinstance(limit, list) else [limit]
+        return f"must be {' or '.join(_NAMES.get(kind, kind) for kind in kinds)}"
+    if rule in ("anyOf", "oneOf"):
+        kinds = [part.get("type") for part in limit if isinstance(part, dict)]
+        if all(isinstance(kind, str) for kind in kinds):
+            return f"must be {' or '.join(_NAMES.get(str(kind), str(kind)) for kind in kinds)}, within its bounds"
+        return "fits none of the kinds allowed"
+    plain = {
+        "enum": "must be one of {}",
+        "minimum": "must be at least {}",
+        "maximum": "must be at most {}",
+        "exclusiveMinimum": "must be more than {}",
+        "exclusiveMaximum": "must be less than {}",
+        "multipleOf": "must be a multiple of {}",
+        "minLength": "must have at least {} characters",
+        "maxLength": "must have at most {} characters",
+        "minItems": "must have at least {} items",
+        "maxItems": "must have at most {} items",
+        "minProperties": "must have at least {} keys",
+        "maxProperties": "must have at most {} keys",
+        "pattern": "must match {}",
+        "required": "must have the keys {}",
+    }
+    if rule in plain:
+        shown = ", ".join(repr(part) for part in limit) if isinstance(limit, list) else limit
+        return plain[str(rule)].format(shown)
+    return error.message[:200]
