@@ -246,7 +246,7 @@ def new_job_id() -> str:
 
 def derived_job_id(submitter: str, key: str) -> str:
     """The one id that belongs to a submitter's idempotency key (a version 8 UUID of its hash)."""
-    digest = sha256(f"{submitter}\0{key}".encode()).digest()[:16]
+    digest = sha256(f"{submitter}\0{key}".encode("utf-8", "surrogatepass")).digest()[:16]
     octets = bytearray(digest)
     octets[6] = octets[6] & 0x0F | 0x80
     octets[8] = octets[8] & 0x3F | 0x80
@@ -255,4 +255,4 @@ def derived_job_id(submitter: str, key: str) -> str:
 
 def file_safe_id(wire_id: str) -> str:
     """A usable id for whatever stood in a message: itself, or one derived from it."""
-    return wire_id if _JOB_ID.fullmatch(wire_id) else "x-" + sha256(wire_id.encode()).hexdigest()[:32]
+    return wire_id if _JOB_ID.fullmatch(wire_id) else "x-" + sha256(wire_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
