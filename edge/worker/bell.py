@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from contextlib import suppress
 
 
@@ -12,6 +13,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.heard_at = time.monotonic()  # when the loop last took note; read by the watchdog
 
     def fileno(self) -> int:
         """The descriptor that is readable once the bell rang."""
@@ -24,6 +26,7 @@ class Bell:
 
     def hush(self) -> None:
         """Take note of all rings so far."""
+        self.heard_at = time.monotonic()
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
 

@@ -19,6 +19,7 @@ from typing import Any
 AGAIN_S = 2.0
 #: ... and after so many times its worker gives up on it.
 PATIENCE = 10
+_GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
@@ -76,6 +77,12 @@ class Control:
         """Give the signals back to the kernel: in a child that a body forks, ours would make it immortal."""
         for number in (*_STOP, signal.SIGUSR1, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
+
+    @property
+    def overdue(self) -> bool:
+        """True when a body still runs long after it should have been ended for its limit; callable from any thread."""
+        deadline = self._deadline
+        return self._job_id is not None and deadline is not None and time.monotonic() > deadline + _GIVEN_UP_S
 
     def cancel(self, job_id: str) -> None:
         """Cancel `job_id` if it is the one that runs or is about to; callable from any thread."""

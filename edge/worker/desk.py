@@ -10,6 +10,7 @@ from typing import Any
 
 from celery.worker import state as celery_state
 
+from edge import notify
 from edge.config import Config
 from edge.errors import UsageError
 from edge.layout import Layout
@@ -19,6 +20,7 @@ from edge.worker.control import Control, JobControl
 from edge.worker.orders import OrderWatch
 from edge.worker.run import Runner
 from edge.worker.status import StatusFile
+from edge.worker.watchdog import Watchdog
 
 #: Exit code after a body that would not end: EX_TEMPFAIL, the supervisor starts the worker again.
 STUBBORN_EXIT = 75
@@ -47,6 +49,7 @@ class Desk:
             later=lambda delay, call: self.later(delay, call),  # noqa: PLW0108 - set once there is a loop
         )
         self.orders = OrderWatch(config.layout, self.runner, self.control)
+        self.watchdog = Watchdog(bell=self.bell, control=self.control, busy=lambda: self.runner.running_id is not None)
 
     def open(self) -> None:
         """Finish what an earlier worker left, say that we are here, take orders."""
@@ -55,9 +58,13 @@ class Desk:
         self.runner.recover()
         self.status.say(state=WorkerState.DISCONNECTED)
         self.orders.start()
+        self.watchdog.start()
+        notify.ready()  # the broker may be hours away: that is no reason to start the worker again
 
     def close(self) -> None:
         """Take no more orders and say that we are gone."""
+        notify.stopping()
+        self.watchdog.stop()
         self.orders.stop()
         self.status.say(state=WorkerState.STOPPED, queues=(), job=None)
         os.close(self._lock)
