@@ -30,7 +30,6 @@ class Judged(msgspec.Struct, frozen=True):
     falls_to: Level
     rises_to: Level
     unknown: bool = False
-    claims: bool = False  # at surplus it says that there is more than enough, not only that it does not object
 
 
 class Track(msgspec.Struct, frozen=True):
@@ -79,15 +78,15 @@ def step(rules: Rules, state: State, readings: Sequence[Reading], now: float, mi
         rule = rules.rule(reading.source, reading.what)
         assert rule is not None
         judged = _judge(rules, rule, reading, on_battery=on_battery, backed=backed, assumed=assumed)
-        old = state.tracks.get(key) or _new_track(state, reading, judged)
+        old = state.tracks.get(key) or _new_track(state, rule, reading, judged)
         stale = reading.age_s > rules.stale_after_s
         tracks[key] = _settled(old, rule, reading, judged, now, at_once=stale)
     if rules.windows:
         judged = _judge_window(rules, minute)
         reading = Reading("clock", "window", None if minute is None else float(minute), "min", verdict=Verdict.OK)
-        old = state.tracks.get("window") or _new_track(state, reading, judged)
+        old = state.tracks.get("window") or _new_track(state, rules.window, reading, judged)
         tracks["window"] = _settled(old, rules.window, reading, judged, now, at_once=True)
-    target = _worst(tracks)
+    target = _worst(rules, tracks)
     started = state.started or not any(t.fresh for t in tracks.values())
     rises = tuple(at for at in state.rises if now - at < _HOUR_S)
     level, capped = state.level, False
@@ -112,16 +111,21 @@ def resumed(state: State) -> State:
     return msgspec.structs.replace(state, tracks=tracks)
 
 
-def ceiling(track: Track) -> Level:
-    """The best state that a track allows; only supply and window speak against surplus itself."""
-    if track.level < Level.NORMAL or track.reading.what in {"supply", "window"}:
-        return track.level
-    return Level.SURPLUS
+def ceiling(track: Track, rule: Rule) -> Level:
+    """The best state that a track allows: a good battery of 60 % claims no surplus, and does not object to it."""
+    return track.level if track.level < Level.NORMAL or rule.vetoes_surplus else Level.SURPLUS
 
 
-def _worst(tracks: dict[str, Track]) -> Level:
-    level = min((ceiling(track) for track in tracks.values()), default=Level.STOPPED)
-    claimed = any(track.level is Level.SURPLUS and track.judged.claims for track in tracks.values())
+def rule_of(rules: Rules, track: Track) -> Rule:
+    """The rule that a track goes by."""
+    found = rules.window if track.reading.what == "window" else rules.rule(track.reading.source, track.reading.what)
+    return found or Rule()
+
+
+def _worst(rules: Rules, tracks: dict[str, Track]) -> Level:
+    by_rule = [(track, rule_of(rules, track)) for track in tracks.values()]
+    level = min((ceiling(track, rule) for track, rule in by_rule), default=Level.STOPPED)
+    claimed = any(track.level is Level.SURPLUS and rule.claims_surplus for track, rule in by_rule)
     return level if claimed else min(level, Level.NORMAL)
 
 
@@ -145,14 +149,13 @@ def _judge(
             # With a battery that can be watched, the battery decides; without one, there is nothing to go on.
             level = Level.NORMAL if backed else Level.LOW
             return Judged(level, level)
-        claims = rules.surplus_on_supply or reading.verdict is Verdict.SURPLUS
-        return Judged(Level.SURPLUS, Level.SURPLUS, claims=claims)
+        return Judged(Level.SURPLUS, Level.SURPLUS)
     if reading.verdict is Verdict.SURPLUS:
-        return Judged(Level.SURPLUS, Level.SURPLUS, claims=True)
+        return Judged(Level.SURPLUS, Level.SURPLUS)
     if rule.band is None:
         return Judged(Level.NORMAL, Level.NORMAL)
     falls, rises = rule.band.levels(reading.value)
-    return Judged(falls, rises, claims=True)
+    return Judged(falls, rises)
 
 
 def _judge_window(rules: Rules, minute: int | None) -> Judged:
@@ -179,11 +182,11 @@ def _tells_of_battery(reading: Reading) -> bool:
     return reading.what in {"charge", "volts", "low_battery"} and reading.value is not None
 
 
-def _new_track(state: State, reading: Reading, judged: Judged) -> Track:
+def _new_track(state: State, rule: Rule, reading: Reading, judged: Judged) -> Track:
     """A track nobody has seen before; one that appears late starts without a word for or against."""
     if not state.started:
         return Track(reading, judged, Level.STOPPED)
-    silent = Level.SURPLUS if reading.what in {"supply", "window"} else Level.NORMAL
+    silent = Level.SURPLUS if rule.vetoes_surplus else Level.NORMAL
     return Track(reading, judged, silent, fresh=False)
 
 

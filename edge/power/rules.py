@@ -7,7 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from edge.config.power import PolicyConfig, PowerConfig
-from edge.config.sources import BatteryConfig, DiskConfig, PinConfig, SimulatedConfig, TemperatureConfig
+from edge.config.sources import BatteryConfig, DiskConfig, PinConfig, PlainConfig, SimulatedConfig, TemperatureConfig
 from edge.model import PowerState
 
 
@@ -72,6 +72,8 @@ class Rule(msgspec.Struct, frozen=True):
     resume_after_s: float = 300.0
     unknown: Level = Level.LOW
     only_claims: bool = False  # may say surplus, never objects
+    claims_surplus: bool = True  # at surplus it says that there is more than enough, not only that it is well
+    vetoes_surplus: bool = False  # at normal it speaks against surplus, whoever claims it
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -98,7 +100,6 @@ class Rules(msgspec.Struct, frozen=True):
     windows: tuple[Window, ...] = ()
     stale_after_s: float = 30.0
     max_rises_per_hour: int = 6
-    surplus_on_supply: bool = False
 
     def rule(self, source: str, what: str) -> Rule | None:
         """The rule of a quantity, or None where it is shown but decides nothing."""
@@ -117,7 +118,7 @@ def from_config(config: PowerConfig) -> Rules:
             base,
             band=Band(limits.pause_percent, limits.resume_percent, limits.critical_percent, limits.surplus_percent),
         ),
-        "supply": base,
+        "supply": msgspec.structs.replace(base, claims_surplus=policy.surplus_on_supply, vetoes_surplus=True),
         "low_battery": base,
         "phase": base,
         "clock": base,
@@ -143,7 +144,10 @@ def from_config(config: PowerConfig) -> Rules:
                 own["disk"] = msgspec.structs.replace(base, band=band, resume_after_s=0.0)
             case PinConfig():
                 # Debounced and edge-driven: a pin is believed at once.
-                own["supply"] = own["low_battery"] = sudden
+                own["supply"] = msgspec.structs.replace(own["supply"], low_samples=1, unknown_samples=1)
+                own["low_battery"] = sudden
+            case PlainConfig():
+                own["supply"] = msgspec.structs.replace(own["supply"], claims_surplus=True, good_samples=1)
             case SimulatedConfig():
                 played = msgspec.structs.replace(sudden, critical_samples=1, good_samples=1)
                 own["simulated"] = msgspec.structs.replace(played, resume_after_s=source.resume_after_s)
@@ -157,11 +161,10 @@ def from_config(config: PowerConfig) -> Rules:
     return Rules(
         by_what,
         by_source,
-        window=msgspec.structs.replace(sudden, good_samples=1),
+        window=msgspec.structs.replace(sudden, good_samples=1, claims_surplus=False, vetoes_surplus=True),
         windows=tuple(_window(w.minutes, w.at_most, w.unknown_as) for w in policy.windows),
         stale_after_s=max(3 * config.sampling.sample_s, 1.5 * config.sampling.slow_s),
         max_rises_per_hour=policy.max_rises_per_hour,
-        surplus_on_supply=policy.surplus_on_supply,
     )
 
 

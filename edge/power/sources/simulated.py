@@ -76,7 +76,7 @@ class Simulated:
         return self.script[-1].state
 
     def _sun(self, day: float) -> tuple[Reading, ...]:
-        """Sun from 6 to 18 o'clock, a battery that is emptiest at half past seven and full in the afternoon."""
+        """Sun from 6 to 18 o'clock, a battery that is emptiest at half past seven and full at dusk."""
         watts = max(0.0, 60.0 * math.sin(2 * math.pi * (day - 0.25)))
         charge = 57.0 - 43.0 * math.cos(2 * math.pi * (day - 0.3125))
         return (

@@ -111,7 +111,7 @@ class PsutilRig(Rig):
         super().__init__(folder)
         self.faults = {
             "missing": lambda: shutil.rmtree(folder / "BAT0"),
-            "garbled": lambda: [write(folder / "BAT0" / n, "x\n") for n in ("energy_now", "capacity")] and None,
+            "garbled": self.garble,
             "zero": lambda: write(folder / "BAT0" / "energy_now", "0\n"),
             "absurd": lambda: write(folder / "BAT0" / "energy_now", "900000000\n"),
             "jumped": lambda: write(folder / "BAT0" / "energy_now", "2500000\n"),
@@ -128,6 +128,10 @@ class PsutilRig(Rig):
             write(self.folder / "BAT0" / name, text + "\n")
         write(self.folder / "AC0" / "online", "0\n")
         return {"charge": (50.0, "%"), "supply": (0.0, ""), "runtime": (18000.0, "s")}
+
+    def garble(self) -> None:
+        for name in ("energy_now", "capacity"):
+            write(self.folder / "BAT0" / name, "x\n")
 
 
 class HwmonUndervoltageRig(Rig):
