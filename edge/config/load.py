@@ -144,6 +144,7 @@ def _convert(tree: dict[str, Any], origins: Mapping[str, str], path: Path | None
         raise _explained(err, tree, origins, path) from err
     try:
         config.power.check()
+        config.gateway.check()
     except ConfigError as err:
         raise ConfigError(err.key, err.value, err.allowed, origin=_origin(err.key, origins, path)) from err
     return config
@@ -194,4 +195,10 @@ def _absolute(config: Config, path: Path | None) -> Config:
     base = path.absolute().parent if path else Path.cwd()
     password = config.broker.password_file
     broker = msgspec.structs.replace(config.broker, password_file=base / password if password else None)
-    return msgspec.structs.replace(config, root=base / config.root, run=base / config.run, broker=broker)
+    cert, key = config.gateway.tls_cert, config.gateway.tls_key
+    gateway = msgspec.structs.replace(
+        config.gateway, tls_cert=base / cert if cert else None, tls_key=base / key if key else None
+    )
+    return msgspec.structs.replace(
+        config, root=base / config.root, run=base / config.run, broker=broker, gateway=gateway
+    )

@@ -55,6 +55,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Port = 8420
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     loopback_without_token: bool = False
     max_body_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 1 << 20
     max_batch_bytes: Annotated[int, Meta(ge=1024, le=256 << 20)] = 16 << 20
@@ -62,6 +64,17 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_open_jobs: Count = 1_000_000
     max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 128
     max_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 300.0
+
+    def check(self) -> None:
+        """Raise ConfigError where one half of the certificate is missing."""
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing = "tls_cert" if self.tls_cert is None else "tls_key"
+            raise ConfigError(f"gateway.{missing}", None, "give both tls_cert and tls_key, or neither")
+
+    @property
+    def scheme(self) -> str:
+        """`https` where there is a certificate, else `http`."""
+        return "https" if self.tls_cert else "http"
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

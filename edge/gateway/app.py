@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from edge.config import Config
-from edge.gateway import problems, routes
+from edge.gateway import problems, routes, tls
 from edge.gateway.auth import Door
 from edge.gateway.server import Server
 from edge.gateway.service import Appliance
@@ -18,15 +18,18 @@ class Gateway:
     """The appliance and its HTTP door; `start` and `stop` on one event loop."""
 
     def __init__(self, config: Config, load: Callable[[], Catalogue]) -> None:
-        """Open the ledger; `load` reads the catalogue of tasks. Raises StorageError."""
+        """Open the ledger; `load` reads the catalogue of tasks. Raises StorageError, ConfigError."""
         limits = config.gateway
+        certificate = tls.context(limits)
         self.appliance = Appliance(config, load)
         app = web.Application(middlewares=[problems.middleware])
         app.on_response_prepare.append(_finish_headers)
         door = Door(config.layout.tokens, loopback_without_token=limits.loopback_without_token)
         for route in routes.table(self.appliance):
             route.bind(app.router, door)
-        self.server = Server(app, host=limits.host, port=limits.port, max_connections=limits.max_connections)
+        self.server = Server(
+            app, host=limits.host, port=limits.port, max_connections=limits.max_connections, tls=certificate
+        )
 
     async def start(self) -> int:
         """Listen, then start the appliance; returns the port. Raises StackError, StorageError."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import socket
-from contextlib import suppress
 
+from edge import notify
 from edge.config import Loaded
 from edge.gateway.app import Gateway
 from edge.jobs import catalogue
@@ -38,19 +36,20 @@ async def _serve(loaded: Loaded) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
     port = await gateway.start()
-    log.info("listening on http://%s:%d", config.gateway.host, port)
-    _tell_systemd("READY=1")
+    log.info("listening on %s://%s:%d", config.gateway.scheme, config.gateway.host, port)
+    notify.ready()
+    every_s = notify.ping_every_s()
+    if every_s is not None:
+        _ping(loop, every_s)
     try:
         await stop.wait()
     finally:
-        _tell_systemd("STOPPING=1")
+        notify.stopping()
         log.info("stopping")
         await gateway.stop()
 
 
-def _tell_systemd(state: str) -> None:
-    """sd_notify(3): one datagram, and nothing where nobody listens."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address.startswith(("/", "@")):
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
-            link.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+def _ping(loop: asyncio.AbstractEventLoop, every_s: float) -> None:
+    """Ping the supervisor from the loop itself: a loop that hangs falls silent."""
+    notify.alive()
+    loop.call_later(every_s, _ping, loop, every_s)

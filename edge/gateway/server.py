@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +19,7 @@ access_log = logging.getLogger("edge.access")
 #: Closes a connection on which no whole request arrives; also what a slow sender of headers gets.
 _IDLE_S = 75.0
 _STOP_S = 5.0
+_HANDSHAKE_S = 15.0
 _LINGER_S = 2.0
 _MAX_LINGERING = 64
 _QUIET = frozenset({"/v1/healthz", "/v1/metrics"})
@@ -78,7 +80,10 @@ class _Refusal(asyncio.Protocol):
         self._transport = transport
         self._lingering.add(self)
         transport.write(self._content)
-        transport.write_eof()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:  # TLS has no half-closed state; its closing waits for what was written
+            transport.close()
         asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -89,8 +94,16 @@ class _Refusal(asyncio.Protocol):
 class Server:
     """The gateway's door: `open()` listens, `close()` lets running requests end and then leaves."""
 
-    def __init__(self, app: web.Application, *, host: str, port: int, max_connections: int) -> None:
-        self._host, self._port, self._limit = host, port, max_connections
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        host: str,
+        port: int,
+        max_connections: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._host, self._port, self._limit, self._tls = host, port, max_connections, tls
         self._options: dict[str, Any] = {
             "access_log": access_log,
             "access_log_class": AccessLog,
@@ -109,7 +122,14 @@ class Server:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._connection, self._host, self._port, reuse_address=True)
+            self._server = await loop.create_server(
+                self._connection,
+                self._host,
+                self._port,
+                reuse_address=True,
+                ssl=self._tls,
+                ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
+            )
         except OSError as err:
             await self._runner.cleanup()
             where = f"{self._host}:{self._port}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge import notify
 from edge.config import Loaded
 from edge.errors import StackError
 from edge.host import boot_id
@@ -26,10 +27,14 @@ def main(loaded: Loaded) -> int:
     with _sole(layout.run / "governor.lock"), _signals() as wakeup:
         try:
             status.write(layout.power, _plain_supply())
+            notify.ready()
+            every_s = notify.ping_every_s()
             with selectors.DefaultSelector() as selector:
                 selector.register(wakeup, selectors.EVENT_READ)
-                selector.select()
+                while not selector.select(every_s):
+                    notify.alive()
         finally:
+            notify.stopping()
             status.write(layout.power, _stopped())
     return 0
 
