@@ -102,7 +102,9 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
         env["EDGE_CONFIG"] = str(config_path)
     argv = [sys.executable, "-m", "edge.worker.catalogue"]
     try:
-        done = subprocess.run(argv, env=env, capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            argv, check=False, env=env, capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired as err:
         raise CatalogueError(f"the task modules were not imported within {timeout_s:g} s") from err
     except OSError as err:

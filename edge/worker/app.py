@@ -88,6 +88,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "task_default_exchange_type": "direct",
             "task_default_routing_key": broker.queue_name(Power.NORMAL),
             "task_create_missing_queues": False,
+            "task_routes": [_route],
             "task_default_delivery_mode": "persistent",
             "task_serializer": "json",
             "result_serializer": "json",
@@ -107,6 +108,14 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "result_backend": "edge.worker.backend:ResultFiles",
             "enable_utc": True,
         }
+
+
+def _route(_name: str, _args: Any, _kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
+    """The queue of the task's power class, unless the caller chose one."""
+    power = getattr(task, "edge_power", None)
+    if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
+        return None
+    return {"queue": broker.queue_name(power)}
 
 
 def _in_celery_command() -> bool:

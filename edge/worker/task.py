@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overloa
 from celery import Task as CeleryTask
 
 from edge.errors import UsageError
-from edge.jobs.broker import queue_name
 from edge.jobs.signature import Signature
 from edge.model import Power
 from edge.worker.app import CONFIRM_S, app
@@ -146,7 +145,6 @@ def task(
             edge_power=Power(power),
             edge_retries=retries,
             edge_time_limit_s=time_limit_s,
-            queue=queue_name(Power(power)),
         )
 
     return decorate if function is None else decorate(function)

@@ -1,0 +1,110 @@
+"""`chat`: a conversation with ChatterBot, which remembers what it was told."""
+
+from __future__ import annotations
+
+import functools
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from msgspec import Meta
+
+from edge.worker import Job, task
+
+_SHIPPED = Path(__file__).parent / "corpora"
+_DEFAULT_CORPORA = ("greetings.yml", "board.yml")
+_PUZZLED = "I do not know what to say to that."
+
+
+class BadCorpus(ValueError):
+    """A corpus file that cannot be read or has another shape."""
+
+
+@task
+def chat(
+    message: Annotated[str, Meta(min_length=1, max_length=1000)],
+    job: Job,
+    conversation: Annotated[str, Meta(min_length=1, max_length=100)] = "default",
+) -> str:
+    """Say something to the board's chat bot and get its answer.
+
+    What was said before in the same `conversation` counts. The bot learns from YAML corpora named in the
+    configuration (`settings: {chat: {corpora: [FILE, ...], name: NAME, learn: true}}`) and keeps its memory in a
+    database on the board.
+    """
+    bot = _bot(
+        str(job.folder),
+        str(job.settings.get("name", "Edge")),
+        bool(job.settings.get("learn", True)),
+        tuple(str(name) for name in job.settings.get("corpora", _DEFAULT_CORPORA)),
+    )
+    job.check()
+    return str(bot.get_response(message, conversation=f"lan:{conversation}").text)
+
+
+@functools.lru_cache(maxsize=1)
+def _bot(folder: str, name: str, learn: bool, corpora: tuple[str, ...]) -> Any:
+    """The bot, made at the first message and kept for the next: starting it takes a second and 100 MB."""
+    from chatterbot import ChatBot  # brings spaCy: only a worker that is asked to chat pays for it
+    from chatterbot.tagging import LowercaseTagger  # needs no language model, unlike the default
+
+    paths = [_corpus_path(name) for name in corpora]
+    for path in paths:
+        _check_corpus(path)
+    bot = ChatBot(
+        name,
+        storage_adapter="chatterbot.storage.SQLStorageAdapter",
+        database_uri=f"sqlite:///{folder}/memory.sqlite3",
+        tagger=LowercaseTagger,
+        logic_adapters=[{"import_path": "chatterbot.logic.BestMatch", "default_response": [_PUZZLED]}],
+        read_only=not learn,
+    )
+    _train(bot, paths, Path(folder) / "trained.json")
+    return bot
+
+
+def _train(bot: Any, paths: list[Path], mark: Path) -> None:
+    """Teach the bot its corpora, once for each content they ever had."""
+    digest = {str(path): sha256(path.read_bytes()).hexdigest() for path in paths}
+    try:
+        if json.loads(mark.read_text()) == digest:
+            return
+    except (OSError, ValueError):
+        pass
+    from chatterbot.trainers import ChatterBotCorpusTrainer  # as in _bot
+
+    model = bot.storage.get_model("statement")
+    session = bot.storage.Session()
+    try:
+        for statement in session.query(model).filter_by(conversation="training"):
+            session.delete(statement)  # what an earlier corpus taught, or a training that a power cut ended
+        session.commit()
+    finally:
+        session.close()
+    if paths:
+        ChatterBotCorpusTrainer(bot, show_training_progress=False).train(*(str(path) for path in paths))
+    mark.write_text(json.dumps(digest))
+
+
+def _corpus_path(name: str) -> Path:
+    """A file by its path, or one of those that come with the appliance by its name."""
+    path = Path(name) if "/" in name else _SHIPPED / name
+    if not path.is_absolute() or not path.is_file():
+        known = ", ".join(sorted(path.name for path in _SHIPPED.glob("*.yml")))
+        raise BadCorpus(f"settings.chat.corpora: {name!r} is neither the absolute path of a file nor one of {known}")
+    return path
+
+
+def _check_corpus(path: Path) -> None:
+    """Raise BadCorpus where ChatterBot would fail halfway through."""
+    try:
+        corpus = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        raise BadCorpus(f"corpus {path}: {' '.join(str(err).split())}") from err
+    talks = corpus.get("conversations") if isinstance(corpus, dict) else None
+    if not isinstance(talks, list) or not all(
+        isinstance(talk, list) and talk and all(isinstance(line, str) and line for line in talk) for talk in talks
+    ):
+        raise BadCorpus(f"corpus {path}: expected `conversations`, a list of lists of sentences")
