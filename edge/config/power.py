@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge.config.sources import AnySource, Pin, Unknown
+from edge.config.sources import AnySource, Pin, PlainConfig, Unknown
 from edge.errors import ConfigError
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -117,6 +117,11 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     history: HistoryConfig = HistoryConfig()
     led: LedConfig | None = None
     button: ButtonConfig | None = None
+
+    @property
+    def records(self) -> tuple[AnySource, ...]:
+        """The sources in force."""
+        return self.sources or (PlainConfig(),)
 
     def check(self) -> None:
         """Raise ConfigError where two values that are each allowed contradict each other."""

@@ -1,67 +1,72 @@
-"""The governor as a process: one lock, one loop, one last word."""
+"""The governor as a process: one lock, one loop that sleeps until something happens, one last word."""
 
 from __future__ import annotations
 
 import fcntl
-import os
 import selectors
 import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge import notify
+from edge import durable
 from edge.config import Loaded
 from edge.errors import StackError
-from edge.host import boot_id
-from edge.model import PowerState, PowerStatus
-from edge.power import status
+from edge.power.governor import Governor
+from edge.power.watch import Watch
+
+_ENDS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 def main(loaded: Loaded) -> int:
     """Govern until SIGTERM or SIGINT; returns the exit code. Raises StackError when a governor runs already."""
     layout = loaded.config.layout
-    layout.run.mkdir(parents=True, exist_ok=True)
-    with _sole(layout.run / "governor.lock"), _signals() as wakeup:
+    try:
+        durable.make_folder(layout.pause.parent)
+        for folder in (layout.run, layout.simulated.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StackError(f"{err.filename}: {err.strerror or err}") from err
+    with _sole(layout.run / "governor.lock"), _wakeups() as (reader, writer):
+        watch = Watch(layout.pause.parent, layout.simulated.parent)
+
+        def wake() -> None:
+            with suppress(BlockingIOError):  # full: the loop wakes up anyway
+                writer.send(b"\0")
+
+        governor = Governor(loaded.config.power, layout, wake=wake)
         try:
-            status.write(layout.power, _plain_supply())
-            notify.ready()
-            every_s = notify.ping_every_s()
-            with selectors.DefaultSelector() as selector:
-                selector.register(wakeup, selectors.EVENT_READ)
-                while not selector.select(every_s):
-                    notify.alive()
+            _loop(governor, watch, reader, files={layout.pause.name, layout.simulated.name})
         finally:
-            notify.stopping()
-            status.write(layout.power, _stopped())
+            governor.close()
+            watch.close()
     return 0
 
 
-def _plain_supply() -> PowerStatus:
-    return _stamped(
-        PowerState.SURPLUS, "plain-supply", "plain supply configured: always good", "sources are configured"
-    )
+def _loop(governor: Governor, watch: Watch, reader: socket.socket, *, files: set[str]) -> None:
+    """Turn the governor whenever something is due or happens, until a signal ends it."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reader, selectors.EVENT_READ)
+        selector.register(watch, selectors.EVENT_READ)
+        while True:
+            governor.turn(time.monotonic())
+            for key, _ in selector.select(governor.wait_s(time.monotonic())):
+                if key.fileobj is watch:
+                    if watch.names() & files:
+                        governor.look_again()
+                elif _ENDS & set(_received(reader)):
+                    return
 
 
-def _stopped() -> PowerStatus:
-    return _stamped(PowerState.UNKNOWN, "governor-stopped", "the governor was stopped", "`edge power` runs again")
-
-
-def _stamped(state: PowerState, code: str, reason: str, until: str) -> PowerStatus:
-    now = time.time()
-    return PowerStatus(
-        state,
-        code,
-        reason,
-        until=until,
-        since=now,
-        at=now,
-        monotonic=time.monotonic(),
-        boot_id=boot_id(),
-        pid=os.getpid(),
-    )
+def _received(reader: socket.socket) -> bytes:
+    """Signal numbers, and zeros for wake-ups from other threads."""
+    received = b""
+    with suppress(BlockingIOError):
+        while data := reader.recv(4096):
+            received += data
+    return received
 
 
 @contextmanager
@@ -76,16 +81,16 @@ def _sole(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """A socket that becomes readable at SIGTERM or SIGINT, each byte the number of a signal."""
+def _wakeups() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A pair of sockets; the first becomes readable at SIGTERM, at SIGINT and when something is sent to the second."""
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)
         reader.setblocking(False)
-        old_fd = signal.set_wakeup_fd(writer.fileno())
-        old = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+        old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        old = {number: signal.signal(number, lambda *_: None) for number in _ENDS}
         try:
-            yield reader
+            yield reader, writer
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)

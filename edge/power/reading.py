@@ -16,6 +16,9 @@ class Source(Protocol):
     `read` is called with a monotonic time in seconds, must return within about a quarter of a second,
     never raises, and always returns at least one reading; what it cannot tell is `unknown` with the
     reason. `close` may be called twice. A device that vanished is looked for again at each read.
+
+    Two attributes are optional: `quiet` is true where nothing changes without a notice, so that it need
+    not be read again; `max_period_s` is the longest time that may lie between two reads.
     """
 
     def read(self, now: float) -> tuple[Reading, ...]:

@@ -129,7 +129,7 @@ def from_config(config: PowerConfig) -> Rules:
         band = Band(-1.0, -1.0, surplus=policy.surplus_watts)
         by_what["solar_watts"] = msgspec.structs.replace(base, band=band, only_claims=True)
     by_source: dict[str, Rule] = {}
-    for source in config.sources:
+    for source in config.records:
         own = dict(by_what)
         match source:
             case BatteryConfig():

@@ -8,6 +8,8 @@ from edge.power.reading import Reading, Verdict, known
 class Plain:
     """Reads `supply` as more than enough, always: what a board is when no source is configured."""
 
+    quiet = True
+
     def __init__(self, name: str = "plain") -> None:
         self.name = name
 

@@ -39,6 +39,7 @@ class Simulated:
         self.name, self.live = name, live
         self.script, self.loop, self.day_s, self.start = script, loop, day_s, start
         self._began: float | None = None
+        self.quiet = not script and not day_s  # then only the file changes it, and that is watched
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """What is played now."""

@@ -49,6 +49,9 @@ class VeDirect:
     age of a reading is therefore an upper bound: the time since the read before.
     """
 
+    #: The kernel keeps 4096 bytes of a port; a charger sends about 200 a second.
+    max_period_s = 15.0
+
     def __init__(self, name: str = "vedirect", *, device: Path = Path("/dev/ttyUSB0"), stale_s: float = 30.0) -> None:
         self.name, self.device, self.stale_s = name, device, stale_s
         self._fd: int | None = None

@@ -1,0 +1,101 @@
+"""Going down cleanly: workers get their grace, then units stop, the wake alarm is set, and the power goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from edge.config.power import CriticalConfig
+from edge.host import process_alive
+from edge.layout import Layout
+from edge.model import WorkerState, WorkerStatus
+
+_LOOK_EVERY_S = 0.5
+_STOP_TIMEOUT_S = 90.0
+_AGAIN_S = 60.0
+
+
+class _Stage(Enum):
+    GRACE = "grace"
+    DONE = "done"
+
+
+class Descent:
+    """Begins when it is made. `poll` does what is due and says when to call it again (None: never).
+
+    Workers see `critical` in power.json and leave by themselves; the grace is the longest that is waited
+    for them. A unit that does not stop, or a board without a wake alarm, does not keep the power on.
+    """
+
+    def __init__(self, config: CriticalConfig, layout: Layout, now: float, say: Callable[[str], None]) -> None:
+        self._config, self._layout, self._say = config, layout, say
+        self._deadline = now + config.grace_s
+        self._stage = _Stage.GRACE
+
+    def poll(self, now: float) -> float | None:
+        """Do the next step if it is time; seconds until the next call."""
+        if self._stage is _Stage.DONE:
+            return None
+        busy = list(self._busy())
+        if busy and now < self._deadline:
+            return min(_LOOK_EVERY_S, self._deadline - now)
+        if busy:
+            self._say(f"{', '.join(busy)} did not leave within {self._config.grace_s:g} s")
+        for unit in self._config.stop_units:
+            self._run(self._config.systemctl, "stop", unit)
+        self._set_alarm()
+        os.sync()
+        if self._run(self._config.systemctl, "poweroff"):
+            self._stage = _Stage.DONE
+            return None
+        return _AGAIN_S
+
+    def _busy(self) -> Iterator[str]:
+        """Workers that still have something in hand."""
+        for path in sorted(self._layout.run.glob("worker-*.json")):
+            try:
+                status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if status.state is not WorkerState.STOPPED and process_alive(status.pid):
+                yield f"worker {status.name}"
+
+    def _run(self, *argv: str) -> bool:
+        words = " ".join(argv)
+        if self._config.dry_run:
+            self._say(f"dry run: {words}")
+            return True
+        try:
+            done = subprocess.run(argv, capture_output=True, timeout=_STOP_TIMEOUT_S, check=False)
+        except (OSError, subprocess.TimeoutExpired) as err:
+            self._say(f"{words}: {err}")
+            return False
+        if done.returncode:
+            self._say(f"{words}: exit {done.returncode}: {done.stderr.decode(errors='replace').strip()[:200]}")
+        return done.returncode == 0
+
+    def _set_alarm(self) -> None:
+        alarm, after_s = self._config.wakealarm, self._config.wake_after_s
+        if after_s is None:
+            return
+        if self._config.dry_run:
+            self._say(f"dry run: {alarm} +{after_s:.0f}")
+            return
+        try:
+            _write(alarm, "0")  # an alarm that is set already refuses another one
+            _write(alarm, f"+{after_s:.0f}")
+        except OSError as err:
+            self._say(f"no wake alarm ({alarm}: {err.strerror or err}): the board comes back when its power does")
+
+
+def _write(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

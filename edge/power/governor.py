@@ -1,0 +1,228 @@
+"""The governor: senses, decides, and tells; one step at a time, driven by the loop in `main`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from edge import durable
+from edge.config.power import PowerConfig
+from edge.host import boot_id
+from edge.layout import Layout
+from edge.model import PowerState, PowerStatus, Reading
+from edge.power import pace, pause, policy, rules, status, words
+from edge.power.button import Button, Press
+from edge.power.days import Days
+from edge.power.descent import Descent
+from edge.power.history import History, Sample
+from edge.power.lamp import Lamp
+from edge.power.sensing import Sensing
+
+_HEARTBEAT_S = 30.0  # power.json wakes its readers: not for each digit
+_EARLIEST_CLOCK = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """`policy.json`: what a new governor of the same boot goes on with."""
+
+    boot_id: str
+    state: policy.State
+
+
+def say(line: str) -> None:
+    """One line for the journal."""
+    sys.stderr.write(f"edge power: {line}\n")
+    sys.stderr.flush()
+
+
+class Governor:
+    """Everything between the sensors and `power.json`.
+
+    `wake` is called from other threads (pin edges, the button) and must only make the loop call `turn`.
+    All other methods belong to the loop's thread.
+    """
+
+    def __init__(self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None]) -> None:
+        self._config, self._layout, self._wake = config, layout, wake
+        self._news: deque[str] = deque()
+        self._presses: deque[Press] = deque()
+        self._rules = rules.from_config(config)
+        self._sensing = Sensing(config.records, layout, self._on_news)
+        self._history = History(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
+        self._days = Days(layout.days, keep=config.history.keep_days)
+        self._lamp = Lamp(config.led) if config.led else None
+        self._button = Button(config.button, self._on_press) if config.button else None
+        self._state = self._kept({record.label for record in config.records})
+        self._descent: Descent | None = None
+        self._told: PowerStatus | None = None
+        self._due: float | None = None
+
+    def turn(self, now: float) -> None:
+        """Do what is due: presses, news of single sources, a whole sample, a step of going down."""
+        while self._presses:
+            self._pressed(self._presses.popleft(), now)
+        news = {self._news.popleft() for _ in range(len(self._news))}
+        if self._due is None or now >= self._due:
+            self._sample(now, frozenset())
+        elif news:
+            self._sample(now, frozenset(news))
+
+    def look_again(self) -> None:
+        """A file that a person wrote has changed: the next turn takes a whole sample."""
+        self._due = None
+
+    def wait_s(self, now: float) -> float | None:
+        """Seconds until the next turn is due; None: nothing will happen without news."""
+        if self._due is None or self._news or self._presses:
+            return 0.0
+        return None if self._due == float("inf") else max(0.0, self._due - now)
+
+    def close(self) -> None:
+        """The last word: power is unknown from here on. May be called twice."""
+        self._sensing.close()
+        for part in (self._button, self._lamp):
+            if part is not None:
+                part.close()
+        self._lamp = self._button = None
+        self._keep()
+        try:
+            self._days.flush()
+        except OSError as err:
+            say(f"{self._layout.days}: {err.strerror or err}")
+        self._write(
+            PowerState.UNKNOWN, words.Words("governor-stopped", "the governor was stopped", "`edge power` runs")
+        )
+
+    def _sample(self, now: float, only: frozenset[str]) -> None:
+        """Read, decide, tell, and set the time of the next sample."""
+        config = self._config.sampling
+        wall = time.time()
+        trusted = wall if wall >= _EARLIEST_CLOCK else None
+        local = time.localtime(wall)
+        minute = local.tm_hour * 60 + local.tm_min if trusted else None
+        readings = self._sensing.read(now, only, fresh_s=config.sample_s)
+        before = self._state
+        self._state = policy.step(self._rules, before, readings, now, minute)
+        told = self._tell(now, readings)
+        self._record(Sample(now, readings, round(wall, 3), minute, told), trusted)
+        if self._state.level != before.level:
+            self._keep()
+        self._due = self._next(now)
+
+    def _next(self, now: float) -> float:
+        due = []
+        if not self._sensing.quiet or pace.waits(self._state) or self._rules.windows:
+            period_s = pace.period_s(self._config.sampling, self._rules, self._state)
+            due.append(min(period_s, self._sensing.max_period_s))
+        paused = pause.current(self._layout.pause)
+        if paused is not None and paused[1] is not None:
+            due.append(paused[1] + 0.01)
+        if self._descent is not None and (left_s := self._descent.poll(now)) is not None:
+            due.append(left_s)
+        return now + min(due) if due else float("inf")
+
+    def _tell(self, now: float, readings: tuple[Reading, ...]) -> PowerState:
+        """Put the decision where it is to be seen, if it is news or time; returns the state as told."""
+        state, why = rules.STATES[self._state.level], words.explain(self._rules, self._state)
+        paused = pause.current(self._layout.pause)
+        if self._layout.pause.exists() and paused is None:
+            pause.clear(self._layout.pause)  # over; in a later boot, with a clock in the past, it would begin again
+        if self._descent is None and state is PowerState.CRITICAL and self._config.critical.action == "poweroff":
+            self._go_down(now, why.reason)
+        if self._descent is not None and state is not PowerState.CRITICAL:
+            state, why = PowerState.CRITICAL, words.Words("shutdown", "going down as asked", "the next start")
+        elif paused is not None and state is not PowerState.CRITICAL:
+            state, why = PowerState.PAUSED, words.Words("paused-by-hand", *paused[0].words(paused[1]))
+        last = self._told
+        changed = last is None or (last.state, last.code) != (state, why.code)
+        if changed or now - (last.monotonic if last else 0.0) >= _HEARTBEAT_S:
+            self._write(state, why, words.judged(self._state, readings), now)
+        if changed:
+            say(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")
+        if self._lamp is not None:
+            self._lamp.show(state)
+        return state
+
+    def _write(
+        self, state: PowerState, why: words.Words, readings: tuple[Reading, ...] = (), now: float | None = None
+    ) -> None:
+        wall = time.time()
+        since = self._told.since if self._told is not None and self._told.state is state else wall
+        quiet = self._sensing.quiet
+        self._told = PowerStatus(
+            state,
+            why.code,
+            why.reason,
+            until=why.until,
+            since=since,
+            at=wall,
+            boot_id=boot_id(),
+            pid=os.getpid(),
+            monotonic=time.monotonic() if now is None else now,
+            valid_s=0.0 if quiet else 3 * max(_HEARTBEAT_S, self._config.sampling.slow_s),
+            readings=readings,
+        )
+        status.write(self._layout.power, self._told)
+
+    def _record(self, sample: Sample, trusted: float | None) -> None:
+        if self._sensing.quiet:
+            return
+        self._history.append(sample)
+        try:
+            self._days.add(sample.now, trusted, sample.state, sample.readings)
+        except OSError as err:
+            say(f"{self._layout.days}: {err.strerror or err}")
+
+    def _go_down(self, now: float, reason: str) -> None:
+        say(f"going down: {reason}")
+        self._descent = Descent(self._config.critical, self._layout, now, say)
+
+    def _on_news(self, name: str) -> None:
+        """Called by sources, from any thread."""
+        self._news.append(name)
+        self._wake()
+
+    def _on_press(self, press: Press) -> None:
+        """Called by gpiozero's thread."""
+        self._presses.append(press)
+        self._wake()
+
+    def _pressed(self, press: Press, now: float) -> None:
+        assert self._config.button is not None
+        self._due = None
+        if press is Press.LONG:
+            if self._descent is None:
+                self._go_down(now, "the button was held")
+            return
+        try:
+            if pause.current(self._layout.pause) is None:
+                pause.set_pause(self._layout.pause, for_s=self._config.button.pause_s, by="the button")
+            else:
+                pause.clear(self._layout.pause)
+        except OSError as err:
+            say(f"{self._layout.pause}: {err.strerror or err}")
+
+    def _kept(self, sources: set[str]) -> policy.State:
+        try:
+            kept = msgspec.json.decode(self._layout.policy.read_bytes(), type=Kept)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return policy.State()
+        if kept.boot_id != boot_id():
+            return policy.State()
+        tracks = {
+            key: track
+            for key, track in kept.state.tracks.items()
+            if track.reading.source.partition(":")[0] in sources or track.reading.what == "window"
+        }
+        return policy.resumed(msgspec.structs.replace(kept.state, tracks=tracks))
+
+    def _keep(self) -> None:
+        try:
+            durable.replace_volatile(self._layout.policy, msgspec.json.encode(Kept(boot_id(), self._state)))
+        except OSError as err:
+            say(f"{self._layout.policy}: {err.strerror or err}")

@@ -1,0 +1,169 @@
+"""What the policy decided, said to people: a stable code, a sentence with the numbers, the rule that ends it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edge.model import Reading, Verdict
+from edge.power.policy import State, Track, ceiling, rule_of
+from edge.power.rules import Level, Rule, Rules
+
+_HOUR_S = 3600.0
+_VERDICTS = {
+    Level.CRITICAL: Verdict.CRITICAL,
+    Level.STOPPED: Verdict.UNKNOWN,
+    Level.LOW: Verdict.LOW,
+    Level.NORMAL: Verdict.OK,
+    Level.SURPLUS: Verdict.SURPLUS,
+}
+
+
+class Words(msgspec.Struct, frozen=True):
+    """Why a state is what it is."""
+
+    code: str
+    reason: str
+    until: str
+
+
+def explain(rules: Rules, state: State) -> Words:
+    """The words for `state`: of the track that rules, or of the cap on flaps."""
+    if not state.tracks:
+        return Words("no-readings", "nothing has been read yet", "the first readings")
+    if state.capped:
+        return _capped(rules, state)
+    by_ceiling = sorted(state.tracks.values(), key=lambda t: (ceiling(t, rule_of(rules, t)), t.level))
+    worst = by_ceiling[0]
+    if ceiling(worst, rule_of(rules, worst)) < Level.NORMAL:
+        return _below_normal(rules, state, worst)
+    if state.level is Level.SURPLUS:
+        claim = next(t for t in by_ceiling if t.level is Level.SURPLUS and rule_of(rules, t).claims_surplus)
+        return Words("surplus", _value(claim.reading), _leaves(claim, rule_of(rules, claim)))
+    shown = [_value(t.reading) for t in state.tracks.values() if t.reading.what in {"charge", "volts", "supply"}]
+    vetoed = ceiling(worst, rule_of(rules, worst)) is Level.NORMAL
+    said = "; ".join(shown) or "no source objects"
+    ending = "; ".join(filter(None, (_leaves(t, rule_of(rules, t)) for t in by_ceiling[:3])))
+    return Words("normal", said + (f"; no surplus: {_value(worst.reading)}" if vetoed else ""), ending)
+
+
+def judged(state: State, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """The readings with the verdict of their tracks, for people to look at; what decides nothing stays as it is."""
+    shown = []
+    for reading in readings:
+        track = state.tracks.get(f"{reading.source}/{reading.what}")
+        if track is None or reading.verdict is Verdict.UNKNOWN:
+            shown.append(reading)
+        else:
+            shown.append(msgspec.structs.replace(reading, verdict=_VERDICTS[track.level]))
+    return tuple(shown)
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _capped(rules: Rules, state: State) -> Words:
+    left_s = max(0.0, min(state.rises, default=state.now) + _HOUR_S - state.now)
+    return Words(
+        "flapping",
+        f"power is good again, but rose {len(state.rises)} times within an hour",
+        f"fewer than {rules.max_rises_per_hour} rises in an hour, in {span(left_s)}",
+    )
+
+
+def _below_normal(rules: Rules, state: State, track: Track) -> Words:
+    rule, reading, what = rule_of(rules, track), track.reading, track.reading.what
+    dwell = f" and holds for {span(rule.resume_after_s)}" if rule.resume_after_s and not track.fresh else ""
+    if track.fresh:
+        code, reason = "starting", f"first readings: {_value(reading)} ({track.goods} of {rule.good_samples} samples)"
+        return Words(code, reason, f"{rule.good_samples} good samples in a row")
+    if track.judged.rises_to > track.level and track.judged.rises_to >= Level.NORMAL:
+        held_s = state.now - track.good_since
+        return Words(
+            f"{what}-settling",
+            f"{_value(reading)}, good for {span(held_s)}",
+            f"good for {span(rule.resume_after_s)}, in {span(max(0.0, rule.resume_after_s - held_s))}",
+        )
+    if track.judged.unknown:
+        return Words(
+            f"{what}-unknown", f"{_name(reading)} is unknown: {reading.reason or 'stale'}", f"it is known{dwell}"
+        )
+    if what == "window":
+        return Words("window", "the time of day allows no more", f"the window ends{dwell}")
+    suffix = "critical" if track.level is Level.CRITICAL else "low"
+    if rule.band is not None and reading.verdict is not Verdict.LOW and reading.verdict is not Verdict.CRITICAL:
+        return _band_words(rule, track, suffix, dwell)
+    reason = f"{_value(reading)}" + (f" ({reading.reason})" if reading.reason and what != "supply" else "")
+    return Words(f"{what}-{suffix}", reason, f"{_good_again(reading)}{dwell}")
+
+
+def _band_words(rule: Rule, track: Track, suffix: str, dwell: str) -> Words:
+    band, reading, value = rule.band, track.reading, track.reading.value
+    assert band is not None
+    assert value is not None
+    worse, better = ("above", "below") if band.worse_above else ("below", "above")
+    resume = f"{band.resume:g} {reading.unit}"
+    if suffix == "critical" and band.critical is not None:
+        reason = f"{_value(reading)}, {worse} {band.critical:g} {reading.unit}"
+    elif track.judged.falls_to <= Level.LOW:
+        reason = f"{_value(reading)}, {worse} {band.pause:g} {reading.unit}"
+    else:
+        reason = f"{_value(reading)}, not yet {better} {resume}"
+    return Words(f"{reading.what}-{suffix}", reason, f"{reading.what} is {better} {resume}{dwell}")
+
+
+def _leaves(track: Track, rule: Rule) -> str:
+    """What would end a good state."""
+    reading, band = track.reading, rule.band
+    if band is not None and not rule.only_claims:
+        worse = "above" if band.worse_above else "below"
+        return f"{reading.what} {worse} {band.pause:g} {reading.unit}"
+    return {"supply": "the supply is lost", "undervoltage": "undervoltage"}.get(reading.what, "")
+
+
+def _good_again(reading: Reading) -> str:
+    return {
+        "supply": "the supply is back",
+        "undervoltage": "no undervoltage",
+        "low_battery": "the battery is no longer low",
+        "clock": "the clock is set",
+    }.get(reading.what, f"{reading.what} is good")
+
+
+def _name(reading: Reading) -> str:
+    return f"{reading.what.replace('_', ' ')} of {reading.source}"
+
+
+def _value(reading: Reading) -> str:
+    if reading.what == "window":
+        return "limited by the time of day"
+    if reading.value is None:
+        return f"{_name(reading)} unknown"
+    match reading.what:
+        case "supply":
+            if reading.reason:
+                return reading.reason if reading.verdict is Verdict.SURPLUS else f"supply {_on(reading)}"
+            return f"supply {_on(reading)}"
+        case "undervoltage":
+            return "undervoltage" if reading.value else "no undervoltage"
+        case "low_battery":
+            return f"{reading.source} says battery low" if reading.value else "battery not low"
+        case "simulated":
+            return f"simulated power is {reading.verdict}"
+        case "clock":
+            return reading.reason or "clock set"
+        case "phase":
+            return f"charger in {reading.reason}"
+    number = f"{reading.value:.1f}" if reading.what in {"volts", "amps"} else f"{reading.value:.0f}"
+    if reading.what == "volts":
+        number = f"{reading.value:.2f}"
+    return f"{reading.what.replace('_', ' ')} {number} {reading.unit}".strip()
+
+
+def _on(reading: Reading) -> str:
+    return "present" if reading.value else "lost: on battery"
