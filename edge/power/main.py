@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge import durable
+from edge import durable, notify
 from edge.config import Loaded
 from edge.errors import StackError
 from edge.power.governor import Governor
@@ -38,8 +38,11 @@ def main(loaded: Loaded) -> int:
 
         governor = Governor(loaded.config.power, layout, wake=wake)
         try:
+            governor.turn(time.monotonic())
+            notify.ready()
             _loop(governor, watch, reader, files={layout.pause.name, layout.simulated.name})
         finally:
+            notify.stopping()
             governor.close()
             watch.close()
     return 0
@@ -50,9 +53,14 @@ def _loop(governor: Governor, watch: Watch, reader: socket.socket, *, files: set
     with selectors.DefaultSelector() as selector:
         selector.register(reader, selectors.EVENT_READ)
         selector.register(watch, selectors.EVENT_READ)
+        every_s = notify.ping_every_s()
         while True:
             governor.turn(time.monotonic())
-            for key, _ in selector.select(governor.wait_s(time.monotonic())):
+            wait_s = governor.wait_s(time.monotonic())
+            if every_s is not None:
+                notify.alive()
+                wait_s = every_s if wait_s is None else min(every_s, wait_s)
+            for key, _ in selector.select(wait_s):
                 if key.fileobj is watch:
                     if watch.names() & files:
                         governor.look_again()

@@ -32,7 +32,7 @@ _UNKNOWN_AS = {"low": Level.LOW, "stop": Level.STOPPED, "normal": Level.NORMAL}
 
 
 class Band(msgspec.Struct, frozen=True):
-    """Limits of one quantity. Between pause and resume nothing changes; the same at both other edges."""
+    """Limits of one quantity: at or below pause it is low, at or above resume it is good, between nothing changes."""
 
     pause: float
     resume: float
@@ -51,12 +51,12 @@ class Band(msgspec.Struct, frozen=True):
             rises = Level.SURPLUS if at >= self.surplus else Level.NORMAL
         if at < resume:
             rises = Level.LOW
-        if at < pause:
+        if at <= pause:
             falls = Level.LOW
         if self.critical is not None:
-            if at < self.critical:
+            if at <= self.critical:
                 falls = Level.CRITICAL
-            if at < self.critical + (self.pause - self.critical) / 4:  # 10 % is left at 15 %
+            if at <= self.critical + (self.pause - self.critical) / 4:  # 10 % is left at 15 %
                 rises = Level.CRITICAL
         return falls, rises
 
@@ -126,7 +126,7 @@ def from_config(config: PowerConfig) -> Rules:
     }
     if policy.surplus_watts is not None:
         # Only the upper edge matters: no sun is no objection while the battery is good.
-        band = Band(-1.0, -1.0, surplus=policy.surplus_watts)
+        band = Band(-2.0, -1.0, surplus=policy.surplus_watts)
         by_what["solar_watts"] = msgspec.structs.replace(base, band=band, only_claims=True)
     by_source: dict[str, Rule] = {}
     for source in config.records:

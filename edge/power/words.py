@@ -106,22 +106,21 @@ def _band_words(rule: Rule, track: Track, suffix: str, dwell: str) -> Words:
     band, reading, value = rule.band, track.reading, track.reading.value
     assert band is not None
     assert value is not None
-    worse, better = ("above", "below") if band.worse_above else ("below", "above")
-    resume = f"{band.resume:g} {reading.unit}"
+    better = "falls to" if band.worse_above else "reaches"
     if suffix == "critical" and band.critical is not None:
-        reason = f"{_value(reading)}, {worse} {band.critical:g} {reading.unit}"
+        reason = f"{_value(reading)}, critical is {band.critical:g} {reading.unit}"
     elif track.judged.falls_to <= Level.LOW:
-        reason = f"{_value(reading)}, {worse} {band.pause:g} {reading.unit}"
+        reason = f"{_value(reading)}, pause is at {band.pause:g} {reading.unit}"
     else:
-        reason = f"{_value(reading)}, not yet {better} {resume}"
-    return Words(f"{reading.what}-{suffix}", reason, f"{reading.what} is {better} {resume}{dwell}")
+        reason = f"{_value(reading)}, resume is at {band.resume:g} {reading.unit}"
+    return Words(f"{reading.what}-{suffix}", reason, f"it {better} {band.resume:g} {reading.unit}{dwell}")
 
 
 def _leaves(track: Track, rule: Rule) -> str:
     """What would end a good state."""
     reading, band = track.reading, rule.band
     if band is not None and not rule.only_claims:
-        worse = "above" if band.worse_above else "below"
+        worse = "rises to" if band.worse_above else "falls to"
         return f"{reading.what} {worse} {band.pause:g} {reading.unit}"
     return {"supply": "the supply is lost", "undervoltage": "undervoltage"}.get(reading.what, "")
 

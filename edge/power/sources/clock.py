@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable
 
+from edge.host import clock_synchronised
 from edge.power.reading import Reading, Verdict, known, unknown
-
-_STA_UNSYNC = 0x0040
-_TIME_ERROR = 5
-
-
-class _Timex(ctypes.Structure):
-    """`struct timex` of adjtimex(2); with modes 0 it only reads."""
-
-    _fields_ = [
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("_rest", ctypes.c_byte * 256),  # more than any architecture needs
-    ]
-
-
-def synchronised() -> bool:
-    """True when the kernel says that something disciplines the clock. Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    timex = _Timex()
-    state = libc.adjtimex(ctypes.byref(timex))
-    if state < 0:
-        raise OSError(ctypes.get_errno(), "adjtimex")
-    return state != _TIME_ERROR and not timex.status & _STA_UNSYNC
 
 
 class Clock:
@@ -46,7 +19,7 @@ class Clock:
         earliest_year: int = 2025,
         require_sync: bool = False,
         wall: Callable[[], float] = time.time,
-        sync: Callable[[], bool] = synchronised,
+        sync: Callable[[], bool] = clock_synchronised,
     ) -> None:
         self.name, self.earliest_year, self.require_sync = name, earliest_year, require_sync
         self._wall, self._sync = wall, sync

@@ -16,7 +16,7 @@ from gpiozero.pins.mock import MockFactory
 from edge.config.sources import SimulatedStep
 from edge.model import Reading, Verdict
 from edge.power.reading import Jump, Source
-from edge.power.sources.clock import Clock, synchronised
+from edge.power.sources.clock import Clock
 from edge.power.sources.nut import Nut
 from edge.power.sources.pin import Pin
 from edge.power.sources.power_supply import PowerSupply
@@ -320,10 +320,6 @@ class TestClock:
         """Is told always, and objected to where configured."""
         seen = read(Clock(wall=lambda: 1.8e9, sync=lambda: False, require_sync=required))["clock"]
         assert (seen.verdict, seen.reason) == (verdict, "not synchronised")
-
-    def test_the_kernel_answers(self) -> None:
-        """adjtimex(2) can be asked without privileges."""
-        assert synchronised() in {True, False}
 
 
 class TestSimulated:
