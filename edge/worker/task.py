@@ -64,12 +64,15 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
         if self.edge_signature is not None:
             self.edge_signature.bind(args or (), kwargs or {})
         options.setdefault("confirm_timeout", CONFIRM_S)
-        try:
+        if options.get("connection") is not None:
             return super().apply_async(list(args or ()), dict(kwargs or {}), **options)
-        except Exception:
-            # The answer to a publish that failed may still come, and would confirm the next one on this channel.
-            self._get_app().pool.force_close_all()
-            raise
+        with self._get_app().producer_or_acquire(options.pop("producer", None)) as producer:
+            try:
+                return super().apply_async(list(args or ()), dict(kwargs or {}), producer=producer, **options)
+            except Exception:
+                # The answer to a publish that failed may still come, and would confirm the next one on its channel.
+                producer.connection.collect()
+                raise
 
     @classmethod
     def annotate(cls) -> None:
