@@ -71,12 +71,12 @@ class Layout:
     @property
     def policy(self) -> Path:
         """What the policy remembers, so that a new governor of this boot goes on with it; the governor writes."""
-        return self.run / "policy.json"
+        return self.run / "governor" / "policy.json"
 
     @property
     def history(self) -> Path:
         """The last day's readings as lines of JSON; the governor writes."""
-        return self.run / "history.jsonl"
+        return self.run / "governor" / "history.jsonl"
 
     @property
     def simulated(self) -> Path:

@@ -31,7 +31,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("services", "Run broker, gateway, governor and worker in the foreground."),
     "worker": ("services", "Run the worker of a board."),
     "gateway": ("services", "Run the HTTP gateway of a board."),
-    "power": ("services", "Run the power governor of a board."),
+    "power": ("power", "Run the power governor of a board; probe, replay, simulate."),
+    "pause": ("power", "Start nothing new on this board, for a time or until resumed."),
+    "resume": ("power", "End a pause."),
     "completion": ("completion", "Print the completion script of a shell."),
     "version": ("version", "Print the version."),
 }

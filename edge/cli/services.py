@@ -1,4 +1,4 @@
-"""`edge up`, `worker`, `gateway`, `power`: the processes of a board, imported only when they are run."""
+"""`edge up`, `worker`, `gateway`: the processes of a board, imported only when they are run."""
 
 from __future__ import annotations
 
@@ -82,11 +82,3 @@ def worker(session: Session) -> int:
 def gateway(session: Session) -> int:
     """Run the gateway: HTTP for the LAN, and the ledger of accepted jobs."""
     return int(entry("edge.gateway.main", "gateway")(session.board()) or 0)
-
-
-@click.command()
-@common
-@pass_session
-def power(session: Session) -> int:
-    """Run the governor: reads the power sources and decides what may run."""
-    return int(entry("edge.power.main", "power")(session.board()) or 0)

@@ -25,7 +25,7 @@ def main(loaded: Loaded) -> int:
     layout = loaded.config.layout
     try:
         durable.make_folder(layout.pause.parent)
-        for folder in (layout.run, layout.simulated.parent):
+        for folder in (layout.policy.parent, layout.simulated.parent):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
