@@ -19,6 +19,7 @@ class Kinds:
     def __init__(self, load: Callable[[], Catalogue]) -> None:
         self._load = load
         self._catalogue: Catalogue | None = None
+        self._tried = False
         self.error = "not read yet"
 
     async def reload(self) -> None:
@@ -26,6 +27,7 @@ class Kinds:
         try:
             self._catalogue = await asyncio.to_thread(self._load)
         except EdgeError as err:
+            self._tried = True
             self.error = str(err)
             log.error("the tasks cannot be read: %s", err)
             return
@@ -43,5 +45,7 @@ class Kinds:
     def current(self) -> Catalogue:
         """The catalogue. Raises Busy when there is none."""
         if self._catalogue is None:
+            if not self._tried:  # a second or two after the start
+                raise Busy("the tasks are being read", retry_after_s=1)
             raise Busy(f"the tasks cannot be read: {self.error}", retry_after_s=30)
         return self._catalogue

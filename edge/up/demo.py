@@ -48,7 +48,7 @@ def solve(url: str, root: Path, steps: Steps) -> None:
             reason = result.failure.message if result.failure else result.state.value
             raise StackError(f"the job ended as {result.state}: {reason}")
         steps.add("queue (202 -> start)", max(0.0, (result.started_at or accepted) - accepted))
-        steps.add("run (loads ChatterBot once)", result.seconds)
+        steps.add("run", result.seconds)
         steps.add("result (durable -> client has it)", max(0.0, noticed - result.finished_at))
         results = Results(Layout(root, root / "run"))
         click.echo(f"\n  {result.value}\n")

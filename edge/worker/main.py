@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
+from celery.exceptions import SecurityWarning
 from celery.utils.nodenames import gethostname
 
 from edge.config import Loaded, load
@@ -13,6 +15,8 @@ from edge.worker.app import app
 
 def main(loaded: Loaded, *, loglevel: str = "INFO") -> int:
     """Run a worker until it is stopped; the result is the exit code. Raises EdgeError."""
+    # Celery's nine lines about root speak of pickled messages; this worker takes JSON only.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app.use(loaded)
     worker = app.Worker(
         hostname=f"{loaded.config.worker.name}@{gethostname()}", loglevel=loglevel, quiet=True, pool_cls="solo"
