@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Events:
     def start(self) -> None:
         """Watch from now on. Raises StorageError when a folder cannot be made or watched."""
         self._inotify = Inotify(cache_size=256)
+        os.set_blocking(self._inotify.fd, False)  # asyncinotify 4.4's own NONBLOCK is O_CLOEXEC by mistake
         self._watch()
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._readable)
 
@@ -137,8 +139,12 @@ class Waiters:
             if not waiting and self._futures.get(job_id) is waiting:
                 del self._futures[job_id]
 
+    def told(self, future: asyncio.Future[None]) -> bool:
+        """True when `future` is done because the job ended, not because the gateway stops."""
+        return future.done() and not self._closed
+
     def wake(self, job_id: str) -> None:
-        """Tell everyone who waits for this job."""
+        """Tell everyone who waits for this job that its end is durable."""
         for future in self._futures.get(job_id, ()):
             if not future.done():
                 future.set_result(None)

@@ -161,14 +161,15 @@ class Appliance:
             payload = await asyncio.to_thread(self._payload, job)
             if payload is None and wait_s > 0 and not job.state.final:
                 await asyncio.wait([ended], timeout=wait_s)
-                payload = await asyncio.to_thread(self._payload, job)
+                payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.told(ended))
         if payload is None and self.results.removed(job.id):
             raise JobGone(job.id)
         return payload
 
-    def _payload(self, job: Job) -> bytes | None:
+    def _payload(self, job: Job, *, announced: bool = False) -> bytes | None:
+        """Runs in a thread. A result that its worker has not announced yet might still be taken by a power cut."""
         payload = self.results.read_bytes(job.id)
-        if payload is not None and not job.state.final:
+        if payload is not None and not (announced or job.state.final):
             self.results.confirm(job.id)
         return payload
 

@@ -88,6 +88,11 @@ def connection(
     )
 
 
+def establish(link: Connection) -> None:
+    """Connect, or raise at once: kombu's `connect()` would sleep 2 s and try once more by itself."""
+    link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+
+
 def declare(channel: Any) -> None:
     """Make sure that all queues are there; does nothing to those that are."""
     for queue in (DEAD, *QUEUES.values()):
@@ -100,7 +105,7 @@ def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Any]:
     address = f"{config.host}:{config.port}"
     try:
         with connection(config, timeout_s=timeout_s) as link:
-            link.connect()
+            establish(link)
             yield link.default_channel
     except (OSError, AMQPError) as err:
         raise BrokerError(f"broker at {address}: {explain(err)}") from err

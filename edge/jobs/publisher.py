@@ -97,7 +97,7 @@ class Publisher:
                     on_blocked=lambda reason: self._set(LinkState.BLOCKED, str(reason)),
                     on_unblocked=lambda: self._set(LinkState.UP, ""),
                 ) as connection:
-                    connection.connect()
+                    broker.establish(connection)
                     session = _Session(self._config, connection.connection)
                     failures = 0
                     self._set(LinkState.UP, "")

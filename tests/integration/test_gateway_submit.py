@@ -1,0 +1,256 @@
+"""Handing jobs in: kept once answered, once per key, refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from edge.config import Config
+from edge.errors import StorageError
+from edge.jobs.ledger import Ledger
+from edge.jobs.results import Results
+from tests.running_gateway import RunningGateway, StartGateway
+
+MakeConfig = Callable[..., Config]
+NDJSON = {"Content_Type": "application/x-ndjson"}
+
+
+def test_a_job_is_answered_with_its_place(gateway: RunningGateway) -> None:
+    """202, Location, and the reason why it does not run yet."""
+    answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hi"], "kwargs": {"times": 2}})
+    assert answer.status == 202
+    view = answer.json
+    assert answer.headers["Location"] == f"/v1/jobs/{view['id']}"
+    assert view["state"] == "accepted"
+    assert view["waiting"].startswith("broker is not reachable")
+    assert gateway.ask("GET", f"/jobs/{view['id']}").json["task"] == "echo"
+
+
+def test_what_was_answered_survives_the_gateway(gateway: RunningGateway, start_gateway: StartGateway) -> None:
+    """The next gateway on the same state knows the job."""
+    job_id = gateway.submit()
+    gateway.stop()
+    assert start_gateway(gateway.config).ask("GET", f"/jobs/{job_id}").json["state"] == "accepted"
+
+
+def test_the_same_key_and_body_are_the_same_job(gateway: RunningGateway) -> None:
+    """The second answer is 200 and names the first job."""
+    body = {"task": "echo", "args": ["hi"]}
+    first = gateway.ask("POST", "/jobs", body, Idempotency_Key="k 1")
+    second = gateway.ask("POST", "/jobs", json.dumps(body, indent=4).encode(), Idempotency_Key="k 1")
+    assert (first.status, second.status) == (202, 200)
+    assert first.json["id"] == second.json["id"]
+
+
+def test_the_same_key_with_another_body_is_a_conflict(gateway: RunningGateway) -> None:
+    """409, and the job that has the key is named."""
+    job_id = gateway.submit("echo", "one", Idempotency_Key="k")
+    answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["two"]}, Idempotency_Key="k")
+    assert (answer.status, answer.json["code"], answer.json["job_id"]) == (409, "key-reused", job_id)
+
+
+def test_a_key_whose_job_was_removed_is_gone(gateway: RunningGateway) -> None:
+    """A client that retries after weeks must not run its job a second time."""
+    job_id = gateway.submit(Idempotency_Key="k")
+    gateway.finish(job_id)
+    gateway.becomes(job_id, "succeeded")
+    Results(gateway.layout).remove(job_id)
+    deadline = time.monotonic() + 10
+    while gateway.ask("GET", f"/jobs/{job_id}").status != 410:
+        assert time.monotonic() < deadline
+    assert gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]}, Idempotency_Key="k").status == 410
+
+
+def test_concurrent_submits_with_one_key_make_one_job(gateway: RunningGateway) -> None:
+    """However they race, one is 202 and all name the same job."""
+
+    def send(_: int) -> tuple[int, str]:
+        answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hi"]}, Idempotency_Key="one")
+        return answer.status, answer.json["id"]
+
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(send, range(60)))
+    assert len({job_id for _, job_id in answers}) == 1
+    assert sorted(status for status, _ in answers) == [200] * 59 + [202]
+    assert len(gateway.ask("GET", "/jobs").json["jobs"]) == 1
+
+
+def test_parallel_submits_share_commits(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one commit is synced, all who come meanwhile gather for the next."""
+    commits: list[bool] = []
+    transaction = Ledger.transaction
+
+    @contextmanager
+    def slow(self: Ledger, *, durable: bool) -> Iterator[None]:
+        commits.append(durable)
+        time.sleep(0.02)  # a card's sync
+        with transaction(self, durable=durable):
+            yield
+
+    monkeypatch.setattr(Ledger, "transaction", slow)
+    with ThreadPoolExecutor(100) as pool:
+        ids = list(pool.map(lambda _: gateway.submit(), range(100)))
+    assert len(set(ids)) == 100
+    assert len(commits) < 50
+    assert all(commits)
+
+
+def test_what_the_disk_refuses_is_not_accepted(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """507 with the disk's own word; nothing is listed; the next one passes when the disk takes writes again."""
+
+    def full(self: Ledger, *, durable: bool) -> Any:
+        raise StorageError("ledger", OSError(28, "No space left on device"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Ledger, "transaction", full)
+        answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["x"]})
+        assert (answer.status, answer.json["code"]) == (507, "storage")
+        assert "No space left" in answer.json["detail"]
+        assert gateway.ask("GET", "/healthz").status == 503
+    assert gateway.ask("GET", "/jobs").json["jobs"] == []
+    gateway.submit()
+    assert gateway.ask("GET", "/healthz").status == 200
+
+
+def test_more_open_jobs_than_allowed_are_told_to_come_back(
+    make_config: MakeConfig, start_gateway: StartGateway
+) -> None:
+    """503 with Retry-After; ended jobs make room."""
+    gateway = start_gateway(make_config(gateway={"max_open_jobs": 2}))
+    first = gateway.submit()
+    gateway.submit()
+    answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["x"]})
+    assert (answer.status, answer.json["code"]) == (503, "busy")
+    assert int(answer.headers["Retry-After"]) > 0
+    gateway.finish(first)
+    gateway.becomes(first, "succeeded")
+    gateway.submit()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"", 400, "not JSON"),
+        (b"{", 400, "not JSON"),
+        (b"null", 400, "expected object"),
+        (b"[]", 400, "expected object"),
+        (b"{}", 400, "missing required field task"),
+        (b'{"task":"\xff\xfe"}', 400, "not JSON"),
+        (b'\xef\xbb\xbf{"task":"nothing"}', 400, "not JSON"),
+        (b'{"task":"nothing"}{"task":"nothing"}', 400, "not JSON"),
+        (b'{"task":"nothing\\u0000"}', 400, "task: expected str matching regex"),
+        (b'{"task":"nothing","args":[NaN]}', 400, "not JSON"),
+        (b'{"task":"nothing","args":[1e999]}', 400, "args[0]: number out of range"),
+        (b'{"task":"nothing","args":["\\ud800"]}', 400, "not JSON"),
+        (b'{"task":"nothing","args":[' + b"9" * 5000 + b"]}", 400, "args[0]: integer value out of range"),
+        (b'{"task":"nothing","args":' + b"[" * 400 + b"]" * 400 + b"}", 400, "nested deeper than 100"),
+        (b'{"task":"nothing","args":' + b"[" * 90_000 + b"]" * 90_000 + b"}", 400, "nested deeper than 100"),
+        (b'{"task":"nothing","kwargs":[]}', 400, "kwargs: expected object, got array"),
+        (b'{"task":"nothing","surprise":1}', 400, "unknown field surprise"),
+        (b'{"task":"nothing","power":"huge"}', 400, "power: expected one of always, normal, surplus"),
+        (b'{"task":"nothing","retries":-1}', 400, "retries: expected int >= 0"),
+        (b'{"task":"nothing","retries":true}', 400, "retries: expected int"),
+        (b'{"task":"nothing","time_limit_s":0}', 400, "time_limit_s: expected float > 0"),
+        (b'{"task":"nowhere"}', 422, "known are echo, nothing, total"),
+        (b'{"task":"nothing","args":[1]}', 422, "task 'nothing'"),
+        (b'{"task":"echo"}', 422, "text"),
+        (b'{"task":"echo","args":[5]}', 422, "text"),
+        (b'{"task":"echo","args":["a"],"kwargs":{"text":"b"}}', 422, "given by place and by name"),
+        (b'{"task":"total","kwargs":{"numbers":[1,"x"]}}', 422, "numbers"),
+    ],
+)
+def test_garbage_is_refused_with_a_sentence(gateway: RunningGateway, body: bytes, status: int, said: str) -> None:
+    """A 4xx problem that says what is wrong; never a 5xx, and nothing is accepted."""
+    answer = gateway.ask("POST", "/jobs", body)
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert said in answer.json["detail"]
+    assert gateway.ask("GET", "/jobs").json["jobs"] == []
+
+
+def test_odd_but_valid_bodies_are_taken(gateway: RunningGateway) -> None:
+    """Doubled members (the last counts), huge integers, null bytes and emptiness are JSON."""
+    for body in (
+        b'{"task":"echo","task":"nothing"}',
+        b'{"task":"total","args":[[123456789012345678901234567890]]}',
+        b'{"task":"echo","args":["\\u0000\\ud83d\\ude00"]}',
+        b' {"task":"echo","args":[""],"power":null} ',
+    ):
+        assert gateway.ask("POST", "/jobs", body).status == 202
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "x"])
+def test_a_type_that_a_foreign_page_could_send_is_refused(gateway: RunningGateway, media: str) -> None:
+    """A page open in a browser on the board must not submit jobs behind its owner's back."""
+    answer = gateway.ask("POST", "/jobs", b'{"task":"nothing"}', Content_Type=media)
+    assert answer.status == 415
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 256, "\x7f", "ü"])
+def test_a_key_that_cannot_travel_is_refused(gateway: RunningGateway, key: str) -> None:
+    """Printable ASCII, 1 to 255 of it."""
+    answer = gateway.ask("POST", "/jobs", {"task": "nothing"}, Idempotency_Key=key)
+    assert (answer.status, answer.json["code"]) == (400, "bad-request")
+
+
+def test_each_line_of_a_batch_has_its_answer(gateway: RunningGateway) -> None:
+    """In order, good ones accepted, bad ones with their problem, keys as anywhere."""
+    known = gateway.submit("echo", "one", Idempotency_Key="k")
+    lines = [
+        b'{"task":"echo","args":["one"],"key":"k"}',
+        b'{"task":"echo","args":["two"],"key":"k"}',
+        b"{",
+        b"",
+        b'{"task":"nowhere"}',
+        b'{"task":"nothing"}',
+        b'{"task":"nothing","key":"twice"}',
+        b'{"task":"nothing","key":"twice"}',
+    ]
+    answer = gateway.ask("POST", "/jobs/batch", b"\n".join(lines) + b"\n", **NDJSON)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/x-ndjson")
+    told = answer.lines
+    assert [line["line"] for line in told] == list(range(1, 9))
+    assert told[0]["id"] == known
+    codes = [line.get("problem", {}).get("code") for line in told]
+    assert codes == [None, "key-reused", "bad-request", "bad-request", "unknown-task", None, None, None]
+    assert told[6]["id"] == told[7]["id"] != told[5]["id"]
+    assert len(gateway.ask("GET", "/jobs").json["jobs"]) == 3
+
+
+def test_a_batch_is_one_commit(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five thousand jobs, one sync of the card."""
+    commits: list[bool] = []
+    transaction = Ledger.transaction
+
+    @contextmanager
+    def counted(self: Ledger, *, durable: bool) -> Iterator[None]:
+        commits.append(durable)
+        with transaction(self, durable=durable):
+            yield
+
+    monkeypatch.setattr(Ledger, "transaction", counted)
+    body = b"".join(b'{"task":"echo","args":["%d"]}\n' % number for number in range(5000))
+    answer = gateway.ask("POST", "/jobs/batch", body, timeout=60, **NDJSON)
+    assert len({line["id"] for line in answer.lines}) == 5000
+    assert commits == [True]
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b"  \n"])
+def test_an_empty_batch_is_refused(gateway: RunningGateway, body: bytes) -> None:
+    """A client that lost its lines should learn of it."""
+    assert gateway.ask("POST", "/jobs/batch", body, **NDJSON).status == 400
+
+
+def test_a_batch_over_its_limits_is_refused_whole(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """413 for too many lines and for too many bytes; nothing of it is accepted."""
+    gateway = start_gateway(make_config(gateway={"max_batch_jobs": 3, "max_batch_bytes": 2048}))
+    line = b'{"task":"nothing"}\n'
+    assert gateway.ask("POST", "/jobs/batch", line * 4, **NDJSON).status == 413
+    assert gateway.ask("POST", "/jobs/batch", line + b" " * 3000, **NDJSON).status == 413
+    assert gateway.ask("GET", "/jobs").json["jobs"] == []
+    assert gateway.ask("POST", "/jobs/batch", line * 3, **NDJSON).status == 200

@@ -1,0 +1,147 @@
+"""A gateway on a real port in a thread of the test's own process, with the files a worker would write."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import urllib3
+from edge.jobs.catalogue import Catalogue, TaskInfo
+
+from edge.config import Config
+from edge.gateway.app import Gateway
+from edge.jobs.results import Results
+from edge.jobs.signature import Signature
+from edge.layout import Layout
+from edge.model import JobState, Result
+
+
+@dataclass
+class Answer:
+    """What came back: status, headers (any case), body."""
+
+    status: int
+    headers: urllib3.HTTPHeaderDict
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body decoded."""
+        return json.loads(self.body)
+
+    @property
+    def lines(self) -> list[Any]:
+        """The body decoded line by line."""
+        return [json.loads(line) for line in self.body.splitlines()]
+
+
+@dataclass
+class RunningGateway:
+    """A gateway under test. `ask` speaks HTTP to it; `finish` does what a worker does at the end of a job."""
+
+    config: Config
+    gateway: Gateway
+    port: int
+    loop: asyncio.AbstractEventLoop
+    _thread: threading.Thread
+    _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=128, retries=False))
+
+    @property
+    def layout(self) -> Layout:
+        """Where its files are."""
+        return self.config.layout
+
+    def ask(self, method: str, path: str, body: Any = None, *, timeout: float = 20.0, **headers: str) -> Answer:
+        """One request below `/v1`; a body that is not bytes goes as JSON. `_` in header names stands for `-`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        if body is not None:
+            sent.setdefault("Content-Type", "application/json")
+        url = f"http://127.0.0.1:{self.port}/v1{path}"
+        got = self._pool.request(method, url, body=body, headers=sent, timeout=timeout)
+        return Answer(got.status, got.headers, got.data)
+
+    def submit(self, task: str = "echo", *args: Any, **headers: str) -> str:
+        """The id of a job that was taken."""
+        answer = self.ask("POST", "/jobs", {"task": task, "args": list(args or ["hello"])}, **headers)
+        assert answer.status in (200, 202), answer.body
+        return str(answer.json["id"])
+
+    def finish(self, job_id: str, value: Any = None, files: dict[str, bytes] | None = None) -> None:
+        """Publish a result, as a worker would."""
+        results = Results(self.layout)
+        staging = results.stage(job_id)
+        for name, content in (files or {}).items():
+            staging.file(name).write_bytes(content)
+        now = time.time()
+        result = Result(job_id, "echo", JobState.SUCCEEDED, value=value, started_at=now - 1, finished_at=now)
+        results.publish(result, staging)
+
+    def becomes(self, job_id: str, state: str, within_s: float = 10.0) -> Any:
+        """The job's view once it is in `state`."""
+        deadline = time.monotonic() + within_s
+        while True:
+            view = self.ask("GET", f"/jobs/{job_id}").json
+            if view.get("state") == state:
+                return view
+            assert time.monotonic() < deadline, view
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it as SIGTERM would."""
+        asyncio.run_coroutine_threadsafe(self.gateway.stop(), self.loop).result(30)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+        self._pool.clear()
+
+
+def catalogue() -> Catalogue:
+    """Three kinds of job, described as the real catalogue describes them."""
+
+    def echo(text: str, times: int = 1) -> str: ...  # type: ignore[empty-body]
+    def total(numbers: list[float], *, scale: float = 1.0) -> float: ...  # type: ignore[empty-body]
+    def nothing() -> None: ...
+
+    kinds = {}
+    for function in (echo, total, nothing):
+        signature = Signature.of(function)
+        name = function.__name__
+        kinds[name] = TaskInfo(name=name, positional=signature.positional, schema=signature.schema())
+    return Catalogue(kinds, {})
+
+
+StartGateway = Callable[[Config], RunningGateway]
+
+
+@contextmanager
+def gateways() -> Iterator[StartGateway]:
+    """`start(config)`: a gateway that runs until the block ends."""
+    running: list[RunningGateway] = []
+
+    def start(config: Config) -> RunningGateway:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="gateway-loop", daemon=True)
+        thread.start()
+
+        async def go() -> tuple[Gateway, int]:
+            gateway = Gateway(config, catalogue)
+            return gateway, await gateway.start()
+
+        gateway, port = asyncio.run_coroutine_threadsafe(go(), loop).result(30)
+        running.append(RunningGateway(config, gateway, port, loop, thread))
+        return running[-1]
+
+    try:
+        yield start
+    finally:
+        for gateway in running:
+            if not gateway.loop.is_closed():
+                gateway.stop()
