@@ -16,7 +16,7 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _LONGEST_S = 366 * 86_400
 
 
-class Duration(click.ParamType[float]):
+class Duration(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
     """`90`, `30s`, `20m`, `2h`, `1h30m`, `3d`: seconds, at least one and at most a year."""
 
     name = "duration"
