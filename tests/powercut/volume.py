@@ -65,6 +65,10 @@ class Volume:
         """Begin with what another volume's image holds."""
         _run("cp", "--sparse=always", str(image), str(self.image))
 
+    def copy_to(self, image: Path) -> None:
+        """Leave what this volume's image holds for others to begin with; only while not attached."""
+        _run("cp", "--sparse=always", str(self.image), str(image))
+
     def attach(self) -> None:
         """Power on: the disk, the loop device on it, the journal's replay, the mount."""
         self._disk = Disk(self.folder / "fuse", self.image)

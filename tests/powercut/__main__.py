@@ -1,0 +1,76 @@
+"""`python -m tests.powercut --cuts N --seed S`: cut the power of the whole stack N times, and say what became of it.
+
+Exit code 0: every promise held; 1: one did not; 2: this machine cannot do it. Everything is mounted in a mount
+namespace of its own, so that whatever ends this program also unmounts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from tests.powercut.volume import missing
+
+_INSIDE = "POWERCUT_INSIDE"
+
+
+def main() -> int:
+    """Parse, enter a mount namespace, run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.powercut", description=__doc__.splitlines()[0])
+    parser.add_argument("--cuts", type=int, default=20, help="how many power cuts (default 20)")
+    parser.add_argument("--seed", type=int, help="replay this seed (default: a new one)")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes, whatever is left to cut")
+    parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
+    parser.add_argument("--selftest", action="store_true", help="find each seeded bug in at most --cuts cuts")
+    parser.add_argument("--bug", default="", help="with one seeded bug (names: tests/powercut/bugs.py)")
+    parser.add_argument("--json", type=Path, help="write the summary there as JSON")
+    parser.add_argument("--evidence", type=Path, default=Path("powercut-evidence"), help="where logs of faults go")
+    options = parser.parse_args()
+    if reason := missing():
+        sys.stderr.write(f"powercut: {reason}\n")
+        return 2
+    if _INSIDE not in os.environ:
+        argv = ["unshare", "--mount", "--propagation", "private", "--", sys.executable, "-m", "tests.powercut"]
+        os.execvpe(argv[0], argv + sys.argv[1:], os.environ | {_INSIDE: "1"})
+    seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
+    until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory(prefix="edge-powercut-", dir=_fast_folder(), ignore_cleanup_errors=True) as folder:
+        if options.selftest:
+            from tests.powercut.selftest import selftest
+
+            return selftest(Path(folder), seed=seed, cuts=options.cuts, evidence=options.evidence, only=options.bug)
+        from tests.powercut.campaign import Campaign
+
+        campaign = Campaign(
+            Path(folder),
+            seed=seed,
+            out=sys.stdout,
+            evidence=options.evidence / str(seed),
+            bug=options.bug,
+            newborn=options.newborn,
+        )
+        summary = campaign.run(options.cuts, until=until)
+    print(summary)  # noqa: T201 - this is what it is for
+    for fault in summary.faults:
+        print(f"FAULT {fault}")  # noqa: T201
+    if options.json is not None:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    return 1 if summary.faults else 0
+
+
+def _fast_folder() -> str | None:
+    """Memory where there is room for it: the disk's own latency is no part of what is tested."""
+    shm = Path("/dev/shm")
+    return str(shm) if shm.is_dir() and shutil.disk_usage(shm).free > 4 << 30 else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

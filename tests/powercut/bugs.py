@@ -1,0 +1,145 @@
+"""Faults of the kind that power cuts find, to be put into a board on purpose: a rig that misses them proves nothing.
+
+Each is patched into the product's modules as they are imported, by `inject/sitecustomize.py` in the processes of
+the board alone; the product has no code for it.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+EATMYDATA = "libeatmydata.so"
+
+
+class Bug(msgspec.Struct, frozen=True):
+    """What is broken, in words, and how: `patch` gets `module` right after its import."""
+
+    about: str
+    module: str
+    patch: Callable[[Any], None]
+    own_birth: bool = False  # the board must be born with it: it changes how queues are declared
+
+
+def _skip_fsync(kind: Callable[[int], bool]) -> Callable[[Any], None]:
+    def patch(_durable: Any) -> None:
+        real = os.fsync
+
+        def fsync(fd: Any) -> None:
+            number = fd if isinstance(fd, int) else fd.fileno()
+            if not kind(os.fstat(number).st_mode):
+                real(number)
+
+        os.fsync = fsync
+
+    return patch
+
+
+def _ack_first(run: Any) -> None:
+    prepare = run.Runner._prepare
+
+    def acked_first(self: Any, delivery: Any) -> Any:
+        if not delivery.message.acknowledged:
+            delivery.message.ack()
+            delivery.message.ack = lambda *_args, **_options: None
+        return prepare(self, delivery)
+
+    run.Runner._prepare = acked_first
+
+
+def _replace_not_link(durable: Any) -> None:
+    def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
+        durable.replace(path, data, mode=mode)
+        temp.touch()
+        temp.unlink(missing_ok=True)
+        return True
+
+    durable.publish = publish
+
+
+def _no_confirm(publisher: Any) -> None:
+    publish = publisher._Session.publish
+
+    def unconfirmed(self: Any, job: Any) -> None:
+        publish(self, job)
+        self._done.append(job)
+
+    def on_ack(self: Any, tag: int, multiple: bool) -> None:
+        for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
+            job, _ = self._flying.pop(each)
+            self._flying_seqs.discard(job.seq)
+
+    publisher._Session.publish = unconfirmed
+    publisher._Session._on_ack = on_ack
+
+
+def _delivery_limit(broker: Any) -> None:
+    for queue in broker.QUEUES.values():
+        queue.queue_arguments["x-delivery-limit"] = 20
+
+
+def _accept_before_commit(ledger: Any) -> None:
+    transaction = ledger.Ledger.transaction
+    ledger.Ledger.transaction = lambda self, *, durable: transaction(self, durable=False)
+
+
+def _eat_my_data(rabbitmq: Any) -> None:
+    environment = rabbitmq.environment
+    rabbitmq.environment = lambda *args: environment(*args) | {"LD_PRELOAD": EATMYDATA}
+
+
+BUGS: dict[str, Bug] = {
+    "no-file-fsync": Bug("files are published without an fsync", "edge.durable", _skip_fsync(stat.S_ISREG)),
+    "no-folder-fsync": Bug(
+        "names are published without an fsync of the folder", "edge.durable", _skip_fsync(stat.S_ISDIR)
+    ),
+    "ack-first": Bug("a message is acknowledged before its result is published", "edge.worker.run", _ack_first),
+    "replace": Bug("a result replaces the one that is there", "edge.durable", _replace_not_link),
+    "no-confirm": Bug("a publish counts before the broker confirms it", "edge.jobs.publisher", _no_confirm),
+    "delivery-limit": Bug(
+        "the queues give up after 20 deliveries", "edge.jobs.broker", _delivery_limit, own_birth=True
+    ),
+    "early-accept": Bug("202 is answered before the commit is durable", "edge.jobs.ledger", _accept_before_commit),
+    "eatmydata": Bug("the broker's fsync does nothing", "edge.up.rabbitmq", _eat_my_data),
+}
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds one module as usual, and patches it once it is loaded."""
+
+    def __init__(self, bug: Bug) -> None:
+        self._bug = bug
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self._bug.module:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        assert spec is not None
+        loader = spec.loader
+        assert loader is not None
+        load = loader.exec_module
+
+        def load_and_patch(module: ModuleType) -> None:
+            load(module)
+            self._bug.patch(module)
+
+        loader.exec_module = load_and_patch  # type: ignore[method-assign]
+        return spec
+
+
+def install(name: str) -> None:
+    """Put the bug into this process, as soon as the module it lives in is imported."""
+    sys.meta_path.insert(0, _Finder(BUGS[name]))

@@ -1,0 +1,355 @@
+"""A campaign: power on, check every promise, load, cut; again from what the cut left, N times, from one seed.
+
+The seed fixes the load, when each cut comes and what it keeps. Processes and disks have timing of their own, so a
+replay of a seed meets the same cuts, not the same microseconds.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from edge.wire import JobView
+from tests.powercut.disk import Cut, Event
+from tests.powercut.load import Http, Load
+from tests.powercut.oracle import Oracle, Sent
+from tests.powercut.stack import Board, NotReady
+
+#: FACTS: a store of RabbitMQ 3.10 that is younger than this may not survive a cut. Its own supervisor settles it.
+BIRTH_S = 40.0
+DRAIN_S = 60.0
+_AUDIT_EVERY = 10
+
+
+class When(StrEnum):
+    """Where in a power-on the cut comes."""
+
+    BOOT = "boot"  # while it comes up
+    RECOVERY = "recovery"  # while it finishes what was left, before all is done
+    LOAD = "load"  # while submitters are at work
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One power-on and its end: a time after its moment, or the n-th write or flush after it."""
+
+    when: When
+    after_s: float
+    seed: int
+    at: Event | None = None
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.when:<8} {f'{self.at} {self.count:>3}' if self.at else f'+{self.after_s:.2f} s':<10}"
+
+
+class Verdict(msgspec.Struct, omit_defaults=True):
+    """What became of one power-on."""
+
+    number: int
+    plan: Plan
+    faults: list[str] = []
+    broker_s: float = 0.0
+    ready_s: float = 0.0
+    drained: int = 0
+    done_s: float = 0.0
+    cut: Cut | None = None
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        kept = f"{self.cut.keep} {self.cut.kept}/{self.cut.at_stake}" if self.cut else "-"
+        came_up = f"ready {self.ready_s:4.1f} s (broker {self.broker_s:4.1f})" if self.ready_s else ""
+        drained = f"{self.drained:3} done {self.done_s:4.1f} s" if self.done_s else ""
+        verdict = f"FAULT {self.faults[0]}" if self.faults else "ok"
+        return (
+            f"cut {self.number:4}  {self.plan}  {kept:<13} {came_up:<28} {drained:<16} {self.seconds:5.1f} s  {verdict}"
+        )
+
+
+class Summary(msgspec.Struct):
+    """The outcome of a campaign; `loss_bound` is the 95 % bound on faults a cut when there were none: 3/N."""
+
+    seed: int
+    cuts: int
+    faults: list[str]
+    loss_bound: float
+    sent: int
+    accepted: int
+    finished: int
+    bodies: int
+    reruns: int
+    longest_ready_s: float
+    longest_done_s: float
+    seconds: float
+    bug: str = ""
+
+    def __str__(self) -> str:
+        outcome = f"{len(self.faults)} FAULTS" if self.faults else "0 faults"
+        pace = f"{self.seconds:.0f} s ({self.seconds / max(self.cuts, 1):.1f} s a cut)"
+        return (
+            f"seed {self.seed}: {self.cuts} cuts in {pace}, "
+            f"{outcome}; with none, loss rate < 3/N = {self.loss_bound:.4f} a cut (95 %); "
+            f"{self.accepted} jobs accepted of {self.sent} sent, {self.finished} finished, {self.bodies} bodies, "
+            f"{self.reruns} reruns; longest recovery {self.longest_ready_s:.1f} s to ready, "
+            f"{self.longest_done_s:.1f} s to all done"
+        )
+
+
+class Campaign:
+    """Cuts one board. `out` gets a line a cut; everything lies below `folder`, which is removed in the end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        out: TextIO,
+        evidence: Path,
+        bug: str = "",
+        newborn: bool = False,
+        born: Path | None = None,
+    ) -> None:
+        """`newborn`: cut the first power-on too, without letting the store settle. `born`: the image of a board that
+        has settled; made there when it is missing. `evidence` gets the logs of power-ons with faults."""
+        self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
+        self._newborn, self._born = newborn, born
+        self.board = Board(folder, bug=bug)
+        self.oracle = Oracle()
+        self.verdicts: list[Verdict] = []
+        self._boot_s = 6.0  # how long a power-on takes, as learned
+        self._began = time.monotonic()
+
+    def run(self, cuts: int, *, until: float | None = None, stop_at_fault: bool = False) -> Summary:
+        """Cut `cuts` times or until monotonic time `until`, then power on once more and let everything end."""
+        try:
+            self._birth()
+            for number in range(1, cuts + 1):
+                if until is not None and time.monotonic() > until:
+                    break
+                verdict = self._power_on(number, self._plan(number))
+                self._tell(verdict)
+                if verdict.faults and stop_at_fault:
+                    return self.summary()
+            self._tell(self._last())
+            return self.summary()
+        finally:
+            self.board.off()
+
+    def summary(self) -> Summary:
+        """What is known so far."""
+        bodies, jobs = self.board.bodies()
+        cuts = sum(verdict.cut is not None for verdict in self.verdicts)
+        return Summary(
+            seed=self.seed,
+            cuts=cuts,
+            faults=[f"cut {verdict.number}: {fault}" for verdict in self.verdicts for fault in verdict.faults],
+            loss_bound=3 / max(cuts, 1),
+            **self.oracle.counts(),
+            bodies=bodies,
+            reruns=bodies - jobs,
+            longest_ready_s=max((verdict.ready_s for verdict in self.verdicts), default=0.0),
+            longest_done_s=max((verdict.done_s for verdict in self.verdicts), default=0.0),
+            seconds=time.monotonic() - self._began,
+            bug=self.board.bug,
+        )
+
+    # ---- one power-on ----
+
+    def _plan(self, number: int) -> Plan:
+        rng = random.Random(f"{self.seed}:{number}")
+        (when,) = rng.choices(list(When), weights=(2, 1, 7))
+        seed = rng.getrandbits(32)
+        if rng.random() < 0.5:
+            return Plan(when, rng.uniform(0.2, 2.5) if when is When.LOAD else rng.random(), seed)
+        # Short of a write or a flush is where ordering faults show.
+        event, most = rng.choice((("flush", 200), ("write", 400)))
+        return Plan(when, 0.0, seed, "flush" if event == "flush" else "write", rng.randint(1, most))
+
+    def _power_on(self, number: int, plan: Plan) -> Verdict:
+        began = time.monotonic()
+        verdict = Verdict(number, plan)
+        load = None
+        try:
+            self._attach(verdict)
+            if plan.when is When.BOOT:
+                self._arm(plan)
+                self.board.start()
+                self._await_cut(plan, plan.after_s * self._boot_s)
+            else:
+                load = self._come_up(verdict, plan)
+        except NotReady as err:
+            verdict.faults.append(f"did not come up: {err}")
+            self._keep_evidence(number)
+        verdict.cut = self.board.cut(plan.seed)
+        if load is not None:
+            verdict.faults += load.stop(before=verdict.cut.at)
+        self.oracle.power_cut(verdict.cut.at)
+        if verdict.faults:
+            self._keep_evidence(number)
+        verdict.seconds = time.monotonic() - began
+        return verdict
+
+    def _attach(self, verdict: Verdict) -> None:
+        """Power on the disk, and look at what the last cut left before anything runs."""
+        self.board.attach()
+        verdict.faults += self.oracle.check_disk(self.board.config.layout)
+        verdict.drained = len(self.oracle.open(self.board.results))
+
+    def _come_up(self, verdict: Verdict, plan: Plan) -> Load | None:
+        """Boot, see to it that everything from before ends, then load the board; returns when its time has come."""
+        self.board.start()
+        recovery = self.board.await_ready()
+        verdict.broker_s, verdict.ready_s = recovery.broker_s, recovery.ready_s
+        self._boot_s = 0.8 * self._boot_s + 0.2 * recovery.ready_s
+        if plan.when is When.RECOVERY:
+            self._arm(plan)
+            self._await_cut(plan, plan.after_s)
+            return None
+        self._drain(verdict, DRAIN_S, patient=False)
+        self._audit(verdict)
+        if verdict.faults:
+            return None
+        load = self._load(plan.seed)
+        self._arm(plan)
+        load.start()
+        self._await_cut(plan, plan.after_s)
+        return load
+
+    def _last(self) -> Verdict:
+        """The power stays: every job that was ever accepted must end."""
+        began = time.monotonic()
+        verdict = Verdict(len(self.verdicts) + 1, Plan(When.RECOVERY, 0.0, 0))
+        try:
+            self._attach(verdict)
+            self.board.start()
+            recovery = self.board.await_ready()
+            verdict.broker_s, verdict.ready_s = recovery.broker_s, recovery.ready_s
+            self._drain(verdict, 3 * DRAIN_S, patient=True)
+            self._audit(verdict)
+            self.board.volume.sync()
+        except NotReady as err:
+            verdict.faults.append(f"did not come up: {err}")
+        self.board.off()
+        self._attach(verdict)
+        self.board.off()
+        if problems := self.board.volume.problems():
+            verdict.faults.append(f"e2fsck: {problems[:200]}")
+        if verdict.faults:
+            self._keep_evidence(verdict.number)
+        verdict.seconds = time.monotonic() - began
+        return verdict
+
+    def _drain(self, verdict: Verdict, limit_s: float, *, patient: bool) -> None:
+        """Wait until every accepted job has its result."""
+        results = self.board.results
+        waiting = self.oracle.open(results, patient=patient)
+        deadline = time.monotonic() + limit_s
+        while waiting and time.monotonic() < deadline:
+            time.sleep(0.05)
+            waiting = [sent for sent in waiting if not results.has(sent.id)]
+        verdict.done_s = self.board.since_on_s
+        verdict.faults += [
+            f"{_named(sent)} was accepted and has no result {limit_s:g} s after a boot" for sent in waiting
+        ]
+
+    def _audit(self, verdict: Verdict) -> None:
+        """What the gateway says of the newest jobs agrees with what lies on the disk."""
+        client = Http(self.board.port)
+        results = self.board.results
+        for sent in self.oracle.recent(20 if verdict.number % _AUDIT_EVERY else 200):
+            if sent.accepted_at is None or sent.removed or not results.has(sent.id):
+                continue
+            if not _until(lambda sent=sent: self._final(client, sent), 10.0):  # type: ignore[misc]
+                verdict.faults.append(f"{_named(sent)} has a result, and the gateway does not know it")
+                continue
+            status, payload = client.ask("GET", f"/v1/jobs/{sent.id}/result")
+            if status != 200:
+                verdict.faults.append(f"{_named(sent)} is final, and its result gives {status}")
+            elif fault := self.oracle.seen(sent.id, payload, time.monotonic()):
+                verdict.faults.append(fault)
+        client.close()
+
+    def _final(self, client: Http, sent: Sent) -> bool:
+        status, answer = client.ask("GET", f"/v1/jobs/{sent.id}")
+        return status == 200 and msgspec.json.decode(answer, type=JobView).state.final
+
+    # ---- the parts ----
+
+    def _birth(self) -> None:
+        """A new board: formatted, configured, its broker's store settled, unless newborn boards are to be cut."""
+        volume = self.board.volume
+        if self._born is not None and self._born.exists():
+            volume.copy_from(self._born)
+            self.board.attach()
+            self.board.configure()  # its ports and run folder are this campaign's
+            self.board.off()
+            return
+        volume.format()
+        self.board.attach()
+        self.board.configure()
+        if not self._newborn:
+            self.board.start()
+            self.board.await_ready()
+            settled = self.board.root / "broker" / "store" / "settled"
+            if not _until(settled.exists, BIRTH_S):
+                raise NotReady(f"the store did not settle in {BIRTH_S:g} s")
+        volume.sync()
+        self.board.off()
+        if self._born is not None:
+            volume.copy_to(self._born)
+
+    def _load(self, seed: int) -> Load:
+        results, config = self.board.results, self.board.config
+        return Load(
+            self.oracle,
+            port=self.board.port,
+            broker_config=config.broker,
+            seed=seed,
+            open_jobs=lambda: len(self.oracle.open(results)),
+        )
+
+    def _arm(self, plan: Plan) -> None:
+        if plan.at is not None:
+            self.board.volume.disk.arm(plan.at, plan.count, plan.seed)
+
+    def _await_cut(self, plan: Plan, after_s: float) -> None:
+        """Return when the time has come, or the armed cut; an armed one that does not come is made after 4 s."""
+        deadline = time.monotonic() + (after_s if plan.at is None else max(4.0, self._boot_s))
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 0.02))
+            if plan.at is not None and self.board.volume.disk.traffic().dead:
+                return
+
+    def _tell(self, verdict: Verdict) -> None:
+        self.verdicts.append(verdict)
+        self._out.write(f"{verdict}\n")
+        self._out.flush()
+
+    def _keep_evidence(self, number: int) -> None:
+        """Keep the log of a power-on that failed, and the broker's."""
+        self._evidence.mkdir(parents=True, exist_ok=True)
+        broker = self.board.root / "broker" / "log"
+        for log in (self.board.log, broker / "edge@localhost.log", broker / "console.log"):
+            with suppress(OSError):  # the power may be gone already
+                shutil.copy(log, self._evidence / f"{number}-{log.name}")
+
+
+def _named(sent: Sent) -> str:
+    return f"job {sent.id} ({sent.kind} by {sent.way})"
+
+
+def _until(done: Callable[[], bool], limit_s: float) -> bool:
+    """True once `done()`, False after `limit_s`."""
+    deadline = time.monotonic() + limit_s
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,213 @@
+"""Submitters on the LAN: they hand in jobs in every way there is, look, cancel and remove, until told to stop."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from celery import Celery
+
+from edge.config import BrokerConfig
+from edge.jobs import broker
+from edge.model import Power
+from edge.wire import BatchAnswer, JobView
+from tests.powercut.oracle import Oracle, Sent, Way
+
+_TIMEOUT_S = 5.0
+
+
+class Load:
+    """Threads that submit to one board while it has power."""
+
+    def __init__(
+        self, oracle: Oracle, *, port: int, broker_config: BrokerConfig, seed: int, open_jobs: Callable[[], int]
+    ) -> None:
+        self._oracle, self._port, self._broker = oracle, port, broker_config
+        self._open_jobs = open_jobs
+        self._faults: list[tuple[float, str]] = []
+        self._stop = threading.Event()
+        turns = (self._http, self._http, self._celery, self._watch, self._watch)
+        self._threads = [
+            threading.Thread(target=turn, args=(random.Random(f"{seed}/{number}"),), daemon=True)
+            for number, turn in enumerate(turns)
+        ]
+
+    def start(self) -> None:
+        """Begin to submit."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, before: float) -> list[str]:
+        """End the submitters; what was wrong with the answers that came `before` (monotonic) the power went."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(_TIMEOUT_S * 4)
+        return [fault for at, fault in self._faults if at < before]
+
+    # ---- HTTP ----
+
+    def _http(self, rng: random.Random) -> None:
+        client = Http(self._port)
+        acts = (self._one, self._keyed, self._again, self._batch, self._cancel, self._remove)
+        while not self._stop.is_set():
+            self._breathe(rng)
+            (act,) = rng.choices(acts, weights=(8, 4, 3, 2, 2, 2))
+            try:
+                act(client, rng)
+            except (OSError, http.client.HTTPException):
+                client.close()
+                self._stop.wait(0.05)
+
+    def _one(self, client: Http, rng: random.Random) -> None:
+        kind, args, power = some_job(rng)
+        self._submit(client, self._oracle.send(kind, args, Way.HTTP), power)
+
+    def _keyed(self, client: Http, rng: random.Random) -> None:
+        kind, args, power = some_job(rng)
+        self._submit(client, self._oracle.send(kind, args, Way.KEY, key=uuid.uuid4().hex), power)
+
+    def _again(self, client: Http, rng: random.Random) -> None:
+        """The answer was lost, or the submitter is nervous: the same key and body once more."""
+        keyed = [sent for sent in self._oracle.recent(60) if sent.key and not sent.removed]
+        if keyed:
+            self._submit(client, rng.choice(keyed), None)
+
+    def _submit(self, client: Http, sent: Sent, power: Power | None) -> None:
+        body: dict[str, Any] = {"task": sent.kind, "args": sent.args}
+        if power is not None and not sent.key:
+            body["power"] = power
+        headers = {"Idempotency-Key": sent.key} if sent.key else {}
+        status, answer = client.ask("POST", "/v1/jobs", msgspec.json.encode(body), headers)
+        if status in (200, 202):
+            self._note(self._oracle.accepted(sent, msgspec.json.decode(answer, type=JobView).id, time.monotonic()))
+        elif status < 500:
+            self._note(f"a good job was refused with {status}: {answer[:200]!r}")
+
+    def _batch(self, client: Http, rng: random.Random) -> None:
+        jobs = [some_job(rng) for _ in range(rng.randint(2, 8))]
+        sents = [self._oracle.send(kind, args, Way.BATCH) for kind, args, _ in jobs]
+        body = b"\n".join(msgspec.json.encode({"task": kind, "args": args}) for kind, args, _ in jobs)
+        status, answer = client.ask("POST", "/v1/jobs/batch", body, {"Content-Type": "application/x-ndjson"})
+        if status == 200:
+            at = time.monotonic()
+            for sent, line in zip(sents, answer.splitlines(), strict=True):
+                told = msgspec.json.decode(line, type=BatchAnswer)
+                if told.id:
+                    self._note(self._oracle.accepted(sent, told.id, at))
+
+    def _cancel(self, client: Http, rng: random.Random) -> None:
+        candidates = [sent for sent in self._oracle.recent(10) if sent.id and not sent.digest]
+        if candidates and rng.random() < 0.5:
+            sent = rng.choice(candidates)
+            sent.cancelled = True
+            client.ask("DELETE", f"/v1/jobs/{sent.id}?if_state=open")
+
+    def _remove(self, client: Http, rng: random.Random) -> None:
+        candidates = [sent for sent in self._oracle.recent(300) if sent.digest and not sent.removed]
+        if candidates and rng.random() < 0.5:
+            sent = rng.choice(candidates)
+            sent.removed = True
+            status, _ = client.ask("DELETE", f"/v1/jobs/{sent.id}?if_state=final")
+            if status == 204:
+                self._oracle.gone(sent, time.monotonic())
+
+    # ---- plain Celery ----
+
+    def _celery(self, rng: random.Random) -> None:
+        config = self._broker
+        app = Celery("submitter", broker=f"amqp://{config.user}:{config.password()}@{config.host}:{config.port}//")
+        app.conf.broker_transport_options = {"confirm_publish": True}
+        app.conf.task_default_delivery_mode = "persistent"
+        while not self._stop.is_set():
+            self._breathe(rng)
+            kind, args, power = some_job(rng)
+            if kind == "flaky":  # a plain Celery message has no retries
+                continue
+            job_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+            sent = self._oracle.send(kind, args, Way.CELERY, job_id=job_id)
+            queue = broker.QUEUES[power or (Power.SURPLUS if kind == "sunny" else Power.NORMAL)]
+            try:
+                # Now and then twice: a publisher that lost its confirm does that.
+                for _ in range(rng.choice((1, 1, 1, 2))):
+                    app.send_task(
+                        kind, args, task_id=job_id, queue=queue, retry=False, mandatory=True, confirm_timeout=_TIMEOUT_S
+                    )
+                    self._note(self._oracle.accepted(sent, job_id, time.monotonic()))
+            except Exception:  # whatever Celery raises of a broker that dies: this publish has no receipt
+                app.pool.force_close_all()
+                self._stop.wait(0.05)
+        app.close()
+
+    # ---- those who wait ----
+
+    def _watch(self, rng: random.Random) -> None:
+        client = Http(self._port)
+        while not self._stop.is_set():
+            candidates = [s for s in self._oracle.recent(15) if s.accepted_at is not None and not s.digest]
+            if not candidates:
+                self._stop.wait(0.01)
+                continue
+            sent = rng.choice(candidates)
+            try:
+                status, answer = client.ask("GET", f"/v1/jobs/{sent.id}/result?wait=1")
+            except (OSError, http.client.HTTPException):
+                client.close()
+                self._stop.wait(0.05)
+                continue
+            if status == 200:
+                self._note(self._oracle.seen(sent.id, answer, time.monotonic()))
+            elif status == 404 and sent.way is not Way.CELERY:
+                self._note(f"job {sent.id} was accepted and is unknown")
+
+    def _note(self, fault: str) -> None:
+        if fault:
+            self._faults.append((time.monotonic(), fault))
+
+    def _breathe(self, rng: random.Random) -> None:
+        self._stop.wait(rng.expovariate(40.0))
+        while not self._stop.is_set() and self._open_jobs() > 80:
+            self._stop.wait(0.05)
+
+
+class Http:
+    """One kept-alive connection to the gateway."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """(status, body) of the answer. Raises OSError or HTTPException."""
+        content = {"Content-Type": "application/json"} if body is not None else {}
+        self._connection.request(method, path, body, content | (headers or {}))
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
+
+    def close(self) -> None:
+        """Close the connection; the next `ask` opens a new one."""
+        self._connection.close()
+
+
+def some_job(rng: random.Random) -> tuple[str, list[Any], Power | None]:
+    """A kind, its arguments, and the power class if not the kind's own."""
+    number = rng.randrange(10_000)
+    kind = rng.choices(
+        ("echo", "nap", "sunny", "files", "flaky", "steps"),
+        weights=(60, 12, 8, 12, 2, 2),
+    )[0]
+    power = rng.choice((None, None, None, Power.ALWAYS)) if kind == "echo" else None
+    match kind:
+        case "nap":
+            return kind, [number, rng.choice((0.02, 0.05, 0.2))], None
+        case "files":
+            return kind, [number, rng.randint(1, 3)], None
+        case "steps":
+            return kind, [number, rng.choice((10, 50))], None
+    return kind, [number], power

@@ -1,0 +1,55 @@
+"""The rig's own proof: each seeded bug is found in so many cuts, and the board without one passes as many."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import sys
+from pathlib import Path
+
+from tests.powercut.bugs import BUGS, EATMYDATA
+from tests.powercut.campaign import Campaign
+
+
+def selftest(folder: Path, *, seed: int, cuts: int, evidence: Path, only: str = "") -> int:
+    """Exit code 0 when every bug (or `only` that one) was found."""
+    born = folder / "born.img"
+    missed = []
+    for name, bug in BUGS.items():
+        if only not in ("", name):
+            continue
+        if name == "eatmydata" and not _loads(EATMYDATA):
+            _say(f"{name}: SKIPPED, {EATMYDATA} is not installed (apt install eatmydata)")
+            continue
+        _say(f"{name}: {bug.about}")
+        work = folder / name
+        work.mkdir()
+        campaign = Campaign(
+            work,
+            seed=seed,
+            out=sys.stdout,
+            evidence=evidence / name,
+            bug=name,
+            born=None if bug.own_birth else born,
+        )
+        summary = campaign.run(cuts, stop_at_fault=True)
+        shutil.rmtree(work, ignore_errors=True)
+        found = bool(summary.faults)
+        _say(f"{name}: {f'found after {summary.cuts} cuts: {summary.faults[0]}' if found else 'MISSED'}")
+        if not found:
+            missed.append(name)
+    _say(f"seed {seed}: {'every bug was found' if not missed else f'MISSED: {', '.join(missed)}'}")
+    return 1 if missed else 0
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,186 @@
+"""The board: the whole stack with its state on the volatile disk, in a world of processes that ends at once.
+
+Its processes live in a PID and mount namespace of their own: the kernel kills them all with the first one, no
+process escapes a cut by having left a group, and each power-on has a boot id of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from edge.config import Config, load
+from edge.jobs.results import Results
+from edge.up.ports import free_ports
+from tests.powercut.disk import Cut
+from tests.powercut.volume import Volume
+
+REPOSITORY = Path(__file__).parents[2]
+READY_S = 120.0
+_START = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && "$@"; exit $?'
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """Seconds of one power-on: the mount with its journal's replay, the broker, and until the stack said ready."""
+
+    mount_s: float
+    broker_s: float
+    ready_s: float
+
+
+class NotReady(RuntimeError):
+    """The stack did not come up by itself."""
+
+
+class Board:
+    """One board under `folder`, with a seeded `bug` or none. Power it on and cut it as often as you like."""
+
+    def __init__(self, folder: Path, *, bug: str = "") -> None:
+        self.folder = folder
+        self.volume = Volume(folder)
+        self.bug = bug
+        self.run = folder / "run"
+        self.runs = folder / "runs.log"
+        self.log = folder / "board.log"
+        self.port, self.broker_port = _ports()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._news: socket.socket | None = None
+        self._on_at = self._mount_s = 0.0
+        self.boots = 0
+
+    @property
+    def root(self) -> Path:
+        """The state root, on the volume."""
+        return self.volume.mount / "edge"
+
+    @property
+    def config(self) -> Config:
+        """The board's configuration; only while attached."""
+        return load(self.root / "edge.yaml", env={}).config
+
+    @property
+    def results(self) -> Results:
+        """The result folder as the running board sees it."""
+        return Results(self.config.layout)
+
+    @property
+    def since_on_s(self) -> float:
+        """Seconds since power-on."""
+        return time.monotonic() - self._on_at
+
+    def attach(self) -> None:
+        """Power to the disk: mounted, nothing runs. What was only in /run is gone."""
+        self._on_at = time.monotonic()
+        shutil.rmtree(self.run, ignore_errors=True)
+        self.run.mkdir(parents=True)
+        self.volume.attach()
+        self._mount_s = time.monotonic() - self._on_at
+
+    def configure(self) -> None:
+        """Write the edge.yaml of this board, durable; on an attached volume."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        tree = {
+            "root": ".",
+            "run": str(self.run),
+            "tasks": ["tests.powercut.jobs"],
+            "broker": {"port": self.broker_port, "user": "edge", "password_file": "broker/password"},
+            "gateway": {"port": self.port, "loopback_without_token": True},
+        }
+        (self.root / "edge.yaml").write_text(yaml.safe_dump(tree))
+        self.volume.sync()
+
+    def start(self) -> None:
+        """Start the stack on the attached volume; returns at once."""
+        self.boots += 1
+        boot_id = self.folder / "boot_id"
+        boot_id.write_text(f"{uuid.uuid4()}\n")
+        notify = self.folder / "notify"
+        notify.unlink(missing_ok=True)
+        self._news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._news.bind(os.fspath(notify))
+        space = ["unshare", "--fork", "--pid", "--mount", "--propagation", "private", "--mount-proc", "--kill-child"]
+        board = [sys.executable, "-m", "tests.powercut.board", str(self.root)]
+        with self.log.open("wb") as output:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *space, "--", "sh", "-c", _START, "sh", str(boot_id), *board],
+                cwd=REPOSITORY,
+                env=self._environment(notify),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def await_ready(self) -> Recovery:
+        """Return once the stack says so; raises NotReady with what it said last."""
+        assert self._news is not None
+        assert self._process is not None
+        deadline = self._on_at + READY_S
+        poll = select.poll()
+        poll.register(self._news, select.POLLIN)
+        while (left := deadline - time.monotonic()) > 0:
+            if poll.poll(min(left, 0.5) * 1000):
+                fields = dict(line.partition("=")[::2] for line in self._news.recv(4096).decode().splitlines())
+                if fields.get("READY") == "1":
+                    return Recovery(self._mount_s, float(fields["X_EDGE_BROKER_S"]), self.since_on_s)
+            elif self._process.poll() is not None:
+                raise NotReady(f"the stack ended by itself with {self._process.returncode}: {self.last_words()}")
+        raise NotReady(f"the stack is not ready after {READY_S:g} s: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """The last lines of the board's log as one."""
+        return " | ".join(self.log.read_text(errors="replace").splitlines()[-3:])
+
+    def cut(self, seed: int) -> Cut:
+        """The power goes: the disk first, then every process, then the disk is taken off."""
+        cut = self.volume.cut(seed)
+        self.off()
+        return cut
+
+    def off(self) -> None:
+        """Kill every process and detach; what was not flushed is lost. Idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._news is not None:
+            self._news.close()
+            self._news = None
+        self.volume.detach()
+
+    def bodies(self) -> tuple[int, int]:
+        """(bodies begun, jobs they belong to) since the beginning."""
+        lines = self.runs.read_text().split() if self.runs.exists() else []
+        return len(lines), len(set(lines))
+
+    def _environment(self, notify: Path) -> dict[str, str]:
+        env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
+        env |= {"NOTIFY_SOCKET": str(notify), "POWERCUT_RUNS": str(self.runs)}
+        if self.bug:
+            env |= {"POWERCUT_BUG": self.bug, "PYTHONPATH": str(Path(__file__).parent / "inject")}
+        return env
+
+
+def _ports() -> tuple[int, int]:
+    """A port for the gateway, and the first of three in a row for the broker."""
+    (gateway,) = free_ports(1)
+    rng = random.Random()
+    while True:
+        first = rng.randrange(20_000, 30_000)
+        try:
+            for port in range(first, first + 3):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return gateway, first
