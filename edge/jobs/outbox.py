@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TypeVar
 
 from edge.config import Config
@@ -127,9 +128,9 @@ class Outbox:
     def _fetch(self, after_seq: int, limit: int) -> list[Job]:
         return self._feed.unpublished(after_seq=after_seq, limit=limit)
 
-    def _on_confirmed(self, jobs: list[Job]) -> None:
+    def _on_confirmed(self, jobs: list[Job]) -> Future[None]:
         seqs = [job.seq for job in jobs]
-        self._writer.write(lambda ledger: ledger.mark_queued(seqs), durable=False).result()
+        return self._writer.write(lambda ledger: ledger.mark_queued(seqs), durable=False, late=True)
 
     def _on_link(self, link: Link) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -14,6 +14,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
@@ -52,7 +53,7 @@ class Link(msgspec.Struct, frozen=True):
 
 class Publisher:
     """The thread. `fetch(after_seq, limit)` gives unconfirmed jobs oldest first; `confirmed(jobs)` is told of those
-    the broker has, and answers once the ledger knows; both are called in this thread.
+    the broker has, its future is done once the ledger knows; both are called in this thread.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Publisher:
         config: BrokerConfig,
         *,
         fetch: Callable[[int, int], list[Job]],
-        confirmed: Callable[[list[Job]], None],
+        confirmed: Callable[[list[Job]], Future[None]],
         changed: Callable[[Link], None] = lambda _: None,
     ) -> None:
         self._config, self._fetch, self._confirmed, self._changed = config, fetch, confirmed, changed
@@ -68,6 +69,7 @@ class Publisher:
         self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
         self._rewind = False
+        self._noted: set[int] = set()  # confirmed, while the ledger does not know it yet
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -143,7 +145,8 @@ class Publisher:
                     jobs = self._news(cursor, session.room)
                     more = bool(jobs)
                     for job in jobs:
-                        session.publish(job)
+                        if job.seq not in self._noted:
+                            session.publish(job)
                         cursor = job.seq
                 waits = 0.0 if more and self.link.state is LinkState.UP and session.room > 0 else session.patience()
                 for key, _ in selector.select(waits):
@@ -152,9 +155,17 @@ class Publisher:
                         more = True
                 session.listen()
                 if done := session.take_confirmed():
-                    self._confirmed(done)
+                    self._note(done)
                 if self.link.state is LinkState.UP:
                     session.check_patience()
+
+    def _note(self, done: list[Job]) -> None:
+        seqs = {job.seq for job in done}
+        self._noted |= seqs
+        try:
+            self._confirmed(done).add_done_callback(lambda _: self._noted.difference_update(seqs))
+        except StorageError as err:  # the gateway is shutting down: they are published once more at the next start
+            log.info("%s", err)
 
     def _news(self, cursor: int, room: int) -> list[Job]:
         try:

@@ -1,13 +1,15 @@
 """One thread writes the ledger; whoever asks while a commit is under way shares the next one.
 
-So a durable commit costs one sync of the card however many submitters wait for it, and writes that need not be
-durable (the broker confirmed, a result was seen) ride along or wait for the next sync.
+So a durable commit costs one sync of the card however many submitters wait for it. Writes that need not be durable
+(a result was seen) share it too, and those that nobody waits for (the broker confirmed) are late on purpose: they ride
+along with the next commit, which spares the card a write each.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +20,8 @@ from edge.errors import EdgeError, StorageError
 from edge.jobs.ledger import Ledger
 
 T = TypeVar("T")
+
+_LATE_S = 0.5  # how long a write that nobody waits for may wait for company
 
 
 @dataclass(eq=False)
@@ -33,6 +37,8 @@ class LedgerWriter:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._queue: deque[_Write] = deque()
+        self._late: deque[_Write] = deque()
+        self._late_since = 0.0
         self._wanted = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -50,8 +56,8 @@ class LedgerWriter:
             self._thread.join()
         self._ledger.close()
 
-    def write(self, work: Callable[[Ledger], T], *, durable: bool) -> Future[T]:
-        """Run `work` inside the next commit; the future is done when that commit is.
+    def write(self, work: Callable[[Ledger], T], *, durable: bool, late: bool = False) -> Future[T]:
+        """Run `work` inside the next commit; the future is done when that commit is. `late`: no commit for it alone.
 
         An EdgeError that `work` raises undoes `work` alone and is the future's; when the commit fails, everyone in it
         gets the StorageError and nothing has happened.
@@ -60,7 +66,14 @@ class LedgerWriter:
         with self._wanted:
             if self._closing:
                 raise StorageError("ledger", ValueError("the gateway is shutting down"))
-            self._queue.append(write)
+            if late:
+                if not self._late:
+                    self._late_since = time.monotonic()
+                self._late.append(write)
+                if len(self._late) > 1:
+                    return write.future  # the thread knows already
+            else:
+                self._queue.append(write)
             self._wanted.notify()
         return write.future
 
@@ -71,13 +84,18 @@ class LedgerWriter:
     def _run(self) -> None:
         while True:
             with self._wanted:
-                while not self._queue and not self._closing:
-                    self._wanted.wait()
-                if not self._queue:
-                    return
-                group = list(self._queue)
+                while not self._queue and not self._closing and self._patience() != 0.0:
+                    self._wanted.wait(self._patience())
+                group = [*self._late, *self._queue]
+                self._late.clear()
                 self._queue.clear()
+                if not group:
+                    return
             self._commit(group)
+
+    def _patience(self) -> float | None:
+        """Seconds until late writes have waited long enough; None: there are none, sleep on."""
+        return max(0.0, self._late_since + _LATE_S - time.monotonic()) if self._late else None
 
     def _commit(self, group: list[_Write]) -> None:
         group = [write for write in group if write.future.set_running_or_notify_cancel()]

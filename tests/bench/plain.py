@@ -23,4 +23,4 @@ def echo(message_id: int, message: str) -> None:
 
 
 if __name__ == "__main__":
-    app.worker_main(["worker", "--loglevel", "warning", *sys.argv[1:]])
+    app.worker_main(["worker", "--loglevel", "info", *sys.argv[1:]])

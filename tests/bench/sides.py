@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ from edge.up.ports import free_ports
 from tests.bench import meters
 
 _READY_S = 120.0
+_TMPFS = Path("/dev/shm")
 
 
 def wait_for(what: Callable[[], bool], *, seconds: float, why: str) -> None:
@@ -38,14 +41,17 @@ def wait_for(what: Callable[[], bool], *, seconds: float, why: str) -> None:
 
 
 class Appliance:
-    """`edge up` on a root of its own; `parts` are the process ids of its services."""
+    """`edge up` on a root of its own; `parts` are the process ids of its services.
+
+    `run` is a tmpfs where the machine has one for everyone, as `/run/edge` is on a board.
+    """
 
     def __init__(self, root: Path) -> None:
         gateway, broker = free_ports(1)[0], _three_in_a_row()
         root.mkdir(parents=True)
         tree: dict[str, Any] = {
             "root": ".",
-            "run": "run",
+            "run": tempfile.mkdtemp(prefix="edge-run-", dir=_TMPFS if _TMPFS.is_dir() else root),
             "tasks": ["tests.bench.echo", "tasks.solve"],
             "broker": {"port": broker, "password_file": "broker/password"},
             "gateway": {"port": gateway, "loopback_without_token": True, "max_batch_jobs": 100_000},
@@ -55,7 +61,7 @@ class Appliance:
         self.root = root
         self.log = (root / "up.log").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge.up", "--root", str(root)], stdout=self.log, stderr=subprocess.STDOUT
+            [Path(sys.executable).with_name("edge"), "up", "--root", root], stdout=self.log, stderr=subprocess.STDOUT
         )
         self.client = Client(f"http://127.0.0.1:{gateway}")
         wait_for(self._ready, seconds=_READY_S, why=f"the appliance (see {root}/up.log)")
@@ -67,6 +73,7 @@ class Appliance:
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
         self.log.close()
+        shutil.rmtree(self.config.run, ignore_errors=True)
 
     def stop_worker(self) -> None:
         """Keep the worker from taking jobs: it is stopped where it stands."""

@@ -70,6 +70,22 @@ def test_one_refused_write_does_not_touch_its_neighbours(ledger: CountingLedger,
         bad.result(10)
 
 
+def test_a_late_write_rides_with_the_next_commit(
+    ledger: CountingLedger, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs no commit of its own while others come, and is done before what is asked after it."""
+    monkeypatch.setattr("edge.jobs.writer._LATE_S", 60.0)
+    late = [writer.write(lambda each: each.open_jobs, durable=False, late=True) for _ in range(3)]
+    assert writer.write(add, durable=True).result(10)
+    assert [future.result(0) for future in late] == [0, 0, 0]
+    assert ledger.commits == 1
+
+
+def test_a_late_write_does_not_wait_for_ever(writer: LedgerWriter) -> None:
+    """With nobody else writing it is written alone, soon."""
+    assert writer.write(lambda each: each.open_jobs, durable=False, late=True).result(10) == 0
+
+
 @pytest.mark.parametrize("error", [StorageError("ledger", OSError(28, "No space left on device")), RuntimeError("?")])
 def test_everyone_in_a_failed_commit_learns_of_it(
     ledger: CountingLedger, writer: LedgerWriter, error: Exception
