@@ -1,0 +1,78 @@
+"""Says whether the appliance on this board works, by what it does and not by what is installed.
+
+Runs with the system's Python, so that a broken release can be judged too. Exit code 0: all is well; 1: the reasons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+RUN = Path("/run/edge")
+
+
+def faults(url: str, ca: str, units: list[str]) -> list[str]:
+    """What is wrong now, a sentence each."""
+    found = []
+    states = subprocess.run(
+        ["systemctl", "show", "--property=Id,ActiveState,SubState,Result", *units],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    for block in filter(None, states.split("\n\n")):
+        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if unit.get("ActiveState") != "active":
+            found.append(f"{unit.get('Id')} is {unit.get('ActiveState')} ({unit.get('SubState')}, {unit.get('Result')})")
+    try:
+        trust = ssl.create_default_context(cafile=ca) if ca else None
+        with urllib.request.urlopen(f"{url}/v1/healthz", timeout=5, context=trust) as answer:  # noqa: S310 - our own
+            if answer.status != 200:
+                found.append(f"the gateway answers {answer.status}")
+    except (OSError, urllib.error.URLError) as err:
+        found.append(f"the gateway at {url} does not answer: {err}")
+    power = read(RUN / "power.json")
+    if power.get("state", "unknown") == "unknown":
+        found.append(f"the governor says nothing: {power.get('reason', 'no file')}")
+    workers = [read(path) for path in RUN.glob("worker-*.json")]
+    if "edge-worker.service" in units and not any(w.get("state") in ("idle", "paused", "running") for w in workers):
+        said = ", ".join(f"{w.get('name')} {w.get('state')}" for w in workers)
+        found.append(f"no worker is connected to the broker: {said or 'no worker spoke'}")
+    return found
+
+
+def read(path: Path) -> dict[str, str]:
+    """The file as JSON; nothing where it cannot be read."""
+    try:
+        found: dict[str, str] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def main() -> int:
+    """Look until all is well or the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--ca", default="")
+    parser.add_argument("--wait", type=float, default=60.0)
+    parser.add_argument("units", nargs="+")
+    options = parser.parse_args()
+    deadline = time.monotonic() + options.wait
+    while found := faults(options.url, options.ca, options.units):
+        if time.monotonic() > deadline:
+            sys.stderr.write("".join(f"{fault}\n" for fault in found))
+            return 1
+        time.sleep(1.0)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

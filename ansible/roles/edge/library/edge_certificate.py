@@ -1,0 +1,140 @@
+#!/usr/bin/python
+"""Ansible module: a CA of the board's own and a server certificate by it, made with openssl, once."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: edge_certificate
+short_description: Make a CA and a server certificate on the board
+description:
+  - Makes ca.key, ca.pem, key.pem and cert.pem in a folder. The keys never leave the board.
+  - The certificate is made anew when it lacks a name, or when less than 30 days of it are left; the CA stays.
+options:
+  folder:
+    description: Where the files lie.
+    type: path
+    required: true
+  name:
+    description: Common name of the certificate.
+    type: str
+    required: true
+  names:
+    description: Names and addresses the certificate is for.
+    type: list
+    elements: str
+    required: true
+  days:
+    description: How long a new certificate is valid.
+    type: int
+    default: 3650
+author: [edge-worker]
+"""
+
+EXAMPLES = r"""
+- name: Make a CA and sign the board's certificate
+  edge_certificate:
+    folder: /etc/edge/tls
+    name: raspberrypi
+    names: [raspberrypi.local, 192.168.1.20]
+"""
+
+RETURN = r""" # """
+
+CURVE = ["-pkeyopt", "ec_paramgen_curve:prime256v1"]
+
+
+def main():
+    """Look at what is there; make what is missing."""
+    module = AnsibleModule(
+        argument_spec={
+            "folder": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "names": {"type": "list", "elements": "str", "required": True},
+            "days": {"type": "int", "default": 3650},
+        },
+        supports_check_mode=True,
+    )
+    folder = module.params["folder"]
+    ca_key, ca, key, cert = (os.path.join(folder, name) for name in ("ca.key", "ca.pem", "key.pem", "cert.pem"))
+    wanted = sorted(subject(name) for name in set(module.params["names"]))
+    why = fault(module, ca, key, cert, wanted)
+    if not why or module.check_mode:
+        module.exit_json(changed=bool(why), msg=why)
+    os.umask(0o077)
+    if not (os.path.exists(ca_key) and os.path.exists(ca)):
+        run(
+            module,
+            ["req", "-x509", "-newkey", "ec", *CURVE, "-nodes", "-days", "7300"]
+            + ["-subj", f"/CN=edge CA of {module.params['name']}", "-keyout", f"{ca_key}.new", "-out", f"{ca}.new"]
+            + ["-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign"],
+        )
+        take(f"{ca_key}.new", ca_key, 0o400)
+        take(f"{ca}.new", ca, 0o644)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        request, extensions = os.path.join(scratch, "request.pem"), os.path.join(scratch, "extensions")
+        with open(extensions, "w", encoding="ascii") as stream:
+            stream.write("basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n")
+            stream.write(f"extendedKeyUsage=serverAuth\nsubjectAltName={','.join(wanted)}\n")
+        subject_name = f"/CN={module.params['name']}"
+        run(
+            module,
+            ["req", "-newkey", "ec", *CURVE, "-nodes", "-subj", subject_name, "-keyout", f"{key}.new", "-out", request],
+        )
+        run(
+            module,
+            ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-days", str(module.params["days"])]
+            + ["-set_serial", f"0x{os.urandom(16).hex()}", "-extfile", extensions, "-out", f"{cert}.new"],
+        )
+    take(f"{key}.new", key, 0o400)
+    take(f"{cert}.new", cert, 0o644)
+    module.exit_json(changed=True, msg=why)
+
+
+def subject(name):
+    """A name as subjectAltName writes it."""
+    return f"IP:{name}" if re.fullmatch(r"[0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*", name) else f"DNS:{name}"
+
+
+def fault(module, ca, key, cert, wanted):
+    """Why a new certificate is needed; empty when none is."""
+    for path in (ca, key, cert):
+        if not os.path.exists(path):
+            return f"{path} is missing"
+    code, text, _ = module.run_command(["openssl", "x509", "-in", cert, "-noout", "-ext", "subjectAltName"])
+    if code:
+        return f"{cert} cannot be read"
+    found = {item.replace("IP Address:", "IP:") for item in re.split(r",\s*|\n\s*", text)}
+    for one in wanted:
+        if "::" not in one and one not in found:
+            return f"{cert} is not for {one}"
+    month = str(30 * 86400)
+    if module.run_command(["openssl", "x509", "-in", cert, "-noout", "-checkend", month])[0]:
+        return f"{cert} ends soon"
+    if module.run_command(["openssl", "verify", "-CAfile", ca, cert])[0]:
+        return f"{cert} is not by {ca}"
+    return ""
+
+
+def run(module, arguments):
+    """Run openssl; its last words end the module when it fails."""
+    code, _, err = module.run_command(["openssl", *arguments])
+    if code:
+        module.fail_json(msg=f"openssl {arguments[0]}: {err.strip()}")
+
+
+def take(temp, path, mode):
+    """Give a finished file its name, durably."""
+    os.chmod(temp, mode)
+    with open(temp, "rb") as stream:
+        os.fsync(stream.fileno())
+    os.replace(temp, path)
+
+
+if __name__ == "__main__":
+    main()

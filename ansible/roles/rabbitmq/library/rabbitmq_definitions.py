@@ -1,0 +1,128 @@
+#!/usr/bin/python
+"""Ansible module: users with their rights, and queues, as the file RabbitMQ reads at each start."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: rabbitmq_definitions
+short_description: Write RabbitMQ's definitions file
+description:
+  - Users, permissions and queues that the broker makes sure of at each start, an empty store included.
+  - Passwords are read from files on the board and stand in the file as salted hashes only.
+options:
+  path:
+    description: The file to write.
+    type: path
+    required: true
+  credentials:
+    description: Folder with NAME.password for each user.
+    type: path
+    required: true
+  users:
+    description: Users with their rights on the vhost /.
+    type: list
+    elements: dict
+    required: true
+  queues:
+    description: Durable queues with their arguments.
+    type: list
+    elements: dict
+    required: true
+extends_documentation_fragment: [files]
+author: [edge-worker]
+"""
+
+EXAMPLES = r"""
+- name: Write users, rights and queues
+  rabbitmq_definitions:
+    path: /etc/rabbitmq/definitions.json
+    credentials: /etc/edge/credentials
+    users: [{name: edge-worker, configure: "^$", write: "^$", read: "^edge\\."}]
+    queues: []
+"""
+
+RETURN = r""" # """
+
+
+def password_hash(user, password):
+    """RabbitMQ's rabbit_password_hashing_sha256: four bytes of salt before a SHA-256.
+
+    The salt comes from the password, so that the same password gives the same file. The passwords are 40 random
+    characters: no table of hashes holds them, salted or not.
+    """
+    salt = hashlib.sha256(f"{user}\0{password}".encode()).digest()[:4]
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def main():
+    """Write the file when it says something else."""
+    rights = {"name": {"type": "str", "required": True}}
+    rights.update({key: {"type": "str", "required": True} for key in ("configure", "write", "read")})
+    queue = {"name": {"type": "str", "required": True}, "arguments": {"type": "dict", "default": {}}}
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "credentials": {"type": "path", "required": True, "no_log": False},
+            "users": {"type": "list", "elements": "dict", "required": True, "options": rights},
+            "queues": {"type": "list", "elements": "dict", "required": True, "options": queue},
+        },
+        add_file_common_args=True,
+        supports_check_mode=True,
+    )
+    path = module.params["path"]
+    users = []
+    for user in module.params["users"]:
+        file = os.path.join(module.params["credentials"], f"{user['name']}.password")
+        try:
+            with open(file, encoding="ascii") as stream:
+                password = stream.read().strip()
+        except OSError as err:
+            if module.check_mode:  # a fresh board: the password would have been made just before
+                module.exit_json(changed=True, msg=f"{file} is not there yet")
+            module.fail_json(msg=f"cannot read {file}: {err.strerror}")
+        users.append(
+            {
+                "name": user["name"],
+                "password_hash": password_hash(user["name"], password),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": [],
+            }
+        )
+    permissions = [
+        {"user": u["name"], "vhost": "/", "configure": u["configure"], "write": u["write"], "read": u["read"]}
+        for u in module.params["users"]
+    ]
+    queues = [
+        {"name": q["name"], "vhost": "/", "durable": True, "auto_delete": False, "arguments": q["arguments"]}
+        for q in module.params["queues"]
+    ]
+    document = {"vhosts": [{"name": "/"}], "users": users, "permissions": permissions, "queues": queues}
+    text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+    try:
+        with open(path, encoding="utf-8") as stream:
+            before = stream.read()
+    except OSError:
+        before = ""
+    changed = before != text
+    if changed and not module.check_mode:
+        temp = f"{path}.new"
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temp, path)
+    if os.path.exists(path):
+        changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
+    module.exit_json(changed=changed)
+
+
+if __name__ == "__main__":
+    main()
