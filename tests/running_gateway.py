@@ -68,7 +68,7 @@ class RunningGateway:
         got = self._pool.request(method, url, body=body, headers=sent, timeout=timeout)
         return Answer(got.status, got.headers, got.data)
 
-    def submit(self, task: str = "echo", *args: Any, **headers: str) -> str:
+    def submit(self, task: str = "echo", *args: Any, **headers: Any) -> str:
         """The id of a job that was taken."""
         answer = self.ask("POST", "/jobs", {"task": task, "args": list(args or ["hello"])}, **headers)
         assert answer.status in (200, 202), answer.body

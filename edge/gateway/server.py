@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from typing import Any
+from weakref import WeakSet
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -43,6 +44,16 @@ class AccessLog(AbstractAccessLogger):
 class _Protocol(web.RequestHandler):
     """aiohttp's connection, but what is not HTTP gets a problem document and no traceback in the log."""
 
+    def __init__(self, server: web.Server, open_ones: WeakSet[_Protocol], **options: Any) -> None:
+        super().__init__(server, **options)
+        self._open_ones = open_ones
+        open_ones.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room for the next connection."""
+        self._open_ones.discard(self)
+        super().connection_lost(exc)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -60,6 +71,7 @@ class _Protocol(web.RequestHandler):
             lines = (message or "").splitlines()
             problem = problems.of(problems.BadRequest(f"not HTTP: {lines[0].rstrip(':')}" if lines else "not HTTP"))
         response = problems.response(problem)
+        response.headers["Server"] = "edge"
         response.force_close()
         return response
 
@@ -113,6 +125,8 @@ class Server:
         # A long poll whose client went away must end; submits are shielded where they commit.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_STOP_S)
         self._server: asyncio.Server | None = None
+        # Counted from the accept on: aiohttp's own count begins a turn of the loop later.
+        self._open: WeakSet[_Protocol] = WeakSet()
         self._lingering: set[_Refusal] = set()
         busy = Busy(f"{max_connections} connections are open, which is the limit (gateway.max_connections)")
         self._refusal = _plain_http(problems.response(problems.of(busy), busy))
@@ -148,15 +162,14 @@ class Server:
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        server = self._runner.server
-        return len(server.connections) if server else 0
+        return len(self._open)
 
     def _connection(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None
         if self.connections >= self._limit:
             return _Refusal(self._refusal, self._lingering)
-        return _Protocol(server, loop=asyncio.get_running_loop(), **self._options)
+        return _Protocol(server, self._open, loop=asyncio.get_running_loop(), **self._options)
 
 
 def _plain_http(response: web.Response) -> bytes:

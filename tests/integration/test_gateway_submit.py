@@ -18,7 +18,7 @@ from edge.jobs.results import Results
 from tests.running_gateway import RunningGateway, StartGateway
 
 MakeConfig = Callable[..., Config]
-NDJSON = {"Content_Type": "application/x-ndjson"}
+NDJSON: dict[str, Any] = {"Content_Type": "application/x-ndjson"}
 
 
 def test_a_job_is_answered_with_its_place(gateway: RunningGateway) -> None:

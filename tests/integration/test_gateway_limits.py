@@ -1,0 +1,247 @@
+"""What the door bears: connections, bytes, seconds, methods, and what is no HTTP at all."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import aiohttp
+import pytest
+
+from edge.config import Config
+from edge.gateway.service import Appliance
+from tests.running_gateway import RunningGateway, StartGateway
+
+MakeConfig = Callable[..., Config]
+HEALTHZ = b"GET /v1/healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@contextmanager
+def connected(gateway: RunningGateway, sent: bytes = b"") -> Iterator[socket.socket]:
+    """A bare connection that has sent `sent`."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as link:
+        link.sendall(sent)
+        yield link
+
+
+def read_all(link: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    chunks = []
+    while chunk := link.recv(65536):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def test_one_connection_too_many_is_told_so(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """503 with Retry-After, at once and also to one who has sent nothing; who is in stays in."""
+    gateway = start_gateway(make_config(gateway={"max_connections": 3}))
+    with ExitStack() as stack:
+        inside = [stack.enter_context(connected(gateway)) for _ in range(3)]
+        for sent in (
+            b"",
+            HEALTHZ,
+            b"POST /v1/jobs HTTP/1.1\r\n" + b"x" * 50_000,
+        ):
+            with connected(gateway, sent) as link:
+                head, _, body = read_all(link).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: " in head
+            assert b'"code":"busy"' in body
+        inside[0].sendall(HEALTHZ)
+        assert inside[0].recv(100).startswith(b"HTTP/1.1 200")
+    deadline = time.monotonic() + 10
+    while gateway.ask("GET", "/healthz").status != 200:
+        assert time.monotonic() < deadline
+
+
+def test_a_body_over_the_limit_is_refused(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """413, whether its length was announced or not, and whether it was packed small or not."""
+    gateway = start_gateway(make_config(gateway={"max_body_bytes": 2048}))
+    body = b'{"task":"echo","args":["' + b"x" * 3000 + b'"]}'
+    assert gateway.ask("POST", "/jobs", body).status == 413
+    packed = gateway.ask("POST", "/jobs", gzip.compress(body), Content_Encoding="gzip")
+    assert (packed.status, packed.json["code"]) == (413, "too-large")
+    chunked = POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    with connected(gateway, chunked) as link:
+        assert link.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_a_packed_body_is_unpacked(gateway: RunningGateway) -> None:
+    """gzip saves a slow Wi-Fi; garbage that claims to be gzip is a bad request."""
+    body = b'{"task":"nothing"}'
+    assert gateway.ask("POST", "/jobs", gzip.compress(body), Content_Encoding="gzip").status == 202
+    assert gateway.ask("POST", "/jobs", body, Content_Encoding="gzip").status == 400
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_ever(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """408 after the time a body may take; the job is not accepted."""
+    monkeypatch.setattr("edge.gateway.submit._JOB_S", 0.2)
+    head = POST + b"Content-Length: 100\r\n\r\n{"
+    with connected(gateway, head) as link:
+        assert link.recv(100).startswith(b"HTTP/1.1 408")
+    assert gateway.ask("GET", "/jobs").json["jobs"] == []
+
+
+def test_a_client_that_leaves_in_the_middle_harms_nobody(
+    gateway: RunningGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a body and gone: no error, no job."""
+    head = POST + b"Content-Length: 100\r\n\r\n{"
+    for _ in range(10):
+        with connected(gateway, head):
+            pass
+    assert gateway.ask("GET", "/jobs").json["jobs"] == []
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_headers_that_never_end_are_cut_off(
+    make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection on which no request completes is closed, however busily it dribbles."""
+    monkeypatch.setattr("edge.gateway.server._IDLE_S", 0.5)
+    gateway = start_gateway(make_config())
+    with connected(gateway, b"GET /v1/healthz HTTP/1.1\r\n") as link:
+        deadline = time.monotonic() + 10
+        with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, as it happens
+            while time.monotonic() < deadline:
+                link.sendall(b"X-Header: more\r\n")
+                time.sleep(0.05)
+
+
+def test_a_slow_client_holds_up_nobody(gateway: RunningGateway) -> None:
+    """While one dribbles its body and one does not read its answer, others are served."""
+    big = gateway.submit()
+    gateway.finish(big, files={"big": bytes(20_000_000)})
+    gateway.becomes(big, "succeeded")
+    head = POST + b"Content-Length: 18\r\n\r\n"
+    fetch = f"GET /v1/jobs/{big}/files/big HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with connected(gateway, head) as slow, connected(gateway, fetch) as deaf:
+        began = time.monotonic()
+        for _ in range(20):
+            gateway.submit()
+        assert time.monotonic() - began < 5
+        for byte in b'{"task":"nothing"}':
+            slow.sendall(bytes([byte]))
+        assert slow.recv(100).startswith(b"HTTP/1.1 202")
+        assert deaf.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"hello\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /v1/healthz HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n",
+        b"GET /v1/healthz HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /v1/healthz HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n",
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/healthz HTTP/1.1\r\n" + b"A: b\r\n" * 500 + b"\r\n",
+        b"GET /v1/healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+)
+def test_what_is_no_http_gets_a_problem_and_no_traceback(
+    gateway: RunningGateway, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    """400 in the form of all our refusals, the connection closed, the log quiet."""
+    with connected(gateway, sent) as link:
+        head, _, body = read_all(link).partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert b"application/problem+json" in head
+    assert b"not HTTP" in body
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_methods_are_told_what_a_path_knows(gateway: RunningGateway) -> None:
+    """405 with Allow; OPTIONS answers the same without complaint; HEAD works where GET does."""
+    for method in ("PUT", "PATCH", "DELETE"):
+        answer = gateway.ask(method, "/jobs")
+        assert (answer.status, answer.json["code"]) == (405, "method-not-allowed")
+        assert answer.headers["Allow"] == "GET, HEAD, POST"
+    options = gateway.ask("OPTIONS", "/jobs")
+    assert (options.status, options.headers["Allow"]) == (204, "GET, HEAD, OPTIONS, POST")
+    head = gateway.ask("HEAD", "/jobs")
+    assert (head.status, head.body) == (200, b"")
+    assert int(head.headers["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs/", "/jobs/a/b", "/../etc/passwd", "/jobs/%2e%2e", "/%00", "/%ff", "//"])
+def test_unknown_paths_are_problems(gateway: RunningGateway, path: str) -> None:
+    """404 for what is not there, whatever it is made of."""
+    answer = gateway.ask("GET", path)
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("job_id", ["-x", "a%20b", "a" * 129, "%C3%A4", ".hidden", "a%0Ab"])
+def test_ids_that_cannot_be_are_unknown_jobs(gateway: RunningGateway, job_id: str) -> None:
+    """No id reaches a file name unchecked."""
+    for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/result", f"/jobs/{job_id}/files/a"):
+        answer = gateway.ask("GET", path)
+        assert (answer.status, answer.json["code"]) == (404, "unknown-job")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("state=lost", "query state = 'lost': expected one of accepted"),
+        ("limit=0", "query limit = '0': expected int >= 1"),
+        ("limit=501", "expected int <= 500"),
+        ("limit=x", "expected int"),
+        ("cursor=x", "query cursor = 'x'"),
+        ("cursor=99999999999999999999", "query cursor"),
+        ("limt=5", "query 'limt' is unknown; allowed here: state, task, limit, cursor"),
+        ("limit=5&limit=6", "query 'limit' is given twice"),
+        ("task=", "query task = ''"),
+        ("task=%ff", ""),
+        ("state=%00", "query state"),
+    ],
+)
+def test_a_query_that_cannot_be_meant_is_refused(gateway: RunningGateway, query: str, said: str) -> None:
+    """400 with name, value and what is allowed; an odd task name simply lists nothing."""
+    answer = gateway.ask("GET", f"/jobs?{query}")
+    assert answer.status == (400 if said else 200)
+    assert said in answer.body.decode()
+
+
+def test_what_nobody_foresaw_is_500_without_our_insides(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The traceback is in the log, once."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret insides")
+
+    monkeypatch.setattr(Appliance, "page", broken)
+    answer = gateway.ask("GET", "/jobs")
+    assert (answer.status, answer.json["code"]) == (500, "internal")
+    assert b"secret" not in answer.body
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+def test_many_clients_at_once_are_all_served(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """Two hundred connections submit and read at the same time; each gets its own job."""
+    gateway = start_gateway(make_config(gateway={"max_connections": 250}))
+
+    async def one(session: aiohttp.ClientSession, number: int) -> str:
+        body = {"task": "echo", "args": [str(number)]}
+        async with session.post(f"http://127.0.0.1:{gateway.port}/v1/jobs", json=body) as answer:
+            assert answer.status == 202
+            job_id: str = (await answer.json())["id"]
+        async with session.get(f"http://127.0.0.1:{gateway.port}/v1/jobs/{job_id}") as answer:
+            assert (await answer.json())["id"] == job_id
+        return job_id
+
+    async def all_of_them() -> list[str]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200)) as session:
+            return await asyncio.gather(*(one(session, number) for number in range(400)))
+
+    assert len(set(asyncio.run(all_of_them()))) == 400
