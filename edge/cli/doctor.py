@@ -70,7 +70,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from parts.power(config.layout)
     yield from parts.workers(config.layout)
     if session.url is None and not _elsewhere():
-        session.url = f"http://{_reachable(config.gateway.host)}:{config.gateway.port}"
+        session.url = f"{config.gateway.scheme}://{_reachable(config.gateway.host)}:{config.gateway.port}"
         client = session.client(quick=True)
     yield from parts.gateway(client)
 

@@ -40,7 +40,8 @@ def line(text: str, *, width: int = 0) -> str:
 def value(result: Any) -> None:
     """A job's value: text as it is, anything else as JSON. A pipe gets it unchanged."""
     if isinstance(result, str):
-        click.echo(shown(result) if sys.stdout.isatty() else result)
+        # color: click would take escape sequences out of a pipe, and so change the value
+        click.echo(shown(result) if sys.stdout.isatty() else result, color=True)
         return
     import msgspec  # only for values that are not text
 
@@ -75,7 +76,9 @@ def when(at: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span as a person says it: `0.4 s`, `12 s`, `5 min`, `3.1 h`, `2.5 days`."""
+    """A span as a person says it: `8 ms`, `0.4 s`, `12 s`, `5 min`, `3.1 h`, `2.5 days`."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

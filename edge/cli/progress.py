@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -54,9 +55,11 @@ class _Lines:
         self._say(f"{err}; still waiting")
 
     def _say(self, text: str) -> None:
-        if text != self._last:
+        # Numbers change all the time (how long, how many ahead); the reason is what is news.
+        reason = re.sub(r"\d+", "#", text)
+        if reason != self._last:
             output.note(f"{self._id} {text}")
-            self._last = text
+            self._last = reason
 
 
 class _Bar:

@@ -85,7 +85,7 @@ def _job(job: JobView) -> None:
             ("task", job.task),
             ("state", f"{job.state}, asked to stop" if job.cancelling else str(job.state)),
             ("waiting", job.waiting),
-            ("ahead", "" if job.ahead is None else f"{job.ahead} jobs"),
+            ("ahead", "" if job.ahead is None else str(job.ahead)),
             ("progress", progress),
             ("error", job.error),
             ("power", str(job.power)),

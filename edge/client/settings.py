@@ -23,6 +23,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     url: str | None = None
     token: str | None = None
     token_file: str | None = None
+    ca_file: str | None = None
     patience_s: Annotated[float, Meta(ge=0, le=3600)] = 10.0
 
 
@@ -32,6 +33,7 @@ class Settings:
 
     url: str = DEFAULT_URL
     token: str | None = field(default=None, repr=False)  # a secret must not end up in a log
+    ca_file: Path | None = None  # PEM of who vouches for an https gateway; none: whom this machine trusts
     patience_s: float = 10.0  # how long to try again when nobody answers
     connect_s: float = 5.0
     read_s: float = 30.0
@@ -45,10 +47,10 @@ class Settings:
         token_file: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Settings:
-        """The arguments, over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE`, over the file, over the defaults.
+        """The arguments, over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE`, `EDGE_CA_FILE`, over the file.
 
         The file is `EDGE_CLIENT_CONFIG` or `~/.config/edge/client.yaml`, with the keys `url`, `token`,
-        `token_file` and `patience_s`. Raises ConfigError, also on a secret that every user could read.
+        `token_file`, `ca_file` and `patience_s`. Raises ConfigError, also on a secret that every user could read.
         """
         env = os.environ if env is None else env
         path = _file_path(env)
@@ -63,9 +65,13 @@ class Settings:
             token = file.token
         if token is None and file.token_file and path:
             token = _read_token(path.parent / _expanded(file.token_file), "token_file")
+        ca_file = _expanded(env["EDGE_CA_FILE"]) if env.get("EDGE_CA_FILE") else None
+        if ca_file is None and file.ca_file and path:
+            ca_file = path.parent / _expanded(file.ca_file)
         return cls(
             url=_checked_url(url or env.get("EDGE_URL") or file.url or DEFAULT_URL),
             token=_checked_token(token) if token is not None else None,
+            ca_file=_checked_ca(ca_file) if ca_file else None,
             patience_s=file.patience_s,
         )
 
@@ -141,6 +147,18 @@ def _checked_url(url: str) -> str:
     if parts.username or parts.password:
         raise ConfigError("url", f"{parts.scheme}://...@{parts.hostname}", "no user or password in it; use a token")
     return url.rstrip("/")
+
+
+def _checked_ca(path: Path) -> Path:
+    import ssl  # only where a gateway has a certificate of its own
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as err:  # an SSLError is an OSError
+        raise ConfigError(
+            "ca_file", str(path), f"expected a readable PEM file ({err.args[-1] if err.args else err})"
+        ) from err
+    return path
 
 
 def _checked_token(token: str) -> str:

@@ -16,6 +16,7 @@ from urllib3.exceptions import (
     NameResolutionError,
     ProtocolError,
     ReadTimeoutError,
+    SSLError,
 )
 
 from edge import __version__
@@ -53,7 +54,8 @@ class Transport:
     def __init__(self, settings: Settings, *, on_retry: Callable[[EdgeError], None] | None = None) -> None:
         self.settings = settings
         self._on_retry = on_retry
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=4, retries=False)
+        ca_file = str(settings.ca_file) if settings.ca_file else None
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=4, retries=False, ca_certs=ca_file)
         self._headers = {"User-Agent": f"edge/{__version__}", "Accept": "application/json"}
         if settings.token:
             self._headers["Authorization"] = f"Bearer {settings.token}"
@@ -115,6 +117,8 @@ class Transport:
                     f"cannot reach the gateway at {self.settings.url}: {_plain(err, timeout)}"
                 )
                 failure.__cause__ = err
+                if isinstance(err, SSLError):
+                    raise failure from err  # a certificate does not get better by asking again
                 after = 0.0
             else:
                 if answer.status < 300:
@@ -193,6 +197,8 @@ def _plain(err: HTTPError, timeout: urllib3.Timeout) -> str:
     """One phrase on why nobody answered, without urllib3's object names."""
     if isinstance(err, NameResolutionError):
         return "no such host"
+    if isinstance(err, SSLError):
+        return f"its certificate is not trusted ({err}); name the PEM file that vouches for it in EDGE_CA_FILE"
     inner: BaseException | None = err
     while inner is not None:  # a refused connection is a ConnectTimeoutError too: what the kernel said comes first
         if isinstance(inner, OSError) and inner.strerror:

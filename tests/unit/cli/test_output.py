@@ -1,0 +1,68 @@
+"""What a terminal is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.cli import output
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.004, "4 ms"),
+        (0.44, "0.4 s"),
+        (9.96, "10.0 s"),
+        (60, "60 s"),
+        (300, "5 min"),
+        (11_000, "3.1 h"),
+        (2e5, "2.3 days"),
+    ],
+)
+def test_a_span_is_said_as_a_person_does(seconds: float, text: str) -> None:
+    """With a unit that fits."""
+    assert output.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (2.5e9, "2.5 GB")])
+def test_bytes_are_said_as_a_person_does(count: float, text: str) -> None:
+    """With a unit that fits."""
+    assert output.size(count) == text
+
+
+@pytest.mark.parametrize("at", [None, 0.0])
+def test_no_time_is_nothing(at: float | None) -> None:
+    """Not 1970."""
+    assert output.when(at) == ""
+
+
+@pytest.mark.parametrize("at", [1e300, -1e300, float("inf")])
+def test_a_time_beyond_the_calendar_is_a_number(at: float) -> None:
+    """A board's clock may say anything."""
+    assert output.when(at) == f"{at:g}"
+
+
+def test_a_jobs_text_cannot_steer_the_terminal() -> None:
+    """Escape sequences are shown, not obeyed."""
+    assert output.shown("a\x1b[2Jb\rc\td\n") == "a\\x1b[2Jb\\x0dc\td\n"
+    assert output.line("two\nlines \x07") == "two lines \\x07"
+    assert output.line("long text", width=5) == "long…"
+
+
+def test_columns_are_as_wide_as_their_longest_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing trails."""
+    output.table(("A", "B", ""), [("1", "longer", "x"), ("22", "y", "")])
+    assert capsys.readouterr().out == "A   B\n1   longer  x\n22  y\n"
+
+
+def test_facts_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that what is shown is what is known."""
+    output.facts([("a", "1"), ("longer", ""), ("bb", "2")])
+    assert capsys.readouterr().out == "a   1\nbb  2\n"
+
+
+def test_a_value_that_is_text_comes_out_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """For the next program in a pipe."""
+    output.value("a\x1b[0m")
+    output.value([1, None])
+    assert capsys.readouterr().out == "a\x1b[0m\n[1,null]\n"
