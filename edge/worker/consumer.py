@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,9 @@ logger = get_logger(__name__)
 ANSWER_S = 30.0
 #: Between two tries to connect, growing from the first to the last.
 RETRY_S = (0.5, 1.0, 2.0, 4.0, 5.0)
+#: A connection that broke sooner than this counts as a try that failed: a broker with a broken store accepts
+#: connections and then refuses everything.
+WORTH_S = 10.0
 
 
 class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
@@ -51,7 +55,11 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, controller: Any = None, **kwargs: Any) -> None:
         self.desk = controller.desk
         self.desk.later = controller.hub.call_later
+        self._tries = 0
+        self._connected_at = 0.0
         super().__init__(*args, controller=controller, **kwargs)
+        # Celery sleeps 1 s, with a traceback, once it had to connect five times in a second; we wait our own way.
+        self._restart_state = _Unlimited()
 
     def create_task_handler(self, promise: Any = None) -> Callable[..., None]:  # noqa: ARG002
         """Unused by our taps, which know the queue of each message; Celery's loop asks for one."""
@@ -68,23 +76,31 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, trying for ever at most five seconds apart; a stop ends the wait at once."""
-        tries = 0
+        if self._tries:
+            self._wait()
         while True:
             maybe_shutdown()
             try:
                 conn.connect()
                 break
             except (OSError, AMQPError) as err:
-                wait = RETRY_S[min(tries, len(RETRY_S) - 1)]
-                tries += 1
-                logger.error("no broker at %s: %s; trying again in %g s", conn.as_uri(), explain(err), wait)
+                logger.error("no broker at %s: %s; trying again in %g s", conn.as_uri(), explain(err), self._pause_s)
                 self.desk.status.say(state=WorkerState.DISCONNECTED, queues=())
-                self.desk.bell.wait(wait)
-                if not self.desk.control.stopping:
-                    self.desk.bell.hush()
+                self._wait()
         self.first_connection_attempt = False
+        self._connected_at = time.monotonic()
         bound_open_broker_sockets(conn, ANSWER_S)
         return conn
+
+    @property
+    def _pause_s(self) -> float:
+        return RETRY_S[min(self._tries, len(RETRY_S) - 1)]
+
+    def _wait(self) -> None:
+        self.desk.bell.wait(self._pause_s)
+        self._tries += 1
+        maybe_shutdown()
+        self.desk.bell.hush()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         """The connection broke while it was set up."""
@@ -97,6 +113,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self._drop()
 
     def _drop(self) -> None:
+        self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
         self.desk.runner.connection_lost()
         self.desk.status.say(state=WorkerState.DISCONNECTED, queues=())
         self.task_consumer = None
@@ -104,3 +121,10 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         if connection is not None:
             ignore_errors(connection, connection.collect)
             ignore_errors(connection, connection.close)
+
+
+class _Unlimited:
+    """Stands where Celery counts connections."""
+
+    def step(self) -> None:
+        """Never too often."""

@@ -112,12 +112,12 @@ class Control:
             raise self._raised
         return value
 
-    def check(self) -> None:
-        """Raise in the body's own time what is due; a stop is due at once here."""
+    def check(self, *, saved: bool = False) -> None:
+        """Raise in the body's own time what is due; a stop is due at once when all progress is `saved`."""
         if self._job_id is None:
             return
         why = self._due(time.monotonic())
-        if why is None and self.stopping:
+        if why is None and self.stopping and saved:
             why = JobInterrupted("the worker stops")
         if why is not None:
             self._raised = why

@@ -15,8 +15,8 @@ from edge.worker.checkpoint import Checkpoint
 class Job:
     """The job a body works for. Made by the worker; `Job.local(folder)` makes one for a unit test.
 
-    `progress`, `checkpoint` and `check` are the places where a cancel, a time limit or a stop of the worker is taken
-    at once; everywhere else they arrive as an exception, a stop only after the worker's grace time.
+    A cancel and a time limit arrive as an exception, wherever the body is. A stop of the worker is taken at the next
+    `checkpoint`, where nothing is lost by it; a body that reaches none is interrupted after the worker's grace time.
     """
 
     #: How `Signature` knows a parameter that the worker fills in.
@@ -32,7 +32,7 @@ class Job:
         attempt: int = 1,
         settings: Mapping[str, Any] | None = None,
         report: Callable[[Progress], None] = lambda _progress: None,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[..., None] = lambda **_: None,
         stopping: Callable[[], bool] = lambda: False,
         shield: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
@@ -92,9 +92,9 @@ class Job:
         when the worker stops.
         """
         with self._shield():
-            self._checkpoint.save(state, now=self._stopping())
-        self._check()
+            saved = self._checkpoint.save(state, now=self._stopping())
+        self._check(saved=saved and self._stopping())
 
     def check(self) -> None:
-        """Return while the job may go on; raise when it was cancelled, is out of time or has to stop."""
+        """Return while the job may go on; raise when it was cancelled, is out of time or has to stop now."""
         self._check()

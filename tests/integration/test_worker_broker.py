@@ -1,0 +1,206 @@
+"""Broker and power come and go: the worker follows by itself, and nothing is lost or run twice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.config import BrokerConfig, Config
+from edge.model import Power, PowerState, WorkerState
+from edge.up.node import Node
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+
+pytestmark = pytest.mark.broker
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def odd(broker: BrokerConfig, make_config: MakeConfig) -> Config:
+    """A configuration with the odd tasks, and good power."""
+    config = make_config(broker=broker, tasks=["odd"])
+    tell_power(config, PowerState.NORMAL)
+    return config
+
+
+@pytest.fixture
+def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
+    """A worker that is ready."""
+    worker = start_worker(odd)
+    worker.until_state(WorkerState.IDLE)
+    return worker
+
+
+@pytest.mark.parametrize("how", ["stopped", "replaced"])
+def test_the_broker_goes_and_comes_while_the_worker_is_idle(
+    worker: RunningWorker, broker: BrokerConfig, broker_node: Node, how: str
+) -> None:
+    """The worker connects again by itself within seconds, to the same store or to an empty one."""
+    if how == "stopped":
+        broker_node.stop()
+    else:
+        broker_node.kill()
+        shutil.rmtree(broker_node.store)
+    worker.until_state(WorkerState.DISCONNECTED)
+    broker_node.start()
+    back = time.monotonic()
+    worker.until_state(WorkerState.IDLE)
+    assert time.monotonic() - back < 10
+    assert worker.result(publish(broker, "echo", "x")).value == "x"
+    assert "Traceback" not in worker.words()
+
+
+def test_the_broker_goes_and_comes_while_a_job_runs(
+    worker: RunningWorker, broker: BrokerConfig, broker_node: Node
+) -> None:
+    """The body runs on, once; the message that comes again finds its result."""
+    job_id = publish(broker, "nap", 8)
+    worker.until_running(job_id)
+    broker_node.stop()
+    broker_node.start()
+    result = worker.result(job_id)
+    assert (result.value, result.attempts) == (1, 1)
+    worker.until_state(WorkerState.IDLE)
+    assert worker.result(publish(broker, "echo", "x")).value == "x"
+    until(lambda: depth(broker) == 0, "no message left")
+    assert worker.results.read(job_id) == result
+
+
+def test_the_broker_goes_and_comes_while_paused(
+    worker: RunningWorker, odd: Config, broker: BrokerConfig, broker_node: Node
+) -> None:
+    """A new connection opens no queue that power does not allow."""
+    tell_power(odd, PowerState.CRITICAL)
+    worker.until_state(WorkerState.PAUSED)
+    broker_node.stop()
+    worker.until_state(WorkerState.DISCONNECTED)
+    broker_node.start()
+    worker.until_state(WorkerState.PAUSED)
+    job_id = publish(broker, "echo", "x")
+    assert depth(broker) == 1
+    tell_power(odd, PowerState.NORMAL)
+    assert worker.result(job_id).value == "x"
+
+
+def test_a_worker_starts_before_its_broker(
+    odd: Config, broker: BrokerConfig, broker_node: Node, start_worker: StartWorker
+) -> None:
+    """It waits, and declares the queues itself."""
+    broker_node.stop()
+    worker = start_worker(odd)
+    worker.until_state(WorkerState.DISCONNECTED)
+    broker_node.start()
+    worker.until_state(WorkerState.IDLE)
+    assert worker.result(publish(broker, "echo", "x")).value == "x"
+
+
+def test_without_a_governor_nothing_runs(
+    make_config: MakeConfig, broker: BrokerConfig, start_worker: StartWorker
+) -> None:
+    """Unknown is not good: a worker starts paused, and says so."""
+    config = make_config(broker=broker, tasks=["odd"])
+    job_id = publish(broker, "echo", "x")
+    worker = start_worker(config)
+    status = worker.until_state(WorkerState.PAUSED)
+    assert (status.queues, status.power) == ((), PowerState.UNKNOWN)
+    tell_power(config, PowerState.NORMAL)
+    assert worker.result(job_id).value == "x"
+
+
+@pytest.mark.parametrize("state", [PowerState.LOW, PowerState.CRITICAL, PowerState.UNKNOWN])
+def test_low_power_within_a_job_lets_nothing_more_in(
+    worker: RunningWorker, odd: Config, broker: BrokerConfig, state: PowerState
+) -> None:
+    """The running job ends; the next message is still in its queue when the worker has said so."""
+    first = publish(broker, "nap", 1)
+    worker.until_running(first)
+    second = publish(broker, "echo", "x")
+    tell_power(odd, state)
+    assert worker.result(first).value == 1
+    allowed = ("edge.always", "edge.dead") if state is PowerState.LOW else ()
+    until(lambda: (s := worker.status) and s.job is None and s.queues == allowed, "the pause confirmed")
+    assert depth(broker) == 1
+    assert not worker.results.has(second)
+    tell_power(odd, PowerState.SURPLUS)
+    assert worker.result(second).value == "x"
+
+
+def test_a_message_in_hand_goes_back_when_power_falls(worker: RunningWorker, odd: Config, broker: BrokerConfig) -> None:
+    """One message of each queue may be here already: what may not start is requeued, and was no attempt."""
+    tell_power(odd, PowerState.SURPLUS)
+    until(lambda: (s := worker.status) and "edge.surplus" in s.queues, "surplus")
+    first = publish(broker, "nap", 1)
+    worker.until_running(first)
+    second = publish(broker, "steps", 1, 0, power=Power.SURPLUS)
+    until(lambda: depth(broker, Power.SURPLUS) == 0, "the second in hand")
+    tell_power(odd, PowerState.NORMAL)
+    worker.result(first)
+    until(lambda: depth(broker, Power.SURPLUS) == 1, "the second back in its queue")
+    assert not worker.results.has(second)
+    tell_power(odd, PowerState.SURPLUS)
+    assert worker.result(second).value == {"from": 0, "to": 1, "attempt": 1}
+    assert not odd.layout.attempts.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"boot_id": "another"}, "other boot"),
+        ({"pid": 2**22 + 1}, "dead writer"),
+        ({"monotonic": -1e9, "valid_s": 5.0}, "old"),
+    ],
+)
+def test_a_word_that_does_not_count_is_unknown(
+    worker: RunningWorker, odd: Config, said: dict[str, object], why: str
+) -> None:
+    """From another boot, of a dead governor, or too old: nothing is consumed."""
+    tell_power(odd, PowerState.NORMAL, **said)
+    assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN, why
+
+
+def test_a_word_grows_old_by_itself(worker: RunningWorker, odd: Config) -> None:
+    """A governor that falls silent is believed for valid_s and no longer."""
+    tell_power(odd, PowerState.NORMAL, valid_s=1.0)
+    assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN
+
+
+def test_a_governor_that_dies_takes_its_word_with_it(worker: RunningWorker, odd: Config) -> None:
+    """The kernel tells of its end; nobody polls."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as governor:
+        tell_power(odd, PowerState.SURPLUS, pid=governor.pid)
+        until(lambda: (s := worker.status) and s.power is PowerState.SURPLUS, "surplus")
+        governor.kill()
+    assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN
+
+
+def test_an_unreadable_word_is_unknown(worker: RunningWorker, odd: Config) -> None:
+    """Half a file, or none."""
+    odd.layout.power.write_text("{")
+    worker.until_state(WorkerState.PAUSED)
+    tell_power(odd, PowerState.NORMAL)
+    worker.until_state(WorkerState.IDLE)
+    odd.layout.power.unlink()
+    worker.until_state(WorkerState.PAUSED)
+
+
+def test_an_idle_worker_sleeps(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """Fewer than one wake-up in two seconds over all its threads, after it has worked."""
+    worker.result(publish(broker, "echo", "x"))
+    worker.until_state(WorkerState.IDLE)
+    time.sleep(0.5)  # what the last job left to do
+    before = _wakeups(worker.process.pid)
+    time.sleep(4)
+    assert _wakeups(worker.process.pid) - before < 2
+
+
+def _wakeups(pid: int) -> int:
+    """Voluntary context switches of all threads."""
+    total = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        total += sum(int(x.split()[1]) for x in status.read_text().splitlines() if x.startswith("voluntary_ctxt"))
+    return total

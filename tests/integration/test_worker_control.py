@@ -1,0 +1,232 @@
+"""A running job is cancelled, runs out of time, is stopped with its worker, or takes its worker with it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.config import BrokerConfig, Config
+from edge.jobs.orders import Order, Orders
+from edge.model import FailureCode, JobState, PowerState, WorkerState
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+
+pytestmark = pytest.mark.broker
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def odd(broker: BrokerConfig, make_config: MakeConfig) -> Config:
+    """A configuration with the odd tasks, good power, and little patience at a stop."""
+    config = make_config(broker=broker, tasks=["odd"], worker={"stop_grace_s": 0.5, "max_crashes": 2})
+    tell_power(config, PowerState.NORMAL)
+    return config
+
+
+@pytest.fixture
+def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
+    """A worker that is ready."""
+    worker = start_worker(odd)
+    worker.until_state(WorkerState.IDLE)
+    return worker
+
+
+def test_a_running_job_is_cancelled(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
+    """The body ends at once, wherever it is, and the worker goes on."""
+    job_id = publish(broker, "nap", 60)
+    worker.until_running(job_id)
+    began = time.monotonic()
+    Orders(odd.layout).give(Order.CANCEL, job_id)
+    result = worker.result(job_id)
+    assert time.monotonic() - began < 2
+    assert result.state is JobState.CANCELLED
+    assert result.failure is not None
+    assert result.failure.code is FailureCode.CANCELLED
+    assert worker.result(publish(broker, "echo", "x")).value == "x"
+
+
+def test_a_waiting_job_is_cancelled_while_power_is_low(
+    worker: RunningWorker, broker: BrokerConfig, odd: Config
+) -> None:
+    """Nothing is consumed, the order is carried out all the same, and the job never runs."""
+    tell_power(odd, PowerState.CRITICAL)
+    worker.until_state(WorkerState.PAUSED)
+    job_id = publish(broker, "nap", 0)
+    Orders(odd.layout).give(Order.CANCEL, job_id)
+    assert worker.result(job_id).state is JobState.CANCELLED
+    tell_power(odd, PowerState.NORMAL)
+    assert worker.result(publish(broker, "echo", "x")).value == "x"
+    assert depth(broker) == 0
+    assert not list(odd.layout.tasks.rglob("*.begun"))
+
+
+def test_orders_that_lay_there_before_are_carried_out(
+    odd: Config, broker: BrokerConfig, start_worker: StartWorker
+) -> None:
+    """An order given while no worker ran is not lost."""
+    job_id = publish(broker, "nap", 0)
+    Orders(odd.layout).give(Order.CANCEL, job_id)
+    assert start_worker(odd).result(job_id).state is JobState.CANCELLED
+
+
+def test_a_result_is_removed_and_stays_removed(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
+    """After a delete a late copy of the message does not bring the job back."""
+    job_id = publish(broker, "echo", "x")
+    worker.result(job_id)
+    Orders(odd.layout).give(Order.DELETE, job_id)
+    until(lambda: worker.results.removed(job_id), "the tombstone")
+    publish(broker, "echo", "x", job_id=job_id)
+    worker.result(publish(broker, "echo", "y"))
+    assert worker.results.read(job_id) is None
+
+
+def test_a_time_limit_ends_the_body(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """The submitter's limit counts; Celery's own header does too."""
+    result = worker.result(publish(broker, "nap", 60, edge={"time_limit_s": 0.3}))
+    assert result.failure is not None
+    assert result.failure.code is FailureCode.TIME_LIMIT
+    assert "0.3 s" in result.failure.message
+    assert result.seconds < 3
+    headers = {"task": "nap", "id": "by-celery", "timelimit": [0.2, None]}
+    publish(broker, "nap", 60, headers=headers)
+    failure = worker.result("by-celery").failure
+    assert failure is not None
+    assert failure.code is FailureCode.TIME_LIMIT
+
+
+def test_a_body_that_swallows_everything_is_ended_all_the_same(
+    worker: RunningWorker, broker: BrokerConfig, odd: Config
+) -> None:
+    """It is told again and again; one that then returns has not got away with it."""
+    result = worker.result(publish(broker, "stubborn", 1.5, edge={"time_limit_s": 0.2}))
+    assert result.failure is not None
+    assert result.failure.code is FailureCode.TIME_LIMIT
+
+
+def test_a_killed_worker_leaves_a_job_that_goes_on_from_its_checkpoint(
+    worker: RunningWorker, broker: BrokerConfig, odd: Config
+) -> None:
+    """SIGKILL in the middle: another attempt, from the saved step, one result."""
+    job_id = publish(broker, "steps", 60, 0.2)
+    saved = odd.layout.checkpoints / f"{job_id}.json"
+    until(saved.exists, "a checkpoint")
+    worker.kill()
+    worker.again()
+    result = worker.result(job_id)
+    assert result.value["from"] > 0
+    assert result.value["attempt"] == result.attempts == 2
+    until(lambda: not saved.exists(), "the checkpoint gone")
+    assert not (odd.layout.attempts / f"{job_id}.json").exists()
+
+
+@pytest.mark.parametrize("how", ["exit", "segv", "kill"])
+def test_a_job_that_kills_its_worker_is_quarantined(
+    worker: RunningWorker, broker: BrokerConfig, odd: Config, how: str
+) -> None:
+    """After max_crashes deaths there is a failure that says so, and the others run."""
+    job_id = publish(broker, "die", how)
+    worker.again()
+    attempts = odd.layout.attempts / f"{job_id}.json"
+    worker.again()
+    assert json.loads(attempts.read_bytes())["ended"][0] == "crash"
+    result = worker.result(job_id)
+    assert result.failure is not None
+    assert result.failure.code is FailureCode.CRASH_LOOP
+    assert result.attempts == 3
+    assert worker.result(publish(broker, "echo", "x")).value == "x"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_an_idle_worker_stops_at_once(worker: RunningWorker, number: int) -> None:
+    """Well under a second, exit code 0, and its status says stopped."""
+    began = time.monotonic()
+    assert worker.stop(number) == 0
+    assert time.monotonic() - began < 1
+    worker.until_state(WorkerState.STOPPED)
+    assert "Traceback" not in worker.words()
+
+
+def test_a_paused_and_a_disconnected_worker_stop_at_once(
+    odd: Config, make_config: MakeConfig, start_worker: StartWorker
+) -> None:
+    """Neither waits for what may never come."""
+    tell_power(odd, PowerState.LOW)
+    paused = start_worker(odd)
+    until(lambda: paused.status and paused.status.queues == ("edge.always", "edge.dead"), "low power's queues")
+    began = time.monotonic()
+    assert paused.stop() == 0
+    lost = start_worker(make_config(tasks=["odd"]))
+    until(lambda: "no broker at" in lost.words(), "a try to connect")
+    until(lambda: "trying again in 4 s" in lost.words(), "a long wait")
+    began = time.monotonic()
+    assert lost.stop() == 0
+    assert time.monotonic() - began < 1
+
+
+def test_a_stop_lets_a_short_body_end(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """Within its grace time a body ends as ever."""
+    job_id = publish(broker, "nap", 0.4)
+    worker.until_running(job_id)
+    assert worker.stop() == 0
+    result = worker.results.read(job_id)
+    assert result is not None
+    assert (result.value, result.attempts) == (1, 1)
+
+
+def test_a_stop_interrupts_a_long_body_which_runs_again(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """No result, no crash: the next worker runs it anew."""
+    job_id = publish(broker, "nap", 3)
+    worker.until_running(job_id)
+    began = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - began < 3
+    assert not worker.results.has(job_id)
+    worker.again()
+    result = worker.result(job_id)
+    assert (result.value, result.attempts) == (2, 2)
+
+
+def test_a_stop_is_taken_at_a_checkpoint_which_is_saved(
+    worker: RunningWorker, broker: BrokerConfig, odd: Config
+) -> None:
+    """A job with checkpoints loses nothing at a clean stop."""
+    job_id = publish(broker, "steps", 40, 0.1)
+    until(lambda: (s := worker.status) and s.job and s.job.progress and s.job.progress.done > 3, "some progress")
+    assert worker.stop() == 0
+    saved = json.loads((odd.layout.checkpoints / f"{job_id}.json").read_bytes())
+    assert saved > 3
+    worker.again()
+    assert worker.result(job_id).value["from"] == saved
+
+
+def test_a_disk_that_takes_no_result_holds_the_job(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
+    """Nothing is acknowledged; the status says why; when the disk is well again the result is there."""
+    shard = odd.layout.results / "ab"
+    odd.layout.results.mkdir(exist_ok=True)
+    shard.write_text("a file where a folder must be")
+    publish(broker, "echo", "kept", job_id="ab-1")
+    until(lambda: (s := worker.status) and "cannot write" in s.reason, "the reason")
+    shard.unlink()
+    assert worker.result("ab-1").value == "kept"
+    until(lambda: (s := worker.status) and s.reason == "", "no reason")
+    assert depth(broker) == 0
+
+
+def test_a_person_adds_a_kind_of_job_in_one_file(
+    broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """One function with type hints in a file beside edge.yaml, its module named there."""
+    config = make_config(broker=broker, tasks=["doubling", "broken"])
+    (tmp_path / "doubling.py").write_text(
+        "from edge.worker import task\n\n@task\ndef double(number: int) -> int:\n"
+        '    """Give twice the number."""\n    return 2 * number\n'
+    )
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    tell_power(config, PowerState.NORMAL)
+    worker = start_worker(config)
+    assert worker.result(publish(broker, "double", 21)).value == 42
+    assert "module broken" in worker.words()
