@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,13 +30,8 @@ def list_jobs(session: Session, *, state: str | None, task: str | None, limit: i
             for job in jobs:
                 output.document(job)
             return 0
-        # Written page by page: a table of all jobs of a year must not be held in memory first.
-        shown = 0
-        while page := list(itertools.islice(jobs, 100)):
-            rows = [(j.id, j.task, str(j.state), output.when(j.accepted_at), j.error or j.waiting) for j in page]
-            output.table(("ID", "TASK", "STATE", "ACCEPTED", ""), rows)
-            shown += len(page)
-        if not shown:
+        rows = ((j.id, j.task, str(j.state), output.when(j.accepted_at), j.error or j.waiting) for j in jobs)
+        if not output.table(("ID", "TASK", "STATE", "ACCEPTED", ""), rows):
             output.note("no jobs")
     return 0
 

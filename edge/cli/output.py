@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import time
@@ -49,12 +50,19 @@ def value(result: Any) -> None:
     click.echo(msgspec.json.format(encoded, indent=2) if sys.stdout.isatty() else encoded)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns under a header, each as wide as its longest cell, the last one free."""
-    lines = [list(header), *([line(cell) for cell in row] for row in rows)]
-    widths = [max(len(cells[column]) for cells in lines) for column in range(len(header))]
-    for cells in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+    """Columns under a header, each as wide as its longest cell; returns how many rows there were.
+
+    Written a hundred rows at a time: the jobs of a year are not held in memory to find the widest.
+    """
+    widths = [len(name) for name in header]
+    left, count = iter(rows), 0
+    while page := [[line(cell) for cell in row] for row in itertools.islice(left, 100)]:
+        widths = [max(width, *(len(row[column]) for row in page)) for column, width in enumerate(widths)]
+        for cells in page if count else [header, *page]:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        count += len(page)
+    return count
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
