@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import urllib3
-from edge.jobs.catalogue import Catalogue, TaskInfo
 
 from edge.config import Config
 from edge.gateway.app import Gateway
+from edge.jobs.catalogue import Catalogue, TaskInfo
 from edge.jobs.results import Results
 from edge.jobs.signature import Signature
 from edge.layout import Layout

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 from aiohttp import ETag, web
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from edge.errors import UnknownFile
 from edge.gateway import files
@@ -26,10 +26,12 @@ _encode = msgspec.json.Encoder().encode
 class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which jobs to list."""
 
-    state: Annotated[JobState, Meta(description="only jobs in this state")] | None = None
-    task: Annotated[str, Meta(description="only jobs of this task", min_length=1, max_length=128)] | None = None
+    state: Annotated[JobState, Meta(description="only jobs in this state")] | UnsetType = UNSET
+    task: Annotated[str, Meta(description="only jobs of this task", min_length=1, max_length=128)] | UnsetType = UNSET
     limit: Annotated[int, Meta(description="how many at most", ge=1, le=500)] = 50
-    cursor: Annotated[str, Meta(description="`next` of the page before", pattern=r"^[1-9][0-9]{0,17}$")] | None = None
+    cursor: Annotated[str, Meta(description="`next` of the page before", pattern=r"^[1-9][0-9]{0,17}$")] | UnsetType = (
+        UNSET
+    )
 
 
 class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,8 +54,8 @@ class EndQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     if_state: (
         Annotated[Which, Meta(description="`open`: only cancel; `final`: only remove; else 409 and nothing is done")]
-        | None
-    ) = None
+        | UnsetType
+    ) = UNSET
 
 
 class Jobs:
@@ -66,9 +68,12 @@ class Jobs:
     async def list(self, call: Call) -> web.StreamResponse:
         """Jobs newest first, a page at a time."""
         query: ListQuery = call.query
-        before = int(query.cursor) if query.cursor else None
         page = self._appliance.page(
-            call.caller, state=query.state, task=query.task, before_seq=before, limit=query.limit
+            call.caller,
+            state=query.state or None,
+            task=query.task or None,
+            before_seq=int(query.cursor) if query.cursor else None,
+            limit=query.limit,
         )
         return web.Response(body=_encode(page), content_type=JSON)
 
@@ -112,7 +117,7 @@ class Jobs:
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         if not call.caller.may_end(job.submitter):
             raise Forbidden(f"token {call.caller.name!r} may end only jobs of its own")
-        which: Which | None = call.query.if_state
+        which: Which | UnsetType = call.query.if_state
         view = await self._appliance.end(job, if_open=which is not Which.FINAL, if_final=which is not Which.OPEN)
         if view is None:
             return web.Response(status=HTTPStatus.NO_CONTENT)

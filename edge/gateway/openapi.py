@@ -71,7 +71,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.body:
         schema: dict[str, Any] = {"$ref": _REFERENCE.format(name=route.body.kind.__name__)}
         if route.body.media[0] != JSON:
-            schema = {"type": "string", "minLength": 1}  # lines of JSON have no schema of their own in 3.1
+            schema = {"type": "string", "pattern": "[{]"}  # lines of JSON have no schema of their own in 3.1
         operation["requestBody"] = {
             "required": True,
             "description": route.body.description,
@@ -132,9 +132,7 @@ def _query_parameters(route: Route) -> Iterator[dict[str, Any]]:
 
 
 def _inlined(schema: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a query parameter: no null, no reference."""
-    if "anyOf" in schema:
-        (schema,) = (choice for choice in schema["anyOf"] if choice.get("type") != "null")
+    """The schema of a query parameter without references."""
     text = schema.get("description", "")
     if "$ref" in schema:
         schema = {"type": "string", "enum": parts[schema["$ref"].rpartition("/")[2]]["enum"]}

@@ -95,10 +95,12 @@ class Route:
             caller = door.caller(request, self.scopes) if self.scopes else NOBODY
             return await self.handler(Call(request, caller, _query(request, self.query)))
 
+        # `/v1/jobs/batch` is no job: without this the router would take GET and DELETE for it too.
+        path = self.path.replace("{id}", "{id:(?!batch$)[^/]+}")
         if self.method == hdrs.METH_GET:
-            router.add_get(self.path, handle)  # HEAD too
+            router.add_get(path, handle)  # HEAD too
         else:
-            router.add_route(self.method, self.path, handle)
+            router.add_route(self.method, path, handle)
 
 
 #: The caller of a route that asks for no token.
@@ -106,7 +108,10 @@ NOBODY = Caller("", frozenset())
 
 
 def _query(request: web.Request, kind: type) -> Any:
-    """The query as a `kind`; raises BadRequest naming parameter, value and what is allowed."""
+    """The query as a `kind`; raises BadRequest naming parameter, value and what is allowed.
+
+    What may be left out is UNSET in `kind`: None would also be what msgspec makes of the word "null".
+    """
     given: dict[str, str] = {}
     for name, value in request.query.items():
         if name in given:

@@ -56,8 +56,8 @@ class Submit:
     async def batch(self, call: Call) -> web.StreamResponse:
         """Take a line of JSON a job; one durable commit for all that are good, one line of answer each."""
         content = await bodies.read(call.request, BATCH_MEDIA, max_bytes=self._limits.max_batch_bytes, max_s=_BATCH_S)
-        if not content.strip():
-            raise BadRequest("the body has no line; send one JSON object a line")
+        if b"{" not in content:
+            raise BadRequest("the body has no job; send one JSON object a line")
         lines = content.removesuffix(b"\n").split(b"\n")
         if len(lines) > self._limits.max_batch_jobs:
             raise TooLarge(f"the body has {len(lines)} lines; at most {self._limits.max_batch_jobs} are taken")

@@ -1,0 +1,127 @@
+"""The gateway as a process: starts, says when it is ready, stops on a signal, fails with one line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.config import BrokerConfig, Config
+from edge.jobs import broker as broker_module
+from tests.running_gateway import StartGateway
+
+MakeConfig = Callable[..., Config]
+
+
+@contextmanager
+def started(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m edge.gateway`, killed at the end if it still runs."""
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "edge.gateway"], env=env, stdout=out, stderr=out)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Iterator[socket.socket]:
+    """Where systemd would listen for READY=1."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.bind(str(tmp_path / "notify"))
+        link.settimeout(60)
+        yield link
+
+
+def health(config: Config) -> str:
+    """What the gateway says of itself."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{config.gateway.port}/v1/healthz", timeout=10) as answer:
+        return str(json.load(answer)["health"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_when_it_is_ready_and_stops_in_order(
+    make_config: MakeConfig, edge_env: dict[str, str], tmp_path: Path, ready: socket.socket, number: signal.Signals
+) -> None:
+    """READY=1 once it answers; the signal ends it with 0, quickly though a client waits and the broker is away."""
+    config = make_config(tasks=[])
+    edge_env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    with started(edge_env, tmp_path / "log") as process:
+        assert ready.recv(100) == b"READY=1"
+        assert health(config) == "degraded"
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 3
+        assert ready.recv(100) == b"STOPPING=1"
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_port_in_use_is_one_line(edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path) -> None:
+    """Exit code 3, naming address and keys."""
+    config = make_config()
+    with socket.create_server(("127.0.0.1", config.gateway.port)), started(edge_env, tmp_path / "log") as process:
+        assert process.wait(30) == 3
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    expected = f"cannot listen on 127.0.0.1:{config.gateway.port} (gateway.host, gateway.port): the port is in use"
+    assert line == f"edge gateway: {expected}"
+
+
+def test_a_second_gateway_on_the_same_state_is_one_line(
+    edge_env: dict[str, str], make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    """The ledger has one writer; the second one does not even listen."""
+    start_gateway(make_config())
+    with started(edge_env, tmp_path / "log") as process:
+        assert process.wait(30) == 3
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    assert line.startswith("edge gateway: a gateway runs already on ")
+
+
+def test_a_ledger_that_is_none_is_one_line(edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path) -> None:
+    """It is never overwritten: it may be somebody's only copy."""
+    config = make_config()
+    config.root.mkdir()
+    config.layout.ledger.write_bytes(b"this is not a database, but it is long enough to be read as one" * 20)
+    with started(edge_env, tmp_path / "log") as process:
+        assert process.wait(30) == 1
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    assert "ledger.sqlite" in line
+    assert config.layout.ledger.read_bytes().startswith(b"this is not")
+
+
+def test_no_heavy_library_is_loaded(edge_env: dict[str, str], make_config: MakeConfig) -> None:
+    """Neither Celery nor a task nor ChatterBot, and Prometheus only once somebody scrapes."""
+    make_config()
+    program = "import edge.gateway.main, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], env=edge_env, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"celery", "chatterbot", "spacy", "tasks", "prometheus_client", "sqlalchemy", "gpiozero"}
+
+
+@pytest.mark.broker
+def test_a_job_goes_on_to_the_broker(
+    make_config: MakeConfig, broker: BrokerConfig, start_gateway: StartGateway
+) -> None:
+    """Accepted, then queued, in the queue of its power class; healthz and status say that all is well."""
+    gateway = start_gateway(make_config(broker=broker))
+    answer = gateway.ask("POST", "/jobs", {"task": "nothing", "power": "surplus"})
+    assert answer.status == 202
+    view = gateway.becomes(answer.json["id"], "queued")
+    assert view["waiting"] == "no worker is running"
+    assert broker_module.depths(broker)["edge.surplus"] == 1
+    assert gateway.ask("GET", "/healthz").json == {"health": "ok", "reasons": []}
+    assert gateway.ask("GET", "/status").json["broker"]["state"] == "connected"
+    metrics = gateway.ask("GET", "/metrics").body.decode()
+    assert 'edge_jobs{state="queued"} 1.0' in metrics
+    assert 'edge_broker{state="connected"} 1.0' in metrics
