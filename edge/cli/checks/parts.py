@@ -29,8 +29,9 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
         with reached(config, timeout_s=timeout_s) as channel:
             properties = channel.connection.server_properties
     except EdgeError as err:
-        start = "`edge up` runs a private one; on an appliance: systemctl status rabbitmq-server"
-        yield fail("broker", str(err), start if "refused" in str(err) or "listens" in str(err) else _advice(config))
+        down = "`edge up` runs a private one; on an appliance: systemctl status rabbitmq-server"
+        known = any(word in str(err) for word in ("ACCESS_REFUSED", "NOT_ALLOWED"))
+        yield fail("broker", str(err), _credentials(config) if known else down)
         return
     version = str(properties.get("version", "?"))
     text = f"{properties.get('product', 'RabbitMQ')} {version} at {address}"
@@ -58,7 +59,7 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
         yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
 
 
-def _advice(config: BrokerConfig) -> str:
+def _credentials(config: BrokerConfig) -> str:
     if config.password_file is None:
         return "set broker.user and broker.password_file in edge.yaml"
     return f"check user {config.user!r}, {config.password_file} and vhost {config.vhost!r} against the broker's"

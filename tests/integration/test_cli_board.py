@@ -1,0 +1,212 @@
+"""The commands for the board itself: configuration, tokens, doctor, services that cannot start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.cli.checks import parts
+from edge.cli.main import main
+from edge.config import BrokerConfig, Config
+from edge.jobs.broker import declare, reached
+from edge.jobs.ledger import Ledger
+from edge.up.node import Node
+from tests.conftest import MakeConfig
+from tests.running_gateway import StartGateway
+
+EDGE = os.fspath(Path(sys.executable).with_name("edge"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only what a test says counts."""
+    for name in [name for name in os.environ if name.startswith("EDGE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    """What a command writes on stdout (on stderr where it must fail)."""
+    capsys.readouterr()
+    assert main(arguments) == code
+    streams = capsys.readouterr()
+    return streams.err if code else streams.out
+
+
+# ---- config ----
+
+
+def test_config_example_is_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`edge config example > edge.yaml` and it can be used."""
+    (tmp_path / "mine.yaml").write_text(said(capsys, "config", "example"))
+    assert said(capsys, "--config", "mine.yaml", "config", "check") == "ok: mine.yaml\n"
+
+
+def test_config_show_tells_value_and_origin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every key: default, file or variable."""
+    (tmp_path / "mine.yaml").write_text("gateway: {port: 8500}")
+    monkeypatch.setenv("EDGE_CONFIG", "mine.yaml")
+    monkeypatch.setenv("EDGE_GATEWAY_HOST", "0.0.0.0")
+    rows = {row["key"]: row for row in json.loads(said(capsys, "config", "show", "--json"))}
+    assert rows["gateway.port"] == {"key": "gateway.port", "value": 8500, "origin": "mine.yaml"}
+    assert rows["gateway.host"]["origin"] == "EDGE_GATEWAY_HOST"
+    assert rows["worker.name"]["origin"] == "default"
+    table = said(capsys, "config", "show")
+    assert len(table.splitlines()) == len(rows) + 1
+    assert said(capsys, "config", "check") == "ok: mine.yaml, and EDGE_GATEWAY_HOST\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["config", "check"], ["config", "show"], ["worker"], ["gateway"], ["power"], ["token", "list"]]
+)
+def test_a_bad_configuration_is_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """Whatever reads it."""
+    (tmp_path / "bad.yaml").write_text("gateway: {port: 0}")
+    line = said(capsys, *words.split(), "--config", "bad.yaml", code=2)
+    assert line == "edge: bad.yaml: gateway.port = 0: expected a whole number from 1 to 65535\n"
+
+
+# ---- services ----
+
+
+def test_a_port_in_use_is_one_line_and_exit_3(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """The gateway that runs goes on."""
+    gateway = start_gateway(make_config())
+    other = {"root": "other", "run": "other-run", "gateway": {"port": gateway.port}}
+    Path("other.yaml").write_text(yaml.safe_dump(other))
+    done = subprocess.run(
+        [EDGE, "--config", "other.yaml", "gateway"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 3, done.stderr
+    assert f"{gateway.port}" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_up_without_a_broker_program_is_one_line(tmp_path: Path) -> None:
+    """What is missing, and how to get it."""
+    done = subprocess.run(
+        [EDGE, "up", "--root", "state", "--rabbitmq-server", "/nonexistent/rabbitmq-server"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "rabbitmq-server" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# ---- doctor ----
+
+
+def findings(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> list[dict[str, Any]]:
+    """The lines of `edge doctor --json`."""
+    capsys.readouterr()
+    assert main([*arguments, "doctor", "--json"]) == code
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_doctor_elsewhere_checks_the_client_only(
+    make_config: MakeConfig,
+    start_gateway: StartGateway,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A laptop has no ledger; that the gateway answers is what counts."""
+    gateway = start_gateway(make_config())
+    monkeypatch.setenv("EDGE_URL", f"http://127.0.0.1:{gateway.port}")
+    assert {finding["part"] for finding in findings(capsys, code=0)} == {"config", "clock", "gateway", "tasks"}
+
+
+def test_doctor_with_a_bad_configuration_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a line of its own, not as an error."""
+    (tmp_path / "bad.yaml").write_text("gateway: {port: 0}")
+    first, *_ = findings(capsys, "--config", "bad.yaml", code=1)
+    assert (first["level"], first["part"]) == ("FAIL", "config")
+    assert "gateway.port = 0" in first["text"]
+
+
+@pytest.mark.broker
+def test_doctor_finds_a_whole_board_well(
+    broker: BrokerConfig, make_config: MakeConfig, start_gateway: StartGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but the worker and the governor, which do not run here."""
+    config = make_config(broker)
+    start_gateway(config)
+    with reached(config.broker) as channel:
+        declare(channel)
+    board = findings(capsys, "--config", "edge.yaml", code=1)
+    assert {finding["part"] for finding in board if finding["level"] == "FAIL"} == {"power", "worker"}
+    well = {finding["part"] for finding in board if finding["level"] == "ok"}
+    assert {"config", "versions", "root folder", "run folder", "ledger", "broker", "queues", "gateway", "tasks"} <= well
+    capsys.readouterr()
+    assert main(["--config", "edge.yaml", "doctor"]) == 1
+    text = capsys.readouterr().out
+    assert "FAIL  worker" in text
+    assert "\n" + " " * 28 + "-> " in text
+
+
+@pytest.mark.broker
+def test_doctor_misses_queues_nobody_made(broker: BrokerConfig) -> None:
+    """A warning: gateway and worker make them."""
+    found = list(parts.broker(broker))
+    assert [str(finding.level) for finding in found] == ["ok", "warn"]
+    assert "edge.normal" in found[1].text
+
+
+@pytest.mark.broker
+def test_doctor_tells_a_wrong_password(broker: BrokerConfig, tmp_path: Path) -> None:
+    """Apart from a broker that is not there."""
+    secret = tmp_path / "wrong"
+    secret.write_text("wrong")
+    wrong = BrokerConfig(broker.host, broker.port, broker.vhost, broker.user, secret)
+    (finding,) = parts.broker(wrong)
+    assert finding.level == "FAIL"
+    assert "check user" in finding.advice
+
+
+@pytest.mark.broker
+def test_doctor_tells_a_broker_that_is_down(broker_node: Node) -> None:
+    """Nothing listens there; how to start one."""
+    if broker_node.running:
+        broker_node.stop()
+    (finding,) = parts.broker(broker_node.config, timeout_s=3)
+    assert finding.level == "FAIL"
+    assert "edge up" in finding.advice
+
+
+@pytest.mark.broker
+def test_doctor_tells_what_the_broker_gave_up_on(broker: BrokerConfig) -> None:
+    """Messages in `edge.dead`."""
+    import amqp
+
+    with reached(broker) as channel:
+        declare(channel)
+        channel.basic_publish(amqp.Message("x"), routing_key="edge.dead")
+        channel.basic_publish(amqp.Message("x"), routing_key="edge.dead")
+    found = [finding for finding in parts.broker(broker) if finding.level == "warn"]
+    assert len(found) == 1
+    assert "edge.dead" in found[0].text
+
+
+def test_doctor_reads_a_ledger_in_use(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without holding its writer up."""
+    config.root.mkdir()
+    ledger = Ledger(config.layout.ledger)
+    with ledger.transaction(durable=False):
+        board = findings(capsys, "--config", "edge.yaml", code=1)
+    ledger.close()
+    assert [finding["level"] for finding in board if finding["part"] == "ledger"] == ["ok"]
