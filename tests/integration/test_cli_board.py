@@ -67,9 +67,7 @@ def test_config_show_tells_value_and_origin(
     assert said(capsys, "config", "check") == "ok: mine.yaml, and EDGE_GATEWAY_HOST\n"
 
 
-@pytest.mark.parametrize(
-    "command", [["config", "check"], ["config", "show"], ["worker"], ["gateway"], ["power"], ["token", "list"]]
-)
+@pytest.mark.parametrize("words", ["config check", "config show", "worker", "gateway", "power", "token list", "pause"])
 def test_a_bad_configuration_is_one_line_and_exit_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
