@@ -23,7 +23,8 @@ from edge.power.history import History, Sample
 from edge.power.lamp import Lamp
 from edge.power.sensing import Sensing
 
-_HEARTBEAT_S = 30.0  # power.json wakes its readers: not for each digit
+_HEARTBEAT_S = 30.0  # power.json wakes its readers: not for each sample,
+_WORDS_S = 10.0  # and not for each digit in a reason
 _EARLIEST_CLOCK = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
 
 
@@ -108,10 +109,11 @@ class Governor:
         readings = self._sensing.read(now, only, fresh_s=config.sample_s)
         before = self._state
         self._state = policy.step(self._rules, before, readings, now, minute)
+        if self._state.level != before.level:
+            # Before it is told: one killed in between must not come back without the dwell it announced.
+            self._keep()
         told = self._tell(now, readings)
         self._record(Sample(now, readings, round(wall, 3), minute, told), trusted)
-        if self._state.level != before.level:
-            self._keep()
         self._due = self._next(now)
 
     def _next(self, now: float) -> float:
@@ -140,7 +142,10 @@ class Governor:
             state, why = PowerState.PAUSED, words.Words("paused-by-hand", *paused[0].words(paused[1]))
         last = self._told
         changed = last is None or (last.state, last.code) != (state, why.code)
-        if changed or now - (last.monotonic if last else 0.0) >= _HEARTBEAT_S:
+        silent_s = now - (last.monotonic if last else 0.0)
+        below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
+        worded = below and last is not None and last.reason != why.reason and silent_s >= _WORDS_S
+        if changed or worded or silent_s >= _HEARTBEAT_S:
             self._write(state, why, words.judged(self._state, readings), now)
         if changed:
             say(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")

@@ -21,7 +21,7 @@ from edge.model import Reading, Verdict
 from edge.power.rules import Level, Rule, Rules
 
 _HOUR_S = 3600.0
-_SAME_SAMPLE_S = 0.5  # a cached reading, seen again beside the edge of another source, is no new sample
+_SAME_SAMPLE_S = 0.05  # a cached reading, seen again beside the edge of another source, is no new sample
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -201,8 +201,11 @@ def _settled(old: Track, rule: Rule, reading: Reading, judged: Judged, now: floa
     lows = max(old.lows + again, 1) if falls_to < level else 0
     criticals = max(old.criticals + again, 1) if falls_to is Level.CRITICAL else 0
     goods = max(old.goods + again, 1) if rises_to > level else 0
-    good_since = old.good_since if old.goods and goods else now
-    good_to = min(old.good_to, rises_to) if old.goods and goods else rises_to
+    if fresh and rises_to > old.good_to:
+        goods = min(goods, 1)  # better than the first samples: what a start settles on is what it sees in a row
+    in_a_row = goods > 1 or (goods == 1 and old.goods == 1 and not again)
+    good_since = old.good_since if in_a_row else now
+    good_to = min(old.good_to, rises_to) if in_a_row else rises_to
     need = rule.unknown_samples if judged.unknown else rule.low_samples
     dwell_s = 0.0 if fresh else rule.resume_after_s
     if falls_to < level and criticals >= rule.critical_samples:

@@ -1,0 +1,325 @@
+"""The governor as a real process: what it says, how fast, how rarely it wakes, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
+
+from edge.config.power import ButtonConfig, CriticalConfig, LedConfig, PowerConfig, SamplingConfig
+from edge.config.sources import PinConfig
+from edge.layout import Layout
+from edge.model import PowerState
+from edge.power import history, main, pause, status
+from edge.power.governor import Governor
+from edge.power.simulate import simulate
+from edge.power.watch import Watch
+from tests.running_governor import PATIENCE_S, RunningGovernor, governor, until
+
+SIMULATED: dict[str, Any] = {"sources": [{"kind": "simulated"}]}
+FAST: dict[str, Any] = {"sample_s": 0.2, "fast_s": 0.1, "slow_s": 0.2}
+
+
+def battery(folder: Path, percent: float) -> dict[str, Any]:
+    """A kernel battery at `percent`, as a tree of files; returns the source that reads it."""
+    node = folder / "supplies" / "battery"
+    node.mkdir(parents=True, exist_ok=True)
+    (node / "type").write_text("Battery\n")
+    (node / "capacity").write_text(f"{percent:.0f}\n")
+    (node / "voltage_now").write_text(f"{3_300_000 + percent * 9000:.0f}\n")
+    return {"kind": "power_supply", "name": "battery", "root": str(folder / "supplies")}
+
+
+def play(running: RunningGovernor, state: str) -> None:
+    from edge.config import load
+
+    config = load(running.config, env={}).config
+    simulate(config.power, config.layout, state)
+
+
+class TestPlainSupply:
+    def test_is_always_good_and_unknown_once_stopped(self, tmp_path: Path) -> None:
+        """No sources configured: surplus at once; after SIGTERM unknown, so that a worker pauses; exit code 0."""
+        with governor(tmp_path) as running:
+            assert running.until(PowerState.SURPLUS).reason == "plain supply configured: always good"
+            assert running.stop() == 0
+            assert (running.said().state, running.said().code) == (PowerState.UNKNOWN, "governor-stopped")
+
+    def test_sleeps_without_any_wake_up(self, tmp_path: Path) -> None:
+        """A plain supply costs nothing: not one context switch in seconds."""
+        with governor(tmp_path) as running:
+            running.until(PowerState.SURPLUS)
+            time.sleep(0.5)
+            before = running.switches()
+            time.sleep(3.0)
+            assert running.switches() == before
+
+    def test_a_killed_governor_is_unknown(self, tmp_path: Path) -> None:
+        """Its last word said surplus, but nobody stands behind it."""
+        with governor(tmp_path) as running:
+            running.until(PowerState.SURPLUS)
+            running.process.send_signal(signal.SIGKILL)
+            running.process.wait()
+            assert running.said().code == "governor-died"
+
+    def test_a_second_governor_is_refused_in_one_line(self, tmp_path: Path) -> None:
+        """One sole writer of power.json."""
+        with governor(tmp_path) as running:
+            running.until(PowerState.SURPLUS)
+            second = subprocess.run(
+                [sys.executable, "-m", "edge.power", str(running.config)], capture_output=True, text=True, check=False
+            )
+            assert second.returncode == 3
+            assert second.stderr == f"edge power: a governor runs already on {running.layout.run}\n"
+
+    def test_a_bad_source_is_refused_in_one_line(self, tmp_path: Path) -> None:
+        """Key, value, what is allowed; exit code 2."""
+        with governor(tmp_path, {"sources": [{"kind": "pin", "pin": 6, "active": "up"}]}) as running:
+            assert running.process.wait(PATIENCE_S) == 2
+            (line,) = running.log.read_text().splitlines()
+            assert "power.sources[0].active = 'up'" in line
+            assert "high" in line
+
+
+class TestSimulated:
+    def test_a_state_that_is_played_is_told_within_milliseconds(self, tmp_path: Path) -> None:
+        """`edge power simulate` is seen by inotify, not by the next sample."""
+        with governor(tmp_path, SIMULATED) as running:
+            running.until(PowerState.SURPLUS)
+            taken = []
+            for state, wanted in [("low", PowerState.LOW), ("normal", PowerState.NORMAL)] * 3:
+                began = time.monotonic()
+                play(running, state)
+                running.until(wanted)
+                taken.append(time.monotonic() - began)
+            assert sorted(taken)[len(taken) // 2] < 0.25, taken
+
+
+class TestPause:
+    def test_a_pause_starts_at_once_ends_by_itself_and_leaves_no_file(self, tmp_path: Path) -> None:
+        """Two seconds of pause on a governor that otherwise sleeps for ever."""
+        with governor(tmp_path) as running:
+            running.until(PowerState.SURPLUS)
+            pause.set_pause(running.layout.pause, for_s=2.0)
+            said = running.until(PowerState.PAUSED)
+            assert (said.code, said.reason) == ("paused-by-hand", "paused by hand")
+            running.until(PowerState.SURPLUS)
+            assert not running.layout.pause.exists()
+
+    def test_a_pause_is_kept_over_a_restart_until_resumed(self, tmp_path: Path) -> None:
+        """A new governor reads what the person asked of the old one."""
+        with governor(tmp_path) as running:
+            running.until(PowerState.SURPLUS)
+            pause.set_pause(running.layout.pause)
+            running.until(PowerState.PAUSED)
+            running.process.send_signal(signal.SIGKILL)
+            running.process.wait()
+        with governor(tmp_path) as running:
+            running.until(PowerState.PAUSED)
+            pause.clear(running.layout.pause)
+            running.until(PowerState.SURPLUS)
+
+
+class TestBattery:
+    def test_falls_and_resumes_with_the_battery_and_replays_the_same(self, tmp_path: Path) -> None:
+        """A tree of sysfs files as battery: down, pause, up, resume after the dwell; the history gives the same."""
+        power: dict[str, Any] = {"sources": [battery(tmp_path, 60)], "sampling": FAST, "policy": {"resume_after_s": 1}}
+        with governor(tmp_path, power) as running:
+            running.until(PowerState.NORMAL)
+            battery(tmp_path, 50)
+            battery(tmp_path, 40)
+            battery(tmp_path, 29)
+            assert "charge 29 %, pause is at 30 %" in running.until("charge-low").reason
+            battery(tmp_path, 44)
+            until(
+                lambda: any(r.value == 44.0 for s in history.read(running.layout.history) for r in s.readings) or None,
+                lambda: "44 % in the history",
+            )
+            assert running.said().state is PowerState.LOW
+            battery(tmp_path, 46)
+            running.until("charge-settling")
+            said = running.until(PowerState.NORMAL)
+            assert [(r.source, r.what, r.value) for r in said.readings if r.what == "charge"] == [
+                ("battery", "charge", 46.0)
+            ]
+            running.stop()
+            states = [sample.state for sample in history.read(running.layout.history)]
+            assert list(dict.fromkeys(states)) == [PowerState.UNKNOWN, PowerState.NORMAL, PowerState.LOW]
+            assert len(list(running.layout.days.iterdir())) == 1
+
+    def test_a_battery_that_vanishes_is_low_and_good_again_when_it_is_back(self, tmp_path: Path) -> None:
+        """An unplugged HAT: unknown, which counts as low; plugged in again it resumes."""
+        power: dict[str, Any] = {"sources": [battery(tmp_path, 60)], "sampling": FAST, "policy": {"resume_after_s": 0}}
+        with governor(tmp_path, power) as running:
+            running.until(PowerState.NORMAL)
+            (tmp_path / "supplies" / "battery" / "type").rename(tmp_path / "away")
+            assert "no battery" in running.until("charge-unknown").reason or "unplugged" in running.said().reason
+            (tmp_path / "away").rename(tmp_path / "supplies" / "battery" / "type")
+            running.until(PowerState.NORMAL)
+
+    def test_a_restart_is_no_way_round_the_dwell(self, tmp_path: Path) -> None:
+        """A new governor of the same boot goes on where the old one was, however that one ended."""
+        power: dict[str, Any] = {"sources": [battery(tmp_path, 60)], "sampling": FAST}
+        with governor(tmp_path, power) as running:
+            running.until(PowerState.NORMAL)
+            battery(tmp_path, 45)
+            battery(tmp_path, 29)
+            running.until("charge-low")
+            running.process.send_signal(signal.SIGKILL)
+            running.process.wait()
+        battery(tmp_path, 46)
+        with governor(tmp_path, power) as running:
+            assert running.until("charge-settling").state is PowerState.LOW
+
+    def test_rarely_wakes_at_the_usual_pace(self, tmp_path: Path) -> None:
+        """With a battery, a temperature, disk and clock: no more than three wake-ups a sample, under 1/s at 10 s."""
+        (tmp_path / "temp").write_text("48000\n")
+        sources = [battery(tmp_path, 60), {"kind": "temperature", "path": str(tmp_path / "temp")}]
+        sources += [{"kind": "disk"}, {"kind": "clock"}]
+        sampling = {"sample_s": 1.0, "fast_s": 0.1, "slow_s": 1.0}
+        with governor(tmp_path, {"sources": sources, "sampling": sampling}) as running:
+            running.until(PowerState.NORMAL)
+            time.sleep(1.0)
+            before = running.switches()
+            time.sleep(5.0)
+            assert running.switches() - before <= 15
+
+
+class TestGoingDown:
+    def test_critical_stops_units_sets_the_alarm_and_powers_off(self, tmp_path: Path) -> None:
+        """By a systemctl that writes down what it was told, in the order of the configuration."""
+        systemctl = tmp_path / "systemctl"
+        systemctl.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
+        systemctl.chmod(0o755)
+        (tmp_path / "wakealarm").touch()
+        power: dict[str, Any] = {
+            "sources": [battery(tmp_path, 9)],
+            "sampling": FAST,
+            "critical": {
+                "systemctl": str(systemctl),
+                "wakealarm": str(tmp_path / "wakealarm"),
+                "stop_units": ["edge-worker.service", "rabbitmq-server.service"],
+            },
+        }
+        with governor(tmp_path, power) as running:
+            assert running.until(PowerState.CRITICAL).reason == "charge 9 %, critical is 10 %"
+            calls = tmp_path / "calls"
+            until(lambda: (calls.exists() and "poweroff" in calls.read_text()) or None, lambda: "poweroff")
+            assert calls.read_text() == "stop edge-worker.service\nstop rabbitmq-server.service\npoweroff\n"
+            assert (tmp_path / "wakealarm").read_text() == "+3600"
+            assert running.said().state is PowerState.CRITICAL
+            assert running.stop() == 0
+
+
+class TestPins:
+    """In this process, as gpiozero's mock pins cannot be driven from outside; the loop is the real one."""
+
+    @pytest.fixture
+    def factory(self) -> Any:
+        factory = Device.pin_factory = MockFactory()
+        yield factory
+        factory.reset()
+        Device.pin_factory = None
+
+    def run(self, tmp_path: Path, config: PowerConfig) -> tuple[Layout, Any]:
+        layout = Layout(tmp_path, tmp_path / "run")
+        for folder in (layout.policy.parent, layout.simulated.parent, layout.pause.parent):
+            folder.mkdir(parents=True)
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        watch = Watch(layout.pause.parent, layout.simulated.parent)
+
+        def wake() -> None:
+            writer.send(b"\0")
+
+        governed = Governor(config, layout, wake=wake)
+        files = {layout.pause.name, layout.simulated.name}
+        thread = threading.Thread(target=main._loop, args=(governed, watch, reader), kwargs={"files": files})
+        thread.start()
+
+        def stop() -> None:
+            writer.send(bytes([signal.SIGTERM]))
+            thread.join(PATIENCE_S)
+            governed.close()
+            watch.close()
+            reader.close()
+            writer.close()
+
+        return layout, stop
+
+    def state(self, layout: Layout, wanted: PowerState) -> bool:
+        return bool(
+            until(
+                lambda: status.read(layout.power).state is wanted or None,
+                lambda: f"{wanted}: {status.read(layout.power)}",
+            )
+        )
+
+    def test_an_edge_is_told_within_milliseconds(self, tmp_path: Path, factory: MockFactory) -> None:
+        """Supply lost: low without waiting for the next sample; median under 50 ms on a busy machine."""
+        taken = []
+        sampling = SamplingConfig(fast_s=0.1, sample_s=60.0, slow_s=60.0)
+        config = PowerConfig(sources=(PinConfig(pin=6, name="mains", bounce_s=0.0),), sampling=sampling)
+        for attempt in range(5):
+            pin = factory.pin(6)
+            pin.drive_high()
+            layout, stop = self.run(tmp_path / str(attempt), config)
+            assert self.state(layout, PowerState.NORMAL)
+            began = time.monotonic()
+            pin.drive_low()
+            assert self.state(layout, PowerState.LOW)
+            taken.append(time.monotonic() - began)
+            stop()
+        assert sorted(taken)[2] < 0.05, taken
+
+    def test_the_button_pauses_and_resumes_and_held_shuts_down(self, tmp_path: Path, factory: MockFactory) -> None:
+        """Short: paused, durably. Short again: resumed. Held: critical, and the way down begins (dry)."""
+        button = ButtonConfig(pin=17, bounce_s=0.0, hold_s=0.3)
+        dry = CriticalConfig(dry_run=True)
+        layout, stop = self.run(tmp_path, PowerConfig(button=button, led=LedConfig(pin=27), critical=dry))
+        assert self.state(layout, PowerState.SURPLUS)
+        assert factory.pin(27).state
+        pin = factory.pin(17)
+        pin.drive_low()
+        pin.drive_high()
+        assert self.state(layout, PowerState.PAUSED)
+        assert layout.pause.exists()
+        pin.drive_low()
+        pin.drive_high()
+        assert self.state(layout, PowerState.SURPLUS)
+        pin.drive_low()
+        assert self.state(layout, PowerState.CRITICAL)
+        assert status.read(layout.power).code == "shutdown"
+        pin.drive_high()
+        stop()
+
+
+def test_systemd_is_told(tmp_path: Path) -> None:
+    """READY once power.json speaks, WATCHDOG while it lives, STOPPING at the end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.bind(str(tmp_path / "notify"))
+        link.settimeout(PATIENCE_S)
+        env = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        (tmp_path / "edge.yaml").write_text(f"root: {tmp_path}/state\nrun: {tmp_path}/run\n")
+        process = subprocess.Popen([sys.executable, "-m", "edge.power", str(tmp_path / "edge.yaml")], env=env)
+        try:
+            assert link.recv(100) == b"READY=1"
+            assert status.read(tmp_path / "run" / "power.json").state is PowerState.SURPLUS
+            assert [link.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+        link.setblocking(False)
+        last = b""
+        while last != b"STOPPING=1":
+            last = link.recv(100)
