@@ -1,0 +1,131 @@
+"""A booted Debian with systemd as process 1, in a container on the test's own network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from tests.deploy.lan import Lan
+from tests.deploy.root import cache, debian
+
+
+class Machine:
+    """One board: an overlay over the bare Debian, so that the card is fresh and the cached root stays."""
+
+    def __init__(self, lan: Lan, *, name: str = "edge-board") -> None:
+        self.lan = lan
+        self.name = name
+        cache().mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="board-", dir=cache()))
+        self.root = self._folder / "root"
+        self.console = self._folder / "console.log"
+        self.key = self._folder / "id"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Machine:
+        lower = debian()
+        for part in ("root", "upper", "work"):
+            (self._folder / part).mkdir()
+        layers = f"lowerdir={lower},upperdir={self._folder / 'upper'},workdir={self._folder / 'work'}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
+        self._personalise()
+        self.boot()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()
+        subprocess.run(["umount", self.root], check=False)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def boot(self) -> None:
+        """Start, and return when systemd has started all it wants to."""
+        argv = ["systemd-nspawn", "--boot", "--register=no", "--keep-unit", f"--directory={self.root}"]
+        argv += [f"--machine={self.name}", f"--network-namespace-path=/run/netns/{self.lan.board}"]
+        argv += ["--capability=CAP_NET_ADMIN", "--link-journal=no", "--settings=no", "--timezone=off"]
+        argv += ["--resolv-conf=off", "--console=pipe"]
+        with self.console.open("ab") as console:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self.until(lambda: self.run("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}, 120)
+
+    def shut_down(self) -> None:
+        """Stop cleanly, as `poweroff` does."""
+        self._end(signal.SIGTERM, 120)
+
+    def kill(self) -> None:
+        """End every process of it at once."""
+        leader = self.leader
+        if leader:
+            os.kill(leader, signal.SIGKILL)
+        self._end(signal.SIGKILL, 30)
+
+    @property
+    def leader(self) -> int:
+        """Process id of its systemd as seen from here; 0 while it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            return 0
+        found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
+        return int((found.stdout.split() or ["0"])[0])
+
+    def run(self, *argv: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a program on the board as root, beside ssh."""
+        leader = self.leader
+        if not leader:
+            return subprocess.CompletedProcess(argv, 255, "", "the board is off")
+        return subprocess.run(
+            ["nsenter", f"--target={leader}", "--all", "--", *argv], capture_output=True, text=True, check=check, timeout=300
+        )
+
+    def sh(self, script: str) -> str:
+        """What a shell script on the board prints; raises CalledProcessError when it fails."""
+        return self.run("sh", "-ec", script, check=True).stdout.strip()
+
+    def until(self, true: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        """Return once `true()`; raises TimeoutError with the journal's end."""
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            if time.monotonic() > deadline:
+                journal = self.run("journalctl", "--no-pager", "--lines=60", "--output=short-monotonic").stdout
+                raise TimeoutError(f"not within {timeout_s:g} s; journal:\n{journal or self.console.read_text()[-3000:]}")
+            time.sleep(0.2)
+
+    def active(self, *units: str) -> bool:
+        """True while every unit is active."""
+        return all(state == "active" for state in self.run("systemctl", "is-active", *units).stdout.split())
+
+    def _end(self, number: int, timeout_s: float) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(timeout_s)
+        self._process = None
+
+    def _personalise(self) -> None:
+        """What Raspberry Pi Imager asks for: a name, a user with sudo, an ssh key."""
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
+        (self.root / "etc/hostname").write_text(f"{self.name}\n")
+        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost\n")
+        (self.root / "etc/resolv.conf").unlink(missing_ok=True)
+        _chroot(self.root, "useradd", "--create-home", "--shell", "/bin/bash", "pi")
+        _chroot(self.root, "ssh-keygen", "-A")
+        ssh = self.root / "home/pi/.ssh"
+        ssh.mkdir(mode=0o700)
+        shutil.copy(self.key.with_suffix(".pub"), ssh / "authorized_keys")
+        _chroot(self.root, "chown", "-R", "pi:pi", "/home/pi/.ssh")
+        (self.root / "etc/sudoers.d/pi").write_text("pi ALL=(ALL) NOPASSWD: ALL\n")
+        # The lists of packages came with the root: no update is due today.
+        stamp = self.root / "var/lib/apt/periodic/update-success-stamp"
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
+        (self.root / "var/lib/apt/lists").touch()
+
+
+def _chroot(root: Path, *argv: str) -> None:
+    subprocess.run(["chroot", str(root), *argv], check=True, capture_output=True)

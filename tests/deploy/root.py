@@ -1,0 +1,91 @@
+"""A bare Debian as a folder, made once and kept in the user's cache: what a fresh card holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+SUITE = "bookworm"
+#: What Raspberry Pi OS Lite brings and debootstrap's smallest variant does not.
+INSTALLED = (
+    "systemd systemd-sysv dbus udev kmod openssh-server sudo python3 python3-apt ca-certificates iproute2 procps gpgv "
+    "systemd-timesyncd"
+).split()
+#: What the roles install later, fetched now, so that the machine needs no way out of its network.
+FETCHED = "rabbitmq-server python3-venv openssl nftables avahi-daemon unattended-upgrades".split()
+
+
+def cache() -> Path:
+    """Where roots, wheels and the controller's environment are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "edge-worker"
+
+
+def debian() -> Path:
+    """The root of a bare Debian; made at the first call, which takes minutes."""
+    arch = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    recipe = hashlib.sha256(f"{SUITE} {arch} {INSTALLED} {FETCHED} 2".encode()).hexdigest()[:8]
+    root = cache() / f"debian-{SUITE}-{arch}-{recipe}"
+    if root.exists():
+        return root
+    part = root.with_suffix(".part")
+    if part.exists():
+        shutil.rmtree(part)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    sources = _sources()
+    mirror = [line.split()[-3] for line in sources[:1]]
+    _run("debootstrap", "--variant=minbase", f"--include={','.join(INSTALLED)}", SUITE, part, *mirror)
+    _apt_as_here(part, sources)
+    for step in (["update"], ["dist-upgrade"], ["install", "--download-only", *FETCHED]):
+        _run("chroot", part, "apt-get", "--quiet", "--yes", "--no-install-recommends", *step)
+    (part / "etc/machine-id").write_text("")
+    for key in part.glob("etc/ssh/ssh_host_*"):
+        key.unlink()
+    part.rename(root)
+    return root
+
+
+def _sources() -> list[str]:
+    """This machine's own Debian sources, for SUITE: wherever it gets packages from, the root does too."""
+    here = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(SITE)|$(RELEASE)|$(COMPONENT)|$(CODENAME)"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.splitlines()
+    found = []
+    for line in dict.fromkeys(here):
+        origin, site, release, component, _ = line.split("|")
+        if origin == "Debian" and component == "main":
+            found.append(f"deb {site} {release.replace(_codename(), SUITE)} {component}")
+    return sorted(found, key=len)
+
+
+def _codename() -> str:
+    release = platform.freedesktop_os_release()
+    return release.get("VERSION_CODENAME", SUITE)
+
+
+def _apt_as_here(root: Path, sources: list[str]) -> None:
+    """Sources, proxies and credentials as this machine has them."""
+    if sources:
+        (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in sources))
+    for folder in ("apt.conf.d", "auth.conf.d"):
+        for file in Path("/etc/apt", folder).glob("*"):
+            if file.is_file() and (folder == "auth.conf.d" or "Acquire::" in file.read_text()):
+                shutil.copy(file, root / "etc/apt" / folder / file.name)
+    for name in ("resolv.conf", "hosts"):
+        if Path("/etc", name).exists():
+            (root / "etc" / name).write_text(Path("/etc", name).read_text())
+
+
+def _run(*argv: object) -> None:
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run([str(one) for one in argv], capture_output=True, text=True, check=False, env=env)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, argv))} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
