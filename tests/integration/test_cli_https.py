@@ -1,0 +1,60 @@
+"""A gateway with a certificate of its own: trusted when it is named, refused with a sentence when not."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.client import Client, Settings
+from edge.errors import ConfigError, Unreachable
+from tests.conftest import MakeConfig
+from tests.running_gateway import StartGateway
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1, signed by itself; its key beside it."""
+    cert = tmp_path / "cert.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=edge"]
+    argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key.pem"), "-out", str(cert)]
+    subprocess.run(argv, check=True, capture_output=True)
+    return cert
+
+
+@pytest.fixture
+def url(make_config: MakeConfig, start_gateway: StartGateway, certificate: Path) -> str:
+    """Address of a gateway that has the certificate."""
+    files = {"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))}
+    return f"https://127.0.0.1:{start_gateway(make_config(gateway=files)).port}"
+
+
+def test_a_certificate_that_is_named_is_trusted(url: str, certificate: Path) -> None:
+    """EDGE_CA_FILE, or `ca_file` in the client's file."""
+    settings = Settings.find(url=url, env={"EDGE_CA_FILE": str(certificate)})
+    with Client(settings=settings) as client:
+        assert client.submit("echo", "hello").id
+    file = certificate.with_name("client.yaml")
+    file.write_text(f"url: {url}\nca_file: cert.pem\n")
+    with Client(settings=Settings.find(env={"EDGE_CLIENT_CONFIG": str(file)})) as client:
+        assert client.status().tasks == 3
+
+
+def test_a_certificate_that_is_not_trusted_is_one_sentence_at_once(url: str) -> None:
+    """It does not get better by asking again."""
+    began = time.monotonic()
+    with Client(settings=Settings(url, patience_s=60)) as client, pytest.raises(Unreachable, match="EDGE_CA_FILE"):
+        client.status()
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+    """Before anything is sent."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=r"ca_file = .*expected a readable PEM file"):
+        Settings.find(env={"EDGE_CA_FILE": str(path)})
