@@ -255,4 +255,6 @@ def derived_job_id(submitter: str, key: str) -> str:
 
 def file_safe_id(wire_id: str) -> str:
     """A usable id for whatever stood in a message: itself, or one derived from it."""
-    return wire_id if _JOB_ID.fullmatch(wire_id) else "x-" + sha256(wire_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    if _JOB_ID.fullmatch(wire_id):
+        return wire_id
+    return "x-" + sha256(wire_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
