@@ -43,7 +43,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     due_at: float | None = None  # a retrying job is published again at this time
     cancelling: bool = False  # asked to stop, has not ended yet
     waiting: str = ""  # why it does not run now, and the rule that ends it, in words
-    ahead: int | None = None  # jobs that run before it, as far as is known
+    ahead: int | None = None  # jobs that run before it, as far as is known; 5000 stands for that many or more
     worker: str = ""  # who runs it
     progress: Progress | None = None
     error: str = ""  # of a failed or cancelled job, or of its last attempt: one line

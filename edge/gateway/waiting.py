@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.jobs.ledger import Job
+from edge.jobs.ledger import AHEAD_MOST, Job
 from edge.model import ALLOWED, JobState, Power, PowerState, PowerStatus, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
 
@@ -29,7 +29,8 @@ def sentence(
         return "asked to stop; " + ("a worker ends it" if workers else "it ends when a worker runs")
     reasons = [_reason(job, power, workers, broker, now)]
     if ahead and job.state is not JobState.RETRYING:
-        reasons.append(f"{ahead} job{'' if ahead == 1 else 's'} ahead")
+        least = "at least " if ahead >= AHEAD_MOST else ""
+        reasons.append(f"{least}{ahead} job{'' if ahead == 1 else 's'} ahead")
     return "; ".join(reasons)
 
 

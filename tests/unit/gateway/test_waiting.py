@@ -57,6 +57,7 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
     [
         pytest.param({}, {}, "about to start", id="nothing holds it"),
         pytest.param({}, {"ahead": 1}, "about to start; 1 job ahead", id="one ahead"),
+        pytest.param({}, {"ahead": 5000}, "about to start; at least 5000 jobs ahead", id="nobody counts so far"),
         pytest.param({}, {"workers": []}, "no worker is running", id="no worker"),
         pytest.param(
             {},
