@@ -173,17 +173,28 @@ class Results:
         return self.path(result.id).stat().st_size + sum(file.size_bytes for file in result.files)
 
     def remove(self, job_id: str) -> None:
-        """Remove the result and its artifacts, leaving a tombstone that is durable before anything goes."""
+        """Remove the result and its artifacts for good, leaving a tombstone that is durable before anything goes.
+
+        The watchers are told last: whoever learned that a result is removed never sees it again.
+        """
         shard = self._folder(self._shard(job_id))
         self._folder(self._staging)
-        durable.publish(self._tombstone(job_id), b"", temp=self._staging / f"{job_id}.gone")
-        self.path(job_id).unlink(missing_ok=True)
-        self._drop_folders(job_id)
+        durable.publish(self._tombstone(job_id), b"", temp=self._staging / f"{job_id}.tombstone")
+        self._clear(job_id)
         durable.sync_folder(shard)
+        self.announce(job_id)
 
     def recover(self) -> None:
-        """Finish what a crash left half done: announce what was published, drop what was not."""
+        """Finish what a crash left half done: announce what was published, drop what was not, end what was removed."""
         self._folder(self._staging)
+        for shard, names in self._shards():
+            removed = {name[:-5] for name in names if name.endswith(".gone")}
+            left = {job_id for name in names if not name.endswith(".gone") and (job_id := name.rpartition(".")[0])}
+            half_removed = removed & left
+            for job_id in half_removed:
+                self._clear(job_id)
+            if half_removed:
+                durable.sync_folder(shard)
         for temp in self._staging.iterdir():
             with suppress(ValueError):
                 job_id = check_job_id(temp.name.rpartition(".")[0])
@@ -192,12 +203,21 @@ class Results:
             temp.unlink(missing_ok=True)
 
     def ids(self) -> Iterator[str]:
-        """Every id that has a result file, in no order."""
-        if not self._root.is_dir():
-            return
-        for shard in self._root.iterdir():
-            if shard.is_dir() and not shard.name.startswith("."):
-                yield from (path.name[:-5] for path in shard.iterdir() if path.name.endswith(".json"))
+        """Every id that has a result, in no order; removed ones do not, whatever a crash left of them."""
+        for _, names in self._shards():
+            yield from (name[:-5] for name in names if name.endswith(".json") and f"{name[:-5]}.gone" not in names)
+
+    def _shards(self) -> Iterator[tuple[Path, set[str]]]:
+        """Each folder of results with the names in it."""
+        if self._root.is_dir():
+            for shard in self._root.iterdir():
+                if shard.is_dir() and not shard.name.startswith("."):
+                    yield shard, {path.name for path in shard.iterdir()}
+
+    def _clear(self, job_id: str) -> None:
+        """Remove all of a result but its tombstone."""
+        self.path(job_id).unlink(missing_ok=True)
+        self._drop_folders(job_id)
 
     def _shard(self, job_id: str) -> Path:
         return self._root / check_job_id(job_id)[:2].rstrip(".")
