@@ -106,9 +106,7 @@ BUGS: dict[str, Bug] = {
     "ack-first": Bug("a message is acknowledged before its result is published", "edge.worker.run", _ack_first),
     "replace": Bug("a result replaces the one that is there", "edge.durable", _replace_not_link),
     "no-confirm": Bug("a publish counts before the broker confirms it", "edge.jobs.publisher", _no_confirm),
-    "delivery-limit": Bug(
-        "the queues give up after 20 deliveries", "edge.jobs.broker", _delivery_limit, own_birth=True
-    ),
+    "delivery-limit": Bug("queues give up after 20 deliveries", "edge.jobs.broker", _delivery_limit, own_birth=True),
     "early-accept": Bug("202 is answered before the commit is durable", "edge.jobs.ledger", _accept_before_commit),
     "eatmydata": Bug("the broker's fsync does nothing", "edge.up.rabbitmq", _eat_my_data),
 }

@@ -13,19 +13,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast, get_args
 
 import msgspec
 
 from edge.wire import JobView
 from tests.powercut.disk import Cut, Event
-from tests.powercut.load import Http, Load
+from tests.powercut.load import Http, Load, Moment, Trap
 from tests.powercut.oracle import Oracle, Sent
 from tests.powercut.stack import Board, NotReady
 
 #: FACTS: a store of RabbitMQ 3.10 that is younger than this may not survive a cut. Its own supervisor settles it.
 BIRTH_S = 40.0
 DRAIN_S = 60.0
+_SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10
 
 
@@ -38,16 +39,16 @@ class When(StrEnum):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One power-on and its end: a time after its moment, or the n-th write or flush after it."""
+    """One power-on and its end: a time, the n-th write or flush, or the n-th word a submitter got."""
 
     when: When
     after_s: float
     seed: int
-    at: Event | None = None
+    at: Event | Moment | None = None
     count: int = 0
 
     def __str__(self) -> str:
-        return f"{self.when:<8} {f'{self.at} {self.count:>3}' if self.at else f'+{self.after_s:.2f} s':<10}"
+        return f"{self.when:<8} {f'{self.at:<9} {self.count:>3}' if self.at else f'+{self.after_s:.2f} s':<13}"
 
 
 class Verdict(msgspec.Struct, omit_defaults=True):
@@ -123,11 +124,13 @@ class Campaign:
         self.board = Board(folder, bug=bug)
         self.oracle = Oracle()
         self.verdicts: list[Verdict] = []
+        self._marathon = 0  # steps of the long job that is still to be handed in
         self._boot_s = 6.0  # how long a power-on takes, as learned
         self._began = time.monotonic()
 
     def run(self, cuts: int, *, until: float | None = None, stop_at_fault: bool = False) -> Summary:
         """Cut `cuts` times or until monotonic time `until`, then power on once more and let everything end."""
+        self._marathon = min(40 * cuts, 8000)
         try:
             self._birth()
             for number in range(1, cuts + 1):
@@ -166,11 +169,14 @@ class Campaign:
         rng = random.Random(f"{self.seed}:{number}")
         (when,) = rng.choices(list(When), weights=(2, 1, 7))
         seed = rng.getrandbits(32)
-        if rng.random() < 0.5:
+        if rng.random() < 0.4:
             return Plan(when, rng.uniform(0.2, 2.5) if when is When.LOAD else rng.random(), seed)
-        # Short of a write or a flush is where ordering faults show.
-        event, most = rng.choice((("flush", 200), ("write", 400)))
-        return Plan(when, 0.0, seed, "flush" if event == "flush" else "write", rng.randint(1, most))
+        # Faults of order show in place of a write or a flush; promises made too early, right after they were made.
+        events: list[tuple[Event | Moment, int]] = [("flush", 200), ("write", 400)]
+        if when is When.LOAD:
+            events += [("accepted", 20), ("confirmed", 10), ("seen", 20)]
+        event, most = rng.choice(events)
+        return Plan(when, 0.0, seed, event, rng.randint(1, most))
 
     def _power_on(self, number: int, plan: Plan) -> Verdict:
         began = time.monotonic()
@@ -191,7 +197,7 @@ class Campaign:
         if load is not None:
             verdict.faults += load.stop(before=verdict.cut.at)
         self.oracle.power_cut(verdict.cut.at)
-        if verdict.faults:
+        if verdict.faults or verdict.done_s > _SLOW_S:
             self._keep_evidence(number)
         verdict.seconds = time.monotonic() - began
         return verdict
@@ -216,7 +222,13 @@ class Campaign:
         self._audit(verdict)
         if verdict.faults:
             return None
-        load = self._load(plan.seed)
+        trap = None
+        if plan.at in get_args(Moment):
+            trap = Trap(cast("Moment", plan.at), plan.count, lambda: self.board.volume.cut(plan.seed))
+        load = self._load(plan.seed, trap)
+        if self._marathon:
+            load.marathon(self._marathon)
+            self._marathon = 0
         self._arm(plan)
         load.start()
         self._await_cut(plan, plan.after_s)
@@ -305,7 +317,7 @@ class Campaign:
         if self._born is not None:
             volume.copy_to(self._born)
 
-    def _load(self, seed: int) -> Load:
+    def _load(self, seed: int, trap: Trap | None) -> Load:
         results, config = self.board.results, self.board.config
         return Load(
             self.oracle,
@@ -313,11 +325,12 @@ class Campaign:
             broker_config=config.broker,
             seed=seed,
             open_jobs=lambda: len(self.oracle.open(results)),
+            trap=trap,
         )
 
     def _arm(self, plan: Plan) -> None:
-        if plan.at is not None:
-            self.board.volume.disk.arm(plan.at, plan.count, plan.seed)
+        if plan.at in get_args(Event):
+            self.board.volume.disk.arm(cast("Event", plan.at), plan.count, plan.seed)
 
     def _await_cut(self, plan: Plan, after_s: float) -> None:
         """Return when the time has come, or the armed cut; an armed one that does not come is made after 4 s."""

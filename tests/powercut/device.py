@@ -16,6 +16,7 @@ import stat
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,15 +144,16 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the campaign, which then detaches in order
     device = Device(Path(backing), socket.socket(fileno=int(fd)))
     threading.Thread(target=device.serve, daemon=True).start()
-    mfusepy.FUSE(
-        device,
-        mountpoint,
-        foreground=True,
-        nothreads=True,
-        fsname="edge-powercut",
-        attr_timeout=86400,
-        entry_timeout=86400,
-    )
+    with suppress(RuntimeError):  # what libfuse makes of an end by signal; everything else it prints
+        mfusepy.FUSE(
+            device,
+            mountpoint,
+            foreground=True,
+            nothreads=True,
+            fsname="edge-powercut",
+            attr_timeout=86400,
+            entry_timeout=86400,
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +45,7 @@ class Traffic(msgspec.Struct, frozen=True):
 
 
 class Disk:
-    """One power-on of the disk: from its start until its cut or `close`. Use it from one thread."""
+    """One power-on of the disk: from its start until its cut or `close`."""
 
     def __init__(self, folder: Path, backing: Path) -> None:
         self._folder = folder
@@ -58,6 +59,7 @@ class Disk:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        self._lock = threading.Lock()
         self._control = ours
         self._control.settimeout(20.0)
         self._await_mount()
@@ -98,8 +100,9 @@ class Disk:
             self._process.wait()
 
     def _ask(self, **order: Any) -> Any:
-        self._control.send(json.dumps(order).encode())
-        return json.loads(self._control.recv(65536))
+        with self._lock:
+            self._control.send(json.dumps(order).encode())
+            return json.loads(self._control.recv(65536))
 
     def _await_mount(self) -> None:
         deadline = time.monotonic() + 20.0

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from celery import Celery
@@ -22,14 +22,44 @@ from tests.powercut.oracle import Oracle, Sent, Way
 _TIMEOUT_S = 5.0
 
 
+#: What a submitter gets to know; a cut right after it leaves the board no time to make good what it said too early.
+Moment = Literal["accepted", "confirmed", "seen"]
+
+
+class Trap:
+    """Cuts the power the very moment a submitter has been told something for the n-th time."""
+
+    def __init__(self, moment: Moment, count: int, cut: Callable[[], object]) -> None:
+        self._moment, self._left, self._cut = moment, count, cut
+        self._lock = threading.Lock()
+        self.sprung = threading.Event()
+
+    def told(self, moment: Moment) -> None:
+        """A submitter was told this, now."""
+        if moment != self._moment:
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                self._cut()
+                self.sprung.set()
+
+
 class Load:
     """Threads that submit to one board while it has power."""
 
     def __init__(
-        self, oracle: Oracle, *, port: int, broker_config: BrokerConfig, seed: int, open_jobs: Callable[[], int]
+        self,
+        oracle: Oracle,
+        *,
+        port: int,
+        broker_config: BrokerConfig,
+        seed: int,
+        open_jobs: Callable[[], int],
+        trap: Trap | None = None,
     ) -> None:
         self._oracle, self._port, self._broker = oracle, port, broker_config
-        self._open_jobs = open_jobs
+        self._open_jobs, self._trap = open_jobs, trap
         self._faults: list[tuple[float, str]] = []
         self._stop = threading.Event()
         turns = (self._http, self._http, self._celery, self._watch, self._watch)
@@ -37,6 +67,10 @@ class Load:
             threading.Thread(target=turn, args=(random.Random(f"{seed}/{number}"),), daemon=True)
             for number, turn in enumerate(turns)
         ]
+
+    def marathon(self, count: int) -> None:
+        """Hand in the one job that must outlast many cuts: `count` steps, some 25 a second."""
+        self._submit(Http(self._port), self._oracle.send("steps", [1, count], Way.HTTP), None)
 
     def start(self) -> None:
         """Begin to submit."""
@@ -86,6 +120,7 @@ class Load:
         status, answer = client.ask("POST", "/v1/jobs", msgspec.json.encode(body), headers)
         if status in (200, 202):
             self._note(self._oracle.accepted(sent, msgspec.json.decode(answer, type=JobView).id, time.monotonic()))
+            self._told("accepted")
         elif status < 500:
             self._note(f"a good job was refused with {status}: {answer[:200]!r}")
 
@@ -100,6 +135,7 @@ class Load:
                 told = msgspec.json.decode(line, type=BatchAnswer)
                 if told.id:
                     self._note(self._oracle.accepted(sent, told.id, at))
+            self._told("accepted")
 
     def _cancel(self, client: Http, rng: random.Random) -> None:
         candidates = [sent for sent in self._oracle.recent(10) if sent.id and not sent.digest]
@@ -139,6 +175,7 @@ class Load:
                         kind, args, task_id=job_id, queue=queue, retry=False, mandatory=True, confirm_timeout=_TIMEOUT_S
                     )
                     self._note(self._oracle.accepted(sent, job_id, time.monotonic()))
+                    self._told("confirmed")
             except Exception:  # whatever Celery raises of a broker that dies: this publish has no receipt
                 app.pool.force_close_all()
                 self._stop.wait(0.05)
@@ -162,8 +199,13 @@ class Load:
                 continue
             if status == 200:
                 self._note(self._oracle.seen(sent.id, answer, time.monotonic()))
+                self._told("seen")
             elif status == 404 and sent.way is not Way.CELERY:
                 self._note(f"job {sent.id} was accepted and is unknown")
+
+    def _told(self, moment: Moment) -> None:
+        if self._trap is not None:
+            self._trap.told(moment)
 
     def _note(self, fault: str) -> None:
         if fault:

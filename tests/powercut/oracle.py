@@ -149,7 +149,8 @@ class Oracle:
                 faults.append(f"torn: {err}")
                 continue
             sent_of_it = known.get(job_id)
-            faults += [f"job {job_id}: {fault}" for fault in _file_faults(results, result)]
+            if not results.removed(job_id):
+                faults += [f"job {job_id}: {fault}" for fault in _file_faults(results, result)]
             if sent_of_it is not None and (fault := self._remember(sent_of_it, payload, result)):
                 faults.append(fault)
         return faults

@@ -1,4 +1,4 @@
-"""Python reads this at the start of each process of a board that is to have a seeded bug; see tests/powercut/bugs.py."""
+"""Read by Python at the start of each process of a board that is to have a seeded bug (tests/powercut/bugs.py)."""
 
 import os
 import sys
