@@ -63,7 +63,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def create_task_handler(self, promise: Any = None) -> Callable[..., None]:  # noqa: ARG002
         """Unused by our taps, which know the queue of each message; Celery's loop asks for one."""
-        return self.desk.runner.accept  # type: ignore[no-any-return]
+        return self.desk.inbox.accept  # type: ignore[no-any-return]
 
     def register_with_event_loop(self, hub: Any) -> None:
         """The steps', and the bell by which signals and threads wake the loop."""
@@ -72,7 +72,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def _rung(self) -> None:
         self.desk.bell.hush()
-        self.desk.runner.step()
+        self.desk.inbox.step()
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, trying for ever at most five seconds apart; a stop ends the wait at once."""
@@ -114,7 +114,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def _drop(self) -> None:
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
-        self.desk.runner.connection_lost()
+        self.desk.inbox.connection_lost()
         self.desk.status.say(state=WorkerState.DISCONNECTED, queues=())
         self.task_consumer = None
         connection, self.connection = self.connection, None

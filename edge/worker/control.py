@@ -21,6 +21,9 @@ AGAIN_S = 2.0
 PATIENCE = 10
 _GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 
+#: A body that runs so long is worth telling of.
+LASTING_S = 0.1
+
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
@@ -41,7 +44,9 @@ class JobInterrupted(JobControl):
 
 
 class Control:
-    """Watches over the one body that runs. `on_stop` and `on_stubborn` are called in the signal handler."""
+    """Watches over the one body that runs. The callbacks are called in the signal handler: when the worker is to stop,
+    when a body will not end, and when one has run for a moment.
+    """
 
     def __init__(
         self,
@@ -49,11 +54,14 @@ class Control:
         stop_grace_s: float,
         on_stop: Callable[[], None],
         on_stubborn: Callable[[JobControl], None],
+        on_lasting: Callable[[], None] = lambda: None,
     ) -> None:
         self.stopping = False
         self._grace_s = stop_grace_s
         self._on_stop = on_stop
         self._on_stubborn = on_stubborn
+        self._on_lasting = on_lasting
+        self._lasting_at: float | None = None
         self._main = threading.main_thread().ident or 0
         self._job_id: str | None = None
         self._cancelled_id: str | None = None
@@ -89,15 +97,16 @@ class Control:
         self._cancelled_id = job_id
         signal.pthread_kill(self._main, signal.SIGUSR1)
 
-    def run(self, job_id: str, body: Callable[[], Any], *, limit_s: float | None) -> Any:
+    def run(self, job_id: str, body: Callable[[], Any], *, limit_s: float | None, tell: bool = False) -> Any:
         """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
 
         A body that swallowed a cancel or a time limit and returned all the same does not get away with it; one that
-        swallowed a stop is done.
+        swallowed a stop is done. With `tell`, `on_lasting` is called once the body has run for a moment.
         """
         now = time.monotonic()
         self._deadline = None if limit_s is None else now + limit_s
         self._limit_s = limit_s or 0.0
+        self._lasting_at = now + LASTING_S if tell else None
         self._raised, self._swallowed, self._shields = None, 0, 0
         self.install()
         self._job_id = job_id
@@ -146,6 +155,9 @@ class Control:
     def _interrupt(self, now: float, frame: FrameType | None) -> None:
         if self._job_id is None:
             return
+        if self._lasting_at is not None and now >= self._lasting_at and not self._shields:
+            self._lasting_at = None
+            self._on_lasting()
         why = self._due(now)
         self._arm(now)
         if why is None or self._shields or not _below_enter(frame):
@@ -171,7 +183,8 @@ class Control:
         if self._due(now) is not None:
             delay = AGAIN_S
         else:
-            times = [at for at in (self._deadline, self._stop_at if self.stopping else None) if at is not None]
+            stop_at = self._stop_at if self.stopping else None
+            times = [at for at in (self._deadline, stop_at, self._lasting_at) if at is not None]
             delay = max(min(times) - now, 0.001) if times else 0.0
         signal.setitimer(signal.ITIMER_REAL, delay)
 

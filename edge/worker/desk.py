@@ -14,7 +14,7 @@ from edge import notify
 from edge.config import Config
 from edge.errors import UsageError
 from edge.layout import Layout
-from edge.model import PowerState, WorkerState
+from edge.model import WorkerState
 from edge.worker.bell import Bell
 from edge.worker.control import Control, JobControl
 from edge.worker.orders import OrderWatch
@@ -34,11 +34,14 @@ class Desk:
         self.name = name
         self._lock = _claim(config.layout, name)
         self.bell = Bell()
-        self.status = StatusFile(config.layout, name)
-        self.control = Control(
-            stop_grace_s=config.worker.stop_grace_s, on_stop=self._on_stop, on_stubborn=self._on_stubborn
-        )
         self.later: Callable[[float, Callable[[], None]], object] = _no_loop
+        self.status = StatusFile(config.layout, name, self._later)
+        self.control = Control(
+            stop_grace_s=config.worker.stop_grace_s,
+            on_stop=self._on_stop,
+            on_stubborn=self._on_stubborn,
+            on_lasting=self.status.flush,
+        )
         self.runner = Runner(
             app,
             config,
@@ -46,10 +49,11 @@ class Desk:
             status=self.status,
             control=self.control,
             bell=self.bell,
-            later=lambda delay, call: self.later(delay, call),  # noqa: PLW0108 - set once there is a loop
+            later=self._later,
         )
+        self.inbox = self.runner.inbox
         self.orders = OrderWatch(config.layout, self.runner, self.control)
-        self.watchdog = Watchdog(bell=self.bell, control=self.control, busy=lambda: self.runner.running_id is not None)
+        self.watchdog = Watchdog(bell=self.bell, control=self.control, busy=lambda: self.inbox.running_id is not None)
 
     def open(self) -> None:
         """Finish what an earlier worker left, say that we are here, take orders."""
@@ -69,12 +73,8 @@ class Desk:
         self.status.say(state=WorkerState.STOPPED, queues=(), job=None)
         os.close(self._lock)
 
-    def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
-        """The gate has confirmed from the broker which queues are consumed."""
-        if self.status.status.job is not None:
-            self.status.say(queues=queues, power=power)
-        else:
-            self.status.say(state=WorkerState.IDLE if queues else WorkerState.PAUSED, queues=queues, power=power)
+    def _later(self, delay_s: float, call: Callable[[], None]) -> object:
+        return self.later(delay_s, call)
 
     def _on_stop(self) -> None:
         celery_state.should_stop = os.EX_OK

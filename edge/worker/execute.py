@@ -36,9 +36,9 @@ class Outcome:
 
 
 def execute(
-    control: Control, job_id: str, body: Callable[[], Any], *, limit_s: float | None, max_bytes: int
+    control: Control, job_id: str, body: Callable[[], Any], *, limit_s: float | None, max_bytes: int, tell: bool = False
 ) -> Outcome:
-    """Run `body` in this thread under `control`; never raises."""
+    """Run `body` in this thread under `control`, as its `run` does; never raises."""
     pid = os.getpid()
     started_at, began, cpu = time.time(), time.perf_counter(), _cpu_seconds()
     value: Any = None
@@ -46,12 +46,12 @@ def execute(
     failure: Failure | None = None
     error: BaseException | None = None
     try:
-        value = control.run(job_id, body, limit_s=limit_s)
+        value = control.run(job_id, body, limit_s=limit_s, tell=tell)
     except JobInterrupted as err:
         error = err
     except BaseException as err:
         error = err
-        failure = _failure(err)
+        failure = failure_of(err)
     if os.getpid() != pid:
         exit_fork()
     if error is None:
@@ -86,7 +86,8 @@ def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | 
     return msgspec.Raw(data), None
 
 
-def _failure(err: BaseException) -> Failure:
+def failure_of(err: BaseException) -> Failure:
+    """What to say of an exception that came out of a body."""
     if isinstance(err, JobCancelled):
         return Failure(FailureCode.CANCELLED, str(err))
     if isinstance(err, JobTimedOut):

@@ -48,7 +48,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         self._hub: Any = None
         self._expiry: Any = None
         self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
-        c.desk.runner.door = self
+        c.desk.inbox.door = self
 
     # --- the step -----------------------------------------------------------------------------------------
 
@@ -93,10 +93,10 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         if before != self._power.state:
             level = logger.info if allowed else logger.warning
             level("power %s: %s", self._power.state, self._power.reason)
-        desk.runner.give_back(self.allows)
+        desk.inbox.give_back(self.allows)
         for queue in sorted(allowed):
             taps.open(queue)
-        desk.say_open(taps.queues, self._power.state)
+        desk.status.say_open(taps.queues, self._power.state)
 
     # --- inside -------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What happened to a job before: told apart by what its last worker left behind.
 
-A worker marks the job it runs in `run/running/NAME.json` and takes the mark away when the body ends, however it
-ends. A mark that outlived its process says crash; one from another boot says power cut.
+A worker marks the job it runs in `run/running/NAME.json` and empties that file when the body ends, however it ends.
+A mark that outlived its process says crash; one from another boot says power cut.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from edge import durable
 from edge.host import boot_id, process_alive
 from edge.jobs.attempts import AttemptsStore
 from edge.layout import Layout
@@ -39,21 +38,26 @@ class History:
         self.attempts = AttemptsStore(layout)
         self._folder = layout.running
         self._own = self._folder / f"{name}.json"
+        self._fd: int | None = None
         self._given_back: OrderedDict[str, int] = OrderedDict()
 
     def recover(self) -> None:
         """At the start of the worker: put the mark of its predecessor of the same name where it stays until used."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            self._own.rename(self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json"))
+            if self._own.stat().st_size:
+                self._own.rename(self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json"))
 
     def begin(self, job_id: str) -> None:
-        """Mark that a body of this job runs here."""
-        durable.replace_volatile(self._own, msgspec.json.encode(Mark(job_id, boot_id(), os.getpid())))
+        """Mark that a body of this job runs here. One write in place: every job pays it."""
+        if self._fd is None:
+            self._fd = os.open(self._own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        os.pwrite(self._fd, msgspec.json.encode(Mark(job_id, boot_id(), os.getpid())), 0)
 
     def end(self) -> None:
-        """Take the mark away."""
-        self._own.unlink(missing_ok=True)
+        """Take the mark away: an empty file says that nothing runs."""
+        if self._fd is not None:
+            os.ftruncate(self._fd, 0)
 
     def give_back(self, delivery: Delivery) -> None:
         """Remember that this delivery goes back with its body not begun: its return is no attempt."""

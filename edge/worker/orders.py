@@ -87,8 +87,8 @@ class OrderWatch:
 
     def cancel(self, job_id: str) -> None:
         """Interrupt the job if it runs here; else its result is `cancelled` from now on, unless it had one."""
-        with self._runner.lock:  # the runner names its job under this lock before it looks for a result
-            if self._runner.running_id == job_id:
+        with self._runner.inbox.lock:  # the runner names its job under this lock before it looks for a result
+            if self._runner.inbox.running_id == job_id:
                 self._control.cancel(job_id)
                 return
             failure = Failure(FailureCode.CANCELLED, "the job was cancelled before it ran")

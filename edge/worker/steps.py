@@ -27,7 +27,7 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
         channel = c.connection.default_channel
         broker.declare(channel)
         channel.basic_qos(0, 1, False)
-        c.task_consumer = Taps(channel, c.desk.runner.accept)
+        c.task_consumer = Taps(channel, c.desk.inbox.accept)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes
 
     def stop(self, c: Any) -> None:
