@@ -12,10 +12,9 @@ _NEAR = 0.2  # of the band's width
 def period_s(config: SamplingConfig, rules: Rules, state: State) -> float:
     """Seconds until the next sample."""
     tracks = [(track, rule_of(rules, track)) for track in state.tracks.values()]
-    still_s = state.now - state.since
-    if not state.started or any(_falling(track) for track, _ in tracks):
+    if any(_counting(track) for track, _ in tracks):
         return config.fast_s
-    if still_s < config.stable_after_s:
+    if not state.started or state.now - state.since < config.stable_after_s:
         return config.fast_s if any(_near(track, rule) for track, rule in tracks) else config.sample_s
     waiting = state.level < Level.NORMAL or any(_near(track, rule) or track.goods for track, rule in tracks)
     return config.sample_s if waiting else config.slow_s
@@ -26,9 +25,10 @@ def waits(state: State) -> bool:
     return state.capped or any(track.goods or track.lows or track.criticals for track in state.tracks.values())
 
 
-def _falling(track: Track) -> bool:
-    # A silent source is not asked more often: three periods of silence are what makes it unknown.
-    return bool(track.lows or track.criticals) and not track.judged.unknown
+def _counting(track: Track) -> bool:
+    # A silent source is not asked more often: three periods of silence are what makes it unknown, at a start too
+    # (upsd and its driver take their seconds after a boot).
+    return bool(track.fresh or track.lows or track.criticals) and not track.judged.unknown
 
 
 def _near(track: Track, rule: Rule) -> bool:

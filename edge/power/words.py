@@ -122,7 +122,9 @@ def _leaves(track: Track, rule: Rule) -> str:
     if band is not None and not rule.only_claims:
         worse = "rises to" if band.worse_above else "falls to"
         return f"{reading.what} {worse} {band.pause:g} {reading.unit}"
-    return {"supply": "the supply is lost", "undervoltage": "undervoltage"}.get(reading.what, "")
+    if reading.what == "supply":
+        return "the supply is lost" if reading.value else ""
+    return "undervoltage" if reading.what == "undervoltage" else ""
 
 
 def _good_again(reading: Reading) -> str:
