@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from aiohttp import hdrs, web
@@ -104,16 +105,24 @@ def _is_local(request: web.Request) -> bool:
     if any(header in request.headers for header in _PROXY_HEADERS):
         return False
     peer = request.transport.get_extra_info("peername") if request.transport else None
+    return peer is not None and _is_loopback(peer[0]) and _names_no_one(request.host)
+
+
+@lru_cache(maxsize=64)
+def _is_loopback(peer: str) -> bool:
     try:
-        if not peer or not ipaddress.ip_address(peer[0]).is_loopback:
-            return False
-        host = request.host.rpartition(":")[0] if _has_port(request.host) else request.host
-        if host.lower() != "localhost":
-            ipaddress.ip_address(host.strip("[]"))
+        return ipaddress.ip_address(peer).is_loopback
     except ValueError:
         return False
-    return True
 
 
-def _has_port(host: str) -> bool:
-    return host.rpartition(":")[2].isdigit() and (host.count(":") == 1 or "]:" in host)
+@lru_cache(maxsize=64)
+def _names_no_one(host: str) -> bool:
+    """True for a Host header that holds an address or `localhost`, with or without a port."""
+    name, _, port = host.rpartition(":")
+    has_port = port.isdigit() and (host.count(":") == 1 or "]:" in host)
+    name = (name if has_port else host).strip("[]")
+    try:
+        return name.lower() == "localhost" or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False

@@ -196,6 +196,8 @@ def test_ids_that_cannot_be_are_unknown_jobs(gateway: RunningGateway, job_id: st
         ("limit=0", "query limit = '0': expected int >= 1"),
         ("limit=501", "expected int <= 500"),
         ("limit=x", "expected int"),
+        ("state=null", "expected one of"),
+        ("cursor=null", "query cursor = 'null'"),
         ("cursor=x", "query cursor = 'x'"),
         ("cursor=99999999999999999999", "query cursor"),
         ("limt=5", "query 'limt' is unknown; allowed here: state, task, limit, cursor"),

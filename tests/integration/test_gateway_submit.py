@@ -174,12 +174,13 @@ def test_garbage_is_refused_with_a_sentence(gateway: RunningGateway, body: bytes
 
 
 def test_odd_but_valid_bodies_are_taken(gateway: RunningGateway) -> None:
-    """Doubled members (the last counts), huge integers, null bytes and emptiness are JSON."""
+    """Doubled members (the last counts), huge integers, null bytes, emptiness and 2.0 for 2 are JSON."""
     for body in (
         b'{"task":"echo","task":"nothing"}',
         b'{"task":"total","args":[[123456789012345678901234567890]]}',
         b'{"task":"echo","args":["\\u0000\\ud83d\\ude00"]}',
         b' {"task":"echo","args":[""],"power":null} ',
+        b'{"task":"echo","args":["x",2.0],"retries":3.0}',  # a whole number, as JSON Schema has it
     ):
         assert gateway.ask("POST", "/jobs", body).status == 202
 
