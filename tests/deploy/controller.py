@@ -1,4 +1,4 @@
-"""The machine that deploys: Ansible in an environment of its own, an inventory of one board, sources that hold still."""
+"""The machine that deploys: Ansible in an environment of its own, one board, sources that hold still."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ def ansible() -> Path:
     folder = cache() / f"ansible-{digest}"
     if not (folder / "bin/ansible-lint").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            folder / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         subprocess.run([*pip, "-r", requirements], check=True)
     return folder / "bin"
 

@@ -1,4 +1,4 @@
-"""A network for one board: a wire to the controller, and a LAN with a client on it; nothing of it touches the host's."""
+"""A network for one board: a wire to the controller, and a LAN with a client on it; nothing of it touches the host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ip(*argv: str) -> None:
 
 @dataclass
 class Lan:
-    """Two namespaces: the board's, with a wire to here and one to the LAN, and the client's at the other end of that."""
+    """Two namespaces: the board's, with a wire to here and one to the LAN, and the client's at that one's end."""
 
     tag: str = field(default_factory=lambda: f"{os.getpid() % 0xFFFF:04x}")
     board_wire: str = "198.18.77.2"
@@ -48,6 +48,8 @@ class Lan:
             ip("-n", name, "link", "set", device, "up")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for argv in (["link", "del", f"ew{self.tag}"], ["netns", "del", self.client], ["netns", "del", self.board]):
             subprocess.run(["ip", *argv], check=False, capture_output=True)

@@ -39,7 +39,9 @@ class Machine:
         self.boot()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()
         subprocess.run(["umount", self.root], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -81,7 +83,11 @@ class Machine:
         if not leader:
             return subprocess.CompletedProcess(argv, 255, "", "the board is off")
         return subprocess.run(
-            ["nsenter", f"--target={leader}", "--all", "--", *argv], capture_output=True, text=True, check=check, timeout=300
+            ["nsenter", f"--target={leader}", "--all", "--", *argv],
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=300,
         )
 
     def sh(self, script: str) -> str:
@@ -94,7 +100,9 @@ class Machine:
         while not true():
             if time.monotonic() > deadline:
                 journal = self.run("journalctl", "--no-pager", "--lines=60", "--output=short-monotonic").stdout
-                raise TimeoutError(f"not within {timeout_s:g} s; journal:\n{journal or self.console.read_text()[-3000:]}")
+                raise TimeoutError(
+                    f"not within {timeout_s:g} s; journal:\n{journal or self.console.read_text()[-3000:]}"
+                )
             time.sleep(0.2)
 
     def active(self, *units: str) -> bool:

@@ -12,12 +12,12 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 SUITE = "bookworm"
 #: What Raspberry Pi OS Lite brings and debootstrap's smallest variant does not.
-INSTALLED = (
-    "systemd systemd-sysv dbus udev kmod openssh-server sudo python3 python3-apt ca-certificates iproute2 procps gpgv "
-    "systemd-timesyncd"
-).split()
+INSTALLED = [
+    *("systemd", "systemd-sysv", "systemd-timesyncd", "dbus", "udev", "kmod", "openssh-server", "sudo"),
+    *("python3", "python3-apt", "ca-certificates", "iproute2", "procps", "gpgv"),
+]
 #: What the roles install later, fetched now, so that the machine needs no way out of its network.
-FETCHED = "rabbitmq-server python3-venv openssl nftables avahi-daemon unattended-upgrades".split()
+FETCHED = ["rabbitmq-server", "python3-venv", "openssl", "nftables", "avahi-daemon", "unattended-upgrades"]
 
 
 def cache() -> Path:

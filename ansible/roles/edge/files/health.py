@@ -30,7 +30,9 @@ def faults(url: str, ca: str, units: list[str]) -> list[str]:
     for block in filter(None, states.split("\n\n")):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if unit.get("ActiveState") != "active":
-            found.append(f"{unit.get('Id')} is {unit.get('ActiveState')} ({unit.get('SubState')}, {unit.get('Result')})")
+            found.append(
+                f"{unit.get('Id')} is {unit.get('ActiveState')} ({unit.get('SubState')}, {unit.get('Result')})"
+            )
     try:
         trust = ssl.create_default_context(cafile=ca) if ca else None
         with urllib.request.urlopen(f"{url}/v1/healthz", timeout=5, context=trust) as answer:  # noqa: S310 - our own

@@ -217,7 +217,9 @@ def main() -> None:
             pack(folder, archive)
     with tarfile.open(archive) as tar:
         count = sum(entry.endswith(".whl") for entry in tar.getnames())
-    print(json.dumps({"release": release, "version": str(version), "archive": str(archive), "wheels": count}))
+    sys.stdout.write(
+        json.dumps({"release": release, "version": str(version), "archive": str(archive), "wheels": count}) + "\n"
+    )
 
 
 def _fresh(wheels: Path, folder: Path) -> Path:

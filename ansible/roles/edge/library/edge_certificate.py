@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -60,37 +61,34 @@ def main():
         },
         supports_check_mode=True,
     )
-    folder = module.params["folder"]
-    ca_key, ca, key, cert = (os.path.join(folder, name) for name in ("ca.key", "ca.pem", "key.pem", "cert.pem"))
+    folder = Path(module.params["folder"])
+    ca_key, ca, key, cert = (folder / name for name in ("ca.key", "ca.pem", "key.pem", "cert.pem"))
     wanted = sorted(subject(name) for name in set(module.params["names"]))
     why = fault(module, ca, key, cert, wanted)
     if not why or module.check_mode:
         module.exit_json(changed=bool(why), msg=why)
     os.umask(0o077)
-    if not (os.path.exists(ca_key) and os.path.exists(ca)):
-        run(
-            module,
-            ["req", "-x509", "-newkey", "ec", *CURVE, "-nodes", "-days", "7300"]
-            + ["-subj", f"/CN=edge CA of {module.params['name']}", "-keyout", f"{ca_key}.new", "-out", f"{ca}.new"]
-            + ["-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign"],
-        )
+    if not (ca_key.exists() and ca.exists()):
+        request = ["req", "-x509", "-newkey", "ec", *CURVE, "-nodes", "-days", "7300"]
+        request += ["-subj", f"/CN=edge CA of {module.params['name']}", "-keyout", f"{ca_key}.new", "-out", f"{ca}.new"]
+        request += ["-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"]
+        run(module, [*request, "-addext", "keyUsage=critical,keyCertSign,cRLSign"])
         take(f"{ca_key}.new", ca_key, 0o400)
         take(f"{ca}.new", ca, 0o644)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        request, extensions = os.path.join(scratch, "request.pem"), os.path.join(scratch, "extensions")
-        with open(extensions, "w", encoding="ascii") as stream:
-            stream.write("basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n")
-            stream.write(f"extendedKeyUsage=serverAuth\nsubjectAltName={','.join(wanted)}\n")
+        request, extensions = Path(scratch, "request.pem"), Path(scratch, "extensions")
+        extensions.write_text(
+            "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
+            f"extendedKeyUsage=serverAuth\nsubjectAltName={','.join(wanted)}\n"
+        )
         subject_name = f"/CN={module.params['name']}"
         run(
             module,
             ["req", "-newkey", "ec", *CURVE, "-nodes", "-subj", subject_name, "-keyout", f"{key}.new", "-out", request],
         )
-        run(
-            module,
-            ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-days", str(module.params["days"])]
-            + ["-set_serial", f"0x{os.urandom(16).hex()}", "-extfile", extensions, "-out", f"{cert}.new"],
-        )
+        sign = ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-days", str(module.params["days"])]
+        serial = f"0x{os.urandom(16).hex()}"
+        run(module, [*sign, "-set_serial", serial, "-extfile", extensions, "-out", f"{cert}.new"])
     take(f"{key}.new", key, 0o400)
     take(f"{cert}.new", cert, 0o644)
     module.exit_json(changed=True, msg=why)
@@ -104,9 +102,9 @@ def subject(name):
 def fault(module, ca, key, cert, wanted):
     """Why a new certificate is needed; empty when none is."""
     for path in (ca, key, cert):
-        if not os.path.exists(path):
+        if not path.exists():
             return f"{path} is missing"
-    code, text, _ = module.run_command(["openssl", "x509", "-in", cert, "-noout", "-ext", "subjectAltName"])
+    code, text, _ = module.run_command(["openssl", "x509", "-in", str(cert), "-noout", "-ext", "subjectAltName"])
     if code:
         return f"{cert} cannot be read"
     found = {item.replace("IP Address:", "IP:") for item in re.split(r",\s*|\n\s*", text)}
@@ -114,26 +112,27 @@ def fault(module, ca, key, cert, wanted):
         if "::" not in one and one not in found:
             return f"{cert} is not for {one}"
     month = str(30 * 86400)
-    if module.run_command(["openssl", "x509", "-in", cert, "-noout", "-checkend", month])[0]:
+    if module.run_command(["openssl", "x509", "-in", str(cert), "-noout", "-checkend", month])[0]:
         return f"{cert} ends soon"
-    if module.run_command(["openssl", "verify", "-CAfile", ca, cert])[0]:
+    if module.run_command(["openssl", "verify", "-CAfile", str(ca), str(cert)])[0]:
         return f"{cert} is not by {ca}"
     return ""
 
 
 def run(module, arguments):
     """Run openssl; its last words end the module when it fails."""
-    code, _, err = module.run_command(["openssl", *arguments])
+    code, _, err = module.run_command(["openssl", *map(str, arguments)])
     if code:
         module.fail_json(msg=f"openssl {arguments[0]}: {err.strip()}")
 
 
 def take(temp, path, mode):
     """Give a finished file its name, durably."""
-    os.chmod(temp, mode)
-    with open(temp, "rb") as stream:
+    temp = Path(temp)
+    temp.chmod(mode)
+    with temp.open("rb") as stream:
         os.fsync(stream.fileno())
-    os.replace(temp, path)
+    temp.replace(path)
 
 
 if __name__ == "__main__":

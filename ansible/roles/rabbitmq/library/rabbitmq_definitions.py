@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -76,13 +77,12 @@ def main():
         add_file_common_args=True,
         supports_check_mode=True,
     )
-    path = module.params["path"]
+    path = Path(module.params["path"])
     users = []
     for user in module.params["users"]:
-        file = os.path.join(module.params["credentials"], f"{user['name']}.password")
+        file = Path(module.params["credentials"], f"{user['name']}.password")
         try:
-            with open(file, encoding="ascii") as stream:
-                password = stream.read().strip()
+            password = file.read_text(encoding="ascii").strip()
         except OSError as err:
             if module.check_mode:  # a fresh board: the password would have been made just before
                 module.exit_json(changed=True, msg=f"{file} is not there yet")
@@ -106,20 +106,19 @@ def main():
     document = {"vhosts": [{"name": "/"}], "users": users, "permissions": permissions, "queues": queues}
     text = json.dumps(document, indent=2, sort_keys=True) + "\n"
     try:
-        with open(path, encoding="utf-8") as stream:
-            before = stream.read()
+        before = path.read_text(encoding="utf-8")
     except OSError:
         before = ""
     changed = before != text
     if changed and not module.check_mode:
-        temp = f"{path}.new"
+        temp = path.with_name(f"{path.name}.new")
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temp, path)
-    if os.path.exists(path):
+        temp.replace(path)
+    if path.exists():
         changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
     module.exit_json(changed=changed)
 

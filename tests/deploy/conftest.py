@@ -1,0 +1,49 @@
+"""One board for the whole run: what each test does to it, the next one finds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.client import Client
+from tests.deploy.controller import Controller
+from tests.deploy.lan import Lan
+from tests.deploy.machine import Machine
+
+_NEEDED = ("systemd-nspawn", "debootstrap", "ip", "nsenter", "ssh", "ssh-keygen")
+
+
+@pytest.fixture(scope="session")
+def lan() -> Iterator[Lan]:
+    """The board's own network. Not to be had: skipped on a laptop with the reason, a failure in CI."""
+    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    why = f"not installed: {', '.join(missing)}" if missing else "needs root" if os.geteuid() else ""
+    if why and os.environ.get("CI"):
+        pytest.fail(f"no machine can be booted here: {why}")
+    if why:
+        pytest.skip(f"no machine can be booted here: {why} (apt install systemd-container debootstrap openssh-client)")
+    with Lan() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def board(lan: Lan) -> Iterator[Machine]:
+    """A bare Debian 12, booted, as it comes from Raspberry Pi Imager."""
+    with Machine(lan) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def controller(board: Machine, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """Where playbooks are run from."""
+    return Controller(board, tmp_path_factory.mktemp("controller"))
+
+
+@pytest.fixture(scope="session")
+def client(lan: Lan, controller: Controller, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """A laptop on the LAN, with the certificate and the token that the playbook brought."""
+    return Client(lan, controller.clients, home=Path(tmp_path_factory.mktemp("laptop")))

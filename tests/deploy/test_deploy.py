@@ -1,0 +1,253 @@
+"""From a bare Debian to an appliance, and what it survives. The tests run in this order on one board."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.client import Client
+from tests.deploy.controller import Controller, PlayFailed
+from tests.deploy.machine import Machine
+
+SERVICES = ("edge-power", "edge-gateway", "edge-worker", "rabbitmq-server")
+TOKENS = [{"name": "laptop", "scopes": ["submit", "read"]}]
+EXPOSURE = {"edge-gateway": 1.5, "edge-power": 2.5, "edge-worker": 2.5, "rabbitmq-server": 4.0}
+pytestmark = pytest.mark.timeout(1200)
+
+
+def deploy(controller: Controller, *options: str, **variables: Any) -> dict[str, int]:
+    """The playbook with the variables that every run of it here has."""
+    return controller.play("deploy.yml", *options, **{"edge_tokens": TOKENS, **variables})
+
+
+def release(board: Machine) -> str:
+    """The release in use."""
+    return board.sh("basename $(readlink /opt/edge/current)")
+
+
+def healthy(board: Machine) -> bool:
+    """True when every service is active, the governor speaks and the worker is connected."""
+    found = board.run("cat", "/run/edge/worker-main.json").stdout
+    connected = bool(found) and json.loads(found)["state"] in {"idle", "paused", "running"}
+    return board.active(*SERVICES) and connected and '"unknown"' not in board.run("cat", "/run/edge/power.json").stdout
+
+
+def test_check_mode_on_a_bare_board(controller: Controller, board: Machine) -> None:
+    """`--check --diff` tells what would be done, and does nothing."""
+    recap = deploy(controller, "--check", "--diff")
+    assert recap["changed"] > 0
+    assert not (board.root / "opt/edge").exists()
+
+
+def test_from_bare_to_appliance(controller: Controller, board: Machine) -> None:
+    """One run of the playbook over ssh; then everything is up."""
+    recap = deploy(controller)
+    assert recap["failed"] == 0
+    assert healthy(board)
+    assert board.sh("systemctl --failed --plain --no-legend") == ""
+
+
+def test_second_run_changes_nothing(controller: Controller) -> None:
+    """The playbook says what is, so that saying it again is free."""
+    assert deploy(controller)["changed"] == 0
+    assert deploy(controller, "--check", "--diff")["changed"] == 0
+
+
+def test_a_job_from_the_lan(client: Client, tmp_path: Path) -> None:
+    """A laptop with the token gets its result, and the result is a file."""
+    made = json.loads(client.edge("submit", "solve", "1", "What is 50 divided by 2?", "--json"))
+    client.edge("result", made["id"], "--wait", "--timeout", "60", "--save", str(tmp_path))
+    assert (tmp_path / "1-response.txt").read_text().strip() == "50 divided by 2 = 25"
+
+
+def test_nobody_without_a_token(client: Client) -> None:
+    """The LAN alone is no reason to be let in."""
+    said = Client(client.lan, client.secrets, client.home, token="nobody").edge("jobs", check=False)
+    assert "token" in said
+
+
+def test_ports(board: Machine, client: Client) -> None:
+    """ssh and the gateway are open to the LAN; the broker and Erlang listen on loopback; the firewall stands."""
+    assert {port for port in (22, 4369, 5671, 5672, 8420, 15672, 25672) if client.reaches(port)} == {22, 8420}
+    listening = re.findall(
+        r"^LISTEN\s+\d+\s+\d+\s+(\S+):(\d+)\s",
+        board.sh("ss -Hltn | sed 's/^/LISTEN /; s/LISTEN LISTEN/LISTEN/'"),
+        re.MULTILINE,
+    )
+    wide = {int(port) for address, port in listening if not address.startswith(("127.", "[::1]"))}
+    assert wide == {22, 8420}
+    assert {int(port) for _, port in listening} >= {4369, 5672, 25672}
+    assert "policy drop" in board.sh("nft list chain inet edge input")
+
+
+def test_hardening(board: Machine) -> None:
+    """What `systemd-analyze security` says of the units in force."""
+    for unit, limit in EXPOSURE.items():
+        said = board.run("systemd-analyze", "security", "--no-pager", unit).stdout
+        figure = re.search(r"exposure level for \S+ (\d+\.\d)", said)
+        assert figure, said
+        assert float(figure[1]) <= limit, unit
+
+
+def test_one_writer_a_file(board: Machine) -> None:
+    """Each of the three users can write its own files, and not those of the other two."""
+    script = "cd /; for f in {paths}; do test -w $f && echo $f || true; done"
+    paths = [
+        "/var/lib/edge/ledger.sqlite",
+        "/var/lib/edge/results",
+        "/var/lib/edge/results/.staging",
+        "/var/lib/edge/attempts",
+        "/var/lib/edge/checkpoints",
+        "/var/lib/edge/power",
+        "/var/lib/edge/tokens.json",
+        "/run/edge/orders",
+        "/run/edge/running",
+        "/run/edge/power.json",
+        "/run/edge/worker-main.json",
+        "/run/edge/poweroff",
+        "/etc/edge/edge.yaml",
+        "/etc/edge/credentials",
+        "/etc/edge/tls/key.pem",
+        "/opt/edge/current/bin/python",
+    ]
+    allowed = {
+        "edge-worker": {paths[1], paths[2], paths[3], paths[4], "/run/edge/running", "/run/edge/worker-main.json"},
+        "edge-gateway": {"/var/lib/edge/ledger.sqlite", "/run/edge/orders"},
+        "edge-power": {"/var/lib/edge/power", "/run/edge/power.json", "/run/edge/poweroff"},
+    }
+    for user, own in allowed.items():
+        found = board.sh(f"runuser -u {user} -g edge -- sh -c '{script.format(paths=' '.join(paths))}'")
+        assert set(found.split()) == own, user
+    # Nor can one take a file of another away: the folders they share are sticky.
+    moved = board.run("runuser", "-u", "edge-worker", "-g", "edge", "--", "mv", "/run/edge/power.json", "/run/edge/x")
+    assert moved.returncode != 0
+    assert "not permitted" in moved.stderr
+
+
+def test_the_broker_knows_its_users_only(board: Machine) -> None:
+    """No guest, no rights beyond the queues, and passwords that no user but root can read."""
+    rows = board.sh("rabbitmqctl --quiet --no-table-headers list_permissions").splitlines()
+    rights = {row.split("\t")[0]: row.split("\t")[1:] for row in rows}
+    queues = r"^edge\.(always|normal|surplus|dead)$"
+    assert rights == {
+        "edge-gateway": [queues, r"^amq\.default$", "^$"],
+        "edge-worker": [queues, r"^amq\.default$", queues],
+    }
+    assert board.sh("stat -c %a:%U /etc/edge/credentials") == "700:root"
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_kill_of_each_service(board: Machine, client: Client, unit: str) -> None:
+    """SIGKILL of a service: it comes back by itself and a job submitted meanwhile is done."""
+    board.sh(f"systemctl kill --signal=KILL {unit}")
+    if unit != "edge-gateway":
+        made = json.loads(client.edge("submit", "factorial", "50", "--json"))
+    board.until(lambda: healthy(board), 90)
+    if unit == "edge-gateway":
+        made = json.loads(client.edge("submit", "factorial", "50", "--json"))
+    client.edge("result", made["id"], "--wait", "--timeout", "90")
+    board.sh(f"systemctl reset-failed {unit}")
+
+
+def test_a_bad_configuration_is_refused_before_the_switch(controller: Controller, board: Machine) -> None:
+    """The new version says what is wrong with it, and the board never saw it."""
+    before = (release(board), board.sh("cat /etc/edge/edge.yaml"), board.sh("systemctl show -p MainPID edge-worker"))
+    bad = {"power": {"thresholds": {"pause_percent": 80, "resume_percent": 45}}}
+    with pytest.raises(PlayFailed, match=r"power\.thresholds\.pause_percent"):
+        deploy(controller, edge_config=bad)
+    after = (release(board), board.sh("cat /etc/edge/edge.yaml"), board.sh("systemctl show -p MainPID edge-worker"))
+    assert after == before
+    assert healthy(board)
+
+
+def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine, client: Client) -> None:
+    """A release whose gateway dies at its start gives way to the one before, by itself."""
+    before = release(board)
+    broken = controller.altered("broken")
+    main = broken / "edge/gateway/main.py"
+    main.write_text(main.read_text() + '\nraise RuntimeError("this release is broken")\n')
+    with pytest.raises(PlayFailed, match=rf"(?s)does not work.*rolled back to {before}"):
+        controller.play(
+            "deploy.yml",
+            source=broken,
+            edge_source=str(broken),
+            edge_tokens=TOKENS,
+            edge_health_seconds=25,
+        )
+    assert release(board) == before
+    assert healthy(board)
+    client.edge("submit", "factorial", "20", "--wait")
+    assert deploy(controller)["changed"] <= 1  # the broken release is pruned
+
+
+def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
+    """A new release takes over; the playbook of the way back takes the old one up again."""
+    before = release(board)
+    newer = controller.altered("newer")
+    init = newer / "edge/__init__.py"
+    init.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.0.0"', init.read_text()))
+    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS)
+    assert release(board).startswith("99.0.0-")
+    assert healthy(board)
+    controller.play("rollback.yml")
+    assert release(board) == before
+    assert healthy(board)
+    assert deploy(controller)["failed"] == 0
+
+
+def test_reboot(board: Machine, client: Client) -> None:
+    """A clean stop in order, and a boot that needs no hand; a job handed over before is done after."""
+    made = json.loads(client.edge("submit", "factorial", "200", "--json"))
+    board.shut_down()
+    board.boot()
+    board.until(lambda: healthy(board), 90)
+    client.edge("result", made["id"], "--wait", "--timeout", "60")
+
+
+def test_the_plug_is_pulled(board: Machine, client: Client) -> None:
+    """Every process dies at once, mid-load; what was accepted is done after the boot."""
+    ids = [json.loads(client.edge("submit", "factorial", "3000", "--json"))["id"] for _ in range(5)]
+    board.kill()
+    board.boot()
+    board.until(lambda: healthy(board), 120)
+    for job_id in ids:
+        client.edge("result", job_id, "--wait", "--timeout", "90")
+
+
+def test_backup_and_restore(controller: Controller, board: Machine, client: Client, tmp_path: Path) -> None:
+    """What a backup holds comes back onto a card that lost it, the results first of all."""
+    made = json.loads(client.edge("submit", "solve", "7", "What is 6 times 7?", "--json"))
+    client.edge("result", made["id"], "--wait", "--timeout", "60")
+    controller.play("backup.yml", backup_folder=str(tmp_path))
+    board.sh("systemctl stop edge.target && rm -rf /var/lib/edge/results /var/lib/edge/ledger.sqlite*")
+    controller.play("restore.yml", restore_from=str(tmp_path / "edge-board.tar.gz"))
+    board.until(lambda: healthy(board), 90)
+    assert "42" in client.edge("result", made["id"])
+
+
+def test_status(controller: Controller, board: Machine) -> None:
+    """Tells the release and the services, and changes nothing."""
+    assert controller.play("status.yml")["changed"] == 0
+    assert release(board) in (controller.folder / "last.log").read_text()
+
+
+def test_the_governor_powers_the_board_off(controller: Controller, board: Machine) -> None:
+    """At critical the governor, which has no rights, asks for a clean end and gets it."""
+    config = {"power": {"sources": [{"kind": "simulated", "start": "normal"}], "critical": {"grace_s": 1}}}
+    deploy(controller, edge_config=config)
+    board.run("edge", "--config", "/etc/edge/edge.yaml", "power", "simulate", "critical")
+    board.until(lambda: board.leader == 0, 90)
+    board.boot()
+    deploy(controller)
+
+
+def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
+    """The appliance is gone, what it kept is not."""
+    controller.play("remove.yml")
+    assert not (board.root / "opt/edge").exists()
+    assert (board.root / "var/lib/edge/ledger.sqlite").exists()
+    assert "edge" not in board.sh("systemctl list-units --all --plain --no-legend 'edge*'")

@@ -1,0 +1,75 @@
+"""What can be said of units, roles and their variables without booting anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.jobs import broker
+from tests.deploy.controller import ansible
+from tests.deploy.root import REPO
+
+ROLES = sorted(path.name for path in (REPO / "ansible/roles").iterdir())
+LIMITS = {"edge-gateway": 1.5, "edge-worker": 2.5, "edge-worker@": 2.5, "edge-power": 2.5}
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_variable_is_documented_with_its_default(role: str) -> None:
+    """defaults/ and argument_specs name the same variables with the same defaults."""
+    folder = REPO / "ansible/roles" / role
+    options = _yaml(folder / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    defaults = _yaml(folder / "defaults/main.yml")
+    assert {name: option.get("default") for name, option in options.items()} == defaults
+    assert all(name.startswith(f"{role}_") for name in defaults)
+
+
+def test_the_broker_is_told_the_queues_of_the_code() -> None:
+    """A queue with other arguments would be refused to every process."""
+    found = _yaml(REPO / "ansible/roles/rabbitmq/vars/main.yml")
+    quorum, to_dead = found["rabbitmq_quorum"], found["rabbitmq_to_dead"]
+    told = {
+        queue["name"]: quorum | (to_dead if "to_dead" in str(queue["arguments"]) else {})
+        for queue in found["rabbitmq_queues"]
+    }
+    assert told == {queue.name: queue.queue_arguments for queue in (broker.DEAD, *broker.QUEUES.values())}
+
+
+def test_ansible_lint_production() -> None:
+    """The strictest profile finds nothing."""
+    env = {**os.environ, "PATH": f"{ansible()}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    argv: list[str | Path] = [ansible() / "ansible-lint", "--offline", "--profile", "production", "."]
+    done = subprocess.run(argv, cwd=REPO / "ansible", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
+@pytest.mark.parametrize(("unit", "limit"), LIMITS.items())
+def test_exposure(unit: str, limit: float) -> None:
+    """`systemd-analyze security` of the unit as it stands in the folder."""
+    name = "edge-worker@2" if unit.endswith("@") else unit
+    argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(REPO / "systemd" / f"{unit}.service")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    figure = re.search(r"exposure level for \S+: (\d+\.\d)", done.stdout)
+    assert figure, f"{name}: {done.stdout}{done.stderr}"
+    assert float(figure[1]) <= limit
+
+
+def test_the_further_worker_differs_in_its_name_only() -> None:
+    """`edge-worker@` is `edge-worker` with a name: a change of one is a change of both."""
+    one = (REPO / "systemd/edge-worker.service").read_text().splitlines()
+    other = (REPO / "systemd/edge-worker@.service").read_text().splitlines()
+    assert [line for line in other if line not in one] == [
+        "Description=Edge worker %i: a further worker on this board",
+        "Environment=EDGE_WORKER_NAME=%i",
+    ]
