@@ -4,30 +4,60 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from msgspec import inspect
 
 
-def allowed(root: inspect.Type, key: str) -> str:
-    """What may stand at `key` (`gateway.port`, `tasks[0]`), or an empty string where no words are known."""
-    kind: inspect.Type | None = root
-    described = ""
-    for part in _parts(key):
-        kind = _inside(kind, part)
-        kind, described = _bare(kind)
+def allowed(root: inspect.Type, key: str, tree: Any = None) -> str:
+    """What may stand at `key` (`gateway.port`, `tasks[0]`), or an empty string where no words are known.
+
+    `tree` is what the file says: where a record is chosen by a key of its own, that tells which.
+    """
+    kind, described = _at(root, key, tree)
     return described or (_words(kind) if kind is not None else "")
 
 
-def fields(root: inspect.Type, section: str) -> list[str]:
+def fields(root: inspect.Type, section: str, tree: Any = None) -> list[str]:
     """The keys of the section `section` (an empty name: of the top), in the order of the record."""
-    kind: inspect.Type | None = root
-    for part in _parts(section):
-        kind = _inside(kind, part)
-    kind, _ = _bare(kind)
+    kind, _ = _at(root, section, tree)
     for option in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
         if isinstance(option, inspect.StructType):
-            return [field.encode_name for field in option.fields]
+            chosen = [option.tag_field] if option.tag_field else []
+            return chosen + [field.encode_name for field in option.fields]
     return []
+
+
+def _at(root: inspect.Type, key: str, tree: Any) -> tuple[inspect.Type | None, str]:
+    """The type at `key` and its description."""
+    kind: inspect.Type | None = root
+    described = ""
+    for part in _parts(key):
+        kind, described = _bare(_inside(kind, part))
+        tree = _step(tree, part)
+        kind = _chosen(kind, tree)
+    return kind, described
+
+
+def _step(tree: Any, part: str) -> Any:
+    """The value one step further down, or None."""
+    if isinstance(tree, dict):
+        return tree.get(part)
+    number = part.strip("[]")
+    return tree[int(number)] if isinstance(tree, list) and number.isdigit() and int(number) < len(tree) else None
+
+
+def _chosen(kind: inspect.Type | None, value: Any) -> inspect.Type | None:
+    """Of several records the one that `value` names by its tag; otherwise the type as it is."""
+    if isinstance(kind, inspect.UnionType) and isinstance(value, dict):
+        for option in kind.types:
+            if (
+                isinstance(option, inspect.StructType)
+                and option.tag_field
+                and value.get(option.tag_field) == option.tag
+            ):
+                return option
+    return kind
 
 
 def _parts(key: str) -> list[str]:
@@ -46,7 +76,10 @@ def _bare(kind: inspect.Type | None) -> tuple[inspect.Type | None, str]:
 def _inside(kind: inspect.Type | None, part: str) -> inspect.Type | None:
     """The type one step further down, or None where the step leads nowhere."""
     kind, _ = _bare(kind)
-    for option in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
+    options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    if tags := [o.tag for o in options if isinstance(o, inspect.StructType) and o.tag_field == part]:
+        return inspect.LiteralType(tuple(sorted(map(str, tags))))
+    for option in options:
         found: inspect.Type | None = None
         match _bare(option)[0]:
             case inspect.StructType(fields=fields):
@@ -66,7 +99,7 @@ def _words(wanted: inspect.Type) -> str:
         return described
     match kind:
         case inspect.UnionType(types=types):
-            return " or ".join(filter(None, map(_words, types)))
+            return " or ".join(dict.fromkeys(filter(None, map(_words, types))))
         case inspect.NoneType():
             return "null"
         case inspect.BoolType():

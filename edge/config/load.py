@@ -166,11 +166,15 @@ def _explained(
     match = _LOCATION.match(str(err))
     what, key = (match["what"], (match["path"] or "").lstrip(".")) if match else (str(err), "")
     if unknown := re.search(r"unknown field `([^`]*)`", what):
-        said = f"unknown key; allowed here: {', '.join(fields(CONFIG, key))}"
+        said = f"unknown key; allowed here: {', '.join(fields(CONFIG, key, tree))}"
         key = f"{key}.{unknown[1]}".lstrip(".")
+    elif missing := re.search(r"missing required field `([^`]*)`", what):
+        key = f"{key}.{missing[1]}".lstrip(".")
+        words = allowed(CONFIG, key, tree)
+        said = f"must be given: {words}" if words else "must be given"
     elif match and match["key"]:
         said = "expected keys that are text"
-    elif words := "" if "no such user" in what else allowed(CONFIG, key):
+    elif words := "" if "no such user" in what else allowed(CONFIG, key, tree):
         said = f"expected {words}"
     else:
         said = _plain(what)
@@ -200,5 +204,10 @@ def _absolute(config: Config, path: Path | None) -> Config:
         config.gateway, tls_cert=base / cert if cert else None, tls_key=base / key if key else None
     )
     return msgspec.structs.replace(
-        config, root=base / config.root, run=base / config.run, broker=broker, gateway=gateway
+        config,
+        root=base / config.root,
+        run=base / config.run,
+        broker=broker,
+        gateway=gateway,
+        power=config.power.absolute(base),
     )

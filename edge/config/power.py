@@ -16,7 +16,10 @@ Samples = Annotated[int, Meta(ge=1, le=100)]
 Span = Annotated[float, Meta(ge=0, le=86_400)]
 Period = Annotated[float, Meta(ge=0.1, le=3600)]
 # Unquoted, YAML 1.1 reads 22:30 as sixty-based digits, which makes it the minute of the day: take both.
-TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | Annotated[int, Meta(ge=0, le=1439)]
+TimeOfDay = Annotated[
+    Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | Annotated[int, Meta(ge=0, le=1439)],
+    Meta(description="a time of day such as 22:00"),
+]
 
 
 class ThresholdConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,7 +105,7 @@ class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered of the readings."""
 
     hours: Annotated[float, Meta(gt=0, le=168)] = 24.0
-    max_bytes: Annotated[int, Meta(ge=65_536)] = 4 << 20
+    max_bytes: Annotated[int, Meta(ge=65_536)] = 12 << 20
     keep_days: Annotated[int, Meta(ge=0, le=3660)] = 400
 
 
@@ -122,6 +125,12 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def records(self) -> tuple[AnySource, ...]:
         """The sources in force."""
         return self.sources or (PlainConfig(),)
+
+    def absolute(self, base: Path) -> PowerConfig:
+        """The same with relative paths taken from `base`."""
+        if not self.sources:
+            return self
+        return msgspec.structs.replace(self, sources=tuple(source.absolute(base) for source in self.sources))
 
     def check(self) -> None:
         """Raise ConfigError where two values that are each allowed contradict each other."""

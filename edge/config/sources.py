@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -55,6 +55,11 @@ class SourceConfig(
 
     def check(self, key: str) -> None:
         """Raise ConfigError where two values contradict each other; `key` is where this source stands."""
+
+    def absolute(self, base: Path) -> Self:
+        """The same with relative paths taken from `base`."""
+        paths = {f: base / v for f in self.__struct_fields__ if isinstance(v := getattr(self, f), Path)}
+        return msgspec.structs.replace(self, **paths) if paths else self
 
 
 class BatteryConfig(SourceConfig, frozen=True):

@@ -1,0 +1,120 @@
+"""The `power` section of edge.yaml: six boards as people wire them, and what is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import load
+from edge.config.power import PowerConfig
+from edge.errors import ConfigError
+from edge.power.rules import Band, Level, from_config
+
+BOARDS = {
+    "plain plug": "sources: []",
+    "plain plug, watched": "sources: [{kind: plain}, {kind: undervoltage}, {kind: temperature}, {kind: disk}]",
+    "UPS by NUT": "sources: [{kind: nut, ups: pijuice@localhost}]",
+    "Geekworm X1200": """
+  sources:
+    - {kind: power_supply, device: battery}
+    - {kind: pin, name: mains, pin: 6, tells: supply, active: high}
+""",
+    "INA219 HAT": """
+  sources:
+    - {kind: shunt, chip: ina219, shunt_milliohm: 100, chemistry: li-ion, cells: 2}
+""",
+    "Victron solar": """
+  sources:
+    - {kind: vedirect, device: /dev/ttyUSB0, chemistry: lifepo4, cells: 4}
+  policy:
+    windows:
+      - {from: 10:00, to: "16:00", unknown_as: normal}
+""",
+    "bare pin": """
+  sources:
+    - {kind: pin, pin: GPIO5, tells: low_battery, active: low, pull: none}
+  led: {pin: 17}
+  button: {pin: 27, hold_s: 3}
+""",
+}
+
+
+def read(tmp_path: Path, power: str) -> PowerConfig:
+    (tmp_path / "edge.yaml").write_text(f"power:\n  {power}\n")
+    return load(tmp_path / "edge.yaml", env={}).config.power
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
+    """Each loads, and gives rules to decide by."""
+    config = read(tmp_path, BOARDS[board])
+    assert from_config(config).by_what["charge"].band is not None
+    assert len({source.label for source in config.records}) == len(config.records) > 0
+
+
+@pytest.mark.parametrize(
+    ("power", "key", "words"),
+    [
+        ("sources: [{kind: ups}]", "power.sources[0].kind", "expected one of clock, disk, nut"),
+        ("sources: [{pin: 6}]", "power.sources[0].kind", "must be given: one of clock"),
+        ("sources: [{kind: pin}]", "power.sources[0].pin", "must be given: a whole number from 0 to 63"),
+        ("sources: [{kind: pin, pin: 6, pol: high}]", "power.sources[0].pol", "allowed here: kind, pin, tells, active"),
+        ("sources: [{kind: pin, pin: 6, active: up}]", "power.sources[0].active", "expected one of high, low"),
+        ("sources: [{kind: nut, ups: 'a b'}]", "power.sources[0].ups", "expected text that matches"),
+        ("sources: [{kind: plain}, {kind: plain}]", "power.sources[1].name", "power.sources[0] has it already"),
+        ("sources: [{kind: temperature, pause_c: 60}]", "power.sources[0].resume_c", "must be below"),
+        ("sources: [{kind: disk, pause_free_mb: 600}]", "power.sources[0].pause_free_mb", "must be below"),
+        ("sources: [{kind: shunt, volts: {critical: 4, pause: 3, resume: 5}}]", "power.sources[0].volts.critical",
+         "must be below power.sources[0].volts.pause (3)"),
+        ("sources: [{kind: simulated, day_s: 60, script: [{for_s: 1, state: low}]}]", "power.sources[0].day_s",
+         "give either this or"),
+        ("sources: [{kind: simulated, script: [{for_s: 1, state: sunny}]}]", "power.sources[0].script[0].state",
+         "expected one of critical, low"),
+        ("policy: {windows: [{from: '10:00', to: '16:00'}]}", "power.policy.windows[0].at_most", "exactly one"),
+        ("policy: {windows: [{from: '25:00', to: '16:00', at_most: low}]}", "power.policy.windows[0].from",
+         "a time of day such as 22:00"),
+        ("policy: {windows: [{from: 10:00, to: '10:00', at_most: low}]}", "power.policy.windows[0].to", "must differ"),
+        ("sampling: {fast_s: 20}", "power.sampling.sample_s", "must lie between"),
+        ("led: {pin: 3, colour: red}", "power.led.colour", "allowed here: pin, active, pwm"),
+        ("critical: {action: reboot}", "power.critical.action", "expected one of none, poweroff"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line_with_key_value_and_what_is_allowed(
+    tmp_path: Path, power: str, key: str, words: str
+) -> None:
+    """Nothing is guessed, nothing reset to a default."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, power)
+    assert caught.value.key == key
+    assert words in caught.value.allowed
+    assert "\n" not in str(caught.value)
+
+
+def test_cells_and_chemistry_mean_volts(tmp_path: Path) -> None:
+    """Two Li-ion cells pause at 7.0 V and resume at 7.4 V; explicit volts come before them."""
+    config = read(tmp_path, "sources: [{kind: shunt, cells: 2}]")
+    rule = from_config(config).rule("shunt", "volts")
+    assert rule is not None
+    assert rule.band == Band(7.0, 7.4, 6.6, 8.2)
+    config = read(tmp_path, "sources: [{kind: shunt, cells: 2, volts: {critical: 10, pause: 11, resume: 12}}]")
+    rule = from_config(config).rule("shunt", "volts")
+    assert rule is not None
+    assert rule.band == Band(11.0, 12.0, 10.0, None)
+
+
+def test_volts_decide_nothing_where_nobody_said_what_they_mean(tmp_path: Path) -> None:
+    """A shunt before the board's 5 V rail is no battery."""
+    assert from_config(read(tmp_path, "sources: [{kind: shunt}]")).rule("shunt", "volts") is None
+
+
+def test_a_time_of_day_unquoted_is_the_same_time(tmp_path: Path) -> None:
+    """YAML 1.1 makes a number of 22:30; it is taken for what the person meant."""
+    (window,) = from_config(read(tmp_path, "policy: {windows: [{from: 22:30, to: 06:15, at_most: low}]}")).windows
+    assert (window.first, window.end, window.at_most) == (22 * 60 + 30, 6 * 60 + 15, Level.LOW)
+
+
+def test_a_relative_path_is_relative_to_the_file(tmp_path: Path) -> None:
+    """As everywhere in edge.yaml."""
+    (source,) = read(tmp_path, "sources: [{kind: temperature, path: zone/temp}]").sources
+    assert getattr(source, "path", None) == tmp_path / "zone" / "temp"
