@@ -49,23 +49,21 @@ def evaluate(message: str) -> str:
     adapter, statement = _mathematics()
     shown = f"{message[:80]!r}"
     try:
-        numbers = _rough(message)
-        response = adapter.process(statement(text=message)) if numbers == 1 else None
+        response = adapter.process(statement(text=message)) if _is_sum(message) else None
     except TooLarge:
         raise
     except Exception as err:  # mathparse raises whatever its arithmetic raises: ValueError, IndexError, ...
         raise NotASum(f"the sum in {shown} cannot be worked out: {err}") from err
     text = str(response.text) if response is not None and response.confidence == 1 else ""
-    expression, _, value = text.partition(" = ")
-    if value in ("", expression):
+    if not text:
         raise NotASum(f"no sum in {shown}: ask as in 'What is 50 divided by 2?'")
     return text
 
 
-def _rough(message: str) -> int:
+def _is_sum(message: str) -> bool:
     """Work the sum out roughly, in floats, before anyone does it exactly; raises TooLarge.
 
-    The result is how many numbers are left: one of a sum, none or several of words with numbers among them.
+    False for words with numbers among them: nothing is done with these, or several are left in the end.
     """
     from mathparse import mathparse, mathwords  # ChatterBot's own parser; imported where it is used
 
@@ -74,19 +72,22 @@ def _rough(message: str) -> int:
         tokens = mathparse.preprocess_unary_operators(mathparse.tokenize(words, "ENG"))
         postfix = mathparse.to_postfix(tokens)
     except mathparse.PostfixTokenEvaluationException:
-        return 0
+        return False
     stack: list[float] = []
+    operations = 0
     for token in postfix:
         if mathparse.is_int(token) or mathparse.is_float(token) or mathparse.is_constant(token):
             stack.append(abs(float(mathparse.to_number(token))))
-        elif token in mathwords.UNARY_FUNCTIONS or len(stack) < 2:
-            continue  # none of them makes a number larger
-        else:
+            continue
+        if not stack:
+            return False
+        operations += token not in (".", "neg")  # a number's own dot and sign
+        if token not in mathwords.UNARY_FUNCTIONS and len(stack) > 1:  # no unary one makes a number larger
             second, first = stack.pop(), stack.pop()
             stack.append(_magnitude(first, str(token), second))
         if not stack[-1] < _LARGEST:
             raise TooLarge(f"a part of the sum in {message[:80]!r} goes beyond {_LARGEST:g}")
-    return len(stack)
+    return operations > 0 and len(stack) == 1
 
 
 def _magnitude(first: float, operator: str, second: float) -> float:

@@ -20,7 +20,10 @@ COST_FACTOR = 50.0
 
 
 class Checkpoint:
-    """The saved state of one job. `save` may be called as often as one likes: it writes only when that pays."""
+    """The saved state of one job. `save` may be called as often as one likes: it writes only when that pays.
+
+    With `every_s` 0 every save is written.
+    """
 
     def __init__(self, path: Path, *, every_s: float = EVERY_S) -> None:
         self._path = path
@@ -58,5 +61,5 @@ class Checkpoint:
             saved = False
         self._failed = not saved
         ended = time.monotonic()
-        self._due = ended + max(self._every_s, COST_FACTOR * (ended - began))
+        self._due = ended + max(self._every_s, COST_FACTOR * (ended - began)) if self._every_s else 0.0
         return saved

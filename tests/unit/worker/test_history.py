@@ -1,0 +1,101 @@
+"""How earlier deliveries ended, told from what they left behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge.config import Config
+from edge.host import boot_id
+from edge.jobs.attempts import AttemptsStore
+from edge.worker.delivery import Delivery
+from edge.worker.history import History, Mark
+
+DEAD_PID = 2**22 + 1
+
+
+def _delivery(**fields: Any) -> Delivery:
+    return Delivery(message=None, queue="edge.normal", id="a", task="echo", **fields)
+
+
+@pytest.fixture
+def history(config: Config) -> History:
+    history = History(config.layout, "main")
+    history.recover()
+    return history
+
+
+def _leave(config: Config, name: str, mark: Mark) -> None:
+    (config.layout.running / f"{name}.json").write_bytes(msgspec.json.encode(mark))
+
+
+def test_a_first_delivery_writes_nothing(history: History, config: Config) -> None:
+    """The card is spared."""
+    assert history.look(_delivery()) is None
+    history.begin("a")
+    history.end()
+    assert not config.layout.attempts.exists()
+
+
+@pytest.mark.parametrize(
+    ("mark", "how", "crashes"),
+    [
+        (None, "interrupted", 0),
+        (Mark("a", boot_id(), DEAD_PID), "crash", 1),
+        (Mark("a", "another boot", 1), "power-cut", 0),
+        (Mark("another job", boot_id(), DEAD_PID), "interrupted", 0),
+        (Mark("a", boot_id(), 1), "interrupted", 0),  # its worker lives: the connection broke
+    ],
+)
+def test_a_redelivery_is_recorded_with_its_reason(
+    history: History, config: Config, mark: Mark | None, how: str, crashes: int
+) -> None:
+    """Durably, before the body runs again."""
+    if mark is not None:
+        _leave(config, "other", mark)
+    known = history.look(_delivery(redeliveries=1))
+    assert known is not None
+    assert (known.deliveries, known.ended, known.crashes) == (1, (how,), crashes)
+    assert AttemptsStore(config.layout).read("a") == known
+
+
+def test_a_mark_outlives_its_worker_until_its_job_is_back(config: Config, history: History) -> None:
+    """The next worker of the name runs other jobs first, and the crash still counts, once."""
+    history.begin("a")
+    successor = History(config.layout, "main")
+    successor.recover()
+    successor.begin("b")
+    successor.end()
+    for count in (1, 2):
+        known = successor.look(_delivery(redeliveries=count))
+        assert known is not None
+        assert known.crashes == 1
+    assert known.ended == ("crash", "interrupted")
+
+
+def test_a_delivery_that_went_back_unbegun_is_no_attempt(history: History, config: Config) -> None:
+    """Unless somebody else had it in between."""
+    history.give_back(_delivery(redeliveries=2))
+    assert history.look(_delivery(redeliveries=3)) is None
+    history.give_back(_delivery(redeliveries=3))
+    known = history.look(_delivery(redeliveries=5))
+    assert known is not None
+    assert known.deliveries == 1
+
+
+def test_a_failure_is_counted(history: History, config: Config) -> None:
+    """So that an old copy of the message is known as old."""
+    history.failed(_delivery(failures=1), None, "E: x")
+    known = AttemptsStore(config.layout).read("a")
+    assert known is not None
+    assert (known.failures, known.deliveries, known.ended, known.last_error) == (2, 1, ("error",), "E: x")
+
+
+def test_the_record_does_not_grow_for_ever(history: History) -> None:
+    """Hundreds of power cuts are fine."""
+    for count in range(1, 80):
+        known = history.look(_delivery(redeliveries=count))
+    assert known is not None
+    assert (known.deliveries, len(known.ended)) == (79, 50)
