@@ -5,7 +5,7 @@ ROOT ?= .edge
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop up test lint format bench lock clean
+.PHONY: help setup demo demo-stop up test test-deploy lint format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ up: setup ## run broker, gateway, governor and worker in the foreground
 
 test: setup lint ## lint, types, unit and integration tests against a real private broker
 	$(BIN)/pytest
+
+test-deploy: setup ## boot a bare Debian 12, deploy to it over ssh, then break it (root; minutes)
+	@.ci/setup-deploy
+	$(BIN)/pytest -x tests/deploy
 
 lint: setup ## ruff, mypy (strict) and the import contract
 	$(BIN)/ruff check

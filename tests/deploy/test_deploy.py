@@ -134,7 +134,7 @@ def test_the_broker_knows_its_users_only(board: Machine) -> None:
     rights = {row.split("\t")[0]: row.split("\t")[1:] for row in rows}
     queues = r"^edge\.(always|normal|surplus|dead)$"
     assert rights == {
-        "edge-gateway": [queues, r"^amq\.default$", "^$"],
+        "edge-gateway": [queues.replace("dead", "dead|store"), r"^amq\.default$", "^$"],
         "edge-worker": [queues, r"^amq\.default$", queues],
     }
     assert board.sh("stat -c %a:%U /etc/edge/credentials") == "700:root"
@@ -216,6 +216,21 @@ def test_the_plug_is_pulled(board: Machine, client: Client) -> None:
     board.until(lambda: healthy(board), 120)
     for job_id in ids:
         client.edge("result", job_id, "--wait", "--timeout", "90")
+
+
+def test_a_damaged_broker_store_is_set_aside(board: Machine, client: Client) -> None:
+    """A broker that a power cut left unable to boot gets a new store, refilled from the ledger, with no hand."""
+    board.sh("systemctl stop edge-worker")
+    made = json.loads(client.edge("submit", "factorial", "60", "--json"))
+    board.sh(
+        "systemctl kill --signal=KILL rabbitmq-server; cd /var/lib/rabbitmq/mnesia/edge@localhost;"
+        " : > coordination/edge@localhost/meta.dets; : > schema.DAT"
+    )
+    board.until((board.root / "var/lib/rabbitmq/mnesia.set-aside-1").exists, 240)
+    board.sh("systemctl start edge-worker")
+    board.until(lambda: healthy(board), 120)
+    client.edge("result", made["id"], "--wait", "--timeout", "60")
+    assert board.sh("stat -c %U /var/lib/rabbitmq/mnesia/edge-settled || true") in {"rabbitmq", ""}
 
 
 def test_backup_and_restore(controller: Controller, board: Machine, client: Client, tmp_path: Path) -> None:

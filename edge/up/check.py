@@ -1,0 +1,23 @@
+"""`python -m edge.up.check`: does every queue of the broker answer? Exit code 3 when not: then its store is no good.
+
+A board's unit runs it after each start of the broker and before the worker's: a queue that lost its leader in a power
+cut accepts declares and answers nothing for ever.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from edge.config import load
+from edge.errors import BrokerError, EdgeError
+from edge.jobs.broker import check_queues
+
+#: A Pi Zero's first answer after a boot takes seconds.
+ANSWER_S = 30.0
+
+if __name__ == "__main__":
+    try:
+        check_queues(load().config.broker, timeout_s=ANSWER_S)
+    except EdgeError as err:
+        sys.stderr.write(f"broker check: {err}\n")
+        sys.exit(err.exit_code if isinstance(err, BrokerError) else 1)
