@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AMQPError, NotFound
 from kombu import Connection, Exchange, Queue
 
 from edge.config import BrokerConfig
@@ -33,6 +33,8 @@ _TO_DEAD = {
     "x-overflow": "reject-publish",
 }
 _DEFAULT = Exchange("", type="direct")
+#: An exchange nobody publishes to: it lives in the store, so a store without it is not the one jobs were handed to.
+_MARK = "edge.store"
 
 #: Lets a connection that lost its peer fail in half a minute with no AMQP heartbeat, which a solo worker cannot send
 #: while a job runs.
@@ -97,6 +99,42 @@ def declare(channel: Any) -> None:
     """Make sure that all queues are there; does nothing to those that are."""
     for queue in (DEAD, *QUEUES.values()):
         queue(channel).declare()
+
+
+def newborn(link: Any) -> bool:
+    """True when the store behind this py-amqp connection is unmarked: new, after the old one was lost or set aside."""
+    channel = link.channel()
+    try:
+        channel.exchange_declare(_MARK, type="fanout", passive=True)
+    except NotFound:  # which closes the channel
+        return True
+    channel.close()
+    return False
+
+
+def mark(link: Any) -> None:
+    """Mark the store, once all that its predecessor held will be published again."""
+    channel = link.channel()
+    channel.exchange_declare(_MARK, type="fanout", durable=True, auto_delete=False)
+    channel.close()
+
+
+def check_queues(config: BrokerConfig, *, timeout_s: float) -> None:
+    """Raise BrokerError unless every queue answers: one without a leader is there, and answers nothing for ever.
+
+    A count above zero comes from a leader. Of an empty queue a message is asked for; should one have come meanwhile,
+    it goes back. Call it before anything consumes.
+    """
+    with reached(config, timeout_s=timeout_s) as channel:
+        declare(channel)
+        for queue in (*QUEUES.values(), DEAD):
+            try:
+                if channel.queue_declare(queue=queue.name, passive=True).message_count:
+                    continue
+                if (message := channel.basic_get(queue.name, no_ack=False)) is not None:
+                    channel.basic_reject(message.delivery_tag, requeue=True)
+            except (OSError, AMQPError) as err:
+                raise BrokerError(f"queue {queue.name}: {explain(err)}") from err
 
 
 @contextmanager

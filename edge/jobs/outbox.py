@@ -7,6 +7,7 @@ publishing goes on behind it, also after a restart, also when the broker was awa
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -18,6 +19,8 @@ from edge.jobs.ledger import Accepted, Job, Ledger, NewJob
 from edge.jobs.publisher import Link, Publisher
 from edge.jobs.results import Results
 from edge.jobs.writer import LedgerWriter
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -45,7 +48,11 @@ class Outbox:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
-            config.broker, fetch=self._fetch, confirmed=self._on_confirmed, changed=self._on_link
+            config.broker,
+            fetch=self._fetch,
+            confirmed=self._on_confirmed,
+            reborn=self._on_reborn,
+            changed=self._on_link,
         )
 
     @property
@@ -131,6 +138,11 @@ class Outbox:
     def _on_confirmed(self, jobs: list[Job]) -> Future[None]:
         seqs = [job.seq for job in jobs]
         return self._writer.write(lambda ledger: ledger.mark_queued(seqs), durable=False, late=True)
+
+    def _on_reborn(self) -> None:
+        count = self._writer.write(lambda ledger: ledger.requeue_all(), durable=True).result()
+        if count:
+            log.warning("the broker has a new store: %d open jobs are published again", count)
 
     def _on_link(self, link: Link) -> None:
         if self._loop is not None and not self._loop.is_closed():

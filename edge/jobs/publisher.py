@@ -53,7 +53,8 @@ class Link(msgspec.Struct, frozen=True):
 
 class Publisher:
     """The thread. `fetch(after_seq, limit)` gives unconfirmed jobs oldest first; `confirmed(jobs)` is told of those
-    the broker has, its future is done once the ledger knows; both are called in this thread.
+    the broker has, its future is done once the ledger knows; `reborn()` is told that the broker has a store which got
+    no job yet, and answers once every open job will be fetched again, power cut or not. All are called in this thread.
     """
 
     def __init__(
@@ -62,9 +63,11 @@ class Publisher:
         *,
         fetch: Callable[[int, int], list[Job]],
         confirmed: Callable[[list[Job]], Future[None]],
+        reborn: Callable[[], None] = lambda: None,
         changed: Callable[[Link], None] = lambda _: None,
     ) -> None:
         self._config, self._fetch, self._confirmed, self._changed = config, fetch, confirmed, changed
+        self._reborn = reborn
         self.link = Link(LinkState.DOWN, "not connected yet", time.monotonic())
         self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
@@ -101,6 +104,9 @@ class Publisher:
                 ) as connection:
                     broker.establish(connection)
                     session = _Session(self._config, connection.connection)
+                    if broker.newborn(connection.connection):
+                        self._reborn()
+                        broker.mark(connection.connection)
                     failures = 0
                     self._set(LinkState.UP, "")
                     self._serve(session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +21,7 @@ from edge.jobs.publisher import LinkState
 from edge.jobs.results import Results
 from edge.model import JobState, Power, derived_job_id, new_job_id
 from edge.up import rabbitmq
-from edge.up.node import SETTLE_S, Node
+from edge.up.node import Node
 
 pytestmark = pytest.mark.broker
 MakeConfig = Callable[..., Config]
@@ -127,7 +128,7 @@ def test_a_broker_that_dies_under_load_gets_every_job(
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
             await until(lambda: outbox.link.state is LinkState.UP)
-            await asyncio.sleep(SETTLE_S)  # RabbitMQ 3.10 forgets who leads a queue that is younger than this
+            await asyncio.sleep(15.0)  # RabbitMQ 3.10 forgets who leads a queue that is younger than this
             ids = await accept(outbox, *(new() for _ in range(3000)))
             await until(lambda: outbox.reader.counts().get(JobState.QUEUED, 0) > 0)
             broker_node.kill()
@@ -240,3 +241,24 @@ def test_backoff_doubles_up_to_an_hour() -> None:
     assert [backoff_s(n) for n in (1, 2, 3)] == [5, 10, 20]
     assert backoff_s(11) == 3600
     assert backoff_s(10_000) == 3600
+
+
+def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Node, make_config: MakeConfig) -> None:
+    """The store was set aside or lost: what the ledger thought to be in the broker is published once more."""
+
+    async def main() -> None:
+        config = make_config(broker_node.config)
+        async with running(config) as outbox:
+            await accept(outbox, new(), new(), new(power=Power.SURPLUS))
+            await until(all_queued(outbox, 3))
+        broker_node.stop()
+        shutil.rmtree(broker_node.store)
+        broker_node.start()
+        async with running(config) as outbox:
+            await until(lambda: sum(broker_module.depths(config.broker).values()) == 3)
+            await until(all_queued(outbox, 3))
+        async with running(config) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+        assert sum(broker_module.depths(config.broker).values()) == 3, "published again for no reason"
+
+    run(main())
