@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--cuts", type=int, default=20, help="how many power cuts (default 20)")
     parser.add_argument("--seed", type=int, help="replay this seed (default: a new one)")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes, whatever is left to cut")
+    parser.add_argument("--marathon", type=int, default=0, help="one job of so many steps, 25 a second")
     parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
     parser.add_argument("--selftest", action="store_true", help="find each seeded bug in at most --cuts cuts")
     parser.add_argument("--bug", default="", help="with one seeded bug (names: tests/powercut/bugs.py)")
@@ -56,6 +57,7 @@ def main() -> int:
             evidence=options.evidence / str(seed),
             bug=options.bug,
             newborn=options.newborn,
+            marathon=options.marathon,
         )
         summary = campaign.run(options.cuts, until=until)
     print(summary)  # noqa: T201 - this is what it is for

@@ -29,6 +29,7 @@ class Bug(msgspec.Struct, frozen=True):
     module: str
     patch: Callable[[Any], None]
     own_birth: bool = False  # the board must be born with it: it changes how queues are declared
+    marathon: int = 0  # steps of a long job that is needed to see it
 
 
 def _skip_fsync(kind: Callable[[int], bool]) -> Callable[[Any], None]:
@@ -106,7 +107,9 @@ BUGS: dict[str, Bug] = {
     "ack-first": Bug("a message is acknowledged before its result is published", "edge.worker.run", _ack_first),
     "replace": Bug("a result replaces the one that is there", "edge.durable", _replace_not_link),
     "no-confirm": Bug("a publish counts before the broker confirms it", "edge.jobs.publisher", _no_confirm),
-    "delivery-limit": Bug("queues give up after 20 deliveries", "edge.jobs.broker", _delivery_limit, own_birth=True),
+    "delivery-limit": Bug(
+        "queues give up after 20 deliveries", "edge.jobs.broker", _delivery_limit, own_birth=True, marathon=10_000
+    ),
     "early-accept": Bug("202 is answered before the commit is durable", "edge.jobs.ledger", _accept_before_commit),
     "eatmydata": Bug("the broker's fsync does nothing", "edge.up.rabbitmq", _eat_my_data),
 }

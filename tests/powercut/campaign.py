@@ -26,6 +26,7 @@ from tests.powercut.stack import Board, NotReady
 #: FACTS: a store of RabbitMQ 3.10 that is younger than this may not survive a cut. Its own supervisor settles it.
 BIRTH_S = 40.0
 DRAIN_S = 60.0
+_MARATHON_DRAIN_S = 2.0
 _SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10
 
@@ -116,21 +117,27 @@ class Campaign:
         bug: str = "",
         newborn: bool = False,
         born: Path | None = None,
+        marathon: int = 0,
     ) -> None:
-        """`newborn`: cut the first power-on too, without letting the store settle. `born`: the image of a board that
-        has settled; made there when it is missing. `evidence` gets the logs of power-ons with faults."""
+        """What is cut, and how.
+
+        `newborn`: cut the first power-on too, without letting the store settle. `born`: the image of a board that has
+        settled; made there when it is missing. `marathon`: a job of so many steps, 25 a second, that outlasts cuts;
+        while it runs, jobs may wait behind it, so only the last power-on asks for everything. `evidence` gets the
+        logs of power-ons with faults.
+        """
         self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
         self._newborn, self._born = newborn, born
         self.board = Board(folder, bug=bug)
         self.oracle = Oracle()
         self.verdicts: list[Verdict] = []
-        self._marathon = 0  # steps of the long job that is still to be handed in
+        self._marathon = marathon  # steps of the long job, until it is handed in
+        self._runner: Sent | None = None
         self._boot_s = 6.0  # how long a power-on takes, as learned
         self._began = time.monotonic()
 
     def run(self, cuts: int, *, until: float | None = None, stop_at_fault: bool = False) -> Summary:
         """Cut `cuts` times or until monotonic time `until`, then power on once more and let everything end."""
-        self._marathon = min(40 * cuts, 8000)
         try:
             self._birth()
             for number in range(1, cuts + 1):
@@ -227,7 +234,7 @@ class Campaign:
             trap = Trap(cast("Moment", plan.at), plan.count, lambda: self.board.volume.cut(plan.seed))
         load = self._load(plan.seed, trap)
         if self._marathon:
-            load.marathon(self._marathon)
+            self._runner = load.marathon(self._marathon)
             self._marathon = 0
         self._arm(plan)
         load.start()
@@ -262,6 +269,11 @@ class Campaign:
         """Wait until every accepted job has its result."""
         results = self.board.results
         waiting = self.oracle.open(results, patient=patient)
+        runner = None if patient else self._runner
+        if runner is not None and not results.has(runner.id):
+            limit_s = _MARATHON_DRAIN_S
+        else:
+            runner = None
         deadline = time.monotonic() + limit_s
         while waiting and time.monotonic() < deadline:
             time.sleep(0.05)

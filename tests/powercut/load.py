@@ -68,9 +68,11 @@ class Load:
             for number, turn in enumerate(turns)
         ]
 
-    def marathon(self, count: int) -> None:
+    def marathon(self, count: int) -> Sent:
         """Hand in the one job that must outlast many cuts: `count` steps, some 25 a second."""
-        self._submit(Http(self._port), self._oracle.send("steps", [1, count], Way.HTTP), None)
+        sent = self._oracle.send("steps", [1, count], Way.HTTP)
+        self._submit(Http(self._port), sent, None)
+        return sent
 
     def start(self) -> None:
         """Begin to submit."""

@@ -37,6 +37,7 @@ def selftest(folder: Path, *, seed: int, cuts: int, evidence: Path, only: str = 
             evidence=evidence / name,
             bug=name,
             born=None if bug.own_birth else born,
+            marathon=bug.marathon,
         )
         summary = campaign.run(cuts, stop_at_fault=True)
         found = bool(summary.faults)
