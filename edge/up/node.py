@@ -16,9 +16,6 @@ from edge.up.child import Child
 from edge.up.last_words import last_words, read_tail
 from edge.up.ports import LOOPBACK, NodePorts, accepts, speaks_amqp
 
-#: How long a newborn store must be left alone before a power cut may hit it (see `settle`).
-SETTLE_S = 15.0
-
 
 class Node:
     """Start and stop one private broker whose whole state lies under `base`.
@@ -155,13 +152,25 @@ class Node:
         return (self.store / "settled").exists()
 
     def settle(self) -> None:
-        """Make a newborn store safe against a power cut; call it SETTLE_S after the first declares.
+        """Mark a newborn store as safe: its queues have been declared and the broker has been stopped cleanly.
 
-        RabbitMQ 3.10 writes `names.dets` and `meta.dets` late and never syncs them: a cut in the first
-        seconds of a store's life leaves queues without a leader, or a node that does not boot.
+        RabbitMQ 3.10 writes the tables of a new queue late, and never syncs them: when it is killed in its
+        first second a queue comes back without a leader, and whoever consumes from it waits for ever.
+        A clean stop writes them; the sync keeps them from a power cut.
         """
         subprocess.run(["sync", "-f", str(self.store)], check=True, stdin=subprocess.DEVNULL)
         durable.replace(self.store / "settled", b"")
+
+    def set_aside(self) -> Path | None:
+        """Move the store away, never deleting it, so that the next start makes a new one; None when there is none."""
+        if not self.store.exists():
+            return None
+        number = 1
+        while (aside := self.base / f"store.set-aside-{number}").exists():
+            number += 1
+        self.store.rename(aside)
+        durable.sync_folder(self.base)
+        return aside
 
     def _write(self) -> None:
         """Password, cookie and settings, each durable before Erlang reads it."""

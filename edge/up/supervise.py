@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
 from edge.config import Loaded
+from edge.errors import StackError
 from edge.up import hint, readiness
 from edge.up.child import Child
 from edge.up.lines import Lines
-from edge.up.node import SETTLE_S, Node
+from edge.up.node import Node
 from edge.up.notify import notify
 from edge.up.part import Part
 from edge.up.ports import check_free
@@ -30,6 +31,8 @@ class Stack:
         config = loaded.config
         self._config, self._node, self._lines = config, node, lines
         self._url = hint.url(config.gateway)
+        self._hurry = asyncio.Event()
+        self._broker_s = 0.0
         self._env = {key: value for key, value in env.items() if key != "NOTIFY_SOCKET"}
         self._env |= {"EDGE_CONFIG": str(loaded.path), "PYTHONUNBUFFERED": "1"}
         worker_grace_s = config.worker.stop_grace_s + 5.0
@@ -50,7 +53,7 @@ class Stack:
 
     async def run(self) -> None:
         """Run until SIGINT or SIGTERM; everything is stopped when this returns or raises StackError."""
-        stop, hurry = asyncio.Event(), asyncio.Event()
+        stop, hurry = asyncio.Event(), self._hurry
         loop = asyncio.get_running_loop()
 
         def signalled() -> None:
@@ -70,22 +73,18 @@ class Stack:
                 task.cancel()
             await asyncio.gather(work, stopped, return_exceptions=True)
             notify(STOPPING="1")
-            await self._stop(hurry)
+            await self._stop()
 
     async def _work(self) -> None:
         started = time.monotonic()
         check_free(self._config.gateway.host, self._config.gateway.port, key="gateway.port")
-        self._node.prepare()
-        self._lines.say(f"starting the broker on port {self._node.ports.amqp}; its log: {self._node.log}")
-        await self._epmd.start(timeout_s=PART_S)
-        await self._broker.start(timeout_s=BROKER_S)
-        self._lines.say(f"broker ready after {self._broker.ready_s:.1f} s")
+        await self._broker_up()
         own = (self._gateway, self._governor, self._worker)
         await _together(*(part.start(timeout_s=PART_S) for part in own))
         for part in own:
             self._lines.say(f"{part.name} ready after {part.ready_s:.1f} s")
         self._ready(time.monotonic() - started)
-        await _together(*(part.keep() for part in self._parts), self._settle())
+        await _together(*(part.keep() for part in self._parts))
 
     def _ready(self, seconds: float) -> None:
         self._lines.plain("")
@@ -99,22 +98,42 @@ class Stack:
             READY="1",
             STATUS=f"ready at {self._url}",
             X_EDGE_URL=self._url,
-            X_EDGE_BROKER_S=f"{self._broker.ready_s:.3f}",
+            X_EDGE_BROKER_S=f"{self._broker_s:.3f}",
             X_EDGE_GATEWAY_S=f"{self._gateway.ready_s:.3f}",
             X_EDGE_WORKER_S=f"{self._worker.ready_s:.3f}",
         )
 
-    async def _settle(self) -> None:
-        """Make the newborn store safe: the worker was ready, so the queues have been declared."""
+    async def _broker_up(self) -> None:
+        """A broker that answers, on a store that survives a crash: a new one is settled before any job comes."""
+        started = time.monotonic()
+        if not self._node.settled and (aside := self._node.set_aside()):
+            self._lines.say(f"the last start ended before the store was safe; it is empty, and kept as {aside.name}")
+        self._node.prepare()
+        self._lines.say(f"starting the broker on port {self._node.ports.amqp}; its log: {hint.short(self._node.log)}")
+        await self._epmd.start(timeout_s=PART_S)
+        await self._broker.start(timeout_s=BROKER_S)
         if not self._node.settled:
-            await asyncio.sleep(SETTLE_S)
+            self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
+            await self._declare()
+            await self._broker.stop(self._hurry)
             self._node.settle()
+            await self._broker.start(timeout_s=BROKER_S)
+        self._broker_s = time.monotonic() - started
+        self._lines.say(f"broker ready after {self._broker_s:.1f} s")
 
-    async def _stop(self, hurry: asyncio.Event) -> None:
+    async def _declare(self) -> None:
+        argv = [sys.executable, "-m", "edge.up.declare"]
+        done = await asyncio.to_thread(
+            subprocess.run, argv, env=self._env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise StackError((done.stderr.splitlines() or [f"making the queues ended with {done.returncode}"])[-1])
+
+    async def _stop(self) -> None:
         for part in (self._worker, self._gateway, self._governor, self._broker, self._epmd):
             if part.running:
                 self._lines.say(f"stopping {part.name}")
-                await part.stop(hurry)
+                await part.stop(self._hurry)
         self._lines.say("stopped")
 
     def _python(

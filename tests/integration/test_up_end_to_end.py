@@ -207,6 +207,21 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_recovers(broker
         up.background.stop()
 
 
+def test_a_first_start_that_was_cut_short_begins_anew(broker_node: Node, tmp_path: Path) -> None:
+    """A store that was never settled holds no job; it is set aside, kept, and the stack comes up."""
+    del broker_node
+    unsettled = tmp_path / "state" / "broker" / "store" / "edge@localhost"
+    unsettled.mkdir(parents=True)
+    (unsettled / "schema.DAT").write_bytes(b"half a")
+    up = Up(tmp_path / "state")
+    try:
+        assert up.solve().state is JobState.SUCCEEDED
+        kept = up.root / "broker" / "store.set-aside-1" / "edge@localhost" / "schema.DAT"
+        assert kept.read_bytes() == b"half a"
+    finally:
+        up.background.stop()
+
+
 def test_a_gateway_port_in_use_is_one_line(tmp_path: Path) -> None:
     """Number and key, exit 3, and no broker was started for it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

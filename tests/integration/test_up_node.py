@@ -16,6 +16,7 @@ import pytest
 from edge.config import BrokerConfig
 from edge.errors import StackError
 from edge.host import process_alive
+from edge.jobs.broker import depths
 from edge.up import rabbitmq
 from edge.up.node import Node
 from edge.up.ports import NodePorts, accepts, free_ports, speaks_amqp
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.broker
 
 
 def connect(config: BrokerConfig) -> amqp.Connection:
-    connection = amqp.Connection(f"{config.host}:{config.port}", userid=config.user, password=config.password())
+    connection = amqp.Connection(
+        f"{config.host}:{config.port}", userid=config.user, password=config.password(), read_timeout=20
+    )
     connection.connect()
     return connection
 
@@ -157,3 +160,35 @@ def test_settling_marks_the_store_once(own_node: Node) -> None:
     own_node.settle()
     assert (before, own_node.settled) == (False, True)
     assert (own_node.store / "settled").exists()
+
+
+def test_a_store_set_aside_is_kept_and_the_next_start_makes_a_new_one(own_node: Node) -> None:
+    """Nothing is deleted, however often it happens."""
+    assert own_node.set_aside() is None
+    kept = []
+    for content in ("first", "second"):
+        own_node._write()
+        (own_node.store / "content").write_text(content)
+        aside = own_node.set_aside()
+        assert aside is not None
+        kept.append((aside / "content").read_text())
+    assert kept == ["first", "second"]
+    own_node._write()
+    assert list(own_node.store.iterdir()) == []
+
+
+def test_settling_before_the_first_job_survives_a_kill_at_once(own_node: Node) -> None:
+    """Declare, clean stop, settle, start: a queue that is killed right after answers when it comes back."""
+    own_node.start()
+    try:
+        depths(own_node.config)
+        own_node.stop()
+        own_node.settle()
+        own_node.start()
+        own_node.kill()
+        own_node.start()
+        with connect(own_node.config) as connection:
+            channel = connection.channel()
+            assert [channel.basic_get(queue, no_ack=True) for queue in depths(own_node.config)] == [None] * 4
+    finally:
+        own_node.kill()
