@@ -5,7 +5,7 @@ ROOT ?= .edge
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop up test test-deploy lint format bench lock clean
+.PHONY: help setup demo demo-stop up test test-deploy lint format powercut powercut-selftest bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ lint: setup ## ruff, mypy (strict) and the import contract
 format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+powercut: setup ## cut the power of the whole stack CUTS=1000 times (as root; SEED= replays, MINUTES= bounds)
+	$(BIN)/python -m tests.powercut --cuts $(or $(CUTS),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+powercut-selftest: setup ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
+	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
 bench: setup ## measure throughput, latency and idle cost beside a plain Celery worker
 	$(BIN)/python -m tests.bench --json bench.json

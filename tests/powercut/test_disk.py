@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.powercut.pages import PAGE, SECTOR, Keep, Pages
-from tests.powercut.volume import Volume, missing
+from tests.powercut.volume import Volume
 
 
 @pytest.fixture
@@ -73,19 +73,6 @@ def test_the_same_seed_cuts_the_same(pages: Pages) -> None:
         return pages.read(0, 8 * PAGE)
 
     assert [left(seed) for seed in range(20)] == [left(seed) for seed in range(20)]
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Volume]:
-    if reason := missing():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI is set and no power can be cut: {reason}")
-        pytest.skip(reason)
-    volume = Volume(tmp_path)
-    volume.format()
-    volume.attach()
-    yield volume
-    volume.detach()
 
 
 def test_ext4_keeps_what_was_synced_and_loses_the_rest(volume: Volume) -> None:
