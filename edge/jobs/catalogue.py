@@ -136,7 +136,7 @@ def _is_number(_checker: object, value: object) -> bool:
 
 
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-_Validator = extend(Draft202012Validator, type_checker=_TYPES)
+_Validator = extend(Draft202012Validator, type_checker=_TYPES)  # type: ignore[no-untyped-call]
 
 
 def _sentence(error: ValidationError) -> str:
@@ -147,15 +147,19 @@ def _sentence(error: ValidationError) -> str:
     return f"argument {name!r}{where} = {short(error.instance)}: {_allowed(error)}"
 
 
+def _kinds(names: list[Any]) -> str:
+    return " or ".join(_NAMES.get(name, str(name)) for name in names)
+
+
 def _allowed(error: ValidationError) -> str:
-    rule, limit = error.validator, error.validator_value
+    rule: str = str(error.validator)
+    limit: Any = error.validator_value
     if rule == "type":
-        kinds = limit if isinstance(limit, list) else [limit]
-        return f"must be {' or '.join(_NAMES.get(kind, kind) for kind in kinds)}"
+        return f"must be {_kinds(limit if isinstance(limit, list) else [limit])}"
     if rule in ("anyOf", "oneOf"):
         kinds = [part.get("type") for part in limit if isinstance(part, dict)]
         if all(isinstance(kind, str) for kind in kinds):
-            return f"must be {' or '.join(_NAMES.get(str(kind), str(kind)) for kind in kinds)}, within its bounds"
+            return f"must be {_kinds(kinds)}, within its bounds"
         return "fits none of the kinds allowed"
     plain = {
         "enum": "must be one of {}",
@@ -175,5 +179,5 @@ def _allowed(error: ValidationError) -> str:
     }
     if rule in plain:
         shown = ", ".join(repr(part) for part in limit) if isinstance(limit, list) else limit
-        return plain[str(rule)].format(shown)
+        return plain[rule].format(shown)
     return error.message[:200]

@@ -37,7 +37,24 @@ def test_sums(message: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["hello", "", "?", "(((", "1 +", "5", "-5", "3.5", "I have 5 apples", "1 2 3", "sqrt -4", "log 0", "+ + +", "\0", "९"]
+    "message",
+    [
+        "hello",
+        "",
+        "?",
+        "(((",
+        "1 +",
+        "5",
+        "-5",
+        "3.5",
+        "I have 5 apples",
+        "1 2 3",
+        "sqrt -4",
+        "log 0",
+        "+ + +",
+        "\0",
+        "९",
+    ],
 )
 def test_what_is_no_sum_says_so(message: str) -> None:
     """One sentence, whatever mathparse raises inside."""

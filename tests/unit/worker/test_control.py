@@ -46,6 +46,11 @@ def control(seen: Seen) -> Iterator[Control]:
         signal.signal(number, handler)
 
 
+def _nap(seconds: float) -> str:
+    time.sleep(seconds)
+    return "well"
+
+
 def _later(delay_s: float, call: object, *args: object) -> threading.Timer:
     timer = threading.Timer(delay_s, call, args)  # type: ignore[arg-type]
     timer.start()
@@ -129,7 +134,7 @@ def test_a_cancel_hits_its_job_only(control: Control) -> None:
     control.install()
     control.cancel("b")
     timer = _later(0.05, control.cancel, "b")
-    assert control.run("a", lambda: time.sleep(0.2) or "well", limit_s=None) == "well"
+    assert control.run("a", lambda: _nap(0.2), limit_s=None) == "well"
     timer.join()
     timer = _later(0.05, control.cancel, "a")
     with pytest.raises(JobCancelled):
@@ -144,7 +149,7 @@ def test_a_stop_gives_its_grace(control: Control, seen: Seen) -> None:
     """A body that ends within it ends as ever; a longer one is interrupted."""
     control.install()
     timer = _later(0.05, os.kill, os.getpid(), signal.SIGTERM)
-    assert control.run("a", lambda: time.sleep(0.15) or "well", limit_s=None) == "well"
+    assert control.run("a", lambda: _nap(0.15), limit_s=None) == "well"
     timer.join()
     assert (seen.stops, control.stopping) == (1, True)
     with pytest.raises(JobInterrupted):

@@ -87,7 +87,7 @@ def test_the_traceback_begins_in_the_persons_code(run: Callable[..., Outcome]) -
 
     def body() -> None:
         try:
-            {}["x"]
+            dict[str, int]()["x"]
         except KeyError as err:
             raise ValueError("outer") from err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_an_artifact_stays_in_its_folder(tmp_path: Path, name: str) -> None:
 def test_a_checkpoint_is_written_when_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at once, then no more often than the card deserves; always when told to."""
     clock = [100.0]
-    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     checkpoint = Checkpoint(tmp_path / "c" / "1.json")
     assert not checkpoint.save(1)
     clock[0] += checkpoints.EVERY_S
