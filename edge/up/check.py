@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from edge.config import load
-from edge.errors import BrokerError, EdgeError
+from edge.errors import EdgeError, QueueSilent
 from edge.jobs.broker import check_queues
 
 #: A Pi Zero's first answer after a boot takes seconds.
@@ -20,4 +20,5 @@ if __name__ == "__main__":
         check_queues(load().config.broker, timeout_s=ANSWER_S)
     except EdgeError as err:
         sys.stderr.write(f"broker check: {err}\n")
-        sys.exit(err.exit_code if isinstance(err, BrokerError) else 1)
+        # A broker that is away or refuses us says nothing about its store.
+        sys.exit(err.exit_code if isinstance(err, QueueSilent) else 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[(?P<level>\w+)\] <[\d.]+> ?")
 _FAILED = "BOOT FAILED"
 _STARTUP = "Error during startup:"
+_WORDS = re.compile(r"[A-Za-z]{3}")
 _WIDTH = 200
 _TAIL_BYTES = 65_536
 
@@ -15,20 +16,19 @@ _TAIL_BYTES = 65_536
 def last_words(console: str) -> str:
     """The line of RabbitMQ's output that tells a person why it ended; empty when none does.
 
-    Order of preference: the last error before the boot failed (a bad key, a name in use), the reason of
-    the failed boot, the last line with words in it.
+    Order of preference: the first error it logged while it prepared (a bad key, a name in use; later ones are
+    suggestions and consequences), the reason of the failed boot, the last line with words in it.
     """
-    before, failed, after = console.partition(_FAILED)
-    errors = [text for level, text in map(_split, before.splitlines()) if level == "error" and text]
-    if failed and errors:
-        return errors[-1].lstrip("- ")[:_WIDTH]
-    reason = after.partition(_STARTUP)[2].partition("\n\n")[0]
+    lines = [(level, text) for level, text in map(_split, console.splitlines()) if _WORDS.search(text)]
+    errors = [text for level, text in lines if level == "error" and not text.startswith((_FAILED, _STARTUP))]
+    if errors:
+        return errors[0][:_WIDTH]
+    reason = console.partition(_STARTUP)[2].partition("\n\n")[0]
     if reason:
         words = re.sub(r"\s+", "", reason)
         # The cause is the innermost error; what is around it only names supervisors.
         return words[max(words.rfind("{error,"), 0) :][:_WIDTH]
-    lines = [text for _, text in map(_split, console.splitlines()) if re.search(r"[A-Za-z]{3}", text)]
-    return (errors or lines or [""])[-1][:_WIDTH]
+    return lines[-1][1][:_WIDTH] if lines else ""
 
 
 def read_tail(path: Path) -> str:

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from edge import durable
@@ -161,8 +162,11 @@ class Node:
         subprocess.run(["sync", "-f", str(self.store)], check=True, stdin=subprocess.DEVNULL)
         durable.replace(self.store / "settled", b"")
 
-    def set_aside(self) -> Path | None:
-        """Move the store away, never deleting it, so that the next start makes a new one; None when there is none."""
+    def set_aside(self, why: str) -> Path | None:
+        """Move the store away with a note, never deleting it, so that the next start makes a new one; None: no store.
+
+        The folder is numbered, for a board's clock may have been wrong each time.
+        """
         if not self.store.exists():
             return None
         number = 1
@@ -170,7 +174,16 @@ class Node:
             number += 1
         self.store.rename(aside)
         durable.sync_folder(self.base)
+        date = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        durable.replace(aside / "WHY.txt", f"Set aside {date}, as far as the board knew the time: {why}\n".encode())
+        durable.make_folder(self.store, mode=0o700)
         return aside
+
+    def put_back(self, aside: Path) -> None:
+        """Use a store again that was set aside for nothing."""
+        self.store.rename(self.base / f"{aside.name}.no-better")
+        aside.rename(self.store)
+        durable.sync_folder(self.base)
 
     def _write(self) -> None:
         """Password, cookie and settings, each durable before Erlang reads it."""

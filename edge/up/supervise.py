@@ -11,17 +11,20 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
 from edge.config import Loaded
-from edge.errors import StackError
+from edge.errors import QueueSilent, StackError
 from edge.up import hint, readiness
 from edge.up.child import Child
 from edge.up.lines import Lines
 from edge.up.node import Node
 from edge.up.notify import notify
-from edge.up.part import Part
+from edge.up.part import Part, PartMisconfigured
 from edge.up.ports import check_free
 
 BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
+#: A big store takes its time, and must not be taken for a damaged one.
+OLD_STORE_S = 300.0
 PART_S = 60.0
+SILENT = QueueSilent.exit_code
 
 
 class Stack:
@@ -104,30 +107,67 @@ class Stack:
         )
 
     async def _broker_up(self) -> None:
-        """A broker that answers, on a store that survives a crash: a new one is settled before any job comes."""
+        """A broker whose every queue answers, with a new store in place of one that no longer works."""
         started = time.monotonic()
-        if not self._node.settled and (aside := self._node.set_aside()):
+        if not self._node.settled and (aside := self._node.set_aside("the first start ended before it was safe")):
             self._lines.say(f"the last start ended before the store was safe; it is empty, and kept as {aside.name}")
         self._node.prepare()
         self._lines.say(f"starting the broker on port {self._node.ports.amqp}; its log: {hint.short(self._node.log)}")
         await self._epmd.start(timeout_s=PART_S)
-        await self._broker.start(timeout_s=BROKER_S)
-        if not self._node.settled:
-            self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
-            await self._declare()
-            await self._broker.stop(self._hurry)
-            self._node.settle()
-            await self._broker.start(timeout_s=BROKER_S)
+        try:
+            await self._try_store()
+        except PartMisconfigured:
+            raise
+        except StackError as err:
+            await self._heal(err)
         self._broker_s = time.monotonic() - started
         self._lines.say(f"broker ready after {self._broker_s:.1f} s")
 
-    async def _declare(self) -> None:
-        argv = [sys.executable, "-m", "edge.up.declare"]
+    async def _try_store(self) -> None:
+        """Start the broker on the store as it is; a new one is settled before any job comes. Raises StackError."""
+        await self._broker.start(timeout_s=OLD_STORE_S if self._node.settled else BROKER_S)
+        if not self._node.settled:
+            self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
+            if problem := await self._ask_broker("edge.up.declare"):
+                raise StackError(problem)
+            await self._broker.stop(self._hurry)
+            self._node.settle()
+            await self._broker.start(timeout_s=BROKER_S)
+        elif problem := await self._ask_broker("edge.up.check", bad=SILENT):
+            raise StackError(problem)
+
+    async def _heal(self, why: StackError) -> None:
+        """Put the store aside and start on a new one, which the gateway fills again from its ledger.
+
+        When that does not work either the store was not at fault: it comes back, and `why` is raised.
+        """
+        if not self._node.settled:
+            raise why
+        self._lines.say(f"the broker's store does not work: {why}")
+        await self._broker.stop(self._hurry)
+        aside = self._node.set_aside(str(why))
+        assert aside is not None
+        self._lines.say(f"it is kept as {aside.name}; a new one gets every open job of the ledger")
+        try:
+            await self._try_store()
+        except StackError:
+            await self._broker.stop(self._hurry)
+            self._node.put_back(aside)
+            raise why from None
+
+    async def _ask_broker(self, module: str, *, bad: int | None = None) -> str:
+        """Run one of our questions to the broker; what it said when it ended with `bad` (None: with any fault)."""
+        argv = [sys.executable, "-m", module]
         done = await asyncio.to_thread(
             subprocess.run, argv, env=self._env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
-        if done.returncode:
-            raise StackError((done.stderr.splitlines() or [f"making the queues ended with {done.returncode}"])[-1])
+        if done.returncode == 0:
+            return ""
+        said = (done.stderr.splitlines() or [f"{module} ended with {done.returncode}"])[-1]
+        if bad in (None, done.returncode):
+            return said
+        self._lines.say(said)
+        return ""
 
     async def _stop(self) -> None:
         for part in (self._worker, self._gateway, self._governor, self._broker, self._epmd):

@@ -37,8 +37,8 @@ Kernel pid terminated (application_controller)
 
 
 def test_a_bad_key_is_named() -> None:
-    """The last error before the boot failed names the key."""
-    assert last_words(BAD_KEY) == "Conf file attempted to set unknown variable: no_such_key"
+    """The first error names the key; what follows are suggestions, in an order that differs from run to run."""
+    assert last_words(BAD_KEY).startswith("You've tried to set no_such_key")
 
 
 def test_the_innermost_error_of_a_failed_boot_comes_first() -> None:
