@@ -96,6 +96,7 @@ class ButtonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     pin: Pin
     pull: Literal["up", "down"] = "up"
+    via: Literal["gpiozero", "kernel"] = "gpiozero"
     bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.05
     hold_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
     pause_s: Annotated[float, Meta(gt=0)] | None = None

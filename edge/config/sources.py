@@ -122,6 +122,7 @@ class PinConfig(SourceConfig, frozen=True, tag="pin"):
     tells: Literal["supply", "low_battery", "critical_battery"] = "supply"
     active: Literal["high", "low"] = "high"
     pull: Literal["none", "up", "down"] = "none"
+    via: Literal["gpiozero", "kernel"] = "gpiozero"
     bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.01
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
-from typing import Any
 
 from edge.config.power import ButtonConfig
+from edge.power.lines import Line, open_line
 
 
 class Press(StrEnum):
@@ -17,31 +20,55 @@ class Press(StrEnum):
 
 
 class Button:
-    """Calls `pressed` from gpiozero's thread: when the button is let go, or held for `hold_s`."""
+    """Turns edges into presses, with a clock of its own: gpiozero's `when_held` looks ten times a second.
 
-    def __init__(self, config: ButtonConfig, pressed: Callable[[Press], None]) -> None:
-        from gpiozero import Button as GpioButton  # heavy: only a board that configures a button pays for it
+    `wake` is called at each edge from another thread; `presses` then tells what it came to, and `wait_s` when to
+    ask again. A line that cannot be opened is told once through `say`, and costs the button only.
+    """
 
-        self._held = False
-        self._pressed = pressed
-        self._button: Any = GpioButton(
-            config.pin,
-            pull_up=config.pull == "up",
-            bounce_time=config.bounce_s or None,
-            hold_time=config.hold_s,
-        )
-        self._button.when_held = self._on_hold
-        self._button.when_released = self._on_release
+    def __init__(self, config: ButtonConfig, wake: Callable[[], None], say: Callable[[str], None]) -> None:
+        self._hold_s, self._pressed_level = config.hold_s, config.pull == "down"
+        self._edges: deque[tuple[float, bool]] = deque()
+        self._down_since: float | None = None
+        self._wake = wake
+        self._line: Line | None = None
+        try:
+            self._line = open_line(
+                config.via, config.pin, pull=config.pull, bounce_s=config.bounce_s, edge=self._on_edge
+            )
+        except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
+            say(f"no button on GPIO {config.pin}: {type(err).__name__}: {err}")
+
+    def presses(self, now: float) -> list[Press]:
+        """What was pressed since the last call; a hold counts while the button is still down."""
+        found = []
+        while self._edges:
+            at, down = self._edges.popleft()
+            if down:
+                self._down_since = at if self._down_since is None else self._down_since
+            elif self._down_since is not None:
+                found.append(Press.LONG if at - self._down_since >= self._hold_s else Press.SHORT)
+                self._down_since = None
+        if self._down_since is not None and now - self._down_since >= self._hold_s:
+            found.append(Press.LONG)
+            self._down_since = None  # its release is no press of its own
+        return found
+
+    def wait_s(self, now: float) -> float | None:
+        """Seconds until a button that is down counts as held; None while it is up."""
+        return None if self._down_since is None else max(0.0, self._down_since + self._hold_s - now)
 
     def close(self) -> None:
-        """Let the pin go."""
-        self._button.close()
+        """Let the line go."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
-    def _on_hold(self) -> None:
-        self._held = True
-        self._pressed(Press.LONG)
-
-    def _on_release(self) -> None:
-        held, self._held = self._held, False
-        if not held:
-            self._pressed(Press.SHORT)
+    def _on_edge(self) -> None:
+        """Called by the line's thread."""
+        line = self._line
+        if line is None:
+            return
+        with suppress(Exception):  # a line that goes away meanwhile is no press
+            self._edges.append((time.monotonic(), line.level() == self._pressed_level))
+        self._wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from edge import durable
-from edge.config.power import PowerConfig
+from edge.config.power import LedConfig, PowerConfig
 from edge.host import boot_id
 from edge.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
@@ -41,6 +42,15 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
+def _lamp(config: LedConfig) -> Lamp | None:
+    """The lamp, or None where its pin cannot be had: a board governs without it."""
+    try:
+        return Lamp(config)
+    except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
+        say(f"no lamp on GPIO {config.pin}: {type(err).__name__}: {err}")
+        return None
+
+
 class Governor:
     """Everything between the sensors and `power.json`.
 
@@ -51,13 +61,12 @@ class Governor:
     def __init__(self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None]) -> None:
         self._config, self._layout, self._wake = config, layout, wake
         self._news: deque[str] = deque()
-        self._presses: deque[Press] = deque()
         self._rules = rules.from_config(config)
         self._sensing = Sensing(config.records, layout, self._on_news)
         self._history = History(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
         self._days = Days(layout.days, keep=config.history.keep_days)
-        self._lamp = Lamp(config.led) if config.led else None
-        self._button = Button(config.button, self._on_press) if config.button else None
+        self._lamp = _lamp(config.led) if config.led else None
+        self._button = Button(config.button, wake, say) if config.button else None
         self._state = self._kept({record.label for record in config.records})
         self._descent: Descent | None = None
         self._told: PowerStatus | None = None
@@ -65,8 +74,8 @@ class Governor:
 
     def turn(self, now: float) -> None:
         """Do what is due: presses, news of single sources, a whole sample, a step of going down."""
-        while self._presses:
-            self._pressed(self._presses.popleft(), now)
+        for press in self._button.presses(now) if self._button else ():
+            self._pressed(press, now)
         news = {self._news.popleft() for _ in range(len(self._news))}
         if self._due is None or now >= self._due:
             self._sample(now, frozenset())
@@ -79,9 +88,11 @@ class Governor:
 
     def wait_s(self, now: float) -> float | None:
         """Seconds until the next turn is due; None: nothing will happen without news."""
-        if self._due is None or self._news or self._presses:
+        if self._due is None or self._news:
             return 0.0
-        return None if self._due == float("inf") else max(0.0, self._due - now)
+        held_s = self._button.wait_s(now) if self._button else None
+        wait_s = min(self._due - now, math.inf if held_s is None else held_s)
+        return None if wait_s == math.inf else max(0.0, wait_s)
 
     def close(self) -> None:
         """The last word: power is unknown from here on. May be called twice."""
@@ -126,7 +137,7 @@ class Governor:
             due.append(paused[1] + 0.01)
         if self._descent is not None and (left_s := self._descent.poll(now)) is not None:
             due.append(left_s)
-        return now + min(due) if due else float("inf")
+        return now + min(due) if due else math.inf
 
     def _tell(self, now: float, readings: tuple[Reading, ...]) -> PowerState:
         """Put the decision where it is to be seen, if it is news or time; returns the state as told."""
@@ -190,11 +201,6 @@ class Governor:
     def _on_news(self, name: str) -> None:
         """Called by sources, from any thread."""
         self._news.append(name)
-        self._wake()
-
-    def _on_press(self, press: Press) -> None:
-        """Called by gpiozero's thread."""
-        self._presses.append(press)
         self._wake()
 
     def _pressed(self, press: Press, now: float) -> None:

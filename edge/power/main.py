@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import selectors
 import signal
 import socket
@@ -27,6 +28,8 @@ def main(loaded: Loaded) -> int:
         durable.make_folder(layout.pause.parent)
         for folder in (layout.policy.parent, layout.simulated.parent):
             folder.mkdir(parents=True, exist_ok=True)
+        # lgpio keeps a pipe in the working folder, and under a unit that is the read-only `/`.
+        os.chdir(layout.policy.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     with _sole(layout.run / "governor.lock"), _wakeups() as (reader, writer):

@@ -55,6 +55,12 @@ class TestPlainSupply:
             assert running.stop() == 0
             assert (running.said().state, running.said().code) == (PowerState.UNKNOWN, "governor-stopped")
 
+    def test_works_in_a_folder_it_may_write(self, tmp_path: Path) -> None:
+        """lgpio makes a pipe in the working folder of who imports it; a unit starts in a read-only one."""
+        with governor(tmp_path) as running:
+            running.until(PowerState.SURPLUS)
+            assert Path(f"/proc/{running.process.pid}/cwd").resolve() == running.layout.history.parent.resolve()
+
     def test_sleeps_without_any_wake_up(self, tmp_path: Path) -> None:
         """A plain supply costs nothing: not one context switch in seconds."""
         with governor(tmp_path) as running:
@@ -281,6 +287,13 @@ class TestPins:
             taken.append(time.monotonic() - began)
             stop()
         assert sorted(taken)[2] < 0.05, taken
+
+    def test_pins_that_cannot_be_had_cost_themselves_only(self, tmp_path: Path, factory: MockFactory) -> None:
+        """A lamp and a button on pins that are not there: said once, and the board governs."""
+        config = PowerConfig(button=ButtonConfig(pin="GPIO99"), led=LedConfig(pin="GPIO98"))
+        layout, stop = self.run(tmp_path, config)
+        assert self.state(layout, PowerState.SURPLUS)
+        stop()
 
     def test_the_button_pauses_and_resumes_and_held_shuts_down(self, tmp_path: Path, factory: MockFactory) -> None:
         """Short: paused, durably. Short again: resumed. Held: critical, and the way down begins (dry)."""

@@ -49,6 +49,7 @@ def open_source(record: config.AnySource, layout: Layout, notify: Callable[[], N
                 active=record.active,
                 pull=record.pull,
                 bounce_s=record.bounce_s,
+                via=record.via,
                 notify=notify,
             )
         case config.ShuntConfig():

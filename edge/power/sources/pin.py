@@ -1,18 +1,17 @@
-"""A GPIO that tells of supply or battery: edge-driven by gpiozero, read again at each sample."""
+"""A GPIO that tells of supply or battery: edge-driven, and read again at each sample."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
+from edge.power.lines import Line, open_line
 from edge.power.reading import Reading, Verdict, known, unknown
 
 
 class Pin:
     """Reads `supply` (1: power from outside) or `low_battery` (1: the board says so) from one pin.
 
-    `notify` is called at each edge from gpiozero's thread: it must only wake somebody up. A pin has one
+    `notify` is called at each edge from another thread: it must only wake somebody up. A pin has one
     owner: one that the kernel holds (gpio-charger) is unknown here.
     """
 
@@ -25,19 +24,20 @@ class Pin:
         active: str = "high",
         pull: str = "none",
         bounce_s: float = 0.01,
+        via: str = "gpiozero",
         notify: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self.pin, self.tells, self.active = name, pin, tells, active
-        self.pull, self.bounce_s, self._notify = pull, bounce_s, notify
-        self._device: Any = None
+        self.pull, self.bounce_s, self.via, self._notify = pull, bounce_s, via, notify
+        self._line: Line | None = None
 
     def read(self, now: float) -> tuple[Reading, ...]:  # noqa: ARG002 - a level has no past
         """The level of now."""
         what = "supply" if self.tells == "supply" else "low_battery"
         try:
-            if self._device is None:
-                self._device = self._open()
-            high = bool(self._device.pin.state)
+            if self._line is None:
+                self._line = open_line(self.via, self.pin, pull=self.pull, bounce_s=self.bounce_s, edge=self._notify)
+            high = self._line.level()
         except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
             self.close()
             return (unknown(self.name, what, f"GPIO {self.pin}: {type(err).__name__}: {err}"),)
@@ -49,20 +49,6 @@ class Pin:
 
     def close(self) -> None:
         """Let the pin go."""
-        device, self._device = self._device, None
-        if device is not None:
-            with suppress(Exception):
-                device.close()
-
-    def _open(self) -> Any:
-        from gpiozero import DigitalInputDevice  # heavy: only a board that configures a pin pays for it
-
-        pull_up = {"up": True, "down": False, "none": None}[self.pull]
-        device = DigitalInputDevice(
-            self.pin,
-            pull_up=pull_up,
-            active_state=True if pull_up is None else None,
-            bounce_time=self.bounce_s or None,
-        )
-        device.when_activated = device.when_deactivated = self._notify
-        return device
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
