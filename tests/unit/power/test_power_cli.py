@@ -1,0 +1,99 @@
+"""`edge power`, `edge pause`, `edge resume` as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from edge.cli.main import main
+from edge.layout import Layout
+from edge.model import Reading, Verdict
+from edge.power import pause
+from edge.power.history import Sample
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    layout = Layout(tmp_path / "state", tmp_path / "run")
+    tree = {"root": str(layout.root), "run": str(layout.run), "power": {"sources": [{"kind": "simulated"}]}}
+    (tmp_path / "edge.yaml").write_text(yaml.safe_dump(tree))
+    for name in ("EDGE_URL", "EDGE_TOKEN", "EDGE_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("EDGE_CONFIG", str(tmp_path / "edge.yaml"))
+    return layout
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("30s", 30), ("20m", 1200), ("2h", 7200), ("1h30m", 5400), ("3d", 259_200)]
+)
+def test_pause_for_a_time_and_resume(
+    board: Layout, capsys: pytest.CaptureFixture[str], text: str, seconds: float
+) -> None:
+    """Durations as people write them; resume says whether there was a pause."""
+    assert main(["pause", "--for", text]) == 0
+    found = pause.current(board.pause)
+    assert found is not None
+    assert found[0].for_s == seconds
+    assert main(["resume"]) == 0
+    assert main(["resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"paused": False, "was_paused": False}
+
+
+@pytest.mark.parametrize("text", ["soon", "0s", "-5m", "2x", "1000d", ""])
+def test_a_duration_that_is_none_is_one_line(board: Layout, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """Exit code 2 and what is allowed."""
+    assert main(["pause", "--for", text]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("edge: ")
+    assert not board.pause.exists()
+
+
+def test_simulate_and_back(board: Layout) -> None:
+    """The state is in the file that the governor watches, and gone with `off`."""
+    assert main(["power", "simulate", "low"]) == 0
+    assert board.simulated.read_text() == "low"
+    assert main(["power", "simulate", "off"]) == 0
+    assert not board.simulated.exists()
+
+
+def test_replay_tells_when_and_why(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a change, with the numbers."""
+    percents = [50, 50, 50, 29, 29, 29]
+    samples = [
+        Sample(n * 10.0, (Reading("battery", "charge", float(p), "%", verdict=Verdict.OK),), at=1.8e9 + n * 10)
+        for n, p in enumerate(percents)
+    ]
+    (tmp_path / "day.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, samples)) + b"\n")
+    assert main(["power", "replay", str(tmp_path / "day.jsonl")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "normal (after 20 s): charge 50 %" in lines[1]
+    assert lines[2].endswith(
+        "low (after 30 s): charge 29 %, pause is at 30 %; until it reaches 45 % and holds for 5 min"
+    )
+
+
+def test_replay_of_a_bad_file_is_one_line(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Missing or garbled: exit code 2, naming file and line."""
+    (tmp_path / "bad").write_text("nonsense\n")
+    for name, words in (("missing", "No such file"), ("bad", "bad:1: not a sample")):
+        assert main(["power", "replay", str(tmp_path / name)]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_show_without_a_governor(board: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """Unknown, and what ends it."""
+    assert main(["power", "show"]) == 0
+    assert "the governor has not spoken yet" in capsys.readouterr().out
+    assert main(["power", "show", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "unknown"
+
+
+def test_probe_prints_what_loads(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever this machine has: pasted into edge.yaml it is a good configuration."""
+    assert main(["power", "probe"]) == 0
+    (tmp_path / "probed.yaml").write_text(capsys.readouterr().out)
+    assert main(["config", "check", "--config", str(tmp_path / "probed.yaml")]) == 0
