@@ -131,6 +131,10 @@ class BrokerError(EdgeError, ConnectionError):
     exit_code = 3
 
 
+class QueueSilent(BrokerError):
+    """A queue is there and answers nothing: the broker's store is damaged, and no waiting will mend it."""
+
+
 class StackError(EdgeError, RuntimeError):
     """A part of `edge up` cannot start: a port in use, a missing program, a broker that stays down."""
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from amqp.exceptions import AMQPError, NotFound
+from amqp.exceptions import AMQPError, InternalError, NotFound
 from kombu import Connection, Exchange, Queue
 
 from edge.config import BrokerConfig
-from edge.errors import BrokerError
+from edge.errors import BrokerError, QueueSilent
 from edge.model import Power
 
 DEAD_NAME = "edge.dead"
@@ -120,21 +120,26 @@ def mark(link: Any) -> None:
 
 
 def check_queues(config: BrokerConfig, *, timeout_s: float) -> None:
-    """Raise BrokerError unless every queue answers: one without a leader is there, and answers nothing for ever.
+    """Raise QueueSilent unless every queue answers: one without a leader is there, and answers nothing for ever.
 
     A count above zero comes from a leader. Of an empty queue a message is asked for; should one have come meanwhile,
-    it goes back. Call it before anything consumes.
+    it goes back. Call it before anything consumes. Raises BrokerError on what says nothing about the store: no
+    broker, a refused login, queues that another version declared otherwise.
     """
-    with reached(config, timeout_s=timeout_s) as channel:
-        declare(channel)
-        for queue in (*QUEUES.values(), DEAD):
-            try:
-                if channel.queue_declare(queue=queue.name, passive=True).message_count:
+    asked = ""
+    try:
+        with reached(config, timeout_s=timeout_s) as channel:
+            for queue in (DEAD, *QUEUES.values()):
+                asked = queue.name
+                queue(channel).declare()
+                if channel.queue_declare(queue=asked, passive=True).message_count:
                     continue
-                if (message := channel.basic_get(queue.name, no_ack=False)) is not None:
+                if (message := channel.basic_get(asked, no_ack=False)) is not None:
                     channel.basic_reject(message.delivery_tag, requeue=True)
-            except (OSError, AMQPError) as err:
-                raise BrokerError(f"queue {queue.name}: {explain(err)}") from err
+    except BrokerError as err:
+        if asked and isinstance(err.__cause__, TimeoutError | InternalError | NotFound):
+            raise QueueSilent(f"queue {asked} does not answer: {explain(err.__cause__)}") from err
+        raise
 
 
 @contextmanager

@@ -164,12 +164,12 @@ def test_settling_marks_the_store_once(own_node: Node) -> None:
 
 def test_a_store_set_aside_is_kept_and_the_next_start_makes_a_new_one(own_node: Node) -> None:
     """Nothing is deleted, however often it happens."""
-    assert own_node.set_aside() is None
+    assert own_node.set_aside("no reason") is None
     kept = []
     for content in ("first", "second"):
         own_node._write()
         (own_node.store / "content").write_text(content)
-        aside = own_node.set_aside()
+        aside = own_node.set_aside("a reason")
         assert aside is not None
         kept.append((aside / "content").read_text())
     assert kept == ["first", "second"]

@@ -345,8 +345,8 @@ class Campaign:
             self.board.volume.disk.arm(cast("Event", plan.at), plan.count, plan.seed)
 
     def _await_cut(self, plan: Plan, after_s: float) -> None:
-        """Return when the time has come, or the armed cut; an armed one that does not come is made after 4 s."""
-        deadline = time.monotonic() + (after_s if plan.at is None else max(4.0, self._boot_s))
+        """Return when the time has come, or the armed cut; an armed one that does not come is made in the end."""
+        deadline = time.monotonic() + (after_s if plan.at is None else self._boot_s if plan.when is When.BOOT else 4.0)
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(left, 0.02))
             if plan.at is not None and self.board.volume.disk.traffic().dead:
