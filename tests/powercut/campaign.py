@@ -37,6 +37,7 @@ class When(StrEnum):
     BOOT = "boot"  # while it comes up
     RECOVERY = "recovery"  # while it finishes what was left, before all is done
     LOAD = "load"  # while submitters are at work
+    QUIET = "quiet"  # while one submitter alone is at work
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -174,8 +175,10 @@ class Campaign:
 
     def _plan(self, number: int) -> Plan:
         rng = random.Random(f"{self.seed}:{number}")
-        (when,) = rng.choices(list(When), weights=(2, 1, 7))
+        (when,) = rng.choices(list(When), weights=(4, 2, 12, 2))
         seed = rng.getrandbits(32)
+        if when is When.QUIET:
+            return Plan(when, 0.0, seed, "seen", rng.randint(1, 3))
         if rng.random() < 0.4:
             return Plan(when, rng.uniform(0.2, 2.5) if when is When.LOAD else rng.random(), seed)
         # Faults of order show in place of a write or a flush; promises made too early, right after they were made.
@@ -232,7 +235,7 @@ class Campaign:
         trap = None
         if plan.at in get_args(Moment):
             trap = Trap(cast("Moment", plan.at), plan.count, lambda: self.board.volume.cut(plan.seed))
-        load = self._load(plan.seed, trap)
+        load = self._load(plan, trap)
         if self._marathon:
             self._runner = load.marathon(self._marathon)
             self._marathon = 0
@@ -329,15 +332,16 @@ class Campaign:
         if self._born is not None:
             volume.copy_to(self._born)
 
-    def _load(self, seed: int, trap: Trap | None) -> Load:
+    def _load(self, plan: Plan, trap: Trap | None) -> Load:
         results, config = self.board.results, self.board.config
         return Load(
             self.oracle,
             port=self.board.port,
             broker_config=config.broker,
-            seed=seed,
+            seed=plan.seed,
             open_jobs=lambda: len(self.oracle.open(results)),
             trap=trap,
+            quiet=plan.when is When.QUIET,
         )
 
     def _arm(self, plan: Plan) -> None:

@@ -57,12 +57,14 @@ class Load:
         seed: int,
         open_jobs: Callable[[], int],
         trap: Trap | None = None,
+        quiet: bool = False,
     ) -> None:
         self._oracle, self._port, self._broker = oracle, port, broker_config
         self._open_jobs, self._trap = open_jobs, trap
         self._faults: list[tuple[float, str]] = []
         self._stop = threading.Event()
-        turns = (self._http, self._http, self._celery, self._watch, self._watch)
+        crowd = (self._http, self._http, self._celery, self._watch, self._watch)
+        turns = (self._patient,) if quiet else crowd
         self._threads = [
             threading.Thread(target=turn, args=(random.Random(f"{seed}/{number}"),), daemon=True)
             for number, turn in enumerate(turns)
@@ -155,6 +157,26 @@ class Load:
             if status == 204:
                 self._oracle.gone(sent, time.monotonic())
 
+    def _patient(self, rng: random.Random) -> None:
+        """One submitter alone: while nobody else has anything synced, nothing is durable by chance.
+
+        A job that is cancelled while it waits gets its result with no message to acknowledge.
+        """
+        client = Http(self._port)
+        while not self._stop.is_set():
+            try:
+                sents = [self._oracle.send("nap", [rng.randrange(10_000), 0.4], Way.HTTP) for _ in range(3)]
+                for sent in sents:
+                    self._submit(client, sent, None)
+                last = sents[-1]
+                if last.accepted_at is not None:
+                    last.cancelled = True
+                    client.ask("DELETE", f"/v1/jobs/{last.id}?if_state=open")
+                    self._look(client, last, wait_s=3.0)
+            except (OSError, http.client.HTTPException):
+                client.close()
+                self._stop.wait(0.05)
+
     # ---- plain Celery ----
 
     def _celery(self, rng: random.Random) -> None:
@@ -194,16 +216,18 @@ class Load:
                 continue
             sent = rng.choice(candidates)
             try:
-                status, answer = client.ask("GET", f"/v1/jobs/{sent.id}/result?wait=1")
+                self._look(client, sent, wait_s=1.0)
             except (OSError, http.client.HTTPException):
                 client.close()
                 self._stop.wait(0.05)
-                continue
-            if status == 200:
-                self._note(self._oracle.seen(sent.id, answer, time.monotonic()))
-                self._told("seen")
-            elif status == 404 and sent.way is not Way.CELERY:
-                self._note(f"job {sent.id} was accepted and is unknown")
+
+    def _look(self, client: Http, sent: Sent, *, wait_s: float) -> None:
+        status, answer = client.ask("GET", f"/v1/jobs/{sent.id}/result?wait={wait_s}")
+        if status == 200:
+            self._note(self._oracle.seen(sent.id, answer, time.monotonic()))
+            self._told("seen")
+        elif status == 404 and sent.way is not Way.CELERY and not sent.removed:
+            self._note(f"job {sent.id} was accepted and is unknown")
 
     def _told(self, moment: Moment) -> None:
         if self._trap is not None:
