@@ -7,12 +7,16 @@ namespace of its own, so that whatever ends this program also unmounts.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -20,6 +24,7 @@ import msgspec
 from tests.powercut.volume import missing
 
 _INSIDE = "POWERCUT_INSIDE"
+_PREFIX = "edge-powercut-"
 
 
 def main() -> int:
@@ -41,17 +46,18 @@ def main() -> int:
     if _INSIDE not in os.environ:
         argv = ["unshare", "--mount", "--propagation", "private", "--", sys.executable, "-m", "tests.powercut"]
         os.execvpe(argv[0], argv + sys.argv[1:], os.environ | {_INSIDE: "1"})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in order, as a Ctrl-C
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
-    with tempfile.TemporaryDirectory(prefix="edge-powercut-", dir=_fast_folder(), ignore_cleanup_errors=True) as folder:
+    with _folder() as folder:
         if options.selftest:
             from tests.powercut.selftest import selftest
 
-            return selftest(Path(folder), seed=seed, cuts=options.cuts, evidence=options.evidence, only=options.bug)
+            return selftest(folder, seed=seed, cuts=options.cuts, evidence=options.evidence, only=options.bug)
         from tests.powercut.campaign import Campaign
 
         campaign = Campaign(
-            Path(folder),
+            folder,
             seed=seed,
             out=sys.stdout,
             evidence=options.evidence / str(seed),
@@ -68,10 +74,22 @@ def main() -> int:
     return 1 if summary.faults else 0
 
 
-def _fast_folder() -> str | None:
-    """Memory where there is room for it: the disk's own latency is no part of what is tested."""
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of ours, in memory where there is room: the disk's own latency is no part of what is tested.
+
+    What a run left that was killed goes first; one that still runs holds its lock.
+    """
     shm = Path("/dev/shm")
-    return str(shm) if shm.is_dir() and shutil.disk_usage(shm).free > 4 << 30 else None
+    base = shm if shm.is_dir() and shutil.disk_usage(shm).free > 4 << 30 else Path(tempfile.gettempdir())
+    for old in base.glob(f"{_PREFIX}*/lock"):
+        with old.open("a") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old.parent, ignore_errors=True)
+    made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=base, ignore_cleanup_errors=True)
+    with made as folder, (Path(folder) / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
 
 
 if __name__ == "__main__":
