@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
+from http.client import HTTPException
 from pathlib import Path
 from typing import TextIO, cast, get_args
 
@@ -202,12 +203,13 @@ class Campaign:
                 load = self._come_up(verdict, plan)
         except NotReady as err:
             verdict.faults.append(f"did not come up: {err}")
-            self._keep_evidence(number)
+        if verdict.faults or verdict.done_s > _SLOW_S:
+            self._keep_evidence(number)  # while the broker's log can be read
         verdict.cut = self.board.cut(plan.seed)
         if load is not None:
             verdict.faults += load.stop(before=verdict.cut.at)
         self.oracle.power_cut(verdict.cut.at)
-        if verdict.faults or verdict.done_s > _SLOW_S:
+        if verdict.faults:
             self._keep_evidence(number)
         verdict.seconds = time.monotonic() - began
         return verdict
@@ -258,13 +260,13 @@ class Campaign:
             self.board.volume.sync()
         except NotReady as err:
             verdict.faults.append(f"did not come up: {err}")
+        if verdict.faults:
+            self._keep_evidence(verdict.number)
         self.board.off()
         self._attach(verdict)
         self.board.off()
         if problems := self.board.volume.problems():
             verdict.faults.append(f"e2fsck: {problems[:200]}")
-        if verdict.faults:
-            self._keep_evidence(verdict.number)
         verdict.seconds = time.monotonic() - began
         return verdict
 
@@ -282,26 +284,30 @@ class Campaign:
             time.sleep(0.05)
             waiting = [sent for sent in waiting if not results.has(sent.id)]
         verdict.done_s = self.board.since_on_s
-        verdict.faults += [
-            f"{_named(sent)} was accepted and has no result {limit_s:g} s after a boot" for sent in waiting
-        ]
+        if runner is None:
+            late = f"was accepted and has no result {limit_s:g} s after a boot"
+            verdict.faults += [f"{_named(sent)} {late}" for sent in waiting]
 
     def _audit(self, verdict: Verdict) -> None:
         """What the gateway says of the newest jobs agrees with what lies on the disk."""
         client = Http(self.board.port)
         results = self.board.results
-        for sent in self.oracle.recent(20 if verdict.number % _AUDIT_EVERY else 200):
-            if sent.accepted_at is None or sent.removed or not results.has(sent.id):
-                continue
-            if not _until(lambda sent=sent: self._final(client, sent), 10.0):  # type: ignore[misc]
-                verdict.faults.append(f"{_named(sent)} has a result, and the gateway does not know it")
-                continue
-            status, payload = client.ask("GET", f"/v1/jobs/{sent.id}/result")
-            if status != 200:
-                verdict.faults.append(f"{_named(sent)} is final, and its result gives {status}")
-            elif fault := self.oracle.seen(sent.id, payload, time.monotonic()):
-                verdict.faults.append(fault)
-        client.close()
+        try:
+            for sent in self.oracle.recent(20 if verdict.number % _AUDIT_EVERY else 200):
+                if sent.accepted_at is not None and not sent.removed and results.has(sent.id):
+                    verdict.faults += self._audit_one(client, sent)
+        except (OSError, HTTPException) as err:
+            verdict.faults.append(f"the gateway does not answer: {err}")
+        finally:
+            client.close()
+
+    def _audit_one(self, client: Http, sent: Sent) -> list[str]:
+        if not _until(lambda: self._final(client, sent), 10.0):
+            return [f"{_named(sent)} has a result, and the gateway does not know it"]
+        status, payload = client.ask("GET", f"/v1/jobs/{sent.id}/result")
+        if status != 200:
+            return [f"{_named(sent)} is final, and its result gives {status}"]
+        return [fault] if (fault := self.oracle.seen(sent.id, payload, time.monotonic())) else []
 
     def _final(self, client: Http, sent: Sent) -> bool:
         status, answer = client.ask("GET", f"/v1/jobs/{sent.id}")
