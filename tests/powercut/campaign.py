@@ -6,12 +6,10 @@ replay of a seed meets the same cuts, not the same microseconds.
 
 from __future__ import annotations
 
-import random
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from enum import StrEnum
 from http.client import HTTPException
 from pathlib import Path
 from typing import TextIO, cast, get_args
@@ -19,10 +17,14 @@ from typing import TextIO, cast, get_args
 import msgspec
 
 from edge.wire import JobView
-from tests.powercut.disk import Cut, Event
-from tests.powercut.load import Http, Load, Moment, Trap
+from tests.powercut.client import Http
+from tests.powercut.disk import Event
+from tests.powercut.load import Load
 from tests.powercut.oracle import Oracle, Sent
+from tests.powercut.plan import Plan, When, plan
 from tests.powercut.stack import Board, NotReady
+from tests.powercut.trap import Moment, Trap
+from tests.powercut.verdict import Summary, Verdict
 
 #: FACTS: a store of RabbitMQ 3.10 that is younger than this may not survive a cut. Its own supervisor settles it.
 BIRTH_S = 40.0
@@ -30,80 +32,6 @@ DRAIN_S = 60.0
 _MARATHON_DRAIN_S = 2.0
 _SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10
-
-
-class When(StrEnum):
-    """Where in a power-on the cut comes."""
-
-    BOOT = "boot"  # while it comes up
-    RECOVERY = "recovery"  # while it finishes what was left, before all is done
-    LOAD = "load"  # while submitters are at work
-    QUIET = "quiet"  # while one submitter alone is at work
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """One power-on and its end: a time, the n-th write or flush, or the n-th word a submitter got."""
-
-    when: When
-    after_s: float
-    seed: int
-    at: Event | Moment | None = None
-    count: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.when:<8} {f'{self.at:<9} {self.count:>3}' if self.at else f'+{self.after_s:.2f} s':<13}"
-
-
-class Verdict(msgspec.Struct, omit_defaults=True):
-    """What became of one power-on."""
-
-    number: int
-    plan: Plan
-    faults: list[str] = []
-    broker_s: float = 0.0
-    ready_s: float = 0.0
-    drained: int = 0
-    done_s: float = 0.0
-    cut: Cut | None = None
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        kept = f"{self.cut.keep} {self.cut.kept}/{self.cut.at_stake}" if self.cut else "-"
-        came_up = f"ready {self.ready_s:4.1f} s (broker {self.broker_s:4.1f})" if self.ready_s else ""
-        drained = f"{self.drained:3} done {self.done_s:4.1f} s" if self.done_s else ""
-        verdict = f"FAULT {self.faults[0]}" if self.faults else "ok"
-        return (
-            f"cut {self.number:4}  {self.plan}  {kept:<13} {came_up:<28} {drained:<16} {self.seconds:5.1f} s  {verdict}"
-        )
-
-
-class Summary(msgspec.Struct):
-    """The outcome of a campaign; `loss_bound` is the 95 % bound on faults a cut when there were none: 3/N."""
-
-    seed: int
-    cuts: int
-    faults: list[str]
-    loss_bound: float
-    sent: int
-    accepted: int
-    finished: int
-    bodies: int
-    reruns: int
-    longest_ready_s: float
-    longest_done_s: float
-    seconds: float
-    bug: str = ""
-
-    def __str__(self) -> str:
-        outcome = f"{len(self.faults)} FAULTS" if self.faults else "0 faults"
-        pace = f"{self.seconds:.0f} s ({self.seconds / max(self.cuts, 1):.1f} s a cut)"
-        return (
-            f"seed {self.seed}: {self.cuts} cuts in {pace}, "
-            f"{outcome}; with none, loss rate < 3/N = {self.loss_bound:.4f} a cut (95 %); "
-            f"{self.accepted} jobs accepted of {self.sent} sent, {self.finished} finished, {self.bodies} bodies, "
-            f"{self.reruns} reruns; longest recovery {self.longest_ready_s:.1f} s to ready, "
-            f"{self.longest_done_s:.1f} s to all done"
-        )
 
 
 class Campaign:
@@ -145,7 +73,7 @@ class Campaign:
             for number in range(1, cuts + 1):
                 if until is not None and time.monotonic() > until:
                     break
-                verdict = self._power_on(number, self._plan(number))
+                verdict = self._power_on(number, plan(self.seed, number))
                 self._tell(verdict)
                 if verdict.faults and stop_at_fault:
                     return self.summary()
@@ -173,21 +101,6 @@ class Campaign:
         )
 
     # ---- one power-on ----
-
-    def _plan(self, number: int) -> Plan:
-        rng = random.Random(f"{self.seed}:{number}")
-        (when,) = rng.choices(list(When), weights=(4, 2, 12, 2))
-        seed = rng.getrandbits(32)
-        if when is When.QUIET:
-            return Plan(when, 0.0, seed, "seen", rng.randint(1, 3))
-        if rng.random() < 0.4:
-            return Plan(when, rng.uniform(0.2, 2.5) if when is When.LOAD else rng.random(), seed)
-        # Faults of order show in place of a write or a flush; promises made too early, right after they were made.
-        events: list[tuple[Event | Moment, int]] = [("flush", 200), ("write", 400)]
-        if when is When.LOAD:
-            events += [("accepted", 20), ("confirmed", 10), ("seen", 20)]
-        event, most = rng.choice(events)
-        return Plan(when, 0.0, seed, event, rng.randint(1, most))
 
     def _power_on(self, number: int, plan: Plan) -> Verdict:
         began = time.monotonic()

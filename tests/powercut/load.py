@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from celery import Celery
@@ -17,32 +17,9 @@ from edge.config import BrokerConfig
 from edge.jobs import broker
 from edge.model import Power
 from edge.wire import BatchAnswer, JobView
+from tests.powercut.client import TIMEOUT_S, Http
 from tests.powercut.oracle import Oracle, Sent, Way
-
-_TIMEOUT_S = 5.0
-
-
-#: What a submitter gets to know; a cut right after it leaves the board no time to make good what it said too early.
-Moment = Literal["accepted", "confirmed", "seen"]
-
-
-class Trap:
-    """Cuts the power the very moment a submitter has been told something for the n-th time."""
-
-    def __init__(self, moment: Moment, count: int, cut: Callable[[], object]) -> None:
-        self._moment, self._left, self._cut = moment, count, cut
-        self._lock = threading.Lock()
-        self.sprung = threading.Event()
-
-    def told(self, moment: Moment) -> None:
-        """A submitter was told this, now."""
-        if moment != self._moment:
-            return
-        with self._lock:
-            self._left -= 1
-            if self._left == 0:
-                self._cut()
-                self.sprung.set()
+from tests.powercut.trap import Moment, Trap
 
 
 class Load:
@@ -85,7 +62,7 @@ class Load:
         """End the submitters; what was wrong with the answers that came `before` (monotonic) the power went."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(_TIMEOUT_S * 4)
+            thread.join(TIMEOUT_S * 4)
         return [fault for at, fault in self._faults if at < before]
 
     # ---- HTTP ----
@@ -196,7 +173,7 @@ class Load:
                 # Now and then twice: a publisher that lost its confirm does that.
                 for _ in range(rng.choice((1, 1, 1, 2))):
                     app.send_task(
-                        kind, args, task_id=job_id, queue=queue, retry=False, mandatory=True, confirm_timeout=_TIMEOUT_S
+                        kind, args, task_id=job_id, queue=queue, retry=False, mandatory=True, confirm_timeout=TIMEOUT_S
                     )
                     self._note(self._oracle.accepted(sent, job_id, time.monotonic()))
                     self._told("confirmed")
@@ -241,26 +218,6 @@ class Load:
         self._stop.wait(rng.expovariate(40.0))
         while not self._stop.is_set() and self._open_jobs() > 80:
             self._stop.wait(0.05)
-
-
-class Http:
-    """One kept-alive connection to the gateway."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
-
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, bytes]:
-        """(status, body) of the answer. Raises OSError or HTTPException."""
-        content = {"Content-Type": "application/json"} if body is not None else {}
-        self._connection.request(method, path, body, content | (headers or {}))
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
-
-    def close(self) -> None:
-        """Close the connection; the next `ask` opens a new one."""
-        self._connection.close()
 
 
 def some_job(rng: random.Random) -> tuple[str, list[Any], Power | None]:

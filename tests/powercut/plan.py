@@ -1,0 +1,50 @@
+"""How each power-on ends: known from the campaign's seed before it begins."""
+
+from __future__ import annotations
+
+import random
+from enum import StrEnum
+
+import msgspec
+
+from tests.powercut.disk import Event
+from tests.powercut.trap import Moment
+
+
+class When(StrEnum):
+    """Where in a power-on the cut comes."""
+
+    BOOT = "boot"  # while it comes up
+    RECOVERY = "recovery"  # while it finishes what was left, before all is done
+    LOAD = "load"  # while submitters are at work
+    QUIET = "quiet"  # while one submitter alone is at work
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One power-on and its end: a time, the n-th write or flush, or the n-th word a submitter got."""
+
+    when: When
+    after_s: float
+    seed: int
+    at: Event | Moment | None = None
+    count: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.when:<8} {f'{self.at:<9} {self.count:>3}' if self.at else f'+{self.after_s:.2f} s':<13}"
+
+
+def plan(campaign_seed: int, number: int) -> Plan:
+    """How power-on `number` of a campaign ends; the same for the same seed."""
+    rng = random.Random(f"{campaign_seed}:{number}")
+    (when,) = rng.choices(list(When), weights=(4, 2, 12, 2))
+    seed = rng.getrandbits(32)
+    if when is When.QUIET:
+        return Plan(when, 0.0, seed, "seen", rng.randint(1, 3))
+    if rng.random() < 0.4:
+        return Plan(when, rng.uniform(0.2, 2.5) if when is When.LOAD else rng.random(), seed)
+    # Faults of order show in place of a write or a flush; promises made too early, right after they were made.
+    events: list[tuple[Event | Moment, int]] = [("flush", 200), ("write", 400)]
+    if when is When.LOAD:
+        events += [("accepted", 20), ("confirmed", 10), ("seen", 20)]
+    event, most = rng.choice(events)
+    return Plan(when, 0.0, seed, event, rng.randint(1, most))
