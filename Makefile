@@ -5,13 +5,16 @@ ROOT ?= .edge
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop up test test-deploy lint format powercut powercut-selftest bench lock clean
+.PHONY: help setup setup-test demo demo-stop up test test-deploy lint format powercut powercut-selftest bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing (apt, .venv from the lock); nothing when all is there
 	@.ci/setup
+
+setup-test:
+	@.ci/setup test
 
 demo: ## set up, run the whole stack, solve one sum over HTTP, stop (KEEP=1 leaves it running)
 	@start=$$(date +%s.%N); .ci/setup && exec $(BIN)/python -m edge.up.demo --root $(ROOT) --since $$start $(if $(filter-out 0,$(KEEP)),--keep)
@@ -22,7 +25,7 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 up: setup ## run broker, gateway, governor and worker in the foreground
 	@exec $(BIN)/edge up --root $(ROOT)
 
-test: setup lint ## lint, types, unit and integration tests against a real private broker
+test: setup-test lint ## lint, types, unit and integration tests against a real private broker
 	$(BIN)/pytest
 
 test-deploy: setup ## boot a bare Debian 12, deploy to it over ssh, then break it (root; minutes)
@@ -39,10 +42,10 @@ format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-powercut: setup ## cut the power of the whole stack CUTS=1000 times (as root; SEED= replays, MINUTES= bounds)
+powercut: setup-test ## cut the power of the whole stack CUTS=1000 times (as root; SEED= replays, MINUTES= bounds)
 	$(BIN)/python -m tests.powercut --cuts $(or $(CUTS),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
-powercut-selftest: setup ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
+powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
 bench: setup ## measure throughput, latency and idle cost beside a plain Celery worker
