@@ -5,7 +5,7 @@ ROOT ?= .edge
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo demo-stop up test test-deploy lint format powercut powercut-selftest bench lock clean
+.PHONY: help setup setup-test demo demo-stop up test test-deploy lint format powercut faults powercut-selftest bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: setup ## let ruff rewrite what it can
 
 powercut: setup-test ## cut the power of the whole stack CUTS=1000 times (as root; SEED= replays, MINUTES= bounds)
 	$(BIN)/python -m tests.powercut --cuts $(or $(CUTS),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+faults: setup ## kill, stop, fill the disk, fail it: FAULTS=300 under load (as root)
+	$(BIN)/python -m tests.powercut --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))

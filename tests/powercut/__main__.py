@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="stop after so many minutes, whatever is left to cut")
     parser.add_argument("--marathon", type=int, default=0, help="one job of so many steps, 25 a second")
     parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
+    parser.add_argument("--faults", type=int, default=0, help="inject so many faults under load in place of cuts")
     parser.add_argument("--selftest", action="store_true", help="find each seeded bug in at most --cuts cuts")
     parser.add_argument("--bug", default="", help="with one seeded bug (names: tests/powercut/bugs.py)")
     parser.add_argument("--json", type=Path, help="write the summary there as JSON")
@@ -55,8 +56,9 @@ def main() -> int:
 
             return selftest(folder, seed=seed, cuts=options.cuts, evidence=options.evidence, only=options.bug)
         from tests.powercut.campaign import Campaign
+        from tests.powercut.faults import FaultCampaign
 
-        campaign = Campaign(
+        campaign = (FaultCampaign if options.faults else Campaign)(
             folder,
             seed=seed,
             out=sys.stdout,
@@ -65,8 +67,13 @@ def main() -> int:
             newborn=options.newborn,
             marathon=options.marathon,
         )
-        summary = campaign.run(options.cuts, until=until)
-    print(summary)  # noqa: T201 - this is what it is for
+        if isinstance(campaign, FaultCampaign):
+            injected = campaign.run_faults(options.faults, until=until)
+            print(f"{injected} faults injected")  # noqa: T201 - this is what it is for
+            summary = campaign.summary()
+        else:
+            summary = campaign.run(options.cuts, until=until)
+    print(summary)  # noqa: T201
     for fault in summary.faults:
         print(f"FAULT {fault}")  # noqa: T201
     if options.json is not None:

@@ -215,7 +215,7 @@ class Campaign:
             client.close()
 
     def _audit_one(self, client: Http, sent: Sent) -> list[str]:
-        if not _until(lambda: self._final(client, sent), 10.0):
+        if not until_true(lambda: self._final(client, sent), 10.0):
             return [f"{_named(sent)} has a result, and the gateway does not know it"]
         status, payload = client.ask("GET", f"/v1/jobs/{sent.id}/result")
         if status != 200:
@@ -244,7 +244,7 @@ class Campaign:
             self.board.start()
             self.board.await_ready()
             settled = self.board.root / "broker" / "store" / "settled"
-            if not _until(settled.exists, BIRTH_S):
+            if not until_true(settled.exists, BIRTH_S):
                 raise NotReady(f"the store did not settle in {BIRTH_S:g} s")
         volume.sync()
         self.board.off()
@@ -277,7 +277,11 @@ class Campaign:
 
     def _tell(self, verdict: Verdict) -> None:
         self.verdicts.append(verdict)
-        self._out.write(f"{verdict}\n")
+        self.say(str(verdict))
+
+    def say(self, line: str) -> None:
+        """A line for whoever watches."""
+        self._out.write(f"{line}\n")
         self._out.flush()
 
     def _keep_evidence(self, number: int) -> None:
@@ -293,7 +297,7 @@ def _named(sent: Sent) -> str:
     return f"job {sent.id} ({sent.kind} by {sent.way})"
 
 
-def _until(done: Callable[[], bool], limit_s: float) -> bool:
+def until_true(done: Callable[[], bool], limit_s: float) -> bool:
     """True once `done()`, False after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while not done():

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -158,6 +159,17 @@ class Board:
             self._news.close()
             self._news = None
         self.volume.detach()
+
+    def processes(self) -> list[int]:
+        """Every process of the board, by the ids that we know them by."""
+        assert self._process is not None
+        found, todo = [], [self._process.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            with suppress(OSError):
+                todo += [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return found
 
     def bodies(self) -> tuple[int, int]:
         """(bodies begun, jobs they belong to) since the beginning."""

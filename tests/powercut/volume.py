@@ -55,6 +55,11 @@ class Volume:
         assert self._disk is not None
         return self._disk
 
+    @property
+    def attached(self) -> bool:
+        """True between `attach` and `detach`."""
+        return self._disk is not None
+
     def format(self) -> None:
         """Make an empty file system; the volume is not attached after it."""
         with self.image.open("wb") as file:

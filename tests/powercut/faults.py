@@ -1,0 +1,175 @@
+"""A fault campaign: what goes wrong while the power stays. Each fault comes under load, ends, and must leave no trace.
+
+A failing disk is another matter: ext4 takes no writes after its journal failed once, so such a round ends with a
+power cut, as it would on a board.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from enum import StrEnum
+from http.client import HTTPException
+from pathlib import Path
+
+from tests.powercut.campaign import Campaign, until_true
+from tests.powercut.client import Http
+from tests.powercut.plan import Plan, When
+from tests.powercut.stack import NotReady
+from tests.powercut.verdict import Verdict
+
+ROUND_DRAIN_S = 120.0  # a part that dies often is started again after up to 30 s
+
+
+class Kind(StrEnum):
+    """What goes wrong."""
+
+    KILL_GATEWAY = "kill gateway"
+    KILL_WORKER = "kill worker"
+    KILL_BROKER = "kill broker"
+    STOP_GATEWAY = "stop gateway"
+    STOP_WORKER = "stop worker"
+    STOP_BROKER = "stop broker"
+    DISK_FULL = "disk full"
+    DISK_WRITE = "disk EIO on write"
+    DISK_FLUSH = "disk EIO on flush"
+
+
+#: What a process is known by among those of its board.
+_COMMANDS = {"gateway": "edge.gateway", "worker": "edge.worker", "broker": "beam.smp"}
+
+
+class FaultCampaign(Campaign):
+    """Faults in place of cuts; the board, the load, the oracle and the checks are the same."""
+
+    def run_faults(self, count: int, *, until: float | None = None) -> int:
+        """Inject `count` faults; how many were. What went wrong is in the summary."""
+        injected = 0
+        try:
+            self._birth()
+            for number in range(1, count + 1):
+                if until is not None and time.monotonic() > until:
+                    break
+                rng = random.Random(f"{self.seed}:fault:{number}")
+                began = time.monotonic()
+                kind = rng.choice(list(Kind))
+                verdict = self._round(number, kind, rng)
+                injected += 1
+                verdict.seconds = time.monotonic() - began
+                self.verdicts.append(verdict)
+                outcome = f"FAULT {verdict.faults[0]}" if verdict.faults else "ok"
+                self.say(
+                    f"fault {number:4}  {kind:<18} done {verdict.done_s:5.1f} s  {verdict.seconds:5.1f} s  {outcome}"
+                )
+            if self.board.volume.attached:
+                self._end(Verdict(0, Plan(When.LOAD, 0.0, 0)), seed=self.seed)
+            self._tell(self._last())
+            return injected
+        finally:
+            self.board.off()
+
+    def _round(self, number: int, kind: Kind, rng: random.Random) -> Verdict:
+        plan = Plan(When.LOAD, 0.0, rng.getrandbits(32))
+        verdict = Verdict(number, plan)
+        try:
+            if not self.board.volume.attached:
+                self._attach(verdict)
+                self.board.start()
+                self.board.await_ready()
+            load = self._load(plan, None)
+            load.start()
+            time.sleep(rng.uniform(0.2, 1.0))
+            self._inject(kind, rng)
+            time.sleep(rng.uniform(0.2, 1.0))
+            failing = kind in (Kind.DISK_WRITE, Kind.DISK_FLUSH)
+            if failing:
+                self._end(verdict, seed=plan.seed)
+                verdict.faults += load.stop(before=self._cut_at)
+                self.oracle.power_cut(self._cut_at)
+                return verdict
+            verdict.faults += load.stop(before=time.monotonic())
+            ended = time.monotonic()
+            self._drain(verdict, ROUND_DRAIN_S, patient=False)
+            verdict.done_s = time.monotonic() - ended
+            if until_true(self._gateway_answers, ROUND_DRAIN_S):
+                self._audit(verdict)
+            else:
+                verdict.faults.append(f"the gateway does not answer {ROUND_DRAIN_S:g} s after {kind}")
+        except NotReady as err:
+            verdict.faults.append(f"did not come up: {err}")
+        if verdict.faults:
+            self._keep_evidence(number)
+        return verdict
+
+    def _inject(self, kind: Kind, rng: random.Random) -> None:
+        action, _, what = kind.partition(" ")
+        hold_s = rng.uniform(0.5, 3.0)
+        match action, what:
+            case "kill", _:
+                self._signal(what, signal.SIGKILL)
+            case "stop", _:
+                self._signal(what, signal.SIGSTOP)
+                time.sleep(hold_s)
+                self._signal(what, signal.SIGCONT)
+            case "disk", "full":
+                with self._full_disk():
+                    time.sleep(hold_s)
+            case "disk", _:
+                event = "write" if kind is Kind.DISK_WRITE else "flush"
+                self.board.volume.disk.fail("write" if event == "write" else "flush", errno.EIO, rng.randint(1, 5))
+                time.sleep(hold_s)
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        for pid in self.board.processes():
+            if _COMMANDS[name] in _command(pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def _end(self, verdict: Verdict, *, seed: int) -> None:
+        verdict.cut = self.board.cut(seed)
+        self._cut_at = verdict.cut.at
+
+    def _gateway_answers(self) -> bool:
+        client = Http(self.board.port)
+        try:
+            return client.ask("GET", "/v1/healthz")[0] == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            client.close()
+
+    def _full_disk(self) -> _Filler:
+        return _Filler(self.board.volume.mount / "filler")
+
+
+class _Filler:
+    """While entered, a file that takes every free block."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            size = 0
+            for chunk in (64 << 20, 1 << 20, 1 << 12):
+                with suppress(OSError):
+                    while True:
+                        os.posix_fallocate(fd, size, chunk)
+                        size += chunk
+        finally:
+            os.close(fd)
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink()
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
