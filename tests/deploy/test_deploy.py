@@ -158,7 +158,7 @@ def test_a_bad_configuration_is_refused_before_the_switch(controller: Controller
     before = (release(board), board.sh("cat /etc/edge/edge.yaml"), board.sh("systemctl show -p MainPID edge-worker"))
     bad = {"power": {"thresholds": {"pause_percent": 80, "resume_percent": 45}}}
     with pytest.raises(PlayFailed, match=r"power\.thresholds\.pause_percent"):
-        deploy(controller, edge_config=bad)
+        deploy(controller, "--tags", "edge", edge_config=bad)
     after = (release(board), board.sh("cat /etc/edge/edge.yaml"), board.sh("systemctl show -p MainPID edge-worker"))
     assert after == before
     assert healthy(board)
@@ -173,6 +173,8 @@ def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine,
     with pytest.raises(PlayFailed, match=rf"(?s)does not work.*rolled back to {before}"):
         controller.play(
             "deploy.yml",
+            "--tags",
+            "edge",
             source=broken,
             edge_source=str(broken),
             edge_tokens=TOKENS,
@@ -181,7 +183,7 @@ def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine,
     assert release(board) == before
     assert healthy(board)
     client.edge("submit", "factorial", "20", "--wait")
-    assert deploy(controller)["changed"] <= 1  # the broken release is pruned
+    assert deploy(controller, "--tags", "edge")["changed"] <= 1  # the broken release is pruned
 
 
 def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
@@ -196,7 +198,7 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
     controller.play("rollback.yml")
     assert release(board) == before
     assert healthy(board)
-    assert deploy(controller)["failed"] == 0
+    assert deploy(controller, "--tags", "edge")["failed"] == 0
 
 
 def test_reboot(board: Machine, client: Client) -> None:
@@ -253,11 +255,11 @@ def test_status(controller: Controller, board: Machine) -> None:
 def test_the_governor_powers_the_board_off(controller: Controller, board: Machine) -> None:
     """At critical the governor, which has no rights, asks for a clean end and gets it."""
     config = {"power": {"sources": [{"kind": "simulated", "start": "normal"}], "critical": {"grace_s": 1}}}
-    deploy(controller, edge_config=config)
+    deploy(controller, "--tags", "edge", edge_config=config)
     board.run("edge", "--config", "/etc/edge/edge.yaml", "power", "simulate", "critical")
     board.until(lambda: board.leader == 0, 90)
     board.boot()
-    deploy(controller)
+    deploy(controller, "--tags", "edge")
 
 
 def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
