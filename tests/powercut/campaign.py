@@ -28,7 +28,7 @@ from tests.powercut.verdict import Summary, Verdict
 
 #: FACTS: a store of RabbitMQ 3.10 that is younger than this may not survive a cut. Its own supervisor settles it.
 BIRTH_S = 40.0
-DRAIN_S = 60.0
+DRAIN_S = 120.0
 _MARATHON_DRAIN_S = 2.0
 _SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10

@@ -28,7 +28,7 @@ from tests.powercut.disk import Cut
 from tests.powercut.volume import Volume
 
 REPOSITORY = Path(__file__).parents[2]
-READY_S = 120.0
+READY_S = 240.0
 _START = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && "$@"; exit $?'
 
 
