@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import file_digest, sha256
+from io import BufferedReader
 from pathlib import Path
 
 import msgspec
@@ -54,13 +55,20 @@ class Staging:
 
     def size_bytes(self) -> int:
         """Bytes in the folder now."""
-        return sum(path.stat().st_size for path in self._files())
+        return sum(size for _, size in self._files())
 
     def seal(self) -> tuple[Artifact, ...]:
-        """Make every file durable and give their records, in order of name."""
+        """Make every file durable and give their records, in order of name.
+
+        Raises ValueError when a file's name is one that no JSON can hold.
+        """
         sealed = []
-        for path in sorted(self._files()):
-            with path.open("rb") as file:
+        for path in sorted(path for path, _ in self._files()):
+            try:
+                path.name.encode()
+            except UnicodeEncodeError as err:
+                raise ValueError(f"the job left a file whose name is not UTF-8: {os.fsencode(path.name)!r}") from err
+            with _opened(path) as file:
                 digest = file_digest(file, "sha256").hexdigest()
                 os.fsync(file.fileno())
                 size = os.fstat(file.fileno()).st_size
@@ -71,12 +79,34 @@ class Staging:
 
     def discard(self) -> None:
         """Remove the folder and all in it."""
+        self._own()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _files(self) -> list[Path]:
-        if not self.folder.is_dir():
-            return []
-        return [path for path in self.folder.iterdir() if path.is_file() and not path.is_symlink()]
+    def _files(self) -> list[tuple[Path, int]]:
+        """Each plain file with its size; threads that the body left behind may still take some away."""
+        self._own()
+        files = []
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False):
+                        files.append((Path(entry.path), entry.stat(follow_symlinks=False).st_size))
+        return files
+
+    def _own(self) -> None:
+        """Let us into the folder again when the body locked it."""
+        with suppress(FileNotFoundError):
+            if not self.folder.is_symlink() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
+                self.folder.chmod(0o750)
+
+
+def _opened(path: Path) -> BufferedReader:
+    """The file to read, also when the body left it unreadable."""
+    try:
+        return path.open("rb")
+    except PermissionError:
+        path.chmod(0o640)
+        return path.open("rb")
 
 
 class Results:
@@ -128,7 +158,7 @@ class Results:
         """Give `result` to the world for ever, durable on return; True when ours is the one that stands.
 
         False: another attempt was first, or the result was removed meanwhile; ours is discarded. On OSError nothing
-        is published and the attempt must not be acknowledged.
+        is published and the attempt must not be acknowledged. Raises ValueError when the files cannot be told of.
         """
         shard = self._folder(self._shard(result.id))
         self._folder(self._staging)

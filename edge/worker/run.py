@@ -211,9 +211,9 @@ class Runner:
             self._retry(case.known, error, delivery)
             return
         limit = self._config.worker.max_artifact_bytes
-        if failure is None and (size := staging.size_bytes()) > limit:
+        if (size := staging.size_bytes()) > limit:
             message = f"the job's files have {size} bytes, more than worker.max_artifact_bytes = {limit}"
-            failure = Failure(FailureCode.TOO_LARGE, message)
+            failure = failure or Failure(FailureCode.TOO_LARGE, message)
             staging.discard()
         result = self._result(
             case,
@@ -272,6 +272,16 @@ class Runner:
                 self.inbox.hold(delivery, self._process, err)
             else:
                 self.inbox.hold(delivery, functools.partial(self._publish, result, None), err)
+            return
+        except Exception as err:  # what the body left cannot be told; that must not stop the jobs behind it
+            if staging is None:
+                raise
+            logger.error("Task %s[%s] left what cannot be kept: %s", delivery.task, delivery.id, clean(str(err)))
+            staging.discard()
+            failure = result.failure or Failure(FailureCode.NOT_SERIALISABLE, clean(str(err)), type(err).__name__)
+            state = JobState.FAILED if result.failure is None else result.state
+            told = msgspec.structs.replace(result, state=state, value=None, failure=failure)
+            self._publish(told, None, delivery)
             return
         self._done(delivery)
 

@@ -216,3 +216,41 @@ def test_publish_never_replaces(tmp_path: Path, old: bytes, new: bytes) -> None:
     assert not durable.publish(path, new, temp=tmp_path / "t")
     assert path.read_bytes() == old
     assert not (tmp_path / "t").exists()
+
+
+def test_a_file_name_that_is_not_utf8_is_refused_by_name(results: Results) -> None:
+    """JSON could not hold it; the error says which file it is."""
+    staging = results.stage("job")
+    staging.file("good.txt").write_text("x")
+    Path(os.fsdecode(os.fsencode(staging.folder) + b"/b\xffd")).write_text("x")
+    with pytest.raises(ValueError, match=r"not UTF-8: b'b\\xffd'"):
+        results.publish(done("job"), staging)
+    assert not results.path("job").exists()
+
+
+def test_links_pipes_and_folders_are_no_files_of_a_job(results: Results, tmp_path: Path) -> None:
+    """A job leaves plain files; a link would give away another file, a pipe would never end."""
+    (tmp_path / "secret").write_text("s")
+    staging = results.stage("job")
+    staging.file("good.txt").write_text("x")
+    staging.file("link").symlink_to(tmp_path / "secret")
+    os.mkfifo(staging.file("pipe"))
+    staging.file("folder").mkdir()
+    assert staging.size_bytes() == 1
+    assert [file.name for file in staging.seal()] == ["good.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads all")
+def test_what_a_body_locked_is_unlocked(results: Results) -> None:
+    """A folder or a file without permissions is still ours to read, and to discard."""
+    staging = results.stage("job")
+    staging.file("a.txt").write_text("x")
+    (staging.folder / "a.txt").chmod(0)
+    staging.folder.chmod(0)
+    assert results.publish(done("job"), staging)
+    published = results.read("job")
+    assert published is not None
+    assert [file.name for file in published.files] == ["a.txt"]
+    staging.folder.chmod(0)
+    staging.discard()
+    assert not staging.folder.exists()
