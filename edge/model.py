@@ -232,9 +232,14 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
     last_error: str = ""
 
 
+def is_job_id(text: str) -> bool:
+    """True when `text` can name the files of a job."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
 def check_job_id(job_id: str) -> str:
     """The id itself when it can name a file; raises BadJobId."""
-    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+    if not isinstance(job_id, str) or not is_job_id(job_id):
         raise BadJobId(job_id)
     return job_id
 
@@ -255,6 +260,6 @@ def derived_job_id(submitter: str, key: str) -> str:
 
 def file_safe_id(wire_id: str) -> str:
     """A usable id for whatever stood in a message: itself, or one derived from it."""
-    if _JOB_ID.fullmatch(wire_id):
+    if is_job_id(wire_id):
         return wire_id
     return "x-" + sha256(wire_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]

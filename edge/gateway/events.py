@@ -14,6 +14,7 @@ from asyncinotify import Event, Inotify, Mask, Watch
 from edge import durable
 from edge.errors import StorageError
 from edge.layout import Layout
+from edge.model import is_job_id
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Events:
             self._news.lost = True
         elif Mask.IGNORED in event.mask:
             self._rewatch()
-        elif event.name is not None:
+        elif event.name is not None and is_job_id(event.name.stem):  # other files are a person's
             job_id, kind = event.name.stem, event.name.suffix
             if event.watch is not self._staging:
                 if kind == ".json":

@@ -40,8 +40,8 @@ class Retention:
             try:
                 while await self._let_go() == BATCH:
                     pass
-            except StorageError as err:
-                log.error("old jobs cannot be removed: %s", err)
+            except Exception as err:  # whatever it was: a card that is never cleared fills up
+                log.error("old jobs cannot be removed: %s", err, exc_info=not isinstance(err, StorageError))
             try:
                 async with asyncio.timeout(_DAY_S):
                     await self._soon.wait()

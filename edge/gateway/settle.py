@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
-from edge.errors import BadJobId, StorageError, TornResult
+from edge.errors import StorageError, TornResult
 from edge.gateway.events import Events, News, Waiters
 from edge.jobs.attempts import AttemptsStore
 from edge.jobs.ledger import Ledger
@@ -50,9 +50,11 @@ class Settler:
                 if news.lost:
                     await self._look_at_everything()
                 await self._settle(news)
-            except StorageError as err:
-                # Waiters read the file itself; only the ledger is behind, until the disk takes writes again.
-                log.error("results cannot be noted: %s; trying again in %g s", err, _AGAIN_S)
+            except Exception as err:
+                # Whatever it was: a gateway that no longer notices results looks well and is of no use. Waiters read
+                # the file itself; only the ledger is behind, until the disk takes writes again.
+                foreseen = isinstance(err, StorageError)
+                log.error("results cannot be noted: %s; trying again in %g s", err, _AGAIN_S, exc_info=not foreseen)
                 asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, news)
                 for job_id in news.results | news.removed:
                     self._waiters.wake(job_id)
@@ -95,12 +97,13 @@ class Settler:
             self._waiters.wake(job_id)
 
     async def _retry(self, job_id: str) -> None:
-        try:
-            attempts = await asyncio.to_thread(self._attempts.read, job_id)
-        except BadJobId:
-            return  # not one of ours
+        attempts = await asyncio.to_thread(self._attempts.read, job_id)
         if attempts is not None and attempts.failures > 0:
             await self._outbox.retry(job_id, failures=attempts.failures, message=attempts.last_error)
+            job = self._outbox.reader.find(job_id)
+            if job is not None and job.cancel and not job.state.final:
+                # The cancel came as the body failed, and interrupted nothing: the wait for another attempt ends by it.
+                self._orders.give(Order.CANCEL, job_id)
 
     def _read(self, job_ids: Iterable[str]) -> Iterator[tuple[Result, int]]:
         for job_id in job_ids:
@@ -113,7 +116,7 @@ class Settler:
                 yield _damaged(job_id, str(err)), 0
             except FileNotFoundError:
                 continue  # removed meanwhile; its tombstone is on the way
-            except (BadJobId, OSError) as err:
+            except OSError as err:
                 log.error("result of %s: %s", job_id, err)
 
     async def _look_at_everything(self) -> None:

@@ -22,8 +22,10 @@ import msgspec
 from edge import durable
 from edge.errors import TornResult
 from edge.layout import Layout
-from edge.model import Artifact, Result, check_job_id
+from edge.model import Artifact, Result, check_job_id, is_job_id
 
+#: A body that raised Python's recursion limit can return what nobody else has the stack to read.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
 
 
@@ -143,7 +145,7 @@ class Results:
             return None
         try:
             envelope = msgspec.json.decode(content, type=_Envelope)
-        except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        except _UNREADABLE as err:
             raise TornResult(path, f"not a result: {err}") from err
         payload = bytes(envelope.payload)
         if sha256(payload).hexdigest() != envelope.sha256:
@@ -218,7 +220,7 @@ class Results:
         """Finish what a crash left half done: announce what was published, drop what was not, end what was removed."""
         self._folder(self._staging)
         for shard, names in self._shards():
-            removed = {name[:-5] for name in names if name.endswith(".gone")}
+            removed = {name[:-5] for name in names if name.endswith(".gone") and is_job_id(name[:-5])}
             left = {job_id for name in names if not name.endswith(".gone") and (job_id := name.rpartition(".")[0])}
             half_removed = removed & left
             for job_id in half_removed:
@@ -235,7 +237,8 @@ class Results:
     def ids(self) -> Iterator[str]:
         """Every id that has a result, in no order; removed ones do not, whatever a crash left of them."""
         for _, names in self._shards():
-            yield from (name[:-5] for name in names if name.endswith(".json") and f"{name[:-5]}.gone" not in names)
+            ended = {name[:-5] for name in names if name.endswith(".json")}
+            yield from (job_id for job_id in ended if f"{job_id}.gone" not in names and is_job_id(job_id))
 
     def _shards(self) -> Iterator[tuple[Path, set[str]]]:
         """Each folder of results with the names in it."""
@@ -276,5 +279,5 @@ class Results:
     def _decoded(payload: bytes, path: Path) -> Result:
         try:
             return msgspec.json.decode(payload, type=Result)
-        except msgspec.DecodeError as err:
+        except _UNREADABLE as err:
             raise TornResult(path, f"not a result: {err}") from err

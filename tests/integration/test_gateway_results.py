@@ -20,6 +20,7 @@ from edge.config import Config
 from edge.gateway.events import News
 from edge.host import boot_id
 from edge.jobs.attempts import AttemptsStore
+from edge.jobs.ledger import Ledger
 from edge.jobs.orders import Order, Orders
 from edge.jobs.results import Results
 from edge.model import (
@@ -240,6 +241,60 @@ def test_a_damaged_result_is_told_not_served(gateway: RunningGateway) -> None:
     assert (answer.status, answer.json["code"]) == (500, "storage")
 
 
+def test_a_result_too_deep_to_be_read_ends_its_job_and_no_other(gateway: RunningGateway) -> None:
+    """A body may raise Python's recursion limit; whoever reads its value has not."""
+    deep, sound = gateway.submit(), gateway.submit()
+    path = Results(gateway.layout).path(deep)
+    path.parent.mkdir(parents=True)
+    nested = b"[" * 50_000 + b"]" * 50_000
+    payload = b'{"id":"%s","task":"echo","state":"succeeded","value":%s}' % (deep.encode(), nested)
+    path.write_bytes(b'{"sha256":"%s","payload":%s}' % (sha256(payload).hexdigest().encode(), payload))
+    Results(gateway.layout).announce(deep)
+    gateway.finish(sound)
+    gateway.becomes(sound, "succeeded")
+    assert "damaged" in gateway.becomes(deep, "failed")["error"]
+    assert gateway.ask("GET", f"/jobs/{deep}/result").json["code"] == "storage"
+
+
+def test_a_persons_files_among_the_results_are_left_alone(config: Config, start_gateway: StartGateway) -> None:
+    """A copy made by hand, there at the start or later, does not keep the gateway from noticing results."""
+    shard, staging = config.layout.results / "ab", config.layout.staging
+    shard.mkdir(parents=True)
+    staging.mkdir()
+    for name in ("ab copy.json", "ab copy.gone", "-x.json"):
+        (shard / name).write_bytes(b"?")
+    gateway = start_gateway(config)
+    for name in ("-x.json", "a b.gone"):
+        (staging / name).touch()
+        (staging / name).unlink()
+    job_id = gateway.submit()
+    gateway.finish(job_id)
+    gateway.becomes(job_id, "succeeded")
+    Results(config.layout).recover()
+    assert len(list(shard.iterdir())) == 3
+
+
+def test_a_fault_of_ours_does_not_make_the_gateway_deaf(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not settled is tried again, with all that came since."""
+    monkeypatch.setattr("edge.gateway.settle._AGAIN_S", 0.1)
+    faults = iter([ZeroDivisionError("a fault"), RecursionError("another")])
+    finish = Ledger.finish
+
+    def failing(self: Ledger, *args: Any, **kwargs: Any) -> bool:
+        for fault in faults:
+            raise fault
+        return finish(self, *args, **kwargs)
+
+    monkeypatch.setattr(Ledger, "finish", failing)
+    ids = [gateway.submit() for _ in range(2)]
+    for job_id in ids:
+        gateway.finish(job_id)
+    for job_id in ids:
+        gateway.becomes(job_id, "succeeded")
+
+
 def test_cancelling_lays_out_an_order_and_ends_with_the_result(gateway: RunningGateway) -> None:
     """202 at once; the order lies in /run until the result is there."""
     job_id = gateway.submit()
@@ -399,6 +454,16 @@ def test_a_failed_attempt_is_published_again_later(gateway: RunningGateway) -> N
     attempts.write(Attempts(job_id, failures=1, last_error="the same again"))
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
+
+
+def test_a_cancel_that_came_as_the_body_failed_ends_the_wait_for_another_attempt(gateway: RunningGateway) -> None:
+    """The worker found nothing to interrupt; the order is given once more when the failed attempt is seen."""
+    job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 2}).json["id"]
+    gateway.ask("DELETE", f"/jobs/{job_id}")
+    orders = Orders(gateway.layout)
+    orders.done(job_id)  # as if the worker had seen to it
+    AttemptsStore(gateway.layout).write(Attempts(job_id, failures=1, last_error="ValueError: no"))
+    until(lambda: list(orders.standing()) == [(Order.CANCEL, job_id)])
 
 
 def test_more_results_at_once_than_the_kernel_remembers_are_all_seen(gateway: RunningGateway) -> None:
