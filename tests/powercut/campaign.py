@@ -7,6 +7,7 @@ replay of a seed meets the same cuts, not the same microseconds.
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +31,7 @@ from tests.powercut.verdict import Summary, Verdict
 BIRTH_S = 40.0
 DRAIN_S = 120.0
 _MARATHON_DRAIN_S = 2.0
+_STALL_S = 0.4  # what a slow card or a busy core does to a process any day
 _SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10
 
@@ -157,6 +159,9 @@ class Campaign:
         self._arm(plan)
         load.start()
         self._await_cut(plan, plan.after_s)
+        if plan.stall is not None:
+            self.board.signal(plan.stall, signal.SIGSTOP)
+            time.sleep(_STALL_S)
         return load
 
     def _last(self) -> Verdict:

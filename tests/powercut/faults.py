@@ -15,11 +15,12 @@ from contextlib import suppress
 from enum import StrEnum
 from http.client import HTTPException
 from pathlib import Path
+from typing import cast
 
 from tests.powercut.campaign import Campaign, until_true
 from tests.powercut.client import Http
 from tests.powercut.plan import Plan, When
-from tests.powercut.stack import NotReady
+from tests.powercut.stack import NotReady, Part
 from tests.powercut.verdict import Verdict
 
 ROUND_DRAIN_S = 120.0  # a part that dies often is started again after up to 30 s
@@ -37,10 +38,6 @@ class Kind(StrEnum):
     DISK_FULL = "disk full"
     DISK_WRITE = "disk EIO on write"
     DISK_FLUSH = "disk EIO on flush"
-
-
-#: What a process is known by among those of its board.
-_COMMANDS = {"gateway": "edge.gateway", "worker": "edge.worker", "broker": "beam.smp"}
 
 
 class FaultCampaign(Campaign):
@@ -110,11 +107,11 @@ class FaultCampaign(Campaign):
         hold_s = rng.uniform(0.5, 3.0)
         match action, what:
             case "kill", _:
-                self._signal(what, signal.SIGKILL)
+                self.board.signal(cast("Part", what), signal.SIGKILL)
             case "stop", _:
-                self._signal(what, signal.SIGSTOP)
+                self.board.signal(cast("Part", what), signal.SIGSTOP)
                 time.sleep(hold_s)
-                self._signal(what, signal.SIGCONT)
+                self.board.signal(cast("Part", what), signal.SIGCONT)
             case "disk", "full":
                 with self._full_disk():
                     time.sleep(hold_s)
@@ -122,12 +119,6 @@ class FaultCampaign(Campaign):
                 event = "write" if kind is Kind.DISK_WRITE else "flush"
                 self.board.volume.disk.fail("write" if event == "write" else "flush", errno.EIO, rng.randint(1, 5))
                 time.sleep(hold_s)
-
-    def _signal(self, name: str, number: signal.Signals) -> None:
-        for pid in self.board.processes():
-            if _COMMANDS[name] in _command(pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, number)
 
     def _end(self, verdict: Verdict, *, seed: int) -> None:
         verdict.cut = self.board.cut(seed)
@@ -166,10 +157,3 @@ class _Filler:
 
     def __exit__(self, *_: object) -> None:
         self._path.unlink()
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""

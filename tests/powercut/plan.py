@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from enum import StrEnum
+from typing import get_args
 
 import msgspec
 
 from tests.powercut.disk import Event
+from tests.powercut.stack import Part
 from tests.powercut.trap import Moment
 
 
@@ -18,6 +20,7 @@ class When(StrEnum):
     RECOVERY = "recovery"  # while it finishes what was left, before all is done
     LOAD = "load"  # while submitters are at work
     QUIET = "quiet"  # while one submitter alone is at work
+    STALLED = "stalled"  # under load, with one part of the stack held still for a moment
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -28,18 +31,22 @@ class Plan(msgspec.Struct, frozen=True):
     seed: int
     at: Event | Moment | None = None
     count: int = 0
+    stall: Part | None = None
 
     def __str__(self) -> str:
-        return f"{self.when:<8} {f'{self.at:<9} {self.count:>3}' if self.at else f'+{self.after_s:.2f} s':<13}"
+        then = f"{self.at:<9} {self.count:>3}" if self.at else f"+{self.after_s:.2f} s {self.stall or ''}"
+        return f"{self.when:<8} {then:<15}"
 
 
 def plan(campaign_seed: int, number: int) -> Plan:
     """How power-on `number` of a campaign ends; the same for the same seed."""
     rng = random.Random(f"{campaign_seed}:{number}")
-    (when,) = rng.choices(list(When), weights=(4, 2, 12, 2))
+    (when,) = rng.choices(list(When), weights=(4, 2, 10, 2, 3))
     seed = rng.getrandbits(32)
     if when is When.QUIET:
         return Plan(when, 0.0, seed, "seen", rng.randint(1, 3))
+    if when is When.STALLED:
+        return Plan(when, rng.uniform(0.2, 1.0), seed, stall=rng.choice(get_args(Part)))
     if rng.random() < 0.4:
         return Plan(when, rng.uniform(0.2, 2.5) if when is When.LOAD else rng.random(), seed)
     # Faults of order show in place of a write or a flush; promises made too early, right after they were made.

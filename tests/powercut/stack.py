@@ -10,6 +10,7 @@ import os
 import random
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import yaml
@@ -30,6 +32,11 @@ from tests.powercut.volume import Volume
 REPOSITORY = Path(__file__).parents[2]
 READY_S = 240.0
 _START = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && "$@"; exit $?'
+
+
+Part = Literal["gateway", "worker", "broker"]
+#: What a process is known by among those of its board.
+_COMMANDS: dict[Part, str] = {"gateway": "edge.gateway", "worker": "edge.worker", "broker": "beam.smp"}
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -171,6 +178,13 @@ class Board:
                 todo += [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         return found
 
+    def signal(self, part: Part, number: signal.Signals) -> None:
+        """Send a signal to every process of one part of the stack."""
+        for pid in self.processes():
+            if _COMMANDS[part] in _command(pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
     def bodies(self) -> tuple[int, int]:
         """(bodies begun, jobs they belong to) since the beginning."""
         lines = self.runs.read_text().split() if self.runs.exists() else []
@@ -182,6 +196,13 @@ class Board:
         if self.bug:
             env |= {"POWERCUT_BUG": self.bug, "PYTHONPATH": str(Path(__file__).parent / "inject")}
         return env
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _ports() -> tuple[int, int]:
