@@ -96,3 +96,7 @@ class Layout:
     def worker(self, name: str) -> Path:
         """Status of the worker `name`; that worker writes."""
         return self.run / f"worker-{name}.json"
+
+    def frozen(self, name: str) -> Path:
+        """There while worker `name` is frozen, saying why; its freezer writes."""
+        return self.run / f"frozen-{name}.json"

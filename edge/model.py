@@ -107,6 +107,25 @@ class Artifact(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class Metering(StrEnum):
+    """Where the joules of a job come from."""
+
+    MEASURED = "measured"  # by a power monitor: the whole board, while the job ran
+    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`: the job's own share, roughly
+
+
+class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the run that ended a job took; earlier attempts are not in it."""
+
+    seconds: float  # the body ran, without the time it was held
+    cpu_seconds: float
+    joules: float = 0.0
+    metering: Metering = Metering.ESTIMATED
+    held_s: float = 0.0  # begun, but stopped for want of power
+    max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
+    throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
+
+
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a job ended with; written once, never changed."""
 
@@ -126,6 +145,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int = 1
     worker: str = ""
     original_id: str = ""  # set when the id on the wire could not name a file
+    energy: Energy | None = None  # None: no body ran
     format: int = 1
 
 
@@ -148,6 +168,24 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
+class Held(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a job that has begun does not go on now."""
+
+    since: float
+    reason: str
+    until: str = ""  # the rule that ends it, in words
+    frozen: bool = False  # its process is stopped as it is; otherwise it waits where it asked
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """`/run/edge/frozen-NAME.json`: there while that worker's process is stopped, written by its freezer."""
+
+    id: str  # of the job
+    pid: int  # of the worker
+    boot_id: str
+    held: Held
+
+
 class RunningJob(msgspec.Struct, frozen=True):
     """The job a worker runs now."""
 
@@ -156,6 +194,7 @@ class RunningJob(msgspec.Struct, frozen=True):
     started_at: float
     attempt: int = 1
     progress: Progress | None = None
+    held: Held | None = None
 
 
 class WorkerState(StrEnum):
@@ -164,6 +203,7 @@ class WorkerState(StrEnum):
     PAUSED = "paused"  # consumes nothing; confirmed, not assumed
     IDLE = "idle"
     RUNNING = "running"
+    HELD = "held"  # a job has begun and does not go on, for want of power
     DISCONNECTED = "disconnected"
     STOPPED = "stopped"
 

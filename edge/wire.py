@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from edge.model import (
+    Energy,
+    Held,
     JobState,
     Power,
     PowerStatus,
@@ -46,6 +48,8 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     ahead: int | None = None  # jobs that run before it, as far as is known; 5000 stands for that many or more
     worker: str = ""  # who runs it
     progress: Progress | None = None
+    held: Held | None = None  # it has begun and does not go on now; `waiting` says so in words
+    energy: Energy | None = None  # what an ended job took
     error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
 
 
@@ -130,7 +134,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     version: str
     broker: BrokerView
-    power: PowerStatus | None = None  # none: no governor has spoken
+    power: PowerStatus | None = None  # with the age of each reading now; none: no governor has spoken
     workers: tuple[WorkerStatus, ...] = ()
     jobs: dict[str, int] = {}  # state -> how many
     tasks: int = 0

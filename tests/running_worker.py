@@ -109,6 +109,24 @@ def stubborn(seconds: float) -> str:
     return "no"
 
 @task
+def crunch(rounds: int) -> int:
+    """Be deep in one C call after the other, the GIL in hand."""
+    for _ in range(rounds):
+        sum(range(1_000_000))
+    return rounds
+
+@task
+def family(seconds: float, job: Job) -> int:
+    """Wait beside a child that counts; how far it came."""
+    import subprocess
+    count = job.folder / "count"
+    child = subprocess.Popen(["sh", "-c", "while sleep 0.02; do printf x >> count; done"], cwd=job.folder)
+    time.sleep(seconds)
+    child.kill()
+    child.wait()
+    return len(count.read_text())
+
+@task
 def who(job: Job) -> list[str]:
     """The id as Celery and as the job know it."""
     from celery import current_task

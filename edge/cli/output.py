@@ -7,9 +7,12 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from edge.model import Reading
 
 #: Control characters but tab and newline: a job's text must not steer the terminal it is shown on.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -71,6 +74,15 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in kept), default=0)
     for name, text in kept:
         click.echo(f"{name.ljust(width)}  {line(text)}")
+
+
+def readings(taken: Iterable[Reading]) -> None:
+    """What the power sources say, each with its age."""
+    rows = [
+        (r.source, r.what, "-" if r.value is None else f"{r.value:g} {r.unit}", duration(r.age_s), r.verdict, r.reason)
+        for r in taken
+    ]
+    table(("SOURCE", "WHAT", "VALUE", "AGE", "SAYS", "NOTE"), rows)
 
 
 def when(at: float | None) -> str:

@@ -59,18 +59,7 @@ def show(session: Session) -> int:
     )
     if said.readings:
         click.echo()
-        rows = [
-            (
-                r.source,
-                r.what,
-                "-" if r.value is None else f"{r.value:g} {r.unit}",
-                f"{r.age_s:.0f} s",
-                r.verdict,
-                r.reason,
-            )
-            for r in said.readings
-        ]
-        output.table(("SOURCE", "WHAT", "VALUE", "AGE", "SAYS", "NOTE"), rows)
+        output.readings(said.readings)
     return 0
 
 

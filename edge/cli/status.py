@@ -11,7 +11,7 @@ from edge.cli.completion import job_ids
 from edge.cli.session import Session, common, pass_session
 
 if TYPE_CHECKING:
-    from edge.model import PowerStatus, WorkerStatus
+    from edge.model import Energy, PowerStatus, WorkerStatus
     from edge.wire import BrokerView, JobView, StatusView
 
 
@@ -47,6 +47,9 @@ def _board(board: StatusView) -> None:
             *(("problem", f"task module {module}: {why}") for module, why in board.task_errors.items()),
         ]
     )
+    if board.power is not None and board.power.readings:
+        click.echo()
+        output.readings(board.power.readings)
 
 
 def _power(power: PowerStatus | None) -> str:
@@ -68,10 +71,21 @@ def _worker(worker: WorkerStatus, now: float) -> str:
     if worker.job is not None:
         since = max(0.0, now - worker.job.started_at) if now else 0.0
         text += f" {worker.job.task} {worker.job.id} for {output.duration(since)}"
+        if worker.job.held is not None:
+            text += f", held: {worker.job.held.reason}"
         done = worker.job.progress
         if done is not None and done.total > 0:
             text += f" ({done.done / done.total:.0%})"
     return text
+
+
+def _energy(energy: Energy) -> str:
+    text = f"{energy.joules:.3g} J {energy.metering}, {output.duration(energy.cpu_seconds)} of CPU"
+    if energy.held_s:
+        text += f", held for {output.duration(energy.held_s)}"
+    if energy.max_c is not None:
+        text += f", at most {energy.max_c:.0f} °C"
+    return text + (", throttled" if energy.throttled else "")
 
 
 def _job(job: JobView) -> None:
@@ -88,6 +102,7 @@ def _job(job: JobView) -> None:
             ("ahead", "" if job.ahead is None else str(job.ahead)),
             ("progress", progress),
             ("error", job.error),
+            ("energy", "" if job.energy is None else _energy(job.energy)),
             ("power", str(job.power)),
             ("attempts", f"{job.attempts}, retries {job.retries}" if job.retries else str(job.attempts or "")),
             ("limit", output.duration(job.time_limit_s) if job.time_limit_s else ""),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -83,6 +83,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name = "main"
     time_limit_s: Seconds | None = None
     stop_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    running_job: Literal["finish", "hold", "freeze"] = "hold"
+    cpu_watts: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     max_crashes: Count = 3
     max_result_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_artifact_bytes: Annotated[int, Meta(ge=1024)] = 256 << 20

@@ -16,11 +16,12 @@ from edge.host import boot_id, process_alive
 from edge.jobs.outbox import Outbox
 from edge.jobs.publisher import LinkState
 from edge.layout import Layout
-from edge.model import PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.model import Frozen, PowerStatus, RunningJob, WorkerState, WorkerStatus
 from edge.power import status
 from edge.wire import BrokerState, BrokerView
 
 _decode = msgspec.json.Decoder(WorkerStatus).decode
+_decode_frozen = msgspec.json.Decoder(Frozen).decode
 _BROKER = {
     LinkState.UP: BrokerState.CONNECTED,
     LinkState.BLOCKED: BrokerState.BLOCKED,
@@ -35,8 +36,13 @@ class Board:
         self._layout, self._outbox = layout, outbox
 
     def power(self) -> PowerStatus:
-        """The governor's word, or `unknown` with the reason why there is none that counts."""
-        return status.read(self._layout.power)
+        """The governor's word, or `unknown` with the reason why none counts; each reading is as old as it is now."""
+        said = status.read(self._layout.power)
+        if not said.readings:
+            return said
+        since_s = max(0.0, time.monotonic() - said.monotonic)
+        aged = (msgspec.structs.replace(each, age_s=round(each.age_s + since_s, 1)) for each in said.readings)
+        return msgspec.structs.replace(said, readings=tuple(aged))
 
     def workers(self) -> list[WorkerStatus]:
         """The workers that live, by name; a file whose writer is gone does not count."""
@@ -52,8 +58,19 @@ class Board:
                 continue  # gone meanwhile, or not a status
             here = worker.boot_id == boot_id() and process_alive(worker.pid)
             if here and worker.state is not WorkerState.STOPPED:
-                found.append(worker)
+                found.append(self._frozen(worker) if worker.job is not None else worker)
         return found
+
+    def _frozen(self, worker: WorkerStatus) -> WorkerStatus:
+        """`worker` with what its freezer says of it: a stopped process cannot tell itself."""
+        try:
+            said = _decode_frozen(self._layout.frozen(worker.name).read_bytes())
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return worker
+        if worker.job is None or (said.id, said.pid, said.boot_id) != (worker.job.id, worker.pid, worker.boot_id):
+            return worker
+        job = msgspec.structs.replace(worker.job, held=said.held)
+        return msgspec.structs.replace(worker, state=WorkerState.HELD, job=job)
 
     def broker(self) -> BrokerView:
         """How the publisher stands with the broker, and since when that is so."""

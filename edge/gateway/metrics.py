@@ -11,8 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from edge import __version__
+from edge.gateway.receipts import Receipts
 from edge.gateway.service import Appliance
-from edge.model import JobState, PowerState, WorkerState
+from edge.model import JobState, PowerState, PowerStatus, WorkerState
 from edge.wire import BrokerState
 
 MEDIA = "text/plain"
@@ -50,9 +51,15 @@ class _State(Collector):
         yield _gauges(
             "edge_broker", "1 for the state of the link to the broker.", "state", _one_of(BrokerState, broker)
         )
-        power = board.power().state
-        yield _gauges("edge_power", "1 for the state of the supply.", "state", _one_of(PowerState, power))
-        workers = [worker.state for worker in board.workers()]
+        said = board.power()
+        yield _gauges("edge_power", "1 for the state of the supply.", "state", _one_of(PowerState, said.state))
+        yield GaugeMetricFamily("edge_power_since_seconds", "When the supply came into its state.", said.since)
+        yield from _readings(said)
+        living = board.workers()
+        held = sum(worker.job is not None and worker.job.held is not None for worker in living)
+        yield GaugeMetricFamily("edge_jobs_held", "Jobs that have begun and wait for power.", held)
+        yield from _energy(appliance.receipts)
+        workers = [worker.state for worker in living]
         yield _gauges(
             "edge_workers", "Workers that live.", "state", {state: workers.count(state) for state in WorkerState}
         )
@@ -60,6 +67,31 @@ class _State(Collector):
             yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
         yield GaugeMetricFamily("edge_start_time_seconds", "When the gateway started.", appliance.started_at)
         yield CounterMetricFamily("edge_cpu_seconds", "CPU time of the gateway.", value=sum(os.times()[:2]))
+
+
+def _readings(said: PowerStatus) -> Iterator[Metric]:
+    """One line a reading, and one for its age; a reading that is unknown has an age only."""
+    labels = ["source", "what", "unit"]
+    values = GaugeMetricFamily("edge_power_reading", "What a source says.", labels=labels)
+    ages = GaugeMetricFamily("edge_power_reading_age_seconds", "How old that is.", labels=labels)
+    for each in said.readings:
+        names = [each.source, each.what, each.unit]
+        if each.value is not None:
+            values.add_metric(names, each.value)
+        ages.add_metric(names, each.age_s)
+    yield values
+    yield ages
+
+
+def _energy(receipts: Receipts) -> Iterator[Metric]:
+    """Sums over the results seen since the start."""
+    joules = CounterMetricFamily("edge_job_joules", "What ended jobs took from the supply.", labels=["metering"])
+    for metering, total in receipts.joules.items():
+        joules.add_metric([metering], total)
+    yield joules
+    yield CounterMetricFamily("edge_job_seconds", "Time that ended jobs ran.", value=receipts.seconds)
+    yield CounterMetricFamily("edge_job_cpu_seconds", "CPU time of ended jobs.", value=receipts.cpu_seconds)
+    yield CounterMetricFamily("edge_job_held_seconds", "Time that ended jobs were held.", value=receipts.held_s)
 
 
 def _gauges(name: str, text: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:

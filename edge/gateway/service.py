@@ -21,6 +21,7 @@ from edge.gateway.auth import Caller
 from edge.gateway.board import Board
 from edge.gateway.events import Events, Waiters
 from edge.gateway.kinds import Kinds
+from edge.gateway.receipts import Receipts
 from edge.gateway.retain import Retention
 from edge.gateway.settle import Settler
 from edge.gateway.views import Views
@@ -64,6 +65,11 @@ class Appliance:
     def settled(self) -> int:
         """Results seen since the start."""
         return self._settler.settled
+
+    @property
+    def receipts(self) -> Receipts:
+        """What the jobs behind those results took."""
+        return self._settler.receipts
 
     async def start(self) -> None:
         """Watch, publish, settle; the catalogue is read meanwhile. Raises StorageError."""
@@ -130,9 +136,9 @@ class Appliance:
         """All there is to know of one job."""
         if job.state.final:
             result = None
-            with suppress(EdgeError, OSError):  # damaged or removed meanwhile: only its start is not known then
+            with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
                 result = await asyncio.to_thread(self.results.read, job.id)
-            return Views(self.board).of(job, started_at=result.started_at if result else None)
+            return Views(self.board).of(job, result=result)
         return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job))
 
     def page(

@@ -15,6 +15,7 @@ from itertools import islice
 
 from edge.errors import StorageError, TornResult
 from edge.gateway.events import Events, News, Waiters
+from edge.gateway.receipts import Receipts
 from edge.jobs.attempts import AttemptsStore
 from edge.jobs.ledger import Ledger
 from edge.jobs.orders import Order, Orders
@@ -40,6 +41,7 @@ class Settler:
         self._ended = ended
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
         self.settled = 0  # results carried into the ledger since the start
+        self.receipts = Receipts()
 
     async def run(self) -> None:
         """Settle for ever; first everything that happened while nobody looked."""
@@ -81,6 +83,8 @@ class Settler:
         if found:
             await self._outbox.write(work)
             self.settled += len(found)
+            for result, _ in found:
+                self.receipts.add(result)
             self._ended()
         for job_id in job_ids:
             self._orders.done(job_id)

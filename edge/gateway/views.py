@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from edge.gateway.board import Board, running
-from edge.gateway.waiting import sentence
+from edge.gateway.waiting import held, sentence
 from edge.jobs.ledger import Job
-from edge.model import JobState
+from edge.model import JobState, Result
 from edge.wire import JobView
 
 
@@ -28,8 +28,8 @@ class Views:
         """The state of `job` with what a worker says of it: `running` is not stored."""
         return JobState.RUNNING if not job.state.final and job.id in self._running else job.state
 
-    def of(self, job: Job, *, ahead: int | None = None, started_at: float | None = None) -> JobView:
-        """What is to be seen of `job`; `ahead` and `started_at` as far as the caller found them worth a look."""
+    def of(self, job: Job, *, ahead: int | None = None, result: Result | None = None) -> JobView:
+        """What is to be seen of `job`; `ahead` and `result` as far as the caller found them worth a look."""
         state = self.state(job)
         worker, body = self._running.get(job.id, (None, None)) if state is JobState.RUNNING else (None, None)
         waiting = ""
@@ -37,6 +37,8 @@ class Views:
             waiting = sentence(
                 job, power=self._power, workers=self._workers, broker=self._broker, ahead=ahead, now=self._now
             )
+        elif body.held is not None:
+            waiting = held(body.held, self._now)
         return JobView(
             id=job.id,
             task=job.task,
@@ -44,7 +46,7 @@ class Views:
             power=job.power,
             submitter=job.submitter,
             accepted_at=job.accepted_at,
-            started_at=body.started_at if body else started_at,
+            started_at=body.started_at if body else result.started_at if result else None,
             finished_at=job.finished_at,
             attempts=max(job.attempts, job.failures, body.attempt if body else 0),
             retries=job.retries,
@@ -55,5 +57,7 @@ class Views:
             ahead=None if body or state.final or state is JobState.RETRYING else ahead,
             worker=worker.name if worker else "",
             progress=body.progress if body else None,
+            held=body.held if body else None,
+            energy=result.energy if result else None,
             error=job.message,
         )

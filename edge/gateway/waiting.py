@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.jobs.ledger import AHEAD_MOST, Job
-from edge.model import ALLOWED, JobState, Power, PowerState, PowerStatus, WorkerState, WorkerStatus
+from edge.model import ALLOWED, Held, JobState, Power, PowerState, PowerStatus, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
 
 
@@ -32,6 +32,13 @@ def sentence(
         least = "at least " if ahead >= AHEAD_MOST else ""
         reasons.append(f"{least}{ahead} job{'' if ahead == 1 else 's'} ahead")
     return "; ".join(reasons)
+
+
+def held(held: Held, now: float) -> str:
+    """Why a job that has begun does not go on, since when, and what ends that."""
+    what = "its process is stopped" if held.frozen else "it stopped in place"
+    end = f"; goes on when {held.until}" if held.until else ""
+    return f"held for {duration(now - held.since)}: {held.reason}; {what}, and loses nothing{end}"
 
 
 def _reason(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:
@@ -73,6 +80,8 @@ def _worker(job: Job, workers: Sequence[WorkerStatus], now: float) -> str:
     if all(worker.state is WorkerState.PAUSED for worker in workers):
         return f"worker {workers[0].name} is about to take up work again"
     busy = next((worker for worker in workers if worker.job is not None), None)
+    if busy is not None and busy.job is not None and busy.job.held is not None:
+        return f"worker {busy.name} holds {busy.job.task} until it can go on: {busy.job.held.reason}"
     if busy is not None and busy.job is not None:
         return f"worker {busy.name} runs {busy.job.task} for {duration(now - busy.job.started_at)}"
     return "on its way to the broker" if job.state is JobState.ACCEPTED else "about to start"

@@ -18,6 +18,8 @@ from edge.model import WorkerState, WorkerStatus
 _LOOK_EVERY_S = 0.5
 _STOP_TIMEOUT_S = 90.0
 _AGAIN_S = 60.0
+#: A worker without a job stays, and is there when power comes back before the end.
+_EMPTY_HANDED = (WorkerState.STOPPED, WorkerState.PAUSED, WorkerState.DISCONNECTED)
 
 
 class _Stage(Enum):
@@ -62,7 +64,7 @@ class Descent:
                 status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
             except (OSError, msgspec.DecodeError, UnicodeDecodeError):
                 continue
-            if status.state is not WorkerState.STOPPED and process_alive(status.pid):
+            if status.state not in _EMPTY_HANDED and process_alive(status.pid):
                 yield f"worker {status.name}"
 
     def _run(self, *argv: str) -> bool:

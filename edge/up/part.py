@@ -83,6 +83,7 @@ class Part:
         if child is None or ended is None:
             return
         child.signal(signal.SIGTERM)
+        child.signal(signal.SIGCONT)  # one that is frozen for want of power would not hear of it
         hurried = asyncio.create_task(hurry.wait())
         either: set[asyncio.Future[Any]] = {ended, hurried}
         await asyncio.wait(either, timeout=self.grace_s, return_when=asyncio.FIRST_COMPLETED)

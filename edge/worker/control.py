@@ -1,5 +1,6 @@
 """How a running body is interrupted: cancelled, out of its time, or stopped with its worker.
 
+Time in which the body was held or frozen for want of power is no time of its own: its limit counts the rest.
 Signals arrive in the main thread, where the body runs. Their handler raises an exception in the body, and only
 there: it looks whether the interrupted frame lies below `_enter`, so nothing of ours is ever cut in two.
 """
@@ -24,6 +25,7 @@ _GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 #: A body that runs so long is worth telling of.
 LASTING_S = 0.1
 
+_STOPS = "the worker stops"
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
@@ -45,7 +47,7 @@ class JobInterrupted(JobControl):
 
 class Control:
     """Watches over the one body that runs. The callbacks are called in the signal handler: when the worker is to stop,
-    when a body will not end, and when one has run for a moment.
+    when a body will not end, when one has run for a moment, and when SIGIO tells that power may have changed.
     """
 
     def __init__(
@@ -55,17 +57,28 @@ class Control:
         on_stop: Callable[[], None],
         on_stubborn: Callable[[JobControl], None],
         on_lasting: Callable[[], None] = lambda: None,
+        on_power: Callable[[], None] = lambda: None,
+        frozen_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`frozen_s` tells how long this process has been frozen in all."""
         self.stopping = False
         self._grace_s = stop_grace_s
         self._on_stop = on_stop
         self._on_stubborn = on_stubborn
         self._on_lasting = on_lasting
+        self._on_power = on_power
+        self._frozen_s = frozen_s
+        self._leave_at: float | None = None
+        self._why_leave = ""
+        self._held_s = 0.0
+        self._held_at: float | None = None
+        self._frozen_before_s = 0.0
+        self._wake: Callable[[], None] = lambda: None
         self._lasting_at: float | None = None
         self._main = threading.main_thread().ident or 0
         self._job_id: str | None = None
         self._cancelled_id: str | None = None
-        self._deadline: float | None = None
+        self._deadline: float | None = None  # by the body's own clock, see `_own`
         self._limit_s = 0.0
         self._stop_at = 0.0
         self._shields = 0
@@ -79,18 +92,38 @@ class Control:
                 signal.signal(number, self._on_stop_signal)
         signal.signal(signal.SIGUSR1, self._on_signal)
         signal.signal(signal.SIGALRM, self._on_signal)
+        signal.signal(signal.SIGCONT, self._on_signal)
+        signal.signal(signal.SIGIO, self._on_power_signal)
 
     @staticmethod
     def uninstall() -> None:
         """Give the signals back to the kernel: in a child that a body forks, ours would make it immortal."""
-        for number in (*_STOP, signal.SIGUSR1, signal.SIGALRM):
+        for number in (*_STOP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT):
             signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
 
     @property
     def overdue(self) -> bool:
         """True when a body still runs long after it should have been ended for its limit; callable from any thread."""
         deadline = self._deadline
-        return self._job_id is not None and deadline is not None and time.monotonic() > deadline + _GIVEN_UP_S
+        if self._job_id is None or deadline is None:
+            return False
+        return self._own(time.monotonic()) > deadline + _GIVEN_UP_S
+
+    @property
+    def held_s(self) -> float:
+        """How long the body that runs, or ran last, was held and frozen in all."""
+        return self._away_s(time.monotonic())
+
+    @property
+    def ending(self) -> bool:
+        """True when the body has its grace and no more: it is to end, or to save what it has."""
+        return self.stopping or self._leave_at is not None
+
+    @property
+    def due(self) -> bool:
+        """True when the body is to come to its end, at once or within its grace."""
+        return self.ending or self._due(time.monotonic()) is not None
 
     def cancel(self, job_id: str) -> None:
         """Cancel `job_id` if it is the one that runs or is about to; callable from any thread."""
@@ -104,6 +137,8 @@ class Control:
         swallowed a stop is done. With `tell`, `on_lasting` is called once the body has run for a moment.
         """
         now = time.monotonic()
+        self._leave_at = None
+        self._held_s, self._held_at, self._frozen_before_s = 0.0, None, self._frozen_s()
         self._deadline = None if limit_s is None else now + limit_s
         self._limit_s = limit_s or 0.0
         self._lasting_at = now + LASTING_S if tell else None
@@ -122,12 +157,12 @@ class Control:
         return value
 
     def check(self, *, saved: bool = False) -> None:
-        """Raise in the body's own time what is due; a stop is due at once when all progress is `saved`."""
+        """Raise in the body's own time what is due; the end of a grace is due at once when all progress is `saved`."""
         if self._job_id is None:
             return
         why = self._due(time.monotonic())
-        if why is None and self.stopping and saved:
-            why = JobInterrupted("the worker stops")
+        if why is None and self.ending and saved:
+            why = JobInterrupted(_STOPS if self.stopping else self._why_leave)
         if why is not None:
             self._raised = why
             raise why
@@ -142,12 +177,53 @@ class Control:
             self._shields -= 1
         self.check()
 
-    def _on_stop_signal(self, _number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        self._stop_at = now if self.stopping else now + self._grace_s  # asked twice: no grace
+    @contextmanager
+    def holding(self, wake: Callable[[], None]) -> Iterator[None]:
+        """The body waits for power inside the block: its time stands still, nothing is raised, and each signal calls
+        `wake`. Call `check` after it.
+        """
+        self._wake = wake
+        self._shields += 1
+        self._lasting_at = None  # who holds a body has told of it
+        self._held_at = now = time.monotonic()
+        self._arm(now)
+        try:
+            yield
+        finally:
+            now = time.monotonic()
+            self._held_s += now - self._held_at
+            self._held_at = None
+            self._shields -= 1
+            self._wake = lambda: None
+            self._arm(now)
+
+    def leave(self, grace_s: float, why: str) -> None:
+        """Give the running body this long to end or to reach a checkpoint, then interrupt it. In the main thread."""
+        if self._leave_at is None and self._job_id is not None:
+            now = time.monotonic()
+            self._leave_at, self._why_leave = now + grace_s, why
+            self._arm(now)
+
+    def stay(self) -> None:
+        """Take `leave` back: power came back within the grace."""
+        self._leave_at = None
+
+    def stop(self) -> None:
+        """Let the worker come to its end, as a signal would; for when no body runs."""
         self.stopping = True
         self._on_stop()
+
+    def _on_stop_signal(self, _number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        stop_at = now if self.stopping else now + self._grace_s  # asked twice: no grace
+        self._stop_at, self.stopping = stop_at, True
+        self._on_stop()
         self._interrupt(now, frame)
+
+    def _on_power_signal(self, _number: int, frame: FrameType | None) -> None:
+        if self._job_id is not None:
+            self._on_power()
+            self._interrupt(time.monotonic(), frame)
 
     def _on_signal(self, _number: int, frame: FrameType | None) -> None:
         self._interrupt(time.monotonic(), frame)
@@ -158,6 +234,7 @@ class Control:
         if self._lasting_at is not None and now >= self._lasting_at and not self._shields:
             self._lasting_at = None
             self._on_lasting()
+        self._wake()
         why = self._due(now)
         self._arm(now)
         if why is None or self._shields or not _below_enter(frame):
@@ -172,11 +249,22 @@ class Control:
     def _due(self, now: float) -> JobControl | None:
         if self._cancelled_id is not None and self._cancelled_id == self._job_id:
             return JobCancelled("the job was cancelled while it ran")
-        if self._deadline is not None and now >= self._deadline:
+        if self._deadline is not None and self._own(now) >= self._deadline:
             return JobTimedOut(f"the job ran longer than its limit of {self._limit_s:g} s")
         if self.stopping and now >= self._stop_at:
-            return JobInterrupted("the worker stops")
+            return JobInterrupted(_STOPS)
+        if self._leave_at is not None and now >= self._leave_at:
+            return JobInterrupted(self._why_leave)
         return None
+
+    def _away_s(self, now: float) -> float:
+        held_at = self._held_at
+        frozen_s = self._frozen_s() - self._frozen_before_s
+        return self._held_s + frozen_s + (now - held_at if held_at is not None else 0.0)
+
+    def _own(self, now: float) -> float:
+        """The body's own clock: it stands still while the body is held or frozen."""
+        return now - self._away_s(now)
 
     def _arm(self, now: float) -> None:
         """Set the alarm for the next thing that comes due, or for saying it again."""
@@ -184,7 +272,10 @@ class Control:
             delay = AGAIN_S
         else:
             stop_at = self._stop_at if self.stopping else None
-            times = [at for at in (self._deadline, stop_at, self._lasting_at) if at is not None]
+            deadline = None
+            if self._deadline is not None and self._held_at is None:
+                deadline = self._deadline + self._away_s(now)
+            times = [at for at in (deadline, stop_at, self._leave_at, self._lasting_at) if at is not None]
             delay = max(min(times) - now, 0.001) if times else 0.0
         signal.setitimer(signal.ITIMER_REAL, delay)
 

@@ -17,6 +17,9 @@ from edge.layout import Layout
 from edge.model import WorkerState
 from edge.worker.bell import Bell
 from edge.worker.control import Control, JobControl
+from edge.worker.freeze import Freeze
+from edge.worker.hold import Hold
+from edge.worker.news import News
 from edge.worker.orders import OrderWatch
 from edge.worker.run import Runner
 from edge.worker.status import StatusFile
@@ -36,11 +39,18 @@ class Desk:
         self.bell = Bell()
         self.later: Callable[[float, Callable[[], None]], object] = _no_loop
         self.status = StatusFile(config.layout, name, self._later)
+        self.news = News(config.layout.power)
+        self.freeze = Freeze(config, name) if config.worker.running_job == "freeze" else None
         self.control = Control(
             stop_grace_s=config.worker.stop_grace_s,
             on_stop=self._on_stop,
             on_stubborn=self._on_stubborn,
             on_lasting=self.status.flush,
+            on_power=self._on_power,
+            frozen_s=self._frozen_s,
+        )
+        self.hold = Hold(
+            config, control=self.control, status=self.status, news=self.news, bell=self.bell, freeze=self.freeze
         )
         self.runner = Runner(
             app,
@@ -48,6 +58,7 @@ class Desk:
             name=name,
             status=self.status,
             control=self.control,
+            hold=self.hold,
             bell=self.bell,
             later=self._later,
         )
@@ -71,6 +82,9 @@ class Desk:
         self.watchdog.stop()
         self.orders.stop()
         self.status.say(state=WorkerState.STOPPED, queues=(), job=None)
+        self.news.close()
+        if self.freeze is not None:
+            self.freeze.close()
         os.close(self._lock)
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> object:
@@ -79,6 +93,12 @@ class Desk:
     def _on_stop(self) -> None:
         celery_state.should_stop = os.EX_OK
         self.bell.ring()
+
+    def _on_power(self) -> None:
+        self.hold.changed()
+
+    def _frozen_s(self) -> float:
+        return self.freeze.frozen_s if self.freeze is not None else 0.0
 
     def _on_stubborn(self, why: JobControl) -> None:
         """A body that swallows every exception has no other end than its process's."""

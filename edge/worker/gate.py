@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from asyncinotify import Inotify, Mask
+from amqp.exceptions import AMQPError
 from celery import bootsteps
 from celery.utils.log import get_logger
 
-from edge.jobs.broker import DEAD_NAME, queue_name
+from edge.jobs.broker import DEAD_NAME, explain, queue_name
 from edge.model import ALLOWED, PowerState, PowerStatus
 from edge.power import status as power
 from edge.worker.steps import Tasks
 
 logger = get_logger(__name__)
 
-_CHANGES = Mask.MOVED_TO | Mask.CLOSE_WRITE | Mask.DELETE
 #: A word that expires is looked at again a little after its time.
 _LATE_S = 0.05
 
@@ -39,16 +37,15 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         c.gate = self
         self._c = c
         self._path: Path = c.desk.config.layout.power
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._inotify = Inotify()
-        self._inotify.add_watch(self._path.parent, _CHANGES)
-        os.set_blocking(self._inotify.fd, False)
+        self._news = c.desk.news
         self._selected = frozenset(c.app.amqp.queues.consume_from)
         self._governor: tuple[int, int] | None = None  # pid and pidfd
         self._hub: Any = None
+        self._broken: Any = None  # the taps of a connection that a held body found broken
         self._expiry: Any = None
         self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
         c.desk.inbox.door = self
+        c.desk.hold.door = self
 
     # --- the step -----------------------------------------------------------------------------------------
 
@@ -66,7 +63,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
     def register_with_event_loop(self, _c: Any, hub: Any) -> None:
         """The loop is about to run: watch for changes, and open what may be open."""
         self._hub = hub
-        hub.add_reader(self._inotify.fd, self._changed)
+        hub.add_reader(self._news.fileno(), self._changed)
         if self._governor is not None:
             hub.add_reader(self._governor[1], self._governor_gone)
         self.refresh()
@@ -80,6 +77,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
     def refresh(self) -> None:
         """Read the governor's word and act on it; cheap enough for twice a job. Raises what the connection raises."""
         before = self._power.state
+        self._news.stale = False
         self._power = power.read(self._path)
         self._watch_governor()
         self._watch_expiry()
@@ -98,6 +96,21 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
             taps.open(queue)
         desk.status.say_open(taps.queues, self._power.state)
 
+    def tend(self) -> None:
+        """As `refresh`, from within a body: a connection that broke is left to the loop that comes after it."""
+        if self._c.task_consumer is self._broken:
+            return
+        try:
+            self.refresh()
+        except (OSError, AMQPError) as err:
+            self._broken = self._c.task_consumer
+            logger.warning("broker connection lost: %s; connecting again after the job", explain(err))
+
+    @property
+    def said(self) -> PowerStatus:
+        """The governor's word as it was read last."""
+        return self._power
+
     # --- inside -------------------------------------------------------------------------------------------
 
     def _allowed(self) -> frozenset[str]:
@@ -107,9 +120,8 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         return frozenset(names & (self._selected | {DEAD_NAME}))
 
     def _changed(self) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._inotify.fd, 65536)
-        self.refresh()
+        if self._news.look() or self._news.stale:
+            self.refresh()
 
     def _governor_gone(self) -> None:
         self._forget_governor()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from celery.utils.log import get_logger
 
+from edge.model import PowerStatus
 from edge.worker import delivery as deliveries
 from edge.worker.bell import Bell
 from edge.worker.control import Control
@@ -31,6 +32,10 @@ class Door(Protocol):
 
     def allows(self, queue: str) -> bool:
         """May a message of this queue start now?"""
+
+    @property
+    def said(self) -> PowerStatus:
+        """The governor's word as it was read last."""
 
 
 @dataclass

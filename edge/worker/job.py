@@ -17,6 +17,7 @@ class Job:
 
     A cancel and a time limit arrive as an exception, wherever the body is. A stop of the worker is taken at the next
     `checkpoint`, where nothing is lost by it; a body that reaches none is interrupted after the worker's grace time.
+    While power is too low for the job it waits in `checkpoint`, `progress` or `check`; that time is not its own.
     """
 
     #: How `Signature` knows a parameter that the worker fills in.
@@ -47,6 +48,7 @@ class Job:
         self._stopping = stopping
         self._shield = shield
         self._restored: tuple[Any] | None = None
+        self._saves = False  # makes checkpoints: the places to be held at
 
     @classmethod
     def local(
@@ -80,21 +82,28 @@ class Job:
         return self._files(name)
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
-        """Say how far the job is; cheap enough for an inner loop, written at most four times a second."""
-        self._check()
+        """Say how far the job is; cheap enough for an inner loop, written at most four times a second.
+
+        As `check`, it is a place where the job may be held while there is no power for it.
+        """
+        self._check(patient=self._saves)
         with self._shield():
             self._report(Progress(float(done), float(total), str(note)[:200]))
 
     def checkpoint(self, state: Any) -> None:
-        """Save what the job needs to go on from here after a power cut; anything that JSON can carry.
+        """Save what the job needs to go on from here after a power cut; anything that JSON can carry. May take a night:
+        here the job waits while there is no power for it.
 
         Call it as often as you like: it is written when enough time has passed for the write to pay, and always
-        when the worker stops.
+        when the worker stops or power falls.
         """
+        self._saves = True
         with self._shield():
             saved = self._checkpoint.save(state, now=self._stopping())
         self._check(saved=saved and self._stopping())
 
     def check(self) -> None:
-        """Return while the job may go on; raise when it was cancelled, is out of time or has to stop now."""
-        self._check()
+        """Return when the job may go on, once power allows it; raise when it was cancelled, is out of time or has to
+        stop now.
+        """
+        self._check(patient=self._saves)

@@ -14,9 +14,20 @@ from celery.utils.nodenames import gethostname
 
 from edge.config import Config
 from edge.errors import BadArguments, UnknownTask
-from edge.jobs.broker import DEAD_NAME
+from edge.jobs.broker import DEAD_NAME, queue_name
 from edge.jobs.results import Results, Staging
-from edge.model import Attempts, Failure, FailureCode, JobState, Result, RunningJob
+from edge.model import (
+    Attempts,
+    Energy,
+    Failure,
+    FailureCode,
+    JobState,
+    Power,
+    PowerState,
+    PowerStatus,
+    Result,
+    RunningJob,
+)
 from edge.worker import request
 from edge.worker.bell import Bell
 from edge.worker.checkpoint import Checkpoint
@@ -24,12 +35,15 @@ from edge.worker.control import Control, JobCancelled, JobInterrupted
 from edge.worker.delivery import Delivery, clean
 from edge.worker.execute import Outcome, execute, failure_of
 from edge.worker.history import History
+from edge.worker.hold import Hold
 from edge.worker.inbox import Inbox
 from edge.worker.job import Job
 from edge.worker.status import StatusFile
 
 logger = get_logger(__name__)
 
+_CLASSES = {queue_name(power): power for power in Power}
+_UNSAID = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
 #: Failures of a body that a further attempt may cure.
 _RETRIED = (FailureCode.EXCEPTION, FailureCode.TIME_LIMIT, FailureCode.EXIT)
 
@@ -59,6 +73,7 @@ class Runner:
         name: str,
         status: StatusFile,
         control: Control,
+        hold: Hold,
         bell: Bell,
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
@@ -79,6 +94,7 @@ class Runner:
         self._hostname = f"{name}@{gethostname()}"
         self._status = status
         self._control = control
+        self._hold = hold
         self._current: Case | None = None
 
     def recover(self) -> None:
@@ -159,6 +175,8 @@ class Runner:
         limit_s = self._limit_s(delivery, task)
         told = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), case.attempt))
         self._current = case
+        said = self.inbox.door.said if self.inbox.door is not None else _UNSAID
+        meter = self._hold.begin(delivery.id, _CLASSES.get(delivery.queue, Power.NORMAL), said)
         try:
             with request.current(delivery, task, hostname=self._hostname, limit_s=limit_s):
                 outcome = execute(
@@ -171,9 +189,11 @@ class Runner:
                 )
                 request.ended(delivery, task, outcome)
         finally:
+            self._hold.end()
             self._current = None
             self.history.end()
-        self._ended(case, outcome)
+        energy = meter.end(seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=self._control.held_s)
+        self._ended(case, outcome, energy)
 
     def _job(self, case: Case, task: Any) -> Job:
         layout, job_id = self._config.layout, case.delivery.id
@@ -186,8 +206,8 @@ class Runner:
             attempt=case.attempt,
             settings=self._config.settings.get(task.name),
             report=self._status.progress,
-            check=self._control.check,
-            stopping=lambda: self._control.stopping,
+            check=self._hold.check,
+            stopping=lambda: self._control.ending or self._hold.wanted,
             shield=self._control.shield,
         )
 
@@ -198,12 +218,13 @@ class Runner:
 
     # --- after the body -----------------------------------------------------------------------------------
 
-    def _ended(self, case: Case, outcome: Outcome) -> None:
+    def _ended(self, case: Case, outcome: Outcome, energy: Energy) -> None:
         delivery, staging, failure = case.delivery, case.staging, outcome.failure
         assert staging is not None
         if outcome.interrupted:
-            logger.info("Task %s[%s] interrupted: the worker stops, it runs again later", delivery.task, delivery.id)
+            logger.info("Task %s[%s] interrupted: %s; it runs again later", delivery.task, delivery.id, outcome.error)
             staging.discard()
+            self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
             return
         if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
             staging.discard()
@@ -222,6 +243,7 @@ class Runner:
             started_at=outcome.started_at,
             seconds=round(outcome.seconds, 6),
             cpu_seconds=round(outcome.cpu_seconds, 6),
+            energy=energy,
         )
         self._publish(result, staging, delivery)
 

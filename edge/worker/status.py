@@ -17,7 +17,7 @@ from celery.utils.log import get_logger
 from edge import durable
 from edge.host import boot_id
 from edge.layout import Layout
-from edge.model import PowerState, Progress, RunningJob, WorkerState, WorkerStatus
+from edge.model import Held, PowerState, Progress, RunningJob, WorkerState, WorkerStatus
 
 logger = get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -83,6 +83,19 @@ class StatusFile:
             return
         self._next_progress = now + PROGRESS_S
         self.say(job=msgspec.structs.replace(self._status.job, progress=progress))
+
+    def hold(self, held: Held) -> bool:
+        """The running job is held; True when it was not before."""
+        job = self._status.job
+        if job is None:
+            return False
+        self.say(state=WorkerState.HELD, job=msgspec.structs.replace(job, held=held))
+        return job.held is None
+
+    def go_on(self) -> None:
+        """The held job goes on."""
+        if self._status.job is not None:
+            self.say(state=WorkerState.RUNNING, job=msgspec.structs.replace(self._status.job, held=None))
 
     def flush(self) -> None:
         """Write the status if the file does not say it yet."""

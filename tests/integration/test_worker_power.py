@@ -1,0 +1,223 @@
+"""Power comes and goes in every order: no job starts that may not, none is lost, none is stuck."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from kombu import Connection, Producer
+
+from edge.config import BrokerConfig, Config
+from edge.jobs import broker as wire
+from edge.model import ALLOWED, Power, PowerState, WorkerState
+from edge.up.node import Node
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+MakeConfig = Callable[..., Config]
+
+SEED = 20_240_621
+SEQUENCES = 200
+#: At `critical` a worker with a job leaves, which the other tests show; here it lives through everything.
+STATES = (PowerState.SURPLUS, PowerState.NORMAL, PowerState.LOW, PowerState.UNKNOWN, PowerState.PAUSED)
+
+STAMPS = '''
+import os, time
+from pathlib import Path
+from edge.worker import Job, task
+
+@task
+def stamp(klass: str, seconds: float, job: Job) -> str:
+    """Say when this body began, then ask now and then whether it may go on."""
+    line = f"{job.id} {klass} {time.monotonic()}\\n".encode()
+    fd = os.open(job.settings["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, line)
+    os.close(fd)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.002)
+        job.check()
+    return klass
+'''
+
+
+@pytest.fixture
+def stamping(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Config:
+    """A configuration with the stamping task, and no power."""
+    (tmp_path / "stamping.py").write_text(STAMPS)
+    settings = {"stamp": {"log": str(tmp_path / "starts")}}
+    config = make_config(broker=broker, tasks=["stamping", "odd"], settings=settings)
+    tell_power(config, PowerState.PAUSED)
+    return config
+
+
+@dataclass
+class Start:
+    """A body that began."""
+
+    job_id: str
+    klass: Power
+    at: float
+
+
+@dataclass
+class Word:
+    """A state that was told: from when it may, and from when it must have been known; confirmed by the worker when."""
+
+    state: PowerState
+    before: float
+    after: float
+    confirmed: float | None = None
+
+
+@dataclass
+class Play:
+    """What was told and asked of one worker so far."""
+
+    config: Config
+    worker: RunningWorker
+    words: list[Word] = field(default_factory=list)
+    jobs: list[str] = field(default_factory=list)
+
+    def say(self, state: PowerState) -> Word:
+        """Tell a state."""
+        before = time.monotonic()
+        tell_power(self.config, state)
+        self.words.append(Word(state, before, time.monotonic()))
+        return self.words[-1]
+
+    def confirm(self, word: Word) -> None:
+        """Wait for the worker to say that it consumes what the state allows, and nothing else."""
+        wanted = {wire.queue_name(klass) for klass in ALLOWED[word.state]}
+        wanted |= {wire.DEAD_NAME} if wanted else set()
+
+        def there() -> bool:
+            status = self.worker.status
+            return status is not None and status.power is word.state and set(status.queues) == wanted
+
+        until(there, f"{word.state} confirmed in {self.worker.status}; log:\n{self.worker.words()}")
+        word.confirmed = time.monotonic()
+
+    def starts(self) -> list[Start]:
+        """Every body that began."""
+        path = Path(self.config.settings["stamp"]["log"])
+        lines = path.read_text().splitlines() if path.exists() else []
+        rows = [line.split() for line in lines]
+        return [Start(job_id, Power(klass), float(at)) for job_id, klass, at in rows]
+
+
+def feed(link: Connection, config: Config, klass: Power, seconds: float) -> str:
+    """Publish one stamping job over an open connection."""
+    job_id = str(uuid.uuid4())
+    body = [[klass.value, seconds], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    headers = {"lang": "py", "task": "stamp", "id": job_id, "root_id": job_id, "eta": None, "expires": None}
+    Producer(link.default_channel).publish(
+        body, exchange="", routing_key=wire.queue_name(klass), headers=headers, serializer="json", delivery_mode=2
+    )
+    return job_id
+
+
+def wrong_starts(words: list[Word], starts: list[Start]) -> list[str]:
+    """Bodies that began against a word that was known: after its confirmation, or more than one before it."""
+    found = []
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        end = following.before if following else time.monotonic()
+        against = [s for s in starts if word.after < s.at < end and s.klass not in ALLOWED[word.state]]
+        if len(against) > 1:
+            found.append(f"{len(against)} starts after {word}: {against}")
+        found += [f"{s} after the confirmation of {word}" for s in against if word.confirmed and s.at > word.confirmed]
+    return found
+
+
+def test_two_hundred_random_sequences_of_power(
+    stamping: Config, broker: BrokerConfig, start_worker: StartWorker
+) -> None:
+    """No body begins against a confirmed word, at most the one on its way before that; each job ends, once."""
+    chance = random.Random(SEED)
+    play = Play(stamping, start_worker(stamping))
+    play.worker.until_state(WorkerState.PAUSED)
+    with wire.connection(broker, confirm=True, timeout_s=20.0) as link:
+        wire.declare(link.default_channel)
+        for _ in range(SEQUENCES):
+            for _ in range(chance.randint(1, 5)):
+                for _ in range(chance.choice((0, 0, 0, 1, 2))):
+                    job = feed(link, stamping, chance.choice(tuple(Power)), chance.choice((0, 0.005, 0.02)))
+                    play.jobs.append(job)
+                word = play.say(chance.choice(STATES))
+                if chance.random() < 0.3:
+                    play.confirm(word)
+                else:
+                    time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))  # power has no manners
+    play.confirm(play.say(PowerState.SURPLUS))
+    until(lambda: all(map(play.worker.results.has, play.jobs)), "a result of every job", patience_s=60)
+    starts = play.starts()
+    assert wrong_starts(play.words, starts) == []
+    assert sorted(s.job_id for s in starts) == sorted(play.jobs)
+    assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
+    assert len(play.jobs) > 200
+    assert "Traceback" not in play.worker.words()
+
+
+def test_power_falls_while_idle(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
+    """The fall is confirmed; what comes then waits in its queue."""
+    play = Play(stamping, start_worker(stamping))
+    play.confirm(play.say(PowerState.NORMAL))
+    play.confirm(play.say(PowerState.LOW))
+    job_id = publish(broker, "echo", "x")
+    assert play.worker.result(publish(broker, "small", "y", power=Power.ALWAYS)).value == "y"
+    assert depth(broker) == 1
+    assert not play.worker.results.has(job_id)
+    play.say(PowerState.NORMAL)
+    assert play.worker.result(job_id).value == "x"
+
+
+def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
+    """Ten wait when the first ends under a fall: at most one more of them runs."""
+    play = Play(stamping, start_worker(stamping))
+    play.confirm(play.say(PowerState.PAUSED))
+    with wire.connection(broker, confirm=True, timeout_s=20.0) as link:
+        wire.declare(link.default_channel)
+        play.jobs = [feed(link, stamping, Power.NORMAL, 0.0) for _ in range(10)]
+    play.say(PowerState.NORMAL)
+    until(play.starts, "a first start")
+    low = play.say(PowerState.LOW)
+    play.confirm(low)
+    begun = len(play.starts())
+    assert wrong_starts(play.words, play.starts()) == []
+    until(lambda: sum(map(play.worker.results.has, play.jobs)) + depth(broker) == 10, "all accounted for")
+    assert len(play.starts()) == begun
+    play.say(PowerState.NORMAL)
+    until(lambda: all(map(play.worker.results.has, play.jobs)), "a result of every job")
+
+
+@pytest.mark.parametrize("when", ["during the outage", "during the reconnect"])
+def test_power_falls_while_the_broker_is_away(
+    stamping: Config, broker: BrokerConfig, broker_node: Node, start_worker: StartWorker, when: str
+) -> None:
+    """A new connection opens what power allows then, whatever it allowed before."""
+    play = Play(stamping, start_worker(stamping))
+    play.confirm(play.say(PowerState.SURPLUS))
+    play.say(PowerState.PAUSED)
+    job_id = publish(broker, "stamp", "normal", 0)
+    broker_node.stop()
+    play.worker.until_state(WorkerState.DISCONNECTED)
+    play.say(PowerState.NORMAL)
+    if when == "during the outage":
+        word = play.say(PowerState.LOW)
+        broker_node.start()
+    else:
+        broker_node.start()  # returns once it answers, which is when the worker is on its way in
+        word = play.say(PowerState.LOW)
+    play.confirm(word)
+    began = len(play.starts())
+    assert began <= (when == "during the reconnect")
+    if not began:
+        assert depth(broker) == 1
+    play.confirm(play.say(PowerState.NORMAL))
+    assert play.worker.result(job_id).value == "normal"
+    assert len(play.starts()) == 1
