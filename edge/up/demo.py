@@ -1,23 +1,35 @@
-"""`make demo`: the whole way of one job, from an empty folder to a result file, with what each step took."""
+"""`make demo`: the whole way of one job, from an empty folder to a result file, with what each step took.
+
+Then a dip in the power: a job waits, says why, and runs when power is back.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from edge.client import Client, Settings
+from edge.config import Config
 from edge.errors import EdgeError, StackError
 from edge.jobs.results import Results
 from edge.layout import Layout
 from edge.model import JobState
+from edge.power import pause
+from edge.power.simulate import simulate
 from edge.up.background import Background
 from edge.up.hint import how_to_submit, short
+from edge.up.settings import settings
 
 QUESTION = "What is 50 divided by 2?"
 RESULT_S = 120.0
+DIP_S = 20.0
+PLAYED = "[{kind: simulated, start: normal}]"
 
 
 class Steps:
@@ -57,6 +69,31 @@ def solve(url: str, root: Path, steps: Steps) -> None:
             click.echo(f"  {artifact.name + ':':<15} {short(results.artifact(result, artifact.name))}")
 
 
+def dip(url: str, config: Config, steps: Steps) -> None:
+    """Let power fall, submit a job, print why it waits, and let power rise again. Raises EdgeError."""
+    fall: Callable[[], object] = partial(pause.set_pause, config.layout.pause, by="the demo")
+    rise: Callable[[], object] = partial(pause.clear, config.layout.pause)
+    if os.environ.get("EDGE_POWER_SOURCES") == PLAYED:
+        fall = partial(simulate, config.power, config.layout, "low")
+        rise = partial(simulate, config.power, config.layout, None)
+    with Client(settings=Settings(url=url)) as client:
+        fall()
+        try:
+            deadline = time.monotonic() + DIP_S
+            while (power := client.status().power) is None or power.state not in ("low", "paused"):
+                if time.monotonic() > deadline:
+                    raise StackError(f"power did not fall within {DIP_S:g} s")
+                time.sleep(0.05)
+            job = client.submit("solve", 2, QUESTION)
+            click.echo(f"\n  power falls; a job waits: {client.job(job.id).waiting}")
+            started = time.monotonic()
+        finally:
+            rise()
+        job.wait(RESULT_S)
+        steps.add("power back -> client has it", time.monotonic() - started)
+        click.echo("  power is back: it has run")
+
+
 @click.command()
 @click.option("--root", type=click.Path(path_type=Path, file_okay=False), default=Path(".edge"), show_default=True)
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the gateway.")
@@ -72,6 +109,10 @@ def main(root: Path, port: int | None, since: float | None, *, keep: bool) -> No
     try:
         root.mkdir(parents=True, exist_ok=True)
         click.echo(f"starting the stack on {short(root)} (log: {short(log)})")
+        config = settings(root, port=port).config
+        if not keep and not config.power.sources:  # who keeps it has the power that is there
+            os.environ["EDGE_POWER_SOURCES"] = PLAYED
+            config = settings(root, port=port).config
         up = Background(root, log, ["--port", str(port)] if port else [])
         steps.add("broker up", float(up.news["X_EDGE_BROKER_S"]))
         steps.add("gateway up", float(up.news["X_EDGE_GATEWAY_S"]))
@@ -79,6 +120,7 @@ def main(root: Path, port: int | None, since: float | None, *, keep: bool) -> No
         kept = False
         try:
             solve(up.news["X_EDGE_URL"], root, steps)
+            dip(up.news["X_EDGE_URL"], config, steps)
             kept = keep
         finally:
             if not kept:
