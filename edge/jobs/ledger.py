@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS job (
     size_bytes INTEGER NOT NULL DEFAULT 0,
     message TEXT NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX IF NOT EXISTS job_state ON job (state, seq);
+CREATE INDEX IF NOT EXISTS job_state ON job (state, seq, power);
 CREATE INDEX IF NOT EXISTS job_asked ON job (seq) WHERE cancel OR remove;
 PRAGMA user_version = 1;
 """
@@ -52,6 +52,10 @@ _COLUMNS = (
     "seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state, "
     "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message"
 )
+#: For lists: a job's arguments may be a megabyte, and a list has hundreds of jobs.
+_LEAN = _COLUMNS.replace("arguments", "x''")
+#: About so many bytes of arguments are read at once to be published.
+_READ_BYTES = 2 << 20
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -75,7 +79,7 @@ class Job(msgspec.Struct, frozen=True):
     seq: int
     id: str
     task: str
-    arguments: bytes  # JSON of [args, kwargs]
+    arguments: bytes  # JSON of [args, kwargs]; empty in lists of jobs
     power: Power
     retries: int
     time_limit_s: float | None
@@ -91,6 +95,11 @@ class Job(msgspec.Struct, frozen=True):
     remove: bool
     size_bytes: int
     message: str
+
+    @property
+    def edition(self) -> tuple[int, int]:
+        """Tells the message of one attempt from that of the next."""
+        return self.seq, self.failures
 
     def call(self) -> tuple[list[Any], dict[str, Any]]:
         """Positional and named arguments."""
@@ -200,10 +209,10 @@ class Ledger:
             ),
         )
 
-    def mark_queued(self, seqs: Iterable[int]) -> None:
-        """The broker has confirmed these: they will not be published again."""
+    def mark_queued(self, editions: Iterable[tuple[int, int]]) -> None:
+        """The broker has confirmed these: they will not be published again. A late word on a failed attempt is none."""
         self._db.executemany(
-            "UPDATE job SET state = 'queued' WHERE seq = ? AND state = 'accepted'", ((seq,) for seq in seqs)
+            "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND state = 'accepted'", editions
         )
 
     def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:
@@ -287,11 +296,17 @@ class Ledger:
         if before_seq is not None:
             where.append("seq < ?")
             values.append(before_seq)
-        return list(self._rows(f"{' AND '.join(where)} ORDER BY seq DESC LIMIT ?", *values, limit))
+        return list(self._rows(f"{' AND '.join(where)} ORDER BY seq DESC LIMIT ?", *values, limit, columns=_LEAN))
 
     def unpublished(self, *, after_seq: int, limit: int) -> list[Job]:
-        """Jobs the broker has not confirmed, oldest first."""
-        return list(self._rows("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit))
+        """Jobs the broker has not confirmed, oldest first, with their arguments; fewer when these are large."""
+        jobs, size = list[Job](), 0
+        for job in self._rows("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit):
+            jobs.append(job)
+            size += len(job.arguments)
+            if size >= _READ_BYTES:
+                break
+        return jobs
 
     def ahead(self, job: Job, *, most: int = AHEAD_MOST) -> int:
         """How many open jobs of the same power class were accepted before `job`; counts no further than `most`."""
@@ -314,15 +329,15 @@ class Ledger:
 
     def retrying(self) -> list[Job]:
         """Jobs that wait for their next attempt."""
-        return list(self._rows("state = 'retrying' ORDER BY seq"))
+        return list(self._rows("state = 'retrying' ORDER BY seq", columns=_LEAN))
 
     def asked(self) -> list[Job]:
         """Jobs with a cancel or remove that has not been carried out."""
-        return list(self._rows("(cancel OR remove) ORDER BY seq"))
+        return list(self._rows("(cancel OR remove) ORDER BY seq", columns=_LEAN))
 
     def finished(self, *, limit: int) -> list[Job]:
         """Finished jobs that nobody asked to remove, oldest first."""
-        return list(self._rows(f"NOT {_IS_OPEN} AND NOT remove ORDER BY seq LIMIT ?", limit))
+        return list(self._rows(f"NOT {_IS_OPEN} AND NOT remove ORDER BY seq LIMIT ?", limit, columns=_LEAN))
 
     def finished_bytes(self) -> int:
         """Bytes that the results of finished jobs take."""
@@ -347,11 +362,15 @@ class Ledger:
     def _value(self, sql: str, *values: Any) -> Any:
         return self._query(sql, *values)[0][0]
 
-    def _rows(self, where: str, *values: Any) -> Iterator[Job]:
-        for row in self._query(f"SELECT {_COLUMNS} FROM job WHERE {where}", *values):
-            fields = dict(zip(Job.__struct_fields__, row, strict=True))
-            fields |= {"power": Power(row[4]), "state": JobState(row[9]), "cancel": bool(row[15])}
-            yield Job(**fields | {"remove": bool(row[16])})
+    def _rows(self, where: str, *values: Any, columns: str = _COLUMNS) -> Iterator[Job]:
+        """One by one: SQLite reads on as the caller does."""
+        try:
+            for row in self._db.execute(f"SELECT {columns} FROM job WHERE {where}", values):
+                fields = dict(zip(Job.__struct_fields__, row, strict=True))
+                fields |= {"power": Power(row[4]), "state": JobState(row[9]), "cancel": bool(row[15])}
+                yield Job(**fields | {"remove": bool(row[16])})
+        except sqlite3.Error as err:
+            raise StorageError("ledger", err) from err
 
     def _row(self, where: str, *values: Any) -> Job | None:
         return next(self._rows(where, *values), None)

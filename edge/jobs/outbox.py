@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _BACKOFF_FIRST_S = 5.0
 _BACKOFF_MOST_S = 3600.0
+_AGAIN_S = 30.0
 
 
 def backoff_s(failures: int) -> float:
@@ -130,14 +131,21 @@ class Outbox:
     def _on_due(self, job_id: str) -> None:
         self._timers.pop(job_id, None)
         written = self._writer.write(lambda ledger: ledger.mark_due([job_id]), durable=False)
-        written.add_done_callback(lambda _: self._publisher.ring(rewind=True))
+        written.add_done_callback(lambda done: self._after_due(job_id, done))
+
+    def _after_due(self, job_id: str, written: Future[None]) -> None:
+        """Runs in the writer's thread."""
+        if written.exception() is None:
+            self._publisher.ring(rewind=True)
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wait_for, job_id, _AGAIN_S)  # the disk refused: nobody else would ask
 
     def _fetch(self, after_seq: int, limit: int) -> list[Job]:
         return self._feed.unpublished(after_seq=after_seq, limit=limit)
 
     def _on_confirmed(self, jobs: list[Job]) -> Future[None]:
-        seqs = [job.seq for job in jobs]
-        return self._writer.write(lambda ledger: ledger.mark_queued(seqs), durable=False, late=True)
+        editions = [job.edition for job in jobs]
+        return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
 
     def _on_reborn(self) -> None:
         count = self._writer.write(lambda ledger: ledger.requeue_all(), durable=True).result()

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _WINDOW = 256  # unconfirmed at once: enough to hide the broker's sync, little enough to repeat
 _CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or a dying disk
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_WORTH_S = 10.0  # a link that broke sooner is one more try that failed: a damaged broker takes us in and refuses all
 
 
 class LinkState(StrEnum):
@@ -72,7 +73,7 @@ class Publisher:
         self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
         self._rewind = False
-        self._noted: set[int] = set()  # confirmed, while the ledger does not know it yet
+        self._noted: set[tuple[int, int]] = set()  # editions confirmed, while the ledger does not know it yet
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -95,6 +96,7 @@ class Publisher:
     def _run(self) -> None:
         failures = 0
         while not self._stopping:
+            began = time.monotonic()
             try:
                 with broker.connection(
                     self._config,
@@ -107,13 +109,16 @@ class Publisher:
                     if broker.newborn(connection.connection):
                         self._reborn()
                         broker.mark(connection.connection)
-                    failures = 0
                     self._set(LinkState.UP, "")
                     self._serve(session)
                     return
-            except (OSError, AMQPError, BrokerError, ConfigError) as err:
+            except Exception as err:  # whatever it was: without this thread no job goes out
+                if time.monotonic() - began > _WORTH_S and self.link.state is not LinkState.DOWN:
+                    failures = 0
                 if self.link.state is not LinkState.DOWN or failures == 0:
-                    log.warning("broker at %s:%s: %s", self._config.host, self._config.port, broker.explain(err))
+                    foreseen = isinstance(err, OSError | AMQPError | ConfigError)
+                    where = f"{self._config.host}:{self._config.port}"
+                    log.warning("broker at %s: %s", where, broker.explain(err), exc_info=not foreseen)
                 self._set(LinkState.DOWN, broker.explain(err))
                 self._pause(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
                 failures += 1
@@ -151,10 +156,12 @@ class Publisher:
                     jobs = self._news(cursor, session.room)
                     more = bool(jobs)
                     for job in jobs:
-                        if job.seq not in self._noted:
+                        if job.edition not in self._noted:
                             session.publish(job)
                         cursor = job.seq
-                waits = 0.0 if more and self.link.state is LinkState.UP and session.room > 0 else session.patience()
+                up = self.link.state is LinkState.UP
+                # Blocked, the broker owes nothing: it may hold back its confirms for days.
+                waits = None if not up else 0.0 if more and session.room > 0 else session.patience()
                 for key, _ in selector.select(waits):
                     if key.fd == self._bell_out:
                         self._hush()
@@ -163,13 +170,15 @@ class Publisher:
                 if done := session.take_confirmed():
                     self._note(done)
                 if self.link.state is LinkState.UP:
+                    if not up:
+                        session.start_patience()
                     session.check_patience()
 
     def _note(self, done: list[Job]) -> None:
-        seqs = {job.seq for job in done}
-        self._noted |= seqs
+        editions = {job.edition for job in done}
+        self._noted |= editions
         try:
-            self._confirmed(done).add_done_callback(lambda _: self._noted.difference_update(seqs))
+            self._confirmed(done).add_done_callback(lambda _: self._noted.difference_update(editions))
         except StorageError as err:  # the gateway is shutting down: they are published once more at the next start
             log.info("%s", err)
 
@@ -195,7 +204,7 @@ class _Session:
         self._channel = channel
         self._tag = 0
         self._flying: dict[int, tuple[Job, float]] = {}
-        self._flying_seqs: set[int] = set()
+        self._flying_editions: set[tuple[int, int]] = set()
         self._done: list[Job] = []
         self._origin = f"gateway@{config.host}"
         self.socket = connection.sock
@@ -207,7 +216,7 @@ class _Session:
 
     def publish(self, job: Job) -> None:
         """Send one job; its confirm comes later."""
-        if job.seq in self._flying_seqs:
+        if job.edition in self._flying_editions:
             return
         body, headers, properties = message(job, origin=self._origin)
         self._channel.basic_publish(
@@ -217,8 +226,8 @@ class _Session:
             mandatory=True,
         )
         self._tag += 1
-        self._flying[self._tag] = (job, time.monotonic())
-        self._flying_seqs.add(job.seq)
+        self._flying[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())
+        self._flying_editions.add(job.edition)
 
     def listen(self) -> None:
         """Take in all the broker has said."""
@@ -243,6 +252,11 @@ class _Session:
         _, sent = next(iter(self._flying.values()))
         return max(0.0, sent + _CONFIRM_S - time.monotonic())
 
+    def start_patience(self) -> None:
+        """Count the time of all that is unconfirmed from now."""
+        now = time.monotonic()
+        self._flying = {tag: (job, now) for tag, (job, _) in self._flying.items()}
+
     def check_patience(self) -> None:
         """Raises BrokerError when the broker owes a confirm for too long."""
         if self.patience() == 0.0:
@@ -251,7 +265,7 @@ class _Session:
     def _on_ack(self, tag: int, multiple: bool) -> None:
         for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
             job, _ = self._flying.pop(each)
-            self._flying_seqs.discard(job.seq)
+            self._flying_editions.discard(job.edition)
             self._done.append(job)
 
     def _on_nack(self, _tag: int, _multiple: bool) -> None:

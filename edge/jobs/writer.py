@@ -8,6 +8,7 @@ along with the next commit, which spares the card a write each.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from edge.errors import EdgeError, StorageError
+from edge.errors import StorageError
 from edge.jobs.ledger import Ledger
 
 T = TypeVar("T")
@@ -59,8 +60,8 @@ class LedgerWriter:
     def write(self, work: Callable[[Ledger], T], *, durable: bool, late: bool = False) -> Future[T]:
         """Run `work` inside the next commit; the future is done when that commit is. `late`: no commit for it alone.
 
-        An EdgeError that `work` raises undoes `work` alone and is the future's; when the commit fails, everyone in it
-        gets the StorageError and nothing has happened.
+        What `work` raises undoes `work` alone and is the future's; when the disk refuses, everyone in the commit gets
+        the StorageError and nothing has happened.
         """
         write = _Write(work, durable)
         with self._wanted:
@@ -115,7 +116,9 @@ class LedgerWriter:
         try:
             with self._ledger.savepoint():
                 return write, write.work(self._ledger), None
-        except StorageError:
+        except sqlite3.IntegrityError as err:
+            return write, None, err
+        except (StorageError, sqlite3.Error):
             raise
-        except EdgeError as err:
+        except Exception as err:
             return write, None, err

@@ -6,18 +6,18 @@ import asyncio
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from edge.config import BrokerConfig, Config
-from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, TooManyJobs
+from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, StorageError, TooManyJobs
 from edge.jobs import broker as broker_module
-from edge.jobs.ledger import Accepted, NewJob
+from edge.jobs.ledger import Accepted, Ledger, NewJob
 from edge.jobs.outbox import Outbox, backoff_s
-from edge.jobs.publisher import LinkState
+from edge.jobs.publisher import Link, LinkState
 from edge.jobs.results import Results
 from edge.model import JobState, Power, derived_job_id, new_job_id
 from edge.up import rabbitmq
@@ -194,6 +194,65 @@ def test_a_failed_attempt_is_published_again_with_its_count(
     run(main())
 
 
+def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
+    broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else asks for a job whose wait is over."""
+    monkeypatch.setattr("edge.jobs.outbox._BACKOFF_FIRST_S", 0.1)
+    monkeypatch.setattr("edge.jobs.outbox._AGAIN_S", 0.1)
+    refusals = iter([StorageError("ledger", OSError(28, "No space left on device"))] * 2)
+    mark_due = Ledger.mark_due
+
+    def refused(self: Ledger, job_ids: Iterable[str]) -> None:
+        for refusal in refusals:
+            raise refusal
+        mark_due(self, job_ids)
+
+    monkeypatch.setattr(Ledger, "mark_due", refused)
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            (job_id,) = await accept(outbox, new())
+            await until(all_queued(outbox, 1))
+            await outbox.retry(job_id, failures=1, message="boom")
+            await until(lambda: outbox.reader.get(job_id).edition[1] == 1 and all_queued(outbox, 1)())
+        assert len(await asyncio.to_thread(take, broker, Power.NORMAL)) == 2
+
+    run(main())
+
+
+def test_a_broker_that_refuses_every_job_is_asked_ever_more_seldom(
+    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+) -> None:
+    """It takes the connection, and that is no reason to ask it five times a second for a night."""
+
+    async def main() -> None:
+        downs: list[float] = []
+
+        def changed(link: Link) -> None:
+            if link.state is LinkState.DOWN:
+                downs.append(time.monotonic())
+
+        config = make_config(broker)
+        config.layout.root.mkdir(exist_ok=True)
+        outbox = Outbox(config, changed=changed)
+        outbox.start()
+        try:
+            await until(lambda: outbox.link.state is LinkState.UP)
+            await asyncio.to_thread(ctl, broker_node, "set_policy", "full", "^edge.normal$", '{"max-length": 1}')
+            await accept(outbox, *(new() for _ in range(5)))
+            await until(all_queued(outbox, 5))  # a quorum queue notices that it is full after the fact
+            await accept(outbox, *(new() for _ in range(5)))
+            await until(lambda: len(downs) >= 5)
+            assert downs[4] - downs[0] > 0.2 + 0.5 + 1.0 + 2.0
+            await asyncio.to_thread(ctl, broker_node, "clear_policy", "full")
+            await until(all_queued(outbox, 10))
+        finally:
+            await outbox.stop()
+
+    run(main())
+
+
 def test_limits_and_removed_jobs_are_refused_one_by_one(broker: BrokerConfig, make_config: MakeConfig) -> None:
     """Each job of a batch has its own answer; the others go through."""
 
@@ -210,9 +269,13 @@ def test_limits_and_removed_jobs_are_refused_one_by_one(broker: BrokerConfig, ma
 
 
 def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
-    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under a memory alarm jobs are still accepted; the link says blocked; they go out when it clears."""
+    """Under a memory alarm jobs are still accepted; the link says blocked; they go out when it clears.
+
+    What was on its way meanwhile is waited for in sleep, however long that takes, and over the same connection.
+    """
+    monkeypatch.setattr("edge.jobs.publisher._CONFIRM_S", 3.0)
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
@@ -221,6 +284,10 @@ def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
             await accept(outbox, *(new() for _ in range(5)))
             await until(lambda: outbox.link.state is LinkState.BLOCKED)
             (late,) = await accept(outbox, new())
+            await asyncio.sleep(3.5)  # longer than a confirm may take else
+            before = time.process_time()
+            await asyncio.sleep(1.0)  # the time is what is measured
+            assert time.process_time() - before < 0.5
             await asyncio.to_thread(ctl, broker_node, "set_vm_memory_high_watermark", "absolute", "200MB")
             await until(all_queued(outbox, 6))
             assert outbox.reader.get(late).state is JobState.QUEUED

@@ -78,7 +78,7 @@ def _no_confirm(publisher: Any) -> None:
     def on_ack(self: Any, tag: int, multiple: bool) -> None:
         for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
             job, _ = self._flying.pop(each)
-            self._flying_seqs.discard(job.seq)
+            self._flying_editions.discard(job.edition)
 
     publisher._Session.publish = unconfirmed
     publisher._Session._on_ack = on_ack

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.errors import KeyReused, StorageError, UnknownJob
@@ -98,9 +99,9 @@ def test_a_savepoint_undoes_one_write_of_many(ledger: Ledger) -> None:
 def test_the_way_of_a_job_through_its_states(ledger: Ledger) -> None:
     """Accepted, queued, retrying, accepted again, finished: each step is seen, late news change nothing."""
     (job_id,) = put(ledger, new())
-    seq = ledger.get(job_id).seq
+    edition = ledger.get(job_id).edition
     with ledger.transaction(durable=False):
-        ledger.mark_queued([seq])
+        ledger.mark_queued([edition])
     assert ledger.unpublished(after_seq=0, limit=9) == []
     with ledger.transaction(durable=False):
         assert ledger.mark_retrying(job_id, failures=1, due_at=9.0, message="boom")
@@ -108,11 +109,12 @@ def test_the_way_of_a_job_through_its_states(ledger: Ledger) -> None:
     assert [job.id for job in ledger.retrying()] == [job_id]
     with ledger.transaction(durable=False):
         ledger.mark_due([job_id])
+        ledger.mark_queued([edition])  # the broker's late word on the attempt that failed
     assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == [job_id]
     with ledger.transaction(durable=False):
         assert ledger.finish(done(job_id, JobState.FAILED), size_bytes=77)
         assert not ledger.finish(done(job_id), size_bytes=1)
-        ledger.mark_queued([seq])
+        ledger.mark_queued([edition])
         assert not ledger.mark_retrying(job_id, failures=2, due_at=9.0, message="late")
     job = ledger.get(job_id)
     assert (job.state, job.attempts, job.size_bytes, job.finished_at) == (JobState.FAILED, 3, 77, 2000.0)
@@ -132,6 +134,20 @@ def test_pages_go_back_from_the_newest(ledger: Ledger) -> None:
     assert ledger.page(task="other") == []
     assert ledger.page(submitter="you") == []
     assert ledger.counts() == {JobState.ACCEPTED: 6, JobState.SUCCEEDED: 1}
+
+
+def test_jobs_with_large_arguments_are_read_few_at_a_time(ledger: Ledger) -> None:
+    """A board of 512 MB holds neither 256 megabytes to publish them, nor a page of them to list it."""
+    large = [msgspec.structs.replace(new(), args=["x" * 1_000_000]) for _ in range(6)]
+    ids = put(ledger, *large)
+    seen: list[str] = []
+    after_seq = 0
+    while jobs := ledger.unpublished(after_seq=after_seq, limit=256):
+        assert sum(len(job.arguments) for job in jobs) < 4_000_000
+        seen += [job.id for job in jobs]
+        after_seq = jobs[-1].seq
+    assert seen == ids
+    assert [job.arguments for job in ledger.page()] == [b""] * 6
 
 
 def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: Ledger) -> None:
@@ -175,7 +191,7 @@ def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: Ledger) -> None
     """Every open job that had been handed over is to be published again; finished ones are not."""
     ids = put(ledger, new(), new(), new())
     with ledger.transaction(durable=False):
-        ledger.mark_queued(ledger.get(job_id).seq for job_id in ids)
+        ledger.mark_queued(ledger.get(job_id).edition for job_id in ids)
         ledger.finish(done(ids[0]), size_bytes=1)
     with ledger.transaction(durable=True):
         assert ledger.requeue_all() == 2

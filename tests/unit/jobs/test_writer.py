@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import _GeneratorContextManager
@@ -100,18 +101,27 @@ def test_everyone_in_a_failed_commit_learns_of_it(
     assert writer.write(add, durable=True).result(10)
 
 
-def test_an_unexpected_error_in_one_write_fails_the_commit_and_not_the_thread(
-    ledger: CountingLedger, writer: LedgerWriter
-) -> None:
-    """A fault of ours inside a write leaves nothing half done."""
+def test_an_unexpected_error_in_one_write_is_its_own(ledger: CountingLedger, writer: LedgerWriter) -> None:
+    """A fault of ours inside a write leaves nothing half done, and touches neither its neighbours nor the thread."""
 
     def fault(each: Ledger) -> None:
         add(each)
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        writer.write(fault, durable=True).result(10)
-    assert writer.write(lambda each: each.open_jobs, durable=True).result(10) == 0
+    def twice(each: Ledger) -> None:
+        job_id = add(each)
+        each._db.execute("INSERT INTO job SELECT * FROM job WHERE id = ?", (job_id,))
+
+    ledger.gate = threading.Event()
+    before = writer.write(add, durable=True)
+    bad = [writer.write(fault, durable=True), writer.write(twice, durable=True)]
+    after = writer.write(add, durable=True)
+    ledger.gate.set()
+    for each, error in zip(bad, (ZeroDivisionError, sqlite3.IntegrityError), strict=True):
+        with pytest.raises(error):
+            each.result(10)
+    assert before.result(10) != after.result(10)
+    assert writer.write(lambda each: each.open_jobs, durable=True).result(10) == 2
 
 
 def test_closing_writes_what_is_queued_and_refuses_more(tmp_path: Path) -> None:
