@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +120,22 @@ class Ledger:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open the file, making it when it is not there and `read_only` is not set. Raises StorageError."""
         try:
-            uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-            self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-            if not read_only:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA wal_autocheckpoint = 1000")
-                self._db.execute("PRAGMA cache_size = -2000")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > _VERSION:
-                raise StorageError(f"ledger {path}", ValueError(f"written by a newer version ({version} > {_VERSION})"))
-            if not read_only and version < _VERSION:
-                self._db.executescript(_SCHEMA)
-            self.open_jobs: int = self._value(f"SELECT count(*) FROM job WHERE {_IS_OPEN}")
+            with ExitStack() as undo:
+                uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+                self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+                undo.callback(self._db.close)
+                if not read_only:
+                    self._db.execute("PRAGMA journal_mode = WAL")
+                    self._db.execute("PRAGMA wal_autocheckpoint = 1000")
+                    self._db.execute("PRAGMA cache_size = -2000")
+                version = self._db.execute("PRAGMA user_version").fetchone()[0]
+                if version > _VERSION:
+                    newer = ValueError(f"written by a newer version ({version} > {_VERSION})")
+                    raise StorageError(f"ledger {path}", newer)
+                if not read_only and version < _VERSION:
+                    self._db.executescript(_SCHEMA)
+                self.open_jobs: int = self._value(f"SELECT count(*) FROM job WHERE {_IS_OPEN}")
+                undo.pop_all()
         except sqlite3.Error as err:
             raise StorageError(f"ledger {path}", err) from err
 

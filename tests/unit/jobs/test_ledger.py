@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -215,8 +216,10 @@ def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l")
     ledger._db.execute("PRAGMA user_version = 99")
     ledger.close()
-    with pytest.raises(StorageError, match="newer version"):
+    with pytest.raises(StorageError, match="newer version") as refused:
         Ledger(tmp_path / "l")
+    held_open = {os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()}
+    assert str(tmp_path / "l") not in held_open, refused.traceback  # which keeps the connection itself alive
 
 
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
