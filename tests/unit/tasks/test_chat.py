@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from chatterbot import ChatBot
 
 from edge.worker import Job
 from tasks import chat
@@ -17,8 +19,19 @@ CORPUS = "categories: [test]\nconversations:\n- - What colour is the box?\n  - T
 
 @pytest.fixture(autouse=True)
 def _fresh_bot() -> Iterator[None]:
-    yield
+    """No bot from another test, and none that leaves its database open."""
+    bots: list[Any] = []
+
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        bots.append(ChatBot(*args, **kwargs))
+        return bots[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chatterbot.ChatBot", kept)
+        yield
     _bot.cache_clear()
+    for bot in bots:
+        bot.storage.close()
 
 
 def test_the_bot_answers_from_what_it_was_taught(tmp_path: Path) -> None:
