@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.gateway.waiting import duration, sentence
+from edge.gateway.waiting import duration, held, sentence
 from edge.jobs.ledger import Job
-from edge.model import JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.model import Held, JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
 
 NOW = 1_000.0
@@ -103,9 +103,7 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
             id="retry overdue",
         ),
         pytest.param({"cancel": True}, {}, "asked to stop; a worker ends it", id="cancelled"),
-        pytest.param(
-            {"cancel": True}, {"workers": []}, "asked to stop; it ends when a worker runs", id="alone"
-        ),
+        pytest.param({"cancel": True}, {"workers": []}, "asked to stop; it ends when a worker runs", id="alone"),
         pytest.param({"state": JobState.SUCCEEDED}, {}, "", id="over"),
         pytest.param({"state": JobState.RUNNING}, {}, "", id="running"),
     ],
@@ -147,3 +145,23 @@ def test_a_worker_without_its_broker_is_named() -> None:
 def test_durations_read_as_a_person_says_them(seconds: float, expected: str) -> None:
     """Two digits are enough to wait by."""
     assert duration(seconds) == expected
+
+
+def test_a_held_job_says_since_when_why_and_what_ends_it() -> None:
+    """Also that nothing is lost by it, for that is the next question."""
+    said = Held(NOW - 1200, "power is low (charge 29 %)", until="it reaches 45 % and holds for 5 min")
+    assert held(said, NOW) == (
+        "held for 20 min: power is low (charge 29 %); it stopped in place, and loses nothing; "
+        "goes on when it reaches 45 % and holds for 5 min"
+    )
+    frozen = msgspec.structs.replace(said, frozen=True, until="")
+    assert held(frozen, NOW).endswith("its process is stopped, and loses nothing")
+
+
+def test_a_job_behind_a_held_one_is_told_so() -> None:
+    """An `always` job has power, but its only worker has a job in hand."""
+    job = RunningJob("k", "factorial", NOW - 300, held=Held(NOW - 60, "power is low (charge 29 %)"))
+    busy = msgspec.structs.replace(IDLE, state=WorkerState.HELD, job=job)
+    low = PowerStatus(PowerState.LOW, "charge-low", "charge 29 %")
+    said = told({"power": Power.ALWAYS}, power=low, workers=[busy], ahead=1)
+    assert said == "worker main holds factorial until it can go on: power is low (charge 29 %); 1 job ahead"

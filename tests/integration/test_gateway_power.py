@@ -1,0 +1,96 @@
+"""What the gateway tells of power: held and frozen jobs, readings with their age now, receipts and their sums."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import msgspec
+import pytest
+
+from edge.host import boot_id
+from edge.jobs.results import Results
+from edge.model import (
+    Energy,
+    Frozen,
+    Held,
+    JobState,
+    Metering,
+    PowerState,
+    Reading,
+    Result,
+    RunningJob,
+    WorkerState,
+    WorkerStatus,
+)
+from tests.running_gateway import RunningGateway
+from tests.running_worker import tell_power
+
+
+def runs(gateway: RunningGateway, job_id: str, held: Held | None = None) -> None:
+    """Let it look as if a worker in this process ran the job."""
+    job = RunningJob(job_id, "echo", time.time() - 60, held=held)
+    status = WorkerStatus("main", os.getpid(), boot_id(), WorkerState.HELD if held else WorkerState.RUNNING, job=job)
+    gateway.layout.run.mkdir(parents=True, exist_ok=True)
+    gateway.layout.worker("main").write_bytes(msgspec.json.encode(status))
+
+
+def test_a_held_job_runs_and_says_why_it_does_not_go_on(gateway: RunningGateway) -> None:
+    """Its state is `running`; the sentence and the record tell the rest."""
+    job_id = gateway.submit()
+    runs(gateway, job_id, Held(time.time() - 300, "power is low (charge 29 %)", until="it reaches 45 %"))
+    view = gateway.ask("GET", f"/jobs/{job_id}").json
+    assert view["state"] == "running"
+    assert view["waiting"].startswith("held for 5 min: power is low (charge 29 %)")
+    assert view["waiting"].endswith("goes on when it reaches 45 %")
+    assert view["held"]["reason"] == "power is low (charge 29 %)"
+    assert "edge_jobs_held 1.0" in gateway.ask("GET", "/metrics").body.decode()
+
+
+def test_a_frozen_process_is_told_of_by_its_freezer(gateway: RunningGateway) -> None:
+    """Only for the very job and process it names: a note that was left behind freezes nobody."""
+    job_id = gateway.submit()
+    runs(gateway, job_id)
+    held = Held(time.time() - 30, "power is low (charge 29 %)", frozen=True)
+    for other in ({"id": "other"}, {"pid": 1}, {"boot_id": "other"}, {}):
+        said = msgspec.structs.replace(Frozen(job_id, os.getpid(), boot_id(), held), **other)
+        gateway.layout.frozen("main").write_bytes(msgspec.json.encode(said))
+        view = gateway.ask("GET", f"/jobs/{job_id}").json
+        assert ("held" in view) is (other == {})
+    assert "its process is stopped" in view["waiting"]
+    assert gateway.ask("GET", "/status").json["workers"][0]["state"] == "held"
+
+
+def test_readings_are_as_old_as_they_are_now(gateway: RunningGateway) -> None:
+    """The governor speaks every half a minute; what it read grows older meanwhile."""
+    readings = (
+        Reading("ups", "charge", 71.0, "%", age_s=2.0),
+        Reading("shunt", "watts", None, "W", reason="no such device"),
+    )
+    tell_power(gateway.config, PowerState.NORMAL, readings=readings, monotonic=time.monotonic() - 20)
+    told = gateway.ask("GET", "/status").json["power"]["readings"]
+    assert 22 <= told[0]["age_s"] < 30
+    assert told[1]["reason"] == "no such device"
+    metrics = gateway.ask("GET", "/metrics").body.decode()
+    assert 'edge_power_reading{source="ups",unit="%",what="charge"} 71.0' in metrics
+    assert 'edge_power_reading_age_seconds{source="shunt"' in metrics
+    assert 'edge_power_reading{source="shunt"' not in metrics
+
+
+def test_receipts_are_shown_and_summed_up(gateway: RunningGateway) -> None:
+    """Measured and estimated joules are never added to each other."""
+    receipts = [
+        Energy(seconds=2.0, cpu_seconds=1.5, joules=9.0, metering=Metering.MEASURED, held_s=30.0, max_c=61.0),
+        Energy(seconds=1.0, cpu_seconds=0.5, joules=0.5),
+    ]
+    results = Results(gateway.layout)
+    for receipt in receipts:
+        job_id = gateway.submit()
+        results.publish(Result(job_id, "echo", JobState.SUCCEEDED, value="x", energy=receipt))
+        view = gateway.becomes(job_id, "succeeded")
+        assert view["energy"] == msgspec.to_builtins(receipt)
+    metrics = gateway.ask("GET", "/metrics").body.decode()
+    assert 'edge_job_joules_total{metering="measured"} 9.0' in metrics
+    assert 'edge_job_joules_total{metering="estimated"} 0.5' in metrics
+    assert "edge_job_held_seconds_total 30.0" in metrics
+    assert float(next(x for x in metrics.splitlines() if x.startswith("edge_job_cpu_s")).split()[1]) == pytest.approx(2)
