@@ -80,8 +80,14 @@ def _no_confirm(publisher: Any) -> None:
             job, _ = self._flying.pop(each)
             self._flying_editions.discard(job.edition)
 
+    patience = publisher._Session.patience
+
+    def impatient(self: Any) -> Any:
+        return 0.0 if self._done else patience(self)  # or the thread would sleep until the confirm wakes it
+
     publisher._Session.publish = unconfirmed
     publisher._Session._on_ack = on_ack
+    publisher._Session.patience = impatient
 
 
 def _delivery_limit(broker: Any) -> None:
