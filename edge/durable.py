@@ -2,7 +2,7 @@
 
 Facts these functions rest on: rename and link are atomic on one file system; a name is durable only
 after an fsync of its folder; after a failed fsync the kernel may have dropped the pages, so a retry on
-the same file proves nothing. Every function here therefore raises the `OSError` and keeps the old state.
+the same file proves nothing. Every function here therefore raises the `OSError` and writes a new file the next time.
 """
 
 from __future__ import annotations

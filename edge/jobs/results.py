@@ -159,8 +159,9 @@ class Results:
     def publish(self, result: Result, staging: Staging | None = None) -> bool:
         """Give `result` to the world for ever, durable on return; True when ours is the one that stands.
 
-        False: another attempt was first, or the result was removed meanwhile; ours is discarded. On OSError nothing
-        is published and the attempt must not be acknowledged. Raises ValueError when the files cannot be told of.
+        False: another attempt was first, or the result was removed meanwhile; ours is discarded. On OSError the
+        attempt must not be acknowledged: nothing is published, or it is and not safe yet, which `has` tells. Raises
+        ValueError when the files cannot be told of.
         """
         shard = self._folder(self._shard(result.id))
         self._folder(self._staging)

@@ -68,8 +68,10 @@ class OrderWatch:
         ready = {fd for fd, _ in poll.poll(_AGAIN_S * 1000 if self._again else None)}
         if inotify.fd not in ready:
             return set()
-        found = set()
+        found: set[tuple[Order, str] | None] = set()
         while (event := inotify.sync_get()) is not None:
+            if Mask.Q_OVERFLOW in event.mask:  # the kernel remembers 16,384 events, and retention may ask for more
+                found.update(self._orders.standing())
             found.add(parse(str(event.name)))
         return {order for order in found if order is not None}
 

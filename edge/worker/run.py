@@ -288,8 +288,9 @@ class Runner:
         try:
             self.results.publish(result, staging)
         except OSError as err:
-            if staging is not None and staging.size_bytes():
-                # After a failed fsync the artifacts may be gone and look well: only a new run makes them again.
+            if staging is not None and staging.size_bytes() and not self.results.has(result.id):
+                # After a failed fsync the artifacts may be gone and look well: only a new run makes them again. Once
+                # the result has its name they were synced, and it is only the name that is not safe yet.
                 staging.discard()
                 self.inbox.hold(delivery, self._process, err)
             else:

@@ -318,7 +318,7 @@ def test_removing_lays_out_an_order_and_ends_with_the_tombstone(gateway: Running
     assert list(orders.standing()) == [(Order.DELETE, job_id)]
     Results(gateway.layout).remove(job_id)
     until(lambda: gateway.ask("GET", f"/jobs/{job_id}").status == 410)
-    assert list(orders.standing()) == []
+    until(lambda: list(orders.standing()) == [])
     assert gateway.ask("GET", f"/jobs/{job_id}/result").status == 410
     assert gateway.ask("DELETE", f"/jobs/{job_id}").status == 410
     assert gateway.ask("GET", "/jobs").json["jobs"] == []

@@ -28,6 +28,23 @@ def leave(name: str, size: int, fail: bool, job: Job) -> str:
     return "kept"
 
 @task
+def refused_once(job: Job) -> str:
+    """Leave a file, and let the card refuse the sync of the folder right after the result got its name."""
+    from edge import durable
+
+    job.file("a.txt").write_text("kept")
+    real = durable.sync_folder
+
+    def refuse(folder):
+        if (folder / f"{job.id}.json").exists():
+            durable.sync_folder = real
+            raise OSError(5, "Input/output error")
+        real(folder)
+
+    durable.sync_folder = refuse
+    return "kept"
+
+@task
 def next_one() -> str:
     """Do nothing."""
     return "next"
@@ -69,4 +86,16 @@ def test_files_that_cannot_be_kept_end_in_a_failure(
     assert [path.name for path in worker.results.path(job_id).parent.glob(f"{job_id}*")] == [f"{job_id}.json"]
     assert worker.result(publish(broker, "next_one")).value == "next"
     assert worker.process.poll() is None
+    assert depth(broker) == 0
+
+
+def test_a_result_that_has_its_name_keeps_its_files_when_the_card_refuses_the_last_sync(
+    worker: RunningWorker, broker: BrokerConfig
+) -> None:
+    """The worker tries again until the name is safe; what the result speaks of stays."""
+    job_id = publish(broker, "refused_once")
+    assert worker.result(publish(broker, "next_one")).value == "next"
+    result = worker.result(job_id)
+    assert (result.value, [file.name for file in result.files]) == ("kept", ["a.txt"])
+    assert worker.results.artifact(result, "a.txt").read_text() == "kept"
     assert depth(broker) == 0
