@@ -64,7 +64,9 @@ class Background:
                     return fields
             elif self._pidfd in ready:
                 lines = read_tail(self._log).splitlines()
-                raise StackError(lines[-1] if lines else f"edge up ended without a word (log: {self._log})")
+                raise StackError(
+                    lines[-1].removeprefix("edge: ") if lines else f"edge up ended without a word (log: {self._log})"
+                )
         raise StackError(f"edge up is not ready after {READY_S:g} s (log: {self._log})")
 
     @property

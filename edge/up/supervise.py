@@ -170,11 +170,14 @@ class Stack:
         return ""
 
     async def _stop(self) -> None:
-        for part in (self._worker, self._gateway, self._governor, self._broker, self._epmd):
+        parts = (self._worker, self._gateway, self._governor, self._broker, self._epmd)
+        began = any(part.running for part in parts)
+        for part in parts:
             if part.running:
                 self._lines.say(f"stopping {part.name}")
                 await part.stop(self._hurry)
-        self._lines.say("stopped")
+        if began:
+            self._lines.say("stopped")
 
     def _python(
         self, name: str, ready: Callable[[Child], Awaitable[bool]], *, grace_s: float, module: str = ""

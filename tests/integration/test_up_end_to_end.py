@@ -223,7 +223,7 @@ def test_a_first_start_that_was_cut_short_begins_anew(broker_node: Node, tmp_pat
 
 
 def test_a_gateway_port_in_use_is_one_line(tmp_path: Path) -> None:
-    """Number and key, exit 3, and no broker was started for it."""
+    """Number and key, exit 3, nothing else; and no broker was started for it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run_up("--port", str(port), "--broker-port", str(three_in_a_row()), cwd=tmp_path)
@@ -231,6 +231,7 @@ def test_a_gateway_port_in_use_is_one_line(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert f"port {port} (gateway.port)" in line
     assert "in use" in line
+    assert not done.stdout
     assert not (tmp_path / ".edge" / "broker").exists()
 
 
