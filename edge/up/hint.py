@@ -19,18 +19,20 @@ def local_host(gateway: GatewayConfig) -> str:
 def url(gateway: GatewayConfig) -> str:
     """Where the gateway answers on this machine."""
     host = local_host(gateway)
-    return f"http://{f'[{host}]' if ':' in host else host}:{gateway.port}"
+    return f"{gateway.scheme}://{f'[{host}]' if ':' in host else host}:{gateway.port}"
 
 
-def how_to_submit(url: str) -> tuple[str, str]:
-    """A line with our command and one with curl, each ready to paste."""
+def how_to_submit(url: str, *, certificate: Path | None = None) -> tuple[str, str]:
+    """A line with our command and one with curl, each ready to paste; `certificate` is the gateway's own."""
     beside = Path(sys.executable).with_name("edge")
     command = "edge" if beside.parent == Path("/usr/bin") else short(beside)
     at = "" if url == "http://127.0.0.1:8420" else f"EDGE_URL={url} "
+    at += f"EDGE_CA_FILE={short(certificate)} " if certificate else ""
+    trust = f" --cacert {short(certificate)}" if certificate else ""
     body = """{"task": "solve", "args": [1, "What is 50 divided by 2?"]}"""
     return (
         f"{at}{command} submit solve 1 'What is 50 divided by 2?' --wait",
-        f"curl -s {url}/v1/jobs -H 'Content-Type: application/json' -d '{body}'",
+        f"curl -s{trust} {url}/v1/jobs -H 'Content-Type: application/json' -d '{body}'",
     )
 
 

@@ -20,7 +20,7 @@ class Lines:
         self._colour = out.isatty()
 
     def say(self, text: str, *, name: str = "edge") -> None:
-        """One line of one part. A reader that has gone does not stop the stack."""
+        """One line of one part. A reader that has gone, or a log on a full disk, does not stop the stack."""
         head = f"{time.strftime('%H:%M:%S')} {name:<{_WIDTH}} |"
         if self._colour:
             head = f"\033[{_COLOURS.get(name, 1)}m{head}\033[0m"
@@ -31,7 +31,7 @@ class Lines:
         try:
             self._out.write(f"{text}\n")
             self._out.flush()
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):
             return
 
 

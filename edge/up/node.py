@@ -169,9 +169,7 @@ class Node:
         """
         if not self.store.exists():
             return None
-        number = 1
-        while (aside := self.base / f"store.set-aside-{number}").exists():
-            number += 1
+        aside = self._unused("store.set-aside")
         self.store.rename(aside)
         durable.sync_folder(self.base)
         date = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
@@ -180,10 +178,16 @@ class Node:
         return aside
 
     def put_back(self, aside: Path) -> None:
-        """Use a store again that was set aside for nothing."""
-        self.store.rename(self.base / f"{aside.name}.no-better")
+        """Use a store again that was set aside for nothing; the new one, which did not work either, is kept too."""
+        self.store.rename(self._unused("store.no-better"))
         aside.rename(self.store)
         durable.sync_folder(self.base)
+
+    def _unused(self, name: str) -> Path:
+        number = 1
+        while (path := self.base / f"{name}-{number}").exists():
+            number += 1
+        return path
 
     def _write(self) -> None:
         """Password, cookie and settings, each durable before Erlang reads it."""

@@ -12,11 +12,11 @@ from functools import partial
 
 from edge.config import Loaded
 from edge.errors import QueueSilent, StackError
+from edge.notify import notify
 from edge.up import hint, readiness
 from edge.up.child import Child
 from edge.up.lines import Lines
 from edge.up.node import Node
-from edge.up.notify import notify
 from edge.up.part import Part, PartMisconfigured
 from edge.up.ports import check_free
 
@@ -94,7 +94,7 @@ class Stack:
         self._lines.say(
             f"ready after {seconds:.1f} s: {self._url}   (state: {hint.short(self._config.root)}; Ctrl-C stops all)"
         )
-        for line in hint.how_to_submit(self._url):
+        for line in hint.how_to_submit(self._url, certificate=self._config.gateway.tls_cert):
             self._lines.say(f"  {line}")
         self._lines.plain("")
         notify(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import shlex
 import subprocess
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from edge.client import Client, Settings
 from edge.errors import ConfigError, Unreachable
+from edge.up import hint, readiness
+from edge.up.child import Child
 from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
 
@@ -40,6 +45,22 @@ def test_a_certificate_that_is_named_is_trusted(url: str, certificate: Path) -> 
     file.write_text(f"url: {url}\nca_file: cert.pem\n")
     with Client(settings=Settings.find(env={"EDGE_CLIENT_CONFIG": str(file)})) as client:
         assert client.status().tasks == 3
+
+
+def test_edge_up_sees_that_a_gateway_with_a_certificate_is_ready(
+    make_config: MakeConfig, start_gateway: StartGateway, certificate: Path
+) -> None:
+    """It asks over HTTPS, trusting whom it has just started, and tells an address that can be used."""
+    files = {"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))}
+    config = make_config(gateway=files)
+    port = start_gateway(config).port
+    assert asyncio.run(readiness.gateway(config.gateway, cast("Child", None)))
+    url = hint.url(config.gateway)
+    assert url == f"https://127.0.0.1:{port}"
+    _, curl = hint.how_to_submit(url, certificate=certificate)
+    words = [*shlex.split(curl)[:-1], '{"task": "echo", "args": ["hello"]}']
+    done = subprocess.run(words, capture_output=True, check=True)
+    assert b'"state":"accepted"' in done.stdout
 
 
 def test_a_certificate_that_is_not_trusted_is_one_sentence_at_once(url: str) -> None:
