@@ -48,6 +48,10 @@ class Layout:
         """What tasks keep between jobs (a bot's database), a folder each; workers write."""
         return self.root / "tasks"
 
+    def kinds(self, name: str) -> Path:
+        """What kinds of job took on worker `name`, on average; that worker writes."""
+        return self.tasks / f".kinds-{name}.json"
+
     @property
     def broker(self) -> Path:
         """The private broker's store, cookie and log under `edge up`."""

@@ -22,6 +22,7 @@ _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 TaskName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$")]
 Retries = Annotated[int, Meta(ge=0, le=100)]
 TimeLimit = Annotated[float, Meta(gt=0, le=31_536_000)]
+MaxTemp = Annotated[float, Meta(ge=20, le=125)]
 
 
 class Power(StrEnum):
@@ -149,7 +150,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int = 1
 
 
-class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A job as a submitter asks for it."""
 
     task: TaskName
@@ -158,6 +159,8 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     power: Power | None = None  # None: the task's own
     retries: Retries | None = None
     time_limit_s: TimeLimit | None = None
+    deadline_s: TimeLimit | None = None  # a `surplus` job may run at normal power so long after it was accepted
+    max_temp_c: MaxTemp | None = None  # does not start or go on while the board is hotter
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -208,6 +211,13 @@ class WorkerState(StrEnum):
     STOPPED = "stopped"
 
 
+class Parked(msgspec.Struct, frozen=True):
+    """A job that its worker has in hand and does not begin."""
+
+    id: str
+    why: Held
+
+
 class WorkerStatus(msgspec.Struct, frozen=True):
     """`/run/edge/worker-NAME.json`: written by that worker at each change."""
 
@@ -221,6 +231,7 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     started_at: float = 0.0
     updated_at: float = 0.0
     reason: str = ""  # why it holds, when power is not the reason: a full card, a failing disk
+    parked: tuple[Parked, ...] = ()  # at most one of each class, which waits for it
 
 
 class Verdict(StrEnum):

@@ -15,6 +15,7 @@ from edge.model import (
     Energy,
     Held,
     JobState,
+    MaxTemp,
     Power,
     PowerStatus,
     Progress,
@@ -42,6 +43,8 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int = 0  # bodies begun so far
     retries: int = 0  # how often a failing body may be run again
     time_limit_s: float | None = None
+    deadline_at: float | None = None  # a surplus job runs at normal power too from then on
+    max_temp_c: float | None = None
     due_at: float | None = None  # a retrying job is published again at this time
     cancelling: bool = False  # asked to stop, has not ended yet
     waiting: str = ""  # why it does not run now, and the rule that ends it, in words
@@ -70,6 +73,8 @@ class BatchItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     retries: Retries | None = None
     time_limit_s: TimeLimit | None = None
     key: Key | None = None
+    deadline_s: TimeLimit | None = None
+    max_temp_c: MaxTemp | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -106,6 +106,8 @@ def _job(job: JobView) -> None:
             ("power", str(job.power)),
             ("attempts", f"{job.attempts}, retries {job.retries}" if job.retries else str(job.attempts or "")),
             ("limit", output.duration(job.time_limit_s) if job.time_limit_s else ""),
+            ("deadline", output.when(job.deadline_at)),
+            ("max temp", f"{job.max_temp_c:g} °C" if job.max_temp_c is not None else ""),
             ("worker", job.worker),
             ("submitter", job.submitter),
             ("accepted", output.when(job.accepted_at)),

@@ -9,6 +9,7 @@ import click
 
 from edge.cli import output
 from edge.cli.completion import task_names
+from edge.cli.power import Duration
 from edge.cli.session import Session, common, pass_session
 from edge.errors import EdgeError, UsageError
 
@@ -43,6 +44,15 @@ class _Submit(click.Command):
 )
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End it then.")
+@click.option(
+    "--deadline",
+    type=Duration(),
+    metavar="TIME",
+    help="With surplus power: run at normal power too once it waited so long (30m, 6h, 2d).",
+)
+@click.option(
+    "--max-temp", type=click.FloatRange(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius."
+)
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
 @common
 @click.pass_context
@@ -60,6 +70,8 @@ def submit(
     power: str | None,
     retries: int | None,
     time_limit: float | None,
+    deadline: float | None,
+    max_temp: float | None,
     key: str | None,
 ) -> int:
     """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
@@ -85,6 +97,8 @@ def submit(
             Power(power) if power else None,
             retries,
             time_limit,
+            deadline,
+            max_temp,
         )
         job = client.submit_one(submission, key=key)
         if not wait:

@@ -61,6 +61,8 @@ class Client:
         power: Power | str | None = None,
         retries: int | None = None,
         time_limit_s: float | None = None,
+        deadline_s: float | None = None,
+        max_temp_c: float | None = None,
         **kwargs: Any,
     ) -> Job:
         """Hand over one job; on return it is durable on the board.
@@ -69,7 +71,14 @@ class Client:
         Without one, a fresh key still guards against a connection lost after the board took the job.
         """
         submission = Submission(
-            task, list(args), kwargs, Power(power) if power is not None else None, retries, time_limit_s
+            task,
+            list(args),
+            kwargs,
+            Power(power) if power is not None else None,
+            retries,
+            time_limit_s,
+            deadline_s,
+            max_temp_c,
         )
         return self.submit_one(submission, key=key)
 

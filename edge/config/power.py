@@ -121,6 +121,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     history: HistoryConfig = HistoryConfig()
     led: LedConfig | None = None
     button: ButtonConfig | None = None
+    battery_wh: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
 
     @property
     def records(self) -> tuple[AnySource, ...]:

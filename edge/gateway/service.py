@@ -103,6 +103,8 @@ class Appliance:
             power=submission.power or kind.power,
             retries=kind.retries if submission.retries is None else submission.retries,
             time_limit_s=submission.time_limit_s or kind.time_limit_s,
+            deadline_s=submission.deadline_s,
+            max_temp_c=submission.max_temp_c,
             submitter=caller.name,
             fingerprint=sha256(_encode(submission)).digest(),  # as asked: a task's new default makes no conflict
             key=key,

@@ -77,7 +77,7 @@ class Submit:
 
     def _checked(self, line: bytes, call: Call) -> NewJob:
         item = bodies.decode(line, BatchItem)
-        submission = Submission(item.task, item.args, item.kwargs, item.power, item.retries, item.time_limit_s)
+        submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
         return self._appliance.checked(submission, key=item.key or "", caller=call.caller)
 
 

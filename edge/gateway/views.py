@@ -7,7 +7,7 @@ import time
 from edge.gateway.board import Board, running
 from edge.gateway.waiting import held, sentence
 from edge.jobs.ledger import Job
-from edge.model import JobState, Result
+from edge.model import JobState, Power, Result
 from edge.wire import JobView
 
 
@@ -51,6 +51,8 @@ class Views:
             attempts=max(job.attempts, job.failures, body.attempt if body else 0),
             retries=job.retries,
             time_limit_s=job.time_limit_s,
+            deadline_at=_deadline_at(job),
+            max_temp_c=job.max_temp_c,
             due_at=job.due_at,
             cancelling=job.cancel and not state.final,
             waiting=waiting,
@@ -61,3 +63,10 @@ class Views:
             energy=result.energy if result else None,
             error=job.message,
         )
+
+
+def _deadline_at(job: Job) -> float | None:
+    """When surplus power is no longer waited for."""
+    if job.deadline_s is None or job.power is not Power.SURPLUS or job.state.final:
+        return None
+    return job.accepted_at + job.deadline_s

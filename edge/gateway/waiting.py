@@ -51,7 +51,7 @@ def _reason(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broke
     if not workers:
         return "no worker is running"
     if job.power not in ALLOWED[power.state]:
-        return _power(job.power, power)
+        return _power(job.power, power) + _deadline(job, now)
     return _worker(job, workers, now)
 
 
@@ -71,7 +71,19 @@ def _power(wanted: Power, power: PowerStatus) -> str:
     return f"{now}; " + (power.until if power.until.startswith("resumes") else f"resumes when {power.until}")
 
 
+def _deadline(job: Job, now: float) -> str:
+    """That a job for surplus power does not wait for it for ever."""
+    if job.power is not Power.SURPLUS or job.deadline_s is None:
+        return ""
+    left_s = min(max(job.accepted_at + job.deadline_s - now, 0.0), job.deadline_s)
+    return f"; normal power will do in {duration(left_s)}"
+
+
 def _worker(job: Job, workers: Sequence[WorkerStatus], now: float) -> str:
+    for worker in workers:
+        for parked in worker.parked:
+            if parked.id == job.id:
+                return f"{parked.why.reason}; starts when {parked.why.until}"
     held = [worker for worker in workers if worker.reason]
     if len(held) == len(workers):
         return f"worker {held[0].name} holds: {held[0].reason}"

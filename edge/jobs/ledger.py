@@ -37,20 +37,34 @@ CREATE TABLE IF NOT EXISTS job (
     cancel INTEGER NOT NULL DEFAULT 0,
     remove INTEGER NOT NULL DEFAULT 0,
     size_bytes INTEGER NOT NULL DEFAULT 0,
-    message TEXT NOT NULL DEFAULT ''
+    message TEXT NOT NULL DEFAULT '',
+    deadline_s REAL,
+    max_temp_c REAL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS job_state ON job (state, seq, power);
 CREATE INDEX IF NOT EXISTS job_asked ON job (seq) WHERE cancel OR remove;
-PRAGMA user_version = 1;
+CREATE INDEX IF NOT EXISTS job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 'surplus';
+PRAGMA user_version = 2;
 """
-_VERSION = 1
+_VERSION = 2
+#: From an earlier version to this one, all or nothing.
+_UPGRADES = {
+    1: """
+BEGIN IMMEDIATE;
+ALTER TABLE job ADD COLUMN deadline_s REAL;
+ALTER TABLE job ADD COLUMN max_temp_c REAL;
+CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 'surplus';
+PRAGMA user_version = 2;
+COMMIT;
+"""
+}
 #: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
 AHEAD_MOST = 5_000
 _OPEN = (JobState.ACCEPTED, JobState.QUEUED, JobState.RETRYING)
 _IS_OPEN = "state IN ('accepted', 'queued', 'retrying')"
 _COLUMNS = (
     "seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state, "
-    "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message"
+    "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message, deadline_s, max_temp_c"
 )
 #: For lists: a job's arguments may be a megabyte, and a list has hundreds of jobs.
 _LEAN = _COLUMNS.replace("arguments", "x''")
@@ -71,6 +85,8 @@ class NewJob(msgspec.Struct, frozen=True):
     submitter: str
     fingerprint: bytes
     key: str = ""
+    deadline_s: float | None = None
+    max_temp_c: float | None = None
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -95,6 +111,8 @@ class Job(msgspec.Struct, frozen=True):
     remove: bool
     size_bytes: int
     message: str
+    deadline_s: float | None = None
+    max_temp_c: float | None = None
 
     @property
     def edition(self) -> tuple[int, int]:
@@ -133,7 +151,7 @@ class Ledger:
                     newer = ValueError(f"written by a newer version ({version} > {_VERSION})")
                     raise StorageError(f"ledger {path}", newer)
                 if not read_only and version < _VERSION:
-                    self._db.executescript(_SCHEMA)
+                    self._db.executescript(_UPGRADES.get(version, _SCHEMA))
                 self.open_jobs: int = self._value(f"SELECT count(*) FROM job WHERE {_IS_OPEN}")
                 undo.pop_all()
         except sqlite3.Error as err:
@@ -192,10 +210,11 @@ class Ledger:
         arguments = msgspec.json.encode([new.args, new.kwargs])
         self._db.execute(
             "INSERT INTO job (id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
-            " accepted_at) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(new.id, new.task, arguments, new.power.value, new.retries, new.time_limit_s),
                 *(new.submitter, new.fingerprint, JobState.ACCEPTED.value, now),
+                *(new.deadline_s, new.max_temp_c),
             ),
         )
         self.open_jobs += 1
@@ -232,6 +251,17 @@ class Ledger:
         """The wait of these is over: publish them again."""
         self._db.executemany(
             "UPDATE job SET state = 'accepted', due_at = NULL WHERE id = ? AND state = 'retrying'",
+            ((job_id,) for job_id in job_ids),
+        )
+
+    def hurry(self, job_ids: Iterable[str]) -> None:
+        """The deadline of these has come: from now on normal power is enough, and they are published again for it.
+
+        The copy in the queue of surplus power stays there and is harmless: who meets it looks for the result first.
+        """
+        self._db.executemany(
+            "UPDATE job SET power = 'normal', state = CASE state WHEN 'queued' THEN 'accepted' ELSE state END"
+            f" WHERE id = ? AND power = 'surplus' AND {_IS_OPEN}",
             ((job_id,) for job_id in job_ids),
         )
 
@@ -334,6 +364,10 @@ class Ledger:
     def retrying(self) -> list[Job]:
         """Jobs that wait for their next attempt."""
         return list(self._rows("state = 'retrying' ORDER BY seq", columns=_LEAN))
+
+    def with_deadline(self) -> list[Job]:
+        """Open jobs that wait for surplus power, but not for ever."""
+        return list(self._rows(f"deadline_s IS NOT NULL AND power = 'surplus' AND {_IS_OPEN} ORDER BY seq"))
 
     def asked(self) -> list[Job]:
         """Jobs with a cancel or remove that has not been carried out."""

@@ -7,6 +7,7 @@ publishing goes on behind it, also after a restart, also when the broker was awa
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from edge.jobs.ledger import Accepted, Job, Ledger, NewJob
 from edge.jobs.publisher import Link, Publisher
 from edge.jobs.results import Results
 from edge.jobs.writer import LedgerWriter
+from edge.model import Power
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ T = TypeVar("T")
 
 _BACKOFF_FIRST_S = 5.0
 _BACKOFF_MOST_S = 3600.0
+_CLOCK_SET = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
 _AGAIN_S = 30.0
 
 
@@ -47,6 +50,8 @@ class Outbox:
         self._feed = Ledger(path, read_only=True)
         self._changed = changed
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._deadlines: list[tuple[float, str]] = []  # a heap of (monotonic, id)
+        self._next_deadline: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
             config.broker,
@@ -69,10 +74,12 @@ class Outbox:
         for job in self.reader.retrying():
             left = (job.due_at or 0.0) - time.time()
             self._wait_for(job.id, min(max(left, 0.0), backoff_s(job.failures)))
+        for job in self.reader.with_deadline():
+            self._note_deadline(job, time.time())
 
     async def stop(self) -> None:
         """Stop publishing, write what is queued, close the ledger."""
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *filter(None, [self._next_deadline])):
             timer.cancel()
         await asyncio.to_thread(self._publisher.stop)
         await asyncio.to_thread(self._writer.close)
@@ -93,6 +100,9 @@ class Outbox:
         answers = await self._writer.submit(work)
         if any(isinstance(answer, Accepted) and answer.created for answer in answers):
             self._publisher.ring()
+        for answer in answers:
+            if isinstance(answer, Accepted) and answer.created and answer.job.power is Power.SURPLUS:
+                self._note_deadline(answer.job, answer.job.accepted_at)
         return answers
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
@@ -139,6 +149,37 @@ class Outbox:
             self._publisher.ring(rewind=True)
         elif self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wait_for, job_id, _AGAIN_S)  # the disk refused: nobody else would ask
+
+    def _note_deadline(self, job: Job, now: float) -> None:
+        """Let `job` come due; `now` is the wall clock, which counts only for what was before this start.
+
+        While we run no clock that jumps can change it. Over a restart a clock that went back, or was never set when
+        the job came, costs it its whole time once more, and one that was set ahead lets it run at normal power early.
+        """
+        if job.deadline_s is None:
+            return
+        left_s = job.accepted_at + job.deadline_s - now if job.accepted_at >= _CLOCK_SET else job.deadline_s
+        left_s = min(max(left_s, 0.0), job.deadline_s)
+        heapq.heappush(self._deadlines, (time.monotonic() + left_s, job.id))
+        self._await_deadline()
+
+    def _await_deadline(self) -> None:
+        assert self._loop is not None
+        if self._next_deadline is not None:
+            self._next_deadline.cancel()
+            self._next_deadline = None
+        if self._deadlines:
+            wait_s = max(0.0, self._deadlines[0][0] - time.monotonic())
+            self._next_deadline = self._loop.call_later(wait_s, self._on_deadline)
+
+    def _on_deadline(self) -> None:
+        due: list[str] = []
+        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
+            due.append(heapq.heappop(self._deadlines)[1])
+        if due:
+            written = self._writer.write(lambda ledger: ledger.hurry(due), durable=False)
+            written.add_done_callback(lambda _: self._publisher.ring(rewind=True))
+        self._await_deadline()
 
     def _fetch(self, after_seq: int, limit: int) -> list[Job]:
         return self._feed.unpublished(after_seq=after_seq, limit=limit)

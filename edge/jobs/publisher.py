@@ -297,6 +297,7 @@ def message(job: Job, *, origin: str) -> tuple[bytes, dict[str, Any], dict[str, 
             "failures": job.failures,
             "retries": job.retries,
             "time_limit_s": job.time_limit_s,
+            "max_temp_c": job.max_temp_c,
             "submitter": job.submitter,
         },
     }

@@ -74,7 +74,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
     def _rung(self) -> None:
         self.desk.bell.hush()
         if self.desk.news.stale:  # a body took in what the gate should have heard
-            self.gate.refresh()
+            self.gate.refresh()  # what is parked is looked at below
         self.desk.inbox.step()
 
     def ensure_connected(self, conn: Any) -> Any:

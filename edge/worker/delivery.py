@@ -27,6 +27,7 @@ class Delivery:
     failures: int = 0  # how often the job failed and was published again
     retries: int = 0
     time_limit_s: float | None = None
+    max_temp_c: float | None = None
     problem: Failure | None = None
     headers: dict[str, Any] = field(default_factory=dict)
 
@@ -81,6 +82,7 @@ def read(message: Any, queue: str, error: BaseException | None = None) -> Delive
         failures=_count(edge.get("failures")),
         retries=_count(edge.get("retries")),
         time_limit_s=_limit(edge.get("time_limit_s")) or _limit(_first(headers.get("timelimit"))),
+        max_temp_c=_limit(edge.get("max_temp_c")),
         problem=problem,
         headers=headers,
     )

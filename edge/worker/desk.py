@@ -81,7 +81,9 @@ class Desk:
         notify.stopping()
         self.watchdog.stop()
         self.orders.stop()
-        self.status.say(state=WorkerState.STOPPED, queues=(), job=None)
+        self.status.say(state=WorkerState.STOPPED, queues=(), job=None, parked=())
+        with suppress(OSError):  # averages: the next worker learns them again
+            self.runner.kinds.save()
         self.news.close()
         if self.freeze is not None:
             self.freeze.close()

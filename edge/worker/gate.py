@@ -122,6 +122,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
     def _changed(self) -> None:
         if self._news.look() or self._news.stale:
             self.refresh()
+            self._c.desk.inbox.reconsider()
 
     def _governor_gone(self) -> None:
         self._forget_governor()

@@ -20,6 +20,7 @@ from edge.model import ALLOWED, Held, Power, PowerState, PowerStatus
 from edge.power import status as power
 from edge.worker.bell import Bell
 from edge.worker.control import Control
+from edge.worker.fit import too_hot
 from edge.worker.freeze import Freeze
 from edge.worker.meter import Meter
 from edge.worker.news import News
@@ -49,6 +50,8 @@ class _Body:
     id: str
     klass: Power
     meter: Meter
+    max_temp_c: float | None = None
+    hot: bool = False  # held for its heat
 
 
 class Hold:
@@ -72,11 +75,11 @@ class Hold:
         self._look_at = 0.0
         self._wanted_since: float | None = None
 
-    def begin(self, job_id: str, klass: Power, said: PowerStatus) -> Meter:
+    def begin(self, job_id: str, klass: Power, said: PowerStatus, *, max_temp_c: float | None = None) -> Meter:
         """A body is about to run; `said` is what let it in."""
         meter = Meter(self._cpu_watts, said)
         self._said = said
-        self._body = _Body(job_id, klass, meter)
+        self._body = _Body(job_id, klass, meter, max_temp_c)
         if self._freeze is not None:
             self._freeze.begin(job_id, klass)
         self._look_at = time.monotonic() + LOOK_S
@@ -149,7 +152,9 @@ class Hold:
             return None
         if body.klass not in ALLOWED[said.state] and self._holds:
             return Held(0.0, f"power is {said.state} ({said.reason})", until=said.until)
-        return None
+        hot = too_hot(body.max_temp_c, said, held=body.hot)
+        body.hot = hot is not None
+        return hot
 
     @property
     def _holds(self) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from celery.utils.log import get_logger
 
-from edge.model import PowerStatus
+from edge.model import Held, Parked, PowerStatus
 from edge.worker import delivery as deliveries
 from edge.worker.bell import Bell
 from edge.worker.control import Control
@@ -39,7 +41,7 @@ class Door(Protocol):
 
 
 @dataclass
-class Held:
+class Stuck:
     """A delivery whose files could not be written: `finish` is tried again until they can."""
 
     delivery: Delivery
@@ -66,7 +68,9 @@ class Inbox:
         bell: Bell,
         later: Callable[[float, Callable[[], None]], object],
         process: Callable[[Delivery], None],
+        objection: Callable[[Delivery, bool], Held | None] = lambda _delivery, _parked: None,
     ) -> None:
+        """`objection` tells why a delivery, parked already or not, may not begin although its class may."""
         self.lock = threading.Lock()
         self.running_id: str | None = None
         self.door: Door | None = None
@@ -77,8 +81,10 @@ class Inbox:
         self._bell = bell
         self._later = later
         self._process = process
+        self._objection = objection
+        self._parked: list[tuple[Delivery, Held]] = []  # of their queues nothing more comes meanwhile
         self._pending: deque[Delivery] = deque()
-        self._held: Held | None = None
+        self._held: Stuck | None = None
         self._hold_s = 0.0
 
     def accept(self, queue: str, message: Any, error: BaseException | None = None) -> None:
@@ -96,6 +102,10 @@ class Inbox:
         for delivery in self._pending:
             self._history.give_back(delivery)
         self._pending.clear()
+        for delivery, _ in self._parked:
+            self._history.give_back(delivery)
+        self._parked.clear()
+        self._tell_parked()
         if self._held is not None:
             self._held.message_lost = True
 
@@ -104,17 +114,53 @@ class Inbox:
         for delivery in [delivery for delivery in self._pending if not allows(delivery.queue)]:
             self._pending.remove(delivery)
             self._requeue(delivery)
+        for parked in [parked for parked in self._parked if not allows(parked[0].queue)]:
+            self._parked.remove(parked)
+            self._requeue(parked[0])
+        self._tell_parked()
 
     def step(self) -> None:
         """Work on one message if there is one and nothing is held; ring again while there are more."""
-        if self._held is not None or not self._pending or self._control.stopping:
+        if self._held is not None or not (self._pending or self._parked) or self._control.stopping:
             return
         if self.door is not None:
             self.door.refresh()  # gives back what may not start
+        self._park()
         if self._pending:
             self._work(self._pending.popleft(), self._process)
         if self._pending:
             self._bell.ring()
+
+    def reconsider(self) -> None:
+        """Something changed that a parked job may wait for; callable from any thread."""
+        if self._parked:
+            self._bell.ring()
+
+    def _park(self) -> None:
+        """Take what may not begin out of the way, and what may by now back into it.
+
+        A parked message stays unacknowledged: its place in the queue is kept, its class waits behind it, the others
+        do not. Given back, it would be here again at once.
+        """
+        parked, self._parked = self._parked, []
+        for delivery, why in parked:
+            now = self._objection(delivery, True)
+            if now is None:
+                self._pending.appendleft(delivery)
+            else:
+                self._parked.append((delivery, msgspec.structs.replace(now, since=why.since)))
+        for delivery in list(self._pending):
+            why_not = self._objection(delivery, False)
+            if why_not is not None:
+                self._pending.remove(delivery)
+                self._parked.append((delivery, msgspec.structs.replace(why_not, since=time.time())))
+                logger.info("Task %s[%s] is not begun: %s", delivery.task, delivery.id, why_not.reason)
+        self._tell_parked()
+
+    def _tell_parked(self) -> None:
+        told = tuple(Parked(delivery.id, why) for delivery, why in self._parked)
+        if told != self._status.status.parked:
+            self._status.say(parked=told)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Let the message go. Stops consuming first what power no longer allows: the ack lets the next one in."""
@@ -128,7 +174,7 @@ class Inbox:
         """Keep a delivery that a failing disk stops, and say so; nothing else starts until `finish` went through."""
         self._hold_s = min(self._hold_s * 2 or 1.0, _HOLD_MAX_S)
         lost = self._held.message_lost if self._held is not None else False
-        self._held = Held(delivery, finish, lost)
+        self._held = Stuck(delivery, finish, lost)
         reason = f"cannot write under {self._root}: {err.strerror or err}"
         logger.error(
             "Task %s[%s] is held: %s; trying again in %.0f s", delivery.task, delivery.id, reason, self._hold_s

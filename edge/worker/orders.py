@@ -97,6 +97,7 @@ class OrderWatch:
             self._runner.results.publish(
                 Result(job_id, "", JobState.CANCELLED, failure=failure, finished_at=time.time(), attempts=0)
             )
+        self._runner.inbox.reconsider()  # a parked message may go now
 
     def _remove(self, job_id: str) -> None:
         self._runner.results.remove(job_id)

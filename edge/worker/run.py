@@ -21,6 +21,7 @@ from edge.model import (
     Energy,
     Failure,
     FailureCode,
+    Held,
     JobState,
     Power,
     PowerState,
@@ -34,6 +35,7 @@ from edge.worker.checkpoint import Checkpoint
 from edge.worker.control import Control, JobCancelled, JobInterrupted
 from edge.worker.delivery import Delivery, clean
 from edge.worker.execute import Outcome, execute, failure_of
+from edge.worker.fit import Kinds, too_hot, too_much
 from edge.worker.history import History
 from edge.worker.hold import Hold
 from edge.worker.inbox import Inbox
@@ -87,7 +89,9 @@ class Runner:
             bell=bell,
             later=later,
             process=self._process,
+            objection=self._objection,
         )
+        self.kinds = Kinds(config.layout.kinds(name))
         self._app = app
         self._config = config
         self._name = name
@@ -110,6 +114,17 @@ class Runner:
         self.history.end()
 
     # --- before the body ----------------------------------------------------------------------------------
+
+    def _objection(self, delivery: Delivery, parked: bool) -> Held | None:
+        """Why this job is not begun now although its class may be: too hot for it, or more than is left."""
+        said = self._said
+        hot = too_hot(delivery.max_temp_c, said, held=parked)
+        why = hot or too_much(self.kinds.expected(delivery.task), said, self._config.power)
+        return why if why is not None and not self.results.has(delivery.id) else None
+
+    @property
+    def _said(self) -> PowerStatus:
+        return self.inbox.door.said if self.inbox.door is not None else _UNSAID
 
     def _process(self, delivery: Delivery) -> None:
         try:
@@ -175,8 +190,8 @@ class Runner:
         limit_s = self._limit_s(delivery, task)
         told = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), case.attempt))
         self._current = case
-        said = self.inbox.door.said if self.inbox.door is not None else _UNSAID
-        meter = self._hold.begin(delivery.id, _CLASSES.get(delivery.queue, Power.NORMAL), said)
+        klass = _CLASSES.get(delivery.queue, Power.NORMAL)
+        meter = self._hold.begin(delivery.id, klass, self._said, max_temp_c=delivery.max_temp_c)
         try:
             with request.current(delivery, task, hostname=self._hostname, limit_s=limit_s):
                 outcome = execute(
@@ -226,6 +241,8 @@ class Runner:
             staging.discard()
             self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
             return
+        if failure is None:
+            self.kinds.note(delivery.task, energy)
         if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
             staging.discard()
             error = f"{failure.type}: {failure.message}" if failure.type else failure.message

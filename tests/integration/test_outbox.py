@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.config import BrokerConfig, Config
@@ -327,5 +328,31 @@ def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Node, 
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is LinkState.UP)
         assert sum(broker_module.depths(config.broker).values()) == 3, "published again for no reason"
+
+    run(main())
+
+
+def test_a_surplus_job_whose_deadline_came_is_published_for_normal_power(
+    broker: BrokerConfig, make_config: MakeConfig
+) -> None:
+    """Both queues have it then: whoever comes first runs it. A restart keeps the deadline, a clock in the past too."""
+
+    async def main() -> None:
+        config = make_config(broker)
+        async with running(config) as outbox:
+            soon = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=0.5)
+            late = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=3600.0)
+            ids = await accept(outbox, soon, late)
+            await until(lambda: outbox.reader.get(ids[0]).power is Power.NORMAL)
+            await until(all_queued(outbox, 2))
+            got = await asyncio.to_thread(take, broker, Power.NORMAL)
+            assert [m.properties["correlation_id"] for m in got] == ids[:1]
+            got = await asyncio.to_thread(take, broker, Power.SURPLUS)
+            assert [m.properties["correlation_id"] for m in got] == ids
+            unset = "UPDATE job SET accepted_at = 60, deadline_s = 0.5 WHERE id = ?"
+            await outbox.write(lambda ledger: ledger._db.execute(unset, (ids[1],)), durable=True)
+        async with running(config) as outbox:
+            await until(lambda: outbox.reader.get(ids[1]).power is Power.NORMAL)
+            await until(all_queued(outbox, 2))
 
     run(main())

@@ -14,7 +14,8 @@ from kombu import Connection, Producer
 
 from edge.config import BrokerConfig, Config
 from edge.jobs import broker as wire
-from edge.model import ALLOWED, Power, PowerState, WorkerState
+from edge.jobs.orders import Order, Orders
+from edge.model import ALLOWED, Power, PowerState, Reading, WorkerState
 from edge.up.node import Node
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
@@ -221,3 +222,38 @@ def test_power_falls_while_the_broker_is_away(
     play.confirm(play.say(PowerState.NORMAL))
     assert play.worker.result(job_id).value == "normal"
     assert len(play.starts()) == 1
+
+
+def test_a_job_too_hot_to_begin_is_parked_and_blocks_its_class_only(
+    stamping: Config, broker: BrokerConfig, start_worker: StartWorker
+) -> None:
+    """Its message stays in hand; the status says why; cooler, or cancelled, it goes; while it runs, heat holds it."""
+    hot, cool = ((Reading("soc", "temperature", celsius, "C"),) for celsius in (75.0, 60.0))
+    play = Play(stamping, start_worker(stamping))
+    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    play.worker.until_state(WorkerState.IDLE)
+    first = publish(broker, "stamp", "normal", 0.3, edge={"max_temp_c": 70})
+    parked = until(lambda: (s := play.worker.status) and s.parked, "a parked job")[0]
+    assert (parked.id, parked.why.reason) == (first, "the board is at 75 °C, the job allows 70 °C")
+    assert play.worker.result(publish(broker, "small", "y", power=Power.ALWAYS)).value == "y"
+    assert not play.starts()
+    tell_power(stamping, PowerState.NORMAL, readings=cool)
+    until(play.starts, "the start")
+    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    assert "75 °C" in play.worker.until_state(WorkerState.HELD).job.held.reason  # type: ignore[union-attr]
+    tell_power(stamping, PowerState.NORMAL, readings=cool)
+    assert play.worker.result(first).attempts == 1
+    assert play.worker.status is not None
+    assert play.worker.status.parked == ()
+    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    second = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
+    until(lambda: (s := play.worker.status) and s.parked, "a parked job")
+    Orders(stamping.layout).give(Order.CANCEL, second)
+    until(lambda: (s := play.worker.status) and not s.parked, "the cancelled job gone")
+    third = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
+    until(lambda: (s := play.worker.status) and s.parked, "a parked job")
+    tell_power(stamping, PowerState.LOW, readings=hot)
+    until(lambda: depth(broker) == 1, "given back")
+    tell_power(stamping, PowerState.NORMAL)
+    assert play.worker.result(third).attempts == 1
+    assert len(play.starts()) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,3 +227,41 @@ def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(StorageError, match="nowhere"):
         Ledger(tmp_path / "nowhere" / "l")
+
+
+def test_a_deadline_makes_a_surplus_job_a_normal_one(ledger: Ledger) -> None:
+    """Published again if the broker had it, whatever else it waits for; nothing happens to a job of another class."""
+    jobs = [msgspec.structs.replace(new(power=power), deadline_s=60.0) for power in (Power.SURPLUS, Power.NORMAL)]
+    surplus, normal = put(ledger, *jobs)
+    assert [job.id for job in ledger.with_deadline()] == [surplus]
+    with ledger.transaction(durable=False):
+        ledger.mark_queued([ledger.get(job_id).seq for job_id in (surplus, normal)])
+        ledger.hurry([surplus, normal])
+    assert (ledger.get(surplus).power, ledger.get(surplus).state) == (Power.NORMAL, JobState.ACCEPTED)
+    assert ledger.get(normal).state is JobState.QUEUED
+    assert ledger.with_deadline() == []
+
+
+def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    """Its jobs are there, with the new columns empty, and new ones can use them."""
+    old = sqlite3.connect(tmp_path / "l", isolation_level=None)
+    old.executescript(
+        "CREATE TABLE job (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, task TEXT NOT NULL,"
+        " arguments BLOB NOT NULL, power TEXT NOT NULL, retries INTEGER NOT NULL, time_limit_s REAL,"
+        " submitter TEXT NOT NULL, fingerprint BLOB NOT NULL, state TEXT NOT NULL, accepted_at REAL NOT NULL,"
+        " finished_at REAL, due_at REAL, failures INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,"
+        " cancel INTEGER NOT NULL DEFAULT 0, remove INTEGER NOT NULL DEFAULT 0,"
+        " size_bytes INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '') STRICT;"
+        "INSERT INTO job (id, task, arguments, power, retries, submitter, fingerprint, state, accepted_at)"
+        " VALUES ('old', 'solve', x'5b5b5d2c7b7d5d', 'surplus', 0, 'me', x'', 'queued', 1.0);"
+        "PRAGMA user_version = 1;"
+    )
+    old.close()
+    for _ in range(2):
+        ledger = Ledger(tmp_path / "l")
+        assert (ledger.get("old").deadline_s, ledger.open_jobs) == (None, 1)
+        ledger.close()
+    ledger = Ledger(tmp_path / "l")
+    (job_id,) = put(ledger, msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=5.0, max_temp_c=70.0))
+    assert (ledger.get(job_id).deadline_s, ledger.get(job_id).max_temp_c) == (5.0, 70.0)
+    ledger.close()
