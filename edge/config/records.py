@@ -58,7 +58,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     loopback_without_token: bool = False
-    max_body_bytes: Annotated[int, Meta(ge=1024, le=64 << 20)] = 1 << 20
+    # RabbitMQ 4 takes no message above 16 MiB, for whose sake all others would wait; 1e15 is sent on in full.
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=4 << 20)] = 1 << 20
     max_batch_bytes: Annotated[int, Meta(ge=1024, le=256 << 20)] = 16 << 20
     max_batch_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
     max_open_jobs: Count = 1_000_000

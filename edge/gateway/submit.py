@@ -69,13 +69,16 @@ class Submit:
             try:
                 jobs.append(self._checked(line, call))
                 answers.append(None)
-            except (BadRequest, EdgeError) as err:
+            except EdgeError as err:
                 answers.append(BatchAnswer(number, problem=problems.of(err)))
         accepted = iter(await self._appliance.accept(jobs) if jobs else ())
         told = (known or _told(number, next(accepted)) for number, known in enumerate(answers, 1))
         return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in told), content_type=NDJSON)
 
     def _checked(self, line: bytes, call: Call) -> NewJob:
+        limit = self._limits.max_body_bytes
+        if len(line) > limit:
+            raise TooLarge(f"the line has {len(line)} bytes; a job may have at most {limit}")
         item = bodies.decode(line, BatchItem)
         submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
         return self._appliance.checked(submission, key=item.key or "", caller=call.caller)

@@ -72,6 +72,14 @@ def test_a_body_over_the_limit_is_refused(make_config: MakeConfig, start_gateway
         assert link.recv(100).startswith(b"HTTP/1.1 413")
 
 
+def test_a_line_of_a_batch_is_held_to_the_size_of_a_job(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """A message that the broker refuses would keep back all behind it; the other lines are taken."""
+    gateway = start_gateway(make_config(gateway={"max_body_bytes": 2048}))
+    lines = b"".join(b'{"task":"echo","args":["%s"]}\n' % (b"x" * size) for size in (10, 3000, 20))
+    answer = gateway.ask("POST", "/jobs/batch", lines, Content_Type="application/x-ndjson")
+    assert [line.get("problem", {}).get("code") for line in answer.lines] == [None, "too-large", None]
+
+
 def test_a_packed_body_is_unpacked(gateway: RunningGateway) -> None:
     """gzip saves a slow Wi-Fi; garbage that claims to be gzip is a bad request."""
     body = b'{"task":"nothing"}'
