@@ -72,6 +72,10 @@ _LEAN = _COLUMNS.replace("arguments", "x''")
 _READ_BYTES = 2 << 20
 
 
+#: Seq, failures and power class: what tells one message of a job from its next.
+Edition = tuple[int, int, str]
+
+
 class NewJob(msgspec.Struct, frozen=True):
     """A checked job on its way into the ledger. `key` is the submitter's idempotency key or empty."""
 
@@ -115,9 +119,9 @@ class Job(msgspec.Struct, frozen=True):
     max_temp_c: float | None = None
 
     @property
-    def edition(self) -> tuple[int, int]:
+    def edition(self) -> Edition:
         """Tells the message of one attempt from that of the next."""
-        return self.seq, self.failures
+        return self.seq, self.failures, self.power.value
 
     def call(self) -> tuple[list[Any], dict[str, Any]]:
         """Positional and named arguments."""
@@ -232,10 +236,11 @@ class Ledger:
             ),
         )
 
-    def mark_queued(self, editions: Iterable[tuple[int, int]]) -> None:
+    def mark_queued(self, editions: Iterable[Edition]) -> None:
         """The broker has confirmed these: they will not be published again. A late word on a failed attempt is none."""
         self._db.executemany(
-            "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND state = 'accepted'", editions
+            "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
+            editions,
         )
 
     def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:

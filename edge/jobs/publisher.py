@@ -26,7 +26,7 @@ from amqp.exceptions import AMQPError
 from edge.config import BrokerConfig
 from edge.errors import BrokerError, ConfigError, StorageError
 from edge.jobs import broker
-from edge.jobs.ledger import Job
+from edge.jobs.ledger import Edition, Job
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Publisher:
         self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
         self._rewind = False
-        self._noted: set[tuple[int, int]] = set()  # editions confirmed, while the ledger does not know it yet
+        self._noted: set[Edition] = set()  # editions confirmed, while the ledger does not know it yet
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -204,7 +204,7 @@ class _Session:
         self._channel = channel
         self._tag = 0
         self._flying: dict[int, tuple[Job, float]] = {}
-        self._flying_editions: set[tuple[int, int]] = set()
+        self._flying_editions: set[Edition] = set()
         self._done: list[Job] = []
         self._origin = f"gateway@{config.host}"
         self.socket = connection.sock
