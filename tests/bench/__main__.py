@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge import __version__
-from tests.bench import meters
+from tests.bench import meters, power
 from tests.bench.sides import Appliance, Plain, both
 
 Run = Callable[[int], None]
@@ -35,6 +35,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 100, 5000], help="sizes of the runs")
     parser.add_argument("--waiting", type=int, nargs="+", default=[0, 1000, 10_000, 100_000], help="jobs in the way")
     parser.add_argument("--idle", type=float, default=30.0, help="seconds to watch the idle appliance")
+    parser.add_argument("--dips", type=int, default=200, help="times that power falls and rises; 0: only the rest")
+    parser.add_argument("--only-power", action="store_true", help="leave all but the figures of power out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edge-bench-", dir=".") as folder:
         figures = measure(Path(folder).absolute(), options)
@@ -52,6 +54,14 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "machine": platform.machine(),
     }
     say = Console(stderr=True).log
+    if options.dips:
+        say(f"power: {options.dips} dips at an idle worker")
+        fallen, risen = power.reaction(folder / "dips", options.dips)
+        figures["power"] = {"cancelled": spread(fallen), "resumed": spread(risen)}
+        say("power: watching a governor with two sensors")
+        figures["governor"] = power.governor(folder / "governor", seconds=options.idle)
+    if options.only_power:
+        return figures
     with both(folder) as (appliance, plain):
         say("idle: watching the appliance do nothing")
         time.sleep(5)  # what a start leaves to do is not idleness
@@ -133,6 +143,16 @@ def spread(seconds: list[float]) -> dict[str, float]:
 
 def report(figures: dict[str, Any], console: Console) -> None:
     """The figures as tables; ratios are against the plain worker."""
+    if "power" in figures:
+        table = Table("from the source's change to", "p50 ms", "p99 ms", "max ms", title="power, idle worker")
+        for name, row in figures["power"].items():
+            table.add_row(f"queue {name}", *map(str, row.values()))
+        console.print(table)
+        table = Table(*figures["governor"], title="governor that reads two sensors every 10 s")
+        table.add_row(*map(str, figures["governor"].values()))
+        console.print(table)
+    if "throughput" not in figures:
+        return
     table = Table("jobs", "way", "jobs/s", "ratio", "CPU ms/job", "KiB written/job", title="submit to result file")
     plain = {row["jobs"]: row["jobs_per_s"] for row in figures["throughput"] if row["way"] == "plain"}
     for row in figures["throughput"]:

@@ -46,7 +46,7 @@ class Appliance:
     `run` is a tmpfs where the machine has one for everyone, as `/run/edge` is on a board.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, power: dict[str, Any] | None = None) -> None:
         gateway, broker = free_ports(1)[0], _three_in_a_row()
         root.mkdir(parents=True)
         tree: dict[str, Any] = {
@@ -55,6 +55,7 @@ class Appliance:
             "tasks": ["tests.bench.echo", "tasks.solve"],
             "broker": {"port": broker, "password_file": "broker/password"},
             "gateway": {"port": gateway, "loopback_without_token": True, "max_batch_jobs": 100_000},
+            "power": power or {},
         }
         (root / "edge.yaml").write_text(yaml.safe_dump(tree))
         self.config: Config = load(root / "edge.yaml", env={}).config
