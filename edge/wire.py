@@ -131,7 +131,6 @@ class BrokerView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     state: BrokerState
     reason: str = ""
-    queues: dict[str, int] = {}  # name -> messages ready, as last asked
 
 
 class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):

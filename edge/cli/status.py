@@ -59,9 +59,7 @@ def _power(power: PowerStatus | None) -> str:
 
 
 def _broker(broker: BrokerView) -> str:
-    waiting = ", ".join(f"{name} {count}" for name, count in broker.queues.items() if count)
-    reason = f": {broker.reason}" if broker.reason else ""
-    return f"{broker.state}{reason}" + (f"; {waiting} waiting" if waiting else "")
+    return f"{broker.state}: {broker.reason}" if broker.reason else str(broker.state)
 
 
 def _worker(worker: WorkerStatus, now: float) -> str:

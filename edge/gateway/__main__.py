@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from edge.errors import EdgeError
 from edge.gateway.main import main
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         sys.exit(main(load(Path(sys.argv[1]) if len(sys.argv) > 1 else None)))
     except EdgeError as err:

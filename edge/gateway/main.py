@@ -15,7 +15,8 @@ log = logging.getLogger("edge.gateway")
 
 
 def main(loaded: Loaded) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. Raises StackError, StorageError."""
+    """Serve until SIGTERM or SIGINT, with a log on stderr; returns the exit code. Raises StackError, StorageError."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(_serve(loaded))
     return 0
 

@@ -23,10 +23,11 @@ MakeConfig = Callable[..., Config]
 
 
 @contextmanager
-def started(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m edge.gateway`, killed at the end if it still runs."""
+def started(env: dict[str, str], log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m edge.gateway`, or other words for it, killed at the end if it still runs."""
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "edge.gateway"], env=env, stdout=out, stderr=out)
+        argv = [sys.executable, "-m", *(words or ["edge.gateway"])]
+        process = subprocess.Popen(argv, env=env, stdout=out, stderr=out)
         try:
             yield process
         finally:
@@ -47,6 +48,17 @@ def health(config: Config) -> str:
     """What the gateway says of itself."""
     with urllib.request.urlopen(f"http://127.0.0.1:{config.gateway.port}/v1/healthz", timeout=10) as answer:
         return str(json.load(answer)["health"])
+
+
+def test_the_command_logs_as_the_module_does(
+    make_config: MakeConfig, edge_env: dict[str, str], tmp_path: Path, ready: socket.socket
+) -> None:
+    """`edge gateway` by hand says where it listens."""
+    config = make_config(tasks=[])
+    edge_env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    with started(edge_env, tmp_path / "log", "edge.cli.main", "gateway"):
+        assert ready.recv(100) == b"READY=1"
+    assert f"listening on http://127.0.0.1:{config.gateway.port}" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
