@@ -47,7 +47,8 @@ class Reaction:
 
     def times(self, count: int) -> tuple[list[float], list[float]]:
         """Seconds from the change of the source's file to the queue cancelled, and to it consumed again."""
-        fallen, risen = [], []
+        fallen: list[float] = []
+        risen: list[float] = []
         for _ in range(count):
             for state, consumed, found in (("low", False, fallen), ("normal", True, risen)):
                 began = time.perf_counter()
