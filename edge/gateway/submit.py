@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated
 
@@ -12,7 +14,7 @@ from msgspec import Meta
 
 from edge.errors import EdgeError
 from edge.gateway import bodies, problems
-from edge.gateway.problems import BadRequest, TooLarge
+from edge.gateway.problems import BadRequest, Busy, TooLarge
 from edge.gateway.route import JSON, NDJSON, Call
 from edge.gateway.service import Appliance
 from edge.gateway.views import Views
@@ -24,6 +26,7 @@ JOB_MEDIA = (JSON,)
 BATCH_MEDIA = (NDJSON, "application/ndjson", "application/jsonl")
 _JOB_S, _BATCH_S = 30.0, 300.0
 _BREATH = 200  # lines checked before other requests get their turn
+_BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
 
 #: Printable ASCII with no space at its ends, which HTTP would take away.
 HeaderKey = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
@@ -35,6 +38,7 @@ class Submit:
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance, self._limits = appliance, appliance.config.gateway
+        self._room = _BATCHES * self._limits.max_batch_bytes
 
     async def one(self, call: Call) -> web.StreamResponse:
         """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
@@ -55,6 +59,21 @@ class Submit:
 
     async def batch(self, call: Call) -> web.StreamResponse:
         """Take a line of JSON a job; one durable commit for all that are good, one line of answer each."""
+        with self._reserved(min(call.request.content_length or self._room, self._limits.max_batch_bytes)):
+            return await self._batch(call)
+
+    @contextmanager
+    def _reserved(self, size: int) -> Iterator[None]:
+        """Room in memory for a batch of `size` bytes. Raises Busy: many at once would end a board of 512 MB."""
+        if size > self._room:
+            raise Busy("other batches are being taken; send this one again", retry_after_s=2)
+        self._room -= size
+        try:
+            yield
+        finally:
+            self._room += size
+
+    async def _batch(self, call: Call) -> web.StreamResponse:
         content = await bodies.read(call.request, BATCH_MEDIA, max_bytes=self._limits.max_batch_bytes, max_s=_BATCH_S)
         if b"{" not in content:
             raise BadRequest("the body has no job; send one JSON object a line")

@@ -255,3 +255,25 @@ def test_many_clients_at_once_are_all_served(make_config: MakeConfig, start_gate
             return await asyncio.gather(*(one(session, number) for number in range(400)))
 
     assert len(set(asyncio.run(all_of_them()))) == 400
+
+
+def test_batches_that_would_not_fit_in_memory_are_asked_to_come_again(
+    make_config: MakeConfig, start_gateway: StartGateway
+) -> None:
+    """Two of the largest size are taken at once; a third hears 503 with Retry-After, and is taken when one is done."""
+    gateway = start_gateway(make_config(gateway={"max_batch_bytes": 4096}))
+    head = (
+        b"POST /v1/jobs/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        b"Content-Length: 4096\r\n\r\n"
+    )
+    line = b'{"task": "solve", "args": [1, "2 + 2"]}\n'
+
+    def status() -> int:
+        return gateway.ask("POST", "/jobs/batch", line * 90, Content_Type="application/x-ndjson").status
+
+    with connected(gateway, head), connected(gateway, head):
+        deadline = time.monotonic() + 20
+        while status() != 503:
+            assert time.monotonic() < deadline
+    while status() != 200:
+        assert time.monotonic() < deadline + 20
