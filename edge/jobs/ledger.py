@@ -141,6 +141,7 @@ class Ledger:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open the file, making it when it is not there and `read_only` is not set. Raises StorageError."""
+        self._suspect = False  # an error of the disk came between, see `transaction`
         try:
             with ExitStack() as undo:
                 uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
@@ -169,10 +170,14 @@ class Ledger:
     def transaction(self, *, durable: bool) -> Iterator[None]:
         """All writes inside become one commit: synced to the card when `durable`, else with the next that is.
 
-        Raises StorageError when the disk refuses; then nothing of it has happened.
+        Raises StorageError when the disk refuses; then nothing of it has happened. After that the log itself is
+        suspect: a failed sync may have lost frames that were written before, and one after the hole would "succeed"
+        and be dropped at the next start. So it is emptied into the file first.
         """
         before = self.open_jobs
         try:
+            if self._suspect:
+                self._empty_log()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -182,8 +187,17 @@ class Ledger:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(err, sqlite3.Error):
+                self._suspect = True
                 raise StorageError("ledger", err) from err
             raise
+
+    def _empty_log(self) -> None:
+        """Bring all of the write-ahead log into the file, synced. Raises sqlite3.Error."""
+        self._db.execute("PRAGMA synchronous = FULL")
+        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("the log could not be emptied after an error of the disk")
+        self._suspect = False
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

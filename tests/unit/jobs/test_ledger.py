@@ -200,6 +200,46 @@ def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: Ledger) -> None
     assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == ids[1:]
 
 
+def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promised(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit behind a hole in the log would be dropped at the next start: all of it goes into the file first."""
+    put(ledger, new("before"))
+    log = tmp_path / "ledger.sqlite-wal"
+    assert log.stat().st_size > 0
+    with pytest.raises(StorageError, match="disk I/O"), ledger.transaction(durable=True):
+        raise sqlite3.OperationalError("disk I/O error")
+    seen: list[int] = []
+    real = ledger._empty_log
+
+    def watched() -> None:
+        real()
+        seen.append(log.stat().st_size)
+
+    monkeypatch.setattr(ledger, "_empty_log", watched)
+    put(ledger, new("after"))
+    put(ledger, new("later"))
+    assert seen == [0]
+    assert ledger.open_jobs == 3
+
+
+def test_a_log_that_cannot_be_emptied_promises_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    """While a reader holds the log, a suspect ledger refuses; once it is let go, all is well."""
+    put(ledger, new("before"))
+    with pytest.raises(StorageError), ledger.transaction(durable=True):
+        raise sqlite3.OperationalError("disk I/O error")
+    ledger._db.execute("PRAGMA busy_timeout = 10")
+    reader = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM job").fetchone()
+    with pytest.raises(StorageError, match="could not be emptied"):
+        put(ledger, new("refused"))
+    reader.close()
+    put(ledger, new("after"))
+    assert ledger.find("refused") is None
+    assert ledger.open_jobs == 2
+
+
 @pytest.mark.parametrize(
     "content", [b"not a database, but long enough to be read as one" * 100, b"SQLite format 3\0" * 400]
 )
