@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import file_digest, sha256
 from io import BufferedReader
@@ -26,6 +26,7 @@ from edge.model import Artifact, Result, check_job_id, is_job_id
 
 #: A body that raised Python's recursion limit can return what nobody else has the stack to read.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_CLOCK_KNOWN_S = 1_735_689_600.0  # 2025: a board that believes in an earlier time does not know the time
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
 
 
@@ -217,13 +218,20 @@ class Results:
         durable.sync_folder(shard)
         self.announce(job_id)
 
-    def recover(self) -> None:
-        """Finish what a crash left half done: announce what was published, drop what was not, end what was removed."""
+    def recover(self, *, forget_before: float | None = None) -> None:
+        """Finish what a crash left half done: announce what was published, drop what was not, end what was removed.
+
+        Tombstones laid before `forget_before` (seconds since the epoch) go as well: no message is that late, and each
+        takes an inode of the card. None: keep all, for nobody vouches for the clock; one laid by a board that thought
+        it was 1970 stays too.
+        """
         self._folder(self._staging)
         for shard, names in self._shards():
             removed = {name[:-5] for name in names if name.endswith(".gone") and is_job_id(name[:-5])}
             left = {job_id for name in names if not name.endswith(".gone") and (job_id := name.rpartition(".")[0])}
             half_removed = removed & left
+            if forget_before is not None:
+                _forget([shard / f"{job_id}.gone" for job_id in removed - left], before=forget_before)
             for job_id in half_removed:
                 self._clear(job_id)
             if half_removed:
@@ -282,3 +290,11 @@ class Results:
             return msgspec.json.decode(payload, type=Result)
         except _UNREADABLE as err:
             raise TornResult(path, f"not a result: {err}") from err
+
+
+def _forget(tombstones: Iterable[Path], *, before: float) -> None:
+    """Remove those laid before a time, by a board that knew the time."""
+    for tombstone in tombstones:
+        with suppress(FileNotFoundError):
+            if _CLOCK_KNOWN_S < tombstone.stat().st_mtime < before:
+                tombstone.unlink()

@@ -14,6 +14,7 @@ from celery.utils.nodenames import gethostname
 
 from edge.config import Config
 from edge.errors import BadArguments, UnknownTask
+from edge.host import clock_synchronised
 from edge.jobs.broker import DEAD_NAME, queue_name
 from edge.jobs.results import Results, Staging
 from edge.model import (
@@ -43,6 +44,8 @@ from edge.worker.job import Job
 from edge.worker.status import StatusFile
 
 logger = get_logger(__name__)
+
+_TOMBSTONES_KEPT = 3  # times `retention.keep_days`: no message comes back that late
 
 _CLASSES = {queue_name(power): power for power in Power}
 _UNSAID = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
@@ -103,7 +106,8 @@ class Runner:
 
     def recover(self) -> None:
         """At the start of the worker: finish what a crash left half done. Raises OSError."""
-        self.results.recover()
+        keep_s = _TOMBSTONES_KEPT * self._config.retention.keep_days * 86_400
+        self.results.recover(forget_before=time.time() - keep_s if clock_synchronised() else None)
         self.history.recover()
 
     def give_up(self, why: BaseException) -> None:

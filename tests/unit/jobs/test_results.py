@@ -180,6 +180,18 @@ def test_recover_announces_what_was_published_and_drops_the_rest(results: Result
     assert list(results.ids()) == ["published"]
 
 
+def test_tombstones_go_when_no_message_can_be_that_late(results: Results, config: Config) -> None:
+    """Only those older than asked, never of a board that did not know the time, and none without a trusted clock."""
+    laid = {"old": 1_800_000_000.0, "young": 1_900_000_000.0, "epoch": 5.0}
+    for job_id, at in laid.items():
+        results.remove(job_id)
+        os.utime(results.path(job_id).with_suffix(".gone"), (at, at))
+    results.recover()
+    assert [job_id for job_id in laid if results.removed(job_id)] == ["old", "young", "epoch"]
+    results.recover(forget_before=1_850_000_000.0)
+    assert [job_id for job_id in laid if results.removed(job_id)] == ["young", "epoch"]
+
+
 def test_a_failed_sync_publishes_nothing(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the card refuses the sync, the error comes up and no result has the name."""
     results.publish(done("warm-up"))
