@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from celery.utils.log import get_logger
@@ -41,6 +42,7 @@ from edge.worker.history import History
 from edge.worker.hold import Hold
 from edge.worker.inbox import Inbox
 from edge.worker.job import Job
+from edge.worker.scene import Scene
 from edge.worker.status import StatusFile
 
 logger = get_logger(__name__)
@@ -102,6 +104,8 @@ class Runner:
         self._status = status
         self._control = control
         self._hold = hold
+        self._bell = bell
+        self._scene: Scene | None = None
         self._current: Case | None = None
 
     def recover(self) -> None:
@@ -116,6 +120,17 @@ class Runner:
             code = FailureCode.CANCELLED if isinstance(why, JobCancelled) else FailureCode.TIME_LIMIT
             self.results.publish(self._result(self._current, Failure(code, f"{why}; it would not end")))
         self.history.end()
+
+    def _wrecked(self) -> NoReturn:
+        """The body closed what this process lives on: publish its end, and let another process go on."""
+        try:
+            logger.critical("the job closed files that are its worker's own; the worker ends, to be started anew")
+            if self._current is not None:
+                what = "the job closed files (file descriptors) that are its worker's own"
+                self.results.publish(self._result(self._current, Failure(FailureCode.EXIT, what)))
+                self.history.end()
+        finally:  # where even that failed, the job counts as one that crashed its worker
+            os._exit(os.EX_TEMPFAIL)
 
     # --- before the body ----------------------------------------------------------------------------------
 
@@ -195,6 +210,8 @@ class Runner:
         told = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), case.attempt))
         self._current = case
         klass = _CLASSES.get(delivery.queue, Power.NORMAL)
+        if self._scene is None:  # by now all signals are as they are to stay
+            self._scene = Scene(self._bell.fileno())
         meter = self._hold.begin(delivery.id, klass, self._said, max_temp_c=delivery.max_temp_c)
         try:
             with request.current(delivery, task, hostname=self._hostname, limit_s=limit_s):
@@ -206,6 +223,8 @@ class Runner:
                     max_bytes=self._config.worker.max_result_bytes,
                     tell=not told,
                 )
+                if not self._scene.restore():
+                    self._wrecked()
                 request.ended(delivery, task, outcome)
         finally:
             self._hold.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.running_worker import RunningWorker, StartWorker, depth, publish, tel
 pytestmark = pytest.mark.broker
 
 TASKS = '''
-import os
+import os, signal, tempfile, time
 from edge.worker import Job, task
 
 @task
@@ -48,6 +49,41 @@ def refused_once(job: Job) -> str:
 def next_one() -> str:
     """Do nothing."""
     return "next"
+
+@task
+def slow() -> None:
+    """Sleep for a minute."""
+    time.sleep(60)
+
+@task
+def spoil(kind: str) -> str:
+    """Leave the process other than it was."""
+    if kind == "signals":
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_IGN)
+    if kind == "mask":
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    if kind == "umask":
+        os.umask(0o777)
+    if kind == "folder":
+        gone = tempfile.mkdtemp()
+        os.chdir(gone)
+        os.rmdir(gone)
+    if kind == "streams":
+        os.closerange(0, 3)
+    if kind == "files":
+        os.closerange(0, 4096)
+    return kind
+
+@task
+def surroundings() -> list:
+    """What a job finds."""
+    umask = os.umask(0)
+    os.umask(umask)
+    streams = [os.fstat(fd).st_ino for fd in range(3)]
+    blocked = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+    kinds = [type(signal.getsignal(number)).__name__ + str(number) for number in signal.valid_signals()]
+    return [umask, os.getcwd(), streams, blocked, sorted(kinds)]
 '''
 
 
@@ -99,3 +135,28 @@ def test_a_result_that_has_its_name_keeps_its_files_when_the_card_refuses_the_la
     assert (result.value, [file.name for file in result.files]) == ("kept", ["a.txt"])
     assert worker.results.artifact(result, "a.txt").read_text() == "kept"
     assert depth(broker) == 0
+
+
+def test_the_process_is_as_it_was_for_the_next_job(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """Signals, mask, umask, folder and standard streams come back; a cancel of the next job gets through."""
+    before = worker.result(publish(broker, "surroundings")).value
+    for kind in ("signals", "mask", "umask", "folder", "streams"):
+        assert worker.result(publish(broker, "spoil", kind)).value == kind
+        assert worker.result(publish(broker, "surroundings")).value == before
+    worker.result(publish(broker, "spoil", "mask"))
+    limited = worker.result(publish(broker, "slow", edge={"time_limit_s": 0.2}))
+    assert limited.failure is not None
+    assert limited.failure.code is FailureCode.TIME_LIMIT
+    assert "slow" in worker.words().splitlines()[-1]  # stderr is not lost
+    assert worker.stop() == 0
+
+
+def test_a_worker_whose_files_were_closed_starts_anew(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """Without its bell it would never hear of a message again; the job's result says what it did."""
+    failure = worker.result(publish(broker, "spoil", "files")).failure
+    assert failure is not None
+    assert failure.code is FailureCode.EXIT
+    assert "closed files" in failure.message
+    assert worker.process.wait(30) == os.EX_TEMPFAIL
+    worker.again()
+    assert worker.result(publish(broker, "next_one")).value == "next"
