@@ -98,7 +98,7 @@ class Staging:
 
     def _own(self) -> None:
         """Let us into the folder again when the body locked it."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # who reads next says why it cannot
             if not self.folder.is_symlink() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
                 self.folder.chmod(0o750)
 

@@ -272,7 +272,13 @@ class Runner:
             self._retry(case.known, error, delivery)
             return
         limit = self._config.worker.max_artifact_bytes
-        if (size := staging.size_bytes()) > limit:
+        try:
+            size = staging.size_bytes()
+        except OSError as err:
+            staging.discard()
+            self.inbox.hold(delivery, self._process, err)
+            return
+        if size > limit:
             message = f"the job's files have {size} bytes, more than worker.max_artifact_bytes = {limit}"
             failure = failure or Failure(FailureCode.TOO_LARGE, message)
             staging.discard()

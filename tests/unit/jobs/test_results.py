@@ -266,3 +266,12 @@ def test_what_a_body_locked_is_unlocked(results: Results) -> None:
     staging.folder.chmod(0)
     staging.discard()
     assert not staging.folder.exists()
+
+
+def test_a_folder_that_cannot_be_there_has_no_files(results: Results) -> None:
+    """Where a file stands in the place of its parent: nothing to count, nothing to discard."""
+    staging = results.stage("job-1")
+    staging.folder.parent.rmdir()
+    staging.folder.parent.write_text("a file where a folder must be")
+    assert staging.size_bytes() == 0
+    staging.discard()
