@@ -59,6 +59,10 @@ class History:
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
 
+    def drop(self) -> None:
+        """Take the mark away for good, by its name: the process ends, and its descriptors may be anyone's."""
+        self._own.unlink(missing_ok=True)
+
     def give_back(self, delivery: Delivery) -> None:
         """Remember that this delivery goes back with its body not begun: its return is no attempt."""
         self._given_back[delivery.id] = delivery.redeliveries

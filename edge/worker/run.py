@@ -122,13 +122,13 @@ class Runner:
         self.history.end()
 
     def _wrecked(self) -> NoReturn:
-        """The body closed what this process lives on: publish its end, and let another process go on."""
+        """The body took what this process lives on: publish its end, and let another process go on."""
+        what = "the job closed files (file descriptors) that are its worker's own, or lowered its limits for good"
         try:
-            logger.critical("the job closed files that are its worker's own; the worker ends, to be started anew")
+            logger.critical("%s; the worker ends, to be started anew", what)
             if self._current is not None:
-                what = "the job closed files (file descriptors) that are its worker's own"
                 self.results.publish(self._result(self._current, Failure(FailureCode.EXIT, what)))
-                self.history.end()
+                self.history.drop()
         finally:  # where even that failed, the job counts as one that crashed its worker
             os._exit(os.EX_TEMPFAIL)
 

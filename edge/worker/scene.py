@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 from contextlib import suppress
 from pathlib import Path
 
+_LIMITS = tuple({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 _STANDARD = (0, 1, 2)
 _FIRST_SAVED = 64  # where the copies of the standard streams lie, out of the way of a body that counts upwards
 
 
 class Scene:
-    """The process as it was when this was made: signals, mask, umask, working folder, standard streams.
+    """The process as it was when this was made: signals, mask, limits, umask, working folder, standard streams.
 
-    A mask left blocked would make the worker deaf to cancels and stops; a umask would make results nobody can read; a
-    closed stderr would send log lines into whichever file gets its number. For the main thread only.
+    A mask left blocked would make the worker deaf to cancels and stops; a limit on files would hold every result
+    back, a umask make it one nobody can read; a closed stderr would send log lines into whichever file gets its
+    number. For the main thread only.
     """
 
     def __init__(self, *vital: int) -> None:
         """`vital` are the descriptors without which the process is of no use; see `restore`."""
         self._handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._limits = {kind: resource.getrlimit(kind) for kind in _LIMITS}
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._folder = _folder()
@@ -31,12 +35,18 @@ class Scene:
         self._vital = vital
 
     def restore(self) -> bool:
-        """Set right what was changed; False when a vital descriptor is gone: the process must end, and start anew."""
+        """Set right what was changed; False when that cannot be: the process must end, and start anew."""
         self._signals()
         os.umask(self._umask)
         if self._folder and _folder() != self._folder:
             with suppress(OSError):
                 os.chdir(self._folder)
+        for kind, limit in self._limits.items():
+            if resource.getrlimit(kind) != limit:
+                try:
+                    resource.setrlimit(kind, limit)
+                except (OSError, ValueError):  # a hard limit goes down only, but for root
+                    return False
         for fd, copy in self._saved.items():
             if copy is None or self._same(fd):
                 continue

@@ -15,7 +15,7 @@ from tests.running_worker import RunningWorker, StartWorker, depth, publish, tel
 pytestmark = pytest.mark.broker
 
 TASKS = '''
-import os, signal, tempfile, time
+import os, resource, signal, tempfile, time
 from edge.worker import Job, task
 
 @task
@@ -71,6 +71,8 @@ def spoil(kind: str) -> str:
         os.rmdir(gone)
     if kind == "streams":
         os.closerange(0, 3)
+    if kind == "limits":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     if kind == "files":
         os.closerange(0, 4096)
     return kind
@@ -138,9 +140,9 @@ def test_a_result_that_has_its_name_keeps_its_files_when_the_card_refuses_the_la
 
 
 def test_the_process_is_as_it_was_for_the_next_job(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """Signals, mask, umask, folder and standard streams come back; a cancel of the next job gets through."""
+    """Signals, mask, limits, umask, folder and standard streams come back; a cancel of the next job gets through."""
     before = worker.result(publish(broker, "surroundings")).value
-    for kind in ("signals", "mask", "umask", "folder", "streams"):
+    for kind in ("signals", "mask", "limits", "umask", "folder", "streams"):
         assert worker.result(publish(broker, "spoil", kind)).value == kind
         assert worker.result(publish(broker, "surroundings")).value == before
     worker.result(publish(broker, "spoil", "mask"))
@@ -158,5 +160,6 @@ def test_a_worker_whose_files_were_closed_starts_anew(worker: RunningWorker, bro
     assert failure.code is FailureCode.EXIT
     assert "closed files" in failure.message
     assert worker.process.wait(30) == os.EX_TEMPFAIL
+    assert list(worker.config.layout.running.iterdir()) == []
     worker.again()
     assert worker.result(publish(broker, "next_one")).value == "next"
