@@ -35,7 +35,8 @@ def missing() -> str:
         import mfusepy  # noqa: F401 - loads libfuse, or says that there is none
     except (ImportError, OSError) as err:
         return f"needs mfusepy and libfuse3: {err}"
-    return ""
+    alone = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True, text=True)
+    return f"needs a mount namespace of its own: {alone.stderr.strip()}" if alone.returncode else ""
 
 
 class Volume:
