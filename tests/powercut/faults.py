@@ -100,6 +100,8 @@ class FaultCampaign(Campaign):
             verdict.faults.append(f"did not come up: {err}")
         if verdict.faults:
             self._keep_evidence(number)
+            self._end(verdict, seed=plan.seed)  # the next round shall not meet this one's fault
+            self.oracle.power_cut(self._cut_at)
         return verdict
 
     def _inject(self, kind: Kind, rng: random.Random) -> None:
