@@ -21,7 +21,10 @@ CONFIG_ERROR = 2
 
 
 class Part:
-    """A program kept running. `launch` starts it; `ready` tells, cheaply, whether `child` does its work."""
+    """A program kept running. `launch` starts it; `ready` tells, cheaply, whether `child` does its work.
+
+    `began` tells whether one that ended before it was ready had come far enough to be worth another start.
+    """
 
     def __init__(
         self,
@@ -32,11 +35,13 @@ class Part:
         lines: Lines,
         grace_s: float,
         last_words: Callable[[], str] | None = None,
+        began: Callable[[Child], bool] = lambda _child: False,
     ) -> None:
         self.name = name
         self.grace_s = grace_s
         self._launch = launch
         self._ready = ready
+        self._began = began
         self._lines = lines
         self._last_line = "it printed nothing"
         self._last_words = last_words or (lambda: self._last_line)
@@ -53,11 +58,17 @@ class Part:
         return self._ended is not None and not self._ended.done()
 
     async def start(self, *, timeout_s: float) -> None:
-        """Start it and return when it is ready; raises StackError when it ends first or stays silent."""
+        """Start it and return when it is ready; raises StackError when it ends first or stays silent.
+
+        One that had begun its work is started again instead: the first of its jobs may have taken it down.
+        """
+        pauses = iter(PAUSES_S)
         await self._begin()
-        problem = await self._until_ready(time.monotonic() + timeout_s)
-        if problem:
-            raise StackError(f"{self.name} {problem}: {await self._why()}")
+        while problem := await self._until_ready(time.monotonic() + timeout_s):
+            assert self._child is not None
+            if self.running or not self._began(self._child):
+                raise StackError(f"{self.name} {problem}: {await self._why()}")
+            await self._again(problem, next(pauses, PAUSES_S[-1]))
 
     async def keep(self) -> None:
         """Start it again whenever it ends, for ever; raises StackError on a configuration error."""
@@ -69,11 +80,7 @@ class Part:
                 raise PartMisconfigured(f"{self.name}: {await self._why()}")
             if time.monotonic() - self._started > STEADY_S:
                 pauses = iter(PAUSES_S)
-            await self._drain()
-            pause_s = next(pauses, PAUSES_S[-1])
-            self._lines.say(f"{self.name} {_ending(code)}; starting it again in {pause_s:g} s")
-            await asyncio.sleep(pause_s)
-            await self._begin()
+            await self._again(_ending(code), next(pauses, PAUSES_S[-1]))
             if not await self._until_ready(None):
                 self._lines.say(f"{self.name} is back after {self.ready_s:.1f} s")
 
@@ -94,6 +101,12 @@ class Part:
             child.kill()
             await ended
         await self._drain()
+
+    async def _again(self, ending: str, pause_s: float) -> None:
+        await self._drain()
+        self._lines.say(f"{self.name} {ending}; starting it again in {pause_s:g} s")
+        await asyncio.sleep(pause_s)
+        await self._begin()
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()

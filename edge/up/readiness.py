@@ -58,6 +58,12 @@ async def worker(config: Config, child: Child) -> bool:
     return status.state in (WorkerState.IDLE, WorkerState.RUNNING)
 
 
+def worker_began(config: Config, child: Child) -> bool:
+    """This very process was well enough to say so: it took its name and its folders, and may have begun a job."""
+    status = _read(config.layout.worker(config.worker.name), WorkerStatus)
+    return status is not None and status.pid == child.pid
+
+
 def _read(path: Path, kind: type[_Record]) -> _Record | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)

@@ -51,7 +51,12 @@ class Stack:
         )
         self._gateway = self._python("gateway", partial(readiness.gateway, config.gateway), grace_s=10.0)
         self._governor = self._python("governor", partial(readiness.governor, config), module="edge.power", grace_s=5.0)
-        self._worker = self._python("worker", partial(readiness.worker, config), grace_s=worker_grace_s)
+        self._worker = self._python(
+            "worker",
+            partial(readiness.worker, config),
+            grace_s=worker_grace_s,
+            began=partial(readiness.worker_began, config),
+        )
         self._parts = (self._epmd, self._broker, self._gateway, self._governor, self._worker)
 
     async def run(self) -> None:
@@ -180,14 +185,20 @@ class Stack:
             self._lines.say("stopped")
 
     def _python(
-        self, name: str, ready: Callable[[Child], Awaitable[bool]], *, grace_s: float, module: str = ""
+        self,
+        name: str,
+        ready: Callable[[Child], Awaitable[bool]],
+        *,
+        grace_s: float,
+        module: str = "",
+        began: Callable[[Child], bool] = lambda _child: False,
     ) -> Part:
         argv = [sys.executable, "-m", module or f"edge.{name}"]
 
         def launch() -> Child:
             return Child(argv, env=self._env, output=subprocess.PIPE)
 
-        return Part(name, launch, ready, lines=self._lines, grace_s=grace_s)
+        return Part(name, launch, ready, lines=self._lines, grace_s=grace_s, began=began)
 
 
 async def _together(*work: Coroutine[None, None, None]) -> None:

@@ -24,7 +24,7 @@ from edge.up.part import Part, PartMisconfigured
 class Shell:
     """Runs a shell script as a part; ready once it has made the file `ready`, which then becomes `seen`."""
 
-    def __init__(self, folder: Path, script: str, *, grace_s: float = 5.0) -> None:
+    def __init__(self, folder: Path, script: str, *, grace_s: float = 5.0, began: bool = False) -> None:
         self.folder, self.out = folder, io.StringIO()
         self.starts = 0
 
@@ -41,7 +41,7 @@ class Shell:
             (folder / "ready").rename(folder / "seen")
             return True
 
-        self.part = Part("worker", launch, ready, lines=Lines(self.out), grace_s=grace_s)
+        self.part = Part("worker", launch, ready, lines=Lines(self.out), grace_s=grace_s, began=lambda _child: began)
 
     @property
     def said(self) -> str:
@@ -69,6 +69,22 @@ def test_it_is_ready_says_its_lines_and_stops(tmp_path: Path) -> None:
         await shell.part.stop(asyncio.Event())
         assert not shell.part.running
         assert "killing" not in shell.said
+
+    asyncio.run(body())
+
+
+def test_one_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that takes the worker down at the start of the stack does not take the stack down."""
+    monkeypatch.setattr(part_module, "PAUSES_S", (0.01,))
+
+    async def body() -> None:
+        shell = Shell(
+            tmp_path, "echo x >> runs; [ $(wc -l < runs) -gt 3 ] || exit 9; touch ready; sleep 60", began=True
+        )
+        await shell.part.start(timeout_s=10)
+        assert shell.starts == 4
+        assert shell.said.count("worker ended with code 9; starting it again in 0.01 s") == 3
+        await shell.part.stop(asyncio.Event())
 
     asyncio.run(body())
 
