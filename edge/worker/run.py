@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import msgspec
+from amqp.exceptions import AMQPError
 from celery.utils.log import get_logger
 from celery.utils.nodenames import gethostname
 
@@ -231,7 +232,13 @@ class Runner:
             self._current = None
             self.history.end()
         energy = meter.end(seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=self._control.held_s)
-        self._ended(case, outcome, energy)
+        try:
+            self._ended(case, outcome, energy)
+        except (OSError, AMQPError):
+            raise
+        except Exception:  # a fault of ours, or the body changed what we stand on: this worker ends of it
+            self.history.begin(delivery.id)  # so it counts as a crash of this job, and not for ever
+            raise
 
     def _job(self, case: Case, task: Any) -> Job:
         layout, job_id = self._config.layout, case.delivery.id

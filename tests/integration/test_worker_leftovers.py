@@ -73,6 +73,8 @@ def spoil(kind: str) -> str:
         os.closerange(0, 3)
     if kind == "limits":
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    if kind == "modules":
+        os.fsync = None
     if kind == "files":
         os.closerange(0, 4096)
     return kind
@@ -162,4 +164,16 @@ def test_a_worker_whose_files_were_closed_starts_anew(worker: RunningWorker, bro
     assert worker.process.wait(30) == os.EX_TEMPFAIL
     assert list(worker.config.layout.running.iterdir()) == []
     worker.again()
+    assert worker.result(publish(broker, "next_one")).value == "next"
+
+
+def test_a_body_that_breaks_the_library_is_given_up(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """No result can be written in that process: it ends, and so often that the job is a crash loop."""
+    job_id = publish(broker, "spoil", "modules")
+    for _ in range(worker.config.worker.max_crashes):
+        assert worker.process.wait(30) != 0
+        worker.again()
+    failure = worker.result(job_id).failure
+    assert failure is not None
+    assert failure.code is FailureCode.CRASH_LOOP
     assert worker.result(publish(broker, "next_one")).value == "next"
