@@ -40,6 +40,8 @@ def control(seen: Seen) -> Iterator[Control]:
 
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
     before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)  # a shell's `make test &` hands SIGINT down ignored
     yield Control(stop_grace_s=0.2, on_stop=stop, on_stubborn=seen.stubborn.append, on_lasting=lasting)
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():
