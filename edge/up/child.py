@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -51,7 +52,7 @@ class Child:
     @property
     def exit_code(self) -> int | None:
         """None while it runs; minus the signal's number when a signal ended it."""
-        return self._popen.poll()
+        return self._reap()
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Its exit code, or None when it still runs after `timeout_s`."""
@@ -59,6 +60,15 @@ class Child:
             poll = select.poll()
             poll.register(self._pidfd, select.POLLIN)
             poll.poll(None if timeout_s is None else max(0, int(timeout_s * 1000)))
+        return self._reap()
+
+    def _reap(self) -> int | None:
+        """Its exit code once it has ended; what it left running ends with it, as under systemd."""
+        if self._popen.returncode is None:
+            with suppress(ChildProcessError, ProcessLookupError, PermissionError):
+                # Not waited for yet: its number is still the group's and nobody else's.
+                if os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    os.killpg(self.pid, signal.SIGKILL)
         return self._popen.poll()
 
     def signal(self, number: signal.Signals) -> None:

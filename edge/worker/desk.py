@@ -36,6 +36,8 @@ class Desk:
         self.config = config
         self.name = name
         self._lock = _claim(config.layout, name)
+        # A child that a body forks may outlive this worker, and must not keep the next one from the name.
+        os.register_at_fork(after_in_child=self._unlock)
         self.bell = Bell()
         self.later: Callable[[float, Callable[[], None]], object] = _no_loop
         self.status = StatusFile(config.layout, name, self._later)
@@ -87,7 +89,12 @@ class Desk:
         self.news.close()
         if self.freeze is not None:
             self.freeze.close()
-        os.close(self._lock)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, -1
+        with suppress(OSError):
+            os.close(lock)
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> object:
         return self.later(delay_s, call)

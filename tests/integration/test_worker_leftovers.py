@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def refused_once(job: Job) -> str:
 def next_one() -> str:
     """Do nothing."""
     return "next"
+
+@task
+def child(seconds: float) -> int:
+    """Leave a child that outlives the job."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(seconds)
+        os._exit(0)
+    return pid
 
 @task
 def slow() -> None:
@@ -177,3 +187,14 @@ def test_a_body_that_breaks_the_library_is_given_up(worker: RunningWorker, broke
     assert failure is not None
     assert failure.code is FailureCode.CRASH_LOOP
     assert worker.result(publish(broker, "next_one")).value == "next"
+
+
+def test_a_child_left_behind_does_not_keep_the_name(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """The worker dies, its job's child lives on: the next worker takes the name all the same."""
+    pid = worker.result(publish(broker, "child", 60)).value
+    try:
+        worker.kill()
+        worker.again()
+        assert worker.result(publish(broker, "next_one")).value == "next"
+    finally:
+        os.kill(pid, signal.SIGKILL)

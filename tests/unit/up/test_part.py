@@ -188,3 +188,17 @@ def test_a_killed_child_takes_its_session_along(tmp_path: Path) -> None:
     poll.register(grandchild, select.POLLIN)
     assert poll.poll(10_000)
     os.close(grandchild)
+
+
+def test_what_a_part_left_running_ends_with_it(tmp_path: Path) -> None:
+    """A worker that was killed leaves no child of its job behind."""
+    child = Child(
+        ["sh", "-c", "sleep 600 & echo $!; exit 3"], env=dict(os.environ), cwd=tmp_path, output=subprocess.PIPE
+    )
+    assert child.output is not None
+    left = int(child.output.readline())
+    assert child.wait(10) == 3
+    child.output.read()  # ends when nobody can write to it any more
+    child.output.close()
+    assert not Path(f"/proc/{left}/cmdline").exists() or not Path(f"/proc/{left}/cmdline").read_bytes()
+    child.close()
