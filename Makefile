@@ -26,7 +26,8 @@ up: setup ## run broker, gateway, governor and worker in the foreground
 	@exec $(BIN)/edge up --root $(ROOT)
 
 test: setup-test lint ## lint, types, unit and integration tests against a real private broker
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore-glob='*/integration/test_up_*'
+	$(BIN)/pytest tests/integration/test_up_*.py
 
 test-deploy: setup ## boot a bare Debian 12, deploy to it over ssh, then break it (root; minutes)
 	@.ci/setup-deploy
