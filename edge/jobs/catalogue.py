@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from jsonschema import Draft202012Validator
@@ -101,22 +101,43 @@ def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Ca
     if config_path is not None:
         env["EDGE_CONFIG"] = str(config_path)
     argv = [sys.executable, "-m", "edge.worker.catalogue"]
+    # Not pipes: what a module started and left holds one open for as long as it likes.
+    with _memory() as out, _memory() as err:
+        code = _run(argv, env, out, err, timeout_s)
+        out.seek(0)
+        err.seek(0)
+        *modules, answer = out.read().splitlines() or [b""]
+        words = err.read().decode(errors="replace").strip().splitlines()
+    if not answer.startswith(b"{"):
+        modules, answer = [*modules, answer], b""
+    culprit = f"module {modules[-1].decode(errors='replace')}: " if modules and modules[-1] else ""
+    if code is None:
+        raise CatalogueError(f"{culprit}the task modules were not imported within {timeout_s:g} s")
+    if code != 0:
+        raise CatalogueError(culprit + (words[-1] if words else f"its import ended the process with {code}"))
+    if not answer:
+        raise CatalogueError(f"{culprit}its import ended the process")
     try:
-        done = subprocess.run(
-            argv, check=False, env=env, capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired as err:
-        raise CatalogueError(f"the task modules were not imported within {timeout_s:g} s") from err
-    except OSError as err:
-        raise CatalogueError(f"cannot start {argv[0]}: {err}") from err
-    if done.returncode != 0:
-        words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise CatalogueError(words[-1] if words else f"the task modules ended their process with {done.returncode}")
-    try:
-        listing = msgspec.json.decode(done.stdout, type=Listing)
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        raise CatalogueError(f"what the task modules declare cannot be read: {err}") from err
+        listing = msgspec.json.decode(answer, type=Listing)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise CatalogueError(f"what the task modules declare cannot be read: {fault}") from fault
     return Catalogue({info.name: info for info in listing.tasks}, listing.errors)
+
+
+def _memory() -> IO[bytes]:
+    return os.fdopen(os.memfd_create("catalogue"), "w+b")
+
+
+def _run(argv: list[str], env: dict[str, str], out: IO[bytes], err: IO[bytes], timeout_s: float) -> int | None:
+    """The exit code, None when it had to be ended."""
+    try:
+        return subprocess.run(
+            argv, check=False, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=timeout_s
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return None
+    except OSError as fault:
+        raise CatalogueError(f"cannot start {argv[0]}: {fault}") from fault
 
 
 def _is_integer(_checker: object, value: object) -> bool:

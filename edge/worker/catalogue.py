@@ -1,4 +1,4 @@
-"""`python -m edge.worker.catalogue`: prints the kinds of job as JSON; see `edge/jobs/catalogue.py`."""
+"""`python -m edge.worker.catalogue` names each module, then the kinds of job as JSON; see `edge/jobs/catalogue.py`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ def main() -> int:
         sys.stderr.write(f"{err}\n")
         return err.exit_code
     app.use(loaded)
-    errors = load_tasks(loaded)
+    errors = load_tasks(loaded, before=lambda name: _say(out, f"{name}\n".encode()))
     listing = Listing(tuple(_info(task) for _, task in sorted(app.edge_tasks().items())), errors)
     with os.fdopen(out, "wb") as answer:
         answer.write(msgspec.json.encode(listing))
     return 0
+
+
+def _say(fd: int, line: bytes) -> None:
+    os.write(fd, line)  # at once: the module may end the process
 
 
 def _info(task: Any) -> TaskInfo:

@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from edge.config import Loaded
 
+#: What one module gets for its import, on a small board with a cold card.
+IMPORT_S = 30.0
 
-def load_tasks(loaded: Loaded) -> dict[str, str]:
-    """Import every module of `tasks:`; the result is one line a module that failed.
 
-    A module is looked for where Python looks, then beside the configuration file, then in the working folder.
+def load_tasks(loaded: Loaded, *, before: Callable[[str], None] = lambda _name: None) -> dict[str, str]:
+    """Import every module of `tasks:`, in the main thread; the result is one line a module that failed.
+
+    `before` is told the name of each; a module may end this very process. It is looked for where Python looks, then
+    beside the configuration file, then in the working folder.
     """
     for folder in (loaded.path.parent if loaded.path else None, Path.cwd()):
         if folder is not None and str(folder) not in sys.path:
             sys.path.append(str(folder))
     errors = {}
     for name in loaded.config.tasks:
+        before(name)
         try:
-            importlib.import_module(name)
+            with _within(IMPORT_S):
+                importlib.import_module(name)
         except KeyboardInterrupt:
             raise
         except BaseException as err:  # a task file may even call sys.exit
             errors[name] = _one_line(err)
     return errors
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError, where it then is, in a block that does not end."""
+
+    def late(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"its import did not end within {seconds:g} s")
+
+    earlier = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier)
 
 
 def _one_line(err: BaseException) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from edge.config import Config
+from edge.config import Config, Loaded
 from edge.errors import BadArguments, CatalogueError, UnknownTask
 from edge.jobs import catalogue
 from edge.jobs.catalogue import Catalogue, TaskInfo
+from edge.worker import modules
 
 MakeConfig = Callable[..., Config]
 
@@ -48,6 +49,36 @@ def test_every_module_is_heard_and_a_broken_one_is_one_line(make_config: MakeCon
     assert "SyntaxError" in found.errors["wrong"]
     assert all("\n" not in error for error in found.errors.values())
     assert "good" not in sys.modules
+
+
+def test_a_module_that_ends_its_reader_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Nothing can be learnt then, but whose fault it is."""
+    make_config(tasks=["tasks.solve", "ends", "tasks.primes"])
+    (tmp_path / "ends.py").write_text("import os\nos._exit(0)\n")
+    with pytest.raises(CatalogueError, match=r"^module ends: its import ended the process"):
+        catalogue.load(tmp_path / "edge.yaml")
+
+
+def test_a_module_that_never_ends_is_one_line(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line says where it hung; the modules after it are there."""
+    config = make_config(tasks=["hangs", "fine"])
+    (tmp_path / "hangs.py").write_text("while True:\n    pass\n")
+    (tmp_path / "fine.py").write_text("fine = True\n")
+    monkeypatch.setattr(modules, "IMPORT_S", 0.2)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    errors = modules.load_tasks(Loaded(config, {}, tmp_path / "edge.yaml"))
+    assert list(errors) == ["hangs"]
+    assert "its import did not end within 0.2 s" in errors["hangs"]
+    assert "hangs.py:" in errors["hangs"]
+
+
+def test_what_a_module_left_running_keeps_nobody_waiting(make_config: MakeConfig, tmp_path: Path) -> None:
+    """A child that holds stdout open is no reason to wait for it."""
+    make_config(tasks=["leaves"])
+    (tmp_path / "leaves.py").write_text("import os, time\nif os.fork() == 0:\n    time.sleep(600)\n")
+    assert catalogue.load(tmp_path / "edge.yaml", timeout_s=30).errors == {}
 
 
 def test_what_comes_with_the_appliance_is_described(make_config: MakeConfig, tmp_path: Path) -> None:
