@@ -155,14 +155,14 @@ def tell_power(config: Config, state: PowerState | str, **changes: Any) -> None:
     power.write(config.layout.power, msgspec.structs.replace(said, **changes))
 
 
-def until(ready: Callable[[], Any], what: str, *, patience_s: float = PATIENCE_S) -> Any:
-    """What `ready()` gives once it is true; fails with `what` after a deadline."""
+def until(ready: Callable[[], Any], what: str | Callable[[], str], *, patience_s: float = PATIENCE_S) -> Any:
+    """What `ready()` gives once it is true; fails with `what`, as it is by then, after a deadline."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         if got := ready():
             return got
         time.sleep(0.02)
-    raise AssertionError(f"not in {patience_s:g} s: {what}")
+    raise AssertionError(f"not in {patience_s:g} s: {what() if callable(what) else what}")
 
 
 class RunningWorker:
@@ -212,7 +212,7 @@ class RunningWorker:
             status = self.status
             return status if status and status.pid == self.process.pid and status.state in states else None
 
-        return until(there, f"{states} in {self.status}; log:\n{self.words()}")  # type: ignore[no-any-return]
+        return until(there, lambda: f"{states} in {self.status}; log:\n{self.words()}")  # type: ignore[no-any-return]
 
     def until_running(self, job_id: str) -> WorkerStatus:
         """Its status once it runs `job_id`."""
@@ -221,12 +221,12 @@ class RunningWorker:
             status = self.status
             return status if status and status.job and status.job.id == job_id else None
 
-        return until(there, f"{job_id} running in {self.status}; log:\n{self.words()}")  # type: ignore[no-any-return]
+        return until(there, lambda: f"{job_id} running in {self.status}; log:\n{self.words()}")  # type: ignore[no-any-return]
 
     def result(self, job_id: str, *, patience_s: float = PATIENCE_S) -> Result:
         """The result of a job, once it is there."""
         return until(  # type: ignore[no-any-return]
-            lambda: self.results.read(job_id), f"a result of {job_id}; log:\n{self.words()}", patience_s=patience_s
+            lambda: self.results.read(job_id), lambda: f"a result of {job_id}; log:\n{self.words()}", patience_s=patience_s
         )
 
     def words(self) -> str:

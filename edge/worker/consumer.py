@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -58,6 +60,9 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self.desk.later = controller.hub.call_later
         self._tries = 0
         self._connected_at = 0.0
+        # A child that a body forks may outlive this worker: while it held the socket, the broker would take the dead
+        # worker's consumer for a living one and go on handing it jobs.
+        os.register_at_fork(after_in_child=self._let_go)
         super().__init__(*args, controller=controller, **kwargs)
         # Celery sleeps 1 s, with a traceback, once it had to connect five times in a second; we wait our own way.
         self._restart_state = _Unlimited()
@@ -114,6 +119,12 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         """The connection broke: let go of it and of its messages, which come again."""
         logger.warning("broker connection lost: %s; connecting again", explain(exc))
         self._drop()
+
+    def _let_go(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None and connection.connected:
+            with suppress(OSError):
+                os.close(connection.connection.transport.sock.detach())
 
     def _drop(self) -> None:
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
