@@ -226,7 +226,9 @@ class RunningWorker:
     def result(self, job_id: str, *, patience_s: float = PATIENCE_S) -> Result:
         """The result of a job, once it is there."""
         return until(  # type: ignore[no-any-return]
-            lambda: self.results.read(job_id), lambda: f"a result of {job_id}; log:\n{self.words()}", patience_s=patience_s
+            lambda: self.results.read(job_id),
+            lambda: f"a result of {job_id}; log:\n{self.words()}",
+            patience_s=patience_s,
         )
 
     def words(self) -> str:
