@@ -1,4 +1,4 @@
-"""A laptop on the board's LAN: the bare `edge` command with a token, and nothing else of the board."""
+"""A laptop that reaches the board: the bare `edge` command with a token, and nothing else of the board."""
 
 from __future__ import annotations
 
@@ -7,27 +7,40 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deploy.lan import Lan
+from edge.client.settings import Settings
 
 _CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])).close()"
 
 
 @dataclass(frozen=True)
 class Client:
-    """Runs `edge` in the client's namespace."""
+    """Runs `edge` against the gateway at `address`:`port`, in a network namespace of its own where one is named."""
 
-    lan: Lan
+    address: str
     secrets: Path
     home: Path
+    port: int = 8420
+    netns: str = ""
     board: str = "edge-board"
     token: str = "laptop"
+
+    @property
+    def settings(self) -> Settings:
+        """For `edge.client`, where no namespace is in between."""
+        token = (self.secrets / f"{self.board}-{self.token}.token").read_text().strip()
+        return Settings(self.url, token, self.secrets / f"{self.board}-ca.pem", patience_s=60.0)
+
+    @property
+    def url(self) -> str:
+        """The gateway's."""
+        return f"https://{self.address}:{self.port}"
 
     def edge(self, *argv: str, check: bool = True) -> str:
         """What the command prints. Raises AssertionError with its words when it fails."""
         env = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.home),
-            "EDGE_URL": f"https://{self.lan.board_lan}:8420",
+            "EDGE_URL": self.url,
             "EDGE_CA_FILE": str(self.secrets / f"{self.board}-ca.pem"),
         }
         if self.token:
@@ -38,8 +51,9 @@ class Client:
 
     def reaches(self, port: int) -> bool:
         """True when the board accepts a connection from the LAN on `port`."""
-        return self._run([sys.executable, "-c", _CONNECT, self.lan.board_lan, str(port), "1"], {}).returncode == 0
+        return self._run([sys.executable, "-c", _CONNECT, self.address, str(port), "1"], {}).returncode == 0
 
     def _run(self, argv: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        inside = ["ip", "netns", "exec", self.lan.client, "env", "-i", *(f"{k}={v}" for k, v in env.items()), *argv]
+        enter = ["ip", "netns", "exec", self.netns] if self.netns else []
+        inside = [*enter, "env", "-i", *(f"{k}={v}" for k, v in env.items()), *argv]
         return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=300)

@@ -40,10 +40,11 @@ def board(lan: Lan) -> Iterator[Machine]:
 @pytest.fixture(scope="session")
 def controller(board: Machine, tmp_path_factory: pytest.TempPathFactory) -> Controller:
     """Where playbooks are run from."""
-    return Controller(board, tmp_path_factory.mktemp("controller"))
+    return Controller({"head": [board]}, tmp_path_factory.mktemp("controller"))
 
 
 @pytest.fixture(scope="session")
 def client(lan: Lan, controller: Controller, tmp_path_factory: pytest.TempPathFactory) -> Client:
     """A laptop on the LAN, with the certificate and the token that the playbook brought."""
-    return Client(lan, controller.clients, home=Path(tmp_path_factory.mktemp("laptop")))
+    home = Path(tmp_path_factory.mktemp("laptop"))
+    return Client(lan.board_lan, controller.clients, home, netns=lan.client)

@@ -9,12 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tests.deploy.machine import Machine
 from tests.deploy.root import REPO, cache
 
+_LOGIN = {
+    "ansible_user": "pi",
+    "ansible_become": True,
+    "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+}
 _DEPLOYED = ("edge", "tasks", "systemd", "ansible", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
 
 
@@ -41,28 +47,32 @@ class PlayFailed(AssertionError):
     """A playbook ended with a failure; the message is all it printed."""
 
 
-class Controller:
-    """Runs playbooks against `machine` from a copy of this project in `folder`."""
+class Board(Protocol):
+    """What a playbook needs to know of a machine."""
 
-    def __init__(self, machine: Machine, folder: Path) -> None:
-        self.machine = machine
+    name: str
+
+    @property
+    def login(self) -> dict[str, Any]:
+        """How Ansible reaches it."""
+
+
+class Controller:
+    """Runs playbooks against `boards` (group -> machines) from a copy of this project in `folder`."""
+
+    def __init__(self, boards: Mapping[str, Sequence[Board]], folder: Path) -> None:
         self.folder = folder
         self.source = folder / "source"
         self.clients = folder / "clients"
         copy_sources(self.source)
-        host = {
-            "ansible_host": machine.lan.board_wire,
-            "ansible_user": "pi",
-            "ansible_become": True,
-            "ansible_ssh_private_key_file": str(machine.key),
-            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
-        }
-        inventory = {"all": {"children": {"head": {"hosts": {machine.name: host}}}}}
+        self._names = [board.name for group in boards.values() for board in group]
+        groups = {name: {"hosts": {board.name: board.login for board in group}} for name, group in boards.items()}
+        inventory = {"all": {"children": groups, "vars": _LOGIN}}
         self.inventory = folder / "inventory.json"
         self.inventory.write_text(json.dumps(inventory))
 
     def play(self, playbook: str, *options: str, source: Path | None = None, **variables: Any) -> dict[str, int]:
-        """Run a playbook and give its recap (ok, changed, failed, ...). Raises PlayFailed."""
+        """Run a playbook and give its recap (ok, changed, failed, ...), summed over the boards. Raises PlayFailed."""
         source = source or self.source
         given = {"edge_client_folder": str(self.clients), "edge_cache": str(cache() / "wheels"), **variables}
         argv: list[str | Path] = [ansible() / "ansible-playbook", "-i", self.inventory, "-e", json.dumps(given)]
@@ -78,10 +88,14 @@ class Controller:
             [*argv, source / "ansible" / playbook, *options], capture_output=True, text=True, check=False, env=env
         )
         (self.folder / "last.log").write_text(done.stdout + done.stderr)
-        recap = re.search(rf"^{re.escape(self.machine.name)}\s*: (.*)$", done.stdout, re.MULTILINE)
-        if done.returncode or recap is None:
+        names = "|".join(map(re.escape, self._names))
+        recaps = re.findall(rf"^(?:{names})\s*: (.*)$", done.stdout, re.MULTILINE)
+        if done.returncode or not recaps:
             raise PlayFailed(f"{playbook} {options}:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}")
-        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
+        total: Counter[str] = Counter()
+        for recap in recaps:
+            total.update({key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap)})
+        return total
 
     def altered(self, name: str) -> Path:
         """A further copy of the sources, to be changed by the test."""

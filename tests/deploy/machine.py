@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from tests.deploy.card import personalise
 from tests.deploy.lan import Lan
-from tests.deploy.root import cache, debian
+from tests.deploy.root import cache, debian, suite
 
 
 class Machine:
@@ -30,12 +32,12 @@ class Machine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Machine:
-        lower = debian()
+        lower = debian(suite())
         for part in ("root", "upper", "work"):
             (self._folder / part).mkdir()
         layers = f"lowerdir={lower},upperdir={self._folder / 'upper'},workdir={self._folder / 'work'}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
-        self._personalise()
+        personalise(self.root, self.name, self.key)
         self.boot()
         return self
 
@@ -68,6 +70,11 @@ class Machine:
         if leader:
             os.kill(leader, signal.SIGKILL)
         self._end(signal.SIGKILL, 30)
+
+    @property
+    def login(self) -> dict[str, Any]:
+        """How Ansible reaches it."""
+        return {"ansible_host": self.lan.board_wire, "ansible_ssh_private_key_file": str(self.key)}
 
     @property
     def leader(self) -> int:
@@ -114,26 +121,3 @@ class Machine:
             self._process.send_signal(number)
             self._process.wait(timeout_s)
         self._process = None
-
-    def _personalise(self) -> None:
-        """What Raspberry Pi Imager asks for: a name, a user with sudo, an ssh key."""
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
-        (self.root / "etc/hostname").write_text(f"{self.name}\n")
-        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost\n")
-        (self.root / "etc/resolv.conf").unlink(missing_ok=True)
-        _chroot(self.root, "useradd", "--create-home", "--shell", "/bin/bash", "pi")
-        _chroot(self.root, "ssh-keygen", "-A")
-        ssh = self.root / "home/pi/.ssh"
-        ssh.mkdir(mode=0o700)
-        shutil.copy(self.key.with_suffix(".pub"), ssh / "authorized_keys")
-        _chroot(self.root, "chown", "-R", "pi:pi", "/home/pi/.ssh")
-        (self.root / "etc/sudoers.d/pi").write_text("pi ALL=(ALL) NOPASSWD: ALL\n")
-        # The lists of packages came with the root: no update is due today.
-        stamp = self.root / "var/lib/apt/periodic/update-success-stamp"
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
-        (self.root / "var/lib/apt/lists").touch()
-
-
-def _chroot(root: Path, *argv: str) -> None:
-    subprocess.run(["chroot", str(root), *argv], check=True, capture_output=True)

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
-SUITE = "bookworm"
+HERE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 #: What Raspberry Pi OS Lite brings and debootstrap's smallest variant does not.
 INSTALLED = [
     *("systemd", "systemd-sysv", "systemd-timesyncd", "dbus", "udev", "kmod", "openssh-server", "sudo"),
@@ -18,6 +18,8 @@ INSTALLED = [
 ]
 #: What the roles install later, fetched now, so that the machine needs no way out of its network.
 FETCHED = ["rabbitmq-server", "python3-venv", "openssl", "nftables", "avahi-daemon", "unattended-upgrades"]
+#: What a machine of its own needs beside that, where a container takes it from its host.
+MACHINE = {"installed": ["linux-image-arm64", "initramfs-tools", "zstd"], "fetched": ["zram-tools"]}
 
 
 def cache() -> Path:
@@ -26,22 +28,28 @@ def cache() -> Path:
     return Path(base) / "edge-worker"
 
 
-def debian() -> Path:
-    """The root of a bare Debian; made at the first call, which takes minutes."""
-    arch = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-    recipe = hashlib.sha256(f"{SUITE} {arch} {INSTALLED} {FETCHED} 2".encode()).hexdigest()[:8]
-    root = cache() / f"debian-{SUITE}-{arch}-{recipe}"
+def suite() -> str:
+    """The Debian that `make test-deploy` boots: SUITE=trixie is Debian 13."""
+    return os.environ.get("SUITE") or "bookworm"
+
+
+def debian(suite: str, arch: str = HERE, *, kernel: bool = False) -> Path:
+    """The root of a bare Debian; made at the first call, which takes minutes (a foreign `arch`: many)."""
+    installed = INSTALLED + (MACHINE["installed"] if kernel else [])
+    fetched = FETCHED + (MACHINE["fetched"] if kernel else []) + (["python3-lgpio"] if suite == "trixie" else [])
+    recipe = hashlib.sha256(f"{suite} {arch} {installed} {fetched} 2".encode()).hexdigest()[:8]
+    root = cache() / f"debian-{suite}-{arch}-{recipe}"
     if root.exists():
         return root
     part = root.with_suffix(".part")
     if part.exists():
         shutil.rmtree(part)
     part.parent.mkdir(parents=True, exist_ok=True)
-    sources = _sources()
+    sources = _sources(suite)
     mirror = [line.split()[-3] for line in sources[:1]]
-    _run("debootstrap", "--variant=minbase", f"--include={','.join(INSTALLED)}", SUITE, part, *mirror)
+    _run("debootstrap", f"--arch={arch}", "--variant=minbase", f"--include={','.join(installed)}", suite, part, *mirror)
     _apt_as_here(part, sources)
-    for step in (["update"], ["dist-upgrade"], ["install", "--download-only", *FETCHED]):
+    for step in (["update"], ["dist-upgrade"], ["install", "--download-only", *fetched]):
         _run("chroot", part, "apt-get", "--quiet", "--yes", "--no-install-recommends", *step)
     (part / "etc/machine-id").write_text("")
     for key in part.glob("etc/ssh/ssh_host_*"):
@@ -50,8 +58,8 @@ def debian() -> Path:
     return root
 
 
-def _sources() -> list[str]:
-    """This machine's own Debian sources, for SUITE: wherever it gets packages from, the root does too."""
+def _sources(suite: str) -> list[str]:
+    """This machine's own Debian sources, for another suite: wherever it gets packages from, the root does too."""
     here = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(SITE)|$(RELEASE)|$(COMPONENT)|$(CODENAME)"],
         capture_output=True,
@@ -62,13 +70,12 @@ def _sources() -> list[str]:
     for line in dict.fromkeys(here):
         origin, site, release, component, _ = line.split("|")
         if origin == "Debian" and component == "main":
-            found.append(f"deb {site} {release.replace(_codename(), SUITE)} {component}")
+            found.append(f"deb {site} {release.replace(_codename(suite), suite)} {component}")
     return sorted(found, key=len)
 
 
-def _codename() -> str:
-    release = platform.freedesktop_os_release()
-    return release.get("VERSION_CODENAME", SUITE)
+def _codename(otherwise: str) -> str:
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", otherwise)
 
 
 def _apt_as_here(root: Path, sources: list[str]) -> None:

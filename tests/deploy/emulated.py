@@ -1,0 +1,134 @@
+"""A whole arm64 machine in QEMU: its own kernel, memory and card. Killing it is a power cut."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.deploy.card import personalise
+from tests.deploy.root import cache, debian
+
+_DISK_BYTES = 6 << 30
+_NETWORK = "[Match]\nName=en*\n\n[Network]\nDHCP=ipv4\n"
+
+
+class Emulated:
+    """A Debian 13 for arm64 on a fresh card; ssh and the gateway are reached by ports of this machine."""
+
+    def __init__(self, *, memory_mb: int = 512, name: str = "edge-board") -> None:
+        self.name = name
+        self.gateway_port, self._ssh_port = _free_ports(2)
+        self._memory_mb = memory_mb
+        self._folder = Path(tempfile.mkdtemp(prefix="emulated-", dir=cache()))
+        self._disk = self._folder / "disk.img"
+        self._console = self._folder / "console.log"
+        self._key = self._folder / "id"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._boot: list[str] = []
+
+    def __enter__(self) -> Emulated:
+        bare = debian("trixie", "arm64", kernel=True)
+        kernel, initrd = (max(bare.glob(f"boot/{name}-*")) for name in ("vmlinuz", "initrd.img"))
+        self._boot = ["-kernel", str(kernel), "-initrd", str(initrd), "-append", "root=/dev/vda console=ttyAMA0"]
+        with self._disk.open("wb") as disk:
+            disk.truncate(_DISK_BYTES)
+        _run("mkfs.ext4", "-q", "-d", bare, self._disk)
+        root = self._folder / "root"
+        root.mkdir()
+        _run("mount", "-o", "loop", self._disk, root)
+        try:
+            personalise(root, self.name, self._key)
+            (root / "etc/fstab").write_text("/dev/vda / ext4 defaults 0 1\n")
+            (root / "etc/systemd/network/lan.network").write_text(_NETWORK)
+            _run("chroot", root, "systemctl", "enable", "systemd-networkd")
+        finally:
+            _run("umount", root)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def login(self) -> dict[str, Any]:
+        """How Ansible reaches it."""
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self._ssh_port,
+            "ansible_ssh_private_key_file": str(self._key),
+        }
+
+    def boot(self) -> float:
+        """Switch it on; returns the seconds until somebody can log in."""
+        began = time.monotonic()
+        forward = f"hostfwd=tcp:127.0.0.1:{self._ssh_port}-:22,hostfwd=tcp:127.0.0.1:{self.gateway_port}-:8420"
+        argv = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-accel", "tcg,thread=multi"]
+        argv += ["-smp", "2", "-m", str(self._memory_mb), "-nographic", "-serial", "mon:stdio", *self._boot]
+        # `unsafe` spares this machine's disk: what the guest has written outlives QEMU all the same.
+        argv += ["-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe"]
+        argv += ["-nic", f"user,model=virtio-net-pci,restrict=on,{forward}"]
+        with self._console.open("ab") as console:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self.until(lambda: self.run("true").returncode == 0, 300)
+        return time.monotonic() - began
+
+    def shut_down(self) -> None:
+        """Stop cleanly, as `poweroff` does."""
+        self.run("sudo systemctl --no-block poweroff")
+        if self._process is not None:
+            self._process.wait(300)
+
+    def kill(self) -> None:
+        """Cut the power: what the guest had not written is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+        self._process = None
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script on it by ssh, as `pi`."""
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=10"]
+        argv = ["ssh", "-i", str(self._key), "-p", str(self._ssh_port), *(f"-o{option}" for option in options)]
+        return subprocess.run([*argv, "pi@127.0.0.1", script], capture_output=True, text=True, check=False, timeout=300)
+
+    def sh(self, script: str) -> str:
+        """What a script prints that root runs; raises AssertionError when it fails."""
+        done = self.run(f"sudo sh -ec {_quoted(script)}")
+        assert done.returncode == 0, f"{script}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    def until(self, true: Callable[[], bool], timeout_s: float) -> None:
+        """Return once `true()`; raises TimeoutError with what the console showed."""
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                journal = self.run("sudo journalctl --no-pager --lines=60").stdout
+                raise TimeoutError(f"not within {timeout_s:g} s\n{journal or self._console.read_text()[-3000:]}")
+            time.sleep(1.0)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _quoted(script: str) -> str:
+    return "'" + script.replace("'", "'\\''") + "'"
+
+
+def _run(*argv: object) -> None:
+    subprocess.run([str(one) for one in argv], check=True, capture_output=True)
