@@ -88,6 +88,7 @@ class FailureCode(StrEnum):
     CANCELLED = "cancelled"
     EXIT = "exit"
     CRASH_LOOP = "crash-loop"
+    BROWN_OUT = "brown-out"
     DEAD_LETTERED = "dead-lettered"
 
 
@@ -270,6 +271,15 @@ class PowerStatus(msgspec.Struct, frozen=True):
     monotonic: float = 0.0  # CLOCK_MONOTONIC when written, the same for all processes of a boot
     valid_s: float = 0.0  # older than this: treat as unknown; 0: valid while the governor lives
     readings: tuple[Reading, ...] = ()  # what the decision was made from, with the verdict of the policy
+    resumes_at: float | None = None  # wall clock: normal power expected, where that is a matter of time alone
+
+
+class Begun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A start that was made durable before the body ran; no first delivery pays for one."""
+
+    boot_id: str
+    checkpoint: str = ""  # what the job had saved by then, as a hash; empty: nothing
+    lasted: bool = False  # it ran for longer than `worker.early_cut_s`
 
 
 class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -281,6 +291,8 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
     failures: int = 0  # it raised and retries were left
     ended: tuple[str, ...] = ()  # how each ended, oldest first, the last 50
     last_error: str = ""
+    begun: Begun | None = None  # the attempt whose end is not known yet
+    early_cuts: int = 0  # so often in a row the power went soon after the start, with nothing saved since
 
 
 def is_job_id(text: str) -> bool:

@@ -87,6 +87,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     running_job: Literal["finish", "hold", "freeze"] = "hold"
     cpu_watts: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     max_crashes: Count = 3
+    max_early_cuts: Annotated[int, Meta(ge=0)] = 5
+    early_cut_s: Seconds = 60.0
     max_result_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
     max_artifact_bytes: Annotated[int, Meta(ge=1024)] = 256 << 20
 

@@ -1,7 +1,8 @@
 """What happened to a job before: told apart by what its last worker left behind.
 
 A worker marks the job it runs in `run/running/NAME.json` and empties that file when the body ends, however it ends.
-A mark that outlived its process says crash; one from another boot says power cut.
+A mark that outlived its process says crash. A power cut takes the marks with it; so from the second delivery on the
+start of a body is made durable with the boot it belongs to, and a start in another boot with no end says power cut.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+from celery.utils.log import get_logger
 
 from edge.host import boot_id, process_alive
 from edge.jobs.attempts import AttemptsStore
 from edge.layout import Layout
-from edge.model import Attempts
+from edge.model import Attempts, Begun
+from edge.worker import checkpoint
+from edge.worker.brownout import Stamina
 from edge.worker.delivery import Delivery
+
+logger = get_logger(__name__)
 
 _KEPT = 50
 _REMEMBERED = 256
@@ -34,12 +40,16 @@ class Mark(msgspec.Struct, frozen=True):
 class History:
     """Attempts of the jobs this worker gets. Raises OSError when the disk takes no record."""
 
-    def __init__(self, layout: Layout, name: str) -> None:
+    def __init__(self, layout: Layout, name: str, *, early_cut_s: float = 60.0) -> None:
+        """A power cut within `early_cut_s` of a body's start is an early one."""
         self.attempts = AttemptsStore(layout)
+        self._checkpoints = layout.checkpoints
         self._folder = layout.running
         self._own = self._folder / f"{name}.json"
         self._fd: int | None = None
         self._given_back: OrderedDict[str, int] = OrderedDict()
+        self._stamina = Stamina(self.attempts, early_cut_s)
+        self._looked: tuple[int, Attempts] | None = None  # what was last written here, until the body begins
 
     def recover(self) -> None:
         """At the start of the worker: put the mark of its predecessor of the same name where it stays until used."""
@@ -53,9 +63,13 @@ class History:
         if self._fd is None:
             self._fd = os.open(self._own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         os.pwrite(self._fd, msgspec.json.encode(Mark(job_id, boot_id(), os.getpid())), 0)
+        looked, self._looked = self._looked, None
+        if looked is not None and looked[1].id == job_id:
+            self._stamina.watch(looked[1])
 
     def end(self) -> None:
         """Take the mark away: an empty file says that nothing runs."""
+        self._stamina.rest()
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
 
@@ -72,27 +86,49 @@ class History:
     def look(self, delivery: Delivery) -> Attempts | None:
         """The record of the earlier attempts, brought up to date durably; None when this is the first."""
         known = self.attempts.read(delivery.id)
-        if not delivery.redeliveries or self._given_back.pop(delivery.id, -1) == delivery.redeliveries - 1:
+        looked, self._looked = self._looked, None
+        if known is not None and (delivery.redeliveries, known) == looked:
+            self._looked = looked  # the disk stopped us between look and body: the same attempt
+            return known
+        unbegun = not delivery.redeliveries or self._given_back.pop(delivery.id, -1) == delivery.redeliveries - 1
+        if unbegun and (known is None or known.begun is None):
+            return known
+        known = known or Attempts(delivery.id)
+        if known.failures > delivery.failures:  # an old copy: its body will not run
             return known
         marks = [(path, mark) for path, mark in self._marks() if mark.id == delivery.id]
-        how = "interrupted"
+        saved = checkpoint.digest(self._checkpoints / f"{delivery.id}.json")
+        how, early = "interrupted", False
+        if known.begun is not None and known.begun.boot_id != boot_id():
+            how, early = "power-cut", not known.begun.lasted and known.begun.checkpoint == saved
         for path, mark in marks:
             if mark.boot_id != boot_id():
                 how = "power-cut"
             elif path.stem.count(".") or not process_alive(mark.pid):
-                how = "crash"
-        known = known or Attempts(delivery.id)
+                how, early = "crash", False
         known = msgspec.structs.replace(
             known,
             deliveries=known.deliveries + 1,
             crashes=known.crashes + (how == "crash"),
             ended=(*known.ended, how)[-_KEPT:],
+            begun=Begun(boot_id(), saved),
+            early_cuts=known.early_cuts + 1 if early else 0,
         )
         self.attempts.write(known)
+        self._looked = delivery.redeliveries, known
         for path, mark in marks:
             if path != self._own and (path.stem.count(".") or not process_alive(mark.pid)):
                 path.unlink(missing_ok=True)
         return known
+
+    def interrupted(self, known: Attempts | None) -> None:
+        """The body was stopped in order, so what follows is no power cut of it; a first attempt has nothing to note."""
+        if known is None or known.begun is None:
+            return
+        try:
+            self.attempts.write(msgspec.structs.replace(known, begun=None, early_cuts=0))
+        except OSError as err:
+            logger.warning("cannot note that %s was interrupted: %s", known.id, err)
 
     def failed(self, delivery: Delivery, known: Attempts | None, error: str) -> None:
         """Record durably that the body failed with retries left."""
@@ -104,6 +140,8 @@ class History:
                 failures=delivery.failures + 1,
                 ended=(*known.ended, "error")[-_KEPT:],
                 last_error=error,
+                begun=None,
+                early_cuts=0,
             )
         )
 

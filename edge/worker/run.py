@@ -34,7 +34,8 @@ from edge.model import (
 )
 from edge.worker import request
 from edge.worker.bell import Bell
-from edge.worker.checkpoint import Checkpoint
+from edge.worker.brownout import suspected
+from edge.worker.checkpoint import Checkpoint, every_s
 from edge.worker.control import Control, JobCancelled, JobInterrupted
 from edge.worker.delivery import Delivery, clean
 from edge.worker.execute import Outcome, execute, failure_of
@@ -86,7 +87,7 @@ class Runner:
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self.results = Results(config.layout)
-        self.history = History(config.layout, name)
+        self.history = History(config.layout, name, early_cut_s=config.worker.early_cut_s)
         self.inbox = Inbox(
             root=config.root,
             status=status,
@@ -121,6 +122,8 @@ class Runner:
             code = FailureCode.CANCELLED if isinstance(why, JobCancelled) else FailureCode.TIME_LIMIT
             self.results.publish(self._result(self._current, Failure(code, f"{why}; it would not end")))
         self.history.end()
+        if self._current is not None and isinstance(why, JobInterrupted):
+            self.history.interrupted(self._current.known)
 
     def _wrecked(self) -> NoReturn:
         """The body took what this process lives on: publish its end, and let another process go on."""
@@ -193,7 +196,7 @@ class Runner:
         if case.known is not None and case.known.crashes >= limit:
             message = f"its worker died {case.known.crashes} times while it ran (worker.max_crashes = {limit})"
             return Failure(FailureCode.CRASH_LOOP, message)
-        return None
+        return suspected(case.known, self._config.worker)
 
     def _blame(self, err: UnknownTask) -> str:
         """The task may be unknown only because its module is broken."""
@@ -242,12 +245,13 @@ class Runner:
 
     def _job(self, case: Case, task: Any) -> Job:
         layout, job_id = self._config.layout, case.delivery.id
+        cuts = case.known.early_cuts if case.known is not None else 0
         assert case.staging is not None
         return Job(
             job_id,
             folder=layout.tasks / task.name,
             files=case.staging.file,
-            checkpoint=Checkpoint(layout.checkpoints / f"{job_id}.json"),
+            checkpoint=Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts)),
             attempt=case.attempt,
             settings=self._config.settings.get(task.name),
             report=self._status.progress,
@@ -269,6 +273,7 @@ class Runner:
         if outcome.interrupted:
             logger.info("Task %s[%s] interrupted: %s; it runs again later", delivery.task, delivery.id, outcome.error)
             staging.discard()
+            self.history.interrupted(case.known)
             self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
             return
         if failure is None:

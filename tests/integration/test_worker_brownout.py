@@ -1,0 +1,49 @@
+"""A job that the power leaves soon after each start is given up, and the board goes on with the others."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from edge.config import BrokerConfig, Config
+from edge.jobs.attempts import AttemptsStore
+from edge.model import Begun, FailureCode, PowerState
+from tests.running_worker import RunningWorker, StartWorker, publish, tell_power
+
+pytestmark = pytest.mark.broker
+
+MakeConfig = Callable[..., Config]
+
+
+def _cut(worker: RunningWorker, job_id: str) -> None:
+    """End the worker once the job runs, and leave what a power cut would: nothing in `run`, another boot."""
+    worker.until_running(job_id)
+    worker.kill()
+    shutil.rmtree(worker.config.layout.running)
+    worker.config.layout.worker("main").unlink()
+    store = AttemptsStore(worker.config.layout)
+    if known := store.read(job_id):
+        assert known.begun is not None
+        store.write(msgspec.structs.replace(known, begun=Begun("the boot before", known.begun.checkpoint)))
+    worker.again()
+
+
+def test_a_job_the_power_does_not_survive_is_given_up(
+    make_config: MakeConfig, broker: BrokerConfig, start_worker: StartWorker
+) -> None:
+    """Its result says how often the power went, and the next job runs."""
+    config = make_config(broker=broker, tasks=["odd"], worker={"max_early_cuts": 2})
+    tell_power(config, PowerState.NORMAL)
+    worker = start_worker(config)
+    job_id = publish(broker, "nap", 600)
+    for _ in range(3):  # of the first attempt nothing was recorded
+        _cut(worker, job_id)
+    failure = worker.result(job_id).failure
+    assert failure is not None
+    assert failure.code is FailureCode.BROWN_OUT
+    assert failure.message.startswith("the power went 2 times in a row within 60 s of its start")
+    assert worker.result(publish(broker, "echo", "next")).value == "next"
+    assert AttemptsStore(config.layout).read(job_id) is None
