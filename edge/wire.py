@@ -44,6 +44,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     retries: int = 0  # how often a failing body may be run again
     time_limit_s: float | None = None
     deadline_at: float | None = None  # a surplus job runs at normal power too from then on
+    resumes_at: float | None = None  # waits for power that is expected then; none: it does not, or nobody knows
     max_temp_c: float | None = None
     due_at: float | None = None  # a retrying job is published again at this time
     cancelling: bool = False  # asked to stop, has not ended yet

@@ -55,7 +55,13 @@ def show(session: Session) -> int:
         output.document(said)
         return 0
     output.facts(
-        [("state", said.state), ("why", said.reason), ("until", said.until), ("since", output.when(said.since))]
+        [
+            ("state", said.state),
+            ("why", said.reason),
+            ("until", said.until),
+            ("expected", output.when(said.resumes_at)),
+            ("since", output.when(said.since)),
+        ]
     )
     if said.readings:
         click.echo()

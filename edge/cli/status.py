@@ -39,6 +39,7 @@ def _board(board: StatusView) -> None:
         [
             ("board", f"{board.host or 'unnamed'}: edge {board.version}{up}{free}"),
             ("power", _power(board.power)),
+            ("expected", output.when(board.power.resumes_at) if board.power else ""),
             ("broker", _broker(board.broker)),
             *(("worker", _worker(worker, board.at)) for worker in board.workers),
             *([] if board.workers else [("worker", "none: jobs are kept, none is run")]),
@@ -104,6 +105,7 @@ def _job(job: JobView) -> None:
             ("power", str(job.power)),
             ("attempts", f"{job.attempts}, retries {job.retries}" if job.retries else str(job.attempts or "")),
             ("limit", output.duration(job.time_limit_s) if job.time_limit_s else ""),
+            ("expected", output.when(job.resumes_at)),
             ("deadline", output.when(job.deadline_at)),
             ("max temp", f"{job.max_temp_c:g} °C" if job.max_temp_c is not None else ""),
             ("worker", job.worker),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from edge.gateway.board import Board, running
-from edge.gateway.waiting import held, sentence
-from edge.jobs.ledger import Job
+from edge.gateway.waiting import held, resumes_at, sentence
+from edge.jobs.rows import Job
 from edge.model import JobState, Power, Result
 from edge.wire import JobView
 
@@ -52,6 +52,7 @@ class Views:
             retries=job.retries,
             time_limit_s=job.time_limit_s,
             deadline_at=_deadline_at(job),
+            resumes_at=resumes_at(job, body, self._power),
             max_temp_c=job.max_temp_c,
             due_at=job.due_at,
             cancelling=job.cancel and not state.final,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.jobs.ledger import AHEAD_MOST, Job
-from edge.model import ALLOWED, Held, JobState, Power, PowerState, PowerStatus, WorkerState, WorkerStatus
+from edge.jobs.rows import Job
+from edge.jobs.view import AHEAD_MOST
+from edge.model import ALLOWED, Held, JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
 
 
@@ -39,6 +40,16 @@ def held(held: Held, now: float) -> str:
     what = "its process is stopped" if held.frozen else "it stopped in place"
     end = f"; goes on when {held.until}" if held.until else ""
     return f"held for {duration(now - held.since)}: {held.reason}; {what}, and loses nothing{end}"
+
+
+def resumes_at(job: Job, body: RunningJob | None, power: PowerStatus) -> float | None:
+    """When power is expected to be good for `job` (wall clock); None: it waits for something else, or nobody knows."""
+    if body is not None:
+        waits = body.held is not None and power.state not in {PowerState.NORMAL, PowerState.SURPLUS}
+    else:
+        waits = job.state in {JobState.ACCEPTED, JobState.QUEUED} and job.power is not Power.SURPLUS
+        waits = waits and job.power not in ALLOWED[power.state]
+    return power.resumes_at if waits else None
 
 
 def _reason(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:

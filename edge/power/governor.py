@@ -16,7 +16,7 @@ from edge.config.power import LedConfig, PowerConfig
 from edge.host import boot_id
 from edge.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
-from edge.power import pace, pause, policy, rules, status, words
+from edge.power import expect, pace, pause, policy, rules, status, words
 from edge.power.button import Button, Press
 from edge.power.days import Days
 from edge.power.descent import Descent
@@ -157,15 +157,30 @@ class Governor:
         below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
         worded = below and last is not None and last.reason != why.reason and silent_s >= _WORDS_S
         if changed or worded or silent_s >= _HEARTBEAT_S:
-            self._write(state, why, words.judged(self._state, readings), now)
+            self._write(state, why, words.judged(self._state, readings), now, left_s=self._left_s(state, paused))
         if changed:
             say(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")
         if self._lamp is not None:
             self._lamp.show(state)
         return state
 
+    def _left_s(self, state: PowerState, paused: tuple[pause.Pause, float | None] | None) -> float | None:
+        """Seconds until normal power is expected, where that is a matter of time alone."""
+        expected = expect.seconds(self._rules, self._state)
+        if state is not PowerState.PAUSED or paused is None:
+            return expected if self._descent is None else None
+        if self._state.level < rules.Level.NORMAL and expected is None:
+            return None
+        return None if paused[1] is None else max(paused[1], expected or 0.0)
+
     def _write(
-        self, state: PowerState, why: words.Words, readings: tuple[Reading, ...] = (), now: float | None = None
+        self,
+        state: PowerState,
+        why: words.Words,
+        readings: tuple[Reading, ...] = (),
+        now: float | None = None,
+        *,
+        left_s: float | None = None,
     ) -> None:
         wall = time.time()
         since = self._told.since if self._told is not None and self._told.state is state else wall
@@ -182,6 +197,7 @@ class Governor:
             monotonic=time.monotonic() if now is None else now,
             valid_s=0.0 if quiet else 3 * max(_HEARTBEAT_S, self._config.sampling.slow_s),
             readings=readings,
+            resumes_at=None if left_s is None else round(wall + left_s, 1),
         )
         status.write(self._layout.power, self._told)
 

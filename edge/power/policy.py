@@ -116,6 +116,12 @@ def ceiling(track: Track, rule: Rule) -> Level:
     return track.level if track.level < Level.NORMAL or rule.vetoes_surplus else Level.SURPLUS
 
 
+def limited(rules: Rules, minute: int | None) -> Level:
+    """The limit of the time of day; a clock that cannot be trusted (None) counts as inside every limiting window."""
+    limits = [w.at_most for w in rules.windows if w.at_most is not None and (minute is None or w.holds(minute))]
+    return min(limits, default=Level.SURPLUS)
+
+
 def rule_of(rules: Rules, track: Track) -> Rule:
     """The rule that a track goes by."""
     found = rules.window if track.reading.what == "window" else rules.rule(track.reading.source, track.reading.what)
@@ -159,9 +165,7 @@ def _judge(
 
 
 def _judge_window(rules: Rules, minute: int | None) -> Judged:
-    """The limit of the time of day; a clock that cannot be trusted counts as inside every limiting window."""
-    limits = [w.at_most for w in rules.windows if w.at_most is not None and (minute is None or w.holds(minute))]
-    level = min(limits, default=Level.SURPLUS)
+    level = limited(rules, minute)
     return Judged(level, level)
 
 

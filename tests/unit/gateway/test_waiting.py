@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.gateway.waiting import duration, held, sentence
-from edge.jobs.ledger import Job
+from edge.gateway.waiting import duration, held, resumes_at, sentence
+from edge.jobs.rows import Job
 from edge.model import Held, JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
 
@@ -165,3 +165,31 @@ def test_a_job_behind_a_held_one_is_told_so() -> None:
     low = PowerStatus(PowerState.LOW, "charge-low", "charge 29 %")
     said = told({"power": Power.ALWAYS}, power=low, workers=[busy], ahead=1)
     assert said == "worker main holds factorial until it can go on: power is low (charge 29 %); 1 job ahead"
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "known"),
+    [
+        pytest.param(PowerState.LOW, {}, True, id="waits for power"),
+        pytest.param(PowerState.NORMAL, {}, False, id="waits for something else"),
+        pytest.param(PowerState.LOW, {"power": Power.ALWAYS}, False, id="may run on low power"),
+        pytest.param(PowerState.LOW, {"power": Power.SURPLUS}, False, id="nobody knows of surplus"),
+        pytest.param(PowerState.LOW, {"state": JobState.RETRYING}, False, id="has its own time"),
+        pytest.param(PowerState.LOW, {"state": JobState.SUCCEEDED}, False, id="over"),
+    ],
+)
+def test_an_expected_resume_is_told_to_jobs_that_wait_for_it(
+    state: PowerState, changes: dict[str, Any], known: bool
+) -> None:
+    """Only where power, and nothing else, is what holds the job."""
+    power = PowerStatus(state, "c", "r", resumes_at=NOW + 240)
+    told = resumes_at(msgspec.structs.replace(JOB, **changes), None, power)
+    assert told == (NOW + 240 if known else None)
+
+
+def test_an_expected_resume_is_told_to_a_held_job() -> None:
+    """It goes on in place then."""
+    power = PowerStatus(PowerState.LOW, "c", "r", resumes_at=NOW + 240)
+    body = RunningJob("j", "solve", NOW - 60, 1, held=Held(NOW - 5, "power is low"))
+    assert resumes_at(JOB, body, power) == NOW + 240
+    assert resumes_at(JOB, msgspec.structs.replace(body, held=None), power) is None

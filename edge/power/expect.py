@@ -1,0 +1,38 @@
+"""When normal power is expected back, where that is a matter of time alone."""
+
+from __future__ import annotations
+
+from edge.power.policy import State, Track, ceiling, limited, rule_of
+from edge.power.rules import Level, Rule, Rules
+
+_HOUR_S = 3600.0
+_DAY_MIN = 24 * 60
+
+
+def seconds(rules: Rules, state: State) -> float | None:
+    """Seconds until `state` may be normal again if every reading stays as it is; None: it is, or nobody knows."""
+    if state.level >= Level.NORMAL or not state.tracks:
+        return None
+    below = [(track, rule_of(rules, track)) for track in state.tracks.values()]
+    left = [_track(rules, state, track, rule) for track, rule in below if ceiling(track, rule) < Level.NORMAL]
+    recent = sorted(at for at in state.rises if state.now - at < _HOUR_S)
+    if state.started and len(recent) >= rules.max_rises_per_hour:
+        left.append(recent[len(recent) - rules.max_rises_per_hour] + _HOUR_S - state.now)
+    known = [each for each in left if each is not None]
+    return max(known) if known and len(known) == len(left) else None
+
+
+def _track(rules: Rules, state: State, track: Track, rule: Rule) -> float | None:
+    if track.judged.rises_to >= Level.NORMAL:  # good already: it has to hold
+        dwell_s = 0.0 if track.fresh else rule.resume_after_s
+        return max(0.0, dwell_s - (state.now - track.good_since))
+    if track.reading.what == "window" and track.reading.value is not None:
+        return _window(rules, int(track.reading.value), rule)
+    return None
+
+
+def _window(rules: Rules, minute: int, rule: Rule) -> float | None:
+    for later in range(1, _DAY_MIN):
+        if limited(rules, (minute + later) % _DAY_MIN) >= Level.NORMAL:
+            return later * 60.0 + rule.resume_after_s
+    return None
