@@ -119,6 +119,7 @@ class TestPause:
             pause.set_pause(running.layout.pause, for_s=2.0)
             said = running.until(PowerState.PAUSED)
             assert (said.code, said.reason) == ("paused-by-hand", "paused by hand")
+            assert said.resumes_at == pytest.approx(said.at + 2.0, abs=1.0)
             running.until(PowerState.SURPLUS)
             assert not running.layout.pause.exists()
 
