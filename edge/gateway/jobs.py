@@ -68,7 +68,7 @@ class Jobs:
     async def list(self, call: Call) -> web.StreamResponse:
         """Jobs newest first, a page at a time."""
         query: ListQuery = call.query
-        page = self._appliance.page(
+        page = await self._appliance.page(
             call.caller,
             state=query.state or None,
             task=query.task or None,

@@ -43,7 +43,7 @@ class _State(Collector):
         """Every family, made anew."""
         appliance, board = self._appliance, self._appliance.board
         yield InfoMetricFamily("edge", "The gateway.", value={"version": __version__})
-        counts = appliance.outbox.reader.counts()
+        counts = appliance.outbox.totals.jobs
         yield _gauges("edge_jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in _STORED})
         yield CounterMetricFamily("edge_results", "Results seen since the start.", value=appliance.settled)
         yield GaugeMetricFamily("edge_waiting_requests", "Requests that wait for a result.", len(appliance.waiters))

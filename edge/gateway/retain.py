@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import closing
 
 from edge.config import Config
 from edge.errors import StorageError
 from edge.host import clock_synchronised
-from edge.jobs.ledger import Job, Ledger
 from edge.jobs.orders import Order, Orders
 from edge.jobs.outbox import Outbox
 from edge.jobs.retention import BATCH, overdue
@@ -49,7 +47,11 @@ class Retention:
                 pass  # a day without a job: age alone may have come due
 
     async def _let_go(self) -> int:
-        jobs = await asyncio.to_thread(self._overdue)
+        now = time.time() if clock_synchronised() else None
+        size = self._outbox.totals.finished_bytes
+        jobs = await self._outbox.look(
+            lambda ledger: overdue(ledger, self._config.retention, finished_bytes=size, now=now)
+        )
         if jobs:
             ids = [job.id for job in jobs]
             await self._outbox.write(lambda ledger: ledger.ask_remove(ids))
@@ -60,8 +62,3 @@ class Retention:
                 raise StorageError("cannot lay out orders", err) from err
             log.info("asked for the removal of %d old jobs", len(ids))
         return len(jobs)
-
-    def _overdue(self) -> list[Job]:
-        now = time.time() if clock_synchronised() else None
-        with closing(Ledger(self._config.layout.ledger, read_only=True)) as ledger:
-            return overdue(ledger, self._config.retention, now=now)

@@ -26,10 +26,10 @@ from edge.gateway.retain import Retention
 from edge.gateway.settle import Settler
 from edge.gateway.views import Views
 from edge.jobs.catalogue import Catalogue
-from edge.jobs.ledger import Accepted, Job, NewJob
 from edge.jobs.orders import Order, Orders
 from edge.jobs.outbox import Outbox
 from edge.jobs.results import Results
+from edge.jobs.rows import Accepted, Job, NewJob
 from edge.model import JobState, Submission, check_job_id, derived_job_id, new_job_id
 from edge.wire import JobPage, JobView
 
@@ -143,7 +143,7 @@ class Appliance:
             return Views(self.board).of(job, result=result)
         return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job))
 
-    def page(
+    async def page(
         self, caller: Caller, *, state: JobState | None, task: str | None, before_seq: int | None, limit: int
     ) -> JobPage:
         """Jobs this caller may see, newest first."""
@@ -155,7 +155,12 @@ class Appliance:
             rows = sorted((job for job in found if job.seq < (before_seq or job.seq + 1)), key=lambda job: -job.seq)
         else:
             states = (state,) if state else ()
-            rows = reader.page(states=states, task=task, submitter=submitter, before_seq=before_seq, limit=limit + 1)
+            rows = await self.outbox.look(
+                lambda ledger: ledger.page(
+                    states=states, task=task, submitter=submitter, before_seq=before_seq, limit=limit + 1
+                )
+            )
+            views = Views(self.board)  # of now: some may have begun or ended meanwhile
         more, rows = len(rows) > limit, rows[:limit]
         shown = [job for job in rows if state is None or views.state(job) is state]
         return JobPage(tuple(views.of(job) for job in shown), next=str(rows[-1].seq) if more else None)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from itertools import islice
 
 from edge.errors import StorageError, TornResult
@@ -21,8 +20,9 @@ from edge.jobs.ledger import Ledger
 from edge.jobs.orders import Order, Orders
 from edge.jobs.outbox import Outbox
 from edge.jobs.results import Results
+from edge.jobs.view import LedgerView
 from edge.layout import Layout
-from edge.model import Failure, FailureCode, JobState, Result
+from edge.model import Failure, FailureCode, JobState, Result, is_job_id
 
 log = logging.getLogger(__name__)
 
@@ -135,23 +135,30 @@ class Settler:
 
     def _survey(self) -> tuple[News, list[tuple[Order, str]]]:
         """Runs in a thread with its own view of the ledger: there may be many thousands of files."""
-        with closing(Ledger(self._layout.ledger, read_only=True)) as ledger:
-            news, orders = News(), []
-            open_ids = ledger.open_ids()
-            for job_id in open_ids:
-                if self._results.removed(job_id):
-                    news.removed.add(job_id)
-                elif self._results.has(job_id):
-                    self._results.confirm(job_id)
-                    news.results.add(job_id)
-            news.results.update(ledger.unknown_of(self._results.ids()))
-            news.attempts = set(self._attempts.ids()) & set(open_ids)
+        news, orders = News(), []
+        with LedgerView(self._layout.ledger) as ledger:
+            for shard, names in self._results.shards():
+                self._compare(names, ledger.known(shard.name), news)
+            news.attempts = ledger.open_among(self._attempts.ids())
             for job in ledger.asked():
                 if job.remove and self._results.removed(job.id):
                     news.removed.add(job.id)
                 elif job.id not in news.results:
                     orders.append((Order.DELETE if job.remove else Order.CANCEL, job.id))
         return news, orders
+
+    def _compare(self, names: set[str], known: dict[str, bool], news: News) -> None:
+        """Add to `news` what the `names` in a folder of results say and the ledger does not: it has the ids in
+        `known`, those that are True as open.
+        """
+        gone = {name[:-5] for name in names if name.endswith(".gone")}
+        ended = {name[:-5] for name in names if name.endswith(".json")} - gone
+        news.removed.update(job_id for job_id in gone if known.get(job_id))
+        fresh = {job_id for job_id in ended if known.get(job_id, True) and is_job_id(job_id)}
+        for job_id in fresh & known.keys():
+            self._results.confirm(job_id)
+            break  # it makes all names in the folder durable
+        news.results |= fresh
 
 
 def _damaged(job_id: str, why: str) -> Result:

@@ -18,7 +18,7 @@ from edge.gateway.problems import BadRequest, Busy, TooLarge
 from edge.gateway.route import JSON, NDJSON, Call
 from edge.gateway.service import Appliance
 from edge.gateway.views import Views
-from edge.jobs.ledger import Accepted, NewJob
+from edge.jobs.rows import Accepted, NewJob
 from edge.model import Submission
 from edge.wire import BatchAnswer, BatchItem
 

@@ -16,9 +16,12 @@ from typing import TypeVar
 
 from edge.config import Config
 from edge.errors import EdgeError, JobGone, StorageError, TooManyJobs
-from edge.jobs.ledger import Accepted, Job, Ledger, NewJob
+from edge.jobs.ledger import Ledger
 from edge.jobs.publisher import Link, Publisher
 from edge.jobs.results import Results
+from edge.jobs.rows import Accepted, Job, NewJob
+from edge.jobs.totals import Totals
+from edge.jobs.view import LedgerView
 from edge.jobs.writer import LedgerWriter
 from edge.model import Power
 
@@ -46,8 +49,10 @@ class Outbox:
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
         self._writer = LedgerWriter(Ledger(path))
-        self.reader = Ledger(path, read_only=True)
-        self._feed = Ledger(path, read_only=True)
+        self.reader = LedgerView(path)
+        self._feed = LedgerView(path)
+        self._far = LedgerView(path)
+        self._far_free = asyncio.Lock()
         self._changed = changed
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: list[tuple[float, str]] = []  # a heap of (monotonic, id)
@@ -82,9 +87,21 @@ class Outbox:
         for timer in (*self._timers.values(), *filter(None, [self._next_deadline])):
             timer.cancel()
         await asyncio.to_thread(self._publisher.stop)
-        await asyncio.to_thread(self._writer.close)
+        async with self._far_free:
+            self._far.close()
         self.reader.close()
         self._feed.close()
+        await asyncio.to_thread(self._writer.close)  # last: it alone can leave the file without a log
+
+    @property
+    def totals(self) -> Totals:
+        """What the ledger held at its last commit."""
+        return self._writer.totals
+
+    async def look(self, work: Callable[[LedgerView], T]) -> T:
+        """Do in a thread, one after the other, what may have to read much of the ledger."""
+        async with self._far_free:
+            return await asyncio.to_thread(work, self._far)
 
     async def write(self, work: Callable[[Ledger], T], *, durable: bool = False) -> T:
         """Run `work` in the next commit; durable only when asked, for most of it can be seen again."""
@@ -113,12 +130,6 @@ class Outbox:
             lambda ledger: ledger.mark_retrying(job_id, failures=failures, due_at=due_at, message=message)
         ):
             self._wait_for(job_id, wait_s)
-
-    async def republish_all(self) -> int:
-        """Publish every open job again, for a broker that came back without its store. How many there are."""
-        count = await self._writer.submit(lambda ledger: ledger.requeue_all())
-        self._publisher.ring(rewind=True)
-        return count
 
     def _accept_one(self, ledger: Ledger, job: NewJob, now: float) -> Accepted | EdgeError:
         try:

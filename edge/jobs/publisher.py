@@ -26,7 +26,7 @@ from amqp.exceptions import AMQPError
 from edge.config import BrokerConfig
 from edge.errors import BrokerError, ConfigError, StorageError
 from edge.jobs import broker
-from edge.jobs.ledger import Edition, Job
+from edge.jobs.rows import Edition, Job
 
 log = logging.getLogger(__name__)
 

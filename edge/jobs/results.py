@@ -226,7 +226,7 @@ class Results:
         it was 1970 stays too.
         """
         self._folder(self._staging)
-        for shard, names in self._shards():
+        for shard, names in self.shards():
             removed = {name[:-5] for name in names if name.endswith(".gone") and is_job_id(name[:-5])}
             left = {job_id for name in names if not name.endswith(".gone") and (job_id := name.rpartition(".")[0])}
             half_removed = removed & left
@@ -245,11 +245,11 @@ class Results:
 
     def ids(self) -> Iterator[str]:
         """Every id that has a result, in no order; removed ones do not, whatever a crash left of them."""
-        for _, names in self._shards():
+        for _, names in self.shards():
             ended = {name[:-5] for name in names if name.endswith(".json")}
             yield from (job_id for job_id in ended if f"{job_id}.gone" not in names and is_job_id(job_id))
 
-    def _shards(self) -> Iterator[tuple[Path, set[str]]]:
+    def shards(self) -> Iterator[tuple[Path, set[str]]]:
         """Each folder of results with the names in it."""
         if self._root.is_dir():
             for shard in self._root.iterdir():

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from edge.config import RetentionConfig
-from edge.jobs.ledger import Job, Ledger
+from edge.jobs.rows import Job
+from edge.jobs.view import LedgerView
 
 _DAY_S = 86_400.0
 BATCH = 500
 
 
-def overdue(ledger: Ledger, config: RetentionConfig, *, now: float | None) -> list[Job]:
-    """At most `BATCH` jobs to remove, oldest first.
+def overdue(ledger: LedgerView, config: RetentionConfig, *, finished_bytes: int, now: float | None) -> list[Job]:
+    """At most `BATCH` jobs to remove, oldest first; `finished_bytes` is what all their results take.
 
     `now` is None when nobody vouches for the clock (no RTC, no time server yet): then age decides nothing, for a board
     that believes it is 2036 must not throw everything away.
     """
-    excess = ledger.finished_bytes() - config.keep_bytes
+    excess = finished_bytes - config.keep_bytes
     going = []
     for job in ledger.finished(limit=BATCH):
         too_old = now is not None and now - (job.finished_at or now) > config.keep_days * _DAY_S

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 from edge.errors import StorageError
 from edge.jobs.ledger import Ledger
+from edge.jobs.ledger_log import LogKeeper
+from edge.jobs.totals import Totals
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class LedgerWriter:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._log = LogKeeper(ledger.path, failed=ledger.doubt)
         self._queue: deque[_Write] = deque()
         self._late: deque[_Write] = deque()
         self._late_since = 0.0
@@ -47,6 +50,7 @@ class LedgerWriter:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+        self._log.start()
 
     def close(self) -> None:
         """Write what is queued, then end the thread and close the ledger."""
@@ -55,7 +59,13 @@ class LedgerWriter:
             self._wanted.notify()
         if self._thread.ident is not None:
             self._thread.join()
+        self._log.close()
         self._ledger.close()
+
+    @property
+    def totals(self) -> Totals:
+        """What the ledger held at its last commit; from any thread."""
+        return self._ledger.totals
 
     def write(self, work: Callable[[Ledger], T], *, durable: bool, late: bool = False) -> Future[T]:
         """Run `work` inside the next commit; the future is done when that commit is. `late`: no commit for it alone.
@@ -100,6 +110,7 @@ class LedgerWriter:
 
     def _commit(self, group: list[_Write]) -> None:
         group = [write for write in group if write.future.set_running_or_notify_cancel()]
+        before = self._ledger.changes
         outcomes: list[tuple[_Write, Any, Exception | None]]
         try:
             with self._ledger.transaction(durable=any(write.durable for write in group)):
@@ -111,6 +122,7 @@ class LedgerWriter:
                 write.future.set_result(value)
             else:
                 write.future.set_exception(error)
+        self._log.note(self._ledger.changes - before)
 
     def _attempt(self, write: _Write) -> tuple[_Write, Any, Exception | None]:
         try:

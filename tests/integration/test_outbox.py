@@ -16,10 +16,11 @@ import pytest
 from edge.config import BrokerConfig, Config
 from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, StorageError, TooManyJobs
 from edge.jobs import broker as broker_module
-from edge.jobs.ledger import Accepted, Ledger, NewJob
+from edge.jobs.ledger import Ledger
 from edge.jobs.outbox import Outbox, backoff_s
 from edge.jobs.publisher import Link, LinkState
 from edge.jobs.results import Results
+from edge.jobs.rows import Accepted, NewJob
 from edge.model import JobState, Power, derived_job_id, new_job_id
 from edge.up import rabbitmq
 from edge.up.node import Node
@@ -52,7 +53,7 @@ async def until(what: Callable[[], bool], *, seconds: float = 30.0) -> None:
 
 
 def all_queued(outbox: Outbox, count: int) -> Callable[[], bool]:
-    return lambda: outbox.reader.counts().get(JobState.QUEUED, 0) == count
+    return lambda: outbox.totals.jobs.get(JobState.QUEUED, 0) == count
 
 
 async def accept(outbox: Outbox, *jobs: NewJob) -> list[str]:
@@ -131,7 +132,7 @@ def test_a_broker_that_dies_under_load_gets_every_job(
             await until(lambda: outbox.link.state is LinkState.UP)
             await asyncio.sleep(15.0)  # RabbitMQ 3.10 forgets who leads a queue that is younger than this
             ids = await accept(outbox, *(new() for _ in range(3000)))
-            await until(lambda: outbox.reader.counts().get(JobState.QUEUED, 0) > 0)
+            await until(lambda: outbox.totals.jobs.get(JobState.QUEUED, 0) > 0)
             broker_node.kill()
             broker_node.start()
             await until(all_queued(outbox, 3000))

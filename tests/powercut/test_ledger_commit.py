@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge.errors import StorageError
-from edge.jobs.ledger import Ledger, NewJob
+from edge.jobs.ledger import Ledger
+from edge.jobs.rows import NewJob
 from edge.model import Power
 from tests.powercut.disk import Event
 from tests.powercut.volume import Volume

@@ -67,13 +67,13 @@ def ledger(path: Path) -> Iterator[Finding]:
     """The ledger opens, and SQLite finds no damage in it."""
     import sqlite3  # with the ledger, on a board only
 
-    from edge.jobs.ledger import Ledger
+    from edge.jobs.view import LedgerView
 
     try:
         if not path.exists():
             yield ok("ledger", f"{path} is not there yet; the gateway makes it")
             return
-        with closing(Ledger(path, read_only=True)) as opened:
+        with closing(LedgerView(path)) as opened:
             jobs = opened.open_jobs
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
             damage = [row[0] for row in db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]

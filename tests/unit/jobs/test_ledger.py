@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.errors import KeyReused, StorageError, UnknownJob
-from edge.jobs.ledger import Ledger, NewJob
+from edge.jobs.ledger import Ledger
+from edge.jobs.rows import NewJob
 from edge.model import Failure, FailureCode, JobState, Power, Result, derived_job_id, new_job_id
 
 
@@ -81,7 +86,7 @@ def test_a_failed_transaction_leaves_nothing(ledger: Ledger) -> None:
     with pytest.raises(Stop), ledger.transaction(durable=True):
         ledger.add(new(), now=1.0)
         raise Stop
-    assert ledger.counts() == {}
+    assert ledger.totals.jobs == {}
     assert ledger.open_jobs == 0
 
 
@@ -135,7 +140,7 @@ def test_pages_go_back_from_the_newest(ledger: Ledger) -> None:
     assert [job.id for job in ledger.page(states=[JobState.SUCCEEDED])] == [ids[3]]
     assert ledger.page(task="other") == []
     assert ledger.page(submitter="you") == []
-    assert ledger.counts() == {JobState.ACCEPTED: 6, JobState.SUCCEEDED: 1}
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 6, JobState.SUCCEEDED: 1}
 
 
 def test_jobs_with_large_arguments_are_read_few_at_a_time(ledger: Ledger) -> None:
@@ -167,7 +172,7 @@ def test_a_plain_celery_result_gets_a_row_once(ledger: Ledger) -> None:
             ledger.adopt(done("celery-1"), size_bytes=10, now=1.0)
     job = ledger.get("celery-1")
     assert (job.submitter, job.state, job.size_bytes) == ("amqp", JobState.SUCCEEDED, 10)
-    assert list(ledger.unknown_of(["celery-1", "celery-2"])) == ["celery-2"]
+    assert ledger.known("c") == {"celery-1": False}
 
 
 def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: Ledger) -> None:
@@ -182,7 +187,7 @@ def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: Ledger) ->
         (open_id, True, False),
         (ended_id, False, True),
     ]
-    assert ledger.finished_bytes() == 0
+    assert ledger.totals.finished_bytes == 0
     with ledger.transaction(durable=True):
         ledger.drop(ended_id)
     assert ledger.find(ended_id) is None
@@ -307,3 +312,104 @@ def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     (job_id,) = put(ledger, msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=5.0, max_temp_c=70.0))
     assert (ledger.get(job_id).deadline_s, ledger.get(job_id).max_temp_c) == (5.0, 70.0)
     ledger.close()
+
+
+def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
+    """Its jobs are listed by the new index and counted; numbers go on where they were."""
+    first = Ledger(tmp_path / "l")
+    ids = put(first, *(new() for _ in range(3)))
+    with first.transaction(durable=True):
+        first.finish(done(ids[0]), size_bytes=7)
+    first._db.executescript(
+        "DROP INDEX job_state; CREATE INDEX job_state ON job (state, seq, power); PRAGMA user_version = 2;"
+    )
+    first.close()
+    ledger = Ledger(tmp_path / "l")
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 2, JobState.SUCCEEDED: 1}
+    assert ledger.totals.finished_bytes == 7
+    assert [job.id for job in ledger.page(task="solve", states=[JobState.ACCEPTED])] == ids[:0:-1]
+    put(ledger, new("next"))
+    assert ledger.get("next").seq > ledger.get(ids[-1]).seq
+    ledger.close()
+
+
+def test_no_number_is_given_twice(ledger: Ledger) -> None:
+    """A late confirm of a job that was removed must not count for the job that came after it."""
+    first, last = put(ledger, new(), new())
+    gone = ledger.get(last).edition
+    with ledger.transaction(durable=True):
+        ledger.drop(last)
+    (after,) = put(ledger, new())
+    with ledger.transaction(durable=True):
+        ledger.mark_queued([gone])
+    assert {job.id for job in ledger.unpublished(after_seq=0, limit=9)} == {first, after}
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["add", "queue", "retry", "end", "ask", "drop", "adopt"]), st.booleans()))
+)
+@settings(max_examples=60, deadline=None)
+def test_the_running_totals_are_what_a_count_would_find(steps: list[tuple[str, bool]]) -> None:
+    """After any writes, some of them undone, in part or as a whole."""
+    with TemporaryDirectory() as folder, closing(Ledger(Path(folder) / "l")) as ledger:
+        for number, (step, kept) in enumerate(steps):
+            _step(ledger, step, number, kept=kept)
+            rows = ledger._db.execute("SELECT state, count(*), sum(size_bytes * NOT remove) FROM job GROUP BY state")
+            counted = {JobState(state): (count, size) for state, count, size in rows}
+            assert ledger.totals.jobs == {state: count for state, (count, _) in counted.items()}
+            assert ledger.totals.finished_bytes == sum(size for state, (_, size) in counted.items() if state.final)
+            assert ledger.open_jobs == ledger.totals.open_jobs
+        before = ledger.totals
+        ledger.close()
+        with closing(Ledger(Path(folder) / "l")) as again:
+            assert again.totals == before
+
+
+def _step(ledger: Ledger, step: str, number: int, *, kept: bool) -> None:
+    """One write to the newest job, committed, or taken back to a savepoint inside it, or both halves of it."""
+    known = ledger.page(limit=1)
+    newest = known[0] if known else None
+    with ledger.transaction(durable=False), suppress(ZeroDivisionError), ledger.savepoint():
+        if step == "add" or newest is None:
+            ledger.add(new(f"job-{number}"), now=1.0)
+        elif step == "queue":
+            ledger.mark_queued([newest.edition])
+        elif step == "retry":
+            ledger.mark_retrying(newest.id, failures=newest.failures + 1, due_at=1.0, message="")
+        elif step == "end":
+            ledger.finish(done(newest.id), size_bytes=number + 1)
+        elif step == "ask":
+            ledger.ask_remove([newest.id])
+        elif step == "drop":
+            ledger.drop(newest.id)
+        else:
+            ledger.adopt(done(newest.id if number % 2 else f"celery-{number}"), size_bytes=5, now=1.0)
+        if not kept:
+            raise ZeroDivisionError
+
+
+def test_a_page_merges_states_and_filters_in_order(ledger: Ledger) -> None:
+    """Newest first over all states, whatever the filter; the next page goes on where the last one ended."""
+    jobs = [msgspec.structs.replace(new(), submitter=f"s{n % 3}", task=f"t{n % 2}") for n in range(24)]
+    ids = put(ledger, *jobs)
+    with ledger.transaction(durable=False):
+        ledger.mark_queued([ledger.get(job_id).edition for job_id in ids[::2]])
+        for job_id in ids[::5]:
+            ledger.finish(done(job_id), size_bytes=1)
+    wanted = [job_id for job_id, job in zip(ids, jobs, strict=True) if (job.submitter, job.task) == ("s1", "t0")][::-1]
+    first = ledger.page(submitter="s1", task="t0", limit=2)
+    rest = ledger.page(submitter="s1", task="t0", limit=9, before_seq=first[-1].seq)
+    assert [job.id for job in first + rest] == wanted
+    over = ledger.page(states=[JobState.SUCCEEDED, JobState.FAILED], limit=99)
+    assert [job.id for job in over] == ids[::5][::-1]
+    assert [job.id for job in ledger.finished(limit=2)] == ids[::5][:2]
+
+
+def test_what_a_folder_of_results_is_compared_with(ledger: Ledger) -> None:
+    """All ids of a prefix, open or not, and none of the next prefix."""
+    put(ledger, *map(new, ("aa-1", "aa-2", "ab-1", "a.b")))
+    with ledger.transaction(durable=False):
+        ledger.finish(done("aa-2"), size_bytes=1)
+    assert ledger.known("aa") == {"aa-1": True, "aa-2": False}
+    assert set(ledger.known("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
+    assert ledger.open_among(["aa-1", "aa-2", "zz"]) == {"aa-1"}

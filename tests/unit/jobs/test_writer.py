@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from edge.errors import StorageError, UnknownJob
-from edge.jobs.ledger import Ledger, NewJob
+from edge.jobs.ledger import Ledger
+from edge.jobs.rows import NewJob
 from edge.jobs.writer import LedgerWriter
 from edge.model import Power, new_job_id
 

@@ -1,0 +1,76 @@
+"""The tables of the ledger's file, and the way from each earlier version of them to this one."""
+
+from __future__ import annotations
+
+import sqlite3
+
+VERSION = 3
+
+# One index serves every list: it holds all that a list is filtered by, so that what does not match costs no look at its
+# row, and what a count needs. An index for each filter would be one more page of the card written for each job.
+_BY_STATE = "CREATE INDEX job_state ON job (state, seq, power, remove, size_bytes, task, submitter);"
+
+_TABLES = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE job (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    task TEXT NOT NULL,
+    arguments BLOB NOT NULL,
+    power TEXT NOT NULL,
+    retries INTEGER NOT NULL,
+    time_limit_s REAL,
+    submitter TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    state TEXT NOT NULL,
+    accepted_at REAL NOT NULL,
+    finished_at REAL,
+    due_at REAL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    cancel INTEGER NOT NULL DEFAULT 0,
+    remove INTEGER NOT NULL DEFAULT 0,
+    size_bytes INTEGER NOT NULL DEFAULT 0,
+    message TEXT NOT NULL DEFAULT '',
+    deadline_s REAL,
+    max_temp_c REAL
+) STRICT;
+{_BY_STATE}
+CREATE INDEX job_asked ON job (seq) WHERE cancel OR remove;
+CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 'surplus';
+PRAGMA user_version = 3;
+COMMIT;
+"""
+
+#: From this version to the next, all or nothing.
+_STEPS = {
+    0: _TABLES,
+    1: """
+BEGIN IMMEDIATE;
+ALTER TABLE job ADD COLUMN deadline_s REAL;
+ALTER TABLE job ADD COLUMN max_temp_c REAL;
+CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 'surplus';
+PRAGMA user_version = 2;
+COMMIT;
+""",
+    # Its table keeps an AUTOINCREMENT that is no longer needed: a page a commit, which a rebuild would not repay.
+    2: f"""
+BEGIN IMMEDIATE;
+DROP INDEX IF EXISTS job_state;
+{_BY_STATE}
+PRAGMA user_version = 3;
+COMMIT;
+""",
+}
+
+
+def version(db: sqlite3.Connection) -> int:
+    """The version of the tables in the file; 0: there are none yet. Raises sqlite3.Error."""
+    found: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def bring_up(db: sqlite3.Connection) -> None:
+    """Make the tables, or bring them to this version, step by step. Raises sqlite3.Error."""
+    while (found := version(db)) < VERSION:
+        db.executescript(_STEPS[found])
