@@ -22,7 +22,7 @@ def test_a_sound_broker_passes_and_keeps_its_messages(broker: BrokerConfig) -> N
     broker_module.check_queues(broker, timeout_s=20.0)
     name = broker_module.queue_name(Power.NORMAL)
     with broker_module.reached(broker) as channel:
-        channel.basic_publish(amqp.Message("{}"), routing_key=name)
+        channel.basic_publish_confirm(amqp.Message("{}"), routing_key=name)
     broker_module.check_queues(broker, timeout_s=20.0)
     with broker_module.reached(broker) as channel:
         message = channel.basic_get(name, no_ack=True)

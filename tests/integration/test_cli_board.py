@@ -193,8 +193,8 @@ def test_doctor_tells_what_the_broker_gave_up_on(broker: BrokerConfig) -> None:
 
     with reached(broker) as channel:
         declare(channel)
-        channel.basic_publish(amqp.Message("x"), routing_key="edge.dead")
-        channel.basic_publish(amqp.Message("x"), routing_key="edge.dead")
+        channel.basic_publish_confirm(amqp.Message("x"), routing_key="edge.dead")
+        channel.basic_publish_confirm(amqp.Message("x"), routing_key="edge.dead")
     found = [finding for finding in parts.broker(broker) if finding.level == "warn"]
     assert len(found) == 1
     assert "edge.dead" in found[0].text
