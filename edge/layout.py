@@ -19,6 +19,11 @@ class Layout:
         return self.root / "ledger.sqlite"
 
     @property
+    def ledger_copy(self) -> Path:
+        """The ledger as it was some hours ago, to make a broken one again from; the gateway writes."""
+        return self.root / "ledger.copy.sqlite"
+
+    @property
     def tokens(self) -> Path:
         """Hashes of the bearer tokens; `edge token` writes, the gateway reads."""
         return self.root / "tokens.json"

@@ -147,6 +147,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int = 1
     worker: str = ""
     original_id: str = ""  # set when the id on the wire could not name a file
+    submitter: str = ""  # empty: it did not come through the gateway
     energy: Energy | None = None  # None: no body ran
     format: int = 1
 

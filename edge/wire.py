@@ -148,6 +148,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: float = 0.0
     at: float = 0.0  # the board's clock now
     free_bytes: int | None = None  # on the file system of the state root
+    warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
 
 
 class Health(StrEnum):

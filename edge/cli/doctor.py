@@ -63,6 +63,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from state.folders(config)
     yield from state.secrets(config)
     yield from state.ledger(config.layout.ledger)
+    yield from state.set_aside(config.root)
     try:
         yield from parts.broker(config.broker)
     except ImportError as err:

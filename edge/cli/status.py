@@ -46,6 +46,7 @@ def _board(board: StatusView) -> None:
             ("jobs", jobs),
             ("tasks", f"{board.tasks} kinds; `edge tasks` lists them"),
             *(("problem", f"task module {module}: {why}") for module, why in board.task_errors.items()),
+            *(("warning", warning) for warning in board.warnings),
         ]
     )
     if board.power is not None and board.power.readings:

@@ -65,6 +65,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_open_jobs: Count = 1_000_000
     max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 128
     max_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 300.0
+    ledger_copy_s: Seconds = 3600.0
 
     def check(self) -> None:
         """Raise ConfigError where one half of the certificate is missing."""

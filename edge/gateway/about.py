@@ -49,6 +49,7 @@ class About:
             started_at=appliance.started_at,
             at=time.time(),
             free_bytes=appliance.board.free_bytes(),
+            warnings=tuple(appliance.warnings()),
         )
         return web.Response(body=_encode(view), content_type=JSON)
 

@@ -19,12 +19,14 @@ from edge.config import Config
 from edge.errors import EdgeError, JobGone, StackError, StorageError, UnknownJob, WrongState
 from edge.gateway.auth import Caller
 from edge.gateway.board import Board
+from edge.gateway.copies import Copies
 from edge.gateway.events import Events, Waiters
 from edge.gateway.kinds import Kinds
 from edge.gateway.receipts import Receipts
 from edge.gateway.retain import Retention
 from edge.gateway.settle import Settler
 from edge.gateway.views import Views
+from edge.jobs import rescue
 from edge.jobs.catalogue import Catalogue
 from edge.jobs.orders import Order, Orders
 from edge.jobs.outbox import Outbox
@@ -48,6 +50,7 @@ class Appliance:
         layout = config.layout
         self.config = config
         self._lock = _alone(layout.root)
+        rescue.rescue(layout)
         self.kinds = Kinds(load)
         self.outbox = Outbox(config)
         self.board = Board(layout, self.outbox)
@@ -58,6 +61,7 @@ class Appliance:
         self._orders = Orders(layout)
         self._events = Events(layout)
         self._retention = Retention(config, self.outbox)
+        self._copies = Copies(layout, config.gateway.ledger_copy_s)
         self._settler = Settler(layout, self.outbox, self._events, self.waiters, ended=self._retention.ended)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -71,11 +75,18 @@ class Appliance:
         """What the jobs behind those results took."""
         return self._settler.receipts
 
+    def warnings(self) -> list[str]:
+        """What a person should know of what is kept: ledgers that broke, a copy that cannot be made."""
+        told = [f"{folder}: {why}" for folder, why in rescue.notes(self.config.root)]
+        return [*told, *filter(None, [self._copies.fault])]
+
     async def start(self) -> None:
         """Watch, publish, settle; the catalogue is read meanwhile. Raises StorageError."""
         self._events.start()
         self.outbox.start()
-        self._tasks = [asyncio.create_task(work()) for work in (self._settler.run, self._retention.run)]
+        self._tasks = [
+            asyncio.create_task(work()) for work in (self._settler.run, self._retention.run, self._copies.run)
+        ]
         await self.kinds.reload()
 
     async def stop(self) -> None:
@@ -86,6 +97,7 @@ class Appliance:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._events.close()
         await self.outbox.stop()
+        await asyncio.to_thread(self._copies.stop)
         self._lock.close()
 
     # ---- in ----

@@ -110,6 +110,8 @@ class Ledger(LedgerView):
         if new.key:
             known = self.find(new.id)
             if known is not None:
+                if not known.fingerprint:
+                    return Accepted(self._claimed(new), created=False)
                 if known.fingerprint != new.fingerprint:
                     raise KeyReused(new.key, new.id)
                 return Accepted(known, created=False)
@@ -142,17 +144,24 @@ class Ledger(LedgerView):
         )
         return Accepted(job, created=True)
 
+    def _claimed(self, new: NewJob) -> Job:
+        """A row made from its result alone. The id comes from submitter and key, so it is this submitter's."""
+        self._db.execute(
+            "UPDATE job SET submitter = ?, fingerprint = ? WHERE id = ?", (new.submitter, new.fingerprint, new.id)
+        )
+        return self.get(new.id)
+
     def adopt(self, result: Result, *, size_bytes: int, now: float) -> None:
-        """Give a row to a finished job that came by plain Celery, past the gateway."""
+        """Give a row to a finished job that has none: it came by plain Celery, or its row was lost with a ledger."""
         self._last_seq += 1
         self._db.execute(
             "INSERT INTO job (seq, id, task, arguments, power, retries, submitter, fingerprint, state,"
-            " accepted_at, finished_at, attempts, size_bytes, message) VALUES (?,?,?,?,?,0,'amqp',x'',?,?,?,?,?,?)"
+            " accepted_at, finished_at, attempts, size_bytes, message) VALUES (?,?,?,?,?,0,?,x'',?,?,?,?,?,?)"
             " ON CONFLICT (id) DO NOTHING",
             (
                 *(self._last_seq, result.id, result.task, msgspec.json.encode([result.args, result.kwargs])),
-                *(Power.NORMAL.value, result.state.value, result.started_at or now, result.finished_at),
-                *(result.attempts, size_bytes, _short(result)),
+                *(Power.NORMAL.value, result.submitter or "amqp", result.state.value),
+                *(result.started_at or now, result.finished_at, result.attempts, size_bytes, _short(result)),
             ),
         )
 

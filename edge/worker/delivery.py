@@ -28,6 +28,7 @@ class Delivery:
     retries: int = 0
     time_limit_s: float | None = None
     max_temp_c: float | None = None
+    submitter: str = ""  # empty: it did not come through the gateway
     problem: Failure | None = None
     headers: dict[str, Any] = field(default_factory=dict)
 
@@ -83,6 +84,7 @@ def read(message: Any, queue: str, error: BaseException | None = None) -> Delive
         retries=_count(edge.get("retries")),
         time_limit_s=_limit(edge.get("time_limit_s")) or _limit(_first(headers.get("timelimit"))),
         max_temp_c=_limit(edge.get("max_temp_c")),
+        submitter=clean(name)[:64] if isinstance(name := edge.get("submitter"), str) else "",
         problem=problem,
         headers=headers,
     )

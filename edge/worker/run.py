@@ -338,6 +338,7 @@ class Runner:
             attempts=case.attempt,
             worker=self._name,
             original_id=delivery.original_id,
+            submitter=delivery.submitter,
             **fields,
         )
 

@@ -1,0 +1,52 @@
+"""Keeps the ledger's own copy young: after changes, not more often than the card is worth, and at a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from edge.errors import StorageError
+from edge.jobs import copies
+from edge.layout import Layout
+
+log = logging.getLogger(__name__)
+
+_FIRST_S = 600.0  # a board that is up for an hour a day gets its copy as well
+_BYTES_A_DAY = 256 << 20  # a large ledger is copied less often: so much a day a card bears for decades
+_STOP_S = 10.0  # what a stop may take longer for its sake
+
+
+class Copies:
+    """Looks every `every_s` whether there is something to copy; a board without jobs writes nothing."""
+
+    def __init__(self, layout: Layout, every_s: float) -> None:
+        self._ledger, self._copy, self._every_s = layout.ledger, layout.ledger_copy, every_s
+        self.fault = ""  # why the last copy could not be made; empty when it could
+
+    async def run(self) -> None:
+        """Copy for ever."""
+        await asyncio.sleep(max(min(_FIRST_S, self._every_s), self._budget_s()))
+        while True:
+            await asyncio.to_thread(self.make)
+            await asyncio.sleep(max(self._every_s, self._budget_s()))
+
+    def stop(self) -> None:
+        """The last one, of a ledger that nobody writes any more."""
+        self.make(limit_s=_STOP_S)
+
+    def make(self, *, limit_s: float = 600.0) -> None:
+        """Copy if something has changed since the last copy; a failure is noted, and the last copy stays."""
+        try:
+            if copies.mark(self._ledger) != copies.mark(self._copy):
+                copies.copy(self._ledger, self._copy, limit_s=limit_s)
+            self.fault = ""
+        except StorageError as err:
+            self.fault = str(err)
+            log.error("%s; the last one stays", err)
+
+    def _budget_s(self) -> float:
+        """How far apart copies of this size may be made."""
+        try:
+            return self._ledger.stat().st_size / _BYTES_A_DAY * 86_400
+        except OSError:
+            return 0.0

@@ -1,0 +1,67 @@
+"""Whether the ledger's file can be trusted: asked at each start of the gateway, before a job is accepted."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from edge.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+EMPTY = "the file holds nothing"
+#: SQLite's word for a file that is broken, as against one that is locked or not to be opened. A place on the card that
+#: cannot be read is one: it will not come back, and where the whole disk is gone no new ledger can be written either.
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, not even by bringing in the write-ahead log. Raises sqlite3.Error."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
+
+
+@contextmanager
+def limited(db: sqlite3.Connection, limit_s: float) -> Iterator[None]:
+    """A statement inside raises sqlite3.OperationalError (SQLITE_INTERRUPT) after so long."""
+    timer = threading.Timer(limit_s, db.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def broken(err: sqlite3.Error) -> bool:
+    """True when the error speaks of the file's content."""
+    code = getattr(err, "sqlite_errorcode", 0)
+    return code & 0xFF in _BROKEN or code in _UNREADABLE
+
+
+def damage(path: Path, *, limit_s: float) -> str:
+    """What is wrong with the ledger at `path`, in words; empty when SQLite's quick check finds nothing.
+
+    100,000 jobs in 45 MiB take 0.05 s once read; a card gives some 40 MiB/s. After `limit_s` what was not looked at
+    counts as sound. A file without the table of jobs is damaged too: an empty one is what a torn write leaves. Raises
+    StorageError when the disk cannot be read.
+    """
+    try:
+        with closing(opened(path)) as db:
+            with limited(db, limit_s):
+                found = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
+            if found != ["ok"]:
+                return "; ".join(" ".join(text.split()) for text in found)
+            jobs = db.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'job'").fetchone()[0]
+            return "" if jobs else EMPTY
+    except sqlite3.Error as err:
+        if getattr(err, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            log.warning("the ledger is too large to be checked in %g s; what was read of it is sound", limit_s)
+            return ""
+        if broken(err):
+            return str(err)
+        raise StorageError(f"ledger {path}", err) from err

@@ -1,0 +1,84 @@
+"""A gateway that finds its ledger broken goes on by itself, with every job that is known somewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge.cli.checks import state
+from edge.config import Config
+from edge.jobs import copies
+from edge.jobs.results import Results
+from edge.model import JobState, Result
+from tests.running_gateway import RunningGateway, StartGateway
+
+
+def _break(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(os.urandom(8192))
+
+
+def test_a_broken_ledger_is_made_again_from_its_copy(
+    gateway: RunningGateway, start_gateway: StartGateway, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Open jobs, ended ones and idempotency keys are there; log, status and doctor tell."""
+    first = gateway.submit("echo", "one", Idempotency_Key="k1")
+    ended = gateway.submit("echo", "two")
+    gateway.finish(ended, "two")
+    gateway.becomes(ended, "succeeded")
+    gateway.stop()
+    _break(config.layout.ledger)
+
+    again = start_gateway(config)
+    assert again.ask("GET", f"/jobs/{first}").json["state"] == "accepted"
+    assert again.ask("GET", f"/jobs/{ended}/result").json["value"] == "two"
+    body = {"task": "echo", "args": ["one"]}
+    same = again.ask("POST", "/jobs", body, Idempotency_Key="k1")
+    assert (same.status, same.json["id"]) == (200, first)
+    assert again.ask("POST", "/jobs", body | {"args": ["x"]}, Idempotency_Key="k1").status == 409
+    (warning,) = again.ask("GET", "/status").json["warnings"]
+    assert warning.startswith("ledger.set-aside-1: The ledger was set aside at ")
+    assert "2 more from the ledger's copy of" in warning
+    assert any("was set aside" in record.message for record in caplog.records if record.levelname == "CRITICAL")
+    (finding,) = state.set_aside(config.root)
+    assert (finding.level, finding.part) == ("warn", "ledger.set-aside-1")
+
+
+def test_a_lost_ledger_without_a_copy_is_made_again_from_the_results(
+    gateway: RunningGateway, start_gateway: StartGateway, config: Config
+) -> None:
+    """A key brings its job although nobody knows any more what was asked; from then on another body is refused."""
+    job_id = gateway.submit("echo", "one", Idempotency_Key="k1")
+    other = gateway.submit("echo", "two")
+    gateway.finish(job_id, "one")
+    Results(config.layout).publish(Result(other, "echo", JobState.SUCCEEDED, value="two", submitter="sensor"))
+    gateway.stop()
+    for path in config.root.glob("ledger.*"):
+        path.unlink()
+
+    again = start_gateway(config)
+    assert again.becomes(job_id, "succeeded")["submitter"] == "amqp"
+    assert again.becomes(other, "succeeded")["submitter"] == "sensor"
+    body = {"task": "echo", "args": ["one"]}
+    for _ in range(2):
+        same = again.ask("POST", "/jobs", body, Idempotency_Key="k1")
+        assert (same.status, same.json["id"], same.json["submitter"]) == (200, job_id, "local")
+    assert again.ask("POST", "/jobs", body | {"args": ["x"]}, Idempotency_Key="k1").status == 409
+    (warning,) = again.ask("GET", "/status").json["warnings"]
+    assert "a copy, of which there is none" in warning
+
+
+def test_a_copy_is_made_at_a_clean_stop_and_only_of_what_changed(
+    gateway: RunningGateway, start_gateway: StartGateway, config: Config
+) -> None:
+    """A start and a stop without a job write nothing of it."""
+    gateway.submit("echo", "one")
+    gateway.stop()
+    made = config.layout.ledger_copy.stat()
+    mark = copies.mark(config.layout.ledger_copy)
+    assert mark is not None
+    assert mark.jobs == 1
+    start_gateway(config).stop()
+    assert config.layout.ledger_copy.stat().st_ino == made.st_ino

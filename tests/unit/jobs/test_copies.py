@@ -1,0 +1,77 @@
+"""The ledger's copy is whole or the one before; a ledger that cannot be copied leaves it as it is."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge.config import Config
+from edge.errors import StorageError
+from edge.gateway.copies import Copies
+from edge.jobs import copies
+from edge.jobs.ledger import Ledger
+from edge.model import JobState, Result
+
+
+def _grow(path: Path, count: int) -> None:
+    with closing(Ledger(path)) as ledger, ledger.transaction(durable=True):
+        for number in range(count):
+            result = Result(f"{ledger._last_seq}-{number}", "t", JobState.SUCCEEDED, args=["x" * 2000])
+            ledger.adopt(result, size_bytes=1, now=1.0)
+
+
+@pytest.fixture
+def ledger(config: Config) -> Path:
+    config.root.mkdir()
+    _grow(config.layout.ledger, 100)
+    return config.layout.ledger
+
+
+def test_only_what_changed_is_copied(ledger: Path, config: Config) -> None:
+    """The card is spared."""
+    keeper = Copies(config.layout, 3600.0)
+    keeper.make()
+    made = config.layout.ledger_copy.stat().st_ino
+    keeper.make()
+    assert config.layout.ledger_copy.stat().st_ino == made
+    _grow(ledger, 1)
+    keeper.make()
+    assert copies.mark(config.layout.ledger_copy) == copies.mark(ledger)
+    assert [path.name for path in config.root.glob(".*")] == []
+
+
+def test_a_broken_ledger_leaves_its_copy(ledger: Path, config: Config) -> None:
+    """And says so, for whoever looks at the board."""
+    keeper = Copies(config.layout, 3600.0)
+    keeper.make()
+    before = config.layout.ledger_copy.read_bytes()
+    with ledger.open("r+b") as file:
+        file.seek(4096 * 10)
+        file.write(os.urandom(4096 * 10))
+    with pytest.raises(StorageError, match="copy of the ledger"):
+        copies.copy(ledger, config.layout.ledger_copy)
+    assert config.layout.ledger_copy.read_bytes() == before
+    assert [path.name for path in config.root.glob(".*")] == []
+
+
+def test_a_full_card_is_not_filled_by_a_copy(ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs need the room more."""
+    monkeypatch.setattr(copies, "_SPARE_BYTES", 1 << 60)
+    keeper = Copies(config.layout, 3600.0)
+    keeper.make()
+    assert "no room for a copy of the ledger" in keeper.fault
+    assert not config.layout.ledger_copy.exists()
+    monkeypatch.undo()
+    keeper.make()
+    assert keeper.fault == ""
+
+
+def test_a_copy_that_takes_too_long_is_given_up(ledger: Path, config: Config) -> None:
+    """A stop must not wait for it."""
+    _grow(ledger, 5000)
+    with pytest.raises(StorageError, match="interrupted"):
+        copies.copy(ledger, config.layout.ledger_copy, limit_s=1e-4)
+    assert not config.layout.ledger_copy.exists()
