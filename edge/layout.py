@@ -39,6 +39,11 @@ class Layout:
         return self.results / ".staging"
 
     @property
+    def uploads(self) -> Path:
+        """Results that nodes hand in, until a worker has taken them over; the gateway writes."""
+        return self.root / "uploads"
+
+    @property
     def attempts(self) -> Path:
         """What happened to earlier deliveries, `ID.json`; workers write."""
         return self.root / "attempts"

@@ -7,7 +7,7 @@ import click
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
 
-_SCOPES = ["submit", "read", "admin"]
+_SCOPES = ["submit", "read", "admin", "node"]
 
 
 @click.group()
@@ -23,7 +23,8 @@ def token() -> None:
     multiple=True,
     type=click.Choice(_SCOPES),
     metavar="SCOPE",
-    help="submit (its own jobs), read (all jobs), admin (all); may be repeated. [default: submit]",
+    help="submit (its own jobs), read (all jobs), admin (all), node (a board that works for this one); may be repeated."
+    " [default: submit]",
 )
 @common
 @pass_session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -85,14 +85,14 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
+        body: bytes | BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
         longer_s: float = 0.0,
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         """The answer, once there is one below 300; tries again for `patience_s` while nobody answers.
 
-        `longer_s` is how much longer than usual the gateway may take.
+        `longer_s` is how much longer than usual the gateway may take. A file as `body` is sent once: without patience.
         """
         target = self.settings.url + path
         wanted = {key: value for key, value in (query or {}).items() if value is not None}

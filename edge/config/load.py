@@ -145,6 +145,7 @@ def _convert(tree: dict[str, Any], origins: Mapping[str, str], path: Path | None
     try:
         config.power.check()
         config.gateway.check()
+        config.node.check()
     except ConfigError as err:
         raise ConfigError(err.key, err.value, err.allowed, origin=_origin(err.key, origins, path)) from err
     return config
@@ -197,8 +198,14 @@ def _plain(what: str) -> str:
 def _absolute(config: Config, path: Path | None) -> Config:
     """Relative paths are relative to the file that names them, or to the working folder without one."""
     base = path.absolute().parent if path else Path.cwd()
-    password = config.broker.password_file
-    broker = msgspec.structs.replace(config.broker, password_file=base / password if password else None)
+    password, ca = config.broker.password_file, config.broker.tls_ca
+    broker = msgspec.structs.replace(
+        config.broker, password_file=base / password if password else None, tls_ca=base / ca if ca else None
+    )
+    token, ca = config.node.token_file, config.node.ca_file
+    node = msgspec.structs.replace(
+        config.node, token_file=base / token if token else None, ca_file=base / ca if ca else None
+    )
     cert, key = config.gateway.tls_cert, config.gateway.tls_key
     gateway = msgspec.structs.replace(
         config.gateway, tls_cert=base / cert if cert else None, tls_key=base / key if key else None
@@ -209,5 +216,6 @@ def _absolute(config: Config, path: Path | None) -> Config:
         run=base / config.run,
         broker=broker,
         gateway=gateway,
+        node=node,
         power=config.power.absolute(base),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -39,6 +40,7 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vhost: str = "/"
     user: str = "edge"
     password_file: Path | None = None
+    tls_ca: Path | None = None
 
     def password(self) -> str:
         """The password, read anew at each connect so that it can be changed without a restart."""
@@ -101,6 +103,28 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
 
 
+class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The head this board works for, where it has no broker and no gateway of its own."""
+
+    head_url: str | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+    def check(self) -> None:
+        """Raise ConfigError on an address without a token, and on one that would carry the token in the open."""
+        if self.head_url is None:
+            return
+        try:
+            url = urlsplit(self.head_url)
+            secure = url.scheme == "https" or (url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost"})
+        except ValueError:
+            secure = False
+        if not secure:
+            raise ConfigError("node.head_url", self.head_url, "https://HEAD:8420")
+        if self.token_file is None:
+            raise ConfigError("node.token_file", None, "the file with the token that the head gave (scope node)")
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole configuration of a board."""
 
@@ -111,6 +135,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerConfig = BrokerConfig()
     gateway: GatewayConfig = GatewayConfig()
     worker: WorkerConfig = WorkerConfig()
+    node: NodeConfig = NodeConfig()
     retention: RetentionConfig = RetentionConfig()
     power: PowerConfig = PowerConfig()
 

@@ -31,7 +31,7 @@ class Caller:
 
     def may_see(self, submitter: str) -> bool:
         """True when this caller may look at a job of `submitter`."""
-        return self.sees_all or self.name == submitter
+        return self.sees_all or Scope.NODE in self.scopes or self.name == submitter
 
     def may_end(self, submitter: str) -> bool:
         """True when this caller may cancel or remove a job of `submitter`."""
@@ -39,7 +39,7 @@ class Caller:
 
 
 #: Everyone on the board itself, where `gateway.loopback_without_token` is set.
-LOCAL = Caller("local", frozenset(Scope))
+LOCAL = Caller("local", frozenset(Scope) - {Scope.NODE})
 
 
 class Door:

@@ -11,7 +11,7 @@ import msgspec
 
 from edge import __version__
 from edge.gateway import problems
-from edge.gateway.route import JSON, Answer, Header, NoQuery, Route
+from edge.gateway.route import JSON, OCTETS, Answer, Header, NoQuery, Route
 from edge.jobs.catalogue import Catalogue, TaskInfo
 from edge.model import Submission
 from edge.wire import Problem
@@ -70,7 +70,9 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["description"] = f"Needs a token with scope {' or '.join(sorted(route.scopes))}."
     if route.body:
         schema: dict[str, Any] = {"$ref": _REFERENCE.format(name=route.body.kind.__name__)}
-        if route.body.media[0] != JSON:
+        if route.body.media[0] == OCTETS:
+            schema = {"type": "string", "format": "binary"}
+        elif route.body.media[0] != JSON:
             schema = {"type": "string", "pattern": "[{]"}  # lines of JSON have no schema of their own in 3.1
         operation["requestBody"] = {
             "required": True,

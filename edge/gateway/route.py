@@ -18,9 +18,11 @@ from edge.jobs.tokens import Scope
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+OCTETS = "application/octet-stream"
 
 ANYONE: frozenset[Scope] = frozenset()
-READERS = frozenset(Scope)  # `submit` sees less, but it may look
+READERS = frozenset(Scope) - {Scope.NODE}  # `submit` sees less, but it may look
+NODES = frozenset({Scope.NODE})
 WATCHERS = frozenset({Scope.READ, Scope.ADMIN})
 SUBMITTERS = frozenset({Scope.SUBMIT, Scope.ADMIN})
 

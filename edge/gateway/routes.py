@@ -10,11 +10,26 @@ from aiohttp import web
 from edge.gateway import openapi
 from edge.gateway.about import About
 from edge.gateway.jobs import EndQuery, Jobs, ListQuery, WaitQuery
-from edge.gateway.route import ANYONE, JSON, NDJSON, READERS, SUBMITTERS, WATCHERS, Answer, Body, Call, Header, Route
+from edge.gateway.nodes import AttemptQuery, Nodes
+from edge.gateway.route import (
+    ANYONE,
+    JSON,
+    NDJSON,
+    NODES,
+    OCTETS,
+    READERS,
+    SUBMITTERS,
+    WATCHERS,
+    Answer,
+    Body,
+    Call,
+    Header,
+    Route,
+)
 from edge.gateway.service import Appliance
 from edge.gateway.submit import BATCH_MEDIA, JOB_MEDIA, HeaderKey, Submit
 from edge.jobs.catalogue import Catalogue
-from edge.model import Result, Submission
+from edge.model import Attempts, Result, Submission
 from edge.wire import BatchItem, HealthView, JobPage, JobView, StatusView, TaskList
 
 _MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -27,7 +42,7 @@ _KEY = Header(
 
 def table(appliance: Appliance) -> list[Route]:
     """The routes of `appliance`, in the order they are shown."""
-    submit, jobs, about = Submit(appliance), Jobs(appliance), About(appliance)
+    submit, jobs, about, nodes = Submit(appliance), Jobs(appliance), About(appliance), Nodes(appliance)
     routes = [
         Route(
             *("POST", "/v1/jobs", "Hand in a job", submit.one, SUBMITTERS),
@@ -61,7 +76,7 @@ def table(appliance: Appliance) -> list[Route]:
             answers=(Answer(HTTPStatus.OK, "A page; with only `submit` those of the token's own name", JobPage),),
         ),
         Route(
-            *("GET", "/v1/jobs/{id}", "Where a job stands, and why", jobs.show, READERS),
+            *("GET", "/v1/jobs/{id}", "Where a job stands, and why", jobs.show, READERS | NODES),
             answers=(Answer(HTTPStatus.OK, "The job", JobView),),
             problems=_MISSING,
         ),
@@ -92,6 +107,26 @@ def table(appliance: Appliance) -> list[Route]:
                 Answer(HTTPStatus.NOT_MODIFIED, "The one you have (If-None-Match)"),
             ),
             problems=(*_MISSING, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/files/{name}", "Hand in a file of a result that follows", nodes.file, NODES),
+            query=AttemptQuery,
+            body=Body(bytes, (OCTETS,), "The file."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Taken; not durable before the result is"),),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/result", "Hand in a result", nodes.result, NODES),
+            query=AttemptQuery,
+            body=Body(Result, JOB_MEDIA, "The result as its worker made it; its files went before it."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "The job has its one durable result: this one, or an earlier one"),),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/attempts", "Tell of a failed attempt with retries left", nodes.attempts, NODES),
+            body=Body(Attempts, JOB_MEDIA, "What happened to the job so far."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Durable: the job is published again when its wait is over"),),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
             *("GET", "/v1/tasks", "What can be asked for", about.tasks, READERS),

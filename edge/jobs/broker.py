@@ -8,6 +8,7 @@ the upgrade.
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -86,8 +87,15 @@ def connection(
         transport="pyamqp",
         heartbeat=0,
         connect_timeout=5,
+        ssl=_tls(config),
         transport_options=transport_options(confirm=confirm, timeout_s=timeout_s) | options,
     )
+
+
+def _tls(config: BrokerConfig) -> dict[str, Any] | bool:
+    if config.tls_ca is None:
+        return False
+    return {"ca_certs": str(config.tls_ca), "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": config.host}
 
 
 def establish(link: Connection) -> None:
@@ -95,10 +103,13 @@ def establish(link: Connection) -> None:
     link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
 
 
-def declare(channel: Any) -> None:
-    """Make sure that all queues are there; does nothing to those that are."""
+def declare(channel: Any, *, passive: bool = False) -> None:
+    """Make sure that all queues are there; does nothing to those that are.
+
+    `passive` only looks, which takes no rights: a node's user may read the queues and nothing else.
+    """
     for queue in (DEAD, *QUEUES.values()):
-        queue(channel).declare()
+        queue(channel).queue_declare(passive=passive)
 
 
 def newborn(link: Any) -> bool:

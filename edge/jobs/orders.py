@@ -1,4 +1,4 @@
-"""What the gateway asks of the workers: empty files in a folder of the gateway's, `ID.cancel` and `ID.delete`.
+"""What the gateway asks of the workers: empty files in a folder of the gateway's, `ID.cancel`, `ID.delete`, `ID.take`.
 
 The gateway faces the network and may write neither results nor queues of work; a worker watches the folder and does
 what it is asked. Orders live in `/run`: the ledger knows them too and lays them out again after a boot.
@@ -19,6 +19,7 @@ class Order(StrEnum):
 
     CANCEL = "cancel"
     DELETE = "delete"
+    TAKE = "take"  # a node's result lies in `uploads/`
 
 
 class Orders:

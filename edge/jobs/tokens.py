@@ -31,11 +31,15 @@ RESERVED = frozenset({"local", "amqp"})
 
 
 class Scope(StrEnum):
-    """What a token allows: `submit` sees and ends its own jobs, `read` sees all, `admin` may do all."""
+    """What a token allows: `submit` sees and ends its own jobs, `read` sees all, `admin` may do all a person does.
+
+    `node` is for a board that works for this one: it sees how jobs stand, and hands their results in.
+    """
 
     SUBMIT = "submit"
     READ = "read"
     ADMIN = "admin"
+    NODE = "node"
 
 
 class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,9 +40,11 @@ class Mark(msgspec.Struct, frozen=True):
 class History:
     """Attempts of the jobs this worker gets. Raises OSError when the disk takes no record."""
 
-    def __init__(self, layout: Layout, name: str, *, early_cut_s: float = 60.0) -> None:
+    def __init__(
+        self, layout: Layout, name: str, attempts: AttemptsStore | None = None, *, early_cut_s: float = 60.0
+    ) -> None:
         """A power cut within `early_cut_s` of a body's start is an early one."""
-        self.attempts = AttemptsStore(layout)
+        self.attempts = attempts or AttemptsStore(layout)
         self._checkpoints = layout.checkpoints
         self._folder = layout.running
         self._own = self._folder / f"{name}.json"

@@ -11,6 +11,7 @@ from asyncinotify import Inotify, Mask
 from celery.utils.log import get_logger
 
 from edge.jobs.orders import Order, Orders, parse
+from edge.jobs.uploads import Uploads
 from edge.layout import Layout
 from edge.model import Failure, FailureCode, JobState, Result
 from edge.worker.bell import Bell
@@ -29,6 +30,7 @@ class OrderWatch:
     def __init__(self, layout: Layout, runner: Runner, control: Control) -> None:
         self._layout = layout
         self._orders = Orders(layout)
+        self._uploads = Uploads(layout)
         self._runner = runner
         self._control = control
         self._end = Bell()
@@ -79,6 +81,8 @@ class OrderWatch:
         try:
             if order is Order.CANCEL:
                 self.cancel(job_id)
+            elif order is Order.TAKE:
+                self._uploads.publish(job_id, self._runner.results)
             else:
                 self._remove(job_id)
         except OSError as err:

@@ -25,7 +25,7 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, c: Any) -> None:
         """Set up a fresh connection."""
         channel = c.connection.default_channel
-        broker.declare(channel)
+        broker.declare(channel, passive=c.desk.config.node.head_url is not None)
         channel.basic_qos(0, 1, False)
         c.task_consumer = Taps(channel, c.desk.inbox.accept)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes
