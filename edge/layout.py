@@ -103,6 +103,11 @@ class Layout:
         return self.run / "orders"
 
     @property
+    def complaints(self) -> Path:
+        """What somebody has against the broker, a file each; gateway and workers write."""
+        return self.run / "complaints"
+
+    @property
     def running(self) -> Path:
         """`NAME.json` while worker NAME runs a body; left over, it means the worker crashed."""
         return self.run / "running"

@@ -64,6 +64,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from state.secrets(config)
     yield from state.ledger(config.layout.ledger)
     yield from state.set_aside(config.root)
+    yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
+    yield from parts.complaints(config.layout)
     try:
         yield from parts.broker(config.broker)
     except ImportError as err:

@@ -148,9 +148,14 @@ def check_queues(config: BrokerConfig, *, timeout_s: float) -> None:
                 if (message := channel.basic_get(asked, no_ack=False)) is not None:
                     channel.basic_reject(message.delivery_tag, requeue=True)
     except BrokerError as err:
-        if asked and isinstance(err.__cause__, TimeoutError | InternalError | NotFound):
-            raise QueueSilent(f"queue {asked} does not answer: {explain(err.__cause__)}") from err
+        if asked and silent(err.__cause__):
+            raise QueueSilent(f"queue {asked} does not answer: {explain(err.__cause__ or err)}") from err
         raise
+
+
+def silent(err: BaseException | None) -> bool:
+    """True when what a connected broker answered, or did not, speaks against its queues."""
+    return isinstance(err, QueueSilent | TimeoutError | InternalError | NotFound)
 
 
 @contextmanager

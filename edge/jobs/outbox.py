@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from edge.config import Config
 from edge.errors import EdgeError, JobGone, StorageError, TooManyJobs
+from edge.jobs.complaint import Complaint
 from edge.jobs.ledger import Ledger
 from edge.jobs.publisher import Link, Publisher
 from edge.jobs.results import Results
@@ -64,6 +65,7 @@ class Outbox:
             confirmed=self._on_confirmed,
             reborn=self._on_reborn,
             changed=self._on_link,
+            complaint=Complaint(config.layout, "gateway"),
         )
 
     @property

@@ -24,8 +24,9 @@ import msgspec
 from amqp.exceptions import AMQPError
 
 from edge.config import BrokerConfig
-from edge.errors import BrokerError, ConfigError, StorageError
+from edge.errors import ConfigError, QueueSilent, StorageError
 from edge.jobs import broker
+from edge.jobs.complaint import Complaint
 from edge.jobs.rows import Edition, Job
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ class Publisher:
         confirmed: Callable[[list[Job]], Future[None]],
         reborn: Callable[[], None] = lambda: None,
         changed: Callable[[Link], None] = lambda _: None,
+        complaint: Complaint,
     ) -> None:
+        self._complaint = complaint
         self._config, self._fetch, self._confirmed, self._changed = config, fetch, confirmed, changed
         self._reborn = reborn
         self.link = Link(LinkState.DOWN, "not connected yet", time.monotonic())
@@ -96,7 +99,7 @@ class Publisher:
     def _run(self) -> None:
         failures = 0
         while not self._stopping:
-            began = time.monotonic()
+            began, connected = time.monotonic(), False
             try:
                 with broker.connection(
                     self._config,
@@ -105,6 +108,7 @@ class Publisher:
                     on_unblocked=lambda: self._set(LinkState.UP, ""),
                 ) as connection:
                     broker.establish(connection)
+                    connected = True
                     session = _Session(self._config, connection.connection)
                     if broker.newborn(connection.connection):
                         self._reborn()
@@ -119,6 +123,8 @@ class Publisher:
                     foreseen = isinstance(err, OSError | AMQPError | ConfigError)
                     where = f"{self._config.host}:{self._config.port}"
                     log.warning("broker at %s: %s", where, broker.explain(err), exc_info=not foreseen)
+                if connected and broker.silent(err):
+                    self._complaint.make(broker.explain(err))
                 self._set(LinkState.DOWN, broker.explain(err))
                 self._pause(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
                 failures += 1
@@ -168,6 +174,7 @@ class Publisher:
                         more = True
                 session.listen()
                 if done := session.take_confirmed():
+                    self._complaint.withdraw()
                     self._note(done)
                 if self.link.state is LinkState.UP:
                     if not up:
@@ -260,7 +267,7 @@ class _Session:
     def check_patience(self) -> None:
         """Raises BrokerError when the broker owes a confirm for too long."""
         if self.patience() == 0.0:
-            raise BrokerError(f"{len(self._flying)} publishes not confirmed in {_CONFIRM_S:g} s")
+            raise QueueSilent(f"{len(self._flying)} publishes not confirmed in {_CONFIRM_S:g} s")
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
@@ -269,10 +276,10 @@ class _Session:
             self._done.append(job)
 
     def _on_nack(self, _tag: int, _multiple: bool) -> None:
-        raise BrokerError("it refused a job (queue over its limit, or without a leader)")
+        raise QueueSilent("it refused a job (queue over its limit, or without a leader)")
 
     def _on_return(self, exc: Exception, _exchange: str, routing_key: str, _message: Any) -> None:
-        raise BrokerError(f"queue {routing_key} is gone: {exc}")
+        raise QueueSilent(f"queue {routing_key} is gone: {exc}")
 
 
 def message(job: Job, *, origin: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:

@@ -115,8 +115,8 @@ def main(root: Path, port: int | None, since: float | None, *, keep: bool) -> No
             config = settings(root, port=port).config
         up = Background(root, log, ["--port", str(port)] if port else [])
         steps.add("broker up", float(up.news["X_EDGE_BROKER_S"]))
-        steps.add("gateway up", float(up.news["X_EDGE_GATEWAY_S"]))
-        steps.add("worker up (beside the gateway)", float(up.news["X_EDGE_WORKER_S"]))
+        steps.add("gateway up (beside the broker)", float(up.news["X_EDGE_GATEWAY_S"]))
+        steps.add("worker up", float(up.news["X_EDGE_WORKER_S"]))
         kept = False
         try:
             solve(up.news["X_EDGE_URL"], root, steps)

@@ -159,8 +159,14 @@ class Node:
         first second a queue comes back without a leader, and whoever consumes from it waits for ever.
         A clean stop writes them; the sync keeps them from a power cut.
         """
-        subprocess.run(["sync", "-f", str(self.store)], check=True, stdin=subprocess.DEVNULL)
-        durable.replace(self.store / "settled", b"")
+        sync = ["sync", "-f", str(self.store)]
+        done = subprocess.run(sync, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        try:
+            if done.returncode:
+                raise OSError(done.returncode, done.stderr.strip())
+            durable.replace(self.store / "settled", b"")
+        except OSError as err:
+            raise StackError(f"the broker's new store cannot be made safe: {err.strerror}") from err
 
     def set_aside(self, why: str) -> Path | None:
         """Move the store away with a note, never deleting it, so that the next start makes a new one; None: no store.

@@ -84,6 +84,11 @@ class Part:
             if not await self._until_ready(None):
                 self._lines.say(f"{self.name} is back after {self.ready_s:.1f} s")
 
+    async def end(self) -> str:
+        """Wait for its end; how it ended."""
+        assert self._ended is not None
+        return _ending(await asyncio.shield(self._ended))
+
     async def stop(self, hurry: asyncio.Event) -> None:
         """SIGTERM, then SIGKILL after the grace or as soon as `hurry` is set."""
         child, ended = self._child, self._ended
@@ -163,6 +168,16 @@ class Part:
         if line:
             self._last_line = line
         self._lines.say(line, name=self.name)
+
+
+def at_once(check: Callable[[], bool]) -> Callable[[Child], Awaitable[bool]]:
+    """A check that needs no child, for a part that awaits one with it."""
+
+    async def ready(child: Child) -> bool:
+        del child
+        return check()
+
+    return ready
 
 
 class PartMisconfigured(StackError):

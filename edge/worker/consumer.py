@@ -16,7 +16,8 @@ from celery.worker import consumer as celery_consumer
 from celery.worker.state import maybe_shutdown
 from kombu.common import ignore_errors
 
-from edge.jobs.broker import explain
+from edge.jobs.broker import explain, silent
+from edge.jobs.complaint import Complaint
 from edge.model import WorkerState
 
 logger = get_logger(__name__)
@@ -58,6 +59,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, controller: Any = None, **kwargs: Any) -> None:
         self.desk = controller.desk
         self.desk.later = controller.hub.call_later
+        self._complaint = Complaint(self.desk.config.layout, f"worker-{self.desk.name}")
         self._tries = 0
         self._connected_at = 0.0
         # A child that a body forks may outlive this worker: while it held the socket, the broker would take the dead
@@ -74,7 +76,8 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
     def register_with_event_loop(self, hub: Any) -> None:
         """The steps', and the bell by which signals and threads wake the loop."""
         hub.add_reader(self.desk.bell.fileno(), self._rung)
-        super().register_with_event_loop(hub)
+        super().register_with_event_loop(hub)  # the gate's part asks for messages of every queue that is open
+        self._complaint.withdraw()
 
     def _rung(self) -> None:
         self.desk.bell.hush()
@@ -113,12 +116,12 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         """The connection broke while it was set up."""
         logger.warning("broker connection failed: %s", explain(exc))
-        self._drop()
+        self._drop(exc)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """The connection broke: let go of it and of its messages, which come again."""
         logger.warning("broker connection lost: %s; connecting again", explain(exc))
-        self._drop()
+        self._drop(exc)
 
     def _let_go(self) -> None:
         connection, self.connection = self.connection, None
@@ -126,7 +129,9 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             with suppress(OSError):
                 os.close(connection.connection.transport.sock.detach())
 
-    def _drop(self) -> None:
+    def _drop(self, exc: BaseException) -> None:
+        if silent(exc):
+            self._complaint.make(explain(exc))
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
         self.desk.inbox.connection_lost()
         self.desk.status.say(state=WorkerState.DISCONNECTED, queues=())

@@ -96,6 +96,17 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
             taps.open(queue)
         desk.status.say_open(taps.queues, self._power.state)
 
+    def reopen(self) -> None:
+        """Ask anew for messages: a disk that was full may have left queues dead, and their consumers wait for ever.
+
+        Raises what the connection raises, which then is made anew.
+        """
+        taps = self._c.task_consumer
+        if taps is not None and self._hub is not None:
+            for queue in taps.queues:
+                taps.close_tap(queue)
+            self.refresh()
+
     def tend(self) -> None:
         """As `refresh`, from within a body: a connection that broke is left to the loop that comes after it."""
         if self._c.task_consumer is self._broken:

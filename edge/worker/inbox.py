@@ -32,6 +32,9 @@ class Door(Protocol):
     def refresh(self) -> None:
         """Look at the power once more, and stop consuming what it no longer allows."""
 
+    def reopen(self) -> None:
+        """Ask the broker anew for messages."""
+
     def allows(self, queue: str) -> bool:
         """May a message of this queue start now?"""
 
@@ -194,6 +197,8 @@ class Inbox:
                 self._hold_s = 0.0
                 self._status.say(reason="")
                 self._bell.ring()
+        if self._held is None and self.door is not None:
+            self.door.reopen()
 
     def _requeue(self, delivery: Delivery) -> None:
         logger.info("Task %s[%s] goes back to %s: not enough power", delivery.task, delivery.id, delivery.queue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -49,7 +50,9 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
             if "NOT_FOUND" in str(err) or "no queue" in str(err):
                 missing.append(queue.name)
             else:
-                advice = "its store may be damaged: `edge up` heals its own broker at its next start; else see its log"
+                advice = (
+                    "nothing to do: the broker is started again for it, and given a new store if that does not help"
+                )
                 yield fail("queues", f"{queue.name} does not answer: {err}", advice)
     if missing:
         yield warn("queues", f"not there yet: {', '.join(missing)}", "gateway and worker make them when they start")
@@ -57,6 +60,18 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
         yield warn("queues", f"{DEAD.name} holds messages the broker gave up on", "a worker ends them as failed")
     if counts:
         yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
+
+
+def complaints(layout: Layout) -> Iterator[Finding]:
+    """Nobody waits for the broker to be started again because its queues are dead."""
+    try:
+        found = sorted(path for path in layout.complaints.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return  # nobody ever complained, or not for this user to see
+    for path in found:
+        with suppress(OSError):  # taken back meanwhile
+            text = f"{path.name} says: {path.read_text().strip()}"
+            yield warn("broker", text, "it is started again by itself once its disk has room; jobs are kept meanwhile")
 
 
 def _credentials(config: BrokerConfig) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 from edge.cli.checks.finding import Finding, fail, ok, warn
 from edge.config import Config
 from edge.errors import EdgeError
+
+#: The broker of an appliance keeps its store here.
+APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
+_ASIDE = re.compile(r"\.(set-aside|no-better)-\d+$")
 
 
 def folders(config: Config) -> Iterator[Finding]:
@@ -94,6 +99,20 @@ def set_aside(root: Path) -> Iterator[Finding]:
 
     for folder, why in rescue.notes(root):
         yield warn(folder, why, f"once you have seen what is missing: mv {root / folder} away")
+
+
+def stores(folders: Iterable[Path]) -> Iterator[Finding]:
+    """Broker's stores that were set aside: they take room, and only a person may say that they can go."""
+    for folder in folders:
+        try:
+            kept = sorted(path for path in folder.iterdir() if _ASIDE.search(path.name))
+        except OSError:
+            continue  # no broker of ours here, or not for this user to see
+        if kept:
+            names = ", ".join(path.name for path in kept)
+            text = f"{len(kept)} set aside in {folder}, which did not work any more: {names}"
+            every_job = "every job the gateway accepted was handed over anew; only plain Celery messages are in there"
+            yield warn("broker's store", text, f"{every_job}. To remove: rm -r {' '.join(map(str, kept))}")
 
 
 def _may_make(path: Path) -> bool:

@@ -160,6 +160,27 @@ def test_damage_inside_a_ledger_is_told(board: Config) -> None:
     assert levels(state.ledger(path)) == ["FAIL"]
 
 
+def test_stores_set_aside_are_counted(board: Config) -> None:
+    """With the command that removes them; a store that works is not among them."""
+    assert levels(state.stores([board.layout.broker])) == []
+    for name in ("store", "store.set-aside-1", "store.set-aside-2", "store.no-better-1"):
+        (board.layout.broker / name).mkdir(parents=True)
+    (finding,) = state.stores([board.layout.broker, board.root / "missing"])
+    assert finding.level == "warn"
+    assert finding.text.startswith("3 set aside")
+    kept = ("store.no-better-1", "store.set-aside-1", "store.set-aside-2")
+    assert finding.advice.endswith("rm -r " + " ".join(str(board.layout.broker / name) for name in kept))
+
+
+def test_a_complaint_about_the_broker_is_told(board: Config) -> None:
+    """Who complains, and of what."""
+    assert levels(parts.complaints(board.layout)) == []
+    board.layout.complaints.mkdir()
+    (board.layout.complaints / "gateway").write_text("it refused a job\n")
+    (finding,) = parts.complaints(board.layout)
+    assert (finding.level, finding.text) == ("warn", "gateway says: it refused a job")
+
+
 def test_no_governor_is_told(board: Config) -> None:
     """Without its word nothing is run."""
     assert levels(parts.power(board.layout)) == ["FAIL"]
