@@ -111,7 +111,7 @@ class Desk:
 
     def _on_stubborn(self, why: JobControl) -> None:
         """A body that swallows every exception has no other end than its process's."""
-        self.runner.give_up(why)
+        self.runner.body.give_up(why)
         os._exit(STUBBORN_EXIT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import traceback
@@ -19,6 +20,11 @@ from edge.worker.delivery import clean
 
 _TRACEBACK_CHARS = 20_000
 _MESSAGE_CHARS = 4_000
+#: A value nested deeper is refused: whoever reads the result runs out of stack at a thousand levels or so.
+MAX_DEPTH = 500
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,22 @@ def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | 
     if len(data) > max_bytes:
         what = f"the result has {len(data)} bytes as JSON, more than worker.max_result_bytes = {max_bytes}"
         return None, Failure(FailureCode.TOO_LARGE, f"{what}; write it to job.file(NAME)")
+    if _deep(data):
+        what = f"a {type(value).__name__} cannot be a result: it is nested deeper than {MAX_DEPTH} levels"
+        return None, Failure(FailureCode.NOT_SERIALISABLE, what, type(value).__name__)
     return msgspec.Raw(data), None
+
+
+def _deep(data: bytes) -> bool:
+    """True when the JSON in `data` is nested too deep; without recursion, for a body may have raised its limit."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return False
+    left = _STRING.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        left = left.replace(b"[]", b"")  # the innermost of all that is nested
+        if not left:
+            return False
+    return True
 
 
 def failure_of(err: BaseException) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from edge.model import FailureCode
 from edge.worker.control import Control
-from edge.worker.execute import Outcome, execute
+from edge.worker.execute import MAX_DEPTH, Outcome, execute
 
 
 @pytest.fixture
@@ -19,6 +20,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     control = Control(stop_grace_s=0, on_stop=lambda: None, on_stubborn=lambda _why: None)
     monkeypatch.setattr(control, "install", lambda: None)
     return lambda body: execute(control, "a", body, limit_s=None, max_bytes=100)
+
+
+@pytest.fixture
+def run_at_length(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """As `run`, with room for a megabyte."""
+    control = Control(stop_grace_s=0, on_stop=lambda: None, on_stubborn=lambda _why: None)
+    monkeypatch.setattr(control, "install", lambda: None)
+    return lambda body: execute(control, "a", body, limit_s=None, max_bytes=1 << 20)
 
 
 def test_a_value_is_encoded_once(run: Callable[..., Outcome]) -> None:
@@ -96,3 +105,36 @@ def test_the_traceback_begins_in_the_persons_code(run: Callable[..., Outcome]) -
     assert "KeyError" in failure.traceback
     assert "test_execute.py" in failure.traceback
     assert "control.py" not in failure.traceback
+
+
+@pytest.mark.parametrize(("levels", "fits"), [(MAX_DEPTH, True), (MAX_DEPTH + 1, False), (3000, False)])
+def test_a_value_nested_too_deep_is_no_result(
+    run_at_length: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, levels: int, fits: bool
+) -> None:
+    """Whoever reads it runs out of stack, even when the body raised the limit on its own."""
+    before = sys.getrecursionlimit()
+    value: Any = 'brackets in strings [[[ {{{ "\\" do not count'
+    for level in range(levels):
+        value = [value, []] if level % 2 else {"[": value}
+
+    def body() -> Any:
+        sys.setrecursionlimit(20_000)
+        return value
+
+    try:
+        outcome = run_at_length(body)
+    finally:
+        sys.setrecursionlimit(before)
+    if fits:
+        assert outcome.encoded is not None
+        assert json.loads(bytes(outcome.encoded)) == value
+    else:
+        assert outcome.failure is not None
+        assert outcome.failure.code is FailureCode.NOT_SERIALISABLE
+        assert "nested" in outcome.failure.message
+
+
+def test_many_brackets_that_are_not_deep_are_fine(run_at_length: Callable[..., Outcome]) -> None:
+    """A long table, and a text full of brackets."""
+    assert run_at_length(lambda: [[[n]] for n in range(5000)]).failure is None
+    assert run_at_length(lambda: '[{"' * 5000).failure is None
