@@ -24,6 +24,11 @@ class Layout:
         return self.root / "ledger.copy.sqlite"
 
     @property
+    def restoring(self) -> Path:
+        """A backup on its way back onto the board; `edge restore` writes."""
+        return self.root / ".restoring"
+
+    @property
     def tokens(self) -> Path:
         """Hashes of the bearer tokens; `edge token` writes, the gateway reads."""
         return self.root / "tokens.json"

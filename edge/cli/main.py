@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rm": ("jobs", "Remove ended jobs with their results and files."),
     "tasks": ("tasks", "List the kinds of job, or explain one."),
     "token": ("token", "Give and revoke access from the LAN (on the board)."),
+    "backup": ("backup", "Pack the board into one file while it runs."),
+    "restore": ("backup", "Put such a file onto a stopped board."),
     "config": ("config", "Check and show the board's configuration."),
     "doctor": ("doctor", "Check broker, ledger, folders, disk, clock and versions; say what to do."),
     "up": ("services", "Run broker, gateway, governor and worker in the foreground."),

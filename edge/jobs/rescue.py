@@ -42,6 +42,9 @@ def rescue(layout: Layout) -> None:
 
     Called with the gateway's lock held, before anything opens the ledger.
     """
+    if (layout.restoring / "READY").exists():
+        half = BlockingIOError("a restore was interrupted; `edge restore` with any backup brings it to its end")
+        raise StorageError(f"state root {layout.root}", half)
     try:
         for aside in sorted(layout.root.glob("ledger.set-aside-*")):
             if (aside / _NEW).exists():

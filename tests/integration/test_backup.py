@@ -1,0 +1,307 @@
+"""A board in one file: packed while it runs, checked before anything changes, gone on with on another board."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import sqlite3
+import tarfile
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.backup.archive import Manifest
+from edge.backup.restore import Restored
+from edge.backup.restore import restore as put_back
+from edge.cli.main import main
+from edge.config import BrokerConfig, Config
+from edge.errors import EdgeError, StackError, StorageError, UsageError
+from edge.jobs import rescue
+from edge.jobs.attempts import AttemptsStore
+from edge.jobs.results import Results
+from edge.jobs.tokens import Scope, Tokens
+from edge.layout import Layout
+from edge.model import Attempts, PowerState
+from edge.worker.checkpoint import Checkpoint
+from tests.conftest import delete_queues
+from tests.running_gateway import RunningGateway, StartGateway
+from tests.running_worker import StartWorker, tell_power, until
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def _where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands find the board of `make_config`."""
+    monkeypatch.setenv("EDGE_CONFIG", str(tmp_path / "edge.yaml"))
+
+
+def _quiet(_files: int, _size: int) -> None:
+    return
+
+
+def _restore(file: Path, root: Path, *, set_aside: bool = False) -> Restored:
+    return put_back(file, Layout(root, root / "run"), root / "edge.yaml", advance=_quiet, set_aside=set_aside)
+
+
+@pytest.fixture
+def packed(gateway: RunningGateway, tmp_path: Path) -> Path:
+    """The backup of a board with an ended job with a file, a removed one, an open one, and all the rest."""
+    layout = gateway.layout
+    ended = gateway.submit("echo", "ended", Idempotency_Key="ended")
+    gateway.finish(ended, "done", files={"a.txt": b"artifact"})
+    gone = gateway.submit("echo", "gone")
+    gateway.finish(gone, "gone")
+    still = gateway.submit("echo", "open", Idempotency_Key="open")
+    gateway.becomes(ended, "succeeded")
+    gateway.becomes(gone, "succeeded")
+    Results(layout).remove(gone)
+    until(lambda: gateway.ask("GET", f"/jobs/{gone}").status == 410, "the removal in the ledger")
+    AttemptsStore(layout).write(Attempts(still, deliveries=3, ended=("power-cut",) * 3))
+    assert Checkpoint(layout.checkpoints / f"{still}.json").save({"line": 7}, now=True)
+    Tokens(layout.tokens).add("sensor", [Scope.SUBMIT])
+    (layout.tasks / "chat").mkdir(parents=True)
+    with closing(sqlite3.connect(layout.tasks / "chat" / "bot.sqlite")) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE said (text)")
+        db.execute("INSERT INTO said VALUES ('hello')")
+        db.commit()
+        file = tmp_path / "board.tar.gz"
+        assert main(["backup", str(file)]) == 0
+    return file
+
+
+def test_everything_comes_back_onto_a_blank_board(
+    gateway: RunningGateway, packed: Path, start_gateway: StartGateway, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Ended jobs with their files and keys, the removed stay removed, the open one is to be published."""
+    gateway.stop()
+    config = make_config(root="other")
+    done = _restore(packed, config.root)
+    assert (done.aside, done.config) == (None, config.root / "edge.yaml")
+    assert done.manifest is not None
+    assert (done.manifest.jobs, done.manifest.open_jobs) == (2, 1)
+    layout = config.layout
+    again = start_gateway(config)
+    ended = again.ask("POST", "/jobs", {"task": "echo", "args": ["ended"]}, Idempotency_Key="ended")
+    assert ended.status == 200
+    assert again.ask("GET", f"/jobs/{ended.json['id']}/result").json["value"] == "done"
+    assert again.ask("GET", f"/jobs/{ended.json['id']}/files/a.txt").body == b"artifact"
+    still = again.ask("POST", "/jobs", {"task": "echo", "args": ["open"]}, Idempotency_Key="open").json
+    assert still["state"] == "accepted"
+    known = AttemptsStore(layout).read(still["id"])
+    assert known is not None
+    assert known.deliveries == 3
+    assert Checkpoint(layout.checkpoints / f"{still['id']}.json").read() == {"line": 7}
+    assert [token.name for token in Tokens(layout.tokens).list()] == ["sensor"]
+    with closing(sqlite3.connect(layout.tasks / "chat" / "bot.sqlite")) as db:
+        assert db.execute("SELECT text FROM said").fetchall() == [("hello",)]
+    assert rescue.notes(config.root) == []
+
+
+@pytest.mark.broker
+def test_jobs_that_were_open_run_on_the_new_board(
+    make_config: MakeConfig,
+    broker: BrokerConfig,
+    start_gateway: StartGateway,
+    start_worker: StartWorker,
+    tmp_path: Path,
+) -> None:
+    """They are with the old board's broker; the new one's has never heard of them."""
+    config = make_config(broker=broker, tasks=["odd"])
+    board = start_gateway(config)
+    job_id = board.submit("echo", "waits")
+    board.becomes(job_id, "queued")
+    assert main(["backup", str(tmp_path / "b.tar")]) == 0
+    board.stop()
+    delete_queues(broker)
+    config = make_config(broker=broker, tasks=["odd"], root="other")
+    _restore(tmp_path / "b.tar", config.root)
+    start_gateway(config)
+    tell_power(config, PowerState.NORMAL)
+    assert start_worker(config).result(job_id).value == "waits"
+
+
+def test_a_backup_is_consistent_while_jobs_come_and_end(
+    gateway: RunningGateway, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Whatever its ledger calls ended has its result in it; whatever was accepted before it began is in it."""
+    stop = threading.Event()
+    accepted: list[str] = []
+
+    def load() -> None:
+        while not stop.is_set():
+            accepted.append(gateway.submit("echo", "x"))
+            gateway.finish(accepted[-1], "y")
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        for number in range(5):
+            before = set(accepted[:-1])
+            file = tmp_path / f"{number}.tar"
+            assert main(["backup", str(file)]) == 0
+            root = tmp_path / f"root-{number}"
+            _restore(file, root)
+            with closing(sqlite3.connect(root / "ledger.sqlite")) as db:
+                rows = dict(db.execute("SELECT id, state FROM job"))
+            assert before <= rows.keys()
+            for job_id, state in rows.items():
+                ended = (root / "results" / job_id[:2] / f"{job_id}.json").exists()
+                assert ended or state in {"accepted", "queued"}
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+def _short(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _flipped(data: bytes) -> bytes:
+    raw = bytearray(gzip.decompress(data))
+    at = raw.index(b'"value":"done"')
+    raw[at + 9] ^= 1
+    return bytes(raw)
+
+
+def _no_list(data: bytes) -> bytes:
+    raw = gzip.decompress(data)
+    return raw[: raw.index(b"MANIFEST.json") // 512 * 512] + bytes(1024)
+
+
+def _not_tar(_data: bytes) -> bytes:
+    return b"hello" * 1000
+
+
+def _evil(name: str, kind: bytes = tarfile.REGTYPE) -> Callable[[bytes], bytes]:
+    def make(_data: bytes) -> bytes:
+        raw = io.BytesIO()
+        with tarfile.open(fileobj=raw, mode="w") as tar:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            tar.addfile(info)
+        return raw.getvalue()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        pytest.param(_short, "cannot be read", id="half"),
+        pytest.param(_flipped, "1 of its files are missing or damaged, such as results/", id="a flipped bit"),
+        pytest.param(_no_list, "no list of its files", id="no list"),
+        pytest.param(_not_tar, "cannot be read", id="no tar"),
+        pytest.param(_evil("results/../../x"), "which no backup does", id="a way out"),
+        pytest.param(_evil("/etc/x"), "which no backup does", id="absolute"),
+        pytest.param(_evil("results/x", tarfile.SYMTYPE), "which no backup does", id="a link"),
+        pytest.param(_evil("results/x", tarfile.LNKTYPE), "which no backup does", id="a hard link"),
+    ],
+)
+def test_a_bad_archive_changes_nothing(
+    packed: Path, tmp_path: Path, harm: Callable[[bytes], bytes], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One clear line."""
+    bad = tmp_path / "bad.tar"
+    bad.write_bytes(harm(packed.read_bytes()))
+    root = tmp_path / "blank"
+    (root / "results").mkdir(parents=True)
+    assert main(["restore", str(bad), "--root", str(root)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"edge: backup {bad}: ")
+    assert words in error
+    assert error.endswith("; nothing was changed\n")
+    assert [path.name for path in root.rglob("*")] == ["results"]
+
+
+def test_a_board_in_use_or_with_jobs_is_refused(gateway: RunningGateway, packed: Path, config: Config) -> None:
+    """Told to, it moves them aside; nothing is deleted."""
+    layout, path = config.layout, config.root.parent / "edge.yaml"
+    with pytest.raises(StackError, match="a gateway runs on"):
+        put_back(packed, layout, path, advance=_quiet)
+    gateway.stop()
+    with pytest.raises(UsageError, match="holds a ledger of 2 jobs; --set-aside moves it"):
+        put_back(packed, layout, path, advance=_quiet)
+    tokens = layout.tokens.read_bytes()
+    done = put_back(packed, layout, path, advance=_quiet, set_aside=True)
+    assert done.aside == config.root / "before-restore-1"
+    assert (done.aside / "tokens.json").read_bytes() == tokens
+    assert (done.aside / "results").is_dir()
+    assert done.config is None  # the same edge.yaml is there
+    assert put_back(packed, layout, path, advance=_quiet, set_aside=True).aside == config.root / "before-restore-2"
+
+
+def test_another_configuration_is_laid_beside(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one in force stays."""
+    root = tmp_path / "blank"
+    root.mkdir()
+    (root / "edge.yaml").write_text("root: .\nrun: run\n")
+    assert main(["restore", str(packed), "--root", str(root)]) == 0
+    assert (root / "edge.yaml").read_text() == "root: .\nrun: run\n"
+    assert (root / "edge.yaml.restored").read_bytes() == (tmp_path / "edge.yaml").read_bytes()
+    assert "the backup's configuration is in" in capsys.readouterr().err
+
+
+def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whichever rename it came; the gateway does not start on half a board."""
+    for number in range(20):
+        root = tmp_path / f"root-{number}"
+        _restore(packed, root)
+        real, left = Path.rename, iter(range(number))
+
+        def rename(self: Path, target: Path, real: object = real, left: object = left) -> Path:
+            if next(left, None) is None:  # type: ignore[call-overload]
+                raise KeyboardInterrupt
+            return real(self, target)  # type: ignore[operator, no-any-return]
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, "rename", rename)
+                _restore(packed, root, set_aside=True)
+        except KeyboardInterrupt:
+            with pytest.raises(StorageError, match="a restore was interrupted"):
+                rescue.rescue(Layout(root, root / "run"))
+            assert _restore(packed, root).manifest is None
+        else:
+            assert number >= 10
+            return
+        names = {"results", "attempts", "checkpoints", "tasks", "tokens.json", "ledger.sqlite"}
+        assert names <= {path.name for path in root.iterdir()}
+        assert names <= {path.name for path in (root / "before-restore-1").iterdir()}
+        assert not (root / ".restoring").exists()
+        shutil.rmtree(root)
+    raise AssertionError("the exchange has no end")
+
+
+def test_a_file_that_is_there_is_not_replaced_unasked(
+    packed: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Nor is half a file left when packing fails."""
+    before = packed.read_bytes()
+    assert main(["backup", str(packed)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert packed.read_bytes() == before
+    assert main(["backup", str(packed), "--force"]) == 0
+    assert main(["backup", str(tmp_path / "none" / "x.tar")]) == 1
+    assert [path.name for path in tmp_path.glob(".*")] == []
+    assert packed.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_newer_backup_is_refused(packed: Path, tmp_path: Path) -> None:
+    """It may hold what this version does not know of."""
+    newer = tmp_path / "newer.tar"
+    content = msgspec.json.encode(Manifest("99.0", 0.0, "h", 0, 0, format=2))
+    with tarfile.open(newer, "w") as tar:
+        info = tarfile.TarInfo("MANIFEST.json")
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    with pytest.raises(EdgeError, match=r"made by edge 99\.0, which is newer"):
+        _restore(newer, tmp_path / "blank")
