@@ -66,10 +66,7 @@ def step(rules: Rules, state: State, readings: Sequence[Reading], now: float, mi
     seen = {f"{r.source}/{r.what}": r for r in readings if rules.rule(r.source, r.what)}
     for key, track in state.tracks.items():
         if key not in seen and key != "window":
-            lost = msgspec.structs.replace(
-                track.reading, value=None, verdict=Verdict.UNKNOWN, reason="no longer reported"
-            )
-            seen[key] = lost
+            seen[key] = _lost(track.reading, readings)
     on_battery = _on_battery(state, seen)
     assumed = _unknown_as(rules, minute)
     backed = any(_tells_of_battery(r) for r in seen.values())
@@ -133,6 +130,13 @@ def _worst(rules: Rules, tracks: dict[str, Track]) -> Level:
     level = min((ceiling(track, rule) for track, rule in by_rule), default=Level.STOPPED)
     claimed = any(track.level is Level.SURPLUS and rule.claims_surplus for track, rule in by_rule)
     return level if claimed else min(level, Level.NORMAL)
+
+
+def _lost(last: Reading, readings: Sequence[Reading]) -> Reading:
+    """What to take a quantity for that is no longer reported: unknown, save the complaint of a source that speaks."""
+    if last.what == "source" and any(r.source.partition(":")[0] == last.source for r in readings):
+        return msgspec.structs.replace(last, value=1.0, age_s=0.0, verdict=Verdict.OK, reason="")
+    return msgspec.structs.replace(last, value=None, verdict=Verdict.UNKNOWN, reason="no longer reported")
 
 
 def _judge(

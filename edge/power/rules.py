@@ -122,6 +122,7 @@ def from_config(config: PowerConfig) -> Rules:
         "low_battery": base,
         "phase": base,
         "clock": base,
+        "source": base,  # it cannot be read at all; silent while it can
         "undervoltage": msgspec.structs.replace(sudden, resume_after_s=policy.undervoltage_clear_s),
     }
     if policy.surplus_watts is not None:

@@ -51,4 +51,4 @@ class Sensing:
             return source.read(now)
         except Exception as err:
             # The last line of defence: a governor that dies of a sensor protects nobody.
-            return (unknown(name, "charge", f"fault in the source: {type(err).__name__}: {err}"),)
+            return (unknown(name, "source", f"fault in the source: {type(err).__name__}: {err}"),)

@@ -133,10 +133,13 @@ def _good_again(reading: Reading) -> str:
         "undervoltage": "no undervoltage",
         "low_battery": "the battery is no longer low",
         "clock": "the clock is set",
+        "source": "it can be read",
     }.get(reading.what, f"{reading.what} is good")
 
 
 def _name(reading: Reading) -> str:
+    if reading.what == "source":
+        return reading.source
     return f"{reading.what.replace('_', ' ')} of {reading.source}"
 
 
@@ -160,6 +163,8 @@ def _value(reading: Reading) -> str:
             return reading.reason or "clock set"
         case "phase":
             return f"charger in {reading.reason}"
+        case "source":
+            return f"{reading.source} can be read"
     number = f"{reading.value:.1f}" if reading.what in {"volts", "amps"} else f"{reading.value:.0f}"
     if reading.what == "volts":
         number = f"{reading.value:.2f}"

@@ -33,6 +33,7 @@ class PowerSupply:
         self._jumps: dict[str, Jump] = {}
         self._frozen: dict[str, Frozen] = {}
         self._labels: dict[str, str] = {}  # battery -> name of its readings; one that vanishes stays in here
+        self._mains = False  # has been seen
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """Everything the nodes say now."""
@@ -43,7 +44,7 @@ class PowerSupply:
                 kind = sysfs.text(folder / "type")
             except Unreadable as err:
                 if self.device:
-                    return (unknown(self.name, "charge", err, "%"),)
+                    return self._gone(err)
                 continue
             with suppress(Unreadable):
                 if sysfs.text(folder / "scope") == "Device":
@@ -53,10 +54,9 @@ class PowerSupply:
             elif kind in _MAINS:
                 mains.append(folder)
         if not batteries and not mains:
-            return (unknown(self.name, "charge", f"no battery and no mains under {self.root}", "%"),)
-        several = len(batteries) > 1 or bool(self._labels)
-        for battery in batteries:
-            self._labels.setdefault(battery.name, f"{self.name}:{battery.name}" if several else self.name)
+            return self._gone(f"no battery and no mains under {self.root}")
+        self._mains = self._mains or bool(mains)
+        self._name(batteries)
         readings = [r for battery in batteries for r in self._battery(now, battery)]
         present = {battery.name for battery in batteries}
         gone = [
@@ -68,6 +68,25 @@ class PowerSupply:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _gone(self, reason: object) -> tuple[Reading, ...]:
+        """Nothing is there: what was told before is unknown; where nothing ever was, the source itself."""
+        readings = [unknown(label, "charge", reason, "%") for label in self._labels.values()]
+        readings += [unknown(self.name, "supply", reason)] if self._mains else []
+        return tuple(readings) or (unknown(self.name, "source", reason),)
+
+    def _name(self, batteries: list[Path]) -> None:
+        """Give each battery the name of its readings; one in the place of one that vanished takes over that name."""
+        present = {battery.name for battery in batteries}
+        vanished = sorted(self._labels.keys() - present)
+        several = len(batteries) > 1 or bool(self._labels)
+        for battery in batteries:
+            if battery.name in self._labels:
+                continue
+            if vanished:  # a driver that is bound again may number its node anew
+                self._labels[battery.name] = self._labels.pop(vanished.pop(0))
+            else:
+                self._labels[battery.name] = f"{self.name}:{battery.name}" if several else self.name
 
     def _battery(self, now: float, folder: Path) -> list[Reading]:
         source = self._labels[folder.name]

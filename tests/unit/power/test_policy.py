@@ -191,6 +191,14 @@ class TestUnknown:
         day.see(charge(60), supply(True), times=3)
         assert day.see(supply(True), times=3) is Level.LOW
 
+    def test_a_source_that_speaks_again_has_no_complaint_left(self) -> None:
+        """Nothing to read at the start, a driver that comes later: the dwell, and work goes on."""
+        day = Day()
+        mute = Reading("mains", "source", reason="no battery and no mains")
+        assert day.see(mute, times=3) is Level.LOW
+        assert day.see(supply(True, "mains"), times=30) is Level.LOW
+        assert day.see(supply(True, "mains"), times=3) is Level.NORMAL
+
     def test_the_same_sample_seen_twice_counts_once(self) -> None:
         """Beside an edge elsewhere a cached reading comes again, older: no second sample."""
         day = Day()

@@ -83,6 +83,23 @@ class TestPowerSupply:
         seen = read(supply)
         assert (seen["ups:BAT0/charge"].value, seen["ups:BAT1/charge"].value) == (40.0, None)
 
+    def test_a_battery_that_comes_back_under_another_name_is_the_same(self, tmp_path: Path) -> None:
+        """A driver that is bound again numbers its node anew: the old name must not stay unplugged for ever."""
+        supply = PowerSupply("ups", root=tree(tmp_path, {"BAT0/type": "Battery", "BAT0/capacity": "40"}))
+        assert read(supply)["charge"].value == 40.0
+        for name in ("BAT1", "BAT0"):
+            (tmp_path / ("BAT0" if name == "BAT1" else "BAT1")).rename(tmp_path / name)
+            assert {key: reading.value for key, reading in read(supply).items()} == {"charge": 40.0}
+
+    def test_what_was_told_before_is_unknown_while_nothing_is_there(self, tmp_path: Path) -> None:
+        """Mains alone that vanish are a supply that is unknown, not a battery that nobody has."""
+        supply = PowerSupply(root=tree(tmp_path, {}))
+        assert [(each.what, each.verdict) for each in supply.read(0.0)] == [("source", Verdict.UNKNOWN)]
+        tree(tmp_path, {"ac/type": "Mains", "ac/online": "1"})
+        assert read(supply)["supply"].value == 1.0
+        (tmp_path / "ac" / "type").unlink()
+        assert [(each.what, each.verdict) for each in supply.read(0.0)] == [("supply", Verdict.UNKNOWN)]
+
     def test_a_full_battery_may_stand_still(self, tmp_path: Path) -> None:
         """Full on mains for days is no frozen gauge."""
         files = {"b/type": "Battery", "b/capacity": "97", "b/status": "Full"}

@@ -79,7 +79,10 @@ def test_broken_input_is_unknown_and_a_mended_one_is_read_again(clockwork: Clock
 )  # fmt: skip
 def test_a_source_without_any_device_yet_is_unknown(clockwork: Clockwork) -> None:
     """Before there is a device at all: unknown, and good once it is plugged in."""
-    assert clockwork.read()[clockwork.rig.main].verdict is Verdict.UNKNOWN
+    seen = clockwork.read()
+    # Where nobody can say yet of what, it is the source that is unknown.
+    assert seen.get(clockwork.rig.main, seen.get("source", Reading("", ""))).verdict is Verdict.UNKNOWN
+    assert {each.verdict for each in seen.values()} == {Verdict.UNKNOWN}
     clockwork.read_good()
 
 
