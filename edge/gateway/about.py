@@ -58,7 +58,7 @@ class About:
         failing, degraded = [], []
         if not self._appliance.kinds.readable:
             failing.append("the tasks cannot be read")
-        if self._appliance.storage_fault:
+        if self._appliance.fault.why:
             failing.append("the ledger could not be written")
         if self._appliance.board.broker().state is not BrokerState.CONNECTED:
             degraded.append("the broker takes no jobs now; they are kept in the ledger")

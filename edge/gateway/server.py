@@ -23,15 +23,14 @@ _STOP_S = 5.0
 _HANDSHAKE_S = 15.0
 _LINGER_S = 2.0
 _MAX_LINGERING = 64
-_QUIET = frozenset({"/v1/healthz", "/v1/metrics"})
 
 
 class AccessLog(AbstractAccessLogger):
     """One short line a request: no query, no header, so no token ever gets into a log."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Write the line; what is asked every few seconds only at debug level."""
-        level = logging.DEBUG if request.path in _QUIET else logging.INFO
+        """Write the line; what went well only at debug level, for a board is asked all day long."""
+        level = logging.INFO if response.status >= 400 else logging.DEBUG
         path = request.rel_url.raw_path[:200]
         access_log.log(level, "%s %s %s %d %.1fms", request.remote, request.method, path, response.status, time * 1000)
 

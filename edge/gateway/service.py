@@ -21,6 +21,7 @@ from edge.gateway.auth import Caller
 from edge.gateway.board import Board
 from edge.gateway.copies import Copies
 from edge.gateway.events import Events, Waiters
+from edge.gateway.fault import StorageFault
 from edge.gateway.kinds import Kinds
 from edge.gateway.receipts import Receipts
 from edge.gateway.retain import Retention
@@ -57,7 +58,7 @@ class Appliance:
         self.results = Results(layout)
         self.waiters = Waiters()
         self.started_at = time.time()
-        self.storage_fault = ""  # why the last accept could not be written; empty when it could
+        self.fault = StorageFault(self.outbox)
         self._orders = Orders(layout)
         self._events = Events(layout)
         self._retention = Retention(config, self.outbox)
@@ -96,6 +97,7 @@ class Appliance:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._events.close()
+        await self.fault.close()
         await self.outbox.stop()
         await asyncio.to_thread(self._copies.stop)
         self._lock.close()
@@ -128,9 +130,9 @@ class Appliance:
             # Shielded: a client that goes away must not cancel what others share.
             answers = await asyncio.shield(self.outbox.accept(jobs))
         except StorageError as err:
-            self.storage_fault = str(err)
+            self.fault.note(err)
             raise
-        self.storage_fault = ""
+        self.fault.clear()
         return answers
 
     # ---- out ----

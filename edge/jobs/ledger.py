@@ -100,6 +100,10 @@ class Ledger(LedgerView):
 
     # ---- writes: inside `transaction` ----
 
+    def prove(self) -> None:
+        """Write one page that says what it said before: the disk takes it, or the transaction raises."""
+        self._db.execute(f"PRAGMA user_version = {schema.VERSION}")
+
     @property
     def open_jobs(self) -> int:
         """How many jobs have no result, those of this very transaction too."""

@@ -17,22 +17,19 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from enum import StrEnum
-from typing import Any
 
-import amqp
 import msgspec
 from amqp.exceptions import AMQPError
 
 from edge.config import BrokerConfig
-from edge.errors import ConfigError, QueueSilent, StorageError
+from edge.errors import ConfigError, StorageError
 from edge.jobs import broker
 from edge.jobs.complaint import Complaint
 from edge.jobs.rows import Edition, Job
+from edge.jobs.session import CONFIRM_S, Session
 
 log = logging.getLogger(__name__)
 
-_WINDOW = 256  # unconfirmed at once: enough to hide the broker's sync, little enough to repeat
-_CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or a dying disk
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _WORTH_S = 10.0  # a link that broke sooner is one more try that failed: a damaged broker takes us in and refuses all
 
@@ -70,10 +67,13 @@ class Publisher:
         complaint: Complaint,
     ) -> None:
         self._complaint = complaint
-        self._config, self._fetch, self._confirmed, self._changed = config, fetch, confirmed, changed
+        self._config, self._confirmed, self._changed = config, confirmed, changed
+        self._feed = _Feed(fetch)
         self._reborn = reborn
         self.link = Link(LinkState.DOWN, "not connected yet", time.monotonic())
         self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = threading.Lock()  # a number of a closed pipe may be another file's by now
+        self._closed = False
         self._stopping = False
         self._rewind = False
         self._noted: set[Edition] = set()  # editions confirmed, while the ledger does not know it yet
@@ -87,14 +87,21 @@ class Publisher:
         """End the thread; what is unconfirmed stays in the ledger for the next start."""
         self._stopping = True
         self.ring()
-        self._thread.join(timeout=10)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
+        with self._bell:
+            if not self._closed and not self._thread.is_alive():
+                self._closed = True
+                os.close(self._bell_in)
+                os.close(self._bell_out)
 
     def ring(self, *, rewind: bool = False) -> None:
         """Say that the ledger has news; `rewind`: also among jobs older than the newest one. From any thread."""
         if rewind:
             self._rewind = True
-        with suppress(BlockingIOError):  # the pipe is full of rings already
-            os.write(self._bell_in, b"\0")
+        with self._bell, suppress(BlockingIOError):  # the pipe is full of rings already
+            if not self._closed:
+                os.write(self._bell_in, b"\0")
 
     def _run(self) -> None:
         failures = 0
@@ -103,13 +110,13 @@ class Publisher:
             try:
                 with broker.connection(
                     self._config,
-                    timeout_s=_CONFIRM_S,
+                    timeout_s=CONFIRM_S,
                     on_blocked=lambda reason: self._set(LinkState.BLOCKED, str(reason)),
                     on_unblocked=lambda: self._set(LinkState.UP, ""),
                 ) as connection:
                     broker.establish(connection)
                     connected = True
-                    session = _Session(self._config, connection.connection)
+                    session = Session(self._config, connection.connection)
                     if broker.newborn(connection.connection):
                         self._reborn()
                         broker.mark(connection.connection)
@@ -150,7 +157,7 @@ class Publisher:
             while os.read(self._bell_out, 4096):
                 pass
 
-    def _serve(self, session: _Session) -> None:
+    def _serve(self, session: Session) -> None:
         cursor, more = 0, True
         with selectors.DefaultSelector() as selector:
             selector.register(self._bell_out, selectors.EVENT_READ)
@@ -158,17 +165,18 @@ class Publisher:
             while not self._stopping:
                 if self._rewind:
                     self._rewind, cursor, more = False, 0, True
-                if more and self.link.state is LinkState.UP and session.room > 0:
-                    jobs = self._news(cursor, session.room)
-                    more = bool(jobs)
-                    for job in jobs:
+                if more and self.link.state is LinkState.UP and session.room > 0 and not self._feed.wait_s():
+                    jobs = self._feed.read(cursor, session.room)
+                    more = jobs is None or bool(jobs)
+                    for job in jobs or ():
                         if job.edition not in self._noted:
                             session.publish(job)
                         cursor = job.seq
                 up = self.link.state is LinkState.UP
                 # Blocked, the broker owes nothing: it may hold back its confirms for days.
-                waits = None if not up else 0.0 if more and session.room > 0 else session.patience()
-                for key, _ in selector.select(waits):
+                hungry = more and session.room > 0
+                waits = (session.patience(), self._feed.wait_s() if hungry else None) if up else ()
+                for key, _ in selector.select(min((each for each in waits if each is not None), default=None)):
                     if key.fd == self._bell_out:
                         self._hush()
                         more = True
@@ -189,129 +197,28 @@ class Publisher:
         except StorageError as err:  # the gateway is shutting down: they are published once more at the next start
             log.info("%s", err)
 
-    def _news(self, cursor: int, room: int) -> list[Job]:
+
+class _Feed:
+    """Reads the ledger; after a read that the disk refused, again by itself, later each time."""
+
+    def __init__(self, fetch: Callable[[int, int], list[Job]]) -> None:
+        self._fetch = fetch
+        self._failures = 0
+        self._again_at = 0.0
+
+    def read(self, after_seq: int, limit: int) -> list[Job] | None:
+        """The next jobs; None when the ledger cannot be read now."""
         try:
-            return self._fetch(cursor, room)
-        except StorageError as err:  # the card is failing; the writer says so to the submitters
-            log.error("%s", err)
-            return []
-
-
-class _Session:
-    """One channel in confirm mode: what was published on it and what came back."""
-
-    def __init__(self, config: BrokerConfig, connection: amqp.Connection) -> None:
-        self._connection = connection
-        channel = connection.channel()
-        broker.declare(channel)
-        channel.confirm_select()
-        channel.events["basic_ack"].add(self._on_ack)
-        channel.events["basic_nack"].add(self._on_nack)
-        channel.events["basic_return"].add(self._on_return)
-        self._channel = channel
-        self._tag = 0
-        self._flying: dict[int, tuple[Job, float]] = {}
-        self._flying_editions: set[Edition] = set()
-        self._done: list[Job] = []
-        self._origin = f"gateway@{config.host}"
-        self.socket = connection.sock
-
-    @property
-    def room(self) -> int:
-        """How many more may be published before confirms are owed."""
-        return _WINDOW - len(self._flying)
-
-    def publish(self, job: Job) -> None:
-        """Send one job; its confirm comes later."""
-        if job.edition in self._flying_editions:
-            return
-        body, headers, properties = message(job, origin=self._origin)
-        self._channel.basic_publish(
-            amqp.Message(body, application_headers=headers, **properties),
-            exchange="",
-            routing_key=broker.queue_name(job.power),
-            mandatory=True,
-        )
-        self._tag += 1
-        self._flying[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())
-        self._flying_editions.add(job.edition)
-
-    def listen(self) -> None:
-        """Take in all the broker has said."""
-        try:
-            while True:
-                self._connection.drain_events(timeout=0)
-        except TimeoutError:
-            return
-        except OSError as err:
-            if err.errno is None or "timed out" not in str(err):
-                raise
-
-    def take_confirmed(self) -> list[Job]:
-        """Jobs confirmed since the last call."""
-        done, self._done = self._done, []
-        return done
-
-    def patience(self) -> float | None:
-        """Seconds until the oldest unconfirmed publish is overdue; None: nothing is owed, sleep on."""
-        if not self._flying:
+            jobs = self._fetch(after_seq, limit)
+        except StorageError as err:
+            if not self._failures:  # the writer says so to the submitters
+                log.error("%s; the broker gets no more jobs until it can be read", err)
+            self._again_at = time.monotonic() + _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+            self._failures += 1
             return None
-        _, sent = next(iter(self._flying.values()))
-        return max(0.0, sent + _CONFIRM_S - time.monotonic())
+        self._failures = 0
+        return jobs
 
-    def start_patience(self) -> None:
-        """Count the time of all that is unconfirmed from now."""
-        now = time.monotonic()
-        self._flying = {tag: (job, now) for tag, (job, _) in self._flying.items()}
-
-    def check_patience(self) -> None:
-        """Raises BrokerError when the broker owes a confirm for too long."""
-        if self.patience() == 0.0:
-            raise QueueSilent(f"{len(self._flying)} publishes not confirmed in {_CONFIRM_S:g} s")
-
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
-            job, _ = self._flying.pop(each)
-            self._flying_editions.discard(job.edition)
-            self._done.append(job)
-
-    def _on_nack(self, _tag: int, _multiple: bool) -> None:
-        raise QueueSilent("it refused a job (queue over its limit, or without a leader)")
-
-    def _on_return(self, exc: Exception, _exchange: str, routing_key: str, _message: Any) -> None:
-        raise QueueSilent(f"queue {routing_key} is gone: {exc}")
-
-
-def message(job: Job, *, origin: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
-    """Body, headers and properties of `job` as Celery's protocol 2 has them, with what the worker needs to know."""
-    args, kwargs = job.call()
-    embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    headers = {
-        "lang": "py",
-        "task": job.task,
-        "id": job.id,
-        "root_id": job.id,
-        "parent_id": None,
-        "group": None,
-        "retries": 0,
-        "eta": None,
-        "expires": None,
-        "timelimit": [None, None],
-        "argsrepr": repr(args)[:200],
-        "kwargsrepr": repr(kwargs)[:200],
-        "origin": origin,
-        "edge": {
-            "failures": job.failures,
-            "retries": job.retries,
-            "time_limit_s": job.time_limit_s,
-            "max_temp_c": job.max_temp_c,
-            "submitter": job.submitter,
-        },
-    }
-    properties = {
-        "content_type": "application/json",
-        "content_encoding": "utf-8",
-        "delivery_mode": 2,
-        "correlation_id": job.id,
-    }
-    return msgspec.json.encode([args, kwargs, embed]), headers, properties
+    def wait_s(self) -> float:
+        """Seconds until it is to be read again."""
+        return max(0.0, self._again_at - time.monotonic()) if self._failures else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +117,27 @@ def test_what_the_disk_refuses_is_not_accepted(gateway: RunningGateway, monkeypa
     assert gateway.ask("GET", "/jobs").json["jobs"] == []
     gateway.submit()
     assert gateway.ask("GET", "/healthz").status == 200
+
+
+def test_a_board_that_refused_finds_out_by_itself_that_all_is_well(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody submits to a board whose health says that it takes nothing: it must not wait for one who does."""
+    monkeypatch.setattr("edge.gateway.fault._AGAIN_S", (0.05,))
+    tried = threading.Event()
+
+    def full(self: Ledger, *, durable: bool) -> Any:
+        if threading.current_thread().name == "ledger" and gateway.ask("GET", "/healthz").status == 503:
+            tried.set()
+        raise StorageError("ledger", OSError(28, "No space left on device"))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Ledger, "transaction", full)
+        assert gateway.ask("POST", "/jobs", {"task": "echo", "args": ["x"]}).status == 507
+        assert tried.wait(20)
+    deadline = time.monotonic() + 20
+    while gateway.ask("GET", "/healthz").status != 200:
+        assert time.monotonic() < deadline
 
 
 def test_more_open_jobs_than_allowed_are_told_to_come_back(

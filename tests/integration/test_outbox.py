@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +21,8 @@ from edge.jobs.ledger import Ledger
 from edge.jobs.outbox import Outbox, backoff_s
 from edge.jobs.publisher import Link, LinkState
 from edge.jobs.results import Results
-from edge.jobs.rows import Accepted, NewJob
+from edge.jobs.rows import Accepted, Job, NewJob
+from edge.jobs.view import LedgerView
 from edge.model import JobState, Power, derived_job_id, new_job_id
 from edge.up import rabbitmq
 from edge.up.node import Node
@@ -270,6 +272,48 @@ def test_limits_and_removed_jobs_are_refused_one_by_one(broker: BrokerConfig, ma
     run(main())
 
 
+def test_a_ledger_that_cannot_be_read_for_a_while_is_read_again(
+    broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody submits anything more, and yet the job goes out."""
+    unpublished, refused = LedgerView.unpublished, 0
+
+    def failing(self: LedgerView, *, after_seq: int, limit: int) -> list[Job]:
+        nonlocal refused
+        if refused < 3:
+            refused += 1
+            raise StorageError("ledger", OSError(5, "Input/output error"))
+        return unpublished(self, after_seq=after_seq, limit=limit)
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+            monkeypatch.setattr(LedgerView, "unpublished", failing)
+            await accept(outbox, new())
+            await until(all_queued(outbox, 1))
+            assert refused == 3
+
+    run(main())
+
+
+def test_a_stopped_outbox_leaves_no_descriptor_open(broker: BrokerConfig, make_config: MakeConfig) -> None:
+    """Neither its bells nor the files of the ledger; a late ring harms nobody."""
+
+    async def main() -> None:
+        config = make_config(broker)
+        async with running(config):
+            pass  # what is opened once a process is open now
+        before = {path.name for path in Path("/proc/self/fd").iterdir()}
+        async with running(config) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+        outbox._publisher.ring()
+        outbox._publisher.stop()
+        assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
+        assert not config.layout.ledger.with_name("ledger.sqlite-wal").exists()
+
+    run(main())
+
+
 def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
     broker: BrokerConfig, broker_node: Node, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +321,7 @@ def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
 
     What was on its way meanwhile is waited for in sleep, however long that takes, and over the same connection.
     """
-    monkeypatch.setattr("edge.jobs.publisher._CONFIRM_S", 3.0)
+    monkeypatch.setattr("edge.jobs.session.CONFIRM_S", 3.0)
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:

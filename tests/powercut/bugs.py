@@ -68,8 +68,8 @@ def _replace_not_link(durable: Any) -> None:
     durable.publish = publish
 
 
-def _no_confirm(publisher: Any) -> None:
-    publish = publisher._Session.publish
+def _no_confirm(session: Any) -> None:
+    publish = session.Session.publish
 
     def unconfirmed(self: Any, job: Any) -> None:
         publish(self, job)
@@ -80,14 +80,14 @@ def _no_confirm(publisher: Any) -> None:
             job, _ = self._flying.pop(each)
             self._flying_editions.discard(job.edition)
 
-    patience = publisher._Session.patience
+    patience = session.Session.patience
 
     def impatient(self: Any) -> Any:
         return 0.0 if self._done else patience(self)  # or the thread would sleep until the confirm wakes it
 
-    publisher._Session.publish = unconfirmed
-    publisher._Session._on_ack = on_ack
-    publisher._Session.patience = impatient
+    session.Session.publish = unconfirmed
+    session.Session._on_ack = on_ack
+    session.Session.patience = impatient
 
 
 def _delivery_limit(broker: Any) -> None:
@@ -112,7 +112,7 @@ BUGS: dict[str, Bug] = {
     ),
     "ack-first": Bug("a message is acknowledged before its result is published", "edge.worker.run", _ack_first),
     "replace": Bug("a result replaces the one that is there", "edge.durable", _replace_not_link),
-    "no-confirm": Bug("a publish counts before the broker confirms it", "edge.jobs.publisher", _no_confirm),
+    "no-confirm": Bug("a publish counts before the broker confirms it", "edge.jobs.session", _no_confirm),
     "delivery-limit": Bug(
         "queues give up after 20 deliveries", "edge.jobs.broker", _delivery_limit, own_birth=True, marathon=10_000
     ),

@@ -413,3 +413,14 @@ def test_what_a_folder_of_results_is_compared_with(ledger: Ledger) -> None:
     assert ledger.known("aa") == {"aa-1": True, "aa-2": False}
     assert set(ledger.known("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
     assert ledger.open_among(["aa-1", "aa-2", "zz"]) == {"aa-1"}
+
+
+def test_a_proof_writes_to_the_disk_and_changes_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    """One page more in the log; so a disk that refuses writes is found out without a job."""
+    put(ledger, new("before"))
+    log, row = tmp_path / "ledger.sqlite-wal", ledger.get("before")
+    size = log.stat().st_size
+    with ledger.transaction(durable=True):
+        ledger.prove()
+    assert log.stat().st_size > size
+    assert ledger.get("before") == row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import _GeneratorContextManager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from edge.errors import StorageError, UnknownJob
 from edge.jobs.ledger import Ledger
+from edge.jobs.ledger_log import LogKeeper
 from edge.jobs.rows import NewJob
 from edge.jobs.writer import LedgerWriter
 from edge.model import Power, new_job_id
@@ -137,3 +139,44 @@ def test_closing_writes_what_is_queued_and_refuses_more(tmp_path: Path) -> None:
     again = Ledger(tmp_path / "l")
     assert again.open_jobs == 20
     again.close()
+
+
+def test_the_log_goes_into_the_file_beside_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once enough was written, with the file in use and nobody asking for it."""
+    monkeypatch.setattr("edge.jobs.ledger_log._WORTH_PAGES", 40)
+    writer = LedgerWriter(Ledger(tmp_path / "l"))
+    writer.start()
+    try:
+        before = (tmp_path / "l").stat().st_size
+        deadline = time.monotonic() + 20
+        while (tmp_path / "l").stat().st_size <= before:
+            assert time.monotonic() < deadline
+            writer.write(add, durable=True).result(10)
+    finally:
+        writer.close()
+
+
+def test_a_log_that_cannot_go_into_the_file_makes_the_ledger_doubt_it(
+    ledger: CountingLedger, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next commit then empties it before it promises anything."""
+    doubted = threading.Event()
+    keeper = LogKeeper(tmp_path / "nowhere" / "l", failed=doubted.set)
+    keeper.start()
+    keeper.note(100_000)
+    assert doubted.wait(10)
+    keeper.close()
+    assert "cannot be brought into its file" in caplog.text
+    ledger.doubt()
+    emptied: list[bool] = []
+    real = ledger._empty_log
+
+    def watched() -> None:
+        emptied.append(True)
+        real()
+
+    monkeypatch.setattr(ledger, "_empty_log", watched)
+    with ledger.transaction(durable=True):
+        add(ledger)
+    assert emptied == [True]
+    ledger.close()
