@@ -1,0 +1,64 @@
+"""The records that cross a process or a disk: one definition for wire, file and memory.
+
+Times are seconds since the epoch as the board believed them (a board without a clock may be decades off:
+nothing is ordered or expired by them); durations are seconds; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from edge.model.ids import check_job_id, derived_job_id, file_safe_id, is_job_id, new_job_id
+from edge.model.job import (
+    FINAL,
+    Artifact,
+    Attempts,
+    Begun,
+    Energy,
+    Failure,
+    FailureCode,
+    JobState,
+    MaxTemp,
+    Metering,
+    Result,
+    Retries,
+    Submission,
+    TaskName,
+    TimeLimit,
+)
+from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
+from edge.model.worker import Frozen, Held, Parked, Progress, RunningJob, WorkerState, WorkerStatus
+
+__all__ = [
+    "ALLOWED",
+    "FINAL",
+    "Artifact",
+    "Attempts",
+    "Begun",
+    "Energy",
+    "Failure",
+    "FailureCode",
+    "Frozen",
+    "Held",
+    "JobState",
+    "MaxTemp",
+    "Metering",
+    "Parked",
+    "Power",
+    "PowerState",
+    "PowerStatus",
+    "Progress",
+    "Reading",
+    "Result",
+    "Retries",
+    "RunningJob",
+    "Submission",
+    "TaskName",
+    "TimeLimit",
+    "Verdict",
+    "WorkerState",
+    "WorkerStatus",
+    "check_job_id",
+    "derived_job_id",
+    "file_safe_id",
+    "is_job_id",
+    "new_job_id",
+]

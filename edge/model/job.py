@@ -1,0 +1,153 @@
+"""A job from the asking to its one result."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from edge.model.power import Power
+
+TaskName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$")]
+
+
+Retries = Annotated[int, Meta(ge=0, le=100)]
+
+
+TimeLimit = Annotated[float, Meta(gt=0, le=31_536_000)]
+
+
+MaxTemp = Annotated[float, Meta(ge=20, le=125)]
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last three are final and have a result file."""
+
+    ACCEPTED = "accepted"  # durable in the ledger, not yet confirmed by the broker
+    QUEUED = "queued"  # durable in the broker too
+    RUNNING = "running"  # a worker says so now; not stored
+    RETRYING = "retrying"  # failed, will be published again when due
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """True once the job has its one result."""
+        return self in FINAL
+
+
+FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+class FailureCode(StrEnum):
+    """Why a job has no value; stable for programs, while the message is for people."""
+
+    EXCEPTION = "exception"
+    UNKNOWN_TASK = "unknown-task"
+    BAD_ARGUMENTS = "bad-arguments"
+    UNDECODABLE = "undecodable"
+    NOT_SERIALISABLE = "not-serialisable"
+    TOO_LARGE = "too-large"
+    TIME_LIMIT = "time-limit"
+    CANCELLED = "cancelled"
+    EXIT = "exit"
+    CRASH_LOOP = "crash-loop"
+    BROWN_OUT = "brown-out"
+    DEAD_LETTERED = "dead-lettered"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a job has no value."""
+
+    code: FailureCode
+    message: str
+    type: str = ""
+    traceback: str = ""
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file a job left beside its result."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class Metering(StrEnum):
+    """Where the joules of a job come from."""
+
+    MEASURED = "measured"  # by a power monitor: the whole board, while the job ran
+    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`: the job's own share, roughly
+
+
+class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the run that ended a job took; earlier attempts are not in it."""
+
+    seconds: float  # the body ran, without the time it was held
+    cpu_seconds: float
+    joules: float = 0.0
+    metering: Metering = Metering.ESTIMATED
+    held_s: float = 0.0  # begun, but stopped for want of power
+    max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
+    throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a job ended with; written once, never changed."""
+
+    id: str
+    task: str
+    state: JobState
+    value: Any = None
+    failure: Failure | None = None
+    files: tuple[Artifact, ...] = ()
+    folder: str = ""  # name of the folder of `files`, beside the result file
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    started_at: float | None = None
+    finished_at: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    attempts: int = 1
+    worker: str = ""
+    original_id: str = ""  # set when the id on the wire could not name a file
+    submitter: str = ""  # empty: it did not come through the gateway
+    energy: Energy | None = None  # None: no body ran
+    format: int = 1
+
+
+class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job as a submitter asks for it."""
+
+    task: TaskName
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    power: Power | None = None  # None: the task's own
+    retries: Retries | None = None
+    time_limit_s: TimeLimit | None = None
+    deadline_s: TimeLimit | None = None  # a `surplus` job may run at normal power so long after it was accepted
+    max_temp_c: MaxTemp | None = None  # does not start or go on while the board is hotter
+
+
+class Begun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A start that was made durable before the body ran; no first delivery pays for one."""
+
+    boot_id: str
+    checkpoint: str = ""  # what the job had saved by then, as a hash; empty: nothing
+    lasted: bool = False  # it ran for longer than `worker.early_cut_s`
+
+
+class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`attempts/ID.json`: what happened to the earlier deliveries of a job that has no result yet."""
+
+    id: str
+    deliveries: int = 0
+    crashes: int = 0  # its worker died while it ran
+    failures: int = 0  # it raised and retries were left
+    ended: tuple[str, ...] = ()  # how each ended, oldest first, the last 50
+    last_error: str = ""
+    begun: Begun | None = None  # the attempt whose end is not known yet
+    early_cuts: int = 0  # so often in a row the power went soon after the start, with nothing saved since

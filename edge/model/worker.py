@@ -1,0 +1,80 @@
+"""What a worker says of itself, and of the job it runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from edge.model.power import PowerState
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a running job says it is. `total` 0 means it does not know."""
+
+    done: float = 0.0
+    total: float = 0.0
+    note: str = ""
+
+
+class Held(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a job that has begun does not go on now."""
+
+    since: float
+    reason: str
+    until: str = ""  # the rule that ends it, in words
+    frozen: bool = False  # its process is stopped as it is; otherwise it waits where it asked
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """`/run/edge/frozen-NAME.json`: there while that worker's process is stopped, written by its freezer."""
+
+    id: str  # of the job
+    pid: int  # of the worker
+    boot_id: str
+    held: Held
+
+
+class RunningJob(msgspec.Struct, frozen=True):
+    """The job a worker runs now."""
+
+    id: str
+    task: str
+    started_at: float
+    attempt: int = 1
+    progress: Progress | None = None
+    held: Held | None = None
+
+
+class WorkerState(StrEnum):
+    """What a worker does, by its own word."""
+
+    PAUSED = "paused"  # consumes nothing; confirmed, not assumed
+    IDLE = "idle"
+    RUNNING = "running"
+    HELD = "held"  # a job has begun and does not go on, for want of power
+    DISCONNECTED = "disconnected"
+    STOPPED = "stopped"
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """A job that its worker has in hand and does not begin."""
+
+    id: str
+    why: Held
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """`/run/edge/worker-NAME.json`: written by that worker at each change."""
+
+    name: str
+    pid: int
+    boot_id: str
+    state: WorkerState
+    queues: tuple[str, ...] = ()
+    power: PowerState = PowerState.UNKNOWN
+    job: RunningJob | None = None
+    started_at: float = 0.0
+    updated_at: float = 0.0
+    reason: str = ""  # why it holds, when power is not the reason: a full card, a failing disk
+    parked: tuple[Parked, ...] = ()  # at most one of each class, which waits for it
