@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def show(session: Session) -> int:
     """Show what power is like, why, what ends it, and every reading with its age."""
     from edge.power import status  # the board's side
 
-    said = status.read(session.board().config.layout.power)
+    said = status.aged(status.read(session.board().config.layout.power))
     if session.as_json:
         output.document(said)
         return 0
@@ -116,6 +117,9 @@ def simulate(session: Session, *, state: str) -> int:
     from edge.power.simulate import simulate as play  # the board's side
 
     config = session.board().config
+    critical = config.power.critical
+    if state == "critical" and critical.action == "poweroff" and not critical.dry_run and sys.stdin.isatty():
+        click.confirm("this powers this machine off (power.critical.dry_run is false); go on?", abort=True, err=True)
     play(config.power, config.layout, None if state == "off" else state)
     output.document({"simulated": state}) if session.as_json else output.note(f"simulated power: {state}")
     return 0

@@ -37,12 +37,7 @@ class Board:
 
     def power(self) -> PowerStatus:
         """The governor's word, or `unknown` with the reason why none counts; each reading is as old as it is now."""
-        said = status.read(self._layout.power)
-        if not said.readings:
-            return said
-        since_s = max(0.0, time.monotonic() - said.monotonic)
-        aged = (msgspec.structs.replace(each, age_s=round(each.age_s + since_s, 1)) for each in said.readings)
-        return msgspec.structs.replace(said, readings=tuple(aged))
+        return status.aged(status.read(self._layout.power))
 
     def workers(self) -> list[WorkerStatus]:
         """The workers that live, by name; a file whose writer is gone does not count."""

@@ -50,8 +50,10 @@ class Days:
             return
         date = time.strftime("%Y-%m-%d", time.localtime(wall))
         if self._day is None or self._day.date != date:
-            self.flush()
-            self._day, self._written = self._load(date), now
+            try:
+                self.flush()
+            finally:  # a card that takes no writes costs that day, and is told of once
+                self._day, self._written = self._load(date), now
         day = self._day
         if last is not None and now - last[0] <= _LONGEST_GAP_S:
             day.seconds[last[1]] = round(day.seconds.get(last[1], 0.0) + now - last[0], 3)

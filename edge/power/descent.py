@@ -34,10 +34,18 @@ class Descent:
     for them. A unit that does not stop, or a board without a wake alarm, does not keep the power on.
     """
 
-    def __init__(self, config: CriticalConfig, layout: Layout, now: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: CriticalConfig, layout: Layout, now: float, say: Callable[[str], None], *, reason: str
+    ) -> None:
+        self.reason = reason
         self._config, self._layout, self._say = config, layout, say
         self._deadline = now + config.grace_s
         self._stage = _Stage.GRACE
+
+    @property
+    def rehearsed(self) -> bool:
+        """True once all has been said of a dry run: the board stays, and does what power allows."""
+        return self._config.dry_run and self._stage is _Stage.DONE
 
     def poll(self, now: float) -> float | None:
         """Do the next step if it is time; seconds until the next call."""

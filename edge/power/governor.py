@@ -8,15 +8,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
-import msgspec
-
-from edge import durable
 from edge.config.power import LedConfig, PowerConfig
 from edge.host import boot_id
 from edge.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
-from edge.power import expect, pace, pause, policy, rules, status, words
+from edge.power import expect, kept, pace, pause, policy, rules, status, words
 from edge.power.button import Button, Press
 from edge.power.days import Days
 from edge.power.descent import Descent
@@ -27,13 +25,6 @@ from edge.power.sensing import Sensing
 _HEARTBEAT_S = 30.0  # power.json wakes its readers: not for each sample,
 _WORDS_S = 10.0  # and not for each digit in a reason
 _EARLIEST_CLOCK = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """`policy.json`: what a new governor of the same boot goes on with."""
-
-    boot_id: str
-    state: policy.State
 
 
 def say(line: str) -> None:
@@ -49,6 +40,10 @@ def _lamp(config: LedConfig) -> Lamp | None:
     except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
         say(f"no lamp on GPIO {config.pin}: {type(err).__name__}: {err}")
         return None
+
+
+def _supplies(readings: tuple[Reading, ...]) -> dict[str, float | None]:
+    return {reading.source: reading.value for reading in readings if reading.what == "supply"}
 
 
 class Governor:
@@ -67,9 +62,10 @@ class Governor:
         self._days = Days(layout.days, keep=config.history.keep_days)
         self._lamp = _lamp(config.led) if config.led else None
         self._button = Button(config.button, wake, say) if config.button else None
-        self._state = self._kept({record.label for record in config.records})
+        self._state = kept.read(layout.policy, {record.label for record in config.records})
         self._descent: Descent | None = None
         self._told: PowerStatus | None = None
+        self._mute = False  # what is told cannot be written
         self._due: float | None = None
 
     def turn(self, now: float) -> None:
@@ -135,6 +131,8 @@ class Governor:
         paused = pause.current(self._layout.pause)
         if paused is not None and paused[1] is not None:
             due.append(paused[1] + 0.01)
+        if self._mute:
+            due.append(self._config.sampling.sample_s)
         if self._descent is not None and (left_s := self._descent.poll(now)) is not None:
             due.append(left_s)
         return now + min(due) if due else math.inf
@@ -142,21 +140,28 @@ class Governor:
     def _tell(self, now: float, readings: tuple[Reading, ...]) -> PowerState:
         """Put the decision where it is to be seen, if it is news or time; returns the state as told."""
         state, why = rules.STATES[self._state.level], words.explain(self._rules, self._state)
+        there = self._layout.pause.exists()
         paused = pause.current(self._layout.pause)
-        if self._layout.pause.exists() and paused is None:
-            pause.clear(self._layout.pause)  # over; in a later boot, with a clock in the past, it would begin again
+        if there and paused is None:
+            with suppress(OSError):
+                pause.clear(self._layout.pause)  # over; in a later boot, with a clock in the past, it would begin again
         if self._descent is None and state is PowerState.CRITICAL and self._config.critical.action == "poweroff":
             self._go_down(now, why.reason)
         if self._descent is not None and state is not PowerState.CRITICAL:
-            state, why = PowerState.CRITICAL, words.Words("shutdown", "going down as asked", "the next start")
-        elif paused is not None and state is not PowerState.CRITICAL:
+            if self._descent.rehearsed:
+                self._descent = None
+            else:
+                why = words.Words("shutdown", f"going down: {self._descent.reason}", "it has started again")
+                state = PowerState.CRITICAL
+        if paused is not None and state is not PowerState.CRITICAL:
             state, why = PowerState.PAUSED, words.Words("paused-by-hand", *paused[0].words(paused[1]))
         last = self._told
         changed = last is None or (last.state, last.code) != (state, why.code)
         silent_s = now - (last.monotonic if last else 0.0)
         below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
         worded = below and last is not None and last.reason != why.reason and silent_s >= _WORDS_S
-        if changed or worded or silent_s >= _HEARTBEAT_S:
+        switched = last is not None and _supplies(last.readings) != _supplies(readings)
+        if changed or worded or switched or self._mute or silent_s >= _HEARTBEAT_S:
             self._write(state, why, words.judged(self._state, readings), now, left_s=self._left_s(state, paused))
         if changed:
             say(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")
@@ -199,7 +204,15 @@ class Governor:
             readings=readings,
             resumes_at=None if left_s is None else round(wall + left_s, 1),
         )
-        status.write(self._layout.power, self._told)
+        try:
+            status.write(self._layout.power, self._told)
+            self._mute = False
+        except OSError as err:
+            if self._layout.power.exists():
+                raise  # what it said last no longer holds, and is believed as long as we live
+            if not self._mute:
+                say(f"{self._layout.power}: {err.strerror or err}; nothing starts until it can be written")
+            self._mute = True
 
     def _record(self, sample: Sample, trusted: float | None) -> None:
         if self._sensing.quiet:
@@ -212,7 +225,7 @@ class Governor:
 
     def _go_down(self, now: float, reason: str) -> None:
         say(f"going down: {reason}")
-        self._descent = Descent(self._config.critical, self._layout, now, say)
+        self._descent = Descent(self._config.critical, self._layout, now, say, reason=reason)
 
     def _on_news(self, name: str) -> None:
         """Called by sources, from any thread."""
@@ -234,22 +247,8 @@ class Governor:
         except OSError as err:
             say(f"{self._layout.pause}: {err.strerror or err}")
 
-    def _kept(self, sources: set[str]) -> policy.State:
-        try:
-            kept = msgspec.json.decode(self._layout.policy.read_bytes(), type=Kept)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return policy.State()
-        if kept.boot_id != boot_id():
-            return policy.State()
-        tracks = {
-            key: track
-            for key, track in kept.state.tracks.items()
-            if track.reading.source.partition(":")[0] in sources or track.reading.what == "window"
-        }
-        return policy.resumed(msgspec.structs.replace(kept.state, tracks=tracks))
-
     def _keep(self) -> None:
         try:
-            durable.replace_volatile(self._layout.policy, msgspec.json.encode(Kept(boot_id(), self._state)))
+            kept.write(self._layout.policy, self._state)
         except OSError as err:
             say(f"{self._layout.policy}: {err.strerror or err}")

@@ -42,8 +42,10 @@ class History:
         try:
             fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
             try:
-                os.write(fd, self._encode(sample) + b"\n")
-                size = os.fstat(fd).st_size
+                before, line = os.fstat(fd).st_size, self._encode(sample) + b"\n"
+                size = before + os.write(fd, line)
+                if size < before + len(line):  # no room for all of it: half a line would spoil the next one as well
+                    os.ftruncate(fd, before)
             finally:
                 os.close(fd)
             if size >= self._half_bytes or sample.now - self._began >= self._half_s:

@@ -16,8 +16,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 def write(path: Path, status: PowerStatus) -> None:
-    """Put `status` at `path` atomically; the folder must exist."""
-    durable.replace_volatile(path, _encode(status))
+    """Put `status` at `path`, atomically where there is room for both; the folder must exist. Raises OSError.
+
+    A word that cannot be written takes the one before it away: that one no longer holds.
+    """
+    try:
+        durable.replace_volatile(path, _encode(status))
+    except OSError:
+        path.unlink(missing_ok=True)
+        durable.replace_volatile(path, _encode(status))
+
+
+def aged(said: PowerStatus) -> PowerStatus:
+    """`said` with each reading as old as it is now, not as it was when it was written."""
+    since_s = max(0.0, time.monotonic() - said.monotonic)
+    readings = tuple(msgspec.structs.replace(each, age_s=round(each.age_s + since_s, 1)) for each in said.readings)
+    return msgspec.structs.replace(said, readings=readings)
 
 
 def read(path: Path) -> PowerStatus:

@@ -40,7 +40,7 @@ def explain(rules: Rules, state: State) -> Words:
         claim = next(t for t in by_ceiling if t.level is Level.SURPLUS and rule_of(rules, t).claims_surplus)
         return Words("surplus", _value(claim.reading), _leaves(claim, rule_of(rules, claim)))
     shown = [_value(t.reading) for t in state.tracks.values() if t.reading.what in {"charge", "volts", "supply"}]
-    vetoed = ceiling(worst, rule_of(rules, worst)) is Level.NORMAL
+    vetoed = ceiling(worst, rule_of(rules, worst)) is Level.NORMAL and _value(worst.reading) not in shown
     said = "; ".join(shown) or "no source objects"
     ending = "; ".join(filter(None, (_leaves(t, rule_of(rules, t)) for t in by_ceiling[:3])))
     return Words("normal", said + (f"; no surplus: {_value(worst.reading)}" if vetoed else ""), ending)

@@ -133,6 +133,17 @@ class TestHistory:
         kept.append(Sample(1e6 + 1, (charge(50),)))
         assert len(list(history.read(tmp_path / "history.jsonl"))) == 1
 
+    def test_half_a_line_is_taken_back(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A tmpfs that is full in the middle of a line must not spoil the next one, and with it the replay."""
+        kept, sample = History(tmp_path / "history.jsonl"), Sample(0.0, (charge(50),))
+        write = os.write
+        kept.append(sample)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda fd, data: write(fd, data[:10]))
+            kept.append(sample)
+        kept.append(sample)
+        assert list(history.read(tmp_path / "history.jsonl")) == [sample, sample]
+
     def test_a_folder_that_cannot_be_written_stops_nothing(self, tmp_path: Path) -> None:
         """A full tmpfs costs the history, not the governor."""
         History(tmp_path / "missing" / "history.jsonl").append(Sample(0.0, (charge(50),)))
@@ -168,6 +179,16 @@ class TestDays:
         days.flush()
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_day_that_cannot_be_written_is_told_of_once(self, tmp_path: Path) -> None:
+        """A read-only card at midnight costs that day, not every sample after it."""
+        folder = tmp_path / "days"
+        folder.write_text("in the way")
+        days, noon = Days(folder), 1_800_000_000.0
+        days.add(0.0, noon, PowerState.NORMAL, (charge(50),))
+        with pytest.raises(OSError, match="days"):
+            days.add(86_400.0, noon + 86_400.0, PowerState.NORMAL, (charge(50),))
+        days.add(86_410.0, noon + 86_410.0, PowerState.NORMAL, (charge(50),))
+
     def test_old_days_go(self, tmp_path: Path) -> None:
         """Only as many days as configured stay."""
         days = Days(tmp_path, keep=2)
@@ -183,7 +204,7 @@ class TestDescent:
         systemctl.write_text(f'#!/bin/sh\necho "$@" >> {layout.root}/calls\n{script}\n')
         systemctl.chmod(0o755)
         config = CriticalConfig(systemctl=str(systemctl), wakealarm=layout.root / "wakealarm", grace_s=15.0)
-        return Descent(msgspec.structs.replace(config, **fields), layout, 1000.0, said.append)
+        return Descent(msgspec.structs.replace(config, **fields), layout, 1000.0, said.append, reason="charge 5 %")
 
     def worker(self, layout: Layout, state: WorkerState) -> None:
         told = WorkerStatus("main", os.getpid(), boot_id(), state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -58,6 +59,20 @@ def test_simulate_and_back(board: Layout) -> None:
     assert board.simulated.read_text() == "low"
     assert main(["power", "simulate", "off"]) == 0
     assert not board.simulated.exists()
+
+
+def test_a_person_is_asked_before_the_machine_goes_down(
+    board: Layout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying out `critical` under `edge up` would power a laptop off; a script says it and means it."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert main(["power", "simulate", "critical"]) == 130
+    assert "powers this machine off" in capsys.readouterr().err
+    assert not board.simulated.exists()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    assert main(["power", "simulate", "critical"]) == 0
+    assert board.simulated.read_text() == "critical"
 
 
 def test_replay_tells_when_and_why(board: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

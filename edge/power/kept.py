@@ -1,0 +1,39 @@
+"""`policy.json`: what a new governor of the same boot goes on with, so that a restart shortens no pause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edge import durable
+from edge.host import boot_id
+from edge.power import policy
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The state of the policy, and the boot whose clock it counts by."""
+
+    boot_id: str
+    state: policy.State
+
+
+def read(path: Path, sources: set[str]) -> policy.State:
+    """The state that was kept in this boot, of the `sources` that are still configured; else a new one."""
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return policy.State()
+    if kept.boot_id != boot_id():
+        return policy.State()
+    tracks = {
+        key: track
+        for key, track in kept.state.tracks.items()
+        if track.reading.source.partition(":")[0] in sources or track.reading.what == "window"
+    }
+    return policy.resumed(msgspec.structs.replace(kept.state, tracks=tracks))
+
+
+def write(path: Path, state: policy.State) -> None:
+    """Keep `state`. Raises OSError."""
+    durable.replace_volatile(path, msgspec.json.encode(Kept(boot_id(), state)))
