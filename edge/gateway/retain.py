@@ -11,7 +11,7 @@ from edge.errors import StorageError
 from edge.host import clock_synchronised
 from edge.jobs.orders import Order, Orders
 from edge.jobs.outbox import Outbox
-from edge.jobs.retention import BATCH, overdue
+from edge.jobs.retention import BATCH, misdated, overdue
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class Retention:
 
     async def _let_go(self) -> int:
         now = time.time() if clock_synchronised() else None
+        if now is not None:
+            await self._redate(now)
         size = self._outbox.totals.finished_bytes
         jobs = await self._outbox.look(
             lambda ledger: overdue(ledger, self._config.retention, finished_bytes=size, now=now)
@@ -62,3 +64,10 @@ class Retention:
                 raise StorageError("cannot lay out orders", err) from err
             log.info("asked for the removal of %d old jobs", len(ids))
         return len(jobs)
+
+    async def _redate(self, now: float) -> None:
+        """A result made before the time was known stays its full time from the day on that it is known."""
+        ids = await self._outbox.look(lambda ledger: misdated(ledger, now=now))
+        if ids:
+            await self._outbox.write(lambda ledger: ledger.redate(ids, now=now))
+            log.info("%d jobs ended when the clock was wrong; their age counts from now on", len(ids))

@@ -216,6 +216,12 @@ class Ledger(LedgerView):
         )
         return changed.rowcount > 0
 
+    def redate(self, job_ids: Iterable[str], *, now: float) -> None:
+        """Count the age of these from now on: they ended when the board did not know the time."""
+        self._db.executemany(
+            f"UPDATE job SET finished_at = ? WHERE id = ? AND NOT {IS_OPEN}", ((now, job_id) for job_id in job_ids)
+        )
+
     def ask_cancel(self, job_id: str) -> Job:
         """Note that the submitter wants an open job cancelled. Raises UnknownJob."""
         self._db.execute(f"UPDATE job SET cancel = 1 WHERE id = ? AND {IS_OPEN}", (job_id,))

@@ -7,7 +7,20 @@ from edge.jobs.rows import Job
 from edge.jobs.view import LedgerView
 
 _DAY_S = 86_400.0
+_CLOCK_SET = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
 BATCH = 500
+
+
+def misdated(ledger: LedgerView, *, now: float) -> list[str]:
+    """Of the oldest finished jobs those that ended when the board did not know the time: in 1970, or years ahead.
+
+    `now` is of a clock that somebody vouches for. As they are they would go at once, or keep all behind them for years.
+    """
+    return [
+        job.id
+        for job in ledger.finished(limit=BATCH)
+        if job.finished_at is None or not _CLOCK_SET <= job.finished_at <= now + _DAY_S
+    ]
 
 
 def overdue(ledger: LedgerView, config: RetentionConfig, *, finished_bytes: int, now: float | None) -> list[Job]:
