@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge.host import process_alive
+
 
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable. Works with read permission alone."""
@@ -67,9 +69,10 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
     Returns False when `path` was there already: that one stands, and is durable on return too.
 
     The data is written under a name of this call's own: `temp` may still be the published file itself, left by
-    a crash or held by another process in this very function, and writing through it would change the result.
+    a crash or held by another process in this very function, and writing through it would change the result. That
+    name tells whose it is, see `abandoned`.
     """
-    private = temp.with_name(f".{temp.name}.{secrets.token_hex(4)}")
+    private = temp.with_name(f".{temp.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with _written(private, data, mode):
         try:
             os.link(private, path)
@@ -80,6 +83,12 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
         private.replace(temp)
         temp.unlink(missing_ok=True)
     return ours
+
+
+def abandoned(path: Path) -> bool:
+    """False for the private file of a `publish` in another process that lives: what is in its hands is not litter."""
+    *_, pid, _ = ["", *path.name.rsplit(".", 2)]
+    return not (path.name.startswith(".") and pid.isdigit() and int(pid) != os.getpid() and process_alive(int(pid)))
 
 
 def replace(path: Path, data: bytes, *, mode: int = 0o640) -> None:

@@ -237,6 +237,8 @@ class Results:
             if half_removed:
                 durable.sync_folder(shard)
         for temp in self._staging.iterdir():
+            if not durable.abandoned(temp):
+                continue
             with suppress(ValueError):
                 job_id = check_job_id(temp.name.rpartition(".")[0])
                 if self.has(job_id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -167,6 +168,22 @@ def test_the_staging_name_vanishes_only_after_the_sync(results: Results, monkeyp
     content, folder, notice = events[:3]
     assert content.startswith("sync .wa-job.json.")
     assert (folder, notice) == ("sync wa", "unlink .staging/wa-job.json")
+
+
+def test_recover_leaves_what_another_worker_is_writing(results: Results, config: Config) -> None:
+    """A second worker of the board starts while the first publishes; what a dead one left goes."""
+    results.recover()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        live = config.layout.staging / f".ab-1.json.{other.pid}.12345678"
+        live.touch()
+        for name in (".ab-2.json.4194305.12345678", f".ab-3.json.{os.getpid()}.12345678", ".ab-4.json.1234abcd"):
+            (config.layout.staging / name).touch()
+        results.recover()
+        assert list(config.layout.staging.iterdir()) == [live]
+        other.kill()
+        other.wait()
+        results.recover()
+    assert list(config.layout.staging.iterdir()) == []
 
 
 def test_recover_announces_what_was_published_and_drops_the_rest(results: Results, config: Config) -> None:
