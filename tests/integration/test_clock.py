@@ -104,7 +104,6 @@ def test_a_deadline_comes_due_and_never_ends_a_job(
     clock.jump(by_s)
     running = _again(gateway, start_gateway) if restart else gateway
 
-
     def came() -> bool:
         with LedgerView(running.layout.ledger) as ledger:
             return ledger.get(job_id).power is Power.NORMAL
