@@ -12,8 +12,9 @@ from amqp.exceptions import AMQPError
 from celery.utils.log import get_logger
 
 from edge.config import Config
+from edge.errors import NotAllowed, Unreachable
 from edge.host import clock_synchronised
-from edge.jobs.results import Results, Staging
+from edge.jobs.results import Staging
 from edge.model import (
     Attempts,
     Energy,
@@ -32,6 +33,7 @@ from edge.worker.control import Control
 from edge.worker.delivery import Delivery, clean
 from edge.worker.execute import Outcome, failure_of
 from edge.worker.fit import Kinds, too_hot, too_much
+from edge.worker.head import stores
 from edge.worker.history import History
 from edge.worker.hold import Hold
 from edge.worker.inbox import Inbox
@@ -62,8 +64,8 @@ class Runner:
         bell: Bell,
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
-        self.results = Results(config.layout)
-        self.history = History(config.layout, name, early_cut_s=config.worker.early_cut_s)
+        self.results, attempts = stores(config)
+        self.history = History(config.layout, name, attempts, early_cut_s=config.worker.early_cut_s)
         self.inbox = Inbox(
             root=config.root,
             status=status,
@@ -102,7 +104,10 @@ class Runner:
         said = self._said
         hot = too_hot(delivery.max_temp_c, said, held=parked)
         why = hot or too_much(self.kinds.expected(delivery.task), said, self._config.power)
-        return why if why is not None and not self.results.has(delivery.id) else None
+        try:
+            return why if why is not None and not self.results.has(delivery.id) else None
+        except OSError:  # a node that cannot ask its head
+            return why
 
     @property
     def _said(self) -> PowerStatus:
@@ -196,6 +201,9 @@ class Runner:
         """Make the result durable, then let the message go; while the disk refuses, hold."""
         try:
             self.results.publish(result, staging)
+        except (Unreachable, NotAllowed) as err:  # a node's head is away: what the body made is well, and sent again
+            self.inbox.hold(delivery, functools.partial(self._publish, result, staging), err)
+            return
         except OSError as err:
             if staging is not None and staging.size_bytes() and not self.results.has(result.id):
                 # After a failed fsync the artifacts may be gone and look well: only a new run makes them again. Once

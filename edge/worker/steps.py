@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from amqp.exceptions import NotFound
 from celery import bootsteps
 from celery.worker.consumer.connection import Connection
 from kombu.common import QoS, ignore_errors
@@ -25,7 +26,10 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, c: Any) -> None:
         """Set up a fresh connection."""
         channel = c.connection.default_channel
-        broker.declare(channel, passive=c.desk.config.node.head_url is not None)
+        try:
+            broker.declare(channel, passive=c.desk.config.node.head_url is not None)
+        except NotFound as err:  # a node may not make them: it waits as it waits for a broker
+            raise ConnectionError(broker.explain(err)) from err
         channel.basic_qos(0, 1, False)
         c.task_consumer = Taps(channel, c.desk.inbox.accept)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes

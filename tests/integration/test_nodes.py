@@ -1,0 +1,224 @@
+"""A board without a broker hands its results to the head, and lets a message go only when the head has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from edge.config import BrokerConfig, Config, load
+from edge.gateway import nodes
+from edge.jobs import broker as wire
+from edge.jobs.results import Results
+from edge.jobs.tokens import Scope, Tokens
+from edge.model import Artifact, Attempts, JobState, PowerState, Result, WorkerState
+from tests.conftest import delete_queues, sections
+from tests.running_gateway import RunningGateway, StartGateway
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+
+pytestmark = pytest.mark.broker
+MakeConfig = Callable[..., Config]
+ATTEMPT = "0123abcd"
+
+
+@pytest.fixture
+def head(broker: BrokerConfig, make_config: MakeConfig) -> Config:
+    """The head's configuration; its own power is too low for any job."""
+    config = make_config(broker=broker, tasks=["odd", "tasks.solve"])
+    tell_power(config, PowerState.CRITICAL)
+    return config
+
+
+@pytest.fixture
+def gateway(head: Config, start_gateway: StartGateway) -> RunningGateway:
+    return start_gateway(head)
+
+
+@pytest.fixture
+def bearer(head: Config) -> dict[str, Any]:
+    """The node's token as a header."""
+    return {"Authorization": f"Bearer {Tokens(head.layout.tokens).add('node-2', [Scope.NODE])}"}
+
+
+@pytest.fixture
+def node(gateway: RunningGateway, broker: BrokerConfig, bearer: dict[str, Any], tmp_path: Path) -> Config:
+    """The configuration of a board in the sun."""
+    (tmp_path / "node.token").write_text(bearer["Authorization"].removeprefix("Bearer "))
+    tree = {
+        "root": "node",
+        "run": "node-run",
+        "tasks": ["odd", "tasks.solve"],
+        "broker": sections(broker),
+        "worker": {"name": "node-2"},
+        "node": {"head_url": f"http://127.0.0.1:{gateway.port}", "token_file": "node.token"},
+    }
+    (tmp_path / "node.yaml").write_text(yaml.safe_dump(tree))
+    config = load(tmp_path / "node.yaml", env={}).config
+    tell_power(config, PowerState.NORMAL)
+    return config
+
+
+@pytest.fixture
+def at_head(head: Config, start_worker: StartWorker) -> RunningWorker:
+    """The head's worker, which starts nothing for want of power."""
+    worker = start_worker(head)
+    worker.until_state(WorkerState.PAUSED)
+    return worker
+
+
+@pytest.fixture
+def at_node(node: Config, start_worker: StartWorker, tmp_path: Path) -> RunningWorker:
+    """The node's worker, ready."""
+    worker = start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml"))
+    worker.until_state(WorkerState.IDLE)
+    return worker
+
+
+def left(config: Config) -> list[str]:
+    """Files under the results of a board."""
+    return [path.name for path in config.layout.results.rglob("*") if path.is_file()]
+
+
+def test_a_job_runs_where_the_sun_is(
+    at_head: RunningWorker, at_node: RunningWorker, gateway: RunningGateway, broker: BrokerConfig
+) -> None:
+    """The node runs it, the head has value and file, the node keeps nothing, the message is gone."""
+    job_id = publish(broker, "solve", 1, "What is 50 divided by 2?")
+    result = at_head.result(job_id)
+    assert (result.value, result.worker) == ("50 divided by 2 = 25", "node-2")
+    assert at_head.results.artifact(result, "1-response.txt").read_text() == "50 divided by 2 = 25"
+    gateway.becomes(job_id, "succeeded")
+    until(lambda: left(at_node.config) == [], lambda: f"the node keeps {left(at_node.config)}")
+    until(lambda: not list(gateway.layout.uploads.iterdir()), "the upload is dropped")
+    assert depth(broker) == 0
+
+
+def test_the_head_goes_away_while_the_node_works(
+    at_head: RunningWorker,
+    at_node: RunningWorker,
+    gateway: RunningGateway,
+    start_gateway: StartGateway,
+    broker: BrokerConfig,
+) -> None:
+    """The node holds what its body made until the head is back; the body ran once."""
+    job_id = publish(broker, "nap", 2.0)
+    at_node.until_running(job_id)
+    gateway.stop()
+    held = until(lambda: at_node.status and at_node.status.reason, at_node.words)
+    assert "cannot reach the gateway" in held
+    assert not at_head.results.has(job_id)
+    start_gateway(gateway.config)
+    assert at_head.result(job_id).value == 1
+    at_node.until_state(WorkerState.IDLE)
+    assert depth(broker) == 0
+
+
+def test_no_word_without_a_durable_result(
+    at_node: RunningWorker,
+    head: Config,
+    start_worker: StartWorker,
+    broker: BrokerConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While no worker of the head takes a result over, the node keeps the message."""
+    monkeypatch.setattr(nodes, "_TAKEN_S", 0.5)
+    job_id = publish(broker, "echo", "hello")
+    until(lambda: at_node.status and "no worker of this board" in at_node.status.reason, at_node.words)
+    assert not Results(head.layout).has(job_id)
+    assert start_worker(head).result(job_id).value == "hello"
+    at_node.until_state(WorkerState.IDLE)
+
+
+def result_of(job_id: str, value: Any, **fields: Any) -> bytes:
+    return msgspec.json.encode(Result(job_id, "echo", JobState.SUCCEEDED, value=value, finished_at=1.0, **fields))
+
+
+def put(gateway: RunningGateway, path: str, body: bytes, bearer: dict[str, Any], **headers: Any) -> int:
+    return gateway.ask("PUT", path, body, **bearer, **headers).status
+
+
+def test_the_first_result_stands(at_head: RunningWorker, gateway: RunningGateway, bearer: dict[str, Any]) -> None:
+    """A second result of a job is answered as well, and changes nothing; numbers come through as they were."""
+    job_id = gateway.submit()
+    for value in (2.0, "another"):
+        assert put(gateway, f"/jobs/{job_id}/result?attempt={ATTEMPT}", result_of(job_id, value), bearer) == 204
+    payload = json.loads((at_head.results.read_bytes(job_id) or b"").decode())
+    assert payload["value"] == 2.0
+    assert isinstance(payload["value"], float)
+
+
+def test_a_damaged_upload_is_no_result(
+    at_head: RunningWorker, gateway: RunningGateway, bearer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is not what the result says: 503, nothing published; sent again whole, it is."""
+    monkeypatch.setattr(nodes, "_TAKEN_S", 1.0)
+    job_id = gateway.submit()
+    whole = b"all of it"
+    files = (Artifact("out.txt", len(whole), sha256(whole).hexdigest()),)
+    octets: dict[str, Any] = {"Content_Type": "application/octet-stream"}
+    for content, status in ((b"half", 503), (whole, 204)):
+        file = f"/jobs/{job_id}/files/out.txt?attempt={ATTEMPT}"
+        assert put(gateway, file, content, bearer, **octets) == 204
+        body = result_of(job_id, None, files=files)
+        assert put(gateway, f"/jobs/{job_id}/result?attempt={ATTEMPT}", body, bearer) == status
+        assert at_head.results.has(job_id) is (status == 204)
+    result = at_head.result(job_id)
+    assert at_head.results.artifact(result, "out.txt").read_bytes() == whole
+
+
+def test_a_failed_attempt_is_the_heads_to_repeat(gateway: RunningGateway, bearer: dict[str, Any]) -> None:
+    """The head's ledger has it durably before the node lets the message go."""
+    job_id = gateway.submit()
+    body = msgspec.json.encode(Attempts(job_id, deliveries=1, failures=1, last_error="RuntimeError: no"))
+    assert put(gateway, f"/jobs/{job_id}/attempts", body, bearer) == 204
+    view = gateway.ask("GET", f"/jobs/{job_id}").json
+    assert (view["state"], view["error"]) == ("retrying", "RuntimeError: no")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/jobs/{id}/result?attempt=x", b"{}", 400),
+        ("/jobs/{id}/result?attempt=" + ATTEMPT, b'{"id": "other", "task": "echo", "state": "failed"}', 400),
+        ("/jobs/{id}/result?attempt=" + ATTEMPT, b'{"id": "{id}", "task": "echo", "state": "queued"}', 400),
+        ("/jobs/{id}/attempts", b"[]", 400),
+        ("/jobs/{id}/files/..%2Fx?attempt=" + ATTEMPT, b"", 415),
+    ],
+)
+def test_what_is_no_result_is_refused(
+    gateway: RunningGateway, bearer: dict[str, Any], path: str, body: bytes, status: int
+) -> None:
+    """One sentence, and nothing is laid down."""
+    job_id = gateway.submit()
+    assert put(gateway, path.replace("{id}", job_id), body.replace(b"{id}", job_id.encode()), bearer) == status
+    assert list(gateway.layout.uploads.iterdir()) == []
+
+
+def test_a_node_may_do_its_part_only(gateway: RunningGateway, bearer: dict[str, Any], head: Config) -> None:
+    """It sees how a job stands, and reads, lists and submits nothing; nobody else hands results in."""
+    job_id = gateway.submit()
+    assert gateway.ask("GET", f"/jobs/{job_id}", **bearer).status == 200
+    for method, path in (("GET", f"/jobs/{job_id}/result"), ("GET", "/jobs"), ("POST", "/jobs"), ("GET", "/status")):
+        assert gateway.ask(method, path, {} if method == "POST" else None, **bearer).status == 403, path
+    admin: dict[str, Any] = {"Authorization": f"Bearer {Tokens(head.layout.tokens).add('root', [Scope.ADMIN])}"}
+    for caller in (admin, {}):
+        assert put(gateway, f"/jobs/{job_id}/result?attempt={ATTEMPT}", result_of(job_id, 1), caller) == 403
+
+
+def test_a_node_that_is_up_before_its_heads_queues(
+    node: Config, gateway: RunningGateway, broker: BrokerConfig, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """It may not make queues: it waits for them."""
+    gateway.stop()
+    delete_queues(broker)
+    worker = start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml"))
+    until(lambda: "NOT_FOUND" in worker.words(), worker.words)
+    with wire.connection(broker) as link:
+        wire.declare(link.default_channel)
+    worker.until_state(WorkerState.IDLE)
