@@ -32,8 +32,15 @@ def lan() -> Iterator[Lan]:
 
 @pytest.fixture(scope="session")
 def board(lan: Lan) -> Iterator[Machine]:
-    """A bare Debian 12, booted, as it comes from Raspberry Pi Imager."""
-    with Machine(lan) as machine:
+    """A bare Debian, booted, as it comes from Raspberry Pi Imager."""
+    with Machine(lan.head) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def second(lan: Lan) -> Iterator[Machine]:
+    """Another one."""
+    with Machine(lan.node) as machine:
         yield machine
 
 
@@ -44,7 +51,13 @@ def controller(board: Machine, tmp_path_factory: pytest.TempPathFactory) -> Cont
 
 
 @pytest.fixture(scope="session")
+def fleet(board: Machine, second: Machine, tmp_path_factory: pytest.TempPathFactory) -> Controller:
+    """The same, with the second board as a node of the first."""
+    return Controller({"head": [board], "nodes": [second]}, tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="session")
 def client(lan: Lan, controller: Controller, tmp_path_factory: pytest.TempPathFactory) -> Client:
     """A laptop on the LAN, with the certificate and the token that the playbook brought."""
     home = Path(tmp_path_factory.mktemp("laptop"))
-    return Client(lan.board_lan, controller.clients, home, netns=lan.client)
+    return Client(lan.head.lan, controller.clients, home, netns=lan.client)

@@ -75,7 +75,7 @@ class Emulated:
         argv += ["-smp", "2", "-m", str(self._memory_mb), "-nographic", "-serial", "mon:stdio", *self._boot]
         # `unsafe` spares this machine's disk: what the guest has written outlives QEMU all the same.
         argv += ["-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe"]
-        argv += ["-nic", f"user,model=virtio-net-pci,restrict=on,{forward}"]
+        argv += ["-netdev", f"user,id=lan,restrict=on,{forward}", "-device", "virtio-net-pci,netdev=lan,romfile="]
         with self._console.open("ab") as console:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True

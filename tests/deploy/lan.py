@@ -1,4 +1,4 @@
-"""A network for one board: a wire to the controller, and a LAN with a client on it; nothing of it touches the host."""
+"""A network for boards: a wire from each to the controller, a LAN with a client on it; nothing touches the host."""
 
 from __future__ import annotations
 
@@ -13,43 +13,62 @@ def ip(*argv: str) -> None:
     subprocess.run(["ip", *argv], check=True, capture_output=True, text=True)
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A board's place: its namespace, its end of the wire to the controller, its address on the LAN."""
+
+    name: str
+    netns: str
+    device: str  # the controller's end of the wire
+    here: str
+    wire: str
+    lan: str
+
+
 @dataclass
 class Lan:
-    """Two namespaces: the board's, with a wire to here and one to the LAN, and the client's at that one's end."""
+    """A namespace for each board and one for a client; the LAN's bridge is with the client."""
 
     tag: str = field(default_factory=lambda: f"{os.getpid() % 0xFFFF:04x}")
-    board_wire: str = "198.18.77.2"
-    board_lan: str = "10.77.0.2"
-
-    @property
-    def board(self) -> str:
-        """Name of the board's namespace."""
-        return f"edge-board-{self.tag}"
 
     @property
     def client(self) -> str:
         """Name of the namespace of a client on the LAN."""
         return f"edge-client-{self.tag}"
 
+    @property
+    def head(self) -> Seat:
+        """The place of the first board."""
+        return Seat("edge-board", f"edge-board-{self.tag}", f"ewh{self.tag}", "198.18.77.1", "198.18.77.2", "10.77.0.2")
+
+    @property
+    def node(self) -> Seat:
+        """The place of a second board."""
+        return Seat("edge-node", f"edge-node-{self.tag}", f"ewn{self.tag}", "198.18.77.5", "198.18.77.6", "10.77.0.3")
+
     def __enter__(self) -> Lan:
-        for name in (self.board, self.client):
-            ip("netns", "add", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip("link", "add", f"ew{self.tag}", "type", "veth", "peer", "name", "wire0", "netns", self.board)
-        ip("addr", "add", "198.18.77.1/30", "dev", f"ew{self.tag}")
-        ip("link", "set", f"ew{self.tag}", "up")
-        ip("-n", self.board, "link", "add", "lan0", "type", "veth", "peer", "name", "lan0", "netns", self.client)
-        for name, device, address in (
-            (self.board, "wire0", f"{self.board_wire}/30"),
-            (self.board, "lan0", f"{self.board_lan}/24"),
-            (self.client, "lan0", "10.77.0.9/24"),
-        ):
-            ip("-n", name, "addr", "add", address, "dev", device)
-            ip("-n", name, "link", "set", device, "up")
+        ip("netns", "add", self.client)
+        ip("-n", self.client, "link", "set", "lo", "up")
+        ip("-n", self.client, "link", "add", "lan", "type", "bridge")
+        ip("-n", self.client, "addr", "add", "10.77.0.9/24", "dev", "lan")
+        ip("-n", self.client, "link", "set", "lan", "up")
+        for seat in (self.head, self.node):
+            ip("netns", "add", seat.netns)
+            ip("-n", seat.netns, "link", "set", "lo", "up")
+            ip("link", "add", seat.device, "type", "veth", "peer", "name", "wire0", "netns", seat.netns)
+            ip("addr", "add", f"{seat.here}/30", "dev", seat.device)
+            ip("link", "set", seat.device, "up")
+            ip("-n", seat.netns, "link", "add", "lan0", "type", "veth", "peer", "name", seat.name, "netns", self.client)
+            ip("-n", self.client, "link", "set", seat.name, "master", "lan", "up")
+            for device, address in (("wire0", f"{seat.wire}/30"), ("lan0", f"{seat.lan}/24")):
+                ip("-n", seat.netns, "addr", "add", address, "dev", device)
+                ip("-n", seat.netns, "link", "set", device, "up")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for argv in (["link", "del", f"ew{self.tag}"], ["netns", "del", self.client], ["netns", "del", self.board]):
+        wires = [["link", "del", seat.device] for seat in (self.head, self.node)]
+        names = [["netns", "del", name] for name in (self.client, self.head.netns, self.node.netns)]
+        for argv in (*wires, *names):
             subprocess.run(["ip", *argv], check=False, capture_output=True)

@@ -14,16 +14,16 @@ from types import TracebackType
 from typing import Any
 
 from tests.deploy.card import personalise
-from tests.deploy.lan import Lan
+from tests.deploy.lan import Seat
 from tests.deploy.root import cache, debian, suite
 
 
 class Machine:
     """One board: an overlay over the bare Debian, so that the card is fresh and the cached root stays."""
 
-    def __init__(self, lan: Lan, *, name: str = "edge-board") -> None:
-        self.lan = lan
-        self.name = name
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+        self.name = seat.name
         cache().mkdir(parents=True, exist_ok=True)
         self._folder = Path(tempfile.mkdtemp(prefix="board-", dir=cache()))
         self.root = self._folder / "root"
@@ -51,7 +51,7 @@ class Machine:
     def boot(self) -> None:
         """Start, and return when systemd has started all it wants to."""
         argv = ["systemd-nspawn", "--boot", "--register=no", "--keep-unit", f"--directory={self.root}"]
-        argv += [f"--machine={self.name}", f"--network-namespace-path=/run/netns/{self.lan.board}"]
+        argv += [f"--machine={self.name}", f"--network-namespace-path=/run/netns/{self.seat.netns}"]
         argv += ["--capability=CAP_NET_ADMIN", "--link-journal=no", "--settings=no", "--timezone=off"]
         argv += ["--resolv-conf=off", "--console=pipe"]
         with self.console.open("ab") as console:
@@ -74,7 +74,7 @@ class Machine:
     @property
     def login(self) -> dict[str, Any]:
         """How Ansible reaches it."""
-        return {"ansible_host": self.lan.board_wire, "ansible_ssh_private_key_file": str(self.key)}
+        return {"ansible_host": self.seat.wire, "ansible_ssh_private_key_file": str(self.key)}
 
     @property
     def leader(self) -> int:

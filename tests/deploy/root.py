@@ -36,7 +36,7 @@ def suite() -> str:
 def debian(suite: str, arch: str = HERE, *, kernel: bool = False) -> Path:
     """The root of a bare Debian; made at the first call, which takes minutes (a foreign `arch`: many)."""
     installed = INSTALLED + (MACHINE["installed"] if kernel else [])
-    fetched = FETCHED + (MACHINE["fetched"] if kernel else []) + (["python3-lgpio"] if suite == "trixie" else [])
+    fetched = FETCHED + (MACHINE["fetched"] if kernel else [])
     recipe = hashlib.sha256(f"{suite} {arch} {installed} {fetched} 2".encode()).hexdigest()[:8]
     root = cache() / f"debian-{suite}-{arch}-{recipe}"
     if root.exists():

@@ -263,6 +263,36 @@ def test_the_governor_powers_the_board_off(controller: Controller, board: Machin
     deploy(controller, "--tags", "edge")
 
 
+def test_a_second_board_works_for_the_first(
+    fleet: Controller, board: Machine, second: Machine, client: Client, tmp_path: Path
+) -> None:
+    """A board without a broker and a gateway takes the jobs of a head that has no power for them, by TLS both ways."""
+    options = {"edge_head_address": board.seat.lan, "edge_client_folder": str(client.secrets)}
+    assert deploy(fleet, **options)["failed"] == 0
+    assert deploy(fleet, **options)["changed"] == 0
+    board.sh("edge --config /etc/edge/edge.yaml pause")
+    made = json.loads(client.edge("submit", "solve", "9", "What is 50 divided by 2?", "--json"))
+    said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "90", "--save", str(tmp_path), "--json"))
+    assert (tmp_path / "9-response.txt").read_text().strip() == "50 divided by 2 = 25"
+    assert said["worker"] == "edge-node"
+    assert client.reaches(5671)
+    assert {
+        port
+        for port in (22, 4369, 5671, 5672, 8420)
+        if dataclasses.replace(client, address=second.seat.lan).reaches(port)
+    } == {22}
+    rights = board.sh("rabbitmqctl --quiet --no-table-headers list_user_permissions node-edge-node").split("\t")
+    assert rights[1:3] == ["^$", "^$"]
+    # Its plug is pulled while it works; the head has power again, and does the job.
+    made = json.loads(client.edge("submit", "factorial", "400000", "--json"))
+    second.until(lambda: made["id"] in second.run("cat", "/run/edge/worker-edge-node.json").stdout, 60)
+    second.kill()
+    board.sh("edge --config /etc/edge/edge.yaml resume")
+    said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "280", "--json"))
+    assert said["state"] == "succeeded"
+    assert said["worker"] == "main"
+
+
 def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
     """The appliance is gone, what it kept is not."""
     controller.play("remove.yml")

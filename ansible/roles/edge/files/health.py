@@ -33,13 +33,8 @@ def faults(url: str, ca: str, units: list[str]) -> list[str]:
             found.append(
                 f"{unit.get('Id')} is {unit.get('ActiveState')} ({unit.get('SubState')}, {unit.get('Result')})"
             )
-    try:
-        trust = ssl.create_default_context(cafile=ca) if ca else None
-        with urllib.request.urlopen(f"{url}/v1/healthz", timeout=5, context=trust) as answer:  # noqa: S310 - our own
-            if answer.status != 200:
-                found.append(f"the gateway answers {answer.status}")
-    except (OSError, urllib.error.URLError) as err:
-        found.append(f"the gateway at {url} does not answer: {err}")
+    if url:
+        found += gateway_faults(url, ca)
     power = read(RUN / "power.json")
     if power.get("state", "unknown") == "unknown":
         found.append(f"the governor says nothing: {power.get('reason', 'no file')}")
@@ -48,6 +43,16 @@ def faults(url: str, ca: str, units: list[str]) -> list[str]:
         said = ", ".join(f"{w.get('name')} {w.get('state')}" for w in workers)
         found.append(f"no worker is connected to the broker: {said or 'no worker spoke'}")
     return found
+
+
+def gateway_faults(url: str, ca: str) -> list[str]:
+    """What is wrong with the gateway; a node has none."""
+    try:
+        trust = ssl.create_default_context(cafile=ca) if ca else None
+        with urllib.request.urlopen(f"{url}/v1/healthz", timeout=5, context=trust) as answer:  # noqa: S310 - our own
+            return [] if answer.status == 200 else [f"the gateway answers {answer.status}"]
+    except (OSError, urllib.error.URLError) as err:
+        return [f"the gateway at {url} does not answer: {err}"]
 
 
 def read(path: Path) -> dict[str, str]:
