@@ -9,6 +9,9 @@ from edge.jobs.view import AHEAD_MOST
 from edge.model import ALLOWED, Held, JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
 
+#: A broker takes a job within milliseconds; one that hangs has not broken the connection yet.
+_UNCONFIRMED_S = 5.0
+
 
 def sentence(
     job: Job,
@@ -28,11 +31,11 @@ def sentence(
         return ""
     if job.cancel:
         return "asked to stop; " + ("a worker ends it" if workers else "it ends when a worker runs")
-    reasons = [_reason(job, power, workers, broker, now)]
+    reasons = [_reason(job, power, workers, broker, ahead, now)]
     if ahead and job.state is not JobState.RETRYING:
         least = "at least " if ahead >= AHEAD_MOST else ""
         reasons.append(f"{least}{ahead} job{'' if ahead == 1 else 's'} ahead")
-    return "; ".join(reasons)
+    return "; ".join(filter(None, reasons))
 
 
 def held(held: Held, now: float) -> str:
@@ -52,9 +55,18 @@ def resumes_at(job: Job, body: RunningJob | None, power: PowerStatus) -> float |
     return power.resumes_at if waits else None
 
 
-def _reason(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:
+def _reason(
+    job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, ahead: int | None, now: float
+) -> str:
+    board = _board(job, power, workers, broker, now)
     if job.state is JobState.RETRYING:
-        return _retry(job, now)
+        left_s = (job.due_at or now) - now
+        return "; ".join(filter(None, (_retry(job, left_s), "" if left_s > 0 else board)))
+    return board or _worker(job, workers, now) or _next(job, ahead, now)
+
+
+def _board(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:
+    """What holds every job of this class."""
     if broker.state is BrokerState.DOWN:
         return _with("broker is not reachable", broker.reason) + "; the job is safe in the ledger"
     if job.state is JobState.ACCEPTED and broker.state is BrokerState.BLOCKED:
@@ -63,20 +75,19 @@ def _reason(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broke
         return "no worker is running"
     if job.power not in ALLOWED[power.state]:
         return _power(job.power, power) + _deadline(job, now)
-    return _worker(job, workers, now)
+    return ""
 
 
-def _retry(job: Job, now: float) -> str:
+def _retry(job: Job, left_s: float) -> str:
     which = f"retry {job.failures} of {job.retries}"
-    left_s = (job.due_at or now) - now
     due = f"due in {duration(left_s)}" if left_s > 0 else "due now"
     return f"{which} {due}" + (f" after: {job.message}" if job.message else "")
 
 
 def _power(wanted: Power, power: PowerStatus) -> str:
     now = _with(f"power is {power.state}", power.reason)
-    if wanted is Power.SURPLUS and power.state is PowerState.NORMAL:
-        return f"waits for surplus power; {now}"  # `until` tells when normal ends, which may be downwards
+    if wanted is Power.SURPLUS and power.state in {PowerState.NORMAL, PowerState.LOW}:
+        return f"waits for surplus power; {now}"  # `until` tells when this state ends, which is no surplus yet
     if not power.until:
         return now
     return f"{now}; " + (power.until if power.until.startswith("resumes") else f"resumes when {power.until}")
@@ -107,7 +118,18 @@ def _worker(job: Job, workers: Sequence[WorkerStatus], now: float) -> str:
         return f"worker {busy.name} holds {busy.job.task} until it can go on: {busy.job.held.reason}"
     if busy is not None and busy.job is not None:
         return f"worker {busy.name} runs {busy.job.task} for {duration(now - busy.job.started_at)}"
-    return "on its way to the broker" if job.state is JobState.ACCEPTED else "about to start"
+    return ""
+
+
+def _next(job: Job, ahead: int | None, now: float) -> str:
+    """What is said of a job that nothing holds: not that it starts when others are before it."""
+    if job.state is JobState.ACCEPTED:
+        if (waited_s := now - job.accepted_at) < _UNCONFIRMED_S:
+            return "on its way to the broker"
+        return f"the broker has not taken it for {duration(waited_s)}; the job is safe in the ledger"
+    if ahead is None:
+        return "waits for its turn"
+    return "" if ahead else "about to start"
 
 
 def _with(what: str, why: str) -> str:

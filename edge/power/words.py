@@ -34,8 +34,9 @@ def explain(rules: Rules, state: State) -> Words:
         return _capped(rules, state)
     by_ceiling = sorted(state.tracks.values(), key=lambda t: (ceiling(t, rule_of(rules, t)), t.level))
     worst = by_ceiling[0]
-    if ceiling(worst, rule_of(rules, worst)) < Level.NORMAL:
-        return _below_normal(rules, state, worst)
+    below = [track for track in by_ceiling if ceiling(track, rule_of(rules, track)) < Level.NORMAL]
+    if below:
+        return _all_below(rules, state, below)
     if state.level is Level.SURPLUS:
         claim = next(t for t in by_ceiling if t.level is Level.SURPLUS and rule_of(rules, t).claims_surplus)
         return Words("surplus", _value(claim.reading), _leaves(claim, rule_of(rules, claim)))
@@ -74,6 +75,15 @@ def _capped(rules: Rules, state: State) -> Words:
         f"power is good again, but rose {len(state.rises)} times within an hour",
         f"fewer than {rules.max_rises_per_hour} rises in an hour, in {span(left_s)}",
     )
+
+
+def _all_below(rules: Rules, state: State, below: list[Track]) -> Words:
+    """The words of the worst track; each of the others has to end as well."""
+    said = _below_normal(rules, state, below[0])
+    if below[0].fresh:
+        return said
+    others = [f"for {_value(track.reading)}: {_below_normal(rules, state, track).until}" for track in below[1:3]]
+    return msgspec.structs.replace(said, until="; ".join((said.until, *others)))
 
 
 def _below_normal(rules: Rules, state: State, track: Track) -> Words:

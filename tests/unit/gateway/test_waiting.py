@@ -56,8 +56,8 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
     ("changes", "board", "expected"),
     [
         pytest.param({}, {}, "about to start", id="nothing holds it"),
-        pytest.param({}, {"ahead": 1}, "about to start; 1 job ahead", id="one ahead"),
-        pytest.param({}, {"ahead": 5000}, "about to start; at least 5000 jobs ahead", id="nobody counts so far"),
+        pytest.param({}, {"ahead": 1}, "1 job ahead", id="one ahead"),
+        pytest.param({}, {"ahead": 5000}, "at least 5000 jobs ahead", id="nobody counts so far"),
         pytest.param({}, {"workers": []}, "no worker is running", id="no worker"),
         pytest.param(
             {},
@@ -89,7 +89,31 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
             "about to start",
             id="a blocked broker still hands out what it has",
         ),
-        pytest.param({"state": JobState.ACCEPTED}, {}, "on its way to the broker", id="accepted a moment ago"),
+        pytest.param({}, {"ahead": None}, "waits for its turn", id="in a list, where nobody counts"),
+        pytest.param(
+            {"state": JobState.ACCEPTED, "accepted_at": NOW - 1},
+            {},
+            "on its way to the broker",
+            id="accepted a moment ago",
+        ),
+        pytest.param(
+            {"state": JobState.ACCEPTED},
+            {},
+            "the broker has not taken it for 60 s; the job is safe in the ledger",
+            id="a broker that hangs",
+        ),
+        pytest.param(
+            {"power": Power.SURPLUS},
+            {"power": PowerStatus(PowerState.LOW, "x", "charge 20 %", until="it reaches 45 %")},
+            "waits for surplus power; power is low (charge 20 %)",
+            id="a surplus job does not start when low ends",
+        ),
+        pytest.param(
+            {"state": JobState.RETRYING, "failures": 1, "due_at": NOW - 5},
+            {"workers": []},
+            "retry 1 of 3 due now; no worker is running",
+            id="a retry that is due, and what keeps it",
+        ),
         pytest.param(
             {"state": JobState.RETRYING, "failures": 2, "due_at": NOW + 20, "message": "it rained"},
             {"ahead": 5},

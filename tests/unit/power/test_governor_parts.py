@@ -14,7 +14,7 @@ import yaml
 
 from edge.config import load
 from edge.config.power import CriticalConfig, PowerConfig, SamplingConfig
-from edge.config.sources import SimulatedConfig
+from edge.config.sources import SimulatedConfig, TemperatureConfig
 from edge.errors import UsageError
 from edge.host import boot_id
 from edge.layout import Layout
@@ -352,6 +352,17 @@ class TestWords:
         assert seen == {
             "starting", "normal", "charge-low", "charge-settling", "surplus", "charge-critical", "charge-unknown",
         }  # fmt: skip
+
+    def test_all_that_is_low_has_to_end(self) -> None:
+        """A full battery does not start a job on a board that is too hot."""
+        config = PowerConfig(sources=(TemperatureConfig(),))
+        rules, state = from_config(config), policy.State()
+        hot = Reading("temperature", "temperature", 90.0, "C", verdict=Verdict.OK)
+        for n in range(3):
+            state = policy.step(rules, state, (charge(20), hot), n * 10.0, 60)
+        said = words.explain(rules, state)
+        assert said.reason == "charge 20 %, pause is at 30 %"
+        assert said.until == "it reaches 45 % and holds for 5 min; for temperature 90 C: it falls to 70 C"
 
 
 class TestWatch:
