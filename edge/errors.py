@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
+_LONGEST_SHOWN = 200  # of a value that is not usable
+
 
 class EdgeError(Exception):
     """The root: one sentence for a person, and the exit code of a command that ends with it."""
@@ -32,7 +34,8 @@ class ConfigError(EdgeError, ValueError):
     def __init__(self, key: str, value: object, allowed: str, *, origin: str = "") -> None:
         self.key, self.value, self.allowed, self.origin = key, value, allowed, origin
         where = f"{origin}: " if origin else ""
-        super().__init__(f"{where}{key} = {value!r}: {allowed}")
+        shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else f"{value!r:.{_LONGEST_SHOWN}}..."
+        super().__init__(f"{where}{key} = {shown}: {allowed}")
 
 
 class UsageError(EdgeError, ValueError):

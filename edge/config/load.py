@@ -174,7 +174,8 @@ def _explained(
         words = allowed(CONFIG, key, tree)
         said = f"must be given: {words}" if words else "must be given"
     elif match and match["key"]:
-        said = "expected keys that are text"
+        said = "expected keys that are text; put quotes around it"
+        key = f"{key}.{_not_text(tree)}".replace("[...]", "").lstrip(".")
     elif words := "" if "no such user" in what else allowed(CONFIG, key, tree):
         said = f"expected {words}"
     else:
@@ -188,6 +189,17 @@ def _explained(
     if isinstance(value, dict) and not unknown:
         value = "..." if value else {}
     return ConfigError(key or "config", value, said, origin=_origin(key, origins, path))
+
+
+def _not_text(tree: Any) -> object:
+    """The first key that is no text, however deep."""
+    found = iter(tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ())
+    for key, value in found:
+        if isinstance(tree, dict) and not isinstance(key, str):
+            return key
+        if (deeper := _not_text(value)) is not None:
+            return deeper
+    return None
 
 
 def _plain(what: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge.config.sources import AnySource, Pin, PlainConfig, Unknown
+from edge.config.sources import AnySource, Pin, PinConfig, PlainConfig, Unknown
 from edge.errors import ConfigError
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -158,6 +158,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError("power.sampling.sample_s", s.sample_s, allowed)
         self._check_sources()
         self._check_windows()
+        self._check_pins()
 
     def _check_sources(self) -> None:
         names: dict[str, int] = {}
@@ -168,6 +169,21 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 other = f"power.sources[{names[source.label]}] has it already; give each source its own"
                 raise ConfigError(f"{key}.name", source.label, other)
             names[source.label] = number
+
+    def _check_pins(self) -> None:
+        """A pin has one owner: the second one would read nothing, and the board would stay low for it."""
+        named = [
+            (f"power.sources[{number}].pin", source.pin)
+            for number, source in enumerate(self.sources)
+            if isinstance(source, PinConfig)
+        ]
+        named += [("power.led.pin", self.led.pin)] if self.led else []
+        named += [("power.button.pin", self.button.pin)] if self.button else []
+        owners: dict[str, str] = {}
+        for key, pin in named:
+            owner = owners.setdefault(str(pin).upper().removeprefix("GPIO").removeprefix("BCM"), key)
+            if owner != key:
+                raise ConfigError(key, pin, f"{owner} has it already; a pin has one owner")
 
     def _check_windows(self) -> None:
         for number, window in enumerate(self.policy.windows):

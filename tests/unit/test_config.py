@@ -205,7 +205,9 @@ def test_endless_aliases_are_refused_within_bounds(tmp_path: Path) -> None:
         ("- a", "expected keys and values at the top"),
         ("a: [", "not YAML"),
         ("a: 2001-13-45", "not YAML"),
-        ("settings: {chat: {1: a}}", "expected keys that are text"),
+        ("settings: {chat: {1: a}}", "1 = '...': expected keys that are text"),
+        ("power: {sources: [{kind: plain, 3: a}]}", "power.sources[0].3 = '...': expected keys that are text"),
+        (f"root: [{'x, ' * 500}]", "...: expected a path"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(text: str, says: str, tmp_path: Path) -> None:
