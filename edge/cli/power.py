@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import click
 from edge.cli import output
 from edge.cli.services import entry
 from edge.cli.session import Session, common, pass_session
+from edge.errors import StorageError
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _LONGEST_S = 366 * 86_400
@@ -31,6 +34,15 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only since 
         if not 1 <= seconds <= _LONGEST_S:
             self.fail(f"{value!r} is not between one second and a year", param, ctx)
         return seconds
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Name the file that a full or read-only card does not take."""
+    try:
+        yield
+    except OSError as err:
+        raise StorageError(f"cannot write {path}", err) from err
 
 
 @click.group(invoke_without_command=True)
@@ -120,7 +132,8 @@ def simulate(session: Session, *, state: str) -> int:
     critical = config.power.critical
     if state == "critical" and critical.action == "poweroff" and not critical.dry_run and sys.stdin.isatty():
         click.confirm("this powers this machine off (power.critical.dry_run is false); go on?", abort=True, err=True)
-    play(config.power, config.layout, None if state == "off" else state)
+    with _written(config.layout.simulated):
+        play(config.power, config.layout, None if state == "off" else state)
     output.document({"simulated": state}) if session.as_json else output.note(f"simulated power: {state}")
     return 0
 
@@ -133,7 +146,9 @@ def pause(session: Session, *, for_s: float | None) -> int:
     """Start nothing new on this board until `edge resume`, or for a time; kept over restarts and power cuts."""
     from edge.power.pause import set_pause  # the board's side
 
-    set_pause(session.board().config.layout.pause, for_s=for_s)
+    path = session.board().config.layout.pause
+    with _written(path):
+        set_pause(path, for_s=for_s)
     if session.as_json:
         output.document({"paused": True, "for_s": for_s})
     else:

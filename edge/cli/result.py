@@ -9,6 +9,7 @@ import click
 
 from edge.cli import output
 from edge.cli.completion import job_ids
+from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Fetch its files to DIR.")
 @click.option("--wait", "wait_for_it", is_flag=True, help="Wait until it has ended.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
 @click.option("--traceback", is_flag=True, help="Of a failed job: where in the task it failed.")
 @common
 @pass_session

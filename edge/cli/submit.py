@@ -9,6 +9,7 @@ import click
 
 from edge.cli import output
 from edge.cli.completion import task_names
+from edge.cli.number import Number
 from edge.cli.power import Duration
 from edge.cli.session import Session, common, pass_session
 from edge.errors import EdgeError, UsageError
@@ -35,7 +36,7 @@ class _Submit(click.Command):
 @click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
 @click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it as `edge result` does.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
 @click.option(
     "--power",
     metavar="CLASS",
@@ -43,16 +44,14 @@ class _Submit(click.Command):
     help="When it may start: always, normal or surplus power; else the task's own.",
 )
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End it then.")
+@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End it then.")
 @click.option(
     "--deadline",
     type=Duration(),
     metavar="TIME",
     help="With surplus power: run at normal power too once it waited so long (30m, 6h, 2d).",
 )
-@click.option(
-    "--max-temp", type=click.FloatRange(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius."
-)
+@click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
 @common
 @click.pass_context

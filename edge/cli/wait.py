@@ -8,12 +8,13 @@ import click
 
 from edge.cli import output
 from edge.cli.completion import job_ids
+from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=job_ids)
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after this long (exit 6).")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Give up after this long (exit 6).")
 @common
 @pass_session
 def wait(session: Session, *, ids: tuple[str, ...], timeout: float | None) -> int:

@@ -84,7 +84,7 @@ class Client:
 
     def submit_one(self, submission: Submission, *, key: str | None = None) -> Job:
         """As `submit`, for arguments whose names clash with its own."""
-        key = key or str(uuid.uuid4())
+        key = str(uuid.uuid4()) if key is None else key
         body = encoded(submission)
         headers = {"Content-Type": "application/json", "Idempotency-Key": checked_key(key)}
         try:

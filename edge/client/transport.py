@@ -23,6 +23,7 @@ from edge import __version__
 from edge.client.settings import Settings
 from edge.errors import (
     BadArguments,
+    BadJobId,
     EdgeError,
     GatewayError,
     JobGone,
@@ -138,7 +139,9 @@ class Transport:
 
 
 def path_of(*parts: str) -> str:
-    """`/v1/...` with each part quoted, so that no id or name can leave its place."""
+    """`/v1/...` with each part quoted, so that no id or name can leave its place. Raises BadJobId on an empty one."""
+    if not all(parts):
+        raise BadJobId("")
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 

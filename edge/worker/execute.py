@@ -116,7 +116,8 @@ def failure_of(err: BaseException) -> Failure:
     if isinstance(err, SystemExit):
         message = f"the job ended its process with exit code {_text(err.code)}"
         return Failure(FailureCode.EXIT, message, "SystemExit", _traceback(err))
-    return Failure(FailureCode.EXCEPTION, _text(err), _type_name(err), _traceback(err))
+    # Many say nothing but by their name: MemoryError, StopIteration, `assert`.
+    return Failure(FailureCode.EXCEPTION, _text(err) or _type_name(err), _type_name(err), _traceback(err))
 
 
 def _type_name(err: BaseException) -> str:

@@ -19,6 +19,7 @@ import pytest
 from edge.client import BatchRefused, Client, Settings
 from edge.errors import (
     BadArguments,
+    BadJobId,
     ConfigError,
     EdgeError,
     GatewayError,
@@ -192,11 +193,17 @@ def test_arguments_that_are_no_json_are_refused_here(client: Client, value: obje
         client.submit("solve", value)
 
 
-@pytest.mark.parametrize("key", ["ä", "a\nb", " a", "x" * 256])
+@pytest.mark.parametrize("key", ["", "ä", "a\nb", " a", "x" * 256])
 def test_a_key_that_cannot_be_a_header_is_refused_here(client: Client, key: str) -> None:
     """No header can be smuggled in by a key."""
     with pytest.raises(UsageError, match="1 to 255 printable"):
         client.submit("solve", key=key)
+
+
+def test_an_empty_id_names_no_job(client: Client) -> None:
+    """`edge status "$ID"` with an ID that was never set must not ask for something else."""
+    with pytest.raises(BadJobId):
+        client.job("")
 
 
 def test_a_batch_gives_each_line_a_key_and_keeps_the_order(server: Server, client: Client) -> None:

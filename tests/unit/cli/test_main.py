@@ -63,6 +63,16 @@ def test_help_imports_no_command() -> None:
     assert done.stdout.splitlines()[-1] == "edge.cli edge.cli.main edge.cli.session edge.errors"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["submit", "t", "--time-limit", "nan"], ["wait", "j", "--timeout", "inf"], ["submit", "t", "--max-temp", "nan"]],
+)
+def test_a_number_is_finite(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`nan` is within no bounds, whatever a comparison says."""
+    assert main(words) == 2
+    assert "is not a finite number" in capsys.readouterr().err
+
+
 def fail_with(err: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every command end with `err`."""
 

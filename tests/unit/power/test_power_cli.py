@@ -53,6 +53,14 @@ def test_a_duration_that_is_none_is_one_line(board: Layout, capsys: pytest.Captu
     assert not board.pause.exists()
 
 
+def test_what_cannot_be_written_is_named(board: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    """A full card says no more than `No space left on device`."""
+    for path, words in ((board.pause, ["pause"]), (board.simulated, ["power", "simulate", "low"])):
+        path.with_name(f".{path.name}.tmp").mkdir(parents=True)
+        assert main(words) == 1
+        assert f"cannot write {path}" in capsys.readouterr().err
+
+
 def test_simulate_and_back(board: Layout) -> None:
     """The state is in the file that the governor watches, and gone with `off`."""
     assert main(["power", "simulate", "low"]) == 0

@@ -65,6 +65,7 @@ def _endless() -> Any:
     [
         (_raises(ValueError("why")), FailureCode.EXCEPTION, "why"),
         (_raises(Unprintable()), FailureCode.EXCEPTION, "without text"),
+        (_raises(MemoryError()), FailureCode.EXCEPTION, "MemoryError"),
         (_raises(ValueError("a\ud800b")), FailureCode.EXCEPTION, "a\\ud800b"),
         (_raises(ValueError("x" * 100_000)), FailureCode.EXCEPTION, "xxx"),
         (_raises(KeyboardInterrupt()), FailureCode.EXCEPTION, ""),
