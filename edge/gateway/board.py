@@ -34,10 +34,11 @@ class Board:
 
     def __init__(self, layout: Layout, outbox: Outbox) -> None:
         self._layout, self._outbox = layout, outbox
+        self._power = status.Reader(layout.power)
 
     def power(self) -> PowerStatus:
         """The governor's word, or `unknown` with the reason why none counts; each reading is as old as it is now."""
-        return status.aged(status.read(self._layout.power))
+        return status.aged(self._power.read())
 
     def workers(self) -> list[WorkerStatus]:
         """The workers that live, by name; a file whose writer is gone does not count."""

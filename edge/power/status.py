@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edge.model import PowerState, PowerStatus
 
 _decode = msgspec.json.Decoder(PowerStatus).decode
 _encode = msgspec.json.Encoder().encode
+_TICK_S = 0.1
 
 
 def write(path: Path, status: PowerStatus) -> None:
@@ -40,12 +42,44 @@ def read(path: Path) -> PowerStatus:
     Its word counts while it lives, in this boot, and for `valid_s` after it was written. Age is taken
     from the monotonic clock, which all processes share, so a wall clock that jumps changes nothing.
     """
+    return _judged(_written(path))
+
+
+class Reader:
+    """As `read`, for whoever asks twice a job: the file is read again only when it is another one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._written = _unknown("no-governor", "the governor has not spoken yet", "`edge power` runs")
+
+    def read(self) -> PowerStatus:
+        """The governor's word, and whether it counts now: of that nothing is remembered."""
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - twice a job; Path.stat costs twice as much
+        except OSError:
+            self._seen = None
+            return read(self._path)
+        seen = found.st_ino, found.st_mtime_ns, found.st_size
+        if seen != self._seen:
+            self._written = _written(self._path)
+            # Two files within one tick of the kernel's clock may look the same: what is so new is read once more.
+            self._seen = seen if time.time() - found.st_mtime > _TICK_S else None
+        return _judged(self._written)
+
+
+def _written(path: Path) -> PowerStatus:
+    """What stands in the file."""
     try:
-        status = _decode(path.read_bytes())
+        return _decode(path.read_bytes())
     except FileNotFoundError:
         return _unknown("no-governor", "the governor has not spoken yet", "`edge power` runs")
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
         return _unknown("unreadable", f"{path} cannot be read: {err}", "the governor writes it again")
+
+
+def _judged(status: PowerStatus) -> PowerStatus:
+    """`status` if it counts now, else why not."""
     if status.boot_id != boot_id():
         return _unknown("other-boot", "the governor has not spoken since this boot", "`edge power` runs")
     if status.state is not PowerState.UNKNOWN and not process_alive(status.pid):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -36,7 +35,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         super().__init__(c, **kwargs)
         c.gate = self
         self._c = c
-        self._path: Path = c.desk.config.layout.power
+        self._reader = power.Reader(c.desk.config.layout.power)
         self._news = c.desk.news
         self._selected = frozenset(c.app.amqp.queues.consume_from)
         self._governor: tuple[int, int] | None = None  # pid and pidfd
@@ -78,7 +77,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         """Read the governor's word and act on it; cheap enough for twice a job. Raises what the connection raises."""
         before = self._power.state
         self._news.stale = False
-        self._power = power.read(self._path)
+        self._power = self._reader.read()
         self._watch_governor()
         self._watch_expiry()
         desk, taps = self._c.desk, self._c.task_consumer
@@ -149,7 +148,7 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
             try:
                 self._governor = (pid, os.pidfd_open(pid))
             except OSError:  # gone since it was read
-                self._power = power.read(self._path)
+                self._power = self._reader.read()
                 return
             if self._hub is not None:
                 self._hub.add_reader(self._governor[1], self._governor_gone)

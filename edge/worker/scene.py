@@ -6,11 +6,15 @@ import fcntl
 import os
 import resource
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _LIMITS = tuple({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 _STANDARD = (0, 1, 2)
+#: Without the enum that Python makes of each answer: there are 62 signals to ask for after each job.
+_handler: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 _FIRST_SAVED = 64  # where the copies of the standard streams lie, out of the way of a body that counts upwards
 
 
@@ -24,7 +28,7 @@ class Scene:
 
     def __init__(self, *vital: int) -> None:
         """`vital` are the descriptors without which the process is of no use; see `restore`."""
-        self._handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        self._handlers = {int(number): _handler(number) for number in signal.valid_signals()}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._limits = {kind: resource.getrlimit(kind) for kind in _LIMITS}
         self._umask = os.umask(0o077)
@@ -57,7 +61,7 @@ class Scene:
 
     def _signals(self) -> None:
         for number, handler in self._handlers.items():
-            if handler is not None and signal.getsignal(number) != handler:
+            if handler is not None and _handler(number) != handler:
                 with suppress(OSError, ValueError):  # SIGKILL and SIGSTOP are nobody's
                     signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
