@@ -26,6 +26,9 @@ from tests.bench.sides import Appliance, Plain, both
 
 Run = Callable[[int], None]
 Row = dict[str, float | int | str]
+_SUBMITS = 1000
+#: What a person, a page and a scraper ask for; a filter that no job passes reads the most.
+_LOOKS = ("status", "metrics", "jobs", "jobs?state=queued&task=echo", "jobs?state=failed", "jobs?task=nobody")
 
 
 def main() -> int:
@@ -72,8 +75,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 say(f"throughput: {count} jobs, {name}")
                 figures["throughput"].append({"way": name, **throughput(count, side, run)})
         say("latency: submit beside a plain Celery worker")
-        figures["submit"] = {"plain": spread(plain_latency(plain, 1000))}
-    figures["submit"]["waiting"] = backlog(folder / "backlog", options.waiting, say)
+        figures["submit"] = {"plain": spread(plain_latency(plain, _SUBMITS))}
+    found = backlog(folder / "backlog", options.waiting, say)
+    figures["submit"]["waiting"], figures["looks"] = found["waiting"], found["looks"]
     return figures
 
 
@@ -110,25 +114,38 @@ def plain_latency(plain: Plain, count: int) -> list[float]:
     return latencies
 
 
-def backlog(folder: Path, sizes: list[int], say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Seconds of a single submit while so many jobs wait; the worker is stopped, so they do wait."""
+def backlog(folder: Path, sizes: list[int], say: Callable[[str], None]) -> dict[str, dict[str, dict[str, float]]]:
+    """Seconds of a submit and of each look while so many jobs wait; the worker is stopped, so they do wait.
+
+    Submits are timed twice where jobs were taken in for it: while the broker is still being given those, and after.
+    """
     appliance = Appliance(folder)
     try:
         appliance.stop_worker()
-        found, waiting = {}, 0
+        submits: dict[str, dict[str, float]] = {}
+        waiting = 0
         for size in sizes:
+            say(f"latency: submit with {size} jobs waiting")
             if size > waiting:
                 appliance.batch(size - waiting)
-                waiting = size
-            say(f"latency: submit with {size} jobs waiting")
-            latencies: list[float] = []
-            appliance.singles(1000, latencies)
-            waiting += 1000
-            found[str(size)] = spread(latencies)
-        return found
+                submits[f"{size} just in"] = spread(submit_latency(appliance))
+                appliance.await_handed_over()
+                waiting = size + _SUBMITS
+            submits[f"{size} waiting"] = spread(submit_latency(appliance))
+            waiting += _SUBMITS
+        say(f"latency: looks with {waiting} jobs waiting")
+        looks = {path: spread(appliance.looks(path, 100)) for path in _LOOKS}
+        return {"waiting": submits, "looks": looks}
     finally:
         appliance.resume_worker()
         appliance.stop()
+
+
+def submit_latency(appliance: Appliance) -> list[float]:
+    """Seconds of each submit over one connection."""
+    latencies: list[float] = []
+    appliance.singles(_SUBMITS, latencies)
+    return latencies
 
 
 def spread(seconds: list[float]) -> dict[str, float]:
@@ -163,7 +180,11 @@ def report(figures: dict[str, Any], console: Console) -> None:
     table = Table("way", "p50 ms", "p99 ms", "max ms", title="one submit")
     table.add_row("plain", *map(str, figures["submit"]["plain"].values()))
     for size, row in figures["submit"]["waiting"].items():
-        table.add_row(f"{size} waiting", *map(str, row.values()))
+        table.add_row(size, *map(str, row.values()))
+    console.print(table)
+    table = Table("GET /v1/", "p50 ms", "p99 ms", "max ms", title="one look, with all of them waiting")
+    for path, row in figures["looks"].items():
+        table.add_row(path, *map(str, row.values()))
     console.print(table)
     table = Table("process", "wake-ups/s", "CPU %", "bytes/min", "PSS MiB", title="idle")
     for name, row in figures["idle"].items():

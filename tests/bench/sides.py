@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import urllib3
 import yaml
 from celery import Celery
 
@@ -31,13 +32,13 @@ _READY_S = 120.0
 _TMPFS = Path("/dev/shm")
 
 
-def wait_for(what: Callable[[], bool], *, seconds: float, why: str) -> None:
+def wait_for(what: Callable[[], bool], *, seconds: float, why: str, every_s: float = 0.002) -> None:
     """Return when `what()`; raise TimeoutError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not what():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{why}: not in {seconds:g} s")
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 class Appliance:
@@ -102,6 +103,25 @@ class Appliance:
         """Submit all at once; the id of the last."""
         jobs = self.client.submit_many(Submission("echo", [number, "hello"]) for number in range(count))
         return jobs[-1].id
+
+    def looks(self, path: str, count: int) -> list[float]:
+        """Seconds of each GET of `path` below /v1."""
+        latencies = []
+        with urllib3.PoolManager(retries=False) as pool:
+            for _ in range(count):
+                began = time.perf_counter()
+                answer = pool.request("GET", f"http://127.0.0.1:{self.config.gateway.port}/v1/{path}")
+                latencies.append(time.perf_counter() - began)
+                assert answer.status == 200, answer.data
+        return latencies
+
+    def await_handed_over(self) -> None:
+        """Return when the broker has confirmed every job that was taken in."""
+
+        def handed_over() -> bool:
+            return not self.client.status().jobs.get("accepted")
+
+        wait_for(handed_over, seconds=600, why="the broker's word on all jobs", every_s=0.5)
 
     def await_result(self, job_id: str) -> None:
         """Return when the result file of the last job is there."""
