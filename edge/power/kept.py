@@ -26,12 +26,7 @@ def read(path: Path, sources: set[str]) -> policy.State:
         return policy.State()
     if kept.boot_id != boot_id():
         return policy.State()
-    tracks = {
-        key: track
-        for key, track in kept.state.tracks.items()
-        if track.reading.source.partition(":")[0] in sources or track.reading.what == "window"
-    }
-    return policy.resumed(msgspec.structs.replace(kept.state, tracks=tracks))
+    return policy.resumed(policy.of_sources(kept.state, sources))
 
 
 def write(path: Path, state: policy.State) -> None:

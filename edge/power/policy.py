@@ -13,7 +13,7 @@ trusted, and enters as one more track, so that a clock that jumps is held by the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -106,6 +106,16 @@ def resumed(state: State) -> State:
         for key, track in state.tracks.items()
     }
     return msgspec.structs.replace(state, tracks=tracks)
+
+
+def of_sources(state: State, sources: Collection[str]) -> State:
+    """`state` without what was read from sources that are no longer configured."""
+    tracks = {
+        key: track
+        for key, track in state.tracks.items()
+        if track.reading.source.partition(":")[0] in sources or track.reading.what == "window"
+    }
+    return state if len(tracks) == len(state.tracks) else msgspec.structs.replace(state, tracks=tracks)
 
 
 def ceiling(track: Track, rule: Rule) -> Level:

@@ -306,6 +306,14 @@ class TestReplay:
         assert [c.state for c in replay(PowerConfig(), samples)][-1] is PowerState.LOW
 
 
+    def test_a_source_that_was_renamed_that_day_does_not_pause_the_rest_of_it(self) -> None:
+        """As for the governor that was restarted with it: the old name is no sensor that fell silent."""
+        samples = [Sample(n * 10.0, (charge(50),)) for n in range(4)]
+        renamed = msgspec.structs.replace(charge(50), source="cells")
+        samples += [Sample(100.0 + n * 10, (renamed,)) for n in range(40)]
+        assert [c.state for c in replay(PowerConfig(), samples)] == [PowerState.UNKNOWN, PowerState.NORMAL]
+
+
 class TestSimulate:
     def test_needs_a_simulated_source(self, layout: Layout) -> None:
         """On a board with real sensors nobody plays with its power."""
