@@ -305,7 +305,6 @@ class TestReplay:
         samples += [Sample(n * 10.0, (charge(38),)) for n in range(4)]
         assert [c.state for c in replay(PowerConfig(), samples)][-1] is PowerState.LOW
 
-
     def test_a_source_that_was_renamed_that_day_does_not_pause_the_rest_of_it(self) -> None:
         """As for the governor that was restarted with it: the old name is no sensor that fell silent."""
         samples = [Sample(n * 10.0, (charge(50),)) for n in range(4)]
