@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "power": ("power", "Run the power governor of a board; probe, replay, simulate."),
     "pause": ("power", "Start nothing new on this board, for a time or until resumed."),
     "resume": ("power", "End a pause."),
+    "deploy": ("deploy", "Make a board an appliance, over ssh."),
+    "discover": ("discover", "Find boards on the LAN."),
     "completion": ("completion", "Print the completion script of a shell."),
     "version": ("version", "Print the version."),
 }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.deploy.client import Client
-from tests.deploy.controller import Controller, PlayFailed
+from tests.deploy.controller import Controller, PlayFailed, ansible
 from tests.deploy.machine import Machine
+from tests.deploy.root import cache
 
 SERVICES = ("edge-power", "edge-gateway", "edge-worker", "rabbitmq-server")
 TOKENS = [{"name": "laptop", "scopes": ["submit", "read"]}]
@@ -63,6 +67,27 @@ def test_a_job_from_the_lan(client: Client, tmp_path: Path) -> None:
     made = json.loads(client.edge("submit", "solve", "1", "What is 50 divided by 2?", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "60", "--save", str(tmp_path))
     assert (tmp_path / "1-response.txt").read_text().strip() == "50 divided by 2 = 25"
+
+
+def test_found_on_the_lan(board: Machine, client: Client) -> None:
+    """`edge discover` on a laptop shows the board with its address."""
+    (found,) = json.loads(client.edge("discover", "--json"))
+    assert (found["name"], found["url"]) == (board.name, f"https://{board.name}.local:8420")
+    assert board.seat.lan in found["addresses"]
+
+
+def test_edge_deploy(board: Machine, controller: Controller) -> None:
+    """One line does what a playbook with an inventory does; here it only shows what it would change."""
+    path = f"{ansible()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    keys = (
+        f"ansible_ssh_private_key_file={board.key}",
+        f"edge_cache={cache() / 'wheels'}",
+        "edge_client_folder=/nowhere",
+    )
+    argv = ["edge", "deploy", f"pi@{board.seat.wire}", "--check", *(word for key in keys for word in ("--var", key))]
+    env = {**os.environ, "PATH": path, "HOME": str(controller.folder), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(argv, env=env, cwd=controller.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_nobody_without_a_token(client: Client) -> None:

@@ -100,3 +100,48 @@ def test_a_device_command_says_what_to_install(bare: Path, tmp_path: Path, comma
     assert done.returncode == 2, (done.stdout, done.stderr)
     (line,) = done.stderr.splitlines()
     assert "edge-worker[device]" in line
+
+
+def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: Path, tmp_path: Path) -> None:
+    """Where there is no checkout, what the playbook builds on this machine is this very package."""
+    playbook = tmp_path / "bin/ansible-playbook"
+    playbook.parent.mkdir()
+    build = f"{sys.executable} -m hatchling build -t wheel -d {tmp_path}/built >/dev/null"
+    playbook.write_text(f'#!/bin/sh\ncp "$2" {tmp_path}/inventory.json\ncd "$(dirname "$3")/.." && exec {build}\n')
+    playbook.chmod(0o755)
+    done = run(bare, "edge", "deploy", "pi@board.local", cwd=tmp_path, PATH=f"{playbook.parent}:{os.defpath}")
+    assert done.returncode == 0, done.stderr
+    (built,) = (tmp_path / "built").glob("*.whl")
+    contents = [{info.filename: info.CRC for info in zipfile.ZipFile(path).infolist()} for path in (wheel, built)]
+    assert contents[0] == contents[1]
+    inventory = json.loads((tmp_path / "inventory.json").read_text())["all"]
+    assert inventory["children"]["head"]["hosts"]["board.local"]["ansible_user"] == "pi"
+    assert inventory["vars"]["edge_tokens"][0]["scopes"] == ["submit", "read"]
+    assert (tmp_path / ".config/edge/client.yaml").read_text() == "url: https://board.local:8420\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pi@board.local"], "Ansible is not installed"),
+        (["pi@bo ard"], "[USER@]HOST[:PORT]"),
+        (["pi@board.local", "--var", "edge_workers"], "NAME=VALUE"),
+    ],
+)
+def test_edge_deploy_says_what_is_missing(bare: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    """One line, exit code 2."""
+    found = tmp_path / "bin/ansible-playbook"
+    found.parent.mkdir()
+    if "Ansible" not in said:
+        found.write_text("#!/bin/sh\nexit 1\n")
+        found.chmod(0o755)
+    done = run(bare, "edge", "deploy", *arguments, cwd=tmp_path, PATH=f"{found.parent}:{os.defpath}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+
+
+def test_edge_discover_says_what_is_missing(bare: Path, tmp_path: Path) -> None:
+    """The library is an extra of its own."""
+    done = run(bare, "edge", "discover", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "edge-worker[discover]" in done.stderr
