@@ -292,3 +292,21 @@ def test_a_folder_that_cannot_be_there_has_no_files(results: Results) -> None:
     staging.folder.parent.write_text("a file where a folder must be")
     assert staging.size_bytes() == 0
     staging.discard()
+
+
+def test_no_job_pays_for_the_folder_of_its_result(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker lays them all out at each start: two syncs has a job, of its file and of its name."""
+    for _ in range(2):
+        results = Results(config.layout)
+        results.recover()
+    synced: list[Path] = []
+    real = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink())
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    results.publish(done("ab-1"))
+    assert [path.parent for path in synced] == [config.layout.staging, config.layout.results]
+    assert synced[1].name == "ab"
