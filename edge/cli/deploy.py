@@ -21,6 +21,7 @@ from edge.cli.session import Session, common, pass_session
 from edge.errors import UsageError
 
 _BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>\d{1,5}))?")
+_PLAYS = ("deploy", "status", "backup", "restore", "upgrade", "rollback", "remove")
 _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
 
 
@@ -29,6 +30,13 @@ _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
 @click.option("--node", "nodes", multiple=True, metavar="[USER@]HOST[:PORT]", help="A further board that works for it.")
 @click.option(
     "--var", "variables", multiple=True, metavar="NAME=VALUE", help="A variable of the roles; may be repeated."
+)
+@click.option(
+    "--play",
+    type=click.Choice(_PLAYS),
+    metavar="WHAT",
+    default="deploy",
+    help=f"Do something else in its place: {', '.join(_PLAYS[1:])}.",
 )
 @click.option("--check", is_flag=True, help="Only show what would be changed.")
 @click.option("--ask-become-pass", "-K", is_flag=True, help="Ask for the password of sudo on the board.")
@@ -40,6 +48,7 @@ def deploy(
     head: str,
     nodes: tuple[str, ...],
     variables: tuple[str, ...],
+    play: str,
     check: bool,
     ask_become_pass: bool,
 ) -> int:
@@ -63,13 +72,13 @@ def deploy(
         source = _source(Path(folder))
         inventory = Path(folder) / "inventory.json"
         inventory.write_text(json.dumps({"all": {"children": groups, "vars": given}}))
-        argv = [playbook, "-i", str(inventory), str(source / "ansible/deploy.yml")]
+        argv = [playbook, "-i", str(inventory), str(source / f"ansible/{play}.yml")]
         argv += ["--check", "--diff"] if check else []
         argv += ["--ask-become-pass"] if ask_become_pass else []
         done = subprocess.run(
             argv, env={**os.environ, "ANSIBLE_CONFIG": str(source / "ansible/ansible.cfg")}, check=False
         )
-    if done.returncode == 0 and not check:
+    if done.returncode == 0 and play == "deploy" and not check:
         _tell(session, name, given)
     return 1 if done.returncode else 0
 
