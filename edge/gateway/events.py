@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -56,9 +56,19 @@ class Events:
             self._inotify.close()
             self._inotify = None
 
-    async def take(self) -> News:
-        """Everything that came since the last call; waits until there is something."""
+    async def take(self, *, until: float = 0.0, urgent: Callable[[News], bool] = lambda _: True) -> News:
+        """Everything that came since the last call; waits until there is something.
+
+        What is not `urgent` waits for company until the loop's time is `until`.
+        """
         await self._came.wait()
+        while not urgent(self._news):
+            self._came.clear()
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._came.wait()
+            except TimeoutError:
+                break
         self._came.clear()
         news, self._news = self._news, News()
         return news
@@ -139,6 +149,10 @@ class Waiters:
             waiting.discard(future)
             if not waiting and self._futures.get(job_id) is waiting:
                 del self._futures[job_id]
+
+    def any_of(self, job_ids: Set[str]) -> bool:
+        """True when somebody waits for one of these."""
+        return not self._futures.keys().isdisjoint(job_ids)
 
     def told(self, future: asyncio.Future[None]) -> bool:
         """True when `future` is done because the job ended, not because the gateway stops."""

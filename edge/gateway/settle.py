@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 500
 _AGAIN_S = 30.0
+#: Results that come faster than this share a commit, unless somebody waits for one: each would cost three pages.
+_COMPANY_S = 0.25
 
 
 class Settler:
@@ -46,8 +48,10 @@ class Settler:
     async def run(self) -> None:
         """Settle for ever; first everything that happened while nobody looked."""
         self._events.add(News(lost=True))
+        loop, settled_at = asyncio.get_running_loop(), -_COMPANY_S
         while True:
-            news = await self._events.take()
+            news = await self._events.take(until=settled_at + _COMPANY_S, urgent=self._urgent)
+            settled_at = loop.time()
             try:
                 if news.lost:
                     await self._look_at_everything()
@@ -57,9 +61,13 @@ class Settler:
                 # the file itself; only the ledger is behind, until the disk takes writes again.
                 foreseen = isinstance(err, StorageError)
                 log.error("results cannot be noted: %s; trying again in %g s", err, _AGAIN_S, exc_info=not foreseen)
-                asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, news)
+                loop.call_later(_AGAIN_S, self._events.add, news)
                 for job_id in news.results | news.removed:
                     self._waiters.wake(job_id)
+
+    def _urgent(self, news: News) -> bool:
+        """True when more has happened than that jobs have ended for which nobody waits at this moment."""
+        return bool(news.lost or news.removed or news.attempts) or self._waiters.any_of(news.results)
 
     async def _settle(self, news: News) -> None:
         ids = iter(news.results)
