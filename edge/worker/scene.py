@@ -8,13 +8,14 @@ import resource
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 _LIMITS = tuple({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 _STANDARD = (0, 1, 2)
-#: Without the enum that Python makes of each answer: there are 62 signals to ask for after each job.
-_handler: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+#: `signal.getsignal` without the enum that it makes of each answer: there are 62 signals to ask for after each job.
+_handler: Callable[[int], Any] = import_module("_signal").getsignal
 _FIRST_SAVED = 64  # where the copies of the standard streams lie, out of the way of a body that counts upwards
 
 
