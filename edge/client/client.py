@@ -14,7 +14,7 @@ from edge.client.download import download
 from edge.client.job import Job
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
-from edge.errors import EdgeError, NotReady, Unreachable
+from edge.errors import EdgeError, NotReady, Unreachable, UsageError
 from edge.model import JobState, Power, Result, Submission
 from edge.wire import BatchAnswer, BatchItem, JobPage, JobView, StatusView, TaskList, TaskView
 
@@ -74,7 +74,7 @@ class Client:
             task,
             list(args),
             kwargs,
-            Power(power) if power is not None else None,
+            _class(power),
             retries,
             time_limit_s,
             deadline_s,
@@ -212,3 +212,10 @@ class Client:
     def status(self) -> StatusView:
         """The board in one look: power, workers, broker, counts."""
         return self._http.json("GET", path_of("status"), StatusView)
+
+
+def _class(power: Power | str | None) -> Power | None:
+    try:
+        return None if power is None else Power(power)
+    except ValueError as err:
+        raise UsageError(f"power {power!r}: one of {', '.join(Power)}") from err

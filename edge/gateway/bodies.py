@@ -40,7 +40,7 @@ async def read(request: web.Request, media: tuple[str, ...], *, max_bytes: int, 
     except TimeoutError as err:
         raise TooSlow(f"the body did not arrive within {max_s:g} s") from err
     except web.RequestPayloadError as err:
-        raise BadRequest(f"the body cannot be read: {plain(str(err))}") from err
+        raise BadRequest(f"the body cannot be read: {plain(str(err).rpartition('message:')[2])}") from err
     return b"".join(chunks)
 
 

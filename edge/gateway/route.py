@@ -145,5 +145,5 @@ def allowed(what: str, kind: type, name: str) -> str:
 
 def plain(what: str) -> str:
     """A library's message as the tail of one of our sentences."""
-    text = what.replace("`", "")
-    return text[:1].lower() + text[1:]
+    text = " ".join(what.replace("`", "").split())
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]  # JSON stays JSON

@@ -200,6 +200,12 @@ def test_a_key_that_cannot_be_a_header_is_refused_here(client: Client, key: str)
         client.submit("solve", key=key)
 
 
+def test_a_class_that_is_none_is_told_with_those_there_are(client: Client) -> None:
+    """One line, as for any other argument."""
+    with pytest.raises(UsageError, match="power 'solar': one of always, normal, surplus"):
+        client.submit("solve", 1, power="solar")
+
+
 def test_an_empty_id_names_no_job(client: Client) -> None:
     """`edge status "$ID"` with an ID that was never set must not ask for something else."""
     with pytest.raises(BadJobId):
