@@ -13,6 +13,7 @@ NODE_NAME = "edge@localhost"  # pinned: the store's folder is named after it, a 
 #: Debian's own start script; the one on its PATH insists on the user `rabbitmq`.
 DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _MIB = 1 << 20
+DISK_LIMIT_BYTES = 200 * _MIB
 _YEAR_MS = 365 * 86_400_000
 
 
@@ -58,7 +59,7 @@ def conf(*, port: int, user: str, password: str) -> str:
         "vm_memory_high_watermark.absolute": memory_limit_bytes(),
         # The default, rss, starts a program every second.
         "vm_memory_calculation_strategy": "allocated",
-        "disk_free_limit.absolute": 200 * _MIB,
+        "disk_free_limit.absolute": DISK_LIMIT_BYTES,
         "collect_statistics_interval": 60_000,
         "log.file.level": "info",
         "log.connection.level": "warning",

@@ -36,7 +36,9 @@ def main() -> int:
     parser.add_argument("--marathon", type=int, default=0, help="one job of so many steps, 25 a second")
     parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
     parser.add_argument("--faults", type=int, default=0, help="inject so many faults under load in place of cuts")
+    parser.add_argument("--only", action="append", default=[], help="only this kind of fault (may be repeated)")
     parser.add_argument("--selftest", action="store_true", help="find each seeded bug in at most --cuts cuts")
+    parser.add_argument("--flash", action="store_true", help="measure what a job costs the card, by component")
     parser.add_argument("--bug", default="", help="with one seeded bug (names: tests/powercut/bugs.py)")
     parser.add_argument("--json", type=Path, help="write the summary there as JSON")
     parser.add_argument("--evidence", type=Path, default=Path("powercut-evidence"), help="where logs of faults go")
@@ -51,12 +53,16 @@ def main() -> int:
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     with _folder() as folder:
+        if options.flash:
+            from tests.powercut.flash import flash
+
+            return flash(folder)
         if options.selftest:
             from tests.powercut.selftest import selftest
 
             return selftest(folder, seed=seed, cuts=options.cuts, evidence=options.evidence, only=options.bug)
         from tests.powercut.campaign import Campaign
-        from tests.powercut.faults import FaultCampaign
+        from tests.powercut.faults import FaultCampaign, Kind
 
         campaign = (FaultCampaign if options.faults else Campaign)(
             folder,
@@ -68,8 +74,12 @@ def main() -> int:
             marathon=options.marathon,
         )
         if isinstance(campaign, FaultCampaign):
-            injected = campaign.run_faults(options.faults, until=until)
+            kinds = [Kind(name) for name in options.only] or list(Kind)
+            injected = campaign.run_faults(options.faults, kinds=kinds, until=until)
             print(f"{injected} faults injected")  # noqa: T201 - this is what it is for
+            if campaign.written_off:
+                off = f"{campaign.written_off} plain Celery messages went with a broker's store that a full disk broke"
+                print(off)  # noqa: T201
             summary = campaign.summary()
         else:
             summary = campaign.run(options.cuts, until=until)

@@ -1,17 +1,25 @@
 """What runs on the board from power-on: `edge up`, and a second worker beside its own.
 
-`python -m tests.powercut.board ROOT`, as PID 2 of a PID namespace of its own.
+`python -m tests.powercut.board ROOT [proxied]`, as PID 2 of a PID namespace of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 from edge.errors import EdgeError
+from edge.up.lines import Lines
+from edge.up.lock import only_one
 from edge.up.main import run
+from edge.up.node import Node
+from edge.up.ports import NodePorts
+from edge.up.settings import settings
+from edge.up.supervise import Stack
+from tests.powercut.stack import behind
 
 
 def main() -> int:
@@ -26,11 +34,25 @@ def main() -> int:
             stdin=subprocess.DEVNULL,
         )
     try:
-        run(root)
+        if "proxied" in sys.argv[2:]:
+            _run_proxied(root)
+        else:
+            run(root)
     except EdgeError as err:
         sys.stderr.write(f"board: {err}\n")
         return err.exit_code
     return 0
+
+
+def _run_proxied(root: Path) -> None:
+    """As `run`, with the broker behind a proxy that stands where all others look for it."""
+    loaded = settings(root)
+    port = loaded.config.broker.port
+    argv = [sys.executable, "-m", "tests.powercut.proxy", str(port), str(behind(port))]
+    subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    node = Node(loaded.config.layout.broker, NodePorts.from_amqp(behind(port)), user=loaded.config.broker.user)
+    with only_one(root):
+        asyncio.run(Stack(loaded, node, Lines(sys.stdout), env=dict(os.environ)).run())
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 
 import mfusepy
 
-from tests.powercut.pages import Pages
+from tests.powercut.pages import PAGE, Pages
 
 _NAME = "/disk"
 
@@ -32,6 +32,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.reads = self.writes = self.written_bytes = self.flushes = self.flushed_bytes = 0
+        self.journal_bytes = 0
 
 
 class Device:
@@ -49,6 +50,7 @@ class Device:
         self._fuse: tuple[str, int, int] | None = None  # (write or flush, how many more, seed): cut then
         self._faults: dict[str, tuple[int, int]] = {}  # read, write or flush: (errno, how many more; -1 all)
         self._counts = Counts()
+        self._journal: list[list[int]] = []
 
     # ---- FUSE ----
 
@@ -83,8 +85,12 @@ class Device:
         with self._lock:
             self._check("flush")
             self._counts.flushes += 1
+            self._counts.journal_bytes += PAGE * sum(self._in_journal(page) for page in self._pages.dirty)
             self._counts.flushed_bytes += self._pages.flush()
         return 0
+
+    def _in_journal(self, page: int) -> bool:
+        return any(first <= page <= last for first, last in self._journal)
 
     # ---- orders ----
 
@@ -108,6 +114,8 @@ class Device:
                     self._fuse = (order["at"], order["count"], order["seed"])
                 case "fail":
                     self._faults[order["what"]] = (order["errno"], order["count"])
+                case "journal":
+                    self._journal = order["extents"]
                 case "mend":
                     self._faults.clear()
             return {"dirty": len(self._pages.dirty), "dead": self._dead, **vars(self._counts)}

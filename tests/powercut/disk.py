@@ -42,6 +42,7 @@ class Traffic(msgspec.Struct, frozen=True):
     written_bytes: int
     flushes: int
     flushed_bytes: int
+    journal_bytes: int = 0  # of those, in ext4's journal
 
 
 class Disk:
@@ -84,6 +85,10 @@ class Disk:
     def mend(self) -> None:
         """End all failures."""
         self._ask(do="mend")
+
+    def journal(self, extents: list[tuple[int, int]]) -> None:
+        """Say which blocks, first and last, are ext4's journal."""
+        self._ask(do="journal", extents=extents)
 
     def traffic(self) -> Traffic:
         """The counts as they stand."""

@@ -11,18 +11,31 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from http.client import HTTPException
 from pathlib import Path
 from typing import cast
 
+from edge.up import rabbitmq
 from tests.powercut.campaign import Campaign, until_true
 from tests.powercut.client import Http
+from tests.powercut.oracle import Sent, Way
 from tests.powercut.plan import Plan, When
 from tests.powercut.stack import NotReady, Part
 from tests.powercut.verdict import Verdict
 
+#: In Erlang: a limit that holds publishers, and the one of the configuration.
+_RAISE = {
+    "memory": "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000}).",
+    "disk": "rabbit_disk_monitor:set_disk_free_limit(1000000000000).",
+}
+_CLEAR = {
+    "memory": f"vm_memory_monitor:set_vm_memory_high_watermark({{absolute, {rabbitmq.memory_limit_bytes()}}}).",
+    "disk": f"rabbit_disk_monitor:set_disk_free_limit({rabbitmq.DISK_LIMIT_BYTES}).",
+}
+_WRITE_OFF_S = 60.0
 ROUND_DRAIN_S = 120.0  # a part that dies often is started again after up to 30 s
 
 
@@ -35,6 +48,12 @@ class Kind(StrEnum):
     STOP_GATEWAY = "stop gateway"
     STOP_WORKER = "stop worker"
     STOP_BROKER = "stop broker"
+    RESTART_BROKER = "restart broker"
+    NET_RESET = "net reset"
+    NET_MUTE = "net mute"
+    NET_LOSS = "net loss"
+    MEMORY_ALARM = "alarm memory"
+    DISK_ALARM = "alarm disk"
     DISK_FULL = "disk full"
     DISK_WRITE = "disk EIO on write"
     DISK_FLUSH = "disk EIO on flush"
@@ -43,9 +62,14 @@ class Kind(StrEnum):
 class FaultCampaign(Campaign):
     """Faults in place of cuts; the board, the load, the oracle and the checks are the same."""
 
-    def run_faults(self, count: int, *, until: float | None = None) -> int:
-        """Inject `count` faults; how many were. What went wrong is in the summary."""
+    written_off = 0  # plain Celery messages that went with a store that a full disk broke
+    _kind: Kind
+    _aside_before = 0
+
+    def run_faults(self, count: int, *, kinds: Sequence[Kind], until: float | None = None) -> int:
+        """Inject `count` faults of these kinds; how many were. What went wrong is in the summary."""
         injected = 0
+        self.board.proxied = True
         try:
             self._birth()
             for number in range(1, count + 1):
@@ -53,7 +77,7 @@ class FaultCampaign(Campaign):
                     break
                 rng = random.Random(f"{self.seed}:fault:{number}")
                 began = time.monotonic()
-                kind = rng.choice(list(Kind))
+                kind = rng.choice(kinds)
                 verdict = self._round(number, kind, rng)
                 injected += 1
                 verdict.seconds = time.monotonic() - began
@@ -72,11 +96,13 @@ class FaultCampaign(Campaign):
     def _round(self, number: int, kind: Kind, rng: random.Random) -> Verdict:
         plan = Plan(When.LOAD, 0.0, rng.getrandbits(32))
         verdict = Verdict(number, plan)
+        self._kind = kind
         try:
             if not self.board.volume.attached:
                 self._attach(verdict)
                 self.board.start()
                 self.board.await_ready()
+            self._aside_before = len(self._stores_aside())
             load = self._load(plan, None)
             load.start()
             time.sleep(rng.uniform(0.2, 1.0))
@@ -90,7 +116,7 @@ class FaultCampaign(Campaign):
                 return verdict
             verdict.faults += load.stop(before=time.monotonic())
             ended = time.monotonic()
-            self._drain(verdict, ROUND_DRAIN_S, patient=False)
+            self._drain(verdict, ROUND_DRAIN_S, patient=kind is Kind.DISK_FULL)
             verdict.done_s = time.monotonic() - ended
             if until_true(self._gateway_answers, ROUND_DRAIN_S):
                 self._audit(verdict)
@@ -104,6 +130,24 @@ class FaultCampaign(Campaign):
             self.oracle.power_cut(self._cut_at)
         return verdict
 
+    def _written_off(self, waiting: list[Sent], after_s: float) -> bool:
+        """What a full disk takes from RabbitMQ for good: see README, "What happens when the power goes".
+
+        Only plain Celery messages, only with a store that was set aside in this round, and counted apart.
+        """
+        gone = len(self._stores_aside()) > self._aside_before
+        if self._kind is not Kind.DISK_FULL or not gone or after_s < _WRITE_OFF_S:
+            return False
+        if any(sent.way is not Way.CELERY for sent in waiting):
+            return False
+        for sent in waiting:
+            sent.accepted_at = None
+        self.written_off += len(waiting)
+        return True
+
+    def _stores_aside(self) -> list[Path]:
+        return list((self.board.root / "broker").glob("store.set-aside-*"))
+
     def _inject(self, kind: Kind, rng: random.Random) -> None:
         action, _, what = kind.partition(" ")
         hold_s = rng.uniform(0.5, 3.0)
@@ -114,6 +158,21 @@ class FaultCampaign(Campaign):
                 self.board.signal(cast("Part", what), signal.SIGSTOP)
                 time.sleep(hold_s)
                 self.board.signal(cast("Part", what), signal.SIGCONT)
+            case "restart", _:
+                self.board.signal("broker", signal.SIGTERM)
+            case "net", "reset":
+                self.board.signal("proxy", signal.SIGUSR1)
+            case "net", "mute":
+                self.board.signal("proxy", signal.SIGSTOP)
+                time.sleep(hold_s)
+                self.board.signal("proxy", signal.SIGCONT)
+            case "net", "loss":  # what is on the way is swallowed, and only then are the ends told
+                self.board.signal("proxy", signal.SIGUSR2)
+                time.sleep(hold_s)
+                self.board.signal("proxy", signal.SIGUSR1)
+            case "alarm", _:
+                with self._alarm(what):
+                    time.sleep(hold_s)
             case "disk", "full":
                 with self._full_disk():
                     time.sleep(hold_s)
@@ -134,6 +193,15 @@ class FaultCampaign(Campaign):
             return False
         finally:
             client.close()
+
+    @contextmanager
+    def _alarm(self, what: str) -> Iterator[None]:
+        """The broker's own alarm, by a limit that it is over at once; the right one comes back."""
+        self.board.ask_broker(_RAISE[what])
+        try:
+            yield
+        finally:
+            self.board.ask_broker(_CLEAR[what])
 
     def _full_disk(self) -> _Filler:
         return _Filler(self.board.volume.mount / "filler")

@@ -25,7 +25,8 @@ import yaml
 
 from edge.config import Config, load
 from edge.jobs.results import Results
-from edge.up.ports import free_ports
+from edge.up import rabbitmq
+from edge.up.ports import NodePorts, free_ports
 from tests.powercut.disk import Cut
 from tests.powercut.volume import Volume
 
@@ -34,9 +35,14 @@ READY_S = 240.0
 _START = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && "$@"; exit $?'
 
 
-Part = Literal["gateway", "worker", "broker"]
+Part = Literal["gateway", "worker", "broker", "proxy"]
 #: What a process is known by among those of its board.
-_COMMANDS: dict[Part, str] = {"gateway": "edge.gateway", "worker": "edge.worker", "broker": "beam.smp"}
+_COMMANDS: dict[Part, str] = {
+    "gateway": "edge.gateway",
+    "worker": "edge.worker",
+    "broker": "beam.smp",
+    "proxy": "powercut.proxy",
+}
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -58,6 +64,7 @@ class Board:
         self.folder = folder
         self.volume = Volume(folder)
         self.bug = bug
+        self.proxied = False  # with a network between the broker and all others
         self.run = folder / "run"
         self.runs = folder / "runs.log"
         self.log = folder / "board.log"
@@ -118,7 +125,7 @@ class Board:
         self._news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._news.bind(os.fspath(notify))
         space = ["unshare", "--fork", "--pid", "--mount", "--propagation", "private", "--mount-proc", "--kill-child"]
-        board = [sys.executable, "-m", "tests.powercut.board", str(self.root)]
+        board = [sys.executable, "-m", "tests.powercut.board", str(self.root), *(["proxied"] if self.proxied else [])]
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *space, "--", "sh", "-c", _START, "sh", str(boot_id), *board],
@@ -158,6 +165,11 @@ class Board:
 
     def off(self) -> None:
         """Kill every process and detach; what was not flushed is lost. Idempotent."""
+        self.halt()
+        self.volume.detach()
+
+    def halt(self) -> None:
+        """Kill every process; the disk stays. Idempotent."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -165,7 +177,6 @@ class Board:
         if self._news is not None:
             self._news.close()
             self._news = None
-        self.volume.detach()
 
     def processes(self) -> list[int]:
         """Every process of the board, by the ids that we know them by."""
@@ -185,6 +196,21 @@ class Board:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
 
+    def ask_broker(self, erlang: str) -> None:
+        """Have the running broker evaluate an expression."""
+        base = self.config.layout.broker
+        ports = NodePorts.from_amqp(behind(self.broker_port) if self.proxied else self.broker_port)
+        env = rabbitmq.environment(base, ports) | {"RABBITMQ_CTL_ERL_ARGS": ""}
+        ctl = rabbitmq.find_server().with_name("rabbitmqctl")
+        subprocess.run(
+            [ctl, "--quiet", "eval", erlang],
+            env=env,
+            check=True,
+            capture_output=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
+
     def bodies(self) -> tuple[int, int]:
         """(bodies begun, jobs they belong to) since the beginning."""
         lines = self.runs.read_text().split() if self.runs.exists() else []
@@ -196,6 +222,11 @@ class Board:
         if self.bug:
             env |= {"POWERCUT_BUG": self.bug, "PYTHONPATH": str(Path(__file__).parent / "inject")}
         return env
+
+
+def behind(port: int) -> int:
+    """Where the broker listens when a proxy stands at `port`."""
+    return port + 5000
 
 
 def _command(pid: int) -> str:
@@ -212,7 +243,7 @@ def _ports() -> tuple[int, int]:
     while True:
         first = rng.randrange(20_000, 30_000)
         try:
-            for port in range(first, first + 3):
+            for port in (*range(first, first + 3), *range(behind(first), behind(first) + 3)):
                 socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue

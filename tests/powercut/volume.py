@@ -8,6 +8,7 @@ kernel carries out at the unmount: whatever ends this program also gives the dev
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -16,8 +17,9 @@ from pathlib import Path
 from tests.powercut.disk import Cut, Disk
 
 SIZE = 1 << 30
-_MKFS = ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", "-J", "size=16"]
+_MKFS = ["-q", "-F", *os.environ.get("POWERCUT_MKFS", "").split(), "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", "-J", "size=16"]
 _PROGRAMS = ("losetup", "mkfs.ext4", "e2fsck", "mount", "umount", "sync", "unshare", "setpriv", "fusermount3")
+_EXTENT = re.compile(r"\):(\d+)-(\d+)")
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
@@ -42,11 +44,13 @@ def missing() -> str:
 class Volume:
     """The file system in `folder`/disk.img, seen at `mount` while attached."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, mount: Path | None = None) -> None:
         self.folder = folder
         self.image = folder / "disk.img"
-        self.mount = folder / "mnt"
-        self.mount.mkdir(parents=True, exist_ok=True)
+        self.mount = mount or folder / "mnt"
+        folder.mkdir(parents=True, exist_ok=True)
+        if mount is None:
+            self.mount.mkdir(exist_ok=True)
         self._disk: Disk | None = None
         self._loop = ""
 
@@ -112,6 +116,12 @@ class Volume:
     def sync(self) -> None:
         """Write this file system out, and only this one."""
         _run("sync", "-f", str(self.mount))
+
+    def watch_journal(self) -> None:
+        """Let the disk count apart what goes to ext4's journal. While attached."""
+        told = _run("debugfs", "-R", "stat <8>", str(self.image))
+        extents = [(int(first), int(last)) for first, last in _EXTENT.findall(told.partition("EXTENTS:")[2])]
+        self.disk.journal(extents)
 
     def problems(self) -> str:
         """What e2fsck says against the detached file system; empty when it is sound. Needs a clean unmount before."""
