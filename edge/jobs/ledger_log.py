@@ -14,10 +14,10 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-#: About so many pages of 4 KiB in the log are worth a thousand writes to the file at once.
-_WORTH_PAGES = 1000
+#: About so many pages of 1 KiB in the log are worth a thousand writes to the file at once.
+_WORTH_PAGES = 4000
 #: Beyond so many a commit does it after all: the log must not grow for ever under a load that never pauses.
-MOST_PAGES = 8000
+MOST_PAGES = 32_000
 
 
 class LogKeeper:

@@ -17,7 +17,15 @@ from pathlib import Path
 from tests.powercut.disk import Cut, Disk
 
 SIZE = 1 << 30
-_MKFS = ["-q", "-F", *os.environ.get("POWERCUT_MKFS", "").split(), "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", "-J", "size=16"]
+_MKFS = [
+    "-q",
+    "-F",
+    *os.environ.get("POWERCUT_MKFS", "").split(),
+    "-E",
+    "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+    "-J",
+    "size=16",
+]
 _PROGRAMS = ("losetup", "mkfs.ext4", "e2fsck", "mount", "umount", "sync", "unshare", "setpriv", "fusermount3")
 _EXTENT = re.compile(r"\):(\d+)-(\d+)")
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
