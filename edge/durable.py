@@ -86,17 +86,18 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
 
 
 def abandoned(path: Path) -> bool:
-    """False for the private file of a `publish` in another process that lives: what is in its hands is not litter."""
+    """False for the private file of a write in another process that lives: what is in its hands is not litter."""
     *_, pid, _ = ["", *path.name.rsplit(".", 2)]
     return not (path.name.startswith(".") and pid.isdigit() and int(pid) != os.getpid() and process_alive(int(pid)))
 
 
-def replace(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+def replace(path: Path, data: bytes, *, mode: int = 0o640, shared: bool = False) -> None:
     """Put `data` at `path` in place of what was there; a cut leaves the old or the new, never a mix.
 
-    One writer at a time: the name of the temporary file is fixed, so that crashes leave no litter.
+    One writer at a time: the name of the temporary file is fixed, so that crashes leave no litter. Where a file is
+    `shared` by several writers each has its own, and who starts next drops those that are `abandoned`.
     """
-    temp = path.with_name(f".{path.name}.tmp")
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp" if shared else f".{path.name}.tmp")
     with _written(temp, data, mode):
         temp.replace(path)
         sync_folder(path.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from edge.errors import StorageError
 from edge.jobs import copies
@@ -13,7 +14,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_S = 600.0  # a board that is up for an hour a day gets its copy as well
 _BYTES_A_DAY = 256 << 20  # a large ledger is copied less often: so much a day a card bears for decades
-_STOP_S = 10.0  # what a stop may take longer for its sake
+_STOP_S = 5.0  # what a stop may take longer for its sake
+_SMALL_BYTES = 16 << 20
 
 
 class Copies:
@@ -21,6 +23,7 @@ class Copies:
 
     def __init__(self, layout: Layout, every_s: float) -> None:
         self._ledger, self._copy, self._every_s = layout.ledger, layout.ledger_copy, every_s
+        self._made_at = time.monotonic()
         self.fault = ""  # why the last copy could not be made; empty when it could
 
     async def run(self) -> None:
@@ -31,15 +34,17 @@ class Copies:
             await asyncio.sleep(max(self._every_s, self._budget_s()))
 
     def stop(self) -> None:
-        """The last one, of a ledger that nobody writes any more."""
-        self.make(limit_s=_STOP_S)
+        """The last one, of a ledger that nobody writes any more; not of a large one that was copied not long ago."""
+        small = self._budget_s() <= _SMALL_BYTES / _BYTES_A_DAY * 86_400
+        if small or time.monotonic() - self._made_at >= self._budget_s():
+            self.make(limit_s=_STOP_S)
 
     def make(self, *, limit_s: float = 600.0) -> None:
         """Copy if something has changed since the last copy; a failure is noted, and the last copy stays."""
         try:
             if copies.mark(self._ledger) != copies.mark(self._copy):
                 copies.copy(self._ledger, self._copy, limit_s=limit_s)
-            self.fault = ""
+            self._made_at, self.fault = time.monotonic(), ""
         except StorageError as err:
             self.fault = str(err)
             log.error("%s; the last one stays", err)

@@ -43,6 +43,7 @@ class Case:
             attempts=self.attempt,
             worker=worker,
             original_id=self.delivery.original_id,
+            submitter=self.delivery.submitter,
             **fields,
         )
 

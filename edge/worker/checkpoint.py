@@ -70,7 +70,7 @@ class Checkpoint:
         data = msgspec.json.encode(state)
         try:
             durable.make_folder(self._path.parent)
-            durable.replace(self._path, data)
+            durable.replace(self._path, data, shared=True)  # two workers may meet over one job
             saved = True
         except OSError as err:
             if not self._failed:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from celery.utils.log import get_logger
 
+from edge import durable
 from edge.host import boot_id, process_alive
 from edge.jobs.attempts import AttemptsStore
 from edge.layout import Layout
@@ -56,6 +57,10 @@ class History:
     def recover(self) -> None:
         """At the start of the worker: put the mark of its predecessor of the same name where it stays until used."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.attempts.folder, self._checkpoints):
+            for temp in folder.glob(".*.tmp"):
+                if durable.abandoned(temp):
+                    temp.unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             if self._own.stat().st_size:
                 self._own.rename(self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json"))
@@ -100,7 +105,7 @@ class History:
             return known
         marks = [(path, mark) for path, mark in self._marks() if mark.id == delivery.id]
         saved = checkpoint.digest(self._checkpoints / f"{delivery.id}.json")
-        how, early = "interrupted", False
+        begun, how, early = Begun(boot_id(), saved), "interrupted", False
         if known.begun is not None and known.begun.boot_id != boot_id():
             how, early = "power-cut", not known.begun.lasted and known.begun.checkpoint == saved
         for path, mark in marks:
@@ -108,13 +113,16 @@ class History:
                 how = "power-cut"
             elif path.stem.count(".") or not process_alive(mark.pid):
                 how, early = "crash", False
+            elif path != self._own:  # it runs here already, from another copy of its message: that one's start counts
+                begun, early = known.begun or begun, False
+        beside = begun is known.begun
         known = msgspec.structs.replace(
             known,
             deliveries=known.deliveries + 1,
             crashes=known.crashes + (how == "crash"),
             ended=(*known.ended, how)[-_KEPT:],
-            begun=Begun(boot_id(), saved),
-            early_cuts=known.early_cuts + 1 if early else 0,
+            begun=begun,
+            early_cuts=known.early_cuts if beside else known.early_cuts + 1 if early else 0,
         )
         self.attempts.write(known)
         self._looked = delivery.redeliveries, known

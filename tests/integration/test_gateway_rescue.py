@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edge.cli.checks import state
-from edge.config import Config
+from edge.config import BrokerConfig, Config
 from edge.jobs import copies
 from edge.jobs.results import Results
-from edge.model import JobState, Result
+from edge.model import JobState, PowerState, Result
 from tests.running_gateway import RunningGateway, StartGateway
+from tests.running_worker import StartWorker, tell_power
+
+MakeConfig = Callable[..., Config]
 
 
 def _break(path: Path) -> None:
@@ -68,6 +72,28 @@ def test_a_lost_ledger_without_a_copy_is_made_again_from_the_results(
     assert again.ask("POST", "/jobs", body | {"args": ["x"]}, Idempotency_Key="k1").status == 409
     (warning,) = again.ask("GET", "/status").json["warnings"]
     assert "a copy, of which there is none" in warning
+
+
+@pytest.mark.broker
+def test_a_job_that_only_the_broker_knows_runs_and_gets_its_row(
+    make_config: MakeConfig, broker: BrokerConfig, start_gateway: StartGateway, start_worker: StartWorker
+) -> None:
+    """With the submitter's name, which its message and its result carry."""
+    config = make_config(broker=broker, tasks=["odd"])
+    board = start_gateway(config)
+    job_id = board.submit("echo", "kept", Idempotency_Key="k")
+    board.becomes(job_id, "queued")
+    board.stop()
+    _break(config.layout.ledger)
+    config.layout.ledger_copy.unlink()
+
+    again = start_gateway(config)
+    assert again.ask("GET", f"/jobs/{job_id}").status == 404
+    assert len(again.ask("GET", "/status").json["warnings"]) == 1
+    tell_power(config, PowerState.NORMAL)
+    assert start_worker(config).result(job_id).value == "kept"
+    assert again.becomes(job_id, "succeeded")["submitter"] == "local"
+    assert again.submit("echo", "kept", Idempotency_Key="k") == job_id
 
 
 def test_a_copy_is_made_at_a_clean_stop_and_only_of_what_changed(

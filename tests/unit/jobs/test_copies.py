@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,9 +71,32 @@ def test_a_full_card_is_not_filled_by_a_copy(ledger: Path, config: Config, monke
     assert keeper.fault == ""
 
 
-def test_a_copy_that_takes_too_long_is_given_up(ledger: Path, config: Config) -> None:
-    """A stop must not wait for it."""
-    _grow(ledger, 5000)
+def test_a_copy_that_takes_too_long_is_given_up(ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop must not wait for it; nothing of it stays."""
+
+    @contextmanager
+    def over(db: sqlite3.Connection, _limit_s: float) -> Iterator[None]:
+        db.set_progress_handler(lambda: 1, 1000)
+        yield
+
+    monkeypatch.setattr(copies, "limited", over)
     with pytest.raises(StorageError, match="interrupted"):
-        copies.copy(ledger, config.layout.ledger_copy, limit_s=1e-4)
-    assert not config.layout.ledger_copy.exists()
+        copies.copy(ledger, config.layout.ledger_copy)
+    assert [path.name for path in config.root.iterdir() if "copy" in path.name] == []
+
+
+def test_a_stop_copies_no_large_ledger_twice_a_day(
+    ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board that is about to lose its power has no time for it; a small one takes no time."""
+    keeper = Copies(config.layout, 3600.0)
+    with monkeypatch.context() as large:
+        large.setattr("edge.gateway.copies._SMALL_BYTES", 1)
+        keeper.stop()
+        assert not config.layout.ledger_copy.exists()
+        keeper._made_at -= 86_400
+        keeper.stop()
+        assert config.layout.ledger_copy.exists()
+    config.layout.ledger_copy.unlink()
+    keeper.stop()
+    assert config.layout.ledger_copy.exists()

@@ -153,6 +153,34 @@ def test_a_crash_in_between_is_counted_as_one(boots: Boots) -> None:
     assert (known.early_cuts, known.crashes, known.ended[-1]) == (0, 1, "crash")
 
 
+def test_a_copy_that_another_worker_runs_beside_it_hides_no_cut(boots: Boots, config: Config) -> None:
+    """The outbox sends again what it does not know as confirmed, so two workers of a board may run one job at once."""
+    for _ in range(4):
+        boots.cut()
+    with boots.run() as (_, known):
+        assert known is not None
+        assert known.early_cuts == 3
+        second = History(config.layout, "second")
+        second.recover()
+        beside = second.look(_delivery(redeliveries=1))
+        assert beside is not None
+        assert (beside.early_cuts, beside.begun) == (3, known.begun)
+    known = boots.cut()
+    assert known is not None
+    assert known.early_cuts == 4
+
+
+def test_what_a_dead_worker_was_writing_goes(config: Config) -> None:
+    """What a live one is writing stays."""
+    for folder in (config.layout.attempts, config.layout.checkpoints):
+        folder.mkdir(parents=True)
+        (folder / ".a.json.4194305.tmp").touch()
+        (folder / ".b.json.1.tmp").touch()
+    History(config.layout, "main").recover()
+    left = [path.name for folder in (config.layout.attempts, config.layout.checkpoints) for path in folder.iterdir()]
+    assert left == [".b.json.1.tmp"] * 2
+
+
 def test_a_broker_that_lost_its_count_hides_no_cut(boots: Boots) -> None:
     """The job comes anew from the ledger, as a first delivery: its recorded start still had no end."""
     for _ in range(3):
