@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError
+from edge.up import rabbitmq
 from edge.up.settings import overrides, settings
 
 
@@ -45,3 +46,11 @@ def test_a_root_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="root = "):
         settings(tmp_path / "file" / "edge", env={})
+
+
+def test_no_jump_of_the_clock_ends_a_wait_for_an_acknowledgement() -> None:
+    """RabbitMQ counts `consumer_timeout` by the wall clock, and a board may wake up in 1970."""
+    unit = (Path(__file__).parents[3] / "systemd" / "rabbitmq" / "rabbitmq.conf").read_text()
+    for text in (unit, rabbitmq.conf(port=1, user="u", password="p")):
+        values = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+        assert int(values["consumer_timeout"]) > 100 * 365 * 86_400_000
