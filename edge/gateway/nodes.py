@@ -60,6 +60,7 @@ class Nodes:
         except ValueError as err:
             raise BadRequest(str(err)) from err
         try:
+            await asyncio.to_thread(self._uploads.tidy, self._appliance.results.has)
             folder = self._uploads.folder(job_id, call.query.attempt)
             await self._receive(call.request, folder / name)
         except TimeoutError as err:

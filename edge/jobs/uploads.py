@@ -8,6 +8,7 @@ has to survive a power cut.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from hashlib import file_digest
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import msgspec
 
 from edge import durable
 from edge.errors import TornResult
-from edge.jobs.results import Results, check_artifact_name
+from edge.jobs.results import Results, Staging, check_artifact_name
 from edge.layout import Layout
-from edge.model import Result, check_job_id
+from edge.model import Result, check_job_id, is_job_id
 
 
 class Uploads:
@@ -50,23 +51,39 @@ class Uploads:
         self._json(job_id, attempt).unlink(missing_ok=True)
         shutil.rmtree(self._root / f"{check_job_id(job_id)}.{attempt}", ignore_errors=True)
 
+    def tidy(self, over: Callable[[str], bool]) -> None:
+        """Drop what belongs to jobs that are over: who sent it lost its power, and another board ended the job."""
+        for path in list(self._root.iterdir()):
+            job_id, _, attempt = path.name.removesuffix(".json").rpartition(".")
+            if is_job_id(job_id) and over(job_id):
+                self.drop(job_id, attempt)
+
     def publish(self, job_id: str, results: Results) -> None:
         """Publish what was handed in for `job_id`; the first result stands. Raises TornResult for a damaged upload."""
         for path in sorted(self._root.glob(f"{check_job_id(job_id)}.????????.json")):
             result = msgspec.json.decode(path.read_bytes(), type=Result)
             staging = results.stage(job_id)
             try:
-                for artifact in result.files:
-                    copy = staging.file(check_artifact_name(artifact.name))
-                    shutil.copyfile(path.with_suffix("") / artifact.name, copy)
-                    with copy.open("rb") as file:
-                        if file_digest(file, "sha256").hexdigest() != artifact.sha256:
-                            raise TornResult(path, f"file {artifact.name!r} does not match its SHA-256")
+                _copy(path, result, staging)
+            except BaseException:
+                staging.discard()
+                raise
+            try:
                 results.publish(msgspec.structs.replace(result, files=(), folder=""), staging)
             except BaseException:
-                if not results.has(job_id):
+                if not results.has(job_id):  # else it may be ours, and not safe yet
                     staging.discard()
                 raise
 
     def _json(self, job_id: str, attempt: str) -> Path:
         return self._root / f"{check_job_id(job_id)}.{attempt}.json"
+
+
+def _copy(path: Path, result: Result, staging: Staging) -> None:
+    """The files of the upload `path`, each checked. Raises OSError, TornResult."""
+    for artifact in result.files:
+        copy = staging.file(check_artifact_name(artifact.name))
+        shutil.copyfile(path.with_suffix("") / artifact.name, copy)
+        with copy.open("rb") as file:
+            if file_digest(file, "sha256").hexdigest() != artifact.sha256:
+                raise TornResult(path, f"file {artifact.name!r} does not match its SHA-256")

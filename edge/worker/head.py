@@ -63,10 +63,11 @@ class Head:
 
 
 class HeadResults(Results):
-    """Results of a node: staged here, published there."""
+    """Results of a node: staged here, published there. Each worker stages in a folder of its own name."""
 
-    def __init__(self, layout: Layout, head: Head) -> None:
+    def __init__(self, layout: Layout, head: Head, name: str) -> None:
         super().__init__(layout)
+        self._root = layout.results / name
         self._head = head
 
     def has(self, job_id: str) -> bool:
@@ -91,7 +92,7 @@ class HeadResults(Results):
         """Nothing: the head tells those who wait."""
 
     def recover(self, *, forget_before: float | None = None) -> None:  # noqa: ARG002 - nothing is kept here
-        """Drop the files of attempts that were cut short: their jobs come again."""
+        """Drop the files of this worker's attempts that were cut short: their jobs come again."""
         if self._root.is_dir():
             for path in self._root.iterdir():
                 if path.is_dir():
@@ -113,9 +114,9 @@ class HeadAttempts(AttemptsStore):
             self._head.put("jobs", attempts.id, "attempts", body=msgspec.json.encode(attempts))
 
 
-def stores(config: Config) -> tuple[Results, AttemptsStore]:
-    """Where this board's results and attempts go: here, or to its head. Raises ConfigError."""
+def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:
+    """Where results and attempts of the worker `name` go: here, or to the head. Raises ConfigError."""
     if config.node.head_url is None:
         return Results(config.layout), AttemptsStore(config.layout)
     head = Head(config.node)
-    return HeadResults(config.layout, head), HeadAttempts(config.layout, head)
+    return HeadResults(config.layout, head, name), HeadAttempts(config.layout, head)

@@ -64,7 +64,7 @@ class Runner:
         bell: Bell,
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
-        self.results, attempts = stores(config)
+        self.results, attempts = stores(config, name)
         self.history = History(config.layout, name, attempts, early_cut_s=config.worker.early_cut_s)
         self.inbox = Inbox(
             root=config.root,
