@@ -25,7 +25,10 @@ from edge.wire import BatchAnswer, BatchItem
 JOB_MEDIA = (JSON,)
 BATCH_MEDIA = (NDJSON, "application/ndjson", "application/jsonl")
 _JOB_S, _BATCH_S = 30.0, 300.0
-_BREATH = 200  # lines checked before other requests get their turn
+_SMALL_BYTES = (
+    4096  # a larger body is checked in a thread: half a million numbers take seconds, on a Zero half a minute
+)
+_LINES = 200  # checked at once
 _BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
 
 #: Printable ASCII with no space at its ends, which HTTP would take away.
@@ -44,8 +47,11 @@ class Submit:
         """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
         key = idempotency_key(call.request)
         content = await bodies.read(call.request, JOB_MEDIA, max_bytes=self._limits.max_body_bytes, max_s=_JOB_S)
-        submission = bodies.decode(content, Submission)
-        new = self._appliance.checked(submission, key=key, caller=call.caller)
+
+        def checked() -> NewJob:
+            return self._appliance.checked(bodies.decode(content, Submission), key=key, caller=call.caller)
+
+        new = checked() if len(content) <= _SMALL_BYTES else await asyncio.to_thread(checked)
         (answer,) = await self._appliance.accept([new])
         if isinstance(answer, EdgeError):
             raise answer
@@ -80,19 +86,24 @@ class Submit:
         lines = content.removesuffix(b"\n").split(b"\n")
         if len(lines) > self._limits.max_batch_jobs:
             raise TooLarge(f"the body has {len(lines)} lines; at most {self._limits.max_batch_jobs} are taken")
-        answers: list[BatchAnswer | None] = []
-        jobs: list[NewJob] = []
-        for number, line in enumerate(lines, 1):
-            if number % _BREATH == 0:
-                await asyncio.sleep(0)
-            try:
-                jobs.append(self._checked(line, call))
-                answers.append(None)
-            except EdgeError as err:
-                answers.append(BatchAnswer(number, problem=problems.of(err)))
+        checked: list[NewJob | EdgeError] = []
+        for first in range(0, len(lines), _LINES):
+            checked += await asyncio.to_thread(self._look, lines[first : first + _LINES], call)
+        jobs = [job for job in checked if isinstance(job, NewJob)]
         accepted = iter(await self._appliance.accept(jobs) if jobs else ())
-        told = (known or _told(number, next(accepted)) for number, known in enumerate(answers, 1))
+        answers = (next(accepted) if isinstance(job, NewJob) else job for job in checked)
+        told = (_told(number, answer) for number, answer in enumerate(answers, 1))
         return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in told), content_type=NDJSON)
+
+    def _look(self, lines: list[bytes], call: Call) -> list[NewJob | EdgeError]:
+        """What each line asks for, or what is wrong with it. Runs in a thread."""
+        found: list[NewJob | EdgeError] = []
+        for line in lines:
+            try:
+                found.append(self._checked(line, call))
+            except EdgeError as err:
+                found.append(err)
+        return found
 
     def _checked(self, line: bytes, call: Call) -> NewJob:
         limit = self._limits.max_body_bytes

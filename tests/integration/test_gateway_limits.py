@@ -6,15 +6,19 @@ import asyncio
 import gzip
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import aiohttp
 import pytest
 
 from edge.config import Config
 from edge.gateway.service import Appliance
+from edge.jobs.catalogue import Catalogue
 from tests.running_gateway import RunningGateway, StartGateway
 
 MakeConfig = Callable[..., Config]
@@ -277,3 +281,28 @@ def test_batches_that_would_not_fit_in_memory_are_asked_to_come_again(
             assert time.monotonic() < deadline
     while status() != 200:
         assert time.monotonic() < deadline + 20
+
+
+@pytest.mark.parametrize(("path", "media"), [("/jobs", "application/json"), ("/jobs/batch", "application/x-ndjson")])
+def test_arguments_that_take_long_to_check_hold_up_nobody(
+    config: Config, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch, path: str, media: str
+) -> None:
+    """A mebibyte of numbers stopped the whole gateway for seconds, on a small board for half a minute."""
+    checks, goes_on, check = threading.Event(), threading.Event(), Catalogue.check
+
+    def slow(self: Catalogue, *call: Any) -> None:
+        checks.set()
+        assert goes_on.wait(20)
+        check(self, *call)
+
+    monkeypatch.setattr(Catalogue, "check", slow)
+    gateway = start_gateway(config)
+    body = b'{"task":"total","args":[[' + b"1," * 3000 + b"1]]}"
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(gateway.ask, "POST", path, body, Content_Type=media)
+        assert checks.wait(10)
+        try:
+            assert gateway.ask("GET", "/tasks", timeout=5).status == 200
+        finally:
+            goes_on.set()
+        assert taken.result(20).status in (200, 202)
