@@ -10,8 +10,9 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from edge.config import Config
@@ -154,14 +155,14 @@ class Outbox:
     def _on_due(self, job_id: str) -> None:
         self._timers.pop(job_id, None)
         written = self._writer.write(lambda ledger: ledger.mark_due([job_id]), durable=False)
-        written.add_done_callback(lambda done: self._after_due(job_id, done))
+        written.add_done_callback(partial(self._after_due, again=partial(self._wait_for, job_id, _AGAIN_S)))
 
-    def _after_due(self, job_id: str, written: Future[None]) -> None:
-        """Runs in the writer's thread."""
+    def _after_due(self, written: Future[None], *, again: Callable[[], None]) -> None:
+        """Publish what came due; `again` where the disk refused, for nobody else would ask. In the writer's thread."""
         if written.exception() is None:
             self._publisher.ring(rewind=True)
         elif self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wait_for, job_id, _AGAIN_S)  # the disk refused: nobody else would ask
+            self._loop.call_soon_threadsafe(again)
 
     def _note_deadline(self, job: Job, now: float) -> None:
         """Let `job` come due; `now` is the wall clock, which counts only for what was before this start.
@@ -173,7 +174,11 @@ class Outbox:
             return
         left_s = job.accepted_at + job.deadline_s - now if job.accepted_at >= _CLOCK_SET else job.deadline_s
         left_s = min(max(left_s, 0.0), job.deadline_s)
-        heapq.heappush(self._deadlines, (time.monotonic() + left_s, job.id))
+        self._remind([job.id], left_s)
+
+    def _remind(self, job_ids: Iterable[str], left_s: float) -> None:
+        for job_id in job_ids:
+            heapq.heappush(self._deadlines, (time.monotonic() + left_s, job_id))
         self._await_deadline()
 
     def _await_deadline(self) -> None:
@@ -191,7 +196,7 @@ class Outbox:
             due.append(heapq.heappop(self._deadlines)[1])
         if due:
             written = self._writer.write(lambda ledger: ledger.hurry(due), durable=False)
-            written.add_done_callback(lambda _: self._publisher.ring(rewind=True))
+            written.add_done_callback(partial(self._after_due, again=partial(self._remind, due, _AGAIN_S)))
         self._await_deadline()
 
     def _fetch(self, after_seq: int, limit: int) -> list[Job]:

@@ -385,7 +385,8 @@ def test_a_surplus_job_whose_deadline_came_is_published_for_normal_power(
     async def main() -> None:
         config = make_config(broker)
         async with running(config) as outbox:
-            soon = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=0.5)
+            await until(lambda: outbox.link.state is LinkState.UP)  # each is to be published before its deadline
+            soon = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=2.0)
             late = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=3600.0)
             ids = await accept(outbox, soon, late)
             await until(lambda: outbox.reader.get(ids[0]).power is Power.NORMAL)
@@ -399,5 +400,32 @@ def test_a_surplus_job_whose_deadline_came_is_published_for_normal_power(
         async with running(config) as outbox:
             await until(lambda: outbox.reader.get(ids[1]).power is Power.NORMAL)
             await until(all_queued(outbox, 2))
+
+    run(main())
+
+
+def test_a_deadline_that_the_disk_refused_to_note_comes_all_the_same(
+    broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for the sun until the gateway was started again."""
+    monkeypatch.setattr("edge.jobs.outbox._AGAIN_S", 0.1)
+    refusals = iter([StorageError("ledger", OSError(28, "No space left on device"))] * 2)
+    hurry = Ledger.hurry
+
+    def refused(self: Ledger, job_ids: Iterable[str]) -> None:
+        for refusal in refusals:
+            raise refusal
+        hurry(self, job_ids)
+
+    monkeypatch.setattr(Ledger, "hurry", refused)
+
+    async def main() -> None:
+        async with running(make_config(broker)) as outbox:
+            soon = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=0.2)
+            (job_id,) = await accept(outbox, soon)
+            await until(lambda: outbox.reader.get(job_id).power is Power.NORMAL)
+            await until(all_queued(outbox, 1))
+        (message,) = await asyncio.to_thread(take, broker, Power.NORMAL)
+        assert message.properties["correlation_id"] == job_id
 
     run(main())
