@@ -16,6 +16,13 @@ from pathlib import Path
 from edge.host import process_alive
 
 
+def has_room(folder: Path, size_bytes: int) -> bool:
+    """True when the file system of `folder` takes a file of that size: bytes, inodes, not read-only."""
+    room = os.statvfs(folder)
+    inodes = room.f_favail > 0 or room.f_files == 0
+    return not room.f_flag & os.ST_RDONLY and inodes and room.f_bavail * room.f_frsize >= size_bytes
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable. Works with read permission alone."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -65,6 +65,16 @@ def large_file(size: int, job: Job) -> None:
     job.file("big.bin").write_bytes(bytes(size))
 
 @task
+def full(times: int, job: Job) -> int:
+    runs = job.folder / job.id
+    with runs.open("a") as file:
+        file.write("x")
+    if runs.stat().st_size <= times:
+        raise OSError(28, "No space left on device")
+    return runs.stat().st_size
+
+
+@task
 def leave() -> None:
     """End the process, as scripts do."""
     sys.exit(3)

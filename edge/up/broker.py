@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 
+from edge import durable
 from edge.errors import QueueSilent, StackError
 from edge.layout import Layout
 from edge.up import hint
@@ -90,7 +90,7 @@ class Broker:
                         pauses = iter(PAUSES_S)
                     pause_s = next(pauses, PAUSES_S[-1])
                 self._lines.say(f"{why}; starting it again{f' in {pause_s:.0f} s' if pause_s else ''}")
-                await asyncio.sleep(pause_s)
+                await self._pause(pause_s)
                 if self.part.running:
                     if not complaints.standing():
                         self._lines.say("the broker works again by itself")
@@ -113,6 +113,15 @@ class Broker:
         finally:
             ended.cancel()
             asked.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait; a broker that runs may end meanwhile, which is more urgent than a complaint."""
+        if not self.part.running:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.part.end()
 
     async def _mend(self, complaints: Complaints) -> None:
         """Start it again until every queue answers; with a new store when only that helps."""
@@ -137,13 +146,14 @@ class Broker:
             pause_s = PAUSES_S[min(failed, len(PAUSES_S)) - 1]
             self._lines.say(f"{why}; trying again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
+        complaints.clear()  # those of before
         self._lines.say(f"broker is back after {time.monotonic() - began:.1f} s")
 
     async def _room(self) -> None:
         """Wait until the broker could write: on a full disk it would only break its store further."""
         pauses = iter(PAUSES_S)
         said = False
-        while not has_room(self._node.base):
+        while not durable.has_room(self._node.base, ROOM_BYTES):
             if not said:
                 self._lines.say("the broker waits for room on the disk")
             said = True
@@ -196,10 +206,3 @@ class Broker:
             return said
         self._lines.say(said)
         return ""
-
-
-def has_room(folder: Path) -> bool:
-    """True when the file system of `folder` takes a broker's writes: bytes, inodes, not read-only."""
-    room = os.statvfs(folder)
-    inodes = room.f_favail > 0 or room.f_files == 0
-    return not room.f_flag & os.ST_RDONLY and inodes and room.f_bavail * room.f_frsize >= ROOM_BYTES

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,7 @@ from amqp.exceptions import AMQPError
 from celery.utils.log import get_logger
 
 from edge.config import Config
+from edge.durable import has_room
 from edge.errors import NotAllowed, Unreachable
 from edge.host import clock_synchronised
 from edge.jobs.results import Staging
@@ -45,6 +48,8 @@ logger = get_logger(__name__)
 _TOMBSTONES_KEPT = 3  # times `retention.keep_days`: no message comes back that late
 
 _UNSAID = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_ROOM_BYTES = 4 << 20
 #: Failures of a body that a further attempt may cure.
 _RETRIED = (FailureCode.EXCEPTION, FailureCode.TIME_LIMIT, FailureCode.EXIT)
 
@@ -92,6 +97,7 @@ class Runner:
         self._name = name
         self._status = status
         self._control = control
+        self._tried: set[str] = set()  # jobs whose body the disk ended, and which may not blame it again
 
     def recover(self) -> None:
         """At the start of the worker: finish what a crash left half done. Raises OSError."""
@@ -152,6 +158,8 @@ class Runner:
             self.history.interrupted(case.known)
             self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
             return
+        if isinstance(outcome.error, OSError) and self._refused(delivery, staging, outcome.error):
+            return
         if failure is None:
             self.kinds.note(delivery.task, energy)
         if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
@@ -180,6 +188,27 @@ class Runner:
             energy=energy,
         )
         self._publish(result, staging, delivery)
+
+    def _refused(self, delivery: Delivery, staging: Staging, err: OSError) -> bool:
+        """True when the disk, not the job, ended the body: it is held, and runs again when there is room.
+
+        Where there is room once the job's own files are gone, it may have filled the disk itself: it gets one more try.
+        """
+        if err.errno not in _FULL:  # anything else may come from what the job reads and writes elsewhere
+            return False
+        room = has_room(self._config.root, _ROOM_BYTES)
+        if room and delivery.id in self._tried:
+            return False
+        staging.discard()
+        self._tried.add(delivery.id)
+        self.inbox.hold(delivery, self._again, err)
+        return True
+
+    def _again(self, delivery: Delivery) -> None:
+        if has_room(self._config.root, _ROOM_BYTES):
+            self._process(delivery)
+        else:
+            self.inbox.hold(delivery, self._again, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def _retry(self, known: Attempts | None, error: str, delivery: Delivery) -> None:
         """Record the failure durably; the gateway publishes the job again when it is due."""
@@ -228,6 +257,7 @@ class Runner:
     def _done(self, delivery: Delivery) -> None:
         """The job has its one result: let the message go, and what was kept for another attempt."""
         self._let_go(delivery)
+        self._tried.discard(delivery.id)
         try:
             self.history.attempts.forget(delivery.id)
             (self._config.layout.checkpoints / f"{delivery.id}.json").unlink(missing_ok=True)

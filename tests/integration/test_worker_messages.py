@@ -286,3 +286,13 @@ def test_two_workers_of_one_name_are_one_too_many(
 def test_low_power_class_queue(worker: RunningWorker, broker: BrokerConfig) -> None:
     """A job of the class `always` comes through its own queue."""
     assert worker.result(publish(broker, "small", "x", power=Power.ALWAYS)).value == "x"
+
+
+def test_a_body_that_a_full_disk_ended_runs_again(worker: RunningWorker, broker: BrokerConfig) -> None:
+    """It is the disk that failed, not the job; where there is room and it happens again, it is the job."""
+    result = worker.result(publish(broker, "full", 1))
+    assert (result.state, result.value) == (JobState.SUCCEEDED, 2)
+    failure = worker.result(publish(broker, "full", 9)).failure
+    assert failure is not None
+    assert "No space left on device" in failure.message
+    assert worker.result(publish(broker, "echo", "on")).value == "on"

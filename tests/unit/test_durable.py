@@ -161,3 +161,17 @@ def test_make_folder_over_a_file_is_an_error_where_it_is_used(tmp_path: Path) ->
     (tmp_path / "a").write_bytes(b"kept")
     durable.make_folder(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "flags", "room"),
+    [(1 << 30, 9, 0, True), (1 << 20, 9, 0, False), (1 << 30, 0, 0, False), (1 << 30, 9, os.ST_RDONLY, False)],
+)
+def test_room_is_bytes_inodes_and_a_disk_that_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, free: int, inodes: int, flags: int, room: bool
+) -> None:
+    """Any one of them may be missing."""
+    blocks = free >> 12
+    found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: found)
+    assert durable.has_room(tmp_path, 32 << 20) is room

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 from pathlib import Path
 
 import pytest
 
 from edge.errors import StackError
 from edge.layout import Layout
-from edge.up.broker import Broker, has_room
+from edge.up.broker import Broker
 from edge.up.complaints import Complaints
 from edge.up.lines import Lines
 from edge.up.node import Node
@@ -61,20 +60,6 @@ def test_without_a_new_store_that_works_the_old_one_comes_back(tmp_path: Path, e
         asyncio.run(judged.heal())
     assert (judged.node.store / "queues").read_text() == "jobs"
     assert not (tmp_path / "store.set-aside-1").exists()
-
-
-@pytest.mark.parametrize(
-    ("free", "inodes", "flags", "room"),
-    [(1 << 30, 9, 0, True), (1 << 20, 9, 0, False), (1 << 30, 0, 0, False), (1 << 30, 9, os.ST_RDONLY, False)],
-)
-def test_a_broker_needs_bytes_inodes_and_a_disk_that_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, free: int, inodes: int, flags: int, room: bool
-) -> None:
-    """It is not started on a disk that would break its store further."""
-    blocks = free >> 12
-    found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _: found)
-    assert has_room(tmp_path) is room
 
 
 def test_a_complaint_wakes_whoever_waits_for_one(tmp_path: Path) -> None:
