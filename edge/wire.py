@@ -139,7 +139,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     version: str
     broker: BrokerView
-    power: PowerStatus | None = None  # with the age of each reading now; none: no governor has spoken
+    power: PowerStatus  # with the age of each reading now; `unknown` while no governor has spoken
     workers: tuple[WorkerStatus, ...] = ()
     jobs: dict[str, int] = {}  # state -> how many
     tasks: int = 0

@@ -39,7 +39,7 @@ def _board(board: StatusView) -> None:
         [
             ("board", f"{board.host or 'unnamed'}: edge {board.version}{up}{free}"),
             ("power", _power(board.power)),
-            ("expected", output.when(board.power.resumes_at) if board.power else ""),
+            ("expected", output.when(board.power.resumes_at)),
             ("broker", _broker(board.broker)),
             *(("worker", _worker(worker, board.at)) for worker in board.workers),
             *([] if board.workers else [("worker", "none: jobs are kept, none is run")]),
@@ -49,14 +49,12 @@ def _board(board: StatusView) -> None:
             *(("warning", warning) for warning in board.warnings),
         ]
     )
-    if board.power is not None and board.power.readings:
+    if board.power.readings:
         click.echo()
         output.readings(board.power.readings)
 
 
-def _power(power: PowerStatus | None) -> str:
-    if power is None:
-        return "unknown: no governor has spoken, so nothing is run"
+def _power(power: PowerStatus) -> str:
     return f"{power.state}: {power.reason}" + (f"; until {power.until}" if power.until else "")
 
 

@@ -1,7 +1,7 @@
 """Brings the ledger's write-ahead log into its file, in a thread of its own.
 
 Left to SQLite, each commit that makes the log too long does it before it returns, and one submitter in a few hundred
-waits for a thousand pages and two syncs. Here none does, unless the card cannot keep up at all.
+waits for thousands of pages and two syncs. Here none does, unless the card cannot keep up at all.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class LogKeeper:
 
     def note(self, changes: int) -> None:
         """A commit has made so many changes, those of its triggers too. In the writer's thread only."""
-        # Rows share pages; a commit of one row has three: its own, and one of each index.
-        self._pages += 3 + changes // 4
+        # A commit of one row has its own page and one or two of each index; of many rows, some share a page.
+        self._pages += 4 + changes // 2
         if self._pages >= _WORTH_PAGES:
             self._pages = 0
             self._wanted.set()

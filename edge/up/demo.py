@@ -80,7 +80,7 @@ def dip(url: str, config: Config, steps: Steps) -> None:
         fall()
         try:
             deadline = time.monotonic() + DIP_S
-            while (power := client.status().power) is None or power.state not in ("low", "paused"):
+            while client.status().power.state not in ("low", "paused"):
                 if time.monotonic() > deadline:
                     raise StackError(f"power did not fall within {DIP_S:g} s")
                 time.sleep(0.05)
