@@ -82,7 +82,7 @@ def _all_below(rules: Rules, state: State, below: list[Track]) -> Words:
     said = _below_normal(rules, state, below[0])
     if below[0].fresh:
         return said
-    others = [f"for {_value(track.reading)}: {_below_normal(rules, state, track).until}" for track in below[1:3]]
+    others = [f"for {_short(track.reading)}: {_below_normal(rules, state, track).until}" for track in below[1:3]]
     return msgspec.structs.replace(said, until="; ".join((said.until, *others)))
 
 
@@ -151,6 +151,10 @@ def _name(reading: Reading) -> str:
     if reading.what == "source":
         return reading.source
     return f"{reading.what.replace('_', ' ')} of {reading.source}"
+
+
+def _short(reading: Reading) -> str:
+    return "the time of day" if reading.what == "window" else _value(reading)
 
 
 def _value(reading: Reading) -> str:

@@ -115,7 +115,7 @@ class VeDirect:
                 data += chunk
             return data
         except (OSError, termios.error) as err:
-            raise Unreadable(f"{self.device}: {getattr(err, 'strerror', None) or err}") from err
+            raise Unreadable(f"{self.device}: {getattr(err, 'strerror', None) or err.args[-1]}") from err
 
     def _open(self) -> int:
         fd = os.open(self.device, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from edge.config import load
-from edge.config.power import CriticalConfig, PowerConfig, SamplingConfig
+from edge.config.power import CriticalConfig, PolicyConfig, PowerConfig, SamplingConfig, WindowConfig
 from edge.config.sources import SimulatedConfig, TemperatureConfig
 from edge.errors import UsageError
 from edge.host import boot_id
@@ -362,14 +362,20 @@ class TestWords:
 
     def test_all_that_is_low_has_to_end(self) -> None:
         """A full battery does not start a job on a board that is too hot."""
-        config = PowerConfig(sources=(TemperatureConfig(),))
+        night = PolicyConfig(windows=(WindowConfig(from_="00:00", to="06:00", at_most="low"),))
+        config = PowerConfig(sources=(TemperatureConfig(),), policy=night)
         rules, state = from_config(config), policy.State()
         hot = Reading("temperature", "temperature", 90.0, "C", verdict=Verdict.OK)
         for n in range(3):
             state = policy.step(rules, state, (charge(20), hot), n * 10.0, 60)
         said = words.explain(rules, state)
         assert said.reason == "charge 20 %, pause is at 30 %"
-        assert said.until == "it reaches 45 % and holds for 5 min; for temperature 90 C: it falls to 70 C"
+        first, *others = said.until.split("; ")
+        assert first == "it reaches 45 % and holds for 5 min"
+        assert others == [
+            "for temperature 90 C: it falls to 70 C",
+            "for the time of day: the window ends and holds for 5 min",
+        ]
 
 
 class TestWatch:

@@ -282,6 +282,12 @@ def frame(*fields: tuple[str, str]) -> bytes:
 
 
 class TestVeDirect:
+    def test_a_device_that_is_no_serial_line_is_told_in_words(self, tmp_path: Path) -> None:
+        """A path that was mistyped, or a file in its place."""
+        (tmp_path / "tty").write_text("x")
+        seen = read(VeDirect(device=tmp_path / "tty"))
+        assert seen["volts"].reason == f"{tmp_path / 'tty'}: Inappropriate ioctl for device"
+
     def test_frames_come_in_any_pieces(self) -> None:
         """The stream may be cut anywhere, and begin in the middle of a frame."""
         one = frame(("V", "13150"), ("CS", "5"))
