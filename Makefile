@@ -28,6 +28,7 @@ up: setup ## run broker, gateway, governor and worker in the foreground
 test: setup-test lint ## lint, types, unit and integration tests against a real private broker
 	$(BIN)/pytest --ignore-glob='*/integration/test_up_*'
 	$(BIN)/pytest tests/integration/test_up_*.py
+	$(BIN)/pytest tests/deploy/test_static.py
 
 test-deploy: setup ## boot a bare Debian (SUITE=trixie: 13), deploy to it over ssh, then break it (root; minutes)
 	@.ci/setup-deploy
