@@ -100,16 +100,18 @@ def test_a_second_gateway_on_the_same_state_is_one_line(
     assert line.startswith("edge gateway: a gateway runs already on ")
 
 
-def test_a_ledger_that_is_none_is_one_line(edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path) -> None:
-    """It is never overwritten: it may be somebody's only copy."""
+def test_a_ledger_that_is_none_is_set_aside(
+    edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path, ready: socket.socket
+) -> None:
+    """Never overwritten: it may be somebody's only copy. The board takes jobs, and the log says what is missing."""
     config = make_config()
     config.root.mkdir()
     config.layout.ledger.write_bytes(b"this is not a database, but it is long enough to be read as one" * 20)
-    with started(edge_env, tmp_path / "log") as process:
-        assert process.wait(30) == 1
-    (line,) = (tmp_path / "log").read_text().splitlines()
-    assert "ledger.sqlite" in line
-    assert config.layout.ledger.read_bytes().startswith(b"this is not")
+    edge_env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    with started(edge_env, tmp_path / "log"):
+        assert ready.recv(100) == b"READY=1"
+    assert "CRITICAL edge.jobs.rescue: The ledger was set aside at" in (tmp_path / "log").read_text()
+    assert (config.root / "ledger.set-aside-1" / "ledger.sqlite").read_bytes().startswith(b"this is not")
 
 
 def test_no_heavy_library_is_loaded(edge_env: dict[str, str], make_config: MakeConfig) -> None:

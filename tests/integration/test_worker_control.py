@@ -206,8 +206,9 @@ def test_a_stop_is_taken_at_a_checkpoint_which_is_saved(
 
 def test_a_disk_that_takes_no_result_holds_the_job(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """Nothing is acknowledged; the status says why; when the disk is well again the result is there."""
+    worker.until_state(WorkerState.IDLE)  # by then it has laid out its folders
     shard = odd.layout.results / "ab"
-    odd.layout.results.mkdir(exist_ok=True)
+    shard.rmdir()
     shard.write_text("a file where a folder must be")
     publish(broker, "echo", "kept", job_id="ab-1")
     until(lambda: (s := worker.status) and "cannot write" in s.reason, "the reason")

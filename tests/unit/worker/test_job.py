@@ -52,7 +52,7 @@ def test_a_checkpoint_is_written_when_it_pays(tmp_path: Path, monkeypatch: pytes
     assert not checkpoint.save(3)
     assert checkpoint.save(4, now=True)
 
-    def slow(path: Path, data: bytes) -> None:
+    def slow(path: Path, data: bytes, *, shared: bool) -> None:
         clock[0] += 1.0
 
     monkeypatch.setattr(durable, "replace", slow)
