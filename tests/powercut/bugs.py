@@ -46,16 +46,16 @@ def _skip_fsync(kind: Callable[[int], bool]) -> Callable[[Any], None]:
     return patch
 
 
-def _ack_first(run: Any) -> None:
-    prepare = run.Runner._prepare
+def _ack_first(triage: Any) -> None:
+    look = triage.Triage.look
 
     def acked_first(self: Any, delivery: Any) -> Any:
         if not delivery.message.acknowledged:
             delivery.message.ack()
             delivery.message.ack = lambda *_args, **_options: None
-        return prepare(self, delivery)
+        return look(self, delivery)
 
-    run.Runner._prepare = acked_first
+    triage.Triage.look = acked_first
 
 
 def _replace_not_link(durable: Any) -> None:
@@ -110,7 +110,7 @@ BUGS: dict[str, Bug] = {
     "no-folder-fsync": Bug(
         "names are published without an fsync of the folder", "edge.durable", _skip_fsync(stat.S_ISDIR)
     ),
-    "ack-first": Bug("a message is acknowledged before its result is published", "edge.worker.run", _ack_first),
+    "ack-first": Bug("a message is acknowledged before its result is published", "edge.worker.triage", _ack_first),
     "replace": Bug("a result replaces the one that is there", "edge.durable", _replace_not_link),
     "no-confirm": Bug("a publish counts before the broker confirms it", "edge.jobs.session", _no_confirm),
     "delivery-limit": Bug(
