@@ -144,6 +144,8 @@ def _good_again(reading: Reading) -> str:
         "low_battery": "the battery is no longer low",
         "clock": "the clock is set",
         "source": "it can be read",
+        "simulated": "simulated power is good",
+        "phase": "the charger has no fault",
     }.get(reading.what, f"{reading.what} is good")
 
 
