@@ -128,20 +128,30 @@ def _exchange(layout: Layout) -> Path | None:
     aside = layout.root / place.read_text()
     for name in _OLD:
         # What the archive has not is old all the same; what is no longer in `new` is in its place already.
-        if (layout.root / name).exists() and not ((layout.restoring / "done").exists()):
-            durable.make_folder((aside / name).parent)
-            (layout.root / name).rename(aside / name)
+        if not (layout.restoring / "done").exists():
+            _put_aside(layout.root, name, aside)
     if not (layout.restoring / "done").exists():
         subprocess.run(["sync", "-f", str(layout.root)], check=True, stdin=subprocess.DEVNULL)
         durable.replace(layout.restoring / "done", b"")  # all that was old is aside: what is there from now on is new
     for name in _STATE:
         if (new / name).exists():
+            _put_aside(layout.root, name, aside)
             durable.make_folder((layout.root / name).parent)
             (new / name).rename(layout.root / name)
     subprocess.run(["sync", "-f", str(layout.root)], check=True, stdin=subprocess.DEVNULL)
     shutil.rmtree(layout.restoring)
     durable.sync_folder(layout.root)
     return aside if aside.exists() else None
+
+
+def _put_aside(root: Path, name: str, aside: Path) -> None:
+    """Move it away where it is there: a second time too, for a worker that starts after a cut makes it anew."""
+    place, number = aside / name, 2
+    while place.exists():
+        place, number = aside / f"{name}.{number}", number + 1
+    if (root / name).exists():
+        durable.make_folder(place.parent)
+        (root / name).rename(place)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 
 from edge.errors import StorageError
@@ -24,6 +25,7 @@ class Copies:
     def __init__(self, layout: Layout, every_s: float) -> None:
         self._ledger, self._copy, self._every_s = layout.ledger, layout.ledger_copy, every_s
         self._made_at = time.monotonic()
+        self._making = threading.Lock()  # a stop meets the one under way: two at once would share a temporary name
         self.fault = ""  # why the last copy could not be made; empty when it could
 
     async def run(self) -> None:
@@ -41,6 +43,8 @@ class Copies:
 
     def make(self, *, limit_s: float = 600.0) -> None:
         """Copy if something has changed since the last copy; a failure is noted, and the last copy stays."""
+        if not self._making.acquire(blocking=False):
+            return
         try:
             if copies.mark(self._ledger) != copies.mark(self._copy):
                 copies.copy(self._ledger, self._copy, limit_s=limit_s)
@@ -48,6 +52,8 @@ class Copies:
         except StorageError as err:
             self.fault = str(err)
             log.error("%s; the last one stays", err)
+        finally:
+            self._making.release()
 
     def _budget_s(self) -> float:
         """How far apart copies of this size may be made."""

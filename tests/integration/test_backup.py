@@ -26,7 +26,7 @@ from edge.jobs.attempts import AttemptsStore
 from edge.jobs.results import Results
 from edge.jobs.tokens import Scope, Tokens
 from edge.layout import Layout
-from edge.model import Attempts, PowerState
+from edge.model import Attempts, JobState, PowerState, Result
 from edge.worker.checkpoint import Checkpoint
 from tests.conftest import delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
@@ -248,10 +248,11 @@ def test_another_configuration_is_laid_beside(packed: Path, tmp_path: Path, caps
     assert "the backup's configuration is in" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("worked", [False, True])
 def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
-    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worked: bool
 ) -> None:
-    """At whichever rename it came; the gateway does not start on half a board."""
+    """At whichever rename it came; the gateway does not start on half a board. A worker does, and ends a job there."""
     for number in range(20):
         root = tmp_path / f"root-{number}"
         _restore(packed, root)
@@ -269,6 +270,8 @@ def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
         except KeyboardInterrupt:
             with pytest.raises(StorageError, match="a restore was interrupted"):
                 rescue.rescue(Layout(root, root / "run"))
+            if worked:
+                Results(Layout(root, root / "run")).publish(Result("meanwhile", "echo", JobState.SUCCEEDED))
             assert _restore(packed, root).manifest is None
         else:
             assert number >= 10
@@ -277,6 +280,7 @@ def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
         assert names <= {path.name for path in root.iterdir()}
         assert names <= {path.name for path in (root / "before-restore-1").iterdir()}
         assert not (root / ".restoring").exists()
+        assert not worked or list(root.rglob("meanwhile.json"))
         shutil.rmtree(root)
     raise AssertionError("the exchange has no end")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -100,3 +102,25 @@ def test_a_stop_copies_no_large_ledger_twice_a_day(
     config.layout.ledger_copy.unlink()
     keeper.stop()
     assert config.layout.ledger_copy.exists()
+
+
+def test_a_stop_during_a_copy_makes_no_second_one(
+    ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both wrote the same temporary file, and the first to end gave it the copy's name half written."""
+    began, go_on, calls = threading.Event(), threading.Event(), list[Path]()
+
+    def slow(_ledger: Path, target: Path, *, limit_s: float) -> int:
+        calls.append(target)
+        began.set()
+        assert go_on.wait(20), limit_s
+        return 0
+
+    monkeypatch.setattr(copies, "copy", slow)
+    keeper = Copies(config.layout, 3600.0)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(keeper.make)
+        assert began.wait(10)
+        keeper.stop()
+        go_on.set()
+    assert calls == [config.layout.ledger_copy]
