@@ -74,10 +74,13 @@ def too_hot(max_temp_c: float | None, said: PowerStatus, *, held: bool = False) 
     if max_temp_c is None:
         return None
     limit_c = max_temp_c - COOLER_C if held else max_temp_c
-    hottest = max((r.value for r in said.readings if r.what == "temperature" and r.value is not None), default=None)
+    sensors = [reading for reading in said.readings if reading.what == "temperature"]
+    hottest = max((reading.value for reading in sensors if reading.value is not None), default=None)
+    until = f"it is at most {max_temp_c - COOLER_C:g} °C"
+    if sensors and hottest is None:  # it may be burning; without any sensor the job would wait for ever
+        return Held(0.0, f"nobody knows how hot the board is, the job allows {max_temp_c:g} °C", until=until)
     if hottest is None or hottest <= limit_c:
         return None
-    until = f"it is at most {max_temp_c - COOLER_C:g} °C"
     return Held(0.0, f"the board is at {hottest:.0f} °C, the job allows {max_temp_c:g} °C", until=until)
 
 

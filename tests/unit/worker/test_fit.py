@@ -39,6 +39,15 @@ def test_without_a_sensor_nothing_is_too_hot() -> None:
     assert too_hot(50.0, said(charge=50)) is None
 
 
+def test_a_sensor_that_fell_silent_holds() -> None:
+    """A job that asked for a limit does not start because the wire came off."""
+    silent = PowerStatus(PowerState.LOW, "x", "x", readings=(Reading("soc", "temperature", reason="gone"),))
+    held = too_hot(50.0, silent)
+    assert held is not None
+    assert held.reason == "nobody knows how hot the board is, the job allows 50 °C"
+    assert too_hot(None, silent) is None
+
+
 @pytest.mark.parametrize(
     ("kind", "state", "readings", "battery_wh", "why"),
     [
