@@ -11,7 +11,7 @@ import heapq
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -54,7 +54,7 @@ class Outbox:
         self.reader = LedgerView(path)
         self._feed = LedgerView(path)
         self._far = LedgerView(path)
-        self._far_free = asyncio.Lock()
+        self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # one: the view is no two threads' at once
         self._changed = changed
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: list[tuple[float, str]] = []  # a heap of (monotonic, id)
@@ -90,8 +90,8 @@ class Outbox:
         for timer in (*self._timers.values(), *filter(None, [self._next_deadline])):
             timer.cancel()
         await asyncio.to_thread(self._publisher.stop)
-        async with self._far_free:
-            self._far.close()
+        await asyncio.to_thread(self._far_thread.shutdown)
+        self._far.close()
         self.reader.close()
         self._feed.close()
         await asyncio.to_thread(self._writer.close)  # last: it alone can leave the file without a log
@@ -103,8 +103,8 @@ class Outbox:
 
     async def look(self, work: Callable[[LedgerView], T]) -> T:
         """Do in a thread, one after the other, what may have to read much of the ledger."""
-        async with self._far_free:
-            return await asyncio.to_thread(work, self._far)
+        assert self._loop is not None
+        return await self._loop.run_in_executor(self._far_thread, work, self._far)
 
     async def write(self, work: Callable[[Ledger], T], *, durable: bool = False) -> T:
         """Run `work` in the next commit; durable only when asked, for most of it can be seen again."""
