@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from celery.utils.log import get_logger
 
+from edge.errors import EdgeError
 from edge.model import Held, Parked, PowerStatus
 from edge.worker import delivery as deliveries
 from edge.worker.bell import Bell
@@ -178,7 +179,8 @@ class Inbox:
         self._hold_s = min(self._hold_s * 2 or 1.0, _HOLD_MAX_S)
         lost = self._held.message_lost if self._held is not None else False
         self._held = Stuck(delivery, finish, lost)
-        reason = f"cannot write under {self._root}: {err.strerror or err}"
+        away = isinstance(err, EdgeError)  # a node's head, which says what is wrong; else it is the disk
+        reason = str(err) if away else f"cannot write under {self._root}: {err.strerror or err}"
         logger.error(
             "Task %s[%s] is held: %s; trying again in %.0f s", delivery.task, delivery.id, reason, self._hold_s
         )
