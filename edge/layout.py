@@ -113,6 +113,11 @@ class Layout:
         return self.run / "complaints"
 
     @property
+    def broker_restarted(self) -> Path:
+        """Another content each time the broker was started again for a complaint; who does that writes."""
+        return self.run / "broker-restarted"
+
+    @property
     def running(self) -> Path:
         """`NAME.json` while worker NAME runs a body; left over, it means the worker crashed."""
         return self.run / "running"

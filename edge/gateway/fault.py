@@ -41,13 +41,14 @@ class StorageFault:
 
     async def _prove(self) -> None:
         tries = 0
-        while self.why:
+        while True:  # until it was done, also when a submit has gone through meanwhile
             await asyncio.sleep(_AGAIN_S[min(tries, len(_AGAIN_S) - 1)])
             tries += 1
             try:
-                await self._outbox.write(lambda ledger: ledger.prove(), durable=True)
+                count = await self._outbox.prove()
             except StorageError as err:
                 self.why = str(err)
             else:
                 self.why = ""
-                log.info("the ledger takes writes again")
+                log.info("the ledger takes writes again; %d open jobs are published again", count)
+                return

@@ -22,6 +22,7 @@ class Complaint:
 
     def __init__(self, layout: Layout, name: str) -> None:
         self._path = layout.complaints / name
+        self._answer = layout.broker_restarted
         self._times = 0
         self._told = False
 
@@ -39,6 +40,13 @@ class Complaint:
         if not self._told:
             log.warning("the broker has to be started again: %s", why)
         self._told = True
+
+    def answer(self) -> bytes:
+        """Another one each time the broker was started again for a complaint, whose ever; empty before the first."""
+        try:
+            return self._answer.read_bytes()
+        except OSError:
+            return b""
 
     def withdraw(self) -> None:
         """A queue did what it is there for."""

@@ -110,6 +110,20 @@ class Outbox:
         """Run `work` in the next commit; durable only when asked, for most of it can be seen again."""
         return await self._writer.submit(work, durable=durable)
 
+    async def prove(self) -> int:
+        """Write to the ledger, and publish every open job again; how many there are. Raises StorageError.
+
+        For after a fault of the disk, which the broker shares: to a full one RabbitMQ loses what it had confirmed.
+        """
+
+        def work(ledger: Ledger) -> int:
+            ledger.prove()
+            return ledger.requeue_all()
+
+        count = await self._writer.submit(work)
+        self._publisher.ring(rewind=True)
+        return count
+
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
         """Commit `jobs` durably, all in one commit; an answer for each, in order. Raises StorageError."""
 
@@ -209,7 +223,7 @@ class Outbox:
     def _on_reborn(self) -> None:
         count = self._writer.write(lambda ledger: ledger.requeue_all(), durable=True).result()
         if count:
-            log.warning("the broker has a new store: %d open jobs are published again", count)
+            log.warning("the broker's store is new or may have lost some: %d open jobs are published again", count)
 
     def _on_link(self, link: Link) -> None:
         if self._loop is not None and not self._loop.is_closed():

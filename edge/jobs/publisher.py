@@ -31,6 +31,7 @@ from edge.jobs.session import CONFIRM_S, Session
 log = logging.getLogger(__name__)
 
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_BOOT_S, _BOOT_RETRY_S = 120.0, 0.5  # we start beside the broker, and jobs wait for both
 _WORTH_S = 10.0  # a link that broke sooner is one more try that failed: a damaged broker takes us in and refuses all
 
 
@@ -53,7 +54,8 @@ class Link(msgspec.Struct, frozen=True):
 class Publisher:
     """The thread. `fetch(after_seq, limit)` gives unconfirmed jobs oldest first; `confirmed(jobs)` is told of those
     the broker has, its future is done once the ledger knows; `reborn()` is told that the broker has a store which got
-    no job yet, and answers once every open job will be fetched again, power cut or not. All are called in this thread.
+    no job yet, or may have lost some, and answers once every open job will be fetched again, power cut or not. All are
+    called in this thread.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class Publisher:
         changed: Callable[[Link], None] = lambda _: None,
         complaint: Complaint,
     ) -> None:
-        self._complaint = complaint
+        self._made_at = time.monotonic()
+        self._complaint, self._answer = complaint, b""
         self._config, self._confirmed, self._changed = config, confirmed, changed
         self._feed = _Feed(fetch)
         self._reborn = reborn
@@ -117,9 +120,14 @@ class Publisher:
                     broker.establish(connection)
                     connected = True
                     session = Session(self._config, connection.connection)
+                    # RabbitMQ may lose to a full disk what it had confirmed, and come up without a word of it.
+                    answer = self._complaint.answer()
                     if broker.newborn(connection.connection):
                         self._reborn()
                         broker.mark(connection.connection)
+                    elif answer != self._answer:
+                        self._reborn()
+                    self._answer = answer
                     self._set(LinkState.UP, "")
                     self._serve(session)
                     return
@@ -133,7 +141,9 @@ class Publisher:
                 if connected and broker.silent(err):
                     self._complaint.make(broker.explain(err))
                 self._set(LinkState.DOWN, broker.explain(err))
-                self._pause(_RETRY_S[min(failures, len(_RETRY_S) - 1)])
+                pause_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
+                booting = not connected and time.monotonic() - self._made_at < _BOOT_S
+                self._pause(min(pause_s, _BOOT_RETRY_S) if booting else pause_s)
                 failures += 1
 
     def _set(self, state: LinkState, reason: str) -> None:

@@ -41,7 +41,7 @@ class Broker:
         self, layout: Layout, node: Node, lines: Lines, *, env: Mapping[str, str], hurry: asyncio.Event
     ) -> None:
         self._node, self._lines, self._env, self._hurry = node, lines, env, hurry
-        self._folder = layout.complaints
+        self._folder, self._answer = layout.complaints, layout.broker_restarted
         self.epmd = Part("epmd", node.launch_epmd, at_once(lambda: node.epmd_answers), lines=lines, grace_s=2.0)
         self.part = Part(
             "broker",
@@ -129,6 +129,8 @@ class Broker:
         failed = 0
         while True:
             await self._room()
+            if complaints.standing():
+                durable.replace_volatile(self._answer, f"{time.monotonic_ns()}\n".encode())
             complaints.clear()
             await self.part.stop(self._hurry)
             try:

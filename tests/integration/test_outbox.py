@@ -429,3 +429,43 @@ def test_a_deadline_that_the_disk_refused_to_note_comes_all_the_same(
         assert message.properties["correlation_id"] == job_id
 
     run(main())
+
+
+def lost(config: Config) -> None:
+    """What a full disk does to a store of RabbitMQ, seen from outside."""
+    with broker_module.reached(config.broker) as channel:
+        channel.queue_purge(broker_module.queue_name(Power.NORMAL))
+
+
+async def there_again(config: Config, count: int) -> None:
+    """Return once the queue holds so many."""
+    name = broker_module.queue_name(Power.NORMAL)
+    await until(lambda: broker_module.depths(config.broker)[name] == count)
+
+
+def test_what_a_broker_may_have_lost_is_published_again(
+    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+) -> None:
+    """After a fault of the disk they share, and after a restart that somebody asked for: not after any other."""
+    config = make_config(broker)
+
+    async def main() -> None:
+        async with running(config) as outbox:
+            await accept(outbox, new(), new(), new())
+            await until(all_queued(outbox, 3))
+            lost(config)
+            assert await outbox.prove() == 3
+            await there_again(config, 3)
+            await until(all_queued(outbox, 3))
+            for answer, left in (("", 0), ("once", 3)):
+                lost(config)
+                if answer:
+                    config.layout.run.mkdir(exist_ok=True)
+                    config.layout.broker_restarted.write_text(answer)
+                broker_node.stop()
+                await until(lambda: outbox.link.state is LinkState.DOWN)
+                await asyncio.to_thread(broker_node.start)
+                await until(lambda: outbox.link.state is LinkState.UP)
+                await there_again(config, left)
+
+    run(main())

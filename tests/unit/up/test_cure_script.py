@@ -44,6 +44,7 @@ class Board:
             "COMPLAINTS": str(self.folder / "complaints"),
             "RUNTIME_DIRECTORY": str(self.folder / "memory"),
             "STORE": str(self.folder),
+            "ANSWER": str(self.folder / "answer"),
         }
         done = subprocess.run(["sh", SCRIPT], env=env, capture_output=True, text=True, check=False, timeout=30)
         assert (done.returncode, done.stderr) == (0, "")
@@ -65,6 +66,7 @@ def test_a_complaint_starts_the_broker_again_at_once(board: Board) -> None:
     """And is taken away, or the path unit would ask for ever."""
     assert board.run() == [RESTART]
     assert not list((board.folder / "complaints").iterdir())
+    assert (board.folder / "answer").read_text().strip().isdigit()
 
 
 def test_it_waits_for_room(board: Board) -> None:
