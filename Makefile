@@ -5,7 +5,7 @@ ROOT ?= .edge
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo demo-stop up test test-deploy test-arm64 lint format powercut faults powercut-selftest bench lock clean
+.PHONY: help setup setup-test demo demo-stop up test test-deploy test-arm64 lint format powercut faults powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ faults: setup ## kill, stop, fill the disk, fail it: FAULTS=300 under load (as r
 
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
+
+recovery: setup ## measure power-on to accepting, and to the first job done, with WAITING="0 10000 100000" jobs (as root)
+	$(BIN)/python -m tests.powercut --recovery $(if $(WAITING),--waiting $(WAITING))
+
+flash: setup ## measure what a job makes a card write, by component (as root)
+	$(BIN)/python -m tests.powercut --flash
 
 bench: setup ## measure throughput, latency and idle cost beside a plain Celery worker
 	$(BIN)/python -m tests.bench --json bench.json

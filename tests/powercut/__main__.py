@@ -39,6 +39,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="only this kind of fault (may be repeated)")
     parser.add_argument("--selftest", action="store_true", help="find each seeded bug in at most --cuts cuts")
     parser.add_argument("--flash", action="store_true", help="measure what a job costs the card, by component")
+    parser.add_argument("--recovery", action="store_true", help="measure power-on to accepting and to the first job")
+    parser.add_argument("--waiting", type=int, nargs="+", default=[0, 10_000, 100_000], help="with so many jobs")
     parser.add_argument("--bug", default="", help="with one seeded bug (names: tests/powercut/bugs.py)")
     parser.add_argument("--json", type=Path, help="write the summary there as JSON")
     parser.add_argument("--evidence", type=Path, default=Path("powercut-evidence"), help="where logs of faults go")
@@ -57,6 +59,10 @@ def main() -> int:
             from tests.powercut.flash import flash
 
             return flash(folder)
+        if options.recovery:
+            from tests.powercut.recovery import recovery
+
+            return recovery(folder, options.waiting)
         if options.selftest:
             from tests.powercut.selftest import selftest
 
