@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -245,10 +246,10 @@ def test_a_broker_that_refuses_every_job_is_asked_ever_more_seldom(
             await until(lambda: outbox.link.state is LinkState.UP)
             await asyncio.to_thread(ctl, broker_node, "set_policy", "full", "^edge.normal$", '{"max-length": 1}')
             await accept(outbox, *(new() for _ in range(5)))
-            await until(all_queued(outbox, 5))  # a quorum queue notices that it is full after the fact
+            # A quorum queue notices that it is full after the fact: how many of these it takes is its affair.
+            await until(lambda: bool(downs) or all_queued(outbox, 5)())
             await accept(outbox, *(new() for _ in range(5)))
-            await until(lambda: len(downs) >= 5)
-            assert downs[4] - downs[0] > 0.2 + 0.5 + 1.0 + 2.0
+            await until(lambda: any(after - before >= 2.0 for before, after in pairwise(downs)))
             await asyncio.to_thread(ctl, broker_node, "clear_policy", "full")
             await until(all_queued(outbox, 10))
         finally:
