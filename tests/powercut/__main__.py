@@ -84,7 +84,7 @@ def main() -> int:
             injected = campaign.run_faults(options.faults, kinds=kinds, until=until)
             print(f"{injected} faults injected")  # noqa: T201 - this is what it is for
             if campaign.written_off:
-                off = f"{campaign.written_off} plain Celery messages went with a broker's store that a full disk broke"
+                off = f"{campaign.written_off} plain Celery messages were taken from the broker by a full disk"
                 print(off)  # noqa: T201
             summary = campaign.summary()
         else:

@@ -62,9 +62,8 @@ class Kind(StrEnum):
 class FaultCampaign(Campaign):
     """Faults in place of cuts; the board, the load, the oracle and the checks are the same."""
 
-    written_off = 0  # plain Celery messages that went with a store that a full disk broke
+    written_off = 0  # plain Celery messages that a full disk took from the broker
     _kind: Kind
-    _aside_before = 0
 
     def run_faults(self, count: int, *, kinds: Sequence[Kind], until: float | None = None) -> int:
         """Inject `count` faults of these kinds; how many were. What went wrong is in the summary."""
@@ -102,7 +101,6 @@ class FaultCampaign(Campaign):
                 self._attach(verdict)
                 self.board.start()
                 self.board.await_ready()
-            self._aside_before = len(self._stores_aside())
             load = self._load(plan, None)
             load.start()
             time.sleep(rng.uniform(0.2, 1.0))
@@ -126,6 +124,8 @@ class FaultCampaign(Campaign):
             verdict.faults.append(f"did not come up: {err}")
         if verdict.faults:
             self._keep_evidence(number)
+            for sent in self.oracle.open(self.board.results, patient=True):
+                sent.accepted_at = None
             self._end(verdict, seed=plan.seed)  # the next round shall not meet this one's fault
             self.oracle.power_cut(self._cut_at)
         return verdict
@@ -133,10 +133,9 @@ class FaultCampaign(Campaign):
     def _written_off(self, waiting: list[Sent], after_s: float) -> bool:
         """What a full disk takes from RabbitMQ for good: see README, "What happens when the power goes".
 
-        Only plain Celery messages, only with a store that was set aside in this round, and counted apart.
+        Only plain Celery messages, which nobody but the broker knows, and counted apart.
         """
-        gone = len(self._stores_aside()) > self._aside_before
-        if self._kind is not Kind.DISK_FULL or not gone or after_s < _WRITE_OFF_S:
+        if self._kind is not Kind.DISK_FULL or after_s < _WRITE_OFF_S:
             return False
         if any(sent.way is not Way.CELERY for sent in waiting):
             return False
@@ -144,9 +143,6 @@ class FaultCampaign(Campaign):
             sent.accepted_at = None
         self.written_off += len(waiting)
         return True
-
-    def _stores_aside(self) -> list[Path]:
-        return list((self.board.root / "broker").glob("store.set-aside-*"))
 
     def _inject(self, kind: Kind, rng: random.Random) -> None:
         action, _, what = kind.partition(" ")
