@@ -173,6 +173,7 @@ class Inbox:
             self.door.refresh()
         if not lost:
             delivery.message.ack()
+        self._hold_s = 0.0
 
     def hold(self, delivery: Delivery, finish: Callable[[Delivery], None], err: OSError) -> None:
         """Keep a delivery that a failing disk stops, and say so; nothing else starts until `finish` went through."""
@@ -192,13 +193,19 @@ class Inbox:
         if held is None or self._control.stopping:
             return
         try:
-            self._work(held.delivery, held.finish)
+            if held.finish != self._process:
+                self._work(held.delivery, held.finish)
+            elif held.message_lost:  # it comes again
+                self._history.give_back(held.delivery)
+            else:
+                self._pending.appendleft(held.delivery)
         finally:
-            if self._held is held:  # not held anew: through, or its connection broke and it comes again
+            if self._held is held:  # not held anew: through, or to begin, or its connection broke and it comes again
                 self._held = None
-                self._hold_s = 0.0
                 self._status.say(reason="")
                 self._bell.ring()
+        if self._pending and self._pending[0] is held.delivery:
+            self.step()  # its body is still to begin, if power allows that by now
         if self._held is None and self.door is not None:
             self.door.reopen()
 
