@@ -50,6 +50,7 @@ class Broker:
             lines=lines,
             grace_s=30.0,
             last_words=node.last_words,
+            insist_s=1.0,  # a virtual machine that boots forgets the first
         )
         self.ready_s = 0.0  # how long the start took, healing and all
 

@@ -14,12 +14,11 @@ class Complaints:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._watch = Watch(folder)
+        self._watch = self._look()
 
     def standing(self) -> str:
         """One complaint with its author; empty when there is none."""
-        for path in sorted(self._folder.iterdir()):
+        for path in self._all():
             with suppress(OSError):  # withdrawn while we looked
                 if not path.name.startswith("."):
                     return f"{path.name} says: {path.read_text().strip()}"
@@ -35,17 +34,29 @@ class Complaints:
                 await news
             finally:
                 loop.remove_reader(self._watch)
-            self._watch.names()
+            if "" in self._watch.names():  # no word of a file: the folder itself is gone
+                self._watch.close()
+                self._watch = self._look()
         return found
 
     def clear(self) -> None:
         """Forget them all: what they ask for is being done."""
-        for path in self._folder.iterdir():
+        for path in self._all():
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Watch no longer."""
         self._watch.close()
+
+    def _look(self) -> Watch:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return Watch(self._folder)
+
+    def _all(self) -> list[Path]:
+        try:
+            return sorted(self._folder.iterdir())
+        except FileNotFoundError:
+            return []
 
 
 def _once(news: asyncio.Future[None]) -> None:

@@ -24,6 +24,7 @@ class Part:
     """A program kept running. `launch` starts it; `ready` tells, cheaply, whether `child` does its work.
 
     `began` tells whether one that ended before it was ready had come far enough to be worth another start.
+    `insist_s`: it may lose a SIGTERM, so it gets another each so many seconds.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class Part:
         grace_s: float,
         last_words: Callable[[], str] | None = None,
         began: Callable[[Child], bool] = lambda _child: False,
+        insist_s: float | None = None,
     ) -> None:
         self.name = name
         self.grace_s = grace_s
+        self._insist_s = insist_s
         self._launch = launch
         self._ready = ready
         self._began = began
@@ -94,11 +97,14 @@ class Part:
         child, ended = self._child, self._ended
         if child is None or ended is None:
             return
-        child.signal(signal.SIGTERM)
-        child.signal(signal.SIGCONT)  # one that is frozen for want of power would not hear of it
+        deadline = time.monotonic() + self.grace_s
         hurried = asyncio.create_task(hurry.wait())
         either: set[asyncio.Future[Any]] = {ended, hurried}
-        await asyncio.wait(either, timeout=self.grace_s, return_when=asyncio.FIRST_COMPLETED)
+        while not ended.done() and not hurried.done() and (left_s := deadline - time.monotonic()) > 0:
+            child.signal(signal.SIGTERM)
+            child.signal(signal.SIGCONT)  # one that is frozen for want of power would not hear of it
+            wait_s = min(left_s, self._insist_s or left_s)
+            await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not ended.done():
             why = "a second signal came" if hurry.is_set() else f"it did not end in {self.grace_s:g} s"

@@ -24,7 +24,9 @@ from edge.up.part import Part, PartMisconfigured
 class Shell:
     """Runs a shell script as a part; ready once it has made the file `ready`, which then becomes `seen`."""
 
-    def __init__(self, folder: Path, script: str, *, grace_s: float = 5.0, began: bool = False) -> None:
+    def __init__(
+        self, folder: Path, script: str, *, grace_s: float = 5.0, began: bool = False, insist_s: float | None = None
+    ) -> None:
         self.folder, self.out = folder, io.StringIO()
         self.starts = 0
 
@@ -41,7 +43,15 @@ class Shell:
             (folder / "ready").rename(folder / "seen")
             return True
 
-        self.part = Part("worker", launch, ready, lines=Lines(self.out), grace_s=grace_s, began=lambda _child: began)
+        self.part = Part(
+            "worker",
+            launch,
+            ready,
+            lines=Lines(self.out),
+            grace_s=grace_s,
+            began=lambda _child: began,
+            insist_s=insist_s,
+        )
 
     @property
     def said(self) -> str:
@@ -142,6 +152,20 @@ def test_a_configuration_error_is_not_tried_again(tmp_path: Path, *, ready_first
             await shell.part.keep()
         assert caught.value.exit_code == 2
         assert shell.starts == 1
+
+    asyncio.run(body())
+
+
+def test_one_that_loses_the_first_sigterm_gets_another(tmp_path: Path) -> None:
+    """A broker that is told to stop while it boots does not hear it."""
+
+    async def body() -> None:
+        script = "trap 'trap - TERM' TERM; touch ready; while :; do sleep 0.01; done"
+        shell = Shell(tmp_path, script, grace_s=30.0, insist_s=0.1)
+        await shell.part.start(timeout_s=10)
+        await shell.part.stop(asyncio.Event())
+        assert "was ended by SIGTERM" in await shell.part.end()
+        assert "killing" not in shell.said
 
     asyncio.run(body())
 
