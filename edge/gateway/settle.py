@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from edge.errors import StorageError, TornResult
@@ -80,7 +80,7 @@ class Settler:
 
     async def _finish(self, job_ids: list[str]) -> None:
         """Close the rows of these; a job without a row came by plain Celery and gets one."""
-        found = await asyncio.to_thread(lambda: list(self._read(job_ids)))
+        found, unread = await asyncio.to_thread(self._read, job_ids)
 
         def work(ledger: Ledger) -> None:
             now = time.time()
@@ -94,8 +94,11 @@ class Settler:
             for result, _ in found:
                 self.receipts.add(result)
             self._ended()
+        if unread:
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, News(results=unread))
         for job_id in job_ids:
-            self._orders.done(job_id)
+            if job_id not in unread:
+                self._orders.done(job_id)
             self._waiters.wake(job_id)
 
     async def _drop(self, job_ids: Iterable[str]) -> None:
@@ -117,19 +120,23 @@ class Settler:
                 # The cancel came as the body failed, and interrupted nothing: the wait for another attempt ends by it.
                 self._orders.give(Order.CANCEL, job_id)
 
-    def _read(self, job_ids: Iterable[str]) -> Iterator[tuple[Result, int]]:
+    def _read(self, job_ids: Iterable[str]) -> tuple[list[tuple[Result, int]], set[str]]:
+        """Results with their sizes, and the ids of those that cannot be read now. Runs in a thread."""
+        found, unread = list[tuple[Result, int]](), set[str]()
         for job_id in job_ids:
             try:
                 result = self._results.read(job_id)
                 if result is not None:
-                    yield result, self._results.size_bytes(result)
+                    found.append((result, self._results.size_bytes(result)))
             except TornResult as err:
                 log.error("%s", err)
-                yield _damaged(job_id, str(err)), 0
+                found.append((_damaged(job_id, str(err)), 0))
             except FileNotFoundError:
                 continue  # removed meanwhile; its tombstone is on the way
             except OSError as err:
-                log.error("result of %s: %s", job_id, err)
+                log.error("result of %s: %s; trying again in %g s", job_id, err, _AGAIN_S)
+                unread.add(job_id)
+        return found, unread
 
     async def _look_at_everything(self) -> None:
         """Find what happened while nobody watched: ended jobs, jobs without a row, retries, orders not carried out."""

@@ -26,6 +26,7 @@ from edge.jobs.results import Results
 from edge.model import (
     Attempts,
     Progress,
+    Result,
     RunningJob,
     WorkerState,
     WorkerStatus,
@@ -293,6 +294,24 @@ def test_a_fault_of_ours_does_not_make_the_gateway_deaf(
         gateway.finish(job_id)
     for job_id in ids:
         gateway.becomes(job_id, "succeeded")
+
+
+def test_a_result_that_cannot_be_read_for_a_moment_is_noted_all_the_same(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the gateway has as many files open as it may: the job stayed open until the next start."""
+    monkeypatch.setattr("edge.gateway.settle._AGAIN_S", 0.1)
+    faults, size_bytes = iter([OSError(24, "Too many open files")] * 2), Results.size_bytes
+
+    def failing(self: Results, result: Result) -> int:
+        for fault in faults:
+            raise fault
+        return size_bytes(self, result)
+
+    monkeypatch.setattr(Results, "size_bytes", failing)
+    job_id = gateway.submit()
+    gateway.finish(job_id)
+    gateway.becomes(job_id, "succeeded")
 
 
 def test_cancelling_lays_out_an_order_and_ends_with_the_result(gateway: RunningGateway) -> None:
