@@ -188,24 +188,29 @@ class Inbox:
         self._status.rest(reason=reason)
         self._later(self._hold_s, self._try_held)
 
+    def put_back(self, delivery: Delivery) -> None:
+        """The body of a held delivery is still to begin: in the next step, if power allows that by then."""
+        if self._held is not None and self._held.delivery is delivery and self._held.message_lost:
+            self._history.give_back(delivery)  # it comes again
+        else:
+            self._pending.appendleft(delivery)
+
     def _try_held(self) -> None:
         held = self._held
         if held is None or self._control.stopping:
             return
         try:
-            if held.finish != self._process:
-                self._work(held.delivery, held.finish)
-            elif held.message_lost:  # it comes again
-                self._history.give_back(held.delivery)
+            if held.finish == self._process:
+                self.put_back(held.delivery)
             else:
-                self._pending.appendleft(held.delivery)
+                self._work(held.delivery, held.finish)
         finally:
             if self._held is held:  # not held anew: through, or to begin, or its connection broke and it comes again
                 self._held = None
                 self._status.say(reason="")
                 self._bell.ring()
         if self._pending and self._pending[0] is held.delivery:
-            self.step()  # its body is still to begin, if power allows that by now
+            self.step()  # it was put back
         if self._held is None and self.door is not None:
             self.door.reopen()
 

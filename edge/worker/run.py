@@ -206,7 +206,7 @@ class Runner:
 
     def _again(self, delivery: Delivery) -> None:
         if has_room(self._config.root, _ROOM_BYTES):
-            self._process(delivery)
+            self.inbox.put_back(delivery)
         else:
             self.inbox.hold(delivery, self._again, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 

@@ -29,6 +29,7 @@ class Board:
     layout: Layout
     power: bool = True
     full: bool = False
+    looks_first: bool = False
     ran: list[str] = field(default_factory=list)
     back: list[str] = field(default_factory=list)
     reopened: int = 0
@@ -68,10 +69,17 @@ class Board:
     def process(self, delivery: Delivery) -> None:
         """As the runner: the body runs unless the disk is full."""
         if self.full:
-            self.inbox.hold(delivery, self.process, FULL)
+            self.inbox.hold(delivery, self.again if self.looks_first else self.process, FULL)
             return
         self.ran.append(delivery.id)
         self.inbox.acknowledge(delivery)
+
+    def again(self, delivery: Delivery) -> None:
+        """As the runner, for a body that the full disk ended: it waits for room before it tries."""
+        if self.full:
+            self.inbox.hold(delivery, self.again, FULL)
+        else:
+            self.inbox.put_back(delivery)
 
     def give(self, job_id: str) -> None:
         """A message comes."""
@@ -94,9 +102,9 @@ class Board:
         return delay_s
 
 
-@pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return Board(Layout(tmp_path / "state", tmp_path / "run"))
+@pytest.fixture(params=[False, True])
+def board(tmp_path: Path, request: pytest.FixtureRequest) -> Board:
+    return Board(Layout(tmp_path / "state", tmp_path / "run"), looks_first=request.param)
 
 
 def test_a_job_that_a_full_disk_held_is_begun_once_there_is_room(board: Board) -> None:
