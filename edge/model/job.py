@@ -22,6 +22,10 @@ TimeLimit = Annotated[float, Meta(gt=0, le=31_536_000)]
 MaxTemp = Annotated[float, Meta(ge=20, le=125)]
 
 
+#: How often something happened, as the ledger and every reader of JSON can hold it.
+Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+
+
 class JobState(StrEnum):
     """Where a job stands. The last three are final and have a result file."""
 
@@ -111,7 +115,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     finished_at: float = 0.0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    attempts: int = 1
+    attempts: Count = 1
     worker: str = ""
     original_id: str = ""  # set when the id on the wire could not name a file
     submitter: str = ""  # empty: it did not come through the gateway
@@ -144,10 +148,10 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
     """`attempts/ID.json`: what happened to the earlier deliveries of a job that has no result yet."""
 
     id: str
-    deliveries: int = 0
-    crashes: int = 0  # its worker died while it ran
-    failures: int = 0  # it raised and retries were left
+    deliveries: Count = 0
+    crashes: Count = 0  # its worker died while it ran
+    failures: Count = 0  # it raised and retries were left
     ended: tuple[str, ...] = ()  # how each ended, oldest first, the last 50
     last_error: str = ""
     begun: Begun | None = None  # the attempt whose end is not known yet
-    early_cuts: int = 0  # so often in a row the power went soon after the start, with nothing saved since
+    early_cuts: Count = 0  # so often in a row the power went soon after the start, with nothing saved since

@@ -25,6 +25,7 @@ from edge.jobs.orders import Order, Orders
 from edge.jobs.results import Results
 from edge.model import (
     Attempts,
+    JobState,
     Progress,
     Result,
     RunningJob,
@@ -312,6 +313,15 @@ def test_a_result_that_cannot_be_read_for_a_moment_is_noted_all_the_same(
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
+
+
+def test_a_result_that_no_ledger_can_hold_keeps_no_other_from_being_noted(gateway: RunningGateway) -> None:
+    """It counts as damaged; a number beyond SQLite's kept all that ended with it open, for ever."""
+    other, job_id = gateway.submit(), gateway.submit()
+    Results(gateway.layout).publish(Result(job_id, "echo", JobState.SUCCEEDED, attempts=1 << 70))
+    gateway.finish(other)
+    gateway.becomes(other, "succeeded")
+    gateway.becomes(job_id, "failed")
 
 
 def test_cancelling_lays_out_an_order_and_ends_with_the_result(gateway: RunningGateway) -> None:

@@ -188,6 +188,7 @@ def test_a_failed_attempt_is_the_heads_to_repeat(gateway: RunningGateway, bearer
         ("/jobs/{id}/result?attempt=" + ATTEMPT, b'{"id": "other", "task": "echo", "state": "failed"}', 400),
         ("/jobs/{id}/result?attempt=" + ATTEMPT, b'{"id": "{id}", "task": "echo", "state": "queued"}', 400),
         ("/jobs/{id}/attempts", b"[]", 400),
+        ("/jobs/{id}/attempts", b'{"id": "{id}", "failures": 99999999999999999999}', 400),
         ("/jobs/{id}/files/..%2Fx?attempt=" + ATTEMPT, b"", 415),
     ],
 )
