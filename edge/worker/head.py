@@ -108,10 +108,14 @@ class HeadAttempts(AttemptsStore):
         self._head = head
 
     def write(self, attempts: Attempts) -> None:
-        """Durable here; with a failure in it there as well. Raises OSError."""
-        super().write(attempts)
-        if attempts.failures:
+        """Durable here; a further failure there first, for once it stands here its message counts as an old one.
+
+        Raises OSError.
+        """
+        before = self.read(attempts.id)
+        if attempts.failures > (before.failures if before is not None else 0):
             self._head.put("jobs", attempts.id, "attempts", body=msgspec.json.encode(attempts))
+        super().write(attempts)
 
 
 def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:
