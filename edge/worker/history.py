@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from edge import durable
 from edge.host import boot_id, process_alive
 from edge.jobs.attempts import AttemptsStore
 from edge.layout import Layout
-from edge.model import Attempts, Begun
+from edge.model import Attempts, Begun, is_job_id
 from edge.worker import checkpoint
 from edge.worker.brownout import Stamina
 from edge.worker.delivery import Delivery
@@ -64,6 +65,15 @@ class History:
         with suppress(FileNotFoundError):
             if self._own.stat().st_size:
                 self._own.rename(self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json"))
+
+    def tidy(self, over: Callable[[str], bool]) -> None:
+        """Drop what is kept of jobs that are over: another board may have ended them. Raises OSError."""
+        kept = [path for folder in (self.attempts.folder, self._checkpoints) for path in folder.glob("*.json")]
+        ids = {path.stem for path in kept if is_job_id(path.stem)}
+        ended = {job_id for job_id in ids if over(job_id)}
+        for path in kept:
+            if path.stem in ended:
+                path.unlink(missing_ok=True)
 
     def begin(self, job_id: str) -> None:
         """Mark that a body of this job runs here. One write in place: every job pays it."""

@@ -7,6 +7,7 @@ import functools
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -104,6 +105,8 @@ class Runner:
         keep_s = _TOMBSTONES_KEPT * self._config.retention.keep_days * 86_400
         self.results.recover(forget_before=time.time() - keep_s if clock_synchronised() else None)
         self.history.recover()
+        with suppress(OSError):  # a head that is away: then at the next start
+            self.history.tidy(self.results.has)
 
     def _objection(self, delivery: Delivery, parked: bool) -> Held | None:
         """Why this job is not begun now although its class may be: too hot for it, or more than is left."""

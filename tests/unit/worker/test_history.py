@@ -8,8 +8,11 @@ import msgspec
 import pytest
 
 from edge.config import Config
+from edge.errors import Unreachable
 from edge.host import boot_id
 from edge.jobs.attempts import AttemptsStore
+from edge.model import Attempts
+from edge.worker.checkpoint import Checkpoint
 from edge.worker.delivery import Delivery
 from edge.worker.history import History, Mark
 
@@ -98,3 +101,21 @@ def test_the_record_does_not_grow_for_ever(history: History) -> None:
         known = history.look(_delivery(redeliveries=count))
     assert known is not None
     assert (known.deliveries, len(known.ended)) == (79, 50)
+
+
+def test_what_is_kept_of_jobs_that_ended_on_another_board_goes(config: Config, history: History) -> None:
+    """A node never hears of their end, and its card filled up; while the head is away all stays."""
+    for job_id in ("over", "open"):
+        AttemptsStore(config.layout).write(Attempts(job_id, deliveries=1))
+        Checkpoint(config.layout.checkpoints / f"{job_id}.json", every_s=0.0).save(1)
+    (config.layout.checkpoints / "a person's.json").touch()
+
+    def away(_job_id: str) -> bool:
+        raise Unreachable("the head is away")
+
+    with pytest.raises(Unreachable):
+        history.tidy(away)
+    assert set(AttemptsStore(config.layout).ids()) == {"over", "open"}
+    history.tidy(lambda job_id: job_id == "over")
+    assert set(AttemptsStore(config.layout).ids()) == {"open"}
+    assert {path.name for path in config.layout.checkpoints.iterdir()} == {"open.json", "a person's.json"}
