@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -13,6 +14,8 @@ from edge.errors import QueueSilent
 from edge.jobs import broker
 from edge.jobs.message import message
 from edge.jobs.rows import Edition, Job
+
+log = logging.getLogger(__name__)
 
 WINDOW = 256  # unconfirmed at once: enough to hide the broker's sync, little enough to repeat
 CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or a dying disk
@@ -43,10 +46,14 @@ class Session:
         return WINDOW - len(self._flying)
 
     def publish(self, job: Job) -> None:
-        """Send one job; its confirm comes later."""
+        """Send one job; its confirm comes later. A damaged one stays in the ledger, for others must go out."""
         if job.edition in self._flying_editions:
             return
-        body, headers, properties = message(job, origin=self._origin)
+        try:
+            body, headers, properties = message(job, origin=self._origin)
+        except (msgspec.DecodeError, ValueError, TypeError) as err:
+            log.error("job %s cannot be published, its arguments in the ledger are damaged: %s", job.id, err)
+            return
         self._channel.basic_publish(
             amqp.Message(body, application_headers=headers, **properties),
             exchange="",

@@ -470,3 +470,22 @@ def test_what_a_broker_may_have_lost_is_published_again(
                 await there_again(config, left)
 
     run(main())
+
+
+def test_a_job_that_rotted_in_the_ledger_keeps_no_other_from_the_broker(
+    broker: BrokerConfig, make_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A flipped bit of a card: SQLite sees none, and the publisher tried that one job for ever."""
+
+    async def main() -> None:
+        config = make_config(broker)
+        config.layout.root.mkdir()
+        with Ledger(config.layout.ledger) as ledger, ledger.transaction(durable=True):
+            rotten, sound = (ledger.add(new(), now=1.0).job.id for _ in range(2))
+            ledger._db.execute("UPDATE job SET arguments = x'5b5b31ff' WHERE id = ?", (rotten,))
+        async with running(config) as outbox:
+            await until(all_queued(outbox, 1))
+            assert outbox.reader.get(sound).state is JobState.QUEUED
+        assert f"job {rotten} " in caplog.text
+
+    run(main())
