@@ -17,6 +17,8 @@ from edge.up.complaints import Complaints
 from edge.up.lines import Lines
 from edge.up.node import Node
 from edge.up.part import PAUSES_S, STEADY_S, Part, PartMisconfigured, at_once
+from edge.up.ports import free_ports
+from edge.up.settings import overrides
 
 BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
 #: A big store takes its time, and must not be taken for a damaged one.
@@ -163,17 +165,28 @@ class Broker:
             await asyncio.sleep(next(pauses, PAUSES_S[-1]))
 
     async def _try_store(self) -> None:
-        """Start the broker on the store as it is; a new one is settled before any job comes. Raises StackError."""
-        await self.part.start(timeout_s=OLD_STORE_S if self._node.settled else BROKER_S)
+        """Start the broker on the store as it is, or on a new one, and ask each queue. Raises StackError."""
         if not self._node.settled:
-            self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
-            if problem := await self._ask("edge.up.declare"):
-                raise StackError(problem)
-            await self.part.stop(self._hurry)
-            self._node.settle()
-            await self.part.start(timeout_s=BROKER_S)
-        elif problem := await self._ask("edge.up.check", bad=QueueSilent.exit_code):
+            await self._make_store()
+        self._node.listen(self._node.ports.amqp)
+        await self.part.start(timeout_s=OLD_STORE_S)
+        if problem := await self._ask("edge.up.check", bad=QueueSilent.exit_code):
             raise StoreSilent(problem)
+
+    async def _make_store(self) -> None:
+        """A store with its queues, safe on disk before any job comes.
+
+        At a port that nobody knows: gateway and workers would make the same queues at the same moment, and RabbitMQ
+        may then leave one without a leader.
+        """
+        self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
+        (port,) = free_ports(1)
+        self._node.listen(port)
+        await self.part.start(timeout_s=BROKER_S)
+        if problem := await self._ask("edge.up.declare", port=port):
+            raise StackError(problem)
+        await self.part.stop(self._hurry)
+        self._node.settle()
 
     async def _heal(self, why: StackError) -> None:
         """Put the store aside and start on a new one, which the gateway fills again from its ledger.
@@ -196,11 +209,12 @@ class Broker:
                 raise why from None
             raise
 
-    async def _ask(self, module: str, *, bad: int | None = None) -> str:
+    async def _ask(self, module: str, *, bad: int | None = None, port: int | None = None) -> str:
         """Run one of our questions to the broker; what it said when it ended with `bad` (None: with any fault)."""
         argv = [sys.executable, "-m", module]
+        env = {**self._env, **overrides(None, port)}
         done = await asyncio.to_thread(
-            subprocess.run, argv, env=self._env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            subprocess.run, argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
         if done.returncode == 0:
             return ""

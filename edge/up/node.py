@@ -30,6 +30,7 @@ class Node:
         self.ports = ports
         self.user = user
         self._server = server
+        self._port = ports.amqp
         self._epmd: Child | None = None
         self._broker: Child | None = None
 
@@ -86,7 +87,12 @@ class Node:
     @property
     def answers(self) -> bool:
         """True when the broker speaks AMQP."""
-        return speaks_amqp(self.ports.amqp, timeout_s=0.5)
+        return speaks_amqp(self._port, timeout_s=0.5)
+
+    def listen(self, port: int) -> None:
+        """Let the broker speak AMQP at `port` from its next start on: its own, or one that nobody else knows."""
+        self._port = port
+        self._write()
 
     def start(self, *, timeout_s: float = 90.0) -> None:
         """Bring the node up and return once it answers AMQP.
@@ -212,7 +218,7 @@ class Node:
         if not cookie.exists() or cookie.stat().st_size < 20:
             cookie.unlink(missing_ok=True)
             durable.replace(cookie, secrets.token_hex(20).upper().encode(), mode=0o400)
-        text = rabbitmq.conf(port=self.ports.amqp, user=self.user, password=password)
+        text = rabbitmq.conf(port=self._port, user=self.user, password=password)
         for name, content in (("rabbitmq.conf", text), ("advanced.config", "[].\n"), ("enabled_plugins", "[].\n")):
             path = etc / name
             if not path.exists() or path.read_text() != content:

@@ -48,7 +48,7 @@ def check_free(host: str, port: int, *, key: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that were free a moment ago, for tests and benchmarks."""
+    """Different ports that were free a moment ago."""
     servers = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
     try:
         return [server.getsockname()[1] for server in servers]
