@@ -25,8 +25,8 @@ BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
 OLD_STORE_S = 300.0
 EPMD_S = 60.0
 #: Seconds since the last restart that somebody asked for before the next one; the last one stays.
-CURES_S = (0.0, 60.0, 300.0, 900.0, 3600.0)
-CALM_S = 7200.0  # after so long without a complaint they begin anew
+CURES_S = (0.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+CALM_S = 120.0  # it helped for so long: they begin anew
 #: So many starts must fail in a row before the store of a broker that ran is taken for damaged.
 TRIES = 3
 ROOM_BYTES = 32 << 20
