@@ -35,9 +35,10 @@ READY_S = 240.0
 _START = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && "$@"; exit $?'
 
 
-Part = Literal["gateway", "worker", "broker", "proxy"]
+Part = Literal["gateway", "worker", "broker"]
+Target = Part | Literal["proxy"]
 #: What a process is known by among those of its board.
-_COMMANDS: dict[Part, str] = {
+_COMMANDS: dict[Target, str] = {
     "gateway": "edge.gateway",
     "worker": "edge.worker",
     "broker": "beam.smp",
@@ -189,7 +190,7 @@ class Board:
                 todo += [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         return found
 
-    def signal(self, part: Part, number: signal.Signals) -> None:
+    def signal(self, part: Target, number: signal.Signals) -> None:
         """Send a signal to every process of one part of the stack."""
         for pid in self.processes():
             if _COMMANDS[part] in _command(pid):
