@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ def delete_queues(config: BrokerConfig) -> None:
 def broker(broker_node: Node) -> BrokerConfig:
     """How to reach the running broker, which holds none of the appliance's queues."""
     if not broker_node.running:
+        # On a new store: RabbitMQ loses the supervisor of its dead letters, and every later declare with it, when a
+        # queue is deleted that it has just recovered.
+        shutil.rmtree(broker_node.store, ignore_errors=True)
         broker_node.start()
     delete_queues(broker_node.config)
     return broker_node.config
