@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import selectors
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ class RunningGateway:
     port: int
     loop: asyncio.AbstractEventLoop
     _thread: threading.Thread
+    _selector: selectors.BaseSelector
     _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=128, retries=False))
 
     @property
@@ -97,10 +99,17 @@ class RunningGateway:
     def stop(self) -> None:
         """Stop it as SIGTERM would."""
         asyncio.run_coroutine_threadsafe(self.gateway.stop(), self.loop).result(30)
+        self._pool.clear()
+        asyncio.run_coroutine_threadsafe(self._hung_up(), self.loop).result(30)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
         self.loop.close()
-        self._pool.clear()
+
+    async def _hung_up(self) -> None:
+        """Return once no connection is left: TLS says good-bye to the client first."""
+        async with asyncio.timeout(10):
+            while len(self._selector.get_map()) > 1:  # the loop's own pipe
+                await asyncio.sleep(0.01)
 
 
 def catalogue() -> Catalogue:
@@ -127,7 +136,8 @@ def gateways() -> Iterator[StartGateway]:
     running: list[RunningGateway] = []
 
     def start(config: Config) -> RunningGateway:
-        loop = asyncio.new_event_loop()
+        selector = selectors.DefaultSelector()
+        loop = asyncio.SelectorEventLoop(selector)
         thread = threading.Thread(target=loop.run_forever, name="gateway-loop", daemon=True)
         thread.start()
 
@@ -136,7 +146,7 @@ def gateways() -> Iterator[StartGateway]:
             return gateway, await gateway.start()
 
         gateway, port = asyncio.run_coroutine_threadsafe(go(), loop).result(30)
-        running.append(RunningGateway(config, gateway, port, loop, thread))
+        running.append(RunningGateway(config, gateway, port, loop, thread, selector))
         return running[-1]
 
     try:
