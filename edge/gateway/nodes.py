@@ -17,7 +17,7 @@ from edge.gateway.problems import BadRequest, Busy, TooLarge, TooSlow, WrongType
 from edge.gateway.route import JSON, OCTETS, Call
 from edge.gateway.service import Appliance
 from edge.jobs.orders import Order, Orders
-from edge.jobs.results import check_artifact_name
+from edge.jobs.staging import check_artifact_name
 from edge.jobs.uploads import Uploads
 from edge.model import Attempts, Result, check_job_id
 

@@ -16,7 +16,8 @@ import msgspec
 
 from edge import durable
 from edge.errors import TornResult
-from edge.jobs.results import Results, Staging, check_artifact_name
+from edge.jobs.results import Results
+from edge.jobs.staging import Staging, check_artifact_name
 from edge.layout import Layout
 from edge.model import Result, check_job_id, is_job_id
 

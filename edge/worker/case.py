@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from edge.jobs.results import Staging
+from edge.jobs.staging import Staging
 from edge.model import Attempts, Failure, FailureCode, JobState, Result
 from edge.worker.delivery import Delivery, clean
 

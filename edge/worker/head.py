@@ -17,7 +17,8 @@ from edge.config import Config
 from edge.config.records import NodeConfig
 from edge.errors import ConfigError, GatewayError, JobGone, UnknownJob, Unreachable
 from edge.jobs.attempts import AttemptsStore
-from edge.jobs.results import Results, Staging
+from edge.jobs.results import Results
+from edge.jobs.staging import Staging
 from edge.layout import Layout
 from edge.model import Attempts, Result
 from edge.wire import JobView

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from edge.jobs.results import check_artifact_name
+from edge.jobs.staging import check_artifact_name
 from edge.model import Progress
 from edge.worker.checkpoint import Checkpoint
 

@@ -18,7 +18,7 @@ from edge.config import Config
 from edge.durable import has_room
 from edge.errors import NotAllowed, Unreachable
 from edge.host import clock_synchronised
-from edge.jobs.results import Staging
+from edge.jobs.staging import Staging
 from edge.model import (
     Attempts,
     Energy,

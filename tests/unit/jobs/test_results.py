@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from edge import durable
 from edge.config import Config
 from edge.errors import BadJobId, TornResult
-from edge.jobs.results import Results, check_artifact_name
+from edge.jobs.results import Results
+from edge.jobs.staging import check_artifact_name
 from edge.model import JobState, Result, new_job_id
 
 
