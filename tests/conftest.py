@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,21 @@ def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     node.stop()
 
 
-def delete_queues(config: BrokerConfig) -> None:
+def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
     """Remove the appliance's queues with what is in them; deleting a missing queue is not an error."""
-    connection = amqp.Connection(f"{config.host}:{config.port}", userid=config.user, password=config.password())
-    with connection:
-        channel = connection.channel()
-        for queue in QUEUES:
-            channel.queue_delete(queue)
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            with amqp.Connection(f"{config.host}:{config.port}", userid=config.user, password=config.password()) as to:
+                channel = to.channel()
+                for queue in QUEUES:
+                    channel.queue_delete(queue)
+        except OSError:  # a broker that has just begun to answer may still hang up on the first
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 @pytest.fixture

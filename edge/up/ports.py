@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import socket
 import struct
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge.errors import StackError
 
 LOOPBACK = "127.0.0.1"
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_UNPRIVILEGED, _ROOM = 10_000, 12_000
 _GREETING = b"AMQP\x00\x00\x09\x01"
 _FRAME = struct.Struct(">BHI")
 _CONNECTION_START = struct.pack(">HH", 10, 10)
@@ -48,13 +53,19 @@ def check_free(host: str, port: int, *, key: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that were free a moment ago."""
-    servers = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-    try:
-        return [server.getsockname()[1] for server in servers]
-    finally:
-        for server in servers:
-            server.close()
+    """Different ports that were free a moment ago, none of which the kernel gives to a connection going out.
+
+    A client that asks again and again for a server which is away would, one day, be given that very port for its own
+    end, talk to itself, and keep the server from it.
+    """
+    first = int(_OUTGOING.read_text().split()[0])
+    with ExitStack() as servers:
+        free: list[int] = []
+        while len(free) < count:
+            port = secrets.choice(range(_UNPRIVILEGED, first)) if first > _ROOM else 0
+            with suppress(OSError):
+                free.append(servers.enter_context(socket.create_server((LOOPBACK, port))).getsockname()[1])
+        return free
 
 
 def accepts(port: int, *, timeout_s: float = 1.0) -> bool:

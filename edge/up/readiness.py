@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +29,8 @@ async def gateway(config: GatewayConfig, child: Child) -> bool:
                 return b" 200 " in await reader.readline()
             finally:
                 writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
     except (OSError, TimeoutError):
         return False
 

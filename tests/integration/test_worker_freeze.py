@@ -164,13 +164,13 @@ def test_a_freezer_that_dies_freezes_nobody(worker: RunningWorker, broker: Broke
 
 def test_a_governor_that_dies_and_comes_back(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """Unknown power freezes as low does, and a new word ends it: nobody has to look."""
-    job_id = publish(broker, "crunch", 40)
+    job_id = publish(broker, "crunch", 200)
     worker.until_running(job_id)
     tell_power(odd, PowerState.NORMAL, valid_s=0.1)
     until(lambda: stopped(worker.process.pid), "a stopped process")
     odd.layout.power.unlink()
     tell_power(odd, PowerState.NORMAL)
-    assert worker.result(job_id).value == 40
+    assert worker.result(job_id).value == 200
 
 
 def test_nothing_is_frozen_between_two_jobs(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:

@@ -242,7 +242,7 @@ def _ports() -> tuple[int, int]:
     (gateway,) = free_ports(1)
     rng = random.Random()
     while True:
-        first = rng.randrange(20_000, 30_000)
+        first = rng.randrange(20_000, 27_000)  # with what is behind, below the ports of outgoing connections
         try:
             for port in (*range(first, first + 3), *range(behind(first), behind(first) + 3)):
                 socket.create_server(("127.0.0.1", port)).close()
