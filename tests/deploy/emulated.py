@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from edge.up.ports import free_ports
 from tests.deploy.card import personalise
 from tests.deploy.root import cache, debian
 
@@ -24,7 +24,7 @@ class Emulated:
 
     def __init__(self, *, memory_mb: int = 512, name: str = "edge-board") -> None:
         self.name = name
-        self.gateway_port, self._ssh_port = _free_ports(2)
+        self.gateway_port, self._ssh_port = free_ports(2)
         self._memory_mb = memory_mb
         self._folder = Path(tempfile.mkdtemp(prefix="emulated-", dir=cache()))
         self._disk = self._folder / "disk.img"
@@ -116,14 +116,6 @@ class Emulated:
                 journal = self.run("sudo journalctl --no-pager --lines=60").stdout
                 raise TimeoutError(f"not within {timeout_s:g} s\n{journal or self._console.read_text()[-3000:]}")
             time.sleep(1.0)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _quoted(script: str) -> str:
