@@ -22,6 +22,9 @@ from edge.up.ports import NodePorts, free_ports
 #: What `edge.jobs.broker.declare` makes; each test starts without them.
 QUEUES = ("edge.always", "edge.normal", "edge.surplus", "edge.dead")
 
+#: Process ids of the brokers that had no queue to recover when they started.
+ON_NEW_STORES: set[int] = set()
+
 MakeConfig = Callable[..., Config]
 
 
@@ -37,6 +40,7 @@ def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         pytest.skip(str(err))
     node = Node(tmp_path_factory.mktemp("broker"), NodePorts(*free_ports(3)))
     node.start()
+    ON_NEW_STORES.add(node.pid)
     yield node
     node.stop()
 
@@ -61,11 +65,13 @@ def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
 @pytest.fixture
 def broker(broker_node: Node) -> BrokerConfig:
     """How to reach the running broker, which holds none of the appliance's queues."""
-    if not broker_node.running:
-        # On a new store: RabbitMQ loses the supervisor of its dead letters, and every later declare with it, when a
-        # queue is deleted that it has just recovered.
+    if not broker_node.running or broker_node.pid not in ON_NEW_STORES:
+        # A test has started it: RabbitMQ loses the supervisor of its dead letters, and every later declare with it,
+        # when a queue is deleted that it has just recovered.
+        broker_node.stop()
         shutil.rmtree(broker_node.store, ignore_errors=True)
         broker_node.start()
+        ON_NEW_STORES.add(broker_node.pid)
     delete_queues(broker_node.config)
     return broker_node.config
 
