@@ -9,24 +9,27 @@ from pathlib import Path
 
 from tests.powercut.bugs import BUGS, EATMYDATA
 from tests.powercut.campaign import Campaign
+from tests.powercut.verdict import Summary
 
 _CONTROL = 5  # cuts of a board without a bug, before the others
 _BOARD = "board"  # one place for all: a store of RabbitMQ does not work at another path
 
 
 def selftest(folder: Path, *, seed: int, cuts: int, evidence: Path, only: str = "") -> int:
-    """Exit code 0 when every bug (or `only` that one) was found."""
+    """Exit code 0 when every bug (or `only` that one) was found; a table of them at the end."""
     born = folder / "born.img"
     control = Campaign(_empty(folder / _BOARD), seed=seed, out=sys.stdout, evidence=evidence / "sound", born=born)
     _say("no bug: the board as it is")
     sound = control.run(0 if only else _CONTROL)
     _say(str(sound))
     missed = ["the sound board failed"] if sound.faults else []
+    rows = [_row("bug", "cuts", "seconds", "seen as")]
     for name, bug in BUGS.items():
         if only not in ("", name):
             continue
         if name == "eatmydata" and not _loads(EATMYDATA):
-            _say(f"{name}: SKIPPED, {EATMYDATA} is not installed (apt install eatmydata)")
+            rows.append(_row(name, "-", "-", f"NOT TRIED, {EATMYDATA} is not installed (apt install eatmydata)"))
+            missed.append(name)
             continue
         _say(f"{name}: {bug.about}")
         work = _empty(folder / _BOARD)
@@ -40,12 +43,25 @@ def selftest(folder: Path, *, seed: int, cuts: int, evidence: Path, only: str = 
             marathon=bug.marathon,
         )
         summary = campaign.run(cuts, stop_at_fault=True)
-        found = bool(summary.faults)
-        _say(f"{name}: {f'found after {summary.cuts} cuts: {summary.faults[0]}' if found else 'MISSED'}")
-        if not found:
+        if not summary.faults:
             missed.append(name)
+        rows.append(_row(name, str(summary.cuts), f"{summary.seconds:.0f}", _seen_as(summary)))
+        _say(rows[-1])
+    _say("\n".join(rows))
     _say(f"seed {seed}: {'MISSED: ' + ', '.join(missed) if missed else 'every bug was found'}")
     return 1 if missed else 0
+
+
+def _row(name: str, cuts: str, seconds: str, seen_as: str) -> str:
+    return f"{name:<16} {cuts:>4} {seconds:>7}  {seen_as}"
+
+
+def _seen_as(summary: Summary) -> str:
+    """The first broken promise, and how many more there were."""
+    if not summary.faults:
+        return "MISSED"
+    others = len(summary.faults) - 1
+    return summary.faults[0] + (f" (and {others} more)" if others else "")
 
 
 def _empty(folder: Path) -> Path:
