@@ -37,6 +37,17 @@ class Emulated:
         bare = debian("trixie", "arm64", kernel=True)
         kernel, initrd = (max(bare.glob(f"boot/{name}-*")) for name in ("vmlinuz", "initrd.img"))
         self._boot = ["-kernel", str(kernel), "-initrd", str(initrd), "-append", "root=/dev/vda console=ttyAMA0"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def write_card(self) -> None:
+        """Put a fresh card in: a bare Debian, as Raspberry Pi Imager leaves it."""
+        bare = debian("trixie", "arm64", kernel=True)
         with self._disk.open("wb") as disk:
             disk.truncate(_DISK_BYTES)
         _run("mkfs.ext4", "-q", "-d", bare, self._disk)
@@ -50,13 +61,14 @@ class Emulated:
             _run("chroot", root, "systemctl", "enable", "systemd-networkd")
         finally:
             _run("umount", root)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def copy_card(self, kept: Path) -> None:
+        """Copy the card and the key to it into the folder `kept`; switched off only."""
+        _copy(self._disk, self._key, kept)
+
+    def take_card(self, kept: Path) -> None:
+        """Put a copy of a card in that `copy_card` kept."""
+        _copy(kept / self._disk.name, kept / self._key.name, self._folder)
 
     @property
     def login(self) -> dict[str, Any]:
@@ -80,14 +92,14 @@ class Emulated:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
             )
-        self.until(lambda: self.run("true").returncode == 0, 300)
+        self.until(lambda: self.run("true").returncode == 0, 900)
         return time.monotonic() - began
 
     def shut_down(self) -> None:
         """Stop cleanly, as `poweroff` does."""
         self.run("sudo systemctl --no-block poweroff")
         if self._process is not None:
-            self._process.wait(300)
+            self._process.wait(900)
 
     def kill(self) -> None:
         """Cut the power: what the guest had not written is gone."""
@@ -116,6 +128,10 @@ class Emulated:
                 journal = self.run("sudo journalctl --no-pager --lines=60").stdout
                 raise TimeoutError(f"not within {timeout_s:g} s\n{journal or self._console.read_text()[-3000:]}")
             time.sleep(1.0)
+
+
+def _copy(disk: Path, key: Path, folder: Path) -> None:
+    _run("cp", "--sparse=always", "--reflink=auto", "--preserve=mode", disk, key, folder)
 
 
 def _quoted(script: str) -> str:
