@@ -15,6 +15,7 @@ from itertools import islice
 from edge.errors import StorageError, TornResult
 from edge.gateway.events import Events, News, Waiters
 from edge.gateway.receipts import Receipts
+from edge.jobs import damage
 from edge.jobs.attempts import AttemptsStore
 from edge.jobs.ledger import Ledger
 from edge.jobs.orders import Order, Orders
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 500
 _AGAIN_S = 30.0
+_CHECK_S = 10.0  # looking for rows that rotted takes no longer
 #: Results that come faster than this share a commit, unless somebody waits for one: each would cost three pages.
 _COMPANY_S = 0.25
 
@@ -139,7 +141,16 @@ class Settler:
         return found, unread
 
     async def _look_at_everything(self) -> None:
-        """Find what happened while nobody watched: ended jobs, jobs without a row, retries, orders not carried out."""
+        """Find what happened while nobody watched: ended jobs, jobs without a row, retries, orders not carried out.
+
+        Rows that rotted first: what they say of their jobs cannot be compared with anything.
+        """
+        try:
+            if odd := await asyncio.to_thread(damage.rot, self._layout.ledger, limit_s=_CHECK_S):
+                log.error("rows of the ledger have rotted and are mended: %s", "; ".join(odd))
+                await self._outbox.heal()
+        except StorageError as err:  # the other jobs go on
+            log.error("rows of the ledger that rotted cannot be mended: %s", err)
         news, orders = await asyncio.to_thread(self._survey)
         for order, job_id in orders:
             try:

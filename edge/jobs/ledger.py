@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from edge.errors import KeyReused, StorageError
 from edge.jobs import schema, totals
 from edge.jobs.ledger_log import MOST_PAGES
-from edge.jobs.rows import Accepted, Edition, Job, NewJob
+from edge.jobs.rows import ODD_POWER, ODD_STATE, Accepted, Edition, Job, NewJob
 from edge.jobs.totals import Totals
 from edge.jobs.view import IS_OPEN, LedgerView
 from edge.model import JobState, Power, Result
@@ -29,9 +29,12 @@ class Ledger(LedgerView):
     """The one connection that writes. Not thread-safe; every method is one short indexed statement or few."""
 
     _mode = "rwc"
+    _last_seq = 0
+    _suspect = False  # an error of the disk came between, see `transaction`
+    _corrupt = False  # an index did not say what its row does
+    _stuck = False  # a transaction could not even be undone
 
     def _opened(self) -> None:
-        self._suspect = False  # an error of the disk came between, see `transaction`
         self._synchronous = ""
         self._db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -39,7 +42,7 @@ class Ledger(LedgerView):
         self._db.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
         schema.bring_up(self._db)
         totals.count_along(self._db)
-        self._last_seq: int = self._value("SELECT coalesce(max(seq), 0) FROM job")
+        self._last_seq = max(self._last_seq, self._value("SELECT coalesce(max(seq), 0) FROM job"))
         self.totals: Totals = totals.read(self._db)
 
     @contextmanager
@@ -51,8 +54,16 @@ class Ledger(LedgerView):
         and be dropped at the next start. So it is emptied into the file first.
         """
         try:
+            if self._stuck:
+                self.close()
+                self._open()
+                self._stuck = False
             if self._suspect:
                 self._empty_log()
+            if self._corrupt:
+                self._corrupt = False
+                with suppress(sqlite3.Error):
+                    self._db.execute("REINDEX")
             self._sync("FULL" if durable else "NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
             yield
@@ -60,12 +71,20 @@ class Ledger(LedgerView):
             self._db.execute("COMMIT")
             self.totals = now
         except BaseException as err:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            self._undo()
             if isinstance(err, sqlite3.Error):
                 self._suspect = True
+                self._corrupt = getattr(err, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
                 raise StorageError("ledger", err) from err
             raise
+
+    def _undo(self) -> None:
+        """End a failed transaction; where the disk refuses even that, the connection is of no use any more."""
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._stuck = True
 
     @property
     def changes(self) -> int:
@@ -211,6 +230,12 @@ class Ledger(LedgerView):
     def requeue_all(self) -> int:
         """Publish every open job anew: the broker has lost its store. How many there are."""
         return self._db.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'").rowcount
+
+    def heal(self) -> None:
+        """Mend what `damage.rot` finds: the job runs once more, or is closed by the result it has."""
+        self._db.execute("REINDEX")
+        self._db.execute(f"UPDATE job SET power = 'normal' WHERE {ODD_POWER}")
+        self._db.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")
 
     def finish(self, result: Result, *, size_bytes: int) -> bool:
         """Close the row of a job whose durable result was seen; False when there is no open row of it."""

@@ -124,6 +124,11 @@ class Outbox:
         self._publisher.ring(rewind=True)
         return count
 
+    async def heal(self) -> None:
+        """Mend rows that rotted, and publish those again that nobody may have. Raises StorageError."""
+        await self._writer.submit(lambda ledger: ledger.heal())
+        self._publisher.ring(rewind=True)
+
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
         """Commit `jobs` durably, all in one commit; an answer for each, in order. Raises StorageError."""
 

@@ -23,7 +23,7 @@ from edge.errors import StorageError
 from edge.jobs.damage import EMPTY, damage, opened
 from edge.jobs.ledger import Ledger
 from edge.jobs.results import Results
-from edge.jobs.rows import Job
+from edge.jobs.rows import POWERS, STATES, Job
 from edge.layout import Layout
 from edge.model import JobState, Power, is_job_id
 
@@ -92,14 +92,21 @@ def _rescue(layout: Layout, why: str) -> None:
         db.execute("PRAGMA synchronous = OFF")  # synced as a whole, below
         db.execute("BEGIN")
         read = copied = 0
+        rotten: list[Row] = []
         for row in _readable(layout.ledger):
-            read += _insert(db, row)
+            if row["state"] in STATES and row["power"] in POWERS:
+                read += _insert(db, row)
+            else:
+                rotten.append(row)
         removed = Results(layout).removed
         for row in _readable(layout.ledger_copy):
-            if not removed(row["id"]):
+            if row["state"] in STATES and row["power"] in POWERS and not removed(row["id"]):
                 # Open at the time of the copy: whoever has it by now, the broker or nobody, gets it once more.
                 state = "accepted" if row["state"] == JobState.QUEUED else row["state"]
                 copied += _insert(db, row | {"state": state})
+        for row in rotten:  # what no copy knows better
+            state, power = STATES.get(row["state"], JobState.ACCEPTED), POWERS.get(row["power"], Power.NORMAL)
+            read += _insert(db, row | {"state": state.value, "power": power.value})
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     durable.sync_file(new)
@@ -210,7 +217,6 @@ def _newest(db: sqlite3.Connection) -> int:
 def _possible(row: Row) -> bool:
     """True when the row can be one of ours: bytes that rotted inside a page are still a row to SQLite."""
     try:
-        JobState(row["state"]), Power(row["power"])
         args, kwargs = msgspec.json.decode(row["arguments"])
         return is_job_id(row["id"]) and isinstance(args, list) and isinstance(kwargs, dict)
     except (ValueError, TypeError, msgspec.DecodeError):

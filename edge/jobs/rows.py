@@ -17,6 +17,13 @@ COLUMNS = (
 #: For lists: a job's arguments may be a megabyte, and a list has hundreds of jobs.
 LEAN = COLUMNS.replace("arguments", "x''")
 
+#: What may stand in the two columns that rows are chosen by.
+STATES = {state.value: state for state in JobState if state is not JobState.RUNNING}
+POWERS = {power.value: power for power in Power}
+#: True of a row in which something else stands.
+ODD_STATE = f"state NOT IN ({', '.join(map(repr, STATES))})"
+ODD_POWER = f"power NOT IN ({', '.join(map(repr, POWERS))})"
+
 #: Seq, failures and power class: what tells one message of a job from its next.
 Edition = tuple[int, int, str]
 
@@ -82,7 +89,11 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 def job_of(row: Sequence[Any]) -> Job:
-    """The job in a row of `COLUMNS`."""
+    """The job in a row of `COLUMNS`.
+
+    A state or class that rotted keeps nobody from the other rows: the job counts as one that waits, of class `normal`.
+    """
     asked = bool(row[15]), bool(row[16])
-    fields = (*row[:4], Power(row[4]), *row[5:9], JobState(row[9]), *row[10:15], *asked, *row[17:])
+    state, power = STATES.get(row[9], JobState.ACCEPTED), POWERS.get(row[4], Power.NORMAL)
+    fields = (*row[:4], power, *row[5:9], state, *row[10:15], *asked, *row[17:])
     return Job(*fields)

@@ -10,13 +10,14 @@ from typing import Any, Self
 
 from edge.errors import StorageError, UnknownJob
 from edge.jobs import schema
-from edge.jobs.rows import COLUMNS, LEAN, Job, job_of
+from edge.jobs.damage import legible
+from edge.jobs.rows import COLUMNS, LEAN, STATES, Job, job_of
 from edge.model import FINAL, JobState
 
 #: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
 AHEAD_MOST = 5_000
-IS_OPEN = "state IN ('accepted', 'queued', 'retrying')"
-_STORED = tuple(state for state in JobState if state is not JobState.RUNNING)
+#: A state that rotted is none of an ended job: what ends it is still to be noted.
+IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
 #: About so many bytes of arguments are read at once to be published.
 _READ_BYTES = 2 << 20
 
@@ -29,11 +30,16 @@ class LedgerView:
     def __init__(self, path: Path) -> None:
         """Open the file. Raises StorageError."""
         self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
         try:
             with ExitStack() as undo:
                 uri = f"{path.absolute().as_uri()}?mode={self._mode}"
                 self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
                 undo.callback(self._db.close)
+                self._db.text_factory = legible
                 found = schema.version(self._db)
                 if found > schema.VERSION:
                     newer = ValueError(f"written by a newer version ({found} > {schema.VERSION})")
@@ -86,7 +92,7 @@ class LedgerView:
             if value is not None:
                 where.append(f"{column} = ?")
                 values.append(value)
-        return self._merged(states or _STORED, " AND ".join(where), *values, order="DESC", limit=limit)
+        return self._merged(states or tuple(STATES.values()), " AND ".join(where), *values, order="DESC", limit=limit)
 
     def unpublished(self, *, after_seq: int, limit: int) -> list[Job]:
         """Jobs the broker has not confirmed, oldest first, with their arguments; fewer when these are large."""

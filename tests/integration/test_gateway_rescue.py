@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,28 @@ def test_a_lost_ledger_without_a_copy_is_made_again_from_the_results(
     assert again.ask("POST", "/jobs", body | {"args": ["x"]}, Idempotency_Key="k1").status == 409
     (warning,) = again.ask("GET", "/status").json["warnings"]
     assert "a copy, of which there is none" in warning
+
+
+def test_rows_that_rotted_are_mended_at_the_start(
+    gateway: RunningGateway, start_gateway: StartGateway, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The ended one from its result, the open one to be run; the list shows all of them."""
+    ended, waits, other = (gateway.submit("echo", text) for text in ("one", "two", "three"))
+    gateway.finish(ended, "one")
+    gateway.becomes(ended, "succeeded")
+    gateway.stop()
+    with closing(sqlite3.connect(config.layout.ledger)) as db:
+        db.execute("UPDATE job SET state = CAST(x'ff00' AS TEXT) WHERE id IN (?, ?)", (ended, waits))
+        db.execute("UPDATE job SET power = 'norm' WHERE id = ?", (waits,))
+        db.commit()
+
+    again = start_gateway(config)
+    again.becomes(ended, "succeeded")
+    assert again.becomes(waits, "accepted").get("power", "normal") == "normal"
+    assert len(again.ask("GET", "/jobs").json["jobs"]) == 3
+    assert again.ask("GET", "/status").json["jobs"] == {"accepted": 2, "succeeded": 1}
+    assert any(f"job {waits}: state" in record.message for record in caplog.records if record.levelname == "ERROR")
+    assert other in again.ask("GET", "/jobs").body.decode()
 
 
 @pytest.mark.broker

@@ -15,6 +15,7 @@ from edge.errors import EdgeError
 
 #: The broker of an appliance keeps its store here.
 APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
+_CHECK_S = 60.0
 _ASIDE = re.compile(r"\.(set-aside|no-better)-\d+$")
 
 
@@ -70,8 +71,7 @@ def secrets(config: Config) -> Iterator[Finding]:
 
 def ledger(path: Path) -> Iterator[Finding]:
     """The ledger opens, and SQLite finds no damage in it."""
-    import sqlite3  # with the ledger, on a board only
-
+    from edge.jobs import damage  # on a board only
     from edge.jobs.view import LedgerView
 
     try:
@@ -80,15 +80,18 @@ def ledger(path: Path) -> Iterator[Finding]:
             return
         with closing(LedgerView(path)) as opened:
             jobs = opened.open_jobs
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
-            damage = [row[0] for row in db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
-    except (EdgeError, OSError, sqlite3.Error) as err:
+        why = damage.damage(path, limit_s=_CHECK_S)
+        odd = [] if why else damage.rot(path, limit_s=_CHECK_S)
+    except (EdgeError, OSError) as err:
         advice = "if this user may read it, stop the gateway and restore it, or set it aside: results stay as they are"
         yield fail("ledger", str(err), advice)
         return
-    if damage:
+    if why:
         advice = "start the gateway anew: it sets the ledger aside and makes it again from all that is known"
-        yield fail("ledger", f"{path} is damaged: {'; '.join(damage)}", advice)
+        yield fail("ledger", f"{path} is damaged: {why}", advice)
+    elif odd:
+        advice = "start the gateway anew: it mends them; their jobs run once more where no result says that they ended"
+        yield warn("ledger", f"{path}, {jobs} open jobs; rows have rotted: {'; '.join(odd)}", advice)
     else:
         yield ok("ledger", f"{path}, {jobs} open jobs")
 

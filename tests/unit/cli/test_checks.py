@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from edge.client import Client, Settings
 from edge.config import BrokerConfig, Config
 from edge.host import boot_id
 from edge.jobs.ledger import Ledger
-from edge.model import PowerState, PowerStatus, WorkerState, WorkerStatus
+from edge.model import JobState, PowerState, PowerStatus, Result, WorkerState, WorkerStatus
 from edge.power import status
 from tests.conftest import MakeConfig
 
@@ -158,6 +159,16 @@ def test_damage_inside_a_ledger_is_told(board: Config) -> None:
     content[-40_000:-1000] = b"\xff" * 39_000
     path.write_bytes(content)
     assert levels(state.ledger(path)) == ["FAIL"]
+
+
+def test_rows_that_rotted_are_told(board: Config) -> None:
+    """By the job's id; all else in the ledger is well."""
+    with closing(Ledger(board.layout.ledger)) as ledger, ledger.transaction(durable=True):
+        ledger.adopt(Result("a-job", "echo", JobState.SUCCEEDED), size_bytes=1, now=1.0)
+        ledger._db.execute("UPDATE job SET state = 'succeedet'")
+    (finding,) = state.ledger(board.layout.ledger)
+    assert finding.level == "warn"
+    assert "job a-job: state 'succeedet'" in finding.text
 
 
 def test_stores_set_aside_are_counted(board: Config) -> None:

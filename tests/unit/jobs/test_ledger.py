@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import KeyReused, StorageError, UnknownJob
+from edge.jobs.damage import damage, rot
 from edge.jobs.ledger import Ledger
 from edge.jobs.rows import NewJob
 from edge.model import Failure, FailureCode, JobState, Power, Result, derived_job_id, new_job_id
@@ -424,3 +426,91 @@ def test_a_proof_writes_to_the_disk_and_changes_nothing(ledger: Ledger, tmp_path
         ledger.prove()
     assert log.stat().st_size > size
     assert ledger.get("before") == row
+
+
+ROTTEN = {
+    "state": "UPDATE job SET state = 'acceptee' WHERE id = 'b'",
+    "no text": "UPDATE job SET state = CAST(x'61ff63' AS TEXT), task = CAST(x'ff' AS TEXT) WHERE id = 'b'",
+    "running": "UPDATE job SET state = 'running' WHERE id = 'b'",
+    "power": "UPDATE job SET power = CAST(x'6e6fff' AS TEXT) WHERE id = 'b'",
+}
+
+
+@pytest.mark.parametrize("harm", ROTTEN.values(), ids=ROTTEN)
+def test_a_row_that_rotted_keeps_nobody_from_the_others(ledger: Ledger, harm: str) -> None:
+    """It is listed as what can be known, told of, and mended; its result closes it, mended or not."""
+    put(ledger, new("a"), new("b"), new("c"))
+    ledger._db.execute(harm)
+    assert [job.id for job in ledger.page()] == ["c", "b", "a"]
+    assert [job.id for job in ledger.page(submitter="me")][-1] == "a"
+    assert {"a", "c"} <= {job.id for job in ledger.unpublished(after_seq=0, limit=9)}
+    (told,) = rot(ledger.path, limit_s=10)
+    assert told.startswith("job b: state ")
+    with ledger.transaction(durable=True):
+        ledger.heal()
+    assert rot(ledger.path, limit_s=10) == []
+    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == ["a", "b", "c"]
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 3}
+    ledger._db.execute(harm)
+    with ledger.transaction(durable=True):
+        assert ledger.finish(done("b"), size_bytes=1)
+    assert ledger.get("b").state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("place", ["row", "index"])
+def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place: str) -> None:
+    """Row and index say different things then, which SQLite's quick check does not see: writes to the job are refused
+    until the index is made anew, or, where it rotted, most jobs are in no list.
+    """
+    path = tmp_path / "l"
+    with closing(Ledger(path)) as ledger:
+        ids = put(ledger, *(new(f"job-{number:03}") for number in range(30)))
+    content = path.read_bytes()
+    at = content.find(b"accepted", content.find(b"job-020solve" if place == "row" else b"acceptednormal"))
+    assert at > 0
+    path.write_bytes(content[:at] + b"acc\xffpted" + content[at + 8 :])
+    assert damage(path, limit_s=10) == ""
+    with closing(Ledger(path)) as ledger:
+        assert rot(path, limit_s=10)
+        with suppress(StorageError), ledger.transaction(durable=True):
+            ledger.finish(done("job-020"), size_bytes=1)
+        with ledger.transaction(durable=True):
+            ledger.finish(done("job-020"), size_bytes=1)
+            ledger.heal()
+        assert rot(path, limit_s=10) == []
+        assert [job.id for job in ledger.unpublished(after_seq=0, limit=99)] == [
+            each for each in ids if each != "job-020"
+        ]
+        assert ledger.get("job-020").state is JobState.SUCCEEDED
+
+
+class _NoRollback:
+    """A connection to a disk that is gone in the middle of a transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "ROLLBACK":
+            raise sqlite3.OperationalError("disk I/O error in the rollback")
+        return self._db.execute(sql, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("the first"), sqlite3.OperationalError("the first")])
+def test_a_transaction_that_cannot_be_undone_tells_why_it_failed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The caller has the error that came first, and the next transaction goes on with what was committed."""
+    put(ledger, new("before"))
+    monkeypatch.setattr(ledger, "_db", _NoRollback(ledger._db))
+    told = StorageError if isinstance(error, sqlite3.Error) else ZeroDivisionError
+    with pytest.raises(told, match="the first"), ledger.transaction(durable=True):
+        ledger.add(new("undone"), now=1.0)
+        raise error
+    (after,) = put(ledger, new("after"))
+    assert [job.id for job in ledger.page()] == ["after", "before"]
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 2}
+    assert ledger.get(after).seq == 3

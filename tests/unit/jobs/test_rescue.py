@@ -212,6 +212,18 @@ def test_rows_that_rotted_inside_are_not_taken(layout: Layout) -> None:
     assert _jobs(layout) == ALL
 
 
+def test_a_row_of_which_only_the_state_rotted_is_not_lost_without_a_copy(layout: Layout) -> None:
+    """It runs again, or its result closes it."""
+    layout.ledger_copy.unlink()
+    with closing(sqlite3.connect(layout.ledger)) as db:
+        db.execute("UPDATE job SET state = CAST(x'61ff' AS TEXT), power = 'none' WHERE id = '0004-job'")
+        db.execute("PRAGMA writable_schema = 1")
+        db.execute("UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'job_state'")
+        db.commit()
+    rescue.rescue(layout)
+    assert _jobs(layout) == ALL
+
+
 def test_a_disk_that_takes_no_new_ledger_leaves_all_as_it_is(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway does not start; the next try may."""
     _garble(layout.ledger, 20, 6)
