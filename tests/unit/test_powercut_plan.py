@@ -1,0 +1,22 @@
+"""The plan of a power-cut campaign."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.powercut.plan import When, plan
+
+
+def test_every_twenty_cuts_press_on_every_place() -> None:
+    """Whatever the seed: a fault that shows in one kind of cut alone must not wait for luck."""
+    for seed in range(50):
+        for first in (1, 21, 41):
+            whens = Counter(plan(seed, number).when for number in range(first, first + 20))
+            assert set(whens) == set(When)
+            assert min(whens[When.QUIET], whens[When.STALLED]) == 4
+
+
+def test_a_seed_gives_the_same_cuts_again() -> None:
+    """And another one others."""
+    assert [plan(7, number) for number in range(1, 50)] == [plan(7, number) for number in range(1, 50)]
+    assert [plan(7, number) for number in range(1, 50)] != [plan(8, number) for number in range(1, 50)]
