@@ -7,6 +7,7 @@ another `edge restore` has ended it the gateway does not start.
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
 import subprocess
@@ -156,20 +157,22 @@ def _put_aside(root: Path, name: str, aside: Path) -> None:
 
 @contextmanager
 def _unused(layout: Layout) -> Iterator[None]:
-    """Nobody runs on this root, and no gateway may start. Raises StackError."""
+    """Nobody runs on this root, and nobody may start. Raises StackError."""
     with ExitStack() as held:
         locks = {
             layout.root / "gateway.lock": "a gateway runs",
             layout.root / "up.lock": "edge up runs",
-            **dict.fromkeys(layout.run.glob("worker-*.lock"), "a worker runs"),
+            layout.root: "a worker runs",  # each holds the folder itself, shared
         }
         for path, who in locks.items():
             made = not path.exists()
-            file = held.enter_context(path.open("ab"))
+            fd = os.open(path, os.O_RDONLY if path == layout.root else os.O_RDWR | os.O_CREAT, 0o640)
+            held.callback(os.close, fd)
             if made:  # by us, as whoever we are: the gateway could not open it
                 held.callback(path.unlink, missing_ok=True)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as err:
                 raise StackError(f"{who} on {layout.root}; stop it first") from err
+        os.truncate(layout.root / "up.lock", 0)  # the process named there is long gone, and its number another's
         yield

@@ -243,5 +243,5 @@ def _alone(root: Path) -> BinaryIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as err:
         file.close()
-        raise StackError(f"a gateway runs already on {root}") from err
+        raise StackError(f"a gateway, or `edge restore`, is at work on {root} already") from err
     return file

@@ -22,7 +22,9 @@ def only_one(root: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
             file.seek(0)
-            raise StackError(f"edge up already runs on {root} (pid {file.read().strip() or '?'})") from err
+            pid = file.read().strip()
+            who = f"edge up already runs on {root} (pid {pid})" if pid else f"edge up or restore is at work on {root}"
+            raise StackError(who) from err
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -10,7 +10,7 @@ from typing import Any
 
 from celery.worker import state as celery_state
 
-from edge import notify
+from edge import durable, notify
 from edge.config import Config
 from edge.errors import UsageError
 from edge.layout import Layout
@@ -35,7 +35,7 @@ class Desk:
     def __init__(self, app: Any, config: Config, name: str) -> None:
         self.config = config
         self.name = name
-        self._lock = _claim(config.layout, name)
+        self._locks = _claim(config.layout, name)
         # A child that a body forks may outlive this worker, and must not keep the next one from the name.
         os.register_at_fork(after_in_child=self._unlock)
         self.bell = Bell()
@@ -92,9 +92,10 @@ class Desk:
         self._unlock()
 
     def _unlock(self) -> None:
-        lock, self._lock = self._lock, -1
-        with suppress(OSError):
-            os.close(lock)
+        locks, self._locks = self._locks, ()
+        for lock in locks:
+            with suppress(OSError):
+                os.close(lock)
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> object:
         return self.later(delay_s, call)
@@ -115,19 +116,29 @@ class Desk:
         os._exit(STUBBORN_EXIT)
 
 
-def _claim(layout: Layout, name: str) -> int:
-    """A lock on the worker's name, held while the process lives."""
+def _claim(layout: Layout, name: str) -> tuple[int, ...]:
+    """Locks held while the process lives: the state root, shared with other workers, and the worker's name.
+
+    Raises UsageError when the name is taken, or a restore is at work.
+    """
     layout.run.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(layout.root)
+    root = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(root, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as err:
+        os.close(root)
+        raise UsageError(f"`edge restore` is at work on {layout.root}; start the worker when it has ended") from err
     fd = os.open(layout.run / f"worker-{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as err:
-        with suppress(OSError):
-            os.close(fd)
+        for each in (fd, root):
+            os.close(each)
         raise UsageError(
             f"worker.name = {name!r}: a worker of that name runs here already; give this one another (EDGE_WORKER_NAME)"
         ) from err
-    return fd
+    return fd, root
 
 
 def _no_loop(_delay: float, _call: Callable[[], None]) -> object:

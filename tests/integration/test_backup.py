@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -21,13 +22,16 @@ from edge.backup.restore import restore as put_back
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config
 from edge.errors import EdgeError, StackError, StorageError, UsageError
+from edge.gateway.service import _alone
 from edge.jobs import rescue
 from edge.jobs.attempts import AttemptsStore
 from edge.jobs.results import Results
 from edge.jobs.tokens import Scope, Tokens
 from edge.layout import Layout
 from edge.model import Attempts, JobState, PowerState, Result
+from edge.up.lock import holder, only_one
 from edge.worker.checkpoint import Checkpoint
+from edge.worker.desk import _claim
 from tests.conftest import delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import StartWorker, tell_power, until
@@ -235,6 +239,32 @@ def test_a_board_in_use_or_with_jobs_is_refused(gateway: RunningGateway, packed:
     assert (done.aside / "results").is_dir()
     assert done.config is None  # the same edge.yaml is there
     assert put_back(packed, layout, path, advance=_quiet, set_aside=True).aside == config.root / "before-restore-2"
+
+
+def test_nothing_starts_while_a_restore_is_at_work(packed: Path, config: Config) -> None:
+    """On a board that never ran, where no lock was there before; each says so in one line, and starts afterwards."""
+    root = config.root.with_name("new")
+    fresh = msgspec.structs.replace(config, root=root, run=root / "run")
+    refused: list[str] = []
+
+    def meanwhile(_files: int, _size: int) -> None:
+        if refused:
+            return
+        with pytest.raises(StackError) as gateway:
+            _alone(root)
+        with pytest.raises(UsageError) as worker:
+            _claim(fresh.layout, "main")
+        with pytest.raises(StackError) as stack, only_one(root):
+            pytest.fail("it started")
+        refused.extend(str(each.value) for each in (gateway, worker, stack))
+        assert holder(root) is None
+
+    put_back(packed, fresh.layout, root / "edge.yaml", advance=meanwhile)
+    assert len(refused) == 3
+    assert all("restore" in line and str(root) in line for line in refused)
+    for lock in _claim(fresh.layout, "main"):
+        os.close(lock)
+    _alone(root).close()
 
 
 def test_another_configuration_is_laid_beside(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

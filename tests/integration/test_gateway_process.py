@@ -97,7 +97,7 @@ def test_a_second_gateway_on_the_same_state_is_one_line(
     with started(edge_env, tmp_path / "log") as process:
         assert process.wait(30) == 3
     (line,) = (tmp_path / "log").read_text().splitlines()
-    assert line.startswith("edge gateway: a gateway runs already on ")
+    assert line.startswith("edge gateway: a gateway, or `edge restore`, is at work on ")
 
 
 def test_a_ledger_that_is_none_is_set_aside(
