@@ -93,6 +93,7 @@ class Settler:
         if found:
             await self._outbox.write(work)
             self.settled += len(found)
+            self._outbox.ended(result.id for result, _ in found)
             for result, _ in found:
                 self.receipts.add(result)
             self._ended()

@@ -7,7 +7,6 @@ publishing goes on behind it, also after a restart, also when the broker was awa
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -57,8 +56,7 @@ class Outbox:
         self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # one: the view is no two threads' at once
         self._changed = changed
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._deadlines: list[tuple[float, str]] = []  # a heap of (monotonic, id)
-        self._next_deadline: asyncio.TimerHandle | None = None
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
             config.broker,
@@ -87,7 +85,7 @@ class Outbox:
 
     async def stop(self) -> None:
         """Stop publishing, write what is queued, close the ledger."""
-        for timer in (*self._timers.values(), *filter(None, [self._next_deadline])):
+        for timer in (*self._timers.values(), *self._deadlines.values()):
             timer.cancel()
         await asyncio.to_thread(self._publisher.stop)
         await asyncio.to_thread(self._far_thread.shutdown)
@@ -193,30 +191,22 @@ class Outbox:
             return
         left_s = job.accepted_at + job.deadline_s - now if job.accepted_at >= _CLOCK_SET else job.deadline_s
         left_s = min(max(left_s, 0.0), job.deadline_s)
-        self._remind([job.id], left_s)
+        self._remind(job.id, left_s)
 
-    def _remind(self, job_ids: Iterable[str], left_s: float) -> None:
+    def ended(self, job_ids: Iterable[str]) -> None:
+        """These have a result: their deadlines, which may be a year away, no longer matter."""
         for job_id in job_ids:
-            heapq.heappush(self._deadlines, (time.monotonic() + left_s, job_id))
-        self._await_deadline()
+            if timer := self._deadlines.pop(job_id, None):
+                timer.cancel()
 
-    def _await_deadline(self) -> None:
+    def _remind(self, job_id: str, left_s: float) -> None:
         assert self._loop is not None
-        if self._next_deadline is not None:
-            self._next_deadline.cancel()
-            self._next_deadline = None
-        if self._deadlines:
-            wait_s = max(0.0, self._deadlines[0][0] - time.monotonic())
-            self._next_deadline = self._loop.call_later(wait_s, self._on_deadline)
+        self._deadlines[job_id] = self._loop.call_later(left_s, self._on_deadline, job_id)
 
-    def _on_deadline(self) -> None:
-        due: list[str] = []
-        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
-            due.append(heapq.heappop(self._deadlines)[1])
-        if due:
-            written = self._writer.write(lambda ledger: ledger.hurry(due), durable=False)
-            written.add_done_callback(partial(self._after_due, again=partial(self._remind, due, _AGAIN_S)))
-        self._await_deadline()
+    def _on_deadline(self, job_id: str) -> None:
+        self._deadlines.pop(job_id, None)
+        written = self._writer.write(lambda ledger: ledger.hurry([job_id]), durable=False)
+        written.add_done_callback(partial(self._after_due, again=partial(self._remind, job_id, _AGAIN_S)))
 
     def _fetch(self, after_seq: int, limit: int) -> list[Job]:
         return self._feed.unpublished(after_seq=after_seq, limit=limit)

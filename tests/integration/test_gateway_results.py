@@ -531,3 +531,14 @@ def test_old_jobs_go_when_they_take_too_much_room(
     orders = Orders(gateway.layout)
     until(lambda: list(orders.standing()) == [(Order.DELETE, ids[0])])
     assert gateway.ask("GET", f"/jobs/{open_id}").json["state"] == "accepted"
+
+
+def test_the_deadline_of_a_job_that_has_ended_is_forgotten(gateway: RunningGateway) -> None:
+    """It may be a year away, and a board stays on for longer than that."""
+    body = {"task": "echo", "args": ["x"], "power": "surplus", "deadline_s": 86_400}
+    ended, waits = (gateway.ask("POST", "/jobs", body).json["id"] for _ in range(2))
+    outbox = gateway.gateway.appliance.outbox
+    assert set(outbox._deadlines) == {ended, waits}
+    gateway.finish(ended)
+    gateway.becomes(ended, "succeeded")
+    assert set(outbox._deadlines) == {waits}
