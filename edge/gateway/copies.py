@@ -25,6 +25,7 @@ class Copies:
     def __init__(self, layout: Layout, every_s: float) -> None:
         self._ledger, self._copy, self._every_s = layout.ledger, layout.ledger_copy, every_s
         self._made_at = time.monotonic()
+        self._leaving = threading.Event()
         self._making = threading.Lock()  # a stop meets the one under way: two at once would share a temporary name
         self.fault = ""  # why the last copy could not be made; empty when it could
 
@@ -36,7 +37,14 @@ class Copies:
             await asyncio.sleep(max(self._every_s, self._budget_s()))
 
     def stop(self) -> None:
-        """The last one, of a ledger that nobody writes any more; not of a large one that was copied not long ago."""
+        """The last one, of a ledger that nobody writes any more; not of a large one that was copied not long ago.
+
+        One under way is given up: it may take minutes, and the copy before it stays.
+        """
+        self._leaving.set()
+        if self._making.acquire(timeout=_STOP_S):
+            self._making.release()
+        self._leaving.clear()
         small = self._budget_s() <= _SMALL_BYTES / _BYTES_A_DAY * 86_400
         if small or time.monotonic() - self._made_at >= self._budget_s():
             self.make(limit_s=_STOP_S)
@@ -47,11 +55,12 @@ class Copies:
             return
         try:
             if copies.mark(self._ledger) != copies.mark(self._copy):
-                copies.copy(self._ledger, self._copy, limit_s=limit_s)
+                copies.copy(self._ledger, self._copy, limit_s=limit_s, stop=self._leaving)
             self._made_at, self.fault = time.monotonic(), ""
         except StorageError as err:
-            self.fault = str(err)
-            log.error("%s; the last one stays", err)
+            if not self._leaving.is_set():
+                self.fault = str(err)
+                log.error("%s; the last one stays", err)
         finally:
             self._making.release()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -42,10 +43,10 @@ def mark(path: Path) -> Mark | None:
         return None
 
 
-def copy(ledger: Path, target: Path, *, limit_s: float = 600.0) -> int:
+def copy(ledger: Path, target: Path, *, limit_s: float = 600.0, stop: threading.Event | None = None) -> int:
     """Make `target` a copy of the ledger as it stands now, which may be in use; its size in bytes.
 
-    After `limit_s` it is given up, with an error.
+    After `limit_s`, or once another thread sets `stop`, it is given up, with an error.
 
     Durable on return, and a cut leaves the old copy or the new. Raises StorageError: a ledger that cannot be read
     leaves the copy as it was.
@@ -59,6 +60,8 @@ def copy(ledger: Path, target: Path, *, limit_s: float = 600.0) -> int:
         temp.unlink(missing_ok=True)
         try:
             with closing(opened(ledger)) as db, limited(db, limit_s):
+                if stop is not None:
+                    db.set_progress_handler(stop.is_set, 1000)
                 db.execute("VACUUM INTO ?", (os.fspath(temp),))
             temp.chmod(0o640)
             durable.sync_file(temp)

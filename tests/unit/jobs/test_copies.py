@@ -110,13 +110,14 @@ def test_a_stop_during_a_copy_makes_no_second_one(
     """Both wrote the same temporary file, and the first to end gave it the copy's name half written."""
     began, go_on, calls = threading.Event(), threading.Event(), list[Path]()
 
-    def slow(_ledger: Path, target: Path, *, limit_s: float) -> int:
+    def slow(_ledger: Path, target: Path, *, limit_s: float, stop: threading.Event) -> int:
         calls.append(target)
         began.set()
         assert go_on.wait(20), limit_s
         return 0
 
     monkeypatch.setattr(copies, "copy", slow)
+    monkeypatch.setattr("edge.gateway.copies._STOP_S", 0.1)
     keeper = Copies(config.layout, 3600.0)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(keeper.make)
@@ -124,3 +125,18 @@ def test_a_stop_during_a_copy_makes_no_second_one(
         keeper.stop()
         go_on.set()
     assert calls == [config.layout.ledger_copy]
+
+
+def test_a_stop_ends_a_long_copy_early(ledger: Path, config: Config) -> None:
+    """It waited for minutes; the copy before stays, and nothing of the new one."""
+    keeper = Copies(config.layout, 3600.0)
+    keeper.make()
+    before = config.layout.ledger_copy.read_bytes()
+    _grow(ledger, 1)
+    keeper._leaving.set()  # as `stop` does, for whoever copies in another thread
+    keeper.make()
+    assert config.layout.ledger_copy.read_bytes() == before
+    assert keeper.fault == ""
+    assert [path.name for path in config.root.glob(".*")] == []
+    keeper.stop()
+    assert copies.mark(config.layout.ledger_copy) == copies.mark(ledger)
