@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Callable, Iterator
-from enum import Enum
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,6 +12,8 @@ from edge.config.power import CriticalConfig
 from edge.host import process_alive
 from edge.layout import Layout
 from edge.model import WorkerState, WorkerStatus
+from edge.power.reading import Unreadable
+from edge.power.sources.command import Command, NotYet
 
 _LOOK_EVERY_S = 0.5
 _STOP_TIMEOUT_S = 90.0
@@ -22,13 +22,9 @@ _AGAIN_S = 60.0
 _EMPTY_HANDED = (WorkerState.STOPPED, WorkerState.PAUSED, WorkerState.DISCONNECTED)
 
 
-class _Stage(Enum):
-    GRACE = "grace"
-    DONE = "done"
-
-
 class Descent:
-    """Begins when it is made. `poll` does what is due and says when to call it again (None: never).
+    """Begins when it is made. `poll` does what is due and says when to call it again (None: never); it does not wait,
+    for whoever calls it has a watchdog to feed.
 
     Workers see `critical` in power.json and leave by themselves; the grace is the longest that is waited
     for them. A unit that does not stop, or a board without a wake alarm, does not keep the power on.
@@ -39,31 +35,35 @@ class Descent:
     ) -> None:
         self.reason = reason
         self._config, self._layout, self._say = config, layout, say
-        self._deadline = now + config.grace_s
-        self._stage = _Stage.GRACE
+        self._now, self._deadline = now, now + config.grace_s
+        self._done = False
+        self._steps = self._go()
 
     @property
     def rehearsed(self) -> bool:
         """True once all has been said of a dry run: the board stays, and does what power allows."""
-        return self._config.dry_run and self._stage is _Stage.DONE
+        return self._config.dry_run and self._done
 
     def poll(self, now: float) -> float | None:
         """Do the next step if it is time; seconds until the next call."""
-        if self._stage is _Stage.DONE:
-            return None
-        busy = list(self._busy())
-        if busy and now < self._deadline:
-            return min(_LOOK_EVERY_S, self._deadline - now)
+        self._now = now
+        return next(self._steps, None)
+
+    def _go(self) -> Iterator[float]:
+        """All the way, with a stop of so many seconds at each yield."""
+        while (busy := list(self._busy())) and self._now < self._deadline:
+            yield min(_LOOK_EVERY_S, self._deadline - self._now)
         if busy:
             self._say(f"{', '.join(busy)} did not leave within {self._config.grace_s:g} s")
-        for unit in self._config.stop_units:
-            self._run(self._config.systemctl, "stop", unit)
-        self._set_alarm()
-        os.sync()
-        if self._run(self._config.systemctl, "poweroff"):
-            self._stage = _Stage.DONE
-            return None
-        return _AGAIN_S
+        while not self._done:
+            for unit in self._config.stop_units:
+                yield from self._run(self._config.systemctl, "stop", unit)
+            self._set_alarm()
+            if not self._config.dry_run:
+                yield from self._run("sync")
+            self._done = yield from self._run(self._config.systemctl, "poweroff")
+            if not self._done:
+                yield _AGAIN_S
 
     def _busy(self) -> Iterator[str]:
         """Workers that still have something in hand."""
@@ -75,19 +75,23 @@ class Descent:
             if status.state not in _EMPTY_HANDED and process_alive(status.pid):
                 yield f"worker {status.name}"
 
-    def _run(self, *argv: str) -> bool:
+    def _run(self, *argv: str) -> Generator[float, None, bool]:
+        """True once the program has ended well."""
         words = " ".join(argv)
         if self._config.dry_run:
             self._say(f"dry run: {words}")
             return True
-        try:
-            done = subprocess.run(argv, capture_output=True, timeout=_STOP_TIMEOUT_S, check=False)
-        except (OSError, subprocess.TimeoutExpired) as err:
-            self._say(f"{words}: {err}")
-            return False
-        if done.returncode:
-            self._say(f"{words}: exit {done.returncode}: {done.stderr.decode(errors='replace').strip()[:200]}")
-        return done.returncode == 0
+        command = Command(argv, timeout_s=_STOP_TIMEOUT_S)
+        while True:
+            try:
+                command.ask(self._now)
+            except NotYet:
+                yield _LOOK_EVERY_S
+            except Unreadable as err:
+                self._say(f"{words}: {str(err).removeprefix(f'{argv[0]}: ')}")
+                return False
+            else:
+                return True
 
     def _set_alarm(self) -> None:
         alarm, after_s = self._config.wakealarm, self._config.wake_after_s

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from edge.power.reading import Unreadable
 
 _LONGEST = 65_536
+
+
+class NotYet(Unreadable):
+    """The program still runs, and has time left."""
 
 
 class Command:
@@ -25,7 +31,7 @@ class Command:
         self._output = b""
 
     def ask(self, now: float) -> str:
-        """What the program wrote. Raises Unreadable when it is missing, slow, fails or writes garbage."""
+        """What the program wrote. Raises Unreadable when it is missing, slow, fails, writes garbage or without end."""
         if self._process is None:
             self._start(now)
         if self._drained():
@@ -33,7 +39,7 @@ class Command:
         if (waited_s := now - self._started) >= self.timeout_s:
             self.close()
             raise Unreadable(f"{self.argv[0]}: no answer for {waited_s:.0f} s")
-        raise Unreadable(f"{self.argv[0]}: not answered yet")
+        raise NotYet(f"{self.argv[0]}: not answered yet")
 
     def close(self) -> None:
         """Kill and reap a program that still runs."""
@@ -41,9 +47,10 @@ class Command:
         if process is None:
             return
         process.kill()
-        process.wait()
         if process.stdout:
             process.stdout.close()
+        with suppress(subprocess.TimeoutExpired):  # it hangs in a disk that does not answer; later ones reap it
+            process.wait(timeout=self.patience_s)
 
     def _start(self, now: float) -> None:
         try:
@@ -61,11 +68,15 @@ class Command:
         assert self._process is not None
         assert self._process.stdout is not None
         fd = self._process.stdout.fileno()
-        while select.select([fd], [], [], self.patience_s)[0]:
+        until = time.monotonic() + self.patience_s
+        while (left_s := until - time.monotonic()) > 0 and select.select([fd], [], [], left_s)[0]:
             data = os.read(fd, _LONGEST)
             if not data:
                 return True
-            self._output = (self._output + data)[:_LONGEST]
+            self._output += data
+            if len(self._output) > _LONGEST:
+                self.close()
+                raise Unreadable(f"{self.argv[0]}: wrote more than {_LONGEST >> 10} KiB")
         return False
 
     def _collect(self) -> str:
