@@ -15,7 +15,7 @@ from edge.layout import Layout
 from edge.up import hint
 from edge.up.complaints import Complaints
 from edge.up.lines import Lines
-from edge.up.node import Node
+from edge.up.node import Node, Unwritable
 from edge.up.part import PAUSES_S, STEADY_S, Part, PartMisconfigured, at_once
 from edge.up.ports import free_ports
 from edge.up.settings import overrides
@@ -59,18 +59,27 @@ class Broker:
     async def start(self) -> None:
         """A broker whose every queue answers, with a new store in place of one that no longer works.
 
-        The node is prepared. Raises StackError.
+        The node is prepared. While the disk is full it waits for room, as it does later. Raises StackError.
         """
         started = time.monotonic()
         node, say = self._node, self._lines.say
         say(f"starting the broker on port {node.ports.amqp}; its log: {hint.short(node.log)}")
         await self.epmd.start(timeout_s=EPMD_S)
-        try:
-            await self._try_store()
-        except PartMisconfigured:
-            raise
-        except StackError as err:
-            await self._heal(err)
+        while True:
+            await self._room()
+            try:
+                try:
+                    await self._try_store()
+                except (PartMisconfigured, Unwritable):
+                    raise
+                except StackError as err:
+                    await self._heal(err)
+                break
+            except StackError as err:
+                if isinstance(err, PartMisconfigured) or durable.has_room(node.base, ROOM_BYTES):
+                    raise
+                say(str(err))
+                await self.part.stop(self._hurry)
         self.ready_s = time.monotonic() - started
         say(f"broker ready after {self.ready_s:.1f} s")
 
@@ -132,17 +141,19 @@ class Broker:
         failed = 0
         while True:
             await self._room()
-            if complaints.standing():
-                durable.replace_volatile(self._answer, f"{time.monotonic_ns()}\n".encode())
-            complaints.clear()
-            await self.part.stop(self._hurry)
             try:
+                if complaints.standing():
+                    durable.replace_volatile(self._answer, f"{time.monotonic_ns()}\n".encode())
+                complaints.clear()
+                await self.part.stop(self._hurry)
                 await self._try_store()
                 break
             except StackError as err:
-                failed += 1
                 why = err
-            if isinstance(why, StoreSilent) or failed % TRIES == 0:
+            except OSError as err:
+                why = Unwritable(f"{err.filename or self._answer}: {err.strerror or err}")
+            failed += 1
+            if isinstance(why, StoreSilent) or (failed % TRIES == 0 and not isinstance(why, Unwritable)):
                 try:
                     await self._heal(why)
                     break

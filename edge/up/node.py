@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from edge.up import rabbitmq
 from edge.up.child import Child
 from edge.up.last_words import last_words, read_tail
 from edge.up.ports import LOOPBACK, NodePorts, accepts, speaks_amqp
+
+
+class Unwritable(StackError):
+    """The disk does not take what the broker needs to start; names it."""
 
 
 class Node:
@@ -92,7 +97,8 @@ class Node:
     def listen(self, port: int) -> None:
         """Let the broker speak AMQP at `port` from its next start on: its own, or one that nobody else knows."""
         self._port = port
-        self._write()
+        with self._named():
+            self._write()
 
     def start(self, *, timeout_s: float = 90.0) -> None:
         """Bring the node up and return once it answers AMQP.
@@ -117,7 +123,8 @@ class Node:
         rabbitmq.find_server(self._server)
         rabbitmq.find_epmd()
         self.ports.check_free()
-        self._write()
+        with self._named():
+            self._write()
 
     def launch_epmd(self) -> Child:
         """Start Erlang's port mapper in the foreground: ours alone, and no daemon that stays behind."""
@@ -182,11 +189,12 @@ class Node:
         if not self.store.exists():
             return None
         aside = self._unused("store.set-aside")
-        self.store.rename(aside)
-        durable.sync_folder(self.base)
         date = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        durable.replace(aside / "WHY.txt", f"Set aside {date}, as far as the board knew the time: {why}\n".encode())
-        durable.make_folder(self.store, mode=0o700)
+        with self._named():
+            self.store.rename(aside)
+            durable.sync_folder(self.base)
+            durable.replace(aside / "WHY.txt", f"Set aside {date}, as far as the board knew the time: {why}\n".encode())
+            durable.make_folder(self.store, mode=0o700)
         return aside
 
     def put_back(self, aside: Path) -> None:
@@ -194,6 +202,14 @@ class Node:
         self.store.rename(self._unused("store.no-better"))
         aside.rename(self.store)
         durable.sync_folder(self.base)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """An error of the disk inside says where: a write to a full one does not know."""
+        try:
+            yield
+        except OSError as err:
+            raise Unwritable(f"the broker cannot write {err.filename or self.base}: {err.strerror or err}") from err
 
     def _unused(self, name: str) -> Path:
         number = 1
@@ -225,7 +241,7 @@ class Node:
                 durable.replace(path, content.encode(), mode=0o600)
 
     def _launch(self, argv: list[str], console: Path) -> Child:
-        with console.open("wb") as output:
+        with self._named(), console.open("wb") as output:
             return Child(argv, env=rabbitmq.environment(self.base, self.ports), cwd=self.base, output=output)
 
     def _await(self, child: Child, ready: Callable[[], bool], deadline: float) -> None:

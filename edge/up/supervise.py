@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from itertools import chain, repeat
 
 from edge.config import Loaded
 from edge.notify import notify
@@ -16,8 +17,8 @@ from edge.up import hint, readiness
 from edge.up.broker import Broker
 from edge.up.child import Child
 from edge.up.lines import Lines
-from edge.up.node import Node
-from edge.up.part import Part
+from edge.up.node import Node, Unwritable
+from edge.up.part import PAUSES_S, Part
 from edge.up.ports import check_free
 
 PART_S = 60.0
@@ -72,7 +73,13 @@ class Stack:
     async def _work(self) -> None:
         started = time.monotonic()
         check_free(self._config.gateway.host, self._config.gateway.port, key="gateway.port")
-        await asyncio.to_thread(self._prepare)
+        for pause_s in chain(PAUSES_S, repeat(PAUSES_S[-1])):
+            try:
+                await asyncio.to_thread(self._prepare)
+                break
+            except Unwritable as err:
+                self._lines.say(f"{err}; trying again in {pause_s:g} s")
+                await asyncio.sleep(pause_s)
         # Jobs are taken in while the broker boots: they wait in the ledger, where they are safe.
         await _together(self._accept(started), self._run_jobs(started))
 

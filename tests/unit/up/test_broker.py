@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -13,7 +14,7 @@ from edge.layout import Layout
 from edge.up.broker import Broker
 from edge.up.complaints import Complaints
 from edge.up.lines import Lines
-from edge.up.node import Node
+from edge.up.node import Node, Unwritable
 from edge.up.ports import NodePorts
 
 
@@ -81,3 +82,32 @@ def test_a_complaint_wakes_whoever_waits_for_one(tmp_path: Path) -> None:
             complaints.close()
 
     asyncio.run(body())
+
+
+def test_a_card_that_is_full_at_the_start_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is that cannot be written is named; with room the same start is told as what it is."""
+    said = io.StringIO()
+    room = iter([True, False, False, True])
+    monkeypatch.setattr("edge.up.broker.PAUSES_S", (0.0,))
+    monkeypatch.setattr("edge.up.broker.durable.has_room", lambda _folder, _bytes: next(room, True))
+    judged = broker(tmp_path, Unwritable("the broker cannot write store: No space left on device"), None)
+    judged._lines = Lines(said)
+    monkeypatch.setattr(judged.epmd, "start", AsyncMock())
+    asyncio.run(judged.start())
+    assert "the broker cannot write store: No space left on device" in said.getvalue()
+    assert said.getvalue().count("the broker waits for room on the disk") == 1
+    assert not (tmp_path / "store.set-aside-1").exists()
+    judged.ends = [Unwritable("the broker cannot write store: Input/output error")]
+    with pytest.raises(StackError, match="cannot write store: Input/output error"):
+        asyncio.run(judged.start())
+
+
+def test_what_the_broker_cannot_write_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write to a full disk has no file name of its own."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edge.durable.replace", full)
+    with pytest.raises(Unwritable, match=f"the broker cannot write {tmp_path}/b: No space left on device"):
+        Node(tmp_path / "b", NodePorts(1, 2, 3)).listen(5)
