@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,16 @@ QUEUES = ("edge.always", "edge.normal", "edge.surplus", "edge.dead")
 ON_NEW_STORES: set[int] = set()
 
 MakeConfig = Callable[..., Config]
+
+
+def pytest_configure() -> None:
+    """Let the programs under test be interrupted where the session itself is not (`nohup`, a shell's background job).
+
+    What is ignored stays ignored in a child; a handler, even an empty one, becomes the default there.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +65,7 @@ def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
                 channel = to.channel()
                 for queue in QUEUES:
                     channel.queue_delete(queue)
+                channel.exchange_delete("edge.store")  # the mark of a store that a ledger knows
         except OSError:  # a broker that has just begun to answer may still hang up on the first
             if time.monotonic() > deadline:
                 raise

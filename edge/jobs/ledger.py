@@ -42,6 +42,7 @@ class Ledger(LedgerView):
         self._db.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
         schema.bring_up(self._db)
         totals.count_along(self._db)
+        self.unmet = schema.unmet(self._db)  # no broker had anything of this file's jobs
         self._last_seq = max(self._last_seq, self._value("SELECT coalesce(max(seq), 0) FROM job"))
         self.totals: Totals = totals.read(self._db)
 
@@ -226,6 +227,10 @@ class Ledger(LedgerView):
             f" WHERE id = ? AND power = 'surplus' AND {IS_OPEN}",
             ((job_id,) for job_id in job_ids),
         )
+
+    def meet(self) -> None:
+        """A broker's store belongs to this file from now on."""
+        schema.met(self._db)
 
     def requeue_all(self) -> int:
         """Publish every open job anew: the broker has lost its store. How many there are."""

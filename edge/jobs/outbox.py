@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from edge.config import Config
 from edge.errors import EdgeError, JobGone, StorageError, TooManyJobs
+from edge.jobs import rescue
 from edge.jobs.complaint import Complaint
 from edge.jobs.ledger import Ledger
 from edge.jobs.publisher import Link, Publisher
@@ -46,10 +47,12 @@ class Outbox:
 
     def __init__(self, config: Config, *, changed: Callable[[Link], None] = lambda _: None) -> None:
         """Open the ledger under `config.root`; `changed` hears (on the loop) how the broker is. Raises StorageError."""
-        path = config.layout.ledger
+        path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
-        self._writer = LedgerWriter(Ledger(path))
+        ledger = Ledger(path)
+        self._unmet = ledger.unmet
+        self._writer = LedgerWriter(ledger)
         self.reader = LedgerView(path)
         self._feed = LedgerView(path)
         self._far = LedgerView(path)
@@ -63,6 +66,7 @@ class Outbox:
             fetch=self._fetch,
             confirmed=self._on_confirmed,
             reborn=self._on_reborn,
+            known=self._on_known,
             changed=self._on_link,
             complaint=Complaint(config.layout, "gateway"),
         )
@@ -216,9 +220,21 @@ class Outbox:
         return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
 
     def _on_reborn(self) -> None:
-        count = self._writer.write(lambda ledger: ledger.requeue_all(), durable=True).result()
+        def work(ledger: Ledger) -> int:
+            ledger.meet()  # with this commit, before the store is marked: marked, it is that of a ledger
+            return ledger.requeue_all()
+
+        self._unmet = False
+        count = self._writer.write(work, durable=True).result()
         if count:
             log.warning("the broker's store is new or may have lost some: %d open jobs are published again", count)
+
+    def _on_known(self) -> None:
+        """The broker's store has served a ledger. When that was not ours, there was another, and it is gone."""
+        if self._unmet:
+            rescue.tell_missing(self._layout)
+            self._writer.write(lambda ledger: ledger.meet(), durable=True).result()
+            self._unmet = False
 
     def _on_link(self, link: Link) -> None:
         if self._loop is not None and not self._loop.is_closed():

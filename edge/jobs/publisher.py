@@ -54,8 +54,8 @@ class Link(msgspec.Struct, frozen=True):
 class Publisher:
     """The thread. `fetch(after_seq, limit)` gives unconfirmed jobs oldest first; `confirmed(jobs)` is told of those
     the broker has, its future is done once the ledger knows; `reborn()` is told that the broker has a store which got
-    no job yet, or may have lost some, and answers once every open job will be fetched again, power cut or not. All are
-    called in this thread.
+    no job yet, or may have lost some, and answers once every open job will be fetched again, power cut or not;
+    `known()` that it has served a ledger. All are called in this thread.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Publisher:
         fetch: Callable[[int, int], list[Job]],
         confirmed: Callable[[list[Job]], Future[None]],
         reborn: Callable[[], None] = lambda: None,
+        known: Callable[[], None] = lambda: None,
         changed: Callable[[Link], None] = lambda _: None,
         complaint: Complaint,
     ) -> None:
@@ -72,7 +73,7 @@ class Publisher:
         self._complaint, self._answer = complaint, b""
         self._config, self._confirmed, self._changed = config, confirmed, changed
         self._feed = _Feed(fetch)
-        self._reborn = reborn
+        self._reborn, self._known = reborn, known
         self.link = Link(LinkState.DOWN, "not connected yet", time.monotonic())
         self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._bell = threading.Lock()  # a number of a closed pipe may be another file's by now
@@ -125,8 +126,10 @@ class Publisher:
                     if broker.newborn(connection.connection):
                         self._reborn()
                         broker.mark(connection.connection)
-                    elif answer != self._answer:
-                        self._reborn()
+                    else:
+                        self._known()
+                        if answer != self._answer:
+                            self._reborn()
                     self._answer = answer
                     self._set(LinkState.UP, "")
                     self._serve(session)

@@ -20,6 +20,7 @@ import msgspec
 
 from edge import durable
 from edge.errors import StorageError
+from edge.jobs import schema
 from edge.jobs.damage import EMPTY, damage, opened
 from edge.jobs.ledger import Ledger
 from edge.jobs.results import Results
@@ -57,6 +58,23 @@ def rescue(layout: Layout) -> None:
         raise StorageError(f"rescue of the ledger {layout.ledger}", err) from err
 
 
+def tell_missing(layout: Layout) -> None:
+    """Say, where a rescue says it, that there was a ledger of which nothing is left here: only the broker knows it."""
+    text = (
+        f"The ledger was new at {_now()}, as far as the board knew the time, but the broker had served one before: that"
+        f" one, its copy and the results are gone, or {layout.root} is not on the disk that it was on. Jobs that the"
+        " broker still holds run, and get their rows when they end; all else is lost unless that disk comes back or a"
+        " backup is restored."
+    )
+    log.critical("%s", text)
+    aside = _unused(layout.root)
+    try:
+        durable.make_folder(aside)
+        durable.replace(aside / _WHY, f"{text}\n".encode())
+    except OSError as err:
+        raise StorageError(f"note that the ledger is gone, in {aside}", err) from err
+
+
 def notes(root: Path) -> list[tuple[str, str]]:
     """(folder, why) of each ledger that was set aside and is still there; one that cannot be read says nothing."""
     found = []
@@ -90,6 +108,7 @@ def _rescue(layout: Layout, why: str) -> None:
     Ledger(new).close()
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")  # synced as a whole, below
+        schema.met(db)  # it is told of below
         db.execute("BEGIN")
         read = copied = 0
         rotten: list[Row] = []
@@ -125,13 +144,16 @@ def _told(layout: Layout, why: str, *, read: int, copied: int) -> str:
         source = f"the ledger's copy of {made}"
     except OSError:
         source = "a copy, of which there is none"
-    now = datetime.now(UTC).isoformat(sep=" ", timespec="minutes")
     return (
-        f"The ledger was set aside at {now}, as far as the board knew the time: {why}. {read} jobs were read from it"
+        f"The ledger was set aside at {_now()}, as far as the board knew the time: {why}. {read} jobs were read from it"
         f" and {copied} more from {source}. Ended jobs without a row are taken in from their results, and jobs that"
         " only the broker knows when they end. Missing may be: jobs accepted after that copy that neither could be read"
         " nor had reached the broker; who sent them with an idempotency key may send them again."
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(sep=" ", timespec="minutes")
 
 
 def _exchange(layout: Layout, aside: Path) -> None:

@@ -39,6 +39,7 @@ CREATE TABLE job (
 CREATE INDEX job_asked ON job (seq) WHERE cancel OR remove;
 CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 'surplus';
 PRAGMA user_version = 3;
+PRAGMA application_id = 1;
 COMMIT;
 """
 
@@ -68,6 +69,16 @@ def version(db: sqlite3.Connection) -> int:
     """The version of the tables in the file; 0: there are none yet. Raises sqlite3.Error."""
     found: int = db.execute("PRAGMA user_version").fetchone()[0]
     return found
+
+
+def unmet(db: sqlite3.Connection) -> bool:
+    """True of a new file until the broker's store was compared with it, see `met`. Raises sqlite3.Error."""
+    return bool(db.execute("PRAGMA application_id").fetchone()[0])
+
+
+def met(db: sqlite3.Connection) -> None:
+    """The file is no new one to the broker any more. Raises sqlite3.Error."""
+    db.execute("PRAGMA application_id = 0")
 
 
 def bring_up(db: sqlite3.Connection) -> None:

@@ -18,6 +18,7 @@ import pytest
 from edge.config import BrokerConfig, Config
 from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, StorageError, TooManyJobs
 from edge.jobs import broker as broker_module
+from edge.jobs import rescue
 from edge.jobs.ledger import Ledger
 from edge.jobs.outbox import Outbox, backoff_s
 from edge.jobs.publisher import Link, LinkState
@@ -374,6 +375,25 @@ def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Node, 
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is LinkState.UP)
         assert sum(broker_module.depths(config.broker).values()) == 3, "published again for no reason"
+        assert rescue.notes(config.root) == []
+
+    run(main())
+
+
+def test_a_ledger_that_is_gone_with_all_beside_it_is_told(broker: BrokerConfig, make_config: MakeConfig) -> None:
+    """Another card, or a mount that is not there: only the broker knows that there were jobs. It is told once."""
+
+    async def main() -> None:
+        config = make_config(broker)
+        async with running(config) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+        assert rescue.notes(config.root) == []
+        config.root.rename(config.root.with_name("the other card"))
+        for _ in range(2):
+            async with running(config) as outbox:
+                await until(lambda: outbox.link.state is LinkState.UP)
+            ((_, why),) = rescue.notes(config.root)
+            assert "the broker had served one before" in why
 
     run(main())
 
