@@ -18,6 +18,8 @@ from tests.running_gateway import RunningGateway, StartGateway
 
 MakeConfig = Callable[..., Config]
 
+pytestmark = pytest.mark.timeout(400)  # some thousand requests each
+
 
 @pytest.fixture
 def closed(make_config: MakeConfig, start_gateway: StartGateway) -> RunningGateway:

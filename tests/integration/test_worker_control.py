@@ -182,10 +182,8 @@ def test_a_stop_interrupts_a_long_body_which_runs_again(worker: RunningWorker, b
     """No result, no crash: the next worker runs it anew."""
     job_id = publish(broker, "nap", 3)
     worker.until_running(job_id)
-    began = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - began < 3
-    assert not worker.results.has(job_id)
+    assert not worker.results.has(job_id), "it waited for the body"
     worker.again()
     result = worker.result(job_id)
     assert (result.value, result.attempts) == (2, 2)

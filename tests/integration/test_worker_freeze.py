@@ -84,11 +84,11 @@ def test_a_process_is_frozen_deep_in_a_call(worker: RunningWorker, broker: Broke
 
 
 def test_frozen_time_does_not_count_for_the_limit(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """A nap of 1 s with a limit of 1.5 s sleeps through a freeze of 2 s."""
-    job_id = publish(broker, "nap", 1.0, edge={"time_limit_s": 1.5})
+    """A nap of 3 s with a limit of 4 s sleeps through a freeze of 2 s."""
+    job_id = publish(broker, "nap", 3.0, edge={"time_limit_s": 4})
     worker.until_running(job_id)
     freeze(worker, odd)
-    time.sleep(2)  # longer than the limit
+    time.sleep(2)  # with the nap longer than the limit
     tell_power(odd, PowerState.NORMAL)
     result = worker.result(job_id)
     assert result.state is JobState.SUCCEEDED
@@ -98,7 +98,7 @@ def test_frozen_time_does_not_count_for_the_limit(worker: RunningWorker, broker:
 
 def test_what_a_job_started_is_frozen_with_it(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """Its children stand still too."""
-    publish(broker, "family", 1.0, job_id="f-1")
+    publish(broker, "family", 3.0, job_id="f-1")
     count = odd.layout.tasks / "family" / "count"
     until(count.exists, "a child that counts")
     freeze(worker, odd)
