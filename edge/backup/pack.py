@@ -35,6 +35,8 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
     Raises UsageError when there is no state, StorageError and OSError from the disk.
     """
     layout = loaded.config.layout
+    if loaded.config.node.head_url is not None:
+        raise UsageError(f"this board keeps no jobs of its own: back up its head, {loaded.config.node.head_url}")
     if not layout.ledger.exists():
         raise UsageError(f"{layout.root} holds no ledger, so there is nothing to back up")
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as spare:

@@ -12,7 +12,10 @@ from edge.cli.session import Session, common, pass_session
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.cli.checks.finding import Finding
+    from edge.config import GatewayConfig
 
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 
@@ -62,19 +65,24 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from machine.disk(config.root)
     yield from state.folders(config)
     yield from state.secrets(config)
-    yield from state.ledger(config.layout.ledger)
-    yield from state.set_aside(config.root)
-    yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
-    yield from parts.complaints(config.layout)
+    node = config.node.head_url is not None
+    if not node:
+        yield from state.ledger(config.layout.ledger)
+        yield from state.set_aside(config.root)
+        yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
+        yield from parts.complaints(config.layout)
     try:
         yield from parts.broker(config.broker)
     except ImportError as err:
         yield fail("broker", f"cannot be asked: {err.name} is missing", "pip install 'edge-worker[device]'")
     yield from parts.power(config.layout)
     yield from parts.workers(config.layout)
+    if node:
+        yield from parts.head(config.node)
+        return
     if session.url is None and not _elsewhere():
         session.url = f"{config.gateway.scheme}://{_reachable(config.gateway.host)}:{config.gateway.port}"
-        client = session.client(quick=True)
+        client = session.client(quick=True, ca_file=_own_ca(config.gateway))
     yield from parts.gateway(client)
 
 
@@ -83,6 +91,12 @@ def _elsewhere() -> bool:
     import os  # a look at one variable
 
     return bool(os.environ.get("EDGE_URL"))
+
+
+def _own_ca(config: GatewayConfig) -> Path | None:
+    """Who vouches for a certificate of the board's own: the playbook lays both into one folder; else itself."""
+    beside = config.tls_cert and config.tls_cert.with_name("ca.pem")
+    return beside if beside and beside.exists() else config.tls_cert
 
 
 def _reachable(host: str) -> str:

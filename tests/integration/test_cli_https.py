@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 import subprocess
 import time
@@ -11,9 +12,10 @@ from typing import cast
 
 import pytest
 
+from edge.cli.main import main
 from edge.client import Client, Settings
 from edge.errors import ConfigError, Unreachable
-from edge.up import hint, readiness
+from edge.up import demo, hint, readiness
 from edge.up.child import Child
 from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
@@ -63,6 +65,17 @@ def test_edge_up_sees_that_a_gateway_with_a_certificate_is_ready(
     assert b'"state":"accepted"' in done.stdout
 
 
+def test_doctor_trusts_the_boards_own_certificate(
+    make_config: MakeConfig, start_gateway: StartGateway, certificate: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It reads the configuration that names it, so nobody has to name it again."""
+    files = {"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))}
+    start_gateway(make_config(gateway=files))
+    main(["--config", str(certificate.with_name("edge.yaml")), "doctor", "--json"])
+    found = {each["part"]: each["level"] for each in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert found["gateway"] == "ok"
+
+
 def test_a_certificate_that_is_not_trusted_is_one_sentence_at_once(url: str) -> None:
     """It does not get better by asking again."""
     began = time.monotonic()
@@ -79,3 +92,12 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: str | None) ->
         path.write_text(content)
     with pytest.raises(ConfigError, match=r"ca_file = .*expected a readable PEM file"):
         Settings.find(env={"EDGE_CA_FILE": str(path)})
+
+
+def test_the_demo_trusts_the_gateway_it_started(
+    make_config: MakeConfig, start_gateway: StartGateway, certificate: Path
+) -> None:
+    """On a root whose edge.yaml names a certificate it ended with a complaint about it."""
+    config = make_config(gateway={"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))})
+    with demo.client_of(f"https://127.0.0.1:{start_gateway(config).port}", config) as client:
+        assert client.submit("echo", "hello").id

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import yaml
 
+from edge.cli.main import main
 from edge.config import BrokerConfig, Config, load
 from edge.gateway import nodes
 from edge.jobs import broker as wire
@@ -223,3 +224,33 @@ def test_a_node_that_is_up_before_its_heads_queues(
     with wire.connection(broker) as link:
         wire.declare(link.default_channel)
     worker.until_state(WorkerState.IDLE)
+
+
+def test_doctor_looks_at_a_node_by_its_head(
+    node: Config, gateway: RunningGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has no ledger, no gateway and no tokens: its head is what counts, and whether that knows it."""
+
+    def head() -> dict[str, str]:
+        capsys.readouterr()
+        main(["--config", str(tmp_path / "node.yaml"), "doctor", "--json"])
+        found = {each["part"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
+        assert not {"ledger", "gateway", "tokens"} & set(found)
+        assert found["node.token_file"]["level"] == "FAIL"  # everybody can read it here
+        answer: dict[str, str] = found["head"]
+        return answer
+
+    assert head()["level"] == "ok"
+    token = tmp_path / "node.token"
+    token.write_text("edge_" + "0" * 43)
+    assert head()["level"] == "FAIL"
+    assert "token" in head()["text"]
+    gateway.stop()
+    assert head()["text"].startswith("cannot reach")
+
+
+def test_a_node_has_nothing_to_back_up(node: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that names the head."""
+    assert main(["--config", str(tmp_path / "node.yaml"), "backup", str(tmp_path / "b.tar")]) == 2
+    assert f"back up its head, {node.node.head_url}" in capsys.readouterr().err
+    assert not (tmp_path / "b.tar").exists()

@@ -10,8 +10,9 @@ import msgspec
 
 from edge.cli.checks.finding import Finding, fail, ok, warn
 from edge.config import BrokerConfig
+from edge.config.records import NodeConfig
 from edge.errors import EdgeError, NotAllowed
-from edge.host import boot_id, process_alive
+from edge.host import boot_id, process_alive, process_stopped
 from edge.layout import Layout
 from edge.model import PowerState, WorkerState, WorkerStatus
 
@@ -109,12 +110,28 @@ def workers(layout: Layout) -> Iterator[Finding]:
         living += 1
         if said.reason:
             yield warn("worker", f"{said.name} holds: {said.reason}", "it goes on by itself once that is over")
+        elif process_stopped(said.pid) and not layout.frozen(said.name).exists():
+            yield warn("worker", f"{said.name} was stopped by a signal", f"kill -CONT {said.pid}")
         elif said.state is WorkerState.DISCONNECTED:
             yield warn("worker", f"{said.name} is not connected to the broker", "see broker above")
         else:
             yield ok("worker", f"{said.name}: {said.state}, process {said.pid}")
     if not living:
         yield fail("worker", "none runs: jobs are kept, none is begun", "`edge up`, or: systemctl start edge-worker")
+
+
+def head(config: NodeConfig) -> Iterator[Finding]:
+    """The head answers this board, and knows its token."""
+    from edge.worker.head import Head  # a node's part
+
+    try:
+        Head(config).ended("none")
+    except NotAllowed as err:
+        yield fail("head", str(err), "deploy this board again with its head: that gives it a token")
+    except EdgeError as err:
+        yield fail("head", str(err), "results wait here until it answers; see there: edge doctor")
+    else:
+        yield ok("head", f"{config.head_url} takes what this board hands in")
 
 
 def gateway(client: Client) -> Iterator[Finding]:

@@ -48,7 +48,9 @@ def folders(config: Config) -> Iterator[Finding]:
 
 def secrets(config: Config) -> Iterator[Finding]:
     """Files that hold secrets are not for everyone to read."""
-    named = [("broker.password_file", config.broker.password_file), ("tokens", config.layout.tokens)]
+    node = config.node.head_url is not None
+    named = [("broker.password_file", config.broker.password_file)]
+    named.append(("node.token_file", config.node.token_file) if node else ("tokens", config.layout.tokens))
     for name, path in named:
         if path is None:
             continue
@@ -56,7 +58,8 @@ def secrets(config: Config) -> Iterator[Finding]:
             mode = path.stat().st_mode
         except FileNotFoundError:
             if name != "tokens":
-                yield fail(name, f"{path} is not there", "write the broker's password into it, mode 0640")
+                what = "the token that the head gave" if name == "node.token_file" else "the broker's password"
+                yield fail(name, f"{path} is not there", f"write {what} into it, mode 0640")
             continue
         except OSError as err:
             yield warn(name, f"{path}: {err.strerror}", "run as one of the edge users: sudo -u edge edge doctor")
@@ -65,7 +68,7 @@ def secrets(config: Config) -> Iterator[Finding]:
             yield fail(name, f"every user can read {path}", f"chmod o= {path}")
         else:
             yield ok(name, str(path))
-    if not config.gateway.loopback_without_token and not config.layout.tokens.exists():
+    if not node and not config.gateway.loopback_without_token and not config.layout.tokens.exists():
         yield warn("tokens", "there are none, so nobody may submit", "edge token add NAME")
 
 
