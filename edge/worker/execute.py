@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -92,7 +93,24 @@ def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | 
     if _deep(data):
         what = f"a {type(value).__name__} cannot be a result: it is nested deeper than {MAX_DEPTH} levels"
         return None, Failure(FailureCode.NOT_SERIALISABLE, what, type(value).__name__)
+    if b"null" in data and (odd := _not_finite(value)) is not None:
+        what = f"the result holds {odd}, which JSON has no number for; return None or text in its place"
+        return None, Failure(FailureCode.NOT_SERIALISABLE, what, "float")
     return msgspec.Raw(data), None
+
+
+def _not_finite(value: Any) -> float | None:
+    """A NaN or infinity somewhere in `value`, for which its JSON has a null that nobody asked for."""
+    left = [msgspec.to_builtins(value)]
+    while left:
+        each = left.pop()
+        if isinstance(each, float) and not math.isfinite(each):
+            return each
+        if isinstance(each, dict):
+            left.extend(each.values())
+        elif isinstance(each, list | tuple):
+            left.extend(each)
+    return None
 
 
 def _deep(data: bytes) -> bool:

@@ -38,6 +38,16 @@ def test_a_value_is_encoded_once(run: Callable[..., Outcome]) -> None:
     assert (outcome.failure, outcome.error) == (None, None)
 
 
+@pytest.mark.parametrize("value", [float("nan"), {"a": [None, (1.0, float("-inf"))]}])
+def test_a_number_that_json_lacks_is_no_result(run: Callable[..., Outcome], value: Any) -> None:
+    """It would have become a null that nobody asked for; a null that somebody did ask for stays."""
+    failure = run(lambda: value).failure
+    assert failure is not None
+    assert failure.code is FailureCode.NOT_SERIALISABLE
+    assert "which JSON has no number for" in failure.message
+    assert run(lambda: {"a": None, "b": "null", "c": 1.5}).failure is None
+
+
 class Unprintable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
