@@ -51,8 +51,13 @@ class EdgeApp(Celery):  # type: ignore[misc]
         return self.edge_loaded.config
 
     def edge_tasks(self) -> dict[str, Any]:
-        """The tasks that jobs can name: ours, none of Celery's own."""
-        return {name: task for name, task in self.tasks.items() if getattr(task, "edge_signature", None) is not None}
+        """The tasks that jobs can name: those of the modules in `tasks:`, none of Celery's own.
+
+        A package imports its other modules with the one that is named; their tasks were not asked for.
+        """
+        modules = self.edge_config.tasks
+        ours = ((name, task) for name, task in self.tasks.items() if getattr(task, "edge_signature", None) is not None)
+        return {name: task for name, task in ours if any(_belongs(task, module) for module in modules)}
 
     def gen_task_name(self, name: str, module: str) -> str:  # noqa: ARG002 - Celery's signature
         """A task is called by the name of its function: submitters need not know our modules."""
@@ -116,6 +121,13 @@ def _route(_name: str, _args: Any, _kwargs: Any, options: Any, task: Any = None,
     if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
         return None
     return {"queue": broker.queue_name(power)}
+
+
+def _belongs(task: Any, module: str) -> bool:
+    """True when `module` or one below it defines the task, or has it under some name."""
+    if f"{task.__module__}.".startswith(f"{module}."):
+        return True
+    return any(each is task for each in vars(sys.modules.get(module, object)).values())
 
 
 def _in_celery_command() -> bool:

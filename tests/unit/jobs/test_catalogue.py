@@ -51,6 +51,18 @@ def test_every_module_is_heard_and_a_broken_one_is_one_line(make_config: MakeCon
     assert "good" not in sys.modules
 
 
+def test_only_modules_that_are_named_are_listed(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Not what else their package imports; a module that has another one's task lists it, and a package its own."""
+    (tmp_path / "other.py").write_text("from tasks.primes import primes\n")
+    for tasks, listed in (
+        (["tasks.solve"], {"solve"}),
+        (["tasks.solve", "other"], {"solve", "primes"}),
+        (["tasks"], {"solve", "chat", "factorial", "primes"}),
+    ):
+        make_config(tasks=tasks)
+        assert set(catalogue.load(tmp_path / "edge.yaml").tasks) == listed
+
+
 def test_a_module_that_ends_its_reader_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
     """Nothing can be learnt then, but whose fault it is."""
     make_config(tasks=["tasks.solve", "ends", "tasks.primes"])
