@@ -6,6 +6,7 @@ durable. Order is `seq`, never a time: a board without a clock may jump decades.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,15 @@ class Ledger(LedgerView):
     _suspect = False  # an error of the disk came between, see `transaction`
     _corrupt = False  # an index did not say what its row does
     _stuck = False  # a transaction could not even be undone
+
+    def _open(self) -> None:
+        """As anybody opens it, but whatever our umask is only we write it and only our group reads it."""
+        with suppress(OSError):  # SQLite says what is wrong with the file
+            if self.path.exists():
+                self.path.chmod(self.path.stat().st_mode & 0o640)
+            else:  # its log gets the same mode
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+        super()._open()
 
     def _opened(self) -> None:
         self._synchronous = ""

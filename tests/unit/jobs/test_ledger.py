@@ -514,3 +514,17 @@ def test_a_transaction_that_cannot_be_undone_tells_why_it_failed(
     assert [job.id for job in ledger.page()] == ["after", "before"]
     assert ledger.totals.jobs == {JobState.ACCEPTED: 2}
     assert ledger.get(after).seq == 3
+
+
+def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
+    """Arguments of jobs are nobody else's affair, whatever the umask was; one that is open to all is closed."""
+    path = tmp_path / "ledger.sqlite"
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            with closing(Ledger(path)) as ledger:
+                put(ledger, new())
+                assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o640}
+            path.chmod(0o666)
+    finally:
+        os.umask(before)
