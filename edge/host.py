@@ -33,6 +33,15 @@ def process_alive(pid: int) -> bool:
     return True
 
 
+def process_stopped(pid: int) -> bool:
+    """True when a signal (SIGSTOP) has stopped the process; False too where its /proc entry is hidden."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[:1] == [b"T"]
+
+
 def clock_synchronised() -> bool:
     """True when the kernel says that something (NTP, PTP) keeps its clock true.
 

@@ -42,7 +42,7 @@ class About:
             broker=appliance.board.broker(),
             power=appliance.board.power(),
             workers=tuple(appliance.board.workers()),
-            jobs={state.value: count for state, count in appliance.outbox.totals.jobs.items()},
+            jobs={state.value: count for state, count in appliance.counts().items()},
             tasks=len(kinds.current.tasks) if kinds.readable else 0,
             task_errors=dict(kinds.current.errors) if kinds.readable else {"*": kinds.error},
             host=platform.node(),

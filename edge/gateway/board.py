@@ -12,7 +12,7 @@ import time
 import msgspec
 
 from edge.gateway.waiting import duration
-from edge.host import boot_id, process_alive
+from edge.host import boot_id, process_alive, process_stopped
 from edge.jobs.outbox import Outbox
 from edge.jobs.publisher import LinkState
 from edge.layout import Layout
@@ -54,8 +54,16 @@ class Board:
                 continue  # gone meanwhile, or not a status
             here = worker.boot_id == boot_id() and process_alive(worker.pid)
             if here and worker.state is not WorkerState.STOPPED:
-                found.append(self._frozen(worker) if worker.job is not None else worker)
+                found.append(self._stopped(self._frozen(worker) if worker.job is not None else worker))
         return found
+
+    @staticmethod
+    def _stopped(worker: WorkerStatus) -> WorkerStatus:
+        """`worker` with the word that somebody has stopped it, which it cannot say: its last one still stands there."""
+        if worker.state is WorkerState.HELD or not process_stopped(worker.pid):
+            return worker
+        why = f"its process {worker.pid} was stopped by a signal; `kill -CONT {worker.pid}` lets it go on"
+        return msgspec.structs.replace(worker, reason=why)
 
     def _frozen(self, worker: WorkerStatus) -> WorkerStatus:
         """`worker` with what its freezer says of it: a stopped process cannot tell itself."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import time
 
 import msgspec
@@ -45,6 +47,31 @@ def test_a_held_job_runs_and_says_why_it_does_not_go_on(gateway: RunningGateway)
     assert view["waiting"].endswith("goes on when it reaches 45 %")
     assert view["held"]["reason"] == "power is low (charge 29 %)"
     assert "edge_jobs_held 1.0" in gateway.ask("GET", "/metrics").body.decode()
+
+
+def test_a_worker_that_was_stopped_by_a_signal_is_no_idle_one(gateway: RunningGateway) -> None:
+    """It cannot say so itself; the job that waits for it does."""
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        gateway.layout.run.mkdir(parents=True, exist_ok=True)
+        status = WorkerStatus("main", process.pid, boot_id(), WorkerState.IDLE)
+        gateway.layout.worker("main").write_bytes(msgspec.json.encode(status))
+        (worker,) = gateway.ask("GET", "/status").json["workers"]
+        assert worker["reason"].startswith(f"its process {process.pid} was stopped by a signal")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_job_that_runs_is_counted_as_one(gateway: RunningGateway) -> None:
+    """Stored it is one that waits; a job of another's, by plain Celery, has no row and is in no count."""
+    job_id, _ = gateway.submit(), gateway.submit()
+    runs(gateway, job_id)
+    assert gateway.ask("GET", "/status").json["jobs"] == {"accepted": 1, "running": 1}
+    runs(gateway, "celery-job")
+    assert gateway.ask("GET", "/status").json["jobs"] == {"accepted": 2}
 
 
 def test_a_frozen_process_is_told_of_by_its_freezer(gateway: RunningGateway) -> None:

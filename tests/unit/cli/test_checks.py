@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -226,6 +228,22 @@ def test_a_worker_that_holds_is_told(board: Config) -> None:
     assert levels(parts.workers(board.layout)) == ["warn"]
     board.layout.worker("main").write_bytes(b"{")
     assert levels(parts.workers(board.layout)) == ["warn", "FAIL"]
+
+
+def test_a_worker_that_was_stopped_is_told(board: Config) -> None:
+    """Its own word still says that it is idle; one that its freezer stopped is as it should be."""
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        worker(board, pid=process.pid)
+        (finding,) = parts.workers(board.layout)
+        assert (finding.level, finding.advice) == ("warn", f"kill -CONT {process.pid}")
+        board.layout.frozen("main").touch()
+        assert levels(parts.workers(board.layout)) == ["ok"]
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_no_broker_is_told(config: Config) -> None:
