@@ -18,7 +18,6 @@ from edge.client import Client, Settings
 from edge.config import Config
 from edge.errors import EdgeError, StackError
 from edge.jobs.results import Results
-from edge.layout import Layout
 from edge.model import JobState
 from edge.power import pause
 from edge.power.simulate import simulate
@@ -47,9 +46,14 @@ class Steps:
         return "\n".join(f"  {name + ' ':.<34} {seconds:8.3f} s" for name, seconds in self._rows)
 
 
-def solve(url: str, root: Path, steps: Steps) -> None:
+def client_of(url: str, config: Config) -> Client:
+    """A client that trusts the gateway's own certificate, where it has one."""
+    return Client(settings=Settings(url=url, ca_file=config.gateway.tls_cert))
+
+
+def solve(url: str, config: Config, steps: Steps) -> None:
     """Submit one sum as a LAN client would, wait, and print where its result lies. Raises EdgeError."""
-    with Client(settings=Settings(url=url)) as client:
+    with client_of(url, config) as client:
         started = time.monotonic()
         job = client.submit("solve", 1, QUESTION)
         steps.add("submit -> 202 (durable)", time.monotonic() - started)
@@ -62,7 +66,7 @@ def solve(url: str, root: Path, steps: Steps) -> None:
         steps.add("queue (202 -> start)", max(0.0, (result.started_at or accepted) - accepted))
         steps.add("run", result.seconds)
         steps.add("result (durable -> client has it)", max(0.0, noticed - result.finished_at))
-        results = Results(Layout(root, root / "run"))
+        results = Results(config.layout)
         click.echo(f"\n  {result.value}\n")
         click.echo(f"  result file:    {short(results.path(job.id))}")
         for artifact in result.files:
@@ -76,7 +80,7 @@ def dip(url: str, config: Config, steps: Steps) -> None:
     if os.environ.get("EDGE_POWER_SOURCES") == PLAYED:
         fall = partial(simulate, config.power, config.layout, "low")
         rise = partial(simulate, config.power, config.layout, None)
-    with Client(settings=Settings(url=url)) as client:
+    with client_of(url, config) as client:
         fall()
         try:
             deadline = time.monotonic() + DIP_S
@@ -119,7 +123,7 @@ def main(root: Path, port: int | None, since: float | None, *, keep: bool) -> No
         steps.add("worker up", float(up.news["X_EDGE_WORKER_S"]))
         kept = False
         try:
-            solve(up.news["X_EDGE_URL"], root, steps)
+            solve(up.news["X_EDGE_URL"], config, steps)
             dip(up.news["X_EDGE_URL"], config, steps)
             kept = keep
         finally:
@@ -133,7 +137,7 @@ def main(root: Path, port: int | None, since: float | None, *, keep: bool) -> No
     click.echo(f"\n{steps.table()}\n")
     if kept:
         up.keep()
-        submit, curl = how_to_submit(up.news["X_EDGE_URL"])
+        submit, curl = how_to_submit(up.news["X_EDGE_URL"], certificate=config.gateway.tls_cert)
         click.echo(
             f"left running at {up.news['X_EDGE_URL']}; stop it with `make demo-stop`. Try:\n\n  {submit}\n\n  {curl}"
         )
