@@ -3,9 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROOT ?= .edge
 KEEP ?=
+ENGINE ?= docker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo demo-stop up test test-deploy test-arm64 lint format powercut faults powercut-selftest recovery flash bench lock clean
+.PHONY: help setup setup-test demo demo-stop up test test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,11 @@ test-deploy: setup ## boot a bare Debian (SUITE=trixie: 13), deploy to it over s
 test-arm64: setup ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour the first time)
 	@.ci/setup-deploy arm64
 	$(BIN)/pytest -x tests/deploy/test_arm64.py
+
+image: ## build the container image for arm64 (EXTRAS=device: without ChatterBot, TARGET=up: with a broker, ENGINE=podman)
+	$(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) --platform $(or $(PLATFORM),linux/arm64) --file Dockerfile.arm64 \
+		$(foreach one,BASE BUILD_BASE EXTRAS,$(if $($(one)),--build-arg $(one)="$($(one))")) \
+		--target $(or $(TARGET),edge) --tag edge-worker$(if $(filter up,$(TARGET)),:up) $(OPTIONS) .
 
 lint: setup ## ruff, mypy (strict) and the import contract
 	$(BIN)/ruff check

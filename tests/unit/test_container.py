@@ -1,0 +1,270 @@
+"""The image's entry and health check as programs, and what compose file and recipe say held against the code."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from edge.cli.main import COMMANDS
+from edge.config import Config, load
+from edge.jobs import broker
+from edge.model import PowerState, PowerStatus, WorkerState, WorkerStatus
+
+REPO = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((REPO / "container/compose.yml").read_text())
+ROLES = {name: each for name, each in COMPOSE["services"].items() if each["image"] == "edge-worker"}
+RECIPE = (REPO / "Dockerfile.arm64").read_text()
+#: As `container/run` makes it of the container's host name.
+NAME = re.sub(r"[^A-Za-z0-9]", "-", socket.gethostname())[:24]
+
+
+# --- the compose file ---------------------------------------------------------------------------------------
+
+
+def test_the_roles_are_commands_with_a_health_check_of_their_own() -> None:
+    """Power, gateway and worker, each started as `edge` knows it and asked for that role."""
+    assert set(ROLES) == {"power", "gateway", "worker"}
+    for name, role in ROLES.items():
+        assert role["command"] in COMMANDS
+        assert role["healthcheck"]["test"] == ["CMD", "healthy", role["command"]], name
+
+
+def test_the_variables_are_keys_of_the_configuration() -> None:
+    """`edge` starts with the variables of each role, and those that are not its own are the entry's."""
+    entry = (REPO / "container/run").read_text()
+    for role in ROLES.values():
+        given = {key: str(value) for key, value in role["environment"].items()}
+        config = load(env={"EDGE_GATEWAY_HOST": "0.0.0.0", **given}).config
+        assert (config.broker.host, config.broker.user) == (
+            "rabbitmq",
+            COMPOSE["services"]["rabbitmq"]["environment"]["RABBITMQ_DEFAULT_USER"],
+        )
+        assert all(f"{key}:-" in entry for key in given if not key.startswith("EDGE_"))
+
+
+def test_queues_that_the_compose_file_names_are_those_of_the_code() -> None:
+    """What a person reads there to choose from is what there is."""
+    named = re.findall(r"edge\.\w+", re.findall(r"QUEUES: .*", (REPO / "container/compose.yml").read_text())[0])
+    assert set(named) == {queue.name for queue in broker.QUEUES.values()}
+
+
+def test_what_is_mounted_is_there() -> None:
+    """Named volumes are declared, files of ours exist, and state and run lie where the configuration has them."""
+    for name, service in COMPOSE["services"].items():
+        sources = [mount.split(":")[0] for mount in service["volumes"]]
+        for source in sources:
+            known = (REPO / "container" / source).is_file() if source.startswith(".") else source in COMPOSE["volumes"]
+            assert known, f"{name}: {source}"
+    folders = [str(Config().root), str(Config().run)]
+    assert all([mount.split(":")[1] for mount in role["volumes"]] == folders for role in ROLES.values())
+    assert f"VOLUME {msgspec.json.format(msgspec.json.encode(folders), indent=0).decode()}" in RECIPE
+
+
+def test_each_role_keeps_to_itself_and_comes_back() -> None:
+    """Read-only root, no capability, no joined container whose end would be its own, started again by itself."""
+    for role in ROLES.values():
+        assert role["read_only"]
+        assert role["cap_drop"] == ["ALL"]
+        assert role["pid"] == "host"
+        assert role["restart"] == "unless-stopped"
+        assert "secrets" not in role  # Compose cannot lay one into a read-only container
+    assert ROLES["gateway"]["ports"] == [f"{Config().gateway.port}:{Config().gateway.port}"]
+    rabbitmq = COMPOSE["services"]["rabbitmq"]
+    assert rabbitmq["hostname"]
+    assert rabbitmq["restart"] == "unless-stopped"
+
+
+def _settings(path: str) -> dict[str, str]:
+    lines = (REPO / path).read_text().splitlines()
+    return dict(re.split(r"\s*=\s*", line, maxsplit=1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_broker_is_set_up_as_on_a_board() -> None:
+    """Above all a message may stay with its job."""
+    here, board = _settings("container/rabbitmq.conf"), _settings("systemd/rabbitmq/rabbitmq.conf")
+    assert here.items() <= board.items()
+    assert "consumer_timeout" in here
+
+
+# --- the recipe ---------------------------------------------------------------------------------------------
+
+
+def test_what_the_recipe_copies_is_in_the_context() -> None:
+    """Each COPY names a file of the repository that .dockerignore lets through."""
+    words = re.findall(r"^COPY (.+)$", RECIPE, re.MULTILINE)
+    copied = {word for line in words if "--from" not in line for word in line.split()[:-1] if word[:2] != "--"}
+    let_through = {line[1:] for line in (REPO / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == let_through
+    assert all((REPO / path).exists() for path in copied)
+
+
+def test_the_image_runs_without_root() -> None:
+    """Each stage that is an image ends as the user `edge`, whose id the run volume of the compose file has."""
+    ends = re.findall(r"^FROM \w+ AS (\w+)(?:(?!\nFROM)[\s\S])*\nUSER edge\nCMD", RECIPE, re.MULTILINE)
+    assert ends == ["up", "edge"]
+    assert re.search(r"useradd .*--uid 8420 .* edge$", RECIPE.replace(" \\", ""), re.MULTILINE)
+    assert "uid=8420" in COMPOSE["volumes"]["run"]["driver_opts"]["o"]
+
+
+# --- the health check ---------------------------------------------------------------------------------------
+
+
+def _healthy(role: str, run: Path, **env: str) -> int:
+    argv = [sys.executable, "-IS", str(REPO / "container/healthy"), role]
+    return subprocess.run(argv, env={"EDGE_RUN": str(run), **env}, check=False).returncode
+
+
+def _worker(run: Path, name: str, state: WorkerState) -> None:
+    (run / f"worker-{name}.json").write_bytes(msgspec.json.encode(WorkerStatus(name, 1, "boot", state)))
+
+
+@pytest.mark.parametrize("state", WorkerState)
+def test_a_worker_is_healthy_while_it_is_connected(tmp_path: Path, state: WorkerState) -> None:
+    """Also one that is held or paused for want of power; its neighbour's word does not count for it."""
+    _worker(tmp_path, "another", WorkerState.IDLE)
+    assert _healthy("worker", tmp_path) == 1
+    _worker(tmp_path, NAME, state)
+    lost = {WorkerState.DISCONNECTED, WorkerState.STOPPED}
+    assert _healthy("worker", tmp_path) == (1 if state in lost else 0)
+
+
+def test_every_worker_of_a_container_has_to_be_connected(tmp_path: Path) -> None:
+    """One of two that lost the broker is enough."""
+    _worker(tmp_path, "fast-1", WorkerState.RUNNING)
+    _worker(tmp_path, "fast-2", WorkerState.IDLE)
+    assert _healthy("worker", tmp_path, EDGE_WORKER_NAME="fast") == 0
+    _worker(tmp_path, "fast-2", WorkerState.DISCONNECTED)
+    assert _healthy("worker", tmp_path, EDGE_WORKER_NAME="fast") == 1
+
+
+@pytest.mark.parametrize(("age_s", "valid_s", "code"), [(5, 30, 0), (50, 30, 1), (5000, 0, 0)])
+def test_a_governor_is_healthy_while_its_word_counts(tmp_path: Path, age_s: float, valid_s: float, code: int) -> None:
+    """Whatever it says of the power; a word that never expires counts as long as the container runs."""
+    assert _healthy("power", tmp_path) == 1
+    word = PowerStatus(PowerState.LOW, "battery", "", monotonic=time.monotonic() - age_s, valid_s=valid_s)
+    (tmp_path / "power.json").write_bytes(msgspec.json.encode(word))
+    assert _healthy("power", tmp_path) == code
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (None, 1)])
+@pytest.mark.parametrize("role", ["gateway", "up"])
+def test_a_gateway_is_healthy_while_it_takes_jobs(tmp_path: Path, role: str, status: int | None, code: int) -> None:
+    """Its own answer decides; none is no good one."""
+
+    class Gateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert status is not None
+            self.send_response(status if self.path == "/v1/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        port = str(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        if status is None:
+            server.server_close()
+            assert _healthy(role, tmp_path, EDGE_GATEWAY_PORT=port) == code
+            return
+        thread.start()
+        try:
+            assert _healthy(role, tmp_path, EDGE_GATEWAY_PORT=port) == code
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_is_no_role_is_not_healthy(tmp_path: Path) -> None:
+    """A check that finds nothing to look at must not pass."""
+    assert _healthy("web", tmp_path) == 1
+
+
+# --- the entry ----------------------------------------------------------------------------------------------
+
+_FAKE = """\
+#!/bin/sh
+secret=$(cat "$EDGE_BROKER_PASSWORD_FILE" 2>/dev/null)
+echo "${0##*/} $* name=$EDGE_WORKER_NAME password=$secret left=$BROKER_PASSWORD" >>"$SAID"
+[ -z "$STAY" ] || exec sleep 60
+"""
+
+_CELERY = "--app edge.worker worker --pool solo --loglevel INFO"
+
+Entry = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    """Starts `container/run` with an `edge` and a `celery` that write what they were started as into `said`."""
+    for program in ("edge", "celery"):
+        (tmp_path / program).write_text(_FAKE)
+        (tmp_path / program).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+
+    def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        base = {"PATH": path, "SAID": str(tmp_path / "said"), **env}
+        return subprocess.Popen(["bash", str(REPO / "container/run"), *arguments], env=base)
+
+    return start
+
+
+def test_the_entry_is_edge(entry: Entry, tmp_path: Path) -> None:
+    """Every command but `worker` is handed on as it is, and the broker's password becomes a file of its user's."""
+    secret = tmp_path / "password"
+    env = {"BROKER_PASSWORD": "s3cret", "EDGE_BROKER_PASSWORD_FILE": str(secret)}
+    assert entry("up", "--root", "/x", env=env).wait(10) == 0
+    assert (tmp_path / "said").read_text() == "edge up --root /x name= password=s3cret left=\n"
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, [f"edge worker name={NAME}"]),
+        ({"EDGE_WORKER_NAME": "sun", "WORKERS": "1"}, ["edge worker name=sun"]),
+        ({"WORKERS": "2"}, [f"edge worker name={NAME}-1", f"edge worker name={NAME}-2"]),
+        (
+            {"WORKERS": "auto"},
+            [f"edge worker name={NAME}-{n + 1}" for n in range(cpus)]
+            if (cpus := len(os.sched_getaffinity(0))) > 1
+            else [f"edge worker name={NAME}"],
+        ),
+        (
+            {"EDGE_WORKER_NAME": "sun", "QUEUES": "edge.always"},
+            [f"celery {_CELERY} --hostname sun@%h --queues edge.always name=sun"],
+        ),
+    ],
+)
+def test_as_many_workers_as_asked_for(entry: Entry, tmp_path: Path, env: dict[str, str], said: list[str]) -> None:
+    """Each with a name that no other container has; SIGTERM ends them all."""
+    process = entry("worker", env={"STAY": "yes", **env})
+    try:
+        deadline = time.monotonic() + 10
+        path = tmp_path / "said"
+        while not path.exists() or len(path.read_text().splitlines()) < len(said):
+            assert time.monotonic() < deadline, path.read_text() if path.exists() else "nothing was started"
+            time.sleep(0.02)
+        assert sorted(line.partition(" password=")[0] for line in path.read_text().splitlines()) == said
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def test_one_worker_that_ends_takes_the_others_along(entry: Entry) -> None:
+    """The container ends, and what restarts it starts them all."""
+    assert entry("worker", env={"WORKERS": "3"}).wait(10) == 0
