@@ -88,6 +88,8 @@ def submit(
         raise UsageError("--timeout needs --wait")
     named = [_split(text) for text in kwargs]
     with session.client() as client:
+        if deadline is not None:
+            _refuse_deadline(client, task, power)
         kind = None if json_args or not _ambiguous([*args, *(text for _, text in named)]) else _kind(client, task)
         submission = Submission(
             task,
@@ -140,6 +142,15 @@ def _kind(client: Client, task: str) -> TaskView | None:
         raise
     except EdgeError:
         return None
+
+
+def _refuse_deadline(client: Client, task: str, power: str | None) -> None:
+    """Raise where a deadline would mean nothing: only who waits for surplus power stops to wait for it."""
+    if power is None:
+        kind = _kind(client, task)
+        power = None if kind is None else kind.power.value
+    if power not in {None, "surplus"}:
+        raise UsageError(f"--deadline is for jobs that wait for surplus power; this one is of class {power}")
 
 
 def _schema(kind: TaskView | None, which: int | str) -> Any:

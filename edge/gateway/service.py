@@ -17,7 +17,7 @@ import msgspec
 
 from edge import durable
 from edge.config import Config
-from edge.errors import BadArguments, EdgeError, JobGone, StackError, StorageError, UnknownJob, WrongState
+from edge.errors import EdgeError, JobGone, StackError, StorageError, UnknownJob, WrongState
 from edge.gateway.auth import Caller
 from edge.gateway.board import Board
 from edge.gateway.copies import Copies
@@ -34,7 +34,7 @@ from edge.jobs.orders import Order, Orders
 from edge.jobs.outbox import Outbox
 from edge.jobs.results import Results
 from edge.jobs.rows import Accepted, Job, NewJob
-from edge.model import JobState, Power, Submission, check_job_id, derived_job_id, new_job_id
+from edge.model import JobState, Submission, check_job_id, derived_job_id, new_job_id
 from edge.wire import JobPage, JobView
 
 log = logging.getLogger(__name__)
@@ -110,16 +110,12 @@ class Appliance:
         catalogue = self.kinds.current
         catalogue.check(submission.task, submission.args, submission.kwargs)
         kind = catalogue.tasks[submission.task]
-        power = submission.power or kind.power
-        if submission.deadline_s is not None and power is not Power.SURPLUS:
-            late = f"deadline_s = {submission.deadline_s:g}: only a job for surplus power has one, and this is of class"
-            raise BadArguments(submission.task, f"{late} {power}")
         return NewJob(
             id=derived_job_id(caller.name, key) if key else new_job_id(),
             task=submission.task,
             args=submission.args,
             kwargs=submission.kwargs,
-            power=power,
+            power=submission.power or kind.power,
             retries=kind.retries if submission.retries is None else submission.retries,
             time_limit_s=submission.time_limit_s or kind.time_limit_s,
             deadline_s=submission.deadline_s,

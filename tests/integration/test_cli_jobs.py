@@ -413,3 +413,12 @@ def test_tab_completes_jobs_and_tasks(gateway: RunningGateway) -> None:
         env = environment(gateway, _EDGE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="2")
         done = subprocess.run([EDGE], env=env, capture_output=True, text=True, check=True)
         assert done.stdout.split() == [f"plain,{offered}"]
+
+
+def test_a_deadline_is_for_surplus_jobs(edge: Edge) -> None:
+    """With any other class it would mean nothing, and whoever gave it waits for something that never comes."""
+    for words in (("--power", "normal"), ("--power", "always"), ()):
+        assert edge("submit", "echo", "x", "--deadline", "6h", *words) == 2
+        assert "--deadline is for jobs that wait for surplus power; this one is of class" in edge.err
+    assert edge.value("submit", "echo", "x", "--deadline", "6h", "--power", "surplus")
+    assert edge.value("list", "--json").count("deadline_at") == 1

@@ -277,13 +277,3 @@ def test_a_batch_over_its_limits_is_refused_whole(make_config: MakeConfig, start
     assert gateway.ask("POST", "/jobs/batch", line + b" " * 3000, **NDJSON).status == 413
     assert gateway.ask("GET", "/jobs").json["jobs"] == []
     assert gateway.ask("POST", "/jobs/batch", line * 3, **NDJSON).status == 200
-
-
-def test_a_deadline_is_for_surplus_jobs(gateway: RunningGateway) -> None:
-    """With any other class it would mean nothing, and whoever gave it waits for something that never comes."""
-    body = {"task": "echo", "args": ["x"], "deadline_s": 60}
-    for power in ("normal", "always", None):
-        answer = gateway.ask("POST", "/jobs", {**body, **({"power": power} if power else {})})
-        assert answer.status == 422
-        assert "only a job for surplus power has one" in answer.json["detail"]
-    assert gateway.ask("POST", "/jobs", {**body, "power": "surplus"}).status == 202
