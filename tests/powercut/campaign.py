@@ -206,7 +206,21 @@ class Campaign:
         waiting = [sent for sent in waiting if sent.accepted_at is not None]
         if runner is None:
             late = f"was accepted and has no result {limit_s:g} s after a boot"
-            verdict.faults += [f"{_named(sent)} {late}" for sent in waiting]
+            verdict.faults += [f"{_named(sent)} {late}: {self._said_of(sent)}" for sent in waiting]
+
+    def _said_of(self, sent: Sent) -> str:
+        """What the gateway knows of a job: whether it is lost, or stuck and where."""
+        client = Http(self.board.port)
+        try:
+            status, answer = client.ask("GET", f"/v1/jobs/{sent.id}")
+        except (OSError, HTTPException) as err:
+            return f"the gateway does not answer: {err}"
+        finally:
+            client.close()
+        if status != 200:
+            return f"the gateway says {status}"
+        view = msgspec.json.decode(answer, type=JobView)
+        return f"{view.state}; {view.waiting or view.error}"
 
     def _written_off(self, waiting: list[Sent], after_s: float) -> bool:
         """No cut is a reason to wait for a job no longer."""
