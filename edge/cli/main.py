@@ -111,12 +111,24 @@ def _close_stdout() -> None:
         return  # a stdout that is no file: there is nothing to flush to
 
 
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """What most other programs know as an option."""
+    if asked:
+        from edge import __version__
+
+        click.echo(f"edge {__version__}")
+        ctx.exit()
+
+
 @click.command("edge", cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--url", metavar="URL", help="Address of the gateway, such as http://pi.local:8420.")
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="File that holds the token.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="The board's edge.yaml.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON on stdout, and errors as JSON on stderr.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="As `edge version`."
+)
 @click.pass_context
 def cli(
     ctx: click.Context, *, url: str | None, token_file: Path | None, config: Path | None, as_json: bool, debug: bool

@@ -11,6 +11,7 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
+from edge import __version__
 from edge.cli import main as cli_main
 from edge.cli.main import COMMANDS, cli, main
 from edge.errors import BrokerError, ConfigError, EdgeError, UnknownJob
@@ -189,6 +190,12 @@ def test_tab_offers_nothing_where_no_gateway_answers() -> None:
     """And no error either."""
     assert completed(["status"], "") == []
     assert completed(["submit"], "s") == []
+
+
+def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """As of most other programs."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"edge {__version__}\n"
 
 
 def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
