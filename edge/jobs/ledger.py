@@ -6,132 +6,20 @@ durable. Order is `seq`, never a time: a board without a clock may jump decades.
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 
 import msgspec
 
-from edge.errors import KeyReused, StorageError
+from edge.errors import KeyReused
 from edge.jobs import schema, totals
-from edge.jobs.ledger_log import MOST_PAGES
+from edge.jobs.commits import Commits
 from edge.jobs.rows import ODD_POWER, ODD_STATE, Accepted, Edition, Job, NewJob
-from edge.jobs.totals import Totals
-from edge.jobs.view import IS_OPEN, LedgerView
+from edge.jobs.view import IS_OPEN
 from edge.model import JobState, Power, Result
 
-#: Of a new file. A commit writes each page it touched, and a row is small: with pages of 4 KiB a job cost the card
-#: twice as much.
-_PAGE_BYTES = 1024
 
-
-class Ledger(LedgerView):
+class Ledger(Commits):
     """The one connection that writes. Not thread-safe; every method is one short indexed statement or few."""
-
-    _mode = "rwc"
-    _last_seq = 0
-    _suspect = False  # an error of the disk came between, see `transaction`
-    _corrupt = False  # an index did not say what its row does
-    _stuck = False  # a transaction could not even be undone
-
-    def _open(self) -> None:
-        """As anybody opens it, but whatever our umask is only we write it and only our group reads it."""
-        with suppress(OSError):  # SQLite says what is wrong with the file
-            if self.path.exists():
-                self.path.chmod(self.path.stat().st_mode & 0o640)
-            else:  # its log gets the same mode
-                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
-        super()._open()
-
-    def _opened(self) -> None:
-        self._synchronous = ""
-        self._db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA cache_size = -2000")
-        self._db.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
-        schema.bring_up(self._db)
-        totals.count_along(self._db)
-        self.unmet = schema.unmet(self._db)  # no broker had anything of this file's jobs
-        self._last_seq = max(self._last_seq, self._value("SELECT coalesce(max(seq), 0) FROM job"))
-        self.totals: Totals = totals.read(self._db)
-
-    @contextmanager
-    def transaction(self, *, durable: bool) -> Iterator[None]:
-        """All writes inside become one commit: synced to the card when `durable`, else with the next that is.
-
-        Raises StorageError when the disk refuses; then nothing of it has happened. After that the log itself is
-        suspect: a failed sync may have lost frames that were written before, and one after the hole would "succeed"
-        and be dropped at the next start. So it is emptied into the file first.
-        """
-        try:
-            if self._stuck:
-                self.close()
-                self._open()
-                self._stuck = False
-            if self._suspect:
-                self._empty_log()
-            if self._corrupt:
-                self._corrupt = False
-                with suppress(sqlite3.Error):
-                    self._db.execute("REINDEX")
-            self._sync("FULL" if durable else "NORMAL")
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            now = totals.read(self._db)
-            self._db.execute("COMMIT")
-            self.totals = now
-        except BaseException as err:
-            self._undo()
-            if isinstance(err, sqlite3.Error):
-                self._suspect = True
-                self._corrupt = getattr(err, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
-                raise StorageError("ledger", err) from err
-            raise
-
-    def _undo(self) -> None:
-        """End a failed transaction; where the disk refuses even that, the connection is of no use any more."""
-        try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except sqlite3.Error:
-            self._stuck = True
-
-    @property
-    def changes(self) -> int:
-        """Changes made since the file was opened, those of triggers too."""
-        return self._db.total_changes
-
-    def doubt(self) -> None:
-        """An error of the disk was seen elsewhere: trust the log no longer. From any thread."""
-        self._suspect = True
-
-    def _sync(self, how: str) -> None:
-        if how != self._synchronous:
-            self._db.execute(f"PRAGMA synchronous = {how}")
-            self._synchronous = how
-
-    def _empty_log(self) -> None:
-        """Bring all of the write-ahead log into the file, synced. Raises sqlite3.Error."""
-        self._sync("FULL")
-        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise sqlite3.OperationalError("the log could not be emptied after an error of the disk")
-        self._suspect = False
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Inside a transaction: what raises is undone alone."""
-        self._db.execute("SAVEPOINT one")
-        try:
-            yield
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK TO one")
-            raise
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("RELEASE one")
 
     # ---- writes: inside `transaction` ----
 

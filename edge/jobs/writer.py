@@ -122,7 +122,7 @@ class LedgerWriter:
                 write.future.set_result(value)
             else:
                 write.future.set_exception(error)
-        self._log.note(self._ledger.changes - before)
+        self._log.note(max(0, self._ledger.changes - before))
 
     def _attempt(self, write: _Write) -> tuple[_Write, Any, Exception | None]:
         try:

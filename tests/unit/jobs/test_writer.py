@@ -180,3 +180,22 @@ def test_a_log_that_cannot_go_into_the_file_makes_the_ledger_doubt_it(
         add(ledger)
     assert emptied == [True]
     ledger.close()
+
+
+def test_a_ledger_that_cannot_be_opened_again_yet_keeps_its_writer(
+    ledger: CountingLedger, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a transaction that could not even be undone, on a disk that is away: each write is told of it."""
+
+    def away(_self: Ledger) -> None:
+        raise StorageError("ledger", OSError(5, "Input/output error"))
+
+    writer.write(add, durable=True).result(10)
+    with monkeypatch.context() as gone:
+        gone.setattr(Ledger, "_open", away)
+        ledger._stuck = True
+        for _ in range(2):
+            with pytest.raises(StorageError, match="Input/output"):
+                writer.write(add, durable=True).result(10)
+    writer.write(add, durable=True).result(10)
+    assert writer.totals.open_jobs == 2
