@@ -124,9 +124,10 @@ class Tokens:
         """Hold off a second `edge token` meanwhile."""
         try:
             durable.make_folder(self._path.parent)
-            fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            # Not the folder itself, which workers hold. Empty, and made by whoever comes first: all may open it.
+            fd = os.open(self._path.with_suffix(".lock"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as err:
-            raise StorageError("cannot open the folder of the token file", err) from err
+            raise StorageError("cannot open the lock of the token file", err) from err
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield

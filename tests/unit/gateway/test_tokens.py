@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 from edge.errors import UsageError
 from edge.jobs.tokens import BadTokenFile, Scope, Tokens, matching
+from edge.layout import Layout
+from edge.worker.desk import _claim
 
 
 @pytest.fixture
@@ -72,3 +76,14 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(BadTokenFile, match=r"tokens\.json"):
         Tokens(path).list()
+
+
+def test_a_worker_that_runs_does_not_hold_up_a_new_token(tokens: Tokens, tmp_path: Path) -> None:
+    """Each worker holds the state root for its life, for a restore to see."""
+    locks = _claim(Layout(tmp_path / "state", tmp_path / "run"), "main")
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(tokens.add, "anna", [Scope.READ]).result(20)
+    finally:
+        for lock in locks:
+            os.close(lock)
