@@ -12,6 +12,10 @@ from edge.jobs.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
+#: The first rest before the next try; each is twice the one before: a module that never works costs little.
+_AGAIN_S = 30.0
+_REST_S = 3600.0
+
 
 class Kinds:
     """The catalogue as last read; `load` blocks and raises EdgeError."""
@@ -35,6 +39,15 @@ class Kinds:
         for module, reason in self._catalogue.errors.items():
             log.warning("tasks of %s: %s", module, reason)
         log.info("tasks: %s", ", ".join(sorted(self._catalogue.tasks)) or "none")
+
+    async def persist(self) -> None:
+        """Read it again until there is one: what was too slow while the board booted is not, later."""
+        again_s = _AGAIN_S
+        while not self.readable:
+            await asyncio.sleep(again_s)
+            again_s = min(again_s * 2, _REST_S)
+            if not self.readable:  # nor by a reload meanwhile
+                await self.reload()
 
     @property
     def readable(self) -> bool:

@@ -90,6 +90,7 @@ class Appliance:
             asyncio.create_task(work()) for work in (self._settler.run, self._retention.run, self._copies.run)
         ]
         await self.kinds.reload()
+        self._tasks.append(asyncio.create_task(self.kinds.persist()))
 
     async def stop(self) -> None:
         """End every wait, then write what is queued and close the ledger."""

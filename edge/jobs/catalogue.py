@@ -22,8 +22,8 @@ from edge.errors import BadArguments, CatalogueError, UnknownTask
 from edge.jobs.signature import named, short, takes
 from edge.model import Power
 
-#: Importing every module of a small board's tasks may take a while when its card is cold.
-TIMEOUT_S = 60.0
+#: Importing every module of a small board's tasks may take a while when its card is cold and RabbitMQ starts beside it.
+TIMEOUT_S = 120.0
 
 #: How a value of each JSON type is called in a sentence.
 _NAMES = {

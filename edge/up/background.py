@@ -18,7 +18,7 @@ from edge.errors import StackError
 from edge.up.last_words import read_tail
 from edge.up.lock import holder
 
-READY_S = 240.0  # broker and parts have limits of their own, and name what is late
+READY_S = 300.0  # broker and parts have limits of their own, and name what is late
 STOP_S = 60.0
 
 

@@ -21,7 +21,7 @@ from edge.up.node import Node, Unwritable
 from edge.up.part import PAUSES_S, Part
 from edge.up.ports import check_free
 
-PART_S = 60.0
+PART_S = 150.0  # more than the gateway gives the import of the tasks, so that what is late is named
 
 
 class Stack:

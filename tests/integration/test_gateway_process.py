@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,8 +17,13 @@ from pathlib import Path
 import pytest
 
 from edge.config import BrokerConfig, Config
+from edge.errors import CatalogueError
+from edge.gateway import kinds
 from edge.jobs import broker as broker_module
-from tests.running_gateway import StartGateway
+from edge.jobs.catalogue import Catalogue
+from tests import running_gateway
+from tests.running_gateway import StartGateway, catalogue
+from tests.running_worker import until
 
 MakeConfig = Callable[..., Config]
 
@@ -112,6 +118,30 @@ def test_a_ledger_that_is_none_is_set_aside(
         assert ready.recv(100) == b"READY=1"
     assert "CRITICAL edge.jobs.rescue: The ledger was set aside at" in (tmp_path / "log").read_text()
     assert (config.root / "ledger.set-aside-1" / "ledger.sqlite").read_bytes().startswith(b"this is not")
+
+
+def test_tasks_that_could_not_be_read_at_first_are_read_again(
+    make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs are refused with 503 until then; nobody has to start the gateway again."""
+    calls: list[int] = []
+    once_more = threading.Event()
+
+    def load() -> Catalogue:
+        calls.append(1)
+        if len(calls) > 1 and once_more.wait(20):
+            return catalogue()
+        raise CatalogueError("the task modules were not imported within 1 s")
+
+    monkeypatch.setattr(kinds, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(running_gateway, "catalogue", load)
+    gateway = start_gateway(make_config())
+    assert gateway.ask("POST", "/jobs", {"task": "nothing"}).status == 503
+    assert gateway.ask("GET", "/healthz").status == 503
+    once_more.set()
+    until(lambda: gateway.ask("GET", "/healthz").status == 200, lambda: f"well after {len(calls)} reads")
+    assert gateway.ask("POST", "/jobs", {"task": "nothing"}).status == 202
+    assert len(calls) == 2
 
 
 def test_no_heavy_library_is_loaded(edge_env: dict[str, str], make_config: MakeConfig) -> None:

@@ -1,0 +1,70 @@
+"""The catalogue in the gateway: read at the start, and again until that has worked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from edge.errors import CatalogueError
+from edge.gateway import kinds
+from edge.gateway.kinds import Kinds
+from edge.gateway.problems import Busy
+from edge.jobs.catalogue import Catalogue
+
+
+def _fails(times: int) -> tuple[list[int], Callable[[], Catalogue]]:
+    """How often it was read so far, and a reader that is too slow `times` times."""
+    reads: list[int] = []
+
+    def load() -> Catalogue:
+        reads.append(len(reads))
+        if len(reads) <= times:
+            raise CatalogueError("the task modules were not imported within 1 s")
+        return Catalogue({}, {})
+
+    return reads, load
+
+
+async def _at_once(pauses: list[float], seconds: float) -> None:
+    pauses.append(seconds)
+
+
+def test_a_catalogue_that_could_not_be_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself, after longer and longer rests, and only until there is one."""
+    reads, load = _fails(9)
+    pauses: list[float] = []
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: _at_once(pauses, seconds))
+    found = Kinds(load)
+
+    async def start() -> None:
+        with pytest.raises(Busy, match="are being read"):
+            _ = found.current
+        await found.reload()
+        with pytest.raises(Busy, match="not imported within 1 s"):
+            _ = found.current
+        await found.persist()
+
+    asyncio.run(start())
+    assert found.current.tasks == {}
+    assert found.error == ""
+    assert len(reads) == 10
+    assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_nothing_is_read_twice_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload by hand that works leaves nothing to do after the rest."""
+    reads, load = _fails(1)
+    monkeypatch.setattr(kinds, "_AGAIN_S", 0.05)
+    found = Kinds(load)
+
+    async def start() -> None:
+        await found.reload()
+        persisting = asyncio.create_task(found.persist())
+        await asyncio.sleep(0)
+        await found.reload()
+        await persisting
+
+    asyncio.run(asyncio.wait_for(start(), 10))
+    assert len(reads) == 2
