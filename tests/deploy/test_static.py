@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+from argparse import Namespace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +77,60 @@ def test_the_further_worker_differs_in_its_name_only() -> None:
         "Description=Edge worker %i: a further worker on this board",
         "Environment=EDGE_WORKER_NAME=%i",
     ]
+
+
+def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
+    """The same sources have the same recipe; its answer holds while its archives are there, and old ones go."""
+    spec = spec_from_file_location("wheelhouse", REPO / "ansible/roles/edge/files/wheelhouse.py")
+    assert spec is not None
+    assert spec.loader is not None
+    wheelhouse = module_from_spec(spec)
+    spec.loader.exec_module(wheelhouse)
+    source = tmp_path / "source"
+    (source / "edge").mkdir(parents=True)
+    (source / "edge/a.py").write_text("1")
+    options = Namespace(source=source, python="3.11", machine="x86_64", glibc_minor=36, extra=[], apart=True)
+    before = wheelhouse.recipe(options)
+    assert wheelhouse.recipe(options) == before
+    (source / "edge/a.py").write_text("2")
+    assert wheelhouse.recipe(options) != before
+    archives = [tmp_path / f"{number}.tar" for number in range(3)]
+    for age, path in enumerate(archives):
+        path.touch()
+        os.utime(path, (1000 - age, 1000 - age))
+    known = tmp_path / "known-x.json"
+    known.write_text(json.dumps({"release": "1", "archive": str(archives[2]), "libraries_archive": str(archives[0])}))
+    assert json.loads(wheelhouse.recall(known))["release"] == "1"
+    wheelhouse.keep_newest(tmp_path, 2)
+    assert [path.exists() for path in archives] == [True, False, True]  # the oldest had just been asked for
+    archives[0].unlink()
+    assert wheelhouse.recall(known) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the files belong to root")
+def test_files_are_placed_once(tmp_path: Path) -> None:
+    """What differs in words or mode is written, and a second run writes nothing; `--check` never does."""
+    source = tmp_path / "unit"
+    source.write_text("[Unit]\n")
+    texts, names = {str(tmp_path / "new/a"): "one\n"}, {str(tmp_path / "new/b"): "unit"}
+    given = {"texts": texts, "names": names, "folder": str(tmp_path), "mode": "0640"}
+
+    def place(*options: str) -> bool:
+        argv: list[str | Path] = [ansible() / "ansible", "localhost", "-M", REPO / "ansible/library", *options, "-o"]
+        argv += ["-m", "place_files", "-a", json.dumps(given), "-e", f"ansible_python_interpreter={sys.executable}"]
+        env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return "CHANGED" in done.stdout
+
+    assert place("--check")
+    assert not (tmp_path / "new").exists()
+    assert place()
+    assert [(path.name, path.read_text()) for path in sorted((tmp_path / "new").iterdir())] == [
+        ("a", "one\n"),
+        ("b", "[Unit]\n"),
+    ]
+    assert not place()
+    (tmp_path / "new/a").chmod(0o644)
+    assert place()
+    assert (tmp_path / "new/a").stat().st_mode & 0o777 == 0o640

@@ -18,9 +18,9 @@ from pathlib import Path
 RUN = Path("/run/edge")
 
 
-def faults(url: str, ca: str, units: list[str]) -> list[str]:
-    """What is wrong now, a sentence each."""
-    found = []
+def faults(url: str, ca: str, units: list[str]) -> tuple[list[str], bool]:
+    """What is wrong now, a sentence each; and whether that is the end, because systemd has given a unit up."""
+    found, over = [], False
     states = subprocess.run(
         ["systemctl", "show", "--property=Id,ActiveState,SubState,Result", *units],
         capture_output=True,
@@ -29,6 +29,7 @@ def faults(url: str, ca: str, units: list[str]) -> list[str]:
     ).stdout
     for block in filter(None, states.split("\n\n")):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        over = over or unit.get("ActiveState") == "failed"
         if unit.get("ActiveState") != "active":
             found.append(
                 f"{unit.get('Id')} is {unit.get('ActiveState')} ({unit.get('SubState')}, {unit.get('Result')})"
@@ -42,7 +43,7 @@ def faults(url: str, ca: str, units: list[str]) -> list[str]:
     if "edge-worker.service" in units and not any(w.get("state") in ("idle", "paused", "running") for w in workers):
         said = ", ".join(f"{w.get('name')} {w.get('state')}" for w in workers)
         found.append(f"no worker is connected to the broker: {said or 'no worker spoke'}")
-    return found
+    return found, over
 
 
 def gateway_faults(url: str, ca: str) -> list[str]:
@@ -73,12 +74,14 @@ def main() -> int:
     parser.add_argument("units", nargs="+")
     options = parser.parse_args()
     deadline = time.monotonic() + options.wait
-    while found := faults(options.url, options.ca, options.units):
-        if time.monotonic() > deadline:
+    while True:
+        found, over = faults(options.url, options.ca, options.units)
+        if not found:
+            return 0
+        if over or time.monotonic() > deadline:
             sys.stderr.write("".join(f"{fault}\n" for fault in found))
             return 1
         time.sleep(1.0)
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Collects on the controller what a board needs to install this project offline: one archive of wheels and units.
+"""Collects on the controller what a board needs to install this project offline: archives of wheels and units.
 
 Runs on the machine that deploys, whose platform may differ from the board's: markers are evaluated for the board,
-wheels are fetched for the board, and every file must have a hash of `requirements.lock`. Prints one JSON object:
-the release's name, the archive, and the number of wheels. The same sources give the same name.
+wheels are fetched for the board, and every file must have a hash of `requirements.lock`. Prints one JSON object: the
+release's name and archive, and name and archive of the libraries it needs, which further releases mostly share. Without
+`--apart` the first archive holds these too. The same sources give the same names, and are not built again.
 """
 
 from __future__ import annotations
@@ -167,8 +168,96 @@ def pack(folder: Path, archive: Path) -> None:
     part.replace(archive)
 
 
+def gather(
+    own: Path, lock: dict[str, Pinned], options: argparse.Namespace, env: dict[str, str], scratch: Path, archive: Path
+) -> None:
+    """Fetch what `own` needs, and pack it with the list that pip installs it by."""
+    tag = f"cp{options.python.replace('.', '')}"
+    wheels = options.cache / f"wheels-{tag}-{options.machine}"
+    folder = scratch / "libraries"
+    for path in (wheels, folder, archive.parent):
+        path.mkdir(exist_ok=True)
+    # pip looks at the wheels of earlier runs first.
+    os.environ["PIP_FIND_LINKS"] = " ".join(filter(None, [str(wheels), os.environ.get("PIP_FIND_LINKS", "")]))
+    target = ["--only-binary", ":all:", *platforms(options.machine, options.glibc_minor)]
+    target += ["--implementation", "cp", "--python-version", options.python]
+    target += ["--abi", tag, "--abi", "abi3", "--abi", "none"]
+    chosen = collect(own, lock, set(options.extra), env, folder, target)
+    for wheel in folder.glob("*.whl"):
+        if not (wheels / wheel.name).exists():
+            shutil.copy(wheel, wheels / wheel.name)
+    (folder / "requirements.txt").write_text("".join(f"{pin.line}\n" for pin in chosen))
+    pack(folder, archive)
+
+
+def recipe(options: argparse.Namespace) -> str:
+    """A digest of all that the answer depends on: the same again needs no build."""
+    trees = [options.source / name for name in ("edge", "tasks", "systemd", "ansible")]
+    files = [path for tree in trees for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files += [path for path in options.source.glob("*") if path.suffix in {".toml", ".lock", ".md"}]
+    asked = [options.python, options.machine, options.glibc_minor, sorted(options.extra), options.apart]
+    return short([asked, sorted([str(path.relative_to(options.source)), sha256(path)] for path in files)])
+
+
+def short(seed: object) -> str:
+    """A name for what `seed` describes."""
+    return hashlib.sha256(json.dumps(seed).encode()).hexdigest()[:10]
+
+
+def recall(known: Path) -> str:
+    """The answer of an earlier run, while its archives are there; else nothing."""
+    try:
+        text = known.read_text()
+        for key, path in json.loads(text).items():
+            if key.endswith("archive"):
+                os.utime(path)
+    except (OSError, ValueError):
+        return ""
+    return text
+
+
+def keep_newest(cache: Path, count: int = 12) -> None:
+    """Remove what nobody has used lately: every change of the sources leaves an archive."""
+    for pattern in ("*.tar", "known-*.json", "libraries/*.tar"):
+        found = sorted(cache.glob(pattern), key=lambda path: path.stat().st_mtime)
+        for path in found[:-count]:
+            path.unlink(missing_ok=True)
+
+
+def make(options: argparse.Namespace) -> str:
+    """Build, fetch and pack; the answer."""
+    env = environment(options.python, options.machine)
+    lock_file = options.source / "requirements.lock"
+    lock = read_lock(lock_file, env)
+    board = [sha256(lock_file), sorted(options.extra), options.python, options.machine, options.glibc_minor]
+    with tempfile.TemporaryDirectory(dir=options.cache) as temp:
+        scratch = Path(temp)
+        own = build(options.source, scratch)
+        name, version, *_ = parse_wheel_filename(own.name)
+        libraries = short([board, sorted(str(need) for need in needs(own, set(options.extra), env))])
+        needed = options.cache / "libraries" / f"{libraries}.tar"
+        if not needed.exists():
+            gather(own, lock, options, env, scratch, needed)
+        units = [path for path in sorted((options.source / "systemd").glob("edge*")) if path.is_file()]
+        release = f"{version}-{short([sha256(own), board, [[path.name, sha256(path)] for path in units]])}"
+        archive = options.cache / f"{name}-{release}{'-apart' if options.apart else ''}.tar"
+        folder = scratch / "archive"
+        (folder / "systemd").mkdir(parents=True)
+        if not options.apart:
+            with tarfile.open(needed) as tar:
+                tar.extractall(folder, filter="data")
+        shutil.copy(own, folder / own.name)
+        with (folder / "requirements.txt").open("a") as lines:
+            lines.write(f"{name}=={version} --hash={sha256(own)}\n")
+        for path in units:
+            shutil.copy(path, folder / "systemd" / path.name)
+        pack(folder, archive)
+    answer = {"release": release, "version": str(version), "archive": str(archive)}
+    return json.dumps(answer | {"libraries": libraries, "libraries_archive": str(needed)})
+
+
 def main() -> None:
-    """Build, fetch, pack; nothing is fetched again that lies in the cache."""
+    """Answer from what is known, or make it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
@@ -176,56 +265,17 @@ def main() -> None:
     parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
     parser.add_argument("--glibc-minor", type=int, default=36)
     parser.add_argument("--extra", action="append", default=[])
+    parser.add_argument("--apart", action="store_true", help="leave the libraries in an archive of their own")
     options = parser.parse_args()
-    env = environment(options.python, options.machine)
-    lock_file = options.source / "requirements.lock"
-    lock = read_lock(lock_file, env)
-    tag = f"cp{options.python.replace('.', '')}"
-    abis = ["--implementation", "cp", "--python-version", options.python]
-    abis += ["--abi", tag, "--abi", "abi3", "--abi", "none"]
-    target = ["--only-binary", ":all:", *platforms(options.machine, options.glibc_minor), *abis]
-    extras = {extra for extra in options.extra if extra}
+    options.extra = [extra for extra in options.extra if extra]
     options.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.cache) as scratch:
-        own = build(options.source, Path(scratch))
-        name, version, *_ = parse_wheel_filename(own.name)
-        digest = sha256(own)
-        units = [path for path in sorted((options.source / "systemd").glob("edge*")) if path.is_file()]
-        seed = json.dumps(
-            [digest, sha256(lock_file), sorted(extras), tag, options.machine, options.glibc_minor]
-            + [[path.name, sha256(path)] for path in units]
-        )
-        key = hashlib.sha256(seed.encode()).hexdigest()[:10]
-        release = f"{version}-{key}"
-        archive = options.cache / f"{name}-{release}.tar"
-        if not archive.exists():
-            wheels = options.cache / f"wheels-{tag}-{options.machine}"
-            wheels.mkdir(exist_ok=True)
-            folder = Path(scratch) / "archive"
-            folder.mkdir()
-            chosen = collect(own, lock, extras, env, _fresh(wheels, folder), target)
-            shutil.copy(own, folder / own.name)
-            extra = f"[{','.join(sorted(extras))}]" if extras else ""
-            lines = [f"{name}{extra}=={version} --hash={digest}", *(pin.line for pin in chosen)]
-            (folder / "requirements.txt").write_text("\n".join(lines) + "\n")
-            for wheel in folder.glob("*.whl"):
-                if not (wheels / wheel.name).exists():
-                    shutil.copy(wheel, wheels / wheel.name)
-            (folder / "systemd").mkdir()
-            for path in units:
-                shutil.copy(path, folder / "systemd" / path.name)
-            pack(folder, archive)
-    with tarfile.open(archive) as tar:
-        count = sum(entry.endswith(".whl") for entry in tar.getnames())
-    sys.stdout.write(
-        json.dumps({"release": release, "version": str(version), "archive": str(archive), "wheels": count}) + "\n"
-    )
-
-
-def _fresh(wheels: Path, folder: Path) -> Path:
-    """`folder`, with pip told to look at the wheels of earlier runs first."""
-    os.environ["PIP_FIND_LINKS"] = " ".join(filter(None, [str(wheels), os.environ.get("PIP_FIND_LINKS", "")]))
-    return folder
+    known = options.cache / f"known-{recipe(options)}.json"
+    answer = recall(known)
+    if not answer:
+        answer = make(options)
+        known.write_text(answer)
+        keep_newest(options.cache)
+    sys.stdout.write(f"{answer}\n")
 
 
 if __name__ == "__main__":

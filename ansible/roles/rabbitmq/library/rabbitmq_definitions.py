@@ -7,6 +7,8 @@ import base64
 import hashlib
 import json
 import os
+import secrets
+import string
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,7 +18,7 @@ module: rabbitmq_definitions
 short_description: Write RabbitMQ's definitions file
 description:
   - Users, permissions and queues that the broker makes sure of at each start, an empty store included.
-  - Passwords are read from files on the board and stand in the file as salted hashes only.
+  - Passwords are made on the board, once, and lie there in files; here they stand as salted hashes only.
 options:
   path:
     description: The file to write.
@@ -51,6 +53,8 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
+LETTERS = string.ascii_letters + string.digits
+
 
 def password_hash(user, password):
     """RabbitMQ's rabbit_password_hashing_sha256: four bytes of salt before a SHA-256.
@@ -60,6 +64,18 @@ def password_hash(user, password):
     """
     salt = hashlib.sha256(f"{user}\0{password}".encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def write(path, text, mode):
+    """Replace the file, durably; nobody else can read it at any time."""
+    temp = path.with_name(f"{path.name}.new")
+    temp.unlink(missing_ok=True)
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(fd, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temp.replace(path)
 
 
 def main():
@@ -81,11 +97,13 @@ def main():
     users = []
     for user in module.params["users"]:
         file = Path(module.params["credentials"], f"{user['name']}.password")
+        if not file.exists():
+            if module.check_mode:
+                module.exit_json(changed=True, msg=f"{file} is not there yet")
+            write(file, f"{''.join(secrets.choice(LETTERS) for _ in range(40))}\n", 0o400)
         try:
             password = file.read_text(encoding="ascii").strip()
         except OSError as err:
-            if module.check_mode:  # a fresh board: the password would have been made just before
-                module.exit_json(changed=True, msg=f"{file} is not there yet")
             module.fail_json(msg=f"cannot read {file}: {err.strerror}")
         users.append(
             {
@@ -111,13 +129,7 @@ def main():
         before = ""
     changed = before != text
     if changed and not module.check_mode:
-        temp = path.with_name(f"{path.name}.new")
-        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temp.replace(path)
+        write(path, text, 0o600)
     if path.exists():
         changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
     module.exit_json(changed=changed)

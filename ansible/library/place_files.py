@@ -1,0 +1,117 @@
+#!/usr/bin/python
+"""Ansible module: files put where the system looks for them, all in one round."""
+
+from __future__ import annotations
+
+import grp
+import os
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: place_files
+short_description: Put files of text where they belong
+description:
+  - As C(copy) in a loop, in one round; on a small board each round takes seconds.
+  - The files belong to root; folders that are missing are made.
+options:
+  texts:
+    description: What is to stand in which file, by its path.
+    type: dict
+    default: {}
+  folder:
+    description: A folder on the board that C(names) are in.
+    type: path
+    default: /
+  names:
+    description: The file of that folder which is to be copied, by the path that the copy gets.
+    type: dict
+    default: {}
+  group:
+    description: The files' group.
+    type: str
+    default: root
+  mode:
+    description: The files' mode.
+    type: str
+    default: "0644"
+author: [edge-worker]
+"""
+
+EXAMPLES = r"""
+- name: Install a unit
+  place_files:
+    folder: /opt/edge/current/systemd
+    names:
+      /etc/systemd/system/edge.target: edge.target
+"""
+
+RETURN = r"""
+written:
+  description: The paths that were not as they should be.
+  type: list
+  returned: always
+"""
+
+
+def main():
+    """Write what differs."""
+    module = AnsibleModule(
+        argument_spec={
+            "texts": {"type": "dict", "default": {}},
+            "folder": {"type": "path", "default": "/"},
+            "names": {"type": "dict", "default": {}},
+            "group": {"type": "str", "default": "root"},
+            "mode": {"type": "str", "default": "0644"},
+        },
+        supports_check_mode=True,
+    )
+    texts = dict(module.params["texts"])
+    for target, name in module.params["names"].items():
+        source = Path(module.params["folder"], name)
+        try:
+            texts[target] = source.read_text(encoding="utf-8")
+        except OSError as err:
+            if not module.check_mode:  # there, the release would just have been installed
+                module.fail_json(msg=f"cannot read {source}: {err.strerror}")
+            texts[target] = ""
+    try:
+        group = grp.getgrnam(module.params["group"]).gr_gid
+    except KeyError:
+        if not module.check_mode:  # there, its package would just have been installed
+            module.fail_json(msg=f"there is no group {module.params['group']}")
+        group = -1
+    wanted = (int(module.params["mode"], 8), 0, group)
+    written, diff = [], []
+    for target, text in texts.items():
+        path = Path(target)
+        plain = path.is_file() and not path.is_symlink()
+        before = path.read_text(encoding="utf-8", errors="replace") if plain else ""
+        found = path.stat() if plain else None
+        if found and before == text and (found.st_mode & 0o7777, found.st_uid, found.st_gid) == wanted:
+            continue
+        written.append(target)
+        diff.append({"before_header": target, "after_header": target, "before": before, "after": text})
+        if not module.check_mode:
+            put(path, text, *wanted)
+    module.exit_json(changed=bool(written), written=written, diff=diff)
+
+
+def put(path, text, mode, owner, group):
+    """Replace the file, durably."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    temp = path.with_name(f".{path.name}.new")
+    temp.unlink(missing_ok=True)
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fchown(fd, owner, group)
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+    temp.replace(path)
+
+
+if __name__ == "__main__":
+    main()
