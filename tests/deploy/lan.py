@@ -39,12 +39,17 @@ class Lan:
     @property
     def head(self) -> Seat:
         """The place of the first board."""
-        return Seat("edge-board", f"edge-board-{self.tag}", f"ewh{self.tag}", "198.18.77.1", "198.18.77.2", "10.77.0.2")
+        return self._seat("edge-board", "h", 0, "10.77.0.2")
 
     @property
     def node(self) -> Seat:
         """The place of a second board."""
-        return Seat("edge-node", f"edge-node-{self.tag}", f"ewn{self.tag}", "198.18.77.5", "198.18.77.6", "10.77.0.3")
+        return self._seat("edge-node", "n", 4, "10.77.0.3")
+
+    def _seat(self, name: str, letter: str, first: int, lan: str) -> Seat:
+        """Its wire has a net of this run's own: another run may be there."""
+        here, wire = (f"10.77.{1 + int(self.tag, 16) % 254}.{first + host}" for host in (1, 2))
+        return Seat(name, f"{name}-{self.tag}", f"ew{letter}{self.tag}", here, wire, lan)
 
     def __enter__(self) -> Lan:
         ip("netns", "add", self.client)

@@ -50,6 +50,8 @@ class Machine:
 
     def boot(self) -> None:
         """Start, and return when systemd has started all it wants to."""
+        if self._process is not None:
+            self._process.wait(30)  # it powered itself off: its container is gone a little later than its systemd
         argv = ["systemd-nspawn", "--boot", "--register=no", "--keep-unit", f"--directory={self.root}"]
         argv += [f"--machine={self.name}", f"--network-namespace-path=/run/netns/{self.seat.netns}"]
         argv += ["--capability=CAP_NET_ADMIN", "--link-journal=no", "--settings=no", "--timezone=off"]
@@ -59,6 +61,8 @@ class Machine:
                 argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
             )
         self.until(lambda: self.run("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}, 120)
+        # The container is given a boot id of its own, which units with a /proc of their own do not see.
+        self.run("umount", "/proc/sys/kernel/random/boot_id")
 
     def shut_down(self) -> None:
         """Stop cleanly, as `poweroff` does."""

@@ -77,17 +77,42 @@ def test_found_on_the_lan(board: Machine, client: Client) -> None:
 
 
 def test_edge_deploy(board: Machine, controller: Controller) -> None:
-    """One line does what a playbook with an inventory does; here it only shows what it would change."""
+    """One line does what a playbook with an inventory does, and leaves a configuration that leads to the board."""
+    home = controller.folder / "home"
+    home.mkdir()
+    keys = {
+        "ansible_ssh_private_key_file": board.key,
+        "ansible_ssh_extra_args": "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        "edge_cache": cache() / "wheels",
+    }
+    argv = ["edge", "deploy", f"pi@{board.seat.wire}"]
+    argv += [word for key, value in keys.items() for word in ("--var", f"{key}={value}")]
     path = f"{ansible()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    keys = (
-        f"ansible_ssh_private_key_file={board.key}",
-        f"edge_cache={cache() / 'wheels'}",
-        "edge_client_folder=/nowhere",
-    )
-    argv = ["edge", "deploy", f"pi@{board.seat.wire}", "--check", *(word for key in keys for word in ("--var", key))]
-    env = {**os.environ, "PATH": path, "HOME": str(controller.folder), "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(argv, env=env, cwd=controller.folder, capture_output=True, text=True, check=False)
+    env = {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"}
+    before = release(board)
+    done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "client.yaml leads to it" in done.stderr
+    assert release(board) == before  # from another folder, and the same
+    submit = ["edge", "submit", "solve", "1", "What is 50 divided by 2?", "--wait"]
+    said = subprocess.run(submit, env=env, cwd=home, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout.strip()) == (0, "50 divided by 2 = 25"), said.stderr
+
+
+def doctor(board: Machine) -> dict[str, str]:
+    """What `edge doctor` finds well or has a word of warning for; nothing must be a fault."""
+    done = board.run("edge", "--config", "/etc/edge/edge.yaml", "doctor", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {each["part"]: each["level"] for each in found}
+
+
+def test_doctor(board: Machine) -> None:
+    """`edge doctor` on the board finds all its parts, and its gateway by the certificate of its own."""
+    found = doctor(board)
+    assert {part for part, level in found.items() if level == "ok"} >= {"ledger", "broker", "queues", "power", "worker"}
+    assert found["gateway"] in {"ok", "warn"}  # it answers; whether it also tells more takes a token
 
 
 def test_nobody_without_a_token(client: Client) -> None:
@@ -177,6 +202,22 @@ def test_kill_of_each_service(board: Machine, client: Client, unit: str) -> None
         made = json.loads(client.edge("submit", "factorial", "50", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "90")
     board.sh(f"systemctl reset-failed {unit}")
+
+
+def test_a_complaint_starts_the_broker_again(board: Machine, client: Client) -> None:
+    """A gateway whose jobs a queue refuses says so in a file: the broker is started again, once, and all goes on."""
+    script = "systemctl show --property=MainPID --value rabbitmq-server"
+    before = board.sh(script)
+    board.sh("edge --config /etc/edge/edge.yaml pause")
+    made = json.loads(client.edge("submit", "factorial", "50", "--json"))
+    board.sh("runuser -u edge-gateway -g edge -- sh -c 'echo it refused a job >/run/edge/complaints/gateway'")
+    board.until(lambda: board.sh(script) not in {before, "0"} and healthy(board), 90)
+    board.sh("edge --config /etc/edge/edge.yaml resume")
+    client.edge("result", made["id"], "--wait", "--timeout", "60")
+    board.until(lambda: board.sh("systemctl show --property=ActiveState --value edge-broker-cure") == "inactive")
+    assert board.sh("ls -A /run/edge/complaints") == ""
+    assert board.sh("journalctl --no-pager --boot --output=cat --unit edge-broker-cure").count("started again: it") == 1
+    assert board.active("edge-broker-cure.path")
 
 
 def test_a_bad_configuration_is_refused_before_the_switch(controller: Controller, board: Machine) -> None:
@@ -309,6 +350,12 @@ def test_a_second_board_works_for_the_first(
         for port in (22, 4369, 5671, 5672, 8420)
         if dataclasses.replace(client, address=second.seat.lan).reaches(port)
     } == {22}
+    found = doctor(second)
+    assert (found["head"], found["broker"], found["worker"]) == ("ok", "ok", "ok")
+    assert not {"ledger", "gateway", "tokens"} & set(found)
+    refused = second.run("edge", "--config", "/etc/edge/edge.yaml", "backup", "/root/backup.tar.gz")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "back up its head" in refused.stderr
     rights = board.sh("rabbitmqctl --quiet --no-table-headers list_user_permissions node-edge-node").split("\t")
     assert rights[1:3] == ["^$", "^$"]
     # Its plug is pulled while it works; the head has power again, and does the job.
@@ -327,3 +374,10 @@ def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
     assert not (board.root / "opt/edge").exists()
     assert (board.root / "var/lib/edge/ledger.sqlite").exists()
     assert "edge" not in board.sh("systemctl list-units --all --plain --no-legend 'edge*'")
+
+
+def test_remove_with_the_data(controller: Controller, board: Machine) -> None:
+    """Told so, it takes everything."""
+    controller.play("remove.yml", remove_data=True)
+    for path in ("var/lib/edge", "etc/edge", "var/lib/rabbitmq/mnesia"):
+        assert not (board.root / path).exists()
