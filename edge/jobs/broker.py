@@ -150,12 +150,22 @@ def check_queues(config: BrokerConfig, *, timeout_s: float) -> None:
     except BrokerError as err:
         if asked and silent(err.__cause__):
             raise QueueSilent(f"queue {asked} does not answer: {explain(err.__cause__ or err)}") from err
+        if vhost_down(err.__cause__):
+            raise QueueSilent(explain(err.__cause__ or err)) from err
         raise
 
 
 def silent(err: BaseException | None) -> bool:
     """True when what a connected broker answered, or did not, speaks against its queues."""
     return isinstance(err, QueueSilent | TimeoutError | InternalError | NotFound)
+
+
+def vhost_down(err: BaseException | None) -> bool:
+    """True when a broker that runs lets nobody in, for it could not open its queues: a file of theirs is broken.
+
+    No start mends that. It says so as an internal error in place of a connection; before, it listens nowhere.
+    """
+    return isinstance(err, InternalError)
 
 
 @contextmanager

@@ -141,7 +141,8 @@ class Publisher:
                     foreseen = isinstance(err, OSError | AMQPError | ConfigError)
                     where = f"{self._config.host}:{self._config.port}"
                     log.warning("broker at %s: %s", where, broker.explain(err), exc_info=not foreseen)
-                if connected and broker.silent(err):
+                damning = broker.silent if connected else broker.vhost_down
+                if damning(err):
                     self._complaint.make(broker.explain(err))
                 self._set(LinkState.DOWN, broker.explain(err))
                 pause_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]

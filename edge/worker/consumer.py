@@ -16,7 +16,7 @@ from celery.worker import consumer as celery_consumer
 from celery.worker.state import maybe_shutdown
 from kombu.common import ignore_errors
 
-from edge.jobs.broker import explain, silent
+from edge.jobs.broker import explain, silent, vhost_down
 from edge.jobs.complaint import Complaint
 from edge.model import WorkerState
 
@@ -97,6 +97,8 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             except (OSError, AMQPError) as err:
                 logger.error("no broker at %s: %s; trying again in %g s", conn.as_uri(), explain(err), self._pause_s)
                 self.desk.status.say(state=WorkerState.DISCONNECTED, queues=())
+                if vhost_down(err):
+                    self._complaint.make(explain(err))
                 self._wait()
         self.first_connection_attempt = False
         self._connected_at = time.monotonic()

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from edge.config import BrokerConfig, Config
-from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, StorageError, TooManyJobs
+from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, QueueSilent, StorageError, TooManyJobs
 from edge.jobs import broker as broker_module
 from edge.jobs import rescue
 from edge.jobs.ledger import Ledger
@@ -509,3 +509,24 @@ def test_a_job_that_rotted_in_the_ledger_keeps_no_other_from_the_broker(
         assert f"job {rotten} " in caplog.text
 
     run(main())
+
+
+def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
+    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+) -> None:
+    """It runs, and its virtual host is down, as when a file of its queues is broken: no wait mends that."""
+    config = make_config(broker)
+    down = 'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"/">>).'
+
+    async def main() -> None:
+        async with running(config) as outbox:
+            await until(lambda: outbox.link.state is LinkState.UP)
+            await asyncio.to_thread(ctl, broker_node, "eval", down)
+            await until((config.layout.complaints / "gateway").exists)
+            with pytest.raises(QueueSilent, match="is down"):
+                await asyncio.to_thread(broker_module.check_queues, broker, timeout_s=20.0)
+
+    try:
+        run(main())
+    finally:
+        broker_node.stop()  # the next test gets a new store
