@@ -88,7 +88,7 @@ class Machine:
         found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
         return int((found.stdout.split() or ["0"])[0])
 
-    def run(self, *argv: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program on the board as root, beside ssh."""
         leader = self.leader
         if not leader:
@@ -97,13 +97,15 @@ class Machine:
             ["nsenter", f"--target={leader}", "--all", "--", *argv],
             capture_output=True,
             text=True,
-            check=check,
+            check=False,
             timeout=300,
         )
 
     def sh(self, script: str) -> str:
-        """What a shell script on the board prints; raises CalledProcessError when it fails."""
-        return self.run("sh", "-ec", script, check=True).stdout.strip()
+        """What a shell script on the board prints; raises AssertionError with its last words when it fails."""
+        done = self.run("sh", "-ec", script)
+        assert done.returncode == 0, f"{script}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        return done.stdout.strip()
 
     def until(self, true: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Return once `true()`; raises TimeoutError with the journal's end."""
