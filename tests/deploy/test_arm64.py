@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,12 @@ def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     lines: list[str] = []
     yield lines.append
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
     assert reporter is not None
-    reporter.write_line("")
-    for line in lines:
-        reporter.write_line(f"arm64: {line}")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        reporter.write_line("")
+        for line in lines:
+            reporter.write_line(f"arm64: {line}")
 
 
 @pytest.fixture(scope="module")
