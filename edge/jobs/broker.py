@@ -161,9 +161,9 @@ def silent(err: BaseException | None) -> bool:
 
 
 def vhost_down(err: BaseException | None) -> bool:
-    """True when a broker that runs lets nobody in, for it could not open its queues: a file of theirs is broken.
+    """True when a broker that runs lets nobody in: it could not open its queues, as after a cut that broke their log.
 
-    No start mends that. It says so as an internal error in place of a connection; before, it listens nowhere.
+    `err` is what a connection met that was to be made. Waiting mends nothing: RabbitMQ listens only after it has tried.
     """
     return isinstance(err, InternalError)
 

@@ -31,6 +31,8 @@ from edge.up.node import Node
 
 pytestmark = pytest.mark.broker
 MakeConfig = Callable[..., Config]
+#: In Erlang: RabbitMQ runs on and lets nobody in, as when a power cut broke the log of a queue.
+VHOST_DOWN = 'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"/">>).'
 
 
 def new(key: str = "", *, fingerprint: bytes = b"", power: Power = Power.NORMAL) -> NewJob:
@@ -516,12 +518,11 @@ def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
 ) -> None:
     """It runs, and its virtual host is down, as when a file of its queues is broken: no wait mends that."""
     config = make_config(broker)
-    down = 'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"/">>).'
 
     async def main() -> None:
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is LinkState.UP)
-            await asyncio.to_thread(ctl, broker_node, "eval", down)
+            await asyncio.to_thread(ctl, broker_node, "eval", VHOST_DOWN)
             await until((config.layout.complaints / "gateway").exists)
             with pytest.raises(QueueSilent, match="is down"):
                 await asyncio.to_thread(broker_module.check_queues, broker, timeout_s=20.0)

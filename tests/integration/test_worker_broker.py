@@ -14,6 +14,7 @@ import pytest
 from edge.config import BrokerConfig, Config
 from edge.model import Power, PowerState, WorkerState
 from edge.up.node import Node
+from tests.integration.test_outbox import VHOST_DOWN, ctl
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
@@ -97,6 +98,17 @@ def test_a_worker_starts_before_its_broker(
     broker_node.start()
     worker.until_state(WorkerState.IDLE)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
+
+
+def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
+    worker: RunningWorker, odd: Config, broker_node: Node
+) -> None:
+    """The worker is up and says so; waiting mends nothing."""
+    ctl(broker_node, "eval", VHOST_DOWN)
+    try:
+        until(lambda: any(odd.layout.complaints.glob("worker-*")), worker.words)
+    finally:
+        broker_node.stop()  # the next test gets a new store
 
 
 def test_without_a_governor_nothing_runs(
