@@ -101,7 +101,7 @@ def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | 
 
 def _not_finite(value: Any) -> float | None:
     """A NaN or infinity somewhere in `value`, for which its JSON has a null that nobody asked for."""
-    left = [msgspec.to_builtins(value)]
+    left = [msgspec.to_builtins(value, builtin_types=(msgspec.Raw,))]  # what is JSON already says what it wants to
     while left:
         each = left.pop()
         if isinstance(each, float) and not math.isfinite(each):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.model import FailureCode
@@ -46,6 +47,7 @@ def test_a_number_that_json_lacks_is_no_result(run: Callable[..., Outcome], valu
     assert failure.code is FailureCode.NOT_SERIALISABLE
     assert "which JSON has no number for" in failure.message
     assert run(lambda: {"a": None, "b": "null", "c": 1.5}).failure is None
+    assert run(lambda: [None, msgspec.Raw(b'{"a":null}')]).encoded == msgspec.Raw(b'[null,{"a":null}]')
 
 
 class Unprintable(Exception):
