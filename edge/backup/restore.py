@@ -166,7 +166,9 @@ def _unused(layout: Layout) -> Iterator[None]:
         }
         for path, who in locks.items():
             made = not path.exists()
-            fd = os.open(path, os.O_RDONLY if path == layout.root else os.O_RDWR | os.O_CREAT, 0o640)
+            # Without O_CREAT where it is there: in a sticky folder Debian refuses that for another's file, to root too.
+            flags = os.O_RDONLY if path == layout.root else os.O_RDWR | (os.O_CREAT if made else 0)
+            fd = os.open(path, flags, 0o640)
             held.callback(os.close, fd)
             if made:  # by us, as whoever we are: the gateway could not open it
                 held.callback(path.unlink, missing_ok=True)

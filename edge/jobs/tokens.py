@@ -124,8 +124,10 @@ class Tokens:
         """Hold off a second `edge token` meanwhile."""
         try:
             durable.make_folder(self._path.parent)
-            # Not the folder itself, which workers hold. Empty, and made by whoever comes first: all may open it.
-            fd = os.open(self._path.with_suffix(".lock"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # Not the folder itself, which workers hold. Empty, and made by whoever comes first: all may open it, but
+            # in a sticky folder Debian refuses O_CREAT for another's file.
+            path = self._path.with_suffix(".lock")
+            fd = os.open(path, os.O_RDONLY | (0 if path.exists() else os.O_CREAT), 0o644)
         except OSError as err:
             raise StorageError("cannot open the lock of the token file", err) from err
         try:

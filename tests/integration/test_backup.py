@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -265,6 +267,27 @@ def test_nothing_starts_while_a_restore_is_at_work(packed: Path, config: Config)
     for lock in _claim(fresh.layout, "main"):
         os.close(lock)
     _alone(root).close()
+
+
+def test_locks_of_other_users_are_opened_as_debian_allows(
+    packed: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`fs.protected_regular` is 2 there: in the sticky state root nobody, not even root, may open with O_CREAT what is
+    another's, which the locks of the gateway and of whoever made the first token are.
+    """
+    root = config.root.with_name("new")
+    _alone(root).close()
+    (root / "tokens.lock").touch()
+    plain = os.open
+
+    def protected(path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:
+        if flags & os.O_CREAT and str(path).endswith(".lock") and Path(path).exists():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return plain(path, flags, mode, **options)
+
+    monkeypatch.setattr(os, "open", protected)
+    _restore(packed, root)
+    Tokens(root / "tokens.json").add("second", [Scope.READ])
 
 
 def test_another_configuration_is_laid_beside(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
