@@ -135,7 +135,13 @@ class Ledger(Commits):
         return self._db.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'").rowcount
 
     def heal(self) -> None:
-        """Mend what `damage.rot` finds: the job runs once more, or is closed by the result it has."""
+        """Mend what `damage.rot` finds: the job runs once more, or is closed by the result it has.
+
+        A job that its index no longer knew may have got a second row, which no index of ids takes.
+        """
+        self._db.execute(
+            "DELETE FROM job NOT INDEXED WHERE seq NOT IN (SELECT min(seq) FROM job NOT INDEXED GROUP BY id)"
+        )
         self._db.execute("REINDEX")
         self._db.execute(f"UPDATE job SET power = 'normal' WHERE {ODD_POWER}")
         self._db.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")

@@ -484,6 +484,30 @@ def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place
         assert ledger.get("job-020").state is JobState.SUCCEEDED
 
 
+def test_a_job_that_the_index_of_ids_lost_has_one_row_again(tmp_path: Path) -> None:
+    """Its result, or its key sent again, found no row and made another one, with which no index can be made anew."""
+    path = tmp_path / "l"
+    with closing(Ledger(path)) as ledger:
+        put(ledger, *(new(f"job-{number:03}") for number in range(30)))
+    content = path.read_bytes()
+    (at,) = (
+        at
+        for at in range(len(content))
+        if content.startswith(b"job-020", at) and not content.startswith(b"solve", at + 7)
+    )
+    path.write_bytes(content[:at] + b"job-02\xff" + content[at + 7 :])
+    with closing(Ledger(path)) as ledger:
+        assert not ledger.find("job-020")
+        with ledger.transaction(durable=True):
+            ledger.adopt(done("job-020"), size_bytes=1, now=1.0)
+        assert rot(path, limit_s=10)
+        with ledger.transaction(durable=True):
+            ledger.heal()
+        assert rot(path, limit_s=10) == []
+        assert (ledger.get("job-020").submitter, ledger.get("job-020").state) == ("me", JobState.ACCEPTED)
+        assert ledger.totals.jobs == {JobState.ACCEPTED: 30}
+
+
 class _NoRollback:
     """A connection to a disk that is gone in the middle of a transaction."""
 
