@@ -163,9 +163,10 @@ class Appliance:
         """How many jobs are in each state; those that run now are stored as open ones, and counted apart."""
         counts = Counter(self.outbox.totals.jobs)
         for job_id in Views(self.board).running_ids():
-            if (job := self.outbox.reader.find(job_id)) is not None and not job.state.final:
-                counts[job.state] -= 1
-                counts[JobState.RUNNING] += 1
+            with suppress(StorageError):  # the board is asked how it is when its disk fails, above all
+                if (job := self.outbox.reader.find(job_id)) is not None and not job.state.final:
+                    counts[job.state] -= 1
+                    counts[JobState.RUNNING] += 1
         return {state: counts[state] for state in JobState if counts[state] > 0}
 
     async def page(

@@ -10,6 +10,7 @@ import time
 import msgspec
 import pytest
 
+from edge.errors import StorageError
 from edge.host import boot_id
 from edge.jobs.results import Results
 from edge.model import (
@@ -72,6 +73,19 @@ def test_a_job_that_runs_is_counted_as_one(gateway: RunningGateway) -> None:
     assert gateway.ask("GET", "/status").json["jobs"] == {"accepted": 1, "running": 1}
     runs(gateway, "celery-job")
     assert gateway.ask("GET", "/status").json["jobs"] == {"accepted": 2}
+
+
+def test_a_ledger_that_cannot_be_read_hides_no_status(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing disk is what one looks there for; only how many of the open jobs run is not known."""
+    job_id = gateway.submit()
+    runs(gateway, job_id)
+
+    def unreadable(_job_id: str) -> None:
+        raise StorageError("ledger", OSError(5, "Input/output error"))
+
+    monkeypatch.setattr(gateway.gateway.appliance.outbox.reader, "find", unreadable)
+    status = gateway.ask("GET", "/status")
+    assert (status.status, status.json["jobs"]) == (200, {"accepted": 1})
 
 
 def test_a_frozen_process_is_told_of_by_its_freezer(gateway: RunningGateway) -> None:
