@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import chain, repeat
 
+from edge import durable
 from edge.config import Loaded
 from edge.notify import notify
 from edge.up import hint, readiness
-from edge.up.broker import Broker
+from edge.up.broker import ROOM_BYTES, Broker
 from edge.up.child import Child
 from edge.up.lines import Lines
 from edge.up.node import Node, Unwritable
@@ -78,6 +79,8 @@ class Stack:
                 await asyncio.to_thread(self._prepare)
                 break
             except Unwritable as err:
+                if durable.has_room(self._config.root, ROOM_BYTES):
+                    raise  # another's file, or a card that fails: waiting helps nobody
                 self._lines.say(f"{err}; trying again in {pause_s:g} s")
                 await asyncio.sleep(pause_s)
         # Jobs are taken in while the broker boots: they wait in the ledger, where they are safe.

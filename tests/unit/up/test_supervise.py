@@ -1,0 +1,35 @@
+"""What `edge up` does before its parts run."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+
+import pytest
+
+from edge.config import Config, Loaded
+from edge.up.lines import Lines
+from edge.up.node import Node, Unwritable
+from edge.up.ports import NodePorts
+from edge.up.supervise import Stack
+
+
+def test_only_a_full_card_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room, what cannot be written is another's, or the card fails: it ends with that in one line."""
+    said = io.StringIO()
+    config = Config(root=tmp_path, run=tmp_path / "run")
+    loaded = Loaded(config, {}, tmp_path / "edge.yaml")
+    stack = Stack(loaded, Node(tmp_path / "broker", NodePorts(1, 2, 3)), Lines(said), env={})
+
+    def full() -> None:
+        raise Unwritable("the broker cannot write store: No space left on device")
+
+    room = iter([False, False, True])
+    monkeypatch.setattr("edge.up.supervise.PAUSES_S", (0.0,))
+    monkeypatch.setattr("edge.up.supervise.check_free", lambda *_, **__: None)
+    monkeypatch.setattr(stack, "_prepare", full)
+    monkeypatch.setattr("edge.up.supervise.durable.has_room", lambda _folder, _bytes: next(room))
+    with pytest.raises(Unwritable, match="the broker cannot write"):
+        asyncio.run(stack._work())
+    assert said.getvalue().count("trying again in 0 s") == 2
