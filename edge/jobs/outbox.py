@@ -60,6 +60,7 @@ class Outbox:
         self._changed = changed
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._due: list[str] = []  # their deadline has come just now
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
             config.broker,
@@ -195,7 +196,7 @@ class Outbox:
             return
         left_s = job.accepted_at + job.deadline_s - now if job.accepted_at >= _CLOCK_SET else job.deadline_s
         left_s = min(max(left_s, 0.0), job.deadline_s)
-        self._remind(job.id, left_s)
+        self._remind([job.id], left_s)
 
     def ended(self, job_ids: Iterable[str]) -> None:
         """These have a result: their deadlines, which may be a year away, no longer matter."""
@@ -203,14 +204,23 @@ class Outbox:
             if timer := self._deadlines.pop(job_id, None):
                 timer.cancel()
 
-    def _remind(self, job_id: str, left_s: float) -> None:
+    def _remind(self, job_ids: Iterable[str], left_s: float) -> None:
         assert self._loop is not None
-        self._deadlines[job_id] = self._loop.call_later(left_s, self._on_deadline, job_id)
+        for job_id in job_ids:
+            self._deadlines[job_id] = self._loop.call_later(left_s, self._on_deadline, job_id)
 
     def _on_deadline(self, job_id: str) -> None:
+        """Take it along with the others of this moment: after a dark night there may be thousands."""
+        assert self._loop is not None
         self._deadlines.pop(job_id, None)
-        written = self._writer.write(lambda ledger: ledger.hurry([job_id]), durable=False)
-        written.add_done_callback(partial(self._after_due, again=partial(self._remind, job_id, _AGAIN_S)))
+        if not self._due:
+            self._loop.call_soon(self._hurry)
+        self._due.append(job_id)
+
+    def _hurry(self) -> None:
+        due, self._due = self._due, []
+        written = self._writer.write(lambda ledger: ledger.hurry(due), durable=False)
+        written.add_done_callback(partial(self._after_due, again=partial(self._remind, due, _AGAIN_S)))
 
     def _fetch(self, after_seq: int, limit: int) -> list[Job]:
         return self._feed.unpublished(after_seq=after_seq, limit=limit)
