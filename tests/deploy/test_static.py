@@ -49,6 +49,7 @@ def test_the_broker_is_told_the_queues_of_the_code() -> None:
     assert told == {queue.name: queue.queue_arguments for queue in (broker.DEAD, *broker.QUEUES.values())}
 
 
+@pytest.mark.timeout(600)  # it reads every role, some 45 s of two quiet cores
 def test_ansible_lint_production() -> None:
     """The strictest profile finds nothing."""
     env = {**os.environ, "PATH": f"{ansible()}:{os.environ['PATH']}", "NO_COLOR": "1"}
