@@ -32,7 +32,7 @@ class Commits(LedgerView):
         with suppress(OSError):  # SQLite says what is wrong with the file
             if self.path.exists():
                 self.path.chmod(self.path.stat().st_mode & 0o640)
-            else:  # its log gets the same mode
+            elif self._mode == "rwc":  # its log gets the same mode
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
         super()._open()
 
@@ -47,6 +47,7 @@ class Commits(LedgerView):
         self.unmet = schema.unmet(self._db)  # no broker had anything of this file's jobs
         self._last_seq = max(self._last_seq, self._value("SELECT coalesce(max(seq), 0) FROM job"))
         self.totals: Totals = totals.read(self._db)
+        self._mode = "rw"  # opened again it is there, or its disk is gone and a new one in its place would be another's
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[None]:

@@ -540,6 +540,23 @@ def test_a_transaction_that_cannot_be_undone_tells_why_it_failed(
     assert ledger.get(after).seq == 3
 
 
+def test_a_ledger_whose_disk_is_gone_is_not_begun_anew(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Jobs taken into a new one, in the folder that the disk was mounted on, would be gone when it comes back."""
+    put(ledger, new("before"))
+    monkeypatch.setattr(ledger, "_db", _NoRollback(ledger._db))
+    with pytest.raises(ZeroDivisionError), ledger.transaction(durable=True):
+        raise ZeroDivisionError
+    away = ledger.path.rename(tmp_path / "away")
+    with pytest.raises(StorageError, match="unable to open"):
+        put(ledger, new("lost"))
+    assert not ledger.path.exists()
+    away.rename(ledger.path)
+    put(ledger, new("after"))
+    assert [job.id for job in ledger.page()] == ["after", "before"]
+
+
 def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
     """Arguments of jobs are nobody else's affair, whatever the umask was; one that is open to all is closed."""
     path = tmp_path / "ledger.sqlite"
