@@ -35,7 +35,7 @@ test-deploy: setup ## boot a bare Debian (SUITE=trixie: 13), deploy to it over s
 	@.ci/setup-deploy
 	$(BIN)/pytest -x tests/deploy --ignore=tests/deploy/test_arm64.py
 
-test-arm64: setup ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour the first time)
+test-arm64: setup ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour, half of it once its card is kept)
 	@.ci/setup-deploy arm64
 	$(BIN)/pytest -x tests/deploy/test_arm64.py
 
