@@ -9,7 +9,7 @@ ENGINE ?= docker
 .PHONY: help setup setup-test demo demo-stop up test test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing (apt, .venv from the lock); nothing when all is there
 	@.ci/setup
