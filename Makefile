@@ -69,8 +69,9 @@ recovery: setup ## measure power-on to accepting, and to the first job done, wit
 flash: setup ## measure what a job makes a card write, by component (as root)
 	$(BIN)/python -m tests.powercut --flash
 
-bench: setup ## measure throughput, latency and idle cost beside a plain Celery worker
+bench: setup ## measure throughput, latency, idle cost beside a plain Celery worker, and as root what a job makes a card write
 	$(BIN)/python -m tests.bench --json bench.json
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.powercut --flash; else echo 'what a job makes a card write: make flash, as root'; fi
 
 lock: setup ## resolve anew into requirements.lock: versions and hashes, no addresses
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv

@@ -17,6 +17,17 @@ from tests.deploy.card import personalise
 from tests.deploy.lan import Seat
 from tests.deploy.root import cache, debian, suite
 
+#: A container is given a boot id of its own, which some units with a /proc of their own see, and others do not.
+_ONE_BOOT_ID = """\
+[Unit]
+DefaultDependencies=no
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+ExecStart=umount /proc/sys/kernel/random/boot_id
+"""
+
 
 class Machine:
     """One board: an overlay over the bare Debian, so that the card is fresh and the cached root stays."""
@@ -38,6 +49,11 @@ class Machine:
         layers = f"lowerdir={lower},upperdir={self._folder / 'upper'},workdir={self._folder / 'work'}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
         personalise(self.root, self.name, self.key)
+        unit = self.root / "etc/systemd/system/one-boot-id.service"
+        unit.write_text(_ONE_BOOT_ID)
+        wants = unit.with_name("sysinit.target.wants")
+        wants.mkdir(exist_ok=True)
+        (wants / unit.name).symlink_to(f"../{unit.name}")
         self.boot()
         return self
 
@@ -61,8 +77,6 @@ class Machine:
                 argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
             )
         self.until(lambda: self.run("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}, 120)
-        # The container is given a boot id of its own, which units with a /proc of their own do not see.
-        self.run("umount", "/proc/sys/kernel/random/boot_id")
 
     def shut_down(self) -> None:
         """Stop cleanly, as `poweroff` does."""
