@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import select
 import signal
 import struct
 import sys
@@ -28,7 +27,7 @@ from edge.power.watch import Watch
 
 #: Two doubles: seconds frozen so far, and since when it is frozen now (CLOCK_MONOTONIC; 0: it is not).
 CLOCK = struct.Struct("dd")
-_LATE_S = 0.05
+_NOBODY = PowerStatus(PowerState.UNKNOWN, "no-governor", "")
 
 
 class Freezer:
@@ -40,7 +39,7 @@ class Freezer:
         self._let_go = False  # of this job: somebody wants it to end
         self._family: list[int] = []
         self._held: Held | None = None
-        self.said = PowerStatus(PowerState.UNKNOWN, "no-governor", "")
+        self.said = _NOBODY
 
     @property
     def frozen(self) -> bool:
@@ -171,24 +170,10 @@ def main(argv: list[str]) -> int:
 
 def _sleep(freezer: Freezer, fds: list[int], ping_s: float | None) -> set[int]:
     """Block until something may have changed; without a job only the worker itself can change anything."""
-    poll, governor, said = select.poll(), None, freezer.said
-    for fd in fds if freezer.busy else fds[:2]:
-        poll.register(fd, select.POLLIN)
-    times = [ping_s] if freezer.frozen and ping_s else []
-    if freezer.busy and said.state is not PowerState.UNKNOWN:
-        if said.valid_s:
-            times.append(max(said.monotonic + said.valid_s - time.monotonic(), 0.0) + _LATE_S)
-        with suppress(OSError):
-            governor = os.pidfd_open(said.pid)
-            poll.register(governor, select.POLLIN)
-    try:
-        ready = {fd for fd, _ in poll.poll(min(times) * 1000 if times else None)}
-        if governor in ready:
-            time.sleep(_LATE_S)  # for its parent to take note: until then a dead process looks alive
-        return ready
-    finally:
-        if governor is not None:
-            os.close(governor)
+    timeout_s = ping_s if freezer.frozen else None
+    if freezer.busy:
+        return status.wait(freezer.said, fds, timeout_s)
+    return status.wait(_NOBODY, fds[:2], timeout_s)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,9 @@ from edge.model import PowerState, PowerStatus
 _decode = msgspec.json.Decoder(PowerStatus).decode
 _encode = msgspec.json.Encoder().encode
 _TICK_S = 0.1
+#: A word that expires is looked at again a little after its time; and a process that died looks alive until its parent
+#: took note.
+_LATE_S = 0.05
 
 
 def write(path: Path, status: PowerStatus) -> None:
@@ -66,6 +71,40 @@ class Reader:
             # Two files within one tick of the kernel's clock may look the same: what is so new is read once more.
             self._seen = seen if time.time() - found.st_mtime > _TICK_S else None
         return _judged(self._written)
+
+
+def expires_in(said: PowerStatus) -> float | None:
+    """Seconds after which to look again, since `said` is then too old to count; None where age alone ends nothing."""
+    if said.state is PowerState.UNKNOWN or not said.valid_s:
+        return None
+    return max(said.monotonic + said.valid_s - time.monotonic(), 0.0) + _LATE_S
+
+
+def wait(said: PowerStatus, fds: Iterable[int], timeout_s: float | None = None) -> set[int]:
+    """Block until one of `fds` can be read, or `said` may count no more: it grew too old, or the governor died.
+
+    Returns those of `fds` that can be read; none too after `timeout_s`.
+    """
+    poll, governor = select.poll(), None
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    times = [each for each in (timeout_s, expires_in(said)) if each is not None]
+    if said.state is not PowerState.UNKNOWN:
+        try:
+            governor = os.pidfd_open(said.pid)
+            poll.register(governor, select.POLLIN)
+        except ProcessLookupError:  # gone since it was read
+            return set()
+        except OSError:
+            pass  # no descriptor to be had: its age, and what it says next, are left
+    try:
+        ready = {fd for fd, _ in poll.poll(min(times) * 1000 if times else None)}
+        if governor in ready:
+            time.sleep(_LATE_S)
+        return ready - {governor}
+    finally:
+        if governor is not None:
+            os.close(governor)
 
 
 def _written(path: Path) -> PowerStatus:

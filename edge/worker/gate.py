@@ -7,7 +7,6 @@ running job is acknowledged, for it is the ack that lets the next message in.
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -20,9 +19,6 @@ from edge.power import status as power
 from edge.worker.steps import Tasks
 
 logger = get_logger(__name__)
-
-#: A word that expires is looked at again a little after its time.
-_LATE_S = 0.05
 
 
 class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -164,6 +160,6 @@ class Gate(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        if self._power.valid_s and self._power.state is not PowerState.UNKNOWN and self._hub is not None:
-            left = self._power.monotonic + self._power.valid_s - time.monotonic()
-            self._expiry = self._hub.call_later(max(left, 0.0) + _LATE_S, self.refresh)
+        left_s = power.expires_in(self._power)
+        if left_s is not None and self._hub is not None:
+            self._expiry = self._hub.call_later(left_s, self.refresh)

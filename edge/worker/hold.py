@@ -6,10 +6,7 @@ until the governor speaks, the governor dies, or a signal comes. At `critical` i
 
 from __future__ import annotations
 
-import os
-import select
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,8 +29,6 @@ logger = get_logger(__name__)
 LOOK_S = 1.0
 #: A body that makes checkpoints is held at its next one, where its state is saved, if that comes within this time.
 PATIENCE_S = 2.0
-#: A word that expires is looked at again a little after its time.
-_LATE_S = 0.05
 
 
 class Door(Protocol):
@@ -186,28 +181,10 @@ class Hold:
 
     def _sleep(self) -> None:
         """Block until the governor has spoken, its word is void, or something is due for the body."""
-        poll = select.poll()
-        poll.register(self._news, select.POLLIN)
-        poll.register(self._bell.fileno(), select.POLLIN)
-        said, governor = self._said, None
-        known = said.state is not PowerState.UNKNOWN
-        with suppress(OSError):
-            governor = os.pidfd_open(said.pid) if known and said.pid else None
-        try:
-            if governor is not None:
-                poll.register(governor, select.POLLIN)
-            left_s = None
-            if known and said.valid_s:
-                left_s = max(said.monotonic + said.valid_s - time.monotonic(), 0.0) + _LATE_S
-            while True:
-                ready = {fd for fd, _ in poll.poll(None if left_s is None else left_s * 1000)}
-                if ready != {self._news.fileno()} or self._news.look():
-                    break  # else it was another file in the folder: our own status, most likely
-            if governor in ready:
-                time.sleep(_LATE_S)  # for its parent to take note: until then a dead process looks alive
-        finally:
-            if governor is not None:
-                os.close(governor)
+        while True:
+            ready = power.wait(self._said, (self._news.fileno(), self._bell.fileno()))
+            if ready != {self._news.fileno()} or self._news.look():
+                break  # else it was another file in the folder: our own status, most likely
         self._bell.hush()
         self._news.look()
         self._look()

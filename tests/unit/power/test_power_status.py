@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -75,3 +78,55 @@ def test_garbage_is_unknown_until_it_is_replaced(path: Path) -> None:
     assert [reader.read().code, reader.read().code] == ["unreadable", "unreadable"]
     status.write(path, said(PowerState.NORMAL))
     assert reader.read().state is PowerState.NORMAL
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Something else that may wake a sleeper."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+@pytest.fixture
+def governor() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that may speak, and die."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+def test_a_sleeper_is_woken_by_what_it_waits_for(pipe: tuple[int, int], governor: subprocess.Popen[bytes]) -> None:
+    """And by nothing while the word counts."""
+    word = said(PowerState.NORMAL, pid=governor.pid, valid_s=600.0)
+    assert status.wait(word, [pipe[0]], 0.001) == set()
+    os.write(pipe[1], b"x")
+    assert status.wait(word, [pipe[0]]) == {pipe[0]}
+
+
+@pytest.mark.timeout(30)
+def test_a_sleeper_wakes_when_the_governor_dies(pipe: tuple[int, int], governor: subprocess.Popen[bytes]) -> None:
+    """During the sleep, and before it: then its process id may be gone altogether."""
+    word = said(PowerState.NORMAL, pid=governor.pid)
+    threading.Timer(0.05, governor.kill).start()
+    assert status.wait(word, [pipe[0]]) == set()
+    governor.wait()
+    assert status.wait(word, [pipe[0]]) == set()
+
+
+@pytest.mark.timeout(30)
+def test_a_sleeper_wakes_when_the_word_grew_too_old(path: Path, pipe: tuple[int, int]) -> None:
+    """Late enough that who looks then finds it too old."""
+    word = said(PowerState.NORMAL, valid_s=0.05)
+    status.write(path, word)
+    assert status.wait(word, [pipe[0]]) == set()
+    assert status.read(path).code == "governor-silent"
+
+
+def test_when_a_word_expires() -> None:
+    """A word that says nothing, and one that counts as long as its governor lives, do not."""
+    assert status.expires_in(said(PowerState.NORMAL)) is None
+    assert status.expires_in(said(PowerState.UNKNOWN, valid_s=5.0)) is None
+    assert status.expires_in(said(PowerState.NORMAL, valid_s=5.0)) == pytest.approx(5.0, abs=1.0)
+    assert status.expires_in(said(PowerState.NORMAL, valid_s=5.0, monotonic=0.0)) == pytest.approx(0.05)
