@@ -17,6 +17,7 @@ from tests.deploy.client import Client
 from tests.deploy.controller import Controller, PlayFailed, ansible
 from tests.deploy.machine import Machine
 from tests.deploy.root import cache
+from tests.readme import blocks
 
 SERVICES = ("edge-power", "edge-gateway", "edge-worker", "rabbitmq-server")
 TOKENS = [{"name": "laptop", "scopes": ["submit", "read"]}]
@@ -24,9 +25,17 @@ EXPOSURE = {"edge-gateway": 1.5, "edge-power": 2.5, "edge-worker": 2.5, "rabbitm
 pytestmark = pytest.mark.timeout(1200)
 
 
+def own_task(controller: Controller) -> list[str]:
+    """The kind of job that the README shows, as a file."""
+    path = controller.folder / "wordcount.py"
+    path.write_text(blocks("wordcount.py")[0])
+    return [str(path)]
+
+
 def deploy(controller: Controller, *options: str, **variables: Any) -> dict[str, int]:
     """The playbook with the variables that every run of it here has."""
-    return controller.play("deploy.yml", *options, **{"edge_tokens": TOKENS, **variables})
+    given = {"edge_tokens": TOKENS, "edge_task_files": own_task(controller)}
+    return controller.play("deploy.yml", *options, **{**given, **variables})
 
 
 def release(board: Machine) -> str:
@@ -69,6 +78,12 @@ def test_a_job_from_the_lan(client: Client, tmp_path: Path) -> None:
     assert (tmp_path / "1-response.txt").read_text().strip() == "50 divided by 2 = 25"
 
 
+def test_a_kind_of_job_of_the_owners(client: Client) -> None:
+    """A file that the playbook brought is a task like any other."""
+    said = client.edge("submit", "wordcount", "to be or not to be", "--kwarg", "at_least=2", "--wait")
+    assert json.loads(said) == {"to": 2, "be": 2}
+
+
 def test_found_on_the_lan(board: Machine, client: Client) -> None:
     """`edge discover` on a laptop shows the board with its address."""
     (found,) = json.loads(client.edge("discover", "--json"))
@@ -84,6 +99,7 @@ def test_edge_deploy(board: Machine, controller: Controller) -> None:
         "ansible_ssh_private_key_file": board.key,
         "ansible_ssh_extra_args": "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
         "edge_cache": cache() / "wheels",
+        "edge_task_files": own_task(controller),
     }
     argv = ["edge", "deploy", f"pi@{board.seat.wire}"]
     argv += [word for key, value in keys.items() for word in ("--var", f"{key}={value}")]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.config import Config
 from edge.jobs import broker
 from tests.deploy.controller import ansible
 from tests.deploy.root import REPO
@@ -47,6 +48,12 @@ def test_the_broker_is_told_the_queues_of_the_code() -> None:
         for queue in found["rabbitmq_queues"]
     }
     assert told == {queue.name: queue.queue_arguments for queue in (broker.DEAD, *broker.QUEUES.values())}
+
+
+def test_kinds_of_jobs_of_the_owners_come_beside_those_of_the_code() -> None:
+    """What `tasks:` holds where nobody says anything is a fact of the code."""
+    said = _yaml(REPO / "ansible/roles/edge/vars/main.yml")["edge_own_tasks"]
+    assert re.findall(r"'(tasks\.\w+)'", said) == list(Config().tasks)
 
 
 @pytest.mark.timeout(600)  # it reads every role, some 45 s of two quiet cores

@@ -16,16 +16,11 @@ from edge.config import load
 from edge.up.background import Background
 from edge.up.ports import accepts, free_ports
 from edge.up.settings import settings
+from tests.readme import README, blocks
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
 SHOWN_URL = "http://127.0.0.1:8420"
-
-
-def blocks(kind: str) -> list[str]:
-    """The code under each `<!-- test: KIND -->`."""
-    return re.findall(rf"<!-- test: {re.escape(kind)} -->\n```\w+\n(.*?)```", README, re.DOTALL)
 
 
 class Stack:
