@@ -19,7 +19,9 @@ from edge.config.records import Config
 from edge.errors import ConfigError
 
 #: `EDGE_*` variables that are not configuration keys of the board.
-RESERVED = frozenset({"EDGE_CONFIG", "EDGE_URL", "EDGE_TOKEN", "EDGE_TOKEN_FILE", "EDGE_CA_FILE", "EDGE_CLIENT_CONFIG"})
+RESERVED = frozenset(
+    {"EDGE_CONFIG", "EDGE_URL", "EDGE_TOKEN", "EDGE_TOKEN_FILE", "EDGE_CA_FILE", "EDGE_CLIENT_CONFIG", "EDGE_ENDED"}
+)
 #: Sections whose keys a person chooses; not reachable by environment.
 _FREE_FORM = frozenset({"settings"})
 CONFIG = inspect.type_info(Config)

@@ -29,14 +29,19 @@ logger = get_logger(__name__)
 
 _KEPT = 50
 _REMEMBERED = 256
+#: The file in which the unit leaves systemd's word on the end of the worker before this one ($SERVICE_RESULT).
+ENDED = "EDGE_ENDED"
+#: How an attempt ended whose process the kernel killed for its memory; it is a crash of its job like any other.
+STARVED = "out-of-memory"
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who runs what: the content of `run/running/NAME.json`."""
 
     id: str
     boot_id: str
     pid: int
+    ended: str = ""  # how systemd says that process ended, where it was asked
 
 
 class History:
@@ -62,9 +67,14 @@ class History:
             for temp in folder.glob(".*.tmp"):
                 if durable.abandoned(temp):
                     temp.unlink(missing_ok=True)
+        ended = _told()
         with suppress(FileNotFoundError):
             if self._own.stat().st_size:
-                self._own.rename(self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json"))
+                left = self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json")
+                self._own.rename(left)
+                if ended and (mark := _mark(left)) is not None:
+                    with suppress(OSError):  # then it stays a crash like any other
+                        durable.replace_volatile(left, msgspec.json.encode(msgspec.structs.replace(mark, ended=ended)))
 
     def tidy(self, over: Callable[[str], bool]) -> None:
         """Drop what is kept of jobs that are over: another board may have ended them. Raises OSError."""
@@ -122,14 +132,14 @@ class History:
             if mark.boot_id != boot_id():
                 how = "power-cut"
             elif path.stem.count(".") or not process_alive(mark.pid):
-                how, early = "crash", False
+                how, early = STARVED if mark.ended == "oom-kill" else "crash", False
             elif path != self._own:  # it runs here already, from another copy of its message: that one's start counts
                 begun, early = known.begun or begun, False
         beside = begun is known.begun
         known = msgspec.structs.replace(
             known,
             deliveries=known.deliveries + 1,
-            crashes=known.crashes + (how == "crash"),
+            crashes=known.crashes + (how in ("crash", STARVED)),
             ended=(*known.ended, how)[-_KEPT:],
             begun=begun,
             early_cuts=known.early_cuts if beside else known.early_cuts + 1 if early else 0,
@@ -166,10 +176,26 @@ class History:
         )
 
     def _marks(self) -> list[tuple[Path, Mark]]:
-        found = []
         with suppress(FileNotFoundError):
-            for path in self._folder.iterdir():
-                if path.suffix == ".json" and not path.name.startswith("."):
-                    with suppress(OSError, msgspec.DecodeError):
-                        found.append((path, msgspec.json.decode(path.read_bytes(), type=Mark)))
-        return found
+            found = [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name[0] != "."]
+            return [(path, mark) for path in found if (mark := _mark(path)) is not None]
+        return []
+
+
+def _mark(path: Path) -> Mark | None:
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=Mark)
+    return None
+
+
+def _told() -> str:
+    """What the unit left of the end of the worker before this one; it is taken away."""
+    path = os.environ.get(ENDED)
+    if not path:
+        return ""
+    try:
+        word = Path(path).read_text().strip()
+        Path(path).unlink()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return word

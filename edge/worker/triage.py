@@ -16,7 +16,7 @@ from edge.model import Failure, FailureCode
 from edge.worker.brownout import suspected
 from edge.worker.case import Case
 from edge.worker.delivery import Delivery, clean
-from edge.worker.history import History
+from edge.worker.history import STARVED, History
 
 logger = get_logger(__name__)
 
@@ -82,7 +82,9 @@ class Triage:
             return Failure(FailureCode.DEAD_LETTERED, f"the broker gave up on the message: {why}")
         limit = self._limits.max_crashes
         if case.known is not None and case.known.crashes >= limit:
-            message = f"its worker died {case.known.crashes} times while it ran (worker.max_crashes = {limit})"
+            starved = min(case.known.ended.count(STARVED), case.known.crashes)
+            why = f", {starved} of them for want of memory" if starved else ""
+            message = f"its worker died {case.known.crashes} times while it ran{why} (worker.max_crashes = {limit})"
             return Failure(FailureCode.CRASH_LOOP, message)
         return suspected(case.known, self._limits)
 

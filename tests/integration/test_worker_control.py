@@ -13,7 +13,7 @@ import pytest
 from edge.config import BrokerConfig, Config
 from edge.jobs.orders import Order, Orders
 from edge.model import FailureCode, JobState, PowerState, WorkerState
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
 MakeConfig = Callable[..., Config]
@@ -140,6 +140,25 @@ def test_a_job_that_kills_its_worker_is_quarantined(
     assert result.failure.code is FailureCode.CRASH_LOOP
     assert result.attempts == 3
     assert worker.result(publish(broker, "echo", "x")).value == "x"
+
+
+def test_a_job_that_is_killed_for_its_memory_is_told_so(
+    start_worker: StartWorker, broker: BrokerConfig, odd: Config, tmp_path: Path
+) -> None:
+    """The kernel's part, and what the unit then leaves, are played here; the emulated board has the real ones."""
+    told = tmp_path / "edge-worker.ended"
+    worker = start_worker(odd, EDGE_ENDED=str(told))
+    job_id = publish(broker, "die", "kill")
+    for _ in range(2):
+        worker.process.wait(PATIENCE_S)
+        told.write_text("oom-kill\n")
+        worker.again()
+    failure = worker.result(job_id).failure
+    assert failure is not None
+    assert failure.code is FailureCode.CRASH_LOOP
+    assert (
+        failure.message == "its worker died 2 times while it ran, 2 of them for want of memory (worker.max_crashes = 2)"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

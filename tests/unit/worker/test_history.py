@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -47,6 +48,8 @@ def test_a_first_delivery_writes_nothing(history: History, config: Config) -> No
     [
         (None, "interrupted", 0),
         (Mark("a", boot_id(), DEAD_PID), "crash", 1),
+        (Mark("a", boot_id(), DEAD_PID, ended="oom-kill"), "out-of-memory", 1),
+        (Mark("a", boot_id(), DEAD_PID, ended="watchdog"), "crash", 1),
         (Mark("a", "another boot", 1), "power-cut", 0),
         (Mark("another job", boot_id(), DEAD_PID), "interrupted", 0),
         (Mark("a", boot_id(), 1), "interrupted", 0),  # its worker lives: the connection broke
@@ -75,6 +78,30 @@ def test_a_mark_outlives_its_worker_until_its_job_is_back(config: Config, histor
         known = successor.look(_delivery(redeliveries=count))
         assert known is not None
         assert (known.crashes, known.ended) == (1, ("crash", "interrupted")[:count])
+
+
+@pytest.mark.parametrize(("word", "how"), [("oom-kill\n", "out-of-memory"), ("signal\n", "crash"), (None, "crash")])
+def test_the_unit_tells_how_the_worker_before_ended(
+    config: Config, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str | None, how: str
+) -> None:
+    """Its word counts for the job that ran then, and no further."""
+    told = tmp_path / "edge-worker.ended"
+    monkeypatch.setenv("EDGE_ENDED", str(told))
+    history.begin("a")
+    if word is not None:
+        told.write_text(word)
+    successor = History(config.layout, "main")
+    successor.recover()
+    assert not told.exists()
+    known = successor.look(_delivery(redeliveries=1))
+    assert known is not None
+    assert (known.crashes, known.ended) == (1, (how,))
+    successor.begin("a")
+    third = History(config.layout, "main")
+    third.recover()
+    known = third.look(_delivery(redeliveries=2))
+    assert known is not None
+    assert (known.crashes, known.ended) == (2, (how, "crash"))
 
 
 def test_a_delivery_that_went_back_unbegun_is_no_attempt(history: History, config: Config) -> None:
