@@ -7,6 +7,7 @@ until the governor speaks, the governor dies, or a signal comes. At `critical` i
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -109,10 +110,11 @@ class Hold:
             self._look()
         return self._objection() is not None
 
-    def check(self, *, saved: bool = False, patient: bool = False) -> None:
+    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
         """Return when the body may go on; raise in it what is due.
 
-        `saved`: nothing is lost by an end here. `patient`: a better place to be held at is soon to come.
+        `saved`: nothing is lost by an end here. `patient`: a better place to be held at is soon to come. `save` is
+        called first where the body is to be held with something to lose; True when that is saved.
         """
         self._control.check(saved=saved)
         if not self.wanted:
@@ -121,6 +123,7 @@ class Hold:
         now = time.monotonic()
         self._wanted_since = since = self._wanted_since or now
         if not patient or now - since >= PATIENCE_S:
+            saved = saved or (save is not None and save())
             self._wait()
             self._wanted_since = None
             self._control.check(saved=saved)

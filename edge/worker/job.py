@@ -98,9 +98,14 @@ class Job:
         when the worker stops or power falls.
         """
         self._saves = True
+
+        def save() -> bool:
+            with self._shield():
+                return self._checkpoint.save(state, now=True)
+
         with self._shield():
             saved = self._checkpoint.save(state, now=self._stopping())
-        self._check(saved=saved and self._stopping())
+        self._check(saved=saved and self._stopping(), save=save)
 
     def check(self) -> None:
         """Return when the job may go on, once power allows it; raise when it was cancelled, is out of time or has to

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -62,6 +63,23 @@ def test_a_checkpoint_is_written_when_it_pays(tmp_path: Path, monkeypatch: pytes
     assert not checkpoint.save(6)  # a save that took 1 s protects at least 50 s
     clock[0] += checkpoints.COST_FACTOR
     assert checkpoint.save(7)
+
+
+def test_power_that_falls_within_a_checkpoint_finds_it_saved(tmp_path: Path) -> None:
+    """Whoever holds the body there can have the state saved first, although it was not yet time to."""
+    asked: list[dict[str, Any]] = []
+    job = Job(
+        "a",
+        folder=tmp_path,
+        files=lambda name: tmp_path / name,
+        checkpoint=Checkpoint(tmp_path / "a.json"),
+        check=lambda **how: asked.append(how),
+    )
+    job.checkpoint({"step": 7})
+    assert not (tmp_path / "a.json").exists()
+    assert asked[0]["saved"] is False
+    assert asked[0]["save"]()
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"step": 7}
 
 
 def test_a_disk_that_takes_no_checkpoint_costs_no_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
