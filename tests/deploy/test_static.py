@@ -65,6 +65,16 @@ def test_ansible_lint_production() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_firewall_leaves_sshd_open(tmp_path: Path) -> None:
+    """A board whose sshd listens elsewhere than on 22 can still be reached once the rules are loaded."""
+    given = {"base_firewall_tcp_ports": [22, 8420], "base_sshd": {"stdout": "port 2222\nport 22\naddressfamily any\n"}}
+    argv: list[str | Path] = [ansible() / "ansible", "localhost", "-m", "debug", "-a", "var=base_open_ports", "-o"]
+    argv += ["-e", f"@{REPO / 'ansible/roles/base/vars/main.yml'}", "-e", json.dumps(given)]
+    env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert re.findall(r"\d+", done.stdout.partition("base_open_ports")[2]) == ["22", "8420", "2222"], done.stderr
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
 @pytest.mark.parametrize(("unit", "limit"), LIMITS.items())
 def test_exposure(unit: str, limit: float) -> None:
