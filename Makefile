@@ -4,9 +4,13 @@ BIN := $(VENV)/bin
 ROOT ?= .edge
 KEEP ?=
 ENGINE ?= docker
+# What a test starts is no part of the make that started the tests.
+PYTEST := env -u MAKEFLAGS -u MFLAGS $(BIN)/pytest
+# CI boots a machine beside the other tests: each side takes a quarter of an hour and leaves a core idle half of the time.
+BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo demo-stop up test test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
+.PHONY: help setup setup-test demo demo-stop up test test-suite test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,18 +30,22 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 up: setup ## run broker, gateway, governor and worker in the foreground
 	@exec $(BIN)/edge up --root $(ROOT)
 
-test: setup-test lint ## lint, types, unit and integration tests against a real private broker
-	$(BIN)/pytest --ignore-glob='*/integration/test_up_*'
-	$(BIN)/pytest tests/integration/test_up_*.py
-	$(BIN)/pytest tests/deploy/test_static.py
+test: setup-test lint ## lint, types, unit and integration tests against a real private broker; as root with CI=true test-deploy, too
+	@$(if $(BOOTS),.ci/setup-deploy)
+	@$(MAKE) --no-print-directory $(if $(BOOTS),--jobs=2 --output-sync=line test-deploy) test-suite
+
+test-suite:
+	$(PYTEST) --ignore-glob='*/integration/test_up_*'
+	$(PYTEST) tests/integration/test_up_*.py
+	$(if $(BOOTS),,$(PYTEST) tests/deploy/test_static.py)
 
 test-deploy: setup ## boot a bare Debian (SUITE=trixie: 13), deploy to it over ssh, then break it (root; minutes)
 	@.ci/setup-deploy
-	$(BIN)/pytest -x tests/deploy --ignore=tests/deploy/test_arm64.py
+	$(PYTEST) -x tests/deploy --ignore=tests/deploy/test_arm64.py
 
 test-arm64: setup ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour, half of it once its card is kept)
 	@.ci/setup-deploy arm64
-	$(BIN)/pytest -x tests/deploy/test_arm64.py
+	$(PYTEST) -x tests/deploy/test_arm64.py
 
 image: ## build the container image for arm64 (EXTRAS=device: without ChatterBot, TARGET=up: with a broker, ENGINE=podman)
 	$(ENGINE) build $(if $(filter docker,$(ENGINE)),,--format docker) --platform $(or $(PLATFORM),linux/arm64) --file Dockerfile.arm64 \
