@@ -88,7 +88,7 @@ def _host(text: str) -> tuple[str, dict[str, Any]]:
     match = _BOARD.fullmatch(text)
     if match is None:
         raise UsageError(f"board {text[:80]!r}: [USER@]HOST[:PORT], such as pi@raspberrypi.local")
-    host: dict[str, Any] = {"ansible_become": True, "ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new"}
+    host: dict[str, Any] = {"ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new"}
     if match["user"]:
         host["ansible_user"] = match["user"]
     if match["port"]:

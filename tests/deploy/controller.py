@@ -18,7 +18,6 @@ from tests.deploy.root import REPO, cache
 
 _LOGIN = {
     "ansible_user": "pi",
-    "ansible_become": True,
     "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
 }
 _DEPLOYED = ("edge", "tasks", "systemd", "ansible", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
