@@ -10,7 +10,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from hashlib import sha256
@@ -105,6 +105,14 @@ class Tokens:
                 raise UsageError(f"token {name!r} exists; revoke it first or choose another name")
             self._write((*tokens, token))
         return secret
+
+    def keep(self, more: Iterable[Token]) -> None:
+        """Let in who has one of these too, whatever its name: two that share one act as one. Durable on return.
+
+        Raises BadTokenFile, StorageError.
+        """
+        with self._alone():
+            self._write((*self.list(), *more))
 
     def revoke(self, name: str) -> None:
         """Forget the token called `name`; the gateway refuses it from its next request on. Durable on return.

@@ -323,9 +323,10 @@ def test_backup_and_restore(controller: Controller, board: Machine, client: Clie
     made = json.loads(client.edge("submit", "solve", "7", "What is 6 times 7?", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "60")
     controller.play("backup.yml", backup_folder=str(tmp_path))
-    # A new card has passwords of its own.
+    # A new card has passwords, a CA and tokens of its own; the laptop gets them when it is deployed.
     board.sh("for file in /etc/edge/credentials/edge-*.password; do openssl rand -hex 20 >$file; done")
-    deploy(controller, "--tags", "rabbitmq")
+    board.sh("rm -r /etc/edge/tls /var/lib/edge/tokens.json")
+    deploy(controller, "--tags", "rabbitmq,edge")
     board.sh("systemctl stop edge.target && rm -rf /var/lib/edge/results /var/lib/edge/ledger.sqlite*")
     controller.play("restore.yml", restore_from=str(tmp_path / "edge-board.tar.gz"))
     board.until(lambda: healthy(board), 90)

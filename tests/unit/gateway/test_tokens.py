@@ -48,6 +48,16 @@ def test_a_revoked_token_is_forgotten_and_the_others_stay(tokens: Tokens) -> Non
     assert matching(tokens.list(), stays) is not None
 
 
+def test_tokens_of_another_file_are_kept_beside_the_own(tokens: Tokens, tmp_path: Path) -> None:
+    """After a restore both let in: the token of the backup, and the one of that name that the new card gave out."""
+    new_card = Tokens(tmp_path / "aside" / "tokens.json")
+    old, new = tokens.add("anna", [Scope.SUBMIT]), new_card.add("anna", [Scope.READ])
+    tokens.keep(new_card.list())
+    assert [matching(tokens.list(), secret) is not None for secret in (old, new)] == [True, True]
+    tokens.revoke("anna")
+    assert tokens.list() == ()
+
+
 @pytest.mark.parametrize("name", ["", "a b", "../x", "-x", "x" * 65, "local", "amqp", "ä"])
 def test_a_name_that_cannot_be_a_submitter_is_refused(tokens: Tokens, name: str) -> None:
     """Names end up in job ids, logs and lists."""
