@@ -281,6 +281,11 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
     controller.play("rollback.yml")
     assert release(board) == before
     assert healthy(board)
+    # The way back leads to what was in use before, not to what was installed last.
+    init.write_text(init.read_text().replace("99.0.0", "99.0.1"))
+    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS)
+    controller.play("rollback.yml")
+    assert release(board) == before
     assert deploy(controller, "--tags", "edge")["failed"] == 0
 
 
