@@ -134,11 +134,13 @@ def _source(folder: Path) -> Path:
 def _tell(session: Session, name: str, given: dict[str, Any]) -> None:
     """How to reach the board from here; written down where nothing is yet."""
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "edge"
-    lines = [f"url: https://{name}:{given.get('edge_gateway_port', 8420)}"]
-    files = {"ca_file": f"{name}-ca.pem", "token_file": f"{name}-{_own_name()}.token"}
+    tls = given.get("edge_tls") != "none"
+    lines = [f"url: {'https' if tls else 'http'}://{name}:{given.get('edge_gateway_port', 8420)}"]
+    files = {"ca_file": f"{name}-ca.pem"} if tls else {}
+    files |= {"token_file": f"{name}-{_own_name()}.token"}
     lines += [f"{key}: {file}" for key, file in files.items() if (folder / file).exists()]
     target = folder / "client.yaml"
-    written = not target.exists() and "edge_client_folder" not in given and given.get("edge_tls") != "off"
+    written = not target.exists() and "edge_client_folder" not in given
     if written:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.write_text("".join(f"{line}\n" for line in lines))
