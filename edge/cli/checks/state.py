@@ -16,6 +16,7 @@ from edge.errors import EdgeError
 #: The broker of an appliance keeps its store here.
 APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
 _CHECK_S = 60.0
+_OTHER_USER = "to check all of it: sudo edge doctor"
 _ASIDE = re.compile(r"\.(set-aside|no-better)-\d+$")
 
 
@@ -30,18 +31,17 @@ def folders(config: Config) -> Iterator[Finding]:
             if _may_make(path):
                 yield ok(part, f"{text}; it is made at the first start")
             else:
-                yield warn(part, text, f"made at the start by the unit, or: install -d -o edge -g edge -m 2770 {path}")
+                yield warn(part, text, "made when the board is deployed, or the system boots")
             continue
         except OSError as err:
-            yield fail(part, f"{path}: {err.strerror}", "run as one of the edge users: sudo -u edge edge doctor")
+            yield fail(part, f"{path}: {err.strerror}", _OTHER_USER)
             continue
         if not stat.S_ISDIR(mode):
             yield fail(part, f"{path} is no folder", f"move it away, or set `{name}` in edge.yaml")
         elif mode & stat.S_IWOTH:
             yield fail(part, f"every user can write to {path}", f"chmod o-w {path}")
         elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            advice = "run as one of the edge users to check all of it: sudo -u edge edge doctor"
-            yield warn(part, f"{path} is not for this user", advice)
+            yield warn(part, f"{path} is not for this user", _OTHER_USER)
         else:
             yield ok(part, str(path))
 
@@ -62,7 +62,7 @@ def secrets(config: Config) -> Iterator[Finding]:
                 yield fail(name, f"{path} is not there", f"write {what} into it, mode 0640")
             continue
         except OSError as err:
-            yield warn(name, f"{path}: {err.strerror}", "run as one of the edge users: sudo -u edge edge doctor")
+            yield warn(name, f"{path}: {err.strerror}", _OTHER_USER)
             continue
         if mode & stat.S_IRWXO:
             yield fail(name, f"every user can read {path}", f"chmod o= {path}")
