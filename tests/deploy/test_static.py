@@ -6,9 +6,12 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+import threading
 from argparse import Namespace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -97,13 +100,48 @@ def test_the_further_worker_differs_in_its_name_only() -> None:
     ]
 
 
-def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
-    """The same sources have the same recipe; its answer holds while its archives are there, and old ones go."""
-    spec = spec_from_file_location("wheelhouse", REPO / "ansible/roles/edge/files/wheelhouse.py")
+def _role_file(name: str) -> Any:
+    """A program of the role `edge`, as a module."""
+    spec = spec_from_file_location(name, REPO / f"ansible/roles/edge/files/{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    wheelhouse = module_from_spec(spec)
-    spec.loader.exec_module(wheelhouse)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class _Well(BaseHTTPRequestHandler):
+    """A gateway that is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Nothing: pytest shows what is written."""
+
+
+def test_the_health_check_asks_a_gateway_with_a_given_certificate(tmp_path: Path) -> None:
+    """Such a one is for the board's name, and who vouches for it may be unknown; one that is down is not well."""
+    made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=board"]
+    made += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(["openssl", *made], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    health = _role_file("health")
+    with HTTPServer(("127.0.0.1", 0), _Well) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        url = f"https://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert health.gateway_faults(url, "") == []
+        thread.join(10)
+    assert health.gateway_faults(url, "") != []
+
+
+def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
+    """The same sources have the same recipe; its answer holds while its archives are there, and old ones go."""
+    wheelhouse = _role_file("wheelhouse")
     source = tmp_path / "source"
     (source / "edge").mkdir(parents=True)
     (source / "edge/a.py").write_text("1")
