@@ -25,7 +25,9 @@ options:
     type: path
     default: /
   names:
-    description: The file of that folder which is to be copied, by the path that the copy gets.
+    description:
+      - The file of that folder which is to be copied, by the path that the copy gets.
+      - Where the folder does not hold it, what stands there goes.
     type: dict
     default: {}
   group:
@@ -52,6 +54,10 @@ written:
   description: The paths that were not as they should be.
   type: list
   returned: always
+absent:
+  description: The paths whose file the folder does not hold.
+  type: list
+  returned: always
 """
 
 
@@ -67,12 +73,15 @@ def main():
         },
         supports_check_mode=True,
     )
-    texts = dict(module.params["texts"])
+    texts, absent = dict(module.params["texts"]), []
     for target, name in module.params["names"].items():
         source = Path(module.params["folder"], name)
         try:
             texts[target] = source.read_text(encoding="utf-8")
         except OSError as err:
+            if source.parent.is_dir() and isinstance(err, FileNotFoundError):
+                absent.append(target)
+                continue
             if not module.check_mode:  # there, the release would just have been installed
                 module.fail_json(msg=f"cannot read {source}: {err.strerror}")
             texts[target] = ""
@@ -95,7 +104,12 @@ def main():
         diff.append({"before_header": target, "after_header": target, "before": before, "after": text})
         if not module.check_mode:
             put(path, text, *wanted)
-    module.exit_json(changed=bool(written), written=written, diff=diff)
+    for path in filter(os.path.lexists, absent):
+        written.append(path)
+        diff.append({"before_header": path, "after_header": path, "before": "there\n", "after": ""})
+        if not module.check_mode:
+            Path(path).unlink()
+    module.exit_json(changed=bool(written), written=written, absent=absent, diff=diff)
 
 
 def put(path, text, mode, owner, group):

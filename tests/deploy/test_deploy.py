@@ -253,6 +253,10 @@ def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine,
     broken = controller.altered("broken")
     main = broken / "edge/gateway/main.py"
     main.write_text(main.read_text() + '\nraise RuntimeError("this release is broken")\n')
+    # It has a unit that the one before does not know.
+    (broken / "systemd/edge-extra.path").write_text("[Path]\nPathExists=/run/nothing\n")
+    names = broken / "ansible/roles/edge/vars/main.yml"
+    names.write_text(names.read_text().replace("edge_common_units:\n", "edge_common_units:\n  - edge-extra.path\n"))
     with pytest.raises(PlayFailed, match=rf"(?s)does not work.*rolled back to {before}"):
         controller.play(
             "deploy.yml",
@@ -265,6 +269,7 @@ def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine,
         )
     assert release(board) == before
     assert healthy(board)
+    assert not (board.root / "etc/systemd/system/edge-extra.path").exists()
     client.edge("submit", "factorial", "20", "--wait")
     assert deploy(controller, "--tags", "edge")["changed"] <= 1  # the broken release is pruned
 

@@ -190,3 +190,9 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
     (tmp_path / "new/a").chmod(0o644)
     assert place()
     assert (tmp_path / "new/a").stat().st_mode & 0o777 == 0o640
+    source.unlink()  # an earlier release did not have it
+    assert place("--check")
+    assert (tmp_path / "new/b").exists()
+    assert place()
+    assert not (tmp_path / "new/b").exists()
+    assert not place()
