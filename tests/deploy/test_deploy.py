@@ -406,5 +406,6 @@ def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
 def test_remove_with_the_data(controller: Controller, board: Machine) -> None:
     """Told so, it takes everything."""
     controller.play("remove.yml", remove_data=True)
-    for path in ("var/lib/edge", "etc/edge", "var/lib/rabbitmq/mnesia"):
+    for path in ("var/lib/edge", "etc/edge", "var/lib/rabbitmq/mnesia", "etc/rabbitmq/tls"):
         assert not (board.root / path).exists()
+    assert not [*board.root.glob("var/lib/edge.before-restore-*"), *board.root.glob("var/lib/rabbitmq/mnesia.*")]
