@@ -63,7 +63,10 @@ def deploy(
     if playbook is None:
         raise UsageError("Ansible is not installed on this machine: pipx install ansible-core (2.16 or later)")
     name, host = _host(head)
-    given: dict[str, Any] = {"edge_tokens": [{"name": _own_name(), "scopes": ["submit", "read"]}]}
+    given: dict[str, Any] = {
+        "edge_tokens": [{"name": _own_name(), "scopes": ["submit", "read"]}],
+        "edge_keep_config": True,
+    }
     given |= dict(_variable(text) for text in variables)
     groups = {"head": {"hosts": {name: host}}}
     if nodes:

@@ -78,6 +78,35 @@ def test_the_firewall_leaves_sshd_open(tmp_path: Path) -> None:
     assert re.findall(r"\d+", done.stdout.partition("base_open_ports")[2]) == ["22", "8420", "2222"], done.stderr
 
 
+def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_path: Path) -> None:
+    """`edge deploy` for an upgrade must not take a battery's thresholds away; an inventory says all there is."""
+    power = {"sources": [{"kind": "nut", "ups": "ups@localhost"}], "critical": {"grace_s": 5, "systemctl": "other"}}
+    board = {"power": power, "gateway": {"port": 1, "tls_cert": "old", "ledger_copy_s": 60}, "tasks": ["tasks.solve"]}
+    board |= {"node": {"head_url": "https://other"}}
+
+    def config(**given: object) -> Any:
+        argv: list[str | Path] = [ansible() / "ansible", "localhost", "-m", "debug", "-a", "var=edge_whole_config"]
+        for name in ("defaults", "vars"):
+            argv += ["-e", f"@{REPO / 'ansible/roles/edge' / name / 'main.yml'}"]
+        argv += [
+            "-e",
+            json.dumps({"edge_config_before": f"# by the role\n{yaml.safe_dump(board)}", "edge_tls": "none"} | given),
+        ]
+        env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "LC_ALL": "C.UTF-8"}
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        return json.loads(done.stdout.partition("=>")[2])["edge_whole_config"]
+
+    kept = config(edge_keep_config=True)
+    assert kept["power"]["sources"] == power["sources"]
+    assert kept["power"]["critical"] == {"grace_s": 5, "stop_units": [], "systemctl": "/opt/edge/systemctl"}
+    assert kept["gateway"] == {"port": 8420, "host": "0.0.0.0", "ledger_copy_s": 60}
+    assert kept["tasks"] == ["tasks.solve"]
+    assert "node" not in kept
+    assert list(kept)[: len(config())] == list(config())  # so that a second run changes nothing
+    assert "sources" not in config()["power"]
+    assert config(edge_keep_config=True, edge_config={"power": {"sources": []}})["power"]["sources"] == []
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
 @pytest.mark.parametrize(("unit", "limit"), LIMITS.items())
 def test_exposure(unit: str, limit: float) -> None:
