@@ -68,14 +68,18 @@ def test_ansible_lint_production() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_firewall_leaves_sshd_open(tmp_path: Path) -> None:
-    """A board whose sshd listens elsewhere than on 22 can still be reached once the rules are loaded."""
-    given = {"base_firewall_tcp_ports": [22, 8420], "base_sshd": {"stdout": "port 2222\nport 22\naddressfamily any\n"}}
-    argv: list[str | Path] = [ansible() / "ansible", "localhost", "-m", "debug", "-a", "var=base_open_ports", "-o"]
+def test_the_firewall_leaves_sshd_and_the_gateway_open(tmp_path: Path) -> None:
+    """A head can be reached once the rules are loaded, also where both listen elsewhere than usual."""
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(json.dumps({"all": {"children": {"head": {"hosts": {"board": {}}}}}}))
+    given = {"base_sshd": {"stdout": "port 2222\nport 22\naddressfamily any\n"}, "edge_gateway_port": 9000}
+    given |= _yaml(REPO / "ansible/roles/base/defaults/main.yml")
+    argv: list[str | Path] = [ansible() / "ansible", "board", "-i", inventory, "-o"]
+    argv += ["-m", "debug", "-a", "var=base_open_ports"]
     argv += ["-e", f"@{REPO / 'ansible/roles/base/vars/main.yml'}", "-e", json.dumps(given)]
     env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert re.findall(r"\d+", done.stdout.partition("base_open_ports")[2]) == ["22", "8420", "2222"], done.stderr
+    assert re.findall(r"\d+", done.stdout.partition("base_open_ports")[2]) == ["22", "2222", "9000"], done.stderr
 
 
 def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_path: Path) -> None:
