@@ -25,6 +25,15 @@ WORKER = "edge-worker"
 OWN = ("edge-power", "edge-gateway", WORKER)
 _NEEDED = ("qemu-system-aarch64", "qemu-aarch64-static", "debootstrap", "mkfs.ext4", "ssh")
 pytestmark = pytest.mark.timeout(3600)
+GLUTTON = '''"""Eats memory."""
+import os
+from edge.worker import task
+
+@task
+def glutton(mb: int) -> int:
+    """Hold `mb` MB that no compression makes smaller."""
+    return len([os.urandom(1 << 20) for _ in range(mb)])
+'''
 
 Tell = Callable[[str], None]
 
@@ -77,7 +86,7 @@ def healthy(board: Emulated) -> bool:
 
 def deployed(sources: Path) -> Path:
     """Where the card is kept that a playbook of exactly these sources made of a bare one."""
-    digest = hashlib.sha256(debian("trixie", "arm64", kernel=True).name.encode())
+    digest = hashlib.sha256(f"{debian('trixie', 'arm64', kernel=True).name} {GLUTTON}".encode())
     for path in sorted(sources.rglob("*")):
         if path.is_file():
             digest.update(f"{path.relative_to(sources)} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
@@ -110,10 +119,13 @@ def test_from_bare_to_appliance(controller: Controller, board: Emulated, tell: T
     board.write_card()
     boot_s = board.boot()
     tell(f"boot of the bare machine to ssh: {boot_s:.0f} s; {board.sh('uname -m -r')}")
+    own = controller.folder / "glutton.py"
+    own.write_text(GLUTTON)
     began, before_mb = time.monotonic(), card_mb(board)
     recap = controller.play(
         "deploy.yml",
         edge_tokens=[{"name": "laptop", "scopes": ["submit", "read"]}],
+        edge_task_files=[str(own)],
         edge_health_seconds=600,
     )
     assert recap["failed"] == 0
@@ -172,6 +184,25 @@ def test_chatterbot_answers(client: Client, board: Emulated, tell: Tell, tmp_pat
     tell(f"idle with it: {quiet}")
     assert healthy(board)
     assert sum(quiet.wakeups[unit] for unit in OWN) < 1
+
+
+def test_a_job_that_eats_the_board_is_ended_alone(client: Client, board: Emulated, tell: Tell) -> None:
+    """Each time at the worker's limit and not at the board's, no other service starts anew, and people are told why."""
+    others = "systemctl show --property=MainPID,NRestarts edge-gateway edge-power rabbitmq-server"
+    before = board.sh(others)
+    began = time.monotonic()
+    with edge.client.Client(settings=client.settings) as laptop:
+        glutton, after = laptop.submit("glutton", 2000), laptop.submit("factorial", 20)
+        failed = glutton.wait(timeout=900)
+        assert failed.failure is not None
+        assert failed.failure.message.startswith("its worker died 3 times while it ran, 3 of them for want of memory (")
+        assert after.wait(timeout=300).state is JobState.SUCCEEDED
+    tell(f"a job that eats memory: given up after 3 starts in {time.monotonic() - began:.0f} s, the next one done")
+    board.until(lambda: healthy(board), 300)
+    assert board.sh(others) == before
+    killed = board.sh("journalctl --dmesg --output=cat --grep=oom-kill: --no-pager").splitlines()
+    assert len(killed) == 3
+    assert all("CONSTRAINT_MEMCG" in line for line in killed)
 
 
 def test_three_power_cuts(client: Client, board: Emulated, tell: Tell) -> None:
