@@ -12,10 +12,7 @@ from edge.cli.session import Session, common, pass_session
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.cli.checks.finding import Finding
-    from edge.config import GatewayConfig
 
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 
@@ -82,7 +79,11 @@ def _findings(session: Session) -> Iterator[Finding]:
         return
     if session.url is None and not _elsewhere():
         session.url = f"{config.gateway.scheme}://{_reachable(config.gateway.host)}:{config.gateway.port}"
-        client = session.client(quick=True, ca_file=_own_ca(config.gateway))
+        try:
+            client = session.client(quick=True, certificate=config.gateway.tls_cert)
+        except ConfigError as err:
+            yield fail("gateway", str(err), "gateway.tls_cert has to be readable; sudo edge doctor")
+            return
     yield from parts.gateway(client)
 
 
@@ -91,12 +92,6 @@ def _elsewhere() -> bool:
     import os  # a look at one variable
 
     return bool(os.environ.get("EDGE_URL"))
-
-
-def _own_ca(config: GatewayConfig) -> Path | None:
-    """Who vouches for a certificate of the board's own: the playbook lays both into one folder; else itself."""
-    beside = config.tls_cert and config.tls_cert.with_name("ca.pem")
-    return beside if beside and beside.exists() else config.tls_cert
 
 
 def _reachable(host: str) -> str:

@@ -28,17 +28,17 @@ class Session:
     as_json: bool = False
     debug: bool = False
 
-    def client(self, *, quick: bool = False, ca_file: Path | None = None) -> Client:
+    def client(self, *, quick: bool = False, certificate: Path | None = None) -> Client:
         """The gateway's client; a `quick` one answers within a second or not at all. Raises ConfigError.
 
-        `ca_file` vouches for the gateway where nobody else was named.
+        `certificate` is that of the board's own gateway, whoever vouches for it and whatever names it is for.
         """
         from dataclasses import replace
 
         from edge.client import Client, Settings  # only commands that talk to a gateway pay for HTTP
 
         settings = Settings.find(url=self.url, token_file=self.token_file)
-        settings = replace(settings, ca_file=settings.ca_file or ca_file)
+        settings = replace(settings, certificate=certificate)
         if quick:
             settings = replace(settings, patience_s=0.0, connect_s=0.5, read_s=1.0)
         told: list[str] = []

@@ -34,6 +34,7 @@ class Settings:
     url: str = DEFAULT_URL
     token: str | None = field(default=None, repr=False)  # a secret must not end up in a log
     ca_file: Path | None = None  # PEM of who vouches for an https gateway; none: whom this machine trusts
+    certificate: Path | None = None  # PEM of the gateway's own, which alone is trusted, whatever names it is for
     patience_s: float = 10.0  # how long to try again when nobody answers
     connect_s: float = 5.0
     read_s: float = 30.0

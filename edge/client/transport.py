@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -24,6 +26,7 @@ from edge.client.settings import Settings
 from edge.errors import (
     BadArguments,
     BadJobId,
+    ConfigError,
     EdgeError,
     GatewayError,
     JobGone,
@@ -55,8 +58,10 @@ class Transport:
     def __init__(self, settings: Settings, *, on_retry: Callable[[EdgeError], None] | None = None) -> None:
         self.settings = settings
         self._on_retry = on_retry
-        ca_file = str(settings.ca_file) if settings.ca_file else None
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=4, retries=False, ca_certs=ca_file)
+        trust: dict[str, Any] = {"ca_certs": str(settings.ca_file) if settings.ca_file else None}
+        if settings.certificate:
+            trust = {"cert_reqs": "CERT_NONE", "assert_fingerprint": _fingerprint(settings.certificate)}
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=4, retries=False, **trust)
         self._headers = {"User-Agent": f"edge/{__version__}", "Accept": "application/json"}
         if settings.token:
             self._headers["Authorization"] = f"Bearer {settings.token}"
@@ -115,7 +120,7 @@ class Transport:
                 )
             except HTTPError as err:
                 failure: EdgeError = Unreachable(
-                    f"cannot reach the gateway at {self.settings.url}: {_plain(err, timeout)}"
+                    f"cannot reach the gateway at {self.settings.url}: {_plain(err, timeout, self.settings)}"
                 )
                 failure.__cause__ = err
                 if isinstance(err, SSLError):
@@ -136,6 +141,18 @@ class Transport:
                 self._on_retry(failure)
             time.sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def _fingerprint(path: Path) -> str:
+    """SHA-256 of the first certificate in a PEM file. Raises ConfigError."""
+    import ssl  # only where one certificate alone is trusted
+
+    try:
+        _, begin, rest = path.read_text().partition(ssl.PEM_HEADER)
+        first, end, _ = rest.partition(ssl.PEM_FOOTER)
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(begin + first + end)).hexdigest()
+    except (OSError, ValueError) as err:
+        raise ConfigError("certificate", str(path), f"expected a readable PEM file ({err})") from err
 
 
 def path_of(*parts: str) -> str:
@@ -196,10 +213,12 @@ def _problem(answer: urllib3.BaseHTTPResponse) -> tuple[Problem, float]:
     return problem, max(0.0, after)
 
 
-def _plain(err: HTTPError, timeout: urllib3.Timeout) -> str:
+def _plain(err: HTTPError, timeout: urllib3.Timeout, settings: Settings) -> str:
     """One phrase on why nobody answered, without urllib3's object names."""
     if isinstance(err, NameResolutionError):
         return "no such host"
+    if isinstance(err, SSLError) and settings.certificate:
+        return f"it has another certificate than {settings.certificate}; it reads that when it starts ({err})"
     if isinstance(err, SSLError):
         return f"its certificate is not trusted ({err}); name the PEM file that vouches for it in EDGE_CA_FILE"
     inner: BaseException | None = err

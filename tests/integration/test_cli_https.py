@@ -21,14 +21,19 @@ from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
 
 
+def make_certificate(folder: Path, name: str) -> Path:
+    """A certificate for the name, signed by itself; its key beside it."""
+    cert = folder / "cert.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=edge"]
+    argv += ["-addext", f"subjectAltName={name}", "-keyout", str(folder / "key.pem"), "-out", str(cert)]
+    subprocess.run(argv, check=True, capture_output=True)
+    return cert
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1, signed by itself; its key beside it."""
-    cert = tmp_path / "cert.pem"
-    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=edge"]
-    argv += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key.pem"), "-out", str(cert)]
-    subprocess.run(argv, check=True, capture_output=True)
-    return cert
+    return make_certificate(tmp_path, "IP:127.0.0.1")
 
 
 @pytest.fixture
@@ -65,15 +70,25 @@ def test_edge_up_sees_that_a_gateway_with_a_certificate_is_ready(
     assert b'"state":"accepted"' in done.stdout
 
 
-def test_doctor_trusts_the_boards_own_certificate(
-    make_config: MakeConfig, start_gateway: StartGateway, certificate: Path, capsys: pytest.CaptureFixture[str]
+def test_doctor_trusts_the_certificate_of_the_configuration(
+    make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It reads the configuration that names it, so nobody has to name it again."""
-    files = {"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))}
-    start_gateway(make_config(gateway=files))
-    main(["--config", str(certificate.with_name("edge.yaml")), "doctor", "--json"])
-    found = {each["part"]: each["level"] for each in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert found["gateway"] == "ok"
+    """Also one that is not for loopback and that nobody here vouches for; no other one."""
+    certificate = make_certificate(tmp_path, "DNS:board.example")
+    (tmp_path / "ca.pem").write_text("of an earlier certificate")
+    start_gateway(make_config(gateway={"tls_cert": str(certificate), "tls_key": str(tmp_path / "key.pem")}))
+
+    def gateway() -> dict[str, str]:
+        main(["--config", str(tmp_path / "edge.yaml"), "doctor", "--json"])
+        (found,) = (each for each in map(json.loads, capsys.readouterr().out.splitlines()) if each["part"] == "gateway")
+        return cast("dict[str, str]", found)
+
+    assert gateway()["level"] == "ok"
+    make_certificate(tmp_path, "IP:127.0.0.1")
+    assert gateway()["level"] == "FAIL"
+    assert "another certificate than" in gateway()["text"]
+    certificate.unlink()
+    assert gateway()["level"] == "FAIL"
 
 
 def test_a_certificate_that_is_not_trusted_is_one_sentence_at_once(url: str) -> None:
