@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from edge.errors import UsageError
 
 _BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>\d{1,5}))?")
 _PLAYS = ("deploy", "status", "backup", "restore", "upgrade", "rollback", "remove")
+#: What the playbooks themselves take, beside the variables of their roles.
+_OF_PLAYS = ("backup_folder", "restore_from", "rollback_to", "remove_data", "deploy_serial", "upgrade_serial")
 _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
 
 
@@ -67,12 +71,16 @@ def deploy(
         "edge_tokens": [{"name": _own_name(), "scopes": ["submit", "read"]}],
         "edge_keep_config": True,
     }
-    given |= dict(_variable(text) for text in variables)
+    asked = dict(_variable(text) for text in variables)
+    given |= asked
     groups = {"head": {"hosts": {name: host}}}
     if nodes:
         groups["nodes"] = {"hosts": dict(map(_host, nodes))}
+    if name in groups.get("nodes", {}).get("hosts", {}):
+        raise UsageError(f"--node {name}: this board is the head itself; a node is another one")
     with tempfile.TemporaryDirectory(prefix="edge-deploy-") as folder:
         source = _source(Path(folder))
+        _known(asked, source / "ansible")
         inventory = Path(folder) / "inventory.json"
         inventory.write_text(json.dumps({"all": {"children": groups, "vars": given}}))
         argv = [playbook, "-i", str(inventory), str(source / f"ansible/{play}.yml")]
@@ -110,6 +118,20 @@ def _variable(text: str) -> tuple[str, Any]:
         return name, yaml.safe_load(value)
     except yaml.YAMLError as err:
         raise UsageError(f"--var {name}: not YAML: {err}") from err
+
+
+def _known(asked: Iterable[str], folder: Path) -> None:
+    """Each name is a variable of the roles, of the playbooks or Ansible's own. Raises UsageError."""
+    import yaml  # as above
+
+    names = list(_OF_PLAYS)
+    for path in sorted(folder.glob("roles/*/meta/argument_specs.yml")):
+        names += yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+    for name in asked:
+        if name not in names and not name.startswith("ansible_"):
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
+            raise UsageError(f"--var {name}: no such variable; {hint}")
 
 
 def _own_name() -> str:
@@ -153,3 +175,8 @@ def _tell(session: Session, name: str, given: dict[str, Any]) -> None:
         output.note(f'{target} leads to it; try: edge submit solve 1 "What is 50 divided by 2?" --wait')
     else:
         output.note(f"{target} is as it was; for this board it would be: {'; '.join(lines)}")
+    own = _own_name()
+    expected = "edge_client_folder" not in given and any(token["name"] == own for token in given["edge_tokens"])
+    if expected and not (folder / files["token_file"]).exists():
+        output.note(f"the board gave token {own!r} out before, and it is not here; to have a new one, run there:")
+        output.note(f"  sudo edge token revoke {own}    and deploy again")

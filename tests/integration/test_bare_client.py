@@ -126,6 +126,8 @@ def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: P
         (["pi@board.local"], "Ansible is not installed"),
         (["pi@bo ard"], "[USER@]HOST[:PORT]"),
         (["pi@board.local", "--var", "edge_workers"], "NAME=VALUE"),
+        (["pi@board.local", "--var", "edge_worker=[second]"], "did you mean edge_workers?"),
+        (["pi@board.local", "--node", "pi@board.local"], "the head itself"),
     ],
 )
 def test_edge_deploy_says_what_is_missing(bare: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
