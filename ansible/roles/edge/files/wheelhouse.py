@@ -228,6 +228,10 @@ def make(options: argparse.Namespace) -> str:
     """Build, fetch and pack; the answer."""
     env = environment(options.python, options.machine)
     lock_file = options.source / "requirements.lock"
+    if not lock_file.is_file():
+        sys.exit(
+            f"edge_source {options.source}: there is no {lock_file.name} in it; it must be a folder of this project"
+        )
     lock = read_lock(lock_file, env)
     board = [sha256(lock_file), sorted(options.extra), options.python, options.machine, options.glibc_minor]
     with tempfile.TemporaryDirectory(dir=options.cache) as temp:
