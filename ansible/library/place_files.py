@@ -38,6 +38,11 @@ options:
     description: The files' mode.
     type: str
     default: "0644"
+  mark:
+    description:
+      - Made before anything is written; to be removed once that is in force.
+      - While it is there an earlier run was cut short, and the answer is C(changed).
+    type: path
 author: [edge-worker]
 """
 
@@ -70,6 +75,7 @@ def main():
             "names": {"type": "dict", "default": {}},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "str", "default": "0644"},
+            "mark": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -92,6 +98,7 @@ def main():
             module.fail_json(msg=f"there is no group {module.params['group']}")
         group = -1
     wanted = (int(module.params["mode"], 8), 0, group)
+    mark = Path(module.params["mark"]) if module.params["mark"] else None
     written, diff = [], []
     for target, text in texts.items():
         path = Path(target)
@@ -103,13 +110,15 @@ def main():
         written.append(target)
         diff.append({"before_header": target, "after_header": target, "before": before, "after": text})
         if not module.check_mode:
+            if mark:
+                mark.touch()
             put(path, text, *wanted)
     for path in filter(os.path.lexists, absent):
         written.append(path)
         diff.append({"before_header": path, "after_header": path, "before": "there\n", "after": ""})
         if not module.check_mode:
             Path(path).unlink()
-    module.exit_json(changed=bool(written), written=written, absent=absent, diff=diff)
+    module.exit_json(changed=bool(written or (mark and mark.exists())), written=written, absent=absent, diff=diff)
 
 
 def put(path, text, mode, owner, group):

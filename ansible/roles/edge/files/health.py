@@ -1,6 +1,7 @@
 """Says whether the appliance on this board works, by what it does and not by what is installed.
 
-Runs with the system's Python, so that a broken release can be judged too. Exit code 0: all is well; 1: the reasons.
+Runs with the system's Python, so that a broken release can be judged too. Exit code 0: all is well, and
+the mark of an unfinished run is gone; 1: the reasons.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import urllib.request
 from pathlib import Path
 
 RUN = Path("/run/edge")
+MARK = Path("/run/edge-unfinished")
 
 
 def faults(url: str, ca: str, units: list[str]) -> tuple[list[str], bool]:
@@ -80,6 +82,7 @@ def main() -> int:
     while True:
         found, over = faults(options.url, options.ca, options.units)
         if not found:
+            MARK.unlink(missing_ok=True)
             return 0
         if over or time.monotonic() > deadline:
             sys.stderr.write("".join(f"{fault}\n" for fault in found))

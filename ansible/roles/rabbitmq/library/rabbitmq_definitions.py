@@ -33,6 +33,9 @@ options:
     type: list
     elements: dict
     required: true
+  mark:
+    description: As of C(place_files).
+    type: path
   queues:
     description: Durable queues with their arguments.
     type: list
@@ -87,6 +90,7 @@ def main():
         argument_spec={
             "path": {"type": "path", "required": True},
             "credentials": {"type": "path", "required": True, "no_log": False},
+            "mark": {"type": "path"},
             "users": {"type": "list", "elements": "dict", "required": True, "options": rights},
             "queues": {"type": "list", "elements": "dict", "required": True, "options": queue},
         },
@@ -129,6 +133,8 @@ def main():
         before = ""
     changed = before != text
     if changed and not module.check_mode:
+        if module.params["mark"]:
+            Path(module.params["mark"]).touch()
         write(path, text, 0o600)
     if path.exists():
         changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
