@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +176,7 @@ def test_a_gateway_is_healthy_while_it_takes_jobs(tmp_path: Path, role: str, sta
         def log_message(self, *_: object) -> None:
             pass
 
+    (tmp_path / "edge.yaml").write_text("gateway: {port: 1} # the variable holds\n")
     with http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server:
         port = str(server.server_port)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -183,10 +186,39 @@ def test_a_gateway_is_healthy_while_it_takes_jobs(tmp_path: Path, role: str, sta
             return
         thread.start()
         try:
-            assert _healthy(role, tmp_path, EDGE_GATEWAY_PORT=port) == code
+            assert _healthy(role, tmp_path, EDGE_GATEWAY_PORT=port, EDGE_CONFIG=str(tmp_path / "edge.yaml")) == code
+            (tmp_path / "edge.yaml").write_text(f"gateway:\n  port: {port}\n")
+            assert _healthy(role, tmp_path, EDGE_CONFIG=str(tmp_path / "edge.yaml")) == code
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        (REPO / "edge/config/example.yaml").read_text(),
+        "gateway: {tls_cert: 'c.pem', tls_key: k.pem, port: 8421}\nrun: /elsewhere",
+        'gateway: # of the LAN\n\n  # port: 1\n  port: 8421 # only\n  tls_cert: "c.pem"\n  tls_key: k\n\nroot: /x\n',
+        "broker:\n  port: 5671\ngateway:\n  tls_cert: null\npower:\n  sources: []\n",
+    ],
+)
+def test_the_health_check_reads_the_configuration_as_edge_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Where one is mounted: the port, and whether by TLS."""
+    path = tmp_path / "edge.yaml"
+    path.write_text(text)
+    monkeypatch.setenv("EDGE_CONFIG", str(path))
+    loader = SourceFileLoader("healthy", str(REPO / "container/healthy"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    healthy = module_from_spec(spec_from_loader("healthy", loader))  # type: ignore[arg-type]
+    loader.exec_module(healthy)
+    config = load(path, env={}).config
+    assert config.run == healthy.RUN
+    assert int(healthy.setting("gateway", "port", "8420")) == config.gateway.port
+    assert bool(healthy.setting("gateway", "tls_cert", "")) == (config.gateway.tls_cert is not None)
 
 
 def test_what_is_no_role_is_not_healthy(tmp_path: Path) -> None:
