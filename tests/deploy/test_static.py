@@ -192,6 +192,8 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     assert json.loads(wheelhouse.recall(known))["release"] == "1"
     wheelhouse.keep_newest(tmp_path, 2)
     assert [path.exists() for path in archives] == [True, False, True]  # the oldest had just been asked for
+    wheelhouse.keep_newest(tmp_path, 1)
+    assert [path.exists() for path in archives] == [True, False, True]  # another play may need one of today's
     archives[0].unlink()
     assert wheelhouse.recall(known) == ""
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
@@ -216,12 +217,16 @@ def recall(known: Path) -> str:
     return text
 
 
-def keep_newest(cache: Path, count: int = 12) -> None:
-    """Remove what nobody has used lately: every change of the sources leaves an archive."""
+def keep_newest(cache: Path, count: int = 12, used_s: float = 86_400) -> None:
+    """Remove what nobody has used lately: every change of the sources leaves an archive. Another play may be on its way
+    to one of today's.
+    """
+    today = time.time() - used_s
     for pattern in ("*.tar", "known-*.json", "libraries/*.tar"):
         found = sorted(cache.glob(pattern), key=lambda path: path.stat().st_mtime)
         for path in found[:-count]:
-            path.unlink(missing_ok=True)
+            if path.stat().st_mtime < today:
+                path.unlink(missing_ok=True)
 
 
 def make(options: argparse.Namespace) -> str:
