@@ -11,9 +11,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: place_files
-short_description: Put files of text where they belong
+short_description: Put files of text, and links, where they belong
 description:
   - As C(copy) in a loop, in one round; on a small board each round takes seconds.
+  - Everything is written first and gets its name at the end, at once, so that a power cut leaves all of it or nothing.
   - The files belong to root; folders that are missing are made.
 options:
   texts:
@@ -28,6 +29,10 @@ options:
     description:
       - The file of that folder which is to be copied, by the path that the copy gets.
       - Where the folder does not hold it, what stands there goes.
+    type: dict
+    default: {}
+  links:
+    description: Where which link is to lead, by its path.
     type: dict
     default: {}
   group:
@@ -73,6 +78,7 @@ def main():
             "texts": {"type": "dict", "default": {}},
             "folder": {"type": "path", "default": "/"},
             "names": {"type": "dict", "default": {}},
+            "links": {"type": "dict", "default": {}},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "str", "default": "0644"},
             "mark": {"type": "path"},
@@ -99,7 +105,11 @@ def main():
         group = -1
     wanted = (int(module.params["mode"], 8), 0, group)
     mark = Path(module.params["mark"]) if module.params["mark"] else None
-    written, diff = [], []
+    ready, diff = {}, []
+
+    def note(path, before, after):
+        diff.append({"before_header": path, "after_header": path, "before": before, "after": after})
+
     for target, text in texts.items():
         path = Path(target)
         plain = path.is_file() and not path.is_symlink()
@@ -107,25 +117,34 @@ def main():
         found = path.stat() if plain else None
         if found and before == text and (found.st_mode & 0o7777, found.st_uid, found.st_gid) == wanted:
             continue
-        written.append(target)
-        diff.append({"before_header": target, "after_header": target, "before": before, "after": text})
-        if not module.check_mode:
-            if mark:
-                mark.touch()
-            put(path, text, *wanted)
-    for path in filter(os.path.lexists, absent):
-        written.append(path)
-        diff.append({"before_header": path, "after_header": path, "before": "there\n", "after": ""})
-        if not module.check_mode:
+        note(target, before, text)
+        ready[target] = None if module.check_mode else write(path, text, *wanted)
+    for target, to in module.params["links"].items():
+        path = Path(target)
+        before = str(path.readlink()) if path.is_symlink() else ""
+        if before == to:
+            continue
+        note(target, before, to)
+        ready[target] = None if module.check_mode else link(path, to)
+    gone = [path for path in absent if os.path.lexists(path)]
+    for path in gone:
+        note(path, "there\n", "")
+    written = [*ready, *gone]
+    if written and not module.check_mode:
+        if mark:
+            mark.touch()
+        for target, temp in ready.items():
+            temp.replace(target)
+        for path in gone:
             Path(path).unlink()
+        for folder in {Path(path).parent for path in written}:
+            sync(folder)
     module.exit_json(changed=bool(written or (mark and mark.exists())), written=written, absent=absent, diff=diff)
 
 
-def put(path, text, mode, owner, group):
-    """Replace the file, durably."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temp = path.with_name(f".{path.name}.new")
-    temp.unlink(missing_ok=True)
+def write(path, text, mode, owner, group):
+    """The file under another name, durably."""
+    temp = beside(path)
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as stream:
         stream.write(text)
@@ -133,7 +152,31 @@ def put(path, text, mode, owner, group):
         os.fchown(fd, owner, group)
         os.fchmod(fd, mode)
         os.fsync(fd)
-    temp.replace(path)
+    return temp
+
+
+def link(path, to):
+    """The link under another name."""
+    temp = beside(path)
+    temp.symlink_to(to)
+    return temp
+
+
+def beside(path):
+    """A free name in the folder of `path`, which is made."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    temp = path.with_name(f".{path.name}.new")
+    temp.unlink(missing_ok=True)
+    return temp
+
+
+def sync(folder):
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 if __name__ == "__main__":

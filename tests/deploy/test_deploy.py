@@ -289,11 +289,14 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
     newer = controller.altered("newer")
     init = newer / "edge/__init__.py"
     init.write_text(re.sub(r'__version__ = ".*"', '__version__ = "99.0.0"', init.read_text()))
-    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS)
+    config = {"retention": {"keep_days": 99}}
+    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS, edge_config=config)
     assert release(board).startswith("99.0.0-")
+    assert "keep_days: 99" in board.sh("cat /etc/edge/edge.yaml")
     assert healthy(board)
     controller.play("rollback.yml")
     assert release(board) == before
+    assert "keep_days: 99" not in board.sh("cat /etc/edge/edge.yaml")
     assert healthy(board)
     # The way back leads to what was in use before, not to what was installed last.
     init.write_text(init.read_text().replace("99.0.0", "99.0.1"))

@@ -205,13 +205,14 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
     source.write_text("[Unit]\n")
     texts, names = {str(tmp_path / "new/a"): "one\n"}, {str(tmp_path / "new/b"): "unit"}
     given = {"texts": texts, "names": names, "folder": str(tmp_path), "mode": "0640"}
+    given["links"] = {str(tmp_path / "current"): "one"}
 
-    def place(*options: str) -> bool:
+    def place(*options: str, code: int = 0) -> bool:
         argv: list[str | Path] = [ansible() / "ansible", "localhost", "-M", REPO / "ansible/library", *options, "-o"]
         argv += ["-m", "place_files", "-a", json.dumps(given), "-e", f"ansible_python_interpreter={sys.executable}"]
         env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
         done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
         return "CHANGED" in done.stdout
 
     assert place("--check")
@@ -221,7 +222,16 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
         ("a", "one\n"),
         ("b", "[Unit]\n"),
     ]
+    assert (tmp_path / "current").readlink() == Path("one")
     assert not place()
+    # All or nothing: a release must not come without its configuration.
+    given["links"] = {str(tmp_path / "current"): "two"}
+    texts |= {str(tmp_path / "new/a"): "two\n", str(source / "no-folder"): ""}
+    place(code=2)
+    assert ((tmp_path / "new/a").read_text(), (tmp_path / "current").readlink()) == ("one\n", Path("one"))
+    del texts[str(source / "no-folder")]
+    assert place()
+    assert ((tmp_path / "new/a").read_text(), (tmp_path / "current").readlink()) == ("two\n", Path("two"))
     (tmp_path / "new/a").chmod(0o644)
     assert place()
     assert (tmp_path / "new/a").stat().st_mode & 0o777 == 0o640
