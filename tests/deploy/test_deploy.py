@@ -256,6 +256,14 @@ def test_a_bad_configuration_is_refused_before_the_switch(controller: Controller
     assert healthy(board)
 
 
+def test_a_card_without_room_is_refused_before_anything_is_there(controller: Controller, board: Machine) -> None:
+    """Libraries that do not fit are told of in a line, and not begun; what is there stays."""
+    there = board.sh("ls /opt/edge/*/")
+    with pytest.raises(PlayFailed, match=r"\d+ MB free on /opt: release \S+ and its libraries need 1000000250"):
+        deploy(controller, "--tags", "edge", edge_libraries="large", edge_libraries_room_mb=10**9)
+    assert board.sh("ls /opt/edge/*/") == there
+
+
 def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine, client: Client) -> None:
     """A release whose gateway dies at its start gives way to the one before, by itself."""
     before = release(board)

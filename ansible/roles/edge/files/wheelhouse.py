@@ -261,8 +261,10 @@ def make(options: argparse.Namespace) -> str:
         for path in units:
             shutil.copy(path, folder / "systemd" / path.name)
         pack(folder, archive)
-    answer = {"release": release, "version": str(version), "archive": str(archive)}
-    return json.dumps(answer | {"libraries": libraries, "libraries_archive": str(needed)})
+    answer: dict[str, object] = {"release": release, "version": str(version), "archive": str(archive)}
+    room = needed.stat().st_size * 6 >> 20  # beside the wheels, what they unpack and compile to; measured: 5.3
+    answer |= {"libraries": libraries, "libraries_archive": str(needed), "libraries_room_mb": room}
+    return json.dumps(answer)
 
 
 def main() -> None:
