@@ -98,8 +98,13 @@ def _settings(path: str) -> dict[str, str]:
 def test_the_broker_is_set_up_as_on_a_board() -> None:
     """Above all a message may stay with its job."""
     here, board = _settings("container/rabbitmq.conf"), _settings("systemd/rabbitmq/rabbitmq.conf")
+    fitted = _settings("ansible/roles/rabbitmq/templates/board.conf")
+    given = yaml.safe_load((REPO / "ansible/roles/rabbitmq/defaults/main.yml").read_text())
+    board |= {key: re.sub(r"{{ (\w+) }}", lambda name: str(given[name[1]]), value) for key, value in fitted.items()}
     assert here.items() <= board.items()
     assert "consumer_timeout" in here
+    # Of two watermarks RabbitMQ takes the relative one, whichever comes last.
+    assert [key for key in board if "watermark" in key] == ["vm_memory_high_watermark.absolute"]
 
 
 # --- the recipe ---------------------------------------------------------------------------------------------
