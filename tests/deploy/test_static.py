@@ -172,6 +172,39 @@ def test_the_health_check_asks_a_gateway_with_a_given_certificate(tmp_path: Path
     assert health.gateway_faults(url, "") != []
 
 
+def _script(name: str) -> Any:
+    """What the role runs on the controller, as a module."""
+    spec = spec_from_file_location(name, REPO / f"ansible/roles/edge/files/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def test_a_backup_is_known_before_the_board_is_touched(tmp_path: Path) -> None:
+    """A whole one has no fault; one that is cut off anywhere, another archive or no archive has."""
+    fault = _script("backup").fault
+    for name in ("var/lib/edge/ledger.sqlite", "etc/edge/edge.yaml", "etc/edge/tls/key.pem"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(os.urandom(3000))
+    whole = tmp_path / "board.tar.gz"
+    pack = ["tar", "--create", "--gzip", f"--directory={tmp_path}"]
+    subprocess.run([*pack, f"--file={whole}", "var/lib/edge", "etc/edge"], check=True)
+    assert fault(whole) == ""
+    content = whole.read_bytes()
+    torn = tmp_path / "torn.tar.gz"
+    for length in (0, 100, len(content) // 2, len(content) - 400, len(content) - 1):
+        torn.write_bytes(content[:length])
+        assert "broken" in fault(torn), length
+    other = tmp_path / "other.tar.gz"
+    subprocess.run([*pack, f"--file={other}", "etc"], check=True)
+    assert "it holds etc" in fault(other)
+    subprocess.run([*pack, f"--file={other}", "etc/edge"], check=True)
+    assert "it lacks var/lib/edge/ledger.sqlite" in fault(other)
+    assert "no such file" in fault(tmp_path / "none.tar.gz")
+
+
 def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     """The same sources have the same recipe; its answer holds while its archives are there, and old ones go."""
     wheelhouse = _role_file("wheelhouse")
@@ -204,7 +237,7 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
     source = tmp_path / "unit"
     source.write_text("[Unit]\n")
     texts, names = {str(tmp_path / "new/a"): "one\n"}, {str(tmp_path / "new/b"): "unit"}
-    given = {"texts": texts, "names": names, "folder": str(tmp_path), "mode": "0640"}
+    given: dict[str, Any] = {"texts": texts, "names": names, "folder": str(tmp_path), "mode": "0640"}
     given["links"] = {str(tmp_path / "current"): "one"}
 
     def place(*options: str, code: int = 0) -> bool:
@@ -233,7 +266,12 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
     assert place()
     assert ((tmp_path / "new/a").read_text(), (tmp_path / "current").readlink()) == ("two\n", Path("two"))
     (tmp_path / "new/a").chmod(0o644)
+    given["mark"] = str(tmp_path / "mark")
     assert place()
+    assert place()  # not in force before the mark is gone
+    (tmp_path / "mark").unlink()
+    del given["mark"]
+    assert not place()
     assert (tmp_path / "new/a").stat().st_mode & 0o777 == 0o640
     source.unlink()  # an earlier release did not have it
     assert place("--check")
