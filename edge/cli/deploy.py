@@ -42,6 +42,7 @@ _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
     default="deploy",
     help=f"Do something else in its place: {', '.join(_PLAYS[1:])}.",
 )
+@click.option("--limit", metavar="HOST", help="Leave the other boards that are named as they are.")
 @click.option("--check", is_flag=True, help="Only show what would be changed.")
 @click.option("--ask-become-pass", "-K", is_flag=True, help="Ask for the password of sudo on the board.")
 @common
@@ -53,6 +54,7 @@ def deploy(
     nodes: tuple[str, ...],
     variables: tuple[str, ...],
     play: str,
+    limit: str | None,
     check: bool,
     ask_become_pass: bool,
 ) -> int:
@@ -84,6 +86,7 @@ def deploy(
         inventory = Path(folder) / "inventory.json"
         inventory.write_text(json.dumps({"all": {"children": groups, "vars": given}}))
         argv = [playbook, "-i", str(inventory), str(source / f"ansible/{play}.yml")]
+        argv += ["--limit", limit] if limit else []
         argv += ["--check", "--diff"] if check else []
         argv += ["--ask-become-pass"] if ask_become_pass else []
         done = subprocess.run(

@@ -411,6 +411,12 @@ def test_a_second_board_works_for_the_first(
     said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "280", "--json"))
     assert said["state"] == "succeeded"
     assert said["worker"] == "main"
+    # Stolen, it does not answer: the head shuts it out all the same.
+    with pytest.raises(PlayFailed, match="UNREACHABLE"):
+        fleet.play("remove.yml", "--limit", second.name)
+    broker = "rabbitmqctl --quiet list_users; cat /etc/rabbitmq/definitions.json"
+    knows = f"edge --config /etc/edge/edge.yaml token list; {broker}; ls /etc/edge/credentials"
+    assert "edge-node" not in board.sh(knows)
 
 
 def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:

@@ -107,10 +107,13 @@ def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: P
     playbook = tmp_path / "bin/ansible-playbook"
     playbook.parent.mkdir()
     build = f"{sys.executable} -m hatchling build -t wheel -d {tmp_path}/built >/dev/null"
-    playbook.write_text(f'#!/bin/sh\ncp "$2" {tmp_path}/inventory.json\ncd "$(dirname "$3")/.." && exec {build}\n')
+    keep = f'cp "$2" {tmp_path}/inventory.json\necho $4 $5 >{tmp_path}/options'
+    playbook.write_text(f'#!/bin/sh\n{keep}\ncd "$(dirname "$3")/.." && exec {build}\n')
     playbook.chmod(0o755)
-    done = run(bare, "edge", "deploy", "pi@board.local", cwd=tmp_path, PATH=f"{playbook.parent}:{os.defpath}")
+    argv = ["edge", "deploy", "pi@board.local", "--limit", "board.local"]
+    done = run(bare, *argv, cwd=tmp_path, PATH=f"{playbook.parent}:{os.defpath}")
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "options").read_text() == "--limit board.local\n"
     (built,) = (tmp_path / "built").glob("*.whl")
     contents = [{info.filename: info.CRC for info in zipfile.ZipFile(path).infolist()} for path in (wheel, built)]
     assert contents[0] == contents[1]
