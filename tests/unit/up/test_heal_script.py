@@ -10,13 +10,17 @@ import pytest
 SCRIPT = Path(__file__).parents[3] / "systemd" / "edge-heal-broker"
 
 
-def heal(folder: Path, fails: str = "") -> tuple[int, list[str]]:
-    """Its exit code, and what it asked of systemd, where one program fails."""
+def heal(
+    folder: Path, fails: str = "", *, result: str = "exit-code", started: int = 1, up: int = 0
+) -> tuple[int, list[str]]:
+    """Its exit code, and what it asked of systemd, where one program fails; how the broker ended, and when it began."""
     (folder / "bin").mkdir()
     (folder / "store/mnesia").mkdir(parents=True)
     (folder / "store/mnesia/old").touch()
     (folder / "store/.erlang.cookie").write_text("A" * 20)
-    bodies = {"systemctl": f'echo "$1" >>{folder}/said', "install": f"mkdir {folder}/store/mnesia"}
+    shown = f"*=Result) echo {result};; *=Active*) echo {up};; *) echo {started};;"
+    systemctl = f'case $1 in show) case $2 in {shown} esac;; *) echo "$1" >>{folder}/said;; esac'
+    bodies = {"systemctl": systemctl, "install": f"mkdir {folder}/store/mnesia"}
     for name in ("systemctl", "install", "chown", "sleep", fails):
         path = folder / "bin" / (name or "true")
         path.write_text(f"#!/bin/sh\n{'false' if name == fails else bodies.get(name, '')}\n")
@@ -39,3 +43,14 @@ def test_the_broker_is_started_again_whatever_fails(tmp_path: Path, program: str
     code, said = heal(tmp_path, program)
     assert code != 0
     assert said == ["stop", "reset-failed", "start"]
+
+
+def test_a_stop_that_took_too_long_leaves_the_store(tmp_path: Path) -> None:
+    """The broker had been up since its last start: who stopped it wants it stopped."""
+    assert heal(tmp_path, result="timeout", started=100, up=200) == (0, ["reset-failed"])
+    assert (tmp_path / "store/mnesia/old").exists()
+
+
+def test_a_start_that_took_too_long_is_healed(tmp_path: Path) -> None:
+    """It never came up since: a store that is broken may hang instead of ending."""
+    assert heal(tmp_path, result="timeout", started=300, up=200)[1][0] == "stop"
