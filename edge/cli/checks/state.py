@@ -59,7 +59,8 @@ def secrets(config: Config) -> Iterator[Finding]:
         except FileNotFoundError:
             if name != "tokens":
                 what = "the token that the head gave" if name == "node.token_file" else "the broker's password"
-                yield fail(name, f"{path} is not there", f"write {what} into it, mode 0640")
+                anew = "deploy the board again, which makes one; elsewhere"
+                yield fail(name, f"{path} is not there", f"{anew}: write {what} into it, mode 0640")
             continue
         except OSError as err:
             yield warn(name, f"{path}: {err.strerror}", _OTHER_USER)
