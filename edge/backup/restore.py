@@ -24,12 +24,15 @@ from edge.errors import StackError, StorageError, UsageError
 from edge.jobs import copies
 from edge.jobs.damage import damage
 from edge.jobs.ledger import Ledger
+from edge.jobs.tokens import Tokens
 from edge.layout import Layout
 
 _NAME = re.compile(
-    r"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)|(results|attempts|checkpoints|tasks)(/.+)?"
+    r"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)"
+    r"|(results|attempts|checkpoints|tasks|power/days)(/.+)?"
 )
-_STATE = ("results", "attempts", "checkpoints", "tasks", "power/pause.json", "tokens.json", "ledger.sqlite")
+_FOLDERS = ("results", "attempts", "checkpoints", "tasks", "power/days")
+_STATE = (*_FOLDERS, "power/pause.json", "tokens.json", "ledger.sqlite")
 _OLD = (*_STATE, "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.copy.sqlite")
 
 
@@ -41,8 +44,18 @@ class Restored(msgspec.Struct, frozen=True):
     config: Path | None  # where the backup's edge.yaml was laid
 
 
-def restore(archive: Path, layout: Layout, config: Path, *, advance: Advance, set_aside: bool = False) -> Restored:
+def restore(
+    archive: Path,
+    layout: Layout,
+    config: Path,
+    *,
+    advance: Advance,
+    set_aside: bool = False,
+    keep_tokens: bool = False,
+) -> Restored:
     """Put the backup in place of what `layout.root` holds; its open jobs are published again by the next gateway.
+
+    With `keep_tokens` those that count now count beside the backup's.
 
     Raises BadArchive, UsageError (not empty and not `set_aside`), StackError (in use): then nothing has changed.
     """
@@ -60,6 +73,8 @@ def restore(archive: Path, layout: Layout, config: Path, *, advance: Advance, se
         try:
             manifest = unpack(archive, staging / "new", allowed=_allowed, advance=advance)
             _prepare(archive, staging / "new" / layout.ledger.name)
+            if keep_tokens:
+                _keep_tokens(layout.tokens, staging / "new" / layout.tokens.name)
             laid = _lay_config(staging / "new" / CONFIG, config)
             subprocess.run(["sync", "-f", str(staging)], check=True, stdin=subprocess.DEVNULL)
         except BaseException:
@@ -100,6 +115,12 @@ def _prepare(archive: Path, ledger: Path) -> None:
         ledger.chmod(stat.st_mode & 0o7777)
     except StorageError as err:
         raise BadArchive(archive, f"its ledger cannot be used: {err}") from err
+
+
+def _keep_tokens(current: Path, new: Path) -> None:
+    tokens = Tokens(new)
+    known = {token.sha256 for token in tokens.list()}
+    tokens.keep(token for token in Tokens(current).list() if token.sha256 not in known)
 
 
 def _lay_config(new: Path, config: Path) -> Path | None:

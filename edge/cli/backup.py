@@ -66,9 +66,10 @@ def backup(session: Session, *, file: Path, force: bool) -> int:
     help="State root, with its edge.yaml in it as `edge up` has it. [default: as edge.yaml says]",
 )
 @click.option("--set-aside", is_flag=True, help="Move what is there to a folder before-restore-N, and restore.")
+@click.option("--keep-tokens", is_flag=True, help="Tokens that count now go on counting beside the backup's.")
 @common
 @pass_session
-def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool) -> int:
+def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool, keep_tokens: bool) -> int:
     """Put the backup FILE onto this board, which must be stopped; its open jobs run once it is started.
 
     Checked as a whole before anything is changed. An edge.yaml that is there stays; the backup's is laid beside it.
@@ -84,7 +85,7 @@ def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool)
             raise UsageError("there is no edge.yaml here; name it with --config, or the state root with --root DIR")
         layout, config = loaded.config.layout, loaded.path
     meter = _Meter("unpacked", quiet=session.as_json)
-    done = put_back(file.absolute(), layout, config, advance=meter, set_aside=set_aside)
+    done = put_back(file.absolute(), layout, config, advance=meter, set_aside=set_aside, keep_tokens=keep_tokens)
     if session.as_json:
         output.document(
             {

@@ -71,6 +71,8 @@ def packed(gateway: RunningGateway, tmp_path: Path) -> Path:
     AttemptsStore(layout).write(Attempts(still, deliveries=3, ended=("power-cut",) * 3))
     assert Checkpoint(layout.checkpoints / f"{still}.json").save({"line": 7}, now=True)
     Tokens(layout.tokens).add("sensor", [Scope.SUBMIT])
+    layout.days.mkdir(parents=True)
+    (layout.days / "2026-11-20.json").write_text("{}")
     (layout.tasks / "chat").mkdir(parents=True)
     with closing(sqlite3.connect(layout.tasks / "chat" / "bot.sqlite")) as db:
         db.execute("PRAGMA journal_mode = WAL")
@@ -105,6 +107,7 @@ def test_everything_comes_back_onto_a_blank_board(
     assert known.deliveries == 3
     assert Checkpoint(layout.checkpoints / f"{still['id']}.json").read() == {"line": 7}
     assert [token.name for token in Tokens(layout.tokens).list()] == ["sensor"]
+    assert (layout.days / "2026-11-20.json").read_text() == "{}"
     with closing(sqlite3.connect(layout.tasks / "chat" / "bot.sqlite")) as db:
         assert db.execute("SELECT text FROM said").fetchall() == [("hello",)]
     assert rescue.notes(config.root) == []
@@ -243,6 +246,21 @@ def test_a_board_in_use_or_with_jobs_is_refused(gateway: RunningGateway, packed:
     assert put_back(packed, layout, path, advance=_quiet, set_aside=True).aside == config.root / "before-restore-2"
 
 
+def test_tokens_of_now_count_beside_those_of_the_backup(packed: Path, config: Config, gateway: RunningGateway) -> None:
+    """Told to; each once, also when it is done again. What lies behind the backup in its file is another's."""
+    gateway.stop()
+    with tarfile.open(packed.with_name("etc.tar.gz"), "w:gz") as tar:
+        tar.add(__file__, "etc/edge/key.pem")
+    packed.write_bytes(packed.read_bytes() + packed.with_name("etc.tar.gz").read_bytes())
+    tokens = Tokens(config.layout.tokens)
+    tokens.add("laptop", [Scope.SUBMIT])
+    for _ in range(2):
+        assert main(["restore", str(packed), "--set-aside", "--keep-tokens"]) == 0
+        assert [token.name for token in tokens.list()] == ["sensor", "laptop"]
+    assert main(["restore", str(packed), "--set-aside"]) == 0
+    assert [token.name for token in tokens.list()] == ["sensor"]
+
+
 def test_nothing_starts_while_a_restore_is_at_work(packed: Path, config: Config) -> None:
     """On a board that never ran, where no lock was there before; each says so in one line, and starts afterwards."""
     root = config.root.with_name("new")
@@ -327,7 +345,7 @@ def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
                 Results(Layout(root, root / "run")).publish(Result("meanwhile", "echo", JobState.SUCCEEDED))
             assert _restore(packed, root).manifest is None
         else:
-            assert number >= 10
+            assert number >= 12
             return
         names = {"results", "attempts", "checkpoints", "tasks", "tokens.json", "ledger.sqlite"}
         assert names <= {path.name for path in root.iterdir()}
