@@ -72,6 +72,22 @@ class Controller:
 
     def play(self, playbook: str, *options: str, source: Path | None = None, **variables: Any) -> dict[str, int]:
         """Run a playbook and give its recap (ok, changed, failed, ...), summed over the boards. Raises PlayFailed."""
+        process = self.begin(playbook, *options, source=source, **variables)
+        out, err = process.communicate()
+        (self.folder / "last.log").write_text(out + err)
+        names = "|".join(map(re.escape, self._names))
+        recaps = re.findall(rf"^(?:{names})\s*: (.*)$", out, re.MULTILINE)
+        if process.returncode or not recaps:
+            raise PlayFailed(f"{playbook} {options}:\n{out[-6000:]}\n{err[-3000:]}")
+        total: Counter[str] = Counter()
+        for recap in recaps:
+            total.update({key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap)})
+        return total
+
+    def begin(
+        self, playbook: str, *options: str, source: Path | None = None, **variables: Any
+    ) -> subprocess.Popen[str]:
+        """Start a playbook, in a process group of its own."""
         source = source or self.source
         given = {"edge_client_folder": str(self.clients), "edge_cache": str(cache() / "wheels"), **variables}
         argv: list[str | Path] = [ansible() / "ansible-playbook", "-i", self.inventory, "-e", json.dumps(given)]
@@ -83,18 +99,14 @@ class Controller:
             "ANSIBLE_NOCOLOR": "1",
             "LC_ALL": "C.UTF-8",
         }
-        done = subprocess.run(
-            [*argv, source / "ansible" / playbook, *options], capture_output=True, text=True, check=False, env=env
+        return subprocess.Popen(
+            [*argv, source / "ansible" / playbook, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+            start_new_session=True,
         )
-        (self.folder / "last.log").write_text(done.stdout + done.stderr)
-        names = "|".join(map(re.escape, self._names))
-        recaps = re.findall(rf"^(?:{names})\s*: (.*)$", done.stdout, re.MULTILINE)
-        if done.returncode or not recaps:
-            raise PlayFailed(f"{playbook} {options}:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}")
-        total: Counter[str] = Counter()
-        for recap in recaps:
-            total.update({key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap)})
-        return total
 
     def altered(self, name: str) -> Path:
         """A further copy of the sources, to be changed by the test."""

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -347,18 +348,31 @@ def test_a_damaged_broker_store_is_set_aside(board: Machine, client: Client) -> 
 
 
 def test_backup_and_restore(controller: Controller, board: Machine, client: Client, tmp_path: Path) -> None:
-    """What a backup holds comes back onto a card that lost it, the results first of all."""
+    """What a backup holds comes back onto a card that lost it, also when a cut met the restore."""
     made = json.loads(client.edge("submit", "solve", "7", "What is 6 times 7?", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "60")
+    still = board.sh("systemctl show --property=MainPID edge-gateway edge-worker edge-power")
+    packed = tmp_path / "edge-board.tar.gz"
     controller.play("backup.yml", backup_folder=str(tmp_path))
+    assert board.sh("systemctl show --property=MainPID edge-gateway edge-worker edge-power") == still
+    assert [(path, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [(packed, 0o600)]
+    keys = board.sh("sha256sum /etc/edge/credentials/* /etc/edge/tls/ca.pem")
     # A new card has passwords, a CA and tokens of its own; the laptop gets them when it is deployed.
     board.sh("for file in /etc/edge/credentials/edge-*.password; do openssl rand -hex 20 >$file; done")
     board.sh("rm -r /etc/edge/tls /var/lib/edge/tokens.json")
     deploy(controller, "--tags", "rabbitmq,edge")
     board.sh("systemctl stop edge.target && rm -rf /var/lib/edge/results /var/lib/edge/ledger.sqlite*")
-    controller.play("restore.yml", restore_from=str(tmp_path / "edge-board.tar.gz"))
+    with controller.begin("restore.yml", restore_from=str(packed)) as play:
+        board.until(lambda: not (board.root / "etc/edge/edge.yaml").exists())
+        os.killpg(play.pid, signal.SIGKILL)
+    board.kill()
+    board.boot()
+    assert not any(board.active(unit) for unit in SERVICES if unit.startswith("edge-"))
+    controller.play("restore.yml", restore_from=str(packed))
     board.until(lambda: healthy(board), 90)
     assert "42" in client.edge("result", made["id"])
+    assert board.sh("sha256sum /etc/edge/credentials/* /etc/edge/tls/ca.pem") == keys
+    assert board.sh("ls -d /var/tmp/edge-* /var/lib/edge.restore /etc/edge.restore 2>/dev/null || true") == ""
 
 
 def test_status(controller: Controller, board: Machine) -> None:
@@ -432,4 +446,4 @@ def test_remove_with_the_data(controller: Controller, board: Machine) -> None:
     controller.play("remove.yml", remove_data=True)
     for path in ("var/lib/edge", "etc/edge", "var/lib/rabbitmq/mnesia", "etc/rabbitmq/tls"):
         assert not (board.root / path).exists()
-    assert not [*board.root.glob("var/lib/edge.before-restore-*"), *board.root.glob("var/lib/rabbitmq/mnesia.*")]
+    assert not [*board.root.glob("etc/edge.before-restore*"), *board.root.glob("var/lib/rabbitmq/mnesia.*")]

@@ -185,23 +185,27 @@ def _script(name: str) -> Any:
 def test_a_backup_is_known_before_the_board_is_touched(tmp_path: Path) -> None:
     """A whole one has no fault; one that is cut off anywhere, another archive or no archive has."""
     fault = _script("backup").fault
-    for name in ("var/lib/edge/ledger.sqlite", "etc/edge/edge.yaml", "etc/edge/tls/key.pem"):
+    for name in ("ledger.sqlite", "MANIFEST.json", "var/lib/edge/ledger.sqlite", "etc/edge/edge.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(os.urandom(3000))
-    whole = tmp_path / "board.tar.gz"
-    pack = ["tar", "--create", "--gzip", f"--directory={tmp_path}"]
-    subprocess.run([*pack, f"--file={whole}", "var/lib/edge", "etc/edge"], check=True)
-    assert fault(whole) == ""
-    content = whole.read_bytes()
-    torn = tmp_path / "torn.tar.gz"
-    for length in (0, 100, len(content) // 2, len(content) - 400, len(content) - 1):
-        torn.write_bytes(content[:length])
-        assert "broken" in fault(torn), length
-    other = tmp_path / "other.tar.gz"
-    subprocess.run([*pack, f"--file={other}", "etc"], check=True)
-    assert "it holds etc" in fault(other)
-    subprocess.run([*pack, f"--file={other}", "etc/edge"], check=True)
-    assert "it lacks var/lib/edge/ledger.sqlite" in fault(other)
+
+    def packed(*names: str) -> bytes:
+        return subprocess.check_output(["tar", "--create", "--gzip", f"--directory={tmp_path}", *names])
+
+    state, keys = packed("ledger.sqlite", "MANIFEST.json"), packed("etc/edge")
+    whole = state + keys
+    file = tmp_path / "board.tar.gz"
+
+    def said(content: bytes) -> str:
+        file.write_bytes(content)
+        return str(fault(file))
+
+    assert said(whole) == ""
+    for length in (0, 100, len(state) // 2, len(state) - 1, len(state) + 100, len(whole) - 400, len(whole) - 1):
+        assert "broken" in said(whole[:length]), length
+    assert "without the board's keys" in said(state)
+    assert "it lacks MANIFEST.json, ledger.sqlite" in said(keys)
+    assert "deploy that one and restore with it" in said(packed("var/lib/edge", "etc/edge"))
     assert "no such file" in fault(tmp_path / "none.tar.gz")
 
 

@@ -8,8 +8,9 @@ import tarfile
 import zlib
 from pathlib import Path
 
-FOLDERS = ("var/lib/edge", "etc/edge")
-NEEDED = {"var/lib/edge/ledger.sqlite", "etc/edge/edge.yaml"}
+OLD = "var/lib/edge/ledger.sqlite"
+STATE = {"ledger.sqlite", "MANIFEST.json"}
+KEYS = "etc/edge/edge.yaml"
 
 
 def fault(path: Path) -> str:
@@ -17,20 +18,20 @@ def fault(path: Path) -> str:
     names = set()
     try:
         with gzip.open(path) as file:
-            with tarfile.open(fileobj=file, mode="r|") as tar:
+            with tarfile.open(fileobj=file, mode="r|", ignore_zeros=True) as tar:  # one archive behind the other
                 for member in tar:
                     names.add(member.name)
             while file.read(1 << 20):  # to the end: what is cut off there shows in the checksum alone
                 pass
     except (OSError, EOFError, zlib.error, tarfile.TarError) as err:
         return "there is no such file" if isinstance(err, FileNotFoundError) else f"broken or no .tar.gz: {err}"
-    if "MANIFEST.json" in names:
-        return "made by `edge backup`: put it back on the board itself, by `edge restore`"
-    for name in sorted(names):
-        if ".." in name.split("/") or not any(name == folder or name.startswith(f"{folder}/") for folder in FOLDERS):
-            return f"no backup of a board: it holds {name}"
-    missing = sorted(NEEDED - names)
-    return f"no backup of a board: it lacks {', '.join(missing)}" if missing else ""
+    if OLD in names:
+        return "made by an older version: deploy that one and restore with it, then deploy this one"
+    if not names >= STATE:
+        return f"no backup of a board: it lacks {', '.join(sorted(STATE - names))}"
+    if KEYS not in names:
+        return "without the board's keys: made by `edge backup`? `edge restore` on the board itself puts it back"
+    return ""
 
 
 if __name__ == "__main__":
