@@ -47,7 +47,7 @@ def test_the_broker_is_started_again_whatever_fails(tmp_path: Path, program: str
 
 def test_a_stop_that_took_too_long_leaves_the_store(tmp_path: Path) -> None:
     """The broker had been up since its last start: who stopped it wants it stopped."""
-    assert heal(tmp_path, result="timeout", started=100, up=200) == (0, ["reset-failed"])
+    assert heal(tmp_path, result="timeout", started=100, up=200) == (0, ["reset-failed", "stop"])
     assert (tmp_path / "store/mnesia/old").exists()
 
 
