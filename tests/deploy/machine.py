@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.deploy.card import personalise
+from tests.deploy.group import Group
 from tests.deploy.lan import Seat
 from tests.deploy.root import cache, debian, suite
 
@@ -40,6 +41,7 @@ class Machine:
         self.root = self._folder / "root"
         self.console = self._folder / "console.log"
         self.key = self._folder / "id"
+        self._group = Group(seat.netns)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Machine:
@@ -61,6 +63,7 @@ class Machine:
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        self._group.remove()
         subprocess.run(["umount", self.root], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -68,14 +71,16 @@ class Machine:
         """Start, and return when systemd has started all it wants to."""
         if self._process is not None:
             self._process.wait(30)  # it powered itself off: its container is gone a little later than its systemd
-        argv = ["systemd-nspawn", "--boot", "--register=no", "--keep-unit", f"--directory={self.root}"]
+        argv = [*self._group.enter(), "systemd-nspawn", "--boot", "--register=no", "--keep-unit"]
+        argv += [f"--directory={self.root}"]
         argv += [f"--machine={self.name}", f"--network-namespace-path=/run/netns/{self.seat.netns}"]
         argv += ["--capability=CAP_NET_ADMIN", "--link-journal=no", "--settings=no", "--timezone=off"]
         argv += ["--resolv-conf=off", "--console=pipe"]
-        with self.console.open("ab") as console:
-            self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
-            )
+        # As on a board: cgroup 2, also where this machine still has the first one.
+        env = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        null = subprocess.DEVNULL
+        with self.console.open("ab") as out:
+            self._process = subprocess.Popen(argv, env=env, stdin=null, stdout=out, stderr=out, start_new_session=True)
         self.until(lambda: self.run("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}, 120)
 
     def shut_down(self) -> None:
