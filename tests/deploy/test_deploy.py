@@ -363,7 +363,7 @@ def test_backup_and_restore(controller: Controller, board: Machine, client: Clie
     deploy(controller, "--tags", "rabbitmq,edge")
     board.sh("systemctl stop edge.target && rm -rf /var/lib/edge/results /var/lib/edge/ledger.sqlite*")
     with controller.begin("restore.yml", restore_from=str(packed)) as play:
-        board.until(lambda: not (board.root / "etc/edge/edge.yaml").exists())
+        board.until(lambda: not (board.root / "etc/edge/edge.yaml").exists(), 150)  # a broker may take 60 s to stop
         os.killpg(play.pid, signal.SIGKILL)
     board.kill()
     board.boot()
