@@ -68,17 +68,23 @@ def test_ansible_lint_production() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def _ansible(folder: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+    """What Ansible makes of one module, with its own files in `folder`."""
+    env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "LC_ALL": "C.UTF-8"}
+    return subprocess.run(
+        [ansible() / "ansible", *argv], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+
+
 def test_the_firewall_leaves_sshd_and_the_gateway_open(tmp_path: Path) -> None:
     """A head can be reached once the rules are loaded, also where both listen elsewhere than usual."""
     inventory = tmp_path / "inventory.json"
     inventory.write_text(json.dumps({"all": {"children": {"head": {"hosts": {"board": {}}}}}}))
     given = {"base_sshd": {"stdout": "port 2222\nport 22\naddressfamily any\n"}, "edge_gateway_port": 9000}
     given |= _yaml(REPO / "ansible/roles/base/defaults/main.yml")
-    argv: list[str | Path] = [ansible() / "ansible", "board", "-i", inventory, "-o"]
-    argv += ["-m", "debug", "-a", "var=base_open_ports"]
+    argv: list[str | Path] = ["board", "-i", inventory, "-o", "-m", "debug", "-a", "var=base_open_ports"]
     argv += ["-e", f"@{REPO / 'ansible/roles/base/vars/main.yml'}", "-e", json.dumps(given)]
-    env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    done = _ansible(tmp_path, *argv)
     assert re.findall(r"\d+", done.stdout.partition("base_open_ports")[2]) == ["22", "2222", "9000"], done.stderr
 
 
@@ -89,15 +95,14 @@ def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_pat
     board |= {"node": {"head_url": "https://other"}}
 
     def config(**given: object) -> Any:
-        argv: list[str | Path] = [ansible() / "ansible", "localhost", "-m", "debug", "-a", "var=edge_whole_config"]
+        argv: list[str | Path] = ["localhost", "-m", "debug", "-a", "var=edge_whole_config"]
         for name in ("defaults", "vars"):
             argv += ["-e", f"@{REPO / 'ansible/roles/edge' / name / 'main.yml'}"]
         argv += [
             "-e",
             json.dumps({"edge_config_before": f"# by the role\n{yaml.safe_dump(board)}", "edge_tls": "none"} | given),
         ]
-        env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path), "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        done = _ansible(tmp_path, *argv)
         return json.loads(done.stdout.partition("=>")[2])["edge_whole_config"]
 
     kept = config(edge_keep_config=True)
@@ -172,19 +177,9 @@ def test_the_health_check_asks_a_gateway_with_a_given_certificate(tmp_path: Path
     assert health.gateway_faults(url, "") != []
 
 
-def _script(name: str) -> Any:
-    """What the role runs on the controller, as a module."""
-    spec = spec_from_file_location(name, REPO / f"ansible/roles/edge/files/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
-
-
 def test_a_backup_is_known_before_the_board_is_touched(tmp_path: Path) -> None:
     """A whole one has no fault; one that is cut off anywhere, another archive or no archive has."""
-    fault = _script("backup").fault
+    fault = _role_file("backup").fault
     for name in ("ledger.sqlite", "MANIFEST.json", "var/lib/edge/ledger.sqlite", "etc/edge/edge.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(os.urandom(3000))
@@ -245,10 +240,9 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
     given["links"] = {str(tmp_path / "current"): "one"}
 
     def place(*options: str, code: int = 0) -> bool:
-        argv: list[str | Path] = [ansible() / "ansible", "localhost", "-M", REPO / "ansible/library", *options, "-o"]
+        argv: list[str | Path] = ["localhost", "-M", REPO / "ansible/library", *options, "-o"]
         argv += ["-m", "place_files", "-a", json.dumps(given), "-e", f"ansible_python_interpreter={sys.executable}"]
-        env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        done = _ansible(tmp_path, *argv)
         assert done.returncode == code, done.stdout + done.stderr
         return "CHANGED" in done.stdout
 
