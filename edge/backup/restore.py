@@ -27,11 +27,8 @@ from edge.jobs.ledger import Ledger
 from edge.jobs.tokens import Tokens
 from edge.layout import Layout
 
-_NAME = re.compile(
-    r"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)"
-    r"|(results|attempts|checkpoints|tasks|power/days)(/.+)?"
-)
 _FOLDERS = ("results", "attempts", "checkpoints", "tasks", "power/days")
+_NAME = re.compile(rf"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)|({'|'.join(_FOLDERS)})(/.+)?")
 _STATE = (*_FOLDERS, "power/pause.json", "tokens.json", "ledger.sqlite")
 _OLD = (*_STATE, "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.copy.sqlite")
 

@@ -99,12 +99,11 @@ class Job:
         """
         self._saves = True
 
-        def save() -> bool:
+        def save(*, now: bool = True) -> bool:
             with self._shield():
-                return self._checkpoint.save(state, now=True)
+                return self._checkpoint.save(state, now=now)
 
-        with self._shield():
-            saved = self._checkpoint.save(state, now=self._stopping())
+        saved = save(now=self._stopping())
         self._check(saved=saved and self._stopping(), save=save)
 
     def check(self) -> None:

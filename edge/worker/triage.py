@@ -82,7 +82,7 @@ class Triage:
             return Failure(FailureCode.DEAD_LETTERED, f"the broker gave up on the message: {why}")
         limit = self._limits.max_crashes
         if case.known is not None and case.known.crashes >= limit:
-            starved = min(case.known.ended.count(STARVED), case.known.crashes)
+            starved = case.known.ended.count(STARVED)
             why = f", {starved} of them for want of memory" if starved else ""
             message = f"its worker died {case.known.crashes} times while it ran{why} (worker.max_crashes = {limit})"
             return Failure(FailureCode.CRASH_LOOP, message)
