@@ -13,7 +13,6 @@ from msgspec import Meta
 
 from edge.model import (
     Energy,
-    Held,
     JobState,
     MaxTemp,
     Power,
@@ -22,6 +21,7 @@ from edge.model import (
     Retries,
     TaskName,
     TimeLimit,
+    WaitReason,
     WorkerStatus,
 )
 
@@ -52,7 +52,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     ahead: int | None = None  # jobs that run before it, as far as is known; 5000 stands for that many or more
     worker: str = ""  # who runs it
     progress: Progress | None = None
-    held: Held | None = None  # it has begun and does not go on now; `waiting` says so in words
+    held: WaitReason | None = None  # it has begun and does not go on now; `waiting` says so in words
     energy: Energy | None = None  # what an ended job took
     error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
 

@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from edge.config import BrokerConfig, Config, load
-from edge.errors import StackError
-from edge.up import rabbitmq
-from edge.up.node import Node
-from edge.up.ports import NodePorts, free_ports
+from edge.core.errors import StackError
+from edge.up.broker import rabbitmq
+from edge.up.broker.node import PrivateNode
+from edge.up.broker.ports import NodePorts, free_ports
 
-#: What `edge.jobs.broker.declare` makes; each test starts without them.
+#: What `edge.broker.topology.declare` makes; each test starts without them.
 QUEUES = ("edge.always", "edge.normal", "edge.surplus", "edge.dead")
 
 #: Process ids of the brokers that had no queue to recover when they started.
@@ -40,7 +40,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateNode]:
     """One private RabbitMQ for the session; a test that stops it starts it again."""
     try:
         rabbitmq.find_server()
@@ -49,7 +49,7 @@ def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         if os.environ.get("CI"):
             pytest.fail(f"CI is set and there is no broker: {err}")
         pytest.skip(str(err))
-    node = Node(tmp_path_factory.mktemp("broker"), NodePorts(*free_ports(3)))
+    node = PrivateNode(tmp_path_factory.mktemp("broker"), NodePorts(*free_ports(3)))
     node.start()
     ON_NEW_STORES.add(node.pid)
     yield node
@@ -75,7 +75,7 @@ def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
 
 
 @pytest.fixture
-def broker(broker_node: Node) -> BrokerConfig:
+def broker(broker_node: PrivateNode) -> BrokerConfig:
     """How to reach the running broker, which holds none of the appliance's queues."""
     if not broker_node.running or broker_node.pid not in ON_NEW_STORES:
         # A test has started it: RabbitMQ loses the supervisor of its dead letters, and every later declare with it,

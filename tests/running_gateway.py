@@ -14,13 +14,13 @@ from typing import Any
 
 import urllib3
 
+from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.catalog.signature import Signature
 from edge.config import Config
+from edge.core.layout import Layout
 from edge.gateway.app import Gateway
-from edge.jobs.catalogue import Catalogue, TaskInfo
-from edge.jobs.results import Results
-from edge.jobs.signature import Signature
-from edge.layout import Layout
 from edge.model import JobState, Result
+from edge.results.store import Results
 
 
 @dataclass

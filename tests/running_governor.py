@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from edge.layout import Layout
+from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus
 from edge.power import status
 

@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 from kombu import Producer
 
+from edge.broker import topology as wire
 from edge.config import BrokerConfig, Config
-from edge.host import boot_id
-from edge.jobs import broker as wire
-from edge.jobs.results import Results
+from edge.core.host import boot_id
 from edge.model import Power, PowerState, PowerStatus, Result, WorkerState, WorkerStatus
 from edge.power import status as power
+from edge.results.store import Results
 
 StartWorker = Callable[..., "RunningWorker"]
 
@@ -32,7 +32,8 @@ PATIENCE_S = 40.0
 ODD_TASKS = '''
 import ctypes, os, signal, sys, time
 from pathlib import Path
-from edge.worker import Job, task
+from edge.worker import task
+from edge.worker import Job
 
 @task
 def echo(text: str, times: int = 1) -> str:

@@ -13,8 +13,8 @@ from typing import IO
 
 import msgspec
 
-from edge import durable
-from edge.errors import EdgeError, UsageError
+from edge.core import durable
+from edge.core.errors import EdgeError, UsageError
 
 MANIFEST = "MANIFEST.json"
 _FORMAT = 1

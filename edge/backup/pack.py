@@ -20,10 +20,10 @@ import msgspec
 from edge import __version__
 from edge.backup.archive import Advance, Manifest, Packer, packing
 from edge.config import Loaded
-from edge.errors import EdgeError, UsageError
-from edge.jobs import copies
-from edge.jobs.results import Results
-from edge.layout import Layout
+from edge.core.errors import EdgeError, UsageError
+from edge.core.layout import Layout
+from edge.ledger.recovery import copies
+from edge.results.store import Results
 
 CONFIG = "config/edge.yaml"
 _SQLITE = b"SQLite format 3\0"

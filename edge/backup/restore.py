@@ -17,15 +17,15 @@ from pathlib import Path
 
 import msgspec
 
-from edge import durable
+from edge.access.tokens import Tokens
 from edge.backup.archive import Advance, BadArchive, Manifest, unpack
 from edge.backup.pack import CONFIG
-from edge.errors import StackError, StorageError, UsageError
-from edge.jobs import copies
-from edge.jobs.damage import damage
-from edge.jobs.ledger import Ledger
-from edge.jobs.tokens import Tokens
-from edge.layout import Layout
+from edge.core import durable
+from edge.core.errors import StackError, StorageError, UsageError
+from edge.core.layout import Layout
+from edge.ledger.recovery import copies
+from edge.ledger.recovery.damage import damage
+from edge.ledger.writer import LedgerWriter
 
 _FOLDERS = ("results", "attempts", "checkpoints", "tasks", "power/days")
 _NAME = re.compile(rf"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)|({'|'.join(_FOLDERS)})(/.+)?")
@@ -107,7 +107,7 @@ def _prepare(archive: Path, ledger: Path) -> None:
         if why := damage(ledger, limit_s=60.0):
             raise BadArchive(archive, f"its ledger is broken: {why}")
         stat = ledger.stat()
-        with closing(Ledger(ledger)) as opened, opened.transaction(durable=True):
+        with closing(LedgerWriter(ledger)) as opened, opened.transaction(durable=True):
             opened.requeue_all()
         ledger.chmod(stat.st_mode & 0o7777)
     except StorageError as err:

@@ -12,34 +12,34 @@ from typing import Any
 import click
 
 from edge.cli.session import Session
-from edge.errors import EdgeError
+from edge.core.errors import EdgeError
 
 #: Command -> (module under edge.cli, one line). The module is imported when the command is used, not before: on a
 #: Pi Zero each import is felt.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "submit": ("submit", "Hand over a job; prints its id, or with --wait its value."),
-    "status": ("status", "Show the board in one look, or where one job stands and why."),
-    "wait": ("wait", "Wait until jobs have ended, with a progress bar."),
-    "result": ("result", "Print what a job returned; --save fetches its files."),
-    "list": ("jobs", "List jobs, newest first."),
-    "cancel": ("jobs", "Ask open jobs to stop."),
-    "rm": ("jobs", "Remove ended jobs with their results and files."),
-    "tasks": ("tasks", "List the kinds of job, or explain one."),
-    "token": ("token", "Give and revoke access from the LAN (on the board)."),
-    "backup": ("backup", "Pack the board into one file while it runs."),
-    "restore": ("backup", "Put such a file onto a stopped board."),
-    "config": ("config", "Check and show the board's configuration."),
-    "doctor": ("doctor", "Check broker, ledger, folders, disk, clock and versions; say what to do."),
-    "up": ("services", "Run broker, gateway, governor and worker in the foreground."),
-    "worker": ("services", "Run the worker of a board."),
-    "gateway": ("services", "Run the HTTP gateway of a board."),
-    "power": ("power", "Run the power governor of a board; probe, replay, simulate."),
-    "pause": ("power", "Start nothing new on this board, for a time or until resumed."),
-    "resume": ("power", "End a pause."),
-    "deploy": ("deploy", "Make a board an appliance, over ssh."),
-    "discover": ("discover", "Find boards on the LAN."),
+    "submit": ("jobs.submit", "Hand over a job; prints its id, or with --wait its value."),
+    "status": ("jobs.status", "Show the board in one look, or where one job stands and why."),
+    "wait": ("jobs.wait", "Wait until jobs have ended, with a progress bar."),
+    "result": ("jobs.result", "Print what a job returned; --save fetches its files."),
+    "list": ("jobs.many", "List jobs, newest first."),
+    "cancel": ("jobs.many", "Ask open jobs to stop."),
+    "rm": ("jobs.many", "Remove ended jobs with their results and files."),
+    "tasks": ("jobs.tasks", "List the kinds of job, or explain one."),
+    "token": ("board.token", "Give and revoke access from the LAN (on the board)."),
+    "backup": ("board.backup", "Pack the board into one file while it runs."),
+    "restore": ("board.backup", "Put such a file onto a stopped board."),
+    "config": ("board.config", "Check and show the board's configuration."),
+    "doctor": ("board.doctor", "Check broker, ledger, folders, disk, clock and versions; say what to do."),
+    "up": ("board.services", "Run broker, gateway, governor and worker in the foreground."),
+    "worker": ("board.services", "Run the worker of a board."),
+    "gateway": ("board.services", "Run the HTTP gateway of a board."),
+    "power": ("board.power", "Run the power governor of a board; probe, replay, simulate."),
+    "pause": ("board.power", "Start nothing new on this board, for a time or until resumed."),
+    "resume": ("board.power", "End a pause."),
+    "deploy": ("lan.deploy", "Make a board an appliance, over ssh."),
+    "discover": ("lan.discover", "Find boards on the LAN."),
     "completion": ("completion", "Print the completion script of a shell."),
-    "version": ("version", "Print the version."),
+    "version": ("board.version", "Print the version."),
 }
 
 _EPILOG = """\b

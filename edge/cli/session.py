@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from edge.client import Client
     from edge.config import Loaded
-    from edge.errors import EdgeError
+    from edge.core.errors import EdgeError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from edge.client.job import Job
-from edge.errors import BadArguments, EdgeError, UsageError
+from edge.core.errors import BadArguments, EdgeError, UsageError
 from edge.model import Submission
 from edge.wire import BatchItem
 

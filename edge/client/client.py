@@ -14,7 +14,7 @@ from edge.client.download import download
 from edge.client.job import Job
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
-from edge.errors import EdgeError, NotReady, Unreachable, UsageError
+from edge.core.errors import EdgeError, NotReady, Unreachable, UsageError
 from edge.model import JobState, Power, Result, Submission
 from edge.wire import BatchAnswer, BatchItem, JobPage, JobView, StatusView, TaskList, TaskView
 

@@ -12,7 +12,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from edge.client.transport import Transport, path_of
-from edge.errors import GatewayError, UnknownFile, Unreachable
+from edge.core.errors import GatewayError, UnknownFile, Unreachable
 from edge.model import Result
 
 _CHUNK = 1 << 16

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from edge.errors import JobFailed
+from edge.core.errors import JobFailed
 from edge.model import JobState, Result
 from edge.wire import JobView
 
-if TYPE_CHECKING:
-    from edge.client.client import Client
+
+class Board(Protocol):
+    """What a job's handle needs of its board; `Client` is the real one."""
+
+    def job(self, job_id: str) -> JobView:
+        """Where the job stands."""
+
+    def wait(
+        self, job_id: str, *, timeout: float | None = None, on_progress: Callable[[JobView], None] | None = None
+    ) -> Result:
+        """The job's result, once there is one."""
+
+    def cancel(self, job_id: str) -> JobView:
+        """Ask that the job stop."""
+
+    def remove(self, job_id: str) -> None:
+        """Remove the ended job."""
+
+    def download(self, job_id: str, name: str, to: Path | str) -> Path:
+        """Fetch a file of the job."""
 
 
 class Job:
     """A job that was accepted: its id, and what can be asked about it. `view` is what was last heard."""
 
-    def __init__(self, client: Client, view: JobView) -> None:
+    def __init__(self, client: Board, view: JobView) -> None:
         self._client, self.view = client, view
 
     @property

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from edge.errors import ConfigError
+from edge.core.errors import ConfigError
 
 DEFAULT_URL = "http://127.0.0.1:8420"
 _TOKEN_BYTES = 4096  # a file larger than this holds something else

@@ -23,7 +23,7 @@ from urllib3.exceptions import (
 
 from edge import __version__
 from edge.client.settings import Settings
-from edge.errors import (
+from edge.core.errors import (
     BadArguments,
     BadJobId,
     ConfigError,

@@ -16,7 +16,7 @@ from msgspec import inspect
 from edge.config import tree as yaml_tree
 from edge.config.allowed import allowed, fields
 from edge.config.records import Config
-from edge.errors import ConfigError
+from edge.core.errors import ConfigError
 
 #: `EDGE_*` variables that are not configuration keys of the board.
 RESERVED = frozenset(

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.sources import AnySource, Pin, PinConfig, PlainConfig, Unknown
-from edge.errors import ConfigError
+from edge.core.errors import ConfigError
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Samples = Annotated[int, Meta(ge=1, le=100)]

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.power import PowerConfig
-from edge.errors import ConfigError
-from edge.layout import Layout
+from edge.core.errors import ConfigError
+from edge.core.layout import Layout
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 from msgspec import Meta
 
-from edge.errors import ConfigError
+from edge.core.errors import ConfigError
 
 SourceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Volts = Annotated[float, Meta(gt=0, le=100)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from edge.errors import ConfigError
+from edge.core.errors import ConfigError
 
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 20

@@ -1,1 +1,14 @@
-"""The door for the LAN: takes jobs in over HTTP, keeps them in the ledger, publishes them, tells how they stand."""
+"""The gateway for the LAN: takes jobs in over HTTP, keeps them in the ledger, publishes them, tells how they stand.
+
+- `main`: the gateway as a process
+- `app`: puts the parts together as an aiohttp application
+- `api`: the routes of `/v1`
+- `http`: HTTP itself: connections, routes as data, who asks, problems
+- `service`: the appliance as the routes see it; knows no HTTP
+- `background`: what is done without being asked: settle, publish, retry, retain, copy
+- `views`: from a ledger row to what a person sees
+- `waiting`: why a job waits, as one sentence
+- `board`: power, workers and room as a request finds them
+- `kinds`: the kinds of job, loaded and kept current
+- `receipts`: what ended jobs took, summed up for metrics
+"""

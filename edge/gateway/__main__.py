@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from edge.config import load
-from edge.errors import EdgeError
+from edge.core.errors import EdgeError
 from edge.gateway.main import main
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from edge.catalog.catalogue import Catalogue
 from edge.config import Config
-from edge.gateway import problems, routes, tls
-from edge.gateway.auth import Door
-from edge.gateway.server import Server
+from edge.gateway.api import routes
+from edge.gateway.http import problems, tls
+from edge.gateway.http.auth import Authenticator
+from edge.gateway.http.server import Server
 from edge.gateway.service import Appliance
-from edge.jobs.catalogue import Catalogue
 
 
 class Gateway:
@@ -24,7 +25,7 @@ class Gateway:
         self.appliance = Appliance(config, load)
         app = web.Application(middlewares=[problems.middleware])
         app.on_response_prepare.append(_finish_headers)
-        door = Door(config.layout.tokens, loopback_without_token=limits.loopback_without_token)
+        door = Authenticator(config.layout.tokens, loopback_without_token=limits.loopback_without_token)
         for route in routes.table(self.appliance):
             route.bind(app.router, door)
         self.server = Server(

@@ -11,21 +11,21 @@ import time
 
 import msgspec
 
+from edge.broker.publisher import BrokerLinkState
+from edge.core.host import boot_id, process_alive, process_stopped
+from edge.core.layout import Layout
+from edge.gateway.background.outbox import Outbox
 from edge.gateway.waiting import duration
-from edge.host import boot_id, process_alive, process_stopped
-from edge.jobs.outbox import Outbox
-from edge.jobs.publisher import LinkState
-from edge.layout import Layout
-from edge.model import Frozen, PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.model import FrozenJob, PowerStatus, RunningJob, WorkerState, WorkerStatus
 from edge.power import status
 from edge.wire import BrokerState, BrokerView
 
 _decode = msgspec.json.Decoder(WorkerStatus).decode
-_decode_frozen = msgspec.json.Decoder(Frozen).decode
+_decode_frozen = msgspec.json.Decoder(FrozenJob).decode
 _BROKER = {
-    LinkState.UP: BrokerState.CONNECTED,
-    LinkState.BLOCKED: BrokerState.BLOCKED,
-    LinkState.DOWN: BrokerState.DOWN,
+    BrokerLinkState.UP: BrokerState.CONNECTED,
+    BrokerLinkState.BLOCKED: BrokerState.BLOCKED,
+    BrokerLinkState.DOWN: BrokerState.DOWN,
 }
 
 

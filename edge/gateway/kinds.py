@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from edge.errors import EdgeError
-from edge.gateway.problems import Busy
-from edge.jobs.catalogue import Catalogue
+from edge.catalog.catalogue import Catalogue
+from edge.core.errors import EdgeError
+from edge.gateway.http.problems import Busy
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ _AGAIN_S = 30.0
 _REST_S = 3600.0
 
 
-class Kinds:
+class CatalogueLoader:
     """The catalogue as last read; `load` blocks and raises EdgeError."""
 
     def __init__(self, load: Callable[[], Catalogue]) -> None:

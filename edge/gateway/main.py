@@ -6,10 +6,10 @@ import asyncio
 import logging
 import signal
 
-from edge import notify
+from edge.catalog import catalogue
 from edge.config import Loaded
+from edge.core import notify
 from edge.gateway.app import Gateway
-from edge.jobs import catalogue
 
 log = logging.getLogger("edge.gateway")
 

@@ -15,26 +15,26 @@ from typing import BinaryIO
 
 import msgspec
 
-from edge import durable
+from edge.catalog.catalogue import Catalogue
 from edge.config import Config
-from edge.errors import EdgeError, JobGone, StackError, StorageError, UnknownJob, WrongState
-from edge.gateway.auth import Caller
+from edge.core import durable
+from edge.core.errors import EdgeError, JobGone, StackError, StorageError, UnknownJob, WrongState
+from edge.gateway.background.announcements import Announcements, Waiters
+from edge.gateway.background.copies import Copies
+from edge.gateway.background.outbox import Outbox
+from edge.gateway.background.retain import Retention
+from edge.gateway.background.settle import Settler
+from edge.gateway.background.storage_fault import StorageFault
 from edge.gateway.board import Board
-from edge.gateway.copies import Copies
-from edge.gateway.events import Events, Waiters
-from edge.gateway.fault import StorageFault
-from edge.gateway.kinds import Kinds
+from edge.gateway.http.auth import Caller
+from edge.gateway.kinds import CatalogueLoader
 from edge.gateway.receipts import Receipts
-from edge.gateway.retain import Retention
-from edge.gateway.settle import Settler
 from edge.gateway.views import Views
-from edge.jobs import rescue
-from edge.jobs.catalogue import Catalogue
-from edge.jobs.orders import Order, Orders
-from edge.jobs.outbox import Outbox
-from edge.jobs.results import Results
-from edge.jobs.rows import Accepted, Job, NewJob
+from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.rows import Accepted, JobRow, NewJob
 from edge.model import JobState, Submission, check_job_id, derived_job_id, new_job_id
+from edge.results.orders import Order, Orders
+from edge.results.store import Results
 from edge.wire import JobPage, JobView
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Appliance:
         self.config = config
         self._lock = _alone(layout.root)
         rescue.rescue(layout)
-        self.kinds = Kinds(load)
+        self.kinds = CatalogueLoader(load)
         self.outbox = Outbox(config)
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
@@ -61,7 +61,7 @@ class Appliance:
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
         self._orders = Orders(layout)
-        self._events = Events(layout)
+        self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s)
         self._settler = Settler(layout, self.outbox, self._events, self.waiters, ended=self._retention.ended)
@@ -139,7 +139,7 @@ class Appliance:
 
     # ---- out ----
 
-    def job(self, job_id: str, caller: Caller) -> Job:
+    def job(self, job_id: str, caller: Caller) -> JobRow:
         """The row of a job this caller may see. Raises UnknownJob, JobGone, BadJobId."""
         job = self.outbox.reader.find(check_job_id(job_id))
         if job is None:
@@ -150,7 +150,7 @@ class Appliance:
             raise UnknownJob(job_id)  # not even that it is there
         return job
 
-    async def view(self, job: Job) -> JobView:
+    async def view(self, job: JobRow) -> JobView:
         """All there is to know of one job."""
         if job.state.final:
             result = None
@@ -191,7 +191,7 @@ class Appliance:
         shown = [job for job in rows if state is None or views.state(job) is state]
         return JobPage(tuple(views.of(job) for job in shown), next=str(rows[-1].seq) if more else None)
 
-    async def payload(self, job: Job, *, wait_s: float) -> bytes | None:
+    async def payload(self, job: JobRow, *, wait_s: float) -> bytes | None:
         """The result as it stands in its file, waiting up to `wait_s` for it; None when there is none by then.
 
         Raises TornResult, JobGone.
@@ -205,7 +205,7 @@ class Appliance:
             raise JobGone(job.id)
         return payload
 
-    def _payload(self, job: Job, *, announced: bool = False) -> bytes | None:
+    def _payload(self, job: JobRow, *, announced: bool = False) -> bytes | None:
         """Runs in a thread. A result that its worker has not announced yet might still be taken by a power cut."""
         payload = self.results.read_bytes(job.id)
         if payload is not None and not (announced or job.state.final):
@@ -214,7 +214,7 @@ class Appliance:
 
     # ---- end ----
 
-    async def end(self, job: Job, *, if_open: bool, if_final: bool) -> JobView | None:
+    async def end(self, job: JobRow, *, if_open: bool, if_final: bool) -> JobView | None:
         """Cancel an open job or remove an ended one; None once it is removed, else how it stands.
 
         Raises WrongState when the job is not in a state that the caller wants to end.
@@ -229,7 +229,7 @@ class Appliance:
         self._order(Order.CANCEL, job.id)
         return await self.view(self.outbox.reader.get(job.id))
 
-    async def _remove(self, job: Job) -> JobView | None:
+    async def _remove(self, job: JobRow) -> JobView | None:
         await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)
         with self.waiters.expecting(job.id) as gone:
             self._order(Order.DELETE, job.id)

@@ -6,7 +6,7 @@ import time
 
 from edge.gateway.board import Board, running
 from edge.gateway.waiting import held, resumes_at, sentence
-from edge.jobs.rows import Job
+from edge.ledger.rows import JobRow
 from edge.model import JobState, Power, Result
 from edge.wire import JobView
 
@@ -24,11 +24,11 @@ class Views:
         """Ids of the jobs that run now."""
         return list(self._running)
 
-    def state(self, job: Job) -> JobState:
+    def state(self, job: JobRow) -> JobState:
         """The state of `job` with what a worker says of it: `running` is not stored."""
         return JobState.RUNNING if not job.state.final and job.id in self._running else job.state
 
-    def of(self, job: Job, *, ahead: int | None = None, result: Result | None = None) -> JobView:
+    def of(self, job: JobRow, *, ahead: int | None = None, result: Result | None = None) -> JobView:
         """What is to be seen of `job`; `ahead` and `result` as far as the caller found them worth a look."""
         state = self.state(job)
         worker, body = self._running.get(job.id, (None, None)) if state is JobState.RUNNING else (None, None)
@@ -66,7 +66,7 @@ class Views:
         )
 
 
-def _deadline_at(job: Job) -> float | None:
+def _deadline_at(job: JobRow) -> float | None:
     """When surplus power is no longer waited for."""
     if job.deadline_s is None or job.power is not Power.SURPLUS or job.state.final:
         return None

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.jobs.rows import Job
-from edge.jobs.view import AHEAD_MOST
-from edge.model import ALLOWED, Held, JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.ledger.reader import AHEAD_MOST
+from edge.ledger.rows import JobRow
+from edge.model import (
+    ALLOWED,
+    JobState,
+    Power,
+    PowerState,
+    PowerStatus,
+    RunningJob,
+    WaitReason,
+    WorkerState,
+    WorkerStatus,
+)
 from edge.wire import BrokerState, BrokerView
 
 #: A broker takes a job within milliseconds; one that hangs has not broken the connection yet.
@@ -14,7 +24,7 @@ _UNCONFIRMED_S = 5.0
 
 
 def sentence(
-    job: Job,
+    job: JobRow,
     *,
     power: PowerStatus,
     workers: Sequence[WorkerStatus],
@@ -38,14 +48,14 @@ def sentence(
     return "; ".join(filter(None, reasons))
 
 
-def held(held: Held, now: float) -> str:
+def held(held: WaitReason, now: float) -> str:
     """Why a job that has begun does not go on, since when, and what ends that."""
     what = "its process is stopped" if held.frozen else "it stopped in place"
     end = f"; goes on when {held.until}" if held.until else ""
     return f"held for {duration(now - held.since)}: {held.reason}; {what}, and loses nothing{end}"
 
 
-def resumes_at(job: Job, body: RunningJob | None, power: PowerStatus) -> float | None:
+def resumes_at(job: JobRow, body: RunningJob | None, power: PowerStatus) -> float | None:
     """When power is expected to be good for `job` (wall clock); None: it waits for something else, or nobody knows."""
     if body is not None:
         waits = body.held is not None and power.state not in {PowerState.NORMAL, PowerState.SURPLUS}
@@ -56,7 +66,7 @@ def resumes_at(job: Job, body: RunningJob | None, power: PowerStatus) -> float |
 
 
 def _reason(
-    job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, ahead: int | None, now: float
+    job: JobRow, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, ahead: int | None, now: float
 ) -> str:
     board = _board(job, power, workers, broker, now)
     if job.state is JobState.RETRYING:
@@ -65,7 +75,7 @@ def _reason(
     return board or _worker(job, workers, now) or _next(job, ahead, now)
 
 
-def _board(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:
+def _board(job: JobRow, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:
     """What holds every job of this class."""
     if broker.state is BrokerState.DOWN:
         return _with("broker is not reachable", broker.reason) + "; the job is safe in the ledger"
@@ -78,7 +88,7 @@ def _board(job: Job, power: PowerStatus, workers: Sequence[WorkerStatus], broker
     return ""
 
 
-def _retry(job: Job, left_s: float) -> str:
+def _retry(job: JobRow, left_s: float) -> str:
     which = f"retry {job.failures} of {job.retries}"
     due = f"due in {duration(left_s)}" if left_s > 0 else "due now"
     return f"{which} {due}" + (f" after: {job.message}" if job.message else "")
@@ -93,7 +103,7 @@ def _power(wanted: Power, power: PowerStatus) -> str:
     return f"{now}; " + (power.until if power.until.startswith("resumes") else f"resumes when {power.until}")
 
 
-def _deadline(job: Job, now: float) -> str:
+def _deadline(job: JobRow, now: float) -> str:
     """That a job for surplus power does not wait for it for ever."""
     if job.power is not Power.SURPLUS or job.deadline_s is None:
         return ""
@@ -101,7 +111,7 @@ def _deadline(job: Job, now: float) -> str:
     return f"; normal power will do in {duration(left_s)}"
 
 
-def _worker(job: Job, workers: Sequence[WorkerStatus], now: float) -> str:
+def _worker(job: JobRow, workers: Sequence[WorkerStatus], now: float) -> str:
     for worker in workers:
         for parked in worker.parked:
             if parked.id == job.id:
@@ -121,7 +131,7 @@ def _worker(job: Job, workers: Sequence[WorkerStatus], now: float) -> str:
     return ""
 
 
-def _next(job: Job, ahead: int | None, now: float) -> str:
+def _next(job: JobRow, ahead: int | None, now: float) -> str:
     """What is said of a job that nothing holds: not that it starts when others are before it."""
     if job.state is JobState.ACCEPTED:
         if (waited_s := now - job.accepted_at) < _UNCONFIRMED_S:

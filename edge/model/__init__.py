@@ -25,7 +25,7 @@ from edge.model.job import (
     TimeLimit,
 )
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
-from edge.model.worker import Frozen, Held, Parked, Progress, RunningJob, WorkerState, WorkerStatus
+from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
     "ALLOWED",
@@ -36,8 +36,7 @@ __all__ = [
     "Energy",
     "Failure",
     "FailureCode",
-    "Frozen",
-    "Held",
+    "FrozenJob",
     "JobState",
     "MaxTemp",
     "Metering",
@@ -54,6 +53,7 @@ __all__ = [
     "TaskName",
     "TimeLimit",
     "Verdict",
+    "WaitReason",
     "WorkerState",
     "WorkerStatus",
     "check_job_id",

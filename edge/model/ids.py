@@ -6,7 +6,7 @@ import re
 import uuid
 from hashlib import sha256
 
-from edge.errors import BadJobId
+from edge.core.errors import BadJobId
 
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

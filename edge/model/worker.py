@@ -17,7 +17,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
-class Held(msgspec.Struct, frozen=True, omit_defaults=True):
+class WaitReason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a job that has begun does not go on now."""
 
     since: float
@@ -26,13 +26,13 @@ class Held(msgspec.Struct, frozen=True, omit_defaults=True):
     frozen: bool = False  # its process is stopped as it is; otherwise it waits where it asked
 
 
-class Frozen(msgspec.Struct, frozen=True):
+class FrozenJob(msgspec.Struct, frozen=True):
     """`/run/edge/frozen-NAME.json`: there while that worker's process is stopped, written by its freezer."""
 
     id: str  # of the job
     pid: int  # of the worker
     boot_id: str
-    held: Held
+    held: WaitReason
 
 
 class RunningJob(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class RunningJob(msgspec.Struct, frozen=True):
     started_at: float
     attempt: int = 1
     progress: Progress | None = None
-    held: Held | None = None
+    held: WaitReason | None = None
 
 
 class WorkerState(StrEnum):
@@ -61,7 +61,7 @@ class Parked(msgspec.Struct, frozen=True):
     """A job that its worker has in hand and does not begin."""
 
     id: str
-    why: Held
+    why: WaitReason
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):

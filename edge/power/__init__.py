@@ -1,1 +1,9 @@
-"""Senses power, decides what may run, and says so in `run/power.json`: sources -> policy -> governor."""
+"""Senses power, decides what may run, and says so in `run/power.json`: sources -> policy -> governor.
+
+- `sources`: one kind of source a file
+- `policy`: pure functions: rules, readings, time -> what may run
+- `governor`: the process that senses, decides and tells
+- `status`: `power.json`: written by the governor, read by everyone
+- `probe`: looks at what the board has and says how `edge.yaml` would name it
+- `simulate`: sets what a simulated source says
+"""

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from edge.config import load
-from edge.errors import EdgeError
-from edge.power.main import main
+from edge.core.errors import EdgeError
+from edge.power.governor.main import main
 
 if __name__ == "__main__":
     try:

@@ -23,15 +23,15 @@ from edge.config.sources import (
     UndervoltageConfig,
     VeDirectConfig,
 )
-from edge.layout import Layout
+from edge.core.layout import Layout
 from edge.model import Reading
-from edge.power.reading import Unreadable
 from edge.power.sources import open_source, sysfs
+from edge.power.sources.reading import Unreadable
 
 _RPI_VOLT, _SHUNTS = re.compile("rpi_volt"), re.compile("ina[0-9]+x*")
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundSource(msgspec.Struct, frozen=True):
     """A source that is there (or a note on one that is not), and what it says now."""
 
     record: AnySource | None
@@ -39,14 +39,14 @@ class Found(msgspec.Struct, frozen=True):
     readings: tuple[Reading, ...] = ()
 
 
-def probe(layout: Layout, *, root: Path = Path("/")) -> list[Found]:
+def probe(layout: Layout, *, root: Path = Path("/")) -> list[FoundSource]:
     """Everything found under `root`, each read once. Pins are not touched: reading one may disturb its owner."""
     finds = [found for look in (_supplies, _undervoltage, _shunts, _vedirect, _nut, _thermal) for found in look(root)]
-    finds += [Found(DiskConfig()), Found(ClockConfig())]
+    finds += [FoundSource(DiskConfig()), FoundSource(ClockConfig())]
     return [_read(found, layout) for found in finds]
 
 
-def as_yaml(finds: list[Found]) -> str:
+def as_yaml(finds: list[FoundSource]) -> str:
     """The `power` section to paste, with notes and the readings of now as comments."""
     lines = ["power:", "  sources:"]
     for found in finds:
@@ -59,7 +59,7 @@ def as_yaml(finds: list[Found]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(found: Found, layout: Layout) -> Found:
+def _read(found: FoundSource, layout: Layout) -> FoundSource:
     if found.record is None:
         return found
     source = open_source(found.record, layout, lambda: None)
@@ -77,29 +77,29 @@ def _shown(reading: Reading) -> str:
     return f"{reading.what} {reading.value:g} {reading.unit}".strip()
 
 
-def _supplies(root: Path) -> Iterator[Found]:
+def _supplies(root: Path) -> Iterator[FoundSource]:
     path = root / "sys/class/power_supply"
     nodes = [folder.name for folder in sysfs.folders(path)]
     if nodes:
-        yield Found(PowerSupplyConfig(root=path), note=f"kernel power supplies: {', '.join(nodes)}")
+        yield FoundSource(PowerSupplyConfig(root=path), note=f"kernel power supplies: {', '.join(nodes)}")
 
 
-def _undervoltage(root: Path) -> Iterator[Found]:
+def _undervoltage(root: Path) -> Iterator[FoundSource]:
     hwmon = root / "sys/class/hwmon"
     throttled = root / "sys/devices/platform/soc/soc:firmware/get_throttled"
     try:
         sysfs.hwmon(hwmon, _RPI_VOLT)
-        yield Found(UndervoltageConfig(hwmon_root=hwmon))
+        yield FoundSource(UndervoltageConfig(hwmon_root=hwmon))
     except Unreadable:
         if throttled.exists():
-            yield Found(UndervoltageConfig(via="get_throttled", get_throttled=throttled))
+            yield FoundSource(UndervoltageConfig(via="get_throttled", get_throttled=throttled))
         elif program := shutil.which("vcgencmd"):
-            yield Found(UndervoltageConfig(via="vcgencmd", vcgencmd=program))
+            yield FoundSource(UndervoltageConfig(via="vcgencmd", vcgencmd=program))
         else:
-            yield Found(None, note="no undervoltage detector: Zero boards and some Compute Modules have none")
+            yield FoundSource(None, note="no undervoltage detector: Zero boards and some Compute Modules have none")
 
 
-def _shunts(root: Path) -> Iterator[Found]:
+def _shunts(root: Path) -> Iterator[FoundSource]:
     path = root / "sys/class/hwmon"
     for folder in sysfs.folders(path):
         try:
@@ -112,19 +112,19 @@ def _shunts(root: Path) -> Iterator[Found]:
         if (folder / "shunt1_resistor").exists():
             for channel in (1, 2, 3):
                 record = ShuntConfig(name=f"shunt{channel}", root=path, chip=name, channel=channel)
-                yield Found(record, note=note)
+                yield FoundSource(record, note=note)
         else:
-            yield Found(ShuntConfig(name=name, root=path, chip=name), note=note)
+            yield FoundSource(ShuntConfig(name=name, root=path, chip=name), note=note)
 
 
-def _vedirect(root: Path) -> Iterator[Found]:
+def _vedirect(root: Path) -> Iterator[FoundSource]:
     for number, path in enumerate(sysfs.folders(root / "dev/serial/by-id"), 1):
         if "VE_Direct" in path.name:
             name = None if number == 1 else f"vedirect{number}"
-            yield Found(VeDirectConfig(name=name, device=path), note="set cells or volts to let volts decide")
+            yield FoundSource(VeDirectConfig(name=name, device=path), note="set cells or volts to let volts decide")
 
 
-def _nut(_root: Path) -> Iterator[Found]:
+def _nut(_root: Path) -> Iterator[FoundSource]:
     if not shutil.which("upsc"):
         return
     try:
@@ -134,15 +134,15 @@ def _nut(_root: Path) -> Iterator[Found]:
     for name in listed.stdout.split() if listed.returncode == 0 else []:
         if re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             label = re.sub(r"[^a-z0-9_-]", "-", name.lower()).lstrip("-_")[:32] or "ups"
-            yield Found(NutConfig(name=label, ups=f"{name}@localhost"))
+            yield FoundSource(NutConfig(name=label, ups=f"{name}@localhost"))
 
 
-def _thermal(root: Path) -> Iterator[Found]:
+def _thermal(root: Path) -> Iterator[FoundSource]:
     for folder in sysfs.folders(root / "sys/class/thermal"):
         try:
             kind = sysfs.text(folder / "type")
         except Unreadable:
             continue
         if "cpu" in kind or "soc" in kind or kind == "x86_pkg_temp":
-            yield Found(TemperatureConfig(path=folder / "temp"), note=kind)
+            yield FoundSource(TemperatureConfig(path=folder / "temp"), note=kind)
             return

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from edge import durable
 from edge.config.power import PowerConfig
 from edge.config.sources import SimulatedConfig
-from edge.errors import UsageError
-from edge.layout import Layout
+from edge.core import durable
+from edge.core.errors import UsageError
+from edge.core.layout import Layout
 from edge.power.sources.simulated import VERDICTS
 
 STATES = tuple(VERDICTS)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge import durable
-from edge.host import boot_id, process_alive
+from edge.core import durable
+from edge.core.host import boot_id, process_alive
 from edge.model import PowerState, PowerStatus
 
 _decode = msgspec.json.Decoder(PowerStatus).decode

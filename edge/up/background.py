@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge.errors import StackError
-from edge.up.last_words import read_tail
+from edge.core.errors import StackError
+from edge.up.broker.last_words import read_tail
 from edge.up.lock import holder
 
 READY_S = 300.0  # broker and parts have limits of their own, and name what is late

@@ -16,11 +16,11 @@ import click
 
 from edge.client import Client, Settings
 from edge.config import Config
-from edge.errors import EdgeError, StackError
-from edge.jobs.results import Results
+from edge.core.errors import EdgeError, StackError
 from edge.model import JobState
-from edge.power import pause
+from edge.power.governor import pause
 from edge.power.simulate import simulate
+from edge.results.store import Results
 from edge.up.background import Background
 from edge.up.hint import how_to_submit, short
 from edge.up.settings import settings

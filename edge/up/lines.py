@@ -12,7 +12,7 @@ _WIDTH = max(map(len, _COLOURS))
 _LONGEST = 64 * 1024  # a line without an end is cut here
 
 
-class Lines:
+class StackLog:
     """Writes `HH:MM:SS name | text`, in colour on a terminal; runs on the event loop."""
 
     def __init__(self, out: TextIO) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge.errors import StackError
+from edge.core.errors import StackError
 
 
 @contextmanager

@@ -8,11 +8,11 @@ import os
 import sys
 from pathlib import Path
 
-from edge.errors import UsageError
-from edge.up.lines import Lines
+from edge.core.errors import UsageError
+from edge.up.broker.node import PrivateNode
+from edge.up.broker.ports import NodePorts
+from edge.up.lines import StackLog
 from edge.up.lock import only_one, stop_other
-from edge.up.node import Node
-from edge.up.ports import NodePorts
 from edge.up.settings import overrides, settings
 from edge.up.supervise import Stack
 
@@ -37,9 +37,11 @@ def run(
     loaded = settings(root, port=port, broker_port=broker_port)
     with only_one(root):
         broker = loaded.config.broker
-        node = Node(loaded.config.layout.broker, NodePorts.from_amqp(broker.port), user=broker.user, server=server)
+        node = PrivateNode(
+            loaded.config.layout.broker, NodePorts.from_amqp(broker.port), user=broker.user, server=server
+        )
         env = {**os.environ, **overrides(port, broker_port)}
-        asyncio.run(Stack(loaded, node, Lines(sys.stdout), env=env).run())
+        asyncio.run(Stack(loaded, node, StackLog(sys.stdout), env=env).run())
 
 
 def _check_installed() -> None:

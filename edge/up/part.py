@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from edge.errors import StackError
+from edge.core.errors import StackError
 from edge.up.child import Child
-from edge.up.lines import Lines, LineSplitter
+from edge.up.lines import LineSplitter, StackLog
 
 #: Seconds before a part that ended is started again; the last one stays. Steps, because a restart every
 #: second drains a battery.
@@ -33,7 +33,7 @@ class Part:
         launch: Callable[[], Child],
         ready: Callable[[Child], Awaitable[bool]],
         *,
-        lines: Lines,
+        lines: StackLog,
         grace_s: float,
         last_words: Callable[[], str] | None = None,
         began: Callable[[Child], bool] = lambda _child: False,

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge import durable
 from edge.config import Loaded, load
-from edge.errors import ConfigError
+from edge.core import durable
+from edge.core.errors import ConfigError
 
 DEFAULT_PORT = 8420
 _TEXT = """\

@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import chain, repeat
 
-from edge import durable
 from edge.config import Loaded
-from edge.notify import notify
+from edge.core import durable
+from edge.core.notify import notify
 from edge.up import hint, readiness
-from edge.up.broker import ROOM_BYTES, Broker
+from edge.up.broker.broker import ROOM_BYTES, Broker
+from edge.up.broker.node import PrivateNode, Unwritable
+from edge.up.broker.ports import check_free
 from edge.up.child import Child
-from edge.up.lines import Lines
-from edge.up.node import Node, Unwritable
+from edge.up.lines import StackLog
 from edge.up.part import PAUSES_S, Part
-from edge.up.ports import check_free
 
 PART_S = 150.0  # more than the gateway gives the import of the tasks, so that what is late is named
 
@@ -28,7 +28,7 @@ PART_S = 150.0  # more than the gateway gives the import of the tasks, so that w
 class Stack:
     """The five programs of a private appliance under one event loop."""
 
-    def __init__(self, loaded: Loaded, node: Node, lines: Lines, *, env: dict[str, str]) -> None:
+    def __init__(self, loaded: Loaded, node: PrivateNode, lines: StackLog, *, env: dict[str, str]) -> None:
         config = loaded.config
         self._config, self._node, self._lines = config, node, lines
         self._url = hint.url(config.gateway)

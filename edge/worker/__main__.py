@@ -2,6 +2,6 @@
 
 import sys
 
-from edge.worker.main import run
+from edge.worker.celery.main import run
 
 sys.exit(run())

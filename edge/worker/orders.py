@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import signal
 import threading
 import time
 
 from asyncinotify import Inotify, Mask
-from celery.utils.log import get_logger
 
-from edge.jobs.orders import Order, Orders, parse
-from edge.jobs.uploads import Uploads
-from edge.layout import Layout
+from edge.core.layout import Layout
+from edge.core.wakeup import Wakeup
 from edge.model import Failure, FailureCode, JobState, Result
-from edge.worker.bell import Bell
-from edge.worker.control import Control
-from edge.worker.run import Runner
+from edge.results.orders import Order, Orders, parse
+from edge.results.uploads import Uploads
+from edge.worker.process.control import Control
+from edge.worker.runner import Runner
 
-logger = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 #: An order that the disk refused is tried again after this time.
 _AGAIN_S = 5.0
@@ -33,7 +33,7 @@ class OrderWatch:
         self._uploads = Uploads(layout)
         self._runner = runner
         self._control = control
-        self._end = Bell()
+        self._end = Wakeup()
         self._stopped = False
         self._again: set[tuple[Order, str]] = set()
         self._thread = threading.Thread(target=self._run, name="orders", daemon=True)

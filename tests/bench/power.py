@@ -13,9 +13,9 @@ import msgspec
 import yaml
 
 from edge.config import Config
+from edge.core.watch import Watch
 from edge.model import WorkerStatus
 from edge.power.simulate import simulate
-from edge.power.watch import Watch
 from tests.bench import meters
 from tests.bench.sides import Appliance, wait_for
 

@@ -22,10 +22,10 @@ from celery import Celery
 
 from edge.client import Client
 from edge.config import Config, load
-from edge.errors import EdgeError
-from edge.jobs.results import Results
+from edge.core.errors import EdgeError
 from edge.model import Submission
-from edge.up.ports import free_ports
+from edge.results.store import Results
+from edge.up.broker.ports import free_ports
 from tests.bench import meters
 
 _READY_S = 120.0

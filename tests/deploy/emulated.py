@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edge.up.ports import free_ports
+from edge.up.broker.ports import free_ports
 from tests.deploy.card import personalise
 from tests.deploy.root import cache, debian
 

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.broker import topology as broker
 from edge.config import Config
-from edge.jobs import broker
 from tests.deploy.controller import ansible
 from tests.deploy.root import REPO
 

@@ -18,22 +18,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from edge.access.tokens import Scope, Tokens
 from edge.backup.archive import Manifest
 from edge.backup.restore import Restored
 from edge.backup.restore import restore as put_back
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config
-from edge.errors import EdgeError, StackError, StorageError, UsageError
+from edge.core.errors import EdgeError, StackError, StorageError, UsageError
+from edge.core.layout import Layout
 from edge.gateway.service import _alone
-from edge.jobs import rescue
-from edge.jobs.attempts import AttemptsStore
-from edge.jobs.results import Results
-from edge.jobs.tokens import Scope, Tokens
-from edge.layout import Layout
+from edge.ledger.recovery import rebuild as rescue
 from edge.model import Attempts, JobState, PowerState, Result
+from edge.results.attempts import AttemptsStore
+from edge.results.store import Results
 from edge.up.lock import holder, only_one
-from edge.worker.checkpoint import Checkpoint
-from edge.worker.desk import _claim
+from edge.worker.api.checkpoint import Checkpoint
+from edge.worker.context import _claim
 from tests.conftest import delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import StartWorker, tell_power, until

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.up.ports import free_ports
+from edge.up.broker.ports import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 DEVICE_ONLY = ("aiohttp", "asyncinotify", "celery", "chatterbot", "gpiozero", "jsonschema", "kombu", "psutil", "spacy")

@@ -8,11 +8,11 @@ import amqp
 import msgspec
 import pytest
 
+from edge.broker import topology as broker_module
 from edge.config import BrokerConfig
-from edge.errors import BrokerError, QueueSilent
-from edge.jobs import broker as broker_module
+from edge.core.errors import BrokerError, QueueSilent
 from edge.model import Power
-from edge.up.ports import free_ports
+from edge.up.broker.ports import free_ports
 
 pytestmark = pytest.mark.broker
 

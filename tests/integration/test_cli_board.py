@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from edge.cli.checks import parts
+from edge.broker.topology import declare, reached
+from edge.cli.board.checks import parts
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config
-from edge.jobs.broker import declare, reached
-from edge.jobs.ledger import Ledger
-from edge.up.node import Node
+from edge.ledger.writer import LedgerWriter
+from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
 
@@ -177,7 +177,7 @@ def test_doctor_tells_a_wrong_password(broker: BrokerConfig, tmp_path: Path) -> 
 
 
 @pytest.mark.broker
-def test_doctor_tells_a_broker_that_is_down(broker_node: Node) -> None:
+def test_doctor_tells_a_broker_that_is_down(broker_node: PrivateNode) -> None:
     """Nothing listens there; how to start one."""
     if broker_node.running:
         broker_node.stop()
@@ -203,7 +203,7 @@ def test_doctor_tells_what_the_broker_gave_up_on(broker: BrokerConfig) -> None:
 def test_doctor_reads_a_ledger_in_use(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     """Without holding its writer up."""
     config.root.mkdir()
-    ledger = Ledger(config.layout.ledger)
+    ledger = LedgerWriter(config.layout.ledger)
     with ledger.transaction(durable=False):
         board = findings(capsys, "--config", "edge.yaml", code=1)
     ledger.close()

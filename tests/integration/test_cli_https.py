@@ -14,7 +14,7 @@ import pytest
 
 from edge.cli.main import main
 from edge.client import Client, Settings
-from edge.errors import ConfigError, Unreachable
+from edge.core.errors import ConfigError, Unreachable
 from edge.up import demo, hint, readiness
 from edge.up.child import Child
 from tests.conftest import MakeConfig

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from edge.access.tokens import Scope, Tokens
 from edge.cli.main import main
 from edge.client import Client, Settings
 from edge.config import Config
-from edge.jobs.results import Results
-from edge.jobs.tokens import Scope, Tokens
 from edge.model import Failure, FailureCode, JobState, Result, Submission
+from edge.results.store import Results
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge.access.tokens import Scope, Tokens
 from edge.config import BrokerConfig, Config
-from edge.gateway import retain
-from edge.jobs import outbox
-from edge.jobs.attempts import AttemptsStore
-from edge.jobs.results import Results
-from edge.jobs.tokens import Scope, Tokens
-from edge.jobs.view import LedgerView
+from edge.gateway.background import outbox, retain
+from edge.ledger.reader import LedgerReader
 from edge.model import Attempts, JobState, Power, PowerState
+from edge.results.attempts import AttemptsStore
+from edge.results.store import Results
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
 
@@ -105,7 +104,7 @@ def test_a_deadline_comes_due_and_never_ends_a_job(
     running = _again(gateway, start_gateway) if restart else gateway
 
     def came() -> bool:
-        with LedgerView(running.layout.ledger) as ledger:
+        with LedgerReader(running.layout.ledger) as ledger:
             return ledger.get(job_id).power is Power.NORMAL
 
     until(came, "the deadline", patience_s=15)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from edge.access.tokens import Scope, Tokens
 from edge.config import Config
-from edge.jobs.tokens import Scope, Tokens
 from tests.running_gateway import RunningGateway, StartGateway
 
 MakeConfig = Callable[..., Config]

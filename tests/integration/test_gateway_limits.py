@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.gateway.service import Appliance
-from edge.jobs.catalogue import Catalogue
 from tests.running_gateway import RunningGateway, StartGateway
 
 MakeConfig = Callable[..., Config]
@@ -95,7 +95,7 @@ def test_a_body_that_does_not_come_is_not_waited_for_ever(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """408 after the time a body may take; the job is not accepted."""
-    monkeypatch.setattr("edge.gateway.submit._JOB_S", 0.2)
+    monkeypatch.setattr("edge.gateway.api.submit._JOB_S", 0.2)
     head = POST + b"Content-Length: 100\r\n\r\n{"
     with connected(gateway, head) as link:
         assert link.recv(100).startswith(b"HTTP/1.1 408")
@@ -118,7 +118,7 @@ def test_headers_that_never_end_are_cut_off(
     make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection on which no request completes is closed, however busily it dribbles."""
-    monkeypatch.setattr("edge.gateway.server._IDLE_S", 0.5)
+    monkeypatch.setattr("edge.gateway.http.server._IDLE_S", 0.5)
     gateway = start_gateway(make_config())
     with connected(gateway, b"GET /v1/healthz HTTP/1.1\r\n") as link:
         deadline = time.monotonic() + 10

@@ -10,27 +10,27 @@ import time
 import msgspec
 import pytest
 
-from edge.errors import StorageError
-from edge.host import boot_id
-from edge.jobs.results import Results
+from edge.core.errors import StorageError
+from edge.core.host import boot_id
 from edge.model import (
     Energy,
-    Frozen,
-    Held,
+    FrozenJob,
     JobState,
     Metering,
     PowerState,
     Reading,
     Result,
     RunningJob,
+    WaitReason,
     WorkerState,
     WorkerStatus,
 )
+from edge.results.store import Results
 from tests.running_gateway import RunningGateway
 from tests.running_worker import tell_power
 
 
-def runs(gateway: RunningGateway, job_id: str, held: Held | None = None) -> None:
+def runs(gateway: RunningGateway, job_id: str, held: WaitReason | None = None) -> None:
     """Let it look as if a worker in this process ran the job."""
     job = RunningJob(job_id, "echo", time.time() - 60, held=held)
     status = WorkerStatus("main", os.getpid(), boot_id(), WorkerState.HELD if held else WorkerState.RUNNING, job=job)
@@ -41,7 +41,7 @@ def runs(gateway: RunningGateway, job_id: str, held: Held | None = None) -> None
 def test_a_held_job_runs_and_says_why_it_does_not_go_on(gateway: RunningGateway) -> None:
     """Its state is `running`; the sentence and the record tell the rest."""
     job_id = gateway.submit()
-    runs(gateway, job_id, Held(time.time() - 300, "power is low (charge 29 %)", until="it reaches 45 %"))
+    runs(gateway, job_id, WaitReason(time.time() - 300, "power is low (charge 29 %)", until="it reaches 45 %"))
     view = gateway.ask("GET", f"/jobs/{job_id}").json
     assert view["state"] == "running"
     assert view["waiting"].startswith("held for 5 min: power is low (charge 29 %)")
@@ -92,9 +92,9 @@ def test_a_frozen_process_is_told_of_by_its_freezer(gateway: RunningGateway) -> 
     """Only for the very job and process it names: a note that was left behind freezes nobody."""
     job_id = gateway.submit()
     runs(gateway, job_id)
-    held = Held(time.time() - 30, "power is low (charge 29 %)", frozen=True)
+    held = WaitReason(time.time() - 30, "power is low (charge 29 %)", frozen=True)
     for other in ({"id": "other"}, {"pid": 1}, {"boot_id": "other"}, {}):
-        said = msgspec.structs.replace(Frozen(job_id, os.getpid(), boot_id(), held), **other)
+        said = msgspec.structs.replace(FrozenJob(job_id, os.getpid(), boot_id(), held), **other)
         gateway.layout.frozen("main").write_bytes(msgspec.json.encode(said))
         view = gateway.ask("GET", f"/jobs/{job_id}").json
         assert ("held" in view) is (other == {})

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.broker import topology as broker_module
+from edge.catalog.catalogue import Catalogue
 from edge.config import BrokerConfig, Config
-from edge.errors import CatalogueError
+from edge.core.errors import CatalogueError
 from edge.gateway import kinds
-from edge.jobs import broker as broker_module
-from edge.jobs.catalogue import Catalogue
 from tests import running_gateway
 from tests.running_gateway import StartGateway, catalogue
 from tests.running_worker import until
@@ -116,7 +116,7 @@ def test_a_ledger_that_is_none_is_set_aside(
     edge_env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
     with started(edge_env, tmp_path / "log"):
         assert ready.recv(100) == b"READY=1"
-    assert "CRITICAL edge.jobs.rescue: The ledger was set aside at" in (tmp_path / "log").read_text()
+    assert "CRITICAL edge.ledger.recovery.rebuild: The ledger was set aside at" in (tmp_path / "log").read_text()
     assert (config.root / "ledger.set-aside-1" / "ledger.sqlite").read_bytes().startswith(b"this is not")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli.checks import state
+from edge.cli.board.checks import state
 from edge.config import BrokerConfig, Config
-from edge.jobs import copies
-from edge.jobs.results import Results
+from edge.ledger.recovery import copies
 from edge.model import JobState, PowerState, Result
+from edge.results.store import Results
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import StartWorker, tell_power
 

@@ -17,12 +17,9 @@ import pytest
 import urllib3
 
 from edge.config import Config
-from edge.gateway.events import News
-from edge.host import boot_id
-from edge.jobs.attempts import AttemptsStore
-from edge.jobs.ledger import Ledger
-from edge.jobs.orders import Order, Orders
-from edge.jobs.results import Results
+from edge.core.host import boot_id
+from edge.gateway.background.announcements import Announced
+from edge.ledger.writer import LedgerWriter
 from edge.model import (
     Attempts,
     JobState,
@@ -33,6 +30,9 @@ from edge.model import (
     WorkerStatus,
     new_job_id,
 )
+from edge.results.attempts import AttemptsStore
+from edge.results.orders import Order, Orders
+from edge.results.store import Results
 from tests.running_gateway import RunningGateway, StartGateway
 
 MakeConfig = Callable[..., Config]
@@ -40,8 +40,8 @@ MakeConfig = Callable[..., Config]
 _PUBLISH = """
 import sys, time
 from pathlib import Path
-from edge.jobs.results import Results
-from edge.layout import Layout
+from edge.results.store import Results
+from edge.core.layout import Layout
 from edge.model import JobState, Result
 results = Results(Layout(Path(sys.argv[1]), Path(sys.argv[2])))
 results.publish(Result(sys.argv[3], "echo", JobState.SUCCEEDED, value="done"))
@@ -280,16 +280,16 @@ def test_a_fault_of_ours_does_not_make_the_gateway_deaf(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was not settled is tried again, with all that came since."""
-    monkeypatch.setattr("edge.gateway.settle._AGAIN_S", 0.1)
+    monkeypatch.setattr("edge.gateway.background.settle._AGAIN_S", 0.1)
     faults = iter([ZeroDivisionError("a fault"), RecursionError("another")])
-    finish = Ledger.finish
+    finish = LedgerWriter.finish
 
-    def failing(self: Ledger, *args: Any, **kwargs: Any) -> bool:
+    def failing(self: LedgerWriter, *args: Any, **kwargs: Any) -> bool:
         for fault in faults:
             raise fault
         return finish(self, *args, **kwargs)
 
-    monkeypatch.setattr(Ledger, "finish", failing)
+    monkeypatch.setattr(LedgerWriter, "finish", failing)
     ids = [gateway.submit() for _ in range(2)]
     for job_id in ids:
         gateway.finish(job_id)
@@ -301,7 +301,7 @@ def test_a_result_that_cannot_be_read_for_a_moment_is_noted_all_the_same(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the gateway has as many files open as it may: the job stayed open until the next start."""
-    monkeypatch.setattr("edge.gateway.settle._AGAIN_S", 0.1)
+    monkeypatch.setattr("edge.gateway.background.settle._AGAIN_S", 0.1)
     faults, size_bytes = iter([OSError(24, "Too many open files")] * 2), Results.size_bytes
 
     def failing(self: Results, result: Result) -> int:
@@ -503,7 +503,7 @@ def test_more_results_at_once_than_the_kernel_remembers_are_all_seen(gateway: Ru
     until(lambda: gateway.gateway.appliance._events._inotify is None)
     gateway.finish(job_id)
     gateway.finish(other)
-    gateway.loop.call_soon_threadsafe(gateway.gateway.appliance._events.add, News(lost=True))
+    gateway.loop.call_soon_threadsafe(gateway.gateway.appliance._events.add, Announced(lost=True))
     gateway.becomes(job_id, "succeeded")
     gateway.becomes(other, "succeeded")
 
@@ -521,7 +521,7 @@ def test_old_jobs_go_when_they_take_too_much_room(
     make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest finished ones get an order to be removed; open ones and new ones stay."""
-    monkeypatch.setattr("edge.gateway.retain._SOON_S", 0.05)
+    monkeypatch.setattr("edge.gateway.background.retain._SOON_S", 0.05)
     gateway = start_gateway(make_config(retention={"keep_bytes": 1 << 20}))
     open_id = gateway.submit()
     ids = [gateway.submit() for _ in range(3)]

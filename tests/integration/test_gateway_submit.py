@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from edge.config import Config
-from edge.errors import StorageError
-from edge.jobs.ledger import Ledger
-from edge.jobs.results import Results
+from edge.core.errors import StorageError
+from edge.ledger.writer import LedgerWriter
+from edge.results.store import Results
 from tests.running_gateway import RunningGateway, StartGateway
 
 MakeConfig = Callable[..., Config]
@@ -85,16 +85,16 @@ def test_concurrent_submits_with_one_key_make_one_job(gateway: RunningGateway) -
 def test_parallel_submits_share_commits(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one commit is synced, all who come meanwhile gather for the next."""
     commits: list[bool] = []
-    transaction = Ledger.transaction
+    transaction = LedgerWriter.transaction
 
     @contextmanager
-    def slow(self: Ledger, *, durable: bool) -> Iterator[None]:
+    def slow(self: LedgerWriter, *, durable: bool) -> Iterator[None]:
         commits.append(durable)
         time.sleep(0.02)  # a card's sync
         with transaction(self, durable=durable):
             yield
 
-    monkeypatch.setattr(Ledger, "transaction", slow)
+    monkeypatch.setattr(LedgerWriter, "transaction", slow)
     with ThreadPoolExecutor(100) as pool:
         ids = list(pool.map(lambda _: gateway.submit(), range(100)))
     assert len(set(ids)) == 100
@@ -105,11 +105,11 @@ def test_parallel_submits_share_commits(gateway: RunningGateway, monkeypatch: py
 def test_what_the_disk_refuses_is_not_accepted(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """507 with the disk's own word; nothing is listed; the next one passes when the disk takes writes again."""
 
-    def full(self: Ledger, *, durable: bool) -> Any:
+    def full(self: LedgerWriter, *, durable: bool) -> Any:
         raise StorageError("ledger", OSError(28, "No space left on device"))
 
     with monkeypatch.context() as broken:
-        broken.setattr(Ledger, "transaction", full)
+        broken.setattr(LedgerWriter, "transaction", full)
         answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["x"]})
         assert (answer.status, answer.json["code"]) == (507, "storage")
         assert "No space left" in answer.json["detail"]
@@ -123,16 +123,16 @@ def test_a_board_that_refused_finds_out_by_itself_that_all_is_well(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody submits to a board whose health says that it takes nothing: it must not wait for one who does."""
-    monkeypatch.setattr("edge.gateway.fault._AGAIN_S", (0.05,))
+    monkeypatch.setattr("edge.gateway.background.storage_fault._AGAIN_S", (0.05,))
     tried = threading.Event()
 
-    def full(self: Ledger, *, durable: bool) -> Any:
+    def full(self: LedgerWriter, *, durable: bool) -> Any:
         if threading.current_thread().name == "ledger" and gateway.ask("GET", "/healthz").status == 503:
             tried.set()
         raise StorageError("ledger", OSError(28, "No space left on device"))
 
     with monkeypatch.context() as broken:
-        broken.setattr(Ledger, "transaction", full)
+        broken.setattr(LedgerWriter, "transaction", full)
         assert gateway.ask("POST", "/jobs", {"task": "echo", "args": ["x"]}).status == 507
         assert tried.wait(20)
     deadline = time.monotonic() + 20
@@ -248,15 +248,15 @@ def test_each_line_of_a_batch_has_its_answer(gateway: RunningGateway) -> None:
 def test_a_batch_is_one_commit(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five thousand jobs, one sync of the card."""
     commits: list[bool] = []
-    transaction = Ledger.transaction
+    transaction = LedgerWriter.transaction
 
     @contextmanager
-    def counted(self: Ledger, *, durable: bool) -> Iterator[None]:
+    def counted(self: LedgerWriter, *, durable: bool) -> Iterator[None]:
         commits.append(durable)
         with transaction(self, durable=durable):
             yield
 
-    monkeypatch.setattr(Ledger, "transaction", counted)
+    monkeypatch.setattr(LedgerWriter, "transaction", counted)
     body = b"".join(b'{"task":"echo","args":["%d"]}\n' % number for number in range(5000))
     answer = gateway.ask("POST", "/jobs/batch", body, timeout=60, **NDJSON)
     assert len({line["id"] for line in answer.lines}) == 5000

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 import yaml
 
+from edge.access.tokens import Scope, Tokens
+from edge.broker import topology as wire
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config, load
-from edge.gateway import nodes
-from edge.jobs import broker as wire
-from edge.jobs.results import Results
-from edge.jobs.tokens import Scope, Tokens
+from edge.gateway.api import nodes
 from edge.model import Artifact, Attempts, JobState, PowerState, Result, WorkerState
+from edge.results.store import Results
 from tests.conftest import delete_queues, sections
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until

@@ -15,19 +15,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from edge.broker import topology as broker_module
+from edge.broker.publisher import BrokerLink, BrokerLinkState
 from edge.config import BrokerConfig, Config
-from edge.errors import BrokerError, EdgeError, JobGone, KeyReused, QueueSilent, StorageError, TooManyJobs
-from edge.jobs import broker as broker_module
-from edge.jobs import rescue
-from edge.jobs.ledger import Ledger
-from edge.jobs.outbox import Outbox, backoff_s
-from edge.jobs.publisher import Link, LinkState
-from edge.jobs.results import Results
-from edge.jobs.rows import Accepted, Job, NewJob
-from edge.jobs.view import LedgerView
+from edge.core.errors import BrokerError, EdgeError, JobGone, KeyReused, QueueSilent, StorageError, TooManyJobs
+from edge.gateway.background.outbox import Outbox, backoff_s
+from edge.ledger.reader import LedgerReader
+from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.rows import Accepted, JobRow, NewJob
+from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Power, derived_job_id, new_job_id
-from edge.up import rabbitmq
-from edge.up.node import Node
+from edge.results.store import Results
+from edge.up.broker import rabbitmq
+from edge.up.broker.node import PrivateNode
 
 pytestmark = pytest.mark.broker
 MakeConfig = Callable[..., Config]
@@ -78,7 +78,7 @@ def take(config: BrokerConfig, power: Power) -> list[Any]:
     return messages
 
 
-def ctl(node: Node, *words: str) -> None:
+def ctl(node: PrivateNode, *words: str) -> None:
     """Ask the running node by its own command line tool, a whole Erlang VM: seconds."""
     program = rabbitmq.find_server().with_name("rabbitmqctl")
     subprocess.run([program, *words], env=rabbitmq.environment(node.base, node.ports), check=True, timeout=60)
@@ -108,7 +108,7 @@ def test_each_class_has_its_queue_and_order_is_kept(broker: BrokerConfig, make_c
 
 
 def test_a_job_accepted_while_the_broker_is_away_is_published_when_it_is_back(
-    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+    broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
     """202 needs no broker; a restart of the gateway in between loses nothing either."""
 
@@ -117,7 +117,7 @@ def test_a_job_accepted_while_the_broker_is_away_is_published_when_it_is_back(
         broker_node.stop()
         async with running(config) as outbox:
             first = await accept(outbox, new())
-            await until(lambda: outbox.link.state is LinkState.DOWN and "nothing listens" in outbox.link.reason)
+            await until(lambda: outbox.link.state is BrokerLinkState.DOWN and "nothing listens" in outbox.link.reason)
         async with running(config) as outbox:
             second = await accept(outbox, new())
             broker_node.start()
@@ -129,13 +129,13 @@ def test_a_job_accepted_while_the_broker_is_away_is_published_when_it_is_back(
 
 
 def test_a_broker_that_dies_under_load_gets_every_job(
-    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+    broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
     """SIGKILL of the broker in the middle of a batch: afterwards each job is there, at least once."""
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
             await asyncio.sleep(15.0)  # RabbitMQ 3.10 forgets who leads a queue that is younger than this
             ids = await accept(outbox, *(new() for _ in range(3000)))
             await until(lambda: outbox.totals.jobs.get(JobState.QUEUED, 0) > 0)
@@ -153,7 +153,7 @@ def test_a_queue_that_vanished_is_made_again(broker: BrokerConfig, make_config: 
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
             with broker_module.reached(broker) as channel:
                 channel.queue_delete("edge.normal")
             (job_id,) = await accept(outbox, new())
@@ -185,7 +185,7 @@ def test_a_failed_attempt_is_published_again_with_its_count(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second message says how many attempts failed; the back-off survives a restart of the gateway."""
-    monkeypatch.setattr("edge.jobs.outbox._BACKOFF_FIRST_S", 0.2)
+    monkeypatch.setattr("edge.gateway.background.outbox._BACKOFF_FIRST_S", 0.2)
 
     async def main() -> None:
         config = make_config(broker)
@@ -206,17 +206,17 @@ def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody else asks for a job whose wait is over."""
-    monkeypatch.setattr("edge.jobs.outbox._BACKOFF_FIRST_S", 0.1)
-    monkeypatch.setattr("edge.jobs.outbox._AGAIN_S", 0.1)
+    monkeypatch.setattr("edge.gateway.background.outbox._BACKOFF_FIRST_S", 0.1)
+    monkeypatch.setattr("edge.gateway.background.outbox._AGAIN_S", 0.1)
     refusals = iter([StorageError("ledger", OSError(28, "No space left on device"))] * 2)
-    mark_due = Ledger.mark_due
+    mark_due = LedgerWriter.mark_due
 
-    def refused(self: Ledger, job_ids: Iterable[str]) -> None:
+    def refused(self: LedgerWriter, job_ids: Iterable[str]) -> None:
         for refusal in refusals:
             raise refusal
         mark_due(self, job_ids)
 
-    monkeypatch.setattr(Ledger, "mark_due", refused)
+    monkeypatch.setattr(LedgerWriter, "mark_due", refused)
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
@@ -230,15 +230,15 @@ def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
 
 
 def test_a_broker_that_refuses_every_job_is_asked_ever_more_seldom(
-    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+    broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
     """It takes the connection, and that is no reason to ask it five times a second for a night."""
 
     async def main() -> None:
         downs: list[float] = []
 
-        def changed(link: Link) -> None:
-            if link.state is LinkState.DOWN:
+        def changed(link: BrokerLink) -> None:
+            if link.state is BrokerLinkState.DOWN:
                 downs.append(time.monotonic())
 
         config = make_config(broker)
@@ -246,7 +246,7 @@ def test_a_broker_that_refuses_every_job_is_asked_ever_more_seldom(
         outbox = Outbox(config, changed=changed)
         outbox.start()
         try:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
             await asyncio.to_thread(ctl, broker_node, "set_policy", "full", "^edge.normal$", '{"max-length": 1}')
             await accept(outbox, *(new() for _ in range(5)))
             # A quorum queue notices that it is full after the fact: how many of these it takes is its affair.
@@ -280,9 +280,9 @@ def test_a_ledger_that_cannot_be_read_for_a_while_is_read_again(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody submits anything more, and yet the job goes out."""
-    unpublished, refused = LedgerView.unpublished, 0
+    unpublished, refused = LedgerReader.unpublished, 0
 
-    def failing(self: LedgerView, *, after_seq: int, limit: int) -> list[Job]:
+    def failing(self: LedgerReader, *, after_seq: int, limit: int) -> list[JobRow]:
         nonlocal refused
         if refused < 3:
             refused += 1
@@ -291,8 +291,8 @@ def test_a_ledger_that_cannot_be_read_for_a_while_is_read_again(
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
-            monkeypatch.setattr(LedgerView, "unpublished", failing)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
+            monkeypatch.setattr(LedgerReader, "unpublished", failing)
             await accept(outbox, new())
             await until(all_queued(outbox, 1))
             assert refused == 3
@@ -309,7 +309,7 @@ def test_a_stopped_outbox_leaves_no_descriptor_open(broker: BrokerConfig, make_c
             pass  # what is opened once a process is open now
         before = {path.name for path in Path("/proc/self/fd").iterdir()}
         async with running(config) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
         outbox._publisher.ring()
         outbox._publisher.stop()
         assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
@@ -319,20 +319,20 @@ def test_a_stopped_outbox_leaves_no_descriptor_open(broker: BrokerConfig, make_c
 
 
 def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
-    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under a memory alarm jobs are still accepted; the link says blocked; they go out when it clears.
 
     What was on its way meanwhile is waited for in sleep, however long that takes, and over the same connection.
     """
-    monkeypatch.setattr("edge.jobs.session.CONFIRM_S", 3.0)
+    monkeypatch.setattr("edge.broker.session.CONFIRM_S", 3.0)
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
             await asyncio.to_thread(ctl, broker_node, "set_vm_memory_high_watermark", "absolute", "1MB")
             await accept(outbox, *(new() for _ in range(5)))
-            await until(lambda: outbox.link.state is LinkState.BLOCKED)
+            await until(lambda: outbox.link.state is BrokerLinkState.BLOCKED)
             (late,) = await accept(outbox, new())
             await asyncio.sleep(3.5)  # longer than a confirm may take else
             before = time.process_time()
@@ -341,7 +341,7 @@ def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
             await asyncio.to_thread(ctl, broker_node, "set_vm_memory_high_watermark", "absolute", "200MB")
             await until(all_queued(outbox, 6))
             assert outbox.reader.get(late).state is JobState.QUEUED
-            assert outbox.link.state is LinkState.UP
+            assert outbox.link.state is BrokerLinkState.UP
 
     run(main())
 
@@ -360,7 +360,7 @@ def test_backoff_doubles_up_to_an_hour() -> None:
     assert backoff_s(10_000) == 3600
 
 
-def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Node, make_config: MakeConfig) -> None:
+def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: PrivateNode, make_config: MakeConfig) -> None:
     """The store was set aside or lost: what the ledger thought to be in the broker is published once more."""
 
     async def main() -> None:
@@ -375,7 +375,7 @@ def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Node, 
             await until(lambda: sum(broker_module.depths(config.broker).values()) == 3)
             await until(all_queued(outbox, 3))
         async with running(config) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
         assert sum(broker_module.depths(config.broker).values()) == 3, "published again for no reason"
         assert rescue.notes(config.root) == []
 
@@ -388,12 +388,12 @@ def test_a_ledger_that_is_gone_with_all_beside_it_is_told(broker: BrokerConfig, 
     async def main() -> None:
         config = make_config(broker)
         async with running(config) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
         assert rescue.notes(config.root) == []
         config.root.rename(config.root.with_name("the other card"))
         for _ in range(2):
             async with running(config) as outbox:
-                await until(lambda: outbox.link.state is LinkState.UP)
+                await until(lambda: outbox.link.state is BrokerLinkState.UP)
             ((_, why),) = rescue.notes(config.root)
             assert "the broker had served one before" in why
 
@@ -408,7 +408,7 @@ def test_a_surplus_job_whose_deadline_came_is_published_for_normal_power(
     async def main() -> None:
         config = make_config(broker)
         async with running(config) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)  # each is to be published before its deadline
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)  # each is to be published before its deadline
             soon = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=2.0)
             late = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=3600.0)
             ids = await accept(outbox, soon, late)
@@ -431,16 +431,16 @@ def test_a_deadline_that_the_disk_refused_to_note_comes_all_the_same(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waited for the sun until the gateway was started again."""
-    monkeypatch.setattr("edge.jobs.outbox._AGAIN_S", 0.1)
+    monkeypatch.setattr("edge.gateway.background.outbox._AGAIN_S", 0.1)
     refusals = iter([StorageError("ledger", OSError(28, "No space left on device"))] * 2)
-    hurry = Ledger.hurry
+    hurry = LedgerWriter.hurry
 
-    def refused(self: Ledger, job_ids: Iterable[str]) -> None:
+    def refused(self: LedgerWriter, job_ids: Iterable[str]) -> None:
         for refusal in refusals:
             raise refusal
         hurry(self, job_ids)
 
-    monkeypatch.setattr(Ledger, "hurry", refused)
+    monkeypatch.setattr(LedgerWriter, "hurry", refused)
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
@@ -467,7 +467,7 @@ async def there_again(config: Config, count: int) -> None:
 
 
 def test_what_a_broker_may_have_lost_is_published_again(
-    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+    broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
     """After a fault of the disk they share, and after a restart that somebody asked for: not after any other."""
     config = make_config(broker)
@@ -486,9 +486,9 @@ def test_what_a_broker_may_have_lost_is_published_again(
                     config.layout.run.mkdir(exist_ok=True)
                     config.layout.broker_restarted.write_text(answer)
                 broker_node.stop()
-                await until(lambda: outbox.link.state is LinkState.DOWN)
+                await until(lambda: outbox.link.state is BrokerLinkState.DOWN)
                 broker_node.start()  # by the main thread: the kernel ends the broker with the thread that started it
-                await until(lambda: outbox.link.state is LinkState.UP)
+                await until(lambda: outbox.link.state is BrokerLinkState.UP)
                 await there_again(config, left)
 
     run(main())
@@ -502,7 +502,7 @@ def test_a_job_that_rotted_in_the_ledger_keeps_no_other_from_the_broker(
     async def main() -> None:
         config = make_config(broker)
         config.layout.root.mkdir()
-        with Ledger(config.layout.ledger) as ledger, ledger.transaction(durable=True):
+        with LedgerWriter(config.layout.ledger) as ledger, ledger.transaction(durable=True):
             rotten, sound = (ledger.add(new(), now=1.0).job.id for _ in range(2))
             ledger._db.execute("UPDATE job SET arguments = x'5b5b31ff' WHERE id = ?", (rotten,))
         async with running(config) as outbox:
@@ -514,14 +514,14 @@ def test_a_job_that_rotted_in_the_ledger_keeps_no_other_from_the_broker(
 
 
 def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
-    broker: BrokerConfig, broker_node: Node, make_config: MakeConfig
+    broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
     """It runs, and its virtual host is down, as when a file of its queues is broken: no wait mends that."""
     config = make_config(broker)
 
     async def main() -> None:
         async with running(config) as outbox:
-            await until(lambda: outbox.link.state is LinkState.UP)
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)
             await asyncio.to_thread(ctl, broker_node, "eval", VHOST_DOWN)
             await until((config.layout.complaints / "gateway").exists)
             with pytest.raises(QueueSilent, match="is down"):

@@ -18,12 +18,13 @@ from gpiozero.pins.mock import MockFactory
 
 from edge.config.power import ButtonConfig, CriticalConfig, LedConfig, PowerConfig, SamplingConfig
 from edge.config.sources import PinConfig
-from edge.layout import Layout
+from edge.core.layout import Layout
+from edge.core.watch import Watch
 from edge.model import PowerState
-from edge.power import history, main, pause, status
-from edge.power.governor import Governor
+from edge.power import status
+from edge.power.governor import history, main, pause
+from edge.power.governor.governor import Governor
 from edge.power.simulate import simulate
-from edge.power.watch import Watch
 from tests.running_governor import PATIENCE_S, RunningGovernor, governor, until
 
 SIMULATED: dict[str, Any] = {"sources": [{"kind": "simulated"}]}

@@ -14,7 +14,7 @@ import yaml
 
 from edge.config import load
 from edge.up.background import Background
-from edge.up.ports import accepts, free_ports
+from edge.up.broker.ports import accepts, free_ports
 from edge.up.settings import settings
 from tests.readme import README, blocks
 

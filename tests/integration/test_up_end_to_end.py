@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from edge.client import Client, Settings
-from edge.jobs.results import Results
-from edge.layout import Layout
+from edge.core.layout import Layout
 from edge.model import JobState, Result
+from edge.results.store import Results
 from edge.up.background import Background
-from edge.up.node import Node
-from edge.up.ports import accepts, free_ports
+from edge.up.broker.node import PrivateNode
+from edge.up.broker.ports import accepts, free_ports
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 EDGE = os.fspath(Path(sys.executable).with_name("edge"))
@@ -102,7 +102,7 @@ def all_end(pids: list[int], timeout_s: float = 30.0) -> bool:
 
 
 @pytest.fixture(scope="module")
-def up(broker_node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def up(broker_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One running stack for the tests that leave it running."""
     del broker_node  # asked for because it skips or fails where there is no broker
     stack = Up(tmp_path_factory.mktemp("up") / "state")
@@ -162,7 +162,7 @@ def test_the_password_is_in_no_command_line_and_no_log(up: Up) -> None:
     assert not any(password in path.read_text(errors="replace") for path in logs)
 
 
-def test_ctrl_c_stops_all_in_order_and_a_second_start_goes_on(broker_node: Node, tmp_path: Path) -> None:
+def test_ctrl_c_stops_all_in_order_and_a_second_start_goes_on(broker_node: PrivateNode, tmp_path: Path) -> None:
     """Nothing is left after SIGINT; jobs accepted before it end with one result each after the next start."""
     del broker_node
     up = Up(tmp_path / "state")
@@ -188,7 +188,9 @@ def test_ctrl_c_stops_all_in_order_and_a_second_start_goes_on(broker_node: Node,
         up.background.stop()
 
 
-def test_nothing_outlives_a_killed_supervisor_and_the_next_start_recovers(broker_node: Node, tmp_path: Path) -> None:
+def test_nothing_outlives_a_killed_supervisor_and_the_next_start_recovers(
+    broker_node: PrivateNode, tmp_path: Path
+) -> None:
     """SIGKILL of `edge up` ends every part with it; the same state starts again."""
     del broker_node
     up = Up(tmp_path / "state")
@@ -207,7 +209,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_recovers(broker
         up.background.stop()
 
 
-def test_a_first_start_that_was_cut_short_begins_anew(broker_node: Node, tmp_path: Path) -> None:
+def test_a_first_start_that_was_cut_short_begins_anew(broker_node: PrivateNode, tmp_path: Path) -> None:
     """A store that was never settled holds no job; it is set aside, kept, and the stack comes up."""
     del broker_node
     unsettled = tmp_path / "state" / "broker" / "store" / "edge@localhost"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.model import JobState
-from edge.up.node import Node
+from edge.up.broker.node import PrivateNode
 from tests.integration.test_up_end_to_end import Up, all_end, family, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -19,7 +19,9 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
     ("table", "kind"),
     [("meta.dets", "the node does not boot"), ("names.dets", "a queue without a leader answers nothing")],
 )
-def test_a_damaged_store_is_set_aside_and_refilled(broker_node: Node, tmp_path: Path, table: str, kind: str) -> None:
+def test_a_damaged_store_is_set_aside_and_refilled(
+    broker_node: PrivateNode, tmp_path: Path, table: str, kind: str
+) -> None:
     """Both kinds seen after power cuts; the store is kept with a note, and each open job ends with a result."""
     del broker_node
     up = Up(tmp_path / "state")
@@ -48,7 +50,7 @@ def test_a_damaged_store_is_set_aside_and_refilled(broker_node: Node, tmp_path: 
         up.background.stop()
 
 
-def test_a_running_broker_is_mended_without_a_hand(broker_node: Node, tmp_path: Path) -> None:
+def test_a_running_broker_is_mended_without_a_hand(broker_node: PrivateNode, tmp_path: Path) -> None:
     """A complaint starts it anew on its own store; when that store is damaged it is healed while all else runs on."""
     del broker_node
     up = Up(tmp_path / "state")

@@ -13,13 +13,13 @@ from pathlib import Path
 import amqp
 import pytest
 
+from edge.broker.topology import depths
 from edge.config import BrokerConfig
-from edge.errors import StackError
-from edge.host import process_alive
-from edge.jobs.broker import depths
-from edge.up import rabbitmq
-from edge.up.node import Node
-from edge.up.ports import NodePorts, accepts, free_ports, speaks_amqp
+from edge.core.errors import StackError
+from edge.core.host import process_alive
+from edge.up.broker import rabbitmq
+from edge.up.broker.node import PrivateNode
+from edge.up.broker.ports import NodePorts, accepts, free_ports, speaks_amqp
 
 pytestmark = pytest.mark.broker
 
@@ -33,13 +33,13 @@ def connect(config: BrokerConfig) -> amqp.Connection:
 
 
 @pytest.fixture
-def own_node(tmp_path: Path, broker_node: Node) -> Node:
+def own_node(tmp_path: Path, broker_node: PrivateNode) -> PrivateNode:
     """A second node, not started, beside the session's own."""
     del broker_node  # asked for because it skips or fails where there is no broker
-    return Node(tmp_path / "node", NodePorts(*free_ports(3)))
+    return PrivateNode(tmp_path / "node", NodePorts(*free_ports(3)))
 
 
-def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: Node) -> None:
+def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: PrivateNode) -> None:
     """A persistent message in a quorum queue is there after stop and start, and after SIGKILL."""
     own_node.start()
     try:
@@ -61,7 +61,7 @@ def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: Node) -> No
         own_node.kill()
 
 
-def test_stop_leaves_no_process_and_may_be_called_again(own_node: Node) -> None:
+def test_stop_leaves_no_process_and_may_be_called_again(own_node: PrivateNode) -> None:
     """Neither broker nor port mapper outlives `stop`, and a second `stop` does nothing."""
     own_node.start()
     pids = [child.pid for child in own_node.children]
@@ -71,7 +71,7 @@ def test_stop_leaves_no_process_and_may_be_called_again(own_node: Node) -> None:
     assert not own_node.running
 
 
-def test_secrets_are_private_and_kept(own_node: Node) -> None:
+def test_secrets_are_private_and_kept(own_node: PrivateNode) -> None:
     """Cookie, password and settings are readable by their owner only, and stay the same at the next start."""
     own_node._write()
     cookie, password = own_node.base / ".erlang.cookie", own_node.password_file
@@ -83,7 +83,7 @@ def test_secrets_are_private_and_kept(own_node: Node) -> None:
     assert (cookie.read_bytes(), password.read_bytes()) == before
 
 
-def test_a_cookie_emptied_by_a_power_cut_is_made_again(own_node: Node) -> None:
+def test_a_cookie_emptied_by_a_power_cut_is_made_again(own_node: PrivateNode) -> None:
     """Erlang refuses to boot on an empty cookie; nobody else needs the old one."""
     own_node._write()
     cookie = own_node.base / ".erlang.cookie"
@@ -94,7 +94,7 @@ def test_a_cookie_emptied_by_a_power_cut_is_made_again(own_node: Node) -> None:
 
 
 @pytest.mark.parametrize(("place", "key"), [(0, "broker.port"), (1, "Erlang distribution"), (2, "Erlang port mapper")])
-def test_a_port_in_use_is_named_with_its_key(own_node: Node, place: int, key: str) -> None:
+def test_a_port_in_use_is_named_with_its_key(own_node: PrivateNode, place: int, key: str) -> None:
     """Each of the three ports gives one line with number and key, and starts nothing."""
     port = (own_node.ports.amqp, own_node.ports.distribution, own_node.ports.epmd)[place]
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError) as caught:
@@ -113,7 +113,7 @@ def test_a_missing_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch, 
         rabbitmq.find_server()
 
 
-def test_a_broker_that_dies_gives_its_last_line_and_its_log(own_node: Node) -> None:
+def test_a_broker_that_dies_gives_its_last_line_and_its_log(own_node: PrivateNode) -> None:
     """A store that cannot be read stops the start at once, with a reason and a file to read on."""
     own_node._write()
     (own_node.base / "etc" / "conf.d" / "broken.conf").write_text("no_such_key = 1\n")
@@ -126,12 +126,12 @@ def test_a_broker_that_dies_gives_its_last_line_and_its_log(own_node: Node) -> N
     assert own_node.children == ()
 
 
-def test_nothing_outlives_a_killed_parent(own_node: Node) -> None:
+def test_nothing_outlives_a_killed_parent(own_node: PrivateNode) -> None:
     """SIGKILL of the process that started the node ends broker and port mapper."""
     script = (
         "import sys, signal; from pathlib import Path\n"
-        "from edge.up.node import Node; from edge.up.ports import NodePorts\n"
-        f"node = Node(Path({str(own_node.base)!r}), {own_node.ports!r}); node.start()\n"
+        "from edge.up.broker.node import PrivateNode; from edge.up.broker.ports import NodePorts\n"
+        f"node = PrivateNode(Path({str(own_node.base)!r}), {own_node.ports!r}); node.start()\n"
         "print(*[child.pid for child in node.children], flush=True); signal.pause()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
@@ -153,7 +153,7 @@ def ended(pidfd: int, timeout_s: float) -> bool:
     return bool(poll.poll(timeout_s * 1000))
 
 
-def test_settling_marks_the_store_once(own_node: Node) -> None:
+def test_settling_marks_the_store_once(own_node: PrivateNode) -> None:
     """The marker lies in the store, so that a store set aside takes it along."""
     own_node._write()
     before = own_node.settled
@@ -162,7 +162,7 @@ def test_settling_marks_the_store_once(own_node: Node) -> None:
     assert (own_node.store / "settled").exists()
 
 
-def test_a_store_set_aside_is_kept_and_the_next_start_makes_a_new_one(own_node: Node) -> None:
+def test_a_store_set_aside_is_kept_and_the_next_start_makes_a_new_one(own_node: PrivateNode) -> None:
     """Nothing is deleted, however often it happens."""
     assert own_node.set_aside("no reason") is None
     kept = []
@@ -177,7 +177,7 @@ def test_a_store_set_aside_is_kept_and_the_next_start_makes_a_new_one(own_node: 
     assert list(own_node.store.iterdir()) == []
 
 
-def test_settling_before_the_first_job_survives_a_kill_at_once(own_node: Node) -> None:
+def test_settling_before_the_first_job_survives_a_kill_at_once(own_node: PrivateNode) -> None:
     """Declare, clean stop, settle, start: a queue that is killed right after answers when it comes back."""
     own_node.start()
     try:

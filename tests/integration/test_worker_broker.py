@@ -13,7 +13,7 @@ import pytest
 
 from edge.config import BrokerConfig, Config
 from edge.model import Power, PowerState, WorkerState
-from edge.up.node import Node
+from edge.up.broker.node import PrivateNode
 from tests.integration.test_outbox import VHOST_DOWN, ctl
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
@@ -39,7 +39,7 @@ def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
 
 @pytest.mark.parametrize("how", ["stopped", "replaced"])
 def test_the_broker_goes_and_comes_while_the_worker_is_idle(
-    worker: RunningWorker, broker: BrokerConfig, broker_node: Node, how: str
+    worker: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode, how: str
 ) -> None:
     """The worker connects again by itself within seconds, to the same store or to an empty one."""
     if how == "stopped":
@@ -57,7 +57,7 @@ def test_the_broker_goes_and_comes_while_the_worker_is_idle(
 
 
 def test_the_broker_goes_and_comes_while_a_job_runs(
-    worker: RunningWorker, broker: BrokerConfig, broker_node: Node
+    worker: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode
 ) -> None:
     """The body runs on, once; the message that comes again finds its result."""
     job_id = publish(broker, "nap", 8)
@@ -73,7 +73,7 @@ def test_the_broker_goes_and_comes_while_a_job_runs(
 
 
 def test_the_broker_goes_and_comes_while_paused(
-    worker: RunningWorker, odd: Config, broker: BrokerConfig, broker_node: Node
+    worker: RunningWorker, odd: Config, broker: BrokerConfig, broker_node: PrivateNode
 ) -> None:
     """A new connection opens no queue that power does not allow."""
     tell_power(odd, PowerState.CRITICAL)
@@ -89,7 +89,7 @@ def test_the_broker_goes_and_comes_while_paused(
 
 
 def test_a_worker_starts_before_its_broker(
-    odd: Config, broker: BrokerConfig, broker_node: Node, start_worker: StartWorker
+    odd: Config, broker: BrokerConfig, broker_node: PrivateNode, start_worker: StartWorker
 ) -> None:
     """It waits, and declares the queues itself."""
     broker_node.stop()
@@ -101,7 +101,7 @@ def test_a_worker_starts_before_its_broker(
 
 
 def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
-    worker: RunningWorker, odd: Config, broker_node: Node
+    worker: RunningWorker, odd: Config, broker_node: PrivateNode
 ) -> None:
     """The worker is up and says so; waiting mends nothing."""
     ctl(broker_node, "eval", VHOST_DOWN)

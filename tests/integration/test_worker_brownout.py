@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from edge.config import BrokerConfig, Config
-from edge.jobs.attempts import AttemptsStore
 from edge.model import Begun, FailureCode, PowerState
+from edge.results.attempts import AttemptsStore
 from tests.running_worker import RunningWorker, StartWorker, publish, tell_power
 
 pytestmark = pytest.mark.broker

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from edge.config import BrokerConfig, Config
-from edge.jobs.orders import Order, Orders
 from edge.model import FailureCode, JobState, PowerState, WorkerState
+from edge.results.orders import Order, Orders
 from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker

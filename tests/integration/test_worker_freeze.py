@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from edge.config import BrokerConfig, Config
-from edge.jobs.orders import Order, Orders
-from edge.model import Frozen, JobState, PowerState, WorkerState
+from edge.model import FrozenJob, JobState, PowerState, WorkerState
+from edge.results.orders import Order, Orders
 from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
@@ -38,10 +38,10 @@ def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
     return worker
 
 
-def note(config: Config) -> Frozen | None:
+def note(config: Config) -> FrozenJob | None:
     """What the freezer says, if it says anything."""
     with suppress(FileNotFoundError):
-        return msgspec.json.decode(config.layout.frozen("main").read_bytes(), type=Frozen)
+        return msgspec.json.decode(config.layout.frozen("main").read_bytes(), type=FrozenJob)
     return None
 
 
@@ -59,7 +59,7 @@ def freeze(worker: RunningWorker, config: Config, state: PowerState = PowerState
 
 def freezer(worker: RunningWorker) -> psutil.Process:
     """The process beside the worker."""
-    return next(c for c in psutil.Process(worker.process.pid).children() if "edge.power.freezer" in c.cmdline())
+    return next(c for c in psutil.Process(worker.process.pid).children() if "edge.worker.power.freezer" in c.cmdline())
 
 
 def test_a_process_is_frozen_deep_in_a_call(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edge.config import BrokerConfig, Config
-from edge.jobs.orders import Order, Orders
 from edge.model import FailureCode, JobState, Metering, Power, PowerState, Reading, WorkerState, WorkerStatus
-from edge.up.node import Node
+from edge.results.orders import Order, Orders
+from edge.up.broker.node import PrivateNode
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
@@ -152,7 +152,7 @@ def test_other_queues_close_while_a_job_is_held(worker: RunningWorker, broker: B
 
 
 def test_the_broker_goes_and_comes_while_a_job_is_held(
-    worker: RunningWorker, broker: BrokerConfig, broker_node: Node, odd: Config
+    worker: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode, odd: Config
 ) -> None:
     """The hold outlives the broker; the message that comes again finds the result."""
     job_id = stepping(worker, broker)

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.broker
 
 TASKS = '''
 import os, resource, signal, tempfile, time
-from edge.worker import Job, task
+from edge.worker import task
+from edge.worker import Job
 
 @task
 def leave(name: str, size: int, fail: bool, job: Job) -> str:
@@ -32,7 +33,7 @@ def leave(name: str, size: int, fail: bool, job: Job) -> str:
 @task
 def refused_once(job: Job) -> str:
     """Leave a file, and let the card refuse the sync of the folder right after the result got its name."""
-    from edge import durable
+    from edge.core import durable
 
     job.file("a.txt").write_text("kept")
     real = durable.sync_folder

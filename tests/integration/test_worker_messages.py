@@ -204,7 +204,7 @@ def test_plain_celery_from_python(worker: RunningWorker, edge_env: dict[str, str
     program = """
 import time
 from tasks import solve
-from edge.errors import BadArguments, JobFailed
+from edge.core.errors import BadArguments, JobFailed
 answer = solve.delay(1, "What is 50 divided by 2?")
 assert answer.get(timeout=30) == "50 divided by 2 = 25"
 assert answer.state == "SUCCESS"

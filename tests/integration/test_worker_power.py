@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from kombu import Connection, Producer
 
+from edge.broker import topology as wire
 from edge.config import BrokerConfig, Config
-from edge.jobs import broker as wire
-from edge.jobs.orders import Order, Orders
 from edge.model import ALLOWED, Power, PowerState, Reading, WorkerState
-from edge.up.node import Node
+from edge.results.orders import Order, Orders
+from edge.up.broker.node import PrivateNode
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -30,7 +30,8 @@ STATES = (PowerState.SURPLUS, PowerState.NORMAL, PowerState.LOW, PowerState.UNKN
 STAMPS = '''
 import os, time
 from pathlib import Path
-from edge.worker import Job, task
+from edge.worker import task
+from edge.worker import Job
 
 @task
 def stamp(klass: str, seconds: float, job: Job) -> str:
@@ -198,7 +199,7 @@ def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, st
 
 @pytest.mark.parametrize("when", ["during the outage", "during the reconnect"])
 def test_power_falls_while_the_broker_is_away(
-    stamping: Config, broker: BrokerConfig, broker_node: Node, start_worker: StartWorker, when: str
+    stamping: Config, broker: BrokerConfig, broker_node: PrivateNode, start_worker: StartWorker, when: str
 ) -> None:
     """A new connection opens what power allows then, whatever it allowed before."""
     play = Play(stamping, start_worker(stamping))

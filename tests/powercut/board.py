@@ -11,12 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge.errors import EdgeError
-from edge.up.lines import Lines
+from edge.core.errors import EdgeError
+from edge.up.broker.node import PrivateNode
+from edge.up.broker.ports import NodePorts
+from edge.up.lines import StackLog
 from edge.up.lock import only_one
 from edge.up.main import run
-from edge.up.node import Node
-from edge.up.ports import NodePorts
 from edge.up.settings import settings
 from edge.up.supervise import Stack
 from tests.powercut.stack import behind
@@ -50,9 +50,9 @@ def _run_proxied(root: Path) -> None:
     port = loaded.config.broker.port
     argv = [sys.executable, "-m", "tests.powercut.proxy", str(port), str(behind(port))]
     subprocess.Popen(argv, stdin=subprocess.DEVNULL)
-    node = Node(loaded.config.layout.broker, NodePorts.from_amqp(behind(port)), user=loaded.config.broker.user)
+    node = PrivateNode(loaded.config.layout.broker, NodePorts.from_amqp(behind(port)), user=loaded.config.broker.user)
     with only_one(root):
-        asyncio.run(Stack(loaded, node, Lines(sys.stdout), env=dict(os.environ)).run())
+        asyncio.run(Stack(loaded, node, StackLog(sys.stdout), env=dict(os.environ)).run())
 
 
 if __name__ == "__main__":

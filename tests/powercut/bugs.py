@@ -47,7 +47,7 @@ def _skip_fsync(kind: Callable[[int], bool]) -> Callable[[Any], None]:
 
 
 def _ack_first(triage: Any) -> None:
-    look = triage.Triage.look
+    look = triage.Admission.look
 
     def acked_first(self: Any, delivery: Any) -> Any:
         if not delivery.message.acknowledged:
@@ -55,7 +55,7 @@ def _ack_first(triage: Any) -> None:
             delivery.message.ack = lambda *_args, **_options: None
         return look(self, delivery)
 
-    triage.Triage.look = acked_first
+    triage.Admission.look = acked_first
 
 
 def _replace_not_link(durable: Any) -> None:
@@ -69,7 +69,7 @@ def _replace_not_link(durable: Any) -> None:
 
 
 def _no_confirm(session: Any) -> None:
-    publish = session.Session.publish
+    publish = session.PublishSession.publish
 
     def unconfirmed(self: Any, job: Any) -> None:
         publish(self, job)
@@ -80,14 +80,14 @@ def _no_confirm(session: Any) -> None:
             job, _ = self._flying.pop(each)
             self._flying_editions.discard(job.edition)
 
-    patience = session.Session.patience
+    patience = session.PublishSession.patience
 
     def impatient(self: Any) -> Any:
         return 0.0 if self._done else patience(self)  # or the thread would sleep until the confirm wakes it
 
-    session.Session.publish = unconfirmed
-    session.Session._on_ack = on_ack
-    session.Session.patience = impatient
+    session.PublishSession.publish = unconfirmed
+    session.PublishSession._on_ack = on_ack
+    session.PublishSession.patience = impatient
 
 
 def _delivery_limit(broker: Any) -> None:
@@ -96,8 +96,8 @@ def _delivery_limit(broker: Any) -> None:
 
 
 def _accept_before_commit(ledger: Any) -> None:
-    transaction = ledger.Ledger.transaction
-    ledger.Ledger.transaction = lambda self, *, durable: transaction(self, durable=False)
+    transaction = ledger.LedgerWriter.transaction
+    ledger.LedgerWriter.transaction = lambda self, *, durable: transaction(self, durable=False)
 
 
 def _eat_my_data(rabbitmq: Any) -> None:
@@ -106,18 +106,20 @@ def _eat_my_data(rabbitmq: Any) -> None:
 
 
 BUGS: dict[str, Bug] = {
-    "no-file-fsync": Bug("files are published without an fsync", "edge.durable", _skip_fsync(stat.S_ISREG)),
+    "no-file-fsync": Bug("files are published without an fsync", "edge.core.durable", _skip_fsync(stat.S_ISREG)),
     "no-folder-fsync": Bug(
-        "names are published without an fsync of the folder", "edge.durable", _skip_fsync(stat.S_ISDIR)
+        "names are published without an fsync of the folder", "edge.core.durable", _skip_fsync(stat.S_ISDIR)
     ),
-    "ack-first": Bug("a message is acknowledged before its result is published", "edge.worker.triage", _ack_first),
-    "replace": Bug("a result replaces the one that is there", "edge.durable", _replace_not_link),
-    "no-confirm": Bug("a publish counts before the broker confirms it", "edge.jobs.session", _no_confirm),
+    "ack-first": Bug(
+        "a message is acknowledged before its result is published", "edge.worker.attempt.admission", _ack_first
+    ),
+    "replace": Bug("a result replaces the one that is there", "edge.core.durable", _replace_not_link),
+    "no-confirm": Bug("a publish counts before the broker confirms it", "edge.broker.session", _no_confirm),
     "delivery-limit": Bug(
-        "queues give up after 20 deliveries", "edge.jobs.broker", _delivery_limit, own_birth=True, marathon=10_000
+        "queues give up after 20 deliveries", "edge.broker.topology", _delivery_limit, own_birth=True, marathon=10_000
     ),
-    "early-accept": Bug("202 is answered before the commit is durable", "edge.jobs.ledger", _accept_before_commit),
-    "eatmydata": Bug("the broker's fsync does nothing", "edge.up.rabbitmq", _eat_my_data),
+    "early-accept": Bug("202 is answered before the commit is durable", "edge.ledger.writer", _accept_before_commit),
+    "eatmydata": Bug("the broker's fsync does nothing", "edge.up.broker.rabbitmq", _eat_my_data),
 }
 
 

@@ -18,7 +18,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import cast
 
-from edge.up import rabbitmq
+from edge.up.broker import rabbitmq
 from tests.powercut.campaign import Campaign, until_true
 from tests.powercut.client import Http
 from tests.powercut.oracle import Sent, Way

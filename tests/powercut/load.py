@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from celery import Celery
 
+from edge.broker import topology as broker
 from edge.config import BrokerConfig
-from edge.jobs import broker
 from edge.model import Power
 from edge.wire import BatchAnswer, JobView
 from tests.powercut.client import TIMEOUT_S, Http

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from edge.errors import TornResult
-from edge.jobs.results import Results
-from edge.layout import Layout
+from edge.core.errors import TornResult
+from edge.core.layout import Layout
 from edge.model import JobState, Result
+from edge.results.store import Results
 from tests.powercut.jobs import content, expected
 
 #: Kinds that may take longer than one power-on; they must end all the same.

@@ -24,9 +24,9 @@ import msgspec
 import yaml
 
 from edge.config import Config, load
-from edge.jobs.results import Results
-from edge.up import rabbitmq
-from edge.up.ports import NodePorts, free_ports
+from edge.results.store import Results
+from edge.up.broker import rabbitmq
+from edge.up.broker.ports import NodePorts, free_ports
 from tests.powercut.disk import Cut
 from tests.powercut.volume import Volume
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import StorageError
-from edge.jobs.ledger import Ledger
-from edge.jobs.rows import NewJob
+from edge.core.errors import StorageError
+from edge.ledger.rows import NewJob
+from edge.ledger.writer import LedgerWriter
 from edge.model import Power
 from tests.powercut.disk import Event
 from tests.powercut.volume import Volume
@@ -21,7 +21,7 @@ def new(number: int) -> NewJob:
     return NewJob(f"job-{number}", "solve", [number, "x" * 3000], {}, Power.NORMAL, 0, None, "me", b"")
 
 
-def commit(ledger: Ledger, number: int, done: list[int]) -> None:
+def commit(ledger: LedgerWriter, number: int, done: list[int]) -> None:
     """As the gateway accepts a job: it may be answered for once `done` has it."""
     with ledger.transaction(durable=True):
         ledger.add(new(number), now=0.0)
@@ -32,7 +32,7 @@ def commit(ledger: Ledger, number: int, done: list[int]) -> None:
 @pytest.mark.parametrize("event", ["write", "flush"])
 def test_what_was_committed_is_there_after_a_cut(volume: Volume, tmp_path: Path, event: Event) -> None:
     """Cut at the n-th write or flush, for every n until all commits got through: no answered job is missing."""
-    ledger = Ledger(volume.mount / "ledger.sqlite")
+    ledger = LedgerWriter(volume.mount / "ledger.sqlite")
     commit(ledger, 0, [])
     ledger.close()
     volume.sync()
@@ -47,7 +47,7 @@ def test_what_was_committed_is_there_after_a_cut(volume: Volume, tmp_path: Path,
         volume.disk.arm(event, count, seed=count)
         done = [0]
         with suppress(StorageError):
-            ledger = Ledger(volume.mount / "ledger.sqlite")
+            ledger = LedgerWriter(volume.mount / "ledger.sqlite")
             for number in range(1, 1 + COMMITS):
                 commit(ledger, number, done)
         cut = volume.disk.traffic().dead
@@ -56,7 +56,7 @@ def test_what_was_committed_is_there_after_a_cut(volume: Volume, tmp_path: Path,
             ledger.close()
         volume.detach()
         volume.attach()
-        after = Ledger(volume.mount / "ledger.sqlite")
+        after = LedgerWriter(volume.mount / "ledger.sqlite")
         assert after.problems() == [], f"{event} {count}"
         assert [after.get(f"job-{number}").id for number in done], f"{event} {count}"
         after.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import StackError
-from edge.up import rabbitmq
+from edge.core.errors import StackError
+from edge.up.broker import rabbitmq
 from tests.powercut.volume import missing
 
 REPOSITORY = Path(__file__).parents[2]

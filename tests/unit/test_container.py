@@ -21,9 +21,9 @@ import msgspec
 import pytest
 import yaml
 
+from edge.broker import topology as broker
 from edge.cli.main import COMMANDS
 from edge.config import Config, load
-from edge.jobs import broker
 from edge.model import PowerState, PowerStatus, WorkerState, WorkerStatus
 
 REPO = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import assert_never
 
 from edge.config import sources as config
-from edge.layout import Layout
-from edge.power.reading import Source
+from edge.core.layout import Layout
+from edge.power.sources.reading import Source
 
 
 def open_source(record: config.AnySource, layout: Layout, notify: Callable[[], None]) -> Source:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge.host import clock_synchronised
-from edge.power.reading import Reading, Verdict, known, unknown
+from edge.core.host import clock_synchronised
+from edge.power.sources.reading import Reading, Verdict, known, unknown
 
 
 class Clock:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from edge.power.reading import Unreadable
+from edge.power.sources.reading import Unreadable
 
 _LONGEST = 65_536
 

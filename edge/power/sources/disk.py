@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edge.power.reading import Reading, known, unknown
+from edge.power.sources.reading import Reading, known, unknown
 
 
 class Disk:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from edge.power.reading import Jump, Reading, Unreadable, Verdict, known, unknown
 from edge.power.sources.command import Command
+from edge.power.sources.reading import JumpCheck, Reading, Unreadable, Verdict, known, unknown
 
 
 class Nut:
@@ -20,7 +20,7 @@ class Nut:
     ) -> None:
         self.name, self.ups = name, ups
         self._command = Command([upsc, ups], timeout_s=timeout_s)
-        self._jump = Jump(20.0)
+        self._jump = JumpCheck(20.0)
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """What upsd says now."""

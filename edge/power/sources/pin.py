@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge.power.lines import Line, open_line
-from edge.power.reading import Reading, Verdict, known, unknown
+from edge.power.sources.gpio import Line, open_line
+from edge.power.sources.reading import Reading, Verdict, known, unknown
 
 
 class Pin:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.power.reading import Reading, Verdict, known
+from edge.power.sources.reading import Reading, Verdict, known
 
 
 class Plain:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from edge.power.reading import Frozen, Jump, Reading, Unreadable, known, unknown
 from edge.power.sources import sysfs
+from edge.power.sources.reading import FrozenCheck, JumpCheck, Reading, Unreadable, known, unknown
 
 _MAINS = frozenset({"Mains", "USB", "Wireless"})
 _BATTERIES = frozenset({"Battery", "UPS"})
@@ -30,8 +30,8 @@ class PowerSupply:
         frozen_after_s: float = 21_600.0,
     ) -> None:
         self.name, self.root, self.device, self.frozen_after_s = name, root, device, frozen_after_s
-        self._jumps: dict[str, Jump] = {}
-        self._frozen: dict[str, Frozen] = {}
+        self._jumps: dict[str, JumpCheck] = {}
+        self._frozen: dict[str, FrozenCheck] = {}
         self._labels: dict[str, str] = {}  # battery -> name of its readings; one that vanishes stays in here
         self._mains = False  # has been seen
 
@@ -129,8 +129,8 @@ class PowerSupply:
         if charge == 0 and raw[1] is None:
             # More often a bad bus than an empty battery; volts beside it would tell.
             return unknown(source, "charge", f"{folder}: exactly 0 % and no volts to confirm it", "%")
-        jump = self._jumps.setdefault(folder.name, Jump(20.0)).check(now, charge)
-        still = self._frozen.setdefault(folder.name, Frozen(self.frozen_after_s)).check(now, raw)
+        jump = self._jumps.setdefault(folder.name, JumpCheck(20.0)).check(now, charge)
+        still = self._frozen.setdefault(folder.name, FrozenCheck(self.frozen_after_s)).check(now, raw)
         if charge >= 95 or self._status(folder) in {"Full", "Not charging"}:
             still = ""  # a full battery on mains may well stand still for days
         if doubt := jump or still:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge.power.reading import Jump, Reading, known, unknown
+from edge.power.sources.reading import JumpCheck, Reading, known, unknown
 
 
 def _sensors_battery() -> Any:
@@ -19,7 +19,7 @@ class PsutilBattery:
 
     def __init__(self, name: str = "psutil_battery", *, sensors: Callable[[], Any] = _sensors_battery) -> None:
         self.name, self._sensors = name, sensors
-        self._jump = Jump(20.0)
+        self._jump = JumpCheck(20.0)
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """What psutil says now."""

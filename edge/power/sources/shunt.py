@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge.power.reading import Frozen, Reading, Unreadable, known, unknown
 from edge.power.sources import sysfs
+from edge.power.sources.reading import FrozenCheck, Reading, Unreadable, known, unknown
 
 
 class Shunt:
@@ -29,7 +29,7 @@ class Shunt:
     ) -> None:
         self.name, self.root, self.channel, self.shunt_milliohm = name, root, channel, shunt_milliohm
         self._chip = re.compile(re.escape(chip) if chip else "ina[0-9]+x*")
-        self._frozen = Frozen(frozen_after_s)
+        self._frozen = FrozenCheck(frozen_after_s)
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """What the chip says now."""

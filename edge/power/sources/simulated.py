@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from edge.config.sources import SimulatedStep
-from edge.power.reading import Reading, Unreadable, Verdict, known, unknown
 from edge.power.sources import sysfs
+from edge.power.sources.reading import Reading, Unreadable, Verdict, known, unknown
 
 #: How a person says a state, and what that is as a verdict.
 VERDICTS = {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.power.reading import Unreadable
+from edge.power.sources.reading import Unreadable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LONGEST = 4096

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.power.reading import Frozen, Reading, Unreadable, known, unknown
 from edge.power.sources import sysfs
+from edge.power.sources.reading import FrozenCheck, Reading, Unreadable, known, unknown
 
 
 class Temperature:
@@ -19,7 +19,7 @@ class Temperature:
         frozen_after_s: float = 0.0,
     ) -> None:
         self.name, self.path = name, path
-        self._frozen = Frozen(frozen_after_s)
+        self._frozen = FrozenCheck(frozen_after_s)
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """The temperature of now."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge.power.reading import Reading, Unreadable, Verdict, known, unknown
 from edge.power.sources import sysfs
 from edge.power.sources.command import Command
+from edge.power.sources.reading import Reading, Unreadable, Verdict, known, unknown
 
 _RPI_VOLT = re.compile("rpi_volt")
 _HEX = re.compile(r"(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from edge.power.reading import Reading, Unreadable, Verdict, unknown
+from edge.power.sources.reading import Reading, Unreadable, Verdict, unknown
 
 _END = b"\r\nChecksum\t"
 _HEX_MESSAGE = re.compile(rb":[0-9A-F]*\n")  # asynchronous answers of the HEX protocol, not in the sum

@@ -14,7 +14,7 @@ from click.shell_completion import ShellComplete
 from edge import __version__
 from edge.cli import main as cli_main
 from edge.cli.main import COMMANDS, cli, main
-from edge.errors import BrokerError, ConfigError, EdgeError, UnknownJob
+from edge.core.errors import BrokerError, ConfigError, EdgeError, UnknownJob
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_help_imports_no_command() -> None:
         "print(*sorted(name for name in sys.modules if name.startswith('edge.')))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "edge.cli edge.cli.main edge.cli.session edge.errors"
+    assert done.stdout.splitlines()[-1] == "edge.cli edge.cli.main edge.cli.session edge.core edge.core.errors"
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.errors import CatalogueError
+from edge.catalog.catalogue import Catalogue
+from edge.core.errors import CatalogueError
 from edge.gateway import kinds
-from edge.gateway.kinds import Kinds
-from edge.gateway.problems import Busy
-from edge.jobs.catalogue import Catalogue
+from edge.gateway.http.problems import Busy
+from edge.gateway.kinds import CatalogueLoader
 
 
 def _fails(times: int) -> tuple[list[int], Callable[[], Catalogue]]:
@@ -36,7 +36,7 @@ def test_a_catalogue_that_could_not_be_read_is_read_again(monkeypatch: pytest.Mo
     reads, load = _fails(9)
     pauses: list[float] = []
     monkeypatch.setattr(asyncio, "sleep", lambda seconds: _at_once(pauses, seconds))
-    found = Kinds(load)
+    found = CatalogueLoader(load)
 
     async def start() -> None:
         with pytest.raises(Busy, match="are being read"):
@@ -57,7 +57,7 @@ def test_nothing_is_read_twice_once_it_is_there(monkeypatch: pytest.MonkeyPatch)
     """A reload by hand that works leaves nothing to do after the rest."""
     reads, load = _fails(1)
     monkeypatch.setattr(kinds, "_AGAIN_S", 0.05)
-    found = Kinds(load)
+    found = CatalogueLoader(load)
 
     async def start() -> None:
         await found.reload()

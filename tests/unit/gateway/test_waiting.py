@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from edge.gateway.waiting import duration, held, resumes_at, sentence
-from edge.jobs.rows import Job
-from edge.model import Held, JobState, Power, PowerState, PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.ledger.rows import JobRow
+from edge.model import JobState, Power, PowerState, PowerStatus, RunningJob, WaitReason, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
 
 NOW = 1_000.0
-JOB = Job(
+JOB = JobRow(
     seq=7,
     id="j",
     task="solve",
@@ -173,7 +173,7 @@ def test_durations_read_as_a_person_says_them(seconds: float, expected: str) -> 
 
 def test_a_held_job_says_since_when_why_and_what_ends_it() -> None:
     """Also that nothing is lost by it, for that is the next question."""
-    said = Held(NOW - 1200, "power is low (charge 29 %)", until="it reaches 45 % and holds for 5 min")
+    said = WaitReason(NOW - 1200, "power is low (charge 29 %)", until="it reaches 45 % and holds for 5 min")
     assert held(said, NOW) == (
         "held for 20 min: power is low (charge 29 %); it stopped in place, and loses nothing; "
         "goes on when it reaches 45 % and holds for 5 min"
@@ -184,7 +184,7 @@ def test_a_held_job_says_since_when_why_and_what_ends_it() -> None:
 
 def test_a_job_behind_a_held_one_is_told_so() -> None:
     """An `always` job has power, but its only worker has a job in hand."""
-    job = RunningJob("k", "factorial", NOW - 300, held=Held(NOW - 60, "power is low (charge 29 %)"))
+    job = RunningJob("k", "factorial", NOW - 300, held=WaitReason(NOW - 60, "power is low (charge 29 %)"))
     busy = msgspec.structs.replace(IDLE, state=WorkerState.HELD, job=job)
     low = PowerStatus(PowerState.LOW, "charge-low", "charge 29 %")
     said = told({"power": Power.ALWAYS}, power=low, workers=[busy], ahead=1)
@@ -214,6 +214,6 @@ def test_an_expected_resume_is_told_to_jobs_that_wait_for_it(
 def test_an_expected_resume_is_told_to_a_held_job() -> None:
     """It goes on in place then."""
     power = PowerStatus(PowerState.LOW, "c", "r", resumes_at=NOW + 240)
-    body = RunningJob("j", "solve", NOW - 60, 1, held=Held(NOW - 5, "power is low"))
+    body = RunningJob("j", "solve", NOW - 60, 1, held=WaitReason(NOW - 5, "power is low"))
     assert resumes_at(JOB, body, power) == NOW + 240
     assert resumes_at(JOB, msgspec.structs.replace(body, held=None), power) is None

@@ -14,7 +14,6 @@ import pytest
 from gpiozero import Device, DigitalInputDevice
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from edge.power.reading import Source
 from edge.power.sources.clock import Clock
 from edge.power.sources.disk import Disk
 from edge.power.sources.nut import Nut
@@ -22,6 +21,7 @@ from edge.power.sources.pin import Pin
 from edge.power.sources.plain import Plain
 from edge.power.sources.power_supply import PowerSupply
 from edge.power.sources.psutil_battery import PsutilBattery
+from edge.power.sources.reading import Source
 from edge.power.sources.shunt import Shunt
 from edge.power.sources.simulated import Simulated
 from edge.power.sources.temperature import Temperature

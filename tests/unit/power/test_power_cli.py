@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from edge.cli.main import main
-from edge.layout import Layout
+from edge.core.layout import Layout
 from edge.model import Reading, Verdict
-from edge.power import pause
-from edge.power.history import Sample
+from edge.power.governor import pause
+from edge.power.governor.history import Sample
 
 
 @pytest.fixture

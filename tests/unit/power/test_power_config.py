@@ -8,8 +8,8 @@ import pytest
 
 from edge.config import load
 from edge.config.power import PowerConfig
-from edge.errors import ConfigError
-from edge.power.rules import Band, Level, from_config
+from edge.core.errors import ConfigError
+from edge.power.policy.rules import Band, Level, from_config
 
 BOARDS = {
     "plain plug": "sources: []",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge.up.lines import Lines, LineSplitter
+from edge.up.lines import LineSplitter, StackLog
 
 
 class Refusing(io.StringIO):
@@ -27,7 +27,7 @@ class Refusing(io.StringIO):
 )
 def test_a_log_that_takes_nothing_does_not_stop_the_stack(fault: Exception) -> None:
     """A reader that left, a full card, a closed file: the jobs matter more than the words about them."""
-    Lines(Refusing(fault)).say("hello")
+    StackLog(Refusing(fault)).say("hello")
 
 
 def test_what_a_pipe_delivers_comes_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:

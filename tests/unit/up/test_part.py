@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import StackError
+from edge.core.errors import StackError
 from edge.up import part as part_module
 from edge.up.child import Child
-from edge.up.lines import Lines
+from edge.up.lines import StackLog
 from edge.up.part import Part, PartMisconfigured
 
 
@@ -47,7 +47,7 @@ class Shell:
             "worker",
             launch,
             ready,
-            lines=Lines(self.out),
+            lines=StackLog(self.out),
             grace_s=grace_s,
             began=lambda _child: began,
             insist_s=insist_s,
@@ -70,7 +70,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 
 def test_it_is_ready_says_its_lines_and_stops(tmp_path: Path) -> None:
-    """Lines come out with the part's name; SIGTERM ends it and nothing is killed."""
+    """StackLog come out with the part's name; SIGTERM ends it and nothing is killed."""
 
     async def body() -> None:
         shell = Shell(tmp_path, "echo hello; touch ready; exec sleep 60")

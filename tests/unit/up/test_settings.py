@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import ConfigError
-from edge.up import rabbitmq
+from edge.core.errors import ConfigError
+from edge.up.broker import rabbitmq
 from edge.up.settings import overrides, settings
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config, Loaded
-from edge.up.lines import Lines
-from edge.up.node import Node, Unwritable
-from edge.up.ports import NodePorts
+from edge.up.broker.node import PrivateNode, Unwritable
+from edge.up.broker.ports import NodePorts
+from edge.up.lines import StackLog
 from edge.up.supervise import Stack
 
 
@@ -20,7 +20,7 @@ def test_only_a_full_card_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     said = io.StringIO()
     config = Config(root=tmp_path, run=tmp_path / "run")
     loaded = Loaded(config, {}, tmp_path / "edge.yaml")
-    stack = Stack(loaded, Node(tmp_path / "broker", NodePorts(1, 2, 3)), Lines(said), env={})
+    stack = Stack(loaded, PrivateNode(tmp_path / "broker", NodePorts(1, 2, 3)), StackLog(said), env={})
 
     def full() -> None:
         raise Unwritable("the broker cannot write store: No space left on device")

@@ -9,7 +9,7 @@ import pytest
 from asyncinotify import Inotify, Mask
 
 from edge.config import Config
-from edge.jobs.orders import Order, Orders
+from edge.results.orders import Order, Orders
 from edge.worker.orders import OrderWatch
 
 

@@ -1,0 +1,4 @@
+"""Who may use the gateway.
+
+- `tokens`: bearer tokens with scopes, kept as hashes in one file
+"""

@@ -1,0 +1,8 @@
+"""All that knows AMQP outside the worker.
+
+- `topology`: how to connect, and which queues there are
+- `message`: a job as a Celery message
+- `session`: one channel in confirm mode: what was published, what the broker answered
+- `publisher`: the thread that carries jobs from the ledger to the queues
+- `restart_request`: asks whoever keeps the broker to restart it: its queues are dead
+"""

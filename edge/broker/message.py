@@ -1,0 +1,44 @@
+"""A job as a message on the wire: Celery's protocol 2, which plain Celery sends as well, and what our worker needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edge.ledger.rows import JobRow
+
+
+def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
+    """Body, headers and properties of `job` as Celery's protocol 2 has them, with what the worker needs to know."""
+    args, kwargs = job.call()
+    embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    headers = {
+        "lang": "py",
+        "task": job.task,
+        "id": job.id,
+        "root_id": job.id,
+        "parent_id": None,
+        "group": None,
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "timelimit": [None, None],
+        "argsrepr": repr(args)[:200],
+        "kwargsrepr": repr(kwargs)[:200],
+        "origin": origin,
+        "edge": {
+            "failures": job.failures,
+            "retries": job.retries,
+            "time_limit_s": job.time_limit_s,
+            "max_temp_c": job.max_temp_c,
+            "submitter": job.submitter,
+        },
+    }
+    properties = {
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+        "delivery_mode": 2,
+        "correlation_id": job.id,
+    }
+    return msgspec.json.encode([args, kwargs, embed]), headers, properties

@@ -1,0 +1,238 @@
+"""Carries accepted jobs from the ledger to the broker: many at once, each one confirmed.
+
+A thread of the gateway. Idle, it sleeps in `select` until the ledger has news or the broker says something; there
+is no timer. A job counts as handed over when RabbitMQ confirmed it *and* had a queue for it; everything else
+(connection lost, refused, returned, silent) is published again, so a job may be in the broker twice and the
+worker's look for its result makes that harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from enum import StrEnum
+
+import msgspec
+from amqp.exceptions import AMQPError
+
+from edge.broker import topology as broker
+from edge.broker.restart_request import RestartRequest
+from edge.broker.session import CONFIRM_S, PublishSession
+from edge.config import BrokerConfig
+from edge.core.errors import ConfigError, StorageError
+from edge.ledger.rows import Edition, JobRow
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_BOOT_S, _BOOT_RETRY_S = 120.0, 0.5  # we start beside the broker, and jobs wait for both
+_WORTH_S = 10.0  # a link that broke sooner is one more try that failed: a damaged broker takes us in and refuses all
+
+
+class BrokerLinkState(StrEnum):
+    """How the gateway stands with the broker."""
+
+    DOWN = "down"
+    UP = "up"
+    BLOCKED = "blocked"  # connected, but the broker takes nothing: its memory or disk alarm
+
+
+class BrokerLink(msgspec.Struct, frozen=True):
+    """State of the link, why, and since when (monotonic seconds)."""
+
+    state: BrokerLinkState
+    reason: str
+    since: float
+
+
+class Publisher:
+    """The thread. `fetch(after_seq, limit)` gives unconfirmed jobs oldest first; `confirmed(jobs)` is told of those
+    the broker has, its future is done once the ledger knows; `reborn()` is told that the broker has a store which got
+    no job yet, or may have lost some, and answers once every open job will be fetched again, power cut or not;
+    `known()` that it has served a ledger. All are called in this thread.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        *,
+        fetch: Callable[[int, int], list[JobRow]],
+        confirmed: Callable[[list[JobRow]], Future[None]],
+        reborn: Callable[[], None] = lambda: None,
+        known: Callable[[], None] = lambda: None,
+        changed: Callable[[BrokerLink], None] = lambda _: None,
+        complaint: RestartRequest,
+    ) -> None:
+        self._made_at = time.monotonic()
+        self._complaint, self._answer = complaint, b""
+        self._config, self._confirmed, self._changed = config, confirmed, changed
+        self._feed = _Feed(fetch)
+        self._reborn, self._known = reborn, known
+        self.link = BrokerLink(BrokerLinkState.DOWN, "not connected yet", time.monotonic())
+        self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = threading.Lock()  # a number of a closed pipe may be another file's by now
+        self._closed = False
+        self._stopping = False
+        self._rewind = False
+        self._noted: set[Edition] = set()  # editions confirmed, while the ledger does not know it yet
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what is unconfirmed stays in the ledger for the next start."""
+        self._stopping = True
+        self.ring()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
+        with self._bell:
+            if not self._closed and not self._thread.is_alive():
+                self._closed = True
+                os.close(self._bell_in)
+                os.close(self._bell_out)
+
+    def ring(self, *, rewind: bool = False) -> None:
+        """Say that the ledger has news; `rewind`: also among jobs older than the newest one. From any thread."""
+        if rewind:
+            self._rewind = True
+        with self._bell, suppress(BlockingIOError):  # the pipe is full of rings already
+            if not self._closed:
+                os.write(self._bell_in, b"\0")
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping:
+            began, connected = time.monotonic(), False
+            try:
+                with broker.connection(
+                    self._config,
+                    timeout_s=CONFIRM_S,
+                    on_blocked=lambda reason: self._set(BrokerLinkState.BLOCKED, str(reason)),
+                    on_unblocked=lambda: self._set(BrokerLinkState.UP, ""),
+                ) as connection:
+                    broker.establish(connection)
+                    connected = True
+                    session = PublishSession(self._config, connection.connection)
+                    # RabbitMQ may lose to a full disk what it had confirmed, and come up without a word of it.
+                    answer = self._complaint.answer()
+                    if broker.newborn(connection.connection):
+                        self._reborn()
+                        broker.mark(connection.connection)
+                    else:
+                        self._known()
+                        if answer != self._answer:
+                            self._reborn()
+                    self._answer = answer
+                    self._set(BrokerLinkState.UP, "")
+                    self._serve(session)
+                    return
+            except Exception as err:  # whatever it was: without this thread no job goes out
+                if time.monotonic() - began > _WORTH_S and self.link.state is not BrokerLinkState.DOWN:
+                    failures = 0
+                if self.link.state is not BrokerLinkState.DOWN or failures == 0:
+                    foreseen = isinstance(err, OSError | AMQPError | ConfigError)
+                    where = f"{self._config.host}:{self._config.port}"
+                    log.warning("broker at %s: %s", where, broker.explain(err), exc_info=not foreseen)
+                damning = broker.silent if connected else broker.vhost_down
+                if damning(err):
+                    self._complaint.make(broker.explain(err))
+                self._set(BrokerLinkState.DOWN, broker.explain(err))
+                pause_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
+                booting = not connected and time.monotonic() - self._made_at < _BOOT_S
+                self._pause(min(pause_s, _BOOT_RETRY_S) if booting else pause_s)
+                failures += 1
+
+    def _set(self, state: BrokerLinkState, reason: str) -> None:
+        if (state, reason) != (self.link.state, self.link.reason):
+            self.link = BrokerLink(state, reason, time.monotonic())
+            if state is not BrokerLinkState.DOWN:
+                log.info("broker is %s%s", state.value, f": {reason}" if reason else "")
+            self._changed(self.link)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait `seconds`, less when asked to stop."""
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._bell_out, selectors.EVENT_READ)
+            while not self._stopping and (left := deadline - time.monotonic()) > 0:
+                if selector.select(left):
+                    self._hush()
+
+    def _hush(self) -> None:
+        with suppress(BlockingIOError):
+            while os.read(self._bell_out, 4096):
+                pass
+
+    def _serve(self, session: PublishSession) -> None:
+        cursor, more = 0, True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._bell_out, selectors.EVENT_READ)
+            selector.register(session.socket, selectors.EVENT_READ)
+            while not self._stopping:
+                if self._rewind:
+                    self._rewind, cursor, more = False, 0, True
+                if more and self.link.state is BrokerLinkState.UP and session.room > 0 and not self._feed.wait_s():
+                    jobs = self._feed.read(cursor, session.room)
+                    more = jobs is None or bool(jobs)
+                    for job in jobs or ():
+                        if job.edition not in self._noted:
+                            session.publish(job)
+                        cursor = job.seq
+                up = self.link.state is BrokerLinkState.UP
+                # Blocked, the broker owes nothing: it may hold back its confirms for days.
+                hungry = more and session.room > 0
+                waits = (session.patience(), self._feed.wait_s() if hungry else None) if up else ()
+                for key, _ in selector.select(min((each for each in waits if each is not None), default=None)):
+                    if key.fd == self._bell_out:
+                        self._hush()
+                        more = True
+                session.listen()
+                if done := session.take_confirmed():
+                    self._complaint.withdraw()
+                    self._note(done)
+                if self.link.state is BrokerLinkState.UP:
+                    if not up:
+                        session.start_patience()
+                    session.check_patience()
+
+    def _note(self, done: list[JobRow]) -> None:
+        editions = {job.edition for job in done}
+        self._noted |= editions
+        try:
+            self._confirmed(done).add_done_callback(lambda _: self._noted.difference_update(editions))
+        except StorageError as err:  # the gateway is shutting down: they are published once more at the next start
+            log.info("%s", err)
+
+
+class _Feed:
+    """Reads the ledger; after a read that the disk refused, again by itself, later each time."""
+
+    def __init__(self, fetch: Callable[[int, int], list[JobRow]]) -> None:
+        self._fetch = fetch
+        self._failures = 0
+        self._again_at = 0.0
+
+    def read(self, after_seq: int, limit: int) -> list[JobRow] | None:
+        """The next jobs; None when the ledger cannot be read now."""
+        try:
+            jobs = self._fetch(after_seq, limit)
+        except StorageError as err:
+            if not self._failures:  # the writer says so to the submitters
+                log.error("%s; the broker gets no more jobs until it can be read", err)
+            self._again_at = time.monotonic() + _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
+            self._failures += 1
+            return None
+        self._failures = 0
+        return jobs
+
+    def wait_s(self) -> float:
+        """Seconds until it is to be read again."""
+        return max(0.0, self._again_at - time.monotonic()) if self._failures else 0.0

@@ -1,0 +1,110 @@
+"""One channel to the broker in confirm mode: what was published on it, and what the broker said to that."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import amqp
+import msgspec
+
+from edge.broker import topology as broker
+from edge.broker.message import message
+from edge.config import BrokerConfig
+from edge.core.errors import QueueSilent
+from edge.ledger.rows import Edition, JobRow
+
+log = logging.getLogger(__name__)
+
+WINDOW = 256  # unconfirmed at once: enough to hide the broker's sync, little enough to repeat
+CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or a dying disk
+
+
+class PublishSession:
+    """One channel in confirm mode: what was published on it and what came back."""
+
+    def __init__(self, config: BrokerConfig, connection: amqp.Connection) -> None:
+        self._connection = connection
+        channel = connection.channel()
+        broker.declare(channel)
+        channel.confirm_select()
+        channel.events["basic_ack"].add(self._on_ack)
+        channel.events["basic_nack"].add(self._on_nack)
+        channel.events["basic_return"].add(self._on_return)
+        self._channel = channel
+        self._tag = 0
+        self._flying: dict[int, tuple[JobRow, float]] = {}
+        self._flying_editions: set[Edition] = set()
+        self._done: list[JobRow] = []
+        self._origin = f"gateway@{config.host}"
+        self.socket = connection.sock
+
+    @property
+    def room(self) -> int:
+        """How many more may be published before confirms are owed."""
+        return WINDOW - len(self._flying)
+
+    def publish(self, job: JobRow) -> None:
+        """Send one job; its confirm comes later. A damaged one stays in the ledger, for others must go out."""
+        if job.edition in self._flying_editions:
+            return
+        try:
+            body, headers, properties = message(job, origin=self._origin)
+        except (msgspec.DecodeError, ValueError, TypeError) as err:
+            log.error("job %s cannot be published, its arguments in the ledger are damaged: %s", job.id, err)
+            return
+        self._channel.basic_publish(
+            amqp.Message(body, application_headers=headers, **properties),
+            exchange="",
+            routing_key=broker.queue_name(job.power),
+            mandatory=True,
+        )
+        self._tag += 1
+        self._flying[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())
+        self._flying_editions.add(job.edition)
+
+    def listen(self) -> None:
+        """Take in all the broker has said."""
+        try:
+            while True:
+                self._connection.drain_events(timeout=0)
+        except TimeoutError:
+            return
+        except OSError as err:
+            if err.errno is None or "timed out" not in str(err):
+                raise
+
+    def take_confirmed(self) -> list[JobRow]:
+        """Jobs confirmed since the last call."""
+        done, self._done = self._done, []
+        return done
+
+    def patience(self) -> float | None:
+        """Seconds until the oldest unconfirmed publish is overdue; None: nothing is owed, sleep on."""
+        if not self._flying:
+            return None
+        _, sent = next(iter(self._flying.values()))
+        return max(0.0, sent + CONFIRM_S - time.monotonic())
+
+    def start_patience(self) -> None:
+        """Count the time of all that is unconfirmed from now."""
+        now = time.monotonic()
+        self._flying = {tag: (job, now) for tag, (job, _) in self._flying.items()}
+
+    def check_patience(self) -> None:
+        """Raises QueueSilent when the broker owes a confirm for too long."""
+        if self.patience() == 0.0:
+            raise QueueSilent(f"{len(self._flying)} publishes not confirmed in {CONFIRM_S:g} s")
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
+            job, _ = self._flying.pop(each)
+            self._flying_editions.discard(job.edition)
+            self._done.append(job)
+
+    def _on_nack(self, _tag: int, _multiple: bool) -> None:
+        raise QueueSilent("it refused a job (queue over its limit, or without a leader)")
+
+    def _on_return(self, exc: Exception, _exchange: str, routing_key: str, _message: Any) -> None:
+        raise QueueSilent(f"queue {routing_key} is gone: {exc}")

@@ -1,0 +1,204 @@
+"""The broker as gateway and workers see it: how to connect, and which queues there are.
+
+One quorum queue a power class, one more for what the broker gives up on. Every process declares them with the
+same arguments, or RabbitMQ refuses; the arguments are valid on 3.10 and on 4.x alike, so that a board survives
+the upgrade.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from amqp.exceptions import AMQPError, InternalError, NotFound
+from kombu import Connection, Exchange, Queue
+
+from edge.config import BrokerConfig
+from edge.core.errors import BrokerError, QueueSilent
+from edge.model import Power
+
+DEAD_NAME = "edge.dead"
+#: What a connection to the broker raises, from the socket layer or from AMQP.
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (OSError, AMQPError)
+
+#: Quorum queues keep what they confirmed through a power cut. 4.x drops a message after 20 deliveries unless told
+#: otherwise (a board may see more power cuts than that in one night); -1 is refused by 3.10, a million by neither.
+_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+#: What the broker gives up on all the same goes to `edge.dead`, confirmed on the way (at-least-once), which RabbitMQ
+#: only does for queues that reject publishes in place of dropping their head.
+_TO_DEAD = {
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD_NAME,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+_DEFAULT = Exchange("", type="direct")
+#: An exchange nobody publishes to: it lives in the store, so a store without it is not the one jobs were handed to.
+_MARK = "edge.store"
+
+#: Lets a connection that lost its peer fail in half a minute with no AMQP heartbeat, which a solo worker cannot send
+#: while a job runs.
+_SOCKET = {
+    socket.TCP_NODELAY: 1,
+    socket.TCP_KEEPIDLE: 60,
+    socket.TCP_KEEPINTVL: 10,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 30_000,
+}
+
+
+def queue_name(power: Power) -> str:
+    """Name of the queue of a power class."""
+    return f"edge.{power.value}"
+
+
+def _queue(name: str, arguments: dict[str, Any]) -> Queue:
+    return Queue(name, exchange=_DEFAULT, routing_key=name, durable=True, queue_arguments=arguments, no_declare=None)
+
+
+QUEUES: dict[Power, Queue] = {power: _queue(queue_name(power), _QUORUM | _TO_DEAD) for power in Power}
+DEAD: Queue = _queue(DEAD_NAME, _QUORUM)
+
+
+def transport_options(*, confirm: bool = False, timeout_s: float | None = None) -> dict[str, Any]:
+    """Options of kombu's AMQP transport that every connection of ours uses.
+
+    `confirm` makes each publish wait for the broker's confirm; `timeout_s` bounds each read and write.
+    """
+    options: dict[str, Any] = {"socket_settings": dict(_SOCKET), "client_properties": {"product": "edge"}}
+    if confirm:
+        options["confirm_publish"] = True
+    if timeout_s is not None:
+        options |= {"read_timeout": timeout_s, "write_timeout": timeout_s}
+    return options
+
+
+def connection(
+    config: BrokerConfig, *, confirm: bool = False, timeout_s: float | None = None, **options: Any
+) -> Connection:
+    """A connection to the broker, not yet established; `options` go to the transport. Raises ConfigError."""
+    return Connection(
+        hostname=config.host,
+        port=config.port,
+        userid=config.user,
+        password=config.password(),
+        virtual_host=config.vhost,
+        transport="pyamqp",
+        heartbeat=0,
+        connect_timeout=5,
+        ssl=_tls(config),
+        transport_options=transport_options(confirm=confirm, timeout_s=timeout_s) | options,
+    )
+
+
+def _tls(config: BrokerConfig) -> dict[str, Any] | bool:
+    if config.tls_ca is None:
+        return False
+    return {"ca_certs": str(config.tls_ca), "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": config.host}
+
+
+def establish(link: Connection) -> None:
+    """Connect, or raise at once: kombu's `connect()` would sleep 2 s and try once more by itself."""
+    link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+
+
+def declare(channel: Any, *, passive: bool = False) -> None:
+    """Make sure that all queues are there; does nothing to those that are.
+
+    `passive` only looks, which takes no rights: a node's user may read the queues and nothing else.
+    """
+    for queue in (DEAD, *QUEUES.values()):
+        queue(channel).queue_declare(passive=passive)
+
+
+def newborn(link: Any) -> bool:
+    """True when the store behind this py-amqp connection is unmarked: new, after the old one was lost or set aside."""
+    channel = link.channel()
+    try:
+        channel.exchange_declare(_MARK, type="fanout", passive=True)
+    except NotFound:  # which closes the channel
+        return True
+    channel.close()
+    return False
+
+
+def mark(link: Any) -> None:
+    """Mark the store, once all that its predecessor held will be published again."""
+    channel = link.channel()
+    channel.exchange_declare(_MARK, type="fanout", durable=True, auto_delete=False)
+    channel.close()
+
+
+def check_queues(config: BrokerConfig, *, timeout_s: float) -> None:
+    """Raise QueueSilent unless every queue answers: one without a leader is there, and answers nothing for ever.
+
+    A count above zero comes from a leader. Of an empty queue a message is asked for; should one have come meanwhile,
+    it goes back. Call it before anything consumes. Raises BrokerError on what says nothing about the store: no
+    broker, a refused login, queues that another version declared otherwise.
+    """
+    asked = ""
+    try:
+        with reached(config, timeout_s=timeout_s) as channel:
+            for queue in (DEAD, *QUEUES.values()):
+                asked = queue.name
+                queue(channel).declare()
+                if channel.queue_declare(queue=asked, passive=True).message_count:
+                    continue
+                if (message := channel.basic_get(asked, no_ack=False)) is not None:
+                    channel.basic_reject(message.delivery_tag, requeue=True)
+    except BrokerError as err:
+        if asked and silent(err.__cause__):
+            raise QueueSilent(f"queue {asked} does not answer: {explain(err.__cause__ or err)}") from err
+        if vhost_down(err.__cause__):
+            raise QueueSilent(explain(err.__cause__ or err)) from err
+        raise
+
+
+def silent(err: BaseException | None) -> bool:
+    """True when what a connected broker answered, or did not, speaks against its queues."""
+    return isinstance(err, QueueSilent | TimeoutError | InternalError | NotFound)
+
+
+def vhost_down(err: BaseException | None) -> bool:
+    """True when a broker that runs lets nobody in: it could not open its queues, as after a cut that broke their log.
+
+    `err` is what a connection met that was to be made. Waiting mends nothing: RabbitMQ listens only after it has tried.
+    """
+    return isinstance(err, InternalError)
+
+
+@contextmanager
+def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Any]:
+    """A channel for a short question, each step bounded by `timeout_s`. Raises BrokerError."""
+    address = f"{config.host}:{config.port}"
+    try:
+        with connection(config, timeout_s=timeout_s) as link:
+            establish(link)
+            yield link.default_channel
+    except CONNECTION_ERRORS as err:
+        raise BrokerError(f"broker at {address}: {explain(err)}") from err
+
+
+def depths(config: BrokerConfig, *, timeout_s: float = 10.0) -> dict[str, int]:
+    """Messages ready in each queue by the queue's name. Raises BrokerError, also when a queue has no answer."""
+    with reached(config, timeout_s=timeout_s) as channel:
+        declare(channel)
+        return {
+            queue.name: channel.queue_declare(queue=queue.name, passive=True).message_count
+            for queue in (*QUEUES.values(), DEAD)
+        }
+
+
+def explain(err: BaseException) -> str:
+    """One short sentence for what py-amqp and the socket layer raise."""
+    if isinstance(err, AMQPError):
+        text = str(getattr(err, "reply_text", "") or err)
+        return " ".join(text.split())
+    if isinstance(err, TimeoutError):
+        return "no answer in time"
+    if isinstance(err, ConnectionRefusedError):
+        return "nothing listens there"
+    return getattr(err, "strerror", None) or str(err) or type(err).__name__

@@ -1,0 +1,5 @@
+"""Which kinds of job there are, and what each takes.
+
+- `signature`: what a task takes, read from its type hints: a schema and a check
+- `catalogue`: all kinds of job, read by another process
+"""

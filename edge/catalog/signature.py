@@ -1,0 +1,225 @@
+"""What a task takes, read once from the type hints of its function: a schema for submitters, a check for workers.
+
+A hint may name what JSON can carry: None, bool, int, float, str, Any, Literal, enums of them, lists, tuples, dicts
+with str keys, records (dataclasses, TypedDicts, msgspec Structs) of such, unions, and Annotated bounds.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from reprlib import Repr
+from types import UnionType
+from typing import Any
+
+import msgspec
+
+from edge.core.errors import BadArguments
+
+_ALLOWED = "None, bool, int, float, str, Any, Literal, enums, list, tuple, dict[str, ...] and records of these"
+_REFERENCE = "#/$defs/{name}"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_SCALARS = (
+    msgspec.inspect.AnyType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.BoolType,
+    msgspec.inspect.IntType,
+    msgspec.inspect.FloatType,
+    msgspec.inspect.StrType,
+    msgspec.inspect.LiteralType,
+    msgspec.inspect.EnumType,
+)
+_KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of a task."""
+
+    name: str
+    hint: Any
+    required: bool
+    default: Any = None
+    by_place: bool = True
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The arguments of a task. `wants_job` names the parameter the worker fills in; it is not among `parameters`."""
+
+    task: str
+    parameters: tuple[Parameter, ...]
+    wants_job: str | None = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *, task: str = "") -> Signature:
+        """Read `function`; raises TypeError, naming file, function and parameter, on a hint that cannot be used."""
+        code = getattr(function, "__code__", None)
+        where = f"{code.co_filename}:{code.co_firstlineno}: {function.__name__}()" if code else repr(function)
+        try:
+            hints = typing.get_type_hints(function, include_extras=True)
+        except Exception as err:
+            raise TypeError(f"{where}: its type hints cannot be read: {err}") from err
+        parameters: list[Parameter] = []
+        wants_job: str | None = None
+        for name, found in inspect.signature(function).parameters.items():
+            if found.kind not in (found.POSITIONAL_OR_KEYWORD, found.KEYWORD_ONLY):
+                raise TypeError(f"{where}: parameter {name!r}: a task takes named parameters only, no *, ** or /")
+            if name not in hints:
+                raise TypeError(f"{where}: parameter {name!r} has no type hint; allowed are {_ALLOWED}")
+            hint = hints[name]
+            if _is_job(hint):
+                if wants_job is not None:
+                    raise TypeError(f"{where}: parameter {name!r}: a task takes one Job, {wants_job!r} is it already")
+                wants_job = name
+                continue
+            _check_hint(hint, f"{where}: parameter {name!r}")
+            required = found.default is found.empty
+            parameters.append(
+                Parameter(
+                    name,
+                    hint,
+                    required,
+                    None if required else found.default,
+                    found.kind is found.POSITIONAL_OR_KEYWORD,
+                )
+            )
+        return cls(task or function.__name__, tuple(parameters), wants_job)
+
+    @property
+    def positional(self) -> tuple[str, ...]:
+        """Names of the arguments that may be given by place, in order."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.by_place)
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema (2020-12) of the arguments as one object of named ones."""
+        shapes, parts = msgspec.json.schema_components(
+            [parameter.hint for parameter in self.parameters], ref_template=_REFERENCE
+        )
+        properties = {}
+        for parameter, shape in zip(self.parameters, shapes, strict=True):
+            node = _typed(shape)
+            if not parameter.required:
+                node = {**node, "default": _plain(parameter.default)}
+            properties[parameter.name] = node
+        schema: dict[str, Any] = {"$schema": _DIALECT, "type": "object", "properties": properties}
+        schema["required"] = [parameter.name for parameter in self.parameters if parameter.required]
+        schema["additionalProperties"] = False
+        if parts:
+            schema["$defs"] = {name: _typed(part) for name, part in parts.items()}
+        return schema
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments by name, converted to what the hints say. Raises BadArguments with one sentence."""
+        given = named(self.task, self.positional, args, kwargs)
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in given:
+            if name not in known:
+                raise BadArguments(self.task, f"unknown argument {name!r}; {takes(tuple(known))}")
+        bound = {}
+        for name, parameter in known.items():
+            if name in given:
+                try:
+                    bound[name] = msgspec.convert(given[name], parameter.hint, strict=True)
+                except (msgspec.ValidationError, RecursionError, OverflowError) as err:
+                    reason = str(err).replace("`", "")
+                    raise BadArguments(self.task, f"argument {name!r} = {short(given[name])}: {reason}") from err
+            elif parameter.required:
+                raise BadArguments(self.task, f"argument {name!r} is missing; {takes(tuple(known))}")
+        return bound
+
+
+def named(task: str, positional: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """`args` given their names, joined with `kwargs`. Raises BadArguments on too many, or on one given twice."""
+    if len(args) > len(positional):
+        raise BadArguments(task, f"{len(args)} arguments given by place; {takes(positional)}")
+    given = dict(zip(positional, args, strict=False))
+    for name, value in kwargs.items():
+        if name in given:
+            raise BadArguments(task, f"argument {name!r} is given by place and by name")
+        given[name] = value
+    return given
+
+
+def takes(names: Sequence[str]) -> str:
+    """The end of a sentence that says which arguments there are."""
+    return f"the task takes {', '.join(names)}" if names else "the task takes no arguments"
+
+
+def short(value: Any) -> str:
+    """A value in at most some eighty characters."""
+    shortener = Repr()
+    shortener.maxstring = shortener.maxlong = shortener.maxother = 60
+    shortener.maxlist = shortener.maxdict = shortener.maxtuple = 4
+    try:
+        text = shortener.repr(value)
+    except ValueError:  # an int beyond Python's limit for digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _is_job(hint: Any) -> bool:
+    if typing.get_origin(hint) in (typing.Union, UnionType):
+        return any(_is_job(part) for part in typing.get_args(hint))
+    return isinstance(hint, type) and getattr(hint, "__edge_job__", False) is True
+
+
+def _check_hint(hint: Any, where: str) -> None:
+    try:
+        kind = msgspec.inspect.type_info(hint)
+    except Exception as err:
+        raise TypeError(f"{where}: its type hint cannot be used ({err}); allowed are {_ALLOWED}") from err
+    bad = _unusable(kind, set())
+    if bad is not None:
+        raise TypeError(f"{where}: {bad} cannot come as JSON; allowed are {_ALLOWED}")
+
+
+def _unusable(kind: msgspec.inspect.Type, seen: set[int]) -> str | None:
+    """Name of the first part of a type that JSON Schema and msgspec would not agree about; None when all is well."""
+    info = msgspec.inspect
+    if isinstance(kind, _SCALARS):
+        return None
+    parts: list[msgspec.inspect.Type]
+    if isinstance(kind, info.Metadata):
+        parts = [kind.type]
+    elif isinstance(kind, info.UnionType):
+        parts = list(kind.types)
+    elif isinstance(kind, info.ListType | info.VarTupleType):
+        parts = [kind.item_type]
+    elif isinstance(kind, info.TupleType):
+        parts = list(kind.item_types)
+    elif isinstance(kind, info.DictType):
+        if not isinstance(kind.key_type, info.StrType | info.AnyType):
+            return "a dict whose keys are not str"
+        parts = [kind.value_type]
+    elif isinstance(kind, info.StructType | info.DataclassType | info.TypedDictType):
+        if id(kind.cls) in seen:
+            return None
+        seen.add(id(kind.cls))
+        parts = [field.type for field in kind.fields]
+    else:
+        return type(kind).__name__.removesuffix("Type").lower()
+    return next((bad for part in parts if (bad := _unusable(part, seen)) is not None), None)
+
+
+def _typed(node: Any) -> Any:
+    """The schema with a `type` beside every `enum`: JSON Schema alone would take 1.0 for 1, msgspec does not."""
+    if isinstance(node, list):
+        return [_typed(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    out = {key: part if key in ("default", "enum") else _typed(part) for key, part in node.items()}
+    if isinstance(out.get("enum"), list) and "type" not in out:
+        kinds = sorted({_KINDS[type(value)] for value in out["enum"]})
+        out["type"] = kinds[0] if len(kinds) == 1 else kinds
+    return out
+
+
+def _plain(value: Any) -> Any:
+    """A default as JSON can show it."""
+    try:
+        return msgspec.to_builtins(value, str_keys=True)
+    except (TypeError, ValueError, msgspec.ValidationError):
+        return repr(value)

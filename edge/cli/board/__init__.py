@@ -1,0 +1,11 @@
+"""Commands about the board one is on.
+
+- `services`: `edge up`, `worker`, `gateway`
+- `power`: `edge power`, `edge pause`, `edge resume`
+- `config`: `edge config`
+- `token`: `edge token`
+- `backup`: `edge backup`, `edge restore`
+- `doctor`: `edge doctor`
+- `checks`: what the doctor looks at
+- `version`: `edge version`
+"""

@@ -1,0 +1,108 @@
+"""`edge backup`, `edge restore`: a whole board in one file, and back."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from edge.cli import output
+from edge.cli.session import Session, common, pass_session
+from edge.core.errors import UsageError
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_EVERY_S = 2.0
+
+
+class _Meter:
+    """A line on stderr every other second, for a person who waits."""
+
+    def __init__(self, verb: str, *, quiet: bool) -> None:
+        self._verb, self._quiet = verb, quiet
+        self._files = self._bytes = 0
+        self._next = time.monotonic() + _EVERY_S
+
+    def __call__(self, files: int, size: int) -> None:
+        self._files += files
+        self._bytes += size
+        if not self._quiet and time.monotonic() >= self._next:
+            self._next = time.monotonic() + _EVERY_S
+            output.note(f"{self._verb} {self._files} files, {output.size(self._bytes)}")
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@common
+@pass_session
+def backup(session: Session, *, file: Path, force: bool) -> int:
+    """Pack this board's ledger, open jobs, results, checkpoints, tokens and configuration into FILE.
+
+    Everything goes on meanwhile. A FILE that ends in gz is compressed. It holds what jobs were given and gave back:
+    keep it as safe as the board. Jobs sent by plain Celery are in it once they have ended.
+    """
+    from edge.backup import pack  # the board's side; the client has no need of it
+
+    manifest = pack.backup(
+        session.board(), file.absolute(), advance=_Meter("packed", quiet=session.as_json), replace=force
+    )
+    told = pack.told(manifest)
+    if session.as_json:
+        output.document({"file": str(file), **told})
+    else:
+        size = output.size(file.stat().st_size)
+        click.echo(f"{file}: {manifest.jobs} jobs, {manifest.open_jobs} of them open, {told['files']} files, {size}")
+    return 0
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="State root, with its edge.yaml in it as `edge up` has it. [default: as edge.yaml says]",
+)
+@click.option("--set-aside", is_flag=True, help="Move what is there to a folder before-restore-N, and restore.")
+@click.option("--keep-tokens", is_flag=True, help="Tokens that count now go on counting beside the backup's.")
+@common
+@pass_session
+def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool, keep_tokens: bool) -> int:
+    """Put the backup FILE onto this board, which must be stopped; its open jobs run once it is started.
+
+    Checked as a whole before anything is changed. An edge.yaml that is there stays; the backup's is laid beside it.
+    """
+    from edge.backup.restore import restore as put_back  # as above
+    from edge.core.layout import Layout
+
+    if root is not None:
+        layout, config = Layout(root.absolute(), root.absolute() / "run"), root.absolute() / "edge.yaml"
+    else:
+        loaded = session.board()
+        if loaded.path is None:
+            raise UsageError("there is no edge.yaml here; name it with --config, or the state root with --root DIR")
+        layout, config = loaded.config.layout, loaded.path
+    meter = _Meter("unpacked", quiet=session.as_json)
+    done = put_back(file.absolute(), layout, config, advance=meter, set_aside=set_aside, keep_tokens=keep_tokens)
+    if session.as_json:
+        output.document(
+            {
+                "root": str(layout.root),
+                "aside": done.aside and str(done.aside),
+                "config": done.config and str(done.config),
+            }
+        )
+        return 0
+    if done.manifest is None:
+        click.echo(f"{layout.root}: ended the restore that was interrupted before; {file} was not looked at")
+    else:
+        jobs, still = done.manifest.jobs, done.manifest.open_jobs
+        click.echo(f"{layout.root}: {jobs} jobs, {still} of them open, as of {output.when(done.manifest.made_at)}")
+    if done.aside is not None:
+        output.note(f"what was there is in {done.aside}")
+    if done.config is not None:
+        output.note(f"the backup's configuration is in {done.config}")
+    sys.stdout.flush()
+    return 0

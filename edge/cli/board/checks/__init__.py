@@ -1,0 +1,7 @@
+"""What `edge doctor` looks at.
+
+- `finding`: what a check found
+- `machine`: versions, clock, disk
+- `parts`: broker, governor, workers, gateway
+- `state`: folders, secrets, ledger
+"""

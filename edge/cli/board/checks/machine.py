@@ -1,0 +1,98 @@
+"""Checks of the machine: versions, clock, disk."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from edge import __version__
+from edge.cli.board.checks.finding import Finding, fail, ok, warn
+from edge.cli.output import size
+from edge.core.host import clock_synchronised
+
+_DEVICE = ("celery", "kombu", "aiohttp", "asyncinotify", "psutil")
+_EARLIEST = 1_735_689_600  # 2025-01-01: before this program was written
+_FAIL_BYTES, _WARN_BYTES = 64 << 20, 512 << 20
+_NO_LINKS = {"vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk"}
+_VOLATILE = {"tmpfs", "ramfs"}
+
+
+def versions() -> Iterator[Finding]:
+    """Which programs are here, and whether the device extra is."""
+    found, missing = [], []
+    for name in _DEVICE:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    here = f"edge {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    if missing:
+        text = f"{here}; missing: {', '.join(missing)}"
+        yield fail("versions", text, "pip install 'edge-worker[device]'")
+    else:
+        yield ok("versions", ", ".join([here, *found]))
+
+
+def clock(now: float | None = None) -> Iterator[Finding]:
+    """Whether the time can be right; nothing is lost by a wrong one, but times and ages are."""
+    now = time.time() if now is None else now
+    shown = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    if now < _EARLIEST:
+        advice = "set it (timedatectl set-time), and fit a clock with a battery if the board is often without network"
+        yield warn("clock", f"{shown} cannot be right", advice)
+    elif not clock_synchronised():
+        advice = "timedatectl set-ntp true; without network, a real-time clock keeps the time over a power cut"
+        yield warn("clock", f"{shown}, not synchronised", advice)
+    else:
+        yield ok("clock", f"{shown}, synchronised")
+
+
+def disk(root: Path) -> Iterator[Finding]:
+    """Room and kind of the file system that keeps the state."""
+    place = root
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        room = os.statvfs(place)
+    except OSError as err:
+        yield fail("disk", f"{place}: {err.strerror}", "look at it with: df and dmesg")
+        return
+    kind = file_system(place)
+    free = room.f_bavail * room.f_frsize
+    share = free / max(1, room.f_blocks * room.f_frsize)
+    text = f"{size(free)} free ({share:.0%}) of {place}" + (f", {kind}" if kind else "")
+    if room.f_flag & os.ST_RDONLY:
+        yield fail("disk", f"{text}, read-only", "a card that turned read-only is worn out or was cut off: dmesg tells")
+    elif kind in _NO_LINKS:
+        yield fail("disk", f"{text}: cannot hold results, which need hard links", "put `root` on ext4")
+    elif free < _FAIL_BYTES:
+        yield fail("disk", text, "remove something; `edge rm` and a smaller retention.keep_bytes free results")
+    elif room.f_files and not room.f_favail:
+        yield fail("disk", f"{text}, but no inode is free", "remove files; results take one each")
+    elif free < _WARN_BYTES:
+        yield warn("disk", text, "remove something before results can no longer be written")
+    elif kind in _VOLATILE:
+        yield warn("disk", f"{text}: a power cut loses all of it", "put `root` on a card or disk")
+    else:
+        yield ok("disk", text)
+
+
+def file_system(place: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Kind of the file system `place` lies on; empty where that cannot be told."""
+    best, found = "", ""
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    target = f"{place.resolve()}/"
+    for line in lines:
+        _, mount, kind, *_ = f"{line} ? ? ?".split(" ")
+        mount = mount.replace("\\040", " ").rstrip("/") + "/"
+        if target.startswith(mount) and len(mount) >= len(best):
+            best, found = mount, kind
+    return found

@@ -1,0 +1,160 @@
+"""Checks of what should be running: broker, governor, workers, gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge.cli.board.checks.finding import Finding, fail, ok, warn
+from edge.config import BrokerConfig
+from edge.config.records import NodeConfig
+from edge.core.errors import EdgeError, NotAllowed
+from edge.core.host import boot_id, process_alive, process_stopped
+from edge.core.layout import Layout
+from edge.model import PowerState, WorkerState, WorkerStatus
+
+if TYPE_CHECKING:
+    from edge.client import Client
+
+_OLDEST = (3, 10)
+
+
+def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding]:
+    """RabbitMQ takes us in, and each queue has a leader that answers: an open port alone says little."""
+    from edge.broker.topology import DEAD, QUEUES, reached  # kombu: the device extra
+
+    address = f"{config.host}:{config.port}"
+    try:
+        with reached(config, timeout_s=timeout_s) as channel:
+            properties = channel.connection.server_properties
+    except EdgeError as err:
+        down = "`edge up` runs a private one; on an appliance: systemctl status rabbitmq-server"
+        known = any(word in str(err) for word in ("ACCESS_REFUSED", "NOT_ALLOWED"))
+        yield fail("broker", str(err), _credentials(config) if known else down)
+        return
+    version = str(properties.get("version", "?"))
+    text = f"{properties.get('product', 'RabbitMQ')} {version} at {address}"
+    if _numbers(version) < _OLDEST:
+        yield fail("broker", text, "RabbitMQ 3.10 or later: quorum queues of older ones lose messages")
+        return
+    yield ok("broker", text)
+    counts, missing = {}, []
+    for queue in (*QUEUES.values(), DEAD):
+        try:
+            # A connection for each: a queue that is not there closes the channel it was asked for on.
+            with reached(config, timeout_s=timeout_s) as channel:
+                counts[queue.name] = channel.queue_declare(queue=queue.name, passive=True).message_count
+        except EdgeError as err:
+            if "NOT_FOUND" in str(err) or "no queue" in str(err):
+                missing.append(queue.name)
+            else:
+                advice = (
+                    "nothing to do: the broker is started again for it, and given a new store if that does not help"
+                )
+                yield fail("queues", f"{queue.name} does not answer: {err}", advice)
+    if missing:
+        yield warn("queues", f"not there yet: {', '.join(missing)}", "gateway and worker make them when they start")
+    if counts.pop(DEAD.name, 0):
+        yield warn("queues", f"{DEAD.name} holds messages the broker gave up on", "a worker ends them as failed")
+    if counts:
+        yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
+
+
+def complaints(layout: Layout) -> Iterator[Finding]:
+    """Nobody waits for the broker to be started again because its queues are dead."""
+    try:
+        found = sorted(path for path in layout.complaints.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return  # nobody ever complained, or not for this user to see
+    for path in found:
+        with suppress(OSError):  # taken back meanwhile
+            text = f"{path.name} says: {path.read_text().strip()}"
+            yield warn("broker", text, "it is started again by itself once its disk has room; jobs are kept meanwhile")
+
+
+def _credentials(config: BrokerConfig) -> str:
+    if config.password_file is None:
+        return "set broker.user and broker.password_file in edge.yaml"
+    return f"check user {config.user!r}, {config.password_file} and vhost {config.vhost!r} against the broker's"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+
+
+def power(layout: Layout) -> Iterator[Finding]:
+    """The governor lives and its word is fresh: without it nothing is run."""
+    from edge.power.status import read  # a board's part
+
+    said = read(layout.power)
+    if said.state is PowerState.UNKNOWN:
+        yield fail("power", said.reason, f"nothing is run until {said.until or 'the governor knows better'}")
+    else:
+        yield ok("power", f"{said.state}: {said.reason}")
+
+
+def workers(layout: Layout) -> Iterator[Finding]:
+    """Some worker lives, and says nothing of trouble."""
+    living = 0
+    for path in sorted(layout.run.glob("worker-*.json")):
+        try:
+            said = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+        except (OSError, ValueError) as err:
+            yield warn("worker", f"{path} cannot be read: {err}", "a worker writes it anew when it starts")
+            continue
+        if said.boot_id != boot_id() or not process_alive(said.pid) or said.state is WorkerState.STOPPED:
+            continue
+        living += 1
+        if said.reason:
+            yield warn("worker", f"{said.name} holds: {said.reason}", "it goes on by itself once that is over")
+        elif process_stopped(said.pid) and not layout.frozen(said.name).exists():
+            yield warn("worker", f"{said.name} was stopped by a signal", f"kill -CONT {said.pid}")
+        elif said.state is WorkerState.DISCONNECTED:
+            yield warn("worker", f"{said.name} is not connected to the broker", "see broker above")
+        else:
+            yield ok("worker", f"{said.name}: {said.state}, process {said.pid}")
+    if not living:
+        yield fail("worker", "none runs: jobs are kept, none is begun", "`edge up`, or: systemctl start edge-worker")
+
+
+def head(config: NodeConfig) -> Iterator[Finding]:
+    """The head answers this board, and knows its token."""
+    from edge.worker.attempt.head import Head  # a node's part
+
+    try:
+        Head(config).ended("none")
+    except NotAllowed as err:
+        yield fail("head", str(err), "deploy this board again with its head: that gives it a token")
+    except EdgeError as err:
+        yield fail("head", str(err), "results wait here until it answers; see there: edge doctor")
+    else:
+        yield ok("head", f"{config.head_url} takes what this board hands in")
+
+
+def gateway(client: Client) -> Iterator[Finding]:
+    """The gateway answers, and could read every task module."""
+    from edge import __version__  # to compare
+
+    url = client.settings.url
+    try:
+        board = client.status()
+    except NotAllowed as err:
+        yield warn("gateway", f"{url} answers, but: {err}", "give this command a token: EDGE_TOKEN_FILE")
+        return
+    except EdgeError as err:
+        yield fail(
+            "gateway", str(err), "`edge up`, or: systemctl status edge-gateway; elsewhere: --url http://BOARD:8420"
+        )
+        return
+    text = f"{url}: edge {board.version} on {board.host or 'a board without name'}"
+    if board.version != __version__:
+        yield warn("gateway", text, f"this is edge {__version__}; install the same on both sides")
+    else:
+        yield ok("gateway", text)
+    for module, why in board.task_errors.items():
+        yield fail("tasks", f"{module}: {why}", "mend it, or take it out of `tasks` in edge.yaml")
+    if not board.task_errors:
+        yield ok("tasks", f"{board.tasks} kinds of job")

@@ -1,0 +1,129 @@
+"""Checks of what a board keeps: folders, secrets, ledger."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from edge.cli.board.checks.finding import Finding, fail, ok, warn
+from edge.config import Config
+from edge.core.errors import EdgeError
+
+#: The broker of an appliance keeps its store here.
+APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
+_CHECK_S = 60.0
+_OTHER_USER = "to check all of it: sudo edge doctor"
+_ASIDE = re.compile(r"\.(set-aside|no-better)-\d+$")
+
+
+def folders(config: Config) -> Iterator[Finding]:
+    """The state root and the run folder: there, usable, and not for everyone to write."""
+    for name, path in (("root", config.root), ("run", config.run)):
+        part = f"{name} folder"
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            text = f"{path} is not there yet"
+            if _may_make(path):
+                yield ok(part, f"{text}; it is made at the first start")
+            else:
+                yield warn(part, text, "made when the board is deployed, or the system boots")
+            continue
+        except OSError as err:
+            yield fail(part, f"{path}: {err.strerror}", _OTHER_USER)
+            continue
+        if not stat.S_ISDIR(mode):
+            yield fail(part, f"{path} is no folder", f"move it away, or set `{name}` in edge.yaml")
+        elif mode & stat.S_IWOTH:
+            yield fail(part, f"every user can write to {path}", f"chmod o-w {path}")
+        elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            yield warn(part, f"{path} is not for this user", _OTHER_USER)
+        else:
+            yield ok(part, str(path))
+
+
+def secrets(config: Config) -> Iterator[Finding]:
+    """Files that hold secrets are not for everyone to read."""
+    node = config.node.head_url is not None
+    named = [("broker.password_file", config.broker.password_file)]
+    named.append(("node.token_file", config.node.token_file) if node else ("tokens", config.layout.tokens))
+    for name, path in named:
+        if path is None:
+            continue
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            if name != "tokens":
+                what = "the token that the head gave" if name == "node.token_file" else "the broker's password"
+                anew = "deploy the board again, which makes one; elsewhere"
+                yield fail(name, f"{path} is not there", f"{anew}: write {what} into it, mode 0640")
+            continue
+        except OSError as err:
+            yield warn(name, f"{path}: {err.strerror}", _OTHER_USER)
+            continue
+        if mode & stat.S_IRWXO:
+            yield fail(name, f"every user can read {path}", f"chmod o= {path}")
+        else:
+            yield ok(name, str(path))
+    if not node and not config.gateway.loopback_without_token and not config.layout.tokens.exists():
+        yield warn("tokens", "there are none, so nobody may submit", "edge token add NAME")
+
+
+def ledger(path: Path) -> Iterator[Finding]:
+    """The ledger opens, and SQLite finds no damage in it."""
+    from edge.ledger.reader import LedgerReader
+    from edge.ledger.recovery import damage  # on a board only
+
+    try:
+        if not path.exists():
+            yield ok("ledger", f"{path} is not there yet; the gateway makes it")
+            return
+        with closing(LedgerReader(path)) as opened:
+            jobs = opened.open_jobs
+        why = damage.damage(path, limit_s=_CHECK_S)
+        odd = [] if why else damage.rot(path, limit_s=_CHECK_S)
+    except (EdgeError, OSError) as err:
+        advice = "if this user may read it, stop the gateway and restore it, or set it aside: results stay as they are"
+        yield fail("ledger", str(err), advice)
+        return
+    if why:
+        advice = "start the gateway anew: it sets the ledger aside and makes it again from all that is known"
+        yield fail("ledger", f"{path} is damaged: {why}", advice)
+    elif odd:
+        advice = "start the gateway anew: it mends them; their jobs run once more where no result says that they ended"
+        yield warn("ledger", f"{path}, {jobs} open jobs; rows have rotted: {'; '.join(odd)}", advice)
+    else:
+        yield ok("ledger", f"{path}, {jobs} open jobs")
+
+
+def set_aside(root: Path) -> Iterator[Finding]:
+    """Ledgers that broke and were made again: told until a person has looked and moved them away."""
+    from edge.ledger.recovery import rebuild as rescue  # with the ledger, on a board only
+
+    for folder, why in rescue.notes(root):
+        yield warn(folder, why, f"once you have seen what is missing: mv {root / folder} away")
+
+
+def stores(folders: Iterable[Path]) -> Iterator[Finding]:
+    """Broker's stores that were set aside: they take room, and only a person may say that they can go."""
+    for folder in folders:
+        try:
+            kept = sorted(path for path in folder.iterdir() if _ASIDE.search(path.name))
+        except OSError:
+            continue  # no broker of ours here, or not for this user to see
+        if kept:
+            names = ", ".join(path.name for path in kept)
+            text = f"{len(kept)} set aside in {folder}, which did not work any more: {names}"
+            every_job = "every job the gateway accepted was handed over anew; only plain Celery messages are in there"
+            yield warn("broker's store", text, f"{every_job}. To remove: rm -r {' '.join(map(str, kept))}")
+
+
+def _may_make(path: Path) -> bool:
+    parent = path.parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    return os.access(parent, os.W_OK | os.X_OK)

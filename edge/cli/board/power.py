@@ -1,0 +1,171 @@
+"""`edge power`, `edge pause`, `edge resume`: the governor of a board, and what a person may ask of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.cli import output
+from edge.cli.board.services import entry
+from edge.cli.session import Session, common, pass_session
+from edge.core.errors import StorageError
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_LONGEST_S = 366 * 86_400
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """`90`, `30s`, `20m`, `2h`, `1h30m`, `3d`: seconds, at least one and at most a year."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds of `value`."""
+        parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(s|min|m|h|d)?", str(value))
+        if not parts or "".join(number + unit for number, unit in parts) != str(value):
+            self.fail(f"{value!r} is not a duration: 30s, 20m, 2h, 1h30m or 3d", param, ctx)
+        seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+        if not 1 <= seconds <= _LONGEST_S:
+            self.fail(f"{value!r} is not between one second and a year", param, ctx)
+        return seconds
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Name the file that a full or read-only card does not take."""
+    try:
+        yield
+    except OSError as err:
+        raise StorageError(f"cannot write {path}", err) from err
+
+
+@click.group(invoke_without_command=True)
+@common
+@click.pass_context
+def power(ctx: click.Context) -> int:
+    """Run the governor: reads the power sources and decides what may run. Its commands look and tune."""
+    if ctx.invoked_subcommand is not None:
+        return 0
+    session: Session = ctx.obj
+    return int(entry("edge.power.governor.main", "power")(session.board()) or 0)
+
+
+@power.command()
+@common
+@pass_session
+def show(session: Session) -> int:
+    """Show what power is like, why, what ends it, and every reading with its age."""
+    from edge.power import status  # the board's side
+
+    said = status.aged(status.read(session.board().config.layout.power))
+    if session.as_json:
+        output.document(said)
+        return 0
+    output.facts(
+        [
+            ("state", said.state),
+            ("why", said.reason),
+            ("until", said.until),
+            ("expected", output.when(said.resumes_at)),
+            ("since", output.when(said.since)),
+        ]
+    )
+    if said.readings:
+        click.echo()
+        output.readings(said.readings)
+    return 0
+
+
+@power.command()
+@common
+@pass_session
+def probe(session: Session) -> int:
+    """Find what this board can tell of its power, and print the configuration to paste into edge.yaml."""
+    from edge.power.probe import as_yaml
+    from edge.power.probe import probe as look  # the board's side
+
+    finds = look(session.board().config.layout)
+    output.document(finds) if session.as_json else click.echo(as_yaml(finds), nl=False)
+    return 0
+
+
+@power.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@common
+@pass_session
+def replay(session: Session, *, file: Path) -> int:
+    """Run recorded readings (lines of JSON) through the policy as configured: when it pauses and resumes, and why.
+
+    The governor keeps the last day in /run/edge/governor/history.jsonl.
+    """
+    from edge.power.governor import history
+    from edge.power.governor.replay import replay as run  # the board's side
+
+    changes = list(run(session.board().config.power, history.read(file)))
+    if session.as_json:
+        output.document(changes)
+        return 0
+    for change in changes:
+        when = output.when(change.at) or f"{change.now:.0f} s"
+        lasted = f" (after {output.duration(change.lasted_s)})" if change.lasted_s else ""
+        click.echo(output.line(f"{when}  {change.state}{lasted}: {change.reason}; until {change.until}"))
+    if not changes:
+        output.note(f"{file} holds no samples")
+    return 0
+
+
+@power.command()
+@click.argument("state", type=click.Choice(["surplus", "normal", "low", "critical", "unknown", "off"]))
+@common
+@pass_session
+def simulate(session: Session, *, state: str) -> int:
+    """Make the simulated source say STATE from now on; `off` goes back to what is configured."""
+    from edge.power.simulate import simulate as play  # the board's side
+
+    config = session.board().config
+    critical = config.power.critical
+    if state == "critical" and critical.action == "poweroff" and not critical.dry_run and sys.stdin.isatty():
+        click.confirm("this powers this machine off (power.critical.dry_run is false); go on?", abort=True, err=True)
+    with _written(config.layout.simulated):
+        play(config.power, config.layout, None if state == "off" else state)
+    output.document({"simulated": state}) if session.as_json else output.note(f"simulated power: {state}")
+    return 0
+
+
+@click.command()
+@click.option("--for", "for_s", type=Duration(), metavar="TIME", help="As 30s, 20m, 2h, 3d. [default: until resumed]")
+@common
+@pass_session
+def pause(session: Session, *, for_s: float | None) -> int:
+    """Start nothing new on this board until `edge resume`, or for a time; kept over restarts and power cuts."""
+    from edge.power.governor.pause import set_pause  # the board's side
+
+    path = session.board().config.layout.pause
+    with _written(path):
+        set_pause(path, for_s=for_s)
+    if session.as_json:
+        output.document({"paused": True, "for_s": for_s})
+    else:
+        output.note(f"paused for {output.duration(for_s)}" if for_s else "paused until `edge resume`")
+    return 0
+
+
+@click.command()
+@common
+@pass_session
+def resume(session: Session) -> int:
+    """End a pause by hand; what runs then is what power allows."""
+    from edge.power.governor.pause import clear  # the board's side
+
+    was = clear(session.board().config.layout.pause)
+    if session.as_json:
+        output.document({"paused": False, "was_paused": was})
+    else:
+        output.note("resumed" if was else "was not paused")
+    return 0

@@ -1,0 +1,10 @@
+"""Commands about jobs.
+
+- `submit`: `edge submit`
+- `status`: `edge status`
+- `wait`: `edge wait`
+- `result`: `edge result`
+- `many`: `edge list`, `edge cancel`, `edge rm`
+- `tasks`: `edge tasks`
+- `progress`: waiting for a job in front of a person
+"""

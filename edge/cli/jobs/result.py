@@ -1,0 +1,69 @@
+"""`edge result`: what a job returned, and the files it left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.cli import output
+from edge.cli.completion import job_ids
+from edge.cli.number import Number
+from edge.cli.session import Session, common, pass_session
+
+if TYPE_CHECKING:
+    from edge.model import Result
+
+
+@click.command()
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.option("--save", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Fetch its files to DIR.")
+@click.option("--wait", "wait_for_it", is_flag=True, help="Wait until it has ended.")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
+@click.option("--traceback", is_flag=True, help="Of a failed job: where in the task it failed.")
+@common
+@pass_session
+def result(
+    session: Session, *, job_id: str, save: Path | None, wait_for_it: bool, timeout: float | None, traceback: bool
+) -> int:
+    """Print what the job ID returned: text as it is, anything else as JSON.
+
+    Exits 1 when the job failed (the reason goes to stderr), 6 when it has not ended.
+    """
+    with session.client() as client:
+        if wait_for_it or timeout is not None:
+            from edge.cli.jobs.progress import waited  # only for who waits
+
+            found = waited(session, client, job_id, timeout=timeout)
+        else:
+            found = client.result(job_id)
+        saved = []
+        if save is not None:
+            save.mkdir(parents=True, exist_ok=True)
+            saved = [client.download(job_id, file.name, save) for file in found.files]
+    return show(session, found, saved=saved, fetched=save is not None, traceback=traceback)
+
+
+def show(
+    session: Session, found: Result, *, saved: list[Path] | None = None, fetched: bool = False, traceback: bool = False
+) -> int:
+    """Write a result; returns the exit code it stands for."""
+    code = 1 if found.failure else 0
+    if session.as_json:
+        import msgspec  # as in output
+
+        output.document(msgspec.to_builtins(found) | ({"saved": saved} if fetched else {}))
+        return code
+    if found.failure:
+        output.note(f"edge: job {found.id} {found.state}: {output.line(found.failure.message)} ({found.failure.code})")
+        if traceback and found.failure.traceback:
+            output.note(found.failure.traceback.rstrip())
+    else:
+        output.value(found.value)
+    for path in saved or ():
+        output.note(f"saved {path}")
+    if found.files and not fetched:
+        files = ", ".join(f"{file.name} ({output.size(file.size_bytes)})" for file in found.files)
+        output.note(f"files: {files}; fetch with: edge result {found.id} --save DIR")
+    return code

@@ -1,0 +1,186 @@
+"""`edge submit`: words of a command line into the arguments of a task."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.cli import output
+from edge.cli.board.power import Duration
+from edge.cli.completion import task_names
+from edge.cli.number import Number
+from edge.cli.session import Session, common, pass_session
+from edge.core.errors import EdgeError, UsageError
+
+if TYPE_CHECKING:
+    from edge.client import Client
+    from edge.wire import TaskView
+
+_NEGATIVE = re.compile(r"-(\d|\.\d|Infinity)")
+
+
+class _Submit(click.Command):
+    """Takes `-5` for an argument, and a mistyped option for a mistake."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, remembering how many words stood after `--`."""
+        ctx.meta["edge.literal"] = len(args) - args.index("--") - 1 if "--" in args else 0
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Submit, context_settings={"ignore_unknown_options": True})
+@click.argument("task", shell_complete=task_names)
+@click.argument("args", nargs=-1)
+@click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
+@click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
+@click.option("--wait", is_flag=True, help="Wait for the result and print it as `edge result` does.")
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
+@click.option(
+    "--power",
+    metavar="CLASS",
+    type=click.Choice(["always", "normal", "surplus"]),
+    help="When it may start: always, normal or surplus power; else the task's own.",
+)
+@click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
+@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End it then.")
+@click.option(
+    "--deadline",
+    type=Duration(),
+    metavar="TIME",
+    help="With surplus power: run at normal power too once it waited so long (30m, 6h, 2d).",
+)
+@click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius.")
+@click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
+@common
+@click.pass_context
+@pass_session
+def submit(
+    session: Session,
+    ctx: click.Context,
+    *,
+    task: str,
+    args: tuple[str, ...],
+    kwargs: tuple[str, ...],
+    json_args: bool,
+    wait: bool,
+    timeout: float | None,
+    power: str | None,
+    retries: int | None,
+    time_limit: float | None,
+    deadline: float | None,
+    max_temp: float | None,
+    key: str | None,
+) -> int:
+    """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
+
+    An ARG that is JSON (42, true, [1,2]) is taken as such, any other as text; text stays text where the task wants
+    text. Put -- before an ARG that starts with a dash.
+
+    \b
+    edge submit solve 1 "What is 50 divided by 2?" --wait
+    """
+    from edge.model import Power, Submission  # with HTTP below: not for `edge submit --help`
+
+    _refuse_options(task, args, literal=ctx.meta["edge.literal"])
+    if timeout is not None and not wait:
+        raise UsageError("--timeout needs --wait")
+    named = [_split(text) for text in kwargs]
+    with session.client() as client:
+        if deadline is not None:
+            _refuse_deadline(client, task, power)
+        kind = None if json_args or not _ambiguous([*args, *(text for _, text in named)]) else _kind(client, task)
+        submission = Submission(
+            task,
+            [_value(text, _schema(kind, place), strict=json_args) for place, text in enumerate(args)],
+            {name: _value(text, _schema(kind, name), strict=json_args) for name, text in named},
+            Power(power) if power else None,
+            retries,
+            time_limit,
+            deadline,
+            max_temp,
+        )
+        job = client.submit_one(submission, key=key)
+        if not wait:
+            output.document(job.view) if session.as_json else click.echo(job.id)
+            return 0
+        from edge.cli.jobs.progress import waited  # only for who waits
+        from edge.cli.jobs.result import show
+
+        if not session.as_json:
+            output.note(job.id)
+        return show(session, waited(session, client, job.id, timeout=timeout))
+
+
+def _refuse_options(task: str, args: tuple[str, ...], *, literal: int) -> None:
+    """Raise on a word that looks like an option and is none: most likely a mistyped one."""
+    for word in (task, *args[: len(args) - literal]):
+        if len(word) > 1 and word.startswith("-") and not _NEGATIVE.match(word):
+            raise UsageError(f"no such option {word.partition('=')[0]}; put -- before an argument that starts so")
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--kwarg {text[:80]!r}: expected NAME=VALUE")
+    return name, value
+
+
+def _ambiguous(words: list[str]) -> bool:
+    """True when some word is JSON that is not text: only then the task's own types matter."""
+    return any(_json(word) is not _NOT_JSON for word in words)
+
+
+def _kind(client: Client, task: str) -> TaskView | None:
+    """What the task expects; None where that cannot be told: the board checks the arguments in any case."""
+    from edge.core.errors import Unreachable  # beside the client's own imports
+
+    try:
+        return client.task(task)
+    except Unreachable:
+        raise
+    except EdgeError:
+        return None
+
+
+def _refuse_deadline(client: Client, task: str, power: str | None) -> None:
+    """Raise where a deadline would mean nothing: only who waits for surplus power stops to wait for it."""
+    if power is None:
+        kind = _kind(client, task)
+        power = None if kind is None else kind.power.value
+    if power not in {None, "surplus"}:
+        raise UsageError(f"--deadline is for jobs that wait for surplus power; this one is of class {power}")
+
+
+def _schema(kind: TaskView | None, which: int | str) -> Any:
+    """JSON Schema of an argument by place or name; an empty one where it is not known."""
+    if kind is None:
+        return {}
+    if isinstance(which, int):
+        if which >= len(kind.positional):
+            return {}
+        which = kind.positional[which]
+    return kind.schema.get("properties", {}).get(which, {})
+
+
+_NOT_JSON = object()
+
+
+def _json(text: str) -> Any:
+    import msgspec  # not for `edge submit --help`
+
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return _NOT_JSON
+
+
+def _value(text: str, schema: Any, *, strict: bool) -> Any:
+    """The value a word stands for."""
+    value = _json(text)
+    if value is _NOT_JSON:
+        if strict:
+            raise UsageError(f"argument {text[:80]!r}: not JSON, which --json-args asks for (text needs quotes)")
+        return text
+    return text if not strict and isinstance(schema, dict) and schema.get("type") == "string" else value

@@ -1,0 +1,87 @@
+"""`edge tasks`: what a board can do."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import click
+
+from edge.cli import output
+from edge.cli.completion import task_names
+from edge.cli.session import Session, common, pass_session
+from edge.core.errors import UnknownTask
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=task_names)
+@common
+@pass_session
+def tasks(session: Session, *, name: str | None) -> int:
+    """List the kinds of job the board knows; with NAME, what it does and takes."""
+    with session.client() as client:
+        known = client.tasks()
+    if name is None:
+        if session.as_json:
+            output.document(known)
+            return 0
+        output.table(
+            ("TASK", "ARGUMENTS", "WHAT IT DOES"),
+            [(task.name, _signature(task.positional, task.schema), task.summary) for task in known.tasks],
+        )
+        for module, why in known.errors.items():
+            output.note(f"edge: task module {module} cannot be used: {why}")
+        return 0
+    found = next((task for task in known.tasks if task.name == name), None)
+    if found is None:
+        names = [task.name for task in known.tasks]
+        raise UnknownTask(name, difflib.get_close_matches(name, names, n=3) or names)
+    if session.as_json:
+        output.document(found)
+        return 0
+    click.echo(f"{found.name} {_signature(found.positional, found.schema)}\n")
+    click.echo(output.shown(found.description or found.summary) + "\n")
+    for argument, schema in found.schema.get("properties", {}).items():
+        what = f"  {schema['description']}" if schema.get("description") else ""
+        click.echo(output.shown(f"  {argument}: {_type(schema)}{what}"))
+    output.facts(
+        [
+            ("\npower", found.power.value),
+            ("retries", str(found.retries)),
+            ("limit", output.duration(found.time_limit_s) if found.time_limit_s else "none of its own"),
+            ("module", found.module),
+        ]
+    )
+    return 0
+
+
+def _signature(positional: tuple[str, ...], schema: dict[str, Any]) -> str:
+    """The arguments as they stand on a command line; optional ones in brackets, named-only ones as options."""
+    required = set(schema.get("required", ()))
+    words = []
+    for name in schema.get("properties", {}):
+        word = name.upper() if name in positional else f"--kwarg {name}=..."
+        words.append(word if name in required else f"[{word}]")
+    return " ".join(words)
+
+
+def _type(schema: Any) -> str:
+    """A JSON Schema in a few words."""
+    if not isinstance(schema, dict):
+        return "anything"
+    if options := schema.get("anyOf"):
+        text = " or ".join(map(_type, options))
+    elif "enum" in schema:
+        text = "one of " + ", ".join(map(str, schema["enum"]))
+    else:
+        names = {"string": "text", "integer": "whole number", "array": "list", "object": "keys and values"}
+        kind = str(schema.get("type", "anything"))
+        text = names.get(kind, kind)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None or high is not None:
+        text += f" {'' if low is None else f'from {low} '}{'' if high is None else f'to {high}'}".rstrip()
+    if "default" in schema:
+        import json  # only where a default is shown
+
+        text += f" (default {json.dumps(schema['default'])})"
+    return text

@@ -1,0 +1,41 @@
+"""`edge wait`: until jobs have ended."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from edge.cli import output
+from edge.cli.completion import job_ids
+from edge.cli.number import Number
+from edge.cli.session import Session, common, pass_session
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=job_ids)
+@click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="Give up after this long (exit 6).")
+@common
+@pass_session
+def wait(session: Session, *, ids: tuple[str, ...], timeout: float | None) -> int:
+    """Wait until the jobs ID... have ended; a power cut of the board is waited out.
+
+    Exits 1 when one of them failed or was cancelled.
+    """
+    from edge.cli.jobs.progress import waited  # draws, and so is imported only where there is something to draw
+
+    until = None if timeout is None else time.monotonic() + timeout
+    code = 0
+    with session.client() as client:
+        for job_id in ids:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            result = waited(session, client, job_id, timeout=left)
+            if session.as_json:
+                output.document(result)
+            else:
+                reason = f": {result.failure.message}" if result.failure else ""
+                took = f" in {output.duration(result.seconds)}" if result.seconds else ""
+                click.echo(output.line(f"{result.id} {result.state}{took}{reason}"))
+            if result.failure:
+                code = 1
+    return code

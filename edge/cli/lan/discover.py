@@ -1,0 +1,76 @@
+"""`edge discover`: who on the LAN announces a gateway (mDNS)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import click
+
+from edge.cli import output
+from edge.cli.session import Session, common, pass_session
+from edge.core.errors import UsageError
+
+_TYPE = "_edge-worker._tcp.local."
+
+
+@dataclass(frozen=True)
+class FoundBoard:
+    """A gateway as it announces itself."""
+
+    name: str
+    url: str
+    addresses: tuple[str, ...]
+
+
+@click.command(short_help="Find boards on the LAN.")
+@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="How long to listen.")
+@common
+@pass_session
+def discover(session: Session, *, seconds: float) -> int:
+    """List the boards that announce a gateway on the LAN; exits 1 when there is none."""
+    found = _found(seconds)
+    if session.as_json:
+        output.document(found)
+    elif found:
+        output.table(("BOARD", "URL", "ADDRESS"), [(one.name, one.url, ", ".join(one.addresses)) for one in found])
+    else:
+        output.note(f"no board announced itself within {seconds:g} s")
+    return 0 if found else 1
+
+
+def _found(seconds: float) -> list[FoundBoard]:
+    try:
+        from zeroconf import ServiceBrowser, ServiceListener, Zeroconf  # an extra of its own: boards have no use for it
+    except ImportError as err:
+        raise UsageError("discovery needs zeroconf: pip install 'edge-worker[discover]'") from err
+
+    class Names(ServiceListener):
+        def __init__(self) -> None:
+            self.names: set[str] = set()
+
+        def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:  # noqa: ARG002 - zeroconf's signature
+            self.names.add(name)
+
+        def update_service(self, zc: Zeroconf, type_: str, name: str) -> None:  # noqa: ARG002
+            self.names.add(name)
+
+        def remove_service(self, zc: Zeroconf, type_: str, name: str) -> None:  # noqa: ARG002
+            self.names.discard(name)
+
+    with Zeroconf() as zeroconf:
+        listener = Names()
+        ServiceBrowser(zeroconf, _TYPE, listener)
+        time.sleep(seconds)
+        infos = [zeroconf.get_service_info(_TYPE, name) for name in sorted(listener.names)]
+    found = []
+    for info in infos:
+        if info is not None and info.server:
+            scheme = (info.properties.get(b"scheme") or b"https").decode()
+            host = info.server.rstrip(".")
+            found.append(
+                FoundBoard(
+                    host.removesuffix(".local"), f"{scheme}://{host}:{info.port}", tuple(info.parsed_addresses())
+                )
+            )
+    return found

@@ -1,0 +1,200 @@
+"""Every error the appliance raises on purpose; each is one line a person can act on.
+
+An error carries its data as attributes and does not log itself. The CLI turns it into one line and
+`exit_code`; the gateway turns it into an RFC 9457 problem in one table (`edge/gateway/http/problems.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+_LONGEST_SHOWN = 200  # of a value that is not usable
+
+
+class EdgeError(Exception):
+    """The root: one sentence for a person, and the exit code of a command that ends with it."""
+
+    exit_code = 1
+
+    @classmethod
+    def told(cls, sentence: str, **data: Any) -> Self:
+        """An error of this kind as another process put it: its sentence as it came, `data` as attributes."""
+        err = cls.__new__(cls, sentence)
+        for name, value in data.items():
+            setattr(err, name, value)
+        return err
+
+
+class ConfigError(EdgeError, ValueError):
+    """A configuration value is not usable: names the key, the value and what is allowed."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, value: object, allowed: str, *, origin: str = "") -> None:
+        self.key, self.value, self.allowed, self.origin = key, value, allowed, origin
+        where = f"{origin}: " if origin else ""
+        shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else f"{value!r:.{_LONGEST_SHOWN}}..."
+        super().__init__(f"{where}{key} = {shown}: {allowed}")
+
+
+class UsageError(EdgeError, ValueError):
+    """A person asked for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class BadJobId(EdgeError, ValueError):
+    """A job id that could not be the name of a file."""
+
+    exit_code = 2
+
+    def __init__(self, job_id: object) -> None:
+        self.job_id = job_id
+        super().__init__(f"job id {str(job_id)[:80]!r}: 1 to 128 of A-Z a-z 0-9 . _ - starting with a letter or digit")
+
+
+class BadArguments(EdgeError, ValueError):
+    """Arguments that do not fit the signature of the task they were meant for."""
+
+    exit_code = 2
+
+    def __init__(self, task: str, reason: str) -> None:
+        self.task, self.reason = task, reason
+        super().__init__(f"task {task!r}: {reason}")
+
+
+class UnknownTask(EdgeError, LookupError):
+    """A task name that no configured module registers."""
+
+    exit_code = 2
+
+    def __init__(self, task: str, known: list[str]) -> None:
+        self.task, self.known = task, known
+        super().__init__(f"unknown task {task!r}: known are {', '.join(known) or 'none'}")
+
+
+class UnknownJob(EdgeError, LookupError):
+    """No job with this id is in the ledger."""
+
+    exit_code = 4
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"no job {job_id!r}")
+
+
+class JobGone(EdgeError, LookupError):
+    """The job was there, ended, and has been removed since."""
+
+    exit_code = 4
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job {job_id!r} ended and its result has been removed")
+
+
+class KeyReused(EdgeError, ValueError):
+    """An idempotency key was sent before with another body."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, job_id: str) -> None:
+        self.key, self.job_id = key, job_id
+        super().__init__(f"Idempotency-Key {key[:80]!r} was used before for another body (job {job_id})")
+
+
+class TooManyJobs(EdgeError, RuntimeError):
+    """As many jobs wait as the configuration allows."""
+
+    def __init__(self, open_jobs: int, limit: int) -> None:
+        self.open_jobs, self.limit = open_jobs, limit
+        super().__init__(f"{open_jobs} jobs are open already; gateway.max_open_jobs allows {limit}")
+
+
+class TornResult(EdgeError, ValueError):
+    """A result file whose payload does not match its checksum."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"result file {path}: {reason}")
+
+
+class StorageError(EdgeError, OSError):
+    """The state folder cannot take a durable write: full, read-only or failing."""
+
+    def __init__(self, what: str, err: BaseException) -> None:
+        self.what, self.reason = what, err
+        super().__init__(f"{what}: {err}")
+
+
+class BrokerError(EdgeError, ConnectionError):
+    """The broker cannot be reached, refuses us, or does not answer in time."""
+
+    exit_code = 3
+
+
+class QueueSilent(BrokerError):
+    """A queue is there and answers nothing: the broker's store is damaged, and no waiting will mend it."""
+
+
+class StackError(EdgeError, RuntimeError):
+    """A part of `edge up` cannot start: a port in use, a missing program, a broker that stays down."""
+
+    exit_code = 3
+
+
+class Unreachable(EdgeError, ConnectionError):
+    """The gateway does not answer, or cannot serve now; the same request may be sent again."""
+
+    exit_code = 3
+
+
+class NotAllowed(EdgeError, PermissionError):
+    """A token is missing, unknown, or lacks the scope for what was asked."""
+
+    exit_code = 5
+
+
+class NotReady(EdgeError, TimeoutError):
+    """A job has no result yet, and the time to wait for it is over."""
+
+    exit_code = 6
+
+    def __init__(self, job_id: str, why: str) -> None:
+        self.job_id, self.why = job_id, why
+        super().__init__(f"job {job_id!r} has no result yet: {why}")
+
+
+class JobFailed(EdgeError, RuntimeError):
+    """A job ended without a value."""
+
+    def __init__(self, job_id: str, state: str, reason: str) -> None:
+        self.job_id, self.state, self.reason = job_id, state, reason
+        super().__init__(f"job {job_id!r} {state}: {reason}")
+
+
+class WrongState(EdgeError, ValueError):
+    """What was asked fits a job in another state: only open jobs are cancelled, only ended ones removed."""
+
+
+class UnknownFile(EdgeError, LookupError):
+    """The job left no file of this name."""
+
+    exit_code = 4
+
+    def __init__(self, job_id: str, name: str, known: list[str]) -> None:
+        self.job_id, self.name, self.known = job_id, name, known
+        super().__init__(f"job {job_id!r} has no file {name[:80]!r}: it left {', '.join(known) or 'none'}")
+
+
+class GatewayError(EdgeError, RuntimeError):
+    """The gateway answered in a way that fits nothing else: carries status, code and its sentence."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        self.status, self.code, self.detail = status, code, detail
+        super().__init__(detail or f"the gateway answered {status}")
+
+
+class CatalogueError(EdgeError, RuntimeError):
+    """The task modules could not be read at all: what kinds of job there are is unknown."""

@@ -1,0 +1,9 @@
+"""The routes of `/v1`: what they take and what they answer.
+
+- `routes`: the table of all routes
+- `submit`: `POST /v1/jobs` and its batch
+- `jobs`: list, look, wait, fetch, end
+- `nodes`: what boards that work for this one hand in
+- `about`: tasks, status, health
+- `metrics`: Prometheus metrics, made at each scrape
+"""

@@ -1,0 +1,87 @@
+"""What one asks of the board itself: tasks, status, health, metrics."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from edge import __version__
+from edge.catalog.catalogue import TaskInfo
+from edge.gateway.http.route import JSON, Call
+from edge.gateway.service import Appliance
+from edge.wire import BrokerState, Health, HealthView, StatusView, TaskList, TaskView
+
+_LITTLE_BYTES = 64 << 20
+_encode = msgspec.json.Encoder().encode
+
+
+class BoardRoutes:
+    """The handlers that speak of the board."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance = appliance
+        self._scrape: Callable[[], web.Response] | None = None
+
+    async def tasks(self, _call: Call) -> web.StreamResponse:
+        """The kinds of job one can ask for."""
+        catalogue = self._appliance.kinds.current
+        kinds = (task_view(kind) for _, kind in sorted(catalogue.tasks.items()))
+        return web.Response(body=_encode(TaskList(tuple(kinds), errors=dict(catalogue.errors))), content_type=JSON)
+
+    async def status(self, _call: Call) -> web.StreamResponse:
+        """The board in one look."""
+        appliance = self._appliance
+        kinds = appliance.kinds
+        view = StatusView(
+            version=__version__,
+            broker=appliance.board.broker(),
+            power=appliance.board.power(),
+            workers=tuple(appliance.board.workers()),
+            jobs={state.value: count for state, count in appliance.counts().items()},
+            tasks=len(kinds.current.tasks) if kinds.readable else 0,
+            task_errors=dict(kinds.current.errors) if kinds.readable else {"*": kinds.error},
+            host=platform.node(),
+            started_at=appliance.started_at,
+            at=time.time(),
+            free_bytes=appliance.board.free_bytes(),
+            warnings=tuple(appliance.warnings()),
+        )
+        return web.Response(body=_encode(view), content_type=JSON)
+
+    async def healthz(self, _call: Call) -> web.StreamResponse:
+        """200 while jobs can be accepted, else 503; either way with the reasons that something is amiss."""
+        failing, degraded = [], []
+        if not self._appliance.kinds.readable:
+            failing.append("the tasks cannot be read")
+        if self._appliance.fault.why:
+            failing.append("the ledger could not be written")
+        if self._appliance.board.broker().state is not BrokerState.CONNECTED:
+            degraded.append("the broker takes no jobs now; they are kept in the ledger")
+        free_bytes = self._appliance.board.free_bytes()
+        if free_bytes is not None and free_bytes < _LITTLE_BYTES:
+            degraded.append(f"only {free_bytes >> 20} MiB are free")
+        health = Health.FAILING if failing else Health.DEGRADED if degraded else Health.OK
+        return web.Response(
+            status=HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK,
+            body=_encode(HealthView(health, tuple(failing + degraded))),
+            content_type=JSON,
+        )
+
+    async def metrics(self, _call: Call) -> web.StreamResponse:
+        """The same in Prometheus' text format."""
+        if self._scrape is None:
+            # Imported at the first scrape: a board that nobody scrapes does not pay 4 MB for it.
+            from edge.gateway.api.metrics import Metrics
+
+            self._scrape = Metrics(self._appliance).response
+        return self._scrape()
+
+
+def task_view(kind: TaskInfo) -> TaskView:
+    """`kind` as the wire has it."""
+    return TaskView(**{name: getattr(kind, name) for name in TaskView.__struct_fields__})

@@ -1,0 +1,124 @@
+"""What one asks of jobs that were accepted: list, look, wait for the result, fetch files, end."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from enum import StrEnum
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+from aiohttp import ETag, web
+from msgspec import UNSET, Meta, UnsetType
+
+from edge.core.errors import UnknownFile
+from edge.gateway.http import files
+from edge.gateway.http.problems import BadRequest, Forbidden
+from edge.gateway.http.route import JSON, Call
+from edge.gateway.service import Appliance
+from edge.model import JobState
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which jobs to list."""
+
+    state: Annotated[JobState, Meta(description="only jobs in this state")] | UnsetType = UNSET
+    task: Annotated[str, Meta(description="only jobs of this task", min_length=1, max_length=128)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(description="how many at most", ge=1, le=500)] = 50
+    cursor: Annotated[str, Meta(description="`next` of the page before", pattern=r"^[1-9][0-9]{0,17}$")] | UnsetType = (
+        UNSET
+    )
+
+
+class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to wait for a result."""
+
+    wait: Annotated[
+        float, Meta(description="seconds to wait for the result; more than gateway.max_wait_s counts as that", ge=0)
+    ] = 0.0
+
+
+class Which(StrEnum):
+    """JobRoutes that have no result yet, or those that have one."""
+
+    OPEN = "open"
+    FINAL = "final"
+
+
+class EndQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """In which state the job is thought to be."""
+
+    if_state: (
+        Annotated[Which, Meta(description="`open`: only cancel; `final`: only remove; else 409 and nothing is done")]
+        | UnsetType
+    ) = UNSET
+
+
+class JobRoutes:
+    """The handlers of `/v1/jobs` and below that take nothing in."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance = appliance
+        self._max_wait_s = appliance.config.gateway.max_wait_s
+
+    async def list(self, call: Call) -> web.StreamResponse:
+        """JobRoutes newest first, a page at a time."""
+        query: ListQuery = call.query
+        page = await self._appliance.page(
+            call.caller,
+            state=query.state or None,
+            task=query.task or None,
+            before_seq=int(query.cursor) if query.cursor else None,
+            limit=query.limit,
+        )
+        return web.Response(body=_encode(page), content_type=JSON)
+
+    async def show(self, call: Call) -> web.StreamResponse:
+        """One job: its state, its times, why it waits, how far it is."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        return web.Response(body=_encode(await self._appliance.view(job)), content_type=JSON)
+
+    async def result(self, call: Call) -> web.StreamResponse:
+        """The result: at once, or when the job ends within `wait` seconds; else how the job stands."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        wait: float = call.query.wait
+        if not math.isfinite(wait):
+            raise BadRequest(f"query wait = {wait}: expected a number of seconds")
+        payload = await self._appliance.payload(job, wait_s=min(wait, self._max_wait_s))
+        if payload is None:
+            view = await self._appliance.view(self._appliance.job(job.id, call.caller))
+            return web.Response(status=HTTPStatus.ACCEPTED, body=_encode(view), content_type=JSON)
+        etag = ETag(sha256(payload).hexdigest())
+        headers = {"ETag": f'"{etag.value}"', "Cache-Control": "private, no-cache"}
+        if any(given.value in {"*", etag.value} for given in call.request.if_none_match or ()):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return web.Response(body=payload, content_type=JSON, headers=headers)
+
+    async def file(self, call: Call) -> web.StreamResponse:
+        """A file the job left, whole or one range of it."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        name = call.request.match_info["name"]
+        results = self._appliance.results
+        result = await asyncio.to_thread(results.read, job.id) if job.state.final else None
+        known = {file.name: file for file in result.files} if result else {}
+        if result is None or name not in known:
+            raise UnknownFile(job.id, name, list(known))
+        try:
+            return await files.send(call.request, results.artifact(result, name), known[name])
+        except FileNotFoundError as err:
+            raise UnknownFile(job.id, name, []) from err  # removed this very moment
+
+    async def end(self, call: Call) -> web.StreamResponse:
+        """Cancel a job that waits or runs; remove one that has ended."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        if not call.caller.may_end(job.submitter):
+            raise Forbidden(f"token {call.caller.name!r} may end only jobs of its own")
+        which: Which | UnsetType = call.query.if_state
+        view = await self._appliance.end(job, if_open=which is not Which.FINAL, if_final=which is not Which.OPEN)
+        if view is None:
+            return web.Response(status=HTTPStatus.NO_CONTENT)
+        return web.Response(status=HTTPStatus.ACCEPTED, body=_encode(view), content_type=JSON)

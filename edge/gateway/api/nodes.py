@@ -1,0 +1,132 @@
+"""What boards that work for this one hand in: files, results, failed attempts."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from edge.core.errors import StorageError
+from edge.gateway.http import bodies
+from edge.gateway.http.problems import BadRequest, Busy, TooLarge, TooSlow, WrongType
+from edge.gateway.http.route import JSON, OCTETS, Call
+from edge.gateway.service import Appliance
+from edge.model import Attempts, Result, check_job_id
+from edge.results.orders import Order, Orders
+from edge.results.staging import check_artifact_name
+from edge.results.uploads import Uploads
+
+_JSON_S, _FILE_S = 60.0, 1800.0
+_CHUNK = 1 << 18
+#: How long a worker may take to copy a node's result and sync it.
+_TAKEN_S = 100.0
+T = TypeVar("T")
+
+
+class AttemptQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which attempt this belongs to: two boards that run one job at once must not mix their files."""
+
+    attempt: Annotated[str, Meta(description="made up by the node for each attempt", pattern="^[0-9a-f]{8}$")]
+
+
+class NodeRoutes:
+    """The handlers for boards with a token of scope `node`."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        """Drop what lies there from before a start: who sent it sends it again. Raises StorageError."""
+        self._appliance = appliance
+        config = appliance.config
+        self._uploads, self._orders = Uploads(config.layout), Orders(config.layout)
+        try:
+            self._uploads.clear()
+        except OSError as err:
+            raise StorageError("cannot clear what nodes handed in", err) from err
+        self._max_files_bytes = config.worker.max_artifact_bytes
+        # Beside its value a result holds the job's arguments, perhaps a traceback, and a list of files.
+        self._max_bytes = config.worker.max_result_bytes + config.gateway.max_body_bytes + (1 << 20)
+
+    async def file(self, call: Call) -> web.StreamResponse:
+        """Keep a file until the result that names it comes."""
+        job_id = check_job_id(call.request.match_info["id"])
+        if call.request.content_type != OCTETS:
+            raise WrongType(f"Content-Type {call.request.content_type[:80]!r}: this reads {OCTETS}")
+        try:
+            name = check_artifact_name(call.request.match_info["name"])
+        except ValueError as err:
+            raise BadRequest(str(err)) from err
+        try:
+            await asyncio.to_thread(self._uploads.tidy, self._appliance.results.has)
+            folder = self._uploads.folder(job_id, call.query.attempt)
+            await self._receive(call.request, folder / name)
+        except TimeoutError as err:
+            raise TooSlow(f"the file did not arrive within {_FILE_S:g} s") from err
+        except web.RequestPayloadError as err:
+            raise BadRequest(f"the file cannot be read: {err}") from err
+        except ConnectionError:
+            raise  # the node went away: nobody is left to answer
+        except OSError as err:
+            raise StorageError("cannot take a file", err) from err
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _receive(self, request: web.Request, path: Path) -> None:
+        room = self._max_files_bytes - sum(other.stat().st_size for other in path.parent.iterdir() if other != path)
+        try:
+            with path.open("wb") as file:
+                async with asyncio.timeout(_FILE_S):
+                    async for chunk in request.content.iter_chunked(_CHUNK):
+                        room -= len(chunk)
+                        if room < 0:
+                            raise TooLarge(f"the files have more bytes than {self._max_files_bytes}, which are taken")
+                        await asyncio.to_thread(file.write, chunk)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    async def result(self, call: Call) -> web.StreamResponse:
+        """Answer once the job has its durable result."""
+        result = await self._read(call, Result)
+        if not result.state.final:
+            raise BadRequest(f"state: {result.state} is no end of a job")
+        try:
+            await self._take(result, call.query.attempt)
+        except OSError as err:
+            raise StorageError("cannot take a result", err) from err
+        finally:
+            await asyncio.to_thread(self._uploads.drop, result.id, call.query.attempt)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _take(self, result: Result, attempt: str) -> None:
+        """Let a worker publish it, for the gateway may not write results; on return the job has its durable one."""
+        results, waiters = self._appliance.results, self._appliance.waiters
+        if not results.has(result.id):
+            await asyncio.to_thread(self._uploads.lay, result, attempt)
+            with waiters.expecting(result.id) as ended:
+                self._orders.give(Order.TAKE, result.id)
+                await asyncio.wait([ended], timeout=_TAKEN_S)
+        if not results.has(result.id):
+            raise Busy(f"no worker of this board took the result over within {_TAKEN_S:g} s", retry_after_s=10)
+        await asyncio.to_thread(results.confirm, result.id)
+
+    async def attempts(self, call: Call) -> web.StreamResponse:
+        """Answer once the retry is durable in the ledger."""
+        attempts = await self._read(call, Attempts)
+        await self._appliance.outbox.retry(attempts.id, failures=attempts.failures, message=attempts.last_error)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _read(self, call: Call, kind: type[T]) -> T:
+        """The body as its worker wrote it: no number of it may change. Raises BadRequest, and as `bodies.read`."""
+        job_id = check_job_id(call.request.match_info["id"])
+        content = await bodies.read(call.request, (JSON,), max_bytes=self._max_bytes, max_s=_JSON_S)
+        try:
+            found = msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+            raise BadRequest(f"the body is no {kind.__name__}: {err}") from err
+        given: str = found.id  # type: ignore[attr-defined]
+        if given != job_id:
+            raise BadRequest(f"id: {given[:80]!r} is not the job of this address")
+        return found

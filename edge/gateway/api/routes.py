@@ -1,0 +1,174 @@
+"""Every route of `/v1`: what it is called, who may, what goes in, what comes out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from edge.catalog.catalogue import Catalogue
+from edge.gateway.api.about import BoardRoutes
+from edge.gateway.api.jobs import EndQuery, JobRoutes, ListQuery, WaitQuery
+from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
+from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, HeaderKey, SubmitRoutes
+from edge.gateway.http import openapi
+from edge.gateway.http.route import (
+    ANYONE,
+    JSON,
+    NDJSON,
+    NODES,
+    OCTETS,
+    READERS,
+    SUBMITTERS,
+    WATCHERS,
+    Answer,
+    Body,
+    Call,
+    Header,
+    Route,
+)
+from edge.gateway.service import Appliance
+from edge.model import Attempts, Result, Submission
+from edge.wire import BatchItem, HealthView, JobPage, JobView, StatusView, TaskList
+
+_MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+_KEY = Header(
+    "Idempotency-Key",
+    msgspec.json.schema(HeaderKey),
+    "The same key and body again give the same job (200); with another body 409. Keys belong to the token's name.",
+)
+
+
+def table(appliance: Appliance) -> list[Route]:
+    """The routes of `appliance`, in the order they are shown."""
+    submit, jobs, about, nodes = (
+        SubmitRoutes(appliance),
+        JobRoutes(appliance),
+        BoardRoutes(appliance),
+        NodeRoutes(appliance),
+    )
+    routes = [
+        Route(
+            *("POST", "/v1/jobs", "Hand in a job", submit.one, SUBMITTERS),
+            headers=(_KEY,),
+            body=Body(Submission, JOB_MEDIA, "The task and its arguments."),
+            answers=(
+                Answer(HTTPStatus.ACCEPTED, "Kept from now on", JobView, headers={"Location": "the job"}),
+                Answer(HTTPStatus.OK, "The key had brought it before", JobView, headers={"Location": "the job"}),
+            ),
+            problems=(
+                HTTPStatus.CONFLICT,
+                HTTPStatus.GONE,
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                HTTPStatus.INSUFFICIENT_STORAGE,
+            ),
+        ),
+        Route(
+            *("POST", "/v1/jobs/batch", "Hand in many jobs at once", submit.batch, SUBMITTERS),
+            body=Body(
+                BatchItem,
+                BATCH_MEDIA,
+                "One BatchItem (JSON) a line; `key` is the line's own idempotency key. All good lines share one "
+                "durable commit; a bad line harms no other.",
+            ),
+            answers=(Answer(HTTPStatus.OK, "One BatchAnswer (JSON) a line, in order", media=NDJSON),),
+            problems=(HTTPStatus.INSUFFICIENT_STORAGE,),
+        ),
+        Route(
+            *("GET", "/v1/jobs", "List jobs, newest first", jobs.list, READERS),
+            query=ListQuery,
+            answers=(Answer(HTTPStatus.OK, "A page; with only `submit` those of the token's own name", JobPage),),
+        ),
+        Route(
+            *("GET", "/v1/jobs/{id}", "Where a job stands, and why", jobs.show, READERS | NODES),
+            answers=(Answer(HTTPStatus.OK, "The job", JobView),),
+            problems=_MISSING,
+        ),
+        Route(
+            *("DELETE", "/v1/jobs/{id}", "Cancel an open job, or remove an ended one", jobs.end, SUBMITTERS),
+            query=EndQuery,
+            answers=(
+                Answer(HTTPStatus.ACCEPTED, "Asked for; how the job stands now", JobView),
+                Answer(HTTPStatus.NO_CONTENT, "Removed"),
+            ),
+            problems=(*_MISSING, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("GET", "/v1/jobs/{id}/result", "The result, waiting for it if asked to", jobs.result, READERS),
+            query=WaitQuery,
+            answers=(
+                Answer(HTTPStatus.OK, "The result, a failure too", Result, headers={"ETag": "SHA-256 of the body"}),
+                Answer(HTTPStatus.ACCEPTED, "There is none yet; how the job stands", JobView),
+                Answer(HTTPStatus.NOT_MODIFIED, "The one you have (If-None-Match)"),
+            ),
+            problems=_MISSING,
+        ),
+        Route(
+            *("GET", "/v1/jobs/{id}/files/{name}", "A file the job left", jobs.file, READERS),
+            answers=(
+                Answer(HTTPStatus.OK, "The file", media="*/*", headers={"ETag": "SHA-256 of the file"}),
+                Answer(HTTPStatus.PARTIAL_CONTENT, "The range asked for", media="*/*"),
+                Answer(HTTPStatus.NOT_MODIFIED, "The one you have (If-None-Match)"),
+            ),
+            problems=(*_MISSING, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/files/{name}", "Hand in a file of a result that follows", nodes.file, NODES),
+            query=AttemptQuery,
+            body=Body(bytes, (OCTETS,), "The file."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Taken; not durable before the result is"),),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/result", "Hand in a result", nodes.result, NODES),
+            query=AttemptQuery,
+            body=Body(Result, JOB_MEDIA, "The result as its worker made it; its files went before it."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "The job has its one durable result: this one, or an earlier one"),),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/attempts", "Tell of a failed attempt with retries left", nodes.attempts, NODES),
+            body=Body(Attempts, JOB_MEDIA, "What happened to the job so far."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Durable: the job is published again when its wait is over"),),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("GET", "/v1/tasks", "What can be asked for", about.tasks, READERS),
+            answers=(Answer(HTTPStatus.OK, "The kinds of job", TaskList),),
+        ),
+        Route(
+            *("GET", "/v1/status", "The board in one look", about.status, READERS),
+            answers=(Answer(HTTPStatus.OK, "Power, workers, broker, counts", StatusView),),
+        ),
+        Route(
+            *("GET", "/v1/healthz", "Whether jobs can be accepted", about.healthz, ANYONE),
+            answers=(
+                Answer(HTTPStatus.OK, "They can", HealthView),
+                Answer(HTTPStatus.SERVICE_UNAVAILABLE, "They cannot, and why", HealthView),
+            ),
+        ),
+        Route(
+            *("GET", "/v1/metrics", "Metrics in Prometheus' text format", about.metrics, WATCHERS),
+            answers=(Answer(HTTPStatus.OK, "The metrics now", media="text/plain"),),
+        ),
+    ]
+    return [*routes, _document_route(routes, appliance)]
+
+
+def _document_route(routes: list[Route], appliance: Appliance) -> Route:
+    """The route that shows the others and itself; its document is made anew when the catalogue is."""
+    made: tuple[Catalogue | None, bytes] | None = None
+
+    async def show(_call: Call) -> web.StreamResponse:
+        nonlocal made
+        catalogue = appliance.kinds.current if appliance.kinds.readable else None
+        if made is None or made[0] is not catalogue:
+            made = (catalogue, msgspec.json.encode(openapi.document([*routes, route], catalogue)))
+        return web.Response(body=made[1], content_type=JSON)
+
+    route = Route(
+        *("GET", "/v1/openapi.json", "This document", show, ANYONE),
+        answers=(Answer(HTTPStatus.OK, "OpenAPI 3.1", dict),),
+    )
+    return route

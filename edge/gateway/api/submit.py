@@ -1,0 +1,135 @@
+"""`POST /v1/jobs` and `POST /v1/jobs/batch`: what was sent, checked and committed before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from edge.core.errors import EdgeError
+from edge.gateway.http import bodies, problems
+from edge.gateway.http.problems import BadRequest, Busy, TooLarge
+from edge.gateway.http.route import JSON, NDJSON, Call
+from edge.gateway.service import Appliance
+from edge.gateway.views import Views
+from edge.ledger.rows import Accepted, NewJob
+from edge.model import Submission
+from edge.wire import BatchAnswer, BatchItem
+
+JOB_MEDIA = (JSON,)
+BATCH_MEDIA = (NDJSON, "application/ndjson", "application/jsonl")
+_JOB_S, _BATCH_S = 30.0, 300.0
+_SMALL_BYTES = (
+    4096  # a larger body is checked in a thread: half a million numbers take seconds, on a Zero half a minute
+)
+_LINES = 200  # checked at once
+_BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
+
+#: Printable ASCII with no space at its ends, which HTTP would take away.
+HeaderKey = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
+_encode = msgspec.json.Encoder().encode
+
+
+class SubmitRoutes:
+    """The handlers that take jobs in."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance, self._limits = appliance, appliance.config.gateway
+        self._room = _BATCHES * self._limits.max_batch_bytes
+
+    async def one(self, call: Call) -> web.StreamResponse:
+        """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
+        key = idempotency_key(call.request)
+        content = await bodies.read(call.request, JOB_MEDIA, max_bytes=self._limits.max_body_bytes, max_s=_JOB_S)
+
+        def checked() -> NewJob:
+            return self._appliance.checked(bodies.decode(content, Submission), key=key, caller=call.caller)
+
+        new = checked() if len(content) <= _SMALL_BYTES else await asyncio.to_thread(checked)
+        (answer,) = await self._appliance.accept([new])
+        if isinstance(answer, EdgeError):
+            raise answer
+        view = Views(self._appliance.board).of(answer.job)
+        return web.Response(
+            status=HTTPStatus.ACCEPTED if answer.created else HTTPStatus.OK,
+            body=_encode(view),
+            content_type=JSON,
+            headers={"Location": f"/v1/jobs/{answer.job.id}"},
+        )
+
+    async def batch(self, call: Call) -> web.StreamResponse:
+        """Take a line of JSON a job; one durable commit for all that are good, one line of answer each."""
+        with self._reserved(min(call.request.content_length or self._room, self._limits.max_batch_bytes)):
+            return await self._batch(call)
+
+    @contextmanager
+    def _reserved(self, size: int) -> Iterator[None]:
+        """Room in memory for a batch of `size` bytes. Raises Busy: many at once would end a board of 512 MB."""
+        if size > self._room:
+            raise Busy("other batches are being taken; send this one again", retry_after_s=2)
+        self._room -= size
+        try:
+            yield
+        finally:
+            self._room += size
+
+    async def _batch(self, call: Call) -> web.StreamResponse:
+        content = await bodies.read(call.request, BATCH_MEDIA, max_bytes=self._limits.max_batch_bytes, max_s=_BATCH_S)
+        if b"{" not in content:
+            raise BadRequest("the body has no job; send one JSON object a line")
+        lines = content.removesuffix(b"\n").split(b"\n")
+        if len(lines) > self._limits.max_batch_jobs:
+            raise TooLarge(f"the body has {len(lines)} lines; at most {self._limits.max_batch_jobs} are taken")
+        checked: list[NewJob | EdgeError] = []
+        for first in range(0, len(lines), _LINES):
+            checked += await asyncio.to_thread(self._look, lines[first : first + _LINES], call)
+        jobs = [job for job in checked if isinstance(job, NewJob)]
+        accepted = iter(await self._appliance.accept(jobs) if jobs else ())
+        answers = (next(accepted) if isinstance(job, NewJob) else job for job in checked)
+        told = (_told(number, answer) for number, answer in enumerate(answers, 1))
+        return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in told), content_type=NDJSON)
+
+    def _look(self, lines: list[bytes], call: Call) -> list[NewJob | EdgeError]:
+        """What each line asks for, or what is wrong with it. Runs in a thread."""
+        found: list[NewJob | EdgeError] = []
+        for line in lines:
+            try:
+                found.append(self._checked(line, call))
+            except EdgeError as err:
+                found.append(err)
+        return found
+
+    def _checked(self, line: bytes, call: Call) -> NewJob:
+        limit = self._limits.max_body_bytes
+        if len(line) > limit:
+            raise TooLarge(f"the line has {len(line)} bytes; a job may have at most {limit}")
+        item = bodies.decode(line, BatchItem)
+        submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
+        return self._appliance.checked(submission, key=item.key or "", caller=call.caller)
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The Idempotency-Key header, or nothing. Raises BadRequest."""
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return ""
+    try:
+        if len(given) > 1:
+            raise BadRequest("Idempotency-Key is given twice")
+        return msgspec.convert(given[0], HeaderKey)
+    except msgspec.ValidationError as err:
+        raise BadRequest(
+            f"Idempotency-Key {given[0][:80]!r}: 1 to 255 printable ASCII characters, no space at its ends"
+        ) from err
+
+
+def _told(number: int, answer: Accepted | EdgeError) -> BatchAnswer:
+    if isinstance(answer, EdgeError):
+        return BatchAnswer(number, problem=problems.of(answer))
+    return BatchAnswer(number, id=answer.job.id, state=answer.job.state)

@@ -1,0 +1,171 @@
+"""What the workers made durable, as the kernel tells it: no polling, and nothing lost unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from asyncinotify import Event, Inotify, Mask, Watch
+
+from edge.core import durable
+from edge.core.errors import StorageError
+from edge.core.layout import Layout
+from edge.model import is_job_id
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Announced:
+    """Names that changed since the last look; `lost` means that there may be more, so look at everything."""
+
+    results: set[str] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
+    attempts: set[str] = field(default_factory=set)
+    lost: bool = False
+
+
+class Announcements:
+    """Watches `results/.staging` (a name vanishes there: durable) and `attempts/` for the event loop.
+
+    Whoever asks by `take()` gets all that came since; while a batch is settled the next one gathers.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._inotify: Inotify | None = None
+        self._staging: Watch | None = None
+        self._news = Announced()
+        self._came = asyncio.Event()
+
+    def start(self) -> None:
+        """Watch from now on. Raises StorageError when a folder cannot be made or watched."""
+        self._inotify = Inotify(cache_size=256)
+        os.set_blocking(self._inotify.fd, False)  # asyncinotify 4.4's own NONBLOCK is O_CLOEXEC by mistake
+        self._watch()
+        asyncio.get_running_loop().add_reader(self._inotify.fd, self._readable)
+
+    def close(self) -> None:
+        """Watch no more; a second call does nothing."""
+        if self._inotify is not None:
+            asyncio.get_running_loop().remove_reader(self._inotify.fd)
+            self._inotify.close()
+            self._inotify = None
+
+    async def take(self, *, until: float = 0.0, urgent: Callable[[Announced], bool] = lambda _: True) -> Announced:
+        """Everything that came since the last call; waits until there is something.
+
+        What is not `urgent` waits for company until the loop's time is `until`.
+        """
+        await self._came.wait()
+        while not urgent(self._news):
+            self._came.clear()
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._came.wait()
+            except TimeoutError:
+                break
+        self._came.clear()
+        news, self._news = self._news, Announced()
+        return news
+
+    def add(self, news: Announced) -> None:
+        """Put `news` to what `take` gives next: a look at everything, or what could not be settled."""
+        self._news.results |= news.results
+        self._news.removed |= news.removed
+        self._news.attempts |= news.attempts
+        self._news.lost |= news.lost
+        self._came.set()
+
+    def _watch(self) -> None:
+        assert self._inotify is not None
+        try:
+            durable.make_folder(self._layout.staging)
+            durable.make_folder(self._layout.attempts)
+            self._staging = self._inotify.add_watch(self._layout.staging, Mask.DELETE | Mask.ONLYDIR)
+            self._inotify.add_watch(self._layout.attempts, Mask.MOVED_TO | Mask.ONLYDIR)
+        except OSError as err:
+            raise StorageError("cannot watch for results", err) from err
+
+    def _readable(self) -> None:
+        assert self._inotify is not None
+        try:
+            while (event := self._inotify.sync_get()) is not None:
+                self._note(event)
+        except BlockingIOError:
+            pass  # all read
+        self._came.set()
+
+    def _note(self, event: Event) -> None:
+        if Mask.Q_OVERFLOW in event.mask:
+            log.warning("more results at once than the kernel remembers; looking at all of them")
+            self._news.lost = True
+        elif Mask.IGNORED in event.mask:
+            self._rewatch()
+        elif event.name is not None and is_job_id(event.name.stem):  # other files are a person's
+            job_id, kind = event.name.stem, event.name.suffix
+            if event.watch is not self._staging:
+                if kind == ".json":
+                    self._news.attempts.add(job_id)
+            elif kind == ".json":
+                self._news.results.add(job_id)
+            elif kind == ".gone":
+                self._news.removed.add(job_id)
+
+    def _rewatch(self) -> None:
+        log.warning("a watched folder went away; watching it anew")
+        self._news.lost = True
+        try:
+            self._watch()
+        except StorageError as err:
+            log.error("%s; results are seen after the next start", err)
+
+
+class Waiters:
+    """Those who wait for a job to end, on the event loop."""
+
+    def __init__(self) -> None:
+        self._futures: dict[str, set[asyncio.Future[None]]] = {}
+        self._closed = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._futures.values()))
+
+    @contextmanager
+    def expecting(self, job_id: str) -> Iterator[asyncio.Future[None]]:
+        """A future that is done once the job has ended; look for the result again after entering."""
+        future = asyncio.get_running_loop().create_future()
+        if self._closed:
+            future.set_result(None)
+        waiting = self._futures.setdefault(job_id, set())
+        waiting.add(future)
+        try:
+            yield future
+        finally:
+            waiting.discard(future)
+            if not waiting and self._futures.get(job_id) is waiting:
+                del self._futures[job_id]
+
+    def any_of(self, job_ids: Set[str]) -> bool:
+        """True when somebody waits for one of these."""
+        return not self._futures.keys().isdisjoint(job_ids)
+
+    def told(self, future: asyncio.Future[None]) -> bool:
+        """True when `future` is done because the job ended, not because the gateway stops."""
+        return future.done() and not self._closed
+
+    def wake(self, job_id: str) -> None:
+        """Tell everyone who waits for this job that its end is durable."""
+        for future in self._futures.get(job_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def close(self) -> None:
+        """Tell everyone, now and from now on: the gateway stops."""
+        self._closed = True
+        for job_id in list(self._futures):
+            self.wake(job_id)

@@ -1,0 +1,251 @@
+"""Accepts jobs for good and sees to it that the broker gets them: ledger, publisher and retries in one.
+
+Everything here is called on the gateway's event loop. `accept` answers when the jobs survive a power cut;
+publishing goes on behind it, also after a restart, also when the broker was away for days.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from edge.broker.publisher import BrokerLink, Publisher
+from edge.broker.restart_request import RestartRequest
+from edge.config import Config
+from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs
+from edge.ledger.commit_thread import CommitThread
+from edge.ledger.reader import LedgerReader
+from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.rows import Accepted, JobRow, NewJob
+from edge.ledger.totals import Totals
+from edge.ledger.writer import LedgerWriter
+from edge.model import Power
+from edge.results.store import Results
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_BACKOFF_FIRST_S = 5.0
+_BACKOFF_MOST_S = 3600.0
+_CLOCK_SET = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
+_AGAIN_S = 30.0
+
+
+def backoff_s(failures: int) -> float:
+    """Seconds to wait before the attempt after `failures` failed ones: 5, 10, 20 ... one hour."""
+    return float(min(_BACKOFF_FIRST_S * 2 ** min(failures - 1, 32), _BACKOFF_MOST_S))
+
+
+class Outbox:
+    """Owner of the ledger's writer and of the publisher thread."""
+
+    def __init__(self, config: Config, *, changed: Callable[[BrokerLink], None] = lambda _: None) -> None:
+        """Open the ledger under `config.root`; `changed` hears (on the loop) how the broker is. Raises StorageError."""
+        path, self._layout = config.layout.ledger, config.layout
+        self._limit = config.gateway.max_open_jobs
+        self._results = Results(config.layout)
+        ledger = LedgerWriter(path)
+        self._unmet = ledger.unmet
+        self._writer = CommitThread(ledger)
+        self.reader = LedgerReader(path)
+        self._feed = LedgerReader(path)
+        self._far = LedgerReader(path)
+        self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # one: the view is no two threads' at once
+        self._changed = changed
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._due: list[str] = []  # their deadline has come just now
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._publisher = Publisher(
+            config.broker,
+            fetch=self._fetch,
+            confirmed=self._on_confirmed,
+            reborn=self._on_reborn,
+            known=self._on_known,
+            changed=self._on_link,
+            complaint=RestartRequest(config.layout, "gateway"),
+        )
+
+    @property
+    def link(self) -> BrokerLink:
+        """How the gateway stands with the broker now."""
+        return self._publisher.link
+
+    def start(self) -> None:
+        """Start both threads on the running loop; retries that were waiting wait on, at most their whole back-off."""
+        self._loop = asyncio.get_running_loop()
+        self._writer.start()
+        self._publisher.start()
+        for job in self.reader.retrying():
+            left = (job.due_at or 0.0) - time.time()
+            self._wait_for(job.id, min(max(left, 0.0), backoff_s(job.failures)))
+        for job in self.reader.with_deadline():
+            self._note_deadline(job, time.time())
+
+    async def stop(self) -> None:
+        """Stop publishing, write what is queued, close the ledger."""
+        for timer in (*self._timers.values(), *self._deadlines.values()):
+            timer.cancel()
+        await asyncio.to_thread(self._publisher.stop)
+        await asyncio.to_thread(self._far_thread.shutdown)
+        self._far.close()
+        self.reader.close()
+        self._feed.close()
+        await asyncio.to_thread(self._writer.close)  # last: it alone can leave the file without a log
+
+    @property
+    def totals(self) -> Totals:
+        """What the ledger held at its last commit."""
+        return self._writer.totals
+
+    async def look(self, work: Callable[[LedgerReader], T]) -> T:
+        """Do in a thread, one after the other, what may have to read much of the ledger."""
+        assert self._loop is not None
+        return await self._loop.run_in_executor(self._far_thread, work, self._far)
+
+    async def write(self, work: Callable[[LedgerWriter], T], *, durable: bool = False) -> T:
+        """Run `work` in the next commit; durable only when asked, for most of it can be seen again."""
+        return await self._writer.submit(work, durable=durable)
+
+    async def prove(self) -> int:
+        """Write to the ledger, and publish every open job again; how many there are. Raises StorageError.
+
+        For after a fault of the disk, which the broker shares: to a full one RabbitMQ loses what it had confirmed.
+        """
+
+        def work(ledger: LedgerWriter) -> int:
+            ledger.prove()
+            return ledger.requeue_all()
+
+        count = await self._writer.submit(work)
+        self._publisher.ring(rewind=True)
+        return count
+
+    async def heal(self) -> None:
+        """Mend rows that rotted, and publish those again that nobody may have. Raises StorageError."""
+        await self._writer.submit(lambda ledger: ledger.heal())
+        self._publisher.ring(rewind=True)
+
+    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
+        """Commit `jobs` durably, all in one commit; an answer for each, in order. Raises StorageError."""
+
+        def work(ledger: LedgerWriter) -> list[Accepted | EdgeError]:
+            now = time.time()
+            return [self._accept_one(ledger, job, now) for job in jobs]
+
+        answers = await self._writer.submit(work)
+        if any(isinstance(answer, Accepted) and answer.created for answer in answers):
+            self._publisher.ring()
+        for answer in answers:
+            if isinstance(answer, Accepted) and answer.created and answer.job.power is Power.SURPLUS:
+                self._note_deadline(answer.job, answer.job.accepted_at)
+        return answers
+
+    async def retry(self, job_id: str, *, failures: int, message: str) -> None:
+        """A worker reported a failed attempt with retries left: publish again after the back-off."""
+        wait_s = backoff_s(failures)
+        due_at = time.time() + wait_s
+        if await self._writer.submit(
+            lambda ledger: ledger.mark_retrying(job_id, failures=failures, due_at=due_at, message=message)
+        ):
+            self._wait_for(job_id, wait_s)
+
+    def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
+        try:
+            if job.key and ledger.find(job.id) is None and self._results.removed(job.id):
+                raise JobGone(job.id)
+            if ledger.open_jobs >= self._limit and not (job.key and ledger.find(job.id)):
+                raise TooManyJobs(ledger.open_jobs, self._limit)
+            return ledger.add(job, now=now)
+        except StorageError:
+            raise
+        except EdgeError as err:
+            return err
+
+    def _wait_for(self, job_id: str, seconds: float) -> None:
+        assert self._loop is not None
+        if timer := self._timers.pop(job_id, None):
+            timer.cancel()
+        self._timers[job_id] = self._loop.call_later(seconds, self._on_due, job_id)
+
+    def _on_due(self, job_id: str) -> None:
+        self._timers.pop(job_id, None)
+        written = self._writer.write(lambda ledger: ledger.mark_due([job_id]), durable=False)
+        written.add_done_callback(partial(self._after_due, again=partial(self._wait_for, job_id, _AGAIN_S)))
+
+    def _after_due(self, written: Future[None], *, again: Callable[[], None]) -> None:
+        """Publish what came due; `again` where the disk refused, for nobody else would ask. In the writer's thread."""
+        if written.exception() is None:
+            self._publisher.ring(rewind=True)
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(again)
+
+    def _note_deadline(self, job: JobRow, now: float) -> None:
+        """Let `job` come due; `now` is the wall clock, which counts only for what was before this start.
+
+        While we run no clock that jumps can change it. Over a restart a clock that went back, or was never set when
+        the job came, costs it its whole time once more, and one that was set ahead lets it run at normal power early.
+        """
+        if job.deadline_s is None:
+            return
+        left_s = job.accepted_at + job.deadline_s - now if job.accepted_at >= _CLOCK_SET else job.deadline_s
+        left_s = min(max(left_s, 0.0), job.deadline_s)
+        self._remind([job.id], left_s)
+
+    def ended(self, job_ids: Iterable[str]) -> None:
+        """These have a result: their deadlines, which may be a year away, no longer matter."""
+        for job_id in job_ids:
+            if timer := self._deadlines.pop(job_id, None):
+                timer.cancel()
+
+    def _remind(self, job_ids: Iterable[str], left_s: float) -> None:
+        assert self._loop is not None
+        for job_id in job_ids:
+            self._deadlines[job_id] = self._loop.call_later(left_s, self._on_deadline, job_id)
+
+    def _on_deadline(self, job_id: str) -> None:
+        """Take it along with the others of this moment: after a dark night there may be thousands."""
+        assert self._loop is not None
+        self._deadlines.pop(job_id, None)
+        if not self._due:
+            self._loop.call_soon(self._hurry)
+        self._due.append(job_id)
+
+    def _hurry(self) -> None:
+        due, self._due = self._due, []
+        written = self._writer.write(lambda ledger: ledger.hurry(due), durable=False)
+        written.add_done_callback(partial(self._after_due, again=partial(self._remind, due, _AGAIN_S)))
+
+    def _fetch(self, after_seq: int, limit: int) -> list[JobRow]:
+        return self._feed.unpublished(after_seq=after_seq, limit=limit)
+
+    def _on_confirmed(self, jobs: list[JobRow]) -> Future[None]:
+        editions = [job.edition for job in jobs]
+        return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
+
+    def _on_reborn(self) -> None:
+        def work(ledger: LedgerWriter) -> int:
+            ledger.meet()  # with this commit, before the store is marked: marked, it is that of a ledger
+            return ledger.requeue_all()
+
+        self._unmet = False
+        count = self._writer.write(work, durable=True).result()
+        if count:
+            log.warning("the broker's store is new or may have lost some: %d open jobs are published again", count)
+
+    def _on_known(self) -> None:
+        """The broker's store has served a ledger. When that was not ours, there was another, and it is gone."""
+        if self._unmet:
+            rescue.tell_missing(self._layout)
+            self._writer.write(lambda ledger: ledger.meet(), durable=True).result()
+            self._unmet = False
+
+    def _on_link(self, link: BrokerLink) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._changed, link)

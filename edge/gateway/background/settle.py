@@ -1,0 +1,194 @@
+"""Carries what the workers made durable into the ledger, and wakes whoever waited for it.
+
+The result file is the truth and the ledger follows: nothing here needs to be durable at once, for a start (or a
+lost event) looks at everything again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from edge.core.errors import StorageError, TornResult
+from edge.core.layout import Layout
+from edge.gateway.background.announcements import Announced, Announcements, Waiters
+from edge.gateway.background.outbox import Outbox
+from edge.gateway.receipts import Receipts
+from edge.ledger.reader import LedgerReader
+from edge.ledger.recovery import damage
+from edge.ledger.writer import LedgerWriter
+from edge.model import Failure, FailureCode, JobState, Result, is_job_id
+from edge.results.attempts import AttemptsStore
+from edge.results.orders import Order, Orders
+from edge.results.store import Results
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 500
+_AGAIN_S = 30.0
+_CHECK_S = 10.0  # looking for rows that rotted takes no longer
+#: Results that come faster than this share a commit, unless somebody waits for one: each would cost three pages.
+_COMPANY_S = 0.25
+
+
+class Settler:
+    """Runs on the gateway's loop; reads files in a thread, many to one commit."""
+
+    def __init__(
+        self, layout: Layout, outbox: Outbox, events: Announcements, waiters: Waiters, *, ended: Callable[[], None]
+    ) -> None:
+        """`ended` is called after results were settled."""
+        self._layout, self._outbox, self._events, self._waiters = layout, outbox, events, waiters
+        self._ended = ended
+        self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
+        self.settled = 0  # results carried into the ledger since the start
+        self.receipts = Receipts()
+
+    async def run(self) -> None:
+        """Settle for ever; first everything that happened while nobody looked."""
+        self._events.add(Announced(lost=True))
+        loop, settled_at = asyncio.get_running_loop(), -_COMPANY_S
+        while True:
+            news = await self._events.take(until=settled_at + _COMPANY_S, urgent=self._urgent)
+            settled_at = loop.time()
+            try:
+                if news.lost:
+                    await self._look_at_everything()
+                await self._settle(news)
+            except Exception as err:
+                # Whatever it was: a gateway that no longer notices results looks well and is of no use. Waiters read
+                # the file itself; only the ledger is behind, until the disk takes writes again.
+                foreseen = isinstance(err, StorageError)
+                log.error("results cannot be noted: %s; trying again in %g s", err, _AGAIN_S, exc_info=not foreseen)
+                loop.call_later(_AGAIN_S, self._events.add, news)
+                for job_id in news.results | news.removed:
+                    self._waiters.wake(job_id)
+
+    def _urgent(self, news: Announced) -> bool:
+        """True when more has happened than that jobs have ended for which nobody waits at this moment."""
+        return bool(news.lost or news.removed or news.attempts) or self._waiters.any_of(news.results)
+
+    async def _settle(self, news: Announced) -> None:
+        ids = iter(news.results)
+        while chunk := list(islice(ids, _CHUNK)):
+            await self._finish(chunk)
+        if news.removed:
+            await self._drop(news.removed)
+        for job_id in news.attempts:
+            await self._retry(job_id)
+
+    async def _finish(self, job_ids: list[str]) -> None:
+        """Close the rows of these; a job without a row came by plain Celery and gets one."""
+        found, unread = await asyncio.to_thread(self._read, job_ids)
+
+        def work(ledger: LedgerWriter) -> None:
+            now = time.time()
+            for result, size_bytes in found:
+                if not ledger.finish(result, size_bytes=size_bytes):
+                    ledger.adopt(result, size_bytes=size_bytes, now=now)
+
+        if found:
+            await self._outbox.write(work)
+            self.settled += len(found)
+            self._outbox.ended(result.id for result, _ in found)
+            for result, _ in found:
+                self.receipts.add(result)
+            self._ended()
+        if unread:
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
+        for job_id in job_ids:
+            if job_id not in unread:
+                self._orders.done(job_id)
+            self._waiters.wake(job_id)
+
+    async def _drop(self, job_ids: Iterable[str]) -> None:
+        def work(ledger: LedgerWriter) -> None:
+            for job_id in job_ids:
+                ledger.drop(job_id)
+
+        await self._outbox.write(work)
+        for job_id in job_ids:
+            self._orders.done(job_id)
+            self._waiters.wake(job_id)
+
+    async def _retry(self, job_id: str) -> None:
+        attempts = await asyncio.to_thread(self._attempts.read, job_id)
+        if attempts is not None and attempts.failures > 0:
+            await self._outbox.retry(job_id, failures=attempts.failures, message=attempts.last_error)
+            job = self._outbox.reader.find(job_id)
+            if job is not None and job.cancel and not job.state.final:
+                # The cancel came as the body failed, and interrupted nothing: the wait for another attempt ends by it.
+                self._orders.give(Order.CANCEL, job_id)
+
+    def _read(self, job_ids: Iterable[str]) -> tuple[list[tuple[Result, int]], set[str]]:
+        """Results with their sizes, and the ids of those that cannot be read now. Runs in a thread."""
+        found, unread = list[tuple[Result, int]](), set[str]()
+        for job_id in job_ids:
+            try:
+                result = self._results.read(job_id)
+                if result is not None:
+                    found.append((result, self._results.size_bytes(result)))
+            except TornResult as err:
+                log.error("%s", err)
+                found.append((_damaged(job_id, str(err)), 0))
+            except FileNotFoundError:
+                continue  # removed meanwhile; its tombstone is on the way
+            except OSError as err:
+                log.error("result of %s: %s; trying again in %g s", job_id, err, _AGAIN_S)
+                unread.add(job_id)
+        return found, unread
+
+    async def _look_at_everything(self) -> None:
+        """Find what happened while nobody watched: ended jobs, jobs without a row, retries, orders not carried out.
+
+        Rows that rotted first: what they say of their jobs cannot be compared with anything.
+        """
+        try:
+            if odd := await asyncio.to_thread(damage.rot, self._layout.ledger, limit_s=_CHECK_S):
+                log.error("rows of the ledger have rotted and are mended: %s", "; ".join(odd))
+                await self._outbox.heal()
+        except StorageError as err:  # the other jobs go on
+            log.error("rows of the ledger that rotted cannot be mended: %s", err)
+        news, orders = await asyncio.to_thread(self._survey)
+        for order, job_id in orders:
+            try:
+                self._orders.give(order, job_id)
+            except OSError as err:
+                raise StorageError("cannot lay out orders", err) from err
+        await self._settle(news)
+
+    def _survey(self) -> tuple[Announced, list[tuple[Order, str]]]:
+        """Runs in a thread with its own view of the ledger: there may be many thousands of files."""
+        news, orders = Announced(), []
+        with LedgerReader(self._layout.ledger) as ledger:
+            for shard, names in self._results.shards():
+                self._compare(names, ledger.known(shard.name), news)
+            news.attempts = ledger.open_among(self._attempts.ids())
+            for job in ledger.asked():
+                if job.remove and self._results.removed(job.id):
+                    news.removed.add(job.id)
+                elif job.id not in news.results:
+                    orders.append((Order.DELETE if job.remove else Order.CANCEL, job.id))
+        return news, orders
+
+    def _compare(self, names: set[str], known: dict[str, bool], news: Announced) -> None:
+        """Add to `news` what the `names` in a folder of results say and the ledger does not: it has the ids in
+        `known`, those that are True as open.
+        """
+        gone = {name[:-5] for name in names if name.endswith(".gone")}
+        ended = {name[:-5] for name in names if name.endswith(".json")} - gone
+        news.removed.update(job_id for job_id in gone if known.get(job_id))
+        fresh = {job_id for job_id in ended if known.get(job_id, True) and is_job_id(job_id)}
+        for job_id in fresh & known.keys():
+            self._results.confirm(job_id)
+            break  # it makes all names in the folder durable
+        news.results |= fresh
+
+
+def _damaged(job_id: str, why: str) -> Result:
+    """What the ledger keeps of a job whose result file cannot be read: the job is over, its value is lost."""
+    failure = Failure(FailureCode.EXCEPTION, f"the result was published, but its file is damaged: {why}")
+    return Result(job_id, "", JobState.FAILED, failure=failure, finished_at=time.time())

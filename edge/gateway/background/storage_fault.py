@@ -1,0 +1,54 @@
+"""That the ledger cannot be written: known from a submit that was refused, over when a write of ours goes through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from edge.core.errors import StorageError
+from edge.gateway.background.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class StorageFault:
+    """Runs on the event loop. While there is a fault the ledger is tried again and again, for nobody may submit
+    to a board whose health says that it takes nothing.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._watch: asyncio.Task[None] | None = None
+        self.why = ""  # empty: none is known
+
+    def note(self, err: StorageError) -> None:
+        """A submit was refused for this."""
+        self.why = str(err)
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._prove())
+
+    def clear(self) -> None:
+        """A submit went through."""
+        self.why = ""
+
+    async def close(self) -> None:
+        """Try no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def _prove(self) -> None:
+        tries = 0
+        while True:  # until it was done, also when a submit has gone through meanwhile
+            await asyncio.sleep(_AGAIN_S[min(tries, len(_AGAIN_S) - 1)])
+            tries += 1
+            try:
+                count = await self._outbox.prove()
+            except StorageError as err:
+                self.why = str(err)
+            else:
+                self.why = ""
+                log.info("the ledger takes writes again; %d open jobs are published again", count)
+                return

@@ -1,0 +1,201 @@
+"""The OpenAPI 3.1 document, made from the routes that serve and the tasks that can be asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from edge import __version__
+from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.gateway.http import problems
+from edge.gateway.http.route import JSON, OCTETS, Answer, Header, NoQuery, Route
+from edge.model import Submission
+from edge.wire import Problem
+
+_REFERENCE = "#/components/schemas/{name}"
+_JOB_ID: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}
+_PLACES: dict[str, tuple[dict[str, Any], str]] = {
+    "id": (_JOB_ID, "id of a job"),
+    "name": ({"type": "string", "minLength": 1, "maxLength": 200}, "name of a file, from the result's `files`"),
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+def document(routes: Iterable[Route], catalogue: Catalogue | None) -> dict[str, Any]:
+    """The whole document. With a catalogue, a submission is described task by task, arguments included."""
+    routes = list(routes)
+    kinds: list[Any] = [Problem, Submission]
+    for route in routes:
+        kinds += [answer.kind for answer in route.answers if answer.kind is not None]
+        kinds += [route.body.kind] if route.body else []
+    unique = list(dict.fromkeys(kinds))
+    _, schemas = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
+    if catalogue is not None and catalogue.tasks:
+        _describe_tasks(schemas, catalogue)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "edge worker",
+            "version": __version__,
+            "description": "Jobs for a board: handed in, kept through power cuts, run when there is power for them.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "made by `edge token add NAME`"}
+            },
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}{re.sub(r'[^a-z]+', '_', route.path.removeprefix('/v1'))}".rstrip("_"),
+        "summary": route.summary,
+        "security": [{"token": []}] if route.scopes else [],
+        "responses": {str(answer.status.value): _answer(answer) for answer in route.answers},
+    }
+    parameters = [*_path_parameters(route), *_query_parameters(route), *map(_header, route.headers)]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.scopes:
+        operation["description"] = f"Needs a token with scope {' or '.join(sorted(route.scopes))}."
+    if route.body:
+        schema: dict[str, Any] = {"$ref": _REFERENCE.format(name=route.body.kind.__name__)}
+        if route.body.media[0] == OCTETS:
+            schema = {"type": "string", "format": "binary"}
+        elif route.body.media[0] != JSON:
+            schema = {"type": "string", "pattern": "[{]"}  # lines of JSON have no schema of their own in 3.1
+        operation["requestBody"] = {
+            "required": True,
+            "description": route.body.description,
+            "content": {route.body.media[0]: {"schema": schema}},
+        }
+    for status in _problems(route):
+        operation["responses"].setdefault(str(status.value), _problem(status))
+    return operation
+
+
+def _problems(route: Route) -> Iterator[HTTPStatus]:
+    yield HTTPStatus.BAD_REQUEST
+    if route.scopes:
+        yield from (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    if route.body:
+        yield from (
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        )
+    yield from route.problems
+    yield from (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}}
+    return {"description": status.phrase, "content": content}
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": answer.description}
+    if answer.kind is not None and answer.media == JSON:
+        described["content"] = {JSON: {"schema": {"$ref": _REFERENCE.format(name=answer.kind.__name__)}}}
+    elif answer.kind is not None or answer.media != JSON:
+        described["content"] = {answer.media: _BINARY if answer.media == "*/*" else {"schema": {"type": "string"}}}
+    if answer.headers:
+        described["headers"] = {
+            name: {"description": text, "required": True, "schema": {"type": "string"}}
+            for name, text in answer.headers.items()
+        }
+    return described
+
+
+def _path_parameters(route: Route) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)}", route.path):
+        schema, text = _PLACES[name]
+        yield {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+
+
+def _query_parameters(route: Route) -> Iterator[dict[str, Any]]:
+    if route.query is NoQuery:
+        return
+    _, parts = msgspec.json.schema_components([route.query], ref_template=_REFERENCE)
+    for name, raw in parts[route.query.__name__]["properties"].items():
+        schema = _inlined(raw, parts)
+        text = schema.pop("description")
+        yield {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+
+def _inlined(schema: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a query parameter without references."""
+    text = schema.get("description", "")
+    if "$ref" in schema:
+        schema = {"type": "string", "enum": parts[schema["$ref"].rpartition("/")[2]]["enum"]}
+    return schema | {"description": text}
+
+
+def _header(header: Header) -> dict[str, Any]:
+    return {
+        "name": header.name,
+        "in": "header",
+        "required": False,
+        "description": header.description,
+        "schema": header.schema,
+    }
+
+
+def _describe_tasks(schemas: dict[str, Any], catalogue: Catalogue) -> None:
+    """Put a schema for each task in place of the general one, which knows nothing of arguments."""
+    general = schemas["Submission"]
+    choices = []
+    for name, kind in sorted(catalogue.tasks.items()):
+        part = f"Submission.{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
+        arguments = dict(kind.schema)
+        for own, schema in arguments.pop("$defs", {}).items():
+            schemas[f"{part}.{own}"] = _moved(schema, part)
+        schemas[part] = {"description": kind.summary, "anyOf": list(_forms(general, kind, _moved(arguments, part)))}
+        choices.append({"$ref": _REFERENCE.format(name=part)})
+    schemas["Submission"] = {
+        "title": general["title"],
+        "description": f"{general['description']} Arguments by place (`args`), by name (`kwargs`), or first ones by "
+        "place and the rest by name.",
+        "anyOf": choices,
+    }
+
+
+def _forms(general: dict[str, Any], kind: TaskInfo, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A submission of `kind` with none, one, two ... of its arguments given by place."""
+    known, required = arguments["properties"], set(arguments.get("required", ()))
+    for count in range(len(kind.positional) + 1):
+        placed = kind.positional[:count]
+        named = {name: schema for name, schema in known.items() if name not in placed}
+        needed = sorted(required & set(named))
+        args: dict[str, Any] = {"type": "array", "minItems": count, "maxItems": count}
+        if placed:
+            args["prefixItems"] = [known[name] for name in placed]
+        kwargs = {"type": "object", "properties": named, "required": needed, "additionalProperties": False}
+        yield {
+            "type": "object",
+            "properties": general["properties"] | {"task": {"const": kind.name}, "args": args, "kwargs": kwargs},
+            "required": ["task", *(["args"] if placed else []), *(["kwargs"] if needed else [])],
+            "additionalProperties": False,
+        }
+
+
+def _moved(node: Any, part: str) -> Any:
+    """`node` with its references into `$defs` pointed at where these now are, without its dialect."""
+    if isinstance(node, list):
+        return [_moved(child, part) for child in node]
+    if not isinstance(node, dict):
+        return node
+    moved = {key: _moved(child, part) for key, child in node.items() if key != "$schema"}
+    if isinstance(reference := moved.get("$ref"), str):
+        moved["$ref"] = reference.replace("#/$defs/", _REFERENCE.format(name=f"{part}."))
+    return moved

@@ -1,0 +1,162 @@
+"""From an error to an RFC 9457 problem document: one table says which status each error has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from edge.access.tokens import BadTokenFile
+from edge.core.errors import (
+    BadArguments,
+    BadJobId,
+    EdgeError,
+    JobGone,
+    KeyReused,
+    StorageError,
+    TooManyJobs,
+    TornResult,
+    UnknownFile,
+    UnknownJob,
+    UnknownTask,
+    WrongState,
+)
+from edge.wire import Problem, ProblemCode
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger("edge.gateway")
+
+
+class BadRequest(EdgeError, ValueError):
+    """What was sent cannot be read: not JSON, a wrong type, an unknown member, a query out of bounds."""
+
+
+class Unauthenticated(EdgeError, PermissionError):
+    """No token, or one that is not known."""
+
+
+class Forbidden(EdgeError, PermissionError):
+    """A known token whose scopes do not allow this."""
+
+
+class TooLarge(EdgeError, ValueError):
+    """More bytes or lines than the configuration takes."""
+
+
+class TooSlow(EdgeError, TimeoutError):
+    """The body did not arrive in time."""
+
+
+class WrongType(EdgeError, ValueError):
+    """The body's Content-Type is not one this route reads."""
+
+
+class Busy(EdgeError, RuntimeError):
+    """A limit is reached; the same request may pass later."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+#: The first class an error is an instance of decides: leaves before their parents.
+_TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
+    (BadRequest, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
+    (BadArguments, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.BAD_ARGUMENTS),
+    (UnknownTask, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.UNKNOWN_TASK),
+    (UnknownJob, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_JOB),
+    (BadJobId, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_JOB),
+    (UnknownFile, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_FILE),
+    (JobGone, HTTPStatus.GONE, ProblemCode.JOB_GONE),
+    (KeyReused, HTTPStatus.CONFLICT, ProblemCode.KEY_REUSED),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED, ProblemCode.UNAUTHENTICATED),
+    (Forbidden, HTTPStatus.FORBIDDEN, ProblemCode.FORBIDDEN),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemCode.TOO_LARGE),
+    (TooSlow, HTTPStatus.REQUEST_TIMEOUT, ProblemCode.BAD_REQUEST),
+    (WrongType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ProblemCode.BAD_REQUEST),
+    (WrongState, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
+    (TooManyJobs, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
+    (Busy, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
+    (StorageError, HTTPStatus.INSUFFICIENT_STORAGE, ProblemCode.STORAGE),
+    (TornResult, HTTPStatus.INTERNAL_SERVER_ERROR, ProblemCode.STORAGE),
+    (BadTokenFile, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.STORAGE),
+)
+
+_HTTP_CODES = {
+    HTTPStatus.NOT_FOUND: ProblemCode.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: ProblemCode.NOT_ALLOWED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ProblemCode.TOO_LARGE,
+    HTTPStatus.UNAUTHORIZED: ProblemCode.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: ProblemCode.FORBIDDEN,
+    HTTPStatus.SERVICE_UNAVAILABLE: ProblemCode.BUSY,
+}
+
+
+def make(status: HTTPStatus, code: ProblemCode, detail: str, *, job_id: str = "") -> Problem:
+    """A problem whose title is the status's own phrase."""
+    return Problem(status.phrase, status.value, detail=detail, type=f"urn:edge:{code}", code=code, job_id=job_id)
+
+
+def of(err: BaseException) -> Problem:
+    """The problem that tells `err`; an error nobody foresaw tells nothing of our insides."""
+    for kind, status, code in _TABLE:
+        if isinstance(err, kind):
+            return make(status, code, str(err), job_id=str(getattr(err, "job_id", "")))
+    return make(
+        HTTPStatus.INTERNAL_SERVER_ERROR, ProblemCode.INTERNAL, "the gateway failed here; its log says where and why"
+    )
+
+
+def of_http(err: web.HTTPException, method: str, path: str) -> Problem:
+    """The problem for what aiohttp itself refuses: no such path, a method the path does not know."""
+    status = HTTPStatus(err.status)
+    if isinstance(err, web.HTTPMethodNotAllowed):
+        detail = f"{method} is not for this path: {', '.join(sorted(err.allowed_methods))}"
+    elif status is HTTPStatus.NOT_FOUND:
+        detail = f"nothing is at {path[:200]}; GET /v1/openapi.json lists what is"
+    else:
+        detail = (err.text or status.description or status.phrase).splitlines()[0]
+    fallback = ProblemCode.BAD_REQUEST if err.status < 500 else ProblemCode.INTERNAL
+    return make(status, _HTTP_CODES.get(status, fallback), detail)
+
+
+def response(problem: Problem, err: BaseException | None = None) -> web.Response:
+    """`problem` as an answer, with the headers its status calls for."""
+    headers: dict[str, str] = {}
+    if isinstance(err, Busy):
+        headers["Retry-After"] = str(err.retry_after_s)
+    elif problem.status in (503, 507):
+        headers["Retry-After"] = "30"
+    elif problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="edge"'
+    elif isinstance(err, web.HTTPMethodNotAllowed):
+        headers["Allow"] = ", ".join(sorted(err.allowed_methods))
+    return web.Response(
+        status=problem.status, body=msgspec.json.encode(problem), content_type=MEDIA_TYPE, headers=headers
+    )
+
+
+@web.middleware
+async def middleware(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn whatever a handler raises into a problem; the unforeseen is logged here, once."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as err:
+        if request.method == "OPTIONS":
+            allowed = ", ".join(sorted({*err.allowed_methods, "OPTIONS"}))
+            return web.Response(status=204, headers={"Allow": allowed})
+        return response(of_http(err, request.method, request.path), err)
+    except web.HTTPException as err:
+        return response(of_http(err, request.method, request.path), err)
+    except ConnectionResetError:
+        raise  # the client went away: nobody is left to answer
+    except Exception as err:
+        problem = of(err)
+        if problem.status >= 500 and not isinstance(err, Busy):
+            log.error("%s %s: %s", request.method, request.path[:200], err, exc_info=problem.code == "internal")
+        return response(problem, err)

@@ -1,0 +1,180 @@
+"""The listening side: how many connections at once, and a clear word to the one too many."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import Any
+from weakref import WeakSet
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from edge.core.errors import StackError
+from edge.gateway.http import problems
+from edge.gateway.http.problems import Busy
+
+access_log = logging.getLogger("edge.access")
+
+#: Closes a connection on which no whole request arrives; also what a slow sender of headers gets.
+_IDLE_S = 75.0
+_STOP_S = 5.0
+_HANDSHAKE_S = 15.0
+_LINGER_S = 2.0
+_MAX_LINGERING = 64
+
+
+class AccessLog(AbstractAccessLogger):
+    """One short line a request: no query, no header, so no token ever gets into a log."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """Write the line; what went well only at debug level, for a board is asked all day long."""
+        level = logging.INFO if response.status >= 400 else logging.DEBUG
+        path = request.rel_url.raw_path[:200]
+        access_log.log(level, "%s %s %s %d %.1fms", request.remote, request.method, path, response.status, time * 1000)
+
+    @property
+    def enabled(self) -> bool:
+        """False when nobody reads the lines."""
+        return access_log.isEnabledFor(logging.INFO)
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's connection, but what is not HTTP gets a problem document and no traceback in the log."""
+
+    def __init__(self, server: web.Server, open_ones: WeakSet[_Protocol], **options: Any) -> None:
+        super().__init__(server, **options)
+        self._open_ones = open_ones
+        open_ones.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room for the next connection."""
+        self._open_ones.discard(self)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be read as HTTP (400), or what failed outside our own middleware (500)."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun; no other can be sent")
+        if status >= 500:
+            self.logger.error("%s from %s", type(exc).__name__, request.remote, exc_info=exc)
+            problem = problems.of(exc or RuntimeError())
+        else:
+            lines = (message or "").splitlines()
+            problem = problems.of(problems.BadRequest(f"not HTTP: {lines[0].rstrip(':')}" if lines else "not HTTP"))
+        response = problems.response(problem)
+        response.headers["Server"] = "edge"
+        response.force_close()
+        return response
+
+
+class _Refusal(asyncio.Protocol):
+    """A connection over the limit: told so in HTTP, without a word of it being read."""
+
+    def __init__(self, content: bytes, lingering: set[_Refusal]) -> None:
+        self._content, self._lingering = content, lingering
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Answer at once; then let the client finish its request, or the answer is lost to a reset."""
+        assert isinstance(transport, asyncio.Transport)
+        if len(self._lingering) >= _MAX_LINGERING:
+            transport.abort()
+            return
+        self._transport = transport
+        self._lingering.add(self)
+        transport.write(self._content)
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:  # TLS has no half-closed state; its closing waits for what was written
+            transport.close()
+        asyncio.get_running_loop().call_later(_LINGER_S, transport.abort)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Make room for the next refusal."""
+        self._lingering.discard(self)
+
+
+class Server:
+    """The gateway's door: `open()` listens, `close()` lets running requests end and then leaves."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        host: str,
+        port: int,
+        max_connections: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._host, self._port, self._limit, self._tls = host, port, max_connections, tls
+        self._options: dict[str, Any] = {
+            "access_log": access_log,
+            "access_log_class": AccessLog,
+            "keepalive_timeout": _IDLE_S,
+            "lingering_time": _STOP_S,
+        }
+        # A long poll whose client went away must end; submits are shielded where they commit.
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_STOP_S)
+        self._server: asyncio.Server | None = None
+        # Counted from the accept on: aiohttp's own count begins a turn of the loop later.
+        self._open: WeakSet[_Protocol] = WeakSet()
+        self._lingering: set[_Refusal] = set()
+        busy = Busy(f"{max_connections} connections are open, which is the limit (gateway.max_connections)")
+        self._refusal = _plain_http(problems.response(problems.of(busy), busy))
+
+    async def open(self) -> int:
+        """Listen; returns the port. Raises StackError when that cannot be."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                self._connection,
+                self._host,
+                self._port,
+                reuse_address=True,
+                ssl=self._tls,
+                ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
+            )
+        except OSError as err:
+            await self._runner.cleanup()
+            where = f"{self._host}:{self._port}"
+            why = "the port is in use" if err.errno == 98 else (err.strerror or str(err))
+            raise StackError(f"cannot listen on {where} (gateway.host, gateway.port): {why}") from err
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Stop listening, give running requests a few seconds, close all connections."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self._runner.cleanup()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    def _connection(self) -> asyncio.Protocol:
+        server = self._runner.server
+        assert server is not None
+        if self.connections >= self._limit:
+            return _Refusal(self._refusal, self._lingering)
+        return _Protocol(server, self._open, loop=asyncio.get_running_loop(), **self._options)
+
+
+def _plain_http(response: web.Response) -> bytes:
+    """A whole answer as bytes, for a connection that no aiohttp request belongs to."""
+    body = response.body
+    assert isinstance(body, bytes)
+    headers = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body

@@ -1,0 +1,42 @@
+"""The gateway's certificate as an SSL context."""
+
+from __future__ import annotations
+
+import ssl
+
+from edge.config import GatewayConfig
+from edge.core.errors import ConfigError
+
+
+def context(config: GatewayConfig) -> ssl.SSLContext | None:
+    """The context to serve HTTPS with; None where no certificate is configured. Raises ConfigError."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    # No tickets kept in memory for clients that come once an hour; HTTP/1.1 is all that is spoken here.
+    made.set_alpn_protocols(["http/1.1"])
+    try:
+        made.load_cert_chain(config.tls_cert, config.tls_key, password=_no_password)
+    except ssl.SSLError as err:
+        why = "the key does not belong to the certificate" if "MISMATCH" in str(err.reason) else "not PEM that fits"
+        raise ConfigError(
+            "gateway.tls_cert", str(config.tls_cert), f"{why} (gateway.tls_key = {config.tls_key})"
+        ) from err
+    except OSError as err:
+        for key, path in (("gateway.tls_cert", config.tls_cert), ("gateway.tls_key", config.tls_key)):
+            try:
+                path.open("rb").close()
+            except OSError as fault:
+                raise ConfigError(key, str(path), fault.strerror or str(fault)) from err
+        raise ConfigError("gateway.tls_cert", str(config.tls_cert), str(err)) from err
+    except ValueError as err:
+        raise ConfigError(
+            "gateway.tls_key", str(config.tls_key), "an encrypted key; give one without a password"
+        ) from err
+    return made
+
+
+def _no_password() -> str:
+    """OpenSSL would ask on the terminal, which a service has not."""
+    raise ValueError("encrypted")

@@ -1,0 +1,180 @@
+"""The ledger to look at: one read-only connection to its file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from edge.core.errors import StorageError, UnknownJob
+from edge.ledger import schema
+from edge.ledger.rows import COLUMNS, LEAN, STATES, JobRow, job_of, legible
+from edge.model import FINAL, JobState
+
+#: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
+AHEAD_MOST = 5_000
+#: A state that rotted is none of an ended job: what ends it is still to be noted.
+IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
+#: About so many bytes of arguments are read at once to be published.
+_READ_BYTES = 2 << 20
+
+
+class LedgerReader:
+    """Not thread-safe; every method is one short indexed statement or few, but for `page` with a rare filter."""
+
+    _mode = "ro"
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises StorageError."""
+        self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
+        try:
+            with ExitStack() as undo:
+                uri = f"{path.absolute().as_uri()}?mode={self._mode}"
+                self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+                undo.callback(self._db.close)
+                self._db.text_factory = legible
+                found = schema.version(self._db)
+                if found > schema.VERSION:
+                    newer = ValueError(f"written by a newer version ({found} > {schema.VERSION})")
+                    raise StorageError(f"ledger {path}", newer)
+                self._opened()
+                undo.pop_all()
+        except sqlite3.Error as err:
+            raise StorageError(f"ledger {path}", err) from err
+
+    def _opened(self) -> None:
+        """Called once the file is open. Raises sqlite3.Error."""
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, job_id: str) -> JobRow:
+        """The row of a job. Raises UnknownJob."""
+        row = self.find(job_id)
+        if row is None:
+            raise UnknownJob(job_id)
+        return row
+
+    def find(self, job_id: str) -> JobRow | None:
+        """The row of a job, or None."""
+        return next(self._rows("id = ?", job_id), None)
+
+    def page(
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        task: str | None = None,
+        submitter: str | None = None,
+        before_seq: int | None = None,
+        limit: int = 50,
+    ) -> list[JobRow]:
+        """Jobs newest first, older than `before_seq`. A filter that hardly any job passes reads one whole index."""
+        older = "seq < ?" if before_seq is not None else "1"
+        values: list[int | str] = [before_seq] if before_seq is not None else []
+        if not states and task is None and submitter is None:
+            return list(self._rows(f"{older} ORDER BY seq DESC LIMIT ?", *values, limit, columns=LEAN))
+        where = [older]
+        for column, value in (("task", task), ("submitter", submitter)):
+            if value is not None:
+                where.append(f"{column} = ?")
+                values.append(value)
+        return self._merged(states or tuple(STATES.values()), " AND ".join(where), *values, order="DESC", limit=limit)
+
+    def unpublished(self, *, after_seq: int, limit: int) -> list[JobRow]:
+        """Jobs the broker has not confirmed, oldest first, with their arguments; fewer when these are large."""
+        jobs, size = list[JobRow](), 0
+        for job in self._rows("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit):
+            jobs.append(job)
+            size += len(job.arguments)
+            if size >= _READ_BYTES:
+                break
+        return jobs
+
+    def ahead(self, job: JobRow, *, most: int = AHEAD_MOST) -> int:
+        """How many open jobs of the same power class were accepted before `job`; counts no further than `most`."""
+        return int(
+            self._value(
+                "SELECT count(*) FROM"
+                " (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? LIMIT ?)",
+                *(job.seq, job.power.value, most),
+            )
+        )
+
+    @property
+    def open_jobs(self) -> int:
+        """How many jobs have no result."""
+        return int(self._value(f"SELECT count(*) FROM job WHERE {IS_OPEN}"))
+
+    def retrying(self) -> list[JobRow]:
+        """Jobs that wait for their next attempt."""
+        return list(self._rows("state = 'retrying' ORDER BY seq", columns=LEAN))
+
+    def with_deadline(self) -> list[JobRow]:
+        """Open jobs that wait for surplus power, but not for ever."""
+        where = f"deadline_s IS NOT NULL AND power = 'surplus' AND {IS_OPEN} ORDER BY seq"
+        return list(self._rows(where, columns=LEAN, index="job_deadline"))
+
+    def asked(self) -> list[JobRow]:
+        """Jobs with a cancel or remove that has not been carried out."""
+        return list(self._rows("(cancel OR remove) ORDER BY seq", columns=LEAN, index="job_asked"))
+
+    def finished(self, *, limit: int) -> list[JobRow]:
+        """Finished jobs that nobody asked to remove, oldest first."""
+        return self._merged(sorted(FINAL), "NOT remove", order="ASC", limit=limit)
+
+    def known(self, prefix: str) -> dict[str, bool]:
+        """Ids that begin with `prefix` (one character at least), each with whether the job is still open."""
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        rows = self._query(f"SELECT id, {IS_OPEN} FROM job WHERE id >= ? AND id < ?", prefix, after)
+        return {job_id: bool(is_open) for job_id, is_open in rows}
+
+    def open_among(self, job_ids: Iterable[str]) -> set[str]:
+        """Those of `job_ids` that are open jobs."""
+        sql = f"SELECT count(*) FROM job WHERE id = ? AND {IS_OPEN}"
+        return {job_id for job_id in job_ids if self._value(sql, job_id)}
+
+    def problems(self) -> list[str]:
+        """What SQLite's own check finds wrong with the file; empty when it is sound."""
+        return [row[0] for row in self._query("PRAGMA quick_check(5)") if row[0] != "ok"]
+
+    def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as err:
+            raise StorageError("ledger", err) from err
+
+    def _value(self, sql: str, *values: Any) -> Any:
+        return self._query(sql, *values)[0][0]
+
+    def _rows(self, where: str, *values: Any, columns: str = COLUMNS, index: str = "") -> Iterator[JobRow]:
+        """One by one: SQLite reads on as the caller does."""
+        using = f"INDEXED BY {index} " if index else ""
+        try:
+            yield from map(job_of, self._db.execute(f"SELECT {columns} FROM job {using}WHERE {where}", values))
+        except sqlite3.Error as err:
+            raise StorageError("ledger", err) from err
+
+    def _merged(self, states: Sequence[JobState], where: str, *values: Any, order: str, limit: int) -> list[JobRow]:
+        """Jobs in any of `states`, in the order of `seq`: each state's part of the index has that order by itself, and
+        they are read side by side only as far as the list goes.
+        """
+        parts = (
+            f"SELECT seq FROM job INDEXED BY job_state WHERE state = '{state.value}' AND {where}" for state in states
+        )
+        sql = f"{' UNION ALL '.join(parts)} ORDER BY seq {order} LIMIT ?"
+        found = [row[0] for row in self._query(sql, *(values * len(states)), limit)]
+        marks = ",".join("?" * len(found))
+        return list(self._rows(f"seq IN ({marks}) ORDER BY seq {order}", *found, columns=LEAN))

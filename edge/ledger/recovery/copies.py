@@ -1,0 +1,74 @@
+"""The ledger's own copy, beside it on the same disk: what a broken ledger is made again from.
+
+A copy is written whole, synced, then named. It is as old as it is: what came after it is read from the broken file
+itself, from the results and from the broker's queues (`rescue.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from edge.core import durable
+from edge.core.errors import StorageError
+from edge.ledger.recovery.damage import limited, opened
+
+_SPARE_BYTES = 64 << 20  # room that a copy must leave on the disk
+_MARK = (
+    "SELECT coalesce(max(seq), 0), count(*), coalesce(sum(state IN ('accepted', 'queued', 'retrying')), 0),"
+    " coalesce(sum(remove), 0) FROM job"
+)
+
+
+class CopyMark(msgspec.Struct, frozen=True):
+    """What tells that a ledger has changed in a way worth a copy; a job on its way through the broker has not."""
+
+    newest: int
+    jobs: int
+    open_jobs: int
+    leaving: int
+
+
+def mark(path: Path) -> CopyMark | None:
+    """The mark of a ledger or a copy; None when it cannot be read."""
+    try:
+        with closing(opened(path)) as db:
+            return CopyMark(*db.execute(_MARK).fetchone())
+    except sqlite3.Error:
+        return None
+
+
+def copy(ledger: Path, target: Path, *, limit_s: float = 600.0, stop: threading.Event | None = None) -> int:
+    """Make `target` a copy of the ledger as it stands now, which may be in use; its size in bytes.
+
+    After `limit_s`, or once another thread sets `stop`, it is given up, with an error.
+
+    Durable on return, and a cut leaves the old copy or the new. Raises StorageError: a ledger that cannot be read
+    leaves the copy as it was.
+    """
+    temp = target.with_name(f".{target.name}.tmp")
+    try:
+        size = ledger.stat().st_size
+        room = os.statvfs(target.parent)
+        if room.f_bavail * room.f_frsize < size + _SPARE_BYTES:
+            raise OSError(28, "no room for a copy of the ledger")
+        temp.unlink(missing_ok=True)
+        try:
+            with closing(opened(ledger)) as db, limited(db, limit_s):
+                if stop is not None:
+                    db.set_progress_handler(stop.is_set, 1000)
+                db.execute("VACUUM INTO ?", (os.fspath(temp),))
+            temp.chmod(0o640)
+            durable.sync_file(temp)
+            temp.replace(target)
+            durable.sync_folder(target.parent)
+        finally:
+            temp.unlink(missing_ok=True)
+        return target.stat().st_size
+    except (OSError, sqlite3.Error) as err:
+        raise StorageError(f"copy of the ledger {target}", err) from err

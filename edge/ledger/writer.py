@@ -1,0 +1,181 @@
+"""The ledger: every accepted job, one SQLite file, written by the gateway alone.
+
+A plain synchronous store: `CommitThread` gives it a thread, groups its writes and decides which commit must be
+durable. Order is `seq`, never a time: a board without a clock may jump decades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from edge.core.errors import KeyReused
+from edge.ledger import schema, totals
+from edge.ledger.connection import Commits
+from edge.ledger.reader import IS_OPEN
+from edge.ledger.rows import ODD_POWER, ODD_STATE, Accepted, Edition, JobRow, NewJob
+from edge.model import JobState, Power, Result
+
+
+class LedgerWriter(Commits):
+    """The one connection that writes. Not thread-safe; every method is one short indexed statement or few."""
+
+    # ---- writes: inside `transaction` ----
+
+    def prove(self) -> None:
+        """Write one page that says what it said before: the disk takes it, or the transaction raises."""
+        self._db.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+    @property
+    def open_jobs(self) -> int:
+        """How many jobs have no result, those of this very transaction too."""
+        return totals.open_jobs(self._db)
+
+    def add(self, new: NewJob, *, now: float) -> Accepted:
+        """Put a job in, or find the one its idempotency key brought before. Raises KeyReused."""
+        if new.key:
+            known = self.find(new.id)
+            if known is not None:
+                if not known.fingerprint:
+                    return Accepted(self._claimed(new), created=False)
+                if known.fingerprint != new.fingerprint:
+                    raise KeyReused(new.key, new.id)
+                return Accepted(known, created=False)
+        arguments = msgspec.json.encode([new.args, new.kwargs])
+        # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
+        self._last_seq += 1
+        self._db.execute(
+            "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
+            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                *(self._last_seq, new.id, new.task, arguments, new.power.value, new.retries, new.time_limit_s),
+                *(new.submitter, new.fingerprint, JobState.ACCEPTED.value, now),
+                *(new.deadline_s, new.max_temp_c),
+            ),
+        )
+        job = JobRow(
+            seq=self._last_seq,
+            id=new.id,
+            task=new.task,
+            arguments=arguments,
+            power=new.power,
+            retries=new.retries,
+            time_limit_s=new.time_limit_s,
+            submitter=new.submitter,
+            fingerprint=new.fingerprint,
+            state=JobState.ACCEPTED,
+            accepted_at=now,
+            deadline_s=new.deadline_s,
+            max_temp_c=new.max_temp_c,
+        )
+        return Accepted(job, created=True)
+
+    def _claimed(self, new: NewJob) -> JobRow:
+        """A row made from its result alone. The id comes from submitter and key, so it is this submitter's."""
+        self._db.execute(
+            "UPDATE job SET submitter = ?, fingerprint = ? WHERE id = ?", (new.submitter, new.fingerprint, new.id)
+        )
+        return self.get(new.id)
+
+    def adopt(self, result: Result, *, size_bytes: int, now: float) -> None:
+        """Give a row to a finished job that has none: it came by plain Celery, or its row was lost with a ledger."""
+        self._last_seq += 1
+        self._db.execute(
+            "INSERT INTO job (seq, id, task, arguments, power, retries, submitter, fingerprint, state,"
+            " accepted_at, finished_at, attempts, size_bytes, message) VALUES (?,?,?,?,?,0,?,x'',?,?,?,?,?,?)"
+            " ON CONFLICT (id) DO NOTHING",
+            (
+                *(self._last_seq, result.id, result.task, msgspec.json.encode([result.args, result.kwargs])),
+                *(Power.NORMAL.value, result.submitter or "amqp", result.state.value),
+                *(result.started_at or now, result.finished_at, result.attempts, size_bytes, _short(result)),
+            ),
+        )
+
+    def mark_queued(self, editions: Iterable[Edition]) -> None:
+        """The broker has confirmed these: they will not be published again. A late word on a failed attempt is none."""
+        self._db.executemany(
+            "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
+            editions,
+        )
+
+    def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:
+        """The body failed and has retries left; False when that was known or the job is over."""
+        changed = self._db.execute(
+            f"UPDATE job SET state = 'retrying', failures = ?, due_at = ?, message = ?"
+            f" WHERE id = ? AND failures < ? AND {IS_OPEN}",
+            (failures, due_at, message[:200], job_id, failures),
+        )
+        return changed.rowcount > 0
+
+    def mark_due(self, job_ids: Iterable[str]) -> None:
+        """The wait of these is over: publish them again."""
+        self._db.executemany(
+            "UPDATE job SET state = 'accepted', due_at = NULL WHERE id = ? AND state = 'retrying'",
+            ((job_id,) for job_id in job_ids),
+        )
+
+    def hurry(self, job_ids: Iterable[str]) -> None:
+        """The deadline of these has come: from now on normal power is enough, and they are published again for it.
+
+        The copy in the queue of surplus power stays there and is harmless: who meets it looks for the result first.
+        """
+        self._db.executemany(
+            "UPDATE job SET power = 'normal', state = CASE state WHEN 'queued' THEN 'accepted' ELSE state END"
+            f" WHERE id = ? AND power = 'surplus' AND {IS_OPEN}",
+            ((job_id,) for job_id in job_ids),
+        )
+
+    def meet(self) -> None:
+        """A broker's store belongs to this file from now on."""
+        schema.met(self._db)
+
+    def requeue_all(self) -> int:
+        """Publish every open job anew: the broker has lost its store. How many there are."""
+        return self._db.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'").rowcount
+
+    def heal(self) -> None:
+        """Mend what `damage.rot` finds: the job runs once more, or is closed by the result it has.
+
+        A job that its index no longer knew may have got a second row, which no index of ids takes.
+        """
+        self._db.execute(
+            "DELETE FROM job NOT INDEXED WHERE seq NOT IN (SELECT min(seq) FROM job NOT INDEXED GROUP BY id)"
+        )
+        self._db.execute("REINDEX")
+        self._db.execute(f"UPDATE job SET power = 'normal' WHERE {ODD_POWER}")
+        self._db.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")
+
+    def finish(self, result: Result, *, size_bytes: int) -> bool:
+        """Close the row of a job whose durable result was seen; False when there is no open row of it."""
+        changed = self._db.execute(
+            f"UPDATE job SET state = ?, finished_at = ?, due_at = NULL, attempts = ?, size_bytes = ?, message = ?,"
+            f" cancel = 0 WHERE id = ? AND {IS_OPEN}",
+            (result.state.value, result.finished_at, result.attempts, size_bytes, _short(result), result.id),
+        )
+        return changed.rowcount > 0
+
+    def redate(self, job_ids: Iterable[str], *, now: float) -> None:
+        """Count the age of these from now on: they ended when the board did not know the time."""
+        self._db.executemany(
+            f"UPDATE job SET finished_at = ? WHERE id = ? AND NOT {IS_OPEN}", ((now, job_id) for job_id in job_ids)
+        )
+
+    def ask_cancel(self, job_id: str) -> JobRow:
+        """Note that the submitter wants an open job cancelled. Raises UnknownJob."""
+        self._db.execute(f"UPDATE job SET cancel = 1 WHERE id = ? AND {IS_OPEN}", (job_id,))
+        return self.get(job_id)
+
+    def ask_remove(self, job_ids: Iterable[str]) -> None:
+        """Note that finished jobs are to go; open ones are not touched."""
+        self._db.executemany(
+            f"UPDATE job SET remove = 1 WHERE id = ? AND NOT {IS_OPEN}", ((job_id,) for job_id in job_ids)
+        )
+
+    def drop(self, job_id: str) -> None:
+        """Forget a job whose tombstone is durable."""
+        self._db.execute("DELETE FROM job WHERE id = ?", (job_id,))
+
+
+def _short(result: Result) -> str:
+    return result.failure.message[:200] if result.failure else ""

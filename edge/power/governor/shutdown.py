@@ -1,0 +1,115 @@
+"""Going down cleanly: workers get their grace, then units stop, the wake alarm is set, and the power goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import msgspec
+
+from edge.config.power import CriticalConfig
+from edge.core.host import process_alive
+from edge.core.layout import Layout
+from edge.model import WorkerState, WorkerStatus
+from edge.power.sources.command import Command, NotYet
+from edge.power.sources.reading import Unreadable
+
+_LOOK_EVERY_S = 0.5
+_STOP_TIMEOUT_S = 90.0
+_AGAIN_S = 60.0
+#: A worker without a job stays, and is there when power comes back before the end.
+_EMPTY_HANDED = (WorkerState.STOPPED, WorkerState.PAUSED, WorkerState.DISCONNECTED)
+
+
+class ShutdownSequence:
+    """Begins when it is made. `poll` does what is due and says when to call it again (None: never); it does not wait,
+    for whoever calls it has a watchdog to feed.
+
+    Workers see `critical` in power.json and leave by themselves; the grace is the longest that is waited
+    for them. A unit that does not stop, or a board without a wake alarm, does not keep the power on.
+    """
+
+    def __init__(
+        self, config: CriticalConfig, layout: Layout, now: float, say: Callable[[str], None], *, reason: str
+    ) -> None:
+        self.reason = reason
+        self._config, self._layout, self._say = config, layout, say
+        self._now, self._deadline = now, now + config.grace_s
+        self._done = False
+        self._steps = self._go()
+
+    @property
+    def rehearsed(self) -> bool:
+        """True once all has been said of a dry run: the board stays, and does what power allows."""
+        return self._config.dry_run and self._done
+
+    def poll(self, now: float) -> float | None:
+        """Do the next step if it is time; seconds until the next call."""
+        self._now = now
+        return next(self._steps, None)
+
+    def _go(self) -> Iterator[float]:
+        """All the way, with a stop of so many seconds at each yield."""
+        while (busy := list(self._busy())) and self._now < self._deadline:
+            yield min(_LOOK_EVERY_S, self._deadline - self._now)
+        if busy:
+            self._say(f"{', '.join(busy)} did not leave within {self._config.grace_s:g} s")
+        while not self._done:
+            for unit in self._config.stop_units:
+                yield from self._run(self._config.systemctl, "stop", unit)
+            self._set_alarm()
+            if not self._config.dry_run:
+                yield from self._run("sync")
+            self._done = yield from self._run(self._config.systemctl, "poweroff")
+            if not self._done:
+                yield _AGAIN_S
+
+    def _busy(self) -> Iterator[str]:
+        """Workers that still have something in hand."""
+        for path in sorted(self._layout.run.glob("worker-*.json")):
+            try:
+                status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if status.state not in _EMPTY_HANDED and process_alive(status.pid):
+                yield f"worker {status.name}"
+
+    def _run(self, *argv: str) -> Generator[float, None, bool]:
+        """True once the program has ended well."""
+        words = " ".join(argv)
+        if self._config.dry_run:
+            self._say(f"dry run: {words}")
+            return True
+        command = Command(argv, timeout_s=_STOP_TIMEOUT_S)
+        while True:
+            try:
+                command.ask(self._now)
+            except NotYet:
+                yield _LOOK_EVERY_S
+            except Unreadable as err:
+                self._say(f"{words}: {str(err).removeprefix(f'{argv[0]}: ')}")
+                return False
+            else:
+                return True
+
+    def _set_alarm(self) -> None:
+        alarm, after_s = self._config.wakealarm, self._config.wake_after_s
+        if after_s is None:
+            return
+        if self._config.dry_run:
+            self._say(f"dry run: {alarm} +{after_s:.0f}")
+            return
+        try:
+            _write(alarm, "0")  # an alarm that is set already refuses another one
+            _write(alarm, f"+{after_s:.0f}")
+        except OSError as err:
+            self._say(f"no wake alarm ({alarm}: {err.strerror or err}): the board comes back when its power does")
+
+
+def _write(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

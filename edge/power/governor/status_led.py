@@ -1,0 +1,49 @@
+"""A lamp that shows the state to whoever stands before the board."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.config.power import LedConfig
+from edge.model import PowerState
+
+#: Seconds on and off; None: steady. Rare flashes: each one wakes the board twice.
+PATTERNS: dict[PowerState, tuple[float, float] | None] = {
+    PowerState.SURPLUS: None,
+    PowerState.NORMAL: (0.05, 4.95),
+    PowerState.LOW: (0.5, 4.5),
+    PowerState.PAUSED: (2.0, 2.0),
+    PowerState.UNKNOWN: (0.5, 0.5),
+    PowerState.CRITICAL: (0.1, 0.1),
+}
+
+
+class StatusLed:
+    """A gpiozero LED: steady at surplus, a short flash at normal, a long one at low, fast at critical.
+
+    With `pwm` the lamp pulses in place of flashing at low and unknown.
+    """
+
+    def __init__(self, config: LedConfig) -> None:
+        from gpiozero import LED, PWMLED  # heavy: only a board that configures a lamp pays for it
+
+        self._pwm = config.pwm
+        self._led: Any = (PWMLED if config.pwm else LED)(config.pin, active_high=config.active == "high")
+        self._shown: PowerState | None = None
+
+    def show(self, state: PowerState) -> None:
+        """Show `state` from now on."""
+        if state is self._shown:
+            return
+        self._shown = state
+        pattern = PATTERNS[state]
+        if pattern is None:
+            self._led.on()
+        elif self._pwm and state in {PowerState.LOW, PowerState.UNKNOWN}:
+            self._led.pulse(fade_in_time=pattern[0], fade_out_time=pattern[0])
+        else:
+            self._led.blink(on_time=pattern[0], off_time=pattern[1])
+
+    def close(self) -> None:
+        """Let the pin go; the lamp is dark."""
+        self._led.close()

@@ -1,0 +1,8 @@
+"""What may run, decided by pure functions from rules, readings and time.
+
+- `rules`: the numbers of `edge.yaml` that decide
+- `policy`: previous state + readings + time -> next state
+- `wording`: what was decided, said to people
+- `expected`: when normal power is expected back
+- `sampling`: how soon to look again
+"""

@@ -1,0 +1,237 @@
+"""The policy: a pure function from what was and what is read to what may run.
+
+    step(rules, state, readings, now, minute) -> state
+
+Each deciding reading has a `Track`, a level that moves only after enough samples (down) or enough samples
+and enough time (up). Each sample is judged twice: what it pulls a better level down to, and what it lets
+a worse one up to. Between the two limits of a band the answers differ, and nothing moves.
+
+The worst track rules. Surplus needs somebody who claims it and nobody who speaks against it. `now` is
+monotonic and never goes back; the wall clock appears only as `minute` of the day, None when it cannot be
+trusted, and enters as one more track, so that a clock that jumps is held by the same samples and dwell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from edge.model import Reading, Verdict
+from edge.power.policy.rules import Level, Rule, Rules
+
+_HOUR_S = 3600.0
+_SAME_SAMPLE_S = 0.05  # a cached reading, seen again beside the edge of another source, is no new sample
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One sample by itself: what it pulls down to, what it lets up to."""
+
+    falls_to: Level
+    rises_to: Level
+    unknown: bool = False
+
+
+class Track(msgspec.Struct, frozen=True):
+    """The settled level of one quantity of one source, and what speaks for a change."""
+
+    reading: Reading
+    judged: Judged
+    level: Level
+    fresh: bool = True  # has not settled yet: the first level needs samples, but no dwell
+    lows: int = 0
+    criticals: int = 0
+    goods: int = 0
+    good_to: Level = Level.SURPLUS
+    good_since: float = 0.0
+    measured: float = 0.0
+
+
+class PolicyState(msgspec.Struct, frozen=True):
+    """Everything the policy remembers. A new board starts at `PolicyState()`: nothing runs until power is seen good."""
+
+    level: Level = Level.STOPPED
+    since: float = 0.0
+    now: float = 0.0
+    started: bool = False
+    on_battery: bool = False
+    capped: bool = False  # held below what the tracks allow, because it rose too often
+    tracks: dict[str, Track] = {}
+    rises: tuple[float, ...] = ()
+
+
+def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: float, minute: int | None) -> PolicyState:
+    """The state after one round of readings."""
+    now = max(now, state.now)
+    seen = {f"{r.source}/{r.what}": r for r in readings if rules.rule(r.source, r.what)}
+    for key, track in state.tracks.items():
+        if key not in seen and key != "window":
+            seen[key] = _lost(track.reading, readings)
+    on_battery = _on_battery(state, seen)
+    assumed = _unknown_as(rules, minute)
+    backed = any(_tells_of_battery(r) for r in seen.values())
+    tracks: dict[str, Track] = {}
+    for key, reading in seen.items():
+        rule = rules.rule(reading.source, reading.what)
+        assert rule is not None
+        judged = _judge(rules, rule, reading, on_battery=on_battery, backed=backed, assumed=assumed)
+        old = state.tracks.get(key) or _new_track(state, rule, reading, judged)
+        stale = reading.age_s > rules.stale_after_s
+        tracks[key] = _settled(old, rule, reading, judged, now, at_once=stale)
+    if rules.windows:
+        judged = _judge_window(rules, minute)
+        reading = Reading("clock", "window", None if minute is None else float(minute), "min", verdict=Verdict.OK)
+        old = state.tracks.get("window") or _new_track(state, rules.window, reading, judged)
+        tracks["window"] = _settled(old, rules.window, reading, judged, now, at_once=True)
+    target = _worst(rules, tracks)
+    started = state.started or not any(t.fresh for t in tracks.values())
+    rises = tuple(at for at in state.rises if now - at < _HOUR_S)
+    level, capped = state.level, False
+    if target < level:
+        level = target
+    elif target > level:
+        # The first rise after a start is no flap.
+        capped = state.started and len(rises) >= rules.max_rises_per_hour
+        if not capped:
+            level = target
+            rises = (*rises, now) if state.started else rises
+    since = state.since if level == state.level and state.tracks else now
+    return PolicyState(level, since, now, started, on_battery, capped, tracks, rises)
+
+
+def resumed(state: PolicyState) -> PolicyState:
+    """The state for a new governor of the same boot: levels and flaps stay, nothing counts as just seen."""
+    tracks = {
+        key: msgspec.structs.replace(track, lows=0, criticals=0, goods=0, good_to=Level.SURPLUS)
+        for key, track in state.tracks.items()
+    }
+    return msgspec.structs.replace(state, tracks=tracks)
+
+
+def of_sources(state: PolicyState, sources: Collection[str]) -> PolicyState:
+    """`state` without what was read from sources that are no longer configured."""
+    tracks = {
+        key: track
+        for key, track in state.tracks.items()
+        if track.reading.source.partition(":")[0] in sources or track.reading.what == "window"
+    }
+    return state if len(tracks) == len(state.tracks) else msgspec.structs.replace(state, tracks=tracks)
+
+
+def ceiling(track: Track, rule: Rule) -> Level:
+    """The best state that a track allows: a good battery of 60 % claims no surplus, and does not object to it."""
+    return track.level if track.level < Level.NORMAL or rule.vetoes_surplus else Level.SURPLUS
+
+
+def limited(rules: Rules, minute: int | None) -> Level:
+    """The limit of the time of day; a clock that cannot be trusted (None) counts as inside every limiting window."""
+    limits = [w.at_most for w in rules.windows if w.at_most is not None and (minute is None or w.holds(minute))]
+    return min(limits, default=Level.SURPLUS)
+
+
+def rule_of(rules: Rules, track: Track) -> Rule:
+    """The rule that a track goes by."""
+    found = rules.window if track.reading.what == "window" else rules.rule(track.reading.source, track.reading.what)
+    return found or Rule()
+
+
+def _worst(rules: Rules, tracks: dict[str, Track]) -> Level:
+    by_rule = [(track, rule_of(rules, track)) for track in tracks.values()]
+    level = min((ceiling(track, rule) for track, rule in by_rule), default=Level.STOPPED)
+    claimed = any(track.level is Level.SURPLUS and rule.claims_surplus for track, rule in by_rule)
+    return level if claimed else min(level, Level.NORMAL)
+
+
+def _lost(last: Reading, readings: Sequence[Reading]) -> Reading:
+    """What to take a quantity for that is no longer reported: unknown, save the complaint of a source that speaks."""
+    if last.what == "source" and any(r.source.partition(":")[0] == last.source for r in readings):
+        return msgspec.structs.replace(last, value=1.0, age_s=0.0, verdict=Verdict.OK, reason="")
+    return msgspec.structs.replace(last, value=None, verdict=Verdict.UNKNOWN, reason="no longer reported")
+
+
+def _judge(
+    rules: Rules, rule: Rule, reading: Reading, *, on_battery: bool, backed: bool, assumed: Level | None
+) -> Judged:
+    """What one sample says; `assumed` is what unknown counts as by a time window."""
+    if reading.verdict is Verdict.UNKNOWN or reading.value is None or reading.age_s > rules.stale_after_s:
+        if rule.only_claims:
+            return Judged(Level.NORMAL, Level.NORMAL, unknown=True)
+        level = rule.unknown if assumed is None else max(rule.unknown, assumed)
+        # Silent while on battery: what was last known is that it drains.
+        level = min(level, Level.LOW) if on_battery else level
+        return Judged(level, level, unknown=True)
+    if reading.verdict is Verdict.CRITICAL:
+        return Judged(Level.CRITICAL, Level.CRITICAL)
+    if reading.verdict is Verdict.LOW:
+        return Judged(Level.LOW, Level.LOW)
+    if reading.what == "supply":
+        if not reading.value:
+            # With a battery that can be watched, the battery decides; without one, there is nothing to go on.
+            level = Level.NORMAL if backed else Level.LOW
+            return Judged(level, level)
+        return Judged(Level.SURPLUS, Level.SURPLUS)
+    if reading.verdict is Verdict.SURPLUS:
+        return Judged(Level.SURPLUS, Level.SURPLUS)
+    if rule.band is None:
+        return Judged(Level.NORMAL, Level.NORMAL)
+    falls, rises = rule.band.levels(reading.value)
+    return Judged(falls, rises)
+
+
+def _judge_window(rules: Rules, minute: int | None) -> Judged:
+    level = limited(rules, minute)
+    return Judged(level, level)
+
+
+def _unknown_as(rules: Rules, minute: int | None) -> Level | None:
+    """What unknown counts as at this time of day; a clock that cannot be trusted is in no such window."""
+    if minute is None:
+        return None
+    assumed = [w.unknown_as for w in rules.windows if w.unknown_as is not None and w.holds(minute)]
+    return max(assumed, default=None)
+
+
+def _on_battery(state: PolicyState, seen: dict[str, Reading]) -> bool:
+    supplies = [r.value for r in seen.values() if r.what == "supply" and r.value is not None]
+    return not all(supplies) if supplies else state.on_battery
+
+
+def _tells_of_battery(reading: Reading) -> bool:
+    return reading.what in {"charge", "volts", "low_battery"} and reading.value is not None
+
+
+def _new_track(state: PolicyState, rule: Rule, reading: Reading, judged: Judged) -> Track:
+    """A track nobody has seen before; one that appears late starts without a word for or against."""
+    if not state.started:
+        return Track(reading, judged, Level.STOPPED)
+    silent = Level.SURPLUS if rule.vetoes_surplus else Level.NORMAL
+    return Track(reading, judged, silent, fresh=False)
+
+
+def _settled(old: Track, rule: Rule, reading: Reading, judged: Judged, now: float, *, at_once: bool) -> Track:
+    """The track after one more sample."""
+    measured = now - reading.age_s
+    again = 0 if abs(measured - old.measured) < _SAME_SAMPLE_S else 1
+    level, fresh = old.level, old.fresh
+    falls_to, rises_to = judged.falls_to, judged.rises_to
+    if fresh and rises_to < Level.LOW <= falls_to:
+        rises_to = falls_to  # at a start there is no level to leave: between the critical limits it is low
+    lows = max(old.lows + again, 1) if falls_to < level else 0
+    criticals = max(old.criticals + again, 1) if falls_to is Level.CRITICAL else 0
+    goods = max(old.goods + again, 1) if rises_to > level else 0
+    if fresh and rises_to > old.good_to:
+        goods = min(goods, 1)  # better than the first samples: what a start settles on is what it sees in a row
+    in_a_row = goods > 1 or (goods == 1 and old.goods == 1 and not again)
+    good_since = old.good_since if in_a_row else now
+    good_to = min(old.good_to, rises_to) if in_a_row else rises_to
+    need = rule.unknown_samples if judged.unknown else rule.low_samples
+    dwell_s = 0.0 if fresh else rule.resume_after_s
+    if falls_to < level and criticals >= rule.critical_samples:
+        level, fresh, lows = Level.CRITICAL, False, 0
+    elif falls_to < level and (lows >= need or at_once):
+        # Not yet critical often enough, but low it is.
+        landed = Level.LOW if falls_to is Level.CRITICAL else falls_to
+        level, lows = min(level, landed), 0
+    elif rises_to > level and goods >= rule.good_samples and now - good_since >= dwell_s:
+        level, fresh, goods = good_to, False, 0
+    return Track(reading, judged, level, fresh, lows, criticals, goods, good_to, good_since, measured)

@@ -1,0 +1,8 @@
+"""What a job leaves on disk, and what is asked of it there.
+
+- `store`: results as immutable files: artifacts first, JSON last, announced when durable
+- `staging`: the artifacts of one attempt, until they are sealed
+- `attempts`: the record of earlier attempts of an open job
+- `uploads`: results that nodes hand in, until a worker of the head publishes them
+- `orders`: cancel, delete, take: what the gateway asks of the workers
+"""

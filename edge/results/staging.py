@@ -1,0 +1,98 @@
+"""The artifacts of one attempt: written into a folder of its own, then sealed, durable and hashed."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from contextlib import suppress
+from hashlib import file_digest
+from io import BufferedReader
+from pathlib import Path
+
+from edge.core import durable
+from edge.model import Artifact
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
+
+
+def check_artifact_name(name: str) -> str:
+    """The name itself when it is a plain file name; raises ValueError."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"file name {name[:80]!r}: 1 to 200 of letters, digits, space and ._()+=@- starting with a letter or digit"
+        )
+    return name
+
+
+class Staging:
+    """The folder one attempt writes its artifacts to; made at the first file."""
+
+    def __init__(self, shard: Path, job_id: str) -> None:
+        self.folder = shard / f"{job_id}.{secrets.token_hex(4)}"
+
+    def file(self, name: str) -> Path:
+        """A path to write an artifact to, once per name; raises ValueError on a name with path tricks."""
+        check_artifact_name(name)
+        self.folder.mkdir(mode=0o750, exist_ok=True)
+        return self.folder / name
+
+    def size_bytes(self) -> int:
+        """Bytes in the folder now."""
+        return sum(size for _, size in self._files())
+
+    def seal(self) -> tuple[Artifact, ...]:
+        """Make every file durable and give their records, in order of name.
+
+        Raises ValueError when a file's name is one that no JSON can hold.
+        """
+        sealed = []
+        for path in sorted(path for path, _ in self._files()):
+            try:
+                path.name.encode()
+            except UnicodeEncodeError as err:
+                raise ValueError(f"the job left a file whose name is not UTF-8: {os.fsencode(path.name)!r}") from err
+            with _opened(path) as file:
+                digest = file_digest(file, "sha256").hexdigest()
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+            sealed.append(Artifact(path.name, size, digest))
+        if sealed:
+            durable.sync_folder(self.folder)
+        return tuple(sealed)
+
+    def discard(self) -> None:
+        """Remove the folder and all in it."""
+        self._own()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[tuple[Path, int]]:
+        """Each plain file with its size; threads that the body left behind may still take some away."""
+        files = list[tuple[Path, int]]()
+        try:
+            os.lstat(self.folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return files  # most jobs leave none
+        self._own()
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False):
+                        files.append((Path(entry.path), entry.stat(follow_symlinks=False).st_size))
+        return files
+
+    def _own(self) -> None:
+        """Let us into the folder again when the body locked it."""
+        with suppress(OSError):  # who reads next says why it cannot
+            if not self.folder.is_symlink() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
+                self.folder.chmod(0o750)
+
+
+def _opened(path: Path) -> BufferedReader:
+    """The file to read, also when the body left it unreadable."""
+    try:
+        return path.open("rb")
+    except PermissionError:
+        path.chmod(0o640)
+        return path.open("rb")

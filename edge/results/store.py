@@ -1,0 +1,253 @@
+"""Results as immutable files: artifacts first, the JSON last, and only a durable result is announced.
+
+A result file is `{"sha256": HEX, "payload": {...}}`: the hash is of the payload's bytes as they stand.
+Each attempt puts its artifacts in a folder of its own, which the payload names, so that two workers that
+run the same job at once cannot mix their files: `link()` decides whose result stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from edge.core import durable
+from edge.core.errors import TornResult
+from edge.core.layout import Layout
+from edge.model import Result, check_job_id, is_job_id
+from edge.results.staging import Staging
+
+#: A body that raised Python's recursion limit can return what nobody else has the stack to read.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_CLOCK_KNOWN_S = 1_735_689_600.0  # 2025: a board that believes in an earlier time does not know the time
+
+
+class _Envelope(msgspec.Struct):
+    sha256: str
+    payload: msgspec.Raw
+
+
+class Results:
+    """The result folder. Workers write; everyone may read. Methods raise OSError when the disk does."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._root = layout.results
+        self._staging = layout.staging
+        self._known: set[Path] = set()  # folders whose names this process has made durable
+        self._shard_of: dict[str, Path] = {}
+
+    def path(self, job_id: str) -> Path:
+        """Where the result of `job_id` is or will be."""
+        return self._shard(job_id) / f"{job_id}.json"
+
+    def has(self, job_id: str) -> bool:
+        """True when the job is over: its result, or the tombstone of a removed one, is there."""
+        return _there(f"{self._shard(job_id)}/{job_id}.json") or self.removed(job_id)
+
+    def removed(self, job_id: str) -> bool:
+        """True when the result was removed; a late redelivery must not bring it back."""
+        return _there(f"{self._shard(job_id)}/{job_id}.gone")
+
+    def read(self, job_id: str) -> Result | None:
+        """The result, its checksum verified; None when there is none. Raises TornResult."""
+        payload = self.read_bytes(job_id)
+        return None if payload is None else self._decoded(payload, self.path(job_id))
+
+    def read_bytes(self, job_id: str) -> bytes | None:
+        """The payload as it stands in the file, its checksum verified. Raises TornResult."""
+        path = self.path(job_id)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            envelope = msgspec.json.decode(content, type=_Envelope)
+        except _UNREADABLE as err:
+            raise TornResult(path, f"not a result: {err}") from err
+        payload = bytes(envelope.payload)
+        if sha256(payload).hexdigest() != envelope.sha256:
+            raise TornResult(path, "the payload does not match its SHA-256")
+        return payload
+
+    def stage(self, job_id: str) -> Staging:
+        """A place for the artifacts of one attempt."""
+        return Staging(self._folder(self._shard(job_id)), job_id)
+
+    def publish(self, result: Result, staging: Staging | None = None) -> bool:
+        """Give `result` to the world for ever, durable on return; True when ours is the one that stands.
+
+        False: another attempt was first, or the result was removed meanwhile; ours is discarded. On OSError the
+        attempt must not be acknowledged: nothing is published, or it is and not safe yet, which `has` tells. Raises
+        ValueError when the files cannot be told of.
+        """
+        shard = self._folder(self._shard(result.id))
+        self._folder(self._staging)
+        if staging is not None:
+            files = staging.seal()
+            if files:
+                result = msgspec.structs.replace(result, files=files, folder=staging.folder.name)
+                durable.sync_folder(shard)
+        payload = msgspec.json.encode(result)
+        content = b'{"sha256":"%s","payload":%s}\n' % (sha256(payload).hexdigest().encode(), payload)
+        ours = not self.removed(result.id) and durable.publish(
+            self.path(result.id), content, temp=self._staging / f"{result.id}.json"
+        )
+        if not ours:
+            self.announce(result.id)
+            if staging is not None:
+                staging.discard()
+        elif result.attempts > 1:
+            self._drop_folders(result.id, keep=result.folder)
+        return ours
+
+    def confirm(self, job_id: str) -> None:
+        """Make a result durable that was seen before its announcement: who saw it must not see another one later."""
+        durable.sync_folder(self._shard(job_id))
+
+    def announce(self, job_id: str) -> None:
+        """Tell the watchers of the staging folder again that a durable result (or tombstone) is there."""
+        self._folder(self._staging)
+        durable.sync_folder(self._folder(self._shard(job_id)))
+        notice = self._staging / (f"{job_id}.gone" if self.removed(job_id) else f"{job_id}.json")
+        notice.touch()
+        notice.unlink(missing_ok=True)
+
+    def artifact(self, result: Result, name: str) -> Path:
+        """Path of an artifact of `result`; raises KeyError when it has none of that name."""
+        if name not in {file.name for file in result.files}:
+            raise KeyError(name)
+        return self._shard(result.id) / result.folder / name
+
+    def size_bytes(self, result: Result) -> int:
+        """Bytes the result and its artifacts take."""
+        return self.path(result.id).stat().st_size + sum(file.size_bytes for file in result.files)
+
+    def remove(self, job_id: str) -> None:
+        """Remove the result and its artifacts for good, leaving a tombstone that is durable before anything goes.
+
+        The watchers are told last: whoever learned that a result is removed never sees it again.
+        """
+        shard = self._folder(self._shard(job_id))
+        self._folder(self._staging)
+        durable.publish(self._tombstone(job_id), b"", temp=self._staging / f"{job_id}.tombstone")
+        self._clear(job_id)
+        durable.sync_folder(shard)
+        self.announce(job_id)
+
+    def recover(self, *, forget_before: float | None = None) -> None:
+        """Finish what a crash left half done: announce what was published, drop what was not, end what was removed.
+
+        Tombstones laid before `forget_before` (seconds since the epoch) go as well: no message is that late, and each
+        takes an inode of the card. None: keep all, for nobody vouches for the clock; one laid by a board that thought
+        it was 1970 stays too.
+        """
+        self._folder(self._staging)
+        self._lay_out()
+        for shard, names in self.shards():
+            self._known.add(shard)
+            removed = {name[:-5] for name in names if name.endswith(".gone") and is_job_id(name[:-5])}
+            left = {job_id for name in names if not name.endswith(".gone") and (job_id := name.rpartition(".")[0])}
+            half_removed = removed & left
+            if forget_before is not None:
+                _forget([shard / f"{job_id}.gone" for job_id in removed - left], before=forget_before)
+            for job_id in half_removed:
+                self._clear(job_id)
+            if half_removed:
+                durable.sync_folder(shard)
+        for temp in self._staging.iterdir():
+            if not durable.abandoned(temp):
+                continue
+            with suppress(ValueError):
+                job_id = check_job_id(temp.name.rpartition(".")[0])
+                if self.has(job_id):
+                    durable.sync_folder(self._folder(self._shard(job_id)))
+            temp.unlink(missing_ok=True)
+
+    def _lay_out(self) -> None:
+        """Make the folders that our own ids will need, and the name of every folder durable, with one sync for all.
+
+        Else the first job in each of them would pay for it with two, at each start of a worker.
+        """
+        for number in range(256):
+            try:
+                os.mkdir(f"{self._root}/{number:02x}", 0o770)  # noqa: PTH102 - many at each start
+            except FileExistsError:
+                continue
+            except OSError:  # a full card; whoever needs the folder says so
+                break
+        durable.sync_folder(self._root)
+
+    def ids(self) -> Iterator[str]:
+        """Every id that has a result, in no order; removed ones do not, whatever a crash left of them."""
+        for _, names in self.shards():
+            ended = {name[:-5] for name in names if name.endswith(".json")}
+            yield from (job_id for job_id in ended if f"{job_id}.gone" not in names and is_job_id(job_id))
+
+    def shards(self) -> Iterator[tuple[Path, set[str]]]:
+        """Each folder of results with the names in it."""
+        if self._root.is_dir():
+            for shard in self._root.iterdir():
+                if shard.is_dir() and not shard.name.startswith("."):
+                    yield shard, {path.name for path in shard.iterdir()}
+
+    def _clear(self, job_id: str) -> None:
+        """Remove all of a result but its tombstone."""
+        self.path(job_id).unlink(missing_ok=True)
+        self._drop_folders(job_id)
+
+    def _shard(self, job_id: str) -> Path:
+        name = check_job_id(job_id)[:2].rstrip(".")
+        shard = self._shard_of.get(name)
+        if shard is None:
+            shard = self._shard_of[name] = self._root / name
+        return shard
+
+    def _tombstone(self, job_id: str) -> Path:
+        return self._shard(job_id) / f"{job_id}.gone"
+
+    def _folder(self, folder: Path) -> Path:
+        """Make `folder`, its name durable: once per process, for who made it or its parent may have died unsynced."""
+        if folder not in self._known or not folder.is_dir():
+            if folder != self._root:
+                self._folder(self._root)
+            durable.make_folder(folder)
+            durable.sync_folder(folder.parent)
+            self._known.add(folder)
+        return folder
+
+    def _drop_folders(self, job_id: str, *, keep: str = "") -> None:
+        """Remove the artifact folders of attempts that were cut short, or of all."""
+        pattern = re.compile(re.escape(job_id) + r"\.[0-9a-f]{8}")
+        for path in self._shard(job_id).glob(f"{job_id}.*"):
+            if path.name != keep and pattern.fullmatch(path.name) and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+
+    @staticmethod
+    def _decoded(payload: bytes, path: Path) -> Result:
+        try:
+            return msgspec.json.decode(payload, type=Result)
+        except _UNREADABLE as err:
+            raise TornResult(path, f"not a result: {err}") from err
+
+
+def _there(path: str) -> bool:
+    """As Path.exists, which costs three times as much, and each job asks twice or more. Raises OSError."""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _forget(tombstones: Iterable[Path], *, before: float) -> None:
+    """Remove those laid before a time, by a board that knew the time."""
+    for tombstone in tombstones:
+        with suppress(FileNotFoundError):
+            if _CLOCK_KNOWN_S < tombstone.stat().st_mtime < before:
+                tombstone.unlink()

@@ -1,0 +1,90 @@
+"""Results that nodes hand in: laid down by the gateway, taken over by a worker of the head.
+
+The gateway faces the network and may not write results, so it lays an upload into a folder of its own; a worker copies,
+checks and publishes it, and only then is the node told. Until then the node keeps the job's message, so nothing here
+has to survive a power cut.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from hashlib import file_digest
+from pathlib import Path
+
+import msgspec
+
+from edge.core import durable
+from edge.core.errors import TornResult
+from edge.core.layout import Layout
+from edge.model import Result, check_job_id, is_job_id
+from edge.results.staging import Staging, check_artifact_name
+from edge.results.store import Results
+
+
+class Uploads:
+    """The folder `uploads/`: `ID.ATTEMPT/` with the files, then `ID.ATTEMPT.json`. Methods raise OSError."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._root = layout.uploads
+
+    def clear(self) -> None:
+        """Drop what was not taken over: who sent it sends it again."""
+        self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for path in self._root.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def folder(self, job_id: str, attempt: str) -> Path:
+        """Where the files of this attempt lie; made when it is not there."""
+        folder = self._root / f"{check_job_id(job_id)}.{attempt}"
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return folder
+
+    def lay(self, result: Result, attempt: str) -> None:
+        """Lay the result down beside its files, whole."""
+        durable.replace_volatile(self._json(result.id, attempt), msgspec.json.encode(result))
+
+    def drop(self, job_id: str, attempt: str) -> None:
+        """Remove an upload: it was taken over, or will be sent again."""
+        self._json(job_id, attempt).unlink(missing_ok=True)
+        shutil.rmtree(self._root / f"{check_job_id(job_id)}.{attempt}", ignore_errors=True)
+
+    def tidy(self, over: Callable[[str], bool]) -> None:
+        """Drop what belongs to jobs that are over: who sent it lost its power, and another board ended the job."""
+        for path in list(self._root.iterdir()):
+            job_id, _, attempt = path.name.removesuffix(".json").rpartition(".")
+            if is_job_id(job_id) and over(job_id):
+                self.drop(job_id, attempt)
+
+    def publish(self, job_id: str, results: Results) -> None:
+        """Publish what was handed in for `job_id`; the first result stands. Raises TornResult for a damaged upload."""
+        for path in sorted(self._root.glob(f"{check_job_id(job_id)}.????????.json")):
+            result = msgspec.json.decode(path.read_bytes(), type=Result)
+            staging = results.stage(job_id)
+            try:
+                _copy(path, result, staging)
+            except BaseException:
+                staging.discard()
+                raise
+            try:
+                results.publish(msgspec.structs.replace(result, files=(), folder=""), staging)
+            except BaseException:
+                if not results.has(job_id):  # else it may be ours, and not safe yet
+                    staging.discard()
+                raise
+
+    def _json(self, job_id: str, attempt: str) -> Path:
+        return self._root / f"{check_job_id(job_id)}.{attempt}.json"
+
+
+def _copy(path: Path, result: Result, staging: Staging) -> None:
+    """The files of the upload `path`, each checked. Raises OSError, TornResult."""
+    for artifact in result.files:
+        copy = staging.file(check_artifact_name(artifact.name))
+        shutil.copyfile(path.with_suffix("") / artifact.name, copy)
+        with copy.open("rb") as file:
+            if file_digest(file, "sha256").hexdigest() != artifact.sha256:
+                raise TornResult(path, f"file {artifact.name!r} does not match its SHA-256")

@@ -1,0 +1,236 @@
+"""The broker of `edge up`: started on a store that works, started again when it ends or its queues are dead, healed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from edge.core import durable
+from edge.core.errors import QueueSilent, StackError
+from edge.core.layout import Layout
+from edge.up import hint
+from edge.up.broker.node import PrivateNode, Unwritable
+from edge.up.broker.ports import free_ports
+from edge.up.broker.restart_requests import RestartRequests
+from edge.up.lines import StackLog
+from edge.up.part import PAUSES_S, STEADY_S, Part, PartMisconfigured, at_once
+from edge.up.settings import overrides
+
+BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
+#: A big store takes its time, and must not be taken for a damaged one.
+OLD_STORE_S = 300.0
+EPMD_S = 60.0
+#: Seconds since the last restart that somebody asked for before the next one; the last one stays.
+CURES_S = (0.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+CALM_S = 120.0  # it helped for so long: they begin anew
+#: So many starts must fail in a row before the store of a broker that ran is taken for damaged.
+TRIES = 3
+ROOM_BYTES = 32 << 20
+
+
+class StoreSilent(StackError):
+    """The broker came up, and a queue of its store answers nothing."""
+
+
+class Broker:
+    """Port mapper and broker, and the judgement over the broker's store."""
+
+    def __init__(
+        self, layout: Layout, node: PrivateNode, lines: StackLog, *, env: Mapping[str, str], hurry: asyncio.Event
+    ) -> None:
+        self._node, self._lines, self._env, self._hurry = node, lines, env, hurry
+        self._folder, self._answer = layout.complaints, layout.broker_restarted
+        self.epmd = Part("epmd", node.launch_epmd, at_once(lambda: node.epmd_answers), lines=lines, grace_s=2.0)
+        self.part = Part(
+            "broker",
+            node.launch_broker,
+            at_once(lambda: node.answers),
+            lines=lines,
+            grace_s=30.0,
+            last_words=node.last_words,
+            insist_s=1.0,  # a virtual machine that boots forgets the first
+        )
+        self.ready_s = 0.0  # how long the start took, healing and all
+
+    async def start(self) -> None:
+        """A broker whose every queue answers, with a new store in place of one that no longer works.
+
+        The node is prepared. While the disk is full it waits for room, as it does later. Raises StackError.
+        """
+        started = time.monotonic()
+        node, say = self._node, self._lines.say
+        say(f"starting the broker on port {node.ports.amqp}; its log: {hint.short(node.log)}")
+        await self.epmd.start(timeout_s=EPMD_S)
+        while True:
+            await self._room()
+            try:
+                try:
+                    await self._try_store()
+                except (PartMisconfigured, Unwritable):
+                    raise
+                except StackError as err:
+                    await self._heal(err)
+                break
+            except StackError as err:
+                if isinstance(err, PartMisconfigured) or durable.has_room(node.base, ROOM_BYTES):
+                    raise
+                say(str(err))
+                await self.part.stop(self._hurry)
+        self.ready_s = time.monotonic() - started
+        say(f"broker ready after {self.ready_s:.1f} s")
+
+    async def keep(self) -> None:
+        """Start it again whenever it ends or somebody complains of its queues, for ever."""
+        complaints = RestartRequests(self._folder)
+        cures, cured_at = 0, float("-inf")
+        pauses = iter(PAUSES_S)
+        try:
+            while True:
+                began = time.monotonic()
+                why = await self._trouble(complaints)
+                now = time.monotonic()
+                if self.part.running:
+                    if now - cured_at > CALM_S:
+                        cures = 0
+                    pause_s = max(0.0, cured_at + CURES_S[min(cures, len(CURES_S) - 1)] - now)
+                else:
+                    if now - began > STEADY_S:
+                        pauses = iter(PAUSES_S)
+                    pause_s = next(pauses, PAUSES_S[-1])
+                self._lines.say(f"{why}; starting it again{f' in {pause_s:.0f} s' if pause_s else ''}")
+                await self._pause(pause_s)
+                if self.part.running:
+                    if not complaints.standing():
+                        self._lines.say("the broker works again by itself")
+                        continue
+                    cures += 1
+                await self._mend(complaints)
+                cured_at = time.monotonic()
+        finally:
+            complaints.close()
+
+    async def _trouble(self, complaints: RestartRequests) -> str:
+        """Wait until something is wrong; what."""
+        ended = asyncio.create_task(self.part.end())
+        asked = asyncio.create_task(complaints.wait())
+        try:
+            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return f"broker {ended.result()}"
+            return f"the broker's queues are dead: {await asked}"
+        finally:
+            ended.cancel()
+            asked.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait; a broker that runs may end meanwhile, which is more urgent than a complaint."""
+        if not self.part.running:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.part.end()
+
+    async def _mend(self, complaints: RestartRequests) -> None:
+        """Start it again until every queue answers; with a new store when only that helps."""
+        began = time.monotonic()
+        failed = 0
+        while True:
+            await self._room()
+            try:
+                if complaints.standing():
+                    durable.replace_volatile(self._answer, f"{time.monotonic_ns()}\n".encode())
+                complaints.clear()
+                await self.part.stop(self._hurry)
+                await self._try_store()
+                break
+            except StackError as err:
+                why = err
+            except OSError as err:
+                why = Unwritable(f"{err.filename or self._answer}: {err.strerror or err}")
+            failed += 1
+            if isinstance(why, StoreSilent) or (failed % TRIES == 0 and not isinstance(why, Unwritable)):
+                try:
+                    await self._heal(why)
+                    break
+                except StackError as err:
+                    why = err
+            pause_s = PAUSES_S[min(failed, len(PAUSES_S)) - 1]
+            self._lines.say(f"{why}; trying again in {pause_s:g} s")
+            await asyncio.sleep(pause_s)
+        complaints.clear()  # those of before
+        self._lines.say(f"broker is back after {time.monotonic() - began:.1f} s")
+
+    async def _room(self) -> None:
+        """Wait until the broker could write: on a full disk it would only break its store further."""
+        pauses = iter(PAUSES_S)
+        said = False
+        while not durable.has_room(self._node.base, ROOM_BYTES):
+            if not said:
+                self._lines.say("the broker waits for room on the disk")
+            said = True
+            await asyncio.sleep(next(pauses, PAUSES_S[-1]))
+
+    async def _try_store(self) -> None:
+        """Start the broker on the store as it is, or on a new one, and ask each queue. Raises StackError."""
+        if not self._node.settled:
+            await self._make_store()
+        self._node.listen(self._node.ports.amqp)
+        await self.part.start(timeout_s=OLD_STORE_S)
+        if problem := await self._ask("edge.up.broker.check", bad=QueueSilent.exit_code):
+            raise StoreSilent(problem)
+
+    async def _make_store(self) -> None:
+        """A store with its queues, safe on disk before any job comes.
+
+        At a port that nobody knows: gateway and workers would make the same queues at the same moment, and RabbitMQ
+        may then leave one without a leader.
+        """
+        self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
+        (port,) = free_ports(1)
+        self._node.listen(port)
+        await self.part.start(timeout_s=BROKER_S)
+        if problem := await self._ask("edge.up.broker.declare", port=port):
+            raise StackError(problem)
+        await self.part.stop(self._hurry)
+        self._node.settle()
+
+    async def _heal(self, why: StackError) -> None:
+        """Put the store aside and start on a new one, which the gateway fills again from its ledger.
+
+        When that does not work either, or is broken off, the old one comes back; then `why` is raised.
+        """
+        if not self._node.settled:
+            raise why
+        self._lines.say(f"the broker's store does not work: {why}")
+        await self.part.stop(self._hurry)
+        aside = self._node.set_aside(str(why))
+        assert aside is not None
+        self._lines.say(f"it is kept as {aside.name}; a new one gets every open job of the ledger")
+        try:
+            await self._try_store()
+        except BaseException as err:  # a Ctrl-C too
+            await self.part.stop(self._hurry)
+            self._node.put_back(aside)
+            if isinstance(err, StackError):
+                raise why from None
+            raise
+
+    async def _ask(self, module: str, *, bad: int | None = None, port: int | None = None) -> str:
+        """Run one of our questions to the broker; what it said when it ended with `bad` (None: with any fault)."""
+        argv = [sys.executable, "-m", module]
+        env = {**self._env, **overrides(None, port)}
+        done = await asyncio.to_thread(
+            subprocess.run, argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return ""
+        said = (done.stderr.splitlines() or [f"{module} ended with {done.returncode}"])[-1]
+        if bad in (None, done.returncode):
+            return said
+        self._lines.say(said)
+        return ""

@@ -1,0 +1,15 @@
+"""`python -m edge.up.broker.declare`: makes the queues, in its own process so that the supervisor loads no kombu."""
+
+from __future__ import annotations
+
+import sys
+
+from edge.broker.topology import depths
+from edge.config import load
+from edge.core.errors import EdgeError
+
+if __name__ == "__main__":
+    try:
+        depths(load().config.broker)
+    except EdgeError as err:
+        sys.exit(str(err))

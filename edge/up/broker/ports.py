@@ -1,0 +1,94 @@
+"""Ports of the stack: free or not, and whether a broker answers behind one."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import socket
+import struct
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.core.errors import StackError
+
+LOOPBACK = "127.0.0.1"
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_UNPRIVILEGED, _ROOM = 10_000, 12_000
+_GREETING = b"AMQP\x00\x00\x09\x01"
+_FRAME = struct.Struct(">BHI")
+_CONNECTION_START = struct.pack(">HH", 10, 10)
+
+
+@dataclass(frozen=True)
+class NodePorts:
+    """The three ports a private broker listens on, all on loopback."""
+
+    amqp: int
+    distribution: int
+    epmd: int
+
+    @classmethod
+    def from_amqp(cls, port: int) -> NodePorts:
+        """The usual three: `broker.port` and the two after it."""
+        return cls(port, port + 1, port + 2)
+
+    def check_free(self) -> None:
+        """Raise StackError naming the first port that is taken and the key it comes from."""
+        check_free(LOOPBACK, self.amqp, key="broker.port")
+        check_free(LOOPBACK, self.distribution, key="broker.port + 1, Erlang distribution")
+        check_free(LOOPBACK, self.epmd, key="broker.port + 2, Erlang port mapper")
+
+
+def check_free(host: str, port: int, *, key: str) -> None:
+    """Raise StackError when nothing of ours could listen on `port`, naming `key`."""
+    if not 1 <= port <= 65535:
+        raise StackError(f"port {port} ({key}): expected 1 to 65535")
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as err:
+        what = "is in use" if err.errno == errno.EADDRINUSE else (err.strerror or str(err))
+        raise StackError(f"port {port} ({key}) on {host}: {what}") from err
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports that were free a moment ago, none of which the kernel gives to a connection going out.
+
+    A client that asks again and again for a server which is away would, one day, be given that very port for its own
+    end, talk to itself, and keep the server from it.
+    """
+    first = int(_OUTGOING.read_text().split()[0])
+    with ExitStack() as servers:
+        free: list[int] = []
+        while len(free) < count:
+            port = secrets.choice(range(_UNPRIVILEGED, first)) if first > _ROOM else 0
+            with suppress(OSError):
+                free.append(servers.enter_context(socket.create_server((LOOPBACK, port))).getsockname()[1])
+        return free
+
+
+def accepts(port: int, *, timeout_s: float = 1.0) -> bool:
+    """True when something accepts connections on loopback `port`."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout_s).close()
+    except OSError:
+        return False
+    return True
+
+
+def speaks_amqp(port: int, *, timeout_s: float = 2.0) -> bool:
+    """True when a broker on `port` answers the AMQP 0-9-1 greeting with Connection.Start.
+
+    An open port is not enough: a half-booted broker accepts connections and closes them again.
+    """
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout_s) as sock:
+            sock.settimeout(timeout_s)
+            sock.sendall(_GREETING)
+            with sock.makefile("rb") as stream:
+                head = stream.read(_FRAME.size)
+                method = stream.read(len(_CONNECTION_START))
+    except OSError:
+        return False
+    return len(head) == _FRAME.size and _FRAME.unpack(head)[:2] == (1, 0) and method == _CONNECTION_START

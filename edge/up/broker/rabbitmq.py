@@ -1,0 +1,102 @@
+"""Where RabbitMQ is installed, and the settings a private node of ours runs with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from edge.core.errors import StackError
+from edge.up.broker.ports import LOOPBACK, NodePorts
+
+NODE_NAME = "edge@localhost"  # pinned: the store's folder is named after it, a host can be renamed
+#: Debian's own start script; the one on its PATH insists on the user `rabbitmq`.
+DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_MIB = 1 << 20
+DISK_LIMIT_BYTES = 200 * _MIB
+_YEAR_MS = 365 * 86_400_000
+
+
+def find_server(override: Path | None = None) -> Path:
+    """The script that starts RabbitMQ; raises StackError saying how to install it."""
+    if override is not None:
+        found = override if os.access(override, os.X_OK) else None
+        missing = f"rabbitmq-server: no program at {override}"
+    else:
+        on_path = shutil.which("rabbitmq-server")
+        found = DEBIAN_SERVER if os.access(DEBIAN_SERVER, os.X_OK) else Path(on_path) if on_path else None
+        missing = "rabbitmq-server is not installed: apt install rabbitmq-server"
+    if found is None:
+        raise StackError(missing)
+    return found
+
+
+def find_epmd() -> Path:
+    """Erlang's port mapper; raises StackError saying how to install it."""
+    found = shutil.which("epmd", path=os.environ.get("PATH", os.defpath) + ":/usr/bin:/usr/lib/erlang/bin")
+    if found is None:
+        raise StackError("epmd (Erlang) is not installed: apt install rabbitmq-server")
+    return Path(found)
+
+
+def memory_limit_bytes() -> int:
+    """What the broker may allocate before it holds publishers: 40 % of the memory, 192 MiB to 1 GiB."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(max(total * 2 // 5, 192 * _MIB), 1024 * _MIB)
+
+
+def conf(*, port: int, user: str, password: str) -> str:
+    """`rabbitmq.conf`, understood by 3.10 and by 4.0."""
+    settings = {
+        "listeners.tcp.1": f"{LOOPBACK}:{port}",
+        "default_user": user,
+        "default_pass": password,
+        f"loopback_users.{user}": "true",
+        # A job may hold its message for the longest night; the default closes the channel after 30 min. It goes by the
+        # wall clock (seen on 3.10), and a board without one jumps from 1970 to the present while a job runs.
+        "consumer_timeout": 200 * _YEAR_MS,
+        "raft.wal_max_size_bytes": 16 * _MIB,
+        "vm_memory_high_watermark.absolute": memory_limit_bytes(),
+        # The default, rss, starts a program every second.
+        "vm_memory_calculation_strategy": "allocated",
+        "disk_free_limit.absolute": DISK_LIMIT_BYTES,
+        "collect_statistics_interval": 60_000,
+        "log.file.level": "info",
+        "log.connection.level": "warning",
+        "log.file.rotation.size": 2 * _MIB,
+        "log.file.rotation.count": 2,
+    }
+    return "".join(f"{key} = {value}\n" for key, value in settings.items())
+
+
+def environment(base: Path, ports: NodePorts) -> dict[str, str]:
+    """The whole environment of the node: nothing of the system broker's or the caller's leaks in."""
+    etc = base / "etc"
+    return {
+        "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": str(base),
+        # Makes the script exec Erlang in its place: its pid is the broker's, SIGTERM a clean stop.
+        "RUNNING_UNDER_SYSTEMD": "true",
+        "RABBITMQ_NODENAME": NODE_NAME,
+        "RABBITMQ_DIST_PORT": str(ports.distribution),
+        "RABBITMQ_MNESIA_BASE": str(base / "store"),
+        "RABBITMQ_LOG_BASE": str(base / "log"),
+        "RABBITMQ_CONF_ENV_FILE": str(etc / "rabbitmq-env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(etc / "rabbitmq.conf"),
+        "RABBITMQ_CONFIG_FILES": str(etc / "conf.d" / "*.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(etc / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(etc / "enabled_plugins"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(base / "generated"),
+        "RABBITMQ_SCHEMA_DIR": str(base / "generated" / "schema"),
+        # Cheap to keep on: one scheduler, no spinning, half the distribution buffer's memory. Unbound,
+        # or two nodes of one scheduler each would share the first core.
+        "RABBITMQ_DISTRIBUTION_BUFFER_SIZE": "32000",
+        "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+            "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+        ),
+        "ERL_EPMD_ADDRESS": LOOPBACK,
+        "ERL_EPMD_PORT": str(ports.epmd),
+        "ERL_CRASH_DUMP_SECONDS": "0",  # a crash dump is megabytes on a card, read by nobody
+    }

@@ -1,0 +1,5 @@
+"""What the body of a task may ask of its worker.
+
+- `job`: the parameter annotated `Job`: files, checkpoints, progress
+- `checkpoint`: saved progress of an unfinished job: `checkpoints/ID.json`
+"""

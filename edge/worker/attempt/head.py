@@ -1,0 +1,127 @@
+"""The head of a node: results go there by HTTPS, and count once it has said that they are durable.
+
+Every fault of the way is an OSError, as a fault of the disk is: the worker holds the job and tries again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import BinaryIO
+
+import msgspec
+
+from edge.client.settings import Settings
+from edge.client.transport import Transport, path_of
+from edge.config import Config
+from edge.config.records import NodeConfig
+from edge.core.errors import ConfigError, GatewayError, JobGone, UnknownJob, Unreachable
+from edge.core.layout import Layout
+from edge.model import Attempts, Result
+from edge.results.attempts import AttemptsStore
+from edge.results.staging import Staging
+from edge.results.store import Results
+from edge.wire import JobView
+
+#: How much longer than usual an answer may take: the head copies what it was sent, and syncs it.
+_LONGER_S = 120.0
+
+
+class Head:
+    """The head's gateway. Raises Unreachable and NotAllowed (OSErrors), UsageError on what it will never take."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        """Raises ConfigError when the token cannot be read."""
+        assert config.head_url is not None
+        assert config.token_file is not None
+        try:
+            token = config.token_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as err:
+            raise ConfigError("node.token_file", str(config.token_file), str(err)) from err
+        # No patience: the worker holds the job, says so, and comes again.
+        self._http = Transport(Settings(config.head_url.rstrip("/"), token, config.ca_file, patience_s=0.0))
+
+    def ended(self, job_id: str) -> bool:
+        """True when the head has a durable result of the job, or removed it."""
+        try:
+            return self._http.json("GET", path_of("jobs", job_id), JobView).state.final
+        except UnknownJob:
+            return False  # from plain Celery on the head: its gateway learns of it by the result
+        except JobGone:
+            return True
+        except GatewayError as err:
+            raise Unreachable(f"the head: {err}") from err
+
+    def put(self, *path: str, body: bytes | BinaryIO, media: str = "application/json", attempt: str = "") -> None:
+        """Hand something in; on return the head has it."""
+        headers, query = {"Content-Type": media}, {"attempt": attempt or None}
+        if not isinstance(body, bytes):
+            headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)  # a file goes out in pieces
+        try:
+            self._http.send("PUT", path_of(*path), query=query, body=body, headers=headers, longer_s=_LONGER_S)
+        except GatewayError as err:  # its card is full, or it failed: it may be well again later
+            raise Unreachable(f"the head: {err}") from err
+
+
+class HeadResults(Results):
+    """Results of a node: staged here, published there. Each worker stages in a folder of its own name."""
+
+    def __init__(self, layout: Layout, head: Head, name: str) -> None:
+        super().__init__(layout)
+        self._root = layout.results / name
+        self._head = head
+
+    def has(self, job_id: str) -> bool:
+        """True when the job is over, as the head knows it. Raises OSError."""
+        return self._head.ended(job_id)
+
+    def publish(self, result: Result, staging: Staging | None = None) -> bool:
+        """Hand the result in, its files first; on return the job has its one durable result, this or an earlier one."""
+        staging = staging or self.stage(result.id)
+        attempt = staging.folder.name.rpartition(".")[2]
+        files = staging.seal()
+        for artifact in files:
+            with (staging.folder / artifact.name).open("rb") as file:
+                place = ("jobs", result.id, "files", artifact.name)
+                self._head.put(*place, body=file, media="application/octet-stream", attempt=attempt)
+        body = msgspec.json.encode(msgspec.structs.replace(result, files=files))
+        self._head.put("jobs", result.id, "result", body=body, attempt=attempt)
+        staging.discard()
+        return True
+
+    def announce(self, job_id: str) -> None:
+        """Nothing: the head tells those who wait."""
+
+    def recover(self, *, forget_before: float | None = None) -> None:  # noqa: ARG002 - nothing is kept here
+        """Drop the files of this worker's attempts that were cut short: their jobs come again."""
+        if self._root.is_dir():
+            for path in self._root.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+        self._known.clear()
+
+
+class HeadAttempts(AttemptsStore):
+    """Attempts of a node's jobs: kept here, and told to the head where it has to publish the job again."""
+
+    def __init__(self, layout: Layout, head: Head) -> None:
+        super().__init__(layout)
+        self._head = head
+
+    def write(self, attempts: Attempts) -> None:
+        """Durable here; a further failure there first, for once it stands here its message counts as an old one.
+
+        Raises OSError.
+        """
+        before = self.read(attempts.id)
+        if attempts.failures > (before.failures if before is not None else 0):
+            self._head.put("jobs", attempts.id, "attempts", body=msgspec.json.encode(attempts))
+        super().write(attempts)
+
+
+def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:
+    """Where results and attempts of the worker `name` go: here, or to the head. Raises ConfigError."""
+    if config.node.head_url is None:
+        return Results(config.layout), AttemptsStore(config.layout)
+    head = Head(config.node)
+    return HeadResults(config.layout, head, name), HeadAttempts(config.layout, head)

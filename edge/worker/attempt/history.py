@@ -1,0 +1,201 @@
+"""What happened to a job before: told apart by what its last worker left behind.
+
+A worker marks the job it runs in `run/running/NAME.json` and empties that file when the body ends, however it ends.
+A mark that outlived its process says crash. A power cut takes the marks with it; so from the second delivery on the
+start of a body is made durable with the boot it belongs to, and a start in another boot with no end says power cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from edge.core import durable
+from edge.core.host import boot_id, process_alive
+from edge.core.layout import Layout
+from edge.model import Attempts, Begun, is_job_id
+from edge.results.attempts import AttemptsStore
+from edge.worker.api import checkpoint
+from edge.worker.attempt.brownout import UptimeMarker
+from edge.worker.attempt.delivery import Delivery
+
+logger = logging.getLogger(__name__)
+
+_KEPT = 50
+_REMEMBERED = 256
+#: The file in which the unit leaves systemd's word on the end of the worker before this one ($SERVICE_RESULT).
+ENDED = "EDGE_ENDED"
+#: How an attempt ended whose process the kernel killed for its memory; it is a crash of its job like any other.
+STARVED = "out-of-memory"
+
+
+class RunningMark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who runs what: the content of `run/running/NAME.json`."""
+
+    id: str
+    boot_id: str
+    pid: int
+    ended: str = ""  # how systemd says that process ended, where it was asked
+
+
+class AttemptHistory:
+    """Attempts of the jobs this worker gets. Raises OSError when the disk takes no record."""
+
+    def __init__(
+        self, layout: Layout, name: str, attempts: AttemptsStore | None = None, *, early_cut_s: float = 60.0
+    ) -> None:
+        """A power cut within `early_cut_s` of a body's start is an early one."""
+        self.attempts = attempts or AttemptsStore(layout)
+        self._checkpoints = layout.checkpoints
+        self._folder = layout.running
+        self._own = self._folder / f"{name}.json"
+        self._fd: int | None = None
+        self._given_back: OrderedDict[str, int] = OrderedDict()
+        self._stamina = UptimeMarker(self.attempts, early_cut_s)
+        self._looked: tuple[int, Attempts] | None = None  # what was last written here, until the body begins
+
+    def recover(self) -> None:
+        """At the start of the worker: put the mark of its predecessor of the same name where it stays until used."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.attempts.folder, self._checkpoints):
+            for temp in folder.glob(".*.tmp"):
+                if durable.abandoned(temp):
+                    temp.unlink(missing_ok=True)
+        ended = _told()
+        with suppress(FileNotFoundError):
+            if self._own.stat().st_size:
+                left = self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json")
+                self._own.rename(left)
+                if ended and (mark := _mark(left)) is not None:
+                    with suppress(OSError):  # then it stays a crash like any other
+                        durable.replace_volatile(left, msgspec.json.encode(msgspec.structs.replace(mark, ended=ended)))
+
+    def tidy(self, over: Callable[[str], bool]) -> None:
+        """Drop what is kept of jobs that are over: another board may have ended them. Raises OSError."""
+        kept = [path for folder in (self.attempts.folder, self._checkpoints) for path in folder.glob("*.json")]
+        ids = {path.stem for path in kept if is_job_id(path.stem)}
+        ended = {job_id for job_id in ids if over(job_id)}
+        for path in kept:
+            if path.stem in ended:
+                path.unlink(missing_ok=True)
+
+    def begin(self, job_id: str) -> None:
+        """RunningMark that a body of this job runs here. One write in place: every job pays it."""
+        if self._fd is None:
+            self._fd = os.open(self._own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        os.pwrite(self._fd, msgspec.json.encode(RunningMark(job_id, boot_id(), os.getpid())), 0)
+        looked, self._looked = self._looked, None
+        if looked is not None and looked[1].id == job_id:
+            self._stamina.watch(looked[1])
+
+    def end(self) -> None:
+        """Take the mark away: an empty file says that nothing runs."""
+        self._stamina.rest()
+        if self._fd is not None:
+            os.ftruncate(self._fd, 0)
+
+    def drop(self) -> None:
+        """Take the mark away for good, by its name: the process ends, and its descriptors may be anyone's."""
+        self._own.unlink(missing_ok=True)
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Remember that this delivery goes back with its body not begun: its return is no attempt."""
+        self._given_back[delivery.id] = delivery.redeliveries
+        while len(self._given_back) > _REMEMBERED:
+            self._given_back.popitem(last=False)
+
+    def look(self, delivery: Delivery) -> Attempts | None:
+        """The record of the earlier attempts, brought up to date durably; None when this is the first."""
+        known = self.attempts.read(delivery.id)
+        looked, self._looked = self._looked, None
+        if known is not None and (delivery.redeliveries, known) == looked:
+            self._looked = looked  # the disk stopped us between look and body: the same attempt
+            return known
+        unbegun = not delivery.redeliveries or self._given_back.pop(delivery.id, -1) == delivery.redeliveries - 1
+        if unbegun and (known is None or known.begun is None):
+            return known
+        known = known or Attempts(delivery.id)
+        if known.failures > delivery.failures:  # an old copy: its body will not run
+            return known
+        marks = [(path, mark) for path, mark in self._marks() if mark.id == delivery.id]
+        saved = checkpoint.digest(self._checkpoints / f"{delivery.id}.json")
+        begun, how, early = Begun(boot_id(), saved), "interrupted", False
+        if known.begun is not None and known.begun.boot_id != boot_id():
+            how, early = "power-cut", not known.begun.lasted and known.begun.checkpoint == saved
+        for path, mark in marks:
+            if mark.boot_id != boot_id():
+                how = "power-cut"
+            elif path.stem.count(".") or not process_alive(mark.pid):
+                how, early = STARVED if mark.ended == "oom-kill" else "crash", False
+            elif path != self._own:  # it runs here already, from another copy of its message: that one's start counts
+                begun, early = known.begun or begun, False
+        beside = begun is known.begun
+        known = msgspec.structs.replace(
+            known,
+            deliveries=known.deliveries + 1,
+            crashes=known.crashes + (how in ("crash", STARVED)),
+            ended=(*known.ended, how)[-_KEPT:],
+            begun=begun,
+            early_cuts=known.early_cuts if beside else known.early_cuts + 1 if early else 0,
+        )
+        self.attempts.write(known)
+        self._looked = delivery.redeliveries, known
+        for path, mark in marks:
+            if path != self._own and (path.stem.count(".") or not process_alive(mark.pid)):
+                path.unlink(missing_ok=True)
+        return known
+
+    def interrupted(self, known: Attempts | None) -> None:
+        """The body was stopped in order, so what follows is no power cut of it; a first attempt has nothing to note."""
+        if known is None or known.begun is None:
+            return
+        try:
+            self.attempts.write(msgspec.structs.replace(known, begun=None, early_cuts=0))
+        except OSError as err:
+            logger.warning("cannot note that %s was interrupted: %s", known.id, err)
+
+    def failed(self, delivery: Delivery, known: Attempts | None, error: str) -> None:
+        """Record durably that the body failed with retries left."""
+        known = known or Attempts(delivery.id)
+        self.attempts.write(
+            msgspec.structs.replace(
+                known,
+                deliveries=known.deliveries + 1,
+                failures=delivery.failures + 1,
+                ended=(*known.ended, "error")[-_KEPT:],
+                last_error=error,
+                begun=None,
+                early_cuts=0,
+            )
+        )
+
+    def _marks(self) -> list[tuple[Path, RunningMark]]:
+        with suppress(FileNotFoundError):
+            found = [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name[0] != "."]
+            return [(path, mark) for path in found if (mark := _mark(path)) is not None]
+        return []
+
+
+def _mark(path: Path) -> RunningMark | None:
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=RunningMark)
+    return None
+
+
+def _told() -> str:
+    """What the unit left of the end of the worker before this one; it is taken away."""
+    path = os.environ.get(ENDED)
+    if not path:
+        return ""
+    try:
+        word = Path(path).read_text().strip()
+        Path(path).unlink()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return word

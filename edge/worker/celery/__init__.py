@@ -1,0 +1,12 @@
+"""Celery, bound to this appliance.
+
+- `app`: the Celery app, configured from `edge.yaml`
+- `task`: `@task`: one typed function becomes a kind of job
+- `modules`: imports the task modules that the configuration names
+- `catalogue`: prints the kinds of job as JSON, for the gateway
+- `backend`: results for `solve.delay(...).get()`
+- `request`: `current_task.request` and Celery's signals around a body
+- `controller`: the worker program: solo pool, a loop that may sleep
+- `consumer`: Celery's consumer with few steps and patience with the broker
+- `main`: `edge worker` and `python -m edge.worker`
+"""

@@ -1,0 +1,139 @@
+"""The Celery app. Importing it reads no configuration and opens nothing; the first use does."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from urllib.parse import quote
+
+import click
+from celery import Celery
+from kombu import Connection
+from kombu.utils.objects import cached_property
+
+from edge.broker import topology as broker
+from edge.config import Config, Loaded, load
+from edge.core.errors import ConfigError, UsageError
+from edge.model import Power
+
+#: A publish without the broker's confirm in this time has failed.
+CONFIRM_S = 30.0
+
+
+class EdgeApp(Celery):  # type: ignore[misc]
+    """Celery bound to `edge.yaml`: its queues, its tasks, its results."""
+
+    task_cls = "edge.worker.celery.task:EdgeTask"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._loaded: Loaded | None = None
+        self._own_url = ""
+        self.module_errors: dict[str, str] = {}
+        super().__init__(*args, **kwargs)
+        self.add_defaults(self._settings)
+
+    def use(self, loaded: Loaded) -> None:
+        """Take this configuration in place of EDGE_CONFIG and the default files; before anything else is done."""
+        if self.configured:
+            raise UsageError("the Celery app has read its configuration already")
+        self._loaded = loaded
+
+    @property
+    def edge_loaded(self) -> Loaded:
+        """The configuration with its origins, read at the first use. Raises ConfigError."""
+        if self._loaded is None:
+            self._loaded = load()
+        return self._loaded
+
+    @property
+    def edge_config(self) -> Config:
+        """The configuration, read at the first use. Raises ConfigError."""
+        return self.edge_loaded.config
+
+    def edge_tasks(self) -> dict[str, Any]:
+        """The tasks that jobs can name: those of the modules in `tasks:`, none of Celery's own.
+
+        A package imports its other modules with the one that is named; their tasks were not asked for.
+        """
+        modules = self.edge_config.tasks
+        ours = ((name, task) for name, task in self.tasks.items() if getattr(task, "edge_signature", None) is not None)
+        return {name: task for name, task in ours if any(_belongs(task, module) for module in modules)}
+
+    def gen_task_name(self, name: str, module: str) -> str:  # noqa: ARG002 - Celery's signature
+        """A task is called by the name of its function: submitters need not know our modules."""
+        return name
+
+    @cached_property  # type: ignore[untyped-decorator]
+    def Worker(self) -> Any:  # noqa: N802 - Celery's name for it
+        """The worker program, bound to this app."""
+        return self.subclass_with_self("edge.worker.celery.controller:Worker")
+
+    def _connection(self, url: Any, **kwargs: Any) -> Connection:
+        """Every connection of ours, consumer or producer, unless somebody names another broker."""
+        if url is not None and url != self._own_url:
+            return super()._connection(url, **kwargs)
+        return broker.connection(self.edge_config.broker, confirm=True)
+
+    def _settings(self) -> dict[str, Any]:
+        try:
+            config = self.edge_config
+        except ConfigError as err:
+            if not _in_celery_command():
+                raise
+            sys.stderr.write(f"celery: {err}\n")
+            raise SystemExit(err.exit_code) from err
+        link = config.broker
+        vhost = quote(link.vhost, safe="")
+        self._own_url = f"amqp://{quote(link.user, safe='')}@{link.host}:{link.port}/{vhost}"
+        return {
+            "broker_url": self._own_url,
+            "task_queues": list(broker.QUEUES.values()),
+            "task_default_queue": broker.queue_name(Power.NORMAL),
+            "task_default_exchange": "",
+            "task_default_exchange_type": "direct",
+            "task_default_routing_key": broker.queue_name(Power.NORMAL),
+            "task_create_missing_queues": False,
+            "task_routes": [_route],
+            "task_default_delivery_mode": "persistent",
+            "task_serializer": "json",
+            "result_serializer": "json",
+            "accept_content": ["json"],
+            "task_acks_late": True,
+            "task_publish_retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 0.5},
+            "worker_prefetch_multiplier": 1,
+            "worker_concurrency": 1,
+            "worker_pool": "solo",
+            "worker_consumer": "edge.worker.celery.consumer:Consumer",
+            "worker_enable_remote_control": False,
+            "worker_send_task_events": False,
+            "worker_hijack_root_logger": True,
+            "broker_heartbeat": 0,
+            "broker_connection_retry_on_startup": True,
+            "broker_connection_max_retries": None,
+            "result_backend": "edge.worker.celery.backend:ResultFiles",
+            "enable_utc": True,
+        }
+
+
+def _route(_name: str, _args: Any, _kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
+    """The queue of the task's power class, unless the caller chose one."""
+    power = getattr(task, "edge_power", None)
+    if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
+        return None
+    return {"queue": broker.queue_name(power)}
+
+
+def _belongs(task: Any, module: str) -> bool:
+    """True when `module` or one below it defines the task, or has it under some name."""
+    if f"{task.__module__}.".startswith(f"{module}."):
+        return True
+    return any(each is task for each in vars(sys.modules.get(module, object)).values())
+
+
+def _in_celery_command() -> bool:
+    """True inside `celery -A edge.worker ...`, whose user is to see one line and no traceback."""
+    context = click.get_current_context(silent=True)
+    return context is not None and type(context.find_root().obj).__name__ == "CLIContext"
+
+
+app = EdgeApp("edge")

@@ -1,0 +1,82 @@
+"""Results for Celery's own users on this board: `solve.delay(...).get(timeout=10)` reads the result file."""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import Any
+
+from asyncinotify import Inotify, Mask
+from celery import states
+from celery.backends.base import BaseBackend
+from celery.exceptions import TimeoutError as CeleryTimeoutError
+
+from edge.core import durable
+from edge.core.errors import JobFailed
+from edge.model import JobState, Result
+from edge.results.store import Results
+
+_STATES = {
+    JobState.SUCCEEDED: states.SUCCESS,
+    JobState.FAILED: states.FAILURE,
+    JobState.CANCELLED: states.REVOKED,
+}
+
+
+class ResultFiles(BaseBackend):  # type: ignore[misc]
+    """Reads what workers published; writes nothing. Waits by inotify, without polling."""
+
+    supports_autoexpire = False
+    persistent = True
+
+    def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
+        """Celery's record of a task; PENDING for all that has no result yet."""
+        result = self._results().read(task_id)
+        return {"status": states.PENDING, "result": None} if result is None else _meta(result)
+
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,  # noqa: ARG002 - nothing is polled
+        no_ack: bool = True,  # noqa: ARG002
+        on_interval: Any = None,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Block until the result is there. Raises Celery's TimeoutError."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        staging = self.app.edge_config.layout.staging
+        durable.make_folder(staging)
+        with Inotify(sync_timeout=0) as inotify:
+            inotify.add_watch(staging, Mask.DELETE)  # a name goes from there once its result is durable
+            poll = select.poll()
+            poll.register(inotify.fd, select.POLLIN)
+            while True:
+                meta = self.get_task_meta(task_id)
+                if meta["status"] in states.READY_STATES:
+                    return meta
+                left_ms = None if deadline is None else (deadline - time.monotonic()) * 1000
+                if left_ms is not None and left_ms <= 0:
+                    raise CeleryTimeoutError("The operation timed out.")
+                poll.poll(left_ms)
+                while inotify.sync_get() is not None:
+                    pass
+
+    def _results(self) -> Results:
+        return Results(self.app.edge_config.layout)
+
+
+def _meta(result: Result) -> dict[str, Any]:
+    meta: dict[str, Any] = {
+        "task_id": result.id,
+        "status": _STATES[result.state],
+        "name": result.task,
+        "args": result.args,
+        "kwargs": result.kwargs,
+        "worker": result.worker,
+        "result": result.value,
+        "traceback": None,
+    }
+    if result.failure is not None:
+        meta["result"] = JobFailed(result.id, result.state.value, result.failure.message)
+        meta["traceback"] = result.failure.traceback or None
+    return meta

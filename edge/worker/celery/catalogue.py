@@ -1,0 +1,59 @@
+"""`python -m edge.worker.celery.catalogue` names each module, then prints the kinds of job as JSON.
+
+`edge/catalog/catalogue.py` runs it and reads its answer.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from typing import Any
+
+import msgspec
+
+from edge.catalog.catalogue import Listing, TaskInfo
+from edge.config import load
+from edge.core.errors import EdgeError
+from edge.worker.celery.app import app
+from edge.worker.celery.modules import load_tasks
+
+
+def main() -> int:
+    """Import the modules, print what they declare; the result is the exit code."""
+    out = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a module that prints must not spoil the answer
+    try:
+        loaded = load()
+    except EdgeError as err:
+        sys.stderr.write(f"{err}\n")
+        return err.exit_code
+    app.use(loaded)
+    errors = load_tasks(loaded, before=lambda name: _say(out, f"{name}\n".encode()))
+    listing = Listing(tuple(_info(task) for _, task in sorted(app.edge_tasks().items())), errors)
+    with os.fdopen(out, "wb") as answer:
+        answer.write(msgspec.json.encode(listing))
+    return 0
+
+
+def _say(fd: int, line: bytes) -> None:
+    os.write(fd, line)  # at once: the module may end the process
+
+
+def _info(task: Any) -> TaskInfo:
+    description = inspect.getdoc(task.run) or ""
+    return TaskInfo(
+        task.name,
+        summary=description.partition("\n")[0],
+        description=description,
+        module=task.__module__,
+        positional=task.edge_signature.positional,
+        schema=task.edge_signature.schema(),
+        power=task.edge_power,
+        retries=task.edge_retries,
+        time_limit_s=task.edge_time_limit_s,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Celery's consumer with what a solo worker on a small board needs: few steps, one way in, patience with the broker."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from celery import bootsteps
+from celery.utils.log import get_logger
+from celery.utils.threads import bound_open_broker_sockets
+from celery.worker import consumer as celery_consumer
+from celery.worker.state import maybe_shutdown
+from kombu.common import ignore_errors
+
+from edge.broker.restart_request import RestartRequest
+from edge.broker.topology import explain, silent, vhost_down
+from edge.model import WorkerState
+
+logger = get_logger(__name__)
+
+#: Each answer of the broker must come in this time: a queue that lost its leader would else hang us for ever.
+ANSWER_S = 30.0
+#: Between two tries to connect, growing from the first to the last.
+RETRY_S = (0.5, 1.0, 2.0, 4.0, 5.0)
+#: A connection that broke sooner than this counts as a try that failed: a broker with a broken store accepts
+#: connections and then refuses everything.
+WORTH_S = 10.0
+
+
+class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
+    """Connection, Tasks, Gate, loop. No events, gossip, mingle, heart, control, nor delayed delivery."""
+
+    event_dispatcher = None
+    gossip = None
+    pidbox = None
+
+    class Blueprint(bootsteps.Blueprint):  # type: ignore[misc]
+        """The steps."""
+
+        name = "Consumer"
+        default_steps = (
+            "celery.worker.consumer.connection:Connection",
+            "edge.worker.intake.steps:Tasks",
+            "edge.worker.intake.gate:Gate",
+            "celery.worker.consumer.consumer:Evloop",
+        )
+
+        def shutdown(self, parent: Any) -> None:
+            """As Celery's."""
+            self.send_all(parent, "shutdown")
+
+    connection: Any = None
+    gate: Any  # the step of that name
+
+    def __init__(self, *args: Any, controller: Any = None, **kwargs: Any) -> None:
+        self.context = controller.context
+        self.context.later = controller.hub.call_later
+        self._complaint = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
+        self._tries = 0
+        self._connected_at = 0.0
+        # A child that a body forks may outlive this worker: while it held the socket, the broker would take the dead
+        # worker's consumer for a living one and go on handing it jobs.
+        os.register_at_fork(after_in_child=self._let_go)
+        super().__init__(*args, controller=controller, **kwargs)
+        # Celery sleeps 1 s, with a traceback, once it had to connect five times in a second; we wait our own way.
+        self._restart_state = _Unlimited()
+
+    def create_task_handler(self, promise: Any = None) -> Callable[..., None]:  # noqa: ARG002
+        """Unused by our taps, which know the queue of each message; Celery's loop asks for one."""
+        return self.context.inbox.accept  # type: ignore[no-any-return]
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """The steps', and the bell by which signals and threads wake the loop."""
+        hub.add_reader(self.context.bell.fileno(), self._rung)
+        super().register_with_event_loop(hub)  # the gate's part asks for messages of every queue that is open
+        self._complaint.withdraw()
+
+    def _rung(self) -> None:
+        self.context.bell.hush()
+        if self.context.news.stale:  # a body took in what the gate should have heard
+            self.gate.refresh()  # what is parked is looked at below
+        self.context.inbox.step()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, trying for ever at most five seconds apart; a stop ends the wait at once."""
+        if self._tries:
+            self._wait()
+        while True:
+            maybe_shutdown()
+            try:
+                conn.connect()
+                break
+            except (OSError, AMQPError) as err:
+                logger.error("no broker at %s: %s; trying again in %g s", conn.as_uri(), explain(err), self._pause_s)
+                self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
+                if vhost_down(err):
+                    self._complaint.make(explain(err))
+                self._wait()
+        self.first_connection_attempt = False
+        self._connected_at = time.monotonic()
+        bound_open_broker_sockets(conn, ANSWER_S)
+        return conn
+
+    @property
+    def _pause_s(self) -> float:
+        return RETRY_S[min(self._tries, len(RETRY_S) - 1)]
+
+    def _wait(self) -> None:
+        self.context.bell.wait(self._pause_s)
+        self._tries += 1
+        maybe_shutdown()
+        self.context.bell.hush()
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        """The connection broke while it was set up."""
+        logger.warning("broker connection failed: %s", explain(exc))
+        self._drop(exc)
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        """The connection broke: let go of it and of its messages, which come again."""
+        logger.warning("broker connection lost: %s; connecting again", explain(exc))
+        self._drop(exc)
+
+    def _let_go(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None and connection.connected:
+            with suppress(OSError):
+                os.close(connection.connection.transport.sock.detach())
+
+    def _drop(self, exc: BaseException) -> None:
+        if silent(exc):
+            self._complaint.make(explain(exc))
+        self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
+        self.context.inbox.connection_lost()
+        self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
+        self.task_consumer = None
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            ignore_errors(connection, connection.collect)
+            ignore_errors(connection, connection.close)
+
+
+class _Unlimited:
+    """Stands where Celery counts connections."""
+
+    def step(self) -> None:
+        """Never too often."""

@@ -1,0 +1,34 @@
+"""`edge worker`: the same worker as `celery -A edge.worker worker`, with the log on."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from celery.exceptions import SecurityWarning
+from celery.utils.nodenames import gethostname
+
+from edge.config import Loaded, load
+from edge.core.errors import EdgeError
+from edge.worker.celery.app import app
+
+
+def main(loaded: Loaded, *, loglevel: str = "INFO") -> int:
+    """Run a worker until it is stopped; the result is the exit code. Raises EdgeError."""
+    # Celery's nine lines about root speak of pickled messages; this worker takes JSON only.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    app.use(loaded)
+    worker = app.Worker(
+        hostname=f"{loaded.config.worker.name}@{gethostname()}", loglevel=loglevel, quiet=True, pool_cls="solo"
+    )
+    worker.start()
+    return worker.exitcode or 0
+
+
+def run() -> int:
+    """`python -m edge.worker`."""
+    try:
+        return main(load())
+    except EdgeError as err:
+        print(f"edge worker: {err}", file=sys.stderr)  # noqa: T201 - a person reads this
+        return err.exit_code

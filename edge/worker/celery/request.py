@@ -1,0 +1,85 @@
+"""What Celery's users expect around a body: `current_task.request`, signals, and the log lines they know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from celery import signals
+from celery._state import _task_stack
+from celery.utils.log import get_logger
+
+from edge.catalog.signature import short
+from edge.worker.attempt.delivery import Delivery
+from edge.worker.executor.execute import Outcome
+
+logger = get_logger(__name__)
+
+
+@contextmanager
+def current(delivery: Delivery, task: Any, *, hostname: str, limit_s: float | None) -> Iterator[None]:
+    """Inside the block `task` is Celery's current task; `task_prerun` was sent."""
+    _task_stack.push(task)
+    task.push_request(
+        id=delivery.id,
+        args=delivery.args,
+        kwargs=delivery.kwargs,
+        retries=delivery.failures,
+        root_id=delivery.id,
+        correlation_id=delivery.id,
+        delivery_info=delivery.message.delivery_info,
+        hostname=hostname,
+        called_directly=False,
+        is_eager=False,
+        timelimit=(limit_s, None),
+    )
+    try:
+        signals.task_prerun.send(
+            sender=task, task_id=delivery.id, task=task, args=delivery.args, kwargs=delivery.kwargs
+        )
+        yield
+    finally:
+        task.pop_request()
+        _task_stack.pop()
+
+
+def ended(delivery: Delivery, task: Any, outcome: Outcome) -> None:
+    """Log and signal how the body ended; to be called inside `current`."""
+    error, failure = outcome.error, outcome.failure
+    name, job_id = delivery.task, delivery.id
+    state = "RETRY"  # interrupted: it comes again
+    if failure is not None:
+        text = f"{failure.type}: {failure.message}" if failure.type else failure.message
+        logger.error("Task %s[%s] failed in %.6fs: %s (%s)", name, job_id, outcome.seconds, text, failure.code)
+        signals.task_failure.send(
+            sender=task,
+            task_id=job_id,
+            exception=error,
+            args=delivery.args,
+            kwargs=delivery.kwargs,
+            traceback=error.__traceback__ if error is not None else None,
+            einfo=_einfo(error),
+        )
+        state = "FAILURE"
+    elif error is None:
+        logger.info("Task %s[%s] succeeded in %.6fs: %s", name, job_id, outcome.seconds, short(outcome.value))
+        signals.task_success.send(sender=task, result=outcome.value)
+        state = "SUCCESS"
+    signals.task_postrun.send(
+        sender=task,
+        task_id=job_id,
+        task=task,
+        args=delivery.args,
+        kwargs=delivery.kwargs,
+        retval=outcome.value if error is None else error,
+        state=state,
+    )
+
+
+def _einfo(error: BaseException | None) -> ExceptionInfo | None:
+    """Billiard's record of an exception, costly: made only when somebody listens."""
+    if error is None or not signals.task_failure.receivers:
+        return None
+    return ExceptionInfo((type(error), error, error.__traceback__))

@@ -1,0 +1,169 @@
+"""Runs one body and says how it ended; knows neither the broker nor where results lie."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from edge.model import Failure, FailureCode
+from edge.worker.attempt.delivery import clean
+from edge.worker.process.control import Control, JobCancelled, JobControl, JobInterrupted, JobTimedOut, exit_fork
+
+_TRACEBACK_CHARS = 20_000
+_MESSAGE_CHARS = 4_000
+#: A value nested deeper is refused: whoever reads the result runs out of stack at a thousand levels or so.
+MAX_DEPTH = 500
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a body ended: a value, a failure, or neither when it was interrupted and has to run again."""
+
+    value: Any = None
+    encoded: msgspec.Raw | None = None
+    failure: Failure | None = None
+    error: BaseException | None = None
+    interrupted: bool = False
+    started_at: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+def execute(
+    control: Control, job_id: str, body: Callable[[], Any], *, limit_s: float | None, max_bytes: int, tell: bool = False
+) -> Outcome:
+    """Run `body` in this thread under `control`, as its `run` does; never raises."""
+    pid = os.getpid()
+    started_at, began, cpu = time.time(), time.perf_counter(), _cpu_seconds()
+    value: Any = None
+    encoded: msgspec.Raw | None = None
+    failure: Failure | None = None
+    error: BaseException | None = None
+    try:
+        value = control.run(job_id, body, limit_s=limit_s, tell=tell)
+    except JobInterrupted as err:
+        error = err
+    except BaseException as err:
+        error = err
+        failure = failure_of(err)
+    if os.getpid() != pid:
+        exit_fork()
+    if error is None:
+        encoded, failure = _encoded(value, max_bytes)
+    return Outcome(
+        value=value,
+        encoded=encoded,
+        failure=failure,
+        error=error,
+        interrupted=isinstance(error, JobInterrupted),
+        started_at=started_at,
+        seconds=time.perf_counter() - began,
+        cpu_seconds=_cpu_seconds() - cpu,
+    )
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of the children it waited for."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | None]:
+    try:
+        data = msgspec.json.encode(value)
+    except Exception as err:
+        what = clean(f"a {type(value).__name__} cannot be a result: {err}")[:_MESSAGE_CHARS]
+        return None, Failure(FailureCode.NOT_SERIALISABLE, what, type(err).__name__)
+    if len(data) > max_bytes:
+        what = f"the result has {len(data)} bytes as JSON, more than worker.max_result_bytes = {max_bytes}"
+        return None, Failure(FailureCode.TOO_LARGE, f"{what}; write it to job.file(NAME)")
+    if _deep(data):
+        what = f"a {type(value).__name__} cannot be a result: it is nested deeper than {MAX_DEPTH} levels"
+        return None, Failure(FailureCode.NOT_SERIALISABLE, what, type(value).__name__)
+    if b"null" in data and (odd := _not_finite(value)) is not None:
+        what = f"the result holds {odd}, which JSON has no number for; return None or text in its place"
+        return None, Failure(FailureCode.NOT_SERIALISABLE, what, "float")
+    return msgspec.Raw(data), None
+
+
+def _not_finite(value: Any) -> float | None:
+    """A NaN or infinity somewhere in `value`, for which its JSON has a null that nobody asked for."""
+    left = [msgspec.to_builtins(value, builtin_types=(msgspec.Raw,))]  # what is JSON already says what it wants to
+    while left:
+        each = left.pop()
+        if isinstance(each, float) and not math.isfinite(each):
+            return each
+        if isinstance(each, dict):
+            left.extend(each.values())
+        elif isinstance(each, list | tuple):
+            left.extend(each)
+    return None
+
+
+def _deep(data: bytes) -> bool:
+    """True when the JSON in `data` is nested too deep; without recursion, for a body may have raised its limit."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return False
+    left = _STRING.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        left = left.replace(b"[]", b"")  # the innermost of all that is nested
+        if not left:
+            return False
+    return True
+
+
+def failure_of(err: BaseException) -> Failure:
+    """What to say of an exception that came out of a body."""
+    if isinstance(err, JobCancelled):
+        return Failure(FailureCode.CANCELLED, str(err))
+    if isinstance(err, JobTimedOut):
+        return Failure(FailureCode.TIME_LIMIT, str(err), traceback=_traceback(err))
+    if isinstance(err, SystemExit):
+        message = f"the job ended its process with exit code {_text(err.code)}"
+        return Failure(FailureCode.EXIT, message, "SystemExit", _traceback(err))
+    # Many say nothing but by their name: MemoryError, StopIteration, `assert`.
+    return Failure(FailureCode.EXCEPTION, _text(err) or _type_name(err), _type_name(err), _traceback(err))
+
+
+def _type_name(err: BaseException) -> str:
+    kind = type(err)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _text(value: object) -> str:
+    """`str(value)` of something foreign, which may raise or be endless."""
+    try:
+        text = str(value)
+    except Exception:
+        text = f"<{type(value).__name__} without text>"
+    return clean(text)[:_MESSAGE_CHARS]
+
+
+def _traceback(err: BaseException) -> str:
+    """The traceback from the body's first frame on, its end kept when it is long."""
+    try:
+        lines = traceback.format_exception(type(err), err, _own_frames_off(err.__traceback__))
+    except Exception:  # an exception whose text raises
+        lines = traceback.format_tb(err.__traceback__)
+    text = clean("".join(lines))
+    return text if len(text) <= _TRACEBACK_CHARS else f"...\n{text[-_TRACEBACK_CHARS:]}"
+
+
+def _own_frames_off(tb: TracebackType | None) -> TracebackType | None:
+    here = (__file__, sys.modules[JobControl.__module__].__file__)
+    while tb is not None and tb.tb_frame.f_code.co_filename in here:
+        tb = tb.tb_next
+    return tb

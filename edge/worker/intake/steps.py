@@ -1,0 +1,45 @@
+"""The steps of the consumer that Celery's own would do too much in: quality of service, queues, no canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amqp.exceptions import NotFound
+from celery import bootsteps
+from celery.worker.consumer.connection import Connection
+from kombu.common import QoS, ignore_errors
+
+from edge.broker import topology as broker
+from edge.worker.intake.queue_consumers import QueueConsumers
+
+
+class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Declares the queues and makes the taps, all closed. Prefetch is one a queue: quorum queues know no other."""
+
+    requires = (Connection,)
+    label = "Tasks"
+
+    def __init__(self, c: Any, **kwargs: Any) -> None:
+        c.task_consumer = c.qos = None
+        super().__init__(c, **kwargs)
+
+    def start(self, c: Any) -> None:
+        """Set up a fresh connection."""
+        channel = c.connection.default_channel
+        try:
+            broker.declare(channel, passive=c.context.config.node.head_url is not None)
+        except NotFound as err:  # a node may not make them: it waits as it waits for a broker
+            raise ConnectionError(broker.explain(err)) from err
+        channel.basic_qos(0, 1, False)
+        c.task_consumer = QueueConsumers(channel, c.context.inbox.accept)
+        c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes
+
+    def stop(self, c: Any) -> None:
+        """Stop consuming."""
+        if c.task_consumer is not None:
+            ignore_errors(c, c.task_consumer.cancel)
+
+    def shutdown(self, c: Any) -> None:
+        """Stop consuming for good."""
+        self.stop(c)
+        c.task_consumer = None

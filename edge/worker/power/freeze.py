@@ -1,0 +1,113 @@
+"""The worker's side of `running_job: freeze`: the small process that may stop this one, and what is known of it."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import mmap
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from edge.config import Config
+from edge.core import notify
+from edge.model import Power
+from edge.worker.power.freezer import CLOCK
+
+logger = logging.getLogger(__name__)
+
+
+class Freeze:
+    """Starts a freezer before the first body, and another one where it died. Belongs to the main thread."""
+
+    def __init__(self, config: Config, name: str) -> None:
+        self._layout = config.layout
+        self._note = config.layout.frozen(name)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._life = -1
+        self._clock: mmap.mmap | None = None
+        self._before_s = 0.0  # frozen by freezers that are gone
+        self._failed = False
+
+    @property
+    def alive(self) -> bool:
+        """True while there is one to stop this process; otherwise the body has to stop by itself."""
+        if self._process is None:
+            return False
+        poll = select.poll()
+        poll.register(self._life, select.POLLIN)
+        return not poll.poll(0)
+
+    @property
+    def frozen_s(self) -> float:
+        """Seconds this process was frozen in all."""
+        if self._clock is None:
+            return self._before_s
+        total_s, since = CLOCK.unpack_from(self._clock)
+        now_s = time.monotonic() - since if since else 0.0
+        if since and not self.alive:  # it died over it, which woke us up: that much, and no more
+            CLOCK.pack_into(self._clock, 0, total_s + now_s, 0.0)
+        return float(self._before_s + total_s + now_s)
+
+    def begin(self, job_id: str, klass: Power) -> None:
+        """A body of this class begins."""
+        if self._process is not None and not self.alive:
+            logger.warning("the freezer of process %d is gone; starting another", os.getpid())
+            self.close()
+        if self._process is None:
+            self._start()
+        self._say(f"{job_id} {klass}\n")
+
+    def end(self) -> None:
+        """The body has ended."""
+        self._say("\n")
+
+    def close(self) -> None:
+        """Let the freezer go."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._before_s = self.frozen_s
+        clock, self._clock = self._clock, None
+        if clock is not None:
+            clock.close()
+        assert process.stdin is not None
+        with suppress(OSError):
+            process.stdin.close()
+        os.close(self._life)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5.0)
+
+    def _say(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):  # it died: `alive` tells
+                os.write(self._process.stdin.fileno(), line.encode())
+
+    def _start(self) -> None:
+        memory = os.memfd_create("edge-freezer")
+        os.ftruncate(memory, CLOCK.size)
+        life, theirs = os.pipe2(os.O_CLOEXEC)
+        argv = [sys.executable, "-P", "-m", "edge.worker.power.freezer"]
+        argv += [str(os.getpid()), str(self._layout.power), str(self._layout.orders), str(self._note)]
+        argv += [str(memory), str(notify.ping_every_s() or 0)]
+        try:
+            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=theirs, pass_fds=[memory], bufsize=0)
+        except OSError as err:
+            if not self._failed:
+                logger.error("no freezer: %s; jobs are held where they ask", err)
+            self._failed = True
+            os.close(life)
+            return
+        finally:
+            os.close(theirs)
+            self._clock = mmap.mmap(memory, CLOCK.size)
+            os.close(memory)
+        self._life = life
+        # Its end of the pipe closes with its life, whatever ends that: the kernel then wakes us up.
+        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGCONT)
+        fcntl.fcntl(life, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)

@@ -1,0 +1,93 @@
+"""What a body may have changed of its process, set right again before the next one and before a file is written."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_LIMITS = tuple({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
+_STANDARD = (0, 1, 2)
+#: `signal.getsignal` without the enum that it makes of each answer: there are 62 signals to ask for after each job.
+_handler: Callable[[int], Any] = import_module("_signal").getsignal
+_FIRST_SAVED = 64  # where the copies of the standard streams lie, out of the way of a body that counts upwards
+
+
+class ProcessSnapshot:
+    """The process as it was when this was made: signals, mask, limits, umask, working folder, standard streams.
+
+    A mask left blocked would make the worker deaf to cancels and stops; a limit on files would hold every result
+    back, a umask make it one nobody can read; a closed stderr would send log lines into whichever file gets its
+    number. For the main thread only.
+    """
+
+    def __init__(self, *vital: int) -> None:
+        """`vital` are the descriptors without which the process is of no use; see `restore`."""
+        self._handlers = {int(number): _handler(number) for number in signal.valid_signals()}
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._limits = {kind: resource.getrlimit(kind) for kind in _LIMITS}
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
+        self._folder = _folder()
+        self._saved = {fd: _copy(fd) for fd in _STANDARD}
+        self._known = {fd: _identity(fd) for fd in (*vital, *_STANDARD, *self._saved.values()) if fd is not None}
+        self._vital = vital
+
+    def restore(self) -> bool:
+        """Set right what was changed; False when that cannot be: the process must end, and start anew."""
+        self._signals()
+        os.umask(self._umask)
+        if self._folder and _folder() != self._folder:
+            with suppress(OSError):
+                os.chdir(self._folder)
+        for kind, limit in self._limits.items():
+            if resource.getrlimit(kind) != limit:
+                try:
+                    resource.setrlimit(kind, limit)
+                except (OSError, ValueError):  # a hard limit goes down only, but for root
+                    return False
+        for fd, copy in self._saved.items():
+            if copy is None or self._same(fd):
+                continue
+            if not self._same(copy):
+                return False
+            os.dup2(copy, fd)
+        return all(self._same(fd) for fd in self._vital)
+
+    def _signals(self) -> None:
+        for number, handler in self._handlers.items():
+            if handler is not None and _handler(number) != handler:
+                with suppress(OSError, ValueError):  # SIGKILL and SIGSTOP are nobody's
+                    signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _same(self, fd: int) -> bool:
+        return _identity(fd) == self._known.get(fd)
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    try:
+        state = os.fstat(fd)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def _copy(fd: int) -> int | None:
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_SAVED)
+    except OSError:  # closed before we came
+        return None
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""

@@ -1,0 +1,126 @@
+"""What this worker says about itself in `run/worker-NAME.json`; a new file at each change, none while nothing does.
+
+Jobs that follow each other within a moment would make two files each, and wake everyone who watches twice: the end of
+a job, and the start of one that comes right after another, are written only if they still hold a moment later.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from edge.core import durable
+from edge.core.host import boot_id
+from edge.core.layout import Layout
+from edge.model import PowerState, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
+
+logger = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+#: Progress is written at most so often.
+PROGRESS_S = 0.25
+#: How long a change that may be over at once waits for its writing.
+MOMENT_S = 0.1
+
+
+class StatusFile:
+    """The worker's own word. Belongs to the main thread. `later(delay, call)` is the event loop's."""
+
+    def __init__(self, layout: Layout, name: str, later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._path = layout.worker(name)
+        self._status = WorkerStatus(name, os.getpid(), boot_id(), WorkerState.DISCONNECTED, started_at=time.time())
+        self._later = later
+        self._next_progress = 0.0
+        self._written_at = 0.0
+        self._dirty = True
+        self._flush_comes = False
+        self._failed = False
+
+    @property
+    def status(self) -> WorkerStatus:
+        """What was said last, written or about to be."""
+        return self._status
+
+    def say(self, **changes: Any) -> None:
+        """Change fields of the status, and write it if anything is new."""
+        self._set(**changes)
+        self.flush()
+
+    def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
+        """The broker has confirmed which queues are consumed."""
+        if self._status.job is not None:
+            self.say(queues=queues, power=power)
+        else:
+            self.say(state=_resting(queues), queues=queues, power=power)
+
+    def begin(self, job: RunningJob) -> bool:
+        """A body starts. False: the last word is only a moment old, `flush` once this body has lasted as long."""
+        self._next_progress = 0.0
+        self._set(state=WorkerState.RUNNING, job=job)
+        if time.monotonic() - self._written_at <= MOMENT_S:
+            return False
+        self.flush()
+        return True
+
+    def rest(self, **changes: Any) -> None:
+        """A message is through."""
+        self._set(state=_resting(self._status.queues), job=None, **changes)
+        if changes or not self._status.queues:
+            self.flush()
+        elif self._dirty and not self._flush_comes:
+            self._flush_comes = True
+            self._later(MOMENT_S, self._flush_later)
+
+    def progress(self, progress: Progress) -> None:
+        """How far the running job is; what comes too soon after the last is not written."""
+        now = time.monotonic()
+        if now < self._next_progress or self._status.job is None:
+            return
+        self._next_progress = now + PROGRESS_S
+        self.say(job=msgspec.structs.replace(self._status.job, progress=progress))
+
+    def hold(self, held: WaitReason) -> bool:
+        """The running job is held; True when it was not before."""
+        job = self._status.job
+        if job is None:
+            return False
+        self.say(state=WorkerState.HELD, job=msgspec.structs.replace(job, held=held))
+        return job.held is None
+
+    def go_on(self) -> None:
+        """The held job goes on."""
+        if self._status.job is not None:
+            self.say(state=WorkerState.RUNNING, job=msgspec.structs.replace(self._status.job, held=None))
+
+    def flush(self) -> None:
+        """Write the status if the file does not say it yet."""
+        if not self._dirty:
+            return
+        try:
+            durable.replace_volatile(self._path, _encode(self._status))
+            self._failed = False
+        except OSError as err:
+            if not self._failed:  # the job matters more than the word about it
+                logger.warning("cannot write %s: %s", self._path, err)
+            self._failed = True
+        self._dirty = False
+        self._written_at = time.monotonic()
+
+    def _set(self, **changes: Any) -> None:
+        if any(getattr(self._status, key) != value for key, value in changes.items()):
+            self._status = msgspec.structs.replace(self._status, updated_at=time.time(), **changes)
+            self._dirty = True
+
+    def _flush_later(self) -> None:
+        self._flush_comes = False
+        if self._status.job is None:
+            self.flush()
+
+
+def _resting(queues: tuple[str, ...]) -> WorkerState:
+    return WorkerState.IDLE if queues else WorkerState.PAUSED

@@ -1,0 +1,99 @@
+"""The token file: shown once, kept as hashes, never half written."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from edge.access.tokens import BadTokenFile, Scope, Tokens, matching
+from edge.core.errors import UsageError
+from edge.core.layout import Layout
+from edge.worker.context import _claim
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    """The token file of a fresh board."""
+    return Tokens(tmp_path / "state" / "tokens.json")
+
+
+def test_a_token_is_known_again_and_no_other_is(tokens: Tokens) -> None:
+    """The one string that `add` gave lets in."""
+    secret = tokens.add("anna", [Scope.SUBMIT, Scope.READ])
+    assert secret.startswith("edge_")
+    found = matching(tokens.list(), secret)
+    assert found is not None
+    assert (found.name, found.scopes) == ("anna", (Scope.READ, Scope.SUBMIT))
+    assert matching(tokens.list(), secret[:-1]) is None
+    assert matching(tokens.list(), "") is None
+
+
+def test_the_file_holds_no_secret(tokens: Tokens, tmp_path: Path) -> None:
+    """Whoever reads the file gets hashes."""
+    secret = tokens.add("anna", [Scope.ADMIN])
+    content = (tmp_path / "state" / "tokens.json").read_text()
+    assert secret not in content
+    assert sha256(secret.encode()).hexdigest() in content
+
+
+def test_a_revoked_token_is_forgotten_and_the_others_stay(tokens: Tokens) -> None:
+    """Revoking goes by name."""
+    gone, stays = tokens.add("anna", [Scope.READ]), tokens.add("bert", [Scope.READ])
+    tokens.revoke("anna")
+    assert matching(tokens.list(), gone) is None
+    assert matching(tokens.list(), stays) is not None
+
+
+def test_tokens_of_another_file_are_kept_beside_the_own(tokens: Tokens, tmp_path: Path) -> None:
+    """After a restore both let in: the token of the backup, and the one of that name that the new card gave out."""
+    new_card = Tokens(tmp_path / "aside" / "tokens.json")
+    old, new = tokens.add("anna", [Scope.SUBMIT]), new_card.add("anna", [Scope.READ])
+    tokens.keep(new_card.list())
+    assert [matching(tokens.list(), secret) is not None for secret in (old, new)] == [True, True]
+    tokens.revoke("anna")
+    assert tokens.list() == ()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "-x", "x" * 65, "local", "amqp", "ä"])
+def test_a_name_that_cannot_be_a_submitter_is_refused(tokens: Tokens, name: str) -> None:
+    """Names end up in job ids, logs and lists."""
+    with pytest.raises(UsageError, match="token name"):
+        tokens.add(name, [Scope.READ])
+
+
+def test_a_name_is_given_once(tokens: Tokens) -> None:
+    """A second token of the same name would see the jobs of the first."""
+    tokens.add("anna", [Scope.READ])
+    with pytest.raises(UsageError, match="exists"):
+        tokens.add("anna", [Scope.READ])
+
+
+def test_revoking_an_unknown_name_lists_the_known(tokens: Tokens) -> None:
+    """The sentence helps against a typing error."""
+    tokens.add("anna", [Scope.READ])
+    with pytest.raises(UsageError, match="there are anna"):
+        tokens.revoke("ana")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tokens":[{"name":"a"}]}', b"\xff"])
+def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
+    """Fail closed, and say which file it is."""
+    path = tmp_path / "tokens.json"
+    path.write_bytes(content)
+    with pytest.raises(BadTokenFile, match=r"tokens\.json"):
+        Tokens(path).list()
+
+
+def test_a_worker_that_runs_does_not_hold_up_a_new_token(tokens: Tokens, tmp_path: Path) -> None:
+    """Each worker holds the state root for its life, for a restore to see."""
+    locks = _claim(Layout(tmp_path / "state", tmp_path / "run"), "main")
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(tokens.add, "anna", [Scope.READ]).result(20)
+    finally:
+        for lock in locks:
+            os.close(lock)

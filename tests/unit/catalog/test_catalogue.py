@@ -1,0 +1,147 @@
+"""The kinds of job, learnt from a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.catalog import catalogue
+from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.config import Config, Loaded
+from edge.core.errors import BadArguments, CatalogueError, UnknownTask
+from edge.worker.celery import modules
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def _no_other_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGE_CONFIG", raising=False)
+
+
+def test_every_module_is_heard_and_a_broken_one_is_one_line(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Names, docstrings, options; an error names file and line; what a module prints spoils nothing."""
+    make_config(tasks=["good", "missing", "untyped", "leaves", "wrong"])
+    (tmp_path / "good.py").write_text(
+        "from edge.worker import Job, task\nprint('hello')\n"
+        "@task(power='surplus', retries=2, time_limit_s=5)\n"
+        "def double(number: int, job: Job) -> int:\n"
+        "    '''Give twice.\n\n    More words.\n    '''\n    return 2 * number\n"
+    )
+    (tmp_path / "untyped.py").write_text("from edge.worker import task\n@task\ndef f(x):\n    pass\n")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit('gone')\n")
+    (tmp_path / "wrong.py").write_text("def f(:\n")
+    found = catalogue.load(tmp_path / "edge.yaml")
+    assert list(found.tasks) == ["double"]
+    info = found.tasks["double"]
+    assert (info.summary, info.description) == ("Give twice.", "Give twice.\n\nMore words.")
+    assert (info.module, info.power, info.retries, info.time_limit_s) == ("good", "surplus", 2, 5.0)
+    assert info.positional == ("number",)
+    assert set(found.errors) == {"missing", "untyped", "leaves", "wrong"}
+    assert "No module named 'missing'" in found.errors["missing"]
+    assert "untyped.py:" in found.errors["untyped"]
+    assert "'x' has no type hint" in found.errors["untyped"]
+    assert "gone" in found.errors["leaves"]
+    assert "SyntaxError" in found.errors["wrong"]
+    assert all("\n" not in error for error in found.errors.values())
+    assert "good" not in sys.modules
+
+
+def test_only_modules_that_are_named_are_listed(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Not what else their package imports; a module that has another one's task lists it, and a package its own."""
+    (tmp_path / "other.py").write_text("from tasks.primes import primes\n")
+    for tasks, listed in (
+        (["tasks.solve"], {"solve"}),
+        (["tasks.solve", "other"], {"solve", "primes"}),
+        (["tasks"], {"solve", "chat", "factorial", "primes"}),
+    ):
+        make_config(tasks=tasks)
+        assert set(catalogue.load(tmp_path / "edge.yaml").tasks) == listed
+
+
+def test_a_module_that_ends_its_reader_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Nothing can be learnt then, but whose fault it is."""
+    make_config(tasks=["tasks.solve", "ends", "tasks.primes"])
+    (tmp_path / "ends.py").write_text("import os\nos._exit(0)\n")
+    with pytest.raises(CatalogueError, match=r"^module ends: its import ended the process"):
+        catalogue.load(tmp_path / "edge.yaml")
+
+
+def test_a_module_that_never_ends_is_one_line(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line says where it hung; the modules after it are there."""
+    config = make_config(tasks=["hangs", "fine"])
+    (tmp_path / "hangs.py").write_text("while True:\n    pass\n")
+    (tmp_path / "fine.py").write_text("fine = True\n")
+    monkeypatch.setattr(modules, "IMPORT_S", 0.2)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    errors = modules.load_tasks(Loaded(config, {}, tmp_path / "edge.yaml"))
+    assert list(errors) == ["hangs"]
+    assert "its import did not end within 0.2 s" in errors["hangs"]
+    assert "hangs.py:" in errors["hangs"]
+
+
+def test_what_a_module_left_running_keeps_nobody_waiting(make_config: MakeConfig, tmp_path: Path) -> None:
+    """A child that holds stdout open is no reason to wait for it."""
+    make_config(tasks=["leaves"])
+    (tmp_path / "leaves.py").write_text("import os, time\nif os.fork() == 0:\n    time.sleep(600)\n")
+    assert catalogue.load(tmp_path / "edge.yaml", timeout_s=30).errors == {}
+
+
+def test_what_comes_with_the_appliance_is_described(make_config: MakeConfig, tmp_path: Path) -> None:
+    """Each shipped kind has a summary, and importing them all needs no ChatterBot."""
+    make_config()
+    found = catalogue.load(tmp_path / "edge.yaml")
+    assert set(found.tasks) == {"solve", "chat", "factorial", "primes"}
+    assert not found.errors
+    assert all(info.summary.endswith(".") for info in found.tasks.values())
+
+
+def test_modules_that_hang_or_a_bad_configuration_are_an_error(make_config: MakeConfig, tmp_path: Path) -> None:
+    """One line, in bounded time."""
+    make_config(tasks=["slow"])
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    with pytest.raises(CatalogueError, match="not imported within 2 s"):
+        catalogue.load(tmp_path / "edge.yaml", timeout_s=2)
+    (tmp_path / "edge.yaml").write_text("no_such_key: 1\n")
+    with pytest.raises(CatalogueError, match="no_such_key"):
+        catalogue.load(tmp_path / "edge.yaml")
+
+
+def _schema(**node: Any) -> Catalogue:
+    schema = {"type": "object", "properties": {"n": node}, "required": ["n"], "additionalProperties": False}
+    return Catalogue({"work": TaskInfo("work", positional=("n",), schema=schema)}, {})
+
+
+@pytest.mark.parametrize(
+    ("node", "value", "sentence"),
+    [
+        ({"type": "integer"}, 1.0, "argument 'n' = 1.0: must be a whole number"),
+        ({"type": "number"}, True, "argument 'n' = True: must be a number"),
+        ({"type": "integer", "minimum": 3}, 1, "argument 'n' = 1: must be at least 3"),
+        ({"type": "string", "maxLength": 2}, "abc", "argument 'n' = 'abc': must have at most 2 characters"),
+        ({"type": "string", "enum": ["a", "b"]}, "c", "argument 'n' = 'c': must be one of 'a', 'b'"),
+        ({"type": "array", "items": {"type": "string"}}, ["a", 1], "argument 'n'[1] = 1: must be text"),
+        (
+            {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "x",
+            "argument 'n' = 'x': must be a whole number or null, within its bounds",
+        ),
+    ],
+)
+def test_a_refusal_is_one_sentence(node: dict[str, Any], value: Any, sentence: str) -> None:
+    """It names the argument, the value and what is allowed."""
+    with pytest.raises(BadArguments) as err:
+        _schema(**node).check("work", [value], {})
+    assert str(err.value) == f"task 'work': {sentence}"
+
+
+def test_an_unknown_task_names_the_known() -> None:
+    """So that a typo is seen."""
+    with pytest.raises(UnknownTask, match="unknown task 'wrok': known are work"):
+        _schema(type="integer").check("wrok", [1], {})

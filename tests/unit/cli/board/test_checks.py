@@ -1,0 +1,257 @@
+"""`edge doctor`: each fault is found, and told with what to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.cli.board.checks import machine, parts, state
+from edge.cli.board.checks.finding import Finding
+from edge.client import Client, Settings
+from edge.config import BrokerConfig, Config
+from edge.core.host import boot_id
+from edge.ledger.writer import LedgerWriter
+from edge.model import JobState, PowerState, PowerStatus, Result, WorkerState, WorkerStatus
+from edge.power import status
+from tests.conftest import MakeConfig
+
+
+def levels(findings: Iterable[Finding]) -> list[str]:
+    """How bad each is; what is not well has advice."""
+    found = list(findings)
+    assert all(finding.advice or finding.level == "ok" for finding in found)
+    return [str(finding.level) for finding in found]
+
+
+@pytest.fixture
+def board(config: Config) -> Config:
+    """A configuration whose folders are there."""
+    config.root.mkdir(parents=True)
+    config.run.mkdir(parents=True)
+    return config
+
+
+def test_a_clock_at_1970_is_told() -> None:
+    """Boards without a clock wake up there."""
+    assert levels(machine.clock(now=5.0)) == ["warn"]
+
+
+def test_versions_are_well_here() -> None:
+    """The device extra is installed where tests run."""
+    assert levels(machine.versions()) == ["ok"]
+
+
+def full(free: int, *, files: int = 5, flags: int = 0) -> os.statvfs_result:
+    """A file system of a gigabyte with `free` blocks of 1 kB."""
+    return os.statvfs_result((1024, 1024, 1_000_000, free, free, 10, files, files, flags, 255))
+
+
+@pytest.mark.parametrize(
+    ("room", "level"),
+    [
+        (full(900_000), "ok"),
+        (full(100_000), "warn"),
+        (full(1000), "FAIL"),
+        (full(900_000, files=0), "FAIL"),
+        (full(900_000, flags=os.ST_RDONLY), "FAIL"),
+    ],
+)
+def test_a_disk_without_room_is_told(
+    room: os.statvfs_result, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes, inodes, read-only."""
+    monkeypatch.setattr(os, "statvfs", lambda _: room)
+    monkeypatch.setattr(machine, "file_system", lambda _: "ext4")
+    assert levels(machine.disk(tmp_path)) == [level]
+
+
+@pytest.mark.parametrize(("kind", "level"), [("vfat", "FAIL"), ("tmpfs", "warn"), ("f2fs", "ok")])
+def test_a_file_system_that_cannot_keep_results_is_told(
+    kind: str, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hard links, or gone with the power."""
+    monkeypatch.setattr(os, "statvfs", lambda _: full(900_000))
+    monkeypatch.setattr(machine, "file_system", lambda _: kind)
+    assert levels(machine.disk(tmp_path / "not" / "there")) == [level]
+
+
+def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
+    """Not that of a folder with a similar name."""
+    mounts = tmp_path / "mounts"
+    base = tmp_path.resolve()
+    mounts.write_text(f"a / ext4 rw 0 0\nb {base}/data f2fs rw 0 0\nc {base}/with\\040space vfat rw 0 0\n")
+    assert machine.file_system(tmp_path / "data" / "x", mounts) == "f2fs"
+    assert machine.file_system(tmp_path / "database", mounts) == "ext4"
+    assert machine.file_system(tmp_path / "with space", mounts) == "vfat"
+    assert machine.file_system(tmp_path, tmp_path / "none") == ""
+
+
+def test_folders_that_are_there_are_well(board: Config) -> None:
+    """Root and run."""
+    assert levels(state.folders(board)) == ["ok", "ok"]
+
+
+def test_a_folder_that_everyone_may_write_is_told(board: Config) -> None:
+    """Anyone could forge results."""
+    board.root.chmod(0o777)
+    assert levels(state.folders(board)) == ["FAIL", "ok"]
+
+
+def test_a_file_in_a_folders_place_is_told(config: Config) -> None:
+    """And not taken for a missing folder."""
+    config.root.parent.mkdir(parents=True, exist_ok=True)
+    config.root.write_text("")
+    assert levels(state.folders(config)) == ["FAIL", "ok"]
+
+
+def test_secrets_that_everyone_may_read_are_told(make_config: MakeConfig, tmp_path: Path) -> None:
+    """The broker's password and the hashes of the tokens."""
+    config = make_config(BrokerConfig(port=1, password_file=Path("secret")))
+    secret = tmp_path / "secret"
+    assert levels(state.secrets(config)) == ["FAIL"]
+    secret.write_text("x")
+    secret.chmod(0o644)
+    config.root.mkdir()
+    config.layout.tokens.write_text("{}")
+    config.layout.tokens.chmod(0o604)
+    assert levels(state.secrets(config)) == ["FAIL", "FAIL"]
+    secret.chmod(0o640)
+    config.layout.tokens.chmod(0o640)
+    assert levels(state.secrets(config)) == ["ok", "ok"]
+
+
+def test_a_board_that_lets_nobody_in_is_told(make_config: MakeConfig) -> None:
+    """No token, and loopback needs one."""
+    assert levels(state.secrets(make_config(gateway={"loopback_without_token": False}))) == ["warn"]
+
+
+def test_a_ledger_that_opens_is_well(board: Config) -> None:
+    """Made by the gateway, read here."""
+    assert levels(state.ledger(board.layout.ledger)) == ["ok"]
+    LedgerWriter(board.layout.ledger).close()
+    (finding,) = state.ledger(board.layout.ledger)
+    assert finding.level == "ok"
+    assert "0 open jobs" in finding.text
+
+
+def test_a_ledger_that_is_none_is_told(board: Config) -> None:
+    """One line, no traceback."""
+    board.layout.ledger.write_bytes(b"not a database" * 1000)
+    assert levels(state.ledger(board.layout.ledger)) == ["FAIL"]
+
+
+def test_damage_inside_a_ledger_is_told(board: Config) -> None:
+    """SQLite opens it and finds pages that do not fit."""
+    path = board.layout.ledger
+    LedgerWriter(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("CREATE TABLE filler (x)")
+        db.executemany("INSERT INTO filler VALUES (?)", [("y" * 500,)] * 200)
+    db.close()
+    content = bytearray(path.read_bytes())
+    content[-40_000:-1000] = b"\xff" * 39_000
+    path.write_bytes(content)
+    assert levels(state.ledger(path)) == ["FAIL"]
+
+
+def test_rows_that_rotted_are_told(board: Config) -> None:
+    """By the job's id; all else in the ledger is well."""
+    with closing(LedgerWriter(board.layout.ledger)) as ledger, ledger.transaction(durable=True):
+        ledger.adopt(Result("a-job", "echo", JobState.SUCCEEDED), size_bytes=1, now=1.0)
+        ledger._db.execute("UPDATE job SET state = 'succeedet'")
+    (finding,) = state.ledger(board.layout.ledger)
+    assert finding.level == "warn"
+    assert "job a-job: state 'succeedet'" in finding.text
+
+
+def test_stores_set_aside_are_counted(board: Config) -> None:
+    """With the command that removes them; a store that works is not among them."""
+    assert levels(state.stores([board.layout.broker])) == []
+    for name in ("store", "store.set-aside-1", "store.set-aside-2", "store.no-better-1"):
+        (board.layout.broker / name).mkdir(parents=True)
+    (finding,) = state.stores([board.layout.broker, board.root / "missing"])
+    assert finding.level == "warn"
+    assert finding.text.startswith("3 set aside")
+    kept = ("store.no-better-1", "store.set-aside-1", "store.set-aside-2")
+    assert finding.advice.endswith("rm -r " + " ".join(str(board.layout.broker / name) for name in kept))
+
+
+def test_a_complaint_about_the_broker_is_told(board: Config) -> None:
+    """Who complains, and of what."""
+    assert levels(parts.complaints(board.layout)) == []
+    board.layout.complaints.mkdir()
+    (board.layout.complaints / "gateway").write_text("it refused a job\n")
+    (finding,) = parts.complaints(board.layout)
+    assert (finding.level, finding.text) == ("warn", "gateway says: it refused a job")
+
+
+def test_no_governor_is_told(board: Config) -> None:
+    """Without its word nothing is run."""
+    assert levels(parts.power(board.layout)) == ["FAIL"]
+    status.write(board.layout.power, PowerStatus(PowerState.NORMAL, "x", "fine", boot_id=boot_id(), pid=os.getpid()))
+    assert levels(parts.power(board.layout)) == ["ok"]
+
+
+def worker(config: Config, **changes: object) -> None:
+    """A worker's own word."""
+    said = WorkerStatus("main", os.getpid(), boot_id(), WorkerState.IDLE)
+    said = msgspec.structs.replace(said, **changes)
+    config.layout.worker("main").write_bytes(msgspec.json.encode(said))
+
+
+def test_no_worker_is_told(board: Config) -> None:
+    """None, one of another boot, one that died, one that stopped."""
+    assert levels(parts.workers(board.layout)) == ["FAIL"]
+    for changes in ({"boot_id": "other"}, {"pid": 2**22 + 1}, {"state": WorkerState.STOPPED}):
+        worker(board, **changes)
+        assert levels(parts.workers(board.layout)) == ["FAIL"]
+
+
+def test_a_worker_that_holds_is_told(board: Config) -> None:
+    """With its reason."""
+    worker(board)
+    assert levels(parts.workers(board.layout)) == ["ok"]
+    worker(board, reason="the card is full")
+    (finding,) = parts.workers(board.layout)
+    assert finding.level == "warn"
+    assert "the card is full" in finding.text
+    worker(board, state=WorkerState.DISCONNECTED)
+    assert levels(parts.workers(board.layout)) == ["warn"]
+    board.layout.worker("main").write_bytes(b"{")
+    assert levels(parts.workers(board.layout)) == ["warn", "FAIL"]
+
+
+def test_a_worker_that_was_stopped_is_told(board: Config) -> None:
+    """Its own word still says that it is idle; one that its freezer stopped is as it should be."""
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        worker(board, pid=process.pid)
+        (finding,) = parts.workers(board.layout)
+        assert (finding.level, finding.advice) == ("warn", f"kill -CONT {process.pid}")
+        board.layout.frozen("main").touch()
+        assert levels(parts.workers(board.layout)) == ["ok"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_no_broker_is_told(config: Config) -> None:
+    """Nothing listens there."""
+    assert levels(parts.broker(config.broker)) == ["FAIL"]
+
+
+def test_no_gateway_is_told() -> None:
+    """Nothing listens there."""
+    with Client(settings=Settings("http://127.0.0.1:9", patience_s=0)) as client:
+        assert levels(parts.gateway(client)) == ["FAIL"]

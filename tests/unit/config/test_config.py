@@ -1,0 +1,315 @@
+"""`edge.yaml`: either a whole Config or one line that names key, value and what is allowed."""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from edge.config import Config, default_path, load
+from edge.config import load as load_module
+from edge.core.errors import ConfigError
+
+EXAMPLE = Path(load_module.__code__.co_filename).with_name("example.yaml")
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+
+
+def structs(kind: inspect.Type, seen: set[type]) -> Iterator[inspect.StructType]:
+    """Every record under `kind`, through lists, options and unions."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            yield from structs(inner, seen)
+        case inspect.StructType():
+            if kind.cls not in seen:
+                seen.add(kind.cls)
+                yield kind
+                for field in kind.fields:
+                    yield from structs(field.type, seen)
+        case inspect.UnionType(types=types):
+            for option in types:
+                yield from structs(option, seen)
+        case inspect.CollectionType(item_type=item):
+            yield from structs(item, seen)
+
+
+RECORDS = list(structs(inspect.type_info(Config), set()))
+
+
+def keys_of(tree: Any, kind: inspect.Type, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of the sections and values that the record `kind` asks for and `tree` lacks."""
+    if not isinstance(kind, inspect.StructType):
+        return
+    for field in kind.fields:
+        name = f"{prefix}{field.encode_name}"
+        if not isinstance(tree, dict) or field.encode_name not in tree:
+            yield name
+        else:
+            yield from keys_of(tree[field.encode_name], field.type, f"{name}.")
+
+
+# ---- the example ----
+
+
+def test_the_example_is_the_defaults() -> None:
+    """Every value in it is the default, so that whoever uncomments nothing changes nothing."""
+    assert load(EXAMPLE, {}).config == Config()
+
+
+def test_the_example_holds_every_key() -> None:
+    """No key of a record is missing; that there is no other is what loading it shows."""
+    tree = yaml.safe_load(EXAMPLE.read_text())
+    assert list(keys_of(tree, inspect.type_info(Config))) == []
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.cls.__name__)
+def test_the_example_names_every_key_of_every_record(record: inspect.StructType) -> None:
+    """Records inside lists and options are explained in comments: each of their keys stands somewhere."""
+    text = EXAMPLE.read_text()
+    missing = [f.encode_name for f in record.fields if not re.search(rf"\b{re.escape(f.encode_name)}:", text)]
+    assert missing == []
+    if record.tag is not None:
+        assert f"{record.tag_field}: {record.tag}" in text
+
+
+def test_the_example_explains_every_key() -> None:
+    """Each key has a comment of its own, of its section, or of a neighbour above it in one block."""
+    explained = False
+    for line in EXAMPLE.read_text().splitlines():
+        if not line.strip():
+            explained = False
+        elif line.lstrip().startswith("#"):
+            explained = True
+        else:
+            assert explained, line
+
+
+def test_the_sources_in_the_example_can_be_used() -> None:
+    """The commented list of power sources loads once its comment signs are gone."""
+    lines = EXAMPLE.read_text().splitlines()
+    kinds = [line.removeprefix("  #   ") for line in lines if re.match(r"  #   (- kind:|  \w+:)", line)]
+    first = next(number for number, line in enumerate(kinds) if line.startswith("- kind:"))
+    sources = yaml.safe_load("\n".join(kinds[first:]))
+    assert len(sources) >= 10
+    tree = {"power": {"sources": sources}}
+    assert len(msgspec.convert(tree, Config, dec_hook=lambda _, text: Path(text)).power.sources) == len(sources)
+
+
+# ---- anything else ----
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["", "0", "~nosuch", "a\0b", "/x", "tasks.solve", "2001-01-01", ".inf"])
+)
+keys = st.sampled_from(
+    sorted({field.encode_name for record in RECORDS for field in record.fields} | {"kind", "no_such_key"})
+) | st.text(string.printable, max_size=5)
+trees = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys | st.integers(), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+def loaded_or_refused(path: Path, env: dict[str, str] | None = None) -> None:
+    """Load; a ConfigError must be one short line that says what is allowed."""
+    refused: ConfigError | None = None
+    try:
+        config = load(path, env or {}).config
+    except ConfigError as err:
+        refused = err
+    else:
+        assert isinstance(config, Config)
+        assert config.root.is_absolute()
+        assert config.run.is_absolute()
+    if refused is not None:
+        assert refused.exit_code == 2
+        assert refused.allowed
+
+
+@relaxed
+@given(tree=st.dictionaries(keys, trees, max_size=6))
+def test_any_tree_is_a_config_or_one_error(tree: Any, tmp_path: Path) -> None:
+    """Whatever keys and values stand in the file, nothing but ConfigError comes out."""
+    path = tmp_path / "edge.yaml"
+    path.write_text(yaml.safe_dump(tree, allow_unicode=False))
+    loaded_or_refused(path)
+
+
+@relaxed
+@given(data=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_are_a_config_or_one_error(data: bytes, tmp_path: Path) -> None:
+    """Not even a file that is no YAML, or no text, gives another error."""
+    path = tmp_path / "edge.yaml"
+    path.write_bytes(data)
+    loaded_or_refused(path)
+
+
+@relaxed
+@given(
+    name=st.sampled_from(
+        ["EDGE_GATEWAY_PORT", "EDGE_TASKS", "EDGE_ROOT", "EDGE_BROKER_USER", "EDGE_WORKER_TIME_LIMIT_S"]
+    )
+    | st.text(string.ascii_uppercase + "_", max_size=12).map(lambda text: f"EDGE_{text}"),
+    value=st.text(max_size=30),
+)
+def test_any_variable_is_a_config_or_one_error(name: str, value: str, tmp_path: Path) -> None:
+    """An `EDGE_*` variable is checked as the file is."""
+    path = tmp_path / "edge.yaml"
+    path.touch()
+    loaded_or_refused(path, {name: value})
+
+
+def test_endless_aliases_are_refused_within_bounds(tmp_path: Path) -> None:
+    """A small file that stands for 10^9 values costs neither the time nor the memory of them."""
+    path = tmp_path / "edge.yaml"
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    path.write_text("settings:\n" + "\n".join(f"  {row}" for row in rows))
+    with pytest.raises(ConfigError, match="more than 20000 values"):
+        load(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("gateway: {prot: 1}", "gateway.prot = 1: unknown key; allowed here: host, port"),
+        ("gateway: {port: 0}", "gateway.port = 0: expected a whole number from 1 to 65535"),
+        ("gateway: {port: '1'}", "gateway.port = '1': expected a whole number from 1 to 65535"),
+        ("worker: {name: a b}", "worker.name = 'a b': expected 1 to 32 of A-Z a-z 0-9"),
+        ("tasks: [a.b, '1']", "tasks[1] = '1': expected the name of a Python module"),
+        ("retention: {keep_days: 0}", "retention.keep_days = 0: expected a number above 0 up to 36500"),
+        ("broker: 3", "broker = 3: expected keys and values"),
+        ("root: 3", "root = 3: expected a path"),
+        ("root: ~nosuchuser/x", "there is no such user"),
+        ("power: {thresholds: {pause_percent: 50}}", "pause_percent = 50.0: must be below power.thresholds.resume"),
+        (
+            "power: {thresholds: {resume_percent: 95}}",
+            "surplus_percent = 90.0: must not be below power.thresholds.resume",
+        ),
+        ("power: {thresholds: {pause_percent: .nan}}", "pause_percent = nan: expected a number from 0 to 100"),
+        ("root: a\nroot: b", "key 'root' is given twice"),
+        ("- a", "expected keys and values at the top"),
+        ("a: [", "not YAML"),
+        ("a: 2001-13-45", "not YAML"),
+        ("settings: {chat: {1: a}}", "1 = '...': expected keys that are text"),
+        ("power: {sources: [{kind: plain, 3: a}]}", "power.sources[0].3 = '...': expected keys that are text"),
+        (f"root: [{'x, ' * 500}]", "...: expected a path"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(text: str, says: str, tmp_path: Path) -> None:
+    """File, key, value and what is allowed, in one line."""
+    path = tmp_path / "edge.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert says in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("EDGE_GATEWAY_PROT", "1", "did you mean EDGE_GATEWAY_PORT"),
+        ("EDGE_GATEWAY_PORT", "x", "gateway.port = 'x': expected a whole number"),
+        ("EDGE_GATEWAY_PORT", "[", "not YAML"),
+        ("EDGE_BROKER", "{}", "unknown variable"),
+        ("EDGE_POWER_THRESHOLDS_PAUSE_PERCENT", "70", "must be below"),
+    ],
+)
+def test_a_bad_variable_is_named(name: str, value: str, says: str) -> None:
+    """The line names the variable, not a file."""
+    with pytest.raises(ConfigError) as caught:
+        load(None, {name: value})
+    assert says in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_a_variable_wins_over_the_file_and_the_origin_says_so(tmp_path: Path) -> None:
+    """default < file < variable, each remembered."""
+    path = tmp_path / "edge.yaml"
+    path.write_text("gateway: {port: 1, host: a}")
+    loaded = load(path, {"EDGE_GATEWAY_PORT": "2"})
+    rows = {key: (value, origin) for key, value, origin in loaded.rows()}
+    assert rows["gateway.port"] == (2, "EDGE_GATEWAY_PORT")
+    assert rows["gateway.host"] == ("a", str(path))
+    assert rows["gateway.max_wait_s"] == (300.0, "default")
+
+
+def test_text_in_a_variable_stays_text() -> None:
+    """A user called 123 is not a number."""
+    assert load(None, {"EDGE_BROKER_USER": "123"}).config.broker.user == "123"
+
+
+def test_an_empty_section_means_the_defaults(tmp_path: Path) -> None:
+    """A section whose keys are all commented out is null in YAML."""
+    path = tmp_path / "edge.yaml"
+    path.write_text("broker:\n  # port: 1\npower:\n  thresholds:\n")
+    assert load(path, {}).config == Config()
+
+
+def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    """Not to wherever the program happens to be started."""
+    path = tmp_path / "edge.yaml"
+    path.write_text("root: state\nbroker: {password_file: secret}")
+    config = load(path, {}).config
+    assert config.root == tmp_path / "state"
+    assert config.broker.password_file == tmp_path / "secret"
+
+
+def test_the_client_variables_are_not_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EDGE_URL and its like belong to the client; a board ignores them."""
+    monkeypatch.chdir(tmp_path)  # a stack that `make demo` left in this folder has a file of its own
+    assert load(None, {"EDGE_URL": "http://x", "EDGE_TOKEN": "t", "EDGE_TOKEN_FILE": "f"}).config == Config()
+
+
+def test_edge_config_names_the_file(tmp_path: Path) -> None:
+    """A file that is named must be there; it is not silently left out."""
+    env = {"EDGE_CONFIG": str(tmp_path / "missing.yaml")}
+    assert default_path(env) == tmp_path / "missing.yaml"
+    with pytest.raises(ConfigError, match="No such file"):
+        load(None, env)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_not_left_out(tmp_path: Path) -> None:
+    """Defaults in its place would hide a wrong threshold."""
+    path = tmp_path / "edge.yaml"
+    path.touch(mode=0)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        load(path, {})
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """One line, as for every other unusable file."""
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(tmp_path, {})
+
+
+def test_the_password_is_read_anew(tmp_path: Path) -> None:
+    """It can be changed without a restart; an unreadable file is named."""
+    secret = tmp_path / "secret"
+    secret.write_text("one\n")
+    path = tmp_path / "edge.yaml"
+    path.write_text("broker: {password_file: secret}")
+    broker = load(path, {}).config.broker
+    assert broker.password() == "one"
+    secret.write_text("two\n")
+    assert broker.password() == "two"
+    secret.unlink()
+    with pytest.raises(ConfigError, match="password_file"):
+        broker.password()

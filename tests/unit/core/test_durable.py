@@ -1,0 +1,177 @@
+"""Durable files: whole or not at all, and what was published never changes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.core import durable
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Path:
+    """A folder for temporary names, on the same file system as `tmp_path`."""
+    folder = tmp_path / "staging"
+    folder.mkdir()
+    return folder
+
+
+@relaxed
+@given(data=st.binary(max_size=200_000))
+def test_publish_gives_back_what_was_written(tmp_path: Path, staging: Path, data: bytes) -> None:
+    """What is read is what was published, and no other name is left."""
+    path = tmp_path / "result"
+    path.unlink(missing_ok=True)
+    assert durable.publish(path, data, temp=staging / "result")
+    assert path.read_bytes() == data
+    assert list(staging.iterdir()) == []
+
+
+@relaxed
+@given(first=st.binary(max_size=100), second=st.binary(max_size=100))
+def test_publish_never_replaces(tmp_path: Path, staging: Path, first: bytes, second: bytes) -> None:
+    """The first publish stands, whatever a second one brings, and the second is told."""
+    path = tmp_path / "result"
+    path.unlink(missing_ok=True)
+    assert durable.publish(path, first, temp=staging / "result")
+    assert not durable.publish(path, second, temp=staging / "result")
+    assert path.read_bytes() == first
+    assert list(staging.iterdir()) == []
+
+
+def test_publish_does_not_write_through_a_temporary_name_that_is_the_result(tmp_path: Path, staging: Path) -> None:
+    """A crash between link and unlink leaves the result under its temporary name too; a second publish leaves it be."""
+    path, temp = tmp_path / "result", staging / "result"
+    temp.write_bytes(b"the result")
+    os.link(temp, path)
+    assert not durable.publish(path, b"another", temp=temp)
+    assert path.read_bytes() == b"the result"
+    assert not temp.exists()
+
+
+def test_publishes_at_once_agree_on_one_result(tmp_path: Path, staging: Path) -> None:
+    """Of many that publish one name together exactly one is told that its result stands, and it does, whole."""
+    path, temp = tmp_path / "result", staging / "result"
+    contents = [bytes([number]) * 50_000 for number in range(8)]
+    ours: list[bytes] = []
+    ready = threading.Barrier(len(contents))
+
+    def publish(data: bytes) -> None:
+        ready.wait(10)
+        if durable.publish(path, data, temp=temp):
+            ours.append(data)
+
+    threads = [threading.Thread(target=publish, args=(data,)) for data in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(ours) == 1
+    assert path.read_bytes() == ours[0]
+    assert list(staging.iterdir()) == []
+
+
+def test_the_temporary_name_goes_after_the_folder_is_durable(
+    tmp_path: Path, staging: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever watches for the temporary name to vanish learns of durable results only."""
+    path, temp = tmp_path / "result", staging / "result"
+    seen: list[tuple[bool, bool]] = []
+    sync = durable.sync_folder
+
+    def watched(folder: Path) -> None:
+        seen.append((path.exists(), temp.exists()))
+        sync(folder)
+
+    temp.write_bytes(b"left over by a crash")
+    monkeypatch.setattr(durable, "sync_folder", watched)
+    assert durable.publish(path, b"data", temp=temp)
+    assert seen == [(True, True)]
+    assert not temp.exists()
+
+
+@pytest.mark.parametrize("failing", ["write", "fsync", "link"])
+def test_publish_that_fails_leaves_nothing(
+    tmp_path: Path, staging: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """On a full or broken disk the error comes out, and neither the result nor litter is there."""
+
+    def broken(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, failing, broken)
+    with pytest.raises(OSError, match="No space"):
+        durable.publish(tmp_path / "result", b"data", temp=staging / "result")
+    assert not (tmp_path / "result").exists()
+    assert list(staging.iterdir()) == []
+
+
+def test_publish_writes_all_of_a_short_write(tmp_path: Path, staging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """write(2) may take less than it was given."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+    durable.publish(tmp_path / "result", b"0123456789" * 10, temp=staging / "result")
+    assert (tmp_path / "result").read_bytes() == b"0123456789" * 10
+
+
+@pytest.mark.parametrize("put", [durable.replace, durable.replace_volatile])
+def test_replace_puts_new_in_place_of_old(tmp_path: Path, put: Callable[[Path, bytes], None]) -> None:
+    """Afterwards the new is there, and no other file."""
+    path = tmp_path / "status.json"
+    for data in (b"old" * 100, b"new"):
+        put(path, data)
+        assert path.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_replace_that_fails_keeps_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed fsync says nothing about what is on the disk: the old file stays."""
+    path = tmp_path / "status.json"
+    durable.replace(path, b"old")
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        durable.replace(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_make_folder_makes_parents_and_may_be_called_again(tmp_path: Path) -> None:
+    """A deep folder is made once; a second call changes nothing."""
+    folder = tmp_path / "a" / "b" / "c"
+    durable.make_folder(folder)
+    inode = folder.stat().st_ino
+    durable.make_folder(folder)
+    assert folder.stat().st_ino == inode
+
+
+def test_make_folder_over_a_file_is_an_error_where_it_is_used(tmp_path: Path) -> None:
+    """A file in the folder's place is not removed."""
+    (tmp_path / "a").write_bytes(b"kept")
+    durable.make_folder(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "flags", "room"),
+    [(1 << 30, 9, 0, True), (1 << 20, 9, 0, False), (1 << 30, 0, 0, False), (1 << 30, 9, os.ST_RDONLY, False)],
+)
+def test_room_is_bytes_inodes_and_a_disk_that_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, free: int, inodes: int, flags: int, room: bool
+) -> None:
+    """Any one of them may be missing."""
+    blocks = free >> 12
+    found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: found)
+    assert durable.has_room(tmp_path, 32 << 20) is room

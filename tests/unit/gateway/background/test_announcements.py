@@ -1,0 +1,49 @@
+"""News gather while nobody waits for them, and are there at once when somebody does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from edge.core.layout import Layout
+from edge.gateway.background.announcements import Announced, Announcements, Waiters
+
+
+def results(*job_ids: str) -> Announced:
+    return Announced(results=set(job_ids))
+
+
+def test_what_is_not_urgent_waits_for_company(tmp_path: Path) -> None:
+    """All that comes until its time is up is one batch; what comes late is given at once."""
+
+    async def main() -> None:
+        events, loop = Announcements(Layout(tmp_path, tmp_path)), asyncio.get_running_loop()
+        began = loop.time()
+        events.add(results("a"))
+        loop.call_later(0.05, events.add, results("b"))
+        news = await events.take(until=began + 0.3, urgent=lambda _: False)
+        assert news.results == {"a", "b"}
+        assert loop.time() - began >= 0.3
+        events.add(results("c"))
+        news = await asyncio.wait_for(events.take(until=began, urgent=lambda _: False), 5)
+        assert news.results == {"c"}
+
+    asyncio.run(main())
+
+
+def test_what_somebody_waits_for_ends_the_wait(tmp_path: Path) -> None:
+    """With all that had gathered by then."""
+
+    async def main() -> None:
+        events, waiters, loop = Announcements(Layout(tmp_path, tmp_path)), Waiters(), asyncio.get_running_loop()
+        with waiters.expecting("b"):
+            assert waiters.any_of({"a", "b"})
+            assert not waiters.any_of({"a"})
+            events.add(results("a"))
+            loop.call_later(0.05, events.add, results("b"))
+            taking = events.take(until=loop.time() + 60, urgent=lambda news: waiters.any_of(news.results))
+            news = await asyncio.wait_for(taking, 10)
+        assert news.results == {"a", "b"}
+        assert not waiters.any_of({"a", "b"})
+
+    asyncio.run(main())

@@ -1,0 +1,70 @@
+"""Old results go, oldest first; open jobs and a board without a clock lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.config import RetentionConfig
+from edge.gateway.background.retention import overdue
+from edge.ledger.rows import NewJob
+from edge.ledger.writer import LedgerWriter
+from edge.model import JobState, Power, Result
+
+DAY = 86_400.0
+KEEP = RetentionConfig(keep_days=30, keep_bytes=1 << 20)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
+    """Ten jobs, one finished a day, of 100 kB each; the first is still open."""
+    ledger = LedgerWriter(tmp_path / "l")
+    with ledger.transaction(durable=False):
+        for day in range(10):
+            job_id = f"job-{day}"
+            ledger.add(NewJob(job_id, "t", [], {}, Power.NORMAL, 0, None, "me", b""), now=0.0)
+            if day:
+                result = Result(id=job_id, task="t", state=JobState.SUCCEEDED, finished_at=day * DAY)
+                ledger.finish(result, size_bytes=100_000)
+    yield ledger
+    ledger.close()
+
+
+def going(ledger: LedgerWriter, config: RetentionConfig, now: float | None, finished_bytes: int = 0) -> list[str]:
+    size = finished_bytes or ledger.totals.finished_bytes
+    return [job.id for job in overdue(ledger, config, finished_bytes=size, now=now)]
+
+
+def test_nothing_goes_while_all_is_young_and_small(ledger: LedgerWriter) -> None:
+    """Below both limits nothing is touched."""
+    assert going(ledger, KEEP, 10 * DAY) == []
+
+
+def test_what_is_older_than_keep_days_goes(ledger: LedgerWriter) -> None:
+    """Exactly those past the age, never the open one."""
+    assert going(ledger, KEEP, 33.5 * DAY) == ["job-1", "job-2", "job-3"]
+
+
+def test_without_a_trusted_clock_age_decides_nothing(ledger: LedgerWriter) -> None:
+    """A board that cannot know the date throws nothing away for its age."""
+    assert going(ledger, KEEP, None) == []
+
+
+def test_a_clock_in_the_past_removes_nothing(ledger: LedgerWriter) -> None:
+    """1970 is before every result."""
+    assert going(ledger, KEEP, 0.0) == []
+
+
+def test_beyond_keep_bytes_the_oldest_go_until_it_fits(ledger: LedgerWriter) -> None:
+    """As many as needed, oldest first, clock or no clock."""
+    small = RetentionConfig(keep_days=30, keep_bytes=1 << 20)
+    assert going(ledger, small, None, finished_bytes=(1 << 20) + 150_000) == ["job-1", "job-2"]
+
+
+def test_what_is_already_asked_to_go_is_not_asked_again(ledger: LedgerWriter) -> None:
+    """Jobs under removal count no longer."""
+    with ledger.transaction(durable=False):
+        ledger.ask_remove(["job-1"])
+    assert going(ledger, KEEP, 33.5 * DAY) == ["job-2", "job-3"]

@@ -1,0 +1,305 @@
+"""A ledger that broke is set aside and made again from all that is known; it is never silently empty."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config import Config
+from edge.core.errors import StorageError
+from edge.core.layout import Layout
+from edge.ledger.recovery import copies
+from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.recovery.damage import damage
+from edge.ledger.rows import NewJob
+from edge.ledger.writer import LedgerWriter
+from edge.model import JobState, Power, Result
+from edge.results.store import Results
+from tests.unit.results.crash_states import Died
+
+COPIED, LATE = 600, 40
+
+
+def _new(number: int) -> NewJob:
+    job_id = f"{number:04d}-job"
+    return NewJob(
+        id=job_id,
+        task="echo",
+        args=[number, "text " * 40],
+        kwargs={},
+        power=Power.NORMAL,
+        retries=0,
+        time_limit_s=None,
+        submitter="lan",
+        fingerprint=number.to_bytes(4),
+        key=job_id,
+    )
+
+
+def _add(ledger: LedgerWriter, numbers: range) -> None:
+    with ledger.transaction(durable=True):
+        for number in numbers:
+            ledger.add(_new(number), now=1.0)
+
+
+@pytest.fixture(scope="module")
+def born(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root whose ledger has a copy, and jobs that came after it, in the write-ahead log."""
+    root = tmp_path_factory.mktemp("born")
+    layout = Layout(root / "live", root / "run")
+    layout.root.mkdir()
+    with closing(LedgerWriter(layout.ledger)) as ledger:
+        _add(ledger, range(COPIED))
+        ledger._empty_log()
+        assert copies.copy(layout.ledger, layout.ledger_copy)
+        _add(ledger, range(COPIED, COPIED + LATE))
+        shutil.copytree(layout.root, root / "cut")  # as a power cut leaves it: nobody closed anything
+    (root / "cut" / "ledger.sqlite-shm").unlink()
+    return root / "cut"
+
+
+@pytest.fixture
+def layout(born: Path, config: Config) -> Layout:
+    shutil.copytree(born, config.root)
+    return config.layout
+
+
+def _garble(path: Path, first: int, pages: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(first * 4096)
+        file.write(os.urandom(pages * 4096))
+
+
+def _jobs(layout: Layout) -> set[int]:
+    with closing(LedgerWriter(layout.ledger)) as ledger:
+        return {int(job.id[:4]) for job in ledger.unpublished(after_seq=0, limit=10_000)}
+
+
+def _aside(layout: Layout) -> Path:
+    (folder,) = layout.root.glob("ledger.set-aside-*")
+    return folder
+
+
+ALL = set(range(COPIED + LATE))
+
+
+def test_a_sound_ledger_is_left_alone(layout: Layout) -> None:
+    """With its log, which holds the newest jobs."""
+    before = {path.name: path.read_bytes() for path in layout.root.iterdir() if not path.name.endswith("-shm")}
+    rescue.rescue(layout)
+    assert before == {path.name: path.read_bytes() for path in layout.root.iterdir() if not path.name.endswith("-shm")}
+    assert _jobs(layout) == ALL
+    assert rescue.notes(layout.root) == []
+
+
+def test_a_board_that_never_had_a_ledger_has_lost_none(config: Config) -> None:
+    """Nor one whose first start was cut."""
+    config.root.mkdir()
+    rescue.rescue(config.layout)
+    assert list(config.root.iterdir()) == []
+    config.layout.ledger.touch()
+    rescue.rescue(config.layout)
+    with closing(sqlite3.connect(config.layout.ledger)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    rescue.rescue(config.layout)
+    assert rescue.notes(config.root) == []
+
+
+def _middle(layout: Layout) -> None:
+    _garble(layout.ledger, 20, 6)
+
+
+def _short(layout: Layout) -> None:
+    os.truncate(layout.ledger, 4096 * 30)
+
+
+@pytest.mark.parametrize("harm", [_middle, _short])
+def test_pages_that_broke_come_from_the_copy_and_all_else_from_the_file(
+    layout: Layout, harm: Callable[[Layout], None]
+) -> None:
+    """Nothing is lost: what is younger than the copy was readable."""
+    harm(layout)
+    assert damage(layout.ledger, limit_s=10)
+    broken = layout.ledger.read_bytes()
+    rescue.rescue(layout)
+    assert _jobs(layout) == ALL
+    assert damage(layout.ledger, limit_s=10) == ""
+    assert (_aside(layout) / "ledger.sqlite").read_bytes() == broken
+    assert (_aside(layout) / "ledger.sqlite-wal").stat().st_size
+    ((folder, why),) = rescue.notes(layout.root)
+    assert folder == "ledger.set-aside-1"
+    assert "jobs were read from it and" in why
+    assert "Missing may be: jobs accepted after that copy" in why
+    rescue.rescue(layout)  # the next start finds nothing to do
+    assert len(rescue.notes(layout.root)) == 1
+
+
+def _all_gone(layout: Layout) -> None:
+    layout.ledger.unlink()
+    layout.ledger.with_name("ledger.sqlite-wal").unlink()
+
+
+def _emptied(layout: Layout) -> None:
+    os.truncate(layout.ledger, 0)
+
+
+def _no_database(layout: Layout) -> None:
+    layout.ledger.with_name("ledger.sqlite-wal").unlink()
+    _garble(layout.ledger, 0, 1)
+
+
+@pytest.mark.parametrize("harm", [_all_gone, _emptied, _no_database])
+def test_a_file_that_tells_nothing_comes_from_the_copy(layout: Layout, harm: Callable[[Layout], None]) -> None:
+    """And the note says how old that is."""
+    harm(layout)
+    kept = {path.name: path.read_bytes() for path in layout.root.glob("ledger.sqlite*")}
+    rescue.rescue(layout)
+    assert _jobs(layout) == set(range(COPIED))
+    aside = _aside(layout)
+    assert {name: (aside / name).read_bytes() for name in kept if not name.endswith("-shm")} == kept
+    assert f"{COPIED} more from the ledger's copy of 20" in rescue.notes(layout.root)[0][1]
+
+
+def test_without_a_copy_the_results_say_that_there_was_a_ledger(layout: Layout) -> None:
+    """Their rows are adopted by the gateway; the note says that there was no copy."""
+    _all_gone(layout)
+    layout.ledger_copy.unlink()
+    Results(layout).publish(Result("a-job", "echo", JobState.SUCCEEDED, value=1))
+    rescue.rescue(layout)
+    assert _jobs(layout) == set()
+    assert "a copy, of which there is none" in rescue.notes(layout.root)[0][1]
+
+
+def test_both_broken_gives_what_both_have(layout: Layout) -> None:
+    """A row that either can read is there."""
+    _garble(layout.ledger, 20, 6)
+    _garble(layout.ledger_copy, 40, 6)
+    rescue.rescue(layout)
+    assert _jobs(layout) == ALL
+
+
+def test_open_jobs_of_the_copy_are_published_again_and_removed_ones_stay_away(layout: Layout) -> None:
+    """The copy is of an earlier time: the broker may have lost the one, a submitter removed the other."""
+    with closing(LedgerWriter(layout.ledger)) as ledger, ledger.transaction(durable=True):
+        ledger.requeue_all()
+        ledger.mark_queued([ledger.get("0001-job").edition, ledger.get("0002-job").edition])
+    layout.ledger_copy.unlink()
+    copies.copy(layout.ledger, layout.ledger_copy)
+    Results(layout).remove("0002-job")
+    _all_gone(layout) if layout.ledger.with_name("ledger.sqlite-wal").exists() else layout.ledger.unlink()
+    rescue.rescue(layout)
+    assert _jobs(layout) == ALL - {2}
+
+
+def test_rows_that_rotted_inside_are_not_taken(layout: Layout) -> None:
+    """To SQLite they are rows; a wrong id, state or JSON is none of ours."""
+    with closing(sqlite3.connect(layout.ledger)) as db:
+        db.execute("UPDATE job SET id = 'a/../b' WHERE id = '0003-job'")
+        db.execute("UPDATE job SET state = 'acceptee' WHERE id = '0004-job'")
+        db.execute("UPDATE job SET arguments = x'5b31' WHERE id = '0005-job'")
+        db.execute("PRAGMA writable_schema = 1")
+        db.execute("UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'job_state'")
+        db.commit()
+    rescue.rescue(layout)
+    assert _jobs(layout) == ALL
+
+
+def test_a_row_of_which_only_the_state_rotted_is_not_lost_without_a_copy(layout: Layout) -> None:
+    """It runs again, or its result closes it."""
+    layout.ledger_copy.unlink()
+    with closing(sqlite3.connect(layout.ledger)) as db:
+        db.execute("UPDATE job SET state = CAST(x'61ff' AS TEXT), power = 'none' WHERE id = '0004-job'")
+        db.execute("PRAGMA writable_schema = 1")
+        db.execute("UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'job_state'")
+        db.commit()
+    rescue.rescue(layout)
+    assert _jobs(layout) == ALL
+
+
+def test_a_disk_that_takes_no_new_ledger_leaves_all_as_it_is(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway does not start; the next try may."""
+    _garble(layout.ledger, 20, 6)
+    broken = layout.ledger.read_bytes()
+
+    def refuse(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("edge.core.durable.sync_file", refuse)
+        with pytest.raises(StorageError, match="No space left"):
+            rescue.rescue(layout)
+    assert layout.ledger.read_bytes() == broken
+    rescue.rescue(layout)
+    assert _jobs(layout) == ALL
+
+
+def _die_at(patch: pytest.MonkeyPatch, number: int) -> None:
+    """From that call on nothing has an effect on the disk."""
+    calls = itertools.count()
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if next(calls) >= number:
+                raise Died
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in ("rename", "replace", "mkdir", "fsync", "unlink"):
+        patch.setattr(os, name, counted(getattr(os, name)))
+
+
+def test_a_cut_at_any_moment_of_the_exchange_is_gone_on_from(born: Path, config: Config) -> None:
+    """Before and after each change of a name: the next start has every job, and what broke is kept."""
+    layout = config.layout
+    for die_at in range(100):
+        shutil.rmtree(layout.root, ignore_errors=True)
+        shutil.copytree(born, layout.root)
+        _garble(layout.ledger, 20, 6)
+        broken = layout.ledger.read_bytes()
+        with pytest.MonkeyPatch.context() as patch, suppress(Died):
+            _die_at(patch, die_at)
+            rescue.rescue(layout)
+            patch.undo()
+            assert die_at > 15
+            return
+        rescue.rescue(layout)
+        assert _jobs(layout) == ALL, die_at
+        asides = list(layout.root.glob("ledger.set-aside-*/ledger.sqlite"))
+        assert [path.read_bytes() for path in asides] == [broken], die_at
+    raise AssertionError("the rescue has no end")
+
+
+def test_an_old_name_of_the_new_ledger_that_came_back_is_dropped(layout: Layout) -> None:
+    """A rename is two names to some file systems: a cut may keep both."""
+    _garble(layout.ledger, 20, 6)
+    rescue.rescue(layout)
+    os.link(layout.ledger, _aside(layout) / "rescued.sqlite")
+    broken = (_aside(layout) / "ledger.sqlite").read_bytes()
+    rescue.rescue(layout)
+    assert (_aside(layout) / "ledger.sqlite").read_bytes() == broken
+    assert _jobs(layout) == ALL
+
+
+def test_a_check_is_bounded(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
+    """A ledger of gigabytes must not keep the board from starting."""
+    began = time.monotonic()
+    assert damage(layout.ledger, limit_s=1e-9) in {"", "the file holds nothing"}
+    assert time.monotonic() - began < 5
+
+
+def test_a_keyed_resubmit_finds_a_restored_row(layout: Layout) -> None:
+    """With its fingerprint, so that another body is still refused."""
+    _all_gone(layout)
+    rescue.rescue(layout)
+    with closing(LedgerWriter(layout.ledger)) as ledger, ledger.transaction(durable=True):
+        assert not ledger.add(_new(5), now=2.0).created

@@ -1,0 +1,201 @@
+"""Concurrent writers share commits; each learns only of its own fate, and of a failed commit."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import _GeneratorContextManager
+from pathlib import Path
+
+import pytest
+
+from edge.core.errors import StorageError, UnknownJob
+from edge.ledger.checkpointer import Checkpointer
+from edge.ledger.commit_thread import CommitThread
+from edge.ledger.rows import NewJob
+from edge.ledger.writer import LedgerWriter
+from edge.model import Power, new_job_id
+
+
+class CountingLedger(LedgerWriter):
+    """Counts commits and can be told to fail them."""
+
+    commits = 0
+    broken: Exception | None = None
+    gate: threading.Event | None = None
+
+    def transaction(self, *, durable: bool) -> _GeneratorContextManager[None]:
+        if self.gate is not None:
+            self.gate.wait(10)
+        if self.broken is not None:
+            raise self.broken
+        self.commits += 1
+        return super().transaction(durable=durable)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> CountingLedger:
+    return CountingLedger(tmp_path / "l")
+
+
+@pytest.fixture
+def writer(ledger: CountingLedger) -> Iterator[CommitThread]:
+    writer = CommitThread(ledger)
+    writer.start()
+    yield writer
+    writer.close()
+
+
+def add(ledger: LedgerWriter) -> str:
+    job = NewJob(new_job_id(), "t", [], {}, Power.NORMAL, 0, None, "me", b"")
+    return ledger.add(job, now=1.0).job.id
+
+
+def test_writes_that_wait_together_share_one_commit(ledger: CountingLedger, writer: CommitThread) -> None:
+    """A hundred submits that arrive during one commit cost one more."""
+    ledger.gate = threading.Event()
+    futures = [writer.write(add, durable=True) for _ in range(100)]
+    ledger.gate.set()
+    assert len({future.result(10) for future in futures}) == 100
+    assert ledger.commits <= 2
+
+
+def test_one_refused_write_does_not_touch_its_neighbours(ledger: CountingLedger, writer: CommitThread) -> None:
+    """A job that is refused is refused alone."""
+    ledger.gate = threading.Event()
+    good = writer.write(add, durable=True)
+    bad = writer.write(lambda each: each.get("nobody"), durable=True)
+    also_good = writer.write(add, durable=True)
+    ledger.gate.set()
+    assert good.result(10) != also_good.result(10)
+    with pytest.raises(UnknownJob):
+        bad.result(10)
+
+
+def test_a_late_write_rides_with_the_next_commit(
+    ledger: CountingLedger, writer: CommitThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs no commit of its own while others come, and is done before what is asked after it."""
+    monkeypatch.setattr("edge.ledger.commit_thread._LATE_S", 60.0)
+    late = [writer.write(lambda each: each.open_jobs, durable=False, late=True) for _ in range(3)]
+    assert writer.write(add, durable=True).result(10)
+    assert [future.result(0) for future in late] == [0, 0, 0]
+    assert ledger.commits == 1
+
+
+def test_a_late_write_does_not_wait_for_ever(writer: CommitThread) -> None:
+    """With nobody else writing it is written alone, soon."""
+    assert writer.write(lambda each: each.open_jobs, durable=False, late=True).result(10) == 0
+
+
+@pytest.mark.parametrize("error", [StorageError("ledger", OSError(28, "No space left on device")), RuntimeError("?")])
+def test_everyone_in_a_failed_commit_learns_of_it(
+    ledger: CountingLedger, writer: CommitThread, error: Exception
+) -> None:
+    """No waiter is left hanging, none is told yes; the thread lives on."""
+    ledger.broken = error
+    futures = [writer.write(add, durable=True) for _ in range(3)]
+    for future in futures:
+        with pytest.raises(type(error)):
+            future.result(10)
+    ledger.broken = None
+    assert writer.write(add, durable=True).result(10)
+
+
+def test_an_unexpected_error_in_one_write_is_its_own(ledger: CountingLedger, writer: CommitThread) -> None:
+    """A fault of ours inside a write leaves nothing half done, and touches neither its neighbours nor the thread."""
+
+    def fault(each: LedgerWriter) -> None:
+        add(each)
+        raise ZeroDivisionError
+
+    def twice(each: LedgerWriter) -> None:
+        job_id = add(each)
+        each._db.execute("INSERT INTO job SELECT * FROM job WHERE id = ?", (job_id,))
+
+    ledger.gate = threading.Event()
+    before = writer.write(add, durable=True)
+    bad = [writer.write(fault, durable=True), writer.write(twice, durable=True)]
+    after = writer.write(add, durable=True)
+    ledger.gate.set()
+    for each, error in zip(bad, (ZeroDivisionError, sqlite3.IntegrityError), strict=True):
+        with pytest.raises(error):
+            each.result(10)
+    assert before.result(10) != after.result(10)
+    assert writer.write(lambda each: each.open_jobs, durable=True).result(10) == 2
+
+
+def test_closing_writes_what_is_queued_and_refuses_more(tmp_path: Path) -> None:
+    """No accepted write is dropped by a shutdown."""
+    writer = CommitThread(LedgerWriter(tmp_path / "l"))
+    writer.start()
+    futures = [writer.write(add, durable=False) for _ in range(20)]
+    writer.close()
+    assert all(future.done() for future in futures)
+    with pytest.raises(StorageError, match="shutting down"):
+        writer.write(add, durable=True)
+    again = LedgerWriter(tmp_path / "l")
+    assert again.open_jobs == 20
+    again.close()
+
+
+def test_the_log_goes_into_the_file_beside_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once enough was written, with the file in use and nobody asking for it."""
+    monkeypatch.setattr("edge.ledger.checkpointer._WORTH_PAGES", 40)
+    writer = CommitThread(LedgerWriter(tmp_path / "l"))
+    writer.start()
+    try:
+        before = (tmp_path / "l").stat().st_size
+        deadline = time.monotonic() + 20
+        while (tmp_path / "l").stat().st_size <= before:
+            assert time.monotonic() < deadline
+            writer.write(add, durable=True).result(10)
+    finally:
+        writer.close()
+
+
+def test_a_log_that_cannot_go_into_the_file_makes_the_ledger_doubt_it(
+    ledger: CountingLedger, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next commit then empties it before it promises anything."""
+    doubted = threading.Event()
+    keeper = Checkpointer(tmp_path / "nowhere" / "l", failed=doubted.set)
+    keeper.start()
+    keeper.note(100_000)
+    assert doubted.wait(10)
+    keeper.close()
+    assert "cannot be brought into its file" in caplog.text
+    ledger.doubt()
+    emptied: list[bool] = []
+    real = ledger._empty_log
+
+    def watched() -> None:
+        emptied.append(True)
+        real()
+
+    monkeypatch.setattr(ledger, "_empty_log", watched)
+    with ledger.transaction(durable=True):
+        add(ledger)
+    assert emptied == [True]
+    ledger.close()
+
+
+def test_a_ledger_that_cannot_be_opened_again_yet_keeps_its_writer(
+    ledger: CountingLedger, writer: CommitThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a transaction that could not even be undone, on a disk that is away: each write is told of it."""
+
+    def away(_self: LedgerWriter) -> None:
+        raise StorageError("ledger", OSError(5, "Input/output error"))
+
+    writer.write(add, durable=True).result(10)
+    with monkeypatch.context() as gone:
+        gone.setattr(LedgerWriter, "_open", away)
+        ledger._stuck = True
+        for _ in range(2):
+            with pytest.raises(StorageError, match="Input/output"):
+                writer.write(add, durable=True).result(10)
+    writer.write(add, durable=True).result(10)
+    assert writer.totals.open_jobs == 2

@@ -1,0 +1,571 @@
+"""The ledger keeps what it committed, in order, and answers from short statements."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.errors import KeyReused, StorageError, UnknownJob
+from edge.ledger.recovery.damage import damage, rot
+from edge.ledger.rows import NewJob
+from edge.ledger.writer import LedgerWriter
+from edge.model import Failure, FailureCode, JobState, Power, Result, derived_job_id, new_job_id
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
+    ledger = LedgerWriter(tmp_path / "ledger.sqlite")
+    yield ledger
+    ledger.close()
+
+
+def new(job_id: str | None = None, *, key: str = "", fingerprint: bytes = b"f", power: Power = Power.NORMAL) -> NewJob:
+    return NewJob(
+        id=job_id or (derived_job_id("me", key) if key else new_job_id()),
+        task="solve",
+        args=[1, "What is 50 divided by 2?"],
+        kwargs={"a": None},
+        power=power,
+        retries=2,
+        time_limit_s=1.5,
+        submitter="me",
+        fingerprint=fingerprint,
+        key=key,
+    )
+
+
+def put(ledger: LedgerWriter, *jobs: NewJob) -> list[str]:
+    with ledger.transaction(durable=True):
+        return [ledger.add(job, now=1000.0).job.id for job in jobs]
+
+
+def done(job_id: str, state: JobState = JobState.SUCCEEDED) -> Result:
+    failure = Failure(FailureCode.EXCEPTION, "boom " * 100) if state is JobState.FAILED else None
+    return Result(id=job_id, task="solve", state=state, failure=failure, finished_at=2000.0, attempts=3)
+
+
+def test_a_row_outlives_the_process(tmp_path: Path) -> None:
+    """What was committed is there after opening the file again, every field of it."""
+    first = LedgerWriter(tmp_path / "l")
+    (job_id,) = put(first, new())
+    before = first.get(job_id)
+    first.close()
+    again = LedgerWriter(tmp_path / "l")
+    assert again.get(job_id) == before
+    assert again.open_jobs == 1
+    assert before.call() == ([1, "What is 50 divided by 2?"], {"a": None})
+    assert (before.retries, before.time_limit_s, before.state) == (2, 1.5, JobState.ACCEPTED)
+    again.close()
+
+
+def test_the_same_key_and_body_is_the_same_job(ledger: LedgerWriter) -> None:
+    """A resubmission finds its job; another body under the key is refused and changes nothing."""
+    (job_id,) = put(ledger, new(key="k"))
+    with ledger.transaction(durable=True):
+        again = ledger.add(new(key="k"), now=5.0)
+    assert (again.job.id, again.created) == (job_id, False)
+    with pytest.raises(KeyReused, match="'k'"), ledger.transaction(durable=True):
+        ledger.add(new(key="k", fingerprint=b"other"), now=5.0)
+    assert ledger.open_jobs == 1
+
+
+def test_a_failed_transaction_leaves_nothing(ledger: LedgerWriter) -> None:
+    """An error inside undoes all of it, the count of open jobs too."""
+
+    class Stop(Exception):
+        pass
+
+    with pytest.raises(Stop), ledger.transaction(durable=True):
+        ledger.add(new(), now=1.0)
+        raise Stop
+    assert ledger.totals.jobs == {}
+    assert ledger.open_jobs == 0
+
+
+def test_a_savepoint_undoes_one_write_of_many(ledger: LedgerWriter) -> None:
+    """Inside one commit, a write that fails takes only itself back."""
+    with ledger.transaction(durable=True):
+        with ledger.savepoint():
+            ledger.add(new("stays"), now=1.0)
+        with pytest.raises(UnknownJob), ledger.savepoint():
+            ledger.add(new("goes"), now=1.0)
+            ledger.get("nobody")
+    assert ledger.find("stays") is not None
+    assert ledger.find("goes") is None
+    assert ledger.open_jobs == 1
+
+
+def test_the_way_of_a_job_through_its_states(ledger: LedgerWriter) -> None:
+    """Accepted, queued, retrying, accepted again, finished: each step is seen, late news change nothing."""
+    (job_id,) = put(ledger, new())
+    edition = ledger.get(job_id).edition
+    with ledger.transaction(durable=False):
+        ledger.mark_queued([edition])
+    assert ledger.unpublished(after_seq=0, limit=9) == []
+    with ledger.transaction(durable=False):
+        assert ledger.mark_retrying(job_id, failures=1, due_at=9.0, message="boom")
+        assert not ledger.mark_retrying(job_id, failures=1, due_at=99.0, message="boom")
+    assert [job.id for job in ledger.retrying()] == [job_id]
+    with ledger.transaction(durable=False):
+        ledger.mark_due([job_id])
+        ledger.mark_queued([edition])  # the broker's late word on the attempt that failed
+    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == [job_id]
+    with ledger.transaction(durable=False):
+        assert ledger.finish(done(job_id, JobState.FAILED), size_bytes=77)
+        assert not ledger.finish(done(job_id), size_bytes=1)
+        ledger.mark_queued([edition])
+        assert not ledger.mark_retrying(job_id, failures=2, due_at=9.0, message="late")
+    job = ledger.get(job_id)
+    assert (job.state, job.attempts, job.size_bytes, job.finished_at) == (JobState.FAILED, 3, 77, 2000.0)
+    assert len(job.message) == 200
+    assert ledger.open_jobs == 0
+
+
+def test_pages_go_back_from_the_newest(ledger: LedgerWriter) -> None:
+    """Pages are newest first, without overlap, filtered by state, task and submitter."""
+    ids = put(ledger, *(new() for _ in range(7)))
+    with ledger.transaction(durable=False):
+        ledger.finish(done(ids[3]), size_bytes=1)
+    first = ledger.page(limit=3)
+    rest = ledger.page(before_seq=first[-1].seq, limit=10)
+    assert [job.id for job in first + rest] == ids[::-1]
+    assert [job.id for job in ledger.page(states=[JobState.SUCCEEDED])] == [ids[3]]
+    assert ledger.page(task="other") == []
+    assert ledger.page(submitter="you") == []
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 6, JobState.SUCCEEDED: 1}
+
+
+def test_jobs_with_large_arguments_are_read_few_at_a_time(ledger: LedgerWriter) -> None:
+    """A board of 512 MB holds neither 256 megabytes to publish them, nor a page of them to list it."""
+    large = [msgspec.structs.replace(new(), args=["x" * 1_000_000]) for _ in range(6)]
+    ids = put(ledger, *large)
+    seen: list[str] = []
+    after_seq = 0
+    while jobs := ledger.unpublished(after_seq=after_seq, limit=256):
+        assert sum(len(job.arguments) for job in jobs) < 4_000_000
+        seen += [job.id for job in jobs]
+        after_seq = jobs[-1].seq
+    assert seen == ids
+    assert [job.arguments for job in ledger.page()] == [b""] * 6
+
+
+def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: LedgerWriter) -> None:
+    """Finished jobs and other classes are not in the way."""
+    ids = put(ledger, new(), new(power=Power.SURPLUS), new(), new())
+    with ledger.transaction(durable=False):
+        ledger.finish(done(ids[0]), size_bytes=1)
+    assert ledger.ahead(ledger.get(ids[3])) == 1
+
+
+def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
+    """A result without a row is adopted as finished; a second notice changes nothing."""
+    for _ in range(2):
+        with ledger.transaction(durable=False):
+            ledger.adopt(done("celery-1"), size_bytes=10, now=1.0)
+    job = ledger.get("celery-1")
+    assert (job.submitter, job.state, job.size_bytes) == ("amqp", JobState.SUCCEEDED, 10)
+    assert ledger.known("c") == {"celery-1": False}
+
+
+def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: LedgerWriter) -> None:
+    """Each is noted only where it applies, and listed until it is carried out."""
+    open_id, ended_id = put(ledger, new(), new())
+    with ledger.transaction(durable=True):
+        ledger.finish(done(ended_id), size_bytes=5)
+        assert ledger.ask_cancel(open_id).cancel
+        assert not ledger.ask_cancel(ended_id).cancel
+        ledger.ask_remove([open_id, ended_id])
+    assert [(job.id, job.cancel, job.remove) for job in ledger.asked()] == [
+        (open_id, True, False),
+        (ended_id, False, True),
+    ]
+    assert ledger.totals.finished_bytes == 0
+    with ledger.transaction(durable=True):
+        ledger.drop(ended_id)
+    assert ledger.find(ended_id) is None
+    assert ledger.open_jobs == 1
+
+
+def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: LedgerWriter) -> None:
+    """Every open job that had been handed over is to be published again; finished ones are not."""
+    ids = put(ledger, new(), new(), new())
+    with ledger.transaction(durable=False):
+        ledger.mark_queued(ledger.get(job_id).edition for job_id in ids)
+        ledger.finish(done(ids[0]), size_bytes=1)
+    with ledger.transaction(durable=True):
+        assert ledger.requeue_all() == 2
+    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == ids[1:]
+
+
+def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promised(
+    ledger: LedgerWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit behind a hole in the log would be dropped at the next start: all of it goes into the file first."""
+    put(ledger, new("before"))
+    log = tmp_path / "ledger.sqlite-wal"
+    assert log.stat().st_size > 0
+    with pytest.raises(StorageError, match="disk I/O"), ledger.transaction(durable=True):
+        raise sqlite3.OperationalError("disk I/O error")
+    seen: list[int] = []
+    real = ledger._empty_log
+
+    def watched() -> None:
+        real()
+        seen.append(log.stat().st_size)
+
+    monkeypatch.setattr(ledger, "_empty_log", watched)
+    put(ledger, new("after"))
+    put(ledger, new("later"))
+    assert seen == [0]
+    assert ledger.open_jobs == 3
+
+
+def test_a_log_that_cannot_be_emptied_promises_nothing(ledger: LedgerWriter, tmp_path: Path) -> None:
+    """While a reader holds the log, a suspect ledger refuses; once it is let go, all is well."""
+    put(ledger, new("before"))
+    with pytest.raises(StorageError), ledger.transaction(durable=True):
+        raise sqlite3.OperationalError("disk I/O error")
+    ledger._db.execute("PRAGMA busy_timeout = 10")
+    reader = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM job").fetchone()
+    with pytest.raises(StorageError, match="could not be emptied"):
+        put(ledger, new("refused"))
+    reader.close()
+    put(ledger, new("after"))
+    assert ledger.find("refused") is None
+    assert ledger.open_jobs == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database, but long enough to be read as one" * 100, b"SQLite format 3\0" * 400]
+)
+def test_a_file_that_is_no_ledger_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    """Garbage in place of the ledger is named, not replaced."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match="ledger"):
+        LedgerWriter(path)
+    assert path.read_bytes() == content
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """A roll-back of the software does not write into a file it does not understand."""
+    ledger = LedgerWriter(tmp_path / "l")
+    ledger._db.execute("PRAGMA user_version = 99")
+    ledger.close()
+    with pytest.raises(StorageError, match="newer version") as refused:
+        LedgerWriter(tmp_path / "l")
+    held_open = {os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()}
+    assert str(tmp_path / "l") not in held_open, refused.traceback  # which keeps the connection itself alive
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
+    """The error names the file."""
+    with pytest.raises(StorageError, match="nowhere"):
+        LedgerWriter(tmp_path / "nowhere" / "l")
+
+
+def test_a_deadline_makes_a_surplus_job_a_normal_one(ledger: LedgerWriter) -> None:
+    """Published again if the broker had it, whatever else it waits for; nothing happens to a job of another class."""
+    jobs = [msgspec.structs.replace(new(power=power), deadline_s=60.0) for power in (Power.SURPLUS, Power.NORMAL)]
+    surplus, normal = put(ledger, *jobs)
+    assert [job.id for job in ledger.with_deadline()] == [surplus]
+    with ledger.transaction(durable=False):
+        editions = [ledger.get(job_id).edition for job_id in (surplus, normal)]
+        ledger.mark_queued(editions)
+        ledger.hurry([surplus, normal])
+        ledger.mark_queued(editions)  # a late word of the broker on the copy for surplus power
+    assert (ledger.get(surplus).power, ledger.get(surplus).state) == (Power.NORMAL, JobState.ACCEPTED)
+    assert ledger.get(normal).state is JobState.QUEUED
+    assert ledger.with_deadline() == []
+
+
+def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    """Its jobs are there, with the new columns empty, and new ones can use them."""
+    old = sqlite3.connect(tmp_path / "l", isolation_level=None)
+    old.executescript(
+        "CREATE TABLE job (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, task TEXT NOT NULL,"
+        " arguments BLOB NOT NULL, power TEXT NOT NULL, retries INTEGER NOT NULL, time_limit_s REAL,"
+        " submitter TEXT NOT NULL, fingerprint BLOB NOT NULL, state TEXT NOT NULL, accepted_at REAL NOT NULL,"
+        " finished_at REAL, due_at REAL, failures INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,"
+        " cancel INTEGER NOT NULL DEFAULT 0, remove INTEGER NOT NULL DEFAULT 0,"
+        " size_bytes INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '') STRICT;"
+        "INSERT INTO job (id, task, arguments, power, retries, submitter, fingerprint, state, accepted_at)"
+        " VALUES ('old', 'solve', x'5b5b5d2c7b7d5d', 'surplus', 0, 'me', x'', 'queued', 1.0);"
+        "PRAGMA user_version = 1;"
+    )
+    old.close()
+    for _ in range(2):
+        ledger = LedgerWriter(tmp_path / "l")
+        assert (ledger.get("old").deadline_s, ledger.open_jobs) == (None, 1)
+        ledger.close()
+    ledger = LedgerWriter(tmp_path / "l")
+    (job_id,) = put(ledger, msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=5.0, max_temp_c=70.0))
+    assert (ledger.get(job_id).deadline_s, ledger.get(job_id).max_temp_c) == (5.0, 70.0)
+    ledger.close()
+
+
+def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
+    """Its jobs are listed by the new index and counted; numbers go on where they were."""
+    first = LedgerWriter(tmp_path / "l")
+    ids = put(first, *(new() for _ in range(3)))
+    with first.transaction(durable=True):
+        first.finish(done(ids[0]), size_bytes=7)
+    first._db.executescript(
+        "DROP INDEX job_state; CREATE INDEX job_state ON job (state, seq, power); PRAGMA user_version = 2;"
+    )
+    first.close()
+    ledger = LedgerWriter(tmp_path / "l")
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 2, JobState.SUCCEEDED: 1}
+    assert ledger.totals.finished_bytes == 7
+    assert [job.id for job in ledger.page(task="solve", states=[JobState.ACCEPTED])] == ids[:0:-1]
+    put(ledger, new("next"))
+    assert ledger.get("next").seq > ledger.get(ids[-1]).seq
+    ledger.close()
+
+
+def test_no_number_is_given_twice(ledger: LedgerWriter) -> None:
+    """A late confirm of a job that was removed must not count for the job that came after it."""
+    first, last = put(ledger, new(), new())
+    gone = ledger.get(last).edition
+    with ledger.transaction(durable=True):
+        ledger.drop(last)
+    (after,) = put(ledger, new())
+    with ledger.transaction(durable=True):
+        ledger.mark_queued([gone])
+    assert {job.id for job in ledger.unpublished(after_seq=0, limit=9)} == {first, after}
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["add", "queue", "retry", "end", "ask", "drop", "adopt"]), st.booleans()))
+)
+@settings(max_examples=60, deadline=None)
+def test_the_running_totals_are_what_a_count_would_find(steps: list[tuple[str, bool]]) -> None:
+    """After any writes, some of them undone, in part or as a whole."""
+    with TemporaryDirectory() as folder, closing(LedgerWriter(Path(folder) / "l")) as ledger:
+        for number, (step, kept) in enumerate(steps):
+            _step(ledger, step, number, kept=kept)
+            rows = ledger._db.execute("SELECT state, count(*), sum(size_bytes * NOT remove) FROM job GROUP BY state")
+            counted = {JobState(state): (count, size) for state, count, size in rows}
+            assert ledger.totals.jobs == {state: count for state, (count, _) in counted.items()}
+            assert ledger.totals.finished_bytes == sum(size for state, (_, size) in counted.items() if state.final)
+            assert ledger.open_jobs == ledger.totals.open_jobs
+        before = ledger.totals
+        ledger.close()
+        with closing(LedgerWriter(Path(folder) / "l")) as again:
+            assert again.totals == before
+
+
+def _step(ledger: LedgerWriter, step: str, number: int, *, kept: bool) -> None:
+    """One write to the newest job, committed, or taken back to a savepoint inside it, or both halves of it."""
+    known = ledger.page(limit=1)
+    newest = known[0] if known else None
+    with ledger.transaction(durable=False), suppress(ZeroDivisionError), ledger.savepoint():
+        if step == "add" or newest is None:
+            ledger.add(new(f"job-{number}"), now=1.0)
+        elif step == "queue":
+            ledger.mark_queued([newest.edition])
+        elif step == "retry":
+            ledger.mark_retrying(newest.id, failures=newest.failures + 1, due_at=1.0, message="")
+        elif step == "end":
+            ledger.finish(done(newest.id), size_bytes=number + 1)
+        elif step == "ask":
+            ledger.ask_remove([newest.id])
+        elif step == "drop":
+            ledger.drop(newest.id)
+        else:
+            ledger.adopt(done(newest.id if number % 2 else f"celery-{number}"), size_bytes=5, now=1.0)
+        if not kept:
+            raise ZeroDivisionError
+
+
+def test_a_page_merges_states_and_filters_in_order(ledger: LedgerWriter) -> None:
+    """Newest first over all states, whatever the filter; the next page goes on where the last one ended."""
+    jobs = [msgspec.structs.replace(new(), submitter=f"s{n % 3}", task=f"t{n % 2}") for n in range(24)]
+    ids = put(ledger, *jobs)
+    with ledger.transaction(durable=False):
+        ledger.mark_queued([ledger.get(job_id).edition for job_id in ids[::2]])
+        for job_id in ids[::5]:
+            ledger.finish(done(job_id), size_bytes=1)
+    wanted = [job_id for job_id, job in zip(ids, jobs, strict=True) if (job.submitter, job.task) == ("s1", "t0")][::-1]
+    first = ledger.page(submitter="s1", task="t0", limit=2)
+    rest = ledger.page(submitter="s1", task="t0", limit=9, before_seq=first[-1].seq)
+    assert [job.id for job in first + rest] == wanted
+    over = ledger.page(states=[JobState.SUCCEEDED, JobState.FAILED], limit=99)
+    assert [job.id for job in over] == ids[::5][::-1]
+    assert [job.id for job in ledger.finished(limit=2)] == ids[::5][:2]
+
+
+def test_what_a_folder_of_results_is_compared_with(ledger: LedgerWriter) -> None:
+    """All ids of a prefix, open or not, and none of the next prefix."""
+    put(ledger, *map(new, ("aa-1", "aa-2", "ab-1", "a.b")))
+    with ledger.transaction(durable=False):
+        ledger.finish(done("aa-2"), size_bytes=1)
+    assert ledger.known("aa") == {"aa-1": True, "aa-2": False}
+    assert set(ledger.known("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
+    assert ledger.open_among(["aa-1", "aa-2", "zz"]) == {"aa-1"}
+
+
+def test_a_proof_writes_to_the_disk_and_changes_nothing(ledger: LedgerWriter, tmp_path: Path) -> None:
+    """One page more in the log; so a disk that refuses writes is found out without a job."""
+    put(ledger, new("before"))
+    log, row = tmp_path / "ledger.sqlite-wal", ledger.get("before")
+    size = log.stat().st_size
+    with ledger.transaction(durable=True):
+        ledger.prove()
+    assert log.stat().st_size > size
+    assert ledger.get("before") == row
+
+
+ROTTEN = {
+    "state": "UPDATE job SET state = 'acceptee' WHERE id = 'b'",
+    "no text": "UPDATE job SET state = CAST(x'61ff63' AS TEXT), task = CAST(x'ff' AS TEXT) WHERE id = 'b'",
+    "running": "UPDATE job SET state = 'running' WHERE id = 'b'",
+    "power": "UPDATE job SET power = CAST(x'6e6fff' AS TEXT) WHERE id = 'b'",
+}
+
+
+@pytest.mark.parametrize("harm", ROTTEN.values(), ids=ROTTEN)
+def test_a_row_that_rotted_keeps_nobody_from_the_others(ledger: LedgerWriter, harm: str) -> None:
+    """It is listed as what can be known, told of, and mended; its result closes it, mended or not."""
+    put(ledger, new("a"), new("b"), new("c"))
+    ledger._db.execute(harm)
+    assert [job.id for job in ledger.page()] == ["c", "b", "a"]
+    assert [job.id for job in ledger.page(submitter="me")][-1] == "a"
+    assert {"a", "c"} <= {job.id for job in ledger.unpublished(after_seq=0, limit=9)}
+    (told,) = rot(ledger.path, limit_s=10)
+    assert told.startswith("job b: state ")
+    with ledger.transaction(durable=True):
+        ledger.heal()
+    assert rot(ledger.path, limit_s=10) == []
+    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == ["a", "b", "c"]
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 3}
+    ledger._db.execute(harm)
+    with ledger.transaction(durable=True):
+        assert ledger.finish(done("b"), size_bytes=1)
+    assert ledger.get("b").state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("place", ["row", "index"])
+def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place: str) -> None:
+    """Row and index say different things then, which SQLite's quick check does not see: writes to the job are refused
+    until the index is made anew, or, where it rotted, most jobs are in no list.
+    """
+    path = tmp_path / "l"
+    with closing(LedgerWriter(path)) as ledger:
+        ids = put(ledger, *(new(f"job-{number:03}") for number in range(30)))
+    content = path.read_bytes()
+    at = content.find(b"accepted", content.find(b"job-020solve" if place == "row" else b"acceptednormal"))
+    assert at > 0
+    path.write_bytes(content[:at] + b"acc\xffpted" + content[at + 8 :])
+    assert damage(path, limit_s=10) == ""
+    with closing(LedgerWriter(path)) as ledger:
+        assert rot(path, limit_s=10)
+        with suppress(StorageError), ledger.transaction(durable=True):
+            ledger.finish(done("job-020"), size_bytes=1)
+        with ledger.transaction(durable=True):
+            ledger.finish(done("job-020"), size_bytes=1)
+            ledger.heal()
+        assert rot(path, limit_s=10) == []
+        assert [job.id for job in ledger.unpublished(after_seq=0, limit=99)] == [
+            each for each in ids if each != "job-020"
+        ]
+        assert ledger.get("job-020").state is JobState.SUCCEEDED
+
+
+def test_a_job_that_the_index_of_ids_lost_has_one_row_again(tmp_path: Path) -> None:
+    """Its result, or its key sent again, found no row and made another one, with which no index can be made anew."""
+    path = tmp_path / "l"
+    with closing(LedgerWriter(path)) as ledger:
+        put(ledger, *(new(f"job-{number:03}") for number in range(30)))
+    content = path.read_bytes()
+    (at,) = (
+        at
+        for at in range(len(content))
+        if content.startswith(b"job-020", at) and not content.startswith(b"solve", at + 7)
+    )
+    path.write_bytes(content[:at] + b"job-02\xff" + content[at + 7 :])
+    with closing(LedgerWriter(path)) as ledger:
+        assert not ledger.find("job-020")
+        with ledger.transaction(durable=True):
+            ledger.adopt(done("job-020"), size_bytes=1, now=1.0)
+        assert rot(path, limit_s=10)
+        with ledger.transaction(durable=True):
+            ledger.heal()
+        assert rot(path, limit_s=10) == []
+        assert (ledger.get("job-020").submitter, ledger.get("job-020").state) == ("me", JobState.ACCEPTED)
+        assert ledger.totals.jobs == {JobState.ACCEPTED: 30}
+
+
+class _NoRollback:
+    """A connection to a disk that is gone in the middle of a transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "ROLLBACK":
+            raise sqlite3.OperationalError("disk I/O error in the rollback")
+        return self._db.execute(sql, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("the first"), sqlite3.OperationalError("the first")])
+def test_a_transaction_that_cannot_be_undone_tells_why_it_failed(
+    ledger: LedgerWriter, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The caller has the error that came first, and the next transaction goes on with what was committed."""
+    put(ledger, new("before"))
+    monkeypatch.setattr(ledger, "_db", _NoRollback(ledger._db))
+    told = StorageError if isinstance(error, sqlite3.Error) else ZeroDivisionError
+    with pytest.raises(told, match="the first"), ledger.transaction(durable=True):
+        ledger.add(new("undone"), now=1.0)
+        raise error
+    (after,) = put(ledger, new("after"))
+    assert [job.id for job in ledger.page()] == ["after", "before"]
+    assert ledger.totals.jobs == {JobState.ACCEPTED: 2}
+    assert ledger.get(after).seq == 3
+
+
+def test_a_ledger_whose_disk_is_gone_is_not_begun_anew(
+    ledger: LedgerWriter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Jobs taken into a new one, in the folder that the disk was mounted on, would be gone when it comes back."""
+    put(ledger, new("before"))
+    monkeypatch.setattr(ledger, "_db", _NoRollback(ledger._db))
+    with pytest.raises(ZeroDivisionError), ledger.transaction(durable=True):
+        raise ZeroDivisionError
+    away = ledger.path.rename(tmp_path / "away")
+    with pytest.raises(StorageError, match="unable to open"):
+        put(ledger, new("lost"))
+    assert not ledger.path.exists()
+    away.rename(ledger.path)
+    put(ledger, new("after"))
+    assert [job.id for job in ledger.page()] == ["after", "before"]
+
+
+def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
+    """Arguments of jobs are nobody else's affair, whatever the umask was; one that is open to all is closed."""
+    path = tmp_path / "ledger.sqlite"
+    before = os.umask(0)
+    try:
+        for _ in range(2):
+            with closing(LedgerWriter(path)) as ledger:
+                put(ledger, new())
+                assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o640}
+            path.chmod(0o666)
+    finally:
+        os.umask(before)

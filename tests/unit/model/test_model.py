@@ -1,0 +1,140 @@
+"""Records and ids: what may be the name of a file, and what survives the wire."""
+
+from __future__ import annotations
+
+import string
+import uuid
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.errors import BadJobId
+from edge.model import (
+    ALLOWED,
+    FINAL,
+    JobState,
+    Power,
+    PowerState,
+    Result,
+    Submission,
+    check_job_id,
+    derived_job_id,
+    file_safe_id,
+    new_job_id,
+)
+
+any_text = st.text(st.characters(), max_size=200)  # half pairs of UTF-16 too: headers bring them
+good_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
+
+
+@given(any_text)
+def test_a_checked_id_is_one_plain_file_name(text: str) -> None:
+    """Whatever passes can be a file's name and leads nowhere else."""
+    try:
+        job_id = check_job_id(text)
+    except BadJobId:
+        return
+    assert job_id == text
+    assert PurePosixPath(job_id).name == job_id
+    assert not job_id.startswith(".")
+    assert set(job_id) <= set(string.ascii_letters + string.digits + "._-")
+
+
+@given(good_ids)
+def test_every_plain_id_passes(job_id: str) -> None:
+    """Letters, digits, dot, dash and underscore, up to 128."""
+    assert check_job_id(job_id) == job_id
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "a\n", "ä", "-a", "_a", "a" * 129, "a b", "a\0", None, 5])
+def test_a_bad_id_is_refused_with_a_sentence(bad: object) -> None:
+    """The sentence shows the id, shortened, and says what is allowed."""
+    with pytest.raises(BadJobId, match="1 to 128 of A-Z") as caught:
+        check_job_id(bad)  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 300
+
+
+@given(any_text)
+def test_any_id_on_the_wire_has_a_safe_one(wire_id: str) -> None:
+    """The same each time, itself where it is good, and always usable."""
+    safe = file_safe_id(wire_id)
+    assert check_job_id(safe) == safe == file_safe_id(wire_id)
+
+
+@given(any_text, any_text)
+def test_a_derived_id_belongs_to_submitter_and_key(submitter: str, key: str) -> None:
+    """A version 8 UUID, the same each time."""
+    job_id = derived_job_id(submitter, key)
+    assert job_id == derived_job_id(submitter, key)
+    assert uuid.UUID(job_id).version == 8
+    assert check_job_id(job_id) == job_id
+
+
+def test_derived_ids_of_different_submitters_differ() -> None:
+    """Nobody's key finds another's job."""
+    assert derived_job_id("a", "key") != derived_job_id("b", "key")
+    assert derived_job_id("a", "bkey") != derived_job_id("ab", "key")
+
+
+def test_new_ids_differ_and_are_good() -> None:
+    """Random, not from a clock that may say 1970 every day."""
+    ids = {new_job_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(check_job_id(job_id) == job_id for job_id in ids)
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_final_states_are_the_three_with_a_result(state: JobState) -> None:
+    """Succeeded, failed, cancelled."""
+    assert state.final == (state in FINAL) == (state in {"succeeded", "failed", "cancelled"})
+
+
+def test_better_power_never_allows_less() -> None:
+    """From critical to surplus each state allows what the one below it does; unknown allows nothing."""
+    rising = [PowerState.CRITICAL, PowerState.LOW, PowerState.NORMAL, PowerState.SURPLUS]
+    for worse, better in pairwise(rising):
+        assert set(ALLOWED[worse]) < set(ALLOWED[better])
+    assert ALLOWED[PowerState.UNKNOWN] == ()
+    assert set(ALLOWED[PowerState.SURPLUS]) == set(Power)
+    assert set(ALLOWED) == set(PowerState)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(value=json_values, args=st.lists(json_values, max_size=3))
+def test_a_result_comes_back_from_the_wire(value: object, args: list[object]) -> None:
+    """What is written is what is read, whatever the value."""
+    result = Result("a", "solve", JobState.SUCCEEDED, value=value, args=args)
+    assert msgspec.json.decode(msgspec.json.encode(result), type=Result) == result
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b'{"task": ""}',
+        b'{"task": "a b"}',
+        b'{"task": "solve", "args": {}}',
+        b'{"task": "solve", "power": "max"}',
+        b'{"task": "solve", "retries": -1}',
+        b'{"task": "solve", "time_limit_s": 0}',
+        b'{"task": "solve", "priority": 1}',
+        b'{"args": []}',
+    ],
+)
+def test_a_wrong_submission_is_refused(wrong: bytes) -> None:
+    """Unknown fields and values out of bounds do not get in."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(wrong, type=Submission)

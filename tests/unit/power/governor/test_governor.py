@@ -1,0 +1,125 @@
+"""The governor, turn by turn, on files in place of a board."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge.config.power import CriticalConfig, PolicyConfig, PowerConfig
+from edge.config.sources import PowerSupplyConfig, SimulatedConfig
+from edge.core.layout import Layout
+from edge.model import PowerState
+from edge.power import status
+from edge.power.governor.governor import Governor
+from edge.power.simulate import simulate
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    for folder in (layout.policy.parent, layout.simulated.parent, layout.pause.parent):
+        folder.mkdir(parents=True)
+    return layout
+
+
+class Board:
+    """A governor whose turns are ten seconds apart, by a clock that starts now."""
+
+    def __init__(self, layout: Layout, **fields: Any) -> None:
+        self.layout, self.config = layout, PowerConfig(**fields)
+        self.governor = Governor(self.config, layout, wake=lambda: None)
+        self.now = time.monotonic()
+
+    def turn(self, times: int = 1) -> PowerState:
+        for _ in range(times):
+            self.now += 10.0
+            self.governor.look_again()
+            self.governor.turn(self.now)
+        return status.read(self.layout.power).state
+
+
+def supply(root: Path, online: int) -> None:
+    (root / "ac").mkdir(parents=True, exist_ok=True)
+    (root / "ac" / "type").write_text("Mains\n")
+    (root / "ac" / "online").write_text(f"{online}\n")
+    (root / "bat").mkdir(exist_ok=True)
+    (root / "bat" / "type").write_text("Battery\n")
+    (root / "bat" / "capacity").write_text("75\n")
+
+
+def test_a_word_that_cannot_be_written_takes_the_old_one_away(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a full tmpfs nobody may go on believing `normal`; the governor stays, and speaks when there is room."""
+    board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+    assert board.turn() is PowerState.NORMAL
+    stop = layout.power.with_name(f".{layout.power.name}.tmp")
+    stop.mkdir()  # no file can be written
+    simulate(board.config, layout, "low")
+    assert board.turn(3) is PowerState.UNKNOWN
+    assert capsys.readouterr().err.count("nothing starts until it can be written") == 1
+    assert board.governor.wait_s(board.now) is not None
+    stop.rmdir()
+    assert board.turn() is PowerState.LOW
+
+
+def test_a_supply_that_is_lost_is_told_at_once(layout: Layout, tmp_path: Path) -> None:
+    """Though the state stays `normal`: whoever pulls the plug looks, and jobs are measured against the battery."""
+    supply(tmp_path / "ps", 1)
+    board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"),))
+    assert board.turn(3) is PowerState.NORMAL
+    supply(tmp_path / "ps", 0)
+    assert board.turn() is PowerState.NORMAL
+    assert {r.what: r.value for r in status.read(layout.power).readings}["supply"] == 0.0
+
+
+def test_a_dry_run_goes_on_with_power(layout: Layout) -> None:
+    """Who tries out `critical` needs no restart after it."""
+    board = Board(
+        layout, sources=(SimulatedConfig(start="critical"),), critical=CriticalConfig(dry_run=True, grace_s=0)
+    )
+    assert board.turn() is PowerState.CRITICAL
+    simulate(board.config, layout, "normal")
+    assert board.turn() is PowerState.NORMAL
+
+
+def test_power_that_comes_back_does_not_stop_a_descent(layout: Layout, tmp_path: Path) -> None:
+    """Units are stopped already: the board goes down, and says for what."""
+    program = tmp_path / "systemctl"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    critical = CriticalConfig(grace_s=0, systemctl=str(program), wake_after_s=None)
+    board = Board(layout, sources=(SimulatedConfig(start="critical"),), critical=critical)
+    assert board.turn() is PowerState.CRITICAL
+    simulate(board.config, layout, "normal")
+    assert board.turn() is PowerState.CRITICAL
+    assert status.read(layout.power).reason == "going down: simulated power is critical (as configured)"
+
+
+def test_a_pause_that_is_over_and_stays_on_a_card_that_takes_no_writes(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts no more, and its file kills nobody."""
+
+    def refuse(path: Path, **_: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    board = Board(layout, sources=(SimulatedConfig(start="normal"),), policy=PolicyConfig())
+    layout.pause.write_bytes(
+        msgspec.json.encode({"for_s": 1.0, "by": "hand", "wall": 0.0, "monotonic": 0.0, "boot_id": "earlier"})
+    )
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert board.turn() is PowerState.NORMAL
+
+
+def test_ages_are_those_of_now(layout: Layout) -> None:
+    """A word that is 20 s old tells of readings that are."""
+    board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+    board.turn()
+    said = status.read(layout.power)
+    said = msgspec.structs.replace(said, monotonic=time.monotonic() - 20.0)
+    assert [round(each.age_s) for each in status.aged(said).readings] == [20]

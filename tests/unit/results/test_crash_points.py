@@ -1,0 +1,281 @@
+"""A power cut before or after any system call of a durable write leaves what `durable` and `Results` claim."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from edge.core import durable
+from edge.core.layout import Layout
+from edge.model import Attempts, JobState, Result
+from edge.results.attempts import AttemptsStore
+from edge.results.store import Results
+from edge.worker.api.checkpoint import Checkpoint
+from tests.unit.results.crash_states import Died, Disk, Point
+
+ID = "ab-1"
+RESULT = Result(id=ID, task="t", state=JobState.SUCCEEDED, value=7)
+OTHER = Result(id=ID, task="t", state=JobState.SUCCEEDED, value=8, attempts=2)
+
+
+class Crash:
+    """Cuts the power at every point of `points` and boots: a fresh folder for every state that may be left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0
+        self.boots = 0
+
+    def each(self, points: list[Point], check: Callable[[Layout, str], None]) -> None:
+        """Call `check(layout, where)` on every state of every point."""
+        for number, point in enumerate(points):
+            for state in point.states():
+                self._number += 1
+                root = self._folder / str(self._number)
+                root.mkdir(parents=True)
+                state.write(root)
+                check(
+                    Layout(root, root / "run"), f"after call {number}: {point.call}; left {[n for n, _ in state.tree]}"
+                )
+                self.boots += 1
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    root = tmp_path / "disk"
+    root.mkdir()
+    return Disk(root)
+
+
+@pytest.fixture
+def crash(tmp_path: Path) -> Crash:
+    return Crash(tmp_path / "boots")
+
+
+def layout_of(disk: Disk) -> Layout:
+    return Layout(disk.root, disk.root / "run")
+
+
+def write(path: Path, data: bytes) -> None:
+    """As a job's body writes an artifact: no fsync."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    os.write(fd, data)
+    os.close(fd)
+
+
+def calls(disk: Disk, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many system calls `do` makes; it is carried out."""
+    with disk.watched(monkeypatch):
+        do()
+    return len(disk.points) - 1
+
+
+def test_publish(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A published file is whole or absent at any cut, there once `publish` returned, there once `temp` vanished."""
+    path, temp = disk.root / "file", disk.root / "staging" / "file.tmp"
+    with disk.watched(monkeypatch):
+        temp.parent.mkdir()
+        disk.settle()
+        durable.publish(path, b"content", temp=temp)
+    vanished = next(n for n, point in enumerate(disk.points) if point.call.startswith("unlink staging/file.tmp"))
+
+    def check(layout: Layout, where: str) -> None:
+        file = layout.root / "file"
+        assert not file.exists() or file.read_bytes() == b"content", where
+
+    def check_there(layout: Layout, where: str) -> None:
+        assert (layout.root / "file").read_bytes() == b"content", where
+
+    crash.each(disk.points, check)
+    crash.each(disk.points[vanished:], check_there)
+    assert crash.boots > 20
+
+
+def test_replace(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replaced file is the old or the new at any cut, and the new once `replace` returned."""
+    path = disk.root / "file"
+    with disk.watched(monkeypatch):
+        durable.replace(path, b"old")
+        disk.settle()
+        durable.replace(path, b"new!")
+
+    def check(layout: Layout, where: str) -> None:
+        assert (layout.root / "file").read_bytes() in (b"old", b"new!"), where
+
+    def check_new(layout: Layout, where: str) -> None:
+        assert (layout.root / "file").read_bytes() == b"new!", where
+
+    crash.each(disk.points, check)
+    crash.each(disk.points[-1:], check_new)
+
+
+def test_a_checkpoint_is_the_old_or_the_new(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cut while a checkpoint is saved leaves one that can be read, and the new one once `save` returned."""
+    checkpoint = Checkpoint(layout_of(disk).checkpoints / f"{ID}.json")
+    with disk.watched(monkeypatch):
+        checkpoint.save({"n": 1}, now=True)
+        first = len(disk.points) - 1
+        checkpoint.save({"n": 2}, now=True)
+
+    def read(layout: Layout) -> object:
+        return Checkpoint(layout.checkpoints / f"{ID}.json").read()
+
+    def check(layout: Layout, where: str) -> None:
+        assert read(layout) in ({"n": 1}, {"n": 2}), where
+
+    def check_new(layout: Layout, where: str) -> None:
+        assert read(layout) == {"n": 2}, where
+
+    crash.each(disk.points[first:], check)
+    crash.each(disk.points[-1:], check_new)
+
+
+def test_attempts_are_the_old_or_the_new(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of a redelivery is durable before the body runs again."""
+    store = AttemptsStore(layout_of(disk))
+    with disk.watched(monkeypatch):
+        store.write(Attempts(ID, deliveries=1))
+        first = len(disk.points) - 1
+        store.write(Attempts(ID, deliveries=2))
+
+    def check(layout: Layout, where: str) -> None:
+        read = AttemptsStore(layout).read(ID)
+        assert read is not None, where
+        assert read.deliveries in (1, 2), where
+
+    crash.each(disk.points[first:], check)
+
+
+def publish(results: Results, result: Result = RESULT) -> None:
+    """As the worker does: two artifacts, then the JSON."""
+    staging = results.stage(ID)
+    write(staging.file("a.txt"), b"artifact a")
+    write(staging.file("b.txt"), b"artifact b")
+    results.publish(result, staging)
+
+
+def check_result(layout: Layout, where: str) -> Result | None:
+    """No result, or one that is whole with all its files."""
+    results = Results(layout)
+    result = results.read(ID)
+    if result is not None:
+        for file in result.files:
+            content = results.artifact(result, file.name).read_bytes()
+            assert content == f"artifact {file.name[0]}".encode(), where
+        assert len(result.files) == 2, where
+    return result
+
+
+def test_a_result_is_whole_with_its_files_or_absent(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any cut there is no result, or one whose artifacts are all there; and it is there once `publish` returned."""
+    with disk.watched(monkeypatch):
+        publish(Results(layout_of(disk)))
+    vanished = next(n for n, point in enumerate(disk.points) if point.call.startswith(f"unlink results/.staging/{ID}"))
+
+    def check(layout: Layout, where: str) -> None:
+        check_result(layout, where)
+
+    def check_there(layout: Layout, where: str) -> None:
+        assert check_result(layout, where) is not None, where
+
+    crash.each(disk.points, check)
+    crash.each(disk.points[vanished:], check_there)
+
+
+def test_the_attempt_after_the_cut_ends_with_one_result(
+    disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a cut left, the next attempt publishes; a result that was there stands; no litter stays behind."""
+    with disk.watched(monkeypatch):
+        publish(Results(layout_of(disk)))
+
+    def check(layout: Layout, where: str) -> None:
+        before = check_result(layout, where)
+        results = Results(layout)
+        results.recover()
+        if not results.has(ID):
+            publish(results, OTHER)
+        after = check_result(layout, where)
+        assert after is not None, where
+        assert before is None or after == before, where
+        assert list(layout.staging.iterdir()) == [], where
+        folders = [path.name for path in results.path(ID).parent.iterdir() if path.is_dir()]
+        assert folders == [after.folder], where
+
+    crash.each(disk.points, check)
+
+
+def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any cut of a removal the job is over: result or tombstone; once removed it stays removed."""
+    results = Results(layout_of(disk))
+    with disk.watched(monkeypatch):
+        publish(results)
+        disk.settle()
+        results.remove(ID)
+
+    def check(layout: Layout, where: str) -> None:
+        assert Results(layout).has(ID), where
+        if not Results(layout).removed(ID):
+            assert check_result(layout, where) == results_before, where
+
+    def check_gone(layout: Layout, where: str) -> None:
+        assert Results(layout).removed(ID), where
+        assert Results(layout).read(ID) is None, where
+
+    def check_finished(layout: Layout, where: str) -> None:
+        """The next worker ends a removal that was cut short; nobody takes its remains for a result meanwhile."""
+        removed = Results(layout).removed(ID)
+        assert not removed or list(Results(layout).ids()) == [], where
+        Results(layout).recover()
+        if removed:
+            assert [path.name for path in Results(layout).path(ID).parent.iterdir()] == [f"{ID}.gone"], where
+
+    told = next(n for n, point in enumerate(disk.points) if point.call == f"unlink results/.staging/{ID}.gone")
+    results_before = None
+    first = disk.points[0].states()
+    assert len(first) == 1, "settled: one state only"
+
+    def remember(layout: Layout, where: str) -> None:
+        nonlocal results_before
+        results_before = check_result(layout, where)
+
+    crash.each(disk.points[:1], remember)
+    assert results_before is not None
+    crash.each(disk.points, check)
+    crash.each(disk.points[told:], check_gone)
+    crash.each(disk.points, check_finished)
+
+
+def test_a_worker_killed_before_a_cut(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker dies at any system call, the next one publishes, the power goes: the result is there.
+
+    What a dead process made and never synced (a folder, a link) is not durable by being visible.
+    """
+    count = calls(disk, lambda: publish(Results(layout_of(disk))), monkeypatch)
+    boots = 0
+    for die_at in range(count):
+        root = tmp_path / f"died-{die_at}"
+        root.mkdir()
+        again = Disk(root, die_at=die_at)
+        with again.watched(monkeypatch), suppress(Died):
+            publish(Results(layout_of(again)))
+        again.die_at = -1
+        with again.watched(monkeypatch):
+            results = Results(layout_of(again))
+            results.recover()
+            if results.has(ID):
+                results.announce(ID)
+            else:
+                publish(results, OTHER)
+
+        def check(layout: Layout, where: str, die_at: int = die_at) -> None:
+            assert check_result(layout, where) is not None, f"died before call {die_at}; {where}"
+
+        crash = Crash(tmp_path / f"boots-{die_at}")
+        crash.each(again.points[-1:], check)
+        boots += crash.boots
+    assert boots >= count

@@ -1,0 +1,86 @@
+"""Messages are read without trusting a byte of them."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.model import FailureCode, check_job_id
+from edge.worker.attempt.delivery import read
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["id", "task", "eta", "edge", "timelimit", "x-delivery-count", "x-death", "compression", "y"]),
+    ANY | st.dictionaries(st.sampled_from(["failures", "retries", "time_limit_s"]), ANY),
+    max_size=5,
+)
+
+
+def _message(body: Any, headers: Any = None, properties: Any = None, info: Any = None) -> Any:
+    def decode() -> Any:
+        if isinstance(body, Exception):
+            raise body
+        return body
+
+    raw = b"" if isinstance(body, Exception) else repr(body)
+    return SimpleNamespace(headers=headers, properties=properties, delivery_info=info, body=raw, decode=decode)
+
+
+@given(ANY | st.tuples(ANY, ANY, ANY), HEADERS | ANY, HEADERS | ANY, ANY)
+def test_any_message_has_an_id_that_names_a_file_and_a_result_that_can_be_written(
+    body: Any, headers: Any, properties: Any, info: Any
+) -> None:
+    """Whatever stood in it."""
+    delivery = read(_message(body, headers, properties, info), "edge.normal")
+    check_job_id(delivery.id)
+    for text in (delivery.task, delivery.original_id, delivery.problem.message if delivery.problem else ""):
+        text.encode()
+    assert delivery.failures >= 0
+    assert delivery.time_limit_s is None or delivery.time_limit_s > 0
+    assert delivery.problem is not None or isinstance(delivery.args, list)
+
+
+def test_protocol_2_is_read() -> None:
+    """As the gateway publishes it."""
+    headers = {
+        "id": "a-1",
+        "task": "echo",
+        "eta": None,
+        "edge": {"failures": 1, "retries": 3, "time_limit_s": 2.5},
+        "x-delivery-count": 4,
+    }
+    delivery = read(_message([["x"], {"y": 1}, {"chain": None}], headers), "edge.normal")
+    assert (delivery.id, delivery.task, delivery.args, delivery.kwargs) == ("a-1", "echo", ["x"], {"y": 1})
+    assert (delivery.failures, delivery.retries, delivery.time_limit_s, delivery.redeliveries) == (1, 3, 2.5, 4)
+    assert delivery.problem is None
+
+
+def test_the_content_gives_an_id_that_redelivery_does_not_change() -> None:
+    """The broker adds headers of its own when it delivers again."""
+    error = ValueError("no")
+    first = read(_message(error, {"a": 1}), "q")
+    again = read(_message(error, {"a": 1, "x-delivery-count": 1, "x-death": []}), "q")
+    other = read(_message(error, {"a": 2}), "q")
+    assert first.id == again.id != other.id
+    assert first.problem is not None
+    assert first.problem.code is FailureCode.UNDECODABLE
+
+
+def test_what_celery_could_do_and_we_do_not_is_said() -> None:
+    """An eta or a chain left out in silence would be a wrong answer."""
+    headers = {"id": "a", "task": "echo", "eta": "2030-01-01T00:00:00"}
+    late = read(_message([[], {}, {}], headers), "q").problem
+    chained = read(_message([[], {}, {"chain": [1]}], {"id": "a", "task": "echo"}), "q").problem
+    assert late is not None
+    assert "eta" in late.message
+    assert chained is not None
+    assert "'chain'" in chained.message
+    json.dumps([late.message, chained.message])

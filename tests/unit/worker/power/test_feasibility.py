@@ -1,0 +1,90 @@
+"""What a job is held back for although its class may start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config.power import PowerConfig
+from edge.model import Energy, PowerState, PowerStatus, Reading
+from edge.worker.power.feasibility import KindAverage, KindAverages, too_hot, too_much
+
+LONG = KindAverage(5, 3600.0, 7200.0)  # an hour, two watt-hours
+
+
+def said(state: PowerState = PowerState.NORMAL, **readings: float) -> PowerStatus:
+    """Normal power with these readings."""
+    return PowerStatus(state, "x", "x", readings=tuple(Reading("s", what, value) for what, value in readings.items()))
+
+
+@pytest.mark.parametrize(
+    ("limit", "celsius", "held", "hot"),
+    [
+        (70, 75, False, True),
+        (70, 70, False, False),
+        (70, 68, True, True),
+        (70, 67, True, False),
+        (None, 99, True, False),
+    ],
+)
+def test_heat_holds_until_it_is_clearly_cooler(limit: float | None, celsius: float, held: bool, hot: bool) -> None:
+    """A job that was held for heat waits for three degrees less: it would else heat itself up and down."""
+    assert bool(too_hot(limit, said(temperature=celsius), held=held)) is hot
+
+
+def test_without_a_sensor_nothing_is_too_hot() -> None:
+    """A board that cannot tell would hold for ever."""
+    assert too_hot(50.0, said(charge=50)) is None
+
+
+def test_a_sensor_that_fell_silent_holds() -> None:
+    """A job that asked for a limit does not start because the wire came off."""
+    silent = PowerStatus(PowerState.LOW, "x", "x", readings=(Reading("soc", "temperature", reason="gone"),))
+    held = too_hot(50.0, silent)
+    assert held is not None
+    assert held.reason == "nobody knows how hot the board is, the job allows 50 °C"
+    assert too_hot(None, silent) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "readings", "battery_wh", "why"),
+    [
+        pytest.param(
+            LONG, "normal", {"supply": 0, "runtime": 600}, None, "take 3600 s, the battery lasts 600 s", id="ups"
+        ),
+        pytest.param(LONG, "normal", {"supply": 0, "runtime": 4000}, None, "", id="ups that lasts"),
+        pytest.param(LONG, "normal", {"supply": 1, "runtime": 600}, None, "", id="power from outside"),
+        pytest.param(LONG, "normal", {"charge": 35}, 20.0, "take 2 Wh, 1 Wh are left", id="charge"),
+        pytest.param(LONG, "normal", {"charge": 50}, 20.0, "", id="charge that is enough"),
+        pytest.param(LONG, "surplus", {"charge": 35}, 20.0, "", id="surplus: it will not get better"),
+        pytest.param(LONG, "normal", {"charge": 35}, None, "", id="a battery of unknown size"),
+        pytest.param(None, "normal", {"supply": 0, "runtime": 6}, 1.0, "", id="a kind nobody knows yet"),
+    ],
+)
+def test_what_does_not_fit_what_is_left(
+    kind: KindAverage | None, state: str, readings: dict[str, Any], battery_wh: float | None, why: str
+) -> None:
+    """Said with both numbers; what is not known holds nothing back."""
+    found = too_much(kind, said(PowerState(state), **readings), PowerConfig(battery_wh=battery_wh))
+    assert (found.reason if found else "").startswith("jobs of its kind" if why else "")
+    assert why in (found.reason if found else "")
+    assert found is None or found.until
+
+
+def test_kinds_are_learned_and_kept(tmp_path: Path) -> None:
+    """From three runs on; newer ones count more; a file that is torn is forgotten."""
+    kinds = KindAverages(tmp_path / "tasks" / ".kinds-main.json")
+    for seconds in (1.0, 2.0):
+        kinds.note("solve", Energy(seconds=seconds, cpu_seconds=1.0, joules=seconds * 2))
+    assert kinds.expected("solve") is None
+    kinds.note("solve", Energy(seconds=3.0, cpu_seconds=1.0, joules=6.0))
+    assert kinds.expected("solve") == KindAverage(3, 2.0, 4.0)
+    for _ in range(20):
+        kinds.note("solve", Energy(seconds=10.0, cpu_seconds=1.0, joules=20.0))
+    assert kinds.expected("solve").seconds > 9  # type: ignore[union-attr]
+    kinds.save()
+    assert KindAverages(tmp_path / "tasks" / ".kinds-main.json").expected("solve") == kinds.expected("solve")
+    (tmp_path / "tasks" / ".kinds-main.json").write_text("{")
+    assert KindAverages(tmp_path / "tasks" / ".kinds-main.json").expected("solve") is None
