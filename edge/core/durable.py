@@ -7,6 +7,7 @@ the same file proves nothing. Every function here therefore raises the `OSError`
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 from collections.abc import Iterator
@@ -39,6 +40,27 @@ def sync_file(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_file_system(fd: int) -> None:
+    """Make all files and names on the file system of the open descriptor `fd` durable, with one flush of the disk.
+
+    The kernel (Linux 5.8 and later) reports every failed write since `fd` was opened, so open it before writing.
+
+    Raises:
+        OSError: something that was written to the file system since then may be lost.
+    """
+    if _syncfs(fd) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _syncfs(fd: int) -> int:
+    """Call syncfs(2), which the module `os` does not have."""
+    return int(_libc.syncfs(fd))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def make_folder(folder: Path, *, mode: int = 0o770) -> None:
@@ -79,17 +101,43 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
     a crash or held by another process in this very function, and writing through it would change the result. That
     name tells whose it is, see `abandoned`.
     """
-    private = temp.with_name(f".{temp.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    private = private_name(temp)
     with _written(private, data, mode):
-        try:
-            os.link(private, path)
-            ours = True
-        except FileExistsError:
-            ours = False
+        ours = link(private, path)
         sync_folder(path.parent)
         private.replace(temp)
         temp.unlink(missing_ok=True)
     return ours
+
+
+def private_name(temp: Path) -> Path:
+    """Return the name under which this call writes what is to become `temp`; `abandoned` tells whose it is."""
+    return temp.with_name(f".{temp.name}.{os.getpid()}.{secrets.token_hex(4)}")
+
+
+def link(source: Path | str, path: Path | str) -> bool:
+    """Give the file `source` the further name `path`, never replacing: False when `path` is there already."""
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def write(path: Path | str, data: bytes, *, mode: int = 0o640) -> None:
+    """Write `data` to the new file `path`; neither content nor name is durable yet. Nothing is left on OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+        finally:
+            os.close(fd)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - `path` may be a string
+        raise
 
 
 def abandoned(path: Path) -> bool:

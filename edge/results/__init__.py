@@ -1,6 +1,7 @@
 """What a job leaves on disk, and what is asked of it there.
 
 - `store`: results as immutable files: artifacts first, JSON last, announced when durable
+- `commit`: results that end close together become durable together
 - `staging`: the artifacts of one attempt, until they are sealed
 - `attempts`: the record of earlier attempts of an open job
 - `uploads`: results that nodes hand in, until a worker of the head publishes them

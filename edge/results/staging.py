@@ -42,10 +42,11 @@ class Staging:
         """Bytes in the folder now."""
         return sum(size for _, size in self._files())
 
-    def seal(self) -> tuple[Artifact, ...]:
-        """Make every file durable and give their records, in order of name.
+    def seal(self, *, sync: bool = True) -> tuple[Artifact, ...]:
+        """Hash every file and return the records in order of name; with `sync` files and names are durable on return.
 
-        Raises ValueError when a file's name is one that no JSON can hold.
+        Raises:
+            ValueError: a file has a name that no JSON can hold.
         """
         sealed = []
         for path in sorted(path for path, _ in self._files()):
@@ -55,12 +56,20 @@ class Staging:
                 raise ValueError(f"the job left a file whose name is not UTF-8: {os.fsencode(path.name)!r}") from err
             with _opened(path) as file:
                 digest = file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
                 size = os.fstat(file.fileno()).st_size
             sealed.append(Artifact(path.name, size, digest))
-        if sealed:
+        if sealed and sync:
             durable.sync_folder(self.folder)
         return tuple(sealed)
+
+    def sync(self) -> None:
+        """Make the files that `seal` named durable, with their names in the folder."""
+        for path, _ in self._files():
+            with _opened(path) as file:
+                os.fsync(file.fileno())
+        durable.sync_folder(self.folder)
 
     def discard(self) -> None:
         """Remove the folder and all in it."""

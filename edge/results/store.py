@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from errno import EIO
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from edge.core import durable
 from edge.core.errors import TornResult
 from edge.core.layout import Layout
 from edge.model import Result, check_job_id, is_job_id
+from edge.results.commit import Group, Written
 from edge.results.staging import Staging
 
 #: A body that raised Python's recursion limit can return what nobody else has the stack to read.
@@ -41,6 +43,7 @@ class Results:
         self._staging = layout.staging
         self._known: set[Path] = set()  # folders whose names this process has made durable
         self._shard_of: dict[str, Path] = {}
+        self._group: Group | None = None  # what was written since the last commit belongs to it
 
     def path(self, job_id: str) -> Path:
         """Where the result of `job_id` is or will be."""
@@ -84,27 +87,97 @@ class Results:
 
         False: another attempt was first, or the result was removed meanwhile; ours is discarded. On OSError the
         attempt must not be acknowledged: nothing is published, or it is and not safe yet, which `has` tells. Raises
-        ValueError when the files cannot be told of.
+        ValueError when the files cannot be told of. Any thread may call it.
         """
+        with closing(Group(self._folder(self._staging))) as group:
+            outcome = self._committed(group, [self._written(result, staging)])[0]
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome
+
+    def write(self, result: Result, staging: Staging | None = None) -> Written:
+        """Write `result` for a later `commit`; nothing is durable yet. For the thread that commits.
+
+        Raises:
+            OSError: the disk takes no more; nothing of it is left.
+            ValueError: the files of the job cannot be told of.
+        """
+        if self._group is None:
+            self._group = Group(self._folder(self._staging))
+        return self._written(result, staging)
+
+    def commit(self, members: Sequence[Written]) -> list[OSError | None]:
+        """Make what `write` wrote durable and announce it, all together. For the thread that wrote.
+
+        When the disk refuses the group, each member is tried alone.
+
+        Returns:
+            For each member None when its job has its one durable result, this one or an earlier one. Else the error:
+            the attempt must not be acknowledged. Nothing of the result is published, or it is and not safe yet, which
+            `has` tells. A member with files whose content could not be synced is not tried again here: the files may
+            be gone and look well, so only a new run makes them again.
+        """
+        group, self._group = self._group, None
+        if group is None:
+            group = Group(self._folder(self._staging))
+        with closing(group):
+            outcomes = self._committed(group, members)
+        if len(members) > 1:
+            outcomes = [
+                self._alone(member) if isinstance(outcome, OSError) else outcome
+                for member, outcome in zip(members, outcomes, strict=True)
+            ]
+        return [outcome if isinstance(outcome, OSError) else None for outcome in outcomes]
+
+    def _written(self, result: Result, staging: Staging | None) -> Written:
         shard = self._folder(self._shard(result.id))
-        self._folder(self._staging)
         if staging is not None:
-            files = staging.seal()
+            files = staging.seal(sync=False)
             if files:
                 result = msgspec.structs.replace(result, files=files, folder=staging.folder.name)
-                durable.sync_folder(shard)
         payload = msgspec.json.encode(result)
         content = b'{"sha256":"%s","payload":%s}\n' % (sha256(payload).hexdigest().encode(), payload)
-        ours = not self.removed(result.id) and durable.publish(
-            self.path(result.id), content, temp=self._staging / f"{result.id}.json"
+        notice = self._staging / f"{result.id}.json"
+        private = str(durable.private_name(notice))
+        durable.write(private, content)
+        return Written(
+            result=result,
+            size_bytes=len(content),
+            private=private,
+            path=f"{shard}/{result.id}.json",
+            notice=str(notice),
+            shard=shard,
+            staging=staging,
         )
-        if not ours:
-            self.announce(result.id)
-            if staging is not None:
-                staging.discard()
-        elif result.attempts > 1:
-            self._drop_folders(result.id, keep=result.folder)
-        return ours
+
+    def _committed(self, group: Group, members: Sequence[Written]) -> list[bool | OSError]:
+        """Commit, then tidy up after each member."""
+        removed = frozenset(member.result.id for member in members if self.removed(member.result.id))
+        outcomes = group.commit(members, removed)
+        for member, outcome in zip(members, outcomes, strict=True):
+            if isinstance(outcome, OSError):
+                member.discard()
+            elif outcome:
+                if member.result.attempts > 1:
+                    self._drop_folders(member.result.id, keep=member.result.folder)
+            else:
+                if member.result.id in removed:
+                    self.announce(member.result.id)
+                if member.staging is not None:
+                    member.staging.discard()
+        return outcomes
+
+    def _alone(self, member: Written) -> bool | OSError:
+        """Try a member of a group that failed; a name that is there already stands, and is made durable."""
+        try:
+            if self.has(member.result.id):
+                self.announce(member.result.id)
+                return True
+            if member.has_files:
+                return OSError(EIO, f"the files of job {member.result.id} could not be made durable")
+            return self.publish(member.result)
+        except OSError as err:
+            return err
 
     def confirm(self, job_id: str) -> None:
         """Make a result durable that was seen before its announcement: who saw it must not see another one later."""

@@ -59,13 +59,13 @@ def _ack_first(triage: Any) -> None:
 
 
 def _replace_not_link(durable: Any) -> None:
-    def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
-        durable.replace(path, data, mode=mode)
-        temp.touch()
-        temp.unlink(missing_ok=True)
+    def replace(source: Any, path: Any) -> bool:
+        twin = f"{path}.twin"
+        os.link(source, twin)
+        Path(twin).replace(path)
         return True
 
-    durable.publish = publish
+    durable.link = replace
 
 
 def _no_confirm(session: Any) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from edge.core import durable
+
 Name = tuple[int, str]  # (folder, name) by our own numbers: the kernel's are used again
 Change = dict[Name, int | None]  # names set or removed at once
 
@@ -104,6 +106,7 @@ class Disk:
         with monkeypatch.context() as patch:
             for name in ("open", "write", "fsync", "link", "rename", "replace", "unlink", "mkdir", "rmdir"):
                 patch.setattr(os, name, self._wrapped(name, getattr(os, name)))
+            patch.setattr(durable, "_syncfs", self._wrapped("syncfs", durable._syncfs))
             yield
 
     def settle(self) -> None:
@@ -161,6 +164,9 @@ class Disk:
                 self._change({self._name(where): None})
             case "fsync":
                 self._sync(self._inode(where))
+            case "syncfs":
+                for number in range(len(self._inodes)):
+                    self._sync(number)
 
     def _sync(self, number: int) -> None:
         inode = self._inodes[number]

@@ -279,3 +279,102 @@ def test_a_worker_killed_before_a_cut(disk: Disk, tmp_path: Path, monkeypatch: p
         crash.each(again.points[-1:], check)
         boots += crash.boots
     assert boots >= count
+
+
+GROUP = ("ab-1", "cd-2")
+
+
+def publish_group(results: Results, value: int = 7) -> None:
+    """As the worker does: two jobs end, the first with a file; one commit for both."""
+    staging = results.stage(GROUP[0])
+    write(staging.file("a.txt"), b"artifact a")
+    members = [
+        results.write(Result(id=GROUP[0], task="t", state=JobState.SUCCEEDED, value=value), staging),
+        results.write(Result(id=GROUP[1], task="t", state=JobState.SUCCEEDED, value=value)),
+    ]
+    assert results.commit(members) == [None, None]
+
+
+def check_group(layout: Layout, where: str) -> dict[str, Result]:
+    """Each job of the group has no result, or a whole one with its file."""
+    results = Results(layout)
+    found = {job_id: result for job_id in GROUP if (result := results.read(job_id)) is not None}
+    for result in found.values():
+        contents = [results.artifact(result, file.name).read_bytes() for file in result.files]
+        assert contents == ([b"artifact a"] if result.id == GROUP[0] else []), where
+    return found
+
+
+def test_a_group_is_whole_or_absent_member_by_member(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any cut each member of a group is whole or absent, and all are there once the first is announced."""
+    results = Results(layout_of(disk))
+    with disk.watched(monkeypatch):
+        for job_id in GROUP:
+            results.stage(job_id)  # makes the folders
+        results.announce(GROUP[0])
+        disk.settle()
+        publish_group(results)
+    announced = next(n for n, p in enumerate(disk.points) if p.call.startswith(f"unlink results/.staging/{GROUP[0]}"))
+
+    def check(layout: Layout, where: str) -> None:
+        check_group(layout, where)
+
+    def check_there(layout: Layout, where: str) -> None:
+        assert set(check_group(layout, where)) == set(GROUP), where
+
+    crash.each(disk.points, check)
+    crash.each(disk.points[announced:], check_there)
+    assert crash.boots > 100
+
+
+def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a cut left of a group, the next worker gives each job its one result and leaves no litter."""
+    results = Results(layout_of(disk))
+    with disk.watched(monkeypatch):
+        for job_id in GROUP:
+            results.stage(job_id)
+        results.announce(GROUP[0])
+        disk.settle()
+        publish_group(results)
+
+    def check(layout: Layout, where: str) -> None:
+        before = check_group(layout, where)
+        again = Results(layout)
+        again.recover()
+        for job_id in GROUP:
+            if not again.has(job_id):
+                staging = again.stage(job_id)
+                if job_id == GROUP[0]:
+                    write(staging.file("a.txt"), b"artifact a")
+                again.publish(Result(id=job_id, task="t", state=JobState.SUCCEEDED, value=8, attempts=2), staging)
+        after = check_group(layout, where)
+        assert set(after) == set(GROUP), where
+        assert all(after[job_id] == result for job_id, result in before.items()), where
+        assert list(layout.staging.iterdir()) == [], where
+
+    crash.each(disk.points, check)
+
+
+def test_a_worker_killed_inside_a_group(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker dies at any system call of a group, the next one publishes, the power goes: both results are there."""
+    count = calls(disk, lambda: publish_group(Results(layout_of(disk))), monkeypatch)
+    for die_at in range(count):
+        root = tmp_path / f"died-{die_at}"
+        root.mkdir()
+        again = Disk(root, die_at=die_at)
+        with again.watched(monkeypatch), suppress(Died):
+            publish_group(Results(layout_of(again)))
+        again.die_at = -1
+        with again.watched(monkeypatch):
+            results = Results(layout_of(again))
+            results.recover()
+            for job_id in GROUP:
+                if results.has(job_id):
+                    results.announce(job_id)
+            if not all(results.has(job_id) for job_id in GROUP):
+                publish_group(results, 8)
+
+        def check(layout: Layout, where: str, die_at: int = die_at) -> None:
+            assert set(check_group(layout, where)) == set(GROUP), f"died before call {die_at}; {where}"
+
+        Crash(tmp_path / f"boots-{die_at}").each(again.points[-1:], check)

@@ -151,20 +151,20 @@ def test_removing_twice_is_removing_once(results: Results) -> None:
 def test_the_staging_name_vanishes_only_after_the_sync(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever watches the staging folder hears of a result after its folder is synced, never before."""
     events: list[str] = []
-    real_fsync, real_unlink = os.fsync, Path.unlink
+    real_fsync, real_unlink = os.fsync, os.unlink
 
     def fsync(fd: int) -> None:
         events.append(f"sync {Path(f'/proc/self/fd/{fd}').readlink().name}")
         real_fsync(fd)
 
-    def unlink(self: Path, missing_ok: bool = False) -> None:
-        events.append(f"unlink {self.parent.name}/{self.name}")
-        real_unlink(self, missing_ok=missing_ok)
+    def unlink(path: str | Path) -> None:
+        events.append(f"unlink {Path(path).parent.name}/{Path(path).name}")
+        real_unlink(path)
 
     results.publish(done("warm-up"))
     results.publish(done("wa-again"))
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "unlink", unlink)
+    monkeypatch.setattr(os, "unlink", unlink)
     results.publish(done("wa-job"))
     content, folder, notice = events[:3]
     assert content.startswith("sync .wa-job.json.")

@@ -1,0 +1,136 @@
+"""Results that end close together become durable together: two flushes of the disk for all of them.
+
+The order keeps the promise of one whole result, whatever a power cut leaves:
+
+1. Each result is written under a private name, its artifacts beside it. Nothing is durable yet.
+2. One sync makes all of that content durable.
+3. Each file is linked to its final name. `link()` never replaces, so the first result of a job stands.
+4. One sync makes these names durable.
+5. The private names are removed, which is the announcement: nobody hears of a result that a cut could take back.
+
+A link before the first sync could come back from a cut as a name without bytes. An announcement before the second
+could tell of a result that is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.core import durable
+from edge.model import Result
+from edge.results.staging import Staging
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A result that is on the disk under a private name, not durable yet.
+
+    A `Written` belongs to the process that made it, and ends with `commit` or `discard`.
+    """
+
+    result: Result
+    size_bytes: int
+    private: str  # where the content is now, in the staging folder
+    path: str  # its final name
+    notice: str  # the name whose removal announces the result
+    shard: Path  # the folder of `path` and of the artifacts
+    staging: Staging | None = None
+
+    @property
+    def has_files(self) -> bool:
+        """True when the job left artifacts."""
+        return bool(self.result.files)
+
+    def discard(self) -> None:
+        """Remove the private name; what was linked to its final name stays."""
+        with suppress(OSError):
+            os.unlink(self.private)  # noqa: PTH108 - once for each job
+
+
+class Group:
+    """Results that are committed together. Used by one thread; opened before the first of its members is written."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start a group on the file system of `folder`. Raises OSError."""
+        self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        found = os.fstat(self._fd)
+        self._identity = found.st_dev, found.st_ino
+
+    def close(self) -> None:
+        """Let go of the file system. A second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0 and self._is_ours(fd):
+            os.close(fd)
+
+    def commit(self, members: Sequence[Written], removed: frozenset[str] = frozenset()) -> list[bool | OSError]:
+        """Make `members` durable and announce them; jobs in `removed` have a tombstone, which stands.
+
+        Returns:
+            For each member True when its result is the one that stands, False when an earlier one does, or the error
+            of the disk. After an error the result is not there, or it is there and not safe yet.
+        """
+        try:
+            self._sync_content(members)
+        except OSError as err:
+            return [err] * len(members)
+        linked = [_link(member, removed) for member in members]
+        try:
+            self._sync_names(members)
+        except OSError as err:
+            return [err] * len(members)
+        return [_announced(member, ours) for member, ours in zip(members, linked, strict=True)]
+
+    def _sync_content(self, members: Sequence[Written]) -> None:
+        if len(members) > 1:
+            self._sync()
+            return
+        for member in members:
+            if member.has_files and member.staging is not None:
+                member.staging.sync()
+                durable.sync_folder(member.shard)
+            durable.sync_file(Path(member.private))
+
+    def _sync_names(self, members: Sequence[Written]) -> None:
+        if len(members) > 1:
+            self._sync()
+            return
+        for member in members:
+            durable.sync_folder(member.shard)
+
+    def _sync(self) -> None:
+        if not self._is_ours(self._fd):  # the body of a job closed it, and the number may be anybody's now
+            raise OSError(9, "the descriptor of the results' file system was closed by a job")
+        durable.sync_file_system(self._fd)
+
+    def _is_ours(self, fd: int) -> bool:
+        try:
+            found = os.fstat(fd)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+
+def _link(member: Written, removed: frozenset[str]) -> bool | OSError:
+    if member.result.id in removed:
+        return False
+    try:
+        return durable.link(member.private, member.path)
+    except OSError as err:
+        return err
+
+
+def _announced(member: Written, ours: bool | OSError) -> bool | OSError:
+    """Remove the private name under the name that watchers wait for."""
+    if isinstance(ours, OSError):
+        return ours
+    try:
+        os.replace(member.private, member.notice)  # noqa: PTH105 - once for each job
+        with suppress(FileNotFoundError):  # two publishers of one job share the notice
+            os.unlink(member.notice)  # noqa: PTH108 - the same
+    except OSError as err:
+        return err
+    return ours
