@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("completion", "Print the completion script of a shell."),
     "version": ("board.version", "Print the version."),
 }
+
+#: Commands and options whose words are names of files, which Linux lets hold any bytes.
+_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "replay", "up"})
+_FILE_OPTIONS = frozenset({"--config", "--token-file", "--save"})
 
 _EPILOG = """\b
 Exit codes:
@@ -150,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     as_json, debug = "--json" in options, "--debug" in options
     try:
+        _refuse_undecodable(arguments)
         code = cli.main(arguments, prog_name="edge", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except (click.Abort, KeyboardInterrupt):
@@ -158,6 +164,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _told(err, as_json=as_json)
+
+
+def _refuse_undecodable(arguments: Sequence[str]) -> None:
+    """Raise click's usage error on a word that is not UTF-8 and names no file: JSON and HTTP cannot carry it."""
+    if any(word in _FILE_COMMANDS for word in arguments):
+        return
+    for before, word in pairwise(("", *arguments)):
+        if before not in _FILE_OPTIONS and not word.isascii():
+            try:
+                word.encode()
+            except UnicodeEncodeError as err:
+                shown = word.encode(errors="backslashreplace").decode()
+                raise click.UsageError(f"argument '{shown[:80]}' is not valid UTF-8") from err
 
 
 def _told(err: Exception, *, as_json: bool) -> int:

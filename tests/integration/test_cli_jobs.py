@@ -100,6 +100,12 @@ def test_submit_prints_the_id(edge: Edge, client: Client) -> None:
         (["echo", "a", "3"], ["a", 3], {}),  # here it wants a number
         (["echo", "--kwarg", "text=7", "--kwarg", "times=2"], [], {"text": "7", "times": 2}),
         (["echo", "--", "--dash"], ["--dash"], {}),
+        (["echo", "-7 plus three"], ["-7 plus three"], {}),
+        (["echo", "-h is not the help here"], ["-h is not the help here"], {}),
+        (["echo", "- 3 + 4"], ["- 3 + 4"], {}),
+        (["echo", "--wait for it"], ["--wait for it"], {}),
+        (["echo", "--retries", "0", "-x + 3"], ["-x + 3"], {}),
+        (["echo", "-"], ["-"], {}),
         (["echo", "--kwarg", "text=a=b"], [], {"text": "a=b"}),
         (["total", "[1, 2.5]"], [[1, 2.5]], {}),
         (["total", "[1]", "--kwarg", "scale=-2"], [[1]], {"scale": -2}),

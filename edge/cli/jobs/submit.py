@@ -18,19 +18,41 @@ if TYPE_CHECKING:
     from edge.client import Client
     from edge.wire import TaskView
 
-_NEGATIVE = re.compile(r"-(\d|\.\d|Infinity)")
+#: A word after TASK that has the shape of an option: refused when it is none, for it is most likely mistyped.
+_LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
+_INFINITY = "-Infinity"  # JSON has no such number, but people write it; the task says what it thinks of it
 
 
 class _Submit(click.Command):
-    """Takes `-5` for an argument, and a mistyped option for a mistake."""
+    """Reads a word as an option only when it is the whole name of one: `-7 plus three` is an argument, not `-7 -h`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, remembering how many words stood after `--`."""
-        ctx.meta["edge.literal"] = len(args) - args.index("--") - 1 if "--" in args else 0
-        return super().parse_args(ctx, args)
+        """Sort options before arguments, and let click read them so."""
+        takes_value = {
+            name: not getattr(param, "is_flag", False)
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option)
+            for name in (*param.opts, *param.secondary_opts)
+        }
+        options, words, left = list[str](), list[str](), list(args)
+        while left:
+            word = left.pop(0)
+            name = word.partition("=")[0]
+            if word == "--":
+                words += left
+                break
+            if word in takes_value or (name in takes_value and name.startswith("--")):
+                options.append(word)
+                if word == name and takes_value[name] and left:
+                    options.append(left.pop(0))
+            elif word != _INFINITY and _LIKE_AN_OPTION.fullmatch(word):
+                raise UsageError(f"no such option {name}; put -- before an argument that starts so")
+            else:
+                words.append(word)
+        return super().parse_args(ctx, [*options, "--", *words])
 
 
-@click.command(cls=_Submit, context_settings={"ignore_unknown_options": True})
+@click.command(cls=_Submit)
 @click.argument("task", shell_complete=task_names)
 @click.argument("args", nargs=-1)
 @click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
@@ -54,11 +76,9 @@ class _Submit(click.Command):
 @click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
 @common
-@click.pass_context
 @pass_session
 def submit(
     session: Session,
-    ctx: click.Context,
     *,
     task: str,
     args: tuple[str, ...],
@@ -76,14 +96,13 @@ def submit(
     """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
 
     An ARG that is JSON (42, true, [1,2]) is taken as such, any other as text; text stays text where the task wants
-    text. Put -- before an ARG that starts with a dash.
+    text. Put -- before an ARG that has the shape of an option (-x, --word).
 
     \b
     edge submit solve 1 "What is 50 divided by 2?" --wait
     """
     from edge.model import Power, Submission  # with HTTP below: not for `edge submit --help`
 
-    _refuse_options(task, args, literal=ctx.meta["edge.literal"])
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     named = [_split(text) for text in kwargs]
@@ -111,13 +130,6 @@ def submit(
         if not session.as_json:
             output.note(job.id)
         return show(session, waited(session, client, job.id, timeout=timeout))
-
-
-def _refuse_options(task: str, args: tuple[str, ...], *, literal: int) -> None:
-    """Raise on a word that looks like an option and is none: most likely a mistyped one."""
-    for word in (task, *args[: len(args) - literal]):
-        if len(word) > 1 and word.startswith("-") and not _NEGATIVE.match(word):
-            raise UsageError(f"no such option {word.partition('=')[0]}; put -- before an argument that starts so")
 
 
 def _split(text: str) -> tuple[str, str]:

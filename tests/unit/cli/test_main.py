@@ -145,6 +145,14 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         (["up", "--config", "x"], "not --config"),
         (["completion", "powershell"], "'powershell' is not one of"),
         (["wait"], "Missing argument"),
+        *(
+            ([*words, "caf\udce9"], "argument 'caf\\udce9' is not valid UTF-8")
+            for words in (
+                *(["status"], ["wait"], ["result"], ["cancel"], ["rm"], ["tasks"], ["list", "--task"], ["submit"]),
+                *(["submit", "solve"], ["submit", "solve", "--kwarg"], ["submit", "solve", "1", "--key"]),
+                *(["pause"], ["token", "add"], ["discover"], ["--url"], ["power", "simulate"], []),
+            )
+        ),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
