@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from functools import cache
 from pathlib import Path
-
-_TIMESYNC = Path("/run/systemd/timesync/synchronized")
-_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
 @cache
@@ -40,14 +36,3 @@ def process_stopped(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(b")")[2].split()[:1] == [b"T"]
-
-
-def clock_synchronised() -> bool:
-    """True when the kernel says that something (NTP, PTP) keeps its clock true.
-
-    A unit with ProtectClock= may not even ask the kernel; timesyncd's mark is the answer then.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = ctypes.create_string_buffer(256)  # struct timex with modes = 0: read only; 208 bytes on 64 bit
-    state = libc.adjtimex(buffer)
-    return _TIMESYNC.exists() if state == -1 else bool(state != _TIME_ERROR)

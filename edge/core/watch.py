@@ -1,43 +1,123 @@
-"""Changes of files told by the kernel: inotify by ctypes, as asyncinotify would bring 5 MB of asyncio along."""
+"""Changes in folders, told by the kernel: the one use of inotify.
+
+By ctypes, and not by the package asyncinotify: that one brings 5 MB of asyncio into processes that have no event
+loop, and wakes nobody less.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
+from enum import IntFlag
 from pathlib import Path
 
-_IN_CLOSE_WRITE, _IN_MOVED_FROM, _IN_MOVED_TO, _IN_DELETE = 0x8, 0x40, 0x80, 0x200
-_MASK = _IN_CLOSE_WRITE | _IN_MOVED_FROM | _IN_MOVED_TO | _IN_DELETE
+import msgspec
+
 _EVENT = struct.Struct("iIII")
+_READ_BYTES = 16_384
+_MOVE_SELF, _Q_OVERFLOW, _IGNORED, _ONLYDIR = 0x800, 0x4000, 0x8000, 0x0100_0000
+
+
+class On(IntFlag):
+    """What may happen to a file of a watched folder."""
+
+    ATTRIBUTES = 0x4  # touched, or its mode or owner changed
+    WRITTEN = 0x8  # closed by somebody who could write
+    MOVED_FROM = 0x40
+    MOVED_TO = 0x80
+    CREATED = 0x100
+    DELETED = 0x200
+
+
+#: A file has another content, came or went.
+CHANGED = On.WRITTEN | On.MOVED_FROM | On.MOVED_TO | On.DELETED
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What happened since the last look.
+
+    Args:
+        by_folder: names of the changed files of each folder; a folder without a change is not in it.
+        gone: folders that were removed or moved away. Nothing more is told of them until `Watch.add` is called again.
+        overflow: more happened than the kernel remembers.
+    """
+
+    by_folder: Mapping[Path, frozenset[str]] = {}
+    gone: frozenset[Path] = frozenset()
+    overflow: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """True when names may be missing here: look at everything."""
+        return self.overflow or bool(self.gone)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the changed files of all folders."""
+        return frozenset().union(*self.by_folder.values())
+
+    def of(self, folder: Path) -> frozenset[str]:
+        """Names of the changed files of `folder`."""
+        return self.by_folder.get(folder, frozenset())
+
+    def may_touch(self, *names: str) -> bool:
+        """True when a file of one of these names changed, or may have."""
+        return self.lost or not self.names.isdisjoint(names)
 
 
 class Watch:
-    """A file descriptor that becomes readable when a file in one of the folders is written, renamed or removed."""
+    """A descriptor that becomes readable when something happens in one of the folders.
 
-    def __init__(self, *folders: Path) -> None:
+    Has no thread and never blocks. A loop waits for `fileno`: `selector.register(watch, ...)`, `poll`, or in asyncio
+    `loop.add_reader(watch, ...)`. Then it calls `read`. Belongs to one thread.
+    """
+
+    def __init__(self, *folders: Path, on: On = CHANGED) -> None:
+        """Watch `folders`, which must be there. Raises OSError."""
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._folders: dict[int, Path] = {}
         self._fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
-        for folder in folders:
-            self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), _MASK), str(folder))
+        try:
+            for folder in folders:
+                self.add(folder, on=on)
+        except OSError:
+            self.close()
+            raise
+
+    def add(self, folder: Path, *, on: On = CHANGED) -> None:
+        """Watch `folder` as well, or again once it was `gone`. Raises OSError."""
+        mask = on | _MOVE_SELF | _ONLYDIR
+        number = self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask), str(folder))
+        self._folders[number] = folder
 
     def fileno(self) -> int:
-        """For a selector."""
+        """The descriptor; -1 after `close`."""
         return self._fd
 
-    def names(self) -> set[str]:
-        """The files that changed since the last call, by name; never blocks."""
-        names: set[str] = set()
+    def read(self) -> Changes:
+        """What happened since the last call."""
+        names: dict[Path, set[str]] = {}
+        gone, overflow = set[Path](), False
         with suppress(BlockingIOError):
-            while data := os.read(self._fd, 4096):
+            while data := os.read(self._fd, _READ_BYTES):
                 at = 0
                 while at < len(data):
-                    _, _, _, length = _EVENT.unpack_from(data, at)
-                    at += _EVENT.size
-                    names.add(os.fsdecode(data[at : at + length].rstrip(b"\0")))
-                    at += length
-        return names
+                    number, mask, _, length = _EVENT.unpack_from(data, at)
+                    name = data[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")
+                    at += _EVENT.size + length
+                    if mask & _Q_OVERFLOW:
+                        overflow = True
+                    elif mask & (_IGNORED | _MOVE_SELF):
+                        if folder := self._folders.pop(number, None):
+                            gone.add(folder)
+                        if mask & _MOVE_SELF:  # the kernel would follow it to where nobody looks
+                            self._libc.inotify_rm_watch(self._fd, number)
+                    elif name and number in self._folders:
+                        names.setdefault(self._folders[number], set()).add(os.fsdecode(name))
+        return Changes({folder: frozenset(found) for folder, found in names.items()}, frozenset(gone), overflow)
 
     def close(self) -> None:
         """Stop watching; may be called twice."""

@@ -1,0 +1,35 @@
+"""Durations and sizes as a person says them."""
+
+from __future__ import annotations
+
+_MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
+
+
+def duration(seconds: float, *, fine: bool = False) -> str:
+    """`seconds` in the unit a person would choose: `20 s`, `5 min`, `2.5 h`, `3 days`; below zero it is none.
+
+    Args:
+        seconds: the span.
+        fine: for what was measured, in place of what is waited for: `8 ms`, `0.4 s`, `3.0 h`, `2.3 days`.
+    """
+    left_s = max(0.0, seconds)
+    if fine and left_s < 0.1:
+        return f"{left_s * 1000:.0f} ms"
+    if fine and left_s < 10:
+        return f"{left_s:.1f} s"
+    if left_s < 2 * _MINUTE_S:
+        return f"{left_s:.0f} s"
+    if left_s < 2 * _HOUR_S:
+        return f"{left_s / _MINUTE_S:.0f} min"
+    if left_s < 2 * _DAY_S:
+        hours = f"{left_s / _HOUR_S:.1f}"
+        return f"{hours if fine else hours.removesuffix('.0')} h"
+    return f"{left_s / _DAY_S:.{1 if fine else 0}f} days"
+
+
+def size(count_bytes: float) -> str:
+    """Bytes in the unit a person would choose: `23 bytes`, `1.5 MB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count_bytes >= factor:
+            return f"{count_bytes / factor:.1f} {unit}"
+    return f"{count_bytes:.0f} bytes"
