@@ -12,7 +12,8 @@ import pytest
 
 from edge.access.tokens import Scope, Tokens
 from edge.config import BrokerConfig, Config
-from edge.gateway.background import outbox, retain
+from edge.core import clock as core_clock
+from edge.gateway.background import outbox
 from edge.ledger.reader import LedgerReader
 from edge.model import Attempts, JobState, Power, PowerState
 from edge.results.attempts import AttemptsStore
@@ -138,9 +139,9 @@ def test_a_result_of_a_wrong_time_stays_its_full_time(
     def look() -> int:
         return asyncio.run_coroutine_threadsafe(retention._let_go(), gateway.loop).result(20)
 
-    monkeypatch.setattr(retain, "clock_synchronised", lambda: False)
+    monkeypatch.setattr(core_clock, "synchronised", lambda: False)
     assert look() == 0
-    monkeypatch.setattr(retain, "clock_synchronised", lambda: True)
+    monkeypatch.setattr(core_clock, "synchronised", lambda: True)
     clock.jump(0.0)
     keep_s = gateway.config.retention.keep_days * 86_400
     assert look() == 0

@@ -17,6 +17,7 @@ from typing import TypeVar
 from edge.broker.publisher import BrokerLink, Publisher
 from edge.broker.restart_request import RestartRequest
 from edge.config import Config
+from edge.core import clock
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader
@@ -33,7 +34,6 @@ T = TypeVar("T")
 
 _BACKOFF_FIRST_S = 5.0
 _BACKOFF_MOST_S = 3600.0
-_CLOCK_SET = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
 _AGAIN_S = 30.0
 
 
@@ -194,7 +194,7 @@ class Outbox:
         """
         if job.deadline_s is None:
             return
-        left_s = job.accepted_at + job.deadline_s - now if job.accepted_at >= _CLOCK_SET else job.deadline_s
+        left_s = job.accepted_at + job.deadline_s - now if clock.plausible(job.accepted_at) else job.deadline_s
         left_s = min(max(left_s, 0.0), job.deadline_s)
         self._remind([job.id], left_s)
 

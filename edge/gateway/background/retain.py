@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from edge.config import Config
+from edge.core import clock
 from edge.core.errors import StorageError
-from edge.core.host import clock_synchronised
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.retention import BATCH, misdated, overdue
 from edge.results.orders import Order, Orders
@@ -47,7 +46,7 @@ class Retention:
                 pass  # a day without a job: age alone may have come due
 
     async def _let_go(self) -> int:
-        now = time.time() if clock_synchronised() else None
+        now = clock.vouched_now()
         if now is not None:
             await self._redate(now)
         size = self._outbox.totals.finished_bytes

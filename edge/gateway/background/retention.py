@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from edge.config import RetentionConfig
+from edge.core import clock
 from edge.ledger.reader import LedgerReader
 from edge.ledger.rows import JobRow
 
 _DAY_S = 86_400.0
-_CLOCK_SET = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
 BATCH = 500
 
 
@@ -19,7 +19,7 @@ def misdated(ledger: LedgerReader, *, now: float) -> list[str]:
     return [
         job.id
         for job in ledger.finished(limit=BATCH)
-        if job.finished_at is None or not _CLOCK_SET <= job.finished_at <= now + _DAY_S
+        if job.finished_at is None or not clock.plausible(job.finished_at) or job.finished_at > now + _DAY_S
     ]
 
 
