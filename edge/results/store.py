@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import clock, durable
 from edge.core.errors import TornResult
 from edge.core.layout import Layout
 from edge.model import Result, check_job_id, is_job_id
@@ -27,7 +27,6 @@ from edge.results.staging import Staging
 
 #: A body that raised Python's recursion limit can return what nobody else has the stack to read.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_CLOCK_KNOWN_S = 1_735_689_600.0  # 2025: a board that believes in an earlier time does not know the time
 
 
 class _Envelope(msgspec.Struct):
@@ -322,5 +321,6 @@ def _forget(tombstones: Iterable[Path], *, before: float) -> None:
     """Remove those laid before a time, by a board that knew the time."""
     for tombstone in tombstones:
         with suppress(FileNotFoundError):
-            if _CLOCK_KNOWN_S < tombstone.stat().st_mtime < before:
+            made_at = tombstone.stat().st_mtime
+            if clock.plausible(made_at) and made_at < before:
                 tombstone.unlink()

@@ -6,7 +6,6 @@ import errno
 import functools
 import logging
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,9 +14,9 @@ import msgspec
 
 from edge.broker.topology import CONNECTION_ERRORS
 from edge.config import Config
+from edge.core import clock
 from edge.core.durable import has_room
 from edge.core.errors import NotAllowed, Unreachable
-from edge.core.host import clock_synchronised
 from edge.core.wakeup import Wakeup
 from edge.model import (
     Attempts,
@@ -105,7 +104,8 @@ class Runner:
     def recover(self) -> None:
         """At the start of the worker: finish what a crash left half done. Raises OSError."""
         keep_s = _TOMBSTONES_KEPT * self._config.retention.keep_days * 86_400
-        self.results.recover(forget_before=time.time() - keep_s if clock_synchronised() else None)
+        now = clock.vouched_now()
+        self.results.recover(forget_before=None if now is None else now - keep_s)
         self.history.recover()
         with suppress(OSError):  # a head that is away: then at the next start
             self.history.tidy(self.results.has)
