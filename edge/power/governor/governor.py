@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from edge.config.power import LedConfig, PowerConfig
+from edge.core import clock
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
@@ -30,7 +31,6 @@ from edge.power.policy import wording as words
 
 _HEARTBEAT_S = 30.0  # power.json wakes its readers: not for each sample,
 _WORDS_S = 10.0  # and not for each digit in a reason
-_EARLIEST_CLOCK = 1_735_689_600.0  # 2025: a clock before it was not set since the boot
 
 
 def say(line: str) -> None:
@@ -116,7 +116,7 @@ class Governor:
         """Read, decide, tell, and set the time of the next sample."""
         config = self._config.sampling
         wall = time.time()
-        trusted = wall if wall >= _EARLIEST_CLOCK else None
+        trusted = wall if clock.plausible(wall) else None
         local = time.localtime(wall)
         minute = local.tm_hour * 60 + local.tm_min if trusted else None
         readings = self._sensing.read(now, only, fresh_s=config.sample_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge.core.host import clock_synchronised
+from edge.core.clock import EARLIEST_YEAR, synchronised
 from edge.power.sources.reading import Reading, Verdict, known, unknown
 
 
@@ -16,10 +16,10 @@ class Clock:
         self,
         name: str = "clock",
         *,
-        earliest_year: int = 2025,
+        earliest_year: int = EARLIEST_YEAR,
         require_sync: bool = False,
         wall: Callable[[], float] = time.time,
-        sync: Callable[[], bool] = clock_synchronised,
+        sync: Callable[[], bool] = synchronised,
     ) -> None:
         self.name, self.earliest_year, self.require_sync = name, earliest_year, require_sync
         self._wall, self._sync = wall, sync

@@ -13,10 +13,9 @@ from pathlib import Path
 from edge import __version__
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
 from edge.cli.output import size
-from edge.core.host import clock_synchronised
+from edge.core.clock import plausible, synchronised
 
-_DEVICE = ("celery", "kombu", "aiohttp", "asyncinotify", "psutil")
-_EARLIEST = 1_735_689_600  # 2025-01-01: before this program was written
+_DEVICE = ("celery", "kombu", "aiohttp", "psutil")
 _FAIL_BYTES, _WARN_BYTES = 64 << 20, 512 << 20
 _NO_LINKS = {"vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk"}
 _VOLATILE = {"tmpfs", "ramfs"}
@@ -42,10 +41,10 @@ def clock(now: float | None = None) -> Iterator[Finding]:
     """Whether the time can be right; nothing is lost by a wrong one, but times and ages are."""
     now = time.time() if now is None else now
     shown = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    if now < _EARLIEST:
+    if not plausible(now):
         advice = "set it (timedatectl set-time), and fit a clock with a battery if the board is often without network"
         yield warn("clock", f"{shown} cannot be right", advice)
-    elif not clock_synchronised():
+    elif not synchronised():
         advice = "timedatectl set-ntp true; without network, a real-time clock keeps the time over a power cut"
         yield warn("clock", f"{shown}, not synchronised", advice)
     else:
