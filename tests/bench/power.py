@@ -64,7 +64,7 @@ class Reaction:
             if left_s <= 0:
                 raise TimeoutError(f"the worker does not {'open' if consumed else 'close'} its queue")
             select.select([self._watch], [], [], left_s)
-            self._watch.names()
+            self._watch.read()
 
 
 def reaction(folder: Path, count: int) -> tuple[list[float], list[float]]:

@@ -19,6 +19,7 @@ from gpiozero.pins.mock import MockFactory
 from edge.config.power import ButtonConfig, CriticalConfig, LedConfig, PowerConfig, SamplingConfig
 from edge.config.sources import PinConfig
 from edge.core.layout import Layout
+from edge.core.wakeup import Wakeup
 from edge.core.watch import Watch
 from edge.model import PowerState
 from edge.power import status
@@ -243,25 +244,19 @@ class TestPins:
         layout = Layout(tmp_path, tmp_path / "run")
         for folder in (layout.policy.parent, layout.simulated.parent, layout.pause.parent):
             folder.mkdir(parents=True)
-        reader, writer = socket.socketpair()
-        reader.setblocking(False)
+        wakeup = Wakeup()
         watch = Watch(layout.pause.parent, layout.simulated.parent)
-
-        def wake() -> None:
-            writer.send(b"\0")
-
-        governed = Governor(config, layout, wake=wake)
+        governed = Governor(config, layout, wake=wakeup.ring)
         files = {layout.pause.name, layout.simulated.name}
-        thread = threading.Thread(target=main._loop, args=(governed, watch, reader), kwargs={"files": files})
+        thread = threading.Thread(target=main._loop, args=(governed, watch, wakeup), kwargs={"files": files})
         thread.start()
 
         def stop() -> None:
-            writer.send(bytes([signal.SIGTERM]))
+            os.write(wakeup._in, bytes([signal.SIGTERM]))  # as the interpreter does
             thread.join(PATIENCE_S)
             governed.close()
             watch.close()
-            reader.close()
-            writer.close()
+            wakeup.close()
 
         return layout, stop
 

@@ -6,15 +6,15 @@ import fcntl
 import os
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from edge.config import Loaded
 from edge.core import durable, notify
 from edge.core.errors import StackError
+from edge.core.wakeup import Wakeup
 from edge.core.watch import Watch
 from edge.power.governor.governor import Governor
 
@@ -32,18 +32,13 @@ def main(loaded: Loaded) -> int:
         os.chdir(layout.policy.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
-    with _sole(layout.run / "governor.lock"), _wakeups() as (reader, writer):
+    with _sole(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
         watch = Watch(layout.pause.parent, layout.simulated.parent)
-
-        def wake() -> None:
-            with suppress(BlockingIOError):  # full: the loop wakes up anyway
-                writer.send(b"\0")
-
-        governor = Governor(loaded.config.power, layout, wake=wake)
+        governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
         try:
             governor.turn(time.monotonic())
             notify.ready()
-            _loop(governor, watch, reader, files={layout.pause.name, layout.simulated.name})
+            _loop(governor, watch, wakeup, files={layout.pause.name, layout.simulated.name})
         finally:
             notify.stopping()
             governor.close()
@@ -51,10 +46,10 @@ def main(loaded: Loaded) -> int:
     return 0
 
 
-def _loop(governor: Governor, watch: Watch, reader: socket.socket, *, files: set[str]) -> None:
+def _loop(governor: Governor, watch: Watch, wakeup: Wakeup, *, files: set[str]) -> None:
     """Turn the governor whenever something is due or happens, until a signal ends it."""
     with selectors.DefaultSelector() as selector:
-        selector.register(reader, selectors.EVENT_READ)
+        selector.register(wakeup, selectors.EVENT_READ)
         selector.register(watch, selectors.EVENT_READ)
         every_s = notify.ping_every_s()
         while True:
@@ -65,19 +60,10 @@ def _loop(governor: Governor, watch: Watch, reader: socket.socket, *, files: set
                 wait_s = every_s if wait_s is None else min(every_s, wait_s)
             for key, _ in selector.select(wait_s):
                 if key.fileobj is watch:
-                    if watch.names() & files:
+                    if watch.read().may_touch(*files):
                         governor.look_again()
-                elif _ENDS & set(_received(reader)):
+                elif _ENDS & wakeup.hush():
                     return
-
-
-def _received(reader: socket.socket) -> bytes:
-    """Signal numbers, and zeros for wake-ups from other threads."""
-    received = b""
-    with suppress(BlockingIOError):
-        while data := reader.recv(4096):
-            received += data
-    return received
 
 
 @contextmanager
@@ -89,20 +75,3 @@ def _sole(path: Path) -> Iterator[None]:
         except BlockingIOError as err:
             raise StackError(f"a governor runs already on {path.parent}") from err
         yield
-
-
-@contextmanager
-def _wakeups() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A pair of sockets; the first becomes readable at SIGTERM, at SIGINT and when something is sent to the second."""
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        writer.setblocking(False)
-        reader.setblocking(False)
-        old_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        old = {number: signal.signal(number, lambda *_: None) for number in _ENDS}
-        try:
-            yield reader, writer
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(old_fd)

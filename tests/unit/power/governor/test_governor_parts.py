@@ -418,12 +418,12 @@ class TestWatch:
     def test_tells_of_writes_renames_and_removals(self, tmp_path: Path) -> None:
         """By name, without blocking when there is nothing."""
         watch = Watch(tmp_path)
-        assert watch.names() == set()
+        assert watch.read().names == set()
         (tmp_path / "a").write_text("x")
         (tmp_path / "a").rename(tmp_path / "b")
         (tmp_path / "b").unlink()
         assert select.select([watch], [], [], 5)[0]
-        assert watch.names() == {"a", "b"}
+        assert watch.read().names == {"a", "b"}
         watch.close()
         watch.close()
 
