@@ -14,13 +14,14 @@ import signal
 import struct
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
 from edge.core import durable, notify
 from edge.core.host import boot_id
+from edge.core.wakeup import Wakeup
 from edge.core.watch import Watch
 from edge.model import ALLOWED, FrozenJob, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status
@@ -139,21 +140,18 @@ def main(argv: list[str]) -> int:
     power, orders, note = map(Path, argv[1:4])
     ping_s = float(argv[5]) or None
     orders.mkdir(parents=True, exist_ok=True)
-    bell_out, bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(bell_in, warn_on_full_buffer=False)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)  # asked to stop together with our worker: it must hear of it
-    with mmap.mmap(int(argv[4]), CLOCK.size) as clock:
+    # Asked to stop together with our worker: it must hear of it.
+    asked, numbers = Wakeup(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with closing(asked), asked.signals(numbers), mmap.mmap(int(argv[4]), CLOCK.size) as clock:
         watch, orders_watch = Watch(power.parent), Watch(orders)
         freezer = Freezer(int(argv[0]), power=power, orders=orders, note=note, clock=clock)
         note.unlink(missing_ok=True)
         rest = b""
         try:
             while True:
-                ready = _sleep(freezer, [0, bell_out, watch.fileno(), orders_watch.fileno()], ping_s)
-                watch.names(), orders_watch.names()
-                if bell_out in ready:
-                    os.read(bell_out, 4096)
+                ready = _sleep(freezer, [0, asked.fileno(), watch.fileno(), orders_watch.fileno()], ping_s)
+                watch.read(), orders_watch.read()
+                if asked.hush():
                     freezer.let_go()
                 if 0 in ready:
                     lines, rest = _lines(0, rest)

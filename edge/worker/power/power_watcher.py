@@ -36,7 +36,7 @@ class PowerWatcher:
 
     def look(self) -> bool:
         """Take in what happened; True when the file changed since the last call. Never blocks."""
-        changed = bool(self._watch.names() & {self._name, ""})  # no name: more happened than the kernel remembers
+        changed = self._watch.read().may_touch(self._name)
         self.stale |= changed
         return changed
 
