@@ -34,7 +34,7 @@ class RestartRequests:
                 await news
             finally:
                 loop.remove_reader(self._watch)
-            if "" in self._watch.names():  # no word of a file: the folder itself is gone
+            if self._watch.read().gone:
                 self._watch.close()
                 self._watch = self._look()
         return found
