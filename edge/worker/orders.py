@@ -7,11 +7,12 @@ import select
 import signal
 import threading
 import time
-
-from asyncinotify import Inotify, Mask
+from contextlib import closing
+from pathlib import Path
 
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
+from edge.core.watch import On, Watch
 from edge.model import Failure, FailureCode, JobState, Result
 from edge.results.orders import Order, Orders, parse
 from edge.results.uploads import Uploads
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 #: An order that the disk refused is tried again after this time.
 _AGAIN_S = 5.0
+_LAID_OUT = On.CREATED | On.MOVED_TO | On.ATTRIBUTES | On.WRITTEN
 
 
 class OrderWatch:
@@ -40,7 +42,7 @@ class OrderWatch:
 
     def start(self) -> None:
         """Start the thread; what lies in the folder already is carried out first."""
-        self._orders.folder.mkdir(parents=True, exist_ok=True)
+        self._made_folder()
         self._thread.start()
 
     def stop(self) -> None:
@@ -53,29 +55,35 @@ class OrderWatch:
     def _run(self) -> None:
         # A signal must reach the main thread: there it interrupts what the body waits for.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        with Inotify(sync_timeout=0) as inotify:
-            inotify.add_watch(self._orders.folder, Mask.CREATE | Mask.MOVED_TO | Mask.ATTRIB | Mask.CLOSE_WRITE)
+        with closing(Watch(self._orders.folder, on=_LAID_OUT)) as watch:
             wanted = set(self._orders.standing())
             while not self._stopped:
                 self._again.clear()
                 for order, job_id in sorted(wanted):
                     self._carry_out(order, job_id)
-                wanted = self._next(inotify) | self._again
+                wanted = self._next(watch) | self._again
 
-    def _next(self, inotify: Inotify) -> set[tuple[Order, str]]:
+    def _next(self, watch: Watch) -> set[tuple[Order, str]]:
         """Block until there is an order, or time for those that failed."""
         poll = select.poll()
-        poll.register(inotify.fd, select.POLLIN)
+        poll.register(watch, select.POLLIN)
         poll.register(self._end.fileno(), select.POLLIN)
         ready = {fd for fd, _ in poll.poll(_AGAIN_S * 1000 if self._again else None)}
-        if inotify.fd not in ready:
+        if watch.fileno() not in ready:
             return set()
-        found: set[tuple[Order, str] | None] = set()
-        while (event := inotify.sync_get()) is not None:
-            if Mask.Q_OVERFLOW in event.mask:  # the kernel remembers 16,384 events, and retention may ask for more
-                found.update(self._orders.standing())
-            found.add(parse(str(event.name)))
-        return {order for order in found if order is not None}
+        changes = watch.read()
+        if changes.gone:
+            try:
+                watch.add(self._made_folder(), on=_LAID_OUT)
+            except OSError as err:
+                logger.error("the folder of orders went away: %s; orders are seen after the next start", err)
+        if changes.lost:  # the kernel remembers 16,384 events, and retention may ask for more
+            return set(self._orders.standing())
+        return {order for name in changes.names if (order := parse(name)) is not None}
+
+    def _made_folder(self) -> Path:
+        self._orders.folder.mkdir(parents=True, exist_ok=True)
+        return self._orders.folder
 
     def _carry_out(self, order: Order, job_id: str) -> None:
         try:

@@ -15,7 +15,7 @@ import pytest
 from edge.up.broker.ports import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
-DEVICE_ONLY = ("aiohttp", "asyncinotify", "celery", "chatterbot", "gpiozero", "jsonschema", "kombu", "psutil", "spacy")
+DEVICE_ONLY = ("aiohttp", "celery", "chatterbot", "gpiozero", "jsonschema", "kombu", "psutil", "spacy")
 
 
 @pytest.fixture(scope="module")

@@ -500,7 +500,7 @@ def test_more_results_at_once_than_the_kernel_remembers_are_all_seen(gateway: Ru
     job_id = gateway.submit()
     other = new_job_id()
     gateway.loop.call_soon_threadsafe(gateway.gateway.appliance._events.close)
-    until(lambda: gateway.gateway.appliance._events._inotify is None)
+    until(lambda: gateway.gateway.appliance._events._watch is None)
     gateway.finish(job_id)
     gateway.finish(other)
     gateway.loop.call_soon_threadsafe(gateway.gateway.appliance._events.add, Announced(lost=True))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from asyncinotify import Event, Inotify, Mask, Watch
 
 from edge.core import durable
 from edge.core.errors import StorageError
 from edge.core.layout import Layout
+from edge.core.watch import Changes, On, Watch
 from edge.model import is_job_id
 
 log = logging.getLogger(__name__)
@@ -37,24 +35,26 @@ class Announcements:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._inotify: Inotify | None = None
-        self._staging: Watch | None = None
+        self._watch: Watch | None = None
         self._news = Announced()
         self._came = asyncio.Event()
 
     def start(self) -> None:
         """Watch from now on. Raises StorageError when a folder cannot be made or watched."""
-        self._inotify = Inotify(cache_size=256)
-        os.set_blocking(self._inotify.fd, False)  # asyncinotify 4.4's own NONBLOCK is O_CLOEXEC by mistake
-        self._watch()
-        asyncio.get_running_loop().add_reader(self._inotify.fd, self._readable)
+        try:
+            watch = Watch()
+        except OSError as err:
+            raise StorageError("cannot watch for results", err) from err
+        self._watch = watch
+        self._add_folders(watch)
+        asyncio.get_running_loop().add_reader(watch, self._readable, watch)
 
     def close(self) -> None:
         """Watch no more; a second call does nothing."""
-        if self._inotify is not None:
-            asyncio.get_running_loop().remove_reader(self._inotify.fd)
-            self._inotify.close()
-            self._inotify = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            asyncio.get_running_loop().remove_reader(watch)
+            watch.close()
 
     async def take(self, *, until: float = 0.0, urgent: Callable[[Announced], bool] = lambda _: True) -> Announced:
         """Everything that came since the last call; waits until there is something.
@@ -81,48 +81,50 @@ class Announcements:
         self._news.lost |= news.lost
         self._came.set()
 
-    def _watch(self) -> None:
-        assert self._inotify is not None
+    def _add_folders(self, watch: Watch) -> None:
         try:
             durable.make_folder(self._layout.staging)
             durable.make_folder(self._layout.attempts)
-            self._staging = self._inotify.add_watch(self._layout.staging, Mask.DELETE | Mask.ONLYDIR)
-            self._inotify.add_watch(self._layout.attempts, Mask.MOVED_TO | Mask.ONLYDIR)
+            watch.add(self._layout.staging, on=On.DELETED)
+            watch.add(self._layout.attempts, on=On.MOVED_TO)
         except OSError as err:
             raise StorageError("cannot watch for results", err) from err
 
-    def _readable(self) -> None:
-        assert self._inotify is not None
-        try:
-            while (event := self._inotify.sync_get()) is not None:
-                self._note(event)
-        except BlockingIOError:
-            pass  # all read
+    def _readable(self, watch: Watch) -> None:
+        changes = watch.read()
+        if changes.overflow:
+            log.warning("more results at once than the kernel remembers; looking at all of them")
+        self._news.lost |= changes.lost
+        self._note(changes)
+        if changes.gone:
+            self._watch_again(watch)
         self._came.set()
 
-    def _note(self, event: Event) -> None:
-        if Mask.Q_OVERFLOW in event.mask:
-            log.warning("more results at once than the kernel remembers; looking at all of them")
-            self._news.lost = True
-        elif Mask.IGNORED in event.mask:
-            self._rewatch()
-        elif event.name is not None and is_job_id(event.name.stem):  # other files are a person's
-            job_id, kind = event.name.stem, event.name.suffix
-            if event.watch is not self._staging:
-                if kind == ".json":
-                    self._news.attempts.add(job_id)
-            elif kind == ".json":
+    def _note(self, changes: Changes) -> None:
+        """Files that are not a job's are a person's."""
+        for job_id, kind in _jobs(changes.of(self._layout.staging)):
+            if kind == "json":
                 self._news.results.add(job_id)
-            elif kind == ".gone":
+            elif kind == "gone":
                 self._news.removed.add(job_id)
+        for job_id, kind in _jobs(changes.of(self._layout.attempts)):
+            if kind == "json":
+                self._news.attempts.add(job_id)
 
-    def _rewatch(self) -> None:
+    def _watch_again(self, watch: Watch) -> None:
         log.warning("a watched folder went away; watching it anew")
-        self._news.lost = True
         try:
-            self._watch()
+            self._add_folders(watch)
         except StorageError as err:
             log.error("%s; results are seen after the next start", err)
+
+
+def _jobs(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Job id and kind of each name that is a job's."""
+    for name in names:
+        job_id, _, kind = name.rpartition(".")
+        if is_job_id(job_id):
+            yield job_id, kind
 
 
 class Waiters:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import select
 import time
+from contextlib import closing
 from typing import Any
 
-from asyncinotify import Inotify, Mask
 from celery import states
 from celery.backends.base import BaseBackend
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from edge.core import durable
 from edge.core.errors import JobFailed
+from edge.core.watch import On, Watch
 from edge.model import JobState, Result
 from edge.results.store import Results
 
@@ -46,10 +47,9 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
         deadline = None if timeout is None else time.monotonic() + timeout
         staging = self.app.edge_config.layout.staging
         durable.make_folder(staging)
-        with Inotify(sync_timeout=0) as inotify:
-            inotify.add_watch(staging, Mask.DELETE)  # a name goes from there once its result is durable
+        with closing(Watch(staging, on=On.DELETED)) as watch:  # a name goes from there once its result is durable
             poll = select.poll()
-            poll.register(inotify.fd, select.POLLIN)
+            poll.register(watch, select.POLLIN)
             while True:
                 meta = self.get_task_meta(task_id)
                 if meta["status"] in states.READY_STATES:
@@ -58,8 +58,7 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
                 if left_ms is not None and left_ms <= 0:
                     raise CeleryTimeoutError("The operation timed out.")
                 poll.poll(left_ms)
-                while inotify.sync_get() is not None:
-                    pass
+                watch.read()
 
     def _results(self) -> Results:
         return Results(self.app.edge_config.layout)

@@ -567,7 +567,7 @@ def test_a_token_does_not_show_in_a_log() -> None:
 
 # ---- weight ----
 
-DEVICE = ("aiohttp", "celery", "kombu", "amqp", "chatterbot", "spacy", "gpiozero", "psutil", "asyncinotify")
+DEVICE = ("aiohttp", "celery", "kombu", "amqp", "chatterbot", "spacy", "gpiozero", "psutil")
 
 
 @pytest.mark.parametrize(

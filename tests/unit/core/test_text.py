@@ -52,7 +52,9 @@ def test_a_duration_is_one_number_and_one_unit(seconds: float, fine: bool) -> No
     assert unit in {"ms", "s", "min", "h", "days"}
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1_500_000, "1.5 MB"), (3e9, "3.0 GB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1_500_000, "1.5 MB"), (3e9, "3.0 GB")]
+)
 def test_a_size_is_said_in_its_unit(count: float, text: str) -> None:
     """Powers of ten, as a disk is sold."""
     assert size(count) == text

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from typing import Any, cast
 
 import pytest
-from asyncinotify import Inotify, Mask
 
 from edge.config import Config
+from edge.core.watch import Changes, Watch
 from edge.results.orders import Order, Orders
 from edge.worker.orders import OrderWatch
 
 
-class Forgetful(Inotify):
+class Forgetful(Watch):
     """Loses what came, and says so as the kernel does."""
 
-    def sync_get(self) -> Any:
-        """The event it got, as one of a queue that ran over."""
-        event = super().sync_get()
-        if event is not None:
-            event._mask = Mask.Q_OVERFLOW
-            event._name = None
-        return event
+    def read(self) -> Changes:
+        """What happened, as of a queue that ran over."""
+        super().read()
+        return Changes(overflow=True)
 
 
 def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of removals at once overflow the queue of events; the folder is looked at then."""
-    monkeypatch.setattr("edge.worker.orders.Inotify", Forgetful)
+    monkeypatch.setattr("edge.worker.orders.Watch", Forgetful)
     watch = OrderWatch(config.layout, cast("Any", None), cast("Any", None))
     carried: set[tuple[Order, str]] = set()
     first, done = threading.Event(), threading.Event()
@@ -50,3 +48,20 @@ def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypat
     finally:
         watch.stop()
     assert carried == {(Order.DELETE, name) for name in "abc"}
+
+
+def test_orders_are_seen_in_a_folder_that_went_away_and_came_again(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody emptied the run folder."""
+    watch = OrderWatch(config.layout, cast("Any", None), cast("Any", None))
+    carried = threading.Event()
+    monkeypatch.setattr(watch, "_carry_out", lambda *_: carried.set())
+    orders = Orders(config.layout)
+    watch.start()
+    try:
+        shutil.rmtree(orders.folder)
+        orders.give(Order.DELETE, "a")
+        assert carried.wait(10)
+    finally:
+        watch.stop()
