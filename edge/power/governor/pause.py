@@ -12,7 +12,7 @@ import msgspec
 
 from edge.core import durable
 from edge.core.host import boot_id
-from edge.power.policy.wording import span
+from edge.core.text import duration
 
 
 class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +43,7 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """(reason, until) for people."""
         if left_s is None:
             return f"paused by {self.by}", "`edge resume`"
-        return f"paused by {self.by}", f"`edge resume`, or in {span(max(0.0, left_s))}"
+        return f"paused by {self.by}", f"`edge resume`, or in {duration(left_s)}"
 
 
 def set_pause(path: Path, *, for_s: float | None = None, by: str = "hand") -> Pause:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from edge.core.text import duration
 from edge.model import Reading, Verdict
 from edge.power.policy.policy import PolicyState, Track, ceiling, rule_of
 from edge.power.policy.rules import Level, Rule, Rules
@@ -59,21 +60,12 @@ def judged(state: PolicyState, readings: tuple[Reading, ...]) -> tuple[Reading, 
     return tuple(shown)
 
 
-def span(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def _capped(rules: Rules, state: PolicyState) -> Wording:
     left_s = max(0.0, min(state.rises, default=state.now) + _HOUR_S - state.now)
     return Wording(
         "flapping",
         f"power is good again, but rose {len(state.rises)} times within an hour",
-        f"fewer than {rules.max_rises_per_hour} rises in an hour, in {span(left_s)}",
+        f"fewer than {rules.max_rises_per_hour} rises in an hour, in {duration(left_s)}",
     )
 
 
@@ -88,7 +80,7 @@ def _all_below(rules: Rules, state: PolicyState, below: list[Track]) -> Wording:
 
 def _below_normal(rules: Rules, state: PolicyState, track: Track) -> Wording:
     rule, reading, what = rule_of(rules, track), track.reading, track.reading.what
-    dwell = f" and holds for {span(rule.resume_after_s)}" if rule.resume_after_s and not track.fresh else ""
+    dwell = f" and holds for {duration(rule.resume_after_s)}" if rule.resume_after_s and not track.fresh else ""
     if track.fresh:
         code, reason = "starting", f"first readings: {_value(reading)} ({track.goods} of {rule.good_samples} samples)"
         return Wording(code, reason, f"{rule.good_samples} good samples in a row")
@@ -96,8 +88,8 @@ def _below_normal(rules: Rules, state: PolicyState, track: Track) -> Wording:
         held_s = state.now - track.good_since
         return Wording(
             f"{what}-settling",
-            f"{_value(reading)}, good for {span(held_s)}",
-            f"good for {span(rule.resume_after_s)}, in {span(max(0.0, rule.resume_after_s - held_s))}",
+            f"{_value(reading)}, good for {duration(held_s)}",
+            f"good for {duration(rule.resume_after_s)}, in {duration(max(0.0, rule.resume_after_s - held_s))}",
         )
     if track.judged.unknown:
         return Wording(
