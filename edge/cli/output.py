@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.core.text import duration
+
 if TYPE_CHECKING:
     from edge.model import Reading
 
@@ -79,7 +81,14 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
 def readings(taken: Iterable[Reading]) -> None:
     """What the power sources say, each with its age."""
     rows = [
-        (r.source, r.what, "-" if r.value is None else f"{r.value:g} {r.unit}", duration(r.age_s), r.verdict, r.reason)
+        (
+            r.source,
+            r.what,
+            "-" if r.value is None else f"{r.value:g} {r.unit}",
+            duration(r.age_s, fine=True),
+            r.verdict,
+            r.reason,
+        )
         for r in taken
     ]
     table(("SOURCE", "WHAT", "VALUE", "AGE", "SAYS", "NOTE"), rows)
@@ -93,26 +102,3 @@ def when(at: float | None) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
     except (OverflowError, ValueError, OSError):
         return f"{at:g}"
-
-
-def duration(seconds: float) -> str:
-    """A span as a person says it: `8 ms`, `0.4 s`, `12 s`, `5 min`, `3.1 h`, `2.5 days`."""
-    if seconds < 0.1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 172_800:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86_400:.1f} days"
-
-
-def size(count: float) -> str:
-    """Bytes as a person says them: `23 bytes`, `1.5 MB`."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count:.0f} bytes"

@@ -11,6 +11,7 @@ import click
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UsageError
+from edge.core.text import size
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _EVERY_S = 2.0
@@ -29,7 +30,7 @@ class _Meter:
         self._bytes += size
         if not self._quiet and time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY_S
-            output.note(f"{self._verb} {self._files} files, {output.size(self._bytes)}")
+            output.note(f"{self._verb} {self._files} files, {size(self._bytes)}")
 
 
 @click.command()
@@ -52,8 +53,8 @@ def backup(session: Session, *, file: Path, force: bool) -> int:
     if session.as_json:
         output.document({"file": str(file), **told})
     else:
-        size = output.size(file.stat().st_size)
-        click.echo(f"{file}: {manifest.jobs} jobs, {manifest.open_jobs} of them open, {told['files']} files, {size}")
+        shown = size(file.stat().st_size)
+        click.echo(f"{file}: {manifest.jobs} jobs, {manifest.open_jobs} of them open, {told['files']} files, {shown}")
     return 0
 
 

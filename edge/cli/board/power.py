@@ -15,6 +15,7 @@ from edge.cli import output
 from edge.cli.board.services import entry
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import StorageError
+from edge.core.text import duration
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _LONGEST_S = 366 * 86_400
@@ -113,7 +114,7 @@ def replay(session: Session, *, file: Path) -> int:
         return 0
     for change in changes:
         when = output.when(change.at) or f"{change.now:.0f} s"
-        lasted = f" (after {output.duration(change.lasted_s)})" if change.lasted_s else ""
+        lasted = f" (after {duration(change.lasted_s, fine=True)})" if change.lasted_s else ""
         click.echo(output.line(f"{when}  {change.state}{lasted}: {change.reason}; until {change.until}"))
     if not changes:
         output.note(f"{file} holds no samples")
@@ -152,7 +153,7 @@ def pause(session: Session, *, for_s: float | None) -> int:
     if session.as_json:
         output.document({"paused": True, "for_s": for_s})
     else:
-        output.note(f"paused for {output.duration(for_s)}" if for_s else "paused until `edge resume`")
+        output.note(f"paused for {duration(for_s, fine=True)}" if for_s else "paused until `edge resume`")
     return 0
 
 

@@ -11,6 +11,7 @@ from edge.cli import output
 from edge.cli.completion import job_ids
 from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
+from edge.core.text import size
 
 if TYPE_CHECKING:
     from edge.model import Result
@@ -64,6 +65,6 @@ def show(
     for path in saved or ():
         output.note(f"saved {path}")
     if found.files and not fetched:
-        files = ", ".join(f"{file.name} ({output.size(file.size_bytes)})" for file in found.files)
+        files = ", ".join(f"{file.name} ({size(file.size_bytes)})" for file in found.files)
         output.note(f"files: {files}; fetch with: edge result {found.id} --save DIR")
     return code

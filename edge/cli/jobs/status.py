@@ -9,6 +9,7 @@ import click
 from edge.cli import output
 from edge.cli.completion import job_ids
 from edge.cli.session import Session, common, pass_session
+from edge.core.text import duration, size
 
 if TYPE_CHECKING:
     from edge.model import Energy, PowerStatus, WorkerStatus
@@ -32,8 +33,8 @@ def status(session: Session, *, job_id: str | None) -> int:
 
 
 def _board(board: StatusView) -> None:
-    up = f", up {output.duration(board.at - board.started_at)}" if board.at > board.started_at > 0 else ""
-    free = f", {output.size(board.free_bytes)} free" if board.free_bytes is not None else ""
+    up = f", up {duration(board.at - board.started_at, fine=True)}" if board.at > board.started_at > 0 else ""
+    free = f", {size(board.free_bytes)} free" if board.free_bytes is not None else ""
     jobs = ", ".join(f"{count} {state}" for state, count in board.jobs.items() if count) or "none"
     output.facts(
         [
@@ -68,7 +69,7 @@ def _worker(worker: WorkerStatus, now: float) -> str:
         text += f": {worker.reason}"
     if worker.job is not None:
         since = max(0.0, now - worker.job.started_at) if now else 0.0
-        text += f" {worker.job.task} {worker.job.id} for {output.duration(since)}"
+        text += f" {worker.job.task} {worker.job.id} for {duration(since, fine=True)}"
         if worker.job.held is not None:
             text += f", held: {worker.job.held.reason}"
         done = worker.job.progress
@@ -78,9 +79,9 @@ def _worker(worker: WorkerStatus, now: float) -> str:
 
 
 def _energy(energy: Energy) -> str:
-    text = f"{energy.joules:.3g} J {energy.metering}, {output.duration(energy.cpu_seconds)} of CPU"
+    text = f"{energy.joules:.3g} J {energy.metering}, {duration(energy.cpu_seconds, fine=True)} of CPU"
     if energy.held_s:
-        text += f", held for {output.duration(energy.held_s)}"
+        text += f", held for {duration(energy.held_s, fine=True)}"
     if energy.max_c is not None:
         text += f", at most {energy.max_c:.0f} °C"
     return text + (", throttled" if energy.throttled else "")
@@ -103,7 +104,7 @@ def _job(job: JobView) -> None:
             ("energy", "" if job.energy is None else _energy(job.energy)),
             ("power", str(job.power)),
             ("attempts", f"{job.attempts}, retries {job.retries}" if job.retries else str(job.attempts or "")),
-            ("limit", output.duration(job.time_limit_s) if job.time_limit_s else ""),
+            ("limit", duration(job.time_limit_s, fine=True) if job.time_limit_s else ""),
             ("expected", output.when(job.resumes_at)),
             ("deadline", output.when(job.deadline_at)),
             ("max temp", f"{job.max_temp_c:g} °C" if job.max_temp_c is not None else ""),

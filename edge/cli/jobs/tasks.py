@@ -11,6 +11,7 @@ from edge.cli import output
 from edge.cli.completion import task_names
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UnknownTask
+from edge.core.text import duration
 
 
 @click.command()
@@ -48,7 +49,7 @@ def tasks(session: Session, *, name: str | None) -> int:
         [
             ("\npower", found.power.value),
             ("retries", str(found.retries)),
-            ("limit", output.duration(found.time_limit_s) if found.time_limit_s else "none of its own"),
+            ("limit", duration(found.time_limit_s, fine=True) if found.time_limit_s else "none of its own"),
             ("module", found.module),
         ]
     )

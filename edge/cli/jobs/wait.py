@@ -10,6 +10,7 @@ from edge.cli import output
 from edge.cli.completion import job_ids
 from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
+from edge.core.text import duration
 
 
 @click.command()
@@ -34,7 +35,7 @@ def wait(session: Session, *, ids: tuple[str, ...], timeout: float | None) -> in
                 output.document(result)
             else:
                 reason = f": {result.failure.message}" if result.failure else ""
-                took = f" in {output.duration(result.seconds)}" if result.seconds else ""
+                took = f" in {duration(result.seconds, fine=True)}" if result.seconds else ""
                 click.echo(output.line(f"{result.id} {result.state}{took}{reason}"))
             if result.failure:
                 code = 1

@@ -7,29 +7,6 @@ import pytest
 from edge.cli import output
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.004, "4 ms"),
-        (0.44, "0.4 s"),
-        (9.96, "10.0 s"),
-        (60, "60 s"),
-        (300, "5 min"),
-        (11_000, "3.1 h"),
-        (2e5, "2.3 days"),
-    ],
-)
-def test_a_span_is_said_as_a_person_does(seconds: float, text: str) -> None:
-    """With a unit that fits."""
-    assert output.duration(seconds) == text
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (2.5e9, "2.5 GB")])
-def test_bytes_are_said_as_a_person_does(count: float, text: str) -> None:
-    """With a unit that fits."""
-    assert output.size(count) == text
-
-
 @pytest.mark.parametrize("at", [None, 0.0])
 def test_no_time_is_nothing(at: float | None) -> None:
     """Not 1970."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from edge import __version__
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
-from edge.cli.output import size
 from edge.core.clock import plausible, synchronised
+from edge.core.text import size
 
 _DEVICE = ("celery", "kombu", "aiohttp", "psutil")
 _FAIL_BYTES, _WARN_BYTES = 64 << 20, 512 << 20
