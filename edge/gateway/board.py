@@ -14,8 +14,8 @@ import msgspec
 from edge.broker.publisher import BrokerLinkState
 from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
+from edge.core.text import duration
 from edge.gateway.background.outbox import Outbox
-from edge.gateway.waiting import duration
 from edge.model import FrozenJob, PowerStatus, RunningJob, WorkerState, WorkerStatus
 from edge.power import status
 from edge.wire import BrokerState, BrokerView

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge.core.text import duration
 from edge.ledger.reader import AHEAD_MOST
 from edge.ledger.rows import JobRow
 from edge.model import (
@@ -144,11 +145,3 @@ def _next(job: JobRow, ahead: int | None, now: float) -> str:
 
 def _with(what: str, why: str) -> str:
     return f"{what} ({why})" if why else what
-
-
-def duration(seconds: float) -> str:
-    """`seconds` as a person says it: 20 s, 5 min, 3 h, 2 days."""
-    for unit, size, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
-        if seconds < size * most:
-            return f"{max(0, round(seconds / size))} {unit}"
-    return f"{round(seconds / 86400)} days"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.gateway.waiting import duration, held, resumes_at, sentence
+from edge.gateway.waiting import held, resumes_at, sentence
 from edge.ledger.rows import JobRow
 from edge.model import JobState, Power, PowerState, PowerStatus, RunningJob, WaitReason, WorkerState, WorkerStatus
 from edge.wire import BrokerState, BrokerView
@@ -160,15 +160,6 @@ def test_a_worker_without_its_broker_is_named() -> None:
     """Our own link may be up while the worker's is not."""
     cut_off = msgspec.structs.replace(IDLE, state=WorkerState.DISCONNECTED)
     assert told(workers=[cut_off]) == "worker main is not connected to the broker"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(-3, "0 s"), (0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 days")],
-)
-def test_durations_read_as_a_person_says_them(seconds: float, expected: str) -> None:
-    """Two digits are enough to wait by."""
-    assert duration(seconds) == expected
 
 
 def test_a_held_job_says_since_when_why_and_what_ends_it() -> None:
