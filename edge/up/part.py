@@ -9,14 +9,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from edge.core.backoff import Backoff
 from edge.core.errors import StackError
 from edge.up.child import Child
 from edge.up.lines import LineSplitter, StackLog
 
-#: Seconds before a part that ended is started again; the last one stays. Steps, because a restart every
-#: second drains a battery.
-PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+#: Before a part that ended is started again. It grows, because a restart every second drains a battery.
+RESTART = Backoff(first_s=1.0, most_s=30.0)
 STEADY_S = 60.0  # after so long a life the pauses begin anew
+#: Between two looks whether a part is ready, while it starts.
+_LOOK = Backoff(first_s=0.02, most_s=0.5, factor=1.5)
 CONFIG_ERROR = 2
 
 
@@ -65,25 +67,25 @@ class Part:
 
         One that had begun its work is started again instead: the first of its jobs may have taken it down.
         """
-        pauses = iter(PAUSES_S)
+        pauses = RESTART.pauses()
         await self._begin()
         while problem := await self._until_ready(time.monotonic() + timeout_s):
             assert self._child is not None
             if self.running or not self._began(self._child):
                 raise StackError(f"{self.name} {problem}: {await self._why()}")
-            await self._again(problem, next(pauses, PAUSES_S[-1]))
+            await self._again(problem, next(pauses))
 
     async def keep(self) -> None:
         """Start it again whenever it ends, for ever; raises StackError on a configuration error."""
-        pauses = iter(PAUSES_S)
+        pauses = RESTART.pauses()
         while True:
             assert self._ended is not None
             code = await asyncio.shield(self._ended)
             if code == CONFIG_ERROR:
                 raise PartMisconfigured(f"{self.name}: {await self._why()}")
             if time.monotonic() - self._started > STEADY_S:
-                pauses = iter(PAUSES_S)
-            await self._again(_ending(code), next(pauses, PAUSES_S[-1]))
+                pauses = RESTART.pauses()
+            await self._again(_ending(code), next(pauses))
             if not await self._until_ready(None):
                 self._lines.say(f"{self.name} is back after {self.ready_s:.1f} s")
 
@@ -142,15 +144,14 @@ class Part:
         """Empty when ready, else what went wrong; asks at growing intervals, only while it starts."""
         assert self._child is not None
         assert self._ended is not None
-        delay = 0.02
+        looks = _LOOK.pauses()
         while not self._ended.done():
             if await self._ready(self._child):
                 self.ready_s = time.monotonic() - self._started
                 return ""
             if deadline is not None and time.monotonic() > deadline:
                 return "does not get ready"
-            await asyncio.wait({self._ended}, timeout=delay)
-            delay = min(delay * 1.5, 0.5)
+            await asyncio.wait({self._ended}, timeout=next(looks))
         if self._ended.result() == CONFIG_ERROR:
             raise PartMisconfigured(f"{self.name}: {await self._why()}")
         return _ending(self._ended.result())

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from itertools import chain, repeat
 
 from edge.config import Loaded
 from edge.core import durable
@@ -20,7 +19,7 @@ from edge.up.broker.node import PrivateNode, Unwritable
 from edge.up.broker.ports import check_free
 from edge.up.child import Child
 from edge.up.lines import StackLog
-from edge.up.part import PAUSES_S, Part
+from edge.up.part import RESTART, Part
 
 PART_S = 150.0  # more than the gateway gives the import of the tasks, so that what is late is named
 
@@ -74,7 +73,7 @@ class Stack:
     async def _work(self) -> None:
         started = time.monotonic()
         check_free(self._config.gateway.host, self._config.gateway.port, key="gateway.port")
-        for pause_s in chain(PAUSES_S, repeat(PAUSES_S[-1])):
+        for pause_s in RESTART.pauses():
             try:
                 await asyncio.to_thread(self._prepare)
                 break

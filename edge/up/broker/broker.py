@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from edge.core import durable
+from edge.core.backoff import Backoff
 from edge.core.errors import QueueSilent, StackError
 from edge.core.layout import Layout
 from edge.up import hint
@@ -17,16 +18,16 @@ from edge.up.broker.node import PrivateNode, Unwritable
 from edge.up.broker.ports import free_ports
 from edge.up.broker.restart_requests import RestartRequests
 from edge.up.lines import StackLog
-from edge.up.part import PAUSES_S, STEADY_S, Part, PartMisconfigured, at_once
+from edge.up.part import RESTART, STEADY_S, Part, PartMisconfigured, at_once
 from edge.up.settings import overrides
 
 BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
 #: A big store takes its time, and must not be taken for a damaged one.
 OLD_STORE_S = 300.0
 EPMD_S = 60.0
-#: Seconds since the last restart that somebody asked for before the next one; the last one stays.
-CURES_S = (0.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
-CALM_S = 120.0  # it helped for so long: they begin anew
+#: Since the last restart that somebody asked for, before the next one.
+_CURE = Backoff(first_s=15.0, most_s=3600.0, factor=4.0)
+CALM_S = 120.0  # it helped for so long: the pauses begin anew
 #: So many starts must fail in a row before the store of a broker that ran is taken for damaged.
 TRIES = 3
 ROOM_BYTES = 32 << 20
@@ -87,7 +88,7 @@ class Broker:
         """Start it again whenever it ends or somebody complains of its queues, for ever."""
         complaints = RestartRequests(self._folder)
         cures, cured_at = 0, float("-inf")
-        pauses = iter(PAUSES_S)
+        pauses = RESTART.pauses()
         try:
             while True:
                 began = time.monotonic()
@@ -96,11 +97,11 @@ class Broker:
                 if self.part.running:
                     if now - cured_at > CALM_S:
                         cures = 0
-                    pause_s = max(0.0, cured_at + CURES_S[min(cures, len(CURES_S) - 1)] - now)
+                    pause_s = max(0.0, cured_at + _CURE.pause_s(cures) - now)
                 else:
                     if now - began > STEADY_S:
-                        pauses = iter(PAUSES_S)
-                    pause_s = next(pauses, PAUSES_S[-1])
+                        pauses = RESTART.pauses()
+                    pause_s = next(pauses)
                 self._lines.say(f"{why}; starting it again{f' in {pause_s:.0f} s' if pause_s else ''}")
                 await self._pause(pause_s)
                 if self.part.running:
@@ -159,7 +160,7 @@ class Broker:
                     break
                 except StackError as err:
                     why = err
-            pause_s = PAUSES_S[min(failed, len(PAUSES_S)) - 1]
+            pause_s = RESTART.pause_s(failed)
             self._lines.say(f"{why}; trying again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
         complaints.clear()  # those of before
@@ -167,13 +168,13 @@ class Broker:
 
     async def _room(self) -> None:
         """Wait until the broker could write: on a full disk it would only break its store further."""
-        pauses = iter(PAUSES_S)
+        pauses = RESTART.pauses()
         said = False
         while not durable.has_room(self._node.base, ROOM_BYTES):
             if not said:
                 self._lines.say("the broker waits for room on the disk")
             said = True
-            await asyncio.sleep(next(pauses, PAUSES_S[-1]))
+            await asyncio.sleep(next(pauses))
 
     async def _try_store(self) -> None:
         """Start the broker on the store as it is, or on a new one, and ask each queue. Raises StackError."""

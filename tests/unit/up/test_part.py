@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.core.backoff import Backoff
 from edge.core.errors import StackError
 from edge.up import part as part_module
 from edge.up.child import Child
@@ -85,7 +86,7 @@ def test_it_is_ready_says_its_lines_and_stops(tmp_path: Path) -> None:
 
 def test_one_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that takes the worker down at the start of the stack does not take the stack down."""
-    monkeypatch.setattr(part_module, "PAUSES_S", (0.01,))
+    monkeypatch.setattr(part_module, "RESTART", Backoff(first_s=0.01, most_s=0.01))
 
     async def body() -> None:
         shell = Shell(
@@ -124,7 +125,7 @@ def test_one_that_stays_silent_is_given_up_at_the_deadline(tmp_path: Path) -> No
 
 def test_a_crash_starts_it_again_with_growing_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each end is one line with reason and pause; the pauses are the steps, the last one stays."""
-    monkeypatch.setattr(part_module, "PAUSES_S", (0.01, 0.02))
+    monkeypatch.setattr(part_module, "RESTART", Backoff(first_s=0.01, most_s=0.02))
 
     async def body() -> None:
         shell = Shell(tmp_path, SEEN + "kill -SEGV $$")

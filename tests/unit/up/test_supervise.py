@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config, Loaded
+from edge.core.backoff import Backoff
 from edge.up.broker.node import PrivateNode, Unwritable
 from edge.up.broker.ports import NodePorts
 from edge.up.lines import StackLog
@@ -26,7 +27,7 @@ def test_only_a_full_card_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
         raise Unwritable("the broker cannot write store: No space left on device")
 
     room = iter([False, False, True])
-    monkeypatch.setattr("edge.up.supervise.PAUSES_S", (0.0,))
+    monkeypatch.setattr("edge.up.supervise.RESTART", Backoff(first_s=0.0, most_s=0.0))
     monkeypatch.setattr("edge.up.supervise.check_free", lambda *_, **__: None)
     monkeypatch.setattr(stack, "_prepare", full)
     monkeypatch.setattr("edge.up.supervise.durable.has_room", lambda _folder, _bytes: next(room))

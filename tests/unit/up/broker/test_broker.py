@@ -9,6 +9,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from edge.core.backoff import Backoff
 from edge.core.errors import StackError
 from edge.core.layout import Layout
 from edge.up.broker.broker import Broker
@@ -88,7 +89,7 @@ def test_a_card_that_is_full_at_the_start_is_waited_for(tmp_path: Path, monkeypa
     """Whatever it is that cannot be written is named; with room the same start is told as what it is."""
     said = io.StringIO()
     room = iter([True, False, False, True])
-    monkeypatch.setattr("edge.up.broker.broker.PAUSES_S", (0.0,))
+    monkeypatch.setattr("edge.up.broker.broker.RESTART", Backoff(first_s=0.0, most_s=0.0))
     monkeypatch.setattr("edge.up.broker.broker.durable.has_room", lambda _folder, _bytes: next(room, True))
     judged = broker(tmp_path, Unwritable("the broker cannot write store: No space left on device"), None)
     judged._lines = StackLog(said)
