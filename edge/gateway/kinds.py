@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable
 
 from edge.catalog.catalogue import Catalogue
+from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError
 from edge.gateway.http.problems import Busy
 
 log = logging.getLogger(__name__)
 
-#: The first rest before the next try; each is twice the one before: a module that never works costs little.
-_AGAIN_S = 30.0
-_REST_S = 3600.0
+#: A module that never works costs little.
+_RETRY = Backoff(first_s=30.0, most_s=3600.0)
 
 
 class CatalogueLoader:
@@ -42,10 +42,9 @@ class CatalogueLoader:
 
     async def persist(self) -> None:
         """Read it again until there is one: what was too slow while the board booted is not, later."""
-        again_s = _AGAIN_S
+        pauses = _RETRY.pauses()
         while not self.readable:
-            await asyncio.sleep(again_s)
-            again_s = min(again_s * 2, _REST_S)
+            await asyncio.sleep(next(pauses))
             if not self.readable:  # nor by a reload meanwhile
                 await self.reload()
 

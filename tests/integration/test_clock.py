@@ -13,6 +13,7 @@ import pytest
 from edge.access.tokens import Scope, Tokens
 from edge.config import BrokerConfig, Config
 from edge.core import clock as core_clock
+from edge.core.backoff import Backoff
 from edge.gateway.background import outbox
 from edge.ledger.reader import LedgerReader
 from edge.model import Attempts, JobState, Power, PowerState
@@ -48,7 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A back-off that a test can wait for."""
-    monkeypatch.setattr(outbox, "_BACKOFF_FIRST_S", 1.0)
+    monkeypatch.setattr(outbox, "RETRY", Backoff(first_s=1.0, most_s=3600.0))
 
 
 def _again(gateway: RunningGateway, start_gateway: StartGateway) -> RunningGateway:

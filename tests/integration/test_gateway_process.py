@@ -19,6 +19,7 @@ import pytest
 from edge.broker import topology as broker_module
 from edge.catalog.catalogue import Catalogue
 from edge.config import BrokerConfig, Config
+from edge.core.backoff import Backoff
 from edge.core.errors import CatalogueError
 from edge.gateway import kinds
 from tests import running_gateway
@@ -133,7 +134,7 @@ def test_tasks_that_could_not_be_read_at_first_are_read_again(
             return catalogue()
         raise CatalogueError("the task modules were not imported within 1 s")
 
-    monkeypatch.setattr(kinds, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(kinds, "_RETRY", Backoff(first_s=0.01, most_s=3600.0))
     monkeypatch.setattr(running_gateway, "catalogue", load)
     gateway = start_gateway(make_config())
     assert gateway.ask("POST", "/jobs", {"task": "nothing"}).status == 503

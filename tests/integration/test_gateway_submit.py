@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge.config import Config
+from edge.core.backoff import Backoff
 from edge.core.errors import StorageError
 from edge.ledger.writer import LedgerWriter
 from edge.results.store import Results
@@ -123,7 +124,7 @@ def test_a_board_that_refused_finds_out_by_itself_that_all_is_well(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody submits to a board whose health says that it takes nothing: it must not wait for one who does."""
-    monkeypatch.setattr("edge.gateway.background.storage_fault._AGAIN_S", (0.05,))
+    monkeypatch.setattr("edge.gateway.background.storage_fault._RETRY", Backoff(first_s=0.05, most_s=0.05))
     tried = threading.Event()
 
     def full(self: LedgerWriter, *, durable: bool) -> Any:

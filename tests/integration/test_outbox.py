@@ -18,8 +18,9 @@ import pytest
 from edge.broker import topology as broker_module
 from edge.broker.publisher import BrokerLink, BrokerLinkState
 from edge.config import BrokerConfig, Config
+from edge.core.backoff import Backoff
 from edge.core.errors import BrokerError, EdgeError, JobGone, KeyReused, QueueSilent, StorageError, TooManyJobs
-from edge.gateway.background.outbox import Outbox, backoff_s
+from edge.gateway.background.outbox import RETRY, Outbox
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild as rescue
 from edge.ledger.rows import Accepted, JobRow, NewJob
@@ -185,7 +186,7 @@ def test_a_failed_attempt_is_published_again_with_its_count(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second message says how many attempts failed; the back-off survives a restart of the gateway."""
-    monkeypatch.setattr("edge.gateway.background.outbox._BACKOFF_FIRST_S", 0.2)
+    monkeypatch.setattr("edge.gateway.background.outbox.RETRY", Backoff(first_s=0.2, most_s=3600.0))
 
     async def main() -> None:
         config = make_config(broker)
@@ -206,7 +207,7 @@ def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody else asks for a job whose wait is over."""
-    monkeypatch.setattr("edge.gateway.background.outbox._BACKOFF_FIRST_S", 0.1)
+    monkeypatch.setattr("edge.gateway.background.outbox.RETRY", Backoff(first_s=0.1, most_s=3600.0))
     monkeypatch.setattr("edge.gateway.background.outbox._AGAIN_S", 0.1)
     refusals = iter([StorageError("ledger", OSError(28, "No space left on device"))] * 2)
     mark_due = LedgerWriter.mark_due
@@ -355,9 +356,9 @@ def test_depths_counts_and_names_an_unreachable_broker(broker: BrokerConfig, con
 
 def test_backoff_doubles_up_to_an_hour() -> None:
     """5, 10, 20 ... 3600 seconds, for any count."""
-    assert [backoff_s(n) for n in (1, 2, 3)] == [5, 10, 20]
-    assert backoff_s(11) == 3600
-    assert backoff_s(10_000) == 3600
+    assert [RETRY.pause_s(n) for n in (1, 2, 3)] == [5, 10, 20]
+    assert RETRY.pause_s(11) == 3600
+    assert RETRY.pause_s(10_000) == 3600
 
 
 def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: PrivateNode, make_config: MakeConfig) -> None:

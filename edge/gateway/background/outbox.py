@@ -18,6 +18,7 @@ from edge.broker.publisher import BrokerLink, Publisher
 from edge.broker.restart_request import RestartRequest
 from edge.config import Config
 from edge.core import clock
+from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader
@@ -32,14 +33,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_BACKOFF_FIRST_S = 5.0
-_BACKOFF_MOST_S = 3600.0
+#: Before the attempt after a failed one.
+RETRY = Backoff(first_s=5.0, most_s=3600.0)
 _AGAIN_S = 30.0
-
-
-def backoff_s(failures: int) -> float:
-    """Seconds to wait before the attempt after `failures` failed ones: 5, 10, 20 ... one hour."""
-    return float(min(_BACKOFF_FIRST_S * 2 ** min(failures - 1, 32), _BACKOFF_MOST_S))
 
 
 class Outbox:
@@ -84,7 +80,7 @@ class Outbox:
         self._publisher.start()
         for job in self.reader.retrying():
             left = (job.due_at or 0.0) - time.time()
-            self._wait_for(job.id, min(max(left, 0.0), backoff_s(job.failures)))
+            self._wait_for(job.id, min(max(left, 0.0), RETRY.pause_s(job.failures)))
         for job in self.reader.with_deadline():
             self._note_deadline(job, time.time())
 
@@ -149,7 +145,7 @@ class Outbox:
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
-        wait_s = backoff_s(failures)
+        wait_s = RETRY.pause_s(failures)
         due_at = time.time() + wait_s
         if await self._writer.submit(
             lambda ledger: ledger.mark_retrying(job_id, failures=failures, due_at=due_at, message=message)

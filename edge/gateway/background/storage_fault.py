@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from edge.core.backoff import Backoff
 from edge.core.errors import StorageError
 from edge.gateway.background.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+_RETRY = Backoff(first_s=1.0, most_s=30.0)
 
 
 class StorageFault:
@@ -40,10 +41,8 @@ class StorageFault:
             await asyncio.gather(self._watch, return_exceptions=True)
 
     async def _prove(self) -> None:
-        tries = 0
-        while True:  # until it was done, also when a submit has gone through meanwhile
-            await asyncio.sleep(_AGAIN_S[min(tries, len(_AGAIN_S) - 1)])
-            tries += 1
+        for pause_s in _RETRY.pauses():  # until it was done, also when a submit has gone through meanwhile
+            await asyncio.sleep(pause_s)
             try:
                 count = await self._outbox.prove()
             except StorageError as err:

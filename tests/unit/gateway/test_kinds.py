@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from edge.catalog.catalogue import Catalogue
+from edge.core.backoff import Backoff
 from edge.core.errors import CatalogueError
 from edge.gateway import kinds
 from edge.gateway.http.problems import Busy
@@ -56,7 +57,7 @@ def test_a_catalogue_that_could_not_be_read_is_read_again(monkeypatch: pytest.Mo
 def test_nothing_is_read_twice_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload by hand that works leaves nothing to do after the rest."""
     reads, load = _fails(1)
-    monkeypatch.setattr(kinds, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(kinds, "_RETRY", Backoff(first_s=0.05, most_s=0.05))
     found = CatalogueLoader(load)
 
     async def start() -> None:
