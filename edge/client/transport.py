@@ -23,6 +23,7 @@ from urllib3.exceptions import (
 
 from edge import __version__
 from edge.client.settings import Settings
+from edge.core.backoff import Backoff
 from edge.core.errors import (
     BadArguments,
     BadJobId,
@@ -41,8 +42,7 @@ from edge.core.errors import (
 )
 from edge.wire import Problem, ProblemCode
 
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 5.0
+_RETRY = Backoff(first_s=0.2, most_s=5.0)
 #: The gateway (or a proxy before it) cannot serve now: the same request may pass later.
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 
@@ -106,7 +106,7 @@ class Transport:
             target += "?" + urlencode(wanted)
         timeout = urllib3.Timeout(connect=self.settings.connect_s, read=self.settings.read_s + longer_s)
         give_up = time.monotonic() + self.settings.patience_s
-        pause = _FIRST_PAUSE_S
+        pauses = _RETRY.pauses()
         while True:
             try:
                 answer = self._pool.request(
@@ -134,13 +134,12 @@ class Transport:
                 if answer.status not in _TRY_AGAIN:
                     raise failure
             # Up to half of the pause is left to chance: after a power cut a whole LAN comes back at once.
-            wait = max(after, pause * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+            wait = max(after, next(pauses) * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
             if time.monotonic() + wait > give_up:
                 raise failure
             if self._on_retry is not None:
                 self._on_retry(failure)
             time.sleep(wait)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
 def _fingerprint(path: Path) -> str:
