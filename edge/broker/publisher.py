@@ -9,13 +9,11 @@ worker's look for its result makes that harmless.
 from __future__ import annotations
 
 import logging
-import os
 import selectors
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
@@ -25,13 +23,15 @@ from edge.broker import topology as broker
 from edge.broker.restart_request import RestartRequest
 from edge.broker.session import CONFIRM_S, PublishSession
 from edge.config import BrokerConfig
+from edge.core.backoff import Backoff
 from edge.core.errors import ConfigError, StorageError
+from edge.core.wakeup import Wakeup
 from edge.ledger.rows import Edition, JobRow
 
 log = logging.getLogger(__name__)
 
-_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-_BOOT_S, _BOOT_RETRY_S = 120.0, 0.5  # we start beside the broker, and jobs wait for both
+_RETRY = Backoff(first_s=0.2, most_s=5.0)
+_BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)  # we start beside the broker, and jobs wait for both
 _WORTH_S = 10.0  # a link that broke sooner is one more try that failed: a damaged broker takes us in and refuses all
 
 
@@ -75,9 +75,7 @@ class Publisher:
         self._feed = _Feed(fetch)
         self._reborn, self._known = reborn, known
         self.link = BrokerLink(BrokerLinkState.DOWN, "not connected yet", time.monotonic())
-        self._bell_out, self._bell_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._bell = threading.Lock()  # a number of a closed pipe may be another file's by now
-        self._closed = False
+        self._wakeup = Wakeup()
         self._stopping = False
         self._rewind = False
         self._noted: set[Edition] = set()  # editions confirmed, while the ledger does not know it yet
@@ -93,19 +91,14 @@ class Publisher:
         self.ring()
         if self._thread.ident is not None:
             self._thread.join(timeout=10)
-        with self._bell:
-            if not self._closed and not self._thread.is_alive():
-                self._closed = True
-                os.close(self._bell_in)
-                os.close(self._bell_out)
+        if not self._thread.is_alive():
+            self._wakeup.close()
 
     def ring(self, *, rewind: bool = False) -> None:
         """Say that the ledger has news; `rewind`: also among jobs older than the newest one. From any thread."""
         if rewind:
             self._rewind = True
-        with self._bell, suppress(BlockingIOError):  # the pipe is full of rings already
-            if not self._closed:
-                os.write(self._bell_in, b"\0")
+        self._wakeup.ring()
 
     def _run(self) -> None:
         failures = 0
@@ -145,10 +138,9 @@ class Publisher:
                 if damning(err):
                     self._complaint.make(broker.explain(err))
                 self._set(BrokerLinkState.DOWN, broker.explain(err))
-                pause_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
                 booting = not connected and time.monotonic() - self._made_at < _BOOT_S
-                self._pause(min(pause_s, _BOOT_RETRY_S) if booting else pause_s)
                 failures += 1
+                self._pause((_BOOT_RETRY if booting else _RETRY).pause_s(failures))
 
     def _set(self, state: BrokerLinkState, reason: str) -> None:
         if (state, reason) != (self.link.state, self.link.reason):
@@ -160,21 +152,14 @@ class Publisher:
     def _pause(self, seconds: float) -> None:
         """Wait `seconds`, less when asked to stop."""
         deadline = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._bell_out, selectors.EVENT_READ)
-            while not self._stopping and (left := deadline - time.monotonic()) > 0:
-                if selector.select(left):
-                    self._hush()
-
-    def _hush(self) -> None:
-        with suppress(BlockingIOError):
-            while os.read(self._bell_out, 4096):
-                pass
+        while not self._stopping and (left := deadline - time.monotonic()) > 0:
+            self._wakeup.wait(left)
+            self._wakeup.hush()
 
     def _serve(self, session: PublishSession) -> None:
         cursor, more = 0, True
         with selectors.DefaultSelector() as selector:
-            selector.register(self._bell_out, selectors.EVENT_READ)
+            selector.register(self._wakeup, selectors.EVENT_READ)
             selector.register(session.socket, selectors.EVENT_READ)
             while not self._stopping:
                 if self._rewind:
@@ -191,8 +176,8 @@ class Publisher:
                 hungry = more and session.room > 0
                 waits = (session.patience(), self._feed.wait_s() if hungry else None) if up else ()
                 for key, _ in selector.select(min((each for each in waits if each is not None), default=None)):
-                    if key.fd == self._bell_out:
-                        self._hush()
+                    if key.fileobj is self._wakeup:
+                        self._wakeup.hush()
                         more = True
                 session.listen()
                 if done := session.take_confirmed():
@@ -227,8 +212,8 @@ class _Feed:
         except StorageError as err:
             if not self._failures:  # the writer says so to the submitters
                 log.error("%s; the broker gets no more jobs until it can be read", err)
-            self._again_at = time.monotonic() + _RETRY_S[min(self._failures, len(_RETRY_S) - 1)]
             self._failures += 1
+            self._again_at = time.monotonic() + _RETRY.pause_s(self._failures)
             return None
         self._failures = 0
         return jobs
