@@ -18,14 +18,15 @@ from kombu.common import ignore_errors
 
 from edge.broker.restart_request import RestartRequest
 from edge.broker.topology import explain, silent, vhost_down
+from edge.core.backoff import Backoff
 from edge.model import WorkerState
 
 logger = get_logger(__name__)
 
 #: Each answer of the broker must come in this time: a queue that lost its leader would else hang us for ever.
 ANSWER_S = 30.0
-#: Between two tries to connect, growing from the first to the last.
-RETRY_S = (0.5, 1.0, 2.0, 4.0, 5.0)
+#: Between two tries to connect.
+RETRY = Backoff(first_s=0.5, most_s=5.0)
 #: A connection that broke sooner than this counts as a try that failed: a broker with a broken store accepts
 #: connections and then refuses everything.
 WORTH_S = 10.0
@@ -107,7 +108,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     @property
     def _pause_s(self) -> float:
-        return RETRY_S[min(self._tries, len(RETRY_S) - 1)]
+        return RETRY.pause_s(self._tries + 1)
 
     def _wait(self) -> None:
         self.context.bell.wait(self._pause_s)

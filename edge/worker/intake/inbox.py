@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from celery.utils.log import get_logger
 
+from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError
 from edge.core.wakeup import Wakeup
 from edge.model import Parked, PowerStatus, WaitReason
@@ -24,7 +25,7 @@ from edge.worker.process.status import StatusFile
 
 logger = get_logger(__name__)
 
-_HOLD_MAX_S = 30.0
+_HOLD = Backoff(first_s=1.0, most_s=30.0)
 
 
 class QueueGate(Protocol):
@@ -89,7 +90,7 @@ class Inbox:
         self._parked: list[tuple[Delivery, WaitReason]] = []  # of their queues nothing more comes meanwhile
         self._pending: deque[Delivery] = deque()
         self._held: Blocked | None = None
-        self._hold_s = 0.0
+        self._holds = 0
 
     def accept(self, queue: str, message: Any, error: BaseException | None = None) -> None:
         """Take a message off the wire; it is run by a later `step`, never inside a read of the connection."""
@@ -173,20 +174,19 @@ class Inbox:
             self.door.refresh()
         if not lost:
             delivery.message.ack()
-        self._hold_s = 0.0
+        self._holds = 0
 
     def hold(self, delivery: Delivery, finish: Callable[[Delivery], None], err: OSError) -> None:
         """Keep a delivery that a failing disk stops, and say so; nothing else starts until `finish` went through."""
-        self._hold_s = min(self._hold_s * 2 or 1.0, _HOLD_MAX_S)
+        self._holds += 1
+        hold_s = _HOLD.pause_s(self._holds)
         lost = self._held.message_lost if self._held is not None else False
         self._held = Blocked(delivery, finish, lost)
         away = isinstance(err, EdgeError)  # a node's head, which says what is wrong; else it is the disk
         reason = str(err) if away else f"cannot write under {self._root}: {err.strerror or err}"
-        logger.error(
-            "Task %s[%s] is held: %s; trying again in %.0f s", delivery.task, delivery.id, reason, self._hold_s
-        )
+        logger.error("Task %s[%s] is held: %s; trying again in %.0f s", delivery.task, delivery.id, reason, hold_s)
         self._status.rest(reason=reason)
-        self._later(self._hold_s, self._try_held)
+        self._later(hold_s, self._try_held)
 
     def put_back(self, delivery: Delivery) -> None:
         """The body of a held delivery is still to begin: in the next step, if power allows that by then."""
