@@ -25,9 +25,9 @@ class _Meter:
         self._files = self._bytes = 0
         self._next = time.monotonic() + _EVERY_S
 
-    def __call__(self, files: int, size: int) -> None:
+    def __call__(self, files: int, size_bytes: int) -> None:
         self._files += files
-        self._bytes += size
+        self._bytes += size_bytes
         if not self._quiet and time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY_S
             output.note(f"{self._verb} {self._files} files, {size(self._bytes)}")
