@@ -5,6 +5,7 @@
 - `durable`: files that survive a power cut: written whole, synced, then named
 - `errors`: every error raised on purpose, each one line a person can act on
 - `host`: facts about the machine
+- `invariant`: checks of what the program itself promises, which survive `python -O`
 - `layout`: where each file lies: a root that survives a boot, a run folder that does not
 - `notify`: sd_notify(3): tells systemd how a process is
 - `text`: durations and sizes as a person says them

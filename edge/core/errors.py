@@ -26,6 +26,10 @@ class EdgeError(Exception):
         return err
 
 
+class BrokenInvariant(EdgeError, RuntimeError):
+    """The program does not keep what it promises itself: a fault of ours, and nobody's mistake."""
+
+
 class ConfigError(EdgeError, ValueError):
     """A configuration value is not usable: names the key, the value and what is allowed."""
 
