@@ -20,6 +20,7 @@ from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs
+from edge.core.invariant import given
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild as rescue
@@ -96,14 +97,18 @@ class Outbox:
         await asyncio.to_thread(self._writer.close)  # last: it alone can leave the file without a log
 
     @property
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The loop that `start` was called on."""
+        return given(self._loop, "the loop of the outbox")
+
+    @property
     def totals(self) -> Totals:
         """What the ledger held at its last commit."""
         return self._writer.totals
 
     async def look(self, work: Callable[[LedgerReader], T]) -> T:
         """Do in a thread, one after the other, what may have to read much of the ledger."""
-        assert self._loop is not None
-        return await self._loop.run_in_executor(self._far_thread, work, self._far)
+        return await self._running.run_in_executor(self._far_thread, work, self._far)
 
     async def write(self, work: Callable[[LedgerWriter], T], *, durable: bool = False) -> T:
         """Run `work` in the next commit; durable only when asked, for most of it can be seen again."""
@@ -165,10 +170,9 @@ class Outbox:
             return err
 
     def _wait_for(self, job_id: str, seconds: float) -> None:
-        assert self._loop is not None
         if timer := self._timers.pop(job_id, None):
             timer.cancel()
-        self._timers[job_id] = self._loop.call_later(seconds, self._on_due, job_id)
+        self._timers[job_id] = self._running.call_later(seconds, self._on_due, job_id)
 
     def _on_due(self, job_id: str) -> None:
         self._timers.pop(job_id, None)
@@ -201,16 +205,14 @@ class Outbox:
                 timer.cancel()
 
     def _remind(self, job_ids: Iterable[str], left_s: float) -> None:
-        assert self._loop is not None
         for job_id in job_ids:
-            self._deadlines[job_id] = self._loop.call_later(left_s, self._on_deadline, job_id)
+            self._deadlines[job_id] = self._running.call_later(left_s, self._on_deadline, job_id)
 
     def _on_deadline(self, job_id: str) -> None:
         """Take it along with the others of this moment: after a dark night there may be thousands."""
-        assert self._loop is not None
         self._deadlines.pop(job_id, None)
         if not self._due:
-            self._loop.call_soon(self._hurry)
+            self._running.call_soon(self._hurry)
         self._due.append(job_id)
 
     def _hurry(self) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from edge.core.errors import StackError
+from edge.core.invariant import given, instance
 from edge.gateway.http import problems
 from edge.gateway.http.problems import Busy
 
@@ -84,7 +85,7 @@ class _Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer at once; then let the client finish its request, or the answer is lost to a reset."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = instance(transport, asyncio.Transport, "the transport of a connection")
         if len(self._lingering) >= _MAX_LINGERING:
             transport.abort()
             return
@@ -164,8 +165,7 @@ class Server:
         return len(self._open)
 
     def _connection(self) -> asyncio.Protocol:
-        server = self._runner.server
-        assert server is not None
+        server = given(self._runner.server, "the server of the runner")
         if self.connections >= self._limit:
             return _Refusal(self._refusal, self._lingering)
         return _Protocol(server, self._open, loop=asyncio.get_running_loop(), **self._options)
@@ -173,8 +173,7 @@ class Server:
 
 def _plain_http(response: web.Response) -> bytes:
     """A whole answer as bytes, for a connection that no aiohttp request belongs to."""
-    body = response.body
-    assert isinstance(body, bytes)
+    body = instance(response.body, bytes, "the body of a refusal")
     headers = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
     lines = [f"HTTP/1.1 {response.status} {response.reason}", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
     return "\r\n".join(lines).encode() + body
