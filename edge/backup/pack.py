@@ -21,6 +21,7 @@ from edge import __version__
 from edge.backup.archive import Advance, Manifest, Packer, packing
 from edge.config import Loaded
 from edge.core.errors import EdgeError, UsageError
+from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.ledger.recovery import copies
 from edge.results.store import Results
@@ -42,8 +43,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as spare:
         copied = Path(spare) / layout.ledger.name
         copies.copy(layout.ledger, copied)
-        mark = copies.mark(copied)
-        assert mark is not None
+        mark = given(copies.mark(copied), "the mark of the ledger's copy")
         _alike(copied, layout.ledger)
         manifest = Manifest(__version__, time.time(), platform.node(), mark.jobs, mark.open_jobs)
         with packing(target, advance=advance, replace=replace) as packer:

@@ -6,6 +6,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from edge.cli.session import Session
+from edge.core.invariant import given
 
 
 @click.command()
@@ -19,8 +20,7 @@ def completion(ctx: click.Context, *, shell: str) -> None:
     zsh:   eval "$(edge completion zsh)"                  in ~/.zshrc
     fish:  edge completion fish > ~/.config/fish/completions/edge.fish
     """
-    kind = get_completion_class(shell)
-    assert kind is not None  # click knows these three
+    kind = given(get_completion_class(shell), f"click's completion for {shell}")
     click.echo(kind(ctx.find_root().command, {}, "edge", "_EDGE_COMPLETE").source())
 
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from edge.core.invariant import given
+
 
 class Child:
     """A started program; selectable, readable once it has ended.
@@ -82,8 +84,7 @@ class Child:
         if code is None:
             self.kill()
             code = self.wait()
-        assert code is not None
-        return code
+        return given(code, "the exit code")
 
     def kill(self) -> None:
         """SIGKILL to its whole session; returns at once."""

@@ -7,10 +7,11 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Literal
 
 from edge.core.backoff import Backoff
 from edge.core.errors import StackError
+from edge.core.invariant import given
 from edge.up.child import Child
 from edge.up.lines import LineSplitter, StackLog
 
@@ -62,6 +63,14 @@ class Part:
         """True while its process lives."""
         return self._ended is not None and not self._ended.done()
 
+    @property
+    def _process(self) -> Child:
+        return given(self._child, f"the process of {self.name}")
+
+    @property
+    def _end(self) -> asyncio.Future[int]:
+        return given(self._ended, f"the process of {self.name}")
+
     async def start(self, *, timeout_s: float) -> None:
         """Start it and return when it is ready; raises StackError when it ends first or stays silent.
 
@@ -70,8 +79,7 @@ class Part:
         pauses = RESTART.pauses()
         await self._begin()
         while problem := await self._until_ready(time.monotonic() + timeout_s):
-            assert self._child is not None
-            if self.running or not self._began(self._child):
+            if self.running or not self._began(self._process):
                 raise StackError(f"{self.name} {problem}: {await self._why()}")
             await self._again(problem, next(pauses))
 
@@ -79,8 +87,7 @@ class Part:
         """Start it again whenever it ends, for ever; raises StackError on a configuration error."""
         pauses = RESTART.pauses()
         while True:
-            assert self._ended is not None
-            code = await asyncio.shield(self._ended)
+            code = await asyncio.shield(self._end)
             if code == CONFIG_ERROR:
                 raise PartMisconfigured(f"{self.name}: {await self._why()}")
             if time.monotonic() - self._started > STEADY_S:
@@ -91,8 +98,7 @@ class Part:
 
     async def end(self) -> str:
         """Wait for its end; how it ended."""
-        assert self._ended is not None
-        return _ending(await asyncio.shield(self._ended))
+        return _ending(await asyncio.shield(self._end))
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """SIGTERM, then SIGKILL after the grace or as soon as `hurry` is set."""
@@ -101,7 +107,7 @@ class Part:
             return
         deadline = time.monotonic() + self.grace_s
         hurried = asyncio.create_task(hurry.wait())
-        either: set[asyncio.Future[Any]] = {ended, hurried}
+        either: set[asyncio.Future[int] | asyncio.Future[Literal[True]]] = {ended, hurried}
         while not ended.done() and not hurried.done() and (left_s := deadline - time.monotonic()) > 0:
             child.signal(signal.SIGTERM)
             child.signal(signal.SIGCONT)  # one that is frozen for want of power would not hear of it
@@ -142,19 +148,17 @@ class Part:
 
     async def _until_ready(self, deadline: float | None) -> str:
         """Empty when ready, else what went wrong; asks at growing intervals, only while it starts."""
-        assert self._child is not None
-        assert self._ended is not None
-        looks = _LOOK.pauses()
-        while not self._ended.done():
-            if await self._ready(self._child):
+        ended, looks = self._end, _LOOK.pauses()
+        while not ended.done():
+            if await self._ready(self._process):
                 self.ready_s = time.monotonic() - self._started
                 return ""
             if deadline is not None and time.monotonic() > deadline:
                 return "does not get ready"
-            await asyncio.wait({self._ended}, timeout=next(looks))
-        if self._ended.result() == CONFIG_ERROR:
+            await asyncio.wait({ended}, timeout=next(looks))
+        if ended.result() == CONFIG_ERROR:
             raise PartMisconfigured(f"{self.name}: {await self._why()}")
-        return _ending(self._ended.result())
+        return _ending(ended.result())
 
     async def _why(self) -> str:
         """Its last words; the end of a process can be seen before the end of what it printed."""

@@ -153,8 +153,8 @@ def _source(folder: Path) -> Path:
     shutil.copytree(package / "deployment", source)
     shutil.copytree(package, source / "edge", ignore=_IGNORED)
     tasks = find_spec("tasks")
-    assert tasks is not None
-    assert tasks.submodule_search_locations
+    if tasks is None or not tasks.submodule_search_locations:
+        raise UsageError(f"no package `tasks` beside {package}: install edge-worker from its wheel again")
     shutil.copytree(tasks.submodule_search_locations[0], source / "tasks", ignore=_IGNORED)
     return source
 
