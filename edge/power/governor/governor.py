@@ -13,6 +13,7 @@ from contextlib import suppress
 from edge.config.power import LedConfig, PowerConfig
 from edge.core import clock
 from edge.core.host import boot_id
+from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
 from edge.power import status
@@ -239,7 +240,7 @@ class Governor:
         self._wake()
 
     def _pressed(self, press: Press, now: float) -> None:
-        assert self._config.button is not None
+        button = given(self._config.button, "the configuration of the button")
         self._due = None
         if press is Press.LONG:
             if self._descent is None:
@@ -247,7 +248,7 @@ class Governor:
             return
         try:
             if pause.current(self._layout.pause) is None:
-                pause.set_pause(self._layout.pause, for_s=self._config.button.pause_s, by="the button")
+                pause.set_pause(self._layout.pause, for_s=button.pause_s, by="the button")
             else:
                 pause.clear(self._layout.pause)
         except OSError as err:

@@ -17,6 +17,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from edge.core.invariant import given
 from edge.model import Reading, Verdict
 from edge.power.policy.rules import Level, Rule, Rules
 
@@ -72,8 +73,7 @@ def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: flo
     backed = any(_tells_of_battery(r) for r in seen.values())
     tracks: dict[str, Track] = {}
     for key, reading in seen.items():
-        rule = rules.rule(reading.source, reading.what)
-        assert rule is not None
+        rule = given(rules.rule(reading.source, reading.what), "the rule for a reading")
         judged = _judge(rules, rule, reading, on_battery=on_battery, backed=backed, assumed=assumed)
         old = state.tracks.get(key) or _new_track(state, rule, reading, judged)
         stale = reading.age_s > rules.stale_after_s

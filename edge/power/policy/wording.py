@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from edge.core.invariant import given
 from edge.core.text import duration
 from edge.model import Reading, Verdict
 from edge.power.policy.policy import PolicyState, Track, ceiling, rule_of
@@ -105,9 +106,7 @@ def _below_normal(rules: Rules, state: PolicyState, track: Track) -> Wording:
 
 
 def _band_words(rule: Rule, track: Track, suffix: str, dwell: str) -> Wording:
-    band, reading, value = rule.band, track.reading, track.reading.value
-    assert band is not None
-    assert value is not None
+    band, reading = given(rule.band, "the band of a reading"), track.reading
     better = "falls to" if band.worse_above else "reaches"
     if suffix == "critical" and band.critical is not None:
         reason = f"{_value(reading)}, critical is {band.critical:g} {reading.unit}"

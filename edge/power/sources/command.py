@@ -8,7 +8,9 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import IO
 
+from edge.core.invariant import given
 from edge.power.sources.reading import Unreadable
 
 _LONGEST = 65_536
@@ -59,15 +61,12 @@ class Command:
             )
         except OSError as err:
             raise Unreadable(f"{self.argv[0]}: {err.strerror or err}") from err
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
+        os.set_blocking(_output(process).fileno(), False)
         self._process, self._started, self._output = process, now, b""
 
     def _drained(self) -> bool:
         """True once the program closed its output, which is when it ended."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        fd = self._process.stdout.fileno()
+        fd = _output(given(self._process, "the program")).fileno()
         until = time.monotonic() + self.patience_s
         while (left_s := until - time.monotonic()) > 0 and select.select([fd], [], [], left_s)[0]:
             data = os.read(fd, _LONGEST)
@@ -80,10 +79,8 @@ class Command:
         return False
 
     def _collect(self) -> str:
-        assert self._process is not None
-        process, self._process = self._process, None
-        assert process.stdout is not None
-        process.stdout.close()
+        process, self._process = given(self._process, "the program"), None
+        _output(process).close()
         try:
             code = process.wait(timeout=self.patience_s)
         except subprocess.TimeoutExpired:  # closed its output and stays: nothing we asked for
@@ -97,3 +94,7 @@ class Command:
             last = output.splitlines()[-1] if output else f"exit code {code}"
             raise Unreadable(f"{self.argv[0]}: {last[:200]}")
         return output
+
+
+def _output(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    return given(process.stdout, "the output of the program")
