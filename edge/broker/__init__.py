@@ -1,5 +1,6 @@
 """All that knows AMQP outside the worker.
 
+- `border`: what we use of py-amqp and kombu, typed
 - `topology`: how to connect, and which queues there are
 - `message`: a job as a Celery message
 - `session`: one channel in confirm mode: what was published, what the broker answered

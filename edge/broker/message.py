@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from edge.ledger.rows import JobRow
 
 
-def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
+def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, object], dict[str, object]]:
     """Body, headers and properties of `job` as Celery's protocol 2 has them, with what the worker needs to know."""
     args, kwargs = job.call()
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    headers = {
+    headers: dict[str, object] = {
         "lang": "py",
         "task": job.task,
         "id": job.id,

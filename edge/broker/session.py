@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 import amqp
 import msgspec
 
 from edge.broker import topology as broker
+from edge.broker.border import Link
 from edge.broker.message import message
 from edge.config import BrokerConfig
 from edge.core.errors import QueueSilent
@@ -24,7 +24,7 @@ CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or 
 class PublishSession:
     """One channel in confirm mode: what was published on it and what came back."""
 
-    def __init__(self, config: BrokerConfig, connection: amqp.Connection) -> None:
+    def __init__(self, config: BrokerConfig, connection: Link) -> None:
         self._connection = connection
         channel = connection.channel()
         broker.declare(channel)
@@ -106,5 +106,5 @@ class PublishSession:
     def _on_nack(self, _tag: int, _multiple: bool) -> None:
         raise QueueSilent("it refused a job (queue over its limit, or without a leader)")
 
-    def _on_return(self, exc: Exception, _exchange: str, routing_key: str, _message: Any) -> None:
+    def _on_return(self, exc: Exception, _exchange: str, routing_key: str, _message: object) -> None:
         raise QueueSilent(f"queue {routing_key} is gone: {exc}")

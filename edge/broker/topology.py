@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from amqp.exceptions import AMQPError, InternalError, NotFound
 from kombu import Connection, Exchange, Queue
 
+from edge.broker.border import Channel, Link
 from edge.config import BrokerConfig
 from edge.core.errors import BrokerError, QueueSilent
 from edge.model import Power
@@ -55,7 +55,7 @@ def queue_name(power: Power) -> str:
     return f"edge.{power.value}"
 
 
-def _queue(name: str, arguments: dict[str, Any]) -> Queue:
+def _queue(name: str, arguments: Mapping[str, object]) -> Queue:
     return Queue(name, exchange=_DEFAULT, routing_key=name, durable=True, queue_arguments=arguments, no_declare=None)
 
 
@@ -63,12 +63,12 @@ QUEUES: dict[Power, Queue] = {power: _queue(queue_name(power), _QUORUM | _TO_DEA
 DEAD: Queue = _queue(DEAD_NAME, _QUORUM)
 
 
-def transport_options(*, confirm: bool = False, timeout_s: float | None = None) -> dict[str, Any]:
+def transport_options(*, confirm: bool = False, timeout_s: float | None = None) -> dict[str, object]:
     """Options of kombu's AMQP transport that every connection of ours uses.
 
     `confirm` makes each publish wait for the broker's confirm; `timeout_s` bounds each read and write.
     """
-    options: dict[str, Any] = {"socket_settings": dict(_SOCKET), "client_properties": {"product": "edge"}}
+    options: dict[str, object] = {"socket_settings": dict(_SOCKET), "client_properties": {"product": "edge"}}
     if confirm:
         options["confirm_publish"] = True
     if timeout_s is not None:
@@ -77,7 +77,7 @@ def transport_options(*, confirm: bool = False, timeout_s: float | None = None) 
 
 
 def connection(
-    config: BrokerConfig, *, confirm: bool = False, timeout_s: float | None = None, **options: Any
+    config: BrokerConfig, *, confirm: bool = False, timeout_s: float | None = None, **options: object
 ) -> Connection:
     """A connection to the broker, not yet established; `options` go to the transport. Raises ConfigError."""
     return Connection(
@@ -94,7 +94,7 @@ def connection(
     )
 
 
-def _tls(config: BrokerConfig) -> dict[str, Any] | bool:
+def _tls(config: BrokerConfig) -> dict[str, object] | bool:
     if config.tls_ca is None:
         return False
     return {"ca_certs": str(config.tls_ca), "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": config.host}
@@ -105,7 +105,7 @@ def establish(link: Connection) -> None:
     link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
 
 
-def declare(channel: Any, *, passive: bool = False) -> None:
+def declare(channel: Channel, *, passive: bool = False) -> None:
     """Make sure that all queues are there; does nothing to those that are.
 
     `passive` only looks, which takes no rights: a node's user may read the queues and nothing else.
@@ -114,7 +114,7 @@ def declare(channel: Any, *, passive: bool = False) -> None:
         queue(channel).queue_declare(passive=passive)
 
 
-def newborn(link: Any) -> bool:
+def newborn(link: Link) -> bool:
     """True when the store behind this py-amqp connection is unmarked: new, after the old one was lost or set aside."""
     channel = link.channel()
     try:
@@ -125,7 +125,7 @@ def newborn(link: Any) -> bool:
     return False
 
 
-def mark(link: Any) -> None:
+def mark(link: Link) -> None:
     """Mark the store, once all that its predecessor held will be published again."""
     channel = link.channel()
     channel.exchange_declare(_MARK, type="fanout", durable=True, auto_delete=False)
@@ -171,7 +171,7 @@ def vhost_down(err: BaseException | None) -> bool:
 
 
 @contextmanager
-def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Any]:
+def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channel]:
     """A channel for a short question, each step bounded by `timeout_s`. Raises BrokerError."""
     address = f"{config.host}:{config.port}"
     try:

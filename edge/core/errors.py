@@ -7,7 +7,7 @@ An error carries its data as attributes and does not log itself. The CLI turns i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 _LONGEST_SHOWN = 200  # of a value that is not usable
 
@@ -18,7 +18,7 @@ class EdgeError(Exception):
     exit_code = 1
 
     @classmethod
-    def told(cls, sentence: str, **data: Any) -> Self:
+    def told(cls, sentence: str, **data: object) -> Self:
         """An error of this kind as another process put it: its sentence as it came, `data` as attributes."""
         err = cls.__new__(cls, sentence)
         for name, value in data.items():

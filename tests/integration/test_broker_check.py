@@ -26,6 +26,7 @@ def test_a_sound_broker_passes_and_keeps_its_messages(broker: BrokerConfig) -> N
     broker_module.check_queues(broker, timeout_s=20.0)
     with broker_module.reached(broker) as channel:
         message = channel.basic_get(name, no_ack=True)
+    assert message is not None
     assert not (message.headers or {}).get("x-delivery-count")  # 4.x adds no header at all to a first delivery
 
 
