@@ -6,11 +6,12 @@ Fields are only ever added, each with a default, so that an older client reads a
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from edge.core.values import JsonObject, JsonValue
 from edge.model import (
     Energy,
     JobState,
@@ -68,8 +69,8 @@ class BatchItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """One line of `POST /v1/jobs/batch`: a submission with its own idempotency key."""
 
     task: TaskName
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
+    args: list[JsonValue] = []
+    kwargs: JsonObject = {}
     power: Power | None = None
     retries: Retries | None = None
     time_limit_s: TimeLimit | None = None
@@ -106,7 +107,7 @@ class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     module: str = ""
     positional: tuple[str, ...] = ()  # names of the arguments that may be given by place, in order
-    schema: dict[str, Any] = {}  # JSON Schema (2020-12) of the arguments, as one object of named ones
+    schema: JsonObject = {}  # JSON Schema (2020-12) of the arguments, as one object of named ones
     power: Power = Power.NORMAL
     retries: int = 0
     time_limit_s: float | None = None

@@ -11,15 +11,17 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
 from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
+from edge.core.values import JsonObject, JsonValue
 from edge.model import Power
 
 #: Importing every module of a small board's tasks may take a while when its card is cold and RabbitMQ starts beside it.
@@ -45,7 +47,7 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     module: str = ""
     positional: tuple[str, ...] = ()
-    schema: dict[str, Any] = {}
+    schema: JsonObject = {}
     power: Power = Power.NORMAL
     retries: int = 0
     time_limit_s: float | None = None
@@ -64,29 +66,29 @@ class Catalogue:
     def __init__(self, tasks: Mapping[str, TaskInfo], errors: Mapping[str, str]) -> None:
         self.tasks = dict(tasks)
         self.errors = dict(errors)
-        self._validators: dict[str, Any] = {}
+        self._validators: dict[str, Validator] = {}
 
-    def check(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def check(self, task: str, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Return when the worker will take these arguments. Raises UnknownTask or BadArguments, one sentence each."""
         info = self.tasks.get(task)
         if info is None:
             raise UnknownTask(task, sorted(self.tasks))
-        given = named(task, info.positional, args, kwargs)
+        arguments: JsonObject = named(task, info.positional, args, kwargs)
         properties = info.schema.get("properties", {})
-        for name in given:
+        for name in arguments:
             if name not in properties:
                 raise BadArguments(task, f"unknown argument {short(name)}; {takes(tuple(properties))}")
         for name in info.schema.get("required", ()):
-            if name not in given:
+            if name not in arguments:
                 raise BadArguments(task, f"argument {name!r} is missing; {takes(tuple(properties))}")
         try:
-            error = next(self._validator(info).iter_errors(given), None)
+            error = next(self._validator(info).iter_errors(arguments), None)
         except RecursionError as err:
             raise BadArguments(task, "the arguments are nested too deeply") from err
         if error is not None:
             raise BadArguments(task, _sentence(error))
 
-    def _validator(self, info: TaskInfo) -> Any:
+    def _validator(self, info: TaskInfo) -> Validator:
         if info.name not in self._validators:
             self._validators[info.name] = _Validator(info.schema)
         return self._validators[info.name]
@@ -168,13 +170,13 @@ def _sentence(error: ValidationError) -> str:
     return f"argument {name!r}{where} = {short(error.instance)}: {_allowed(error)}"
 
 
-def _kinds(names: list[Any]) -> str:
+def _kinds(names: list[JsonValue]) -> str:
     return " or ".join(_NAMES.get(name, str(name)) for name in names)
 
 
 def _allowed(error: ValidationError) -> str:
     rule: str = str(error.validator)
-    limit: Any = error.validator_value
+    limit: JsonValue = error.validator_value
     if rule == "type":
         return f"must be {_kinds(limit if isinstance(limit, list) else [limit])}"
     if rule in ("anyOf", "oneOf"):

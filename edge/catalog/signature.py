@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import Repr
 from types import UnionType
-from typing import Any
 
 import msgspec
 
 from edge.core.errors import BadArguments
+from edge.core.values import Hint, JsonObject, JsonValue
 
 _ALLOWED = "None, bool, int, float, str, Any, Literal, enums, list, tuple, dict[str, ...] and records of these"
 _REFERENCE = "#/$defs/{name}"
@@ -39,9 +39,9 @@ class Parameter:
     """One argument of a task."""
 
     name: str
-    hint: Any
+    hint: Hint
     required: bool
-    default: Any = None
+    default: object = None
     by_place: bool = True
 
 
@@ -54,7 +54,7 @@ class Signature:
     wants_job: str | None = None
 
     @classmethod
-    def of(cls, function: Callable[..., Any], *, task: str = "") -> Signature:
+    def of(cls, function: Callable[..., object], *, task: str = "") -> Signature:
         """Read `function`; raises TypeError, naming file, function and parameter, on a hint that cannot be used."""
         code = getattr(function, "__code__", None)
         where = f"{code.co_filename}:{code.co_firstlineno}: {function.__name__}()" if code else repr(function)
@@ -93,7 +93,7 @@ class Signature:
         """Names of the arguments that may be given by place, in order."""
         return tuple(parameter.name for parameter in self.parameters if parameter.by_place)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> JsonObject:
         """JSON Schema (2020-12) of the arguments as one object of named ones."""
         shapes, parts = msgspec.json.schema_components(
             [parameter.hint for parameter in self.parameters], ref_template=_REFERENCE
@@ -104,14 +104,14 @@ class Signature:
             if not parameter.required:
                 node = {**node, "default": _plain(parameter.default)}
             properties[parameter.name] = node
-        schema: dict[str, Any] = {"$schema": _DIALECT, "type": "object", "properties": properties}
+        schema: JsonObject = {"$schema": _DIALECT, "type": "object", "properties": properties}
         schema["required"] = [parameter.name for parameter in self.parameters if parameter.required]
         schema["additionalProperties"] = False
         if parts:
             schema["$defs"] = {name: _typed(part) for name, part in parts.items()}
         return schema
 
-    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> JsonObject:
         """The arguments by name, converted to what the hints say. Raises BadArguments with one sentence."""
         given = named(self.task, self.positional, args, kwargs)
         known = {parameter.name: parameter for parameter in self.parameters}
@@ -131,7 +131,9 @@ class Signature:
         return bound
 
 
-def named(task: str, positional: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def named(
+    task: str, positional: Sequence[str], args: Sequence[object], kwargs: Mapping[str, object]
+) -> dict[str, object]:
     """`args` given their names, joined with `kwargs`. Raises BadArguments on too many, or on one given twice."""
     if len(args) > len(positional):
         raise BadArguments(task, f"{len(args)} arguments given by place; {takes(positional)}")
@@ -148,7 +150,7 @@ def takes(names: Sequence[str]) -> str:
     return f"the task takes {', '.join(names)}" if names else "the task takes no arguments"
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value in at most some eighty characters."""
     shortener = Repr()
     shortener.maxstring = shortener.maxlong = shortener.maxother = 60
@@ -160,13 +162,13 @@ def short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _is_job(hint: Any) -> bool:
+def _is_job(hint: object) -> bool:
     if typing.get_origin(hint) in (typing.Union, UnionType):
         return any(_is_job(part) for part in typing.get_args(hint))
     return isinstance(hint, type) and getattr(hint, "__edge_job__", False) is True
 
 
-def _check_hint(hint: Any, where: str) -> None:
+def _check_hint(hint: Hint, where: str) -> None:
     try:
         kind = msgspec.inspect.type_info(hint)
     except Exception as err:
@@ -204,7 +206,7 @@ def _unusable(kind: msgspec.inspect.Type, seen: set[int]) -> str | None:
     return next((bad for part in parts if (bad := _unusable(part, seen)) is not None), None)
 
 
-def _typed(node: Any) -> Any:
+def _typed(node: JsonValue) -> JsonValue:
     """The schema with a `type` beside every `enum`: JSON Schema alone would take 1.0 for 1, msgspec does not."""
     if isinstance(node, list):
         return [_typed(part) for part in node]
@@ -217,7 +219,7 @@ def _typed(node: Any) -> Any:
     return out
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> JsonValue:
     """A default as JSON can show it."""
     try:
         return msgspec.to_builtins(value, str_keys=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from edge.core.values import JsonObject, JsonValue
 from edge.model.power import Power
 
 TaskName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$")]
@@ -105,12 +106,12 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     task: str
     state: JobState
-    value: Any = None
+    value: JsonValue = None
     failure: Failure | None = None
     files: tuple[Artifact, ...] = ()
     folder: str = ""  # name of the folder of `files`, beside the result file
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
+    args: list[JsonValue] = []
+    kwargs: JsonObject = {}
     started_at: float | None = None
     finished_at: float = 0.0
     seconds: float = 0.0
@@ -127,8 +128,8 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """A job as a submitter asks for it."""
 
     task: TaskName
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
+    args: list[JsonValue] = []
+    kwargs: JsonObject = {}
     power: Power | None = None  # None: the task's own
     retries: Retries | None = None
     time_limit_s: TimeLimit | None = None
