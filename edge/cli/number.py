@@ -11,9 +11,10 @@ import click
 class Number(click.FloatRange):
     """As click's FloatRange, which lets `nan` through every bound."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    # Any is click's own word for what it takes: text, or a default that is a number already.
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number `value` stands for."""
-        number = super().convert(value, param, ctx)
+        number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return number

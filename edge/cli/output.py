@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def document(value: Any) -> None:
+def document(value: object) -> None:
     """One JSON document on a line of its own."""
     import msgspec  # only for --json
 
@@ -43,7 +43,7 @@ def line(text: str, *, width: int = 0) -> str:
     return flat if not width or len(flat) <= width else flat[: width - 1] + "…"
 
 
-def value(result: Any) -> None:
+def value(result: object) -> None:
     """A job's value: text as it is, anything else as JSON. A pipe gets it unchanged."""
     if isinstance(result, str):
         # color: click would take escape sequences out of a pipe, and so change the value

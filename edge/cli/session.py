@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge.config import Loaded
     from edge.core.errors import EdgeError
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 @dataclass
@@ -61,8 +61,8 @@ class Session:
 def common(function: F) -> F:
     """Let the options of `edge` itself stand after the command too; `--json` shows in its help."""
 
-    def keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-        def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+    def keep(name: str) -> Callable[[click.Context, click.Parameter, object], None]:
+        def callback(ctx: click.Context, _: click.Parameter, value: object) -> None:
             if value not in (None, False):
                 setattr(ctx.find_object(Session), name, value)
 

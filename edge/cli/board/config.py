@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
 
 import click
 
@@ -51,7 +50,7 @@ def example() -> int:
     return 0
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A value as it could stand in the file."""
     if isinstance(value, str) and value:
         return value

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -26,7 +25,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only since 
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The seconds of `value`."""
         parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(s|min|m|h|d)?", str(value))
         if not parts or "".join(number + unit for number, unit in parts) != str(value):

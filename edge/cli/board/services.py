@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,7 +14,7 @@ from edge.core.errors import UsageError
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-def entry(part: str, command: str, *, name: str = "main") -> Callable[..., Any]:
+def entry(part: str, command: str, *, name: str = "main") -> Callable[..., int | None]:
     """The function `name` that runs a part. Raises UsageError where its libraries are not installed."""
     try:
         module = importlib.import_module(part)
@@ -24,7 +23,7 @@ def entry(part: str, command: str, *, name: str = "main") -> Callable[..., Any]:
             raise
         hint = f"edge {command} needs the device extra: pip install 'edge-worker[device]' ({err.name} is missing)"
         raise UsageError(hint) from err
-    function: Callable[..., Any] = getattr(module, name)
+    function: Callable[..., int | None] = getattr(module, name)
     return function
 
 

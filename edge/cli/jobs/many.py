@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -56,7 +55,7 @@ def rm(session: Session, *, ids: tuple[str, ...]) -> int:
         return _each(session, ids, client.remove, "removed")
 
 
-def _each(session: Session, ids: tuple[str, ...], act: Callable[[str], Any], done: str) -> int:
+def _each(session: Session, ids: tuple[str, ...], act: Callable[[str], object], done: str) -> int:
     """Do it to each; a job that refuses is told at its line and does not keep the others from it."""
     code = 0
     for job_id in dict.fromkeys(ids):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -165,7 +165,7 @@ def _refuse_deadline(client: Client, task: str, power: str | None) -> None:
         raise UsageError(f"--deadline is for jobs that wait for surplus power; this one is of class {power}")
 
 
-def _schema(kind: TaskView | None, which: int | str) -> Any:
+def _schema(kind: TaskView | None, which: int | str) -> object:
     """JSON Schema of an argument by place or name; an empty one where it is not known."""
     if kind is None:
         return {}
@@ -179,7 +179,7 @@ def _schema(kind: TaskView | None, which: int | str) -> Any:
 _NOT_JSON = object()
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> object:
     import msgspec  # not for `edge submit --help`
 
     try:
@@ -188,7 +188,7 @@ def _json(text: str) -> Any:
         return _NOT_JSON
 
 
-def _value(text: str, schema: Any, *, strict: bool) -> Any:
+def _value(text: str, schema: object, *, strict: bool) -> object:
     """The value a word stands for."""
     value = _json(text)
     if value is _NOT_JSON:

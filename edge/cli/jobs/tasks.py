@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
 
 import click
 
@@ -12,6 +11,7 @@ from edge.cli.completion import task_names
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UnknownTask
 from edge.core.text import duration
+from edge.core.values import JsonObject
 
 
 @click.command()
@@ -56,7 +56,7 @@ def tasks(session: Session, *, name: str | None) -> int:
     return 0
 
 
-def _signature(positional: tuple[str, ...], schema: dict[str, Any]) -> str:
+def _signature(positional: tuple[str, ...], schema: JsonObject) -> str:
     """The arguments as they stand on a command line; optional ones in brackets, named-only ones as options."""
     required = set(schema.get("required", ()))
     words = []
@@ -66,7 +66,7 @@ def _signature(positional: tuple[str, ...], schema: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def _type(schema: Any) -> str:
+def _type(schema: object) -> str:
     """A JSON Schema in a few words."""
     if not isinstance(schema, dict):
         return "anything"

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,6 +20,7 @@ import edge
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UsageError
+from edge.core.values import JsonObject
 
 _BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>\d{1,5}))?")
 _PLAYS = ("deploy", "status", "backup", "restore", "upgrade", "rollback", "remove")
@@ -69,7 +69,7 @@ def deploy(
     if playbook is None:
         raise UsageError("Ansible is not installed on this machine: pipx install ansible-core (2.16 or later)")
     name, host = _host(head)
-    given: dict[str, Any] = {
+    given: JsonObject = {
         "edge_tokens": [{"name": _own_name(), "scopes": ["submit", "read"]}],
         "edge_keep_config": True,
     }
@@ -97,12 +97,12 @@ def deploy(
     return 1 if done.returncode else 0
 
 
-def _host(text: str) -> tuple[str, dict[str, Any]]:
+def _host(text: str) -> tuple[str, dict[str, object]]:
     """Name and variables of a board in the inventory. Raises UsageError."""
     match = _BOARD.fullmatch(text)
     if match is None:
         raise UsageError(f"board {text[:80]!r}: [USER@]HOST[:PORT], such as pi@raspberrypi.local")
-    host: dict[str, Any] = {"ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new"}
+    host: dict[str, object] = {"ansible_ssh_common_args": "-o StrictHostKeyChecking=accept-new"}
     if match["user"]:
         host["ansible_user"] = match["user"]
     if match["port"]:
@@ -110,7 +110,7 @@ def _host(text: str) -> tuple[str, dict[str, Any]]:
     return match["host"], host
 
 
-def _variable(text: str) -> tuple[str, Any]:
+def _variable(text: str) -> tuple[str, object]:
     """NAME=VALUE, the value read as YAML. Raises UsageError."""
     import yaml  # only for who gives some
 
@@ -159,7 +159,7 @@ def _source(folder: Path) -> Path:
     return source
 
 
-def _tell(session: Session, name: str, given: dict[str, Any]) -> None:
+def _tell(session: Session, name: str, given: JsonObject) -> None:
     """How to reach the board from here; written down where nothing is yet."""
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "edge"
     tls = given.get("edge_tls") != "none"
