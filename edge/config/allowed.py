@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from msgspec import inspect
 
 
-def allowed(root: inspect.Type, key: str, tree: Any = None) -> str:
+def allowed(root: inspect.Type, key: str, tree: object = None) -> str:
     """What may stand at `key` (`gateway.port`, `tasks[0]`), or an empty string where no words are known.
 
     `tree` is what the file says: where a record is chosen by a key of its own, that tells which.
@@ -18,7 +17,7 @@ def allowed(root: inspect.Type, key: str, tree: Any = None) -> str:
     return described or (_words(kind) if kind is not None else "")
 
 
-def fields(root: inspect.Type, section: str, tree: Any = None) -> list[str]:
+def fields(root: inspect.Type, section: str, tree: object = None) -> list[str]:
     """The keys of the section `section` (an empty name: of the top), in the order of the record."""
     kind, _ = _at(root, section, tree)
     for option in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
@@ -28,7 +27,7 @@ def fields(root: inspect.Type, section: str, tree: Any = None) -> list[str]:
     return []
 
 
-def _at(root: inspect.Type, key: str, tree: Any) -> tuple[inspect.Type | None, str]:
+def _at(root: inspect.Type, key: str, tree: object) -> tuple[inspect.Type | None, str]:
     """The type at `key` and its description."""
     kind: inspect.Type | None = root
     described = ""
@@ -39,7 +38,7 @@ def _at(root: inspect.Type, key: str, tree: Any) -> tuple[inspect.Type | None, s
     return kind, described
 
 
-def _step(tree: Any, part: str) -> Any:
+def _step(tree: object, part: str) -> object:
     """The value one step further down, or None."""
     if isinstance(tree, dict):
         return tree.get(part)
@@ -47,7 +46,7 @@ def _step(tree: Any, part: str) -> Any:
     return tree[int(number)] if isinstance(tree, list) and number.isdigit() and int(number) < len(tree) else None
 
 
-def _chosen(kind: inspect.Type | None, value: Any) -> inspect.Type | None:
+def _chosen(kind: inspect.Type | None, value: object) -> inspect.Type | None:
     """Of several records the one that `value` names by its tag; otherwise the type as it is."""
     if isinstance(kind, inspect.UnionType) and isinstance(value, dict):
         for option in kind.types:

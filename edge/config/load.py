@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import inspect
@@ -17,6 +16,7 @@ from edge.config import tree as yaml_tree
 from edge.config.allowed import allowed, fields
 from edge.config.records import Config
 from edge.core.errors import ConfigError
+from edge.core.values import JsonObject
 
 #: `EDGE_*` variables that are not configuration keys of the board.
 RESERVED = frozenset(
@@ -36,7 +36,7 @@ class Loaded:
     origins: Mapping[str, str]
     path: Path | None
 
-    def rows(self) -> Iterator[tuple[str, Any, str]]:
+    def rows(self) -> Iterator[tuple[str, object, str]]:
         """(dotted key, effective value, origin) of every key, in the order of the records."""
         for key, value in _leaves(msgspec.to_builtins(self.config, enc_hook=str)):
             yield key, value, self.origins.get(key, "default")
@@ -80,7 +80,7 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Load
     return Loaded(_absolute(config, path), origins, path)
 
 
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in tree.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, dict) and value and dotted not in _FREE_FORM:
@@ -97,11 +97,11 @@ def _keys(kind: inspect.Type, prefix: str = "") -> Iterator[tuple[str, inspect.T
             yield from _keys(field.type, f"{prefix}{field.encode_name}.")
 
 
-def _fill_empty_sections(tree: dict[str, Any]) -> None:
+def _fill_empty_sections(tree: JsonObject) -> None:
     """A section whose keys are all commented out is null in YAML; it means the defaults."""
     for key, kind in _keys(CONFIG):
         *sections, leaf = key.split(".")
-        target: Any = tree
+        target: object = tree
         for part in sections:
             target = target.get(part) if isinstance(target, dict) else None
         if isinstance(kind, inspect.StructType) and isinstance(target, dict) and target.get(leaf, 0) is None:
@@ -114,7 +114,7 @@ def _plain_text(kind: inspect.Type) -> bool:
     return any(isinstance(k, inspect.StrType) or (isinstance(k, inspect.CustomType) and k.cls is Path) for k in kinds)
 
 
-def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
     known = {
         "EDGE_" + key.replace(".", "_").upper(): (key, kind)
         for key, kind in _keys(CONFIG)
@@ -131,8 +131,8 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
         yield key, name, env[name] if _plain_text(kind) else yaml_tree.value(env[name], name)
 
 
-def _convert(tree: dict[str, Any], origins: Mapping[str, str], path: Path | None) -> Config:
-    def decode(kind: type, value: Any) -> Any:
+def _convert(tree: JsonObject, origins: Mapping[str, str], path: Path | None) -> Config:
+    def decode(kind: type, value: object) -> object:
         if kind is not Path or not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("expected a path")
         try:
@@ -163,7 +163,7 @@ def _origin(key: str, origins: Mapping[str, str], path: Path | None) -> str:
 
 
 def _explained(
-    err: msgspec.ValidationError, tree: dict[str, Any], origins: Mapping[str, str], path: Path | None
+    err: msgspec.ValidationError, tree: JsonObject, origins: Mapping[str, str], path: Path | None
 ) -> ConfigError:
     """msgspec's message turned into key, value and what is allowed."""
     match = _LOCATION.match(str(err))
@@ -182,7 +182,7 @@ def _explained(
         said = f"expected {words}"
     else:
         said = _plain(what)
-    value: Any = tree
+    value: object = tree
     for part in re.findall(r"[^.\[\]]+", key):
         if isinstance(value, dict):
             value = value.get(part, "...")
@@ -193,7 +193,7 @@ def _explained(
     return ConfigError(key or "config", value, said, origin=_origin(key, origins, path))
 
 
-def _not_text(tree: Any) -> object:
+def _not_text(tree: object) -> object:
     """The first key that is no text, however deep."""
     found = iter(tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ())
     for key, value in found:

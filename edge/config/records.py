@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import Meta
 from edge.config.power import PowerConfig
 from edge.core.errors import ConfigError
 from edge.core.layout import Layout
+from edge.core.values import JsonObject
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -131,7 +132,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: Path = Path("/var/lib/edge")
     run: Path = Path("/run/edge")
     tasks: tuple[ModuleName, ...] = ("tasks.solve", "tasks.chat", "tasks.factorial", "tasks.primes")
-    settings: dict[str, dict[str, Any]] = {}
+    settings: dict[str, JsonObject] = {}
     broker: BrokerConfig = BrokerConfig()
     gateway: GatewayConfig = GatewayConfig()
     worker: WorkerConfig = WorkerConfig()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from edge.core.errors import ConfigError
+from edge.core.values import JsonObject
 
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 20
@@ -18,7 +18,7 @@ _MAX_VALUES = 20_000  # aliases count each time they stand for something: a file
 class _Loader(yaml.SafeLoader):
     """As SafeLoader, but a key given twice is a fault: the second would silently undo the first."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         """The mapping of `node`; raises ConstructorError where a key is given twice."""
         seen = set()
         for key_node, _ in node.value:
@@ -33,7 +33,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> JsonObject:
     """The file at `path` as keys and values; an empty one has none. Raises ConfigError."""
     try:
         with path.open("rb") as file:
@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
     return tree
 
 
-def value(text: str, name: str) -> Any:
+def value(text: str, name: str) -> object:
     """The text of the variable `name` as a YAML value. Raises ConfigError."""
     try:
         return _parsed(text, name, text)
@@ -58,7 +58,7 @@ def value(text: str, name: str) -> Any:
         raise ConfigError(err.key, err.value, err.allowed, origin="environment") from err
 
 
-def _parsed(data: str | bytes, key: str, shown: str) -> Any:
+def _parsed(data: str | bytes, key: str, shown: str) -> object:
     try:
         tree = yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as err:
@@ -70,10 +70,10 @@ def _parsed(data: str | bytes, key: str, shown: str) -> Any:
     return tree
 
 
-def _fault(tree: Any) -> str:
+def _fault(tree: object) -> str:
     """What makes the tree unusable, if anything does; goes no deeper and no further than its bounds."""
     values = 0
-    todo: list[tuple[Any, int]] = [(tree, 0)]
+    todo: list[tuple[object, int]] = [(tree, 0)]
     while todo:
         node, depth = todo.pop()
         values += 1
