@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from edge.client.job import Job
 from edge.core.errors import BadArguments, EdgeError, UsageError
+from edge.core.values import JsonObject
 from edge.model import Submission
 from edge.wire import BatchItem
 
@@ -51,7 +51,7 @@ def batches(jobs: Iterable[Submission | BatchItem]) -> Iterator[list[tuple[Batch
     batch: list[tuple[BatchItem, bytes]] = []
     size = 0
     for job in jobs:
-        fields: dict[str, Any] = {name: getattr(job, name) for name in job.__struct_fields__}
+        fields: JsonObject = {name: getattr(job, name) for name in job.__struct_fields__}
         item = BatchItem(**{**fields, "key": checked_key(fields.get("key") or str(uuid.uuid4()))})
         line = encoded(item) + b"\n"
         if batch and (len(batch) == _JOBS or size + len(line) > _BYTES):

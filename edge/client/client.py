@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from edge.client.batch import BatchRefused, batches, checked_key, encoded
 from edge.client.download import download
@@ -56,14 +56,14 @@ class Client:
         self,
         task: str,
         /,
-        *args: Any,
+        *args: object,
         key: str | None = None,
         power: Power | str | None = None,
         retries: int | None = None,
         time_limit_s: float | None = None,
         deadline_s: float | None = None,
         max_temp_c: float | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Job:
         """Hand over one job; on return it is durable on the board.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge.core.errors import JobFailed
+from edge.core.values import JsonValue
 from edge.model import JobState, Result
 from edge.wire import JobView
 
@@ -55,7 +56,7 @@ class Job:
         """Its result, a failure too; raises NotReady after `timeout` seconds."""
         return self._client.wait(self.id, timeout=timeout, on_progress=on_progress)
 
-    def value(self, timeout: float | None = None) -> Any:
+    def value(self, timeout: float | None = None) -> JsonValue:
         """What the task returned; raises JobFailed when it did not, NotReady after `timeout` seconds."""
         result = self.wait(timeout)
         if result.state is not JobState.SUCCEEDED:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -99,7 +99,7 @@ def _read_file(path: Path) -> _File:
     import yaml  # not every client has a file, and PyYAML costs a Pi Zero a noticeable part of its start
 
     try:
-        tree: Any = yaml.safe_load(path.read_text())
+        tree: object = yaml.safe_load(path.read_text())
         file = msgspec.convert({} if tree is None else tree, _File)
     except OSError as err:
         raise ConfigError("client config", str(path), err.strerror or str(err)) from err

@@ -6,8 +6,9 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -58,10 +59,11 @@ class Transport:
     def __init__(self, settings: Settings, *, on_retry: Callable[[EdgeError], None] | None = None) -> None:
         self.settings = settings
         self._on_retry = on_retry
-        trust: dict[str, Any] = {"ca_certs": str(settings.ca_file) if settings.ca_file else None}
+        pool = partial(urllib3.PoolManager, num_pools=1, maxsize=4, retries=False)
         if settings.certificate:
-            trust = {"cert_reqs": "CERT_NONE", "assert_fingerprint": _fingerprint(settings.certificate)}
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=4, retries=False, **trust)
+            self._pool = pool(cert_reqs="CERT_NONE", assert_fingerprint=_fingerprint(settings.certificate))
+        else:
+            self._pool = pool(ca_certs=str(settings.ca_file) if settings.ca_file else None)
         self._headers = {"User-Agent": f"edge/{__version__}", "Accept": "application/json"}
         if settings.token:
             self._headers["Authorization"] = f"Bearer {settings.token}"
@@ -76,7 +78,7 @@ class Transport:
         path: str,
         kind: type[T],
         *,
-        query: Mapping[str, Any] | None = None,
+        query: Mapping[str, object] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         longer_s: float = 0.0,
@@ -90,7 +92,7 @@ class Transport:
         method: str,
         path: str,
         *,
-        query: Mapping[str, Any] | None = None,
+        query: Mapping[str, object] | None = None,
         body: bytes | BinaryIO | None = None,
         headers: Mapping[str, str] | None = None,
         longer_s: float = 0.0,
