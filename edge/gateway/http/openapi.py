@@ -5,30 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 
 from edge import __version__
 from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.core.values import JsonObject, JsonValue
 from edge.gateway.http import problems
 from edge.gateway.http.route import JSON, OCTETS, Answer, Header, NoQuery, Route
 from edge.model import Submission
 from edge.wire import Problem
 
 _REFERENCE = "#/components/schemas/{name}"
-_JOB_ID: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}
-_PLACES: dict[str, tuple[dict[str, Any], str]] = {
+_JOB_ID: JsonObject = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}
+_PLACES: dict[str, tuple[JsonObject, str]] = {
     "id": (_JOB_ID, "id of a job"),
     "name": ({"type": "string", "minLength": 1, "maxLength": 200}, "name of a file, from the result's `files`"),
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
-def document(routes: Iterable[Route], catalogue: Catalogue | None) -> dict[str, Any]:
+def document(routes: Iterable[Route], catalogue: Catalogue | None) -> JsonObject:
     """The whole document. With a catalogue, a submission is described task by task, arguments included."""
     routes = list(routes)
-    kinds: list[Any] = [Problem, Submission]
+    kinds: list[type] = [Problem, Submission]
     for route in routes:
         kinds += [answer.kind for answer in route.answers if answer.kind is not None]
         kinds += [route.body.kind] if route.body else []
@@ -36,7 +36,7 @@ def document(routes: Iterable[Route], catalogue: Catalogue | None) -> dict[str, 
     _, schemas = msgspec.json.schema_components(unique, ref_template=_REFERENCE)
     if catalogue is not None and catalogue.tasks:
         _describe_tasks(schemas, catalogue)
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, JsonObject] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
@@ -56,8 +56,8 @@ def document(routes: Iterable[Route], catalogue: Catalogue | None) -> dict[str, 
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
-    operation: dict[str, Any] = {
+def _operation(route: Route) -> JsonObject:
+    operation: JsonObject = {
         "operationId": f"{route.method.lower()}{re.sub(r'[^a-z]+', '_', route.path.removeprefix('/v1'))}".rstrip("_"),
         "summary": route.summary,
         "security": [{"token": []}] if route.scopes else [],
@@ -69,7 +69,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.scopes:
         operation["description"] = f"Needs a token with scope {' or '.join(sorted(route.scopes))}."
     if route.body:
-        schema: dict[str, Any] = {"$ref": _REFERENCE.format(name=route.body.kind.__name__)}
+        schema: JsonObject = {"$ref": _REFERENCE.format(name=route.body.kind.__name__)}
         if route.body.media[0] == OCTETS:
             schema = {"type": "string", "format": "binary"}
         elif route.body.media[0] != JSON:
@@ -98,13 +98,13 @@ def _problems(route: Route) -> Iterator[HTTPStatus]:
     yield from (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _problem(status: HTTPStatus) -> dict[str, Any]:
+def _problem(status: HTTPStatus) -> JsonObject:
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name="Problem")}}}
     return {"description": status.phrase, "content": content}
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": answer.description}
+def _answer(answer: Answer) -> JsonObject:
+    described: JsonObject = {"description": answer.description}
     if answer.kind is not None and answer.media == JSON:
         described["content"] = {JSON: {"schema": {"$ref": _REFERENCE.format(name=answer.kind.__name__)}}}
     elif answer.kind is not None or answer.media != JSON:
@@ -117,13 +117,13 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return described
 
 
-def _path_parameters(route: Route) -> Iterator[dict[str, Any]]:
+def _path_parameters(route: Route) -> Iterator[JsonObject]:
     for name in re.findall(r"{(\w+)}", route.path):
         schema, text = _PLACES[name]
         yield {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
 
 
-def _query_parameters(route: Route) -> Iterator[dict[str, Any]]:
+def _query_parameters(route: Route) -> Iterator[JsonObject]:
     if route.query is NoQuery:
         return
     _, parts = msgspec.json.schema_components([route.query], ref_template=_REFERENCE)
@@ -133,7 +133,7 @@ def _query_parameters(route: Route) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
 
-def _inlined(schema: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+def _inlined(schema: JsonObject, parts: Mapping[str, JsonValue]) -> JsonObject:
     """The schema of a query parameter without references."""
     text = schema.get("description", "")
     if "$ref" in schema:
@@ -141,7 +141,7 @@ def _inlined(schema: dict[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]
     return schema | {"description": text}
 
 
-def _header(header: Header) -> dict[str, Any]:
+def _header(header: Header) -> JsonObject:
     return {
         "name": header.name,
         "in": "header",
@@ -151,7 +151,7 @@ def _header(header: Header) -> dict[str, Any]:
     }
 
 
-def _describe_tasks(schemas: dict[str, Any], catalogue: Catalogue) -> None:
+def _describe_tasks(schemas: JsonObject, catalogue: Catalogue) -> None:
     """Put a schema for each task in place of the general one, which knows nothing of arguments."""
     general = schemas["Submission"]
     choices = []
@@ -170,14 +170,14 @@ def _describe_tasks(schemas: dict[str, Any], catalogue: Catalogue) -> None:
     }
 
 
-def _forms(general: dict[str, Any], kind: TaskInfo, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) -> Iterator[JsonObject]:
     """A submission of `kind` with none, one, two ... of its arguments given by place."""
     known, required = arguments["properties"], set(arguments.get("required", ()))
     for count in range(len(kind.positional) + 1):
         placed = kind.positional[:count]
         named = {name: schema for name, schema in known.items() if name not in placed}
         needed = sorted(required & set(named))
-        args: dict[str, Any] = {"type": "array", "minItems": count, "maxItems": count}
+        args: JsonObject = {"type": "array", "minItems": count, "maxItems": count}
         if placed:
             args["prefixItems"] = [known[name] for name in placed]
         kwargs = {"type": "object", "properties": named, "required": needed, "additionalProperties": False}
@@ -189,7 +189,7 @@ def _forms(general: dict[str, Any], kind: TaskInfo, arguments: dict[str, Any]) -
         }
 
 
-def _moved(node: Any, part: str) -> Any:
+def _moved(node: JsonValue, part: str) -> JsonValue:
     """`node` with its references into `$defs` pointed at where these now are, without its dialect."""
     if isinstance(node, list):
         return [_moved(child, part) for child in node]

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from edge.access.tokens import Scope
+from edge.core.values import JsonObject
 from edge.gateway.http.auth import Authenticator, Caller
 from edge.gateway.http.problems import BadRequest
 
@@ -45,7 +46,7 @@ class Header:
     """A request header a route reads, with its JSON Schema."""
 
     name: str
-    schema: dict[str, Any]
+    schema: JsonObject
     description: str
 
 
@@ -55,7 +56,7 @@ class Answer:
 
     status: HTTPStatus
     description: str
-    kind: Any = None  # a record; None: no body, or `media` says what it is
+    kind: type | None = None  # a record; None: no body, or `media` says what it is
     media: str = JSON
     headers: dict[str, str] = field(default_factory=dict)  # name -> description
 
@@ -66,7 +67,7 @@ class Call:
 
     request: web.Request
     caller: Caller
-    query: Any
+    query: Any  # a record of the route's own `query`; its handler knows which
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -109,7 +110,7 @@ class Route:
 NOBODY = Caller("", frozenset())
 
 
-def _query(request: web.Request, kind: type) -> Any:
+def _query(request: web.Request, kind: type) -> object:
     """The query as a `kind`; raises BadRequest naming parameter, value and what is allowed.
 
     What may be left out is UNSET in `kind`: None would also be what msgspec makes of the word "null".

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from typing import Any
 from weakref import WeakSet
 
 from aiohttp import web
@@ -44,8 +43,15 @@ class AccessLog(AbstractAccessLogger):
 class _Protocol(web.RequestHandler):
     """aiohttp's connection, but what is not HTTP gets a problem document and no traceback in the log."""
 
-    def __init__(self, server: web.Server, open_ones: WeakSet[_Protocol], **options: Any) -> None:
-        super().__init__(server, **options)
+    def __init__(self, server: web.Server, open_ones: WeakSet[_Protocol], *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=access_log,
+            access_log_class=AccessLog,
+            keepalive_timeout=_IDLE_S,
+            lingering_time=_STOP_S,
+        )
         self._open_ones = open_ones
         open_ones.add(self)
 
@@ -116,12 +122,6 @@ class Server:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host, self._port, self._limit, self._tls = host, port, max_connections, tls
-        self._options: dict[str, Any] = {
-            "access_log": access_log,
-            "access_log_class": AccessLog,
-            "keepalive_timeout": _IDLE_S,
-            "lingering_time": _STOP_S,
-        }
         # A long poll whose client went away must end; submits are shielded where they commit.
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_STOP_S)
         self._server: asyncio.Server | None = None
@@ -168,7 +168,7 @@ class Server:
         server = given(self._runner.server, "the server of the runner")
         if self.connections >= self._limit:
             return _Refusal(self._refusal, self._lingering)
-        return _Protocol(server, self._open, loop=asyncio.get_running_loop(), **self._options)
+        return _Protocol(server, self._open, loop=asyncio.get_running_loop())
 
 
 def _plain_http(response: web.Response) -> bytes:
