@@ -2,4 +2,5 @@
 
 - `job`: the parameter annotated `Job`: files, checkpoints, progress
 - `checkpoint`: saved progress of an unfinished job: `checkpoints/ID.json`
+- `kind`: a kind of job as the worker sees it, typed
 """

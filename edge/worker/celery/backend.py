@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import time
 from contextlib import closing
-from typing import Any
 
 from celery import states
 from celery.backends.base import BaseBackend
@@ -30,7 +29,7 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
     supports_autoexpire = False
     persistent = True
 
-    def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
+    def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, object]:  # noqa: ARG002 - Celery's signature
         """Celery's record of a task; PENDING for all that has no result yet."""
         result = self._results().read(task_id)
         return {"status": states.PENDING, "result": None} if result is None else _meta(result)
@@ -41,8 +40,8 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
         timeout: float | None = None,
         interval: float = 0.5,  # noqa: ARG002 - nothing is polled
         no_ack: bool = True,  # noqa: ARG002
-        on_interval: Any = None,  # noqa: ARG002
-    ) -> dict[str, Any]:
+        on_interval: object = None,  # noqa: ARG002
+    ) -> dict[str, object]:
         """Block until the result is there. Raises Celery's TimeoutError."""
         deadline = None if timeout is None else time.monotonic() + timeout
         staging = self.app.edge_config.layout.staging
@@ -64,8 +63,8 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
         return Results(self.app.edge_config.layout)
 
 
-def _meta(result: Result) -> dict[str, Any]:
-    meta: dict[str, Any] = {
+def _meta(result: Result) -> dict[str, object]:
+    meta: dict[str, object] = {
         "task_id": result.id,
         "status": _STATES[result.state],
         "name": result.task,

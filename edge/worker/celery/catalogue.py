@@ -8,13 +8,13 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from typing import Any
 
 import msgspec
 
 from edge.catalog.catalogue import Listing, TaskInfo
 from edge.config import load
 from edge.core.errors import EdgeError
+from edge.worker.api.kind import TaskKind
 from edge.worker.celery.app import app
 from edge.worker.celery.modules import load_tasks
 
@@ -40,7 +40,7 @@ def _say(fd: int, line: bytes) -> None:
     os.write(fd, line)  # at once: the module may end the process
 
 
-def _info(task: Any) -> TaskInfo:
+def _info(task: TaskKind) -> TaskInfo:
     description = inspect.getdoc(task.run) or ""
     return TaskInfo(
         task.name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from celery import signals
@@ -12,6 +11,7 @@ from celery._state import _task_stack
 from celery.utils.log import get_logger
 
 from edge.catalog.signature import short
+from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.executor.execute import Outcome
 
@@ -19,7 +19,7 @@ logger = get_logger(__name__)
 
 
 @contextmanager
-def current(delivery: Delivery, task: Any, *, hostname: str, limit_s: float | None) -> Iterator[None]:
+def current(delivery: Delivery, task: TaskKind, *, hostname: str, limit_s: float | None) -> Iterator[None]:
     """Inside the block `task` is Celery's current task; `task_prerun` was sent."""
     _task_stack.push(task)
     task.push_request(
@@ -45,7 +45,7 @@ def current(delivery: Delivery, task: Any, *, hostname: str, limit_s: float | No
         _task_stack.pop()
 
 
-def ended(delivery: Delivery, task: Any, outcome: Outcome) -> None:
+def ended(delivery: Delivery, task: TaskKind, outcome: Outcome) -> None:
     """Log and signal how the body ended; to be called inside `current`."""
     error, failure = outcome.error, outcome.failure
     name, job_id = delivery.task, delivery.id

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from celery import Task as CeleryTask
 
 from edge.catalog.signature import Signature
 from edge.core.errors import UsageError
+from edge.core.values import JsonValue
 from edge.model import Power
 from edge.worker.celery.app import CONFIRM_S, app
 
@@ -55,8 +56,8 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
     mandatory = True
 
     def apply_async(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+        self, args: Sequence[object] | None = None, kwargs: Mapping[str, object] | None = None, **options: object
+    ) -> Submitted:
         """Publish a job, persistent and confirmed; raises BadArguments, or what kombu raises, if it is not safe."""
         for name, why in _REFUSED.items():
             if options.get(name) is not None:
@@ -65,18 +66,39 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
             self.edge_signature.bind(args or (), kwargs or {})
         options.setdefault("confirm_timeout", CONFIRM_S)
         if options.get("connection") is not None:
-            return super().apply_async(list(args or ()), dict(kwargs or {}), **options)
+            job: Submitted = super().apply_async(list(args or ()), dict(kwargs or {}), **options)
+            return job
         with self._get_app().producer_or_acquire(options.pop("producer", None)) as producer:
             try:
-                return super().apply_async(list(args or ()), dict(kwargs or {}), producer=producer, **options)
+                job = super().apply_async(list(args or ()), dict(kwargs or {}), producer=producer, **options)
             except Exception:
                 # The answer to a publish that failed may still come, and would confirm the next one on its channel.
                 producer.connection.collect()
                 raise
+            return job
 
     @classmethod
     def annotate(cls) -> None:
         """Nothing: Celery would read `task_annotations` from a configuration that nobody has asked for yet."""
+
+
+class Submitted(Protocol):
+    """A job that was published: Celery's AsyncResult, as far as this app serves it."""
+
+    id: str
+    state: str
+
+    def get(self, timeout: float | None = None) -> JsonValue:
+        """What the task returned; raises JobFailed, or Celery's TimeoutError."""
+
+    def ready(self) -> bool:
+        """True once there is a result, a failure too."""
+
+    def successful(self) -> bool:
+        """True once it returned a value."""
+
+    def failed(self) -> bool:
+        """True once it ended without a value."""
 
 
 class TaskObject(Protocol, Generic[P, R_co]):
@@ -87,12 +109,12 @@ class TaskObject(Protocol, Generic[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the plain function here and now."""
 
-    def delay(self, *args: Any, **kwargs: Any) -> Any:
+    def delay(self, *args: object, **kwargs: object) -> Submitted:
         """Publish a job; the arguments are those of the function without its `Job`."""
 
     def apply_async(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+        self, args: Sequence[object] | None = None, kwargs: Mapping[str, object] | None = None, **options: object
+    ) -> Submitted:
         """As `delay`, with Celery's options."""
 
 
@@ -111,14 +133,14 @@ def task(
 
 
 def task(
-    function: Callable[..., Any] | None = None,
+    function: Callable[P, R_co] | None = None,
     /,
     *,
     name: str | None = None,
     power: Power | str = Power.NORMAL,
     retries: int = 0,
     time_limit_s: float | None = None,
-) -> Any:
+) -> TaskObject[P, R_co] | Callable[[Callable[P, R_co]], TaskObject[P, R_co]]:
     """Make a task of a function whose parameters all have type hints; one annotated `Job` is filled in by the worker.
 
     `power` is how good power must be before such a job starts (`always`, `normal`, `surplus`), `retries` how often a
@@ -126,7 +148,7 @@ def task(
     naming file and parameter, on a hint that cannot be used, on a name that is taken, on options out of range.
     """
 
-    def decorate(function: Callable[..., Any]) -> Any:
+    def decorate(function: Callable[P, R_co]) -> TaskObject[P, R_co]:
         own_name = name or function.__name__
         signature = Signature.of(function, task=own_name)
         where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}()"
@@ -141,7 +163,7 @@ def task(
             raise TypeError(f"{where}: a task named {own_name!r} is in {taken.__module__} already")
         if taken is not None:
             app._tasks.pop(own_name)  # noqa: SLF001 - the same module, imported anew
-        return app._task_from_fun(  # noqa: SLF001 - `app.task` would make a proxy, or read the configuration
+        made: TaskObject[P, R_co] = app._task_from_fun(  # noqa: SLF001 - `app.task` would make a proxy, or read the configuration
             function,
             name=own_name,
             edge_signature=signature,
@@ -149,5 +171,6 @@ def task(
             edge_retries=retries,
             edge_time_limit_s=time_limit_s,
         )
+        return made
 
     return decorate if function is None else decorate(function)

@@ -1,0 +1,28 @@
+"""A kind of job as the worker sees it: what `@task` makes of a function, typed, for Celery's own class has no types."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge.catalog.signature import Signature
+from edge.core.values import JsonValue
+from edge.model import Power
+
+
+class TaskKind(Protocol):
+    """One task of the app. Its settings are those of `@task`; a message may ask otherwise."""
+
+    name: str
+    edge_signature: Signature
+    edge_power: Power
+    edge_retries: int
+    edge_time_limit_s: float | None
+
+    def run(self, *args: JsonValue, **kwargs: JsonValue) -> JsonValue:
+        """Call the plain function."""
+
+    def push_request(self, **fields: object) -> None:
+        """Make `fields` the request that the body sees as Celery's current one."""
+
+    def pop_request(self) -> None:
+        """Forget the request that was pushed last."""
