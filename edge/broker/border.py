@@ -33,7 +33,7 @@ class Message(Protocol):
 
     headers: object
     properties: object
-    body: object
+    body: bytes | str | memoryview | None
     delivery_info: object
 
     def decode(self) -> object:

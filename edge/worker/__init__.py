@@ -20,7 +20,7 @@ A task file needs only this::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge.worker.api.job import Job
@@ -32,7 +32,7 @@ __all__ = ["Job", "app", "task"]
 _HOMES = {"Job": "edge.worker.api.job", "app": "edge.worker.celery.app", "task": "edge.worker.celery.task"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load `Job`, `app` or `task` at its first use: the freezer and the CLI import this package without Celery."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,11 +6,11 @@ import logging
 import time
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edge.core import durable
+from edge.core.values import JsonValue
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Checkpoint:
         self._due = time.monotonic() + every_s
         self._failed = False
 
-    def read(self) -> Any:
+    def read(self) -> JsonValue:
         """The state that was saved last, as JSON gives it back; None when there is none that can be read."""
         try:
             return msgspec.json.decode(self._path.read_bytes())
@@ -58,7 +58,7 @@ class Checkpoint:
             logger.warning("checkpoint %s is not usable, the job starts anew: %s", self._path, err)
             return None
 
-    def save(self, state: Any, *, now: bool = False) -> bool:
+    def save(self, state: object, *, now: bool = False) -> bool:
         """Make `state` durable if it is time to, or if `now`; True when it was written.
 
         A state that JSON cannot carry raises TypeError. A disk that cannot take it costs the job nothing but the

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from edge.core.values import JsonValue
 from edge.model import Progress
 from edge.results.staging import check_artifact_name
 from edge.worker.api.checkpoint import Checkpoint
@@ -31,7 +32,7 @@ class Job:
         files: Callable[[str], Path],
         checkpoint: Checkpoint,
         attempt: int = 1,
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, JsonValue] | None = None,
         report: Callable[[Progress], None] = lambda _progress: None,
         check: Callable[..., None] = lambda **_: None,
         stopping: Callable[[], bool] = lambda: False,
@@ -39,7 +40,7 @@ class Job:
     ) -> None:
         self.id = job_id
         self.attempt = attempt
-        self.settings: Mapping[str, Any] = settings or {}
+        self.settings: Mapping[str, JsonValue] = settings or {}
         self._folder = folder
         self._files = files
         self._checkpoint = checkpoint
@@ -47,12 +48,12 @@ class Job:
         self._check = check
         self._stopping = stopping
         self._shield = shield
-        self._restored: tuple[Any] | None = None
+        self._restored: tuple[JsonValue] | None = None
         self._saves = False  # makes checkpoints: the places to be held at
 
     @classmethod
     def local(
-        cls, folder: Path, *, job_id: str = "local", attempt: int = 1, settings: Mapping[str, Any] | None = None
+        cls, folder: Path, *, job_id: str = "local", attempt: int = 1, settings: Mapping[str, JsonValue] | None = None
     ) -> Job:
         """A job without a worker: artifacts, checkpoint and kept files lie in `folder`; every checkpoint is written."""
 
@@ -71,7 +72,7 @@ class Job:
         return self._folder
 
     @property
-    def restored(self) -> Any:
+    def restored(self) -> JsonValue:
         """What an earlier attempt gave to `checkpoint`, as JSON gives it back; None on a fresh start."""
         if self._restored is None:
             self._restored = (self._checkpoint.read(),)
@@ -90,7 +91,7 @@ class Job:
         with self._shield():
             self._report(Progress(float(done), float(total), str(note)[:200]))
 
-    def checkpoint(self, state: Any) -> None:
+    def checkpoint(self, state: object) -> None:
         """Save what the job needs to go on from here after a power cut; anything that JSON can carry. May take a night:
         here the job waits while there is no power for it.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
+from edge.broker.border import Message
+from edge.core.values import JsonObject, JsonValue
 from edge.model import Failure, FailureCode, file_safe_id
 
 _UNSUPPORTED = ("callbacks", "errbacks", "chain", "chord")
@@ -16,13 +17,13 @@ _UNSUPPORTED = ("callbacks", "errbacks", "chain", "chord")
 class Delivery:
     """What a message asks for. `problem` says why it cannot be run, if so; id and task are always usable."""
 
-    message: Any
+    message: Message
     queue: str
     id: str
     task: str
     original_id: str = ""
-    args: list[Any] = field(default_factory=list)
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    args: list[JsonValue] = field(default_factory=list)
+    kwargs: JsonObject = field(default_factory=dict)
     redeliveries: int = 0  # how often the broker delivered this very message before
     failures: int = 0  # how often the job failed and was published again
     retries: int = 0
@@ -30,14 +31,14 @@ class Delivery:
     max_temp_c: float | None = None
     submitter: str = ""  # empty: it did not come through the gateway
     problem: Failure | None = None
-    headers: dict[str, Any] = field(default_factory=dict)
+    headers: JsonObject = field(default_factory=dict)
 
 
-def read(message: Any, queue: str, error: BaseException | None = None) -> Delivery:
+def read(message: Message, queue: str, error: BaseException | None = None) -> Delivery:
     """The delivery in `message`; `error` is what kombu said when it could not even unpack it. Never raises."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     properties = message.properties if isinstance(message.properties, dict) else {}
-    body: Any = None
+    body: object = None
     problem: Failure | None = None
     try:
         if error is not None:
@@ -52,9 +53,9 @@ def read(message: Any, queue: str, error: BaseException | None = None) -> Delive
     )
     job_id = file_safe_id(clean(wire_id)) if wire_id is not None else _content_id(message, headers)
     task = next((clean(x) for x in (headers.get("task"), first.get("task")) if isinstance(x, str)), "")
-    args: Any = []
-    kwargs: Any = {}
-    embed: Any = {}
+    args: JsonValue = []
+    kwargs: JsonValue = {}
+    embed: JsonValue = {}
     if problem is None:
         if "task" in headers and isinstance(body, list | tuple) and len(body) == 3:
             args, kwargs, embed = body
@@ -95,7 +96,7 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _content_id(message: Any, headers: dict[str, Any]) -> str:
+def _content_id(message: Message, headers: JsonObject) -> str:
     """An id for a message that has none: the same for each redelivery, for it comes from what the message says."""
     stable = {key: value for key, value in headers.items() if not key.startswith("x-")}
     body = message.body
@@ -106,7 +107,7 @@ def _content_id(message: Any, headers: dict[str, Any]) -> str:
     return f"x-{digest.hexdigest()[:32]}"
 
 
-def _unsupported(headers: dict[str, Any], first: dict[Any, Any], embed: dict[Any, Any]) -> Failure | None:
+def _unsupported(headers: JsonObject, first: JsonObject, embed: JsonObject) -> Failure | None:
     """What Celery could do and this worker will not: said, rather than left out in silence."""
     if headers.get("eta") or first.get("eta"):
         return Failure(
@@ -118,7 +119,7 @@ def _unsupported(headers: dict[str, Any], first: dict[Any, Any], embed: dict[Any
     return None
 
 
-def _redeliveries(message: Any, headers: dict[str, Any]) -> int:
+def _redeliveries(message: Message, headers: JsonObject) -> int:
     count = headers.get("x-delivery-count")
     if isinstance(count, int) and count > 0:
         return count
@@ -126,20 +127,20 @@ def _redeliveries(message: Any, headers: dict[str, Any]) -> int:
     return 1 if info.get("redelivered") else 0
 
 
-def _or(value: Any, kind: type) -> Any:
+def _or(value: object, kind: type) -> JsonValue:
     """None stands for empty; a tuple for a list."""
     if value is None:
         return kind()
     return list(value) if kind is list and isinstance(value, tuple) else value
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _limit(value: Any) -> float | None:
+def _limit(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
 
 
-def _first(value: Any) -> Any:
+def _first(value: object) -> object:
     return value[0] if isinstance(value, list | tuple) and value else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from edge.broker import topology as broker
 from edge.config import Config, Loaded, load
 from edge.core.errors import ConfigError, UsageError
 from edge.model import Power
+from edge.worker.api.kind import TaskKind
 
 #: A publish without the broker's confirm in this time has failed.
 CONFIRM_S = 30.0
@@ -25,7 +27,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
 
     task_cls = "edge.worker.celery.task:EdgeTask"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         self._loaded: Loaded | None = None
         self._own_url = ""
         self.module_errors: dict[str, str] = {}
@@ -50,7 +52,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         """The configuration, read at the first use. Raises ConfigError."""
         return self.edge_loaded.config
 
-    def edge_tasks(self) -> dict[str, Any]:
+    def edge_tasks(self) -> dict[str, TaskKind]:
         """The tasks that jobs can name: those of the modules in `tasks:`, none of Celery's own.
 
         A package imports its other modules with the one that is named; their tasks were not asked for.
@@ -68,13 +70,13 @@ class EdgeApp(Celery):  # type: ignore[misc]
         """The worker program, bound to this app."""
         return self.subclass_with_self("edge.worker.celery.controller:Worker")
 
-    def _connection(self, url: Any, **kwargs: Any) -> Connection:
+    def _connection(self, url: object, **kwargs: object) -> Connection:
         """Every connection of ours, consumer or producer, unless somebody names another broker."""
         if url is not None and url != self._own_url:
             return super()._connection(url, **kwargs)
         return broker.connection(self.edge_config.broker, confirm=True)
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, object]:
         try:
             config = self.edge_config
         except ConfigError as err:
@@ -115,7 +117,9 @@ class EdgeApp(Celery):  # type: ignore[misc]
         }
 
 
-def _route(_name: str, _args: Any, _kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
+def _route(
+    _name: str, _args: object, _kwargs: object, options: Mapping[str, object], task: object = None, **_: object
+) -> dict[str, str] | None:
     """The queue of the task's power class, unless the caller chose one."""
     power = getattr(task, "edge_power", None)
     if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
@@ -123,7 +127,7 @@ def _route(_name: str, _args: Any, _kwargs: Any, options: Any, task: Any = None,
     return {"queue": broker.queue_name(power)}
 
 
-def _belongs(task: Any, module: str) -> bool:
+def _belongs(task: object, module: str) -> bool:
     """True when `module` or one below it defines the task, or has it under some name."""
     if f"{task.__module__}.".startswith(f"{module}."):
         return True

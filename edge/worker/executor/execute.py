@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import msgspec
 
@@ -32,7 +31,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 class Outcome:
     """How a body ended: a value, a failure, or neither when it was interrupted and has to run again."""
 
-    value: Any = None
+    value: object = None
     encoded: msgspec.Raw | None = None
     failure: Failure | None = None
     error: BaseException | None = None
@@ -43,12 +42,18 @@ class Outcome:
 
 
 def execute(
-    control: Control, job_id: str, body: Callable[[], Any], *, limit_s: float | None, max_bytes: int, tell: bool = False
+    control: Control,
+    job_id: str,
+    body: Callable[[], object],
+    *,
+    limit_s: float | None,
+    max_bytes: int,
+    tell: bool = False,
 ) -> Outcome:
     """Run `body` in this thread under `control`, as its `run` does; never raises."""
     pid = os.getpid()
     started_at, began, cpu = time.time(), time.perf_counter(), _cpu_seconds()
-    value: Any = None
+    value: object = None
     encoded: msgspec.Raw | None = None
     failure: Failure | None = None
     error: BaseException | None = None
@@ -81,7 +86,7 @@ def _cpu_seconds() -> float:
     return time.process_time() + times.children_user + times.children_system
 
 
-def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | None]:
+def _encoded(value: object, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | None]:
     try:
         data = msgspec.json.encode(value)
     except Exception as err:
@@ -99,7 +104,7 @@ def _encoded(value: Any, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | 
     return msgspec.Raw(data), None
 
 
-def _not_finite(value: Any) -> float | None:
+def _not_finite(value: object) -> float | None:
     """A NaN or infinity somewhere in `value`, for which its JSON has a null that nobody asked for."""
     left = [msgspec.to_builtins(value, builtin_types=(msgspec.Raw,))]  # what is JSON already says what it wants to
     while left:

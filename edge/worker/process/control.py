@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TypeVar
 
 #: A body that swallows the exception gets it again after this time ...
 AGAIN_S = 2.0
@@ -27,6 +27,8 @@ LASTING_S = 0.1
 
 _STOPS = "the worker stops"
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+T = TypeVar("T")
 
 
 class JobControl(BaseException):
@@ -130,7 +132,7 @@ class Control:
         self._cancelled_id = job_id
         signal.pthread_kill(self._main, signal.SIGUSR1)
 
-    def run(self, job_id: str, body: Callable[[], Any], *, limit_s: float | None, tell: bool = False) -> Any:
+    def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, tell: bool = False) -> T:
         """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
 
         A body that swallowed a cancel or a time limit and returned all the same does not get away with it; one that
@@ -280,7 +282,7 @@ class Control:
         signal.setitimer(signal.ITIMER_REAL, delay)
 
 
-def _enter(body: Callable[[], Any]) -> Any:
+def _enter(body: Callable[[], T]) -> T:
     """The border: exceptions of `Control` are raised in frames below this one only."""
     return body()
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 _LIMITS = tuple({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 _STANDARD = (0, 1, 2)
+Handler = Callable[[int, FrameType | None], object] | int | None
 #: `signal.getsignal` without the enum that it makes of each answer: there are 62 signals to ask for after each job.
-_handler: Callable[[int], Any] = import_module("_signal").getsignal
+_handler: Callable[[int], Handler] = import_module("_signal").getsignal
 _FIRST_SAVED = 64  # where the copies of the standard streams lie, out of the way of a body that counts upwards
 
 

@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -46,7 +45,7 @@ class StatusFile:
         """What was said last, written or about to be."""
         return self._status
 
-    def say(self, **changes: Any) -> None:
+    def say(self, **changes: object) -> None:
         """Change fields of the status, and write it if anything is new."""
         self._set(**changes)
         self.flush()
@@ -67,7 +66,7 @@ class StatusFile:
         self.flush()
         return True
 
-    def rest(self, **changes: Any) -> None:
+    def rest(self, **changes: object) -> None:
         """A message is through."""
         self._set(state=_resting(self._status.queues), job=None, **changes)
         if changes or not self._status.queues:
@@ -111,7 +110,7 @@ class StatusFile:
         self._dirty = False
         self._written_at = time.monotonic()
 
-    def _set(self, **changes: Any) -> None:
+    def _set(self, **changes: object) -> None:
         if any(getattr(self._status, key) != value for key, value in changes.items()):
             self._status = msgspec.structs.replace(self._status, updated_at=time.time(), **changes)
             self._dirty = True

@@ -58,8 +58,11 @@ def test_orders_are_seen_in_a_folder_that_went_away_and_came_again(
     carried = threading.Event()
     monkeypatch.setattr(watch, "_carry_out", lambda *_: carried.set())
     orders = Orders(config.layout)
+    orders.give(Order.DELETE, "first")
     watch.start()
     try:
+        assert carried.wait(10)  # it looks
+        carried.clear()
         shutil.rmtree(orders.folder)
         orders.give(Order.DELETE, "a")
         assert carried.wait(10)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from edge.broker.border import Message
 from edge.config import Config, WorkerConfig
 from edge.model import Attempts, Begun, FailureCode
 from edge.results.attempts import AttemptsStore
@@ -22,7 +23,7 @@ WORKER = WorkerConfig()
 
 
 def _delivery(**fields: Any) -> Delivery:
-    return Delivery(message=None, queue="edge.normal", id="a", task="echo", **fields)
+    return Delivery(message=cast("Message", None), queue="edge.normal", id="a", task="echo", **fields)
 
 
 class Boots:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
+from edge.broker.border import Message
 from edge.config import Config
 from edge.core.errors import Unreachable
 from edge.core.host import boot_id
@@ -21,7 +22,7 @@ DEAD_PID = 2**22 + 1
 
 
 def _delivery(**fields: Any) -> Delivery:
-    return Delivery(message=None, queue="edge.normal", id="a", task="echo", **fields)
+    return Delivery(message=cast("Message", None), queue="edge.normal", id="a", task="echo", **fields)
 
 
 @pytest.fixture
