@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+#: What a process raises that ended while it was looked at.
+_GONE = (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError)
+_SETTLED_S = 0.011  # one tick of the kernel's CPU accounts
 
 
 @dataclass(frozen=True)
 class Cost:
     """Counters of one process since its start, or the difference of two such readings."""
 
-    cpu_s: float
-    written_bytes: int  # as the kernel charges them to the process; the file system's journal is not in it
-    wakeups: int
+    cpu_s: float = 0.0
+    written_bytes: int = 0  # as the kernel charges them to the process; the file system's journal is not in it
+    wakeups: int = 0
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(self.cpu_s - other.cpu_s, self.written_bytes - other.written_bytes, self.wakeups - other.wakeups)
@@ -25,58 +30,125 @@ class Cost:
         return Cost(self.cpu_s + other.cpu_s, self.written_bytes + other.written_bytes, self.wakeups + other.wakeups)
 
 
-NOTHING = Cost(0.0, 0, 0)
-
-
 def family(pid: int) -> list[psutil.Process]:
-    """A process and all its descendants."""
-    root = psutil.Process(pid)
-    return [root, *root.children(recursive=True)]
+    """A process and all its descendants; none when it has ended."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
-def cost(pids: list[int]) -> Cost:
-    """Sum over `pids` with their descendants."""
-    total = NOTHING
+def cost(*pids: int) -> Cost:
+    """Sum over `pids` with their descendants, and with the CPU of those that have ended."""
+    total = Cost()
     for process in (each for pid in pids for each in family(pid)):
-        times = process.cpu_times()
-        io = dict(line.split(": ") for line in Path(f"/proc/{process.pid}/io").read_text().splitlines())
-        total += Cost(times.user + times.system, int(io["write_bytes"]), _wakeups(process.pid))
+        total += _own(process)
     return total
 
 
-def pss_bytes(pid: int) -> int:
-    """Proportional memory of a process with its descendants: shared pages are divided among their users."""
-    return sum(_pss(each.pid) for each in family(pid))
+def cost_by_part(pid: int, marks: Mapping[str, str]) -> dict[str, Cost]:
+    """Costs of a process and its descendants, each charged to a part.
+
+    Args:
+        pid: The first process.
+        marks: Text in a command line to the name of the part; what nobody is marked by belongs to the part of the
+            process that started it, and the first process to `other`.
+    """
+    costs: dict[str, Cost] = {}
+    for process, part, _ in _parted(pid, marks):
+        costs[part] = costs.get(part, Cost()) + _own(process)
+    return costs
 
 
-def idle(parts: Mapping[str, int], *, seconds: float) -> dict[str, dict[str, float]]:
-    """Wake-ups a second and memory of each named process while nobody asks anything of it."""
-    before = {name: cost([pid]) for name, pid in parts.items()}
+def pids_by_part(pid: int, marks: Mapping[str, str]) -> dict[str, list[int]]:
+    """The marked processes of each part, as `cost_by_part` sees them; their helpers are their descendants."""
+    found: dict[str, list[int]] = {}
+    for process, part, marked in _parted(pid, marks):
+        if marked:
+            found.setdefault(part, []).append(process.pid)
+    return found
+
+
+def settled(read: Callable[[], float], *, every_s: float = 0.1, at_most_s: float = 1.5) -> None:
+    """Return once the CPU seconds that `read` tells have stopped to grow: what jobs leave to do is done."""
+    until = time.monotonic() + at_most_s
+    last = read()
+    while time.monotonic() < until:
+        time.sleep(every_s)
+        now = read()
+        if now - last < _SETTLED_S:
+            return
+        last = now
+
+
+def pss_bytes(*pids: int) -> int:
+    """Proportional memory of processes with their descendants: shared pages are divided among their users."""
+    return sum(_pss(each.pid) for pid in pids for each in family(pid))
+
+
+def idle(parts: Mapping[str, Sequence[int]], *, seconds: float) -> dict[str, dict[str, float]]:
+    """Wake-ups a second and memory of the processes of each part while nobody asks anything of them."""
+    before = {name: cost(*pids) for name, pids in parts.items()}
     time.sleep(seconds)  # the time is what is measured
-    spent = {name: cost([pid]) - before[name] for name, pid in parts.items()}
+    spent = {name: cost(*pids) - before[name] for name, pids in parts.items()}
     return {
         name: {
             "wakeups_per_s": round(spent[name].wakeups / seconds, 2),
             "cpu_percent": round(spent[name].cpu_s / seconds * 100, 3),
             "written_bytes_per_min": round(spent[name].written_bytes / seconds * 60),
-            "pss_mib": round(pss_bytes(pid) / (1 << 20), 1),
+            "pss_mib": round(pss_bytes(*pids) / (1 << 20), 1),
         }
-        for name, pid in parts.items()
+        for name, pids in parts.items()
     }
+
+
+def _parted(pid: int, marks: Mapping[str, str]) -> Iterator[tuple[psutil.Process, str, bool]]:
+    """Each process of the family with its part, and whether its own command line says so."""
+    lines: dict[int, str] = {}
+    parents: dict[int, int] = {}
+    found = family(pid)
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            lines[process.pid], parents[process.pid] = " ".join(process.cmdline()), process.ppid()
+
+    def own(one: int) -> str:
+        return next((name for mark, name in marks.items() if mark in lines[one]), "")
+
+    def part_of(one: int) -> str:
+        inherits = not own(one) and one != pid and parents[one] in lines
+        return part_of(parents[one]) if inherits else own(one) or "other"
+
+    for process in found:
+        if process.pid in lines:
+            yield process, part_of(process.pid), bool(own(process.pid))
+
+
+def _own(process: psutil.Process) -> Cost:
+    """Of this process, and the CPU of its children that have ended."""
+    try:
+        times = process.cpu_times()
+        io = dict(line.split(": ") for line in Path(f"/proc/{process.pid}/io").read_text().splitlines())
+    except _GONE:
+        return Cost()
+    cpu_s = times.user + times.system + times.children_user + times.children_system
+    return Cost(cpu_s, int(io["write_bytes"]), _wakeups(process.pid))
 
 
 def _wakeups(pid: int) -> int:
     """Times its threads went to sleep by themselves, each a wake-up later."""
     count = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        for line in status.read_text().splitlines():
-            if line.startswith("voluntary_ctxt_switches"):
-                count += int(line.split()[1])
+        with suppress(*_GONE):
+            for line in status.read_text().splitlines():
+                if line.startswith("voluntary_ctxt_switches"):
+                    count += int(line.split()[1])
     return count
 
 
 def _pss(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
+    with suppress(*_GONE):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
     return 0

@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="only this kind of fault (may be repeated)")
     parser.add_argument("--selftest", action="store_true", help="find each seeded bug in at most --cuts cuts")
     parser.add_argument("--flash", action="store_true", help="measure what a job costs the card, by component")
+    parser.add_argument("--quick", action="store_true", help="with --flash: few jobs, no idle minute")
     parser.add_argument("--recovery", action="store_true", help="measure power-on to accepting and to the first job")
     parser.add_argument("--waiting", type=int, nargs="+", default=[0, 10_000, 100_000], help="with so many jobs")
     parser.add_argument("--bug", default="", help="with one seeded bug (names: tests/powercut/bugs.py)")
@@ -58,7 +59,7 @@ def main() -> int:
         if options.flash:
             from tests.powercut.flash import flash
 
-            return flash(folder)
+            return flash(folder, quick=options.quick, json=options.json)
         if options.recovery:
             from tests.powercut.recovery import recovery
 

@@ -1,67 +1,104 @@
-"""What a job costs the card, by component: each has a file system and a disk of its own, counting what is flushed."""
+"""What a job costs the card, by component: each has a file system and a disk of its own, counting what is flushed.
+
+`lone`: one after another, each result awaited. `burst`: eight submitters at once. `stream`: one connection that waits
+for nothing. `batch`: one request. `sparse`: lone jobs 6 s apart, so that none shares the journal commit that ext4
+makes every 5 s for the times of files. At the end of each the file systems are synced, and what that writes counts.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from tests.powercut.campaign import until_true
 from tests.powercut.client import Http
+from tests.powercut.flash_rows import IDLE_S, Figures, Row, Spent, row, tables
 from tests.powercut.stack import Board
 from tests.powercut.volume import Volume
 
-_JOBS = 200
-_WARM = 1500
-_IDLE_S = 60.0
 _CALM_S = 200.0  # RabbitMQ tidies its tables up 3 min after the last declare
+_SPARSE_S = 6.0
+_SUBMITTERS = 8
 
 
-class Spent(msgspec.Struct, frozen=True):
-    """Of one component: bytes a card had to write, those of them in the journal, and flushes."""
+class Loads(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs each way gets; the warm-up makes the folders of results and lets the ledger's log grow."""
 
-    flushed_bytes: int
-    journal_bytes: int
-    flushes: int
+    warm_batch: int
+    warm_stream: int
+    settle_s: float  # what a start leaves to be written is not a job's
+    lone: int
+    burst: int
+    stream: int
+    batch: int
+    sparse: int
+    idle: bool
 
 
-def flash(folder: Path) -> int:
-    """Measure and print; 0."""
-    board = Board(folder / "board")
-    parts = {"broker": board.root / "broker", "results": board.root / "results"}
-    volumes = {"ledger": board.volume}
-    volumes |= {name: Volume(folder / name, mount=path) for name, path in parts.items()}
-    for volume in volumes.values():
-        volume.format()
-    table = Table(
-        "what", *volumes, "KiB in all", "flushes", title="KiB a job that a card writes (of it in the journal)"
-    )
-    try:
-        with _running(board, volumes):
-            client = Http(board.port)
-            for name, count, run in (
-                ("one by one", _JOBS, _one_by_one),
-                ("a stream of singles", _JOBS, _stream),
-                ("one batch", _JOBS * 5, _batch),
-            ):
-                spent = _measure(volumes, lambda run=run, count=count: run(client, board, count))  # type: ignore[misc]
-                _row(table, name, spent, count)
-            time.sleep(_CALM_S)
-            idle = _measure(volumes, lambda: time.sleep(_IDLE_S))
-            _row(table, f"idle, {_IDLE_S:g} s", idle, 1)
-    finally:
-        board.off()
-    Console(width=120).print(table)
+FULL = Loads(
+    warm_batch=1500, warm_stream=1500, settle_s=10.0, lone=200, burst=200, stream=200, batch=1000, sparse=10, idle=True
+)
+QUICK = Loads(
+    warm_batch=600, warm_stream=200, settle_s=3.0, lone=40, burst=80, stream=100, batch=400, sparse=3, idle=False
+)
+
+
+Load = Callable[[Http, Board, int], None]
+
+
+def flash(folder: Path, *, quick: bool = False, json: Path | None = None) -> int:
+    """Measure, print, and write the figures as JSON; 0."""
+    apart = measure(folder / "apart", QUICK if quick else FULL, parts=("broker", "results"))
+    together = [] if quick else measure(folder / "together", msgspec.structs.replace(FULL, idle=False), parts=())
+    figures = Figures(apart, together)
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
+    console = Console(width=120)
+    for table in tables(figures):
+        console.print(table)
     return 0
 
 
+def measure(folder: Path, loads: Loads, *, parts: Sequence[str]) -> list[Row]:
+    """One row a way. `parts` are folders of the state root with a file system of their own.
+
+    The state root's own file system is `ledger` beside others, and `card` where it is the only one.
+    """
+    board = Board(folder / "board")
+    volumes = {"ledger" if parts else "card": board.volume}
+    volumes |= {name: Volume(folder / name, mount=board.root / name) for name in parts}
+    for volume in volumes.values():
+        volume.format()
+    ways: tuple[tuple[str, int, Load], ...] = (
+        ("lone", loads.lone, _lone),
+        ("burst", loads.burst, _burst),
+        ("stream", loads.stream, _stream),
+        ("batch", loads.batch, _batch),
+        ("sparse", loads.sparse, _sparse),
+    )
+    try:
+        with _running(board, volumes, loads):
+            client = Http(board.port)
+            rows = []
+            for name, count, load in ways:
+                spent = _spent(volumes, lambda load=load, count=count: load(client, board, count))  # type: ignore[misc]
+                rows.append(row(name, count, spent))
+            if loads.idle:
+                time.sleep(_CALM_S)
+                rows.append(row("idle", 1, _spent(volumes, lambda: time.sleep(IDLE_S))))
+            return rows
+    finally:
+        board.off()
+
+
 @contextmanager
-def _running(board: Board, volumes: dict[str, Volume]) -> Iterator[None]:
+def _running(board: Board, volumes: dict[str, Volume], loads: Loads) -> Iterator[None]:
     board.attach()
     board.configure()
     others = [volume for volume in volumes.values() if volume is not board.volume]
@@ -73,9 +110,9 @@ def _running(board: Board, volumes: dict[str, Volume]) -> Iterator[None]:
         board.await_ready()
         for volume in volumes.values():
             volume.watch_journal()
-        _batch(Http(board.port), board, _WARM)  # makes the folders of results, of which there are 256 at most
-        _stream(Http(board.port), board, _WARM)  # and the ledger's log as long as it gets
-        time.sleep(10.0)  # what a start leaves to be written is not a job's
+        _batch(Http(board.port), board, loads.warm_batch)
+        _stream(Http(board.port), board, loads.warm_stream)
+        time.sleep(loads.settle_s)
         yield
     finally:
         board.halt()
@@ -83,7 +120,7 @@ def _running(board: Board, volumes: dict[str, Volume]) -> Iterator[None]:
             volume.detach()
 
 
-def _measure(volumes: dict[str, Volume], work: Callable[[], None]) -> dict[str, Spent]:
+def _spent(volumes: dict[str, Volume], work: Callable[[], None]) -> dict[str, Spent]:
     before = {name: _count(volume) for name, volume in volumes.items()}
     work()
     after = {name: _count(volume) for name, volume in volumes.items()}
@@ -103,16 +140,6 @@ def _count(volume: Volume) -> Spent:
     return Spent(traffic.flushed_bytes, traffic.journal_bytes, traffic.flushes)
 
 
-def _row(table: Table, name: str, spent: dict[str, Spent], jobs: int) -> None:
-    def kib(size_bytes: int) -> str:
-        return f"{size_bytes / jobs / 1024:.1f}"
-
-    cells = [f"{kib(each.flushed_bytes)} ({kib(each.journal_bytes)})" for each in spent.values()]
-    total = sum(each.flushed_bytes for each in spent.values())
-    flushes = sum(each.flushes for each in spent.values())
-    table.add_row(name, *cells, kib(total), f"{flushes / jobs:.1f}")
-
-
 # ---- the loads ----
 
 
@@ -128,11 +155,26 @@ def _await(board: Board, ids: list[str]) -> None:
     assert until_true(lambda: all(results.has(job_id) for job_id in reversed(ids)), 300.0), "jobs without a result"
 
 
-def _one_by_one(client: Http, board: Board, count: int) -> None:
+def _lone(client: Http, board: Board, count: int) -> None:
     for number in range(count):
         status, _ = client.ask("GET", f"/v1/jobs/{_submit(client, number)}/result?wait=30")
         assert status == 200
     del board
+
+
+def _burst(client: Http, board: Board, count: int) -> None:
+    share = count // _SUBMITTERS
+
+    def submit(first: int) -> list[str]:
+        own = Http(board.port)
+        try:
+            return [_submit(own, number) for number in range(first, first + share)]
+        finally:
+            own.close()
+
+    with ThreadPoolExecutor(_SUBMITTERS) as pool:
+        _await(board, [job_id for ids in pool.map(submit, range(0, share * _SUBMITTERS, share)) for job_id in ids])
+    del client
 
 
 def _stream(client: Http, board: Board, count: int) -> None:
@@ -144,3 +186,9 @@ def _batch(client: Http, board: Board, count: int) -> None:
     status, answer = client.ask("POST", "/v1/jobs/batch", body, {"Content-Type": "application/x-ndjson"})
     assert status == 200
     _await(board, [msgspec.json.decode(line)["id"] for line in answer.splitlines()])
+
+
+def _sparse(client: Http, board: Board, count: int) -> None:
+    for _ in range(count):
+        _lone(client, board, 1)
+        time.sleep(_SPARSE_S)  # the last one's commit of times counts as well

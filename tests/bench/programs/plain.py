@@ -1,6 +1,7 @@
-"""The seed's worker: plain Celery with its default pool, a file written without a sync, settings as they come.
+"""The seed's worker: plain Celery with settings as they come, a classic queue, a file written without a sync.
 
-`python -m tests.bench.plain` is its worker; BENCH_BROKER and BENCH_RESULTS say where.
+`python -m tests.bench.programs.plain [--pool solo]` is the worker. BENCH_BROKER, BENCH_QUEUE and BENCH_RESULTS say
+where it takes its jobs from and where it leaves the files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from celery import Celery
 
 app = Celery("plain", broker=os.environ.get("BENCH_BROKER"))
 app.conf.task_ignore_result = True
+app.conf.task_default_queue = os.environ.get("BENCH_QUEUE", "plain")
 _RESULTS = Path(os.environ.get("BENCH_RESULTS", "."))
 
 

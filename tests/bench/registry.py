@@ -1,0 +1,20 @@
+"""All figures, in the order in which they are measured.
+
+A new figure is a module of `figures/` with a `FIGURE`, a line here, and a line in `aims` where it has an aim. Idleness
+comes first, while nothing else has run; what a quick run may have no time for comes last.
+"""
+
+from __future__ import annotations
+
+from tests.bench.figure import Figure
+from tests.bench.figures import flash, governor, idle, latency, pages, pause, throughput
+
+FIGURES: tuple[Figure, ...] = (
+    idle.FIGURE,
+    throughput.FIGURE,
+    flash.FIGURE,
+    pause.FIGURE,
+    pages.FIGURE,
+    latency.FIGURE,
+    governor.FIGURE,
+)

@@ -1,0 +1,83 @@
+"""What the card had to write, told a job: the records of `make flash`, and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.table import Table
+
+#: How long the idle board is watched.
+IDLE_S = 60.0
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Of one component: bytes a card had to write, those of them in the journal, and flushes."""
+
+    flushed_bytes: int
+    journal_bytes: int
+    flushes: int
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Of one component or all together, a job."""
+
+    kib: float
+    journal_kib: float
+    flushes: float
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One way of handing jobs in, as `bench.json` has it; `idle` has the whole minute in place of a job."""
+
+    way: str
+    jobs: int
+    kib_per_job: float
+    journal_kib_per_job: float
+    flushes_per_job: float
+    parts: dict[str, Share]
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """`apart`: a file system for each component. `together`: one for all, as on a board; not in a quick run."""
+
+    apart: list[Row]
+    together: list[Row]
+
+
+def row(way: str, jobs: int, spent: dict[str, Spent]) -> Row:
+    """What was spent, a job."""
+    parts = {
+        name: Share(
+            round(each.flushed_bytes / jobs / 1024, 1),
+            round(each.journal_bytes / jobs / 1024, 1),
+            round(each.flushes / jobs, 2),
+        )
+        for name, each in spent.items()
+    }
+    return Row(
+        way,
+        jobs,
+        round(sum(each.flushed_bytes for each in spent.values()) / jobs / 1024, 1),
+        round(sum(each.journal_bytes for each in spent.values()) / jobs / 1024, 1),
+        round(sum(each.flushes for each in spent.values()) / jobs, 2),
+        parts,
+    )
+
+
+def tables(figures: Figures) -> list[Table]:
+    """One table for each arrangement that was measured."""
+    titles = (
+        ("KiB a job that a card writes (of it in the journal), a file system each", figures.apart),
+        ("KiB a job that a card writes (of it in the journal), one file system as on a board", figures.together),
+    )
+    return [_table(title, rows) for title, rows in titles if rows]
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
+    table = Table("way", "jobs", *rows[0].parts, "KiB in all", "flushes", title=title)
+    for one in rows:
+        cells = [f"{share.kib:.1f} ({share.journal_kib:.1f})" for share in one.parts.values()]
+        name = f"idle, {IDLE_S:g} s" if one.way == "idle" else one.way
+        table.add_row(name, str(one.jobs), *cells, f"{one.kib_per_job:.1f}", f"{one.flushes_per_job:.1f}")
+    return table
