@@ -5,12 +5,19 @@ ROOT ?= .edge
 KEEP ?=
 ENGINE ?= docker
 # What a test starts is no part of the make that started the tests.
-PYTEST := env -u MAKEFLAGS -u MFLAGS $(BIN)/pytest
-# CI boots a machine beside the other tests: each side takes a quarter of an hour and leaves a core idle half of the time.
+CLEAN := env -u MAKEFLAGS -u MFLAGS
+PYTEST := $(CLEAN) $(BIN)/pytest
+# Counts what runs in pytest's own process; pyproject.toml has the floor.
+MEASURED := $(CLEAN) $(BIN)/coverage run -m pytest
+# Its simulated disk makes millions of calls, each of which coverage would slow down five times.
+UNMEASURED := tests/unit/results/test_crash_points.py
+# Unit tests make a hundred thousand small files; those of the other tests are on a real disk.
+MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 1000000 2>/dev/null && echo TMPDIR=/dev/shm)
+# CI boots a machine beside the other tests, which takes a quarter of an hour and leaves a core idle half of the time.
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-suite test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,14 +40,23 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 up: setup ## run broker, gateway, governor and worker in the foreground
 	@exec $(BIN)/edge up --root $(ROOT)
 
-test: setup-test lint ## lint, types, unit and integration tests against a real private broker; as root with CI=true test-deploy, too
+test: setup-test ## lint, types, unit and integration tests against a real private broker; as root with CI=true test-deploy, too
 	@$(if $(BOOTS),.ci/setup-deploy)
-	@$(MAKE) --no-print-directory $(if $(BOOTS),--jobs=2 --output-sync=line test-deploy) test-suite
+	@rm -rf .coverage.d && mkdir .coverage.d
+	@$(MAKE) --no-print-directory --jobs --output-sync=line $(if $(BOOTS),test-deploy) test-units test-integration
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
-test-suite:
-	$(PYTEST) --ignore-glob='*/integration/test_up_*'
+# These two run at the same time, each with brokers of its own, and take as long.
+test-units: lint
+	$(MEMORY) $(MEASURED) tests/unit $(UNMEASURED:%=--ignore=%) -o tmp_path_retention_policy=failed
+	$(MEMORY) $(PYTEST) $(UNMEASURED) -o tmp_path_retention_policy=failed
+	$(PYTEST) tests/powercut
 	$(PYTEST) tests/integration/test_up_*.py
 	$(if $(BOOTS),,$(PYTEST) tests/deploy/test_static.py)
+
+test-integration:
+	$(MEASURED) tests/integration --ignore-glob='*/test_up_*'
 
 test-deploy: setup-dev ## boot a bare Debian (SUITE=trixie: 13), deploy to it over ssh, then break it (root; minutes)
 	@.ci/setup-deploy
@@ -90,5 +106,5 @@ lock: setup ## add what pyproject.toml newly asks for to requirements.lock (UPGR
 	.ci/lock $(if $(UPGRADE),--upgrade)
 
 clean: ## remove caches, builds and the environment; the state under .edge stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage.d *.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
