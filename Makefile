@@ -5,18 +5,28 @@ ROOT ?= .edge
 KEEP ?=
 ENGINE ?= docker
 # What a test starts is no part of the make that started the tests.
-PYTEST := env -u MAKEFLAGS -u MFLAGS $(BIN)/pytest
-# CI boots a machine beside the other tests: each side takes a quarter of an hour and leaves a core idle half of the time.
+CLEAN := env -u MAKEFLAGS -u MFLAGS
+PYTEST := $(CLEAN) $(BIN)/pytest
+# Counts what runs in pytest's own process; pyproject.toml has the floor.
+MEASURED := $(CLEAN) $(BIN)/coverage run -m pytest
+# Its simulated disk makes millions of calls, each of which coverage would slow down five times.
+UNMEASURED := tests/unit/results/test_crash_points.py
+# Unit tests make a hundred thousand small files; those of the other tests are on a real disk.
+MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 1000000 2>/dev/null && echo TMPDIR=/dev/shm)
+# CI boots a machine beside the other tests, which takes a quarter of an hour and leaves a core idle half of the time.
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo demo-stop up test test-suite test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing (apt, .venv from the lock); nothing when all is there
 	@.ci/setup
+
+setup-dev:
+	@.ci/setup dev
 
 setup-test:
 	@.ci/setup test
@@ -30,20 +40,29 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 up: setup ## run broker, gateway, governor and worker in the foreground
 	@exec $(BIN)/edge up --root $(ROOT)
 
-test: setup-test lint ## lint, types, unit and integration tests against a real private broker; as root with CI=true test-deploy, too
+test: setup-test ## lint, types, unit and integration tests against a real private broker; as root with CI=true test-deploy, too
 	@$(if $(BOOTS),.ci/setup-deploy)
-	@$(MAKE) --no-print-directory $(if $(BOOTS),--jobs=2 --output-sync=line test-deploy) test-suite
+	@rm -rf .coverage.d && mkdir .coverage.d
+	@$(MAKE) --no-print-directory --jobs --output-sync=line $(if $(BOOTS),test-deploy) test-units test-integration
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
-test-suite:
-	$(PYTEST) --ignore-glob='*/integration/test_up_*'
+# These two run at the same time, each with brokers of its own, and take as long.
+test-units: lint
+	$(MEMORY) $(MEASURED) tests/unit $(UNMEASURED:%=--ignore=%) -o tmp_path_retention_policy=failed
+	$(MEMORY) $(PYTEST) $(UNMEASURED) -o tmp_path_retention_policy=failed
+	$(PYTEST) tests/powercut
 	$(PYTEST) tests/integration/test_up_*.py
 	$(if $(BOOTS),,$(PYTEST) tests/deploy/test_static.py)
 
-test-deploy: setup ## boot a bare Debian (SUITE=trixie: 13), deploy to it over ssh, then break it (root; minutes)
+test-integration:
+	$(MEASURED) tests/integration --ignore-glob='*/test_up_*'
+
+test-deploy: setup-dev ## boot a bare Debian (SUITE=trixie: 13), deploy to it over ssh, then break it (root; minutes)
 	@.ci/setup-deploy
 	$(PYTEST) -x tests/deploy --ignore=tests/deploy/test_arm64.py
 
-test-arm64: setup ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour, half of it once its card is kept)
+test-arm64: setup-dev ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour, half of it once its card is kept)
 	@.ci/setup-deploy arm64
 	$(PYTEST) -x tests/deploy/test_arm64.py
 
@@ -52,40 +71,40 @@ image: ## build the container image for arm64 (EXTRAS=device: without ChatterBot
 		$(foreach one,BASE BUILD_BASE EXTRAS,$(if $($(one)),--build-arg $(one)="$($(one))")) \
 		--target $(or $(TARGET),edge) --tag edge-worker$(if $(filter up,$(TARGET)),:up) $(OPTIONS) .
 
-lint: setup ## ruff, mypy (strict) and the import contract
+lint: setup-dev ## ruff, mypy (strict), the import contract, shellcheck and yamllint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	git ls-files | xargs awk 'FNR == 1 && /^#!.*[\/ ](ba)?sh$$/ { print FILENAME }' | xargs $(BIN)/shellcheck
+	$(BIN)/yamllint --strict .
 
-format: setup ## let ruff rewrite what it can
+format: setup-dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 powercut: setup-test ## cut the power of the whole stack CUTS=1000 times (as root; SEED= replays, MINUTES= bounds)
 	$(BIN)/python -m tests.powercut --cuts $(or $(CUTS),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
-faults: setup ## kill, stop, fill the disk, fail it: FAULTS=300 under load (as root)
+faults: setup-dev ## kill, stop, fill the disk, fail it: FAULTS=300 under load (as root)
 	$(BIN)/python -m tests.powercut --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
-recovery: setup ## measure power-on to accepting, and to the first job done, with WAITING="0 10000 100000" jobs (as root)
+recovery: setup-dev ## measure power-on to accepting, and to the first job done, with WAITING="0 10000 100000" jobs (as root)
 	$(BIN)/python -m tests.powercut --recovery $(if $(WAITING),--waiting $(WAITING))
 
 flash: setup-test ## measure what a job makes a card write, by component (as root; QUICK=1)
 	$(BIN)/python -m tests.powercut --flash $(if $(filter-out 0,$(QUICK)),--quick)
 
-bench: setup ## measure the appliance beside plain and durable Celery, and as root what a card writes (QUICK=1: 150 s; ONLY="idle pause")
+bench: setup-dev ## measure the appliance beside plain and durable Celery, and as root what a card writes (QUICK=1: 150 s; ONLY="idle pause")
 	@[ "$$(id -u)" != 0 ] || .ci/setup test || echo 'bench: what its flash part needs cannot be installed; the rest is measured' >&2
 	$(BIN)/python -m tests.bench --json bench.json $(if $(filter-out 0,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
 
-lock: setup ## resolve anew into requirements.lock: versions and hashes, no addresses
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --all-extras --upgrade \
-		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+lock: setup ## add what pyproject.toml newly asks for to requirements.lock (UPGRADE=1: resolve all versions anew)
+	.ci/lock $(if $(UPGRADE),--upgrade)
 
 clean: ## remove caches, builds and the environment; the state under .edge stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage.d *.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

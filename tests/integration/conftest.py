@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge.config import Config
+from edge.config import BrokerConfig, Config
+from edge.model import PowerState, WorkerState
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway, gateways
-from tests.running_worker import StartWorker, workers
+from tests.running_worker import RunningWorker, StartWorker, tell_power, workers
 
 
 @pytest.fixture
@@ -30,3 +33,25 @@ def start_worker(tmp_path: Path, edge_env: dict[str, str]) -> Iterator[StartWork
     """`start_worker(config)`: a worker process that runs until the test ends."""
     with workers(tmp_path, edge_env) as start:
         yield start
+
+
+@pytest.fixture
+def odd_settings() -> dict[str, Any]:
+    """Sections of `odd` that differ from the defaults; a test file overrides this fixture."""
+    return {}
+
+
+@pytest.fixture
+def odd(broker: BrokerConfig, make_config: MakeConfig, odd_settings: dict[str, Any]) -> Config:
+    """A configuration with the odd tasks, a real broker and good power."""
+    config = make_config(broker=broker, **{"tasks": ["odd"], **odd_settings})
+    tell_power(config, PowerState.NORMAL)
+    return config
+
+
+@pytest.fixture
+def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
+    """A worker on `odd` that is ready."""
+    worker = start_worker(odd)
+    worker.until_state(WorkerState.IDLE)
+    return worker

@@ -34,11 +34,9 @@ from edge.results.store import Results
 from edge.up.lock import holder, only_one
 from edge.worker.api.checkpoint import Checkpoint
 from edge.worker.context import _claim
-from tests.conftest import delete_queues
+from tests.conftest import MakeConfig, delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import StartWorker, tell_power, until
-
-MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture(autouse=True)

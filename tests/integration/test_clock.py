@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from edge.access.tokens import Scope, Tokens
-from edge.config import BrokerConfig, Config
+from edge.config import BrokerConfig
 from edge.core import clock as core_clock
 from edge.core.backoff import Backoff
 from edge.gateway.background import outbox
@@ -19,10 +18,9 @@ from edge.ledger.reader import LedgerReader
 from edge.model import Attempts, JobState, Power, PowerState
 from edge.results.attempts import AttemptsStore
 from edge.results.store import Results
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
-
-MakeConfig = Callable[..., Config]
 
 YEAR_S = 365.25 * 86_400
 #: From today: ten years back and forth, and to 1970, where a board without a clock wakes up.

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from edge.access.tokens import Scope, Tokens
-from edge.config import Config
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-
-MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture

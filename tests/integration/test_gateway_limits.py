@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -19,9 +19,9 @@ import pytest
 from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.gateway.service import Appliance
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
 
-MakeConfig = Callable[..., Config]
 HEALTHZ = b"GET /v1/healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 

@@ -6,17 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge.access.tokens import Scope, Tokens
-from edge.config import Config
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-
-MakeConfig = Callable[..., Config]
 
 pytestmark = pytest.mark.timeout(400)  # some thousand requests each
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,9 @@ from edge.core.backoff import Backoff
 from edge.core.errors import CatalogueError
 from edge.gateway import kinds
 from tests import running_gateway
+from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway, catalogue
 from tests.running_worker import until
-
-MakeConfig = Callable[..., Config]
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,10 +14,9 @@ from edge.config import BrokerConfig, Config
 from edge.ledger.recovery import copies
 from edge.model import JobState, PowerState, Result
 from edge.results.store import Results
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import StartWorker, tell_power
-
-MakeConfig = Callable[..., Config]
 
 
 def _break(path: Path) -> None:

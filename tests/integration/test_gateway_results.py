@@ -33,9 +33,8 @@ from edge.model import (
 from edge.results.attempts import AttemptsStore
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-
-MakeConfig = Callable[..., Config]
 
 _PUBLISH = """
 import sys, time

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from edge.config import Config
 from edge.core.backoff import Backoff
 from edge.core.errors import StorageError
 from edge.ledger.writer import LedgerWriter
 from edge.results.store import Results
+from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
 
-MakeConfig = Callable[..., Config]
 NDJSON: dict[str, Any] = {"Content_Type": "application/x-ndjson"}
 
 

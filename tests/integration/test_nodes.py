@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,11 @@ from edge.config import BrokerConfig, Config, load
 from edge.gateway.api import nodes
 from edge.model import Artifact, Attempts, JobState, PowerState, Result, WorkerState
 from edge.results.store import Results
-from tests.conftest import delete_queues, sections
+from tests.conftest import MakeConfig, delete_queues, sections
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
-MakeConfig = Callable[..., Config]
 ATTEMPT = "0123abcd"
 
 

@@ -29,9 +29,9 @@ from edge.model import JobState, Power, derived_job_id, new_job_id
 from edge.results.store import Results
 from edge.up.broker import rabbitmq
 from edge.up.broker.node import PrivateNode
+from tests.conftest import MakeConfig
 
 pytestmark = pytest.mark.broker
-MakeConfig = Callable[..., Config]
 #: In Erlang: RabbitMQ runs on and lets nobody in, as when a power cut broke the log of a queue.
 VHOST_DOWN = 'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"/">>).'
 

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,27 +13,11 @@ import pytest
 from edge.config import BrokerConfig, Config
 from edge.model import Power, PowerState, WorkerState
 from edge.up.broker.node import PrivateNode
+from tests.conftest import MakeConfig
 from tests.integration.test_outbox import VHOST_DOWN, ctl
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
-MakeConfig = Callable[..., Config]
-
-
-@pytest.fixture
-def odd(broker: BrokerConfig, make_config: MakeConfig) -> Config:
-    """A configuration with the odd tasks, and good power."""
-    config = make_config(broker=broker, tasks=["odd"])
-    tell_power(config, PowerState.NORMAL)
-    return config
-
-
-@pytest.fixture
-def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
-    """A worker that is ready."""
-    worker = start_worker(odd)
-    worker.until_state(WorkerState.IDLE)
-    return worker
 
 
 @pytest.mark.parametrize("how", ["stopped", "replaced"])

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 
 import msgspec
 import pytest
 
-from edge.config import BrokerConfig, Config
+from edge.config import BrokerConfig
 from edge.model import Begun, FailureCode, PowerState
 from edge.results.attempts import AttemptsStore
+from tests.conftest import MakeConfig
 from tests.running_worker import RunningWorker, StartWorker, publish, tell_power
 
 pytestmark = pytest.mark.broker
-
-MakeConfig = Callable[..., Config]
 
 
 def _cut(worker: RunningWorker, job_id: str) -> None:

@@ -5,36 +5,26 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.config import BrokerConfig, Config
 from edge.model import FailureCode, JobState, PowerState, WorkerState
 from edge.results.orders import Order, Orders
+from tests.conftest import MakeConfig
 from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
-MakeConfig = Callable[..., Config]
 #: Kombu's loop looks up from its sleep at least this often when it has any timer.
 POLL_S = 10
 
 
 @pytest.fixture
-def odd(broker: BrokerConfig, make_config: MakeConfig) -> Config:
-    """A configuration with the odd tasks, good power, and little patience at a stop."""
-    config = make_config(broker=broker, tasks=["odd"], worker={"stop_grace_s": 0.5, "max_crashes": 2})
-    tell_power(config, PowerState.NORMAL)
-    return config
-
-
-@pytest.fixture
-def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
-    """A worker that is ready."""
-    worker = start_worker(odd)
-    worker.until_state(WorkerState.IDLE)
-    return worker
+def odd_settings() -> dict[str, Any]:
+    """Little patience at a stop, and with crashes."""
+    return {"worker": {"stop_grace_s": 0.5, "max_crashes": 2}}
 
 
 def test_a_running_job_is_cancelled(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:

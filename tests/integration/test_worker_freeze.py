@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -16,26 +16,16 @@ import pytest
 from edge.config import BrokerConfig, Config
 from edge.model import FrozenJob, JobState, PowerState, WorkerState
 from edge.results.orders import Order, Orders
+from tests.conftest import MakeConfig
 from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
-MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def odd(broker: BrokerConfig, make_config: MakeConfig) -> Config:
-    """A configuration that freezes, and good power."""
-    config = make_config(broker=broker, tasks=["odd"], worker={"running_job": "freeze", "stop_grace_s": 0.5})
-    tell_power(config, PowerState.NORMAL)
-    return config
-
-
-@pytest.fixture
-def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
-    """A worker that is ready."""
-    worker = start_worker(odd)
-    worker.until_state(WorkerState.IDLE)
-    return worker
+def odd_settings() -> dict[str, Any]:
+    """A worker that is frozen when power falls."""
+    return {"worker": {"running_job": "freeze", "stop_grace_s": 0.5}}
 
 
 def note(config: Config) -> FrozenJob | None:

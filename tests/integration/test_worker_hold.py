@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,31 +13,16 @@ from edge.config import BrokerConfig, Config
 from edge.model import FailureCode, JobState, Metering, Power, PowerState, Reading, WorkerState, WorkerStatus
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
+from tests.conftest import MakeConfig
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
-MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def odd(broker: BrokerConfig, make_config: MakeConfig) -> Config:
-    """A configuration with the odd tasks, good power, and little patience."""
-    config = make_config(
-        broker=broker,
-        tasks=["odd"],
-        worker={"stop_grace_s": 0.5},
-        power={"critical": {"grace_s": 0.5, "action": "none"}},
-    )
-    tell_power(config, PowerState.NORMAL)
-    return config
-
-
-@pytest.fixture
-def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
-    """A worker that is ready."""
-    worker = start_worker(odd)
-    worker.until_state(WorkerState.IDLE)
-    return worker
+def odd_settings() -> dict[str, Any]:
+    """Little patience."""
+    return {"worker": {"stop_grace_s": 0.5}, "power": {"critical": {"grace_s": 0.5, "action": "none"}}}
 
 
 def stepping(

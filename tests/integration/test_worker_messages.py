@@ -6,39 +6,26 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge.config import BrokerConfig, Config
-from edge.model import FailureCode, JobState, Power, PowerState, WorkerState, file_safe_id
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from edge.model import FailureCode, JobState, Power, WorkerState, file_safe_id
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, until
 
 pytestmark = pytest.mark.broker
-MakeConfig = Callable[..., Config]
 
 
 @pytest.fixture
-def odd(broker: BrokerConfig, make_config: MakeConfig) -> Config:
-    """A configuration with the odd tasks, and good power."""
-    config = make_config(
-        broker=broker,
-        tasks=["odd", "tasks.solve"],
-        settings={"who": {"colour": "blue"}},
-        worker={"max_result_bytes": 2000, "max_artifact_bytes": 4000, "stop_grace_s": 1.0},
-    )
-    tell_power(config, PowerState.NORMAL)
-    return config
-
-
-@pytest.fixture
-def worker(odd: Config, start_worker: StartWorker) -> RunningWorker:
-    """A worker that is ready."""
-    worker = start_worker(odd)
-    worker.until_state(WorkerState.IDLE)
-    return worker
+def odd_settings() -> dict[str, Any]:
+    """Small limits, a setting that a body reads, and the task of the main job."""
+    return {
+        "tasks": ["odd", "tasks.solve"],
+        "settings": {"who": {"colour": "blue"}},
+        "worker": {"max_result_bytes": 2000, "max_artifact_bytes": 4000, "stop_grace_s": 1.0},
+    }
 
 
 def test_the_main_job(worker: RunningWorker, broker: BrokerConfig) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +16,10 @@ from edge.config import BrokerConfig, Config
 from edge.model import ALLOWED, Power, PowerState, Reading, WorkerState
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
+from tests.conftest import MakeConfig
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
-MakeConfig = Callable[..., Config]
 
 SEED = 20_240_621
 SEQUENCES = 200

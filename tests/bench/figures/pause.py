@@ -55,7 +55,7 @@ class Dips:
             if left_s <= 0:
                 raise TimeoutError(f"the worker does not {'open' if consumed else 'close'} its queue")
             select.select([self._watch], [], [], left_s)
-            self._watch.names()
+            self._watch.read()
 
     def _consumed(self) -> bool:
         queues = msgspec.json.decode(self._status.read_bytes(), type=WorkerStatus).queues

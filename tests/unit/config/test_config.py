@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import string
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from msgspec import inspect
 from edge.config import Config, default_path, load
 from edge.config import load as load_module
 from edge.core.errors import ConfigError
+from tests.capabilities import bound_by_file_modes
 
 EXAMPLE = Path(load_module.__code__.co_filename).with_name("example.yaml")
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -285,7 +285,7 @@ def test_edge_config_names_the_file(tmp_path: Path) -> None:
         load(None, env)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@bound_by_file_modes
 def test_a_file_that_may_not_be_read_is_not_left_out(tmp_path: Path) -> None:
     """Defaults in its place would hide a wrong threshold."""
     path = tmp_path / "edge.yaml"

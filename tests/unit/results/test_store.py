@@ -17,6 +17,7 @@ from edge.core.errors import BadJobId, TornResult
 from edge.model import JobState, Result, new_job_id
 from edge.results.staging import check_artifact_name
 from edge.results.store import Results
+from tests.capabilities import bound_by_file_modes
 
 
 @pytest.fixture
@@ -270,7 +271,7 @@ def test_links_pipes_and_folders_are_no_files_of_a_job(results: Results, tmp_pat
     assert [file.name for file in staging.seal()] == ["good.txt"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads all")
+@bound_by_file_modes
 def test_what_a_body_locked_is_unlocked(results: Results) -> None:
     """A folder or a file without permissions is still ours to read, and to discard."""
     staging = results.stage("job")

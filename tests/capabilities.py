@@ -1,0 +1,55 @@
+"""Runs a test as somebody whom the modes of files bind, also where root runs the tests."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+_VERSION_3 = 0x20080522
+#: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: a file's mode does not bind who has them.
+_FILES = 1 << 1 | 1 << 2
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Set(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+def bound_by_file_modes(test: Callable[P, None]) -> Callable[P, None]:
+    """Let `test` run in a thread of its own that has given up root's rights over files; it keeps its user.
+
+    Another user would not do: a test's folder is root's alone, and so would be every path to its files.
+    """
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with ThreadPoolExecutor(1, initializer=_give_up) as thread:
+            thread.submit(test, *args, **kwargs).result()
+
+    return run
+
+
+def _give_up() -> None:
+    """Drop both capabilities for good: access(2) of root goes by what is permitted, not by what is effective."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = _Header(_VERSION_3, 0)
+    sets = (_Set * 2)()  # capabilities 0 to 31, and 32 to 63
+    _check(libc.capget(ctypes.byref(header), sets))
+    sets[0].effective &= ~_FILES
+    sets[0].permitted &= ~_FILES
+    _check(libc.capset(ctypes.byref(header), sets))
+
+
+def _check(result: int) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
