@@ -58,20 +58,19 @@ def evaluate(message: str) -> str:
     if len(message) > _LONGEST:
         raise TooLarge(f"a sum has at most {_LONGEST} characters, not {len(message)}: {shown}")
     try:
-        sum_ = read(message)
-        figures, rounded = printed(sum_.part.value)
+        asked = read(message)
+        figures, rounded = printed(asked.part.value)
     except TooLarge as err:
         raise TooLarge(f"too large a sum in {shown}: {err}") from err
     except NotASum as err:
         raise NotASum(f"no sum in {shown}: {err}; ask as in 'What is 50 divided by 2?'") from err
-    answered = _chatterbot(sum_.part)
-    if not _agrees(answered, sum_.part):
-        raise NotASum(
-            f"the sum in {shown}, understood as {sum_.words[:80]!r}, comes to {figures[:40]}, but ChatterBot says {answered[:40]}"
-        )
-    if sum_.part.floating and answered == f"{figures}.0":  # a root alone: as ChatterBot always wrote it
+    answered = _chatterbot(asked.part)
+    if not _agrees(answered, asked.part):
+        understood = f"{shown}, understood as {asked.words[:80]!r}"
+        raise NotASum(f"the sum in {understood}, comes to {figures[:40]}, but ChatterBot says {answered[:40]!r}")
+    if asked.part.floating and answered == f"{figures}.0":  # a root alone: as ChatterBot always wrote it
         figures = answered
-    return f"{sum_.words} = {figures}{' (rounded)' if rounded else ''}"
+    return f"{asked.words} = {figures}{' (rounded)' if rounded else ''}"
 
 
 def _chatterbot(part: Part) -> str:
@@ -97,10 +96,11 @@ def _agrees(answered: str, part: Part) -> bool:
         return False
     if part.value.integer is not None and answered.removeprefix("-").isdecimal():
         return int(number) == part.value.integer
-    middle = (part.value.low + part.value.high) / 2
-    allowed = abs(middle) * Fraction(1, 10**20) + Fraction(1, 10**310) + part.value.high - part.value.low
+    low, high = part.value.low, part.value.high
+    middle = (low + high) / 2
+    allowed = abs(middle) * Fraction(1, 10**20) + Fraction(1, 10**310) + high - low
     if part.rough:
-        allowed += max(abs(middle), 1) * Fraction(1, 10**9)
+        allowed += max(abs(middle), Fraction(1)) * Fraction(1, 10**9)
     return abs(Fraction(number) - middle) <= allowed
 
 

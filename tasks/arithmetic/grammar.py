@@ -60,8 +60,14 @@ def _opens(token: Token) -> bool:
 
 
 def _understood(found: Sequence[Token]) -> str:
-    unread = (Kind.UNKNOWN, Kind.MARK)
-    return spoken([one for one in found if one.kind not in unread and not _is_unreadable(one)])[:80]
+    """What was read, with dots for what was not."""
+    gap = Token(Kind.UNKNOWN, "...", "...")
+    read_ = [one for one in found if one.kind is not Kind.FILLER]
+    return spoken([gap if _is_unknown(one) or _is_unreadable(one) else one for one in read_])[:80]
+
+
+def _is_unknown(token: Token) -> bool:
+    return token.kind is Kind.UNKNOWN and token.name not in ("a", "and")  # these two stand in numbers
 
 
 def _is_unreadable(token: Token) -> bool:
@@ -71,7 +77,7 @@ def _is_unreadable(token: Token) -> bool:
 def _without_fillers(found: list[Token]) -> list[Token]:
     """The question without what stands before and after the sum. Marks that may mean something there are left."""
     first, last = 0, len(found)
-    while first < last and (found[first].kind is Kind.FILLER or (first and found[first].kind is Kind.MARK)):
+    while first < last and (found[first].kind is Kind.FILLER or (first and _leads_on(*found[first - 1 : first + 1]))):
         first += 1
     while first < last and found[last - 1].kind in _AROUND:
         last -= 1
@@ -80,6 +86,11 @@ def _without_fillers(found: list[Token]) -> list[Token]:
     if first and found[first - 1].name in (".", ",", "="):  # "what is ,5 + 1"
         first -= 1
     return found[first:last] + ([] if _only_ends(found[last:]) else found[last:])
+
+
+def _leads_on(before: Token, token: Token) -> bool:
+    """Whether a token after a filler is one, too: punctuation, or the "of" of "the value of"."""
+    return token.kind is Kind.MARK or (token.kind is Kind.OF and before.name in ("value", "result"))
 
 
 def _only_ends(rest: list[Token]) -> bool:
@@ -94,7 +105,7 @@ def _check_known(found: Sequence[Token]) -> None:
         shown = repr(token.text[:40])
         if _is_unreadable(token) and not (at and found[at - 1].kind is Kind.POINT):
             raise NotASum(f"{shown} can be read in more than one way, or in none: write 1,234.5 or 1234.5")
-        if token.kind is Kind.UNKNOWN and token.name not in ("a", "and"):  # these stand in numbers
+        if _is_unknown(token):
             raise NotASum(f"{shown} is no number and no operation known here")
         if token.name == "!":
             raise NotASum("'!' may be a factorial or the end of a sentence")
@@ -151,8 +162,10 @@ class _Reader:
         part = self._product()
         while self._kind() is Kind.SIGN and self._tokens[self._at].name != "negative":
             self._at += 1
-            sign = self._tokens[self._at - 1].name
-            part = parts.add(part, sign, self._product())
+            sign = self._tokens[self._at - 1]
+            if sign.text == "plus" and self._at < len(self._tokens) and self._tokens[self._at].text == "minus":
+                raise NotASum("'plus minus' means two numbers")
+            part = parts.add(part, sign.name, self._product())
         return part
 
     def _product(self) -> Part:
@@ -197,7 +210,10 @@ class _Reader:
         return parts.multiply(share, "*", whole)
 
     def _power(self) -> Part:
-        base = self._primary()
+        return self._raised(self._primary())
+
+    def _raised(self, base: Part) -> Part:
+        """A part with the power that stands after it, if any does."""
         following = self._take(Kind.AFTER, Kind.POWER)
         if not following:
             return base
@@ -253,9 +269,13 @@ class _Reader:
     def _function(self, name: str) -> Part:
         self._deeper()
         sign = self._sign()
-        operand = self._primary() if name == "log" else self._power()
+        operand = self._primary()
+        powers = self._kind() in (Kind.POWER, Kind.AFTER) or operand.shape is Shape.POWER
+        # Only of numbers above zero the root of a power is the power of the root.
+        if powers and (sign or name == "log" or operand.value.low < 0):
+            raise NotASum("a power of a root or logarithm needs brackets")
+        operand = self._raised(operand)
         self._depth -= 1
-        powers = operand.shape is Shape.POWER and (sign or name == "log")
-        if powers or self._kind() is Kind.PERCENT or (name == "log" and self._kind() in (Kind.POWER, Kind.AFTER)):
-            raise NotASum("a root or logarithm of more than a number needs brackets")
+        if self._kind() is Kind.PERCENT:
+            raise NotASum("a percentage of a root or logarithm needs brackets")
         return parts.function(name, parts.signed(operand, sign) if sign else operand)

@@ -33,8 +33,8 @@ def read_number(tokens: Sequence[Token], at: int) -> tuple[Fraction, int] | None
             return None
         if first.value.denominator != 1 or first.value >= _THOUSAND or not first.name.isdecimal():
             return _scaled(tokens, first.value, at + 1)
-    total, at, whole = Fraction(0), at, first.kind is not Kind.POINT
-    if whole:
+    total = Fraction(0)
+    if first.kind is not Kind.POINT:
         total, at = _whole(tokens, at)
     if _kind(tokens, at) is Kind.POINT:
         fraction = _fraction(tokens, at + 1)

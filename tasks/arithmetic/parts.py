@@ -30,8 +30,8 @@ class Part(msgspec.Struct, frozen=True):
     """A part of a sum.
 
     `form` is what ChatterBot is asked. It answers with a float where `floating` is set; where `rough` is, a step is a
-    root or logarithm, of which it knows some digits only. `operations` says how much there is to work out; a number alone, its sign and its percent sign
-    have none.
+    root or logarithm, of which it knows some digits only. `operations` says how much there is to work out; a number
+    alone, its sign and its percent sign have none.
     """
 
     value: Value

@@ -1,4 +1,4 @@
-"""Cuts the text of a question into numbers, operators and words. Nothing is left out: what is not known is a token too."""
+"""Cuts the text of a question into numbers, operators and words. Nothing is left out: the unknown is a token, too."""
 
 from __future__ import annotations
 
@@ -47,9 +47,12 @@ class Token(msgspec.Struct, frozen=True):
 
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
-_UNITS = {word: n for n, word in enumerate("one two three four five six seven eight nine".split(), 1)}
-_TENS = {word: 10 * n for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_UNITS = {word: n for n, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], 1)}
+_TENS = {
+    word: 10 * n
+    for n, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 COUNTS = {"zero": 0, **_UNITS, **{word: n for n, word in enumerate(_TEENS, 10)}, **_TENS}
 
 #: Words as they are matched: lower case, one space.
@@ -82,11 +85,12 @@ _PHRASES: dict[str, tuple[Kind, str]] = {
     "e": (Kind.CONSTANT, "e"),
     "point": (Kind.POINT, "point"),
 }
-_FILLERS = frozenset(
-    "answer anybody anyone calculate can compute could do does equal equals evaluate find for give good hello hey hi how"
-    " i is it just know like make makes me morning much need now ok okay out please quickly result solve somebody"
-    " someone tell thank thanks that the then to us value want what whats what's will work would you".split()
-)
+_AROUND_A_SUM = """
+answer anybody anyone calculate can compute could do does equal equals evaluate find for give good hello hey hi how i is
+it just know like make makes me morning much need now ok okay out please quickly result solve somebody someone tell
+thank thanks that the then to us value want what whats what's will work would you
+"""
+_FILLERS = frozenset(_AROUND_A_SUM.split())
 _SIGNS: dict[str, tuple[Kind, str]] = {
     **dict.fromkeys("+\uff0b", (Kind.SIGN, "+")),
     **dict.fromkeys("-\u2212\u2013\ufe63\uff0d", (Kind.SIGN, "-")),  # minus, en dash, small and full width hyphen
@@ -107,9 +111,9 @@ _SIGNS: dict[str, tuple[Kind, str]] = {
 _SPACE = re.compile(r"\s*")
 _FIGURES = re.compile(r"(?:\d|\.\d)(?:[.,'\u2019_]*\d)*(?:e[+-]?\d+(?![\d.,'\u2019_]*\d))?")
 #: Thousands in threes, a point before the fraction, no zero in front of other figures (a date, or octal).
-_READABLE = re.compile(
-    r"(?P<whole>0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)?(?P<fraction>\.\d+)?(?:e(?P<exponent>[+-]?\d{1,3}))?"
-)
+_READABLE = re.compile(r"(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)?(?:\.\d+)?(?:e(?P<exponent>[+-]?\d{1,3}))?")
+#: 1.500 is a thousand and more in half of Europe, and nobody else writes that zero.
+_POINTED_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d\d0")
 _COMPOUND = re.compile(rf"({'|'.join(_TENS)})[-\u2010\u2011]({'|'.join(_UNITS)})(?![\w\u2010\u2011-])")
 _PHRASE = re.compile(
     "(?:{})(?![a-z])".format("|".join(p.replace(" ", r"\s+") for p in sorted(_PHRASES, key=len)[::-1]))
@@ -169,7 +173,7 @@ def _number(line: str, at: int, end: int) -> tuple[Token, int]:
         return Token(Kind.UNKNOWN, line[at:end], line[at:end]), end
     text = line[at:end]
     match = _READABLE.fullmatch(text)
-    if not match or (match["exponent"] and abs(int(match["exponent"])) > 300):
+    if not match or _POINTED_THOUSANDS.fullmatch(text) or abs(int(match["exponent"] or 0)) > 300:
         return Token(Kind.NUMBER, text, text), end
     return Token(Kind.NUMBER, text, text, Fraction(text.replace(",", ""))), end
 
@@ -188,8 +192,8 @@ def _sign(line: str, at: int) -> tuple[Token, int]:
     kind, name = _SIGNS[line[at]]
     text, end = line[at], at + 1
     left, right = line[at - 1 : at], line[end : end + 1]
-    if kind is Kind.SIGN and right == text:  # a dash, or an increment
-        return Token(Kind.UNKNOWN, text * 2, text * 2), end + 1
+    if kind is Kind.SIGN and _SIGNS.get(right, (None,))[0] is Kind.SIGN:  # a dash, an increment, plus or minus
+        return Token(Kind.UNKNOWN, text + right, text + right), end + 1
     if name == "-" and ((at and left.isalpha()) or (right.isalpha() and _ends_in_a_number(line[:at]))):
         return Token(Kind.UNKNOWN, text, text), end  # a hyphen: "twenty -one" may be 21, "ten-five" a range
     return Token(kind, name, text), end

@@ -45,6 +45,7 @@ class Value(msgspec.Struct, frozen=True):
 
     @property
     def exact(self) -> bool:
+        """Whether the number is known to the last digit."""
         return self.low == self.high
 
     @property
