@@ -114,7 +114,7 @@ _FIGURES = re.compile(r"(?:\d|\.\d)(?:[.,'\u2019_]*\d)*(?:e[+-]?\d+(?![\d.,'\u20
 _READABLE = re.compile(r"(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)?(?:\.\d+)?(?:e(?P<exponent>[+-]?\d{1,3}))?")
 #: 1.500 is a thousand and more in half of Europe, and nobody else writes that zero.
 _POINTED_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d\d0")
-_COMPOUND = re.compile(rf"({'|'.join(_TENS)})[-\u2010\u2011]({'|'.join(_UNITS)})(?![\w\u2010\u2011-])")
+_COMPOUND = re.compile(rf"({'|'.join(_TENS)})[-\u2010\u2011]({'|'.join(_UNITS)})(?![a-z\d_\u2010\u2011-])")
 _PHRASE = re.compile(
     "(?:{})(?![a-z])".format("|".join(p.replace(" ", r"\s+") for p in sorted(_PHRASES, key=len)[::-1]))
 )
