@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 import sys
+from decimal import Context, Decimal, InvalidOperation, localcontext
+from fractions import Fraction
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -14,18 +15,17 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from edge.worker import Job, task
+from tasks.arithmetic.errors import NotASum, TooLarge
+from tasks.arithmetic.grammar import read
+from tasks.arithmetic.parts import Part
+from tasks.arithmetic.values import printed
 
-#: Beyond this a sum such as 9^9^9 would keep the board busy for a week.
-_LARGEST = 1e300
+__all__ = ["NotASum", "TooLarge", "evaluate", "solve"]
+
+_LONGEST = 1000
+_QUOTIENT_DIGITS = 1000
+_ROUGH_DIGITS = 100
 _PACKAGES = ("chatterbot", "chatterbot.logic")
-
-
-class NotASum(ValueError):
-    """There is nothing to work out in the message."""
-
-
-class TooLarge(ValueError):
-    """The sum has a part that no small board should work out."""
 
 
 @task(time_limit_s=60)
@@ -45,63 +45,63 @@ def solve(
 
 
 def evaluate(message: str) -> str:
-    """The sum in `message` and what it comes to, as "50 divided by 2 = 25". Raises NotASum or TooLarge."""
-    adapter, statement = _mathematics()
-    shown = f"{message[:80]!r}"
-    try:
-        response = adapter.process(statement(text=message)) if _is_sum(message) else None
-    except TooLarge:
-        raise
-    except Exception as err:  # mathparse raises whatever its arithmetic raises: ValueError, IndexError, ...
-        raise NotASum(f"the sum in {shown} cannot be worked out: {err}") from err
-    text = str(response.text) if response is not None and response.confidence == 1 else ""
-    if not text:
-        raise NotASum(f"no sum in {shown}: ask as in 'What is 50 divided by 2?'")
-    return text
+    """The sum in `message` and what it comes to, as "50 divided by 2 = 25".
 
+    The sum is read and worked out exactly first, then by ChatterBot. What cannot be written in full is rounded to 28
+    digits and marked so: "10 / 3 = 3.333333333333333333333333333 (rounded)".
 
-def _is_sum(message: str) -> bool:
-    """Work the sum out roughly, in floats, before anyone does it exactly; raises TooLarge.
-
-    False for words with numbers among them: nothing is done with these, or several are left in the end.
+    Raises:
+        NotASum: It cannot be read in one way, it has no value, or ChatterBot comes to another one.
+        TooLarge: It is too long, or a part of it has too many digits.
     """
-    from mathparse import mathparse, mathwords  # ChatterBot's own parser; imported where it is used
-
-    words = mathparse.replace_word_tokens(mathparse.extract_expression(message, language="ENG"), "ENG", None)
+    shown = f"{message[:80]!r}"
+    if len(message) > _LONGEST:
+        raise TooLarge(f"a sum has at most {_LONGEST} characters, not {len(message)}: {shown}")
     try:
-        tokens = mathparse.preprocess_unary_operators(mathparse.tokenize(words, "ENG"))
-        postfix = mathparse.to_postfix(tokens)
-    except mathparse.PostfixTokenEvaluationException:
+        asked = read(message)
+        figures, rounded = printed(asked.part.value)
+    except TooLarge as err:
+        raise TooLarge(f"too large a sum in {shown}: {err}") from err
+    except NotASum as err:
+        raise NotASum(f"no sum in {shown}: {err}; ask as in 'What is 50 divided by 2?'") from err
+    answered = _chatterbot(asked.part)
+    if not _agrees(answered, asked.part):
+        understood = f"{shown}, understood as {asked.words[:80]!r}"
+        raise NotASum(f"the sum in {understood}, comes to {figures[:40]}, but ChatterBot says {answered[:40]!r}")
+    if asked.part.floating and answered == f"{figures}.0":  # a root alone: as ChatterBot always wrote it
+        figures = answered
+    return f"{asked.words} = {figures}{' (rounded)' if rounded else ''}"
+
+
+def _chatterbot(part: Part) -> str:
+    """What ChatterBot's MathematicalEvaluation comes to; what is wrong, if it comes to nothing."""
+    adapter, statement = _mathematics()
+    try:
+        # mathparse divides decimals in the context of the thread. Enough digits that what cancels out does not show;
+        # a root has fewer, since of a thousand digits it would take a small board half a second.
+        with localcontext(Context(prec=_ROUGH_DIGITS if part.rough else _QUOTIENT_DIGITS)):
+            response = adapter.process(statement(text=part.form))
+    except Exception as err:  # mathparse raises whatever its arithmetic raises: ValueError, IndexError, ...
+        return str(err) or type(err).__name__
+    return str(response.text).rpartition(" = ")[2] if response.confidence == 1 else "nothing"
+
+
+def _agrees(answered: str, part: Part) -> bool:
+    """Whether ChatterBot's figures are the number: to the last digit of an int, to 9 digits with a root, else to 20."""
+    try:
+        number = Decimal(answered)
+    except InvalidOperation:
         return False
-    stack: list[float] = []
-    operations = 0
-    for token in postfix:
-        if mathparse.is_int(token) or mathparse.is_float(token) or mathparse.is_constant(token):
-            stack.append(abs(float(mathparse.to_number(token))))
-            continue
-        if not stack:
-            return False
-        operations += token not in (".", "neg")  # a number's own dot and sign
-        if token not in mathwords.UNARY_FUNCTIONS and len(stack) > 1:  # no unary one makes a number larger
-            second, first = stack.pop(), stack.pop()
-            stack.append(_magnitude(first, str(token), second))
-        if not stack[-1] < _LARGEST:
-            raise TooLarge(f"a part of the sum in {message[:80]!r} goes beyond {_LARGEST:g}")
-    return operations > 0 and len(stack) == 1
-
-
-def _magnitude(first: float, operator: str, second: float) -> float:
-    """At least how large the outcome of an operation can be."""
-    try:
-        if operator == "^":
-            return float(max(first, 1.0) ** second)
-        if operator == "*":
-            return first * second
-        if operator == "/":
-            return first / second if second else 0.0
-    except OverflowError:
-        return math.inf
-    return first + second
+    if not number.is_finite():
+        return False
+    if part.value.integer is not None and answered.removeprefix("-").isdecimal():
+        return int(number) == part.value.integer
+    low, high = part.value.low, part.value.high
+    middle = (low + high) / 2
+    allowed = abs(middle) * Fraction(1, 10**20) + Fraction(1, 10**310) + high - low
+    if part.rough:
+        allowed += max(abs(middle), Fraction(1)) * Fraction(1, 10**9)
+    return abs(Fraction(number) - middle) <= allowed
 
 
 @functools.cache

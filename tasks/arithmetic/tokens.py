@@ -1,0 +1,218 @@
+"""Cuts the text of a question into numbers, operators and words. Nothing is left out: the unknown is a token, too."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from fractions import Fraction
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What a token is."""
+
+    NUMBER = "number"  # in figures
+    COUNT = "count"  # a word below a hundred
+    SCALE = "scale"  # hundred, thousand, ...
+    POINT = "point"
+    SIGN = "sign"  # + and -, between two numbers or before one
+    TIMES = "times"  # * and /
+    MODULO = "modulo"
+    POWER = "power"
+    AFTER = "after"  # squared, cubed
+    PERCENT = "percent"
+    OF = "of"
+    FUNCTION = "function"  # square root of, log
+    CONSTANT = "constant"
+    OPEN = "open"
+    CLOSE = "close"
+    FILLER = "filler"  # what is said around a sum and changes nothing in it
+    MARK = "mark"  # punctuation
+    UNKNOWN = "unknown"
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A part of the question.
+
+    `name` tells apart what is of one kind ("+", "sqrt"), `text` is how it was written, `value` what a number stands
+    for. A number whose figures cannot be read has no value.
+    """
+
+    kind: Kind
+    name: str
+    text: str
+    value: Fraction | None = None
+
+
+SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+
+_UNITS = {word: n for n, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], 1)}
+_TENS = {
+    word: 10 * n
+    for n, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+COUNTS = {"zero": 0, **_UNITS, **{word: n for n, word in enumerate(_TEENS, 10)}, **_TENS}
+
+#: Words as they are matched: lower case, one space.
+_PHRASES: dict[str, tuple[Kind, str]] = {
+    "plus": (Kind.SIGN, "+"),
+    "minus": (Kind.SIGN, "-"),
+    "negative": (Kind.SIGN, "negative"),
+    "times": (Kind.TIMES, "*"),
+    "multiplied by": (Kind.TIMES, "*"),
+    "divided by": (Kind.TIMES, "/"),
+    "mod": (Kind.MODULO, "mod"),
+    "modulo": (Kind.MODULO, "mod"),
+    "raised to the power of": (Kind.POWER, "^"),
+    "to the power of": (Kind.POWER, "^"),
+    "to the power": (Kind.POWER, "^"),
+    "squared": (Kind.AFTER, "2"),
+    "cubed": (Kind.AFTER, "3"),
+    "percent": (Kind.PERCENT, "%"),
+    "per cent": (Kind.PERCENT, "%"),
+    "of": (Kind.OF, "of"),
+    "square root of": (Kind.FUNCTION, "sqrt"),
+    "square root": (Kind.FUNCTION, "sqrt"),
+    "sqrt": (Kind.FUNCTION, "sqrt"),
+    "cube root of": (Kind.FUNCTION, "cbrt"),
+    "cube root": (Kind.FUNCTION, "cbrt"),
+    "logarithm of": (Kind.FUNCTION, "log"),
+    "log of": (Kind.FUNCTION, "log"),
+    "log": (Kind.FUNCTION, "log"),
+    "pi": (Kind.CONSTANT, "pi"),
+    "e": (Kind.CONSTANT, "e"),
+    "point": (Kind.POINT, "point"),
+}
+_AROUND_A_SUM = """
+answer anybody anyone calculate can compute could do does equal equals evaluate find for give good hello hey hi how i is
+it just know like make makes me morning much need now ok okay out please quickly result solve somebody someone tell
+thank thanks that the then to us value want what whats what's will work would you
+"""
+_FILLERS = frozenset(_AROUND_A_SUM.split())
+_SIGNS: dict[str, tuple[Kind, str]] = {
+    **dict.fromkeys("+\uff0b", (Kind.SIGN, "+")),
+    **dict.fromkeys("-\u2212\u2013\ufe63\uff0d", (Kind.SIGN, "-")),  # minus, en dash, small and full width hyphen
+    **dict.fromkeys("*\u00d7\u2715\u2716\u22c5\u2217\uff0a", (Kind.TIMES, "*")),
+    **dict.fromkeys("/\u00f7\u2215\uff0f", (Kind.TIMES, "/")),
+    **dict.fromkeys("^\uff3e", (Kind.POWER, "^")),
+    **dict.fromkeys("%\uff05", (Kind.PERCENT, "%")),
+    **dict.fromkeys("(\uff08", (Kind.OPEN, "(")),
+    **dict.fromkeys(")\uff09", (Kind.CLOSE, ")")),
+    "\u00b2": (Kind.AFTER, "2"),
+    "\u00b3": (Kind.AFTER, "3"),
+    "\u221a": (Kind.FUNCTION, "sqrt"),
+    "\u221b": (Kind.FUNCTION, "cbrt"),
+    "\u03c0": (Kind.CONSTANT, "pi"),
+    **{mark: (Kind.MARK, mark) for mark in "?.!,:;="},
+}
+
+_SPACE = re.compile(r"\s*")
+_FIGURES = re.compile(r"(?:\d|\.\d)(?:[.,'\u2019_]*\d)*(?:e[+-]?\d+(?![\d.,'\u2019_]*\d))?")
+#: Thousands in threes, a point before the fraction, no zero in front of other figures (a date, or octal).
+_READABLE = re.compile(r"(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)?(?:\.\d+)?(?:e(?P<exponent>[+-]?\d{1,3}))?")
+#: 1.500 is a thousand and more in half of Europe, and nobody else writes that zero.
+_POINTED_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d\d0")
+_COMPOUND = re.compile(rf"({'|'.join(_TENS)})[-\u2010\u2011]({'|'.join(_UNITS)})(?![a-z\d_\u2010\u2011-])")
+_PHRASE = re.compile(
+    "(?:{})(?![a-z])".format("|".join(p.replace(" ", r"\s+") for p in sorted(_PHRASES, key=len)[::-1]))
+)
+_WORD = re.compile(r"[a-z]+(?:['\u2019][a-z]+)?")
+#: The letter x between two numbers, as in "6x7" and "6 x 7". In "2x + 3" and 0x10 it means something else.
+_CROSS = re.compile(r"x(?=\d)|x(?=\s+[\d(])")
+
+
+def tokens(text: str) -> list[Token]:
+    """All tokens of the question, in order."""
+    line = "".join(str(int(one)) if one.isdecimal() else one for one in text).translate(_LOWER)
+    found: list[Token] = []
+    at = _after_space(line, 0)
+    while at < len(line):
+        token, end = _token(line, at)
+        found.append(token)
+        at = _after_space(line, end)
+    return found
+
+
+#: Not `str.lower`, which makes letters of signs that only look like them.
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def _after_space(line: str, at: int) -> int:
+    match = _SPACE.match(line, at)
+    return match.end() if match else at
+
+
+def _token(line: str, at: int) -> tuple[Token, int]:
+    figures = _FIGURES.match(line, at)
+    if figures:
+        return _number(line, at, figures.end())
+    if line.startswith("**", at):
+        return Token(Kind.POWER, "^", "**"), at + 2
+    if _cross(line, at):
+        return Token(Kind.TIMES, "*", "x"), at + 1
+    if line[at] in _SIGNS:
+        return _sign(line, at)
+    word = _COMPOUND.match(line, at) or _PHRASE.match(line, at) or _WORD.match(line, at)
+    if not word:
+        return Token(Kind.UNKNOWN, line[at], line[at]), at + 1
+    end = word.end()
+    if line[end : end + 1].isdecimal():  # "log10", "x2": the figures are no number of their own
+        while line[end : end + 1].isalnum():
+            end += 1
+        return Token(Kind.UNKNOWN, line[at:end], line[at:end]), end
+    return _word(" ".join(word[0].split())), end
+
+
+def _number(line: str, at: int, end: int) -> tuple[Token, int]:
+    """A number in figures; without a value where these can be read in more than one way, or in none."""
+    glued = _WORD.match(line, end)
+    if glued and not _cross(line, end):  # "5k", "3rd", "2x"
+        end = glued.end()
+        return Token(Kind.UNKNOWN, line[at:end], line[at:end]), end
+    text = line[at:end]
+    match = _READABLE.fullmatch(text)
+    if not match or _POINTED_THOUSANDS.fullmatch(text) or abs(int(match["exponent"] or 0)) > 300:
+        return Token(Kind.NUMBER, text, text), end
+    return Token(Kind.NUMBER, text, text, Fraction(text.replace(",", ""))), end
+
+
+def _cross(line: str, at: int) -> bool:
+    match = _CROSS.match(line, at)
+    if not match or at == 0:
+        return False
+    before = line[:at]
+    if line[at + 1].isdecimal():  # no space on the right: none on the left
+        return before[-1].isdecimal() and not re.search(r"(?<![\d.,])0$", before)
+    return before[-1].isspace() and re.search(r"[\d)%]\s+$", before) is not None
+
+
+def _sign(line: str, at: int) -> tuple[Token, int]:
+    kind, name = _SIGNS[line[at]]
+    text, end = line[at], at + 1
+    left, right = line[at - 1 : at], line[end : end + 1]
+    if kind is Kind.SIGN and _SIGNS.get(right, (None,))[0] is Kind.SIGN:  # a dash, an increment, plus or minus
+        return Token(Kind.UNKNOWN, text + right, text + right), end + 1
+    if name == "-" and ((at and left.isalpha()) or (right.isalpha() and _ends_in_a_number(line[:at]))):
+        return Token(Kind.UNKNOWN, text, text), end  # a hyphen: "twenty -one" may be 21, "ten-five" a range
+    return Token(kind, name, text), end
+
+
+def _ends_in_a_number(before: str) -> bool:
+    last = before.split()[-1:]
+    return bool(last) and (last[0] in COUNTS or last[0] in SCALES)
+
+
+def _word(word: str) -> Token:
+    if word in _PHRASES:
+        kind, name = _PHRASES[word]
+        return Token(kind, name, word)
+    if word in COUNTS:
+        return Token(Kind.COUNT, word, word, Fraction(COUNTS[word]))
+    if word in SCALES:
+        return Token(Kind.SCALE, word, word, Fraction(SCALES[word]))
+    tens, _, units = re.sub("[\u2010\u2011]", "-", word).partition("-")
+    if units:
+        return Token(Kind.COUNT, word, word, Fraction(_TENS[tens] + _UNITS[units]))
+    return Token(Kind.FILLER if word.replace("\u2019", "'") in _FILLERS else Kind.UNKNOWN, word, word)
