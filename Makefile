@@ -17,7 +17,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-arm64 image lint format powercut faults powercut-selftest recovery flash bench lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-arm64 image lint format powercut faults sums powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ powercut: setup-test ## cut the power of the whole stack CUTS=1000 times (as roo
 
 faults: setup-dev ## kill, stop, fill the disk, fail it: FAULTS=300 under load (as root)
 	$(BIN)/python -m tests.powercut --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+sums: setup-dev ## ask the kind solve CASES=100000 random sums, and as many slips and nonsense (an hour)
+	EDGE_SOLVE_CASES=$(or $(CASES),100000) $(PYTEST) --timeout 0 -p no:cacheprovider tests/unit/tasks/test_solve_properties.py
 
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -16,11 +17,18 @@ fractions = st.fractions(min_value=-1000, max_value=1000, max_denominator=1000)
 positive = st.fractions(min_value=Fraction(1, 1000), max_value=1000, max_denominator=1000)
 
 
+OPERATIONS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "add": lambda x, y: x + y,
+    "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / y,
+}
+
+
 def between(first: Fraction, second: Fraction) -> Value:
     return Value(min(first, second), max(first, second))
 
 
-@given(fractions, fractions, fractions, fractions, st.sampled_from(["add", "multiply", "divide"]))
+@given(fractions, fractions, fractions, fractions, st.sampled_from(sorted(OPERATIONS)))
 def test_the_outcome_of_all_numbers_within_the_bounds_is_within_the_bounds(
     a: Fraction, b: Fraction, c: Fraction, d: Fraction, operation: str
 ) -> None:
@@ -31,9 +39,8 @@ def test_the_outcome_of_all_numbers_within_the_bounds_is_within_the_bounds(
     except NotASum:
         assert second.low <= 0 <= second.high
         return
-    of = {"add": lambda x, y: x + y, "multiply": lambda x, y: x * y, "divide": lambda x, y: x / y}[operation]
     for x, y in ((a, c), (a, d), (b, c), (b, d), ((a + b) / 2, (c + d) / 2)):
-        assert outcome.low <= of(x, y) <= outcome.high
+        assert outcome.low <= OPERATIONS[operation](x, y) <= outcome.high
 
 
 @given(positive, st.integers(2, 9))
