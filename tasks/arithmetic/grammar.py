@@ -18,6 +18,25 @@ from tasks.arithmetic.tokens import Kind, Token, tokens
 
 _DEPTH = 40
 _AROUND = (Kind.FILLER, Kind.MARK)
+#: A sign after one of these belongs to the sum. "The answer - 5" goes on from another one, and "hello - 5" has a dash.
+_BEFORE_A_SIGN = (
+    *(
+        "is",
+        "what",
+        "what's",
+        "whats",
+        "calculate",
+        "compute",
+        "evaluate",
+        "solve",
+        "out",
+        "find",
+        "give",
+        "me",
+        "know",
+    ),
+    *("of", ":", "!", "?"),
+)
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -83,8 +102,9 @@ def _without_fillers(found: list[Token]) -> list[Token]:
         last -= 1
     if first == last:
         return []
-    if first and found[first - 1].name in (".", ",", "="):  # "what is ,5 + 1"
-        first -= 1
+    before = found[first - 1].name if first else ":"
+    if before in (".", ",", "=") or (found[first].kind is Kind.SIGN and before not in _BEFORE_A_SIGN):
+        first -= 1  # "what is ,5 + 1"
     return found[first:last] + ([] if _only_ends(found[last:]) else found[last:])
 
 

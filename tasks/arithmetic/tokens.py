@@ -84,9 +84,13 @@ _PHRASES: dict[str, tuple[Kind, str]] = {
     "pi": (Kind.CONSTANT, "pi"),
     "e": (Kind.CONSTANT, "e"),
     "point": (Kind.POINT, "point"),
+    # "i" alone may be a number
+    "i want": (Kind.FILLER, "i want"),
+    "i need": (Kind.FILLER, "i need"),
+    "i would": (Kind.FILLER, "i would"),
 }
 _AROUND_A_SUM = """
-answer anybody anyone calculate can compute could do does equal equals evaluate find for give good hello hey hi how i is
+answer anybody anyone calculate can compute could do does equal equals evaluate find for give good hello hey hi how is
 it just know like make makes me morning much need now ok okay out please quickly result solve somebody someone tell
 thank thanks that the then to us value want what whats what's will work would you
 """
@@ -215,4 +219,5 @@ def _word(word: str) -> Token:
     tens, _, units = re.sub("[\u2010\u2011]", "-", word).partition("-")
     if units:
         return Token(Kind.COUNT, word, word, Fraction(_TENS[tens] + _UNITS[units]))
-    return Token(Kind.FILLER if word.replace("\u2019", "'") in _FILLERS else Kind.UNKNOWN, word, word)
+    name = word.replace("\u2019", "'")
+    return Token(Kind.FILLER if name in _FILLERS else Kind.UNKNOWN, name, word)

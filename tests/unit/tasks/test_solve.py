@@ -147,7 +147,9 @@ EXACT = {
     "2 * (10 mod 3)": "2",
     # what stands around
     "Hello! Could you tell me what 7 times 6 is, please?": "42",
+    "I want to know what 7 times 6 is": "42",
     "What does 2 + 2 equal?": "4",
+    "Calculate: -5 + 3": "-2",
     "2 + 2 = ?": "4",
     "What is the value of -4 + 5?": "1",
 }
@@ -182,7 +184,18 @@ REFUSED = {
     "no value": ["0 ^ 0", "zero to the power of zero"],
     "no real number": ["square root of minus 4", "(-8) ^ (1/3)", "(-4) ^ 0.5"],
     "more than one way": ["1,5 + 1", "1,10,0 + 1", "1.000,5 + 1", "1.100.000 + 1", "1.100 + 1", "1'000 + 1", "007 + 1"],
-    "within the sum": ["what is ,5 + 1", "10:30 - 1", "1 + 2 + 3 ...", "2 + 3? 4 + 5?", "5 + 3 equals 8", "1, 2 + 3"],
+    "within the sum": [
+        "what is ,5 + 1",
+        "10:30 - 1",
+        "1 + 2 + 3 ...",
+        "2 + 3? 4 + 5?",
+        "5 + 3 equals 8",
+        "1, 2 + 3",
+        "the answer - 5 + 3",
+        "it plus 5 plus 3",
+        "hello - 5 + 3",
+        "then minus 5 plus 3",
+    ],
     "factorial": ["5!", "5! + 3", "What is 2 + 3!"],
     "an equation": ["2 + 2 = 4", "2 + 2 == 4"],
     "no operation known": [
@@ -198,7 +211,16 @@ REFUSED = {
             "5\u200b3 + 1",
             "[2 + 3] * 4",
         ),
-        *("twenty -one", "ten-five", "twenty-one-hundred plus 1", "3 \u2014 5", "5\u2074 + 1", "round 5 / 3"),
+        *(
+            "i + 2 + 3",
+            "2 + 3 i",
+            "twenty -one",
+            "ten-five",
+            "twenty-one-hundred plus 1",
+            "3 \u2014 5",
+            "5\u2074 + 1",
+            "round 5 / 3",
+        ),
     ],
     "no operation stands": [
         *("2(3)", "(2)(3)", "2 pi", "2 log 100", "1 1/2 + 1", "5 -5 5", "1\u00a0100 + 1", "one two three plus one"),

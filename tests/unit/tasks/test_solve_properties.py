@@ -41,6 +41,7 @@ def check(answer: str, expected: Fraction) -> None:
 def digits_and_signs(text: str) -> str:
     """All that may not be left out of a sum."""
     kept = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text.lower())
+    kept = re.sub(r"[.,](?=\s*([a-z]|$))", "", kept)  # ends a sentence
     return re.sub(r"[^\d.,+\-*/^()%\u00d7\u00f7\u2212\u2013\u00b2\u00b3\u221a]", "", kept)
 
 
