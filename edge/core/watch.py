@@ -1,7 +1,8 @@
 """Changes in folders, told by the kernel: the one use of inotify.
 
-By ctypes, and not by the package asyncinotify: that one brings 5 MB of asyncio into processes that have no event
-loop, and wakes nobody less.
+By ctypes, and not by the package asyncinotify, which imports asyncio. Measured as PSS of an idle process: 8.3 MB and
+12.2 MB in one that does nothing else, 29.9 MB and 31.0 MB in a worker, 13.2 MB and 13.8 MB where asyncio is loaded
+already. Neither wakes up while nothing happens.
 """
 
 from __future__ import annotations

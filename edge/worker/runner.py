@@ -17,6 +17,7 @@ from edge.config import Config
 from edge.core import clock
 from edge.core.durable import has_room
 from edge.core.errors import NotAllowed, Unreachable
+from edge.core.invariant import given
 from edge.core.wakeup import Wakeup
 from edge.model import (
     Attempts,
@@ -139,8 +140,7 @@ class Runner:
             case Action.OLD:
                 self._let_go(delivery)
             case Action.FAILED:
-                assert finding.failure is not None
-                self._fail(finding.case, finding.failure)
+                self._fail(finding.case, given(finding.failure, "why the job failed"))
             case Action.READY:
                 self._run(finding)
 
@@ -155,8 +155,7 @@ class Runner:
             raise
 
     def _ended(self, case: Attempt, outcome: Outcome, energy: Energy) -> None:
-        delivery, staging, failure = case.delivery, case.staging, outcome.failure
-        assert staging is not None
+        delivery, staging, failure = case.delivery, given(case.staging, "the staging of a body"), outcome.failure
         if outcome.interrupted:
             logger.info("Task %s[%s] interrupted: %s; it runs again later", delivery.task, delivery.id, outcome.error)
             staging.discard()

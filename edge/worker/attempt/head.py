@@ -16,6 +16,7 @@ from edge.client.transport import Transport, path_of
 from edge.config import Config
 from edge.config.records import NodeConfig
 from edge.core.errors import ConfigError, GatewayError, JobGone, UnknownJob, Unreachable
+from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.model import Attempts, Result
 from edge.results.attempts import AttemptsStore
@@ -32,14 +33,13 @@ class Head:
 
     def __init__(self, config: NodeConfig) -> None:
         """Raises ConfigError when the token cannot be read."""
-        assert config.head_url is not None
-        assert config.token_file is not None
+        url, token_file = given(config.head_url, "node.head_url"), given(config.token_file, "node.token_file")
         try:
-            token = config.token_file.read_text().strip()
+            token = token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as err:
             raise ConfigError("node.token_file", str(config.token_file), str(err)) from err
         # No patience: the worker holds the job, says so, and comes again.
-        self._http = Transport(Settings(config.head_url.rstrip("/"), token, config.ca_file, patience_s=0.0))
+        self._http = Transport(Settings(url.rstrip("/"), token, config.ca_file, patience_s=0.0))
 
     def ended(self, job_id: str) -> bool:
         """True when the head has a durable result of the job, or removed it."""

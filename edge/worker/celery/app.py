@@ -66,7 +66,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         return name
 
     @cached_property  # type: ignore[untyped-decorator]
-    def Worker(self) -> Any:  # noqa: N802 - Celery's name for it
+    def Worker(self) -> Any:  # noqa: N802 - Celery's name for it; a class of Celery's, which has no types
         """The worker program, bound to this app."""
         return self.subclass_with_self("edge.worker.celery.controller:Worker")
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from amqp.exceptions import AMQPError
 from celery import bootsteps
@@ -14,12 +14,15 @@ from celery.utils.log import get_logger
 from celery.utils.threads import bound_open_broker_sockets
 from celery.worker import consumer as celery_consumer
 from celery.worker.state import maybe_shutdown
+from kombu import Connection
+from kombu.asynchronous import Hub
 from kombu.common import ignore_errors
 
 from edge.broker.restart_request import RestartRequest
 from edge.broker.topology import explain, silent, vhost_down
 from edge.core.backoff import Backoff
 from edge.model import WorkerState
+from edge.worker.context import WorkerContext
 
 logger = get_logger(__name__)
 
@@ -30,6 +33,13 @@ RETRY = Backoff(first_s=0.5, most_s=5.0)
 #: A connection that broke sooner than this counts as a try that failed: a broker with a broken store accepts
 #: connections and then refuses everything.
 WORTH_S = 10.0
+
+
+class Program(Protocol):
+    """The worker program, as far as its consumer asks it."""
+
+    context: WorkerContext
+    hub: Hub
 
 
 class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
@@ -50,14 +60,14 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             "celery.worker.consumer.consumer:Evloop",
         )
 
-        def shutdown(self, parent: Any) -> None:
+        def shutdown(self, parent: object) -> None:
             """As Celery's."""
             self.send_all(parent, "shutdown")
 
-    connection: Any = None
+    connection: Connection | None = None
     gate: Any  # the step of that name
 
-    def __init__(self, *args: Any, controller: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: object, controller: Program, **kwargs: object) -> None:
         self.context = controller.context
         self.context.later = controller.hub.call_later
         self._complaint = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
@@ -70,11 +80,11 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         # Celery sleeps 1 s, with a traceback, once it had to connect five times in a second; we wait our own way.
         self._restart_state = _Unlimited()
 
-    def create_task_handler(self, promise: Any = None) -> Callable[..., None]:  # noqa: ARG002
+    def create_task_handler(self, promise: object = None) -> Callable[..., None]:  # noqa: ARG002
         """Unused by our taps, which know the queue of each message; Celery's loop asks for one."""
-        return self.context.inbox.accept  # type: ignore[no-any-return]
+        return self.context.inbox.accept
 
-    def register_with_event_loop(self, hub: Any) -> None:
+    def register_with_event_loop(self, hub: Hub) -> None:
         """The steps', and the bell by which signals and threads wake the loop."""
         hub.add_reader(self.context.bell.fileno(), self._rung)
         super().register_with_event_loop(hub)  # the gate's part asks for messages of every queue that is open
@@ -86,7 +96,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             self.gate.refresh()  # what is parked is looked at below
         self.context.inbox.step()
 
-    def ensure_connected(self, conn: Any) -> Any:
+    def ensure_connected(self, conn: Connection) -> Connection:
         """Connect, trying for ever at most five seconds apart; a stop ends the wait at once."""
         if self._tries:
             self._wait()

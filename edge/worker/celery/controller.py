@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
 
 from celery import concurrency
 from celery.apps.worker import Worker as CeleryWorker
@@ -35,9 +34,11 @@ def _stop_loop() -> None:
 class SleepyHub(Hub):  # type: ignore[misc]
     """Kombu's loop without its one wake-up a second; everything that should wake it is a file descriptor."""
 
-    def fire_timers(self, *_delays: Any, propagate: Any = (), **_options: Any) -> Any:
+    def fire_timers(
+        self, *_delays: object, propagate: tuple[type[BaseException], ...] = (), **_options: object
+    ) -> float:
         """Run what is due, and say how long to sleep."""
-        delay = super().fire_timers(IDLE_S, IDLE_S, propagate=propagate)
+        delay: float = super().fire_timers(IDLE_S, IDLE_S, propagate=propagate)
         # What a callback put off with call_soon waits for the next round: kombu looks only after the sleep.
         return 0 if self._ready else delay
 
@@ -60,14 +61,14 @@ class Worker(CeleryWorker):  # type: ignore[misc]
 
     context: WorkerContext
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         try:
             super().__init__(*args, **kwargs)
         except EdgeError as err:  # both commands that make a worker end here: one line, no traceback
             sys.stderr.write(f"worker: {err}\n")
             raise SystemExit(err.exit_code) from err
 
-    def on_before_init(self, **kwargs: Any) -> None:
+    def on_before_init(self, **kwargs: object) -> None:
         """Refuse what cannot work here, then take the worker's name."""
         pool = concurrency.get_implementation(kwargs.get("pool_cls") or kwargs.get("pool") or "solo")
         if pool is not TaskPool:
@@ -82,7 +83,7 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         self.context = WorkerContext(self.app, config, name, celery=request, stop_loop=_stop_loop)
         self.app.module_errors = load_tasks(self.app.edge_loaded)
 
-    def setup_instance(self, **kwargs: Any) -> None:
+    def setup_instance(self, **kwargs: object) -> None:
         """Make the steps, the loop among them a sleepy one."""
         hub = SleepyHub()
         set_event_loop(hub)
@@ -102,6 +103,6 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         finally:
             self.context.close()
 
-    def install_platform_tweaks(self, _worker: Any) -> None:
+    def install_platform_tweaks(self, _worker: object) -> None:
         """Ours in place of Celery's signal handlers: they would stop the process in the middle of a body."""
         self.context.control.install()

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol
 
 from edge.broker.topology import queue_name
 from edge.config import Config
+from edge.core.invariant import given
 from edge.core.wakeup import Wakeup
 from edge.model import Energy, Failure, FailureCode, Power, PowerStatus, RunningJob
 from edge.results.store import Results
@@ -103,11 +104,10 @@ class BodyRunner:
     def _job(self, case: Attempt, task: Any) -> Job:
         layout, job_id = self._config.layout, case.delivery.id
         cuts = case.known.early_cuts if case.known is not None else 0
-        assert case.staging is not None
         return Job(
             job_id,
             folder=layout.tasks / task.name,
-            files=case.staging.file,
+            files=given(case.staging, "the staging of a body").file,
             checkpoint=Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts)),
             attempt=case.attempt,
             settings=self._config.settings.get(task.name),

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from edge.config import Config
 from edge.core import notify
+from edge.core.invariant import given
 from edge.model import Power
 from edge.worker.power.freezer import CLOCK
 
@@ -75,9 +76,8 @@ class Freeze:
         clock, self._clock = self._clock, None
         if clock is not None:
             clock.close()
-        assert process.stdin is not None
         with suppress(OSError):
-            process.stdin.close()
+            given(process.stdin, "the pipe to the freezer").close()
         os.close(self._life)
         with suppress(subprocess.TimeoutExpired):
             process.wait(5.0)

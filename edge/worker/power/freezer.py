@@ -69,11 +69,9 @@ class Freezer:
         if job is not None and (self._orders / f"{job[0]}.cancel").exists():
             self._let_go = True
         # At `critical` it runs for its grace: what is stopped can save nothing.
-        fine = job is None or job[1] in ALLOWED[said.state] or said.state is PowerState.CRITICAL
-        if fine or self._let_go:
+        if job is None or self._let_go or job[1] in ALLOWED[said.state] or said.state is PowerState.CRITICAL:
             self.thaw()
             return
-        assert job is not None
         if not self.frozen:
             self._freeze()
         held = WaitReason(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.config import Config
+from edge.core.invariant import given
 from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status as power
@@ -167,8 +168,7 @@ class Hold:
 
     def _wait(self) -> None:
         """Sleep until there is no objection any more, or the body is to end."""
-        assert self._body is not None
-        began, since, job_id = time.monotonic(), time.time(), self._body.id
+        began, since, job_id = time.monotonic(), time.time(), given(self._body, "the body that is held").id
         with self._control.holding(self._bell.ring):
             self._news.signals(False)  # its handler would take in what this poll waits for
             try:
