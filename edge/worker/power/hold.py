@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge.config import Config
 from edge.core.wakeup import Wakeup
@@ -29,13 +28,6 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 #: A body that makes checkpoints is held at its next one, where its state is saved, if that comes within this time.
 PATIENCE_S = 2.0
-
-
-class QueueGate(Protocol):
-    """The gate, as far as a held body goes."""
-
-    def tend(self) -> None:
-        """Open and close the queues as power allows; a broken connection is no concern of the body."""
 
 
 @dataclass
@@ -61,9 +53,11 @@ class Hold:
         news: PowerWatcher,
         bell: Wakeup,
         freeze: Freeze | None,
+        on_held: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_held` is called when the body is held, and at each news meanwhile: queues close and open as ever."""
         self._freeze = freeze
-        self.door: QueueGate | None = None
+        self._on_held = on_held
         self._path = config.layout.power
         self._mode = config.worker.running_job
         self._grace_s = config.power.critical.grace_s
@@ -87,7 +81,7 @@ class Hold:
         self._look_at = time.monotonic() + LOOK_S
         self._wanted_since = None
         self._news.signals(True)
-        if self._news.look() or self._news.stale:
+        if self._news.changed():
             self._look()
         return meter
 
@@ -104,7 +98,7 @@ class Hold:
 
     def changed(self) -> None:
         """SIGIO came while a body runs."""
-        if self._news.look():
+        if self._news.changed():
             self._look()
 
     @property
@@ -178,12 +172,11 @@ class Hold:
                         logger.info(
                             "job %s is held: %s; goes on when %s", job_id, why.reason, why.until or "it is over"
                         )
-                    if self.door is not None:
-                        self.door.tend()
+                    self._on_held()  # also where the reason is the same: the queues may not be
                     self._sleep()
             finally:
                 self._news.signals(True)
-                if self._news.look():  # came before the signals were on again
+                if self._news.changed():  # came before the signals were on again
                     self._look()
         self._status.go_on()
         logger.info("job %s goes on after %.1f s", job_id, time.monotonic() - began)

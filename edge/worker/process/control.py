@@ -22,9 +22,6 @@ AGAIN_S = 2.0
 PATIENCE = 10
 _GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 
-#: A body that runs so long is worth telling of.
-LASTING_S = 0.1
-
 _STOPS = "the worker stops"
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
@@ -130,18 +127,20 @@ class Control:
         self._cancelled_id = job_id
         signal.pthread_kill(self._main, signal.SIGUSR1)
 
-    def run(self, job_id: str, body: Callable[[], Any], *, limit_s: float | None, tell: bool = False) -> Any:
+    def run(
+        self, job_id: str, body: Callable[[], Any], *, limit_s: float | None, lasting_s: float | None = None
+    ) -> Any:
         """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
 
         A body that swallowed a cancel or a time limit and returned all the same does not get away with it; one that
-        swallowed a stop is done. With `tell`, `on_lasting` is called once the body has run for a moment.
+        swallowed a stop is done. `on_lasting` is called once the body has run for `lasting_s`.
         """
         now = time.monotonic()
         self._leave_at = None
         self._held_s, self._held_at, self._frozen_before_s = 0.0, None, self._frozen_s()
         self._deadline = None if limit_s is None else now + limit_s
         self._limit_s = limit_s or 0.0
-        self._lasting_at = now + LASTING_S if tell else None
+        self._lasting_at = None if lasting_s is None else now + lasting_s
         self._raised, self._swallowed, self._shields = None, 0, 0
         self.install()
         self._job_id = job_id
@@ -233,7 +232,12 @@ class Control:
             return
         if self._lasting_at is not None and now >= self._lasting_at and not self._shields:
             self._lasting_at = None
-            self._on_lasting()
+            self._shields += 1  # nothing of ours is cut in two
+            try:
+                self._on_lasting()
+            finally:
+                self._shields -= 1
+            now = time.monotonic()
         self._wake()
         why = self._due(now)
         self._arm(now)
