@@ -178,6 +178,7 @@ class WorkerContext:
     def _on_lasting(self) -> None:
         self.status.flush()
         self.intake.tend()
+        self._hold.changed()  # the intake may have taken in what was meant for the body, too
 
     def _tend(self) -> None:
         self.intake.tend()

@@ -184,8 +184,9 @@ class Intake:
     def refresh(self) -> None:
         """Act on news of power. One system call when there are none. Raises what the connection raises."""
         self._watcher.look()
-        if self._watcher.status is not self._gate.power and self._consumers is not None and self._opened:
+        while self._watcher.status is not self._gate.power and self._consumers is not None and self._opened:
             self._apply()
+            self._watcher.look()  # closing a queue takes its time
 
     def reconsider(self) -> None:
         """Something changed that a parked job may wait for; callable from any thread."""

@@ -68,6 +68,7 @@ class Hold:
         self._loop_bell, self._bell = bell, Wakeup()
         self._body: _Body | None = None
         self._said = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
+        self._seen = 0  # version of the watcher's word when ours was read
         self._look_at = 0.0
         self._wanted_since: float | None = None
 
@@ -81,8 +82,8 @@ class Hold:
         self._look_at = time.monotonic() + LOOK_S
         self._wanted_since = None
         self._news.signals(True)
-        if self._news.changed():
-            self._look()
+        self._seen = self._news.version
+        self.changed()
         return meter
 
     def end(self) -> None:
@@ -97,8 +98,8 @@ class Hold:
             self._loop_bell.ring()
 
     def changed(self) -> None:
-        """SIGIO came while a body runs."""
-        if self._news.changed():
+        """Power may have changed while a body runs: SIGIO came, or somebody else read the news."""
+        if self._news.changed() or self._news.version != self._seen:
             self._look()
 
     @property
@@ -132,6 +133,7 @@ class Hold:
 
     def _look(self) -> None:
         """Read the governor's word. Runs in the signal handler too."""
+        self._seen = self._news.version
         self._said = said = power.read(self._path)
         self._look_at = time.monotonic() + LOOK_S
         body = self._body
@@ -172,12 +174,14 @@ class Hold:
                         logger.info(
                             "job %s is held: %s; goes on when %s", job_id, why.reason, why.until or "it is over"
                         )
-                    self._on_held()  # also where the reason is the same: the queues may not be
-                    self._sleep()
+                    self._on_held()
+                    if self._news.version == self._seen:
+                        self._sleep()
+                    else:  # the queues were told of more news meanwhile, which nobody tells us again
+                        self._look()
             finally:
                 self._news.signals(True)
-                if self._news.changed():  # came before the signals were on again
-                    self._look()
+                self.changed()  # what came before the signals were on again
         self._status.go_on()
         logger.info("job %s goes on after %.1f s", job_id, time.monotonic() - began)
 

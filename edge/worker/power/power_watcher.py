@@ -33,6 +33,7 @@ class PowerWatcher:
         self._epoll.register(self._watch.fileno(), select.EPOLLIN)
         self._governor: tuple[int, int] | None = None  # pid and pidfd
         self._stale = True
+        self._version = 0
         self._void_at: float | None = None
         self._status = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
         owner = struct.pack("ii", _F_OWNER_TID, threading.get_native_id())
@@ -43,6 +44,11 @@ class PowerWatcher:
     def status(self) -> PowerStatus:
         """The governor's word as it was read last."""
         return self._status
+
+    @property
+    def version(self) -> int:
+        """Another number each time the word was read."""
+        return self._version
 
     @property
     def stale(self) -> bool:
@@ -106,6 +112,7 @@ class PowerWatcher:
         left_s = power.expires_in(status)
         self._void_at = None if left_s is None else time.monotonic() + left_s
         self._status = status
+        self._version += 1
 
     def _forget_governor(self) -> None:
         governor, self._governor = self._governor, None
