@@ -10,6 +10,7 @@ from asyncinotify import Inotify, Mask
 
 from edge.config import Config
 from edge.results.orders import Order, Orders
+from edge.worker.flow.running import RunningJobs
 from edge.worker.orders import OrderWatch
 
 
@@ -28,7 +29,14 @@ class Forgetful(Inotify):
 def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of removals at once overflow the queue of events; the folder is looked at then."""
     monkeypatch.setattr("edge.worker.orders.Inotify", Forgetful)
-    watch = OrderWatch(config.layout, cast("Any", None), cast("Any", None))
+    watch = OrderWatch(
+        config.layout,
+        results=cast("Any", None),
+        attempts=cast("Any", None),
+        running=RunningJobs(),
+        interrupt=lambda _job_id: None,
+        reconsider=lambda: None,
+    )
     carried: set[tuple[Order, str]] = set()
     first, done = threading.Event(), threading.Event()
 
