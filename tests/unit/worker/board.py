@@ -1,4 +1,4 @@
-"""A worker without a process around it: real flow, intake, results and history; broker, power, disk and bodies played."""
+"""A worker without a process around it: its parts are real; broker, power, disk and bodies are played."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def test_a_stop_gives_back_what_is_in_hand(board: Board) -> None:
     for number in range(10):
         board.broker.put(f"job-{number}")
     board.turns()
-    board.bodies.meanwhile["a"] = lambda: board.control.stop()
+    board.bodies.meanwhile["a"] = board.control.stop
     for job in "abc":
         board.broker.put(job)
     board.turn()
