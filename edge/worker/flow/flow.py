@@ -126,9 +126,8 @@ class Flow:
                 self.blocked.add(attempt, OSError(28, "No space left on device"))
                 return False
             attempt.has_room()
-        if attempt.begins:
-            return True
-        self.advance(attempt, power)
+        if not attempt.begins:
+            self.advance(attempt, power)
         return attempt.begins and attempt not in self.blocked
 
     # --- one stage ----------------------------------------------------------------------------------------

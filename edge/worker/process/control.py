@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -23,6 +24,8 @@ PATIENCE = 10
 _GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 
 _STOPS = "the worker stops"
+#: `signal.getsignal` without the enum that it makes of each answer: it is asked for eight signals before each body.
+_handler: Callable[[int], Any] = import_module("_signal").getsignal
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
@@ -81,16 +84,18 @@ class Control:
         self._shields = 0
         self._raised: JobControl | None = None
         self._swallowed = 0
+        self._handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+            **dict.fromkeys(map(int, _STOP), self._on_stop_signal),
+            **dict.fromkeys(map(int, (signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT)), self._on_signal),
+            int(signal.SIGIO): self._on_power_signal,
+        }
 
     def install(self) -> None:
         """Take the signals; called again before each body, for a body may have taken them for itself."""
-        for number in _STOP:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-                signal.signal(number, self._on_stop_signal)
-        signal.signal(signal.SIGUSR1, self._on_signal)
-        signal.signal(signal.SIGALRM, self._on_signal)
-        signal.signal(signal.SIGCONT, self._on_signal)
-        signal.signal(signal.SIGIO, self._on_power_signal)
+        for number, handler in self._handlers.items():
+            now = _handler(number)
+            if now is not handler and not (number in _STOP and now == signal.SIG_IGN):  # nohup stays nohup
+                signal.signal(number, handler)
 
     @staticmethod
     def uninstall() -> None:

@@ -10,7 +10,7 @@ from edge.model import PowerState
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.outcome import Outcome
-from tests.unit.worker.board import NORMAL, Board, failed
+from tests.unit.worker.played_worker import NORMAL, Board, failed
 
 #: Each call that an attempt makes on the disk, with the stage in which it is refused.
 CALLS = {
@@ -27,8 +27,10 @@ def board(config: Config) -> Board:
     return Board(config)
 
 
-def _attempt(job_id: str = "a", **fields: int) -> Attempt:
-    return Attempt(Delivery(message=None, queue=NORMAL, id=job_id, task="echo", **fields))
+def _attempt(*, redeliveries: int = 0, retries: int = 0) -> Attempt:
+    return Attempt(
+        Delivery(message=None, queue=NORMAL, id="a", task="echo", redeliveries=redeliveries, retries=retries)
+    )
 
 
 @pytest.mark.parametrize("files", [False, True])

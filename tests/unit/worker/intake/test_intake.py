@@ -7,7 +7,7 @@ import pytest
 from edge.config import Config
 from edge.model import PowerState
 from edge.worker.attempt.outcome import Outcome
-from tests.unit.worker.board import FULL, NORMAL, Board
+from tests.unit.worker.played_worker import FULL, NORMAL, Board
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.config import Config, load
 from edge.model import Power, PowerState
 from edge.results.store import Results
-from tests.unit.worker.board import QUEUES, Board, failed
+from tests.unit.worker.played_worker import QUEUES, Board, failed
 
 _QUEUES = sorted(QUEUES)
 _STATES = (PowerState.SURPLUS, PowerState.NORMAL, PowerState.LOW, PowerState.UNKNOWN, PowerState.PAUSED)

@@ -256,7 +256,7 @@ class PlayedBroker:
 
     @staticmethod
     def _wire(message: Message, tag: int) -> Any:
-        headers = {"task": message.task, "id": message.id, "edge": message.edge}
+        headers: dict[str, Any] = {"task": message.task, "id": message.id, "edge": message.edge}
         if message.deliveries:
             headers["x-delivery-count"] = message.deliveries
         return SimpleNamespace(
