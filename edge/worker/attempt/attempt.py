@@ -99,10 +99,6 @@ class Attempt:
         self.parked = None
         self.stage = Stage.RUNNING
 
-    def redelivered(self, delivery: Delivery) -> None:
-        """Its message was lost with a connection and has come again: that one is acknowledged in its place."""
-        self.delivery = delivery
-
     # --- the body -----------------------------------------------------------------------------------------
 
     def begin(self, meter: Meter, checkpoint: Checkpoint | None) -> None:
@@ -111,7 +107,7 @@ class Attempt:
 
     @property
     def has_leftovers(self) -> bool:
-        """True unless this was the first attempt and it saved nothing: no record and no checkpoint can be there then."""
+        """True unless this was the first attempt and it saved nothing: then there is no record and no checkpoint."""
         first = self.known is None and not self.delivery.redeliveries and not self.delivery.failures
         return not first or self.outcome is None or (self.checkpoint is not None and self.checkpoint.there)
 

@@ -153,10 +153,6 @@ class Intake:
         delivery = deliveries.read(message, queue, error, head=queue not in self._seen)
         self._seen.add(queue)
         self._settlement.take(delivery)
-        for attempt in self._flow.blocked:
-            if attempt.id == delivery.id and not self._settlement.holds(attempt.delivery):
-                attempt.redelivered(delivery)
-                return
         if not self._waiting:
             self._bell.ring()
         self._waiting.append(Attempt(delivery))
@@ -177,6 +173,7 @@ class Intake:
         self._commit()
         if self._control.stopping:
             return
+        self.refresh()  # what was closed for the acknowledgement is not to be opened again
         self._adjust()
         if self._waiting and self._may_begin():
             self._bell.ring()
@@ -267,8 +264,6 @@ class Intake:
             self._lasting = False
         if attempt.begins and attempt.parked is not None:
             self._park(attempt)
-        if alone:
-            self._commit()
         return short
 
     def _forget(self, attempt: Attempt) -> None:

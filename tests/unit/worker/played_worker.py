@@ -47,9 +47,11 @@ class Disk:
     refuse: set[str] = field(default_factory=set)  # calls by name
     once: dict[str, int] = field(default_factory=dict)  # calls by name: the so many-th from now
     lost: set[str] = field(default_factory=set)  # results whose commit is refused
+    meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)  # what happens within a call, once
 
     def use(self, call: str) -> None:
         """The worker makes this call. Raises OSError."""
+        self.meanwhile.pop(call, lambda: None)()
         if call in self.once:
             self.once[call] -= 1
             if self.once[call] <= 0:
@@ -167,8 +169,10 @@ class PlayedBroker:
         self.acked: list[str] = []
         self.back: list[str] = []
         self.opened: list[tuple[str, int]] = []
+        self.told: list[str] = []  # the kinds of frames that settled something
         self.frames = 0
         self.others: dict[str, int] = {}
+        self.meanwhile: Callable[[], None] | None = None  # what happens while a queue is closed, once
         self.on_ack = on_ack
         self.accept: Callable[..., None] = lambda *_: None
         self._consumers: dict[str, int] = {}
@@ -202,6 +206,9 @@ class PlayedBroker:
 
     def close_queue(self, queue: str) -> None:
         """As the real one: what was on its way comes before the answer."""
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
         self.read()
         self._consumers.pop(queue, None)
 
@@ -224,6 +231,7 @@ class PlayedBroker:
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Let messages go."""
         self.frames += 1
+        self.told.append("ack")
         for tag in self._tags(delivery_tag, multiple):
             _, message = self.unacked.pop(tag)
             self.acked.append(message.id)
@@ -235,6 +243,7 @@ class PlayedBroker:
         tag, multiple, requeue = args
         assert requeue
         self.frames += 1
+        self.told.append("nack")
         self._requeue(self._tags(tag, multiple))
 
     def _tags(self, tag: int, multiple: bool) -> list[int]:

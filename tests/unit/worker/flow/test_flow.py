@@ -91,7 +91,7 @@ def test_a_redelivery_that_cannot_be_recorded_does_not_begin(board: Board) -> No
 
 
 def test_a_failure_that_cannot_be_recorded_is_not_let_go(board: Board) -> None:
-    """The gateway publishes the job again only for a record that is durable; the body is not run for the disk's sake."""
+    """The gateway publishes the job again only for a durable record; the body does not run again for the disk."""
     board.bodies.ends["a"] = failed()
     attempt = _attempt(retries=1)
     board.disk.refuse = {"write-attempts"}

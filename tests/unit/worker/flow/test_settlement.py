@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_exactly_what_was_asked_for_is_settled(fates: list[str], cuts: list[int]
     settlement.attach(channel)
     made = _deliveries(len(fates), settlement)
     at = sorted({0, *(cut for cut in cuts if cut < len(fates)), len(fates)})
-    for start, end in zip(at, at[1:], strict=False):
+    for start, end in pairwise(at):
         portion = list(zip(made[start:end], fates[start:end], strict=True))
         settlement.acknowledge([delivery for delivery, fate in portion if fate == "ack"])
         settlement.give_back([delivery for delivery, fate in portion if fate == "back"])

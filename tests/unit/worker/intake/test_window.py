@@ -25,6 +25,8 @@ _event = st.one_of(
     st.tuples(st.just("fail"), st.sampled_from(_QUEUES)),
     st.tuples(st.just("power"), st.sampled_from(_STATES)),
     st.tuples(st.just("power-within"), st.sampled_from(_STATES)),
+    st.tuples(st.just("power-in"), st.sampled_from(_CALLS), st.sampled_from(_STATES)),
+    st.tuples(st.just("power-at-close"), st.sampled_from(_STATES)),
     st.tuples(st.just("lasts")),
     st.tuples(st.just("refuse"), st.sampled_from(_CALLS), st.integers(1, 4)),
     st.tuples(st.just("full")),
@@ -82,6 +84,12 @@ class Day:
 
     def power_within(self, state: PowerState) -> None:
         self._within(lambda: self.board.power.tell(state))
+
+    def power_in(self, call: str, state: PowerState) -> None:
+        self.board.disk.meanwhile[call] = lambda: self.board.power.tell(state)
+
+    def power_at_close(self, state: PowerState) -> None:
+        self.board.broker.meanwhile = lambda: self.board.power.tell(state)
 
     def lasts(self) -> None:
         self._within(self.board.intake.tend)
@@ -143,6 +151,8 @@ class Day:
         """Power and disk are well for good."""
         board = self.board
         board.disk.well()
+        board.disk.meanwhile.clear()
+        board.broker.meanwhile = None
         board.bodies.meanwhile.clear()
         board.power.tell(PowerState.SURPLUS)
         for _ in range(400):
