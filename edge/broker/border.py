@@ -35,15 +35,10 @@ class Message(Protocol):
     properties: object
     body: bytes | str | memoryview | None
     delivery_info: object
+    delivery_tag: int
 
     def decode(self) -> object:
         """The body as its content type says; raises whatever the decoder does."""
-
-    def ack(self) -> None:
-        """Let it go."""
-
-    def requeue(self) -> None:
-        """Give it back to its queue."""
 
 
 class Channel(Protocol):

@@ -62,6 +62,7 @@ class FailureCode(StrEnum):
     CRASH_LOOP = "crash-loop"
     BROWN_OUT = "brown-out"
     DEAD_LETTERED = "dead-lettered"
+    INTERNAL = "internal"  # a fault of the worker's own, which came again each time it was tried
 
 
 class Failure(msgspec.Struct, frozen=True):

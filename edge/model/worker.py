@@ -78,3 +78,4 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     updated_at: float = 0.0
     reason: str = ""  # why it holds, when power is not the reason: a full card, a failing disk
     parked: tuple[Parked, ...] = ()  # at most one of each class, which waits for it
+    faults: int = 0  # times that the worker itself failed over a job, since it started

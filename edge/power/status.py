@@ -73,6 +73,11 @@ class Reader:
         return _judged(self._written)
 
 
+def died(pid: int) -> PowerStatus:
+    """What holds once the governor's process has ended: its word ends with it."""
+    return _unknown("governor-died", f"the governor (process {pid}) is gone", "`edge power` runs again")
+
+
 def expires_in(said: PowerStatus) -> float | None:
     """Seconds after which to look again, since `said` is then too old to count; None where age alone ends nothing."""
     if said.state is PowerState.UNKNOWN or not said.valid_s:
@@ -122,7 +127,7 @@ def _judged(status: PowerStatus) -> PowerStatus:
     if status.boot_id != boot_id():
         return _unknown("other-boot", "the governor has not spoken since this boot", "`edge power` runs")
     if status.state is not PowerState.UNKNOWN and not process_alive(status.pid):
-        return _unknown("governor-died", f"the governor (process {status.pid}) is gone", "`edge power` runs again")
+        return died(status.pid)
     age_s = time.monotonic() - status.monotonic
     if status.valid_s and age_s > status.valid_s:
         reason = f"the governor is silent for {age_s:.0f} s, its word counts for {status.valid_s:.0f} s"

@@ -7,6 +7,7 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
 from edge.core.watch import On, Watch
 from edge.model import Failure, FailureCode, JobState, Result
+from edge.results.attempts import AttemptsStore
 from edge.results.orders import Order, Orders, parse
+from edge.results.store import Results
 from edge.results.uploads import Uploads
-from edge.worker.process.control import Control
-from edge.worker.runner import Runner
+from edge.worker.flow.running import RunningJobs
 
 logger = logging.getLogger(__name__)
 
@@ -29,20 +31,30 @@ _LAID_OUT = On.CREATED | On.MOVED_TO | On.ATTRIBUTES | On.WRITTEN
 class OrderWatch:
     """Cancels and removes jobs. The gateway takes an order back once it sees what came of it."""
 
-    def __init__(self, layout: Layout, runner: Runner, control: Control) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        results: Results,
+        attempts: AttemptsStore,
+        running: RunningJobs,
+        interrupt: Callable[[str], None],
+        reconsider: Callable[[], None],
+    ) -> None:
+        """`interrupt` ends the body of a job that runs here; `reconsider` follows the cancel of one that waits."""
         self._layout = layout
         self._orders = Orders(layout)
         self._uploads = Uploads(layout)
-        self._runner = runner
-        self._control = control
+        self._results, self._attempts = results, attempts
+        self._running, self._interrupt, self._reconsider = running, interrupt, reconsider
         self._end = Wakeup()
         self._stopped = False
         self._again: set[tuple[Order, str]] = set()
         self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; what lies in the folder already is carried out first."""
-        self._made_folder()
+        """Start the thread; what lies in the folder already is carried out first. Raises OSError."""
+        self._watch = Watch(self._made_folder(), on=_LAID_OUT)  # here: the folder may go before the thread runs
         self._thread.start()
 
     def stop(self) -> None:
@@ -55,7 +67,7 @@ class OrderWatch:
     def _run(self) -> None:
         # A signal must reach the main thread: there it interrupts what the body waits for.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        with closing(Watch(self._orders.folder, on=_LAID_OUT)) as watch:
+        with closing(self._watch) as watch:
             wanted = set(self._orders.standing())
             while not self._stopped:
                 self._again.clear()
@@ -90,7 +102,7 @@ class OrderWatch:
             if order is Order.CANCEL:
                 self.cancel(job_id)
             elif order is Order.TAKE:
-                self._uploads.publish(job_id, self._runner.results)
+                self._uploads.publish(job_id, self._results)
             else:
                 self._remove(job_id)
         except OSError as err:
@@ -101,18 +113,18 @@ class OrderWatch:
 
     def cancel(self, job_id: str) -> None:
         """Interrupt the job if it runs here; else its result is `cancelled` from now on, unless it had one."""
-        with self._runner.inbox.lock:  # the runner names its job under this lock before it looks for a result
-            if self._runner.inbox.running_id == job_id:
-                self._control.cancel(job_id)
+        with self._running.locked(job_id) as runs:
+            if runs:
+                self._interrupt(job_id)
                 return
             failure = Failure(FailureCode.CANCELLED, "the job was cancelled before it ran")
-            self._runner.results.publish(
+            self._results.publish(
                 Result(job_id, "", JobState.CANCELLED, failure=failure, finished_at=time.time(), attempts=0)
             )
-        self._runner.inbox.reconsider()  # a parked message may go now
+        self._reconsider()  # a parked message may go now
 
     def _remove(self, job_id: str) -> None:
-        self._runner.results.remove(job_id)
-        self._runner.history.attempts.forget(job_id)
+        self._results.remove(job_id)
+        self._attempts.forget(job_id)
         (self._layout.checkpoints / f"{job_id}.json").unlink(missing_ok=True)
         logger.info("result of %s removed", job_id)

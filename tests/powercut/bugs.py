@@ -46,16 +46,27 @@ def _skip_fsync(kind: Callable[[int], bool]) -> Callable[[Any], None]:
     return patch
 
 
-def _ack_first(triage: Any) -> None:
-    look = triage.Admission.look
+def _ack_first(intake: Any) -> None:
+    begin, settle = intake.Intake._begin, intake.Settlement._settle
 
-    def acked_first(self: Any, delivery: Any) -> Any:
-        if not delivery.message.acknowledged:
-            delivery.message.ack()
-            delivery.message.ack = lambda *_args, **_options: None
-        return look(self, delivery)
+    def acked_first(self: Any, attempt: Any) -> Any:
+        message = attempt.delivery.message
+        if not hasattr(message, "acked_first"):
+            self._settlement._channel.basic_ack(message.delivery_tag)
+            message.acked_first = True
+        return begin(self, attempt)
 
-    triage.Admission.look = acked_first
+    def settle_the_rest(self: Any, deliveries: Any, tell: Any) -> None:
+        rest = []
+        for delivery in deliveries:
+            if hasattr(delivery.message, "acked_first"):
+                self._open.pop(delivery.message.delivery_tag, None)
+            else:
+                rest.append(delivery)
+        settle(self, rest, tell)
+
+    intake.Intake._begin = acked_first
+    intake.Settlement._settle = settle_the_rest
 
 
 def _replace_not_link(durable: Any) -> None:
@@ -111,7 +122,7 @@ BUGS: dict[str, Bug] = {
         "names are published without an fsync of the folder", "edge.core.durable", _skip_fsync(stat.S_ISDIR)
     ),
     "ack-first": Bug(
-        "a message is acknowledged before its result is published", "edge.worker.attempt.admission", _ack_first
+        "a message is acknowledged before its result is published", "edge.worker.intake.intake", _ack_first
     ),
     "replace": Bug("a result replaces the one that is there", "edge.core.durable", _replace_not_link),
     "no-confirm": Bug("a publish counts before the broker confirms it", "edge.broker.session", _no_confirm),

@@ -57,6 +57,8 @@ class _State(Collector):
         yield from _readings(said)
         living = board.workers()
         held = sum(worker.job is not None and worker.job.held is not None for worker in living)
+        faults = sum(worker.faults for worker in living)
+        yield CounterMetricFamily("edge_worker_faults", "Times that a worker itself failed over a job.", value=faults)
         yield GaugeMetricFamily("edge_jobs_held", "Jobs that have begun and wait for power.", held)
         yield from _energy(appliance.receipts)
         workers = [worker.state for worker in living]

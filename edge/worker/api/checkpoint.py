@@ -47,14 +47,19 @@ class Checkpoint:
         self._every_s = every_s
         self._due = time.monotonic() + every_s
         self._failed = False
+        #: A file may be there: it was saved to, or read.
+        self.there = False
 
     def read(self) -> JsonValue:
         """The state that was saved last, as JSON gives it back; None when there is none that can be read."""
         try:
-            return msgspec.json.decode(self._path.read_bytes())
+            data = self._path.read_bytes()
+            self.there = True
+            return msgspec.json.decode(data)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+            self.there = True
             logger.warning("checkpoint %s is not usable, the job starts anew: %s", self._path, err)
             return None
 
@@ -68,6 +73,7 @@ class Checkpoint:
         if not now and began < self._due:
             return False
         data = msgspec.json.encode(state)
+        self.there = True
         try:
             durable.make_folder(self._path.parent)
             durable.replace(self._path, data, shared=True)  # two workers may meet over one job

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -20,6 +21,7 @@ from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.model import Attempts, Result
 from edge.results.attempts import AttemptsStore
+from edge.results.commit import Written
 from edge.results.staging import Staging
 from edge.results.store import Results
 from edge.wire import JobView
@@ -77,17 +79,37 @@ class HeadResults(Results):
 
     def publish(self, result: Result, staging: Staging | None = None) -> bool:
         """Hand the result in, its files first; on return the job has its one durable result, this or an earlier one."""
+        self._hand_in(self.write(result, staging))
+        return True
+
+    def write(self, result: Result, staging: Staging | None = None) -> Written:
+        """Make the result ready to be handed in; nothing is written here, for the head is what makes it durable."""
         staging = staging or self.stage(result.id)
+        result = msgspec.structs.replace(result, files=staging.seal(sync=False))
+        size = len(msgspec.json.encode(result))
+        return Written(result, size, private="", path="", notice="", shard=staging.folder.parent, staging=staging)
+
+    def commit(self, members: Sequence[Written]) -> list[OSError | None]:
+        """Hand the results in, one after another; what the head did not take is written anew, with the same files."""
+        outcomes: list[OSError | None] = []
+        for member in members:
+            try:
+                self._hand_in(member)
+            except OSError as err:
+                outcomes.append(err)
+            else:
+                outcomes.append(None)
+        return outcomes
+
+    def _hand_in(self, written: Written) -> None:
+        result, staging = written.result, given(written.staging, "the staging of a written result")
         attempt = staging.folder.name.rpartition(".")[2]
-        files = staging.seal()
-        for artifact in files:
+        for artifact in result.files:
             with (staging.folder / artifact.name).open("rb") as file:
                 place = ("jobs", result.id, "files", artifact.name)
                 self._head.put(*place, body=file, media="application/octet-stream", attempt=attempt)
-        body = msgspec.json.encode(msgspec.structs.replace(result, files=files))
-        self._head.put("jobs", result.id, "result", body=body, attempt=attempt)
+        self._head.put("jobs", result.id, "result", body=msgspec.json.encode(result), attempt=attempt)
         staging.discard()
-        return True
 
     def announce(self, job_id: str) -> None:
         """Nothing: the head tells those who wait."""

@@ -3,6 +3,10 @@
 A worker marks the job it runs in `run/running/NAME.json` and empties that file when the body ends, however it ends.
 A mark that outlived its process says crash. A power cut takes the marks with it; so from the second delivery on the
 start of a body is made durable with the boot it belongs to, and a start in another boot with no end says power cut.
+
+A worker has several messages of a queue in hand, and begins them in their order. All of them come again after a cut,
+but only the first of them has begun for certain, so only that one counts as begun. The others run one at a time (see
+`unsure`): should one of them be what takes the power away, it is the first to come again after the next cut.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from edge.worker.attempt.delivery import Delivery
 logger = logging.getLogger(__name__)
 
 _KEPT = 50
-_REMEMBERED = 256
+_REMEMBERED = 1024
 #: The file in which the unit leaves systemd's word on the end of the worker before this one ($SERVICE_RESULT).
 ENDED = "EDGE_ENDED"
 #: How an attempt ended whose process the kernel killed for its memory; it is a crash of its job like any other.
@@ -86,9 +90,10 @@ class AttemptHistory:
                 path.unlink(missing_ok=True)
 
     def begin(self, job_id: str) -> None:
-        """RunningMark that a body of this job runs here. One write in place: every job pays it."""
+        """Mark that a body of this job runs here. One write in place: every job pays it."""
         if self._fd is None:
             self._fd = os.open(self._own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        self._given_back.pop(job_id, None)
         os.pwrite(self._fd, msgspec.json.encode(RunningMark(job_id, boot_id(), os.getpid())), 0)
         looked, self._looked = self._looked, None
         if looked is not None and looked[1].id == job_id:
@@ -110,6 +115,10 @@ class AttemptHistory:
         while len(self._given_back) > _REMEMBERED:
             self._given_back.popitem(last=False)
 
+    def unsure(self, delivery: Delivery) -> bool:
+        """True when the body may have begun in an earlier delivery: then it runs alone, for it may end this process."""
+        return bool(delivery.redeliveries) and self._given_back.get(delivery.id, -1) != delivery.redeliveries - 1
+
     def look(self, delivery: Delivery) -> Attempts | None:
         """The record of the earlier attempts, brought up to date durably; None when this is the first."""
         known = self.attempts.read(delivery.id)
@@ -117,8 +126,9 @@ class AttemptHistory:
         if known is not None and (delivery.redeliveries, known) == looked:
             self._looked = looked  # the disk stopped us between look and body: the same attempt
             return known
-        unbegun = not delivery.redeliveries or self._given_back.pop(delivery.id, -1) == delivery.redeliveries - 1
-        if unbegun and (known is None or known.begun is None):
+        unbegun = not self.unsure(delivery)
+        unseen = known is None or known.begun is None
+        if unseen and (unbegun or not (delivery.head or self._marked(delivery.id))):
             return known
         known = known or Attempts(delivery.id)
         if known.failures > delivery.failures:  # an old copy: its body will not run
@@ -174,6 +184,9 @@ class AttemptHistory:
                 early_cuts=0,
             )
         )
+
+    def _marked(self, job_id: str) -> bool:
+        return any(mark.id == job_id for _, mark in self._marks())
 
     def _marks(self) -> list[tuple[Path, RunningMark]]:
         with suppress(FileNotFoundError):

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from amqp.exceptions import AMQPError
 from celery import bootsteps
@@ -43,7 +43,7 @@ class Program(Protocol):
 
 
 class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
-    """Connection, Tasks, Gate, loop. No events, gossip, mingle, heart, control, nor delayed delivery."""
+    """Connection, Tasks, loop. No events, gossip, mingle, heart, control, nor delayed delivery."""
 
     event_dispatcher = None
     gossip = None
@@ -56,20 +56,17 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         default_steps = (
             "celery.worker.consumer.connection:Connection",
             "edge.worker.intake.steps:Tasks",
-            "edge.worker.intake.gate:Gate",
             "celery.worker.consumer.consumer:Evloop",
         )
 
         def shutdown(self, parent: object) -> None:
-            """As Celery's."""
+            """Stop all steps, in reverse order of their start."""
             self.send_all(parent, "shutdown")
 
     connection: Connection | None = None
-    gate: Any  # the step of that name
 
     def __init__(self, *args: object, controller: Program, **kwargs: object) -> None:
         self.context = controller.context
-        self.context.later = controller.hub.call_later
         self._complaint = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
         self._tries = 0
         self._connected_at = 0.0
@@ -81,20 +78,18 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self._restart_state = _Unlimited()
 
     def create_task_handler(self, promise: object = None) -> Callable[..., None]:  # noqa: ARG002
-        """Unused by our taps, which know the queue of each message; Celery's loop asks for one."""
-        return self.context.inbox.accept
+        """Unused by our consumers, which know the queue of each message; Celery's loop asks for one."""
+        return self.context.intake.accept
 
     def register_with_event_loop(self, hub: Hub) -> None:
         """The steps', and the bell by which signals and threads wake the loop."""
         hub.add_reader(self.context.bell.fileno(), self._rung)
-        super().register_with_event_loop(hub)  # the gate's part asks for messages of every queue that is open
+        super().register_with_event_loop(hub)  # asks for messages of every queue that is open
         self._complaint.withdraw()
 
     def _rung(self) -> None:
         self.context.bell.hush()
-        if self.context.news.stale:  # a body took in what the gate should have heard
-            self.gate.refresh()  # what is parked is looked at below
-        self.context.inbox.step()
+        self.context.intake.step()
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect, trying for ever at most five seconds apart; a stop ends the wait at once."""
@@ -146,7 +141,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         if silent(exc):
             self._complaint.make(explain(exc))
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
-        self.context.inbox.connection_lost()
+        self.context.intake.connection_lost()
         self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
         self.task_consumer = None
         connection, self.connection = self.connection, None

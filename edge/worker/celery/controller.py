@@ -80,18 +80,18 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         config = self.app.edge_config
         given = nodesplit(self.hostname)[0]
         name = config.worker.name if given in (None, "", "celery") else given
-        self.context = WorkerContext(self.app, config, name, celery=request, stop_loop=_stop_loop)
+        hub = SleepyHub()
+        set_event_loop(hub)
+        self.context = WorkerContext(self.app, config, name, celery=request, later=hub.call_later, stop_loop=_stop_loop)
         self.app.module_errors = load_tasks(self.app.edge_loaded)
 
     def setup_instance(self, **kwargs: object) -> None:
-        """Make the steps, the loop among them a sleepy one."""
-        hub = SleepyHub()
-        set_event_loop(hub)
+        """Make the steps; Celery's step for the loop takes ours."""
         super().setup_instance(**kwargs)
         self.timer.max_interval = IDLE_S
         # The loop looks at its timers only while there are any: one that never comes due.
         self.timer.call_at(time.monotonic() + 1e9, lambda: None)
-        hub.timer = self.timer
+        self.hub.timer = self.timer
 
     def start(self) -> None:
         """Run until stopped."""

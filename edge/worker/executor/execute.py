@@ -9,14 +9,16 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 
 import msgspec
 
 from edge.model import Failure, FailureCode
 from edge.worker.attempt.delivery import clean
+from edge.worker.attempt.outcome import Outcome
 from edge.worker.process.control import Control, JobCancelled, JobControl, JobInterrupted, JobTimedOut, exit_fork
+
+__all__ = ["MAX_DEPTH", "Outcome", "execute", "failure_of"]
 
 _TRACEBACK_CHARS = 20_000
 _MESSAGE_CHARS = 4_000
@@ -27,20 +29,6 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a body ended: a value, a failure, or neither when it was interrupted and has to run again."""
-
-    value: object = None
-    encoded: msgspec.Raw | None = None
-    failure: Failure | None = None
-    error: BaseException | None = None
-    interrupted: bool = False
-    started_at: float = 0.0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-
 def execute(
     control: Control,
     job_id: str,
@@ -48,7 +36,7 @@ def execute(
     *,
     limit_s: float | None,
     max_bytes: int,
-    tell: bool = False,
+    lasting_s: float | None = None,
 ) -> Outcome:
     """Run `body` in this thread under `control`, as its `run` does; never raises."""
     pid = os.getpid()
@@ -58,7 +46,7 @@ def execute(
     failure: Failure | None = None
     error: BaseException | None = None
     try:
-        value = control.run(job_id, body, limit_s=limit_s, tell=tell)
+        value = control.run(job_id, body, limit_s=limit_s, lasting_s=lasting_s)
     except JobInterrupted as err:
         error = err
     except BaseException as err:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,24 +16,29 @@ _QUEUES: dict[str, Queue] = {queue.name: queue for queue in (*QUEUES.values(), D
 
 
 class QueueConsumers:
-    """Stands where Celery expects the consumer of all its queues; starts with every tap closed."""
+    """The consumers of one connection, all closed at first. Stands where Celery expects the consumer of all queues."""
 
     def __init__(self, channel: Any, on_message: Callable[..., None]) -> None:
         #: Celery's loop sets this; messages go to `on_message` of the constructor with their queue's name.
         self.on_message: Any = None
         self.channel = channel
         self._take = on_message
-        self._open: dict[str, KombuConsumer] = {}
+        self._open: dict[str, tuple[KombuConsumer, int]] = {}
 
     @property
     def queues(self) -> tuple[str, ...]:
         """Names of the queues consumed from now."""
         return tuple(sorted(self._open))
 
-    def open(self, queue: str) -> None:
+    def prefetch(self, queue: str) -> int:
+        """How many messages `queue` hands out ahead; 0 while it is closed."""
+        return self._open[queue][1] if queue in self._open else 0
+
+    def open(self, queue: str, *, prefetch: int) -> None:
         """Start consuming; returns after the broker said so."""
         if queue in self._open:
             return
+        self.channel.basic_qos(0, prefetch, False)  # for the consumers that come after it
         consumer = KombuConsumer(
             self.channel,
             [_QUEUES[queue]],
@@ -41,25 +47,37 @@ class QueueConsumers:
             on_decode_error=partial(self._undecodable, queue),
             accept=["json"],
         )
-        self._open[queue] = consumer  # first: a message may come before consume() returns
+        self._open[queue] = consumer, prefetch  # first: a message may come before consume() returns
         consumer.consume()
 
-    def close_tap(self, queue: str) -> None:
+    def close_queue(self, queue: str) -> None:
         """Stop consuming; after the return nothing more is delivered from `queue`."""
-        consumer = self._open.pop(queue, None)
+        consumer, _ = self._open.pop(queue, (None, 0))
         if consumer is not None:
             consumer.cancel()
 
+    def count(self, queue: str) -> int:
+        """How many consumers the queue has, on this board and elsewhere."""
+        return int(self.channel.queue_declare(queue=queue, passive=True).consumer_count)
+
+    def read(self) -> None:
+        """Take in what has come over the connection, without waiting for more. Raises what the connection raises."""
+        connection = self.channel.connection
+        transport = connection.transport
+        with suppress(TimeoutError), transport.having_timeout(0):
+            while True:
+                connection.on_inbound_frame(transport.read_frame())
+
     def consume(self) -> None:
-        """Nothing: the gate opens the taps."""
+        """Nothing: the intake opens the consumers."""
 
     def cancel(self) -> None:
-        """Close all taps."""
+        """Close all consumers."""
         for queue in self.queues:
-            self.close_tap(queue)
+            self.close_queue(queue)
 
     def close(self) -> None:
-        """Close all taps and their channel."""
+        """Close all consumers and their channel."""
         self.cancel()
         self.channel.close()
 

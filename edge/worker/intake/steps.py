@@ -14,7 +14,7 @@ from edge.worker.intake.queue_consumers import QueueConsumers
 
 
 class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Declares the queues and makes the taps, all closed. Prefetch is one a queue: quorum queues know no other."""
+    """Declares the queues and makes their consumers, all closed until the loop runs."""
 
     requires = (Connection,)
     label = "Tasks"
@@ -30,14 +30,19 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
             broker.declare(channel, passive=c.context.config.node.head_url is not None)
         except NotFound as err:  # a node may not make them: it waits as it waits for a broker
             raise ConnectionError(broker.explain(err)) from err
-        channel.basic_qos(0, 1, False)
-        c.task_consumer = QueueConsumers(channel, c.context.inbox.accept)
+        c.task_consumer = QueueConsumers(channel, c.context.intake.accept)
+        c.context.intake.attach(c.task_consumer, channel, c.app.amqp.queues.consume_from)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes
 
+    def register_with_event_loop(self, c: Any, hub: Any) -> None:
+        """The loop is about to run: watch the power, and open what may be open."""
+        hub.add_reader(c.context.watcher.fileno(), c.context.intake.step)
+        c.context.intake.open()
+
     def stop(self, c: Any) -> None:
-        """Stop consuming."""
+        """Stop consuming; what is in hand goes back."""
         if c.task_consumer is not None:
-            ignore_errors(c, c.task_consumer.cancel)
+            ignore_errors(c, c.context.intake.release)
 
     def shutdown(self, c: Any) -> None:
         """Stop consuming for good."""

@@ -23,6 +23,8 @@ _WEIGHT = 0.2
 #: A board that was too hot must be so much cooler.
 COOLER_C = 3.0
 _SAVE_EVERY_S = 600.0
+#: Jobs of a kind that takes no longer on average are worked off in groups: none waits long for another one.
+SHORT_S = 0.02
 
 
 class KindAverage(msgspec.Struct, frozen=True):
@@ -60,6 +62,16 @@ class KindAverages:
         """What a job of this kind takes, where enough of them have run."""
         kind = self._known.get(task)
         return kind if kind is not None and kind.runs >= _ENOUGH else None
+
+    def is_short(self, task: str) -> bool:
+        """True when jobs of this kind are known to end at once."""
+        kind = self._known.get(task)
+        return kind is not None and kind.runs >= _ENOUGH and kind.seconds <= SHORT_S
+
+    def mean_s(self, task: str) -> float:
+        """Seconds that jobs of this kind take on average, as far as that is known."""
+        kind = self._known.get(task)
+        return kind.seconds if kind is not None else 0.0
 
     def save(self) -> None:
         """Write the averages. Raises OSError."""

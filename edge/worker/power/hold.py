@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge.config import Config
 from edge.core.invariant import given
@@ -30,13 +29,6 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 #: A body that makes checkpoints is held at its next one, where its state is saved, if that comes within this time.
 PATIENCE_S = 2.0
-
-
-class QueueGate(Protocol):
-    """The gate, as far as a held body goes."""
-
-    def tend(self) -> None:
-        """Open and close the queues as power allows; a broken connection is no concern of the body."""
 
 
 @dataclass
@@ -62,9 +54,11 @@ class Hold:
         news: PowerWatcher,
         bell: Wakeup,
         freeze: Freeze | None,
+        on_held: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_held` is called when the body is held, and at each news meanwhile: queues close and open as ever."""
         self._freeze = freeze
-        self.door: QueueGate | None = None
+        self._on_held = on_held
         self._path = config.layout.power
         self._mode = config.worker.running_job
         self._grace_s = config.power.critical.grace_s
@@ -75,6 +69,7 @@ class Hold:
         self._loop_bell, self._bell = bell, Wakeup()
         self._body: _Body | None = None
         self._said = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
+        self._seen = 0  # version of the watcher's word when ours was read
         self._look_at = 0.0
         self._wanted_since: float | None = None
 
@@ -88,8 +83,8 @@ class Hold:
         self._look_at = time.monotonic() + LOOK_S
         self._wanted_since = None
         self._news.signals(True)
-        if self._news.look() or self._news.stale:
-            self._look()
+        self._seen = self._news.version
+        self.changed()
         return meter
 
     def end(self) -> None:
@@ -104,8 +99,8 @@ class Hold:
             self._loop_bell.ring()
 
     def changed(self) -> None:
-        """SIGIO came while a body runs."""
-        if self._news.look():
+        """Power may have changed while a body runs: SIGIO came, or somebody else read the news."""
+        if self._news.changed() or self._news.version != self._seen:
             self._look()
 
     @property
@@ -139,6 +134,7 @@ class Hold:
 
     def _look(self) -> None:
         """Read the governor's word. Runs in the signal handler too."""
+        self._seen = self._news.version
         self._said = said = power.read(self._path)
         self._look_at = time.monotonic() + LOOK_S
         body = self._body
@@ -178,13 +174,14 @@ class Hold:
                         logger.info(
                             "job %s is held: %s; goes on when %s", job_id, why.reason, why.until or "it is over"
                         )
-                    if self.door is not None:
-                        self.door.tend()
-                    self._sleep()
+                    self._on_held()
+                    if self._news.version == self._seen:
+                        self._sleep()
+                    else:  # the queues were told of more news meanwhile, which nobody tells us again
+                        self._look()
             finally:
                 self._news.signals(True)
-                if self._news.look():  # came before the signals were on again
-                    self._look()
+                self.changed()  # what came before the signals were on again
         self._status.go_on()
         logger.info("job %s goes on after %.1f s", job_id, time.monotonic() - began)
 

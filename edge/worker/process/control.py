@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import TypeVar
 
@@ -22,10 +23,9 @@ AGAIN_S = 2.0
 PATIENCE = 10
 _GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 
-#: A body that runs so long is worth telling of.
-LASTING_S = 0.1
-
 _STOPS = "the worker stops"
+#: `signal.getsignal` without the enum that it makes of each answer: it is asked for eight signals before each body.
+_handler: Callable[[int], object] = import_module("_signal").getsignal
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 T = TypeVar("T")
@@ -86,16 +86,18 @@ class Control:
         self._shields = 0
         self._raised: JobControl | None = None
         self._swallowed = 0
+        self._handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+            **dict.fromkeys(map(int, _STOP), self._on_stop_signal),
+            **dict.fromkeys(map(int, (signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT)), self._on_signal),
+            int(signal.SIGIO): self._on_power_signal,
+        }
 
     def install(self) -> None:
         """Take the signals; called again before each body, for a body may have taken them for itself."""
-        for number in _STOP:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-                signal.signal(number, self._on_stop_signal)
-        signal.signal(signal.SIGUSR1, self._on_signal)
-        signal.signal(signal.SIGALRM, self._on_signal)
-        signal.signal(signal.SIGCONT, self._on_signal)
-        signal.signal(signal.SIGIO, self._on_power_signal)
+        for number, handler in self._handlers.items():
+            now = _handler(number)
+            if now is not handler and not (number in _STOP and now == signal.SIG_IGN):  # nohup stays nohup
+                signal.signal(number, handler)
 
     @staticmethod
     def uninstall() -> None:
@@ -132,18 +134,18 @@ class Control:
         self._cancelled_id = job_id
         signal.pthread_kill(self._main, signal.SIGUSR1)
 
-    def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, tell: bool = False) -> T:
+    def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, lasting_s: float | None = None) -> T:
         """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
 
         A body that swallowed a cancel or a time limit and returned all the same does not get away with it; one that
-        swallowed a stop is done. With `tell`, `on_lasting` is called once the body has run for a moment.
+        swallowed a stop is done. `on_lasting` is called once the body has run for `lasting_s`.
         """
         now = time.monotonic()
         self._leave_at = None
         self._held_s, self._held_at, self._frozen_before_s = 0.0, None, self._frozen_s()
         self._deadline = None if limit_s is None else now + limit_s
         self._limit_s = limit_s or 0.0
-        self._lasting_at = now + LASTING_S if tell else None
+        self._lasting_at = None if lasting_s is None else now + lasting_s
         self._raised, self._swallowed, self._shields = None, 0, 0
         self.install()
         self._job_id = job_id
@@ -235,7 +237,12 @@ class Control:
             return
         if self._lasting_at is not None and now >= self._lasting_at and not self._shields:
             self._lasting_at = None
-            self._on_lasting()
+            self._shields += 1  # nothing of ours is cut in two
+            try:
+                self._on_lasting()
+            finally:
+                self._shields -= 1
+            now = time.monotonic()
         self._wake()
         why = self._due(now)
         self._arm(now)

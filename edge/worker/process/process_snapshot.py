@@ -6,10 +6,9 @@ import fcntl
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from types import FrameType
 
 _LIMITS = tuple({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
@@ -17,6 +16,7 @@ _STANDARD = (0, 1, 2)
 Handler = Callable[[int, FrameType | None], object] | int | None
 #: `signal.getsignal` without the enum that it makes of each answer: there are 62 signals to ask for after each job.
 _handler: Callable[[int], Handler] = import_module("_signal").getsignal
+_set_mask: Callable[[int, Collection[int]], object] = import_module("_signal").pthread_sigmask
 _FIRST_SAVED = 64  # where the copies of the standard streams lie, out of the way of a body that counts upwards
 
 
@@ -66,7 +66,7 @@ class ProcessSnapshot:
             if handler is not None and _handler(number) != handler:
                 with suppress(OSError, ValueError):  # SIGKILL and SIGSTOP are nobody's
                     signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        _set_mask(signal.SIG_SETMASK, self._mask)
 
     def _same(self, fd: int) -> bool:
         return _identity(fd) == self._known.get(fd)
@@ -89,6 +89,6 @@ def _copy(fd: int) -> int | None:
 
 def _folder() -> str:
     try:
-        return str(Path.cwd())
+        return os.getcwd()  # noqa: PTH109 - after each job
     except OSError:
         return ""

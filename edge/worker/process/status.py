@@ -23,8 +23,10 @@ _encode = msgspec.json.Encoder().encode
 
 #: Progress is written at most so often.
 PROGRESS_S = 0.25
-#: How long a change that may be over at once waits for its writing.
-MOMENT_S = 0.1
+#: How long a change that may be over at once waits for its writing: nobody sees more than four a second.
+MOMENT_S = 0.25
+#: A body that runs so long is worth telling of.
+LASTING_S = 0.1
 
 
 class StatusFile:
@@ -57,14 +59,15 @@ class StatusFile:
         else:
             self.say(state=_resting(queues), queues=queues, power=power)
 
-    def begin(self, job: RunningJob) -> bool:
-        """A body starts. False: the last word is only a moment old, `flush` once this body has lasted as long."""
+    def begin(self, job: RunningJob) -> float:
+        """A body starts. Returns the seconds after which it is worth a `flush`: now it is told of only if it is new."""
         self._next_progress = 0.0
-        self._set(state=WorkerState.RUNNING, job=job)
-        if time.monotonic() - self._written_at <= MOMENT_S:
-            return False
-        self.flush()
-        return True
+        parked = tuple(each for each in self._status.parked if each.id != job.id)
+        self._set(state=WorkerState.RUNNING, job=job, parked=parked)
+        quiet_s = self._written_at + MOMENT_S - time.monotonic()
+        if quiet_s <= 0:
+            self.flush()
+        return max(LASTING_S, quiet_s)
 
     def rest(self, **changes: object) -> None:
         """A message is through."""

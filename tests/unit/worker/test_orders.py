@@ -11,6 +11,7 @@ import pytest
 from edge.config import Config
 from edge.core.watch import Changes, Watch
 from edge.results.orders import Order, Orders
+from edge.worker.flow.running import RunningJobs
 from edge.worker.orders import OrderWatch
 
 
@@ -23,10 +24,22 @@ class Forgetful(Watch):
         return Changes(overflow=True)
 
 
+def order_watch(config: Config) -> OrderWatch:
+    """A watch whose orders are never carried out by itself: the tests see to that."""
+    return OrderWatch(
+        config.layout,
+        results=cast("Any", None),
+        attempts=cast("Any", None),
+        running=RunningJobs(),
+        interrupt=lambda _job_id: None,
+        reconsider=lambda: None,
+    )
+
+
 def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of removals at once overflow the queue of events; the folder is looked at then."""
     monkeypatch.setattr("edge.worker.orders.Watch", Forgetful)
-    watch = OrderWatch(config.layout, cast("Any", None), cast("Any", None))
+    watch = order_watch(config)
     carried: set[tuple[Order, str]] = set()
     first, done = threading.Event(), threading.Event()
 
@@ -54,7 +67,7 @@ def test_orders_are_seen_in_a_folder_that_went_away_and_came_again(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody emptied the run folder."""
-    watch = OrderWatch(config.layout, cast("Any", None), cast("Any", None))
+    watch = order_watch(config)
     carried = threading.Event()
     monkeypatch.setattr(watch, "_carry_out", lambda *_: carried.set())
     orders = Orders(config.layout)

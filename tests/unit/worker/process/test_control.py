@@ -221,9 +221,9 @@ def test_nothing_is_raised_outside_a_body(control: Control) -> None:
 
 def test_a_body_that_lasts_is_told_of(control: Control, seen: Seen) -> None:
     """Once, and only when asked for."""
-    control.run("a", lambda: time.sleep(0.3), limit_s=None, tell=True)
+    control.run("a", lambda: time.sleep(0.3), limit_s=None, lasting_s=0.1)
     assert seen.lasted == 1
-    control.run("a", lambda: None, limit_s=None, tell=True)
+    control.run("a", lambda: None, limit_s=None, lasting_s=0.1)
     control.run("a", lambda: time.sleep(0.2), limit_s=None)
     assert seen.lasted == 1
 

@@ -1,4 +1,4 @@
-"""Runs the body of a job in the main thread: its `Job`, its limits, the process around it set right afterwards."""
+"""Runs bodies in the main thread, one at a time: signals reach them, and the process is set right after each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn, Protocol
 
@@ -14,7 +15,7 @@ from edge.broker.topology import queue_name
 from edge.config import Config
 from edge.core.invariant import given
 from edge.core.wakeup import Wakeup
-from edge.model import Energy, Failure, FailureCode, Power, PowerStatus, RunningJob
+from edge.model import Failure, FailureCode, Power, PowerStatus, RunningJob
 from edge.results.store import Results
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job
@@ -44,8 +45,8 @@ class TaskContext(Protocol):
         """Log and signal how the body ended; called inside `current`."""
 
 
-class BodyRunner:
-    """One body at a time; publishes its end only where this process ends with it."""
+class MainThread:
+    """An `Executor` whose bodies end before `begin` returns; publishes their end only where this process ends too."""
 
     def __init__(
         self,
@@ -69,19 +70,34 @@ class BodyRunner:
         self._scene: ProcessSnapshot | None = None
         self._current: Attempt | None = None
 
-    def run(self, case: Attempt, task: Any, bound: dict[str, Any], said: PowerStatus) -> tuple[Outcome, Energy]:
-        """Run the body of `task` to its end; `said` is the word of the governor that let it in."""
-        delivery = case.delivery
-        job = self._job(case, task)
-        if task.edge_signature.wants_job is not None:
-            bound = {**bound, task.edge_signature.wants_job: job}
-        limit_s = self._limit_s(delivery, task)
-        told = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), case.attempt))
-        self._current = case
+    @property
+    def room(self) -> int:
+        """One body at a time."""
+        return 1 if self._current is None else 0
+
+    def ended(self) -> Iterable[Attempt]:
+        """None: a body has ended when `begin` returns."""
+        return ()
+
+    def cancel(self, job_id: str) -> None:
+        """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
+        self._control.cancel(job_id)
+
+    def begin(self, attempt: Attempt, power: PowerStatus) -> None:
+        """Run the body to its end; `power` is the word of the governor that let it in."""
+        delivery, task = attempt.delivery, attempt.task
         klass = _CLASSES.get(delivery.queue, Power.NORMAL)
         if self._scene is None:  # by now all signals are as they are to stay
             self._scene = ProcessSnapshot(self._bell.fileno())
-        meter = self._hold.begin(delivery.id, klass, said, max_temp_c=delivery.max_temp_c)
+        bound, checkpoint = attempt.bound, None
+        if task.edge_signature.wants_job is not None:
+            job, checkpoint = self._job(attempt)
+            bound = {**bound, task.edge_signature.wants_job: job}
+        limit_s = self._limit_s(delivery, task)
+        lasting_s = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), attempt.number))
+        self._current = attempt
+        meter = self._hold.begin(delivery.id, klass, power, max_temp_c=delivery.max_temp_c)
+        attempt.begin(meter, checkpoint)
         try:
             with self._celery.current(delivery, task, hostname=self._hostname, limit_s=limit_s):
                 outcome = execute(
@@ -90,7 +106,7 @@ class BodyRunner:
                     functools.partial(task.run, **bound),
                     limit_s=limit_s,
                     max_bytes=self._config.worker.max_result_bytes,
-                    tell=not told,
+                    lasting_s=lasting_s,
                 )
                 if not self._scene.restore():
                     self._wrecked()
@@ -99,23 +115,26 @@ class BodyRunner:
             self._hold.end()
             self._current = None
             self._history.end()
-        return outcome, meter.end(seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=self._control.held_s)
+        energy = meter.end(seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=self._control.held_s)
+        attempt.end(outcome, energy)
 
-    def _job(self, case: Attempt, task: Any) -> Job:
-        layout, job_id = self._config.layout, case.delivery.id
-        cuts = case.known.early_cuts if case.known is not None else 0
-        return Job(
+    def _job(self, attempt: Attempt) -> tuple[Job, Checkpoint]:
+        layout, job_id, name = self._config.layout, attempt.id, attempt.task.name
+        cuts = attempt.known.early_cuts if attempt.known is not None else 0
+        checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
+        job = Job(
             job_id,
-            folder=layout.tasks / task.name,
-            files=given(case.staging, "the staging of a body").file,
-            checkpoint=Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts)),
-            attempt=case.attempt,
-            settings=self._config.settings.get(task.name),
+            folder=layout.tasks / name,
+            files=given(attempt.staging, "the staging of a body").file,
+            checkpoint=checkpoint,
+            attempt=attempt.number,
+            settings=self._config.settings.get(name),
             report=self._status.progress,
             check=self._hold.check,
             stopping=lambda: self._control.ending or self._hold.wanted,
             shield=self._control.shield,
         )
+        return job, checkpoint
 
     def _limit_s(self, delivery: Delivery, task: Any) -> float | None:
         """The submitter's limit, else the task's own; never above the worker's."""
@@ -126,7 +145,9 @@ class BodyRunner:
         """The running body swallows every exception: publish its end, for its process is about to end too."""
         if self._current is not None and not isinstance(why, JobInterrupted):
             code = FailureCode.CANCELLED if isinstance(why, JobCancelled) else FailureCode.TIME_LIMIT
-            self._results.publish(self._current.result(Failure(code, f"{why}; it would not end"), worker=self._name))
+            self._results.publish(
+                self._current.make_result(Failure(code, f"{why}; it would not end"), worker=self._name)
+            )
         self._history.end()
         if self._current is not None and isinstance(why, JobInterrupted):
             self._history.interrupted(self._current.known)
@@ -137,7 +158,7 @@ class BodyRunner:
         try:
             logger.critical("%s; the worker ends, to be started anew", what)
             if self._current is not None:
-                self._results.publish(self._current.result(Failure(FailureCode.EXIT, what), worker=self._name))
+                self._results.publish(self._current.make_result(Failure(FailureCode.EXIT, what), worker=self._name))
                 self._history.drop()
         finally:  # where even that failed, the job counts as one that crashed its worker
             os._exit(os.EX_TEMPFAIL)

@@ -1,0 +1,40 @@
+"""What follows from the end of a body. Pure."""
+
+from __future__ import annotations
+
+import errno
+from enum import StrEnum
+
+from edge.model import FailureCode
+from edge.worker.attempt.delivery import Delivery
+from edge.worker.attempt.outcome import Outcome
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+#: Failures of a body that a further attempt may cure.
+_RETRIED = (FailureCode.EXCEPTION, FailureCode.TIME_LIMIT, FailureCode.EXIT)
+
+
+class Ending(StrEnum):
+    """What follows from the end of a body."""
+
+    INTERRUPTED = "interrupted"  # it runs again later, from its checkpoint
+    NO_ROOM = "no-room"  # the full disk ended it, not the job: it runs again when there is room
+    RETRY = "retry"  # it failed, with retries left
+    RESULT = "result"  # the job has its result
+
+
+def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Ending:
+    """What follows from `outcome`; `disk_to_blame` tells whether a full disk may be what ended the body."""
+    if outcome.interrupted:
+        return Ending.INTERRUPTED
+    if disk_to_blame and disk_full(outcome):
+        return Ending.NO_ROOM
+    failure = outcome.failure
+    if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
+        return Ending.RETRY
+    return Ending.RESULT
+
+
+def disk_full(outcome: Outcome) -> bool:
+    """True when the body ended with the error of a full disk; other errors may come from what it reads elsewhere."""
+    return isinstance(outcome.error, OSError) and outcome.error.errno in _FULL

@@ -1,0 +1,67 @@
+"""Attempts that the disk, or a node's head, refuses: they wait, are tried again ever more seldom, and say why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge.core.errors import EdgeError
+from edge.worker.attempt.attempt import Attempt
+from edge.worker.process.status import StatusFile
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_S = 30.0
+
+
+class Blocked:
+    """The attempts that wait for the disk. Nothing else begins while there are any. Belongs to the main thread."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        status: StatusFile,
+        later: Callable[[float, Callable[[], None]], object],
+        on_due: Callable[[], None],
+    ) -> None:
+        """`on_due` is called when they are to be tried again."""
+        self._root = root
+        self._status = status
+        self._later = later
+        self._on_due = on_due
+        self._attempts: list[Attempt] = []
+        self._delay_s = 0.0
+        self._scheduled = False
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(self._attempts)
+
+    def add(self, attempt: Attempt, err: OSError) -> None:
+        """The attempt stays in its stage until the disk takes it."""
+        self._attempts.append(attempt)
+        away = isinstance(err, EdgeError)  # a node's head, which says what is wrong; else it is the disk
+        reason = str(err) if away else f"cannot write under {self._root}: {err.strerror or err}"
+        if not self._scheduled:  # the first of this round
+            self._scheduled = True
+            self._delay_s = min(self._delay_s * 2 or 1.0, _LONGEST_S)
+            self._later(self._delay_s, self._due)
+        logger.error("%s is blocked: %s; trying again in %.0f s", attempt, reason, self._delay_s)
+        self._status.say(reason=reason)
+
+    def take(self) -> list[Attempt]:
+        """All of them, to be tried again; what is refused once more is added anew."""
+        attempts, self._attempts = self._attempts, []
+        return attempts
+
+    def over(self) -> None:
+        """The disk took one: the next time begins with a short wait."""
+        self._delay_s = 0.0
+
+    def _due(self) -> None:
+        self._scheduled = False
+        self._on_due()

@@ -1,0 +1,339 @@
+"""Moves an attempt on from stage to stage: the one way of every message.
+
+Nothing is let go without a durable result, a durable record of its failure, or a result that was there before. What the
+disk refuses stays in its stage, in `blocked`, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from edge.config import Config
+from edge.core.durable import has_room
+from edge.core.errors import NotAllowed, Unreachable
+from edge.core.invariant import given, instance
+from edge.model import Failure, FailureCode, JobState, PowerStatus, WaitReason
+from edge.results.store import Results
+from edge.worker.attempt.admission import Decision, Kinds, Old, Over, Park, Refuse, Run, admit, first_look
+from edge.worker.attempt.attempt import Attempt, Stage
+from edge.worker.attempt.delivery import Delivery, clean
+from edge.worker.attempt.ending import Ending, disk_full, ending
+from edge.worker.attempt.history import AttemptHistory
+from edge.worker.executor.executor import Executor
+from edge.worker.flow.batch import Batch
+from edge.worker.flow.blocked import Blocked
+from edge.worker.flow.running import RunningJobs
+from edge.worker.power.feasibility import KindAverages
+from edge.worker.process.control import Control
+from edge.worker.process.status import StatusFile
+
+logger = logging.getLogger(__name__)
+
+_ROOM_BYTES = 4 << 20
+#: A fault of the worker's own over a job: tried again after these times, then the job ends as `internal`.
+_FAULT_DELAYS_S = (1.0, 2.0)
+
+
+class Flow:
+    """Moves attempts on. Belongs to the main thread; raises only what is a fault of this worker's own."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        name: str,
+        results: Results,
+        history: AttemptHistory,
+        averages: KindAverages,
+        kinds: Callable[[], Kinds],
+        executor: Executor,
+        running: RunningJobs,
+        batch: Batch,
+        blocked: Blocked,
+        control: Control,
+        status: StatusFile,
+    ) -> None:
+        """`kinds` tells which kinds of job there are; it is asked again when one is unknown."""
+        self._config, self._name = config, name
+        self._results, self._history, self._averages = results, history, averages
+        self._read_kinds = kinds
+        self._kinds: Kinds | None = None
+        self._executor, self._running = executor, running
+        self.batch, self.blocked = batch, blocked
+        self._control, self._status = control, status
+        self._disk_blamed: set[str] = set()  # jobs whose body the disk ended, and which may not blame it again
+
+    def advance(self, attempt: Attempt, power: PowerStatus) -> None:
+        """Move `attempt` on from its stage as far as it goes now.
+
+        On return it is in the batch, blocked, parked, back at ADMITTING because its body has to run again, DONE where
+        it was interrupted, or RUNNING where its body runs elsewhere. `power` decides whether a body may begin.
+        """
+        self._running.add(attempt.id)
+        try:
+            while self._step(attempt, power):
+                pass
+        except OSError as err:
+            self.blocked.add(attempt, err)
+        except Exception:  # a fault of ours, or a body changed what we stand on: this worker ends of it
+            self._history.begin(attempt.id)  # so it counts as a crash of this job, and not for ever
+            raise
+        finally:
+            if attempt.stage is not Stage.RUNNING:
+                self._running.discard(attempt.id)
+                self._status.rest()
+
+    def commit(self) -> list[Delivery]:
+        """Make what has ended durable; the deliveries that may be acknowledged. What the disk refuses is blocked."""
+        if not self.batch:
+            return []
+        last = self.batch.last
+        members = self.batch.take()
+        written = [attempt.written for attempt in members if attempt.written is not None]
+        try:
+            outcomes = iter(self._results.commit(written) if written else ())
+        except Exception:  # a fault of ours, or a body changed what we stand on: this worker ends of it
+            self._history.begin(last.id)  # so it counts as a crash of that job, and not for ever
+            raise
+        done = list[Delivery]()
+        for attempt in members:
+            err = next(outcomes) if attempt.written is not None else None
+            if err is None:
+                if attempt.written is not None:
+                    attempt.finish()
+                self._tidy(attempt)
+                done.append(attempt.delivery)
+            else:
+                away = isinstance(err, Unreachable | NotAllowed)  # a node's head: what the body made is well
+                attempt.refused(files_lost=attempt.written is not None and attempt.written.has_files and not away)
+                self.blocked.add(attempt, err)
+        if done:
+            self.blocked.over()
+        return done
+
+    def resume(self, attempt: Attempt, power: PowerStatus) -> bool:
+        """Go on with an attempt that was blocked; True when its body is to begin, which power may not allow now."""
+        if attempt.needs_room:
+            try:
+                room = has_room(self._config.root, _ROOM_BYTES)
+            except OSError as err:
+                self.blocked.add(attempt, err)
+                return False
+            if not room:
+                self.blocked.add(attempt, OSError(28, "No space left on device"))
+                return False
+            attempt.has_room()
+        if not attempt.begins:
+            self.advance(attempt, power)
+        return attempt.begins and attempt not in self.blocked
+
+    # --- one stage ----------------------------------------------------------------------------------------
+
+    def _step(self, attempt: Attempt, power: PowerStatus) -> bool:
+        """Do what the stage asks for; False when it goes no further now. Raises OSError when the disk refuses."""
+        match attempt.stage:
+            case Stage.ADMITTING:
+                return self._admit(attempt, power)
+            case Stage.RUNNING:
+                return self._run(attempt, power)
+            case Stage.COMMITTING:
+                return self._write(attempt)
+            case Stage.RETRYING:
+                self._history.failed(attempt.delivery, attempt.known, attempt.error)
+                logger.info("%s will be tried again", attempt)
+                attempt.finish(over=False)
+                self.batch.add(attempt)
+                return False
+            case Stage.DONE:
+                return False
+
+    def _admit(self, attempt: Attempt, power: PowerStatus) -> bool:
+        try:
+            decision = self._decide(attempt, power)
+        except OSError:
+            raise
+        except Exception as err:  # a fault of ours: it must not stop the jobs behind this one
+            return self._failed_inside(attempt, err)
+        delivery = attempt.delivery
+        match decision:
+            case Over():
+                self._results.announce(delivery.id)
+                logger.info("%s has its result already", attempt)
+                attempt.finish()
+                self.batch.add(attempt)
+            case Old():
+                logger.info("%s is an old message: its retry is known", attempt)
+                attempt.finish(over=False)
+                self.batch.add(attempt)
+            case Park(reason):
+                if attempt.parked is None:
+                    logger.info("%s is not begun: %s", attempt, reason.reason)
+                attempt.park(reason)
+            case Refuse(failure):
+                logger.error("%s not run: %s (%s)", attempt, failure.message, failure.code)
+                attempt.conclude(attempt.make_result(failure, worker=self._name))
+                return True
+            case Run(task, bound):
+                if not self._averages.is_short(delivery.task):  # else its one line follows at once
+                    logger.info("%s received", attempt)
+                staging = self._results.stage(delivery.id)
+                self._history.begin(delivery.id)
+                attempt.admit(task, bound, staging)
+                return True
+        return False
+
+    def _decide(self, attempt: Attempt, power: PowerStatus) -> Decision:
+        delivery = attempt.delivery
+        decision = first_look(
+            delivery,
+            over=self._results.has(delivery.id),
+            parked=attempt.parked is not None,
+            power=power,
+            expected=self._averages.expected(delivery.task),
+            config=self._config.power,
+        )
+        if decision is not None:
+            return decision
+        attempt.recall(self._history.look(delivery))
+        if self._kinds is None or delivery.task not in self._kinds.tasks:
+            self._kinds = self._read_kinds()
+        return admit(delivery, attempt.known, self._kinds, self._config.worker)
+
+    def _failed_inside(self, attempt: Attempt, err: Exception) -> bool:
+        """Try again a few times, then end the job with a failure that does not blame its submitter."""
+        count = attempt.failed_inside()
+        self._status.say(faults=self._status.status.faults + 1)
+        if count > len(_FAULT_DELAYS_S):
+            what = clean(f"the worker failed {count} times over this job: {type(err).__name__}: {err}")[:4000]
+            logger.error("%s not run: %s (%s)", attempt, what, FailureCode.INTERNAL)
+            failure = Failure(FailureCode.INTERNAL, what, type(err).__name__)
+            attempt.conclude(attempt.make_result(failure, worker=self._name))
+            return True
+        if count == 1:
+            logger.error("%s cannot be handled, a fault of the worker; trying again", attempt, exc_info=err)
+        delay_s = _FAULT_DELAYS_S[count - 1]
+        why = WaitReason(0.0, f"the worker failed over it: {type(err).__name__}", until=f"in {delay_s:g} s")
+        attempt.park(why, not_before=time.monotonic() + delay_s)
+        return False
+
+    def _run(self, attempt: Attempt, power: PowerStatus) -> bool:
+        if attempt.outcome is None:
+            self._executor.begin(attempt, power)
+        if attempt.outcome is None:
+            return False  # it runs elsewhere
+        try:
+            return self._ended(attempt)
+        except OSError:
+            attempt.run_again()
+            raise
+
+    def _ended(self, attempt: Attempt) -> bool:
+        """Raises OSError when the disk cannot tell what the body left: it has to run again."""
+        outcome, delivery = given(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
+        match ending(outcome, delivery, disk_to_blame=self._disk_to_blame(attempt)):
+            case Ending.INTERRUPTED:
+                logger.info("%s interrupted: %s; it runs again later", attempt, outcome.error)
+                attempt.drop_files()
+                self._history.interrupted(attempt.known)
+                attempt.finish(over=False)
+                self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
+                return False
+            case Ending.NO_ROOM:
+                self._disk_blamed.add(delivery.id)
+                attempt.run_again(needs_room=True)
+                self.blocked.add(attempt, instance(outcome.error, OSError, "the error of a full disk"))
+                return False
+            case Ending.RETRY:
+                failure = given(outcome.failure, "the failure of a body that is tried again")
+                attempt.retry(f"{failure.type}: {failure.message}" if failure.type else failure.message)
+            case Ending.RESULT:
+                self._conclude(attempt)
+        return True
+
+    def _conclude(self, attempt: Attempt) -> None:
+        outcome, delivery = given(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
+        failure = outcome.failure
+        if failure is None and attempt.energy is not None:
+            self._averages.note(delivery.task, attempt.energy)
+        limit = self._config.worker.max_artifact_bytes
+        size = given(attempt.staging, "the staging of a body").size_bytes()
+        if size > limit:
+            message = f"the job's files have {size} bytes, more than worker.max_artifact_bytes = {limit}"
+            failure = failure or Failure(FailureCode.TOO_LARGE, message)
+            attempt.drop_files()
+        result = attempt.make_result(
+            failure,
+            worker=self._name,
+            value=outcome.encoded if failure is None else None,
+            started_at=outcome.started_at,
+            seconds=round(outcome.seconds, 6),
+            cpu_seconds=round(outcome.cpu_seconds, 6),
+            energy=attempt.energy,
+        )
+        attempt.conclude(result)
+
+    def _disk_to_blame(self, attempt: Attempt) -> bool:
+        """True when a full disk, not the job, may have ended the body.
+
+        Where there is room once the job's own files are gone, it may have filled the disk itself: it gets one more try.
+        """
+        if not disk_full(given(attempt.outcome, "the outcome of a body that ended")):
+            return False
+        return attempt.id not in self._disk_blamed or not has_room(self._config.root, _ROOM_BYTES)
+
+    def _write(self, attempt: Attempt) -> bool:
+        """Put the result on the disk, to become durable with the batch."""
+        result = given(attempt.result, "the result of an attempt that commits")
+        if attempt.files_lost:
+            # After a failed sync the artifacts may be gone and look well: only a new run makes them again. Once the
+            # result has its name they were synced, and it is only the name that is not safe yet.
+            if not self._results.has(result.id):
+                attempt.run_again()
+                return False
+            self._results.announce(result.id)
+            attempt.finish()
+            self.batch.add(attempt)
+            return False
+        try:
+            attempt.wrote(self._results.write(result, attempt.staging))
+        except (Unreachable, NotAllowed):
+            raise
+        except OSError:
+            attempt.refused(files_lost=_left_files(attempt))
+            raise
+        except Exception as err:  # what the body left cannot be told; that must not stop the jobs behind it
+            if attempt.staging is None:
+                raise
+            logger.error("%s left what cannot be kept: %s", attempt, clean(str(err)))
+            attempt.drop_files()
+            failure = result.failure or Failure(FailureCode.NOT_SERIALISABLE, clean(str(err)), type(err).__name__)
+            state = JobState.FAILED if result.failure is None else result.state
+            attempt.conclude(msgspec.structs.replace(result, state=state, value=None, failure=failure))
+            return True
+        self.batch.add(attempt)
+        return False
+
+    def _tidy(self, attempt: Attempt) -> None:
+        """Drop what was kept for another attempt of a job that is over."""
+        if not attempt.over:
+            return
+        self._disk_blamed.discard(attempt.id)
+        if not attempt.has_leftovers:
+            return
+        try:
+            self._history.attempts.forget(attempt.id)
+            (self._config.layout.checkpoints / f"{attempt.id}.json").unlink(missing_ok=True)
+        except OSError as err:
+            logger.warning("cannot tidy up after %s: %s", attempt.id, err)
+
+
+def _left_files(attempt: Attempt) -> bool:
+    """True when the body left artifacts, or nobody can tell."""
+    try:
+        return attempt.staging is not None and attempt.staging.size_bytes() > 0
+    except OSError:
+        return True

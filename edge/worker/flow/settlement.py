@@ -1,0 +1,87 @@
+"""What the broker is told of the deliveries it waits for: acknowledged, or given back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from edge.worker.attempt.delivery import Delivery
+
+
+class Channel(Protocol):
+    """The part of an AMQP channel that settles deliveries."""
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> Any:
+        """Acknowledge one delivery, or it and all before it."""
+
+    def send_method(self, sig: Any, format: str, args: tuple[Any, ...]) -> Any:  # noqa: A002 - py-amqp's name
+        """Send a method that py-amqp has no function for."""
+
+
+_NACK = (60, 120)
+
+
+class Settlement:
+    """Deliveries of one channel that are not settled yet, oldest first. Belongs to the main thread.
+
+    All consumers share the channel and so its delivery tags: `multiple` settles everything up to a tag, of every
+    queue. It is used for the oldest deliveries as far as all of them are settled alike, the rest goes one by one. A
+    parked or blocked delivery may be older than the others for hours, which costs frames and nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._channel: Channel | None = None
+        self._open: dict[int, Delivery] = {}
+
+    def attach(self, channel: Channel) -> None:
+        """A new connection: nothing is in hand."""
+        self._channel, self._open = channel, {}
+
+    def detach(self) -> None:
+        """The connection is gone, and with it all that was in hand: it comes again."""
+        self._channel, self._open = None, {}
+
+    def take(self, delivery: Delivery) -> None:
+        """A delivery came over the channel."""
+        self._open[delivery.message.delivery_tag] = delivery
+
+    def holds(self, delivery: Delivery) -> bool:
+        """True while the broker waits for this very delivery; False once its connection is gone."""
+        return self._open.get(delivery.message.delivery_tag) is delivery
+
+    def in_hand(self, queue: str) -> int:
+        """Deliveries of `queue` that are not settled."""
+        return sum(delivery.queue == queue for delivery in self._open.values())
+
+    def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
+        """Let the messages go; those of an earlier connection are left out. Raises what the connection raises."""
+        channel = self._channel
+        if channel is not None:
+            self._settle(deliveries, lambda tag, multiple: channel.basic_ack(tag, multiple=multiple))
+
+    def give_back(self, deliveries: Iterable[Delivery]) -> None:
+        """Put the messages back into their queues. Raises what the connection raises.
+
+        By `basic.nack`: RabbitMQ 4.3 counts a `basic.reject`, which kombu's `requeue` sends, as a failed delivery.
+        """
+        channel = self._channel
+        if channel is not None:
+            self._settle(deliveries, lambda tag, multiple: channel.send_method(_NACK, "Lbb", (tag, multiple, True)))
+
+    def give_back_all(self) -> None:
+        """Put back everything that is in hand."""
+        self.give_back(list(self._open.values()))
+
+    def _settle(self, deliveries: Iterable[Delivery], tell: Callable[[int, bool], object]) -> None:
+        tags = {delivery.message.delivery_tag for delivery in deliveries if self.holds(delivery)}
+        oldest: list[int] = []
+        for tag in self._open:
+            if tag not in tags:
+                break
+            oldest.append(tag)
+        for tag in tags:  # first: a connection that breaks over it is gone with all its deliveries
+            del self._open[tag]
+        if oldest:
+            tell(oldest[-1], len(oldest) > 1)
+        for tag in sorted(tags.difference(oldest)):
+            tell(tag, False)

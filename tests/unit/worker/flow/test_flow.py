@@ -1,0 +1,180 @@
+"""An attempt goes on from its stage, whatever call the disk refused: nothing is let go, nothing runs too often."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from edge.config import Config
+from edge.core.errors import Unreachable
+from edge.model import PowerState
+from edge.worker.attempt.attempt import Attempt, Stage
+from edge.worker.attempt.delivery import Delivery
+from edge.worker.attempt.outcome import Outcome
+from tests.unit.worker.played_worker import NORMAL, Board, failed
+
+#: Each call that an attempt makes on the disk, with the stage in which it is refused.
+CALLS = {
+    "has": Stage.ADMITTING,
+    "read-attempts": Stage.ADMITTING,
+    "stage": Stage.ADMITTING,
+    "write": Stage.COMMITTING,
+    "commit": Stage.COMMITTING,
+}
+
+
+@pytest.fixture
+def board(config: Config) -> Board:
+    return Board(config)
+
+
+def _attempt(*, redeliveries: int = 0, retries: int = 0) -> Attempt:
+    return Attempt(
+        Delivery(
+            message=cast("Any", None), queue=NORMAL, id="a", task="echo", redeliveries=redeliveries, retries=retries
+        )
+    )
+
+
+@pytest.mark.parametrize("files", [False, True])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_refused_call_is_made_again_from_its_stage(board: Board, call: str, files: bool) -> None:
+    """One result in the end; the body runs again only where the disk may have lost its files."""
+    if files:
+        board.bodies.files["a"] = "kept"
+    attempt = _attempt()
+    board.disk.refuse = {call}
+    board.flow.advance(attempt, board.power.status)
+    assert board.flow.commit() == []
+    assert (attempt.stage, list(board.flow.blocked)) == (CALLS[call], [attempt])
+    assert not board.durable("a")
+    board.disk.well()
+    for blocked in board.flow.blocked.take():
+        if board.flow.resume(blocked, board.power.status):
+            board.flow.advance(blocked, board.power.status)
+    done = board.flow.commit()
+    assert [delivery.id for delivery in done] == ["a"]
+    assert attempt.stage is Stage.DONE
+    record = board.record("a")
+    assert record["state"] == "succeeded"
+    assert [file["name"] for file in record.get("files", [])] == (["a.txt"] if files else [])
+    began_twice = files and CALLS[call] is Stage.COMMITTING
+    assert board.bodies.began == ["a"] * (1 + began_twice)
+
+
+@pytest.mark.parametrize("call", ["has", "announce"])
+def test_a_result_that_was_there_is_announced_before_its_message_goes(board: Board, call: str) -> None:
+    """Its first announcement may have been cut short."""
+    board.flow.advance(_attempt(), board.power.status)
+    board.flow.commit()
+    copy = _attempt(redeliveries=1)
+    board.disk.refuse = {call}
+    board.flow.advance(copy, board.power.status)
+    assert list(board.flow.blocked) == [copy]
+    board.disk.well()
+    (blocked,) = board.flow.blocked.take()
+    assert board.flow.resume(blocked, board.power.status)
+    board.flow.advance(blocked, board.power.status)
+    assert [delivery.id for delivery in board.flow.commit()] == ["a"]
+    assert board.bodies.began == ["a"]
+
+
+def test_a_redelivery_that_cannot_be_recorded_does_not_begin(board: Board) -> None:
+    """Its start is durable before its body runs; it counts once, however often the disk refused the record."""
+    attempt = _attempt(redeliveries=1)
+    board.disk.refuse = {"write-attempts"}
+    for _ in range(3):
+        board.flow.advance(attempt, board.power.status)
+        assert board.flow.blocked.take() == [attempt]
+    assert board.bodies.began == []
+    board.disk.well()
+    board.flow.advance(attempt, board.power.status)
+    board.flow.commit()
+    assert board.record("a")["attempts"] == 2
+
+
+def test_a_failure_that_cannot_be_recorded_is_not_let_go(board: Board) -> None:
+    """The gateway publishes the job again only for a durable record; the body does not run again for the disk."""
+    board.bodies.ends["a"] = failed()
+    attempt = _attempt(retries=1)
+    board.disk.refuse = {"write-attempts"}
+    board.flow.advance(attempt, board.power.status)
+    assert (attempt.stage, board.flow.commit()) == (Stage.RETRYING, [])
+    board.disk.well()
+    (blocked,) = board.flow.blocked.take()
+    assert not board.flow.resume(blocked, board.power.status)
+    assert [delivery.id for delivery in board.flow.commit()] == ["a"]
+    assert board.bodies.began == ["a"]
+    assert board.durable("a")
+
+
+def test_the_record_of_a_failure_outlives_an_old_copy(board: Board) -> None:
+    """A stale message is acknowledged; what is known of the job stays for its retry."""
+    board.bodies.ends["a"] = failed()
+    board.flow.advance(_attempt(retries=1), board.power.status)
+    board.flow.commit()
+    board.flow.advance(_attempt(retries=1), board.power.status)
+    assert [delivery.id for delivery in board.flow.commit()] == ["a"]
+    assert board.bodies.began == ["a"]
+    assert board.durable("a")
+
+
+def test_an_interrupted_attempt_is_not_acknowledged(board: Board) -> None:
+    """Its worker leaves, and its message comes again."""
+    board.bodies.ends["a"] = Outcome(interrupted=True)
+    attempt = _attempt()
+    board.flow.advance(attempt, board.power.status)
+    assert (board.flow.commit(), board.stops) == ([], 1)
+    assert not board.durable("a")
+
+
+def test_a_full_disk_is_blamed_once(board: Board) -> None:
+    """Where there is room all the same, the job may have filled the disk itself: that is its failure."""
+    board.bodies.ends["a"] = Outcome(
+        error=OSError(28, "No space left on device"), failure=failed("No space left on device").failure
+    )
+    attempt = _attempt()
+    board.flow.advance(attempt, board.power.status)
+    (blocked,) = board.flow.blocked.take()
+    assert board.flow.resume(blocked, board.power.status)
+    board.flow.advance(blocked, board.power.status)
+    board.flow.commit()
+    assert board.record("a")["state"] == "failed"
+    assert board.bodies.began == ["a", "a"]
+
+
+def test_what_a_head_did_not_take_is_handed_in_again_with_its_files(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the body made is well: it does not run again because a network is down."""
+    board.bodies.files["a"] = "kept"
+    attempt = _attempt()
+    board.flow.advance(attempt, board.power.status)
+    with monkeypatch.context() as patch:
+        patch.setattr(board.results, "commit", lambda members: [Unreachable("no route") for _ in members])
+        assert board.flow.commit() == []
+    (blocked,) = board.flow.blocked.take()
+    assert not board.flow.resume(blocked, board.power.status)
+    board.flow.commit()
+    assert [file["name"] for file in board.record("a")["files"]] == ["a.txt"]
+    assert board.bodies.began == ["a"]
+
+
+def test_a_library_that_a_body_broke_counts_as_its_crash(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker ends of it, and the mark of the job stays behind."""
+    board.flow.advance(_attempt(), board.power.status)
+    monkeypatch.setattr("os.fsync", None)
+    with pytest.raises(TypeError):
+        board.flow.commit()
+    assert b'"id":"a"' in (board.config.layout.running / "main.json").read_bytes()
+
+
+def test_power_parks_nothing_that_is_over(board: Board) -> None:
+    """A job that was cancelled while it waited for a cooler board goes."""
+    board.flow.advance(_attempt(), board.power.status)
+    board.flow.commit()
+    hot = Attempt(Delivery(message=cast("Any", None), queue=NORMAL, id="a", task="echo", max_temp_c=30))
+    board.power.tell(PowerState.NORMAL)
+    board.flow.advance(hot, board.power.status)
+    assert hot.stage is Stage.DONE

@@ -1,0 +1,400 @@
+"""What a worker has in hand: nothing of it begins without power, whatever held it up, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.config import Config
+from edge.model import PowerState
+from edge.worker.attempt.outcome import Outcome
+from tests.unit.worker.played_worker import FULL, NORMAL, Board
+
+
+@pytest.fixture
+def board(config: Config) -> Board:
+    return Board(config)
+
+
+@pytest.fixture(params=["look", "body"])
+def refused(board: Board, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """A board whose full disk stops a job before its body, or ends the body itself."""
+    if request.param == "look":
+        board.disk.full = True
+    else:
+        board.bodies.ends["job-1"] = board.bodies.ends["job-2"] = Outcome(error=FULL)
+        monkeypatch.setattr("edge.worker.flow.flow.has_room", lambda *_: not board.bodies.ends)
+    return board
+
+
+def _well(board: Board) -> None:
+    board.disk.well()
+    board.bodies.ends.clear()
+    board.bodies.began.clear()
+
+
+def test_a_job_that_a_full_disk_held_is_begun_once_there_is_room(refused: Board) -> None:
+    """It is tried ever more seldom; then all is as if nothing had been."""
+    board = refused
+    board.broker.put("job-1")
+    board.turn()
+    opened = len(board.broker.opened)
+    delays = [delay for delay in (board.pass_time() for _ in range(12)) if delay >= 1]
+    assert delays[:6] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    assert len(board.broker.opened) == opened  # a broker on the same full disk would not answer
+    ends = dict(board.bodies.ends)
+    _well(board)
+    _fire(board)
+    assert board.bodies.began == ["job-1"]
+    assert len(board.broker.opened) > opened
+    if ends:
+        board.bodies.ends.update(ends)
+    else:
+        board.disk.full = True
+    board.broker.put("job-2")
+    board.turn()
+    assert board.timers[-1][0] == 1.0
+
+
+def test_a_job_that_a_full_disk_held_is_not_begun_after_power_fell(refused: Board) -> None:
+    """It goes back to its queue: there was room again, but no power for it."""
+    board = refused
+    board.broker.put("job-1")
+    board.turn()
+    _well(board)
+    board.power.tell(PowerState.LOW)
+    _fire(board)
+    assert (board.bodies.began, board.broker.back) == ([], ["job-1"])
+    board.power.tell(PowerState.NORMAL)
+    board.broker.returned[NORMAL].clear()
+    board.broker.put("job-2")
+    board.turns()
+    assert board.bodies.began == ["job-2"]
+
+
+def test_a_held_job_whose_message_was_lost_is_begun_when_it_comes_again(refused: Board) -> None:
+    """Begun for a message that is gone it would be begun twice."""
+    board = refused
+    board.broker.put("job-1")
+    board.turn()
+    board.disconnect()
+    _well(board)
+    _fire(board)
+    board.connect()
+    board.turns()
+    assert board.bodies.began == ["job-1"]
+    assert board.broker.acked == ["job-1"]
+
+
+def _fire(board: Board) -> None:
+    """Let the timers fire until the blocked one did."""
+    while board.timers and board.flow.blocked:
+        board.pass_time()
+    board.turn()
+
+
+def test_jobs_that_end_at_once_are_acknowledged_together(board: Board) -> None:
+    """A queue whose jobs are known to be short hands out many; a group of them costs one commit and one frame."""
+    board.know("echo")
+    jobs = [f"job-{number}" for number in range(200)]
+    for job in jobs:
+        board.broker.put(job)
+    board.turns()
+    assert board.broker.acked == jobs
+    assert board.early_acks == []
+    assert (NORMAL, 64) in board.broker.opened
+    assert board.broker.frames < 40
+
+
+def test_a_queue_that_another_worker_consumes_hands_out_few(board: Board) -> None:
+    """Two workers on one queue share it."""
+    board.know("echo")
+    board.broker.others[NORMAL] = 1
+    for number in range(50):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    assert {prefetch for _, prefetch in board.broker.opened} == {1, 4}
+
+
+def test_a_queue_whose_jobs_are_not_known_hands_out_one(board: Board) -> None:
+    """What is in hand here no other worker can run."""
+    seen = []
+    board.bodies.meanwhile = {f"job-{n}": lambda: seen.append(len(board.broker.unacked)) for n in range(5)}
+    board.know("echo", seconds=5)
+    for number in range(5):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    assert seen == [1] * 5
+
+
+def test_before_a_long_body_all_else_is_settled(board: Board) -> None:
+    """What ended is committed and acknowledged, what waits behind it goes back, and comes again after it."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    seen: list[tuple[int, list[str]]] = []
+    board.bodies.meanwhile["long"] = lambda: seen.append((len(board.broker.unacked), list(board.broker.acked)))
+    for job in ("a", "b"):
+        board.broker.put(job)
+    board.broker.put("long", task="slow")
+    for job in ("c", "d"):
+        board.broker.put(job)
+    board.turns()
+    assert len(seen) == 1
+    assert seen[0][0] == 1  # the long one itself
+    assert seen[0][1][-2:] == ["a", "b"]
+    assert board.broker.acked[-3:] == ["long", "c", "d"]
+    assert board.bodies.began.count("c") == 1
+    assert not list(board.config.layout.attempts.glob("*")), "a message that went back unbegun is no attempt"
+
+
+def test_a_short_kind_that_lasts_lets_go_of_what_waits(board: Board) -> None:
+    """The mean said short and this one is not: after a moment nothing waits for it."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    seen: list[tuple[int, list[str]]] = []
+
+    def lasts() -> None:
+        board.intake.tend()
+        seen.append((len(board.broker.unacked), list(board.broker.acked)))
+
+    board.bodies.meanwhile["lasts"] = lasts
+    for job in ("a", "lasts", "b"):
+        board.broker.put(job)
+    board.turns()
+    assert seen[0][0] == 1
+    assert seen[0][1][-1] == "a"
+    assert board.broker.acked[-2:] == ["lasts", "b"]
+
+
+def test_a_pause_settles_the_window(board: Board) -> None:
+    """Closed, committed, acknowledged, given back; nothing begins after it, and nothing was an attempt."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.bodies.meanwhile["c"] = lambda: board.power.tell(PowerState.LOW)
+    for job in "abcdef":
+        board.broker.put(job)
+    board.turns()
+    assert board.bodies.began[-3:] == ["a", "b", "c"]
+    assert board.broker.acked[-3:] == ["a", "b", "c"]
+    assert board.broker.ready() == ["d", "e", "f"]
+    assert board.broker.unacked == {}
+    assert board.broker.told[-2:] == ["ack", "nack"]
+    assert board.status.status.queues == ("edge.always", "edge.dead")
+    board.power.tell(PowerState.NORMAL)
+    board.turns()
+    assert board.broker.acked[-3:] == ["d", "e", "f"]
+    assert not list(board.config.layout.attempts.glob("*"))
+
+
+def test_a_copy_in_the_window_does_not_run_again(board: Board) -> None:
+    """Its job has ended but is not committed yet: that comes first."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    for job in ("a", "a", "b"):
+        board.broker.put(job)
+    board.turns()
+    assert (board.bodies.began.count("a"), board.bodies.began.count("b")) == (1, 1)
+    assert board.broker.acked[-3:] == ["a", "a", "b"]
+
+
+def test_of_what_was_in_hand_at_a_crash_only_the_first_counts_as_begun(board: Board) -> None:
+    """The others had not begun as far as anybody knows: no attempt, no record on the card."""
+    for job in "abcd":
+        board.broker.put(job)
+    for message in board.broker.queues[NORMAL]:
+        message.deliveries = 1
+    board.know("echo")
+    board.turns()
+    assert board.broker.acked == list("abcd")
+    assert [board.record(job).get("attempts", 1) for job in "abcd"] == [2, 1, 1, 1]
+
+
+def test_redelivered_messages_are_committed_one_by_one(board: Board) -> None:
+    """One of them may be what ends this process: it must be the first to come again."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.disconnect()
+    seen = []
+    for job in "abcd":
+        board.broker.put(job)
+        board.bodies.meanwhile[job] = lambda: seen.append(next(iter(board.broker.unacked.values()))[1].id)
+    for message in board.broker.queues[NORMAL]:
+        message.deliveries = 1
+    board.connect()
+    board.turns()
+    assert seen == list("abcd")
+
+
+def test_a_stop_gives_back_what_is_in_hand(board: Board) -> None:
+    """At once, not when the broker notices."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.bodies.meanwhile["a"] = board.control.stop
+    for job in "abc":
+        board.broker.put(job)
+    board.turn()
+    board.intake.release()
+    assert board.broker.acked[-1] == "a"
+    assert board.broker.unacked == {}
+    assert board.broker.ready() == ["b", "c"]
+
+
+def test_a_fault_of_ours_is_not_the_jobs_failure(board: Board) -> None:
+    """It is tried again; when it has gone the job ends as ever."""
+    board.fault = TypeError("a bug")
+    board.broker.put("a")
+    board.turn()
+    assert [parked.id for parked in board.status.status.parked] == ["a"]
+    assert board.status.status.faults == 1
+    board.fault = None
+    board.intake._parked[0].not_before = 0.0
+    board.pass_time()
+    board.turn()
+    assert board.record("a")["state"] == "succeeded"
+
+
+def test_a_fault_of_ours_that_stays_ends_as_internal(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+    """Three times; its traceback stands in the log once, and the jobs behind it run."""
+    board.fault = TypeError("a bug")
+    board.broker.put("a")
+    board.turn()
+    for _ in range(8):
+        if board.intake._parked:
+            board.intake._parked[0].not_before = 0.0
+            board.intake.reconsider()
+        board.turn()
+    record = board.record("a")
+    assert (record["state"], record["failure"]["code"]) == ("failed", "internal")
+    assert board.status.status.faults == 3
+    assert sum(entry.exc_info is not None for entry in caplog.records) == 1
+    assert board.broker.acked == ["a"]
+    board.fault = None
+    board.broker.put("b")
+    board.turns()
+    assert board.record("b")["state"] == "succeeded"
+
+
+def test_a_refused_member_is_blocked_and_the_others_go(board: Board) -> None:
+    """The group is tried one by one: what the disk took is acknowledged, the rest stays."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.disk.lost = {"b"}
+    for job in "abcd":
+        board.broker.put(job)
+    board.turns()
+    assert board.broker.acked[-3:] == ["a", "c", "d"]
+    assert [message.id for _, message in board.broker.unacked.values()] == ["b"]
+    board.disk.well()
+    while board.flow.blocked:
+        board.pass_time()
+    board.turns()
+    assert board.broker.acked[-1] == "b"
+    assert board.bodies.began.count("b") == 1
+    assert board.early_acks == []
+
+
+def test_nothing_begins_while_the_disk_refuses(board: Board) -> None:
+    """What its body made would be lost, too."""
+    board.disk.refuse = {"write"}
+    for job in "ab":
+        board.broker.put(job)
+    board.broker.put("c", "edge.always")
+    for _ in range(3):
+        board.turn()
+    assert len(board.bodies.began) == 1
+    assert len(board.broker.unacked) == 2
+
+
+def test_what_had_not_begun_when_the_connection_broke_is_no_attempt(board: Board) -> None:
+    """It was in hand, and the first of it is the first to come again."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    for job in "abc":
+        board.broker.put(job)
+    board.broker.read()
+    assert len(board.broker.unacked) == 3
+    board.disconnect()
+    board.connect()
+    board.turns()
+    assert board.broker.acked[-3:] == ["a", "b", "c"]
+    assert [board.record(job).get("attempts", 1) for job in "abc"] == [1, 1, 1]
+    assert not list(board.config.layout.attempts.glob("*"))
+
+
+@pytest.mark.parametrize("where", ["close", "commit"])
+def test_power_that_falls_before_a_long_body_keeps_it_from_beginning(board: Board, where: str) -> None:
+    """Settling the window takes its time, in which the governor may speak."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.broker.put("a")
+    board.broker.put("long", task="slow")
+    board.broker.put("b")
+    if where == "close":
+        board.broker.meanwhile = lambda: board.power.tell(PowerState.PAUSED)
+    else:
+        board.disk.meanwhile["commit"] = lambda: board.power.tell(PowerState.PAUSED)
+    board.turns()
+    assert board.bodies.began[-1] == "a"
+    assert sorted(board.broker.ready()) == ["b", "long"]
+    assert board.bodies.wrong == []
+
+
+def test_queues_are_closed_before_the_acknowledgement_that_lets_more_in(board: Board) -> None:
+    """Power fell while a group was committed: the next message stays in its queue."""
+    board.broker.put("a")
+    board.broker.put("b")
+    board.disk.meanwhile["commit"] = lambda: board.power.tell(PowerState.PAUSED)
+    board.turns()
+    assert (board.broker.acked, board.broker.ready(), board.broker.back) == (["a"], ["b"], [])
+
+
+def test_news_that_come_while_queues_are_closed_are_acted_on(board: Board) -> None:
+    """The last word of the governor holds, however fast it speaks, also within a body."""
+    board.power.tell(PowerState.SURPLUS)
+    board.turn()
+    seen = []
+
+    def lasts() -> None:
+        board.power.tell(PowerState.LOW)
+        board.broker.meanwhile = lambda: board.power.tell(PowerState.PAUSED)
+        board.intake.tend()
+        seen.append((board.broker.names, board.status.status.queues))
+
+    board.bodies.meanwhile["a"] = lasts
+    board.broker.put("a")
+    board.turn()
+    assert seen == [((), ())]
+
+
+def test_what_went_back_at_a_pause_is_no_attempt_when_it_comes_first(board: Board) -> None:
+    """Not even over another connection, where the first of a queue counts as begun."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.bodies.meanwhile["a"] = lambda: board.power.tell(PowerState.LOW)
+    for job in "abc":
+        board.broker.put(job)
+    board.turns()
+    board.disconnect()
+    board.connect()
+    board.power.tell(PowerState.NORMAL)
+    board.turns()
+    assert [board.record(job).get("attempts", 1) for job in "abc"] == [1, 1, 1]

@@ -1,0 +1,462 @@
+"""A worker without a process around it: its parts are real; broker, power, disk and bodies are played."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+
+from edge.broker.topology import queue_name
+from edge.config import Config
+from edge.core.wakeup import Wakeup
+from edge.model import ALLOWED, Attempts, Energy, Failure, Power, PowerState, PowerStatus, Result
+from edge.results.attempts import AttemptsStore
+from edge.results.commit import Written
+from edge.results.staging import Staging
+from edge.results.store import Results
+from edge.worker.attempt.admission import Kinds
+from edge.worker.attempt.attempt import Attempt
+from edge.worker.attempt.history import AttemptHistory
+from edge.worker.attempt.outcome import Outcome
+from edge.worker.flow.batch import Batch
+from edge.worker.flow.blocked import Blocked
+from edge.worker.flow.flow import Flow
+from edge.worker.flow.running import RunningJobs
+from edge.worker.flow.settlement import Settlement
+from edge.worker.intake.intake import Intake
+from edge.worker.intake.pace import Pace
+from edge.worker.power.feasibility import KindAverages
+from edge.worker.power.power_watcher import PowerWatcher
+from edge.worker.process.control import Control
+from edge.worker.process.status import StatusFile
+
+NORMAL = queue_name(Power.NORMAL)
+QUEUES = {queue_name(power): power for power in Power}
+FULL = OSError(28, "No space left on device")
+
+
+@dataclass
+class Disk:
+    """Refuses what a test tells it to."""
+
+    full: bool = False  # every call
+    refuse: set[str] = field(default_factory=set)  # calls by name
+    once: dict[str, int] = field(default_factory=dict)  # calls by name: the so many-th from now
+    lost: set[str] = field(default_factory=set)  # results whose commit is refused
+    meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)  # what happens within a call, once
+
+    def use(self, call: str) -> None:
+        """The worker makes this call. Raises OSError."""
+        self.meanwhile.pop(call, lambda: None)()
+        if call in self.once:
+            self.once[call] -= 1
+            if self.once[call] <= 0:
+                del self.once[call]
+                raise FULL
+        if self.full or call in self.refuse:
+            raise FULL
+
+    def well(self) -> None:
+        """It takes everything again."""
+        self.full = False
+        self.refuse.clear()
+        self.once.clear()
+        self.lost.clear()
+
+
+class PlayedResults(Results):
+    """Real results on a disk that may refuse them."""
+
+    def __init__(self, config: Config, disk: Disk) -> None:
+        super().__init__(config.layout)
+        self.disk = disk
+
+    def has(self, job_id: str) -> bool:
+        """As the real one."""
+        self.disk.use("has")
+        return super().has(job_id)
+
+    def announce(self, job_id: str) -> None:
+        """As the real one."""
+        self.disk.use("announce")
+        super().announce(job_id)
+
+    def stage(self, job_id: str) -> Staging:
+        """As the real one."""
+        self.disk.use("stage")
+        return super().stage(job_id)
+
+    def write(self, result: Result, staging: Staging | None = None) -> Written:
+        """As the real one."""
+        self.disk.use("write")
+        return super().write(result, staging)
+
+    def commit(self, members: Sequence[Written]) -> list[OSError | None]:
+        """As the real one, but for the members that the disk loses."""
+        try:
+            self.disk.use("commit")
+        except OSError as err:
+            for member in members:
+                member.discard()
+            return [err] * len(members)
+        lost = [member for member in members if member.result.id in self.disk.lost]
+        for member in lost:
+            member.discard()
+        kept = [member for member in members if member not in lost]
+        outcomes = dict(zip((id(member) for member in kept), super().commit(kept), strict=True))
+        return [outcomes.get(id(member), FULL if member in lost else None) for member in members]
+
+
+class PlayedAttempts(AttemptsStore):
+    """Real records on a disk that may refuse them."""
+
+    def __init__(self, config: Config, disk: Disk) -> None:
+        super().__init__(config.layout)
+        self.disk = disk
+
+    def read(self, job_id: str) -> Attempts | None:
+        """As the real one."""
+        self.disk.use("read-attempts")
+        return super().read(job_id)
+
+    def write(self, attempts: Attempts) -> None:
+        """As the real one."""
+        self.disk.use("write-attempts")
+        super().write(attempts)
+
+
+class PlayedPower:
+    """Stands where the watcher does: what is told is read at the next look."""
+
+    def __init__(self, state: PowerState) -> None:
+        self.told = self.status = PowerStatus(state, "", "the test says so")
+        self.version = 0
+        self.expires_in_s = None
+
+    def tell(self, state: PowerState) -> None:
+        """The governor speaks."""
+        self.told = PowerStatus(state, "", "the test says so")
+
+    def look(self) -> bool:
+        """As the real one."""
+        news = self.told is not self.status
+        self.status = self.told
+        self.version += news
+        return news
+
+
+@dataclass
+class Message:
+    """A message in its queue or in hand."""
+
+    id: str
+    task: str
+    edge: dict[str, Any]
+    deliveries: int = 0
+
+
+class PlayedBroker:
+    """One connection to the broker, its channel and its consumers, as one thing."""
+
+    def __init__(self, on_ack: Callable[[str], None]) -> None:
+        self.queues: dict[str, list[Message]] = {queue: [] for queue in (*QUEUES, "edge.dead")}
+        self.returned: dict[str, list[Message]] = {queue: [] for queue in self.queues}  # these come first, in order
+        self.unacked: dict[int, tuple[str, Message]] = {}
+        self.acked: list[str] = []
+        self.back: list[str] = []
+        self.opened: list[tuple[str, int]] = []
+        self.told: list[str] = []  # the kinds of frames that settled something
+        self.frames = 0
+        self.others: dict[str, int] = {}
+        self.meanwhile: Callable[[], None] | None = None  # what happens while a queue is closed, once
+        self.on_ack = on_ack
+        self.accept: Callable[..., None] = lambda *_: None
+        self._consumers: dict[str, int] = {}
+        self._tag = 0
+
+    def put(self, job_id: str, queue: str = NORMAL, *, task: str = "echo", **edge: Any) -> None:
+        """Publish a message."""
+        self.queues[queue].append(Message(job_id, task, edge))
+
+    def lose(self) -> None:
+        """The connection ends: all that is unacknowledged comes again."""
+        self._requeue(list(self.unacked))
+        self._consumers.clear()
+        self._tag = 0
+
+    # as QueueConsumers
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the queues consumed from."""
+        return tuple(sorted(self._consumers))
+
+    def prefetch(self, queue: str) -> int:
+        """As the real one."""
+        return self._consumers.get(queue, 0)
+
+    def open(self, queue: str, *, prefetch: int) -> None:
+        """As the real one."""
+        self._consumers[queue] = prefetch
+        self.opened.append((queue, prefetch))
+
+    def close_queue(self, queue: str) -> None:
+        """As the real one: what was on its way comes before the answer."""
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        self.read()
+        self._consumers.pop(queue, None)
+
+    def count(self, queue: str) -> int:
+        """As the real one."""
+        return 1 + self.others.get(queue, 0)
+
+    def read(self) -> None:
+        """Deliver what the prefetch allows."""
+        for queue, prefetch in self._consumers.items():
+            while (ready := self.returned[queue] or self.queues[queue]) and self._in_hand(queue) < prefetch:
+                message = ready.pop(0)
+                self._tag += 1
+                self.unacked[self._tag] = queue, message
+                self.accept(queue, self._wire(message, self._tag))
+                message.deliveries += 1
+
+    # as an AMQP channel
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
+        """Let messages go."""
+        self.frames += 1
+        self.told.append("ack")
+        for tag in self._tags(delivery_tag, multiple):
+            _, message = self.unacked.pop(tag)
+            self.acked.append(message.id)
+            self.on_ack(message.id)
+
+    def send_method(self, sig: Any, _format: str, args: tuple[Any, ...]) -> None:
+        """`basic.nack`."""
+        assert sig == (60, 120)
+        tag, multiple, requeue = args
+        assert requeue
+        self.frames += 1
+        self.told.append("nack")
+        self._requeue(self._tags(tag, multiple))
+
+    def _tags(self, tag: int, multiple: bool) -> list[int]:
+        assert tag in self.unacked, "RabbitMQ closes the channel for an unknown tag"
+        return [each for each in self.unacked if each <= tag] if multiple else [tag]
+
+    def ready(self, queue: str = NORMAL) -> list[str]:
+        """Ids of the messages that nobody has in hand."""
+        return [message.id for message in (*self.returned[queue], *self.queues[queue])]
+
+    def _in_hand(self, queue: str) -> int:
+        return sum(name == queue for name, _ in self.unacked.values())
+
+    def _requeue(self, tags: list[int]) -> None:
+        for tag in tags:
+            queue, message = self.unacked.pop(tag)
+            self.returned[queue].append(message)
+            self.back.append(message.id)
+
+    @staticmethod
+    def _wire(message: Message, tag: int) -> Any:
+        headers: dict[str, Any] = {"task": message.task, "id": message.id, "edge": message.edge}
+        if message.deliveries:
+            headers["x-delivery-count"] = message.deliveries
+        return SimpleNamespace(
+            headers=headers,
+            properties={},
+            body=b"",
+            delivery_tag=tag,
+            delivery_info={},
+            decode=lambda: [[], {}, {}],
+        )
+
+
+class PlayedConsumers:
+    """The consumers' side of the broker."""
+
+    def __init__(self, broker: PlayedBroker) -> None:
+        self.queues_of = broker
+        for name in ("prefetch", "open", "close_queue", "count", "read"):
+            setattr(self, name, getattr(broker, name))
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """As the real one."""
+        return self.queues_of.names
+
+
+class Bodies:
+    """An executor: bodies end at once, as the test says."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.room = 1
+        self.began: list[str] = []
+        self.wrong: list[str] = []  # began against the word of the governor
+        self.ends: dict[str, Outcome] = {}
+        self.files: dict[str, str] = {}
+        self.meanwhile: dict[str, Callable[[], None]] = {}
+        self.cancelled: list[str] = []
+
+    def begin(self, attempt: Attempt, power: PowerStatus) -> None:
+        """As the real one."""
+        state = self.board.power.status.state
+        if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
+            self.wrong.append(attempt.id)
+        self.began.append(attempt.id)
+        self.room = 0
+        assert attempt.staging is not None
+        if attempt.id in self.files:
+            attempt.staging.file("a.txt").write_text(self.files[attempt.id])
+        self.meanwhile.get(attempt.id, lambda: None)()
+        self.room = 1
+        self.board.history.end()
+        outcome = self.ends.get(attempt.id, Outcome(value=1, encoded=msgspec.Raw(b"1"), seconds=0.001))
+        attempt.end(outcome, Energy(seconds=outcome.seconds, cpu_seconds=0.0))
+
+    def ended(self) -> tuple[Attempt, ...]:
+        """As the real one."""
+        return ()
+
+    def cancel(self, job_id: str) -> None:
+        """As the real one."""
+        self.cancelled.append(job_id)
+
+
+class Board:
+    """All parts of a worker."""
+
+    def __init__(self, config: Config, *, state: PowerState = PowerState.NORMAL) -> None:
+        config.run.mkdir(parents=True, exist_ok=True)
+        self.config = config
+        self.disk = Disk()
+        self.power = PlayedPower(state)
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.stops = 0
+        self.fault: Exception | None = None
+        self.results = PlayedResults(config, self.disk)
+        self.attempts = PlayedAttempts(config, self.disk)
+        self.history = AttemptHistory(config.layout, "main", self.attempts)
+        self.history.recover()
+        self.status = StatusFile(config.layout, "main", self.later)
+        self.averages = KindAverages(config.layout.kinds("main"))
+        self.broker = PlayedBroker(self._on_ack)
+        self.bodies = Bodies(self)
+        self.control = SimpleNamespace(stopping=False, stop=self._stop)
+        self.bell = Wakeup()
+        self.early_acks: list[str] = []
+        self.flow = Flow(
+            config,
+            name="main",
+            results=self.results,
+            history=self.history,
+            averages=self.averages,
+            kinds=self._kinds,
+            executor=self.bodies,
+            running=RunningJobs(),
+            batch=Batch(),
+            blocked=Blocked(config.root, status=self.status, later=self.later, on_due=self._retry),
+            control=cast("Control", self.control),
+            status=self.status,
+        )
+        self.intake = Intake(
+            watcher=cast("PowerWatcher", self.power),
+            flow=self.flow,
+            executor=self.bodies,
+            settlement=Settlement(),
+            pace=Pace(),
+            averages=self.averages,
+            history=self.history,
+            control=cast("Control", self.control),
+            status=self.status,
+            bell=self.bell,
+            later=self.later,
+        )
+        self.broker.accept = self.intake.accept
+        self.connect()
+
+    def connect(self) -> None:
+        """A connection, and its loop about to run."""
+        self.intake.attach(cast("Any", PlayedConsumers(self.broker)), self.broker, QUEUES)
+        self.intake.open()
+
+    def disconnect(self) -> None:
+        """The connection breaks."""
+        self.intake.connection_lost()
+        self.broker.lose()
+
+    def know(self, *tasks: str, seconds: float = 0.001) -> None:
+        """Jobs of these kinds have run before, and took so long."""
+        for task in tasks:
+            for _ in range(3):
+                self.averages.note(task, Energy(seconds=seconds, cpu_seconds=0.0))
+
+    def turn(self) -> None:
+        """One turn of the loop: what came over the wire, then the bell."""
+        self.broker.read()
+        self.intake.step()
+
+    def turns(self, count: int = 200) -> None:
+        """Turns until nothing moves any more."""
+        for _ in range(count):
+            before = len(self.broker.acked), len(self.bodies.began), len(self.broker.unacked), len(self.broker.opened)
+            self.turn()
+            now = len(self.broker.acked), len(self.bodies.began), len(self.broker.unacked), len(self.broker.opened)
+            if before == now:
+                return
+
+    def pass_time(self) -> float:
+        """The next timer fires, and the loop has its turn; how long that took."""
+        delay_s, call = self.timers.pop(0)
+        call()
+        self.turn()
+        return delay_s
+
+    def later(self, delay_s: float, call: Callable[[], None]) -> Any:
+        """As the loop."""
+        self.timers.append((delay_s, call))
+        return SimpleNamespace(cancel=lambda: None)
+
+    def durable(self, job_id: str) -> bool:
+        """True when what became of the job is on the disk."""
+        if Results.has(self.results, job_id):
+            return True
+        record = AttemptsStore.read(self.attempts, job_id)
+        return record is not None and record.failures > 0
+
+    def record(self, job_id: str) -> dict[str, Any]:
+        """The result file's payload."""
+        payload = Results.read_bytes(self.results, job_id)
+        assert payload is not None
+        return cast("dict[str, Any]", json.loads(payload))
+
+    def _retry(self) -> None:
+        self.intake.retry()
+
+    def _stop(self) -> None:
+        self.stops += 1
+        self.control.stopping = True
+
+    def _on_ack(self, job_id: str) -> None:
+        if not self.durable(job_id):
+            self.early_acks.append(job_id)
+
+    def _kinds(self) -> Kinds:
+        if self.fault is not None:
+            raise self.fault
+        signature = SimpleNamespace(bind=lambda _args, _kwargs: {}, wants_job=None)
+        return Kinds({name: SimpleNamespace(edge_signature=signature, name=name) for name in ("echo", "slow")}, {})
+
+
+def failed(message: str = "boom") -> Outcome:
+    """A body that raised."""
+    from edge.model import FailureCode
+
+    return Outcome(failure=Failure(FailureCode.EXCEPTION, message, "RuntimeError"), error=RuntimeError(message))
