@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import amqp
@@ -20,6 +21,7 @@ from edge.core.host import process_alive
 from edge.up.broker import rabbitmq
 from edge.up.broker.node import PrivateNode
 from edge.up.broker.ports import NodePorts, accepts, free_ports, speaks_amqp
+from tests.running_worker import until
 
 pytestmark = pytest.mark.broker
 
@@ -54,8 +56,9 @@ def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: PrivateNode
             assert not accepts(own_node.ports.amqp)
             own_node.start()
             with connect(own_node.config) as connection:
-                got = connection.channel().basic_get("kept", no_ack=False)
-                assert got is not None
+                channel = connection.channel()
+                # Taken before the end and not acknowledged: a broker that has just started gives it back a bit later.
+                got = until(partial(channel.basic_get, "kept", no_ack=False), "the message")
                 assert got.body == "still here"
     finally:
         own_node.kill()
