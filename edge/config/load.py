@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,11 @@ import msgspec
 from msgspec import inspect
 
 from edge.config import tree as yaml_tree
-from edge.config.allowed import allowed, fields
+from edge.config.about import bare
+from edge.config.explain import explained
+from edge.config.kinds import Kinds, UnknownKind
 from edge.config.records import Config
+from edge.config.source import SourceConfig
 from edge.core.errors import ConfigError
 from edge.core.values import JsonObject
 
@@ -25,7 +27,6 @@ RESERVED = frozenset(
 #: Sections whose keys a person chooses; not reachable by environment.
 _FREE_FORM = frozenset({"settings"})
 CONFIG = inspect.type_info(Config)
-_LOCATION = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key` in `)?\$(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def _keys(kind: inspect.Type, prefix: str = "") -> Iterator[tuple[str, inspect.T
     """(dotted key, type) of every section and every value under it; a section comes before what it holds."""
     if isinstance(kind, inspect.StructType):
         for field in kind.fields:
-            yield f"{prefix}{field.encode_name}", field.type
-            yield from _keys(field.type, f"{prefix}{field.encode_name}.")
+            inner = bare(field.type)
+            yield f"{prefix}{field.encode_name}", inner
+            yield from _keys(inner, f"{prefix}{field.encode_name}.")
 
 
 def _fill_empty_sections(tree: JsonObject) -> None:
@@ -110,7 +112,7 @@ def _fill_empty_sections(tree: JsonObject) -> None:
 
 def _plain_text(kind: inspect.Type) -> bool:
     """True when a variable's value is the text itself: a user called 123 is not a number."""
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    kinds = map(bare, kind.types) if isinstance(kind, inspect.UnionType) else (kind,)
     return any(isinstance(k, inspect.StrType) or (isinstance(k, inspect.CustomType) and k.cls is Path) for k in kinds)
 
 
@@ -132,25 +134,60 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, object
 
 
 def _convert(tree: JsonObject, origins: Mapping[str, str], path: Path | None) -> Config:
-    def decode(kind: type, value: object) -> object:
-        if kind is not Path or not isinstance(value, str) or not value or "\0" in value:
-            raise ValueError("expected a path")
-        try:
-            return Path(value).expanduser()
-        except RuntimeError as err:
-            raise ValueError("expected a path; there is no such user") from err
-
+    """The configuration that `tree` means. Raises ConfigError with the origin of the key it names."""
     try:
-        config = msgspec.convert(tree, Config, dec_hook=decode)
-    except msgspec.ValidationError as err:
-        raise _explained(err, tree, origins, path) from err
-    try:
-        config.power.check()
-        config.gateway.check()
-        config.node.check()
+        config = _checked(tree, path)
     except ConfigError as err:
         raise ConfigError(err.key, err.value, err.allowed, origin=_origin(err.key, origins, path)) from err
     return config
+
+
+def _checked(tree: JsonObject, path: Path | None) -> Config:
+    power = tree.get("power")
+    listed = power.get("sources") if isinstance(power, dict) else None
+    items = listed if isinstance(listed, list) else []
+    # The records of the sources are not known before their kinds are: they are converted one by one.
+    plain = {**tree, "power": {**power, "sources": []}} if isinstance(power, dict) and items else tree
+    try:
+        config = msgspec.convert(plain, Config, dec_hook=_decode)
+    except msgspec.ValidationError as err:
+        raise explained(err, plain, CONFIG) from err
+    if items:
+        kinds = Kinds(config.power.source_modules, path.absolute().parent if path else None)
+        sources = tuple(_source(kinds, item, f"power.sources[{number}]") for number, item in enumerate(items))
+        config = msgspec.structs.replace(config, power=msgspec.structs.replace(config.power, sources=sources))
+    config.power.check()
+    config.gateway.check()
+    config.node.check()
+    return config
+
+
+def _source(kinds: Kinds, item: object, key: str) -> SourceConfig:
+    """The record of one item of `power.sources`, which stands at `key`."""
+    if not isinstance(item, dict):
+        raise ConfigError(key, item, "expected keys and values")
+    try:
+        record = kinds.record(item.get("kind"))
+    except UnknownKind as err:
+        known = ", ".join(err.known)
+        if "kind" not in item:
+            raise ConfigError(f"{key}.kind", "...", f"must be given: one of {known}") from err
+        raise ConfigError(f"{key}.kind", item["kind"], f"expected one of {known}") from err
+    except ConfigError as err:
+        raise ConfigError(f"{key}.kind" if err.key == "kind" else err.key, err.value, err.allowed) from err
+    try:
+        return msgspec.convert(item, record, dec_hook=_decode)
+    except msgspec.ValidationError as err:
+        raise explained(err, item, inspect.type_info(record), prefix=key) from err
+
+
+def _decode(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("expected a path")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as err:
+        raise ValueError("expected a path; there is no such user") from err
 
 
 def _origin(key: str, origins: Mapping[str, str], path: Path | None) -> str:
@@ -160,53 +197,6 @@ def _origin(key: str, origins: Mapping[str, str], path: Path | None) -> str:
             return origins[key]
         key = key[: max(key.rfind("."), key.rfind("["), 0)]
     return str(path or "default")
-
-
-def _explained(
-    err: msgspec.ValidationError, tree: JsonObject, origins: Mapping[str, str], path: Path | None
-) -> ConfigError:
-    """msgspec's message turned into key, value and what is allowed."""
-    match = _LOCATION.match(str(err))
-    what, key = (match["what"], (match["path"] or "").lstrip(".")) if match else (str(err), "")
-    if unknown := re.search(r"unknown field `([^`]*)`", what):
-        said = f"unknown key; allowed here: {', '.join(fields(CONFIG, key, tree))}"
-        key = f"{key}.{unknown[1]}".lstrip(".")
-    elif missing := re.search(r"missing required field `([^`]*)`", what):
-        key = f"{key}.{missing[1]}".lstrip(".")
-        words = allowed(CONFIG, key, tree)
-        said = f"must be given: {words}" if words else "must be given"
-    elif match and match["key"]:
-        said = "expected keys that are text; put quotes around it"
-        key = f"{key}.{_not_text(tree)}".replace("[...]", "").lstrip(".")
-    elif words := "" if "no such user" in what else allowed(CONFIG, key, tree):
-        said = f"expected {words}"
-    else:
-        said = _plain(what)
-    value: object = tree
-    for part in re.findall(r"[^.\[\]]+", key):
-        if isinstance(value, dict):
-            value = value.get(part, "...")
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-    if isinstance(value, dict) and not unknown:
-        value = "..." if value else {}
-    return ConfigError(key or "config", value, said, origin=_origin(key, origins, path))
-
-
-def _not_text(tree: object) -> object:
-    """The first key that is no text, however deep."""
-    found = iter(tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ())
-    for key, value in found:
-        if isinstance(tree, dict) and not isinstance(key, str):
-            return key
-        if (deeper := _not_text(value)) is not None:
-            return deeper
-    return None
-
-
-def _plain(what: str) -> str:
-    text = what.replace("`", "")
-    return text[:1].lower() + text[1:]
 
 
 def _absolute(config: Config, path: Path | None) -> Config:

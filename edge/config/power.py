@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from edge.config.sources import AnySource, Pin, PinConfig, PlainConfig, Unknown
+from edge.config.about import about
+from edge.config.pins import ALLOWED, Pin, gpio_number
+from edge.config.source import SourceConfig, Unknown
 from edge.core.errors import ConfigError
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Samples = Annotated[int, Meta(ge=1, le=100)]
 Span = Annotated[float, Meta(ge=0, le=86_400)]
 Period = Annotated[float, Meta(ge=0.1, le=3600)]
-# Unquoted, YAML 1.1 reads 22:30 as sixty-based digits, which makes it the minute of the day: take both.
-TimeOfDay = Annotated[
-    Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | Annotated[int, Meta(ge=0, le=1439)],
-    Meta(description="a time of day such as 22:00"),
+ModuleName = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", description="the name of a Python module, such as tasks.solve"),
 ]
+# Numbers are taken here and refused by `check`, which then can say how the person has to write them.
+TimeOfDay = Annotated[str | int, Meta(description='a time of day such as 22:00, in quotes: "22:00"')]
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 class ThresholdConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Charge of the battery at which the state changes, in percent; critical < pause < resume <= surplus."""
 
-    critical_percent: Percent = 10.0
-    pause_percent: Percent = 30.0
-    resume_percent: Percent = 45.0
-    surplus_percent: Percent = 90.0
+    critical_percent: Annotated[Percent, about("At or below: stop everything and go down cleanly.")] = 10.0
+    pause_percent: Annotated[Percent, about("At or below: only jobs of class `always` start.")] = 30.0
+    resume_percent: Annotated[Percent, about("At or above: work goes on. The gap to pause keeps it from flapping.")] = (
+        45.0
+    )
+    surplus_percent: Annotated[Percent, about("At or above: jobs of class `surplus` start too.")] = 90.0
 
 
 class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}, kw_only=True):
@@ -45,21 +53,49 @@ class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
         first, end = (int(t[:2]) * 60 + int(t[3:]) if isinstance(t, str) else t for t in (self.from_, self.to))
         return first, end
 
+    def check(self, key: str) -> None:
+        """Raise ConfigError where a time is not one, or where the window says nothing or two things."""
+        for name, value in (("from", self.from_), ("to", self.to)):
+            if not (isinstance(value, str) and _TIME.fullmatch(value)):
+                raise ConfigError(f"{key}.{name}", value, f"expected a time of day such as 22:00{_quoted(value)}")
+        if self.minutes[0] == self.minutes[1]:
+            raise ConfigError(f"{key}.to", self.to, "must differ from `from`")
+        if (self.at_most is None) == (self.unknown_as is None):
+            raise ConfigError(f"{key}.at_most", self.at_most, "give exactly one of at_most and unknown_as")
+
 
 class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How readings become a state."""
 
-    low_samples: Samples = 3
+    low_samples: Annotated[Samples, about("Samples in a row before a state is believed, 1 to 100.")] = 3
     critical_samples: Samples = 2
     unknown_samples: Samples = 3
     good_samples: Samples = 3
-    resume_after_s: Span = 300.0
-    undervoltage_clear_s: Span = 60.0
-    max_rises_per_hour: Annotated[int, Meta(ge=1, le=1000)] = 6
-    unknown: Unknown = "low"
-    surplus_watts: Annotated[float, Meta(gt=0)] | None = None
-    surplus_on_supply: bool = False
-    windows: tuple[WindowConfig, ...] = ()
+    resume_after_s: Annotated[Span, about("How long power must be good before work goes on.")] = 300.0
+    undervoltage_clear_s: Annotated[Span, about("How long the board's supply must be without undervoltage.")] = 60.0
+    max_rises_per_hour: Annotated[
+        int,
+        Meta(ge=1, le=1000),
+        about("More often than this an hour the state does not rise: a panel at dusk would wear out the card."),
+    ] = 6
+    unknown: Annotated[
+        Unknown, about("What a source that cannot be read counts as: low, stop (nothing runs) or normal.")
+    ] = "low"
+    surplus_watts: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        about("Solar power from which on there is surplus. null: charge alone decides."),
+    ] = None
+    surplus_on_supply: Annotated[
+        bool,
+        about("true: power from outside is surplus by itself, as on a wall plug; the battery need not be full."),
+    ] = False
+    windows: Annotated[
+        tuple[WindowConfig, ...],
+        about(
+            'Times of day, in quotes: `{from: "22:00", to: "06:00", at_most: low}` limits the state (normal or low); '
+            '`{from: "09:00", to: "16:00", unknown_as: normal}` trusts the sun where a source is unknown.'
+        ),
+    ] = ()
 
 
 class SamplingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,19 +110,30 @@ class SamplingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CriticalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is done when nothing is left."""
 
-    action: Literal["poweroff", "none"] = "poweroff"
-    dry_run: bool = False
-    grace_s: Annotated[float, Meta(ge=0, le=600)] = 15.0
-    stop_units: tuple[str, ...] = ("edge-worker.service", "edge-gateway.service", "rabbitmq-server.service")
-    wake_after_s: Annotated[float, Meta(ge=60, le=604_800)] | None = 3600.0
+    action: Annotated[Literal["poweroff", "none"], about("poweroff, or none: just stop all work.")] = "poweroff"
+    dry_run: Annotated[bool, about("true: say what would be done, and do not do it.")] = False
+    grace_s: Annotated[
+        float, Meta(ge=0, le=600), about("What the running job gets to save its progress, 0 to 600.")
+    ] = 15.0
+    stop_units: Annotated[tuple[str, ...], about("Stopped in this order before the board goes down.")] = (
+        "edge-worker.service",
+        "edge-gateway.service",
+        "rabbitmq-server.service",
+    )
+    wake_after_s: Annotated[
+        Annotated[float, Meta(ge=60, le=604_800)] | None,
+        about(
+            "Wake up and look again after this long, where the board has a clock that can, 60 to 604800. null: never."
+        ),
+    ] = 3600.0
     wakealarm: Path = Path("/sys/class/rtc/rtc0/wakealarm")
     systemctl: str = "systemctl"
 
 
 class LedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A lamp that shows the state."""
+    """An LED that shows the state."""
 
-    pin: Pin
+    pin: Annotated[Pin, about("the GPIO", example=17)]
     active: Literal["high", "low"] = "high"
     pwm: bool = False
 
@@ -94,7 +141,7 @@ class LedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class ButtonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A button: a short press pauses and resumes, a long one shuts down."""
 
-    pin: Pin
+    pin: Annotated[Pin, about("the GPIO", example=27)]
     pull: Literal["up", "down"] = "up"
     via: Literal["gpiozero", "kernel"] = "gpiozero"
     bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.05
@@ -113,20 +160,50 @@ class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where power comes from and when it is too low to work. No sources: a plain supply, always good."""
 
-    thresholds: ThresholdConfig = ThresholdConfig()
-    sources: tuple[AnySource, ...] = ()
-    policy: PolicyConfig = PolicyConfig()
-    sampling: SamplingConfig = SamplingConfig()
-    critical: CriticalConfig = CriticalConfig()
-    history: HistoryConfig = HistoryConfig()
-    led: LedConfig | None = None
-    button: ButtonConfig | None = None
-    battery_wh: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
-
-    @property
-    def records(self) -> tuple[AnySource, ...]:
-        """The sources in force."""
-        return self.sources or (PlainConfig(),)
+    thresholds: Annotated[
+        ThresholdConfig,
+        about("Charge of the battery at which the state changes: critical < pause < resume <= surplus."),
+    ] = ThresholdConfig()
+    sources: Annotated[
+        tuple[SourceConfig, ...],
+        about(
+            "What to read. Empty: a plain supply that is always good. Each source is one item; only `kind` (and `pin` "
+            "or `volts`, where there is one) must be given, the values below are the defaults."
+        ),
+    ] = ()
+    source_modules: Annotated[
+        tuple[ModuleName, ...],
+        about(
+            "Python modules, beside this file or installed, that declare further kinds of source. An installed "
+            "package with an entry point in the group `edge.sources` need not be named."
+        ),
+    ] = ()
+    policy: Annotated[PolicyConfig, about("How readings become a state.")] = PolicyConfig()
+    sampling: Annotated[
+        SamplingConfig,
+        about(
+            "How often sources are read: usually, near a threshold, and when nothing has changed for stable_after_s."
+        ),
+    ] = SamplingConfig()
+    critical: Annotated[CriticalConfig, about("When nothing is left.")] = CriticalConfig()
+    history: Annotated[
+        HistoryConfig, about("Readings kept for `edge power`: hours of them, bytes at most, days of daily sums.")
+    ] = HistoryConfig()
+    led: Annotated[LedConfig | None, about("An LED that shows the state; active is high or low.")] = None
+    button: Annotated[
+        ButtonConfig | None,
+        about(
+            "A button. A short press pauses work (for pause_s; null: until the next press), a long one of hold_s "
+            "shuts the board down. pull is up or down."
+        ),
+    ] = None
+    battery_wh: Annotated[
+        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
+        about(
+            "What the full battery holds, in watt-hours: a job whose kind took more than is left above the pause "
+            "threshold then waits. null: only a UPS that tells its runtime makes jobs wait for that reason."
+        ),
+    ] = None
 
     def absolute(self, base: Path) -> PowerConfig:
         """The same with relative paths taken from `base`."""
@@ -157,8 +234,9 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             allowed = f"must lie between fast_s ({s.fast_s:g}) and slow_s ({s.slow_s:g})"
             raise ConfigError("power.sampling.sample_s", s.sample_s, allowed)
         self._check_sources()
-        self._check_windows()
-        self._check_pins()
+        for number, window in enumerate(self.policy.windows):
+            window.check(f"power.policy.windows[{number}]")
+        self._check_owners()
 
     def _check_sources(self) -> None:
         names: dict[str, int] = {}
@@ -170,25 +248,37 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigError(f"{key}.name", source.label, other)
             names[source.label] = number
 
-    def _check_pins(self) -> None:
-        """A pin has one owner: the second one would read nothing, and the board would stay low for it."""
-        named = [
-            (f"power.sources[{number}].pin", source.pin)
-            for number, source in enumerate(self.sources)
-            if isinstance(source, PinConfig)
-        ]
-        named += [("power.led.pin", self.led.pin)] if self.led else []
-        named += [("power.button.pin", self.button.pin)] if self.button else []
-        owners: dict[str, str] = {}
-        for key, pin in named:
-            owner = owners.setdefault(str(pin).upper().removeprefix("GPIO").removeprefix("BCM"), key)
+    def _check_owners(self) -> None:
+        """A line or port has one owner: the second one would read nothing, and the board would stay low for it."""
+        owners: dict[tuple[str, str], str] = {}
+        for key, value, noun, thing in self._owned():
+            owner = owners.setdefault((noun, thing), key)
             if owner != key:
-                raise ConfigError(key, pin, f"{owner} has it already; a pin has one owner")
+                raise ConfigError(key, value, f"{owner} has it already; a {noun} has one owner")
 
-    def _check_windows(self) -> None:
-        for number, window in enumerate(self.policy.windows):
-            key = f"power.policy.windows[{number}]"
-            if window.minutes[0] == window.minutes[1]:
-                raise ConfigError(f"{key}.to", window.to, "must differ from `from`")
-            if (window.at_most is None) == (window.unknown_as is None):
-                raise ConfigError(f"{key}.at_most", window.at_most, "give exactly one of at_most and unknown_as")
+    def _owned(self) -> Iterator[tuple[str, object, str, str]]:
+        """(key, value, noun, thing) of what only one part of a board may use."""
+        for number, source in enumerate(self.sources):
+            for field, noun, thing in source.owns():
+                yield f"power.sources[{number}].{field}", getattr(source, field), noun, thing
+        for key, part in (("power.led.pin", self.led), ("power.button.pin", self.button)):
+            if part is not None:
+                yield key, part.pin, "pin", str(_gpio(key, part.pin))
+
+
+def _gpio(key: str, pin: int | str) -> int:
+    try:
+        return gpio_number(pin)
+    except ValueError as err:
+        raise ConfigError(key, pin, f"expected {ALLOWED}") from err
+
+
+def _quoted(value: str | int) -> str:
+    """How to write a time that was given as a number, or without its colon; an empty string where nobody knows."""
+    digits = str(value).replace(":", "")
+    if not re.fullmatch(r"[0-9]{1,4}", digits):
+        return ""
+    hours, minutes = divmod(int(digits), 100)
+    if hours > 23 or minutes > 59:
+        return ", in quotes"
+    return f', in quotes: "{hours:02}:{minutes:02}"'

@@ -1,6 +1,6 @@
-"""The shape of `edge.yaml`: every key, its type, its bounds and its default.
+"""The shape of `edge.yaml`: every key, its type, its bounds, its default and what it means to a person.
 
-`example.yaml` beside this file explains each key to a person; a test holds the two together.
+`edge config example` prints what `about` says beside each key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from edge.config.power import PowerConfig
+from edge.config.about import about
+from edge.config.power import ModuleName, PowerConfig
 from edge.core.errors import ConfigError
 from edge.core.layout import Layout
 from edge.core.values import JsonObject
@@ -27,10 +28,6 @@ Name = Annotated[
         description="1 to 32 of A-Z a-z 0-9 _ - starting with a letter or digit",
     ),
 ]
-ModuleName = Annotated[
-    str,
-    Meta(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", description="the name of a Python module, such as tasks.solve"),
-]
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,8 +37,20 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 5672
     vhost: str = "/"
     user: str = "edge"
-    password_file: Path | None = None
-    tls_ca: Path | None = None
+    password_file: Annotated[
+        Path | None,
+        about(
+            "File that holds the password, readable by the edge users only. null: the password `guest`, for a broker "
+            "at hand."
+        ),
+    ] = None
+    tls_ca: Annotated[
+        Path | None,
+        about(
+            "PEM file that vouches for the broker: then it is spoken to by TLS only (port 5671, usually). null: plain "
+            "AMQP."
+        ),
+    ] = None
 
     def password(self) -> str:
         """The password, read anew at each connect so that it can be changed without a restart."""
@@ -56,19 +65,40 @@ class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The HTTP door for the LAN."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[
+        str,
+        about(
+            "127.0.0.1: this board only; 0.0.0.0: the whole LAN, each submitter with a token (`edge token add NAME`)."
+        ),
+    ] = "127.0.0.1"
     port: Port = 8420
-    tls_cert: Path | None = None
+    tls_cert: Annotated[
+        Path | None, about("PEM files; with both the gateway speaks HTTPS and nothing else. null: plain HTTP.")
+    ] = None
     tls_key: Path | None = None
-    loopback_without_token: bool = False
+    loopback_without_token: Annotated[bool, about("true: who is logged in on the board itself needs no token.")] = False
     # RabbitMQ 4 takes no message above 16 MiB, for whose sake all others would wait; 1e15 is sent on in full.
-    max_body_bytes: Annotated[int, Meta(ge=1024, le=4 << 20)] = 1 << 20
+    max_body_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=4 << 20),
+        about("A job's JSON, 1024 to 4194304; a whole batch, 1024 to 268435456; lines in a batch, 1 to 100000."),
+    ] = 1 << 20
     max_batch_bytes: Annotated[int, Meta(ge=1024, le=256 << 20)] = 16 << 20
     max_batch_jobs: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
-    max_open_jobs: Count = 1_000_000
-    max_connections: Annotated[int, Meta(ge=1, le=10_000)] = 128
-    max_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 300.0
-    ledger_copy_s: Seconds = 3600.0
+    max_open_jobs: Annotated[Count, about("Jobs that have not ended; more are refused (503) until some have.")] = (
+        1_000_000
+    )
+    max_connections: Annotated[int, Meta(ge=1, le=10_000), about("Connections at once, 1 to 10000.")] = 128
+    max_wait_s: Annotated[float, Meta(ge=0, le=3600), about("Longest wait for a result in one request, 0 to 3600.")] = (
+        300.0
+    )
+    ledger_copy_s: Annotated[
+        Seconds,
+        about(
+            "The ledger is copied beside itself after changes, at most this often (a large one less often), and at a "
+            "clean stop; one that breaks is made again from that copy and from all else that is known."
+        ),
+    ] = 3600.0
 
     def check(self) -> None:
         """Raise ConfigError where one half of the certificate is missing."""
@@ -85,16 +115,50 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The Celery worker that runs the jobs."""
 
-    name: Name = "main"
-    time_limit_s: Seconds | None = None
-    stop_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 10.0
-    running_job: Literal["finish", "hold", "freeze"] = "hold"
-    cpu_watts: Annotated[float, Meta(ge=0, le=1000)] = 1.0
-    max_crashes: Count = 3
-    max_early_cuts: Annotated[int, Meta(ge=0)] = 5
+    name: Annotated[Name, about("Names the worker in `edge status`; each worker of a board needs its own.")] = "main"
+    time_limit_s: Annotated[
+        Seconds | None, about("Ends a job that runs longer and has no limit of its own. null: no limit.")
+    ] = None
+    stop_grace_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        about("What a running job gets to come to an end when the worker is stopped, 0 to 3600."),
+    ] = 10.0
+    running_job: Annotated[
+        Literal["finish", "hold", "freeze"],
+        about(
+            "What becomes of a running job when power no longer allows its class (at `critical` it gets "
+            "power.critical.grace_s): finish: it goes on; hold: it stops at its next job.checkpoint(), job.progress() "
+            "or job.check() and goes on there when power is back; freeze: its process is stopped wherever it is. Time "
+            "held or frozen does not count for its limit."
+        ),
+    ] = "hold"
+    cpu_watts: Annotated[
+        float,
+        Meta(ge=0, le=1000),
+        about(
+            "What one busy core draws more than an idle one, to estimate a job's joules where nothing measures the "
+            "board: about 0.5 on a Zero 2 W, 1.0 on a Pi 4, 1.5 on a Pi 5."
+        ),
+    ] = 1.0
+    max_crashes: Annotated[
+        Count,
+        about("A job that takes its worker down this often is given up, with a result that says so."),
+    ] = 3
+    max_early_cuts: Annotated[
+        int,
+        Meta(ge=0),
+        about(
+            "A job is given up as well, as what may pull the voltage down, when the power goes so often in a row "
+            "within so many seconds of its start and it has saved nothing in between. Power cuts later in a run never "
+            "count, nor do those of a job whose checkpoint moves on. 0: never."
+        ),
+    ] = 5
     early_cut_s: Seconds = 60.0
-    max_result_bytes: Annotated[int, Meta(ge=1024)] = 1 << 20
-    max_artifact_bytes: Annotated[int, Meta(ge=1024)] = 256 << 20
+    max_result_bytes: Annotated[
+        int, Meta(ge=1024), about("Largest value a job may return; larger things belong into a file.")
+    ] = 1 << 20
+    max_artifact_bytes: Annotated[int, Meta(ge=1024), about("Largest sum of a job's files.")] = 256 << 20
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,9 +171,15 @@ class RetentionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The head this board works for, where it has no broker and no gateway of its own."""
 
-    head_url: str | None = None
-    token_file: Path | None = None
-    ca_file: Path | None = None
+    head_url: Annotated[
+        str | None,
+        about("The head's gateway, https://HEAD:8420, where results are handed in. null: this board is its own head."),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        about("File with a token of scope node, made on the head by `edge token add NAME --scope node`."),
+    ] = None
+    ca_file: Annotated[Path | None, about("PEM file that vouches for the head. null: whom this machine trusts.")] = None
 
     def check(self) -> None:
         """Raise ConfigError on an address without a token, and on one that would carry the token in the open."""
@@ -129,16 +199,36 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole configuration of a board."""
 
-    root: Path = Path("/var/lib/edge")
-    run: Path = Path("/run/edge")
-    tasks: tuple[ModuleName, ...] = ("tasks.solve", "tasks.chat", "tasks.factorial", "tasks.primes")
-    settings: dict[str, JsonObject] = {}
-    broker: BrokerConfig = BrokerConfig()
-    gateway: GatewayConfig = GatewayConfig()
-    worker: WorkerConfig = WorkerConfig()
-    node: NodeConfig = NodeConfig()
-    retention: RetentionConfig = RetentionConfig()
-    power: PowerConfig = PowerConfig()
+    root: Annotated[
+        Path,
+        about("Where jobs, results and the ledger are kept: a disk that survives a power cut. Relative to this file."),
+    ] = Path("/var/lib/edge")
+    run: Annotated[Path, about("What must not outlive a boot: a tmpfs.")] = Path("/run/edge")
+    tasks: Annotated[tuple[ModuleName, ...], about("Python modules whose functions are the kinds of job.")] = (
+        "tasks.solve",
+        "tasks.chat",
+        "tasks.factorial",
+        "tasks.primes",
+    )
+    settings: Annotated[
+        dict[str, JsonObject],
+        about("What single tasks may be told, by the name of the task: `settings: {chat: {corpora: [english]}}`."),
+    ] = {}
+    broker: Annotated[BrokerConfig, about("RabbitMQ, which holds the queues.")] = BrokerConfig()
+    gateway: Annotated[GatewayConfig, about("HTTP for the LAN.")] = GatewayConfig()
+    worker: Annotated[WorkerConfig, about("The process that runs the jobs.")] = WorkerConfig()
+    node: Annotated[
+        NodeConfig,
+        about(
+            "A board that works for another one, the head, and has no broker and no gateway of its own: `broker` above "
+            "is the head's."
+        ),
+    ] = NodeConfig()
+    retention: Annotated[
+        RetentionConfig,
+        about("Ended jobs go, oldest first, when they are older or when all together are larger; open jobs never do."),
+    ] = RetentionConfig()
+    power: Annotated[PowerConfig, about("Where power comes from, and what is done when it is low.")] = PowerConfig()
 
     @property
     def layout(self) -> Layout:

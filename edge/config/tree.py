@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 
@@ -15,8 +16,15 @@ _MAX_DEPTH = 20
 _MAX_VALUES = 20_000  # aliases count each time they stand for something: a file of 1 kB can mean 10^9 values
 
 
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+
+
 class _Loader(yaml.SafeLoader):
-    """As SafeLoader, but a key given twice is a fault: the second would silently undo the first."""
+    """A SafeLoader that takes a file as a person means it.
+
+    A key that is given twice is a fault: the second would silently undo the first. YAML 1.1 reads `0600` as octal
+    384 and `22:00` as the sexagesimal number 1320. Nobody who writes a configuration means that: both stay text.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         """The mapping of `node`; raises ConstructorError where a key is given twice."""
@@ -31,6 +39,19 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> object:
+        """The number of `node`, or its text where YAML 1.1 would read it as octal or sexagesimal."""
+        text = str(self.construct_scalar(node))
+        if ":" in text or _OCTAL.fullmatch(text):
+            return text
+        if node.tag == "tag:yaml.org,2002:int":
+            return self.construct_yaml_int(node)
+        return self.construct_yaml_float(node)
+
+
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
 
 
 def read(path: Path) -> JsonObject:

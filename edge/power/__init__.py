@@ -1,5 +1,6 @@
 """Senses power, decides what may run, and says so in `run/power.json`: sources -> policy -> governor.
 
+- `inputs`: what a source is made of: readings, quantities, and ways to read them
 - `sources`: one kind of source a file
 - `policy`: pure functions: rules, readings, time -> what may run
 - `governor`: the process that senses, decides and tells

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from edge.config.power import PowerConfig
-from edge.config.sources import SimulatedConfig
 from edge.core import durable
 from edge.core.errors import UsageError
 from edge.core.layout import Layout
-from edge.power.sources.simulated import VERDICTS
+from edge.power.sources.simulated import VERDICTS, SimulatedConfig
 
 STATES = tuple(VERDICTS)
 

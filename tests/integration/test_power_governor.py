@@ -17,7 +17,6 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
 from edge.config.power import ButtonConfig, CriticalConfig, LedConfig, PowerConfig, SamplingConfig
-from edge.config.sources import PinConfig
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
 from edge.core.watch import Watch
@@ -26,6 +25,7 @@ from edge.power import status
 from edge.power.governor import history, main, pause
 from edge.power.governor.governor import Governor
 from edge.power.simulate import simulate
+from edge.power.sources.pin import PinConfig
 from tests.running_governor import PATIENCE_S, RunningGovernor, governor, until
 
 SIMULATED: dict[str, Any] = {"sources": [{"kind": "simulated"}]}

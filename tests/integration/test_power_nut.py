@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge.model import Reading, Verdict
-from edge.power.sources.nut import Nut
+from edge.power.sources.nut import Nut, NutConfig
 from tests.running_governor import governor, until
 
 DRIVERS = (Path("/lib/nut"), Path("/usr/lib/nut"), Path("/usr/libexec/nut"))
@@ -115,7 +115,7 @@ def wait(ups: Ups, source: Nut, good: Callable[[dict[str, Reading]], bool]) -> d
 
 def test_line_battery_low_and_stale_as_upsd_says_them(ups: Ups) -> None:
     """OL, OB, OB LB, a driver that died (stale data), and one that is back: each read through upsc."""
-    source = Nut(ups=ups.name)
+    source = Nut(NutConfig(ups=ups.name))
     seen = wait(ups, source, lambda r: r["supply"].value == 1.0)
     assert seen["charge"].value == 100.0
     ups.says("OB DISCHRG", charge=64, runtime=1080)

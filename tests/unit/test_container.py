@@ -24,6 +24,7 @@ import yaml
 from edge.broker import topology as broker
 from edge.cli.main import COMMANDS
 from edge.config import Config, load
+from edge.config.example import example
 from edge.model import PowerState, PowerStatus, WorkerState, WorkerStatus
 
 REPO = Path(__file__).parents[2]
@@ -203,7 +204,7 @@ def test_a_gateway_is_healthy_while_it_takes_jobs(tmp_path: Path, role: str, sta
     "text",
     [
         "",
-        (REPO / "edge/config/example.yaml").read_text(),
+        example(),
         "gateway: {tls_cert: 'c.pem', tls_key: k.pem, port: 8421}\nrun: /elsewhere",
         'gateway: # of the LAN\n\n  # port: 1\n  port: 8421 # only\n  tls_cert: "c.pem"\n  tls_key: k\n\nroot: /x\n',
         "broker:\n  port: 5671\ngateway:\n  tls_cert: null\npower:\n  sources: []\n",

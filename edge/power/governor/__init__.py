@@ -5,6 +5,7 @@
 - `sensing`: all sources of a board, read together
 - `button`: short press pauses or resumes, long press shuts down
 - `status_led`: shows the state to whoever stands before the board
+- `local_time`: the clock on the wall, in the zone that holds now
 - `pause`: a pause by hand, kept over restarts and power cuts
 - `shutdown`: going down cleanly at critical power
 - `persisted_state`: what a restarted governor goes on with

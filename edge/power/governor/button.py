@@ -9,7 +9,7 @@ from contextlib import suppress
 from enum import StrEnum
 
 from edge.config.power import ButtonConfig
-from edge.power.sources.gpio import Line, open_line
+from edge.power.inputs.gpio import Line, open_line
 
 
 class Press(StrEnum):
@@ -22,11 +22,11 @@ class Press(StrEnum):
 class Button:
     """Turns edges into presses, with a clock of its own: gpiozero's `when_held` looks ten times a second.
 
-    `wake` is called at each edge from another thread; `presses` then tells what it came to, and `wait_s` when to
-    ask again. A line that cannot be opened is told once through `say`, and costs the button only.
+    `wake` is called at each edge from another thread; `presses` then returns what was pressed, and `wait_s`
+    when to ask again. A line that cannot be opened is logged once, and costs the button only.
     """
 
-    def __init__(self, config: ButtonConfig, wake: Callable[[], None], say: Callable[[str], None]) -> None:
+    def __init__(self, config: ButtonConfig, wake: Callable[[], None], log: Callable[[str], None]) -> None:
         self._hold_s, self._pressed_level = config.hold_s, config.pull == "down"
         self._edges: deque[tuple[float, bool]] = deque()
         self._down_since: float | None = None
@@ -37,7 +37,7 @@ class Button:
                 config.via, config.pin, pull=config.pull, bounce_s=config.bounce_s, edge=self._on_edge
             )
         except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
-            say(f"no button on GPIO {config.pin}: {type(err).__name__}: {err}")
+            log(f"no button on GPIO {config.pin}: {type(err).__name__}: {err}")
 
     def presses(self, now: float) -> list[Press]:
         """What was pressed since the last call; a hold counts while the button is still down."""

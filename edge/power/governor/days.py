@@ -52,7 +52,7 @@ class Days:
         if self._day is None or self._day.date != date:
             try:
                 self.flush()
-            finally:  # a card that takes no writes costs that day, and is told of once
+            finally:  # a card that takes no writes costs that day, and is reported once
                 self._day, self._written = self._load(date), now
         day = self._day
         if last is not None and now - last[0] <= _LONGEST_GAP_S:
@@ -82,8 +82,6 @@ class Days:
             return Day(date)
 
     def _range(self, day: Day, reading: Reading) -> None:
-        if reading.what == "clock":
-            return
         key, value = f"{reading.source}/{reading.what}", reading.value
         known = day.ranges.get(key)
         if value is None:

@@ -1,4 +1,4 @@
-"""The governor: senses, decides, and tells; one step at a time, driven by the loop in `main`."""
+"""The governor: reads the sources, decides and reports, one turn at a time; the loop in `main` calls it."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
 from edge.power import status
-from edge.power.governor import pause
-from edge.power.governor import persisted_state as kept
+from edge.power.governor import pause, persisted_state
 from edge.power.governor.button import Button, Press
 from edge.power.governor.days import Days
 from edge.power.governor.history import ReadingHistory, Sample
+from edge.power.governor.local_time import LocalTime
 from edge.power.governor.sensing import Sensing
 from edge.power.governor.shutdown import ShutdownSequence
 from edge.power.governor.status_led import StatusLed
 from edge.power.policy import expected as expect
-from edge.power.policy import policy, rules
-from edge.power.policy import sampling as pace
-from edge.power.policy import wording as words
+from edge.power.policy import policy, rules, sampling, wording
+from edge.power.sources import configured
 
-_HEARTBEAT_S = 30.0  # power.json wakes its readers: not for each sample,
-_WORDS_S = 10.0  # and not for each digit in a reason
+# Each write of power.json wakes its readers.
+_HEARTBEAT_S = 30.0  # longest time between two writes
+_REASON_S = 10.0  # shortest time between two writes for a new number in the reason alone
 
 
-def say(line: str) -> None:
-    """One line for the journal."""
+def log(line: str) -> None:
+    """Write one line to the journal."""
     sys.stderr.write(f"edge power: {line}\n")
     sys.stderr.flush()
 
 
-def _lamp(config: LedConfig) -> StatusLed | None:
-    """The lamp, or None where its pin cannot be had: a board governs without it."""
+def _led(config: LedConfig) -> StatusLed | None:
+    """The LED, or None where its pin cannot be had: the governor works without it."""
     try:
         return StatusLed(config)
     except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
-        say(f"no lamp on GPIO {config.pin}: {type(err).__name__}: {err}")
+        log(f"no LED on GPIO {config.pin}: {type(err).__name__}: {err}")
         return None
 
 
@@ -54,133 +54,137 @@ def _supplies(readings: tuple[Reading, ...]) -> dict[str, float | None]:
 
 
 class Governor:
-    """Everything between the sensors and `power.json`.
+    """Reads the sources, decides what may run, and writes `power.json`.
 
-    `wake` is called from other threads (pin edges, the button) and must only make the loop call `turn`.
-    All other methods belong to the loop's thread.
+    The loop in `main` calls it, on one thread. `wake` is called from other threads (edges of a pin, the button) and
+    must only make that loop call `turn`.
     """
 
     def __init__(self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None]) -> None:
         self._config, self._layout, self._wake = config, layout, wake
-        self._news: deque[str] = deque()
+        self._pending: deque[str] = deque()
         self._rules = rules.from_config(config)
-        self._sensing = Sensing(config.records, layout, self._on_news)
+        records = configured(config)
+        self._sensing = Sensing(records, layout, self._on_notice)
         self._history = ReadingHistory(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
+        self._local = LocalTime()
         self._days = Days(layout.days, keep=config.history.keep_days)
-        self._lamp = _lamp(config.led) if config.led else None
-        self._button = Button(config.button, wake, say) if config.button else None
-        self._state = kept.read(layout.policy, {record.label for record in config.records})
-        self._descent: ShutdownSequence | None = None
-        self._told: PowerStatus | None = None
-        self._mute = False  # what is told cannot be written
+        self._led = _led(config.led) if config.led else None
+        self._button = Button(config.button, wake, log) if config.button else None
+        self._state = persisted_state.read(layout.policy, {record.label for record in records})
+        self._shutdown: ShutdownSequence | None = None
+        self._reported: PowerStatus | None = None
+        self._unwritten = False  # power.json cannot be written
         self._due: float | None = None
 
     def turn(self, now: float) -> None:
-        """Do what is due: presses, news of single sources, a whole sample, a step of going down."""
+        """Do what is due: button presses, single sources with a notice, a whole sample, a step of going down."""
         for press in self._button.presses(now) if self._button else ():
             self._pressed(press, now)
-        news = {self._news.popleft() for _ in range(len(self._news))}
+        noticed = {self._pending.popleft() for _ in range(len(self._pending))}
         if self._due is None or now >= self._due:
             self._sample(now, frozenset())
-        elif news:
-            self._sample(now, frozenset(news))
+        elif noticed:
+            self._sample(now, frozenset(noticed))
 
     def look_again(self) -> None:
         """A file that a person wrote has changed: the next turn takes a whole sample."""
         self._due = None
 
     def wait_s(self, now: float) -> float | None:
-        """Seconds until the next turn is due; None: nothing will happen without news."""
-        if self._due is None or self._news:
+        """Seconds until the next turn is due; None: nothing is due until something happens."""
+        if self._due is None or self._pending:
             return 0.0
         held_s = self._button.wait_s(now) if self._button else None
         wait_s = min(self._due - now, math.inf if held_s is None else held_s)
         return None if wait_s == math.inf else max(0.0, wait_s)
 
     def close(self) -> None:
-        """The last word: power is unknown from here on. May be called twice."""
+        """Close everything and report that power is unknown from here on. May be called twice."""
         self._sensing.close()
-        for part in (self._button, self._lamp):
+        for part in (self._button, self._led):
             if part is not None:
                 part.close()
-        self._lamp = self._button = None
-        self._keep()
+        self._led = self._button = None
+        self._persist()
         try:
             self._days.flush()
         except OSError as err:
-            say(f"{self._layout.days}: {err.strerror or err}")
+            log(f"{self._layout.days}: {err.strerror or err}")
         self._write(
-            PowerState.UNKNOWN, words.Wording("governor-stopped", "the governor was stopped", "`edge power` runs")
+            PowerState.UNKNOWN, wording.Wording("governor-stopped", "the governor was stopped", "`edge power` runs")
         )
 
     def _sample(self, now: float, only: frozenset[str]) -> None:
-        """Read, decide, tell, and set the time of the next sample."""
+        """Read, decide, report, and set the time of the next sample."""
         config = self._config.sampling
         wall = time.time()
         trusted = wall if clock.plausible(wall) else None
-        local = time.localtime(wall)
-        minute = local.tm_hour * 60 + local.tm_min if trusted else None
+        self._local.follow()
+        minute = int(self._local.minute(wall)) if trusted else None
         readings = self._sensing.read(now, only, fresh_s=config.sample_s)
         before = self._state
         self._state = policy.step(self._rules, before, readings, now, minute)
         if self._state.level != before.level:
-            # Before it is told: one killed in between must not come back without the dwell it announced.
-            self._keep()
-        told = self._tell(now, readings)
-        self._record(Sample(now, readings, round(wall, 3), minute, told), trusted)
+            # Before it is reported: a governor that is killed in between must come back with the dwell it announced.
+            self._persist()
+        reported = self._report(now, readings)
+        self._record(Sample(now, readings, round(wall, 3), minute, reported), trusted)
         self._due = self._next(now)
 
     def _next(self, now: float) -> float:
         due = []
-        if not self._sensing.quiet or pace.waits(self._state) or self._rules.windows:
-            period_s = pace.period_s(self._config.sampling, self._rules, self._state)
+        if not self._sensing.quiet or sampling.waits(self._state) or self._rules.windows:
+            period_s = sampling.period_s(self._config.sampling, self._rules, self._state)
             due.append(min(period_s, self._sensing.max_period_s))
         paused = pause.current(self._layout.pause)
         if paused is not None and paused[1] is not None:
             due.append(paused[1] + 0.01)
-        if self._mute:
+        if self._unwritten:
             due.append(self._config.sampling.sample_s)
-        if self._descent is not None and (left_s := self._descent.poll(now)) is not None:
+        if self._shutdown is not None and (left_s := self._shutdown.poll(now)) is not None:
             due.append(left_s)
         return now + min(due) if due else math.inf
 
-    def _tell(self, now: float, readings: tuple[Reading, ...]) -> PowerState:
-        """Put the decision where it is to be seen, if it is news or time; returns the state as told."""
-        state, why = rules.STATES[self._state.level], words.explain(self._rules, self._state)
+    def _report(self, now: float, readings: tuple[Reading, ...]) -> PowerState:
+        """Write the decision if it changed or is due, and show it on the LED; returns the state that is in force."""
+        state, why = rules.STATES[self._state.level], wording.explain(self._rules, self._state)
         there = self._layout.pause.exists()
         paused = pause.current(self._layout.pause)
         if there and paused is None:
             with suppress(OSError):
-                pause.clear(self._layout.pause)  # over; in a later boot, with a clock in the past, it would begin again
-        if self._descent is None and state is PowerState.CRITICAL and self._config.critical.action == "poweroff":
+                # It is over. In a later boot, with a clock in the past, it would begin again.
+                pause.clear(self._layout.pause)
+        if self._shutdown is None and state is PowerState.CRITICAL and self._config.critical.action == "poweroff":
             self._go_down(now, why.reason)
-        if self._descent is not None and state is not PowerState.CRITICAL:
-            if self._descent.rehearsed:
-                self._descent = None
+        if self._shutdown is not None and state is not PowerState.CRITICAL:
+            if self._shutdown.rehearsed:
+                self._shutdown = None
             else:
-                why = words.Wording("shutdown", f"going down: {self._descent.reason}", "it has started again")
+                why = wording.Wording("shutdown", f"going down: {self._shutdown.reason}", "it has started again")
                 state = PowerState.CRITICAL
         if paused is not None and state is not PowerState.CRITICAL:
-            state, why = PowerState.PAUSED, words.Wording("paused-by-hand", *paused[0].words(paused[1]))
-        last = self._told
+            state, why = PowerState.PAUSED, wording.Wording("paused-by-hand", *paused[0].words(paused[1]))
+        last = self._reported
         changed = last is None or (last.state, last.code) != (state, why.code)
         silent_s = now - (last.monotonic if last else 0.0)
         below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
-        worded = below and last is not None and last.reason != why.reason and silent_s >= _WORDS_S
+        worded = below and last is not None and last.reason != why.reason and silent_s >= _REASON_S
         switched = last is not None and _supplies(last.readings) != _supplies(readings)
-        if changed or worded or switched or self._mute or silent_s >= _HEARTBEAT_S:
-            self._write(state, why, words.judged(self._state, readings), now, left_s=self._left_s(state, paused))
+        if changed or worded or switched or self._unwritten or silent_s >= _HEARTBEAT_S:
+            self._write(state, why, wording.judged(self._state, readings), now, left_s=self._left_s(state, paused))
         if changed:
-            say(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")
-        if self._lamp is not None:
-            self._lamp.show(state)
+            log(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")
+        if self._led is not None:
+            self._led.show(state)
         return state
 
     def _left_s(self, state: PowerState, paused: tuple[pause.Pause, float | None] | None) -> float | None:
         """Seconds until normal power is expected, where that is a matter of time alone."""
-        expected = expect.seconds(self._rules, self._state)
+        wall = time.time()
+        expected = expect.seconds(self._rules, self._state, lambda later_s: self._local.minute(wall + later_s))
         if state is not PowerState.PAUSED or paused is None:
-            return expected if self._descent is None else None
+            return expected if self._shutdown is None else None
         if self._state.level < rules.Level.NORMAL and expected is None:
             return None
         return None if paused[1] is None else max(paused[1], expected or 0.0)
@@ -188,16 +192,16 @@ class Governor:
     def _write(
         self,
         state: PowerState,
-        why: words.Wording,
+        why: wording.Wording,
         readings: tuple[Reading, ...] = (),
         now: float | None = None,
         *,
         left_s: float | None = None,
     ) -> None:
         wall = time.time()
-        since = self._told.since if self._told is not None and self._told.state is state else wall
+        since = self._reported.since if self._reported is not None and self._reported.state is state else wall
         quiet = self._sensing.quiet
-        self._told = PowerStatus(
+        self._reported = PowerStatus(
             state,
             why.code,
             why.reason,
@@ -212,50 +216,51 @@ class Governor:
             resumes_at=None if left_s is None else round(wall + left_s, 1),
         )
         try:
-            status.write(self._layout.power, self._told)
-            self._mute = False
+            status.write(self._layout.power, self._reported)
+            self._unwritten = False
         except OSError as err:
             if self._layout.power.exists():
-                raise  # what it said last no longer holds, and is believed as long as we live
-            if not self._mute:
-                say(f"{self._layout.power}: {err.strerror or err}; nothing starts until it can be written")
-            self._mute = True
+                raise  # the last report no longer holds, and is believed as long as this process lives
+            if not self._unwritten:
+                log(f"{self._layout.power}: {err.strerror or err}; nothing starts until it can be written")
+            self._unwritten = True
 
     def _record(self, sample: Sample, trusted: float | None) -> None:
         if self._sensing.quiet:
             return
         self._history.append(sample)
         try:
-            self._days.add(sample.now, trusted, sample.state, sample.readings)
+            daily = [each for each in sample.readings if self._rules.quantity(each.source, each.what).daily]
+            self._days.add(sample.now, trusted, sample.state, daily)
         except OSError as err:
-            say(f"{self._layout.days}: {err.strerror or err}")
+            log(f"{self._layout.days}: {err.strerror or err}")
 
     def _go_down(self, now: float, reason: str) -> None:
-        say(f"going down: {reason}")
-        self._descent = ShutdownSequence(self._config.critical, self._layout, now, say, reason=reason)
+        log(f"going down: {reason}")
+        self._shutdown = ShutdownSequence(self._config.critical, self._layout, now, log, reason=reason)
 
-    def _on_news(self, name: str) -> None:
-        """Called by sources, from any thread."""
-        self._news.append(name)
+    def _on_notice(self, name: str) -> None:
+        """Note that a source has to be read at once. Sources call it, from any thread."""
+        self._pending.append(name)
         self._wake()
 
     def _pressed(self, press: Press, now: float) -> None:
-        button = given(self._config.button, "the configuration of the button")
         self._due = None
         if press is Press.LONG:
-            if self._descent is None:
+            if self._shutdown is None:
                 self._go_down(now, "the button was held")
             return
         try:
             if pause.current(self._layout.pause) is None:
+                button = given(self._config.button, "the configuration of the button")
                 pause.set_pause(self._layout.pause, for_s=button.pause_s, by="the button")
             else:
                 pause.clear(self._layout.pause)
         except OSError as err:
-            say(f"{self._layout.pause}: {err.strerror or err}")
+            log(f"{self._layout.pause}: {err.strerror or err}")
 
-    def _keep(self) -> None:
+    def _persist(self) -> None:
         try:
-            kept.write(self._layout.policy, self._state)
+            persisted_state.write(self._layout.policy, self._state)
         except OSError as err:
-            say(f"{self._layout.policy}: {err.strerror or err}")
+            log(f"{self._layout.policy}: {err.strerror or err}")

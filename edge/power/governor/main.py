@@ -1,4 +1,4 @@
-"""The governor as a process: one lock, one loop that sleeps until something happens, one last word."""
+"""The governor as a process: one lock, and one loop that sleeps until something happens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main(loaded: Loaded) -> int:
         os.chdir(layout.policy.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
-    with _sole(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
+    with _locked(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
         watch = Watch(layout.pause.parent, layout.simulated.parent)
         governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
         try:
@@ -67,7 +67,7 @@ def _loop(governor: Governor, watch: Watch, wakeup: Wakeup, *, files: set[str]) 
 
 
 @contextmanager
-def _sole(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """Hold the lock of the one governor of this run folder; the kernel drops it however we end."""
     with path.open("a") as file:
         try:

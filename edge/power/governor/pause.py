@@ -1,4 +1,4 @@
-"""A pause by hand: a small durable file that keeps its word over restarts, power cuts and a clock that jumps.
+"""A pause by hand: a small durable file that outlives restarts, power cuts and a clock that jumps.
 
 `edge pause` and `edge resume` write it, so does the governor for its button, and when the time is over.
 """

@@ -1,4 +1,4 @@
-"""`policy.json`: what a new governor of the same boot goes on with, so that a restart shortens no pause."""
+"""`policy.json`: what a new governor of the same boot goes on with, so that a restart shortens no dwell."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class PersistedState(msgspec.Struct, frozen=True):
 def read(path: Path, sources: set[str]) -> policy.PolicyState:
     """The state that was kept in this boot, of the `sources` that are still configured; else a new one."""
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=PersistedState)
+        found = msgspec.json.decode(path.read_bytes(), type=PersistedState)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return policy.PolicyState()
-    if kept.boot_id != boot_id():
+    if found.boot_id != boot_id():
         return policy.PolicyState()
-    return policy.resumed(policy.of_sources(kept.state, sources))
+    return policy.resumed(policy.of_sources(found.state, sources))
 
 
 def write(path: Path, state: policy.PolicyState) -> None:

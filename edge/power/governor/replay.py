@@ -9,8 +9,7 @@ import msgspec
 from edge.config.power import PowerConfig
 from edge.model import PowerState
 from edge.power.governor.history import Sample
-from edge.power.policy import policy
-from edge.power.policy import wording as words
+from edge.power.policy import policy, wording
 from edge.power.policy.rules import STATES, from_config
 
 
@@ -30,17 +29,17 @@ def replay(config: PowerConfig, samples: Iterable[Sample]) -> Iterator[Change]:
     """Each change of state, oldest first. A record that goes back in time is a new boot: the policy starts anew."""
     rules = from_config(config)
     state = policy.PolicyState()
-    told: PowerState | None = None
+    current: PowerState | None = None
     began = 0.0
     for sample in samples:
         if sample.now < state.now:
             state = policy.PolicyState()
-        # Each source says something each time: one that is missing was taken out of the configuration that day.
+        # Each source reports something each time: one that is missing was taken out of the configuration that day.
         state = policy.of_sources(state, {reading.source.partition(":")[0] for reading in sample.readings})
         state = policy.step(rules, state, sample.readings, sample.now, sample.minute)
         decided = STATES[state.level]
-        if decided is not told:
-            why = words.explain(rules, state)
-            lasted_s = 0.0 if told is None else max(0.0, sample.now - began)
+        if decided is not current:
+            why = wording.explain(rules, state)
+            lasted_s = 0.0 if current is None else max(0.0, sample.now - began)
             yield Change(sample.now, sample.at, decided, why.code, why.reason, why.until, lasted_s)
-            told, began = decided, sample.now
+            current, began = decided, sample.now

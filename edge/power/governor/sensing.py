@@ -1,29 +1,29 @@
-"""All sources of a board, read together; a source with news is read alone and at once."""
+"""All sources of a board, read together; a source with a notice is read alone and at once."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
-from edge.config.sources import AnySource
 from edge.core.layout import Layout
 from edge.model import Reading
-from edge.power.sources import open_source
-from edge.power.sources.reading import Source, unknown
+from edge.power.inputs.reading import unknown
+from edge.power.inputs.source import PowerSourceConfig, Source
 
 
 class Sensing:
-    """Reads what is configured. A source that raises, against its word, is unknown and does no harm."""
+    """Reads what is configured. A source that raises, against its contract, is unknown and does no harm."""
 
-    def __init__(self, records: Sequence[AnySource], layout: Layout, news: Callable[[str], None]) -> None:
-        self._sources: dict[str, Source] = {}
+    def __init__(self, records: Sequence[PowerSourceConfig], layout: Layout, notice: Callable[[str], None]) -> None:
+        """Open every source; `notice` is called with a source's name, from any thread, when it has to be read."""
         self._cached: dict[str, tuple[float, tuple[Reading, ...]]] = {}
-        for record in records:
-            name = record.label
-            self._sources[name] = open_source(record, layout, lambda name=name: news(name))  # type: ignore[misc]
-        #: True where no source needs to be read again without news.
+        self._sources: dict[str, Source] = {
+            record.label: record.open(layout, partial(notice, record.label)) for record in records
+        }
+        #: True where no source needs to be read again without a notice.
         self.quiet = all(getattr(source, "quiet", False) for source in self._sources.values())
         self.max_period_s = min(
             (getattr(s, "max_period_s", math.inf) for s in self._sources.values()), default=math.inf

@@ -12,8 +12,8 @@ from edge.config.power import CriticalConfig
 from edge.core.host import process_alive
 from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
-from edge.power.sources.command import Command, NotYet
-from edge.power.sources.reading import Unreadable
+from edge.power.inputs.command import Command, NotYet
+from edge.power.inputs.reading import Unreadable
 
 _LOOK_EVERY_S = 0.5
 _STOP_TIMEOUT_S = 90.0
@@ -23,25 +23,27 @@ _EMPTY_HANDED = (WorkerState.STOPPED, WorkerState.PAUSED, WorkerState.DISCONNECT
 
 
 class ShutdownSequence:
-    """Begins when it is made. `poll` does what is due and says when to call it again (None: never); it does not wait,
-    for whoever calls it has a watchdog to feed.
+    """Takes the board down. It begins when it is made, and the governor's loop calls `poll`.
+
+    `poll` does what is due and returns when to call it again (None: never). It does not wait: its caller has a
+    watchdog to feed.
 
     Workers see `critical` in power.json and leave by themselves; the grace is the longest that is waited
     for them. A unit that does not stop, or a board without a wake alarm, does not keep the power on.
     """
 
     def __init__(
-        self, config: CriticalConfig, layout: Layout, now: float, say: Callable[[str], None], *, reason: str
+        self, config: CriticalConfig, layout: Layout, now: float, log: Callable[[str], None], *, reason: str
     ) -> None:
         self.reason = reason
-        self._config, self._layout, self._say = config, layout, say
+        self._config, self._layout, self._log = config, layout, log
         self._now, self._deadline = now, now + config.grace_s
         self._done = False
         self._steps = self._go()
 
     @property
     def rehearsed(self) -> bool:
-        """True once all has been said of a dry run: the board stays, and does what power allows."""
+        """True once a dry run is through: the board stays, and does what power allows."""
         return self._config.dry_run and self._done
 
     def poll(self, now: float) -> float | None:
@@ -50,11 +52,11 @@ class ShutdownSequence:
         return next(self._steps, None)
 
     def _go(self) -> Iterator[float]:
-        """All the way, with a stop of so many seconds at each yield."""
+        """The steps in turn; each yield is the seconds until the next one."""
         while (busy := list(self._busy())) and self._now < self._deadline:
             yield min(_LOOK_EVERY_S, self._deadline - self._now)
         if busy:
-            self._say(f"{', '.join(busy)} did not leave within {self._config.grace_s:g} s")
+            self._log(f"{', '.join(busy)} did not leave within {self._config.grace_s:g} s")
         while not self._done:
             for unit in self._config.stop_units:
                 yield from self._run(self._config.systemctl, "stop", unit)
@@ -66,7 +68,7 @@ class ShutdownSequence:
                 yield _AGAIN_S
 
     def _busy(self) -> Iterator[str]:
-        """Workers that still have something in hand."""
+        """The workers that still have a job."""
         for path in sorted(self._layout.run.glob("worker-*.json")):
             try:
                 status = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
@@ -79,7 +81,7 @@ class ShutdownSequence:
         """True once the program has ended well."""
         words = " ".join(argv)
         if self._config.dry_run:
-            self._say(f"dry run: {words}")
+            self._log(f"dry run: {words}")
             return True
         command = Command(argv, timeout_s=_STOP_TIMEOUT_S)
         while True:
@@ -88,7 +90,7 @@ class ShutdownSequence:
             except NotYet:
                 yield _LOOK_EVERY_S
             except Unreadable as err:
-                self._say(f"{words}: {str(err).removeprefix(f'{argv[0]}: ')}")
+                self._log(f"{words}: {str(err).removeprefix(f'{argv[0]}: ')}")
                 return False
             else:
                 return True
@@ -98,13 +100,13 @@ class ShutdownSequence:
         if after_s is None:
             return
         if self._config.dry_run:
-            self._say(f"dry run: {alarm} +{after_s:.0f}")
+            self._log(f"dry run: {alarm} +{after_s:.0f}")
             return
         try:
             _write(alarm, "0")  # an alarm that is set already refuses another one
             _write(alarm, f"+{after_s:.0f}")
         except OSError as err:
-            self._say(f"no wake alarm ({alarm}: {err.strerror or err}): the board comes back when its power does")
+            self._log(f"no wake alarm ({alarm}: {err.strerror or err}): the board comes back when its power does")
 
 
 def _write(path: Path, text: str) -> None:

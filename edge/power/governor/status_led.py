@@ -1,4 +1,4 @@
-"""A lamp that shows the state to whoever stands before the board."""
+"""An LED that shows the state to whoever stands before the board."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PATTERNS: dict[PowerState, tuple[float, float] | None] = {
 class StatusLed:
     """A gpiozero LED: steady at surplus, a short flash at normal, a long one at low, fast at critical.
 
-    With `pwm` the lamp pulses in place of flashing at low and unknown.
+    With `pwm` the LED pulses in place of flashing at low and unknown.
     """
 
     def __init__(self, config: LedConfig) -> None:
-        from gpiozero import LED, PWMLED  # heavy: only a board that configures a lamp pays for it
+        from gpiozero import LED, PWMLED  # heavy: only a board that configures an LED pays for it
 
         self._pwm = config.pwm
         self._led: Any = (PWMLED if config.pwm else LED)(config.pin, active_high=config.active == "high")
@@ -45,5 +45,5 @@ class StatusLed:
             self._led.blink(on_time=pattern[0], off_time=pattern[1])
 
     def close(self) -> None:
-        """Let the pin go; the lamp is dark."""
+        """Let the pin go; the LED is dark."""
         self._led.close()

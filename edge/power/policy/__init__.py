@@ -2,7 +2,7 @@
 
 - `rules`: the numbers of `edge.yaml` that decide
 - `policy`: previous state + readings + time -> next state
-- `wording`: what was decided, said to people
+- `wording`: what was decided, in words for people
 - `expected`: when normal power is expected back
 - `sampling`: how soon to look again
 """

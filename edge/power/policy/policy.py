@@ -17,11 +17,12 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from edge.core.invariant import given
 from edge.model import Reading, Verdict
-from edge.power.policy.rules import Level, Rule, Rules
+from edge.power.inputs.limits import Level
+from edge.power.policy.rules import Rule, Rules
 
 _HOUR_S = 3600.0
+_BATTERY_LEVELS = frozenset({"charge", "volts"})
 _SAME_SAMPLE_S = 0.05  # a cached reading, seen again beside the edge of another source, is no new sample
 
 
@@ -71,10 +72,16 @@ def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: flo
     on_battery = _on_battery(state, seen)
     assumed = _unknown_as(rules, minute)
     backed = any(_tells_of_battery(r) for r in seen.values())
+    idle = {r.source for r in readings if r.what == "discharging" and r.value == 0 and r.age_s <= rules.stale_after_s}
     tracks: dict[str, Track] = {}
     for key, reading in seen.items():
-        rule = given(rules.rule(reading.source, reading.what), "the rule for a reading")
+        rule = rules.rule(reading.source, reading.what)
+        if rule is None:  # it decides nothing any more: the configuration changed since the state was kept
+            continue
         judged = _judge(rules, rule, reading, on_battery=on_battery, backed=backed, assumed=assumed)
+        if reading.source in idle and reading.what in _BATTERY_LEVELS:
+            # Nobody drains it: going down would save nothing.
+            judged = _at_least_low(judged)
         old = state.tracks.get(key) or _new_track(state, rule, reading, judged)
         stale = reading.age_s > rules.stale_after_s
         tracks[key] = _settled(old, rule, reading, judged, now, at_once=stale)
@@ -176,6 +183,12 @@ def _judge(
         return Judged(Level.NORMAL, Level.NORMAL)
     falls, rises = rule.band.levels(reading.value)
     return Judged(falls, rises)
+
+
+def _at_least_low(judged: Judged) -> Judged:
+    if judged.unknown or Level.CRITICAL not in {judged.falls_to, judged.rises_to}:
+        return judged
+    return Judged(max(judged.falls_to, Level.LOW), max(judged.rises_to, Level.LOW))
 
 
 def _judge_window(rules: Rules, minute: int | None) -> Judged:

@@ -1,25 +1,16 @@
-"""The numbers that the policy decides by, taken from `edge.yaml` once."""
+"""The numbers that the policy decides by, taken from `edge.yaml` and from what each source declares, once."""
 
 from __future__ import annotations
-
-from enum import IntEnum
 
 import msgspec
 
 from edge.config.power import PolicyConfig, PowerConfig
-from edge.config.sources import BatteryConfig, DiskConfig, PinConfig, PlainConfig, SimulatedConfig, TemperatureConfig
 from edge.model import PowerState
+from edge.power.inputs.limits import Band, Level
+from edge.power.inputs.quantity import SOURCE, Criterion, Quantity, standard
+from edge.power.sources import configured
 
-
-class Level(IntEnum):
-    """The states in the order of how much work they allow."""
-
-    CRITICAL = 0  # nothing; the board goes down
-    STOPPED = 1  # nothing
-    LOW = 2
-    NORMAL = 3
-    SURPLUS = 4
-
+__all__ = ["STATES", "Band", "Level", "Rule", "Rules", "Window", "from_config"]
 
 STATES = {
     Level.CRITICAL: PowerState.CRITICAL,
@@ -29,36 +20,6 @@ STATES = {
     Level.SURPLUS: PowerState.SURPLUS,
 }
 _UNKNOWN_AS = {"low": Level.LOW, "stop": Level.STOPPED, "normal": Level.NORMAL}
-
-
-class Band(msgspec.Struct, frozen=True):
-    """Limits of one quantity: at or below pause it is low, at or above resume it is good, between nothing changes."""
-
-    pause: float
-    resume: float
-    critical: float | None = None
-    surplus: float | None = None
-    worse_above: bool = False  # heat: the limits are upper ones
-
-    def levels(self, value: float) -> tuple[Level, Level]:
-        """(falls to, rises to): what `value` pulls a better state down to, and lets a worse one up to."""
-        sign = -1.0 if self.worse_above else 1.0
-        at, pause, resume = sign * value, sign * self.pause, sign * self.resume
-        falls, rises = Level.NORMAL, Level.NORMAL
-        if self.surplus is not None:
-            leave = self.surplus - (self.surplus - self.pause) / 12  # 90 % is left at 85 %
-            falls = Level.SURPLUS if at >= leave else Level.NORMAL
-            rises = Level.SURPLUS if at >= self.surplus else Level.NORMAL
-        if at < resume:
-            rises = Level.LOW
-        if at <= pause:
-            falls = Level.LOW
-        if self.critical is not None:
-            if at <= self.critical:
-                falls = Level.CRITICAL
-            if at <= self.critical + (self.pause - self.critical) / 4:  # 10 % is left at 15 %
-                rises = Level.CRITICAL
-        return falls, rises
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -92,7 +53,11 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """Everything the policy needs beside readings and time."""
+    """Everything the policy needs beside readings and time.
+
+    What a source declares comes before what any source may report (`standard`). Several batteries of one source are
+    told apart as `source:BAT0` and go by the rules of `source`.
+    """
 
     by_what: dict[str, Rule]
     by_source: dict[str, Rule]  # "source/what", before `by_what`
@@ -100,72 +65,66 @@ class Rules(msgspec.Struct, frozen=True):
     windows: tuple[Window, ...] = ()
     stale_after_s: float = 30.0
     max_rises_per_hour: int = 6
+    quantities: dict[str, Quantity] = {}  # by "source/what", and by "what"
 
     def rule(self, source: str, what: str) -> Rule | None:
         """The rule of a quantity, or None where it is shown but decides nothing."""
-        # Several batteries of one source are told apart as `source:BAT0`.
         named = self.by_source.get(f"{source.partition(':')[0]}/{what}")
         return named or self.by_what.get(what)
+
+    def quantity(self, source: str, what: str) -> Quantity:
+        """What is known of a quantity: its words for people."""
+        named = self.quantities.get(f"{source.partition(':')[0]}/{what}")
+        return named or self.quantities.get(what) or Quantity(what=what)
 
 
 def from_config(config: PowerConfig) -> Rules:
     """The rules that a `power` section means."""
-    policy, limits = config.policy, config.thresholds
-    base = _base(policy)
-    sudden = msgspec.structs.replace(base, low_samples=1, unknown_samples=1)
-    by_what = {
-        "charge": msgspec.structs.replace(
-            base,
-            band=Band(limits.pause_percent, limits.resume_percent, limits.critical_percent, limits.surplus_percent),
-        ),
-        "supply": msgspec.structs.replace(base, claims_surplus=policy.surplus_on_supply, vetoes_surplus=True),
-        "low_battery": base,
-        "phase": base,
-        "clock": base,
-        "source": base,  # it cannot be read at all; silent while it can
-        "undervoltage": msgspec.structs.replace(sudden, resume_after_s=policy.undervoltage_clear_s),
-    }
-    if policy.surplus_watts is not None:
-        # Only the upper edge matters: no sun is no objection while the battery is good.
-        band = Band(-2.0, -1.0, surplus=policy.surplus_watts)
-        by_what["solar_watts"] = msgspec.structs.replace(base, band=band, only_claims=True)
+    base = _base(config.policy)
+    usual = {quantity.what: quantity for quantity in standard(config)}
+    by_what = {what: _rule(base, q.criterion) for what, q in usual.items() if q.criterion is not None}
     by_source: dict[str, Rule] = {}
-    for source in config.records:
-        own = dict(by_what)
-        match source:
-            case BatteryConfig():
-                if volts := source.volts_limits:
-                    band = Band(volts.pause, volts.resume, volts.critical, volts.surplus)
-                    own["volts"] = msgspec.structs.replace(base, band=band)
-            case TemperatureConfig():
-                band = Band(source.pause_c, source.resume_c, worse_above=True)
-                own["temperature"] = msgspec.structs.replace(base, band=band, resume_after_s=0.0)
-            case DiskConfig():
-                band = Band(source.pause_free_mb, source.resume_free_mb)
-                own["disk"] = msgspec.structs.replace(base, band=band, resume_after_s=0.0)
-            case PinConfig():
-                # Debounced and edge-driven: a pin is believed at once.
-                own["supply"] = msgspec.structs.replace(own["supply"], low_samples=1, unknown_samples=1)
-                own["low_battery"] = sudden
-            case PlainConfig():
-                own["supply"] = msgspec.structs.replace(own["supply"], claims_surplus=True, good_samples=1)
-            case SimulatedConfig():
-                played = msgspec.structs.replace(sudden, critical_samples=1, good_samples=1)
-                own["simulated"] = msgspec.structs.replace(played, resume_after_s=source.resume_after_s)
-            case _:
-                pass
-        for what, rule in own.items():
+    quantities = dict(usual)
+    for source in configured(config):
+        declared = {quantity.what: quantity for quantity in source.quantities(config)}
+        quantities |= {f"{source.label}/{what}": quantity for what, quantity in declared.items()}
+        for what, quantity in ({SOURCE.what: SOURCE} | usual | declared).items():
+            if quantity.criterion is None:
+                continue
+            rule = _rule(base, quantity.criterion)
             if source.unknown is not None:
-                rule = msgspec.structs.replace(rule, unknown=_UNKNOWN_AS[source.unknown])  # noqa: PLW2901
+                rule = msgspec.structs.replace(rule, unknown=_UNKNOWN_AS[source.unknown])
             if rule != by_what.get(what):
                 by_source[f"{source.label}/{what}"] = rule
+    sudden = msgspec.structs.replace(base, low_samples=1, unknown_samples=1)
     return Rules(
         by_what,
         by_source,
         window=msgspec.structs.replace(sudden, good_samples=1, claims_surplus=False, vetoes_surplus=True),
-        windows=tuple(_window(w.minutes, w.at_most, w.unknown_as) for w in policy.windows),
+        windows=tuple(_window(w.minutes, w.at_most, w.unknown_as) for w in config.policy.windows),
         stale_after_s=max(3 * config.sampling.sample_s, 1.5 * config.sampling.slow_s),
-        max_rises_per_hour=policy.max_rises_per_hour,
+        max_rises_per_hour=config.policy.max_rises_per_hour,
+        quantities=quantities,
+    )
+
+
+def _rule(base: Rule, criterion: Criterion) -> Rule:
+    """The rule that a criterion means on this board: what it leaves open is as `power.policy` says."""
+
+    def chosen(value: int | None, usual: int) -> int:
+        return usual if value is None else value
+
+    return msgspec.structs.replace(
+        base,
+        band=criterion.band,
+        low_samples=chosen(criterion.low_samples, base.low_samples),
+        critical_samples=chosen(criterion.critical_samples, base.critical_samples),
+        unknown_samples=chosen(criterion.unknown_samples, base.unknown_samples),
+        good_samples=chosen(criterion.good_samples, base.good_samples),
+        resume_after_s=base.resume_after_s if criterion.resume_after_s is None else criterion.resume_after_s,
+        only_claims=criterion.only_claims,
+        claims_surplus=criterion.claims_surplus,
+        vetoes_surplus=criterion.vetoes_surplus,
     )
 
 

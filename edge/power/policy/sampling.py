@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edge.config.power import SamplingConfig
+from edge.power.inputs.limits import Level
 from edge.power.policy.policy import PolicyState, Track, rule_of
-from edge.power.policy.rules import Level, Rule, Rules
+from edge.power.policy.rules import Rule, Rules
 
 _NEAR = 0.2  # of the band's width
 

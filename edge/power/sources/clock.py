@@ -3,10 +3,52 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar
 
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.power import PowerConfig
 from edge.core.clock import EARLIEST_YEAR, synchronised
-from edge.power.sources.reading import Reading, Verdict, known, unknown
+from edge.core.layout import Layout
+from edge.power.inputs.quantity import Criterion, Quantity
+from edge.power.inputs.reading import Reading, Verdict, known, unknown
+from edge.power.inputs.source import FoundSource, PowerSourceConfig
+
+
+class ClockConfig(PowerSourceConfig, frozen=True, tag="clock"):
+    """Whether the wall clock can be right."""
+
+    probe_rank: ClassVar[int] = 80
+
+    earliest_year: Annotated[int, Meta(ge=1971, le=2100), about("a clock before it was not set since the boot")] = (
+        EARLIEST_YEAR
+    )
+    require_sync: Annotated[bool, about("true: low until a time server has set it")] = False
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Seconds since 1970: no quantity of a day."""
+        return (
+            Quantity(
+                what="clock",
+                unit="s",
+                criterion=Criterion(),
+                words=lambda reading: reading.reason or "clock set",
+                recovery="the clock is set",
+                daily=False,
+            ),
+        )
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> Clock:
+        """The source."""
+        return Clock(self)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """Every board has a clock."""
+        yield FoundSource(cls())
 
 
 class Clock:
@@ -14,17 +56,15 @@ class Clock:
 
     def __init__(
         self,
-        name: str = "clock",
+        record: ClockConfig,
         *,
-        earliest_year: int = EARLIEST_YEAR,
-        require_sync: bool = False,
         wall: Callable[[], float] = time.time,
         sync: Callable[[], bool] = synchronised,
     ) -> None:
-        self.name, self.earliest_year, self.require_sync = name, earliest_year, require_sync
+        self.name, self.earliest_year, self.require_sync = record.label, record.earliest_year, record.require_sync
         self._wall, self._sync = wall, sync
 
-    def read(self, now: float) -> tuple[Reading, ...]:  # noqa: ARG002 - it is the other clock that is asked
+    def read(self, now: float) -> tuple[Reading, ...]:
         """What the wall clock says, and whether to believe it."""
         seconds = self._wall()
         try:

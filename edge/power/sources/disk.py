@@ -3,18 +3,61 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated, ClassVar
 
-from edge.power.sources.reading import Reading, known, unknown
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.power import PowerConfig
+from edge.core.errors import ConfigError
+from edge.core.layout import Layout
+from edge.power.inputs.limits import Band
+from edge.power.inputs.quantity import Criterion, Quantity
+from edge.power.inputs.reading import Reading, known, unknown
+from edge.power.inputs.source import FoundSource, PowerSourceConfig
+
+Megabytes = Annotated[float, Meta(ge=0)]
+
+
+class DiskConfig(PowerSourceConfig, frozen=True, tag="disk"):
+    """Room left where results go."""
+
+    probe_rank: ClassVar[int] = 70
+
+    path: Annotated[Path | None, about("on the file system to watch; null: that of `root`")] = None
+    pause_free_mb: Megabytes = 256.0
+    resume_free_mb: Megabytes = 512.0
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError where the two limits cross."""
+        if not self.pause_free_mb < self.resume_free_mb:
+            allowed = f"must be below {key}.resume_free_mb ({self.resume_free_mb:g})"
+            raise ConfigError(f"{key}.pause_free_mb", self.pause_free_mb, allowed)
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Megabytes free."""
+        criterion = Criterion(band=Band(self.pause_free_mb, self.resume_free_mb), resume_after_s=0.0)
+        return (Quantity(what="disk", unit="MB", criterion=criterion),)
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> Disk:
+        """The source."""
+        return Disk(self, path=self.path or layout.root)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """Every board has a disk."""
+        yield FoundSource(cls())
 
 
 class Disk:
     """Reads `disk`: megabytes free to us on the file system of `path`."""
 
-    def __init__(self, name: str = "disk", *, path: Path = Path("/var/lib/edge")) -> None:
-        self.name, self.path = name, path
+    def __init__(self, record: DiskConfig, *, path: Path) -> None:
+        self.name, self.path = record.label, path
 
-    def read(self, now: float) -> tuple[Reading, ...]:  # noqa: ARG002 - the kernel keeps the count
+    def read(self, now: float) -> tuple[Reading, ...]:
         """What statvfs says now."""
         try:
             stat = os.statvfs(self.path)

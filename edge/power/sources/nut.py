@@ -3,80 +3,221 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
 
-from edge.power.sources.command import Command
-from edge.power.sources.reading import JumpCheck, Reading, Unreadable, Verdict, known, unknown
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.power import PowerConfig
+from edge.core.layout import Layout
+from edge.power.inputs.battery import BatteryConfig, Chemistry
+from edge.power.inputs.command import Command
+from edge.power.inputs.doubt import JumpCheck, SupplyCheck
+from edge.power.inputs.quantity import CONDITION, DISCHARGING, LOW_BATTERY, RUNTIME, Quantity, charge, supply
+from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unknown
+from edge.power.inputs.source import FoundSource
+
+#: Words of `ups.status` that say nothing against work: a battery to be replaced, or mains that is a little off.
+_HARMLESS = frozenset({"OL", "OB", "LB", "HB", "RB", "CHRG", "DISCHRG", "TRIM", "BOOST", "FSD", "ECO"})
+#: Words that forbid surplus, with what they mean. A word that is not known forbids it as well.
+_MEANINGS = {
+    "BYPASS": "the bypass is active, no battery stands behind the supply",
+    "CAL": "the UPS calibrates its battery by draining it",
+    "TEST": "the UPS tests its battery",
+    "OVER": "the UPS is overloaded",
+    "ALARM": "the UPS has an alarm",
+    "OFF": "the output of the UPS is off",
+}
+#: The driver has lost the UPS, or has not reached it yet: whatever stands beside is of before.
+_NO_CONTACT = frozenset({"COMMBAD", "NOCOMM", "WAIT"})
+#: `battery.runtime.low` of a UPS that does not tell it: the default of most drivers.
+_RUNTIME_LOW_S = 120.0
+
+
+class NutConfig(BatteryConfig, frozen=True, tag="nut"):
+    """Any UPS that Network UPS Tools know, asked by `upsc`."""
+
+    ups: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+@[A-Za-z0-9_.:\[\]-]+$")] = "ups@localhost"
+    upsc: str = "upsc"
+    timeout_s: Annotated[float, Meta(gt=0, le=60), about("longest wait for an answer")] = 5.0
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Supply, charge, volts, and what the UPS says of itself."""
+        return supply(power), LOW_BATTERY, CONDITION, charge(power), self.volts_quantity(), RUNTIME, DISCHARGING
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> Nut:
+        """The source."""
+        return Nut(self)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """Each UPS of an upsd on this board."""
+        if not shutil.which("upsc"):
+            return
+        try:
+            listed = subprocess.run(["upsc", "-l"], capture_output=True, text=True, timeout=5, check=False)
+        except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+            return
+        for name in listed.stdout.split() if listed.returncode == 0 else []:
+            if re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+                label = re.sub(r"[^a-z0-9_-]", "-", name.lower()).lstrip("-_")[:32] or "ups"
+                yield FoundSource(cls(name=label, ups=f"{name}@localhost"))
 
 
 class Nut:
-    """Reads `supply`, `charge` (%), `runtime` (s), `watts` and `low_battery` of one UPS.
+    """Reads `supply`, `low_battery`, `condition`, `charge` (%), `volts`, `runtime` (s) and `watts` of one UPS.
 
-    On battery with a low battery (OB and LB), or ordered down by the primary (FSD), is critical, as
-    upsmon has it. upsd's own "Data stale" is unknown; the policy takes that for low after "on battery".
+    On battery with a low battery (OB and LB) is critical, and so is a UPS that is ordered down by its primary (FSD),
+    as upsmon has it; a runtime below `battery.runtime.low` counts as LB. A calibration is never critical. upsd's own
+    "Data stale" is unknown; the policy takes that for low after "on battery".
     """
 
-    def __init__(
-        self, name: str = "nut", *, ups: str = "ups@localhost", upsc: str = "upsc", timeout_s: float = 5.0
-    ) -> None:
-        self.name, self.ups = name, ups
-        self._command = Command([upsc, ups], timeout_s=timeout_s)
-        self._jump = JumpCheck(20.0)
+    def __init__(self, record: NutConfig) -> None:
+        self.name, self._record = record.label, record
+        self._command = Command([record.upsc, record.ups], timeout_s=record.timeout_s)
+        self._jump, self._supply = JumpCheck(), SupplyCheck()
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """What upsd says now."""
+        ups = self._record.ups
         try:
             answer = self._command.ask(now)
         except Unreadable as err:
-            return (unknown(self.name, "supply", f"{self.ups}: {err}"),)
+            return (unknown(self.name, "supply", f"{ups}: {err}"),)
         values = dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
         if "ups.status" not in values:
-            return (unknown(self.name, "supply", f"{self.ups}: no ups.status in the answer"),)
+            return (unknown(self.name, "supply", f"{ups}: no ups.status in the answer"),)
         status = frozenset(values["ups.status"].split())
-        readings = [*self._status(status)]
-        if "battery.charge" in values:
-            readings.append(self._charge(now, values["battery.charge"]))
-        for key, what, unit, high in (("battery.runtime", "runtime", "s", 1e7), ("ups.realpower", "watts", "W", 1e5)):
-            if key in values:
-                readings.append(self._number(key, what, unit, values[key], high))
-        return tuple(readings)
+        if lost := sorted(_NO_CONTACT & status):
+            reason = f"{ups}: {' '.join(lost)}: the driver has no contact with the UPS ({' '.join(sorted(status))})"
+            return (unknown(self.name, "supply", reason),)
+        percent = self._number(values, "battery.charge", "charge", "%", 120.0)
+        volts = self._number(values, "battery.voltage", "volts", "V", 1000.0)
+        runtime = self._number(values, "battery.runtime", "runtime", "s", 1e7)
+        watts = self._number(values, "ups.realpower", "watts", "W", 1e5)
+        supplied = self._supplied(now, status, None if percent is None else percent.value)
+        short = self._short_runtime(values, runtime) if supplied.value == 0 else ""
+        low = self._low_battery(status, short, on_battery=supplied.value == 0)
+        if percent is not None and percent.value is not None:
+            confirmed = bool(short) or "LB" in status
+            percent = self._charge(now, values, status, percent.value, volts, confirmed=confirmed)
+        readings = [supplied, low, self._condition(status, values), percent, volts, runtime, watts]
+        if supplied.value is not None:
+            discharging = "DISCHRG" in status or not supplied.value
+            readings.append(known(self.name, "discharging", float(discharging)))
+        return tuple(reading for reading in readings if reading is not None)
 
     def close(self) -> None:
         """Stop an upsc that hangs."""
         self._command.close()
 
-    def _status(self, status: frozenset[str]) -> tuple[Reading, ...]:
+    def _supplied(self, now: float, status: frozenset[str], charge: float | None) -> Reading:
+        """Whether power comes from outside: by OL and OB, unless something beside them says otherwise."""
+        words, ups = " ".join(sorted(status)), self._record.ups
+        if ("OL" in status) is ("OB" in status):
+            return unknown(self.name, "supply", f"{ups}: ups.status is {words!r}, neither OL nor OB")
+        if "OB" in status:
+            self._supply.lost()
+            return known(self.name, "supply", 0.0, reason=words)
+        if "OFF" in status:
+            reason = f"{ups}: OL and OFF contradict each other: its output is off, and yet there is power ({words})"
+            return unknown(self.name, "supply", reason)
+        if "CAL" in status:
+            self._supply.lost()
+            return known(self.name, "supply", 1.0, reason=words)
+        discharging = "DISCHRG" in status and "CHRG" not in status
+        report = "OL and DISCHRG" if discharging else words
+        present, reason = self._supply.present(now, charge, discharging=discharging, status=report)
+        if present is None:
+            return unknown(self.name, "supply", f"{ups}: {reason}")
+        return known(self.name, "supply", float(present), reason=reason or words)
+
+    def _low_battery(self, status: frozenset[str], short: str, *, on_battery: bool) -> Reading:
         words = " ".join(sorted(status))
         if "FSD" in status:
-            low = known(self.name, "low_battery", 1.0, verdict=Verdict.CRITICAL, reason=f"forced shutdown ({words})")
-        elif "LB" in status:
-            on_battery = "OB" in status
-            verdict = Verdict.CRITICAL if on_battery else Verdict.LOW
-            low = known(self.name, "low_battery", 1.0, verdict=verdict, reason=f"battery low ({words})")
-        else:
-            low = known(self.name, "low_battery", 0.0)
-        if "OL" in status and "OB" not in status:
-            return known(self.name, "supply", 1.0, reason=words), low
-        if "OB" in status and "OL" not in status:
-            return known(self.name, "supply", 0.0, reason=words), low
-        return unknown(self.name, "supply", f"{self.ups}: ups.status is {words!r}, neither OL nor OB"), low
+            reason = f"forced shutdown ({words})"
+            return known(self.name, "low_battery", 1.0, verdict=Verdict.CRITICAL, reason=reason)
+        if "LB" not in status and not short:
+            return known(self.name, "low_battery", 0.0)
+        critical = on_battery and "CAL" not in status
+        reason = f"battery low ({words})" if "LB" in status else f"{short} ({words})"
+        verdict = Verdict.CRITICAL if critical else Verdict.LOW
+        return known(self.name, "low_battery", 1.0, verdict=verdict, reason=reason)
 
-    def _number(self, key: str, what: str, unit: str, text: str, high: float) -> Reading:
+    def _condition(self, status: frozenset[str], values: Mapping[str, str]) -> Reading:
+        """What the UPS says of itself beside supply and battery."""
+        words = " ".join(sorted(status))
+        notes = [f"{word}: {_MEANINGS.get(word, 'not known')}" for word in sorted(status - _HARMLESS)]
+        if not notes and not ("OL" in status and "DISCHRG" in status):
+            return known(self.name, "condition", 1.0, verdict=Verdict.SURPLUS, reason=words)
+        if "ALARM" in status and (alarm := values.get("ups.alarm")):
+            notes.append(alarm[:100])
+        verdict = Verdict.LOW if status & {"OVER", "OFF"} else Verdict.OK
+        return known(self.name, "condition", 0.0, verdict=verdict, reason="; ".join(notes) or words)
+
+    def _short_runtime(self, values: Mapping[str, str], runtime: Reading | None) -> str:
+        """Why the time that is left is too short, or an empty string."""
+        if runtime is None or runtime.value is None:
+            return ""
+        low = self._number(values, "battery.runtime.low", "runtime", "s", 1e7)
+        limit_s = _RUNTIME_LOW_S if low is None or low.value is None else low.value
+        if runtime.value > limit_s:
+            return ""
+        return f"on battery for {runtime.value:.0f} s more, low is {limit_s:.0f} s"
+
+    def _number(self, values: Mapping[str, str], key: str, what: str, unit: str, high: float) -> Reading | None:
+        """The number of `key`; None where the UPS does not tell it."""
+        if key not in values:
+            return None
+        text, ups = values[key], self._record.ups
         try:
             value = float(text)
         except ValueError:
-            return unknown(self.name, what, f"{self.ups}: {key} garbled ({text[:20]!r})", unit)
+            return unknown(self.name, what, f"{ups}: {key} garbled ({text[:20]!r})", unit)
         if not math.isfinite(value) or not 0 <= value <= high:
-            return unknown(self.name, what, f"{self.ups}: {key} absurd ({text[:20]})", unit)
+            return unknown(self.name, what, f"{ups}: {key} absurd ({text[:20]})", unit)
         return known(self.name, what, value, unit)
 
-    def _charge(self, now: float, text: str) -> Reading:
-        charge = self._number("battery.charge", "charge", "%", text, 120.0)
-        if charge.value is None:
-            return charge
-        if charge.value == 0:
-            return unknown(
-                self.name, "charge", f"{self.ups}: exactly 0 % is more often a bad bus than an empty one", "%"
-            )
-        if doubt := self._jump.check(now, min(charge.value, 100.0)):
-            return unknown(self.name, "charge", f"{self.ups}: {doubt}", "%")
-        return known(self.name, "charge", min(charge.value, 100.0), "%")
+    def _charge(
+        self,
+        now: float,
+        values: Mapping[str, str],
+        status: frozenset[str],
+        value: float,
+        volts: Reading | None,
+        *,
+        confirmed: bool,
+    ) -> Reading:
+        """The charge, or the reason not to believe it; `confirmed`: something else says that the battery is low."""
+        ups, percent = self._record.ups, min(value, 100.0)
+        if percent == 0 and not confirmed:
+            reason = f"{ups}: exactly 0 % is more often a bad bus than an empty one"
+            return unknown(self.name, "charge", reason, "%")
+        if "CAL" in status:
+            return unknown(self.name, "charge", f"{ups}: {percent:g} % while {_MEANINGS['CAL']} (CAL)", "%")
+        reported = _chemistry(values.get("battery.type", ""))
+        contradiction, meant = "", None
+        if volts is not None and volts.value is not None and (self._record.chemistry or reported or self._record.cells):
+            charging = True if "CHRG" in status else False if "OB" in status else None
+            meant = self._record.charge_by_volts(volts.value, charging=charging, reported=reported)
+            contradiction = self._record.contradiction(percent, volts.value, charging=charging, reported=reported)
+        supported = confirmed or (meant is not None and not contradiction)
+        doubt = self._jump.check(now, percent, supported=supported)
+        if reason := contradiction or doubt:
+            return unknown(self.name, "charge", f"{ups}: {reason}", "%")
+        return known(self.name, "charge", percent, "%")
+
+
+def _chemistry(text: str) -> Chemistry | None:
+    """The chemistry that `battery.type` names."""
+    plain = re.sub(r"[^a-z]", "", text.lower())
+    if plain.startswith(("lifepo", "lfp")):
+        return "lifepo4"
+    if plain.startswith("li"):
+        return "li-ion"
+    return "lead-acid" if plain in {"pbac", "pb", "pbacid", "leadacid", "vrla", "agm"} else None

@@ -3,49 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
-from edge.power.sources.gpio import Line, open_line
-from edge.power.sources.reading import Reading, Verdict, known, unknown
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.pins import ALLOWED, Pin, gpio_number
+from edge.config.power import PowerConfig
+from edge.core.errors import ConfigError
+from edge.core.layout import Layout
+from edge.power.inputs.gpio import Line, open_line
+from edge.power.inputs.quantity import AT_ONCE, LOW_BATTERY, Quantity, supply
+from edge.power.inputs.reading import Reading, Verdict, known, unknown
+from edge.power.inputs.source import PowerSourceConfig
 
 
-class Pin:
+class PinConfig(PowerSourceConfig, frozen=True, tag="pin"):
+    """A GPIO that tells of the supply or the battery; its edges are obeyed at once."""
+
+    pin: Annotated[Pin, about("a number of GPIO, or GPIO6, BOARD31, J8:31", example=6)]
+    tells: Annotated[
+        Literal["supply", "low_battery", "critical_battery"], about("supply, low_battery or critical_battery")
+    ] = "supply"
+    active: Annotated[Literal["high", "low"], about("high or low")] = "high"
+    pull: Annotated[Literal["none", "up", "down"], about("none, up or down")] = "none"
+    via: Annotated[
+        Literal["gpiozero", "kernel"],
+        about("or kernel: by /dev/gpiochip, without the 2000 wake-ups a second of gpiozero's lgpio"),
+    ] = "gpiozero"
+    bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.01
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError where there is no such pin."""
+        try:
+            gpio_number(self.pin)
+        except ValueError as err:
+            raise ConfigError(f"{key}.pin", self.pin, f"expected {ALLOWED}") from err
+
+    def owns(self) -> tuple[tuple[str, str, str], ...]:
+        """Its line."""
+        return (("pin", "pin", str(gpio_number(self.pin))),)
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Supply or low battery: debounced and edge-driven, a pin is believed at once."""
+        return supply(power, at_once=True), LOW_BATTERY.decides(AT_ONCE)
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> PinSource:
+        """The source."""
+        return PinSource(self, notify=notify)
+
+
+class PinSource:
     """Reads `supply` (1: power from outside) or `low_battery` (1: the board says so) from one pin.
 
     `notify` is called at each edge from another thread: it must only wake somebody up. A pin has one
     owner: one that the kernel holds (gpio-charger) is unknown here.
     """
 
-    def __init__(
-        self,
-        name: str = "pin",
-        *,
-        pin: int | str,
-        tells: str = "supply",
-        active: str = "high",
-        pull: str = "none",
-        bounce_s: float = 0.01,
-        via: str = "gpiozero",
-        notify: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.name, self.pin, self.tells, self.active = name, pin, tells, active
-        self.pull, self.bounce_s, self.via, self._notify = pull, bounce_s, via, notify
+    def __init__(self, record: PinConfig, *, notify: Callable[[], None] = lambda: None) -> None:
+        self.name, self._record, self._notify = record.label, record, notify
         self._line: Line | None = None
 
-    def read(self, now: float) -> tuple[Reading, ...]:  # noqa: ARG002 - a level has no past
+    def read(self, now: float) -> tuple[Reading, ...]:
         """The level of now."""
-        what = "supply" if self.tells == "supply" else "low_battery"
+        record = self._record
+        what = "supply" if record.tells == "supply" else "low_battery"
         try:
             if self._line is None:
-                self._line = open_line(self.via, self.pin, pull=self.pull, bounce_s=self.bounce_s, edge=self._notify)
+                self._line = open_line(
+                    record.via, record.pin, pull=record.pull, bounce_s=record.bounce_s, edge=self._notify
+                )
             high = self._line.level()
         except Exception as err:  # lgpio, gpiozero and the kernel each have their own errors
             self.close()
-            return (unknown(self.name, what, f"GPIO {self.pin}: {type(err).__name__}: {err}"),)
-        on = high == (self.active == "high")
-        if not on or self.tells == "supply":
+            return (unknown(self.name, what, f"GPIO {record.pin}: {type(err).__name__}: {err}"),)
+        on = high == (record.active == "high")
+        if not on or record.tells == "supply":
             return (known(self.name, what, float(on)),)
-        verdict = Verdict.LOW if self.tells == "low_battery" else Verdict.CRITICAL
-        return (known(self.name, what, 1.0, verdict=verdict, reason=f"GPIO {self.pin} is {self.active}"),)
+        verdict = Verdict.LOW if record.tells == "low_battery" else Verdict.CRITICAL
+        return (known(self.name, what, 1.0, verdict=verdict, reason=f"GPIO {record.pin} is {record.active}"),)
 
     def close(self) -> None:
         """Let the pin go."""

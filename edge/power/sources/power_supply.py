@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated, ClassVar
 
-from edge.power.sources import sysfs
-from edge.power.sources.reading import FrozenCheck, JumpCheck, Reading, Unreadable, known, unknown
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.power import PowerConfig
+from edge.core.layout import Layout
+from edge.power.inputs import sysfs
+from edge.power.inputs.battery import BatteryConfig, Chemistry
+from edge.power.inputs.doubt import FrozenCheck, JumpCheck, SupplyCheck
+from edge.power.inputs.quantity import DISCHARGING, Quantity, charge, supply
+from edge.power.inputs.reading import Reading, Unreadable, known, unknown
+from edge.power.inputs.source import FoundSource
 
 _MAINS = frozenset({"Mains", "USB", "Wireless"})
 _BATTERIES = frozenset({"Battery", "UPS"})
-_CHARGING = {"Discharging": 0, "Charging": 1, "Full": 1, "Not charging": 1}
+_SUPPLIED = {"Discharging": 0, "Charging": 1, "Full": 1, "Not charging": 1}
+_CHARGING = {"Discharging": False, "Charging": True}
+_CHEMISTRY: dict[str, Chemistry] = {"Li-ion": "li-ion", "Li-poly": "li-ion", "LiFe": "lifepo4"}
+
+
+class PowerSupplyConfig(BatteryConfig, frozen=True, tag="power_supply"):
+    """Batteries and mains as the kernel shows them."""
+
+    probe_rank: ClassVar[int] = 10
+
+    root: Path = Path("/sys/class/power_supply")
+    device: Annotated[str | None, about("one of them by name; null: all")] = None
+    frozen_after_s: Annotated[
+        float, Meta(ge=0, le=604_800), about("a value that never moves this long is not believed; 0: always")
+    ] = 21_600.0
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Charge, volts and supply."""
+        return charge(power), self.volts_quantity(), supply(power), DISCHARGING
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> PowerSupply:
+        """The source."""
+        return PowerSupply(self)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """One source for everything in the kernel's folder."""
+        path = root / "sys/class/power_supply"
+        if nodes := [folder.name for folder in sysfs.folders(path)]:
+            yield FoundSource(cls(root=path), note=f"kernel power supplies: {', '.join(nodes)}")
 
 
 class PowerSupply:
@@ -21,17 +61,12 @@ class PowerSupply:
     Batteries of a mouse or keyboard (`scope` Device) do not count.
     """
 
-    def __init__(
-        self,
-        name: str = "power_supply",
-        *,
-        root: Path = Path("/sys/class/power_supply"),
-        device: str | None = None,
-        frozen_after_s: float = 21_600.0,
-    ) -> None:
-        self.name, self.root, self.device, self.frozen_after_s = name, root, device, frozen_after_s
+    def __init__(self, record: PowerSupplyConfig) -> None:
+        self.name, self._record = record.label, record
+        self._root = record.root
         self._jumps: dict[str, JumpCheck] = {}
         self._frozen: dict[str, FrozenCheck] = {}
+        self._supplies: dict[str, SupplyCheck] = {}
         self._labels: dict[str, str] = {}  # battery -> name of its readings; one that vanishes stays in here
         self._mains = False  # has been seen
 
@@ -39,11 +74,12 @@ class PowerSupply:
         """Everything the nodes say now."""
         batteries: list[Path] = []
         mains: list[Path] = []
-        for folder in [self.root / self.device] if self.device else sysfs.folders(self.root):
+        device = self._record.device
+        for folder in [self._root / device] if device else sysfs.folders(self._root):
             try:
                 kind = sysfs.text(folder / "type")
             except Unreadable as err:
-                if self.device:
+                if device:
                     return self._gone(err)
                 continue
             with suppress(Unreadable):
@@ -54,23 +90,24 @@ class PowerSupply:
             elif kind in _MAINS:
                 mains.append(folder)
         if not batteries and not mains:
-            return self._gone(f"no battery and no mains under {self.root}")
+            return self._gone(f"no battery and no mains under {self._root}")
         self._mains = self._mains or bool(mains)
         self._name(batteries)
-        readings = [r for battery in batteries for r in self._battery(now, battery)]
-        present = {battery.name for battery in batteries}
+        by_battery = {battery.name: self._battery(now, battery) for battery in batteries}
         gone = [
-            unknown(label, "charge", f"{self.root / name}: unplugged", "%")
+            unknown(label, "charge", f"{self._root / name}: unplugged", "%")
             for name, label in self._labels.items()
-            if name not in present
+            if name not in by_battery
         ]
-        return (*readings, *gone, *self._supply(mains, batteries))
+        readings = [reading for found in by_battery.values() for reading in found]
+        charges = {name: found[0].value for name, found in by_battery.items()}
+        return (*readings, *gone, *self._supply(now, mains, batteries, charges))
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def _gone(self, reason: object) -> tuple[Reading, ...]:
-        """Nothing is there: what was told before is unknown; where nothing ever was, the source itself."""
+        """Nothing is there: what was reported before is unknown; where nothing ever was, the source itself."""
         readings = [unknown(label, "charge", reason, "%") for label in self._labels.values()]
         readings += [unknown(self.name, "supply", reason)] if self._mains else []
         return tuple(readings) or (unknown(self.name, "source", reason),)
@@ -89,10 +126,12 @@ class PowerSupply:
                 self._labels[battery.name] = f"{self.name}:{battery.name}" if several else self.name
 
     def _battery(self, now: float, folder: Path) -> list[Reading]:
+        """The readings of one battery; the first is its charge."""
         source = self._labels[folder.name]
         with suppress(Unreadable):
             if sysfs.text(folder / "present") == "0":
                 return [unknown(source, "charge", f"{folder}: no battery fitted", "%")]
+        status = _text(folder / "status")
         readings: list[Reading] = []
         millivolts: int | None = None
         if (folder / "voltage_now").exists():
@@ -102,12 +141,23 @@ class PowerSupply:
             except Unreadable as err:
                 readings.append(unknown(source, "volts", err, "V"))
         try:
-            charge, raw = self._charge(folder)
-            readings.insert(0, self._believed(now, folder, source, charge, (raw, millivolts)))
+            percent, raw = self._charge(folder)
         except Unreadable as err:
             readings.insert(0, unknown(source, "charge", err, "%"))
-        if (watts := self._watts(folder, source, millivolts)) is not None:
+        else:
+            volts = None if millivolts is None else millivolts / 1000
+            contradiction = self._contradiction(folder, percent, volts, status)
+            supported = not contradiction and self._comparable(folder, volts)
+            reading = self._believed(now, folder, percent, (raw, millivolts), status, supported=supported)
+            if contradiction:
+                reading = unknown(source, "charge", f"{folder}: {contradiction}", "%")
+                if self._record.volts_limits():  # neither of the two may decide
+                    readings = [unknown(source, "volts", reading.reason, "V")]
+            readings.insert(0, reading)
+        if (watts := self._watts(folder, source, millivolts, status)) is not None:
             readings.append(watts)
+        if status in _SUPPLIED:
+            readings.append(known(source, "discharging", float(status == "Discharging")))
         return readings
 
     def _charge(self, folder: Path) -> tuple[float, int]:
@@ -124,20 +174,35 @@ class PowerSupply:
                 return min(100.0, 100.0 * raw / full), raw
         raise Unreadable(f"{folder}: no capacity, energy_now or charge_now")
 
-    def _believed(self, now: float, folder: Path, source: str, charge: float, raw: tuple[int, int | None]) -> Reading:
+    def _contradiction(self, folder: Path, percent: float, volts: float | None, status: str) -> str:
+        if volts is None:
+            return ""
+        return self._record.contradiction(
+            percent, volts, charging=_CHARGING.get(status), reported=_CHEMISTRY.get(_text(folder / "technology"))
+        )
+
+    def _comparable(self, folder: Path, volts: float | None) -> bool:
+        """True where the volts mean some percent of charge."""
+        reported = _CHEMISTRY.get(_text(folder / "technology"))
+        return volts is not None and self._record.charge_by_volts(volts, reported=reported) is not None
+
+    def _believed(
+        self, now: float, folder: Path, percent: float, raw: tuple[int, int | None], status: str, *, supported: bool
+    ) -> Reading:
         """The charge, or the reason not to believe it."""
-        if charge == 0 and raw[1] is None:
+        source = self._labels[folder.name]
+        if percent == 0 and raw[1] is None:
             # More often a bad bus than an empty battery; volts beside it would tell.
             return unknown(source, "charge", f"{folder}: exactly 0 % and no volts to confirm it", "%")
-        jump = self._jumps.setdefault(folder.name, JumpCheck(20.0)).check(now, charge)
-        still = self._frozen.setdefault(folder.name, FrozenCheck(self.frozen_after_s)).check(now, raw)
-        if charge >= 95 or self._status(folder) in {"Full", "Not charging"}:
+        jump = self._jumps.setdefault(folder.name, JumpCheck()).check(now, percent, supported=supported)
+        still = self._frozen.setdefault(folder.name, FrozenCheck(self._record.frozen_after_s)).check(now, raw)
+        if percent >= 95 or status in {"Full", "Not charging"}:
             still = ""  # a full battery on mains may well stand still for days
         if doubt := jump or still:
             return unknown(source, "charge", f"{folder}: {doubt}", "%")
-        return known(source, "charge", charge, "%")
+        return known(source, "charge", percent, "%")
 
-    def _watts(self, folder: Path, source: str, millivolts: int | None) -> Reading | None:
+    def _watts(self, folder: Path, source: str, millivolts: int | None, status: str) -> Reading | None:
         """Watts out of the battery (positive: discharging), where the node tells."""
         try:
             if (folder / "power_now").exists():
@@ -148,22 +213,43 @@ class PowerSupply:
                 return None
         except Unreadable as err:
             return unknown(source, "watts", err, "W")
-        return known(source, "watts", -watts if self._status(folder) == "Charging" else watts, "W")
+        return known(source, "watts", -watts if status == "Charging" else watts, "W")
 
-    def _supply(self, mains: list[Path], batteries: list[Path]) -> list[Reading]:
+    def _supply(
+        self, now: float, mains: list[Path], batteries: list[Path], charges: dict[str, float | None]
+    ) -> list[Reading]:
         online: list[int] = []
         for folder in mains:
             try:
                 online.append(sysfs.integer(folder / "online", 0, 2))  # 2: programmable, as USB-PD says it
             except Unreadable as err:
                 return [unknown(self.name, "supply", err)]
+        status = {battery.name: _text(battery / "status") for battery in batteries}
+        reason = ""
         if online:
-            return [known(self.name, "supply", float(any(online)))]
-        said = [_CHARGING[status] for b in batteries if (status := self._status(b)) in _CHARGING]
-        return [known(self.name, "supply", float(min(said)), reason="from the battery's status")] if said else []
+            present = any(online)
+        else:
+            reported = [_SUPPLIED[each] for each in status.values() if each in _SUPPLIED]
+            if not reported:
+                return []
+            present, reason = bool(min(reported)), "from the battery's status"
+        for name, each in status.items():
+            check = self._supplies.setdefault(name, SupplyCheck())
+            if not present:
+                check.lost()
+                continue
+            report = f"mains online and {name} {each or 'Unknown'}"
+            believed, doubt = check.present(now, charges.get(name), discharging=each == "Discharging", status=report)
+            if believed is None:
+                return [unknown(self.name, "supply", doubt)]
+            if not believed:
+                return [known(self.name, "supply", 0.0, reason=doubt)]
+        return [known(self.name, "supply", float(present), reason=reason)]
 
-    def _status(self, folder: Path) -> str:
-        try:
-            return sysfs.text(folder / "status")
-        except Unreadable:
-            return "Unknown"
+
+def _text(path: Path) -> str:
+    """The text of a node, or an empty string where it says nothing."""
+    try:
+        return sysfs.text(path)
+    except Unreadable:
+        return ""

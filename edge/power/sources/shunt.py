@@ -3,45 +3,132 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
-from edge.power.sources import sysfs
-from edge.power.sources.reading import FrozenCheck, Reading, Unreadable, known, unknown
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.power import PowerConfig
+from edge.core.layout import Layout
+from edge.power.inputs import sysfs
+from edge.power.inputs.battery import BatteryConfig
+from edge.power.inputs.doubt import FrozenCheck
+from edge.power.inputs.quantity import AMPS, BATTERY_AMPS, BATTERY_WATTS, DISCHARGING, WATTS, Quantity
+from edge.power.inputs.reading import Reading, Unreadable, known, unknown
+from edge.power.inputs.source import FoundSource
+
+_SHUNTS = re.compile("ina[0-9]+x*")
+
+
+class ShuntConfig(BatteryConfig, frozen=True, tag="shunt"):
+    """A shunt monitor (INA219, INA226, INA260, INA3221) through the kernel's hwmon."""
+
+    probe_rank: ClassVar[int] = 30
+
+    root: Path = Path("/sys/class/hwmon")
+    chip: Annotated[str | None, about("by the name of its kind, such as ina219; null: the first ina*")] = None
+    device: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9:._-]{1,64}$")] | None,
+        about("by its address, where there are two of one kind, such as 1-0041"),
+    ] = None
+    channel: Annotated[int, Meta(ge=1, le=3)] = 1
+    shunt_milliohm: Annotated[
+        Annotated[float, Meta(gt=0, le=10_000)] | None,
+        about("as printed on the board (Waveshare: 100); null: the kernel's idea of it"),
+    ] = None
+    measures: Annotated[
+        Literal["board", "battery"] | None,
+        about("what flows through it: all that the board draws, or what goes in and out of the battery; "
+              "null: the battery where `cells` or `volts` is given"),
+    ] = None  # fmt: skip
+    current: Annotated[
+        Literal["discharge_positive", "charge_positive"],
+        about("the sign while the battery is drained, as the board is wired: discharge_positive or charge_positive"),
+    ] = "discharge_positive"
+    frozen_after_s: Annotated[
+        float, Meta(ge=0, le=604_800), about("values that never move this long are not believed; 0: always")
+    ] = 900.0
+
+    @property
+    def of_battery(self) -> bool:
+        """True for a shunt between battery and board: it measures charging as well."""
+        return self.measures == "battery" if self.measures else self.volts_limits() is not None
+
+    def owns(self) -> tuple[tuple[str, str, str], ...]:
+        """Its channel: read twice, its watts would count twice."""
+        return (("channel", "channel of a shunt monitor", f"{self.root} {self.chip} {self.device} {self.channel}"),)
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Volts, and amps and watts of the board or of the battery."""
+        if self.of_battery:
+            return self.volts_quantity(), BATTERY_AMPS, BATTERY_WATTS, DISCHARGING
+        return self.volts_quantity(), AMPS, WATTS
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> Shunt:
+        """The source."""
+        return Shunt(self)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """Each channel of each chip, told apart by address where there are several."""
+        path = root / "sys/class/hwmon"
+        chips: list[tuple[Path, str, str | None]] = []
+        for folder in sysfs.folders(path):
+            try:
+                name = sysfs.text(folder / "name")
+            except Unreadable:
+                continue
+            if _SHUNTS.fullmatch(name):
+                chips.append((folder, name, sysfs.address(folder)))
+        for folder, name, device in chips:
+            alone = [other for _, other, _ in chips].count(name) == 1
+            suffix = "" if alone or device is None else f"-{device.lower()}"
+            note = (
+                f"{name}{f' at {device}' if device else ''}: set shunt_milliohm to what is printed on the board, "
+                "measures to board or battery, and cells or volts to let volts decide"
+            )
+            three = (folder / "shunt1_resistor").exists()
+            for channel in (1, 2, 3) if three else (1,):
+                label = (f"shunt{channel}" if three else name) + suffix
+                record = cls(name=_label(label), root=path, chip=name, device=device, channel=channel)
+                yield FoundSource(record, note=note)
 
 
 class Shunt:
-    """Reads `volts`, `amps` (signed) and `watts` of one channel.
+    """Reads volts, amps and watts of one channel.
+
+    Of the board: `amps` and `watts`, which are booked to the jobs that run. Of the battery: `battery_amps` and
+    `battery_watts`, positive out of the battery.
 
     The driver assumes a shunt of 10 milliohm where the device tree does not say otherwise; many boards
     carry 100, and every current is then ten times wrong. Give `shunt_milliohm` as printed on the board:
     where the driver calculates with another, amps and watts are unknown.
     """
 
-    def __init__(
-        self,
-        name: str = "shunt",
-        *,
-        root: Path = Path("/sys/class/hwmon"),
-        chip: str | None = None,
-        channel: int = 1,
-        shunt_milliohm: float | None = None,
-        frozen_after_s: float = 900.0,
-    ) -> None:
-        self.name, self.root, self.channel, self.shunt_milliohm = name, root, channel, shunt_milliohm
-        self._chip = re.compile(re.escape(chip) if chip else "ina[0-9]+x*")
-        self._frozen = FrozenCheck(frozen_after_s)
+    def __init__(self, record: ShuntConfig) -> None:
+        self.name, self._record = record.label, record
+        self._chip = re.compile(re.escape(record.chip)) if record.chip else _SHUNTS
+        self._frozen = FrozenCheck(record.frozen_after_s)
+        self._amps_name, self._watts_name = (
+            ("battery_amps", "battery_watts") if record.of_battery else ("amps", "watts")
+        )
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """What the chip says now."""
         try:
-            folder = sysfs.hwmon(self.root, self._chip)
+            folder = sysfs.hwmon(self._record.root, self._chip, device=self._record.device)
         except Unreadable as err:
-            return (unknown(self.name, "volts", err, "V"), unknown(self.name, "watts", err, "W"))
+            return (unknown(self.name, "volts", err, "V"), unknown(self.name, self._watts_name, err, "W"))
         volts, amps = self._volts(folder), self._amps(folder)
         if doubt := self._frozen.check(now, (volts.value, amps.value)):
-            quantities = (("volts", "V"), ("amps", "A"), ("watts", "W"))
+            quantities = (("volts", "V"), (self._amps_name, "A"), (self._watts_name, "W"))
             return tuple(unknown(self.name, what, f"{folder}: {doubt}", unit) for what, unit in quantities)
-        return volts, amps, self._watts(folder, volts, amps)
+        readings = (volts, amps, self._watts(folder, volts, amps))
+        if self._record.of_battery and amps.value is not None:
+            return (*readings, known(self.name, "discharging", float(amps.value > 0)))
+        return readings
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -51,7 +138,7 @@ class Shunt:
 
     def _volts(self, folder: Path) -> Reading:
         # An ina2xx has the shunt's own millivolts in in0 and the bus in in1; an ina3221 the buses in in1 to in3.
-        channel = self.channel if self._is_3221(folder) else 1
+        channel = self._record.channel if self._is_3221(folder) else 1
         try:
             millivolts = sysfs.integer(folder / f"in{channel}_input", 0, 100_000)
         except Unreadable as err:
@@ -61,31 +148,45 @@ class Shunt:
         return known(self.name, "volts", millivolts / 1000, "V")
 
     def _amps(self, folder: Path) -> Reading:
-        three = self._is_3221(folder)
+        three, channel, wanted = self._is_3221(folder), self._record.channel, self._record.shunt_milliohm
         try:
-            resistor = sysfs.integer(
-                folder / (f"shunt{self.channel}_resistor" if three else "shunt_resistor"), 1, 10**8
-            )
-            if self.shunt_milliohm and abs(resistor / 1000 - self.shunt_milliohm) > 0.02 * self.shunt_milliohm:
+            resistor = sysfs.integer(folder / (f"shunt{channel}_resistor" if three else "shunt_resistor"), 1, 10**8)
+            if wanted and abs(resistor / 1000 - wanted) > 0.02 * wanted:
                 raise Unreadable(
                     f"{folder}: the driver calculates with a shunt of {resistor / 1000:g} milliohm, "
-                    f"configured is {self.shunt_milliohm:g}"
+                    f"configured is {wanted:g}"
                 )
-            milliamps = sysfs.integer(folder / f"curr{self.channel if three else 1}_input", -200_000, 200_000)
+            milliamps = sysfs.integer(folder / f"curr{channel if three else 1}_input", -200_000, 200_000)
         except Unreadable as err:
-            return unknown(self.name, "amps", err, "A")
-        note = "" if self.shunt_milliohm else f"if the shunt is {resistor / 1000:g} milliohm"
-        return known(self.name, "amps", milliamps / 1000, "A", reason=note)
+            return unknown(self.name, self._amps_name, err, "A")
+        sign = -1 if self._record.current == "charge_positive" else 1
+        note = "" if wanted else f"if the shunt is {resistor / 1000:g} milliohm"
+        return known(self.name, self._amps_name, sign * milliamps / 1000, "A", reason=note)
 
     def _watts(self, folder: Path, volts: Reading, amps: Reading) -> Reading:
+        """Watts with the sign of the current: `power1_input` has none."""
         if amps.value is None:
-            return unknown(self.name, "watts", amps.reason, "W")
+            return unknown(self.name, self._watts_name, amps.reason, "W")
         try:
             if (folder / "power1_input").exists() and not self._is_3221(folder):
                 watts = sysfs.integer(folder / "power1_input", 0, 10**10) / 1e6
-                return known(self.name, "watts", watts, "W", reason=amps.reason)
+            elif volts.value is None:
+                return unknown(self.name, self._watts_name, volts.reason, "W")
+            else:
+                watts = round(volts.value * abs(amps.value), 3)
         except Unreadable as err:
-            return unknown(self.name, "watts", err, "W")
-        if volts.value is None:
-            return unknown(self.name, "watts", volts.reason, "W")
-        return known(self.name, "watts", round(volts.value * amps.value, 3), "W", reason=amps.reason)
+            return unknown(self.name, self._watts_name, err, "W")
+        if amps.value < 0 and self._record.of_battery:
+            watts = -watts
+        elif amps.value < 0 and self._record.measures is None:
+            reason = (
+                f"{folder}: {amps.value:g} A flow backwards: a battery that is charged (`measures: battery`), or a "
+                "shunt the other way round (`current: charge_positive`)"
+            )
+            return unknown(self.name, self._watts_name, reason, "W")
+        # What is in the board's supply only ever flows to the board, whichever way the shunt is soldered.
+        return known(self.name, self._watts_name, watts, "W", reason=amps.reason)
+
+
+def _label(text: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "-", text)[:32]

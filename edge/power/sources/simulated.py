@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Literal
 
-from edge.config.sources import SimulatedStep
-from edge.power.sources import sysfs
-from edge.power.sources.reading import Reading, Unreadable, Verdict, known, unknown
+import msgspec
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.power import PowerConfig
+from edge.core.errors import ConfigError
+from edge.core.layout import Layout
+from edge.power.inputs import sysfs
+from edge.power.inputs.quantity import AT_ONCE, Quantity, charge, solar_watts
+from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unknown
+from edge.power.inputs.source import PowerSourceConfig
 
 #: How a person says a state, and what that is as a verdict.
 VERDICTS = {
@@ -17,6 +27,51 @@ VERDICTS = {
     "critical": Verdict.CRITICAL,
     "unknown": Verdict.UNKNOWN,
 }
+Played = Literal["surplus", "normal", "low", "critical", "unknown"]
+
+
+class SimulatedStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A state and how long it lasts."""
+
+    for_s: Annotated[float, Meta(gt=0)]
+    state: Played
+
+
+class SimulatedConfig(PowerSourceConfig, frozen=True, tag="simulated"):
+    """Power that is only played, for trying things out: by `edge power simulate`, a script or a solar day."""
+
+    script: Annotated[
+        tuple[SimulatedStep, ...],
+        about("states in turn", example=[{"for_s": 60, "state": "low"}, {"for_s": 60, "state": "normal"}]),
+    ] = ()
+    loop: Annotated[bool, about("false: the last step of the script stays")] = True
+    day_s: Annotated[
+        Annotated[float, Meta(gt=0, le=604_800)] | None, about("a solar day of this length, in place of a script")
+    ] = None
+    start: Annotated[Played, about("surplus, normal, low, critical or unknown")] = "surplus"
+    resume_after_s: Annotated[float, Meta(ge=0, le=86_400), about("how long it must be good before work goes on")] = 0.0
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError where a script and a solar day are both asked for."""
+        if self.script and self.day_s:
+            raise ConfigError(f"{key}.day_s", self.day_s, f"give either this or {key}.script")
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """The state that is played, believed with the first sample; or charge and sun of a solar day."""
+        criterion = msgspec.structs.replace(
+            AT_ONCE, critical_samples=1, good_samples=1, resume_after_s=self.resume_after_s
+        )
+        played = Quantity(
+            what="simulated",
+            criterion=criterion,
+            words=lambda reading: f"simulated power is {reading.verdict}",
+            recovery="simulated power is good",
+        )
+        return played, charge(power), solar_watts(power)
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> Simulated:
+        """The source."""
+        return Simulated(self, live=layout.simulated)
 
 
 class Simulated:
@@ -26,61 +81,51 @@ class Simulated:
     them the state is `start`. Script and day begin with the first read.
     """
 
-    def __init__(
-        self,
-        name: str = "simulated",
-        *,
-        live: Path,
-        script: tuple[SimulatedStep, ...] = (),
-        loop: bool = True,
-        day_s: float | None = None,
-        start: str = "surplus",
-    ) -> None:
-        self.name, self.live = name, live
-        self.script, self.loop, self.day_s, self.start = script, loop, day_s, start
+    def __init__(self, record: SimulatedConfig, *, live: Path) -> None:
+        self.name, self._record, self._live = record.label, record, live
         self._began: float | None = None
-        self.quiet = not script and not day_s  # then only the file changes it, and that is watched
+        self.quiet = not record.script and not record.day_s  # then only the file changes it, and that is watched
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """What is played now."""
         self._began = now if self._began is None else self._began
-        if self.live.exists():
+        if self._live.exists():
             try:
-                state = sysfs.text(self.live)
+                state = sysfs.text(self._live)
             except Unreadable as err:
                 return (unknown(self.name, "simulated", err),)
             return (self._state(state, f"set by `edge power simulate {state}`"),)
         elapsed_s = max(0.0, now - self._began)
-        if self.day_s:
-            return self._sun(elapsed_s / self.day_s % 1.0)
-        if self.script:
+        if self._record.day_s:
+            return self._sun(elapsed_s / self._record.day_s % 1.0)
+        if self._record.script:
             return (self._state(self._scripted(elapsed_s), "as the script has it"),)
-        return (self._state(self.start, "as configured"),)
+        return (self._state(self._record.start, "as configured"),)
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def _state(self, state: str, reason: str) -> Reading:
         if state not in VERDICTS:
-            return unknown(self.name, "simulated", f"{self.live}: garbled ({state[:20]!r})")
+            return unknown(self.name, "simulated", f"{self._live}: garbled ({state[:20]!r})")
         if (verdict := VERDICTS[state]) is Verdict.UNKNOWN:
             return unknown(self.name, "simulated", f"unknown, {reason}")
         return known(self.name, "simulated", float(list(VERDICTS).index(state)), verdict=verdict, reason=reason)
 
     def _scripted(self, elapsed_s: float) -> str:
-        total_s = sum(step.for_s for step in self.script)
-        left_s = elapsed_s % total_s if self.loop else elapsed_s
-        for step in self.script:
+        script = self._record.script
+        left_s = elapsed_s % sum(step.for_s for step in script) if self._record.loop else elapsed_s
+        for step in script:
             if left_s < step.for_s:
                 return step.state
             left_s -= step.for_s
-        return self.script[-1].state
+        return script[-1].state
 
     def _sun(self, day: float) -> tuple[Reading, ...]:
         """Sun from 6 to 18 o'clock, a battery that is emptiest at half past seven and full at dusk."""
         watts = max(0.0, 60.0 * math.sin(2 * math.pi * (day - 0.25)))
-        charge = 57.0 - 43.0 * math.cos(2 * math.pi * (day - 0.3125))
+        percent = 57.0 - 43.0 * math.cos(2 * math.pi * (day - 0.3125))
         return (
-            known(self.name, "charge", round(charge, 1), "%", reason="simulated"),
+            known(self.name, "charge", round(percent, 1), "%", reason="simulated"),
             known(self.name, "solar_watts", round(watts, 1), "W", reason="simulated"),
         )

@@ -2,24 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated, ClassVar
 
-from edge.power.sources import sysfs
-from edge.power.sources.reading import FrozenCheck, Reading, Unreadable, known, unknown
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.config.power import PowerConfig
+from edge.core.errors import ConfigError
+from edge.core.layout import Layout
+from edge.power.inputs import sysfs
+from edge.power.inputs.doubt import FrozenCheck
+from edge.power.inputs.limits import Band
+from edge.power.inputs.quantity import Criterion, Quantity
+from edge.power.inputs.reading import Reading, Unreadable, known, unknown
+from edge.power.inputs.source import FoundSource, PowerSourceConfig
+
+Celsius = Annotated[float, Meta(ge=0, le=125)]
+
+
+class TemperatureConfig(PowerSourceConfig, frozen=True, tag="temperature"):
+    """The temperature of the SoC."""
+
+    probe_rank: ClassVar[int] = 60
+
+    path: Path = Path("/sys/class/thermal/thermal_zone0/temp")
+    pause_c: Annotated[Celsius, about("at or above: only jobs of class `always` start")] = 80.0
+    resume_c: Annotated[Celsius, about("at or below: work goes on")] = 70.0
+    frozen_after_s: Annotated[
+        float, Meta(ge=0, le=604_800), about("a value that never moves this long is not believed; 0: always")
+    ] = 0.0
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError where the two limits cross."""
+        if not self.resume_c < self.pause_c:
+            raise ConfigError(f"{key}.resume_c", self.resume_c, f"must be below {key}.pause_c ({self.pause_c:g})")
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Degrees Celsius, worse above."""
+        criterion = Criterion(band=Band(self.pause_c, self.resume_c, worse_above=True), resume_after_s=0.0)
+        return (Quantity(what="temperature", unit="C", criterion=criterion),)
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> Temperature:
+        """The source."""
+        return Temperature(self)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """The first thermal zone of a processor."""
+        for folder in sysfs.folders(root / "sys/class/thermal"):
+            try:
+                kind = sysfs.text(folder / "type")
+            except Unreadable:
+                continue
+            if "cpu" in kind or "soc" in kind or kind == "x86_pkg_temp":
+                yield FoundSource(cls(path=folder / "temp"), note=kind)
+                return
 
 
 class Temperature:
     """Reads `temperature` in degrees Celsius; exactly 0 is a dead sensor, not a frosty one."""
 
-    def __init__(
-        self,
-        name: str = "temperature",
-        *,
-        path: Path = Path("/sys/class/thermal/thermal_zone0/temp"),
-        frozen_after_s: float = 0.0,
-    ) -> None:
-        self.name, self.path = name, path
-        self._frozen = FrozenCheck(frozen_after_s)
+    def __init__(self, record: TemperatureConfig) -> None:
+        self.name, self.path = record.label, record.path
+        self._frozen = FrozenCheck(record.frozen_after_s)
 
     def read(self, now: float) -> tuple[Reading, ...]:
         """The temperature of now."""

@@ -3,15 +3,59 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
-from edge.power.sources import sysfs
-from edge.power.sources.command import Command
-from edge.power.sources.reading import Reading, Unreadable, Verdict, known, unknown
+from edge.config.about import about
+from edge.config.power import PowerConfig
+from edge.core.layout import Layout
+from edge.power.inputs import sysfs
+from edge.power.inputs.command import Command
+from edge.power.inputs.quantity import Quantity, undervoltage
+from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unknown
+from edge.power.inputs.source import FoundSource, PowerSourceConfig
 
 _RPI_VOLT = re.compile("rpi_volt")
 _HEX = re.compile(r"(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})")
 _NOW, _CAPPED, _THROTTLED, _SOFT_LIMIT = 1, 2, 4, 8
+_NO_DETECTOR = "Zero boards and some Compute Modules have no detector"
+
+
+class UndervoltageConfig(PowerSourceConfig, frozen=True, tag="undervoltage"):
+    """The board's own detector of a supply under about 4.63 V."""
+
+    probe_rank: ClassVar[int] = 20
+
+    via: Annotated[Literal["hwmon", "get_throttled", "vcgencmd"], about("hwmon, get_throttled or vcgencmd")] = "hwmon"
+    hwmon_root: Path = Path("/sys/class/hwmon")
+    get_throttled: Path = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+    vcgencmd: str = "vcgencmd"
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """The alarm, and the firmware's four bits of now where it tells them."""
+        return undervoltage(power), Quantity(what="throttled")
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> Undervoltage:
+        """The source."""
+        return Undervoltage(self)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """The best of the three ways that this board has, or a note that it has none."""
+        hwmon = root / "sys/class/hwmon"
+        throttled = root / "sys/devices/platform/soc/soc:firmware/get_throttled"
+        try:
+            sysfs.hwmon(hwmon, _RPI_VOLT)
+            yield FoundSource(cls(hwmon_root=hwmon))
+        except Unreadable:
+            if throttled.exists():
+                yield FoundSource(cls(via="get_throttled", get_throttled=throttled))
+            elif program := shutil.which("vcgencmd"):
+                yield FoundSource(cls(via="vcgencmd", vcgencmd=program))
+            else:
+                yield FoundSource(None, note=f"no undervoltage detector: {_NO_DETECTOR.replace('no detector', 'none')}")
 
 
 class Undervoltage:
@@ -20,31 +64,23 @@ class Undervoltage:
     Zero boards and some Compute Modules have no detector: that is unknown, not fine.
     """
 
-    def __init__(
-        self,
-        name: str = "undervoltage",
-        *,
-        via: str = "hwmon",
-        hwmon_root: Path = Path("/sys/class/hwmon"),
-        get_throttled: Path = Path("/sys/devices/platform/soc/soc:firmware/get_throttled"),
-        vcgencmd: str = "vcgencmd",
-    ) -> None:
-        self.name, self.via = name, via
-        self.hwmon_root, self.get_throttled = hwmon_root, get_throttled
-        self._command = Command([vcgencmd, "get_throttled"])
+    def __init__(self, record: UndervoltageConfig) -> None:
+        self.name, self._record = record.label, record
+        self._command = Command([record.vcgencmd, "get_throttled"])
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """The detector's word of now, not of since boot."""
+        """What the detector says of now, not of the time since the boot."""
+        via = self._record.via
         try:
-            if self.via == "hwmon":
-                return (self._verdict(self._alarm()),)
-            text = sysfs.text(self.get_throttled) if self.via == "get_throttled" else self._command.ask(now)
+            if via == "hwmon":
+                return (self._reading(self._alarm()),)
+            text = sysfs.text(self._record.get_throttled) if via == "get_throttled" else self._command.ask(now)
             if not (match := _HEX.fullmatch(text)):
-                raise Unreadable(f"{self.via}: garbled ({text[:40]!r})")
+                raise Unreadable(f"{via}: garbled ({text[:40]!r})")
         except Unreadable as err:
             return (unknown(self.name, "undervoltage", err),)
         bits = int(match[1], 16)
-        return self._verdict(bits & _NOW), known(self.name, "throttled", bits & 0xF, reason=_words(bits))
+        return self._reading(bits & _NOW), known(self.name, "throttled", bits & 0xF, reason=_words(bits))
 
     def close(self) -> None:
         """Stop a vcgencmd that hangs."""
@@ -52,12 +88,12 @@ class Undervoltage:
 
     def _alarm(self) -> int:
         try:
-            chip = sysfs.hwmon(self.hwmon_root, _RPI_VOLT)
+            chip = sysfs.hwmon(self._record.hwmon_root, _RPI_VOLT)
         except Unreadable as err:
-            raise Unreadable(f"{err}; Zero boards and some Compute Modules have no detector") from err
+            raise Unreadable(f"{err}; {_NO_DETECTOR}") from err
         return sysfs.integer(chip / "in0_lcrit_alarm", 0, 1)
 
-    def _verdict(self, alarm: int) -> Reading:
+    def _reading(self, alarm: int) -> Reading:
         if alarm:
             return known(self.name, "undervoltage", 1.0, verdict=Verdict.LOW, reason="supply under about 4.63 V")
         return known(self.name, "undervoltage", 0.0)

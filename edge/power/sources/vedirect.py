@@ -1,4 +1,4 @@
-"""A Victron charger on its VE.Direct port: text frames at 19200 8N1, about one a second."""
+"""A Victron charger or battery monitor on its VE.Direct port: text frames at 19200 8N1, about one a second."""
 
 from __future__ import annotations
 
@@ -6,20 +6,104 @@ import os
 import re
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
-from edge.power.sources.reading import Reading, Unreadable, Verdict, unknown
+import msgspec
+
+from edge.config.power import PowerConfig
+from edge.core.layout import Layout
+from edge.power.inputs import sysfs
+from edge.power.inputs.battery import BatteryConfig
+from edge.power.inputs.doubt import JumpCheck
+from edge.power.inputs.quantity import (
+    AMPS,
+    BATTERY_WATTS,
+    CONDITION,
+    DISCHARGING,
+    LOW_BATTERY,
+    PHASE,
+    RUNTIME,
+    Quantity,
+    charge,
+    solar_watts,
+)
+from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unknown
+from edge.power.inputs.source import FoundSource
 
 _END = b"\r\nChecksum\t"
-_HEX_MESSAGE = re.compile(rb":[0-9A-F]*\n")  # asynchronous answers of the HEX protocol, not in the sum
+#: A frame is made of nothing but these lines; the value of the last one, Checksum, is a single byte of any value.
+_LINES = re.compile(rb"(?:\r\n[A-Za-z0-9#]{1,9}\t[\x20-\x7e]{0,40})+")
+#: Where blocks of a frame begin: chargers send one with PID, battery monitors another one with H1.
+_STARTS = re.compile(rb"\r\n(?:PID|H1)\t")
+#: Answers of the HEX protocol are not in the sum. Some end without a newline, or with a byte that is none.
+_HEX_MESSAGE = re.compile(rb":[0-9A-F]+[^\x20-\x7e\r\t]?")
 _LONGEST = 8192
 _PHASES = {
     0: "off", 2: "fault", 3: "bulk", 4: "absorption", 5: "float", 6: "storage", 7: "equalize", 9: "inverting",
     11: "power supply", 245: "starting up", 246: "repeated absorption", 247: "auto equalize", 252: "external control",
 }  # fmt: skip
 _FULL = frozenset({4, 5, 6, 7, 246, 247})
+#: Bits of `AR`, the reason of an alarm.
+_ALARMS = {
+    1: "low voltage", 2: "high voltage", 4: "low state of charge", 8: "low starter voltage", 16: "high starter voltage",
+    32: "low temperature", 64: "high temperature", 128: "mid voltage", 256: "overload", 512: "DC ripple",
+}  # fmt: skip
+_EMPTY_ALARMS = 1 | 4
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A field of a frame: what it is, and what is plausible in our unit."""
+
+    key: str
+    what: str
+    unit: str
+    scale: float
+    low: float
+    high: float
+
+
+_NUMBERS = (
+    Number("V", "volts", "V", 1000.0, 0.5, 100.0),
+    Number("I", "amps", "A", 1000.0, -1000.0, 1000.0),
+    Number("PPV", "solar_watts", "W", 1.0, 0.0, 50_000.0),
+    Number("P", "battery_watts", "W", -1.0, -50_000.0, 50_000.0),  # theirs is positive while charging
+    Number("SOC", "charge", "%", 10.0, 0.0, 100.0),  # in per mille
+    Number("TTG", "runtime", "s", 1 / 60, 0.0, 1e8),  # in minutes; -1: for ever
+)
+
+
+class VeDirectConfig(BatteryConfig, frozen=True, tag="vedirect"):
+    """A Victron charger or battery monitor (BMV, SmartShunt) on its VE.Direct port."""
+
+    probe_rank: ClassVar[int] = 40
+
+    device: Path = Path("/dev/ttyUSB0")
+
+    def owns(self) -> tuple[tuple[str, str, str], ...]:
+        """Its port: two readers would each get a part of the frames."""
+        return (("device", "serial port", str(self.device)),)
+
+    def quantities(self, power: PowerConfig) -> tuple[Quantity, ...]:
+        """Of a charger its phase and the sun, of a monitor its charge and alarm, of both the battery's volts."""
+        return (
+            self.volts_quantity(), AMPS, solar_watts(power), PHASE, charge(power), RUNTIME, LOW_BATTERY, CONDITION,
+            BATTERY_WATTS, DISCHARGING,
+        )  # fmt: skip
+
+    def open(self, layout: Layout, notify: Callable[[], None]) -> VeDirect:
+        """The source."""
+        return VeDirect(self)
+
+    @classmethod
+    def probe(cls, root: Path) -> Iterator[FoundSource]:
+        """Each cable of Victron's own."""
+        cables = [path for path in sysfs.folders(root / "dev/serial/by-id") if "VE_Direct" in path.name]
+        for number, path in enumerate(cables, 1):
+            name = None if number == 1 else f"vedirect{number}"
+            yield FoundSource(cls(name=name, device=path), note="set cells or volts to let volts decide")
 
 
 class Frames:
@@ -34,16 +118,35 @@ class Frames:
         self._buffer = (self._buffer + data)[-_LONGEST:]
         while (at := self._buffer.find(_END)) >= 0 and len(self._buffer) > at + len(_END):
             cut = at + len(_END) + 1
-            frame, self._buffer = self._buffer[:cut], self._buffer[cut:]
-            if sum(frame) % 256 and sum(frame := _HEX_MESSAGE.sub(b"", frame)) % 256:
+            raw, self._buffer = self._buffer[:cut], self._buffer[cut:]
+            if (fields := _frame(raw)) is not None:
+                yield fields
+            else:
                 self.bad += 1  # the first one after opening is nearly always cut
-                continue
-            lines = frame.decode("latin-1").split("\r\n")
-            yield dict(line.split("\t", 1) for line in lines if "\t" in line and not line.startswith("Checksum"))
+
+
+def _frame(raw: bytes) -> dict[str, str] | None:
+    """The fields of the frame that `raw` ends with, or None where its sum is wrong wherever it may begin.
+
+    What comes before the first line is no part of a frame: a HEX message, or noise. A frame whose end was lost stands
+    before the next one, which begins at its own first line.
+    """
+    body, checksum = raw[:-1], raw[-1:]
+    for text in dict.fromkeys((body, _HEX_MESSAGE.sub(b"", body))):
+        starts = dict.fromkeys((text.find(b"\r\n"), *(match.start() for match in _STARTS.finditer(text))))
+        for start in starts:
+            lines = text[start:]
+            if sum(lines + checksum) % 256 == 0 and _LINES.fullmatch(lines):
+                pairs = (line.split("\t", 1) for line in lines.decode("ascii").split("\r\n") if line)
+                return {key: value for key, value in pairs if key != "Checksum"}
+    return None
 
 
 class VeDirect:
-    """Reads `volts` and `amps` of the battery, `solar_watts`, and `phase` (absorption and float say surplus).
+    """Reads `volts` and `amps` of the battery.
+
+    Of a charger also `solar_watts` and `phase` (absorption and float say surplus); of a battery monitor `charge`,
+    `runtime`, `low_battery`, `condition` and `battery_watts`.
 
     The port is drained at each read and not in between, so that a frame a second costs no wake-ups; the
     age of a reading is therefore an upper bound: the time since the read before.
@@ -52,35 +155,37 @@ class VeDirect:
     #: The kernel keeps 4096 bytes of a port; a charger sends about 200 a second.
     max_period_s = 15.0
 
-    def __init__(self, name: str = "vedirect", *, device: Path = Path("/dev/ttyUSB0"), stale_s: float = 30.0) -> None:
-        self.name, self.device, self.stale_s = name, device, stale_s
+    def __init__(self, record: VeDirectConfig, *, stale_s: float = 30.0) -> None:
+        self.name, self._record, self._stale_s = record.label, record, stale_s
         self._fd: int | None = None
         self._frames = Frames()
-        self._fields: dict[str, str] = {}
-        self._seen: float | None = None
+        self._fields: dict[str, tuple[str, float]] = {}  # field -> its text, and when it came at the earliest
         self._drained: float | None = None
+        self._jump = JumpCheck()
+        self._reported: dict[str, str] = {}  # quantities that decide and were reported, with their units
 
     def read(self, now: float) -> tuple[Reading, ...]:
-        """The newest frame's numbers, with their age."""
-        bad = self._frames.bad
+        """The newest numbers, each with its age."""
+        bad, device = self._frames.bad, self._record.device
         try:
             arrived = self._drain()
         except Unreadable as err:
             self.close()
             return self._nothing(err)
+        # Somewhere since the last drain; a first drain finds what the driver kept since it was opened.
+        came = self._drained if self._drained is not None else now
         for frame in self._frames.feed(arrived):
-            self._fields |= frame
-            # Somewhere since the last drain; a first drain finds what the driver kept since it was opened.
-            self._seen = self._drained if self._drained is not None else now
+            self._fields |= {key: (text, came) for key, text in frame.items()}
         self._drained = now
-        if self._seen is None:
+        if not self._fields:
             garbled = self._frames.bad > bad or (arrived and not self._frames.bad)
-            return self._nothing(f"{self.device}: {'no good frame yet, bytes are garbled' if garbled else 'silent'}")
-        age_s = now - self._seen
-        if age_s > self.stale_s:
-            self._fields.clear()
-            return self._nothing(f"{self.device}: no good frame for {age_s:.0f} s", age_s)
-        return tuple(self._readings(age_s))
+            return self._nothing(f"{device}: {'no good frame yet, bytes are garbled' if garbled else 'silent'}")
+        age_s = now - max(came for _, came in self._fields.values())
+        if age_s > self._stale_s:
+            return self._nothing(f"{device}: no good frame for {age_s:.0f} s", age_s)
+        readings = tuple(self._readings(now))
+        self._reported |= {each.what: each.unit for each in readings}
+        return readings
 
     def close(self) -> None:
         """Let the port go; the next read opens it anew."""
@@ -89,15 +194,18 @@ class VeDirect:
             with suppress(OSError):
                 os.close(fd)
         self._frames = Frames()
-        self._fields, self._seen, self._drained = {}, None, None
+        self._fields, self._drained = {}, None
 
     def _nothing(self, reason: object, age_s: float = 0.0) -> tuple[Reading, ...]:
-        return (
-            unknown(self.name, "volts", reason, "V", age_s=age_s),
-            unknown(self.name, "phase", reason, age_s=age_s),
+        """Everything that was reported before is unknown; where nothing ever was, the source itself."""
+        known_of = {what: unit for what, unit in self._reported.items() if what in {"charge", "phase"}}
+        return tuple(
+            unknown(self.name, what, reason, unit, age_s=age_s)
+            for what, unit in ({"volts": "V"} | (known_of or {"source": ""})).items()
         )
 
     def _drain(self) -> bytes:
+        device = self._record.device
         try:
             if self._fd is None:
                 self._fd = self._open()
@@ -109,16 +217,16 @@ class VeDirect:
                     return data
                 if not chunk:
                     # A tty with VMIN 0 says so when it is empty; one whose device is gone says it too.
-                    if not self.device.exists():
-                        raise Unreadable(f"{self.device}: unplugged")
+                    if not device.exists():
+                        raise Unreadable(f"{device}: unplugged")
                     return data
                 data += chunk
             return data
         except (OSError, termios.error) as err:
-            raise Unreadable(f"{self.device}: {getattr(err, 'strerror', None) or err.args[-1]}") from err
+            raise Unreadable(f"{device}: {getattr(err, 'strerror', None) or err.args[-1]}") from err
 
     def _open(self) -> int:
-        fd = os.open(self.device, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(self._record.device, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             tty.setraw(fd)
             attributes = termios.tcgetattr(fd)
@@ -130,34 +238,90 @@ class VeDirect:
             raise
         return fd
 
-    def _readings(self, age_s: float) -> Iterator[Reading]:
-        for key, what, unit, scale, low, high in (
-            ("V", "volts", "V", 1000.0, 0.5, 100.0),
-            ("I", "amps", "A", 1000.0, -1000.0, 1000.0),
-            ("PPV", "solar_watts", "W", 1.0, 0.0, 50_000.0),
-        ):
-            if key not in self._fields:
-                if key == "V":
-                    yield unknown(self.name, "volts", f"{self.device}: no V in the frames", "V", age_s=age_s)
-                continue
-            text = self._fields[key]
-            value = int(text) / scale if re.fullmatch(r"-?[0-9]{1,9}", text) else None
-            if value is None:
-                yield unknown(self.name, what, f"{self.device}: {key} garbled ({text[:20]!r})", unit, age_s=age_s)
-            elif not low <= value <= high:
-                yield unknown(self.name, what, f"{self.device}: {key} absurd ({text})", unit, age_s=age_s)
-            else:
-                yield Reading(self.name, what, value, unit, age_s, Verdict.OK)
-        yield self._phase(age_s)
+    def _field(self, key: str, now: float) -> tuple[str, float] | None:
+        """(text, age) of a field; None where no frame has it any more: a good frame without it says nothing of it."""
+        if key not in self._fields or now - self._fields[key][1] > self._stale_s:
+            return None
+        text, came = self._fields[key]
+        return text, now - came
 
-    def _phase(self, age_s: float) -> Reading:
-        text = self._fields.get("CS", "")
+    def _readings(self, now: float) -> Iterator[Reading]:
+        device = self._record.device
+        numbers = {number.what: self._number(number, now) for number in _NUMBERS}
+        volts, amps, percent = numbers["volts"], numbers["amps"], numbers["charge"]
+        if volts is None:
+            numbers["volts"] = volts = unknown(self.name, "volts", f"{device}: no V in the frames", "V")
+        if percent is not None and percent.value is not None:
+            contradiction, doubt = self._doubts(now, percent.value, volts.value, amps)
+            if reason := contradiction or doubt:
+                numbers["charge"] = unknown(self.name, "charge", f"{device}: {reason}", "%", age_s=percent.age_s)
+            if contradiction and self._record.volts_limits():  # neither of the two may decide
+                numbers["volts"] = unknown(self.name, "volts", f"{device}: {contradiction}", "V", age_s=volts.age_s)
+        yield from (reading for reading in numbers.values() if reading is not None)
+        if percent is not None and amps is not None and amps.value is not None:
+            yield known(self.name, "discharging", float(amps.value < 0), age_s=amps.age_s)
+        yield from self._alarm(now)
+        if "phase" in self._reported or "CS" in self._fields or "PPV" in self._fields:  # a monitor has no phase
+            yield self._phase(now)
+
+    def _number(self, number: Number, now: float) -> Reading | None:
+        """One number; None where the frames do not have it, or say that there is none."""
+        field, device = self._field(number.key, now), self._record.device
+        if field is None:
+            if number.what == "charge" and "charge" in self._reported:
+                return unknown(self.name, "charge", f"{device}: no SOC in the frames any more", "%")
+            return None
+        text, age_s = field
+        if number.key == "TTG" and text == "-1":
+            return None
+        what, unit = number.what, number.unit
+        if number.key == "SOC" and not text.strip("-"):
+            return unknown(self.name, what, f"{device}: the monitor does not know it yet (SOC ---)", unit, age_s=age_s)
+        if not re.fullmatch(r"-?[0-9]{1,9}", text):
+            return unknown(self.name, what, f"{device}: {number.key} garbled ({text[:20]!r})", unit, age_s=age_s)
+        value = int(text) / number.scale
+        if not number.low <= value <= number.high:
+            return unknown(self.name, what, f"{device}: {number.key} absurd ({text})", unit, age_s=age_s)
+        return known(self.name, what, value, unit, age_s=age_s)
+
+    def _doubts(self, now: float, percent: float, volts: float | None, amps: Reading | None) -> tuple[str, str]:
+        """(how charge and volts contradict each other, why the charge is doubted by its past); empty where not."""
+        meant, contradiction = None, ""
+        if volts is not None and (self._record.cells or self._record.volts):
+            charging = None if amps is None or amps.value is None else amps.value > 0
+            meant = self._record.charge_by_volts(volts, charging=charging)
+            contradiction = self._record.contradiction(percent, volts, charging=charging)
+        return contradiction, self._jump.check(now, percent, supported=meant is not None and not contradiction)
+
+    def _alarm(self, now: float) -> Iterator[Reading]:
+        """The alarm of a monitor: an empty battery is low, anything else forbids surplus."""
+        field = self._field("Alarm", now)
+        if field is None:
+            return
+        text, age_s = field
+        reasons, _ = self._field("AR", now) or ("0", 0.0)
+        bits = int(reasons) if re.fullmatch(r"[0-9]{1,5}", reasons) else 0
+        on = text.strip().upper() == "ON"
+        words = ", ".join(name for bit, name in _ALARMS.items() if bits & bit) or "alarm"
+        if on and bits & _EMPTY_ALARMS:
+            yield known(self.name, "low_battery", 1.0, verdict=Verdict.LOW, reason=f"alarm: {words}", age_s=age_s)
+        else:
+            yield known(self.name, "low_battery", 0.0, age_s=age_s)
+        if on:
+            yield known(self.name, "condition", 0.0, reason=f"alarm: {words}", age_s=age_s)
+        else:
+            yield known(self.name, "condition", 1.0, verdict=Verdict.SURPLUS, reason="no alarm", age_s=age_s)
+
+    def _phase(self, now: float) -> Reading:
+        device = self._record.device
+        text, age_s = self._field("CS", now) or ("", 0.0)
         phase = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else None
         if phase not in _PHASES:
             reason = f"charger state {text[:20]!r} is not one we know" if text else "no charger state in the frames"
-            return unknown(self.name, "phase", f"{self.device}: {reason}", age_s=age_s)
+            return unknown(self.name, "phase", f"{device}: {reason}", age_s=age_s)
         if phase == 2:
-            reason = f"charger fault, ERR {self._fields.get('ERR', '?')}"
-            return Reading(self.name, "phase", 2.0, "", age_s, Verdict.LOW, reason)
+            error, _ = self._field("ERR", now) or ("?", 0.0)
+            reason = f"charger fault, ERR {error}"
+            return known(self.name, "phase", 2.0, verdict=Verdict.LOW, reason=reason, age_s=age_s)
         verdict = Verdict.SURPLUS if phase in _FULL else Verdict.OK
-        return Reading(self.name, "phase", float(phase), "", age_s, verdict, _PHASES[phase])
+        return known(self.name, "phase", float(phase), verdict=verdict, reason=_PHASES[phase], age_s=age_s)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -16,11 +15,12 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from edge.config import Config, default_path, load
-from edge.config import load as load_module
+from edge.config.example import example
+from edge.config.kinds import Kinds, own_kinds
 from edge.core.errors import ConfigError
 from tests.capabilities import bound_by_file_modes
 
-EXAMPLE = Path(load_module.__code__.co_filename).with_name("example.yaml")
+EXAMPLE = example()
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 
 
@@ -42,7 +42,10 @@ def structs(kind: inspect.Type, seen: set[type]) -> Iterator[inspect.StructType]
             yield from structs(item, seen)
 
 
-RECORDS = list(structs(inspect.type_info(Config), set()))
+SEEN: set[type] = set()
+RECORDS = list(structs(inspect.type_info(Config), SEEN))
+SOURCES = [record for kind in own_kinds() for record in structs(inspect.type_info(Kinds().record(kind)), SEEN)]
+RECORDS = [record for record in RECORDS if record.cls.__name__ != "SourceConfig"] + SOURCES
 
 
 def keys_of(tree: Any, kind: inspect.Type, prefix: str = "") -> Iterator[str]:
@@ -60,21 +63,22 @@ def keys_of(tree: Any, kind: inspect.Type, prefix: str = "") -> Iterator[str]:
 # ---- the example ----
 
 
-def test_the_example_is_the_defaults() -> None:
+def test_the_example_is_the_defaults(tmp_path: Path) -> None:
     """Every value in it is the default, so that whoever uncomments nothing changes nothing."""
-    assert load(EXAMPLE, {}).config == Config()
+    (tmp_path / "edge.yaml").write_text(EXAMPLE)
+    assert load(tmp_path / "edge.yaml", {}).config == Config()
 
 
 def test_the_example_holds_every_key() -> None:
     """No key of a record is missing; that there is no other is what loading it shows."""
-    tree = yaml.safe_load(EXAMPLE.read_text())
+    tree = yaml.safe_load(EXAMPLE)
     assert list(keys_of(tree, inspect.type_info(Config))) == []
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.cls.__name__)
 def test_the_example_names_every_key_of_every_record(record: inspect.StructType) -> None:
     """Records inside lists and options are explained in comments: each of their keys stands somewhere."""
-    text = EXAMPLE.read_text()
+    text = EXAMPLE
     missing = [f.encode_name for f in record.fields if not re.search(rf"\b{re.escape(f.encode_name)}:", text)]
     assert missing == []
     if record.tag is not None:
@@ -84,7 +88,7 @@ def test_the_example_names_every_key_of_every_record(record: inspect.StructType)
 def test_the_example_explains_every_key() -> None:
     """Each key has a comment of its own, of its section, or of a neighbour above it in one block."""
     explained = False
-    for line in EXAMPLE.read_text().splitlines():
+    for line in EXAMPLE.splitlines():
         if not line.strip():
             explained = False
         elif line.lstrip().startswith("#"):
@@ -93,15 +97,15 @@ def test_the_example_explains_every_key() -> None:
             assert explained, line
 
 
-def test_the_sources_in_the_example_can_be_used() -> None:
+def test_the_sources_in_the_example_can_be_used(tmp_path: Path) -> None:
     """The commented list of power sources loads once its comment signs are gone."""
-    lines = EXAMPLE.read_text().splitlines()
+    lines = EXAMPLE.splitlines()
     kinds = [line.removeprefix("  #   ") for line in lines if re.match(r"  #   (- kind:|  \w+:)", line)]
     first = next(number for number, line in enumerate(kinds) if line.startswith("- kind:"))
     sources = yaml.safe_load("\n".join(kinds[first:]))
-    assert len(sources) >= 10
-    tree = {"power": {"sources": sources}}
-    assert len(msgspec.convert(tree, Config, dec_hook=lambda _, text: Path(text)).power.sources) == len(sources)
+    assert [source["kind"] for source in sources] == own_kinds()
+    (tmp_path / "edge.yaml").write_text(yaml.safe_dump({"power": {"sources": sources}}))
+    assert len(load(tmp_path / "edge.yaml", {}).config.power.sources) == len(sources)
 
 
 # ---- anything else ----

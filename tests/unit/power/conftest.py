@@ -14,19 +14,19 @@ import pytest
 from gpiozero import Device, DigitalInputDevice
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from edge.power.sources.clock import Clock
-from edge.power.sources.disk import Disk
-from edge.power.sources.nut import Nut
-from edge.power.sources.pin import Pin
-from edge.power.sources.plain import Plain
-from edge.power.sources.power_supply import PowerSupply
-from edge.power.sources.psutil_battery import PsutilBattery
-from edge.power.sources.reading import Source
-from edge.power.sources.shunt import Shunt
-from edge.power.sources.simulated import Simulated
-from edge.power.sources.temperature import Temperature
-from edge.power.sources.undervoltage import Undervoltage
-from edge.power.sources.vedirect import VeDirect
+from edge.power.inputs.source import Source
+from edge.power.sources.clock import Clock, ClockConfig
+from edge.power.sources.disk import Disk, DiskConfig
+from edge.power.sources.nut import Nut, NutConfig
+from edge.power.sources.pin import PinConfig, PinSource
+from edge.power.sources.plain import Plain, PlainConfig
+from edge.power.sources.power_supply import PowerSupply, PowerSupplyConfig
+from edge.power.sources.psutil_battery import PsutilBattery, PsutilBatteryConfig
+from edge.power.sources.shunt import Shunt, ShuntConfig
+from edge.power.sources.simulated import Simulated, SimulatedConfig
+from edge.power.sources.temperature import Temperature, TemperatureConfig
+from edge.power.sources.undervoltage import Undervoltage, UndervoltageConfig
+from edge.power.sources.vedirect import VeDirect, VeDirectConfig
 
 Values = dict[str, tuple[float, str]]
 
@@ -83,7 +83,7 @@ class PowerSupplyRig(Rig):
         }
 
     def open(self) -> Source:
-        return PowerSupply(root=self.folder, frozen_after_s=self.frozen_after_s)
+        return PowerSupply(PowerSupplyConfig(root=self.folder, frozen_after_s=self.frozen_after_s))
 
     def good(self) -> Values:
         battery = self.folder / "battery"
@@ -118,7 +118,7 @@ class PsutilRig(Rig):
         }
 
     def open(self) -> Source:
-        return PsutilBattery()
+        return PsutilBattery(PsutilBatteryConfig())
 
     def good(self) -> Values:
         for name, text in {
@@ -147,7 +147,7 @@ class HwmonUndervoltageRig(Rig):
         }
 
     def open(self) -> Source:
-        return Undervoltage(hwmon_root=self.folder)
+        return Undervoltage(UndervoltageConfig(hwmon_root=self.folder))
 
     def good(self) -> Values:
         write(self.folder / "hwmon0" / "name", "cpu_thermal\n")
@@ -170,7 +170,7 @@ class ThrottledFileRig(Rig):
         }
 
     def open(self) -> Source:
-        return Undervoltage(via="get_throttled", get_throttled=self.path)
+        return Undervoltage(UndervoltageConfig(via="get_throttled", get_throttled=self.path))
 
     def good(self) -> Values:
         write(self.path, "50004\n")  # throttled now; under voltage and throttled since boot
@@ -193,7 +193,7 @@ class VcgencmdRig(Rig):
         }
 
     def open(self) -> Source:
-        return Undervoltage(via="vcgencmd", vcgencmd=str(self.path))
+        return Undervoltage(UndervoltageConfig(via="vcgencmd", vcgencmd=str(self.path)))
 
     def good(self) -> Values:
         program(self.path, '[ "$1" = get_throttled ] && echo throttled=0x50000')
@@ -223,7 +223,7 @@ class PinRig(Rig):
         self.faults = {"missing": self.vanish, "owned by another": self.occupy}
 
     def open(self) -> Source:
-        return Pin(pin=6)
+        return PinSource(PinConfig(pin=6))
 
     def good(self) -> Values:
         self.gone = False
@@ -261,7 +261,9 @@ class ShuntRig(Rig):
         }
 
     def open(self) -> Source:
-        return Shunt(root=self.folder, shunt_milliohm=100.0, frozen_after_s=self.frozen_after_s)
+        return Shunt(
+            ShuntConfig(root=self.folder, measures="board", shunt_milliohm=100.0, frozen_after_s=self.frozen_after_s)
+        )
 
     def good(self) -> Values:
         write(self.folder / "hwmon0" / "name", "rpi_volt\n")
@@ -292,7 +294,7 @@ class NutRig(Rig):
         }
 
     def open(self) -> Source:
-        return Nut(ups="test@localhost", upsc=str(self.path))
+        return Nut(NutConfig(ups="test@localhost", upsc=str(self.path)))
 
     def good(self) -> Values:
         program(
@@ -352,7 +354,7 @@ class VeDirectRig(Rig):
         os.write(self.master, data)
 
     def open(self) -> Source:
-        return VeDirect(device=self.device)
+        return VeDirect(VeDirectConfig(device=self.device))
 
     def good(self) -> Values:
         if self.master < 0:
@@ -382,7 +384,7 @@ class TemperatureRig(Rig):
         }
 
     def open(self) -> Source:
-        return Temperature(path=self.path, frozen_after_s=self.frozen_after_s)
+        return Temperature(TemperatureConfig(path=self.path, frozen_after_s=self.frozen_after_s))
 
     def good(self) -> Values:
         write(self.path, "48312\n")
@@ -398,7 +400,7 @@ class DiskRig(Rig):
         self.faults = {"missing": self.path.unlink, "no size": self.sizeless}
 
     def open(self) -> Source:
-        return Disk(path=self.path)
+        return Disk(DiskConfig(), path=self.path)
 
     def good(self) -> Values:
         self.path.unlink(missing_ok=True)
@@ -428,7 +430,7 @@ class ClockRig(Rig):
         self.faults = {"refused": fail, "absurd": absurd}
 
     def open(self) -> Source:
-        return Clock(require_sync=True, wall=lambda: self.seconds, sync=self.sync)
+        return Clock(ClockConfig(require_sync=True), wall=lambda: self.seconds, sync=self.sync)
 
     def good(self) -> Values:
         self.seconds, self.refused = 1_800_000_000.0, False
@@ -454,7 +456,7 @@ class SimulatedRig(Rig):
         }
 
     def open(self) -> Source:
-        return Simulated(live=self.live)
+        return Simulated(SimulatedConfig(), live=self.live)
 
     def good(self) -> Values:
         if self.live.is_dir():
@@ -471,7 +473,7 @@ class PlainRig(Rig):
     main = "supply"
 
     def open(self) -> Source:
-        return Plain()
+        return Plain(PlainConfig())
 
     def good(self) -> Values:
         return {"supply": (1.0, "")}

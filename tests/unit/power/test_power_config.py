@@ -10,6 +10,7 @@ from edge.config import load
 from edge.config.power import PowerConfig
 from edge.core.errors import ConfigError
 from edge.power.policy.rules import Band, Level, from_config
+from edge.power.sources import configured
 
 BOARDS = {
     "plain plug": "sources: []",
@@ -50,7 +51,7 @@ def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
     """Each loads, and gives rules to decide by."""
     config = read(tmp_path, BOARDS[board])
     assert from_config(config).by_what["charge"].band is not None
-    assert len({source.label for source in config.records}) == len(config.records) > 0
+    assert len({source.label for source in configured(config)}) == len(configured(config)) > 0
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,31 @@ def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
          "power.sources[0].pin has it already"),
         ("{sources: [{kind: pin, pin: 6}], button: {pin: 6}}", "power.button.pin", "a pin has one owner"),
         ("{led: {pin: BCM17}, button: {pin: 17}}", "power.button.pin", "power.led.pin has it already"),
+        ("{sources: [{kind: pin, pin: 6}, {kind: pin, name: b, pin: BOARD31}]}", "power.sources[1].pin",
+         "power.sources[0].pin has it already; a pin has one owner"),
+        ("{sources: [{kind: pin, pin: WPI22}, {kind: pin, name: b, pin: 'J8:31'}]}", "power.sources[1].pin",
+         "a pin has one owner"),
+        ("{sources: [{kind: pin, pin: BCM6}], led: {pin: BOARD31}}", "power.led.pin", "a pin has one owner"),
+        ("sources: [{kind: pin, pin: 06}]", "power.sources[0].pin", "a whole number from 0 to 63, or a name"),
+        ("sources: [{kind: pin, pin: '06'}]", "power.sources[0].pin", "a whole number from 0 to 63, or a name"),
+        ("sources: [{kind: pin, pin: gpio6}]", "power.sources[0].pin", "a name such as GPIO6"),
+        ("sources: [{kind: pin, pin: BOARD39}]", "power.sources[0].pin", "a name such as GPIO6"),
+        ("button: {pin: GPIO06}", "power.button.pin", "a name such as GPIO6"),
+        ("policy: {windows: [{from: 0600, to: 0730, at_most: low}]}", "power.policy.windows[0].from",
+         'a time of day such as 22:00, in quotes: "06:00"'),
+        ("policy: {windows: [{from: '06:00', to: 0730, at_most: low}]}", "power.policy.windows[0].to",
+         'in quotes: "07:30"'),
+        ("policy: {windows: [{from: 930, to: '16:00', at_most: low}]}", "power.policy.windows[0].from",
+         'in quotes: "09:30"'),
+        ("policy: {windows: [{from: 0930, to: '16:00', at_most: low}]}", "power.policy.windows[0].from",
+         'in quotes: "09:30"'),
+        ("policy: {windows: [{from: 0, to: '16:00', at_most: low}]}", "power.policy.windows[0].from",
+         'in quotes: "00:00"'),
+        ("policy: {windows: [{from: 1380, to: '16:00', at_most: low}]}", "power.policy.windows[0].from", "in quotes"),
+        ("policy: {windows: [{from: 6:00, to: 7:30, at_most: low}]}", "power.policy.windows[0].from",
+         'in quotes: "06:00"'),
+        ("sampling: {sample_s: 010}", "power.sampling.sample_s", "a number from 0.1"),
+        ("sampling: {sample_s: 1:30}", "power.sampling.sample_s", "a number from 0.1"),
         ("led: {pin: 3, colour: red}", "power.led.colour", "allowed here: pin, active, pwm"),
         ("critical: {action: reboot}", "power.critical.action", "expected one of none, poweroff"),
     ],

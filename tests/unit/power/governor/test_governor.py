@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from edge.config.power import CriticalConfig, PolicyConfig, PowerConfig
-from edge.config.sources import PowerSupplyConfig, SimulatedConfig
 from edge.core.layout import Layout
-from edge.model import PowerState
+from edge.model import PowerState, PowerStatus
 from edge.power import status
 from edge.power.governor.governor import Governor
 from edge.power.simulate import simulate
+from edge.power.sources.power_supply import PowerSupplyConfig
+from edge.power.sources.simulated import SimulatedConfig
 
 
 @pytest.fixture
@@ -123,3 +124,34 @@ def test_ages_are_those_of_now(layout: Layout) -> None:
     said = status.read(layout.power)
     said = msgspec.structs.replace(said, monotonic=time.monotonic() - 20.0)
     assert [round(each.age_s) for each in status.aged(said).readings] == [20]
+
+
+def test_steady_power_is_told_again_on_a_timer(layout: Layout, tmp_path: Path) -> None:
+    """Work would stop after `valid_s` otherwise: over fifteen turns the word is never older than half of that."""
+    supply(tmp_path / "ps", 1)
+    board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"),))
+    now = board.now
+    for turn in range(15):
+        board.governor.turn(now)
+        wait_s = board.governor.wait_s(now)
+        assert wait_s is not None
+        assert wait_s > 0
+        written = msgspec.json.decode(layout.power.read_bytes(), type=PowerStatus)
+        assert written.valid_s > 0
+        assert now - written.monotonic < written.valid_s / 2, f"turn {turn}"
+        now += wait_s
+    assert now - board.now > written.valid_s
+
+
+def test_the_reason_at_low_power_goes_with_the_charge(layout: Layout, tmp_path: Path) -> None:
+    """19 %, then 16 %: whoever waits reads the number of now, not that of when it became low."""
+    supply(tmp_path / "ps", 0)
+    board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"),))
+    (tmp_path / "ps" / "bat" / "capacity").write_text("19\n")
+    assert board.turn(3) is PowerState.LOW
+    assert "charge 19 %" in status.read(layout.power).reason
+    (tmp_path / "ps" / "bat" / "capacity").write_text("16\n")
+    board.turn()  # before power.json is written for its age alone
+    found = status.read(layout.power)
+    assert "charge 16 %" in found.reason
+    assert {r.what: r.value for r in found.readings}["charge"] == 16.0

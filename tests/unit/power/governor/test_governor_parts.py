@@ -7,6 +7,7 @@ import select
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -14,14 +15,13 @@ import yaml
 
 from edge.config import load
 from edge.config.power import CriticalConfig, PolicyConfig, PowerConfig, SamplingConfig, WindowConfig
-from edge.config.sources import SimulatedConfig, TemperatureConfig
 from edge.core.errors import UsageError
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.core.watch import Watch
 from edge.model import PowerState, PowerStatus, Reading, Verdict, WorkerState, WorkerStatus
 from edge.power import status
-from edge.power.governor import history, pause
+from edge.power.governor import history, pause, shutdown
 from edge.power.governor.days import Day, Days
 from edge.power.governor.history import ReadingHistory, Sample
 from edge.power.governor.replay import replay
@@ -32,6 +32,8 @@ from edge.power.policy import wording as words
 from edge.power.policy.rules import Level, from_config
 from edge.power.probe import as_yaml, probe
 from edge.power.simulate import simulate
+from edge.power.sources.simulated import Simulated, SimulatedConfig
+from edge.power.sources.temperature import TemperatureConfig
 
 
 @pytest.fixture
@@ -237,6 +239,27 @@ class TestDescent:
         assert (layout.root / "wakealarm").read_text() == "+600"
         assert said == []
 
+    def test_an_alarm_that_is_set_already_is_cleared_first(
+        self, layout: Layout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A real RTC refuses an alarm while another one is set; an earlier descent may have left one."""
+
+        class Rtc:
+            alarm = "+999"
+            writes: ClassVar[list[str]] = []
+
+            def write(self, path: Path, text: str) -> None:
+                assert path == layout.root / "wakealarm"
+                self.writes.append(text)
+                if text != "0" and self.alarm != "0":
+                    raise OSError(16, "Device or resource busy", str(path))
+                self.alarm = text
+
+        rtc, said = Rtc(), list[str]()
+        monkeypatch.setattr(shutdown, "_write", rtc.write)
+        assert self.arrive(self.going(layout, "", said, wake_after_s=600.0), 1000.0) is None
+        assert (rtc.alarm, rtc.writes, said) == ("+600", ["0", "+600"], [])
+
     def test_the_grace_is_the_longest_wait(self, layout: Layout) -> None:
         """A worker that does not leave does not keep the power on."""
         said: list[str] = []
@@ -430,9 +453,7 @@ class TestWatch:
 
 def test_a_whole_solar_day_pauses_and_resumes_once(layout: Layout) -> None:
     """The simulated sun through the default policy: low at night, normal by day, no flapping."""
-    from edge.power.sources.simulated import Simulated
-
-    sun = Simulated(live=layout.simulated, day_s=86_400.0)
+    sun = Simulated(SimulatedConfig(day_s=86_400.0), live=layout.simulated)
     samples = [Sample(n * 30.0, sun.read(n * 30.0)) for n in range(2 * 86_400 // 30)]
     states = [change.state for change in replay(PowerConfig(), samples)]
     assert all(a is not b for a, b in pairwise(states))

@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config.power import PolicyConfig, PowerConfig, ThresholdConfig, WindowConfig
-from edge.config.sources import AnySource, PinConfig, PlainConfig, SimulatedConfig, TemperatureConfig
+from edge.config.source import SourceConfig
 from edge.model import Reading, Verdict
 from edge.power.policy import policy
 from edge.power.policy.rules import Level, Rules, from_config
+from edge.power.sources.pin import PinConfig
+from edge.power.sources.plain import PlainConfig
+from edge.power.sources.simulated import SimulatedConfig
+from edge.power.sources.temperature import TemperatureConfig
 
 RULES = from_config(PowerConfig())
 
@@ -237,7 +241,7 @@ class TestSurplus:
 class TestFlaps:
     def test_rises_are_capped_per_hour(self) -> None:
         """Whatever the readings do, the seventh rise within an hour waits until the first is an hour old."""
-        sources: tuple[AnySource, ...] = (SimulatedConfig(),)
+        sources: tuple[SourceConfig, ...] = (SimulatedConfig(),)
         day = Day(from_config(PowerConfig(sources=sources)))
         low = Reading("simulated", "simulated", 2.0, verdict=Verdict.LOW)
         good = Reading("simulated", "simulated", 1.0, verdict=Verdict.OK)

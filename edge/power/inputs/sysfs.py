@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.power.sources.reading import Unreadable
+from edge.power.inputs.reading import Unreadable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _LONGEST = 4096
@@ -47,12 +47,24 @@ def folders(root: Path) -> Iterator[Path]:
         return
 
 
-def hwmon(root: Path, names: re.Pattern[str]) -> Path:
-    """The folder of the first chip whose `name` fits. Raises Unreadable where there is none."""
+def hwmon(root: Path, names: re.Pattern[str], *, device: str | None = None) -> Path:
+    """The folder of the first chip whose `name` fits, and which stands at the address `device` where one is given.
+
+    Raises:
+        Unreadable: there is none.
+    """
     for folder in folders(root):
         try:
-            if names.fullmatch(text(folder / "name")):
+            if names.fullmatch(text(folder / "name")) and device in {None, address(folder)}:
                 return folder
         except Unreadable:
             continue
-    raise Unreadable(f"no chip {names.pattern} under {root}")
+    raise Unreadable(f"no chip {names.pattern} {f'at {device} ' if device else ''}under {root}")
+
+
+def address(folder: Path) -> str | None:
+    """Where the device of a class folder stands on its bus, such as 1-0041; the name of a chip is that of its kind."""
+    try:
+        return (folder / "device").resolve(strict=True).name
+    except (OSError, RuntimeError):
+        return None

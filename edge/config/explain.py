@@ -1,0 +1,72 @@
+"""Turns a message of msgspec into a `ConfigError`: the key, its value and what is allowed there."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import inspect
+
+from edge.config.allowed import allowed, fields
+from edge.core.errors import ConfigError
+
+_LOCATION = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key` in `)?\$(?P<path>[^`]*)`)?$", re.DOTALL)
+
+
+def explained(err: msgspec.ValidationError, tree: object, root: inspect.Type, *, prefix: str = "") -> ConfigError:
+    """The error in the words of `edge.yaml`.
+
+    Args:
+        err: the message of msgspec about `tree`.
+        tree: the values that were read.
+        root: the type that `tree` should have.
+        prefix: where `tree` stands in the file, such as `power.sources[1]`.
+    """
+    match = _LOCATION.match(str(err))
+    what, key = (match["what"], (match["path"] or "").lstrip(".")) if match else (str(err), "")
+    unknown = re.search(r"unknown field `([^`]*)`", what)
+    if unknown:
+        advice = f"unknown key; allowed here: {', '.join(fields(root, key, tree))}"
+        key = f"{key}.{unknown[1]}".lstrip(".")
+    elif missing := re.search(r"missing required field `([^`]*)`", what):
+        key = f"{key}.{missing[1]}".lstrip(".")
+        words = allowed(root, key, tree)
+        advice = f"must be given: {words}" if words else "must be given"
+    elif match and match["key"]:
+        advice = "expected keys that are text; put quotes around it"
+        key = f"{key}.{_not_text(tree)}".replace("[...]", "").lstrip(".")
+    elif words := "" if "no such user" in what else allowed(root, key, tree):
+        advice = f"expected {words}"
+    else:
+        advice = _plain(what)
+    value = _at(tree, key)
+    if isinstance(value, dict) and not unknown:
+        value = "..." if value else {}
+    joined = f"{prefix}{'.' if prefix and key and not key.startswith('[') else ''}{key}"
+    return ConfigError(joined or "config", value, advice)
+
+
+def _at(tree: object, key: str) -> object:
+    value = tree
+    for part in re.findall(r"[^.\[\]]+", key):
+        if isinstance(value, dict):
+            value = value.get(part, "...")
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+    return value
+
+
+def _not_text(tree: object) -> object:
+    """The first key that is no text, however deep."""
+    found = iter(tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ())
+    for key, value in found:
+        if isinstance(tree, dict) and not isinstance(key, str):
+            return key
+        if (deeper := _not_text(value)) is not None:
+            return deeper
+    return None
+
+
+def _plain(what: str) -> str:
+    text = what.replace("`", "")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,125 @@
+"""Finds the record of a kind of power source by its name, and imports nothing else.
+
+A kind is looked for in this order:
+
+1. the module `edge.power.sources.KIND`: the kinds of the product;
+2. the entry point KIND of the group `edge.sources`: an installed package brings it;
+3. the modules that `power.source_modules` names: a file of the owner's own, beside `edge.yaml` or installed.
+
+`edge.config` lies below `edge.power` and knows its modules by name only.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module, util
+from pathlib import Path
+from types import ModuleType
+
+from edge.config.source import SourceConfig
+from edge.core.errors import ConfigError
+
+PACKAGE = "edge.power.sources"
+GROUP = "edge.sources"
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class UnknownKind(LookupError):
+    """No module, package or entry point declares this kind; `known` are those that could be named."""
+
+    def __init__(self, kind: object, known: Sequence[str]) -> None:
+        self.kind, self.known = kind, tuple(known)
+        super().__init__(f"no source of kind {kind!r}")
+
+
+class Kinds:
+    """The kinds of source of one configuration file."""
+
+    def __init__(self, modules: Sequence[str] = (), folder: Path | None = None) -> None:
+        """Take the names of further modules, and the folder of the file that names them."""
+        self._modules, self._folder = tuple(modules), folder
+
+    def record(self, kind: object) -> type[SourceConfig]:
+        """The record of `kind`.
+
+        Raises:
+            UnknownKind: nobody declares it.
+            ConfigError: the module or package that should declare it cannot be imported.
+        """
+        if isinstance(kind, str) and _KIND.fullmatch(kind):
+            if kind in own_kinds():
+                return _declared(import_module(f"{PACKAGE}.{kind}"), kind)
+            if found := _from_entry_point(kind):
+                return found
+            for module in self._owner_modules():
+                if record := _records(module).get(kind):
+                    return record
+        raise UnknownKind(kind, self.names())
+
+    def names(self) -> list[str]:
+        """Every kind that can be named, sorted."""
+        others = [kind for module in self._owner_modules() for kind in _records(module)]
+        return sorted({*own_kinds(), *_entry_points(), *others})
+
+    def _owner_modules(self) -> Iterator[ModuleType]:
+        for number, name in enumerate(self._modules):
+            if self._folder is not None and str(self._folder) not in sys.path:
+                sys.path.append(str(self._folder))
+            try:
+                yield import_module(name)
+            except Exception as err:  # a person's code may raise anything
+                why = f"cannot be imported: {type(err).__name__}: {err}"
+                raise ConfigError(f"power.source_modules[{number}]", name, " ".join(why.split())) from err
+
+
+def own_kinds() -> list[str]:
+    """The kinds that the product brings: one module each. Nothing is imported but the package that holds them."""
+    package = util.find_spec(PACKAGE)
+    folders = (package.submodule_search_locations if package else None) or []
+    files = [file for folder in folders for file in Path(folder).glob("*.py")]
+    return sorted(file.stem for file in files if _KIND.fullmatch(file.stem))
+
+
+def _declared(module: ModuleType, kind: str) -> type[SourceConfig]:
+    record = _records(module).get(kind)
+    if record is None:
+        raise LookupError(f"{module.__name__} declares no source of kind {kind!r}")
+    return record
+
+
+def _records(module: ModuleType) -> dict[str, type[SourceConfig]]:
+    """The kinds that `module` itself declares: what it only imports is declared elsewhere."""
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, SourceConfig) and value.__module__ == module.__name__
+    ]
+    return {str(record.__struct_config__.tag): record for record in found}
+
+
+def _entry_points() -> list[str]:
+    from importlib.metadata import entry_points  # reads every installed package: only for a kind that is not our own
+
+    return sorted(entry_points(group=GROUP).names)
+
+
+def _from_entry_point(kind: str) -> type[SourceConfig] | None:
+    """The record that an installed package declares under this name; the entry point names the class or its module."""
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=GROUP, name=kind):
+        try:
+            loaded = point.load()
+            record = _declared(loaded, kind) if isinstance(loaded, ModuleType) else loaded
+            if not (isinstance(record, type) and issubclass(record, SourceConfig)):
+                raise TypeError(f"{point.value} is no SourceConfig")
+            if record.__struct_config__.tag != kind:
+                raise TypeError(f"{point.value} is of kind {record.__struct_config__.tag!r}")
+        except Exception as err:  # somebody else's code may raise anything
+            package = f" of {point.dist.name}" if point.dist else ""
+            why = f"the entry point {point.value}{package} cannot be used: {type(err).__name__}: {err}"
+            raise ConfigError("kind", kind, " ".join(why.split())) from err
+        return record
+    return None

@@ -1,0 +1,34 @@
+"""Inputs of power sources as files and programs, and one look at what a source reads from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.model import Reading
+from edge.power.inputs.source import Source
+
+
+def tree(root: Path, files: dict[str, str]) -> Path:
+    """Write `files` under `root`, each with the newline that the kernel gives it; returns `root`."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text + "\n")
+    return root
+
+
+def program(path: Path, body: str) -> str:
+    """A shell script at `path` that can be started; returns its path as text."""
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def read(source: Source, now: float = 0.0) -> dict[str, Reading]:
+    """What `source` says, by quantity; of one battery among several by `source:BATTERY/quantity`."""
+    return {r.what if r.source == source.name else f"{r.source}/{r.what}": r for r in source.read(now)}  # type: ignore[attr-defined]
+
+
+def frame(*fields: tuple[str, str]) -> bytes:
+    """A VE.Direct text frame with its checksum."""
+    body = b"".join(f"\r\n{key}\t{value}".encode() for key, value in fields) + b"\r\nChecksum\t"
+    return body + bytes([-sum(body) % 256])

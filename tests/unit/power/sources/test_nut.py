@@ -1,0 +1,203 @@
+"""What is particular to a UPS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.config.power import PowerConfig
+from edge.model import Verdict
+from edge.power.inputs.limits import Level
+from edge.power.sources.nut import Nut, NutConfig
+from tests.power_day import Sampled
+from tests.source_inputs import program, read
+
+
+@pytest.mark.parametrize(
+    ("status", "supply", "verdict"),
+    [("OL CHRG", 1.0, Verdict.OK), ("OB DISCHRG", 0.0, Verdict.OK), ("OB LB", 0.0, Verdict.CRITICAL),
+     ("OL LB", 1.0, Verdict.LOW), ("FSD OB LB", 0.0, Verdict.CRITICAL), ("BYPASS", None, Verdict.OK)],
+)  # fmt: skip
+def test_status_words(tmp_path: Path, status: str, supply: float | None, verdict: Verdict) -> None:
+    """OB and LB together are critical, as for upsmon; LB on line is low; neither OL nor OB is unknown."""
+    seen = read(Nut(NutConfig(upsc=program(tmp_path / "upsc", f"echo 'ups.status: {status}'"))))
+    assert seen["supply"].value == supply
+    assert seen["low_battery"].verdict is verdict
+
+
+def test_absurd_numbers_are_unknown_each_for_itself(tmp_path: Path) -> None:
+    """nan, text and 500 % spoil their own reading only."""
+    body = "printf 'battery.charge: nan\\nbattery.runtime: soon\\nups.realpower: -5\\nups.status: OL\\n'"
+    seen = read(Nut(NutConfig(upsc=program(tmp_path / "upsc", body))))
+    assert [seen[what].value for what in ("charge", "runtime", "watts", "supply")] == [None, None, None, 1.0]
+
+
+class Upsc:
+    """A program in the place of upsc that says what it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.folder = str(folder / "upsc"), folder
+        program(folder / "upsc", f"cat {folder}/says")
+
+    def says(self, status: str, **values: object) -> None:
+        lines = [f"ups.status: {status}", *(f"{key.replace('_', '.')}: {text}" for key, text in values.items())]
+        (self.folder / "says").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def upsc(tmp_path: Path) -> Upsc:
+    return Upsc(tmp_path)
+
+
+def day_of(upsc: Upsc, **fields: object) -> Sampled:
+    return Sampled(PowerConfig(sources=(NutConfig(upsc=upsc.path, **fields),)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", ["OL", "OL CHRG", "OL RB", "OL HB", "OL TRIM", "OL BOOST CHRG"])
+def test_words_that_say_nothing_against_work(upsc: Upsc, status: str) -> None:
+    """A battery to be replaced, or mains that is a little off, is no reason to pause: a full one is surplus."""
+    upsc.says(status, battery_charge=100)
+    assert day_of(upsc).samples(3) is Level.SURPLUS
+
+
+@pytest.mark.parametrize(
+    ("status", "level"),
+    [
+        ("OL BYPASS", Level.NORMAL),
+        ("OL ALARM", Level.NORMAL),
+        ("OL TEST", Level.NORMAL),
+        ("OL SOMETHINGNEW", Level.NORMAL),
+        ("OL CAL", Level.LOW),  # the charge says nothing while it is drained on purpose
+        ("OL OVER", Level.LOW),  # more load is the last thing it needs
+        ("OL OFF", Level.LOW),  # its output is off, and yet there is power: a contradiction
+        ("OL COMMBAD", Level.LOW),  # whatever stands beside is of before
+        ("CAL", Level.LOW),
+        ("BYPASS", Level.LOW),
+    ],
+)
+def test_words_that_forbid_surplus_stand_in_the_reason(upsc: Upsc, status: str, level: Level) -> None:
+    """A UPS at 100 % that says more than OL."""
+    upsc.says(status, battery_charge=100)
+    day = day_of(upsc)
+    assert day.samples(6) is level
+    assert status.rsplit(maxsplit=1)[-1] in day.reason
+
+
+def test_the_text_of_an_alarm_is_told(upsc: Upsc) -> None:
+    """`ups.alarm` says which."""
+    upsc.says("OL ALARM", ups_alarm="Battery pack missing!")
+    seen = read(Nut(NutConfig(upsc=upsc.path)))
+    assert seen["condition"].reason == "ALARM: the UPS has an alarm; Battery pack missing!"
+
+
+def test_on_line_and_discharging_with_a_falling_charge_is_on_battery(upsc: Upsc) -> None:
+    """Some models say OL DISCHRG while they run on battery: the charge says which."""
+    source = Nut(NutConfig(upsc=upsc.path))
+    supplies = []
+    for number, charge in enumerate((62, 60, 56, 50)):
+        upsc.says("OL DISCHRG", battery_charge=charge, battery_runtime=300)
+        supplies.append(read(source, 10.0 * number)["supply"])
+    assert [supply.value for supply in supplies] == [None, 0.0, 0.0, 0.0]
+    assert "62 %" in supplies[0].reason
+    assert "fell by 12 points to 50 %" in supplies[-1].reason
+    assert "OL and DISCHRG" in supplies[-1].reason
+
+
+def test_on_line_and_discharging_goes_critical_on_battery(upsc: Upsc) -> None:
+    """At 5 % the supply is not said to be there."""
+    day = day_of(upsc)
+    for charge in range(62, 4, -3):
+        upsc.says("OL DISCHRG", battery_charge=charge, battery_runtime=charge * 20)
+        level = day.samples(1)
+    upsc.says("OL DISCHRG", battery_charge=5, battery_runtime=60)
+    level = day.samples(3)
+    assert level is Level.CRITICAL
+    assert {r.what: r.value for r in day.sources[0].read(day.now + 10)}["supply"] == 0.0
+
+
+def test_a_ups_that_charges_at_5_percent_is_not_critical(upsc: Upsc) -> None:
+    """Mains is back after a long cut: the board would go down for nothing."""
+    upsc.says("OL CHRG", battery_charge=5)
+    assert day_of(upsc).samples(10) is Level.LOW
+
+
+def test_runtime_confirms_an_empty_battery(upsc: Upsc) -> None:
+    """The first answer is OB DISCHRG at 0 %, 0 s, without LB: critical, not low until it is flat."""
+    upsc.says("OB DISCHRG", battery_charge=0, battery_runtime=0)
+    day = day_of(upsc)
+    assert day.samples(3) is Level.CRITICAL
+    seen = read(Nut(NutConfig(upsc=upsc.path)))
+    assert (seen["charge"].value, seen["low_battery"].verdict) == (0.0, Verdict.CRITICAL)
+
+
+def test_zero_percent_without_anything_beside_it_stays_unknown(upsc: Upsc) -> None:
+    """More often a bad bus than an empty battery."""
+    upsc.says("OB DISCHRG", battery_charge=0)
+    assert read(Nut(NutConfig(upsc=upsc.path)))["charge"].value is None
+    upsc.says("OL", battery_charge=0, battery_runtime=0)
+    assert read(Nut(NutConfig(upsc=upsc.path)))["charge"].value is None
+
+
+@pytest.mark.parametrize(
+    ("status", "values", "verdict"),
+    [
+        ("OB", {"battery_runtime": 20, "battery_runtime_low": 120}, Verdict.CRITICAL),
+        ("OB", {"battery_runtime": 20}, Verdict.CRITICAL),
+        ("OB", {"battery_runtime": 200, "battery_runtime_low": 120}, Verdict.OK),
+        ("OB", {"battery_runtime": 200, "battery_runtime_low": 300}, Verdict.CRITICAL),
+        ("OL", {"battery_runtime": 20, "battery_runtime_low": 120}, Verdict.OK),
+        ("OB CAL", {"battery_runtime": 20}, Verdict.LOW),
+        ("OB LB CAL", {}, Verdict.LOW),
+    ],
+)
+def test_a_runtime_that_is_too_short_counts_as_a_low_battery(
+    upsc: Upsc, status: str, values: dict[str, object], verdict: Verdict
+) -> None:
+    """On battery with less than `battery.runtime.low`, as a UPS that says LB; a calibration is never critical."""
+    upsc.says(status, battery_charge=50, **values)
+    low = read(Nut(NutConfig(upsc=upsc.path)))["low_battery"]
+    assert low.verdict is verdict
+    if verdict is Verdict.CRITICAL:
+        assert "20" in low.reason or "200" in low.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "volts", "value"),
+    [("Li-ion", 4.08, None), ("PbAc", 13.4, 3.0), ("", 4.08, 3.0), ("LiFePO4", 3.34, None)],
+)
+def test_charge_and_volts_of_a_ups_contradict_where_its_battery_is_known(
+    upsc: Upsc, kind: str, volts: float, value: float | None
+) -> None:
+    """A PiJuice names its one cell; of a UPS that names no battery nobody knows what its volts mean."""
+    upsc.says("OB", battery_charge=3, battery_voltage=volts, battery_type=kind)
+    assert read(Nut(NutConfig(upsc=upsc.path)))["charge"].value == value
+    upsc.says("OB", battery_charge=3, battery_voltage=13.4)
+    assert read(Nut(NutConfig(upsc=upsc.path, chemistry="lead-acid", cells=6)))["charge"].value is None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    words=st.lists(
+        st.sampled_from(["OL", "OB", "LB", "HB", "RB", "CHRG", "DISCHRG", "BYPASS", "CAL", "OFF", "OVER", "TRIM",
+                         "BOOST", "FSD", "ALARM", "COMMBAD", "NEW"]),
+        max_size=6,
+        unique=True,
+    ),
+    charge=st.integers(0, 100),
+    runtime=st.integers(0, 600),
+)  # fmt: skip
+def test_any_set_of_words_is_judged_without_a_fault(
+    tmp_path: Path, words: list[str], charge: int, runtime: int
+) -> None:
+    """Never an exception; surplus only for OL with harmless words; critical only on battery or by order."""
+    upsc = Upsc(tmp_path)
+    upsc.says(" ".join(words), battery_charge=charge, battery_runtime=runtime)
+    level = day_of(upsc).samples(4)
+    if level is Level.SURPLUS:
+        assert "OL" in words
+        assert not set(words) - {"OL", "LB", "HB", "RB", "CHRG", "TRIM", "BOOST", "DISCHRG"}
+    if level is Level.CRITICAL:
+        assert "FSD" in words or ("OB" in words and "CAL" not in words) or charge <= 10

@@ -1,0 +1,43 @@
+"""`docs/power-sources.md`: a section for each kind, and every example in it loads."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edge.config import load
+from edge.config.kinds import own_kinds
+
+PAGE = (Path(__file__).parents[3] / "docs" / "power-sources.md").read_text()
+SECTIONS = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", PAGE))
+
+
+@pytest.mark.parametrize("kind", own_kinds())
+def test_each_kind_has_a_section_with_an_example_that_loads(kind: str, tmp_path: Path) -> None:
+    """Whoever adds a kind writes its section."""
+    (example,) = re.findall(r"(?s)```yaml\n(.*?)```", SECTIONS[kind])
+    assert {source["kind"] for source in yaml.safe_load(example)["power"]["sources"]} == {kind}
+    (tmp_path / "edge.yaml").write_text(example)
+    load(tmp_path / "edge.yaml", {})
+
+
+def test_the_source_of_ones_own_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module and the configuration of the page, as they stand there."""
+    for name in ("brook.py", "edge.yaml"):
+        (text,) = re.findall(rf"<!-- test: {re.escape(name)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+        (tmp_path / name).write_text(text.replace("/run/wheel", str(tmp_path / "watts")))
+    (tmp_path / "watts").write_text("12\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    from tests.power_day import Sampled
+
+    day = Sampled(load(tmp_path / "edge.yaml", {}).config.power)
+    day.samples(3)
+    assert day.reason == "wheel 12 W"
+    (tmp_path / "watts").write_text("4\n")
+    day.samples(3)
+    assert day.reason == "wheel 4 W, pause is at 5 W"
+    del sys.modules["brook"]
