@@ -35,7 +35,7 @@ class Cuttable(Machine):
             os.close(card)
         self.kill()
         subprocess.run(["umount", self.root], check=True)
-        # The dead container's view of it goes a little later; mounted before that, it would be the one that was stopped.
+        # The view of the dead container goes a little later; mounted before that, it would be the stopped one.
         self.until(lambda: not subprocess.check_output(["losetup", "--associated", self._image]), 30)
         self._mount()
 
