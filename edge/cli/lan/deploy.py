@@ -25,7 +25,7 @@ from edge.core.values import JsonObject
 _BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>\d{1,5}))?")
 _PLAYS = ("deploy", "status", "backup", "restore", "upgrade", "rollback", "remove")
 #: What the playbooks themselves take, beside the variables of their roles.
-_OF_PLAYS = ("backup_folder", "restore_from", "rollback_to", "remove_data", "deploy_serial", "upgrade_serial")
+_OF_PLAYS = ("backup_folder", "restore_from", "rollback_to", "remove_data", "deploy_serial", "upgrade_serial", "deploy_take_over")
 _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
 
 
