@@ -6,7 +6,8 @@ import getpass
 import os
 import socket
 import subprocess
-from datetime import datetime
+import time
+from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -22,7 +23,7 @@ class ActionModule(ActionBase):
         """Ask the module; ask once more where the holder was a play from here that has ended."""
         result = super().run(tmp, task_vars)
         state = self._task.args.get("state", "held")
-        asked = {**self._task.args, "state": state, "owner": owner(), "at": f"{datetime.now():%Y-%m-%d %H:%M}"}
+        asked = {**self._task.args, "state": state, "owner": owner(), "at": time.strftime("%Y-%m-%d %H:%M")}
         asked["force"] = bool((task_vars or {}).get("deploy_take_over", False)) and state == "held"
         said = self._execute_module(module_name="board_lock", module_args=asked, task_vars=task_vars)
         holder = said.get("holder") or {}
@@ -34,8 +35,8 @@ class ActionModule(ActionBase):
             board = (task_vars or {}).get("inventory_hostname", "the board")
             who = f"{holder.get('user')}@{holder.get('host')} (process {holder.get('pid')}) since {said.get('since')}"
             raise AnsibleActionFail(
-                f"another play is at work on {board}: {who}, last heard of {said.get('idle_s', 0)} s ago. Wait until it has "
-                "ended; where it was killed on a machine that is not this one, add deploy_take_over=true"
+                f"another play is at work on {board}: {who}, last heard of {said.get('idle_s', 0)} s ago. "
+                "Wait until it has ended; where it was killed on a machine that is not this one, add deploy_take_over=true"
             )
         result.update(said)
         return result
@@ -63,7 +64,7 @@ def ended(holder):
 def space():
     """What tells the processes of one container from those of another with the same name."""
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 
@@ -71,8 +72,7 @@ def space():
 def start_of(pid):
     """What tells a process from a later one with its id: when it began; empty where there is none."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         pass
     env = {**os.environ, "LC_ALL": "C"}  # macOS has no /proc

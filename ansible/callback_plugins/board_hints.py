@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 name: board_hints
 type: aggregate
 short_description: What to do about a board that does not let a play in
-description: Looks for the words of ssh and sudo in what failed, and says for each board once which option or command helps.
+description: Looks for the words of ssh and sudo in what failed, and says for each board which option or command helps.
 """
 
 #: In the order in which they are looked for. {board}: as the inventory names it; {login}: as ssh is told it.
@@ -26,10 +26,10 @@ HINTS = (
     (r"Invalid/incorrect password", "{board} refused the password for ssh; try it with: ssh {login}"),
     (
         r"must install the sshpass program",
-        "a password for ssh needs the program sshpass on this machine (apt install sshpass), or ansible-core 2.19; or: ssh-copy-id {login}",
+        "a password for ssh needs sshpass on this machine (apt install sshpass), or a key: ssh-copy-id {login}",
     ),
     (
-        r"Missing sudo password|sudo: a password is required|sudo: no tty present|Timeout \(\d+s\) waiting for privilege escalation prompt",
+        r"Missing sudo password|sudo: a password is required|sudo: no tty present|waiting for privilege escalation prompt",
         "sudo on {board} asks for a password: give it with --ask-become-pass (-K)",
     ),
     (
@@ -71,16 +71,16 @@ class CallbackModule(CallbackBase):
         if not ignore_errors:
             self.look(result)
 
-    def v2_playbook_on_stats(self, stats):
+    def v2_playbook_on_stats(self, stats):  # noqa: ARG002 - its name there
         """The end."""
         for line in self.found.values():
             self._display.display(f"-> {line}", color="yellow")
 
     def look(self, result):
         """Remember what helps, the first of each board."""
-        told = getattr(result, "result", None) or result._result
+        told = getattr(result, "result", None) or result._result  # noqa: SLF001 - until Ansible 2.18
         words = " ".join(str(told.get(key, "")) for key in ("msg", "module_stderr", "module_stdout", "stderr"))
-        host = getattr(result, "host", None) or result._host
+        host = getattr(result, "host", None) or result._host  # noqa: SLF001 - the same
         said = hint(words, host.get_name(), host.vars)
         if said:
             self.found.setdefault(host.get_name(), said)

@@ -12,8 +12,8 @@ DOCUMENTATION = r"""
 module: kernel_arguments
 short_description: Set arguments in cmdline.txt of Raspberry Pi OS
 description:
-  - Changes the first of C(paths) that holds a command line; the file stays one line. Where there is none, nothing happens.
-  - The new file is durable before it replaces the old one. FAT has no journal, and a board with an empty file does not boot.
+  - Changes the first of C(paths) that holds a command line; the file stays one line. Where there is none, nothing is.
+  - The new file is durable before it replaces the old one. FAT has no journal, and an empty file boots no board.
 options:
   paths:
     description: Where the file may be.
