@@ -17,7 +17,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-arm64 image lint format powercut faults sums powercut-selftest recovery flash bench lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut faults sums powercut-selftest recovery flash bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,7 +60,11 @@ test-integration:
 
 test-deploy: setup-dev ## boot a bare Debian (SUITE=trixie: 13), deploy to it over ssh, then break it (root; minutes)
 	@.ci/setup-deploy
-	$(PYTEST) -x tests/deploy --ignore=tests/deploy/test_arm64.py
+	$(PYTEST) -x tests/deploy --ignore=tests/deploy/test_arm64.py --ignore=tests/deploy/test_cuts.py
+
+test-deploy-cuts: setup ## cut a board's power at 18 places of a deployment, and deploy again each time (root; a quarter of an hour)
+	@.ci/setup-deploy
+	$(PYTEST) -x tests/deploy/test_cuts.py
 
 test-arm64: setup-dev ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour, half of it once its card is kept)
 	@.ci/setup-deploy arm64

@@ -7,6 +7,7 @@
 - `host`: facts about the machine
 - `invariant`: checks of what the program itself promises, which survive `python -O`
 - `layout`: where each file lies: a root that survives a boot, a run folder that does not
+- `mounts`: which file system a path lies on, and whether a power cut takes it
 - `notify`: sd_notify(3): tells systemd how a process is
 - `text`: durations and sizes as a person says them
 - `wakeup`: wakes a loop from a signal handler or another thread

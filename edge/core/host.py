@@ -36,3 +36,19 @@ def process_stopped(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(b")")[2].split()[:1] == [b"T"]
+
+
+def memory_limits_hold(groups: Path = Path("/sys/fs/cgroup"), controllers: Path = Path("/proc/cgroups")) -> bool | None:
+    """Whether the kernel can hold a unit's memory limits; None where that cannot be told.
+
+    Raspberry Pi's firmware starts some kernels with `cgroup_disable=memory`.
+    """
+    try:
+        return "memory" in (groups / "cgroup.controllers").read_text().split()
+    except OSError:
+        pass  # control groups of version 1, or of both, which list them elsewhere
+    try:
+        lines = controllers.read_text().splitlines()
+    except OSError:
+        return None
+    return any(words[:1] == ["memory"] and words[3:4] == ["1"] for words in map(str.split, lines))

@@ -45,11 +45,8 @@ class Machine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Machine:
-        lower = debian(suite())
-        for part in ("root", "upper", "work"):
-            (self._folder / part).mkdir()
-        layers = f"lowerdir={lower},upperdir={self._folder / 'upper'},workdir={self._folder / 'work'}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
+        self.root.mkdir()
+        self._insert()
         personalise(self.root, self.name, self.key)
         unit = self.root / "etc/systemd/system/one-boot-id.service"
         unit.write_text(_ONE_BOOT_ID)
@@ -66,6 +63,13 @@ class Machine:
         self._group.remove()
         subprocess.run(["umount", self.root], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _insert(self) -> None:
+        """Mount the card of a bare Debian at `root`."""
+        for part in ("upper", "work"):
+            (self._folder / part).mkdir()
+        layers = f"lowerdir={debian(suite())},upperdir={self._folder / 'upper'},workdir={self._folder / 'work'}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
 
     def boot(self) -> None:
         """Start, and return when systemd has started all it wants to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from edge.core.errors import ConfigError
 if TYPE_CHECKING:
     from edge.cli.board.checks.finding import Finding
 
+_APPLIANCE_RUN = Path("/run/edge")
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 
 
@@ -64,6 +66,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from machine.versions()
     yield from machine.clock()
     yield from machine.disk(config.root)
+    if config.run == _APPLIANCE_RUN:  # elsewhere no unit has limits
+        yield from machine.memory()
     yield from state.folders(config)
     yield from state.secrets(config)
     node = config.node.head_url is not None

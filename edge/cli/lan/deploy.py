@@ -25,7 +25,15 @@ from edge.core.values import JsonObject
 _BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>\d{1,5}))?")
 _PLAYS = ("deploy", "status", "backup", "restore", "upgrade", "rollback", "remove")
 #: What the playbooks themselves take, beside the variables of their roles.
-_OF_PLAYS = ("backup_folder", "restore_from", "rollback_to", "remove_data", "deploy_serial", "upgrade_serial")
+_OF_PLAYS = (
+    "backup_folder",
+    "restore_from",
+    "rollback_to",
+    "remove_data",
+    "deploy_serial",
+    "upgrade_serial",
+    "deploy_take_over",
+)
 _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
 
 
@@ -44,6 +52,9 @@ _IGNORED = shutil.ignore_patterns("__pycache__", "deployment")
 )
 @click.option("--limit", metavar="HOST", help="Leave the other boards that are named as they are.")
 @click.option("--check", is_flag=True, help="Only show what would be changed.")
+@click.option(
+    "--ask-pass", "-k", is_flag=True, help="Ask for the password of ssh, where the board has no key of yours."
+)
 @click.option("--ask-become-pass", "-K", is_flag=True, help="Ask for the password of sudo on the board.")
 @common
 @pass_session
@@ -56,12 +67,14 @@ def deploy(
     play: str,
     limit: str | None,
     check: bool,
+    ask_pass: bool,
     ask_become_pass: bool,
 ) -> int:
     """Install everything on the board HOST, or bring it to this version; a second run changes nothing.
 
-    The board runs Debian or Raspberry Pi OS 12 or 13, 64 bit, and lets this machine in by ssh with a key. This machine
-    needs Ansible. The board's certificate and a token for this machine are put beside the client's configuration.
+    The board runs Debian or Raspberry Pi OS 12 or 13, 64 bit, and lets this machine in by ssh with a key (-k: with a
+    password). This machine needs Ansible. The board's certificate and a token for this machine are put beside the
+    client's configuration.
     """
     playbook = shutil.which("ansible-playbook") or shutil.which(
         "ansible-playbook", path=str(Path(sys.executable).parent)
@@ -88,13 +101,26 @@ def deploy(
         argv = [playbook, "-i", str(inventory), str(source / f"ansible/{play}.yml")]
         argv += ["--limit", limit] if limit else []
         argv += ["--check", "--diff"] if check else []
+        argv += ["--ask-pass"] if ask_pass else []
         argv += ["--ask-become-pass"] if ask_become_pass else []
-        done = subprocess.run(
-            argv, env={**os.environ, "ANSIBLE_CONFIG": str(source / "ansible/ansible.cfg")}, check=False
-        )
+        done = subprocess.run(argv, env=_environment(source / "ansible/ansible.cfg"), check=False)
     if done.returncode == 0 and play == "deploy" and not check:
         _tell(session, name, given)
     return 1 if done.returncode else 0
+
+
+def _environment(config: Path) -> dict[str, str]:
+    """What Ansible is started with: it refuses a locale that is not UTF-8, and the roles ask for HOME and PWD.
+
+    The locale goes to the board by ssh, too, which may lack the one of this machine.
+    """
+    return {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(config),
+        "LC_ALL": "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8",
+        "HOME": str(Path.home()),
+        "PWD": str(Path.cwd()),
+    }
 
 
 def _host(text: str) -> tuple[str, dict[str, object]]:

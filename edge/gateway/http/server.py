@@ -138,7 +138,8 @@ class Server:
         try:
             self._server = await loop.create_server(
                 self._connection,
-                self._host,
+                # asyncio lets a socket for :: take IPv6 alone; `gateway.host: "::"` means everybody.
+                ["0.0.0.0", "::"] if self._host == "::" else self._host,  # noqa: S104 - as the configuration says
                 self._port,
                 reuse_address=True,
                 ssl=self._tls,

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import tempfile
+import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,6 +18,7 @@ short_description: Make a CA and a server certificate on the board
 description:
   - Makes ca.key, ca.pem, key.pem and cert.pem in a folder. The keys never leave the board.
   - The certificate is made anew when it lacks a name, or when less than 30 days of it are left; the CA stays.
+  - Both are made anew where they are not valid yet, since the clock was ahead when they were made.
 options:
   folder:
     description: Where the files lie.
@@ -68,7 +71,7 @@ def main():
     if not why or module.check_mode:
         module.exit_json(changed=bool(why), msg=why)
     os.umask(0o077)
-    if not (ca_key.exists() and ca.exists()):
+    if not (ca_key.exists() and ca.exists()) or early(module, ca):
         request = ["req", "-x509", "-newkey", "ec", *CURVE, "-nodes", "-days", "7300"]
         request += ["-subj", f"/CN=edge CA of {module.params['name']}", "-keyout", f"{ca_key}.new", "-out", f"{ca}.new"]
         request += ["-addext", "basicConstraints=critical,CA:TRUE,pathlen:0"]
@@ -104,6 +107,8 @@ def fault(module, ca, key, cert, wanted):
     for path in (ca, key, cert):
         if not path.exists():
             return f"{path} is missing"
+        if path != key and early(module, path):
+            return f"{path} is not valid yet: it was made while the clock was ahead"
     code, text, _ = module.run_command(["openssl", "x509", "-in", str(cert), "-noout", "-ext", "subjectAltName"])
     if code:
         return f"{cert} cannot be read"
@@ -117,6 +122,13 @@ def fault(module, ca, key, cert, wanted):
     if module.run_command(["openssl", "verify", "-CAfile", str(ca), str(cert)])[0]:
         return f"{cert} is not by {ca}"
     return ""
+
+
+def early(module, path):
+    """Whether a certificate begins to be valid only later than now."""
+    code, text, _ = module.run_command(["openssl", "x509", "-in", str(path), "-noout", "-startdate"])
+    begin = re.search(r"notBefore=(.+)", text)
+    return bool(code == 0 and begin and ssl.cert_time_to_seconds(begin[1].strip()) > time.time())
 
 
 def run(module, arguments):

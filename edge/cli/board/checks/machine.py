@@ -1,4 +1,4 @@
-"""Checks of the machine: versions, clock, disk."""
+"""Checks of the machine: versions, clock, disk, memory limits."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edge import __version__
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
 from edge.core.clock import plausible, synchronised
+from edge.core.host import memory_limits_hold
+from edge.core.mounts import file_system, volatile
 from edge.core.text import size
 
 _DEVICE = ("celery", "kombu", "aiohttp", "psutil")
@@ -77,21 +79,22 @@ def disk(root: Path) -> Iterator[Finding]:
         yield warn("disk", text, "remove something before results can no longer be written")
     elif kind in _VOLATILE:
         yield warn("disk", f"{text}: a power cut loses all of it", "put `root` on a card or disk")
+    elif why := volatile(place):
+        advice = "switch the overlay file system off (sudo raspi-config, Performance Options), or put `root` on a disk"
+        yield warn("disk", f"{text}: {why}: a power cut loses all of it", advice)
     else:
         yield ok("disk", text)
 
 
-def file_system(place: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """Kind of the file system `place` lies on; empty where that cannot be told."""
-    best, found = "", ""
-    try:
-        lines = mounts.read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    target = f"{place.resolve()}/"
-    for line in lines:
-        _, mount, kind, *_ = f"{line} ? ? ?".split(" ")
-        mount = mount.replace("\\040", " ").rstrip("/") + "/"
-        if target.startswith(mount) and len(mount) >= len(best):
-            best, found = mount, kind
-    return found
+def memory(holds: Callable[[], bool | None] = memory_limits_hold) -> Iterator[Finding]:
+    """Whether the units' memory limits hold, without which a job that eats the memory takes others along.
+
+    Nothing where that cannot be told.
+    """
+    held = holds()
+    if held:
+        yield ok("memory limits", "held by the kernel")
+    elif held is False:
+        text = "do not hold: the kernel's memory control group is off; a job that eats the memory may take others along"
+        advice = "put cgroup_enable=memory into /boot/firmware/cmdline.txt (`edge deploy` does so), and reboot"
+        yield warn("memory limits", text, advice)

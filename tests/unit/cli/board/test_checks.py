@@ -83,15 +83,21 @@ def test_a_file_system_that_cannot_keep_results_is_told(
     assert levels(machine.disk(tmp_path / "not" / "there")) == [level]
 
 
-def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
-    """Not that of a folder with a similar name."""
-    mounts = tmp_path / "mounts"
-    base = tmp_path.resolve()
-    mounts.write_text(f"a / ext4 rw 0 0\nb {base}/data f2fs rw 0 0\nc {base}/with\\040space vfat rw 0 0\n")
-    assert machine.file_system(tmp_path / "data" / "x", mounts) == "f2fs"
-    assert machine.file_system(tmp_path / "database", mounts) == "ext4"
-    assert machine.file_system(tmp_path / "with space", mounts) == "vfat"
-    assert machine.file_system(tmp_path, tmp_path / "none") == ""
+def test_an_overlay_in_memory_is_told_as_memory_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raspberry Pi's overlay file system shows the card's size or the memory's, and keeps nothing."""
+    monkeypatch.setattr(os, "statvfs", lambda _: full(900_000))
+    monkeypatch.setattr(machine, "file_system", lambda _: "overlay")
+    monkeypatch.setattr(machine, "volatile", lambda _: "/ is an overlay whose changes are kept in memory")
+    (found,) = machine.disk(tmp_path)
+    assert found.level == "warn"
+    assert "a power cut loses all of it" in found.text
+    assert "raspi-config" in found.advice
+
+
+@pytest.mark.parametrize(("held", "found"), [(True, ["ok"]), (False, ["warn"]), (None, [])])
+def test_memory_limits_that_do_not_hold_are_told(held: bool | None, found: list[str]) -> None:
+    """Nothing is said where nothing is known."""
+    assert levels(machine.memory(lambda: held)) == found
 
 
 def test_folders_that_are_there_are_well(board: Config) -> None:
