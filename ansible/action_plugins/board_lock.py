@@ -36,7 +36,8 @@ class ActionModule(ActionBase):
             who = f"{holder.get('user')}@{holder.get('host')} (process {holder.get('pid')}) since {said.get('since')}"
             raise AnsibleActionFail(
                 f"another play is at work on {board}: {who}, last heard of {said.get('idle_s', 0)} s ago. "
-                "Wait until it has ended; where it was killed on a machine that is not this one, add deploy_take_over=true"
+                "Wait until it has ended; where it was killed on a machine that is not this one, add"
+                " deploy_take_over=true"
             )
         result.update(said)
         return result

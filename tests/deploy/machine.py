@@ -44,7 +44,7 @@ class Machine:
         self._group = Group(seat.netns)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Machine:
+    def __enter__(self) -> Self:
         self.root.mkdir()
         self._insert()
         personalise(self.root, self.name, self.key)
