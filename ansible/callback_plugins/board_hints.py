@@ -29,8 +29,10 @@ HINTS = (
         "a password for ssh needs sshpass on this machine (apt install sshpass), or a key: ssh-copy-id {login}",
     ),
     (
-        r"Missing sudo password|sudo: a password is required|sudo: no tty present"
-        r"|waiting for privilege escalation prompt",
+        (
+            r"Missing sudo password|sudo: a password is required|sudo: no tty present"
+            r"|waiting for privilege escalation prompt"
+        ),
         "sudo on {board} asks for a password: give it with --ask-become-pass (-K)",
     ),
     (
