@@ -68,8 +68,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Annotated[
         str,
         about(
-            '127.0.0.1: this board only; 0.0.0.0: the whole LAN, each submitter with a token (`edge token add NAME`); "::":'
-            " by IPv6, too."
+            "127.0.0.1: this board only; 0.0.0.0: the whole LAN, each submitter with a token (`edge token add NAME`);"
+            ' "::": by IPv6, too.'
         ),
     ] = "127.0.0.1"
     port: Port = 8420
