@@ -22,7 +22,7 @@ from edge.core.errors import EdgeError, JobGone, StackError, StorageError, Unkno
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.outbox import Outbox
-from edge.gateway.background.retain import Retention
+from edge.gateway.background.retention import Retention
 from edge.gateway.background.settle import Settler
 from edge.gateway.background.storage_fault import StorageFault
 from edge.gateway.board import Board

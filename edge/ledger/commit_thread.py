@@ -39,7 +39,8 @@ class CommitThread:
 
     def __init__(self, ledger: LedgerWriter) -> None:
         self._ledger = ledger
-        self._log = Checkpointer(ledger.path, failed=ledger.doubt)
+        connection = ledger.connection
+        self._log = Checkpointer(connection.path, connection.log, failed=connection.doubt)
         self._queue: deque[_Write] = deque()
         self._late: deque[_Write] = deque()
         self._late_since = 0.0
@@ -65,7 +66,7 @@ class CommitThread:
     @property
     def totals(self) -> Totals:
         """What the ledger held at its last commit; from any thread."""
-        return self._ledger.totals
+        return self._ledger.connection.totals
 
     def write(self, work: Callable[[LedgerWriter], T], *, durable: bool, late: bool = False) -> Future[T]:
         """Run `work` inside the next commit; the future is done when that commit is. `late`: no commit for it alone.
@@ -110,7 +111,6 @@ class CommitThread:
 
     def _commit(self, group: list[_Write]) -> None:
         group = [write for write in group if write.future.set_running_or_notify_cancel()]
-        before = self._ledger.changes
         outcomes: list[tuple[_Write, Any, Exception | None]]
         try:
             with self._ledger.transaction(durable=any(write.durable for write in group)):
@@ -122,11 +122,11 @@ class CommitThread:
                 write.future.set_result(value)
             else:
                 write.future.set_exception(error)
-        self._log.note(max(0, self._ledger.changes - before))
+        self._log.look()
 
     def _attempt(self, write: _Write) -> tuple[_Write, Any, Exception | None]:
         try:
-            with self._ledger.savepoint():
+            with self._ledger.connection.savepoint():
                 return write, write.work(self._ledger), None
         except sqlite3.IntegrityError as err:
             return write, None, err

@@ -51,6 +51,10 @@ class Totals(msgspec.Struct, frozen=True):
         return sum(self.jobs.get(state, 0) for state in OPEN)
 
 
+#: Of a connection that does not count.
+NONE = Totals(MappingProxyType({}), 0)
+
+
 def count_along(db: sqlite3.Connection) -> None:
     """Count once what is there, and along with each change that this connection makes. Raises sqlite3.Error."""
     db.executescript(_MAKE)

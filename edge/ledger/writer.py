@@ -1,41 +1,73 @@
-"""The ledger: every accepted job, one SQLite file, written by the gateway alone.
+"""Changes of the ledger. The gateway alone makes them, in the thread of `CommitThread`.
 
-A plain synchronous store: `CommitThread` gives it a thread, groups its writes and decides which commit must be
-durable. Order is `seq`, never a time: a board without a clock may jump decades.
+`CommitThread` groups the writes and decides which commit must be durable. Jobs are ordered by `seq`, never by a time:
+a board without a clock may jump decades.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from edge.core.errors import KeyReused
-from edge.ledger import schema, totals
-from edge.ledger.connection import Commits
-from edge.ledger.reader import IS_OPEN
+from edge.ledger import schema
+from edge.ledger.connection import Connection
+from edge.ledger.reader import IS_OPEN, LedgerReader
 from edge.ledger.rows import ODD_POWER, ODD_STATE, Accepted, Edition, JobRow, NewJob
 from edge.model import JobState, Power, Result
 
 
-class LedgerWriter(Commits):
-    """The one connection that writes. Not thread-safe; every method is one short indexed statement or few."""
+class LedgerWriter:
+    """Changes the ledger over the one connection that writes. Not thread-safe.
 
-    # ---- writes: inside `transaction` ----
+    Every change happens inside `transaction`; what it raises beyond the errors named here is sqlite3.Error, which the
+    transaction turns into StorageError. `reader` sees what this very transaction has changed.
+    """
 
-    def prove(self) -> None:
-        """Write one page that says what it said before: the disk takes it, or the transaction raises."""
-        self._db.execute(f"PRAGMA user_version = {schema.VERSION}")
+    def __init__(self, connection: Connection) -> None:
+        """Take a writable connection. Raises StorageError."""
+        self.connection = connection
+        self.reader = LedgerReader(connection)
+        self._last_seq: int = connection.query("SELECT coalesce(max(seq), 0) FROM job")[0][0]
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The writer of the ledger at `path`, which is made when there is none. Raises StorageError."""
+        return cls(Connection(path, writable=True))
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def open_jobs(self) -> int:
-        """How many jobs have no result, those of this very transaction too."""
-        return totals.open_jobs(self._db)
+        """How many jobs have no result, including changes of this very transaction."""
+        return self.connection.open_jobs
+
+    def transaction(self, *, durable: bool) -> AbstractContextManager[None]:
+        """As `Connection.transaction`."""
+        return self.connection.transaction(durable=durable)
+
+    # ---- changes: inside `transaction` ----
+
+    def prove(self) -> None:
+        """Write one page that says what it said before: the disk takes it, or the transaction raises."""
+        self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
     def add(self, new: NewJob, *, now: float) -> Accepted:
         """Put a job in, or find the one its idempotency key brought before. Raises KeyReused."""
         if new.key:
-            known = self.find(new.id)
+            known = self.reader.find(new.id)
             if known is not None:
                 if not known.fingerprint:
                     return Accepted(self._claimed(new), created=False)
@@ -45,7 +77,7 @@ class LedgerWriter(Commits):
         arguments = msgspec.json.encode([new.args, new.kwargs])
         # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
         self._last_seq += 1
-        self._db.execute(
+        self.connection.execute(
             "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
             " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
@@ -73,15 +105,15 @@ class LedgerWriter(Commits):
 
     def _claimed(self, new: NewJob) -> JobRow:
         """A row made from its result alone. The id comes from submitter and key, so it is this submitter's."""
-        self._db.execute(
+        self.connection.execute(
             "UPDATE job SET submitter = ?, fingerprint = ? WHERE id = ?", (new.submitter, new.fingerprint, new.id)
         )
-        return self.get(new.id)
+        return self.reader.get(new.id)
 
     def adopt(self, result: Result, *, size_bytes: int, now: float) -> None:
         """Give a row to a finished job that has none: it came by plain Celery, or its row was lost with a ledger."""
         self._last_seq += 1
-        self._db.execute(
+        self.connection.execute(
             "INSERT INTO job (seq, id, task, arguments, power, retries, submitter, fingerprint, state,"
             " accepted_at, finished_at, attempts, size_bytes, message) VALUES (?,?,?,?,?,0,?,x'',?,?,?,?,?,?)"
             " ON CONFLICT (id) DO NOTHING",
@@ -94,23 +126,23 @@ class LedgerWriter(Commits):
 
     def mark_queued(self, editions: Iterable[Edition]) -> None:
         """The broker has confirmed these: they will not be published again. A late word on a failed attempt is none."""
-        self._db.executemany(
+        self.connection.execute_many(
             "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
             editions,
         )
 
     def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:
         """The body failed and has retries left; False when that was known or the job is over."""
-        changed = self._db.execute(
+        changed = self.connection.execute(
             f"UPDATE job SET state = 'retrying', failures = ?, due_at = ?, message = ?"
             f" WHERE id = ? AND failures < ? AND {IS_OPEN}",
             (failures, due_at, message[:200], job_id, failures),
         )
-        return changed.rowcount > 0
+        return changed > 0
 
     def mark_due(self, job_ids: Iterable[str]) -> None:
         """The wait of these is over: publish them again."""
-        self._db.executemany(
+        self.connection.execute_many(
             "UPDATE job SET state = 'accepted', due_at = NULL WHERE id = ? AND state = 'retrying'",
             ((job_id,) for job_id in job_ids),
         )
@@ -120,7 +152,7 @@ class LedgerWriter(Commits):
 
         The copy in the queue of surplus power stays there and is harmless: who meets it looks for the result first.
         """
-        self._db.executemany(
+        self.connection.execute_many(
             "UPDATE job SET power = 'normal', state = CASE state WHEN 'queued' THEN 'accepted' ELSE state END"
             f" WHERE id = ? AND power = 'surplus' AND {IS_OPEN}",
             ((job_id,) for job_id in job_ids),
@@ -128,53 +160,53 @@ class LedgerWriter(Commits):
 
     def meet(self) -> None:
         """A broker's store belongs to this file from now on."""
-        schema.met(self._db)
+        self.connection.meet()
 
     def requeue_all(self) -> int:
         """Publish every open job anew: the broker has lost its store. How many there are."""
-        return self._db.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'").rowcount
+        return self.connection.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'")
 
     def heal(self) -> None:
         """Mend what `damage.rot` finds: the job runs once more, or is closed by the result it has.
 
         A job that its index no longer knew may have got a second row, which no index of ids takes.
         """
-        self._db.execute(
+        self.connection.execute(
             "DELETE FROM job NOT INDEXED WHERE seq NOT IN (SELECT min(seq) FROM job NOT INDEXED GROUP BY id)"
         )
-        self._db.execute("REINDEX")
-        self._db.execute(f"UPDATE job SET power = 'normal' WHERE {ODD_POWER}")
-        self._db.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")
+        self.connection.execute("REINDEX")
+        self.connection.execute(f"UPDATE job SET power = 'normal' WHERE {ODD_POWER}")
+        self.connection.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")
 
     def finish(self, result: Result, *, size_bytes: int) -> bool:
         """Close the row of a job whose durable result was seen; False when there is no open row of it."""
-        changed = self._db.execute(
+        changed = self.connection.execute(
             f"UPDATE job SET state = ?, finished_at = ?, due_at = NULL, attempts = ?, size_bytes = ?, message = ?,"
             f" cancel = 0 WHERE id = ? AND {IS_OPEN}",
             (result.state.value, result.finished_at, result.attempts, size_bytes, _short(result), result.id),
         )
-        return changed.rowcount > 0
+        return changed > 0
 
     def redate(self, job_ids: Iterable[str], *, now: float) -> None:
         """Count the age of these from now on: they ended when the board did not know the time."""
-        self._db.executemany(
+        self.connection.execute_many(
             f"UPDATE job SET finished_at = ? WHERE id = ? AND NOT {IS_OPEN}", ((now, job_id) for job_id in job_ids)
         )
 
     def ask_cancel(self, job_id: str) -> JobRow:
         """Note that the submitter wants an open job cancelled. Raises UnknownJob."""
-        self._db.execute(f"UPDATE job SET cancel = 1 WHERE id = ? AND {IS_OPEN}", (job_id,))
-        return self.get(job_id)
+        self.connection.execute(f"UPDATE job SET cancel = 1 WHERE id = ? AND {IS_OPEN}", (job_id,))
+        return self.reader.get(job_id)
 
     def ask_remove(self, job_ids: Iterable[str]) -> None:
         """Note that finished jobs are to go; open ones are not touched."""
-        self._db.executemany(
+        self.connection.execute_many(
             f"UPDATE job SET remove = 1 WHERE id = ? AND NOT {IS_OPEN}", ((job_id,) for job_id in job_ids)
         )
 
     def drop(self, job_id: str) -> None:
         """Forget a job whose tombstone is durable."""
-        self._db.execute("DELETE FROM job WHERE id = ?", (job_id,))
+        self.connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
 
 
 def _short(result: Result) -> str:

@@ -520,7 +520,7 @@ def test_old_jobs_go_when_they_take_too_much_room(
     make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest finished ones get an order to be removed; open ones and new ones stay."""
-    monkeypatch.setattr("edge.gateway.background.retain._SOON_S", 0.05)
+    monkeypatch.setattr("edge.gateway.background.retention._SOON_S", 0.05)
     gateway = start_gateway(make_config(retention={"keep_bytes": 1 << 20}))
     open_id = gateway.submit()
     ids = [gateway.submit() for _ in range(3)]

@@ -47,12 +47,12 @@ class Outbox:
         path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
-        ledger = LedgerWriter(path)
-        self._unmet = ledger.unmet
+        ledger = LedgerWriter.open(path)
+        self._unmet = ledger.connection.unmet
         self._writer = CommitThread(ledger)
-        self.reader = LedgerReader(path)
-        self._feed = LedgerReader(path)
-        self._far = LedgerReader(path)
+        self.reader = LedgerReader.open(path)
+        self._feed = LedgerReader.open(path)
+        self._far = LedgerReader.open(path)
         self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # one: the view is no two threads' at once
         self._changed = changed
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -159,9 +159,9 @@ class Outbox:
 
     def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
         try:
-            if job.key and ledger.find(job.id) is None and self._results.removed(job.id):
+            if job.key and ledger.reader.find(job.id) is None and self._results.removed(job.id):
                 raise JobGone(job.id)
-            if ledger.open_jobs >= self._limit and not (job.key and ledger.find(job.id)):
+            if ledger.open_jobs >= self._limit and not (job.key and ledger.reader.find(job.id)):
                 raise TooManyJobs(ledger.open_jobs, self._limit)
             return ledger.add(job, now=now)
         except StorageError:

@@ -163,7 +163,7 @@ class Settler:
     def _survey(self) -> tuple[Announced, list[tuple[Order, str]]]:
         """Runs in a thread with its own view of the ledger: there may be many thousands of files."""
         news, orders = Announced(), []
-        with LedgerReader(self._layout.ledger) as ledger:
+        with LedgerReader.open(self._layout.ledger) as ledger:
             for shard, names in self._results.shards():
                 self._compare(names, ledger.known(shard.name), news)
             news.attempts = ledger.open_among(self._attempts.ids())
