@@ -129,8 +129,7 @@ class Appliance:
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
         """Commit `jobs` durably, in one commit; an answer for each. Raises StorageError."""
         try:
-            # Shielded: a client that goes away must not cancel what others share.
-            answers = await asyncio.shield(self.outbox.accept(jobs))
+            answers = await self.outbox.accept(jobs)
         except StorageError as err:
             self.fault.note(err)
             raise

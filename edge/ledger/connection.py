@@ -37,6 +37,7 @@ class Connection:
         self._corrupt = False  # an index disagreed with its row
         self._stuck = False  # a transaction could not even be rolled back
         self._totals = totals.NONE
+        self._changes_before = 0
         self._db = self._open(create=writable)
 
     def close(self) -> None:
@@ -72,6 +73,11 @@ class Connection:
         return totals.open_jobs(self._db)
 
     @property
+    def open_jobs_at_most(self) -> int:
+        """A bound on `open_jobs` inside a transaction that costs no statement: each change may have added one."""
+        return self._totals.open_jobs + self._db.total_changes - self._changes_before
+
+    @property
     def unmet(self) -> bool:
         """True while no broker has ever had anything of this file's jobs. Raises StorageError."""
         try:
@@ -83,9 +89,12 @@ class Connection:
         """Run one statement inside a transaction; returns how many rows it changed. Raises sqlite3.Error."""
         return self._db.execute(sql, tuple(values)).rowcount
 
-    def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Run one statement for each of `rows`, inside a transaction. Raises sqlite3.Error."""
-        self._db.executemany(sql, rows)
+    def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Run one statement for each of `rows`, inside a transaction; returns how many rows they changed in all.
+
+        Raises sqlite3.Error.
+        """
+        return self._db.executemany(sql, rows).rowcount
 
     def meet(self) -> None:
         """Note that a broker's store belongs to this file from now on. Raises sqlite3.Error."""
@@ -103,7 +112,7 @@ class Connection:
             self._repair()
             self._sync("FULL" if durable else "NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
-            before = self._db.total_changes
+            self._changes_before = before = self._db.total_changes
             yield
             now = totals.read(self._db)
             self.log.begin_commit()

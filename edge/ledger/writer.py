@@ -6,7 +6,7 @@ a board without a clock may jump decades.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,11 @@ from edge.ledger.connection import Connection
 from edge.ledger.reader import IS_OPEN, LedgerReader
 from edge.ledger.rows import ODD_POWER, ODD_STATE, Accepted, Edition, JobRow, NewJob
 from edge.model import JobState, Power, Result
+
+_FINISH = (
+    "UPDATE job SET state = ?, finished_at = ?, due_at = NULL, attempts = ?, size_bytes = ?, message = ?, cancel = 0"
+    f" WHERE id = ? AND {IS_OPEN}"
+)
 
 
 class LedgerWriter:
@@ -54,6 +59,10 @@ class LedgerWriter:
         """How many jobs have no result, including changes of this very transaction."""
         return self.connection.open_jobs
 
+    def has_room(self, most: int) -> bool:
+        """True while fewer than `most` jobs have no result, including changes of this very transaction."""
+        return self.connection.open_jobs_at_most < most or self.open_jobs < most
+
     def transaction(self, *, durable: bool) -> AbstractContextManager[None]:
         """As `Connection.transaction`."""
         return self.connection.transaction(durable=durable)
@@ -64,33 +73,32 @@ class LedgerWriter:
         """Write one page that says what it said before: the disk takes it, or the transaction raises."""
         self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
+    def known(self, new: NewJob) -> Accepted | None:
+        """The job that the idempotency key of `new` brought before; None: there is none. Raises KeyReused."""
+        if not new.key:
+            return None
+        known = self.reader.find(new.id)
+        if known is None:
+            return None
+        if not known.fingerprint:
+            return Accepted(self._claimed(new), created=False)
+        if known.fingerprint != new.fingerprint:
+            raise KeyReused(new.key, new.id)
+        return Accepted(known, created=False)
+
     def add(self, new: NewJob, *, now: float) -> Accepted:
         """Put a job in, or find the one its idempotency key brought before. Raises KeyReused."""
-        if new.key:
-            known = self.reader.find(new.id)
-            if known is not None:
-                if not known.fingerprint:
-                    return Accepted(self._claimed(new), created=False)
-                if known.fingerprint != new.fingerprint:
-                    raise KeyReused(new.key, new.id)
-                return Accepted(known, created=False)
-        arguments = msgspec.json.encode([new.args, new.kwargs])
+        return self.known(new) or self.insert(new, now=now)
+
+    def insert(self, new: NewJob, *, now: float) -> Accepted:
+        """Put in a job whose id is not in the ledger."""
         # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
         self._last_seq += 1
-        self.connection.execute(
-            "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
-            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                *(self._last_seq, new.id, new.task, arguments, new.power.value, new.retries, new.time_limit_s),
-                *(new.submitter, new.fingerprint, JobState.ACCEPTED.value, now),
-                *(new.deadline_s, new.max_temp_c),
-            ),
-        )
         job = JobRow(
             seq=self._last_seq,
             id=new.id,
             task=new.task,
-            arguments=arguments,
+            arguments=msgspec.json.encode([new.args, new.kwargs]),
             power=new.power,
             retries=new.retries,
             time_limit_s=new.time_limit_s,
@@ -100,6 +108,14 @@ class LedgerWriter:
             accepted_at=now,
             deadline_s=new.deadline_s,
             max_temp_c=new.max_temp_c,
+        )
+        self.connection.execute(
+            "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
+            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,'accepted',?,?,?)",
+            (
+                *(job.seq, job.id, job.task, job.arguments, job.power.value, job.retries, job.time_limit_s),
+                *(job.submitter, job.fingerprint, job.accepted_at, job.deadline_s, job.max_temp_c),
+            ),
         )
         return Accepted(job, created=True)
 
@@ -180,12 +196,14 @@ class LedgerWriter:
 
     def finish(self, result: Result, *, size_bytes: int) -> bool:
         """Close the row of a job whose durable result was seen; False when there is no open row of it."""
-        changed = self.connection.execute(
-            f"UPDATE job SET state = ?, finished_at = ?, due_at = NULL, attempts = ?, size_bytes = ?, message = ?,"
-            f" cancel = 0 WHERE id = ? AND {IS_OPEN}",
-            (result.state.value, result.finished_at, result.attempts, size_bytes, _short(result), result.id),
-        )
-        return changed > 0
+        return self.connection.execute(_FINISH, _ending(result, size_bytes)) > 0
+
+    def finish_all(self, ended: Sequence[tuple[Result, int]], *, now: float) -> None:
+        """Close the rows of these results, each with its size in bytes; one without a row gets a closed one."""
+        closed = self.connection.execute_many(_FINISH, (_ending(result, size_bytes) for result, size_bytes in ended))
+        if closed < len(ended):  # some were closed before, or came by plain Celery
+            for result, size_bytes in ended:
+                self.adopt(result, size_bytes=size_bytes, now=now)
 
     def redate(self, job_ids: Iterable[str], *, now: float) -> None:
         """Count the age of these from now on: they ended when the board did not know the time."""
@@ -207,6 +225,11 @@ class LedgerWriter:
     def drop(self, job_id: str) -> None:
         """Forget a job whose tombstone is durable."""
         self.connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
+
+
+def _ending(result: Result, size_bytes: int) -> tuple[str | float | int, ...]:
+    """The values of `_FINISH`."""
+    return (result.state.value, result.finished_at, result.attempts, size_bytes, _short(result), result.id)
 
 
 def _short(result: Result) -> str:

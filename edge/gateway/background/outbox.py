@@ -133,20 +133,30 @@ class Outbox:
         await self._writer.submit(lambda ledger: ledger.heal())
         self._publisher.ring(rewind=True)
 
-    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
-        """Commit `jobs` durably, all in one commit; an answer for each, in order. Raises StorageError."""
+    def accept(self, jobs: Sequence[NewJob]) -> asyncio.Future[list[Accepted | EdgeError]]:
+        """Commit `jobs` durably, all in one commit; an answer for each, in order. The future raises StorageError.
+
+        It may be cancelled: a client that goes away must not undo what others share, nor keep an accepted job from
+        being published.
+        """
 
         def work(ledger: LedgerWriter) -> list[Accepted | EdgeError]:
             now = time.time()
             return [self._accept_one(ledger, job, now) for job in jobs]
 
-        answers = await self._writer.submit(work)
-        if any(isinstance(answer, Accepted) and answer.created for answer in answers):
+        answers = self._writer.submit(work)
+        answers.add_done_callback(self._after_accept)
+        return asyncio.shield(answers)
+
+    def _after_accept(self, answers: asyncio.Future[list[Accepted | EdgeError]]) -> None:
+        if answers.exception() is not None:
+            return
+        new = [answer.job for answer in answers.result() if isinstance(answer, Accepted) and answer.created]
+        if new:
             self._publisher.ring()
-        for answer in answers:
-            if isinstance(answer, Accepted) and answer.created and answer.job.power is Power.SURPLUS:
-                self._note_deadline(answer.job, answer.job.accepted_at)
-        return answers
+        for job in new:
+            if job.deadline_s is not None and job.power is Power.SURPLUS:
+                self._note_deadline(job, job.accepted_at)
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
@@ -159,11 +169,13 @@ class Outbox:
 
     def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
         try:
-            if job.key and ledger.reader.find(job.id) is None and self._results.removed(job.id):
+            if known := ledger.known(job):
+                return known
+            if job.key and self._results.removed(job.id):
                 raise JobGone(job.id)
-            if ledger.open_jobs >= self._limit and not (job.key and ledger.reader.find(job.id)):
+            if not ledger.has_room(self._limit):
                 raise TooManyJobs(ledger.open_jobs, self._limit)
-            return ledger.add(job, now=now)
+            return ledger.insert(job, now=now)
         except StorageError:
             raise
         except EdgeError as err:

@@ -84,14 +84,8 @@ class Settler:
         """Close the rows of these; a job without a row came by plain Celery and gets one."""
         found, unread = await asyncio.to_thread(self._read, job_ids)
 
-        def work(ledger: LedgerWriter) -> None:
-            now = time.time()
-            for result, size_bytes in found:
-                if not ledger.finish(result, size_bytes=size_bytes):
-                    ledger.adopt(result, size_bytes=size_bytes, now=now)
-
         if found:
-            await self._outbox.write(work)
+            await self._outbox.write(lambda ledger: ledger.finish_all(found, now=time.time()))
             self.settled += len(found)
             self._outbox.ended(result.id for result, _ in found)
             for result, _ in found:
