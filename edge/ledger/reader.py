@@ -16,7 +16,7 @@ AHEAD_MOST = 5_000
 #: A state that rotted is none of an ended job: what ends it is still to be noted.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
 #: About so many bytes of arguments are read at once to be published.
-_READ_BYTES = 2 << 20
+READ_BYTES = 2 << 20
 
 
 class LedgerReader:
@@ -80,7 +80,7 @@ class LedgerReader:
         for job in self._rows("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit):
             jobs.append(job)
             size += len(job.arguments)
-            if size >= _READ_BYTES:
+            if size >= READ_BYTES:
                 break
         return jobs
 
