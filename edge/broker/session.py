@@ -11,6 +11,7 @@ import msgspec
 from edge.broker import topology as broker
 from edge.broker.border import Link
 from edge.broker.message import message
+from edge.broker.properties import JobMessage
 from edge.config import BrokerConfig
 from edge.core.errors import QueueSilent
 from edge.ledger.rows import Edition, JobRow
@@ -55,7 +56,7 @@ class PublishSession:
             log.error("job %s cannot be published, its arguments in the ledger are damaged: %s", job.id, err)
             return
         self._channel.basic_publish(
-            amqp.Message(body, application_headers=headers, **properties),
+            JobMessage(body, application_headers=headers, **properties),
             exchange="",
             routing_key=broker.queue_name(job.power),
             mandatory=True,

@@ -30,11 +30,15 @@ _LATE_S = 0.5  # how long a write that nobody waits for may wait for company
 
 @dataclass(eq=False, frozen=True, slots=True)
 class _Write(Generic[T]):
-    """One piece of work, and the future of whoever asked for it: of a thread, or of an event loop."""
+    """One piece of work, and the future of whoever asked for it: of a thread, or of an event loop.
+
+    `then` gets the value once the commit is done, also when nobody waits for the future any more.
+    """
 
     work: Callable[[LedgerWriter], T]
     durable: bool
     future: Future[T] | asyncio.Future[T]
+    then: Callable[[T], None] | None = None
 
 
 #: The end of a write: its value, or its error. `Any`: writes of one commit have different values.
@@ -85,10 +89,15 @@ class CommitThread:
         self._enter(_Write(work, durable, future), late=late)
         return future
 
-    def submit(self, work: Callable[[LedgerWriter], T], *, durable: bool = True) -> asyncio.Future[T]:
-        """As `write`, for the running event loop. The work is done also when nobody waits for the future any more."""
+    def submit(
+        self, work: Callable[[LedgerWriter], T], *, durable: bool = True, then: Callable[[T], None] | None = None
+    ) -> asyncio.Future[T]:
+        """As `write`, for the running event loop.
+
+        The future may be cancelled: the work is done all the same. `then` gets its value, on the loop, in any case.
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enter(_Write(work, durable, future), late=False)
+        self._enter(_Write(work, durable, future, then), late=False)
         return future
 
     def _enter(self, write: _Write[Any], *, late: bool) -> None:
@@ -170,6 +179,8 @@ def _settle_all(outcomes: list[_Outcome]) -> None:
 def _settle(outcome: _Outcome) -> None:
     """Tell whoever waits, if they still do."""
     write, value, error = outcome
+    if write.then is not None and error is None:
+        write.then(value)
     if write.future.done():  # cancelled: nobody wants to know
         return
     if error is None:

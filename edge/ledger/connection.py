@@ -36,7 +36,7 @@ class Connection:
         self._suspect = False  # an error of the disk happened, see `transaction`
         self._corrupt = False  # an index disagreed with its row
         self._stuck = False  # a transaction could not even be rolled back
-        self._totals = totals.NONE
+        self._counts: list[totals.Count] = []  # as of the last commit
         self._changes_before = 0
         self._db = self._open(create=writable)
 
@@ -65,7 +65,7 @@ class Connection:
     @property
     def totals(self) -> Totals:
         """Running totals as of the last commit of this connection. From any thread."""
-        return self._totals
+        return totals.of(self._counts)
 
     @property
     def open_jobs(self) -> int:
@@ -75,7 +75,8 @@ class Connection:
     @property
     def open_jobs_at_most(self) -> int:
         """A bound on `open_jobs` inside a transaction that costs no statement: each change may have added one."""
-        return self._totals.open_jobs + self._db.total_changes - self._changes_before
+        known = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN)
+        return known + self._db.total_changes - self._changes_before
 
     @property
     def unmet(self) -> bool:
@@ -114,10 +115,10 @@ class Connection:
             self._db.execute("BEGIN IMMEDIATE")
             self._changes_before = before = self._db.total_changes
             yield
-            now = totals.read(self._db)
+            now = totals.counted(self._db)
             self.log.begin_commit()
             self._db.execute("COMMIT")
-            self._totals = now
+            self._counts = now
         except BaseException as err:
             self._roll_back()
             if isinstance(err, sqlite3.Error):
@@ -184,7 +185,7 @@ class Connection:
         db.execute("PRAGMA wal_autocheckpoint = 0")  # every checkpoint goes through `self.log`
         schema.bring_up(db)
         totals.count_along(db)
-        self._totals = totals.read(db)
+        self._counts = totals.counted(db)
 
     def _repair(self) -> None:
         """Set right what an earlier error of the disk left behind. Raises StorageError, sqlite3.Error."""

@@ -144,14 +144,10 @@ class Outbox:
             now = time.time()
             return [self._accept_one(ledger, job, now) for job in jobs]
 
-        answers = self._writer.submit(work)
-        answers.add_done_callback(self._after_accept)
-        return asyncio.shield(answers)
+        return self._writer.submit(work, then=self._accepted)
 
-    def _after_accept(self, answers: asyncio.Future[list[Accepted | EdgeError]]) -> None:
-        if answers.exception() is not None:
-            return
-        new = [answer.job for answer in answers.result() if isinstance(answer, Accepted) and answer.created]
+    def _accepted(self, answers: list[Accepted | EdgeError]) -> None:
+        new = [answer.job for answer in answers if isinstance(answer, Accepted) and answer.created]
         if new:
             self._publisher.ring()
         for job in new:
