@@ -199,8 +199,9 @@ class Publisher:
                 gather_s = look_at - time.monotonic() if hungry else 0.0
                 waits = (session.patience(), max(gather_s, self._feed.wait_s()) if hungry else None) if up else ()
                 timeout = min((each for each in waits if each is not None), default=None)
-                (replies if gather_s > 0 else both).select(timeout)
-                session.listen()
+                ready = (replies if gather_s > 0 else both).select(timeout)
+                if any(key.fileobj is session.socket for key, _ in ready):
+                    session.listen()
                 if done := session.take_confirmed():
                     self._complaint.withdraw()
                     self._note(done)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import select
+import socket
+import ssl
 import time
 
 import amqp
@@ -39,7 +42,9 @@ class PublishSession:
         self._flying_editions: set[Edition] = set()
         self._done: list[JobRow] = []
         self._origin = f"gateway@{config.host}"
-        self.socket = connection.sock
+        self.socket: socket.socket = connection.sock
+        self._readable = select.poll()
+        self._readable.register(self.socket, select.POLLIN)
 
     @property
     def room(self) -> int:
@@ -66,15 +71,22 @@ class PublishSession:
         self._flying_editions.add(job.edition)
 
     def listen(self) -> None:
-        """Take in all the broker has said."""
+        """Take in all the broker has said; there must be something."""
         try:
-            while True:
+            self._connection.drain_events(timeout=0)
+            while self._said_more():
                 self._connection.drain_events(timeout=0)
         except TimeoutError:
             return
         except OSError as err:
             if err.errno is None or "timed out" not in str(err):
                 raise
+
+    def _said_more(self) -> bool:
+        """True when another frame can be read: asking costs a quarter of a read that finds nothing."""
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True
+        return bool(self._readable.poll(0))
 
     def take_confirmed(self) -> list[JobRow]:
         """Jobs confirmed since the last call."""

@@ -41,6 +41,13 @@ class _Write(Generic[T]):
     then: Callable[[T], None] | None = None
 
 
+class _Undo(Exception):
+    """Takes the error of a write that is alone in its transaction past that, which is rolled back."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 #: The end of a write: its value, or its error. `Any`: writes of one commit have different values.
 _Outcome = tuple[_Write[Any], Any, Exception | None]
 
@@ -141,10 +148,8 @@ class CommitThread:
         return max(0.0, self._late_since + _LATE_S - time.monotonic()) if self._late else None
 
     def _commit(self, group: list[_Write[Any]]) -> None:
-        outcomes: list[_Outcome]
         try:
-            with self._ledger.transaction(durable=any(write.durable for write in group)):
-                outcomes = [self._attempt(write) for write in group]
+            outcomes = self._written(group)
         except Exception as err:  # every waiter must learn of it, whatever it was
             outcomes = [(write, None, err) for write in group]
         on_loops: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
@@ -158,6 +163,30 @@ class CommitThread:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle_all, theirs)
         self._log.look()
+
+    def _written(self, group: list[_Write[Any]]) -> list[_Outcome]:
+        """Commit the group; what one write raises is undone alone. Raises StorageError when nothing was committed."""
+        durable = any(write.durable for write in group)
+        if len(group) == 1:  # alone, it takes no savepoint to undo
+            (write,) = group
+            try:
+                with self._ledger.transaction(durable=durable):
+                    outcome = self._alone(write)
+            except _Undo as undone:
+                return [(write, None, undone.error)]
+            return [outcome]
+        with self._ledger.transaction(durable=durable):
+            return [self._attempt(write) for write in group]
+
+    def _alone(self, write: _Write[Any]) -> _Outcome:
+        try:
+            return write, write.work(self._ledger), None
+        except sqlite3.IntegrityError as err:
+            raise _Undo(err) from err
+        except (StorageError, sqlite3.Error):
+            raise
+        except Exception as err:
+            raise _Undo(err) from err
 
     def _attempt(self, write: _Write[Any]) -> _Outcome:
         try:

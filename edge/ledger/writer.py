@@ -6,6 +6,7 @@ a board without a clock may jump decades.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -88,14 +89,16 @@ class LedgerWriter:
 
     def add(self, new: NewJob, *, now: float) -> Accepted:
         """Put a job in, or find the one its idempotency key brought before. Raises KeyReused."""
-        return self.known(new) or self.insert(new, now=now)
+        added = self.insert(new, now=now) or self.known(new)
+        if added is None:
+            raise sqlite3.IntegrityError(f"job {new.id!r} is in the ledger already")
+        return added
 
-    def insert(self, new: NewJob, *, now: float) -> Accepted:
-        """Put in a job whose id is not in the ledger."""
-        # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
-        self._last_seq += 1
+    def insert(self, new: NewJob, *, now: float) -> Accepted | None:
+        """Put in a job; None when one with its id is there already."""
+        seq = self._last_seq + 1
         job = JobRow(
-            seq=self._last_seq,
+            seq=seq,
             id=new.id,
             task=new.task,
             arguments=msgspec.json.encode([new.args, new.kwargs]),
@@ -109,14 +112,19 @@ class LedgerWriter:
             deadline_s=new.deadline_s,
             max_temp_c=new.max_temp_c,
         )
-        self.connection.execute(
+        inserted = self.connection.execute(
             "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
-            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,'accepted',?,?,?)",
+            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,'accepted',?,?,?)"
+            " ON CONFLICT (id) DO NOTHING",
             (
-                *(job.seq, job.id, job.task, job.arguments, job.power.value, job.retries, job.time_limit_s),
+                *(seq, job.id, job.task, job.arguments, job.power.value, job.retries, job.time_limit_s),
                 *(job.submitter, job.fingerprint, job.accepted_at, job.deadline_s, job.max_temp_c),
             ),
         )
+        if not inserted:
+            return None
+        # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
+        self._last_seq = seq
         return Accepted(job, created=True)
 
     def _claimed(self, new: NewJob) -> JobRow:

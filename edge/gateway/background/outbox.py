@@ -165,13 +165,18 @@ class Outbox:
 
     def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
         try:
+            removed = bool(job.key) and self._results.removed(job.id)
+            room = ledger.has_room(self._limit)
+            added = ledger.insert(job, now=now) if room and not removed else None
+            if added is not None:
+                return added
             if known := ledger.known(job):
                 return known
-            if job.key and self._results.removed(job.id):
+            if removed:
                 raise JobGone(job.id)
-            if not ledger.has_room(self._limit):
+            if not room:
                 raise TooManyJobs(ledger.open_jobs, self._limit)
-            return ledger.insert(job, now=now)
+            return ledger.add(job, now=now)
         except StorageError:
             raise
         except EdgeError as err:
