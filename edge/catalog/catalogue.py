@@ -85,7 +85,7 @@ class Catalogue:
                 raise BadArguments(task, f"argument {name!r} is missing; {takes(tuple(properties))}")
         if task not in self._quick:
             self._quick[task] = quick.compiled(properties)
-        if self._quick[task](given):
+        if self._quick[task](arguments):
             return
         try:
             error = next(self._validator(info).iter_errors(arguments), None)

@@ -32,7 +32,7 @@ from edge.gateway.receipts import Receipts
 from edge.gateway.views import Views
 from edge.ledger.recovery import rebuild as rescue
 from edge.ledger.rows import Accepted, JobRow, NewJob
-from edge.model import JobState, Submission, check_job_id, derived_job_id, new_job_id
+from edge.model import JobState, Locality, Submission, check_job_id, derived_job_id, new_job_id
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
 from edge.wire import JobPage, JobView
@@ -60,6 +60,7 @@ class Appliance:
         self.waiters = Waiters()
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
+        self._locality = Locality()
         self._orders = Orders(layout)
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
@@ -112,7 +113,7 @@ class Appliance:
         catalogue.check(submission.task, submission.args, submission.kwargs)
         kind = catalogue.tasks[submission.task]
         return NewJob(
-            id=derived_job_id(caller.name, key) if key else new_job_id(),
+            id=derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix()),
             task=submission.task,
             args=submission.args,
             kwargs=submission.kwargs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 
 from edge.core.errors import StorageError, TornResult
@@ -93,19 +93,18 @@ class Settler:
             self._ended()
         if unread:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
+        self._orders.done_all(job_id for job_id in job_ids if job_id not in unread)
         for job_id in job_ids:
-            if job_id not in unread:
-                self._orders.done(job_id)
             self._waiters.wake(job_id)
 
-    async def _drop(self, job_ids: Iterable[str]) -> None:
+    async def _drop(self, job_ids: Collection[str]) -> None:
         def work(ledger: LedgerWriter) -> None:
             for job_id in job_ids:
                 ledger.drop(job_id)
 
         await self._outbox.write(work)
+        self._orders.done_all(job_ids)
         for job_id in job_ids:
-            self._orders.done(job_id)
             self._waiters.wake(job_id)
 
     async def _retry(self, job_id: str) -> None:
@@ -122,9 +121,9 @@ class Settler:
         found, unread = list[tuple[Result, int]](), set[str]()
         for job_id in job_ids:
             try:
-                result = self._results.read(job_id)
-                if result is not None:
-                    found.append((result, self._results.size_bytes(result)))
+                ended = self._results.read_sized(job_id)
+                if ended is not None:
+                    found.append(ended)
             except TornResult as err:
                 log.error("%s", err)
                 found.append((_damaged(job_id, str(err)), 0))
