@@ -188,10 +188,9 @@ class Publisher:
                     room = session.room
                     jobs = self._feed.read(cursor, room)
                     more = jobs is None or len(jobs) == room or sum(len(job.arguments) for job in jobs) >= READ_BYTES
-                    for job in jobs or ():
-                        if job.edition not in self._noted:
-                            session.publish(job)
-                        cursor = job.seq
+                    if jobs:
+                        session.publish(job for job in jobs if job.edition not in self._noted)
+                        cursor = jobs[-1].seq
                     if jobs and not more:
                         look_at = time.monotonic() + _GATHER_S
                 # Blocked, the broker owes nothing: it may hold back its confirms for days.
