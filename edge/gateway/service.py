@@ -71,7 +71,7 @@ class Appliance:
     @property
     def settled(self) -> int:
         """Results seen since the start."""
-        return self._settler.settled
+        return self._settler.receipts.results
 
     @property
     def receipts(self) -> Receipts:

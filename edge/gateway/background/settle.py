@@ -44,7 +44,6 @@ class Settler:
         self._layout, self._outbox, self._events, self._waiters = layout, outbox, events, waiters
         self._ended = ended
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
-        self.settled = 0  # results carried into the ledger since the start
         self.receipts = Receipts()
 
     async def run(self) -> None:
@@ -85,11 +84,15 @@ class Settler:
         found, unread = await asyncio.to_thread(self._read, job_ids)
 
         if found:
-            await self._outbox.write(lambda ledger: ledger.finish_all(found, now=time.time()))
-            self.settled += len(found)
+            before = self.receipts
+            # Before the rows are closed: who sees a job ended finds its receipt in the sums.
+            self.receipts = before.plus(result for result, _ in found)
+            try:
+                await self._outbox.write(lambda ledger: ledger.finish_all(found, now=time.time()))
+            except BaseException:
+                self.receipts = before  # they come again
+                raise
             self._outbox.ended(result.id for result, _ in found)
-            for result, _ in found:
-                self.receipts.add(result)
             self._ended()
         if unread:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
