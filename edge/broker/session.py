@@ -9,7 +9,6 @@ import ssl
 import time
 from collections.abc import Iterable
 
-import amqp
 import msgspec
 
 from edge.broker import topology as broker
