@@ -7,9 +7,10 @@ writes each one alone: together nine tenths of what a publish cost.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+
+from edge.core.values import JsonObject, JsonValue
 
 _pack_size, _pack_long, _pack_long_long, _pack_double, _pack_frame, _pack_header = (
     struct.Struct(form).pack for form in (">I", ">ci", ">cq", ">cd", ">BHI", ">HHQ")
@@ -22,8 +23,8 @@ _FLAGS = sum(1 << bit for bit in (15, 14, 13, 12, 10)).to_bytes(2)  # the proper
 
 def publish(
     body: bytes,
-    headers: Mapping[str, Any],
-    properties: Mapping[str, Any],
+    headers: JsonObject,
+    properties: JsonObject,
     *,
     queue: str,
     channel: int,
@@ -50,7 +51,7 @@ def _frame(kind: int, channel: int, content: bytes) -> bytes:
     return _pack_frame(kind, channel, len(content)) + content + _END
 
 
-def _properties(headers: Mapping[str, Any], given: Mapping[str, Any]) -> bytes:
+def _properties(headers: JsonObject, given: JsonObject) -> bytes:
     return b"".join(
         (
             _FLAGS,
@@ -82,18 +83,18 @@ def _integer(value: int) -> bytes:
     return _pack_long(b"I", value) if abs(value) < 1 << 31 else _pack_long_long(b"L", value)
 
 
-def _array(values: list[Any]) -> bytes:
+def _array(values: list[JsonValue]) -> bytes:
     content = b"".join(_CODE[type(value)](value) for value in values)
     return b"A" + _pack_size(len(content)) + content
 
 
-def _table(values: Mapping[str, Any]) -> bytes:
+def _table(values: JsonObject) -> bytes:
     content = b"".join([_name(name) + _CODE[type(value)](value) for name, value in values.items()])
     return _pack_size(len(content)) + content
 
 
 #: How a header's value is encoded, by its exact type; another type is a KeyError, and a fault of ours.
-_CODE: dict[type, Callable[[Any], bytes]] = {
+_CODE: dict[type, Callable[[JsonValue], bytes]] = {
     str: _long,
     type(None): lambda _: b"V",
     bool: lambda value: b"t\1" if value else b"t\0",

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
-#: True: the value fits for certain. `Any`: a value of JSON, and a part of a JSON Schema.
-Test = Callable[[Any], bool]
+from edge.core.values import JsonValue
+
+#: True: the value fits for certain.
+Test = Callable[[JsonValue], bool]
 
 #: A whole number beyond the range of floats is no number: larger ones are left to the general validator.
 _EXACT = 2**53
 _NOTES = frozenset({"$schema", "title", "description", "default", "examples"})
-_BOUNDS: dict[str, Callable[[Any], Test]] = {
+_BOUNDS: dict[str, Callable[[JsonValue], Test]] = {
     "minimum": lambda limit: lambda value: value >= limit,
     "maximum": lambda limit: lambda value: value <= limit,
     "exclusiveMinimum": lambda limit: lambda value: value > limit,
@@ -42,11 +43,11 @@ _TYPES: dict[str, tuple[Test, frozenset[str]]] = {
 }
 
 
-def compiled(properties: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+def compiled(properties: Mapping[str, JsonValue]) -> Callable[[Mapping[str, JsonValue]], bool]:
     """A test of named arguments against the schema of each; whether all that are required are there is not its task."""
     tests = {name: _test(schema) for name, schema in properties.items()}
 
-    def fits(given: Mapping[str, Any]) -> bool:
+    def fits(given: Mapping[str, JsonValue]) -> bool:
         for name, value in given.items():
             test = tests.get(name)
             if test is None or not test(value):
@@ -56,7 +57,7 @@ def compiled(properties: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], boo
     return fits
 
 
-def _test(schema: Any) -> Test | None:
+def _test(schema: JsonValue) -> Test | None:
     """The test for one schema; None where it says something that is not known here."""
     if not isinstance(schema, dict):
         return None

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from edge.core.errors import StorageError
 from edge.ledger.checkpointer import Checkpointer
@@ -48,8 +48,10 @@ class _Undo(Exception):
         self.error = error
 
 
-#: The end of a write: its value, or its error. `Any`: writes of one commit have different values.
-_Outcome = tuple[_Write[Any], Any, Exception | None]
+#: `Any`: the writes of one commit have different values.
+_AnyWrite: TypeAlias = _Write[Any]
+#: The end of a write: its value, or its error.
+_Outcome: TypeAlias = tuple[_AnyWrite, Any, Exception | None]
 
 
 class CommitThread:
@@ -59,8 +61,8 @@ class CommitThread:
         self._ledger = ledger
         connection = ledger.connection
         self._log = Checkpointer(connection.path, connection.log, failed=connection.doubt)
-        self._queue: SimpleQueue[_Write[Any] | None] = SimpleQueue()  # None: look at `_late` and `_closing`
-        self._late: list[_Write[Any]] = []
+        self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None: look at `_late` and `_closing`
+        self._late: list[_AnyWrite] = []
         self._late_since = 0.0
         self._entrance = threading.Lock()  # nothing is queued behind the last None
         self._closing = False
@@ -107,7 +109,7 @@ class CommitThread:
         self._enter(_Write(work, durable, future, then), late=False)
         return future
 
-    def _enter(self, write: _Write[Any], *, late: bool) -> None:
+    def _enter(self, write: _AnyWrite, *, late: bool) -> None:
         with self._entrance:
             if self._closing:
                 raise StorageError("ledger", ValueError("the gateway is shutting down"))
@@ -127,9 +129,9 @@ class CommitThread:
             elif self._closing:
                 return
 
-    def _next_group(self) -> list[_Write[Any]]:
+    def _next_group(self) -> list[_AnyWrite]:
         """What is to be committed now; waits for it. Empty: look again."""
-        group: list[_Write[Any]] = []
+        group: list[_AnyWrite] = []
         try:
             first = self._queue.get(timeout=0.0 if self._closing else self._patience())
             group += [first] if first else []
@@ -147,7 +149,7 @@ class CommitThread:
         """Seconds until late writes have waited long enough; None: there are none, sleep on."""
         return max(0.0, self._late_since + _LATE_S - time.monotonic()) if self._late else None
 
-    def _commit(self, group: list[_Write[Any]]) -> None:
+    def _commit(self, group: list[_AnyWrite]) -> None:
         try:
             outcomes = self._written(group)
         except Exception as err:  # every waiter must learn of it, whatever it was
@@ -164,7 +166,7 @@ class CommitThread:
                 loop.call_soon_threadsafe(_settle_all, theirs)
         self._log.look()
 
-    def _written(self, group: list[_Write[Any]]) -> list[_Outcome]:
+    def _written(self, group: list[_AnyWrite]) -> list[_Outcome]:
         """Commit the group; what one write raises is undone alone. Raises StorageError when nothing was committed."""
         durable = any(write.durable for write in group)
         if len(group) == 1:  # alone, it takes no savepoint to undo
@@ -178,7 +180,7 @@ class CommitThread:
         with self._ledger.transaction(durable=durable):
             return [self._attempt(write) for write in group]
 
-    def _alone(self, write: _Write[Any]) -> _Outcome:
+    def _alone(self, write: _AnyWrite) -> _Outcome:
         try:
             return write, write.work(self._ledger), None
         except sqlite3.IntegrityError as err:
@@ -188,7 +190,7 @@ class CommitThread:
         except Exception as err:
             raise _Undo(err) from err
 
-    def _attempt(self, write: _Write[Any]) -> _Outcome:
+    def _attempt(self, write: _AnyWrite) -> _Outcome:
         try:
             with self._ledger.connection.savepoint():
                 return write, write.work(self._ledger), None

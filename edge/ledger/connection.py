@@ -7,11 +7,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from edge.core.errors import StorageError
 from edge.ledger import schema, totals
-from edge.ledger.rows import legible
+from edge.ledger.rows import SqlRow, SqlValue, legible
 from edge.ledger.totals import Totals
 from edge.ledger.wal import WriteAheadLog
 
@@ -46,14 +45,14 @@ class Connection:
 
     # ---- reading ----
 
-    def query(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, values: Iterable[SqlValue] = ()) -> list[SqlRow]:
         """All rows of a statement. Raises StorageError."""
         try:
             return self._db.execute(sql, tuple(values)).fetchall()
         except sqlite3.Error as err:
             raise StorageError("ledger", err) from err
 
-    def stream(self, sql: str, values: Iterable[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    def stream(self, sql: str, values: Iterable[SqlValue] = ()) -> Iterator[SqlRow]:
         """The rows of a statement one by one: SQLite reads on as the caller does. Raises StorageError."""
         try:
             yield from self._db.execute(sql, tuple(values))
@@ -86,11 +85,11 @@ class Connection:
         except sqlite3.Error as err:
             raise StorageError(f"ledger {self.path}", err) from err
 
-    def execute(self, sql: str, values: Iterable[Any] = ()) -> int:
+    def execute(self, sql: str, values: Iterable[SqlValue] = ()) -> int:
         """Run one statement inside a transaction; returns how many rows it changed. Raises sqlite3.Error."""
         return self._db.execute(sql, tuple(values)).rowcount
 
-    def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
+    def execute_many(self, sql: str, rows: Iterable[tuple[SqlValue, ...]]) -> int:
         """Run one statement for each of `rows`, inside a transaction; returns how many rows they changed in all.
 
         Raises sqlite3.Error.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
-from edge.ledger.rows import COLUMNS, LEAN, STATES, JobRow, job_of
+from edge.ledger.rows import COLUMNS, LEAN, STATES, JobRow, SqlRow, SqlValue, job_of
 from edge.model import FINAL, JobState
 
 #: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
@@ -86,18 +86,16 @@ class LedgerReader:
 
     def ahead(self, job: JobRow, *, most: int = AHEAD_MOST) -> int:
         """How many open jobs of the same power class were accepted before `job`; counts no further than `most`."""
-        return int(
-            self._value(
-                "SELECT count(*) FROM"
-                " (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? LIMIT ?)",
-                *(job.seq, job.power.value, most),
-            )
+        return self._count(
+            "SELECT count(*) FROM"
+            " (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? LIMIT ?)",
+            *(job.seq, job.power.value, most),
         )
 
     @property
     def open_jobs(self) -> int:
         """How many jobs have no result."""
-        return int(self._value(f"SELECT count(*) FROM job WHERE {IS_OPEN}"))
+        return self._count(f"SELECT count(*) FROM job WHERE {IS_OPEN}")
 
     def retrying(self) -> list[JobRow]:
         """Jobs that wait for their next attempt."""
@@ -125,24 +123,27 @@ class LedgerReader:
     def open_among(self, job_ids: Iterable[str]) -> set[str]:
         """Those of `job_ids` that are open jobs."""
         sql = f"SELECT count(*) FROM job WHERE id = ? AND {IS_OPEN}"
-        return {job_id for job_id in job_ids if self._value(sql, job_id)}
+        return {job_id for job_id in job_ids if self._count(sql, job_id)}
 
     def problems(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is sound."""
         return [row[0] for row in self._query("PRAGMA quick_check(5)") if row[0] != "ok"]
 
-    def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _query(self, sql: str, *values: SqlValue) -> list[SqlRow]:
         return self._connection.query(sql, values)
 
-    def _value(self, sql: str, *values: Any) -> Any:
-        return self._query(sql, *values)[0][0]
+    def _count(self, sql: str, *values: SqlValue) -> int:
+        count: int = self._query(sql, *values)[0][0]
+        return count
 
-    def _rows(self, where: str, *values: Any, columns: str = COLUMNS, index: str = "") -> Iterator[JobRow]:
+    def _rows(self, where: str, *values: SqlValue, columns: str = COLUMNS, index: str = "") -> Iterator[JobRow]:
         """One by one: SQLite reads on as the caller does."""
         using = f"INDEXED BY {index} " if index else ""
         return map(job_of, self._connection.stream(f"SELECT {columns} FROM job {using}WHERE {where}", values))
 
-    def _merged(self, states: Sequence[JobState], where: str, *values: Any, order: str, limit: int) -> list[JobRow]:
+    def _merged(
+        self, states: Sequence[JobState], where: str, *values: SqlValue, order: str, limit: int
+    ) -> list[JobRow]:
         """Jobs in any of `states`, in the order of `seq`: each state's part of the index has that order by itself, and
         they are read side by side only as far as the list goes.
         """

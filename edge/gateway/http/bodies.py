@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -73,7 +73,9 @@ def decode(content: bytes, kind: type[T]) -> T:
 def _decoded(content: bytes, kind: type[T]) -> T:
     """`content` as a `kind`, where 5.0 is the whole number 5: JSON knows one kind of number, and so do its schemas."""
     try:
-        return _decoder(kind).decode(content)
+        record: type = kind
+        decoder: msgspec.json.Decoder[T] = _decoder(record)
+        return decoder.decode(content)
     except msgspec.ValidationError as err:
         if "got `float`" not in str(err):
             raise
@@ -82,7 +84,7 @@ def _decoded(content: bytes, kind: type[T]) -> T:
 
 
 @cache
-def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+def _decoder(kind: type) -> msgspec.json.Decoder[Any]:  # `Any`: a cache keeps no type for each key
     """Made once for each record that a route reads."""
     return msgspec.json.Decoder(kind, float_hook=_number)
 
