@@ -84,6 +84,7 @@ class Answer:
     headers: Mapping[str, str]  # names in lower case
     _body: Iterator[bytes] = field(repr=False)
     _connection: Connection = field(repr=False)
+    _closed: bool = field(default=False, repr=False)
 
     @cached_property
     def data(self) -> bytes:
@@ -99,7 +100,9 @@ class Answer:
 
     def close(self) -> None:
         """Be done with the answer; a second call does nothing. A body that was not read costs the connection."""
-        self._connection.release()
+        if not self._closed:  # afterwards the connection belongs to another request
+            self._closed = True
+            self._connection.release()
 
 
 class Connections:

@@ -117,6 +117,17 @@ def test_an_answer_that_was_not_read_costs_its_connection(begin: Begin) -> None:
     assert script.connections == 2
 
 
+def test_an_answer_is_closed_once(begin: Begin) -> None:
+    """A second close must not touch a connection that by then is another request's."""
+    script, ask = begin(OK, OK)
+    answer = ask()
+    assert b"".join(answer.stream()) == b"ok"
+    second = ask()
+    answer.close()
+    assert second.data == b"ok"
+    assert script.connections == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "body"),
     [
