@@ -107,7 +107,7 @@ def _prepare(archive: Path, ledger: Path) -> None:
         if why := damage(ledger, limit_s=60.0):
             raise BadArchive(archive, f"its ledger is broken: {why}")
         stat = ledger.stat()
-        with closing(LedgerWriter(ledger)) as opened, opened.transaction(durable=True):
+        with closing(LedgerWriter.open(ledger)) as opened, opened.transaction(durable=True):
             opened.requeue_all()
         ledger.chmod(stat.st_mode & 0o7777)
     except StorageError as err:

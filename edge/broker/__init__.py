@@ -3,6 +3,7 @@
 - `border`: what we use of py-amqp and kombu, typed
 - `topology`: how to connect, and which queues there are
 - `message`: a job as a Celery message
+- `frames`: a publish as bytes, so that many go out in one write
 - `session`: one channel in confirm mode: what was published, what the broker answered
 - `publisher`: the thread that carries jobs from the ledger to the queues
 - `restart_request`: asks whoever keeps the broker to restart it: its queues are dead

@@ -45,6 +45,7 @@ class Channel(Protocol):
     """One channel of a connection."""
 
     connection: Link
+    channel_id: int
 
     @property
     def events(self) -> MutableMapping[str, MutableSet[Listener]]:
@@ -105,10 +106,19 @@ class Channel(Protocol):
         """Send a message, and wait until the broker has it."""
 
 
+class Transport(Protocol):
+    """Where a connection's bytes go."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of these; raises OSError."""
+
+
 class Link(Protocol):
     """A connection of py-amqp."""
 
     sock: socket.socket
+    transport: Transport
+    frame_max: int
     server_properties: Mapping[str, object]
 
     def channel(self) -> Channel:

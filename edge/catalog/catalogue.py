@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
+from edge.catalog import quick
 from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
 from edge.core.values import JsonObject, JsonValue
@@ -67,6 +68,7 @@ class Catalogue:
         self.tasks = dict(tasks)
         self.errors = dict(errors)
         self._validators: dict[str, Validator] = {}
+        self._quick: dict[str, Callable[[Mapping[str, object]], bool]] = {}
 
     def check(self, task: str, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Return when the worker will take these arguments. Raises UnknownTask or BadArguments, one sentence each."""
@@ -81,6 +83,10 @@ class Catalogue:
         for name in info.schema.get("required", ()):
             if name not in arguments:
                 raise BadArguments(task, f"argument {name!r} is missing; {takes(tuple(properties))}")
+        if task not in self._quick:
+            self._quick[task] = quick.compiled(properties)
+        if self._quick[task](arguments):
+            return
         try:
             error = next(self._validator(info).iter_errors(arguments), None)
         except RecursionError as err:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterable, Iterator
 
 from edge.client.job import Job
 from edge.core.errors import BadArguments, EdgeError, UsageError
 from edge.core.values import JsonObject
-from edge.model import Submission
+from edge.model import Locality, Submission, fresh_key
 from edge.wire import BatchItem
 
 _JOBS, _BYTES = 1000, 1 << 20  # well inside the gateway's own limits
@@ -46,13 +45,13 @@ def encoded(submission: Submission | BatchItem) -> bytes:
         raise BadArguments(submission.task, f"the arguments are not plain JSON: {err}") from err
 
 
-def batches(jobs: Iterable[Submission | BatchItem]) -> Iterator[list[tuple[BatchItem, bytes]]]:
+def batches(jobs: Iterable[Submission | BatchItem], locality: Locality) -> Iterator[list[tuple[BatchItem, bytes]]]:
     """`jobs` in order, cut into requests of a bounded size; whoever has no key gets a fresh one."""
     batch: list[tuple[BatchItem, bytes]] = []
     size = 0
     for job in jobs:
         fields: JsonObject = {name: getattr(job, name) for name in job.__struct_fields__}
-        item = BatchItem(**{**fields, "key": checked_key(fields.get("key") or str(uuid.uuid4()))})
+        item = BatchItem(**{**fields, "key": checked_key(fields.get("key") or fresh_key(locality.prefix()))})
         line = encoded(item) + b"\n"
         if batch and (len(batch) == _JOBS or size + len(line) > _BYTES):
             yield batch

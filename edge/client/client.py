@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,7 @@ from edge.client.job import Job
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
 from edge.core.errors import EdgeError, NotReady, Unreachable, UsageError
-from edge.model import JobState, Power, Result, Submission
+from edge.model import JobState, Locality, Power, Result, Submission, fresh_key
 from edge.wire import BatchAnswer, BatchItem, JobPage, JobView, StatusView, TaskList, TaskView
 
 #: One long poll; short enough that a router between does not forget the connection.
@@ -38,6 +37,7 @@ class Client:
         on_retry: Callable[[EdgeError], None] | None = None,
     ) -> None:
         self.settings = Settings.find(url=url, token=token) if settings is None else settings
+        self._locality = Locality()
         self._http = Transport(self.settings, on_retry=on_retry)
 
     def __enter__(self) -> Self:
@@ -84,7 +84,7 @@ class Client:
 
     def submit_one(self, submission: Submission, *, key: str | None = None) -> Job:
         """As `submit`, for arguments whose names clash with its own."""
-        key = str(uuid.uuid4()) if key is None else key
+        key = fresh_key(self._locality.prefix()) if key is None else key
         body = encoded(submission)
         headers = {"Content-Type": "application/json", "Idempotency-Key": checked_key(key)}
         try:
@@ -102,7 +102,7 @@ class Client:
         accepted: list[Job] = []
         refused: list[tuple[int, EdgeError]] = []
         index = 0
-        for items in batches(jobs):
+        for items in batches(jobs, self._locality):
             body = b"".join(line for _, line in items)
             headers = {"Content-Type": "application/x-ndjson"}
             answer = self._http.send("POST", path_of("jobs", "batch"), body=body, headers=headers, longer_s=60)

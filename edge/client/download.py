@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-import urllib3
-from urllib3.exceptions import HTTPError
-
+from edge.client.connection import LinkError
 from edge.client.transport import Transport, path_of
 from edge.core.errors import GatewayError, UnknownFile, Unreachable
 from edge.model import Result
 
-_CHUNK = 1 << 16
 _TRIES = 5  # in a row without a single further byte
 
 
@@ -38,7 +35,7 @@ def download(http: Transport, result: Result, name: str, to: Path) -> Path:
                         file.write(chunk)
                         digest.update(chunk)
                         got += len(chunk)
-                except HTTPError as err:
+                except LinkError as err:
                     tries = 0 if got > before else tries + 1
                     if tries >= _TRIES:
                         raise Unreachable(f"the connection broke at {got} of {artifact.size_bytes} bytes") from err
@@ -54,10 +51,10 @@ def download(http: Transport, result: Result, name: str, to: Path) -> Path:
 
 def _from(http: Transport, path: str, start: int) -> Iterator[bytes]:
     headers = {"Range": f"bytes={start}-"} if start else {}
-    answer: urllib3.BaseHTTPResponse = http.send("GET", path, headers=headers, stream=True)
+    answer = http.send("GET", path, headers=headers, stream=True)
     try:
         if start and answer.status != 206:
             raise GatewayError(answer.status, "", "the gateway does not continue a download that broke off")
-        yield from answer.stream(_CHUNK, decode_content=False)
+        yield from answer.stream()
     finally:
         answer.close()

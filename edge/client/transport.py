@@ -6,23 +6,14 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NameResolutionError,
-    ProtocolError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from edge import __version__
+from edge.client.connection import Address, Answer, Connections, LinkError, UntrustedCertificate
 from edge.client.settings import Settings
 from edge.core.backoff import Backoff
 from edge.core.errors import (
@@ -59,18 +50,15 @@ class Transport:
     def __init__(self, settings: Settings, *, on_retry: Callable[[EdgeError], None] | None = None) -> None:
         self.settings = settings
         self._on_retry = on_retry
-        pool = partial(urllib3.PoolManager, num_pools=1, maxsize=4, retries=False)
-        if settings.certificate:
-            self._pool = pool(cert_reqs="CERT_NONE", assert_fingerprint=_fingerprint(settings.certificate))
-        else:
-            self._pool = pool(ca_certs=str(settings.ca_file) if settings.ca_file else None)
+        fingerprint = _fingerprint(settings.certificate) if settings.certificate else ""
+        self._connections = Connections(Address(settings.url, settings.ca_file, fingerprint))
         self._headers = {"User-Agent": f"edge/{__version__}", "Accept": "application/json"}
         if settings.token:
             self._headers["Authorization"] = f"Bearer {settings.token}"
 
     def close(self) -> None:
         """Close the connections that are kept open."""
-        self._pool.clear()
+        self._connections.close()
 
     def json(
         self,
@@ -97,35 +85,35 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         longer_s: float = 0.0,
         stream: bool = False,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Answer:
         """The answer, once there is one below 300; tries again for `patience_s` while nobody answers.
 
         `longer_s` is how much longer than usual the gateway may take. A file as `body` is sent once: without patience.
         """
-        target = self.settings.url + path
+        target = path
         wanted = {key: value for key, value in (query or {}).items() if value is not None}
         if wanted:
             target += "?" + urlencode(wanted)
-        timeout = urllib3.Timeout(connect=self.settings.connect_s, read=self.settings.read_s + longer_s)
         give_up = time.monotonic() + self.settings.patience_s
         pauses = _RETRY.pauses()
         while True:
             try:
-                answer = self._pool.request(
+                # A redirect is an error like any other: a token must not follow to another host.
+                answer = self._connections.request(
                     method,
                     target,
-                    body=body,
                     headers={**self._headers, **(headers or {})},
-                    timeout=timeout,
-                    preload_content=not stream,
-                    redirect=False,  # a token must not follow to another host
+                    body=body,
+                    connect_s=self.settings.connect_s,
+                    read_s=self.settings.read_s + longer_s,
                 )
-            except HTTPError as err:
-                failure: EdgeError = Unreachable(
-                    f"cannot reach the gateway at {self.settings.url}: {_plain(err, timeout, self.settings)}"
-                )
+                if not stream or answer.status >= 300:
+                    answer.data  # noqa: B018 - read here, where what is lost is tried again
+            except LinkError as err:
+                why = self._why(err)
+                failure: EdgeError = Unreachable(f"cannot reach the gateway at {self.settings.url}: {why}")
                 failure.__cause__ = err
-                if isinstance(err, SSLError):
+                if isinstance(err, UntrustedCertificate):
                     raise failure from err  # a certificate does not get better by asking again
                 after = 0.0
             else:
@@ -142,6 +130,14 @@ class Transport:
             if self._on_retry is not None:
                 self._on_retry(failure)
             time.sleep(wait)
+
+    def _why(self, err: LinkError) -> str:
+        """One phrase on why nobody answered."""
+        if not isinstance(err, UntrustedCertificate):
+            return str(err)
+        if self.settings.certificate:
+            return f"it has another certificate than {self.settings.certificate}; it reads that when it starts ({err})"
+        return f"its certificate is not trusted ({err}); name the PEM file that vouches for it in EDGE_CA_FILE"
 
 
 def _fingerprint(path: Path) -> str:
@@ -198,37 +194,15 @@ def error_of(problem: Problem) -> EdgeError:
     return GatewayError(problem.status, problem.code, said)
 
 
-def _problem(answer: urllib3.BaseHTTPResponse) -> tuple[Problem, float]:
+def _problem(answer: Answer) -> tuple[Problem, float]:
     """What the answer says is wrong, and how many seconds it asks to wait."""
     try:
         problem = msgspec.json.decode(answer.data, type=Problem)
-    except (ValueError, HTTPError):
-        said = f"{answer.status} {answer.reason or ''}".strip()
+    except ValueError:
+        said = f"{answer.status} {answer.reason}".strip()
         problem = Problem(said, answer.status, detail=f"the gateway's address answered {said}, not as a gateway does")
-    finally:
-        answer.release_conn()
     try:
-        after = float(answer.headers.get("Retry-After", "0"))
+        after = float(answer.headers.get("retry-after", "0"))
     except ValueError:  # a date: the clocks of two boards are not compared
         after = 0.0
     return problem, max(0.0, after)
-
-
-def _plain(err: HTTPError, timeout: urllib3.Timeout, settings: Settings) -> str:
-    """One phrase on why nobody answered, without urllib3's object names."""
-    if isinstance(err, NameResolutionError):
-        return "no such host"
-    if isinstance(err, SSLError) and settings.certificate:
-        return f"it has another certificate than {settings.certificate}; it reads that when it starts ({err})"
-    if isinstance(err, SSLError):
-        return f"its certificate is not trusted ({err}); name the PEM file that vouches for it in EDGE_CA_FILE"
-    inner: BaseException | None = err
-    while inner is not None:  # a refused connection is a ConnectTimeoutError too: what the kernel said comes first
-        if isinstance(inner, OSError) and inner.strerror:
-            return inner.strerror[:1].lower() + inner.strerror[1:]
-        inner = inner.__cause__ or inner.__context__
-    if isinstance(err, ConnectTimeoutError):
-        return f"no connection within {timeout.connect_timeout:g} s"
-    if isinstance(err, ReadTimeoutError):
-        return f"no answer within {timeout.read_timeout:g} s"
-    return "the connection was lost" if isinstance(err, ProtocolError) else str(err)

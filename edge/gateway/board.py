@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -28,34 +30,73 @@ _BROKER = {
     BrokerLinkState.DOWN: BrokerState.DOWN,
 }
 
+_UNREADABLE = (OSError, msgspec.DecodeError, UnicodeDecodeError)
+#: Longer than the clock by which the kernel stamps a folder takes for a step.
+_TICK_NS = 100_000_000
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """What a worker's file says, and its freezer's where there is one."""
+
+    worker: WorkerStatus
+    frozen: FrozenJob | None
+
 
 class Board:
-    """Reads what the other processes say of themselves; each method costs a file or two."""
+    """Reads what the other processes say of themselves; each method costs a look at a file or two."""
 
     def __init__(self, layout: Layout, outbox: Outbox) -> None:
         self._layout, self._outbox = layout, outbox
         self._power = status.Reader(layout.power)
+        self._seen_ns = -1
+        self._written: tuple[_Written, ...] = ()
 
     def power(self) -> PowerStatus:
         """The governor's word, or `unknown` with the reason why none counts; each reading is as old as it is now."""
-        return status.aged(self._power.read())
+        return status.aged(self.verdict())
+
+    def verdict(self) -> PowerStatus:
+        """As `power`, for whoever does not look at the readings: these have the age they were written with."""
+        return self._power.read()
 
     def workers(self) -> list[WorkerStatus]:
         """The workers that live, by name; a file whose writer is gone does not count."""
+        return [
+            self._stopped(_frozen(written))
+            for written in self._statuses()
+            if written.worker.boot_id == boot_id() and process_alive(written.worker.pid)
+        ]
+
+    def _statuses(self) -> tuple[_Written, ...]:
+        """What the workers' files say. They are read again only after a file was renamed into their folder or left it,
+        which is how each of them is written.
+        """
         try:
-            names = sorted(name for name in os.listdir(self._layout.run) if name.startswith("worker-"))  # noqa: PTH208
-        except FileNotFoundError:
-            return []
-        found = []
+            changed_ns = os.stat(self._layout.run).st_mtime_ns  # noqa: PTH116 - once a submit
+        except OSError:
+            changed_ns = -1
+        if changed_ns != self._seen_ns or changed_ns < 0:
+            self._written = tuple(self._read())
+            # Two changes within one tick of the kernel's clock look the same: what is so new is read once more.
+            settled = time.time_ns() - changed_ns > _TICK_NS
+            self._seen_ns = changed_ns if settled else -1
+        return self._written
+
+    def _read(self) -> Iterator[_Written]:
+        try:
+            names = sorted(os.listdir(self._layout.run))  # noqa: PTH208
+        except OSError:
+            return
         for name in names:
+            if not name.startswith("worker-"):
+                continue
             try:
                 worker = _decode((self._layout.run / name).read_bytes())
-            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            except _UNREADABLE:
                 continue  # gone meanwhile, or not a status
-            here = worker.boot_id == boot_id() and process_alive(worker.pid)
-            if here and worker.state is not WorkerState.STOPPED:
-                found.append(self._stopped(self._frozen(worker) if worker.job is not None else worker))
-        return found
+            if worker.state is not WorkerState.STOPPED:
+                frozen = self._layout.frozen(worker.name)
+                yield _Written(worker, _said(frozen) if frozen.name in names else None)
 
     @staticmethod
     def _stopped(worker: WorkerStatus) -> WorkerStatus:
@@ -64,17 +105,6 @@ class Board:
             return worker
         why = f"its process {worker.pid} was stopped by a signal; `kill -CONT {worker.pid}` lets it go on"
         return msgspec.structs.replace(worker, reason=why)
-
-    def _frozen(self, worker: WorkerStatus) -> WorkerStatus:
-        """`worker` with what its freezer says of it: a stopped process cannot tell itself."""
-        try:
-            said = _decode_frozen(self._layout.frozen(worker.name).read_bytes())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return worker
-        if worker.job is None or (said.id, said.pid, said.boot_id) != (worker.job.id, worker.pid, worker.boot_id):
-            return worker
-        job = msgspec.structs.replace(worker.job, held=said.held)
-        return msgspec.structs.replace(worker, state=WorkerState.HELD, job=job)
 
     def broker(self) -> BrokerView:
         """How the publisher stands with the broker, and since when that is so."""
@@ -90,6 +120,25 @@ class Board:
         except OSError:
             return None
         return room.f_bavail * room.f_frsize
+
+
+def _said(path: Path) -> FrozenJob | None:
+    """What a freezer wrote; None when it has gone meanwhile, or is no status."""
+    try:
+        return _decode_frozen(path.read_bytes())
+    except _UNREADABLE:
+        return None
+
+
+def _frozen(written: _Written) -> WorkerStatus:
+    """A worker with what its freezer says of it: a stopped process cannot tell itself."""
+    worker, said = written.worker, written.frozen
+    if said is None or worker.job is None:
+        return worker
+    if (said.id, said.pid, said.boot_id) != (worker.job.id, worker.pid, worker.boot_id):
+        return worker
+    job = msgspec.structs.replace(worker.job, held=said.held)
+    return msgspec.structs.replace(worker, state=WorkerState.HELD, job=job)
 
 
 def running(workers: list[WorkerStatus]) -> dict[str, tuple[WorkerStatus, RunningJob]]:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
 from edge.model import Metering, Result
 
 
+@dataclass(frozen=True)
 class Receipts:
     """Sums of the energy receipts; measured and estimated joules are never added to each other."""
 
-    def __init__(self) -> None:
-        self.joules = dict.fromkeys(Metering, 0.0)
-        self.seconds = self.cpu_seconds = self.held_s = 0.0
+    joules: Mapping[Metering, float] = field(default_factory=lambda: MappingProxyType(dict.fromkeys(Metering, 0.0)))
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    held_s: float = 0.0
+    results: int = 0
 
-    def add(self, result: Result) -> None:
-        """Take in a result; one without a receipt had no body that ran."""
-        receipt = result.energy
-        if receipt is None:
-            return
-        self.joules[receipt.metering] += receipt.joules
-        self.seconds += receipt.seconds
-        self.cpu_seconds += receipt.cpu_seconds
-        self.held_s += receipt.held_s
+    def plus(self, results: Iterable[Result]) -> Receipts:
+        """With further results; one without a receipt had no body that ran."""
+        joules, seconds, cpu_seconds, held_s = dict(self.joules), self.seconds, self.cpu_seconds, self.held_s
+        count = self.results
+        for result in results:
+            count += 1
+            if (receipt := result.energy) is not None:
+                joules[receipt.metering] += receipt.joules
+                seconds += receipt.seconds
+                cpu_seconds += receipt.cpu_seconds
+                held_s += receipt.held_s
+        return Receipts(MappingProxyType(joules), seconds, cpu_seconds, held_s, count)

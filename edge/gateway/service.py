@@ -22,7 +22,7 @@ from edge.core.errors import EdgeError, JobGone, StackError, StorageError, Unkno
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.outbox import Outbox
-from edge.gateway.background.retain import Retention
+from edge.gateway.background.retention import Retention
 from edge.gateway.background.settle import Settler
 from edge.gateway.background.storage_fault import StorageFault
 from edge.gateway.board import Board
@@ -32,7 +32,7 @@ from edge.gateway.receipts import Receipts
 from edge.gateway.views import Views
 from edge.ledger.recovery import rebuild as rescue
 from edge.ledger.rows import Accepted, JobRow, NewJob
-from edge.model import JobState, Submission, check_job_id, derived_job_id, new_job_id
+from edge.model import JobState, Locality, Submission, check_job_id, derived_job_id, new_job_id
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
 from edge.wire import JobPage, JobView
@@ -60,6 +60,7 @@ class Appliance:
         self.waiters = Waiters()
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
+        self._locality = Locality()
         self._orders = Orders(layout)
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
@@ -70,7 +71,7 @@ class Appliance:
     @property
     def settled(self) -> int:
         """Results seen since the start."""
-        return self._settler.settled
+        return self._settler.receipts.results
 
     @property
     def receipts(self) -> Receipts:
@@ -112,7 +113,7 @@ class Appliance:
         catalogue.check(submission.task, submission.args, submission.kwargs)
         kind = catalogue.tasks[submission.task]
         return NewJob(
-            id=derived_job_id(caller.name, key) if key else new_job_id(),
+            id=derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix()),
             task=submission.task,
             args=submission.args,
             kwargs=submission.kwargs,
@@ -129,8 +130,7 @@ class Appliance:
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
         """Commit `jobs` durably, in one commit; an answer for each. Raises StorageError."""
         try:
-            # Shielded: a client that goes away must not cancel what others share.
-            answers = await asyncio.shield(self.outbox.accept(jobs))
+            answers = await self.outbox.accept(jobs)
         except StorageError as err:
             self.fault.note(err)
             raise

@@ -17,7 +17,7 @@ class Views:
     def __init__(self, board: Board) -> None:
         self._workers = board.workers()
         self._running = running(self._workers)
-        self._power, self._broker = board.power(), board.broker()
+        self._power, self._broker = board.verdict(), board.broker()
         self._now = time.time()
 
     def running_ids(self) -> list[str]:

@@ -12,20 +12,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+from edge.ledger.wal import WriteAheadLog
 
-#: About so many pages of 1 KiB in the log are worth a thousand writes to the file at once.
-_WORTH_PAGES = 4000
-#: Beyond so many a commit does it after all: the log must not grow for ever under a load that never pauses.
-MOST_PAGES = 32_000
+logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
-    """The thread. Sleeps until enough was written; `failed` is told, in this thread, that the disk refused."""
+    """The thread. Sleeps until enough was written; calls `failed`, in this thread, when the disk refused."""
 
-    def __init__(self, path: Path, *, failed: Callable[[], None]) -> None:
-        self._path, self._failed = path, failed
-        self._pages = 0
+    def __init__(self, path: Path, log: WriteAheadLog, *, failed: Callable[[], None]) -> None:
+        self._path, self._log, self._failed = path, log, failed
         self._wanted = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ledger-log", daemon=True)
@@ -41,12 +37,9 @@ class Checkpointer:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def note(self, changes: int) -> None:
-        """A commit has made so many changes, those of its triggers too. In the writer's thread only."""
-        # A commit of one row has its own page and one or two of each index; of many rows, some share a page.
-        self._pages += 4 + changes // 2
-        if self._pages >= _WORTH_PAGES:
-            self._pages = 0
+    def look(self) -> None:
+        """Wake the thread when enough was written since it last ran. The writer's thread calls it after a commit."""
+        if self._log.worth_carrying():
             self._wanted.set()
 
     def _run(self) -> None:
@@ -58,14 +51,14 @@ class Checkpointer:
             try:
                 self._carry()
             except sqlite3.Error as err:
-                log.error("the ledger's log cannot be brought into its file: %s", err)
+                logger.error("the ledger's log cannot be brought into its file: %s", err)
                 self._failed()
 
     def _carry(self) -> None:
-        """As far as nobody reads what it would overwrite; the rest comes with the next. Raises sqlite3.Error."""
+        """Make one checkpoint. Raises sqlite3.Error."""
         db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:
             db.execute("PRAGMA wal_autocheckpoint = 0")
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._log.carry(db)
         finally:
             db.close()

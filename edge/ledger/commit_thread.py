@@ -1,7 +1,7 @@
 """One thread writes the ledger; whoever asks while a commit is under way shares the next one.
 
 So a durable commit costs one sync of the card however many submitters wait for it. Writes that need not be durable
-(a result was seen) share it too, and those that nobody waits for (the broker confirmed) are late on purpose: they ride
+(a result was seen) share it too. Writes that nobody waits for (the broker confirmed) are late on purpose: they ride
 along with the next commit, which spares the card a write each.
 """
 
@@ -11,11 +11,12 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from edge.core.errors import StorageError
 from edge.ledger.checkpointer import Checkpointer
@@ -27,11 +28,30 @@ T = TypeVar("T")
 _LATE_S = 0.5  # how long a write that nobody waits for may wait for company
 
 
-@dataclass(eq=False)
-class _Write:
-    work: Callable[[LedgerWriter], Any]
+@dataclass(eq=False, frozen=True, slots=True)
+class _Write(Generic[T]):
+    """One piece of work, and the future of whoever asked for it: of a thread, or of an event loop.
+
+    `then` gets the value once the commit is done, also when nobody waits for the future any more.
+    """
+
+    work: Callable[[LedgerWriter], T]
     durable: bool
-    future: Future[Any] = field(default_factory=Future)
+    future: Future[T] | asyncio.Future[T]
+    then: Callable[[T], None] | None = None
+
+
+class _Undo(Exception):
+    """Takes the error of a write that is alone in its transaction past that, which is rolled back."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+#: `Any`: the writes of one commit have different values.
+_AnyWrite: TypeAlias = _Write[Any]
+#: The end of a write: its value, or its error.
+_Outcome: TypeAlias = tuple[_AnyWrite, Any, Exception | None]
 
 
 class CommitThread:
@@ -39,11 +59,12 @@ class CommitThread:
 
     def __init__(self, ledger: LedgerWriter) -> None:
         self._ledger = ledger
-        self._log = Checkpointer(ledger.path, failed=ledger.doubt)
-        self._queue: deque[_Write] = deque()
-        self._late: deque[_Write] = deque()
+        connection = ledger.connection
+        self._log = Checkpointer(connection.path, connection.log, failed=connection.doubt)
+        self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None: look at `_late` and `_closing`
+        self._late: list[_AnyWrite] = []
         self._late_since = 0.0
-        self._wanted = threading.Condition()
+        self._entrance = threading.Lock()  # nothing is queued behind the last None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -54,9 +75,9 @@ class CommitThread:
 
     def close(self) -> None:
         """Write what is queued, then end the thread and close the ledger."""
-        with self._wanted:
+        with self._entrance:
             self._closing = True
-            self._wanted.notify()
+            self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join()
         self._log.close()
@@ -65,68 +86,113 @@ class CommitThread:
     @property
     def totals(self) -> Totals:
         """What the ledger held at its last commit; from any thread."""
-        return self._ledger.totals
+        return self._ledger.connection.totals
 
     def write(self, work: Callable[[LedgerWriter], T], *, durable: bool, late: bool = False) -> Future[T]:
         """Run `work` inside the next commit; the future is done when that commit is. `late`: no commit for it alone.
 
         What `work` raises undoes `work` alone and is the future's; when the disk refuses, everyone in the commit gets
-        the StorageError and nothing has happened.
+        the StorageError and nothing has happened. From any thread.
         """
-        write = _Write(work, durable)
-        with self._wanted:
+        future: Future[T] = Future()
+        self._enter(_Write(work, durable, future), late=late)
+        return future
+
+    def submit(
+        self, work: Callable[[LedgerWriter], T], *, durable: bool = True, then: Callable[[T], None] | None = None
+    ) -> asyncio.Future[T]:
+        """As `write`, for the running event loop.
+
+        The future may be cancelled: the work is done all the same. `then` gets its value, on the loop, in any case.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._enter(_Write(work, durable, future, then), late=False)
+        return future
+
+    def _enter(self, write: _AnyWrite, *, late: bool) -> None:
+        with self._entrance:
             if self._closing:
                 raise StorageError("ledger", ValueError("the gateway is shutting down"))
-            if late:
-                if not self._late:
-                    self._late_since = time.monotonic()
-                self._late.append(write)
-                if len(self._late) > 1:
-                    return write.future  # the thread knows already
-            else:
-                self._queue.append(write)
-            self._wanted.notify()
-        return write.future
-
-    async def submit(self, work: Callable[[LedgerWriter], T], *, durable: bool = True) -> T:
-        """As `write`, for the event loop: returns once the commit is done."""
-        return await asyncio.wrap_future(self.write(work, durable=durable))
+            if not late:
+                self._queue.put(write)
+                return
+            self._late.append(write)
+            if len(self._late) == 1:
+                self._late_since = time.monotonic()
+                self._queue.put(None)
 
     def _run(self) -> None:
         while True:
-            with self._wanted:
-                while not self._queue and not self._closing and self._patience() != 0.0:
-                    self._wanted.wait(self._patience())
-                group = [*self._late, *self._queue]
-                self._late.clear()
-                self._queue.clear()
-                if not group:
-                    return
-            self._commit(group)
+            group = self._next_group()
+            if group:
+                self._commit(group)
+            elif self._closing:
+                return
+
+    def _next_group(self) -> list[_AnyWrite]:
+        """What is to be committed now; waits for it. Empty: look again."""
+        group: list[_AnyWrite] = []
+        try:
+            first = self._queue.get(timeout=0.0 if self._closing else self._patience())
+            group += [first] if first else []
+            while True:
+                more = self._queue.get_nowait()
+                group += [more] if more else []
+        except Empty:
+            pass
+        with self._entrance:
+            if group or self._closing or self._patience() == 0.0:
+                group, self._late = [*self._late, *group], []
+        return group
 
     def _patience(self) -> float | None:
         """Seconds until late writes have waited long enough; None: there are none, sleep on."""
         return max(0.0, self._late_since + _LATE_S - time.monotonic()) if self._late else None
 
-    def _commit(self, group: list[_Write]) -> None:
-        group = [write for write in group if write.future.set_running_or_notify_cancel()]
-        before = self._ledger.changes
-        outcomes: list[tuple[_Write, Any, Exception | None]]
+    def _commit(self, group: list[_AnyWrite]) -> None:
         try:
-            with self._ledger.transaction(durable=any(write.durable for write in group)):
-                outcomes = [self._attempt(write) for write in group]
+            outcomes = self._written(group)
         except Exception as err:  # every waiter must learn of it, whatever it was
             outcomes = [(write, None, err) for write in group]
-        for write, value, error in outcomes:
-            if error is None:
-                write.future.set_result(value)
+        on_loops: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
+        for outcome in outcomes:
+            future = outcome[0].future
+            if isinstance(future, Future):
+                _settle(outcome)
             else:
-                write.future.set_exception(error)
-        self._log.note(max(0, self._ledger.changes - before))
+                on_loops[future.get_loop()].append(outcome)
+        for loop, theirs in on_loops.items():  # one wake-up for all of a commit
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle_all, theirs)
+        self._log.look()
 
-    def _attempt(self, write: _Write) -> tuple[_Write, Any, Exception | None]:
+    def _written(self, group: list[_AnyWrite]) -> list[_Outcome]:
+        """Commit the group; what one write raises is undone alone. Raises StorageError when nothing was committed."""
+        durable = any(write.durable for write in group)
+        if len(group) == 1:  # alone, it takes no savepoint to undo
+            (write,) = group
+            try:
+                with self._ledger.transaction(durable=durable):
+                    outcome = self._alone(write)
+            except _Undo as undone:
+                return [(write, None, undone.error)]
+            return [outcome]
+        with self._ledger.transaction(durable=durable):
+            return [self._attempt(write) for write in group]
+
+    def _alone(self, write: _AnyWrite) -> _Outcome:
         try:
-            with self._ledger.savepoint():
+            return write, write.work(self._ledger), None
+        except sqlite3.IntegrityError as err:
+            raise _Undo(err) from err
+        except (StorageError, sqlite3.Error):
+            raise
+        except Exception as err:
+            raise _Undo(err) from err
+
+    def _attempt(self, write: _AnyWrite) -> _Outcome:
+        try:
+            with self._ledger.connection.savepoint():
                 return write, write.work(self._ledger), None
         except sqlite3.IntegrityError as err:
             return write, None, err
@@ -134,3 +200,21 @@ class CommitThread:
             raise
         except Exception as err:
             return write, None, err
+
+
+def _settle_all(outcomes: list[_Outcome]) -> None:
+    for outcome in outcomes:
+        _settle(outcome)
+
+
+def _settle(outcome: _Outcome) -> None:
+    """Tell whoever waits, if they still do."""
+    write, value, error = outcome
+    if write.then is not None and error is None:
+        write.then(value)
+    if write.future.done():  # cancelled: nobody wants to know
+        return
+    if error is None:
+        write.future.set_result(value)
+    else:
+        write.future.set_exception(error)

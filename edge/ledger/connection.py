@@ -1,116 +1,132 @@
-"""The one connection that writes the ledger: how it is opened, what a commit is, what follows an error of the disk."""
+"""One connection to the ledger's file: how it is opened, what a commit is, and what follows an error of the disk."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from edge.core.errors import StorageError
 from edge.ledger import schema, totals
-from edge.ledger.checkpointer import MOST_PAGES
-from edge.ledger.reader import LedgerReader
+from edge.ledger.rows import SqlRow, SqlValue, legible
 from edge.ledger.totals import Totals
+from edge.ledger.wal import WriteAheadLog
 
-#: Of a new file. A commit writes each page it touched, and a row is small: with pages of 4 KiB a job cost the card
-#: twice as much.
+#: Page size of a new file. A commit writes each page it touched, and a row is small: pages of 4 KiB cost the card
+#: twice as much for each job.
 _PAGE_BYTES = 1024
 
 
-class Commits(LedgerReader):
-    """Not thread-safe. After an error of the disk the next `transaction` sets right what it left, or raises as well."""
+class Connection:
+    """A connection that only reads, or the one that also writes.
 
-    _mode = "rwc"
-    _last_seq = 0
-    _suspect = False  # an error of the disk came between, see `transaction`
-    _corrupt = False  # an index did not say what its row does
-    _stuck = False  # a transaction could not even be undone
+    Not thread-safe, except `doubt`. After an error of the disk the next `transaction` repairs what it left behind, or
+    raises as well.
+    """
 
-    def _open(self) -> None:
-        """As anybody opens it, but whatever our umask is only we write it and only our group reads it."""
-        with suppress(OSError):  # SQLite says what is wrong with the file
-            if self.path.exists():
-                self.path.chmod(self.path.stat().st_mode & 0o640)
-            elif self._mode == "rwc":  # its log gets the same mode
-                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
-        super()._open()
-
-    def _opened(self) -> None:
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
+        """Open the file; a writable connection creates it and brings its tables up. Raises StorageError."""
+        self.path = path
+        self.log = WriteAheadLog()
+        self._writable = writable
         self._synchronous = ""
-        self._db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA cache_size = -2000")
-        self._db.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
-        schema.bring_up(self._db)
-        totals.count_along(self._db)
-        self.unmet = schema.unmet(self._db)  # no broker had anything of this file's jobs
-        self._last_seq = max(self._last_seq, self._value("SELECT coalesce(max(seq), 0) FROM job"))
-        self.totals: Totals = totals.read(self._db)
-        self._mode = "rw"  # opened again it is there, or its disk is gone and a new one in its place would be another's
+        self._suspect = False  # an error of the disk happened, see `transaction`
+        self._corrupt = False  # an index disagreed with its row
+        self._stuck = False  # a transaction could not even be rolled back
+        self._counts: list[totals.Count] = []  # as of the last commit
+        self._changes_before = 0
+        self._db = self._open(create=writable)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._db.close()
+
+    # ---- reading ----
+
+    def query(self, sql: str, values: Iterable[SqlValue] = ()) -> list[SqlRow]:
+        """All rows of a statement. Raises StorageError."""
+        try:
+            return self._db.execute(sql, tuple(values)).fetchall()
+        except sqlite3.Error as err:
+            raise StorageError("ledger", err) from err
+
+    def stream(self, sql: str, values: Iterable[SqlValue] = ()) -> Iterator[SqlRow]:
+        """The rows of a statement one by one: SQLite reads on as the caller does. Raises StorageError."""
+        try:
+            yield from self._db.execute(sql, tuple(values))
+        except sqlite3.Error as err:
+            raise StorageError("ledger", err) from err
+
+    # ---- writing ----
+
+    @property
+    def totals(self) -> Totals:
+        """Running totals as of the last commit of this connection. From any thread."""
+        return totals.of(self._counts)
+
+    @property
+    def open_jobs(self) -> int:
+        """How many jobs have no result, as this connection sees it in the middle of a transaction too."""
+        return totals.open_jobs(self._db)
+
+    @property
+    def open_jobs_at_most(self) -> int:
+        """A bound on `open_jobs` inside a transaction that costs no statement: each change may have added one."""
+        known = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN)
+        return known + self._db.total_changes - self._changes_before
+
+    @property
+    def unmet(self) -> bool:
+        """True while no broker has ever had anything of this file's jobs. Raises StorageError."""
+        try:
+            return schema.unmet(self._db)
+        except sqlite3.Error as err:
+            raise StorageError(f"ledger {self.path}", err) from err
+
+    def execute(self, sql: str, values: Iterable[SqlValue] = ()) -> int:
+        """Run one statement inside a transaction; returns how many rows it changed. Raises sqlite3.Error."""
+        return self._db.execute(sql, tuple(values)).rowcount
+
+    def execute_many(self, sql: str, rows: Iterable[tuple[SqlValue, ...]]) -> int:
+        """Run one statement for each of `rows`, inside a transaction; returns how many rows they changed in all.
+
+        Raises sqlite3.Error.
+        """
+        return self._db.executemany(sql, rows).rowcount
+
+    def meet(self) -> None:
+        """Note that a broker's store belongs to this file from now on. Raises sqlite3.Error."""
+        schema.met(self._db)
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[None]:
-        """All writes inside become one commit: synced to the card when `durable`, else with the next that is.
+        """Make all writes inside one commit: synced to the card when `durable`, else with the next that is.
 
         Raises StorageError when the disk refuses; then nothing of it has happened. After that the log itself is
-        suspect: a failed sync may have lost frames that were written before, and one after the hole would "succeed"
-        and be dropped at the next start. So it is emptied into the file first.
+        suspect: a failed sync may have lost frames that were written before, and a commit after the hole would
+        "succeed" and be dropped at the next start. So the log is emptied into the file first.
         """
         try:
-            if self._stuck:
-                self.close()
-                self._open()
-                self._stuck = False
-            if self._suspect:
-                self._empty_log()
-            if self._corrupt:
-                self._corrupt = False
-                with suppress(sqlite3.Error):
-                    self._db.execute("REINDEX")
+            self._repair()
             self._sync("FULL" if durable else "NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
+            self._changes_before = before = self._db.total_changes
             yield
-            now = totals.read(self._db)
+            now = totals.counted(self._db)
+            self.log.begin_commit()
             self._db.execute("COMMIT")
-            self.totals = now
+            self._counts = now
         except BaseException as err:
-            self._undo()
+            self._roll_back()
             if isinstance(err, sqlite3.Error):
                 self._suspect = True
                 self._corrupt = getattr(err, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
                 raise StorageError("ledger", err) from err
             raise
-
-    def _undo(self) -> None:
-        """End a failed transaction; where the disk refuses even that, the connection is of no use any more."""
-        try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except sqlite3.Error:
-            self._stuck = True
-
-    @property
-    def changes(self) -> int:
-        """Changes made since the file was opened, those of triggers too; 0 while it cannot be opened again."""
-        return 0 if self._stuck else self._db.total_changes
-
-    def doubt(self) -> None:
-        """An error of the disk was seen elsewhere: trust the log no longer. From any thread."""
-        self._suspect = True
-
-    def _sync(self, how: str) -> None:
-        if how != self._synchronous:
-            self._db.execute(f"PRAGMA synchronous = {how}")
-            self._synchronous = how
-
-    def _empty_log(self) -> None:
-        """Bring all of the write-ahead log into the file, synced. Raises sqlite3.Error."""
-        self._sync("FULL")
-        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise sqlite3.OperationalError("the log could not be emptied after an error of the disk")
-        self._suspect = False
+        self.log.end_commit(self._db.total_changes - before)
+        self._bound_log()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -125,3 +141,88 @@ class Commits(LedgerReader):
         finally:
             if self._db.in_transaction:
                 self._db.execute("RELEASE one")
+
+    def doubt(self) -> None:
+        """Note that an error of the disk was seen elsewhere, so the log is suspect. From any thread."""
+        self._suspect = True
+
+    def _open(self, *, create: bool) -> sqlite3.Connection:
+        """Open the file. Opened again it must exist: a new one in its place would be another ledger."""
+        mode = "rwc" if create else "rw" if self._writable else "ro"
+        if self._writable:
+            self._protect(create=create)
+        try:
+            with ExitStack() as undo:
+                uri = f"{self.path.absolute().as_uri()}?mode={mode}"
+                db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+                undo.callback(db.close)
+                db.text_factory = legible
+                found = schema.version(db)
+                if found > schema.VERSION:
+                    newer = ValueError(f"written by a newer version ({found} > {schema.VERSION})")
+                    raise StorageError(f"ledger {self.path}", newer)
+                if self._writable:
+                    self._prepare(db)
+                undo.pop_all()
+        except sqlite3.Error as err:
+            raise StorageError(f"ledger {self.path}", err) from err
+        return db
+
+    def _protect(self, *, create: bool) -> None:
+        """Give the file its mode whatever the umask is: only we write it, and only our group reads it."""
+        with suppress(OSError):  # SQLite says what is wrong with the file
+            if self.path.exists():
+                self.path.chmod(self.path.stat().st_mode & 0o640)
+            elif create:  # SQLite gives its log the same mode
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        self._synchronous = ""
+        db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA cache_size = -2000")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # every checkpoint goes through `self.log`
+        schema.bring_up(db)
+        totals.count_along(db)
+        self._counts = totals.counted(db)
+
+    def _repair(self) -> None:
+        """Set right what an earlier error of the disk left behind. Raises StorageError, sqlite3.Error."""
+        if self._stuck:
+            self.close()
+            self._db = self._open(create=False)
+            self._stuck = False
+        if self._suspect:
+            self._empty_log()
+        if self._corrupt:
+            self._corrupt = False
+            with suppress(sqlite3.Error):
+                self._db.execute("REINDEX")
+
+    def _roll_back(self) -> None:
+        """End a failed transaction; where the disk refuses even that, the connection is of no more use."""
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._stuck = True
+
+    def _bound_log(self) -> None:
+        """Bring the log into the file here when the checkpointer cannot keep up: it must not grow for ever."""
+        if self.log.overlong:
+            try:
+                self.log.relieve(self._db)
+            except sqlite3.Error:
+                self._suspect = True
+
+    def _sync(self, how: str) -> None:
+        if how != self._synchronous:
+            self._db.execute(f"PRAGMA synchronous = {how}")
+            self._synchronous = how
+
+    def _empty_log(self) -> None:
+        """Bring all of the write-ahead log into the file, synced. Raises sqlite3.Error."""
+        self._sync("FULL")
+        if not self.log.empty(self._db):
+            raise sqlite3.OperationalError("the log could not be emptied after an error of the disk")
+        self._suspect = False

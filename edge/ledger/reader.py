@@ -1,16 +1,14 @@
-"""The ledger to look at: one read-only connection to its file."""
+"""Questions to the ledger: lists, counts, what waits."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from edge.core.errors import StorageError, UnknownJob
-from edge.ledger import schema
-from edge.ledger.rows import COLUMNS, LEAN, STATES, JobRow, job_of, legible
+from edge.core.errors import UnknownJob
+from edge.ledger.connection import Connection
+from edge.ledger.rows import COLUMNS, LEAN, STATES, JobRow, SqlRow, SqlValue, job_of
 from edge.model import FINAL, JobState
 
 #: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
@@ -18,42 +16,25 @@ AHEAD_MOST = 5_000
 #: A state that rotted is none of an ended job: what ends it is still to be noted.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
 #: About so many bytes of arguments are read at once to be published.
-_READ_BYTES = 2 << 20
+READ_BYTES = 2 << 20
 
 
 class LedgerReader:
-    """Not thread-safe; every method is one short indexed statement or few, but for `page` with a rare filter."""
+    """Asks over one connection. Not thread-safe; every method is one short indexed statement or few, but for `page`
+    with a rare filter. All raise StorageError.
+    """
 
-    _mode = "ro"
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-    def __init__(self, path: Path) -> None:
-        """Open the file. Raises StorageError."""
-        self.path = path
-        self._open()
-
-    def _open(self) -> None:
-        path = self.path
-        try:
-            with ExitStack() as undo:
-                uri = f"{path.absolute().as_uri()}?mode={self._mode}"
-                self._db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
-                undo.callback(self._db.close)
-                self._db.text_factory = legible
-                found = schema.version(self._db)
-                if found > schema.VERSION:
-                    newer = ValueError(f"written by a newer version ({found} > {schema.VERSION})")
-                    raise StorageError(f"ledger {path}", newer)
-                self._opened()
-                undo.pop_all()
-        except sqlite3.Error as err:
-            raise StorageError(f"ledger {path}", err) from err
-
-    def _opened(self) -> None:
-        """Called once the file is open. Raises sqlite3.Error."""
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """A reader with a read-only connection of its own. Raises StorageError."""
+        return cls(Connection(path))
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        self._db.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -99,24 +80,22 @@ class LedgerReader:
         for job in self._rows("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit):
             jobs.append(job)
             size += len(job.arguments)
-            if size >= _READ_BYTES:
+            if size >= READ_BYTES:
                 break
         return jobs
 
     def ahead(self, job: JobRow, *, most: int = AHEAD_MOST) -> int:
         """How many open jobs of the same power class were accepted before `job`; counts no further than `most`."""
-        return int(
-            self._value(
-                "SELECT count(*) FROM"
-                " (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? LIMIT ?)",
-                *(job.seq, job.power.value, most),
-            )
+        return self._count(
+            "SELECT count(*) FROM"
+            " (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? LIMIT ?)",
+            *(job.seq, job.power.value, most),
         )
 
     @property
     def open_jobs(self) -> int:
         """How many jobs have no result."""
-        return int(self._value(f"SELECT count(*) FROM job WHERE {IS_OPEN}"))
+        return self._count(f"SELECT count(*) FROM job WHERE {IS_OPEN}")
 
     def retrying(self) -> list[JobRow]:
         """Jobs that wait for their next attempt."""
@@ -144,30 +123,27 @@ class LedgerReader:
     def open_among(self, job_ids: Iterable[str]) -> set[str]:
         """Those of `job_ids` that are open jobs."""
         sql = f"SELECT count(*) FROM job WHERE id = ? AND {IS_OPEN}"
-        return {job_id for job_id in job_ids if self._value(sql, job_id)}
+        return {job_id for job_id in job_ids if self._count(sql, job_id)}
 
     def problems(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is sound."""
         return [row[0] for row in self._query("PRAGMA quick_check(5)") if row[0] != "ok"]
 
-    def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as err:
-            raise StorageError("ledger", err) from err
+    def _query(self, sql: str, *values: SqlValue) -> list[SqlRow]:
+        return self._connection.query(sql, values)
 
-    def _value(self, sql: str, *values: Any) -> Any:
-        return self._query(sql, *values)[0][0]
+    def _count(self, sql: str, *values: SqlValue) -> int:
+        count: int = self._query(sql, *values)[0][0]
+        return count
 
-    def _rows(self, where: str, *values: Any, columns: str = COLUMNS, index: str = "") -> Iterator[JobRow]:
+    def _rows(self, where: str, *values: SqlValue, columns: str = COLUMNS, index: str = "") -> Iterator[JobRow]:
         """One by one: SQLite reads on as the caller does."""
         using = f"INDEXED BY {index} " if index else ""
-        try:
-            yield from map(job_of, self._db.execute(f"SELECT {columns} FROM job {using}WHERE {where}", values))
-        except sqlite3.Error as err:
-            raise StorageError("ledger", err) from err
+        return map(job_of, self._connection.stream(f"SELECT {columns} FROM job {using}WHERE {where}", values))
 
-    def _merged(self, states: Sequence[JobState], where: str, *values: Any, order: str, limit: int) -> list[JobRow]:
+    def _merged(
+        self, states: Sequence[JobState], where: str, *values: SqlValue, order: str, limit: int
+    ) -> list[JobRow]:
         """Jobs in any of `states`, in the order of `seq`: each state's part of the index has that order by itself, and
         they are read side by side only as far as the list goes.
         """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
+from edge.core.values import JsonObject, JsonValue
 from edge.model import JobState, Power
 
 #: The columns of a row, in the order of the fields of `JobRow`.
@@ -25,6 +25,11 @@ POWERS = {power.value: power for power in Power}
 ODD_STATE = f"state NOT IN ({', '.join(map(repr, STATES))})"
 ODD_POWER = f"power NOT IN ({', '.join(map(repr, POWERS))})"
 
+#: What a statement may be given.
+SqlValue: TypeAlias = str | bytes | int | float | None
+#: What a statement gives. `Any`: its columns are as the tables say, which the type checker does not read.
+SqlRow: TypeAlias = tuple[Any, ...]
+
 #: Seq, failures and power class: what tells one message of a job from its next.
 Edition = tuple[int, int, str]
 
@@ -37,8 +42,8 @@ class NewJob(msgspec.Struct, frozen=True):
 
     id: str
     task: str
-    args: list[Any]
-    kwargs: dict[str, Any]
+    args: list[JsonValue]
+    kwargs: JsonObject
     power: Power
     retries: int
     time_limit_s: float | None
@@ -79,7 +84,7 @@ class JobRow(msgspec.Struct, frozen=True):
         """Tells the message of one attempt from that of the next."""
         return self.seq, self.failures, self.power.value
 
-    def call(self) -> tuple[list[Any], dict[str, Any]]:
+    def call(self) -> tuple[list[JsonValue], JsonObject]:
         """Positional and named arguments."""
         args, kwargs = msgspec.json.decode(self.arguments)
         return args, kwargs
@@ -92,7 +97,7 @@ class Accepted(msgspec.Struct, frozen=True):
     created: bool
 
 
-def job_of(row: Sequence[Any]) -> JobRow:
+def job_of(row: SqlRow) -> JobRow:
     """The job in a row of `COLUMNS`.
 
     A state or class that rotted keeps nobody from the other rows: the job counts as one that waits, of class `normal`.

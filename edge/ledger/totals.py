@@ -51,20 +51,28 @@ class Totals(msgspec.Struct, frozen=True):
         return sum(self.jobs.get(state, 0) for state in OPEN)
 
 
+#: State, how many jobs are in it, and how many bytes their results take.
+Count = tuple[str, int, int]
+
+
 def count_along(db: sqlite3.Connection) -> None:
     """Count once what is there, and along with each change that this connection makes. Raises sqlite3.Error."""
     db.executescript(_MAKE)
 
 
-def read(db: sqlite3.Connection) -> Totals:
-    """The totals as this connection sees them, in the middle of a transaction too. Raises sqlite3.Error."""
-    rows = db.execute("SELECT state, jobs, bytes FROM total WHERE jobs").fetchall()
-    jobs = {JobState(state): count for state, count, _ in rows}
-    size = sum(size for state, _, size in rows if JobState(state).final)
+def counted(db: sqlite3.Connection) -> list[Count]:
+    """The counts as this connection sees them, in the middle of a transaction too. Raises sqlite3.Error."""
+    return db.execute("SELECT state, jobs, bytes FROM total WHERE jobs").fetchall()
+
+
+def of(counts: list[Count]) -> Totals:
+    """The totals that these counts make."""
+    jobs = {JobState(state): count for state, count, _ in counts}
+    size = sum(size for state, _, size in counts if JobState(state).final)
     return Totals(MappingProxyType(jobs), size)
 
 
 def open_jobs(db: sqlite3.Connection) -> int:
-    """As `read(db).open_jobs`, at a fraction of its cost. Raises sqlite3.Error."""
+    """As `open_jobs` of the totals at this moment, at a fraction of its cost. Raises sqlite3.Error."""
     count: int = db.execute(_OPEN_JOBS).fetchone()[0]
     return count

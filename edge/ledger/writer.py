@@ -1,64 +1,107 @@
-"""The ledger: every accepted job, one SQLite file, written by the gateway alone.
+"""Changes of the ledger. The gateway alone makes them, in the thread of `CommitThread`.
 
-A plain synchronous store: `CommitThread` gives it a thread, groups its writes and decides which commit must be
-durable. Order is `seq`, never a time: a board without a clock may jump decades.
+`CommitThread` groups the writes and decides which commit must be durable. Jobs are ordered by `seq`, never by a time:
+a board without a clock may jump decades.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from edge.core.errors import KeyReused
-from edge.ledger import schema, totals
-from edge.ledger.connection import Commits
-from edge.ledger.reader import IS_OPEN
+from edge.ledger import schema
+from edge.ledger.connection import Connection
+from edge.ledger.reader import IS_OPEN, LedgerReader
 from edge.ledger.rows import ODD_POWER, ODD_STATE, Accepted, Edition, JobRow, NewJob
 from edge.model import JobState, Power, Result
 
+_FINISH = (
+    "UPDATE job SET state = ?, finished_at = ?, due_at = NULL, attempts = ?, size_bytes = ?, message = ?, cancel = 0"
+    f" WHERE id = ? AND {IS_OPEN}"
+)
 
-class LedgerWriter(Commits):
-    """The one connection that writes. Not thread-safe; every method is one short indexed statement or few."""
 
-    # ---- writes: inside `transaction` ----
+class LedgerWriter:
+    """Changes the ledger over the one connection that writes. Not thread-safe.
 
-    def prove(self) -> None:
-        """Write one page that says what it said before: the disk takes it, or the transaction raises."""
-        self._db.execute(f"PRAGMA user_version = {schema.VERSION}")
+    Every change happens inside `transaction`; what it raises beyond the errors named here is sqlite3.Error, which the
+    transaction turns into StorageError. `reader` sees what this very transaction has changed.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """Take a writable connection. Raises StorageError."""
+        self.connection = connection
+        self.reader = LedgerReader(connection)
+        self._last_seq: int = connection.query("SELECT coalesce(max(seq), 0) FROM job")[0][0]
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The writer of the ledger at `path`, which is made when there is none. Raises StorageError."""
+        return cls(Connection(path, writable=True))
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def open_jobs(self) -> int:
-        """How many jobs have no result, those of this very transaction too."""
-        return totals.open_jobs(self._db)
+        """How many jobs have no result, including changes of this very transaction."""
+        return self.connection.open_jobs
+
+    def has_room(self, most: int) -> bool:
+        """True while fewer than `most` jobs have no result, including changes of this very transaction."""
+        return self.connection.open_jobs_at_most < most or self.open_jobs < most
+
+    def transaction(self, *, durable: bool) -> AbstractContextManager[None]:
+        """As `Connection.transaction`."""
+        return self.connection.transaction(durable=durable)
+
+    # ---- changes: inside `transaction` ----
+
+    def prove(self) -> None:
+        """Write one page that says what it said before: the disk takes it, or the transaction raises."""
+        self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+    def known(self, new: NewJob) -> Accepted | None:
+        """The job that the idempotency key of `new` brought before; None: there is none. Raises KeyReused."""
+        if not new.key:
+            return None
+        known = self.reader.find(new.id)
+        if known is None:
+            return None
+        if not known.fingerprint:
+            return Accepted(self._claimed(new), created=False)
+        if known.fingerprint != new.fingerprint:
+            raise KeyReused(new.key, new.id)
+        return Accepted(known, created=False)
 
     def add(self, new: NewJob, *, now: float) -> Accepted:
         """Put a job in, or find the one its idempotency key brought before. Raises KeyReused."""
-        if new.key:
-            known = self.find(new.id)
-            if known is not None:
-                if not known.fingerprint:
-                    return Accepted(self._claimed(new), created=False)
-                if known.fingerprint != new.fingerprint:
-                    raise KeyReused(new.key, new.id)
-                return Accepted(known, created=False)
-        arguments = msgspec.json.encode([new.args, new.kwargs])
-        # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
-        self._last_seq += 1
-        self._db.execute(
-            "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
-            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                *(self._last_seq, new.id, new.task, arguments, new.power.value, new.retries, new.time_limit_s),
-                *(new.submitter, new.fingerprint, JobState.ACCEPTED.value, now),
-                *(new.deadline_s, new.max_temp_c),
-            ),
-        )
+        added = self.insert(new, now=now) or self.known(new)
+        if added is None:
+            raise sqlite3.IntegrityError(f"job {new.id!r} is in the ledger already")
+        return added
+
+    def insert(self, new: NewJob, *, now: float) -> Accepted | None:
+        """Put in a job; None when one with its id is there already."""
+        seq = self._last_seq + 1
         job = JobRow(
-            seq=self._last_seq,
+            seq=seq,
             id=new.id,
             task=new.task,
-            arguments=arguments,
+            arguments=msgspec.json.encode([new.args, new.kwargs]),
             power=new.power,
             retries=new.retries,
             time_limit_s=new.time_limit_s,
@@ -69,19 +112,32 @@ class LedgerWriter(Commits):
             deadline_s=new.deadline_s,
             max_temp_c=new.max_temp_c,
         )
+        inserted = self.connection.execute(
+            "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
+            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,'accepted',?,?,?)"
+            " ON CONFLICT (id) DO NOTHING",
+            (
+                *(seq, job.id, job.task, job.arguments, job.power.value, job.retries, job.time_limit_s),
+                *(job.submitter, job.fingerprint, job.accepted_at, job.deadline_s, job.max_temp_c),
+            ),
+        )
+        if not inserted:
+            return None
+        # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
+        self._last_seq = seq
         return Accepted(job, created=True)
 
     def _claimed(self, new: NewJob) -> JobRow:
         """A row made from its result alone. The id comes from submitter and key, so it is this submitter's."""
-        self._db.execute(
+        self.connection.execute(
             "UPDATE job SET submitter = ?, fingerprint = ? WHERE id = ?", (new.submitter, new.fingerprint, new.id)
         )
-        return self.get(new.id)
+        return self.reader.get(new.id)
 
     def adopt(self, result: Result, *, size_bytes: int, now: float) -> None:
         """Give a row to a finished job that has none: it came by plain Celery, or its row was lost with a ledger."""
         self._last_seq += 1
-        self._db.execute(
+        self.connection.execute(
             "INSERT INTO job (seq, id, task, arguments, power, retries, submitter, fingerprint, state,"
             " accepted_at, finished_at, attempts, size_bytes, message) VALUES (?,?,?,?,?,0,?,x'',?,?,?,?,?,?)"
             " ON CONFLICT (id) DO NOTHING",
@@ -94,23 +150,23 @@ class LedgerWriter(Commits):
 
     def mark_queued(self, editions: Iterable[Edition]) -> None:
         """The broker has confirmed these: they will not be published again. A late word on a failed attempt is none."""
-        self._db.executemany(
+        self.connection.execute_many(
             "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
             editions,
         )
 
     def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:
         """The body failed and has retries left; False when that was known or the job is over."""
-        changed = self._db.execute(
+        changed = self.connection.execute(
             f"UPDATE job SET state = 'retrying', failures = ?, due_at = ?, message = ?"
             f" WHERE id = ? AND failures < ? AND {IS_OPEN}",
             (failures, due_at, message[:200], job_id, failures),
         )
-        return changed.rowcount > 0
+        return changed > 0
 
     def mark_due(self, job_ids: Iterable[str]) -> None:
         """The wait of these is over: publish them again."""
-        self._db.executemany(
+        self.connection.execute_many(
             "UPDATE job SET state = 'accepted', due_at = NULL WHERE id = ? AND state = 'retrying'",
             ((job_id,) for job_id in job_ids),
         )
@@ -120,7 +176,7 @@ class LedgerWriter(Commits):
 
         The copy in the queue of surplus power stays there and is harmless: who meets it looks for the result first.
         """
-        self._db.executemany(
+        self.connection.execute_many(
             "UPDATE job SET power = 'normal', state = CASE state WHEN 'queued' THEN 'accepted' ELSE state END"
             f" WHERE id = ? AND power = 'surplus' AND {IS_OPEN}",
             ((job_id,) for job_id in job_ids),
@@ -128,53 +184,60 @@ class LedgerWriter(Commits):
 
     def meet(self) -> None:
         """A broker's store belongs to this file from now on."""
-        schema.met(self._db)
+        self.connection.meet()
 
     def requeue_all(self) -> int:
         """Publish every open job anew: the broker has lost its store. How many there are."""
-        return self._db.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'").rowcount
+        return self.connection.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'")
 
     def heal(self) -> None:
         """Mend what `damage.rot` finds: the job runs once more, or is closed by the result it has.
 
         A job that its index no longer knew may have got a second row, which no index of ids takes.
         """
-        self._db.execute(
+        self.connection.execute(
             "DELETE FROM job NOT INDEXED WHERE seq NOT IN (SELECT min(seq) FROM job NOT INDEXED GROUP BY id)"
         )
-        self._db.execute("REINDEX")
-        self._db.execute(f"UPDATE job SET power = 'normal' WHERE {ODD_POWER}")
-        self._db.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")
+        self.connection.execute("REINDEX")
+        self.connection.execute(f"UPDATE job SET power = 'normal' WHERE {ODD_POWER}")
+        self.connection.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")
 
     def finish(self, result: Result, *, size_bytes: int) -> bool:
         """Close the row of a job whose durable result was seen; False when there is no open row of it."""
-        changed = self._db.execute(
-            f"UPDATE job SET state = ?, finished_at = ?, due_at = NULL, attempts = ?, size_bytes = ?, message = ?,"
-            f" cancel = 0 WHERE id = ? AND {IS_OPEN}",
-            (result.state.value, result.finished_at, result.attempts, size_bytes, _short(result), result.id),
-        )
-        return changed.rowcount > 0
+        return self.connection.execute(_FINISH, _ending(result, size_bytes)) > 0
+
+    def finish_all(self, ended: Sequence[tuple[Result, int]], *, now: float) -> None:
+        """Close the rows of these results, each with its size in bytes; one without a row gets a closed one."""
+        closed = self.connection.execute_many(_FINISH, (_ending(result, size_bytes) for result, size_bytes in ended))
+        if closed < len(ended):  # some were closed before, or came by plain Celery
+            for result, size_bytes in ended:
+                self.adopt(result, size_bytes=size_bytes, now=now)
 
     def redate(self, job_ids: Iterable[str], *, now: float) -> None:
         """Count the age of these from now on: they ended when the board did not know the time."""
-        self._db.executemany(
+        self.connection.execute_many(
             f"UPDATE job SET finished_at = ? WHERE id = ? AND NOT {IS_OPEN}", ((now, job_id) for job_id in job_ids)
         )
 
     def ask_cancel(self, job_id: str) -> JobRow:
         """Note that the submitter wants an open job cancelled. Raises UnknownJob."""
-        self._db.execute(f"UPDATE job SET cancel = 1 WHERE id = ? AND {IS_OPEN}", (job_id,))
-        return self.get(job_id)
+        self.connection.execute(f"UPDATE job SET cancel = 1 WHERE id = ? AND {IS_OPEN}", (job_id,))
+        return self.reader.get(job_id)
 
     def ask_remove(self, job_ids: Iterable[str]) -> None:
         """Note that finished jobs are to go; open ones are not touched."""
-        self._db.executemany(
+        self.connection.execute_many(
             f"UPDATE job SET remove = 1 WHERE id = ? AND NOT {IS_OPEN}", ((job_id,) for job_id in job_ids)
         )
 
     def drop(self, job_id: str) -> None:
         """Forget a job whose tombstone is durable."""
-        self._db.execute("DELETE FROM job WHERE id = ?", (job_id,))
+        self.connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
+
+
+def _ending(result: Result, size_bytes: int) -> tuple[str | float | int, ...]:
+    """The values of `_FINISH`."""
+    return (result.state.value, result.finished_at, result.attempts, size_bytes, _short(result), result.id)
 
 
 def _short(result: Result) -> str:

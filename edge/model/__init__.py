@@ -6,7 +6,15 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 
 from __future__ import annotations
 
-from edge.model.ids import check_job_id, derived_job_id, file_safe_id, is_job_id, new_job_id
+from edge.model.ids import (
+    Locality,
+    check_job_id,
+    derived_job_id,
+    file_safe_id,
+    fresh_key,
+    is_job_id,
+    new_job_id,
+)
 from edge.model.job import (
     FINAL,
     Artifact,
@@ -38,6 +46,7 @@ __all__ = [
     "FailureCode",
     "FrozenJob",
     "JobState",
+    "Locality",
     "MaxTemp",
     "Metering",
     "Parked",
@@ -59,6 +68,7 @@ __all__ = [
     "check_job_id",
     "derived_job_id",
     "file_safe_id",
+    "fresh_key",
     "is_job_id",
     "new_job_id",
 ]

@@ -203,7 +203,7 @@ def test_doctor_tells_what_the_broker_gave_up_on(broker: BrokerConfig) -> None:
 def test_doctor_reads_a_ledger_in_use(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     """Without holding its writer up."""
     config.root.mkdir()
-    ledger = LedgerWriter(config.layout.ledger)
+    ledger = LedgerWriter.open(config.layout.ledger)
     with ledger.transaction(durable=False):
         board = findings(capsys, "--config", "edge.yaml", code=1)
     ledger.close()

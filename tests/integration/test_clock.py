@@ -104,7 +104,7 @@ def test_a_deadline_comes_due_and_never_ends_a_job(
     running = _again(gateway, start_gateway) if restart else gateway
 
     def came() -> bool:
-        with LedgerReader(running.layout.ledger) as ledger:
+        with LedgerReader.open(running.layout.ledger) as ledger:
             return ledger.get(job_id).power is Power.NORMAL
 
     until(came, "the deadline", patience_s=15)

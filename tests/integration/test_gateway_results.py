@@ -281,14 +281,14 @@ def test_a_fault_of_ours_does_not_make_the_gateway_deaf(
     """What was not settled is tried again, with all that came since."""
     monkeypatch.setattr("edge.gateway.background.settle._AGAIN_S", 0.1)
     faults = iter([ZeroDivisionError("a fault"), RecursionError("another")])
-    finish = LedgerWriter.finish
+    finish = LedgerWriter.finish_all
 
-    def failing(self: LedgerWriter, *args: Any, **kwargs: Any) -> bool:
+    def failing(self: LedgerWriter, *args: Any, **kwargs: Any) -> None:
         for fault in faults:
             raise fault
-        return finish(self, *args, **kwargs)
+        finish(self, *args, **kwargs)
 
-    monkeypatch.setattr(LedgerWriter, "finish", failing)
+    monkeypatch.setattr(LedgerWriter, "finish_all", failing)
     ids = [gateway.submit() for _ in range(2)]
     for job_id in ids:
         gateway.finish(job_id)
@@ -301,14 +301,14 @@ def test_a_result_that_cannot_be_read_for_a_moment_is_noted_all_the_same(
 ) -> None:
     """As when the gateway has as many files open as it may: the job stayed open until the next start."""
     monkeypatch.setattr("edge.gateway.background.settle._AGAIN_S", 0.1)
-    faults, size_bytes = iter([OSError(24, "Too many open files")] * 2), Results.size_bytes
+    faults, read_sized = iter([OSError(24, "Too many open files")] * 2), Results.read_sized
 
-    def failing(self: Results, result: Result) -> int:
+    def failing(self: Results, job_id: str) -> tuple[Result, int] | None:
         for fault in faults:
             raise fault
-        return size_bytes(self, result)
+        return read_sized(self, job_id)
 
-    monkeypatch.setattr(Results, "size_bytes", failing)
+    monkeypatch.setattr(Results, "read_sized", failing)
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
@@ -520,7 +520,7 @@ def test_old_jobs_go_when_they_take_too_much_room(
     make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest finished ones get an order to be removed; open ones and new ones stay."""
-    monkeypatch.setattr("edge.gateway.background.retain._SOON_S", 0.05)
+    monkeypatch.setattr("edge.gateway.background.retention._SOON_S", 0.05)
     gateway = start_gateway(make_config(retention={"keep_bytes": 1 << 20}))
     open_id = gateway.submit()
     ids = [gateway.submit() for _ in range(3)]

@@ -420,7 +420,7 @@ def test_a_surplus_job_whose_deadline_came_is_published_for_normal_power(
             got = await asyncio.to_thread(take, broker, Power.SURPLUS)
             assert [m.properties["correlation_id"] for m in got] == ids
             unset = "UPDATE job SET accepted_at = 60, deadline_s = 0.5 WHERE id = ?"
-            await outbox.write(lambda ledger: ledger._db.execute(unset, (ids[1],)), durable=True)
+            await outbox.write(lambda ledger: ledger.connection._db.execute(unset, (ids[1],)), durable=True)
         async with running(config) as outbox:
             await until(lambda: outbox.reader.get(ids[1]).power is Power.NORMAL)
             await until(all_queued(outbox, 2))
@@ -503,9 +503,9 @@ def test_a_job_that_rotted_in_the_ledger_keeps_no_other_from_the_broker(
     async def main() -> None:
         config = make_config(broker)
         config.layout.root.mkdir()
-        with LedgerWriter(config.layout.ledger) as ledger, ledger.transaction(durable=True):
+        with LedgerWriter.open(config.layout.ledger) as ledger, ledger.transaction(durable=True):
             rotten, sound = (ledger.add(new(), now=1.0).job.id for _ in range(2))
-            ledger._db.execute("UPDATE job SET arguments = x'5b5b31ff' WHERE id = ?", (rotten,))
+            ledger.connection._db.execute("UPDATE job SET arguments = x'5b5b31ff' WHERE id = ?", (rotten,))
         async with running(config) as outbox:
             await until(all_queued(outbox, 1))
             assert outbox.reader.get(sound).state is JobState.QUEUED

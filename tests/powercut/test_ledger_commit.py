@@ -32,7 +32,7 @@ def commit(ledger: LedgerWriter, number: int, done: list[int]) -> None:
 @pytest.mark.parametrize("event", ["write", "flush"])
 def test_what_was_committed_is_there_after_a_cut(volume: Volume, tmp_path: Path, event: Event) -> None:
     """Cut at the n-th write or flush, for every n until all commits got through: no answered job is missing."""
-    ledger = LedgerWriter(volume.mount / "ledger.sqlite")
+    ledger = LedgerWriter.open(volume.mount / "ledger.sqlite")
     commit(ledger, 0, [])
     ledger.close()
     volume.sync()
@@ -47,7 +47,7 @@ def test_what_was_committed_is_there_after_a_cut(volume: Volume, tmp_path: Path,
         volume.disk.arm(event, count, seed=count)
         done = [0]
         with suppress(StorageError):
-            ledger = LedgerWriter(volume.mount / "ledger.sqlite")
+            ledger = LedgerWriter.open(volume.mount / "ledger.sqlite")
             for number in range(1, 1 + COMMITS):
                 commit(ledger, number, done)
         cut = volume.disk.traffic().dead
@@ -56,9 +56,9 @@ def test_what_was_committed_is_there_after_a_cut(volume: Volume, tmp_path: Path,
             ledger.close()
         volume.detach()
         volume.attach()
-        after = LedgerWriter(volume.mount / "ledger.sqlite")
-        assert after.problems() == [], f"{event} {count}"
-        assert [after.get(f"job-{number}").id for number in done], f"{event} {count}"
+        after = LedgerWriter.open(volume.mount / "ledger.sqlite")
+        assert after.reader.problems() == [], f"{event} {count}"
+        assert [after.reader.get(f"job-{number}").id for number in done], f"{event} {count}"
         after.close()
         volume.detach()
     assert count > 2 * COMMITS

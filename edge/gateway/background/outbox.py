@@ -47,12 +47,12 @@ class Outbox:
         path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
-        ledger = LedgerWriter(path)
-        self._unmet = ledger.unmet
+        ledger = LedgerWriter.open(path)
+        self._unmet = ledger.connection.unmet
         self._writer = CommitThread(ledger)
-        self.reader = LedgerReader(path)
-        self._feed = LedgerReader(path)
-        self._far = LedgerReader(path)
+        self.reader = LedgerReader.open(path)
+        self._feed = LedgerReader.open(path)
+        self._far = LedgerReader.open(path)
         self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # one: the view is no two threads' at once
         self._changed = changed
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -133,20 +133,26 @@ class Outbox:
         await self._writer.submit(lambda ledger: ledger.heal())
         self._publisher.ring(rewind=True)
 
-    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
-        """Commit `jobs` durably, all in one commit; an answer for each, in order. Raises StorageError."""
+    def accept(self, jobs: Sequence[NewJob]) -> asyncio.Future[list[Accepted | EdgeError]]:
+        """Commit `jobs` durably, all in one commit; an answer for each, in order. The future raises StorageError.
+
+        It may be cancelled: a client that goes away must not undo what others share, nor keep an accepted job from
+        being published.
+        """
 
         def work(ledger: LedgerWriter) -> list[Accepted | EdgeError]:
             now = time.time()
             return [self._accept_one(ledger, job, now) for job in jobs]
 
-        answers = await self._writer.submit(work)
-        if any(isinstance(answer, Accepted) and answer.created for answer in answers):
+        return self._writer.submit(work, then=self._accepted)
+
+    def _accepted(self, answers: list[Accepted | EdgeError]) -> None:
+        new = [answer.job for answer in answers if isinstance(answer, Accepted) and answer.created]
+        if new:
             self._publisher.ring()
-        for answer in answers:
-            if isinstance(answer, Accepted) and answer.created and answer.job.power is Power.SURPLUS:
-                self._note_deadline(answer.job, answer.job.accepted_at)
-        return answers
+        for job in new:
+            if job.deadline_s is not None and job.power is Power.SURPLUS:
+                self._note_deadline(job, job.accepted_at)
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
@@ -159,9 +165,16 @@ class Outbox:
 
     def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
         try:
-            if job.key and ledger.find(job.id) is None and self._results.removed(job.id):
+            removed = bool(job.key) and self._results.removed(job.id)
+            room = ledger.has_room(self._limit)
+            added = ledger.insert(job, now=now) if room and not removed else None
+            if added is not None:
+                return added
+            if known := ledger.known(job):
+                return known
+            if removed:
                 raise JobGone(job.id)
-            if ledger.open_jobs >= self._limit and not (job.key and ledger.find(job.id)):
+            if not room:
                 raise TooManyJobs(ledger.open_jobs, self._limit)
             return ledger.add(job, now=now)
         except StorageError:

@@ -1,14 +1,80 @@
-"""Which finished jobs are to go: the oldest first, by age or by the room they take; open jobs never."""
+"""Lets the oldest finished jobs go, by age or by the room they take; open jobs never.
+
+Looks when jobs have ended, and once a day.
+"""
 
 from __future__ import annotations
 
-from edge.config import RetentionConfig
+import asyncio
+import logging
+
+from edge.config import Config, RetentionConfig
 from edge.core import clock
+from edge.core.errors import StorageError
+from edge.gateway.background.outbox import Outbox
 from edge.ledger.reader import LedgerReader
 from edge.ledger.rows import JobRow
+from edge.results.orders import Order, Orders
 
+log = logging.getLogger(__name__)
+
+_SOON_S = 60.0
 _DAY_S = 86_400.0
 BATCH = 500
+
+
+class Retention:
+    """Asks the workers to remove what is too old or too much; they leave a tombstone for each."""
+
+    def __init__(self, config: Config, outbox: Outbox) -> None:
+        self._config, self._outbox, self._orders = config, outbox, Orders(config.layout)
+        self._soon = asyncio.Event()
+
+    def ended(self) -> None:
+        """Jobs have ended: look soon, once for all that end meanwhile."""
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await asyncio.sleep(_SOON_S)
+            self._soon.clear()
+            try:
+                while await self._let_go() == BATCH:
+                    pass
+            except Exception as err:  # whatever it was: a card that is never cleared fills up
+                log.error("old jobs cannot be removed: %s", err, exc_info=not isinstance(err, StorageError))
+            try:
+                async with asyncio.timeout(_DAY_S):
+                    await self._soon.wait()
+            except TimeoutError:
+                pass  # a day without a job: age alone may have come due
+
+    async def _let_go(self) -> int:
+        now = clock.vouched_now()
+        if now is not None:
+            await self._redate(now)
+        size = self._outbox.totals.finished_bytes
+        jobs = await self._outbox.look(
+            lambda ledger: overdue(ledger, self._config.retention, finished_bytes=size, now=now)
+        )
+        if jobs:
+            ids = [job.id for job in jobs]
+            await self._outbox.write(lambda ledger: ledger.ask_remove(ids))
+            try:
+                for job_id in ids:
+                    self._orders.give(Order.DELETE, job_id)
+            except OSError as err:
+                raise StorageError("cannot lay out orders", err) from err
+            log.info("asked for the removal of %d old jobs", len(ids))
+        return len(jobs)
+
+    async def _redate(self, now: float) -> None:
+        """A result made before the time was known stays its full time from the day on that it is known."""
+        ids = await self._outbox.look(lambda ledger: misdated(ledger, now=now))
+        if ids:
+            await self._outbox.write(lambda ledger: ledger.redate(ids, now=now))
+            log.info("%d jobs ended when the clock was wrong; their age counts from now on", len(ids))
 
 
 def misdated(ledger: LedgerReader, *, now: float) -> list[str]:

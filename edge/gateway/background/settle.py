@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 
 from edge.core.errors import StorageError, TornResult
@@ -44,7 +44,6 @@ class Settler:
         self._layout, self._outbox, self._events, self._waiters = layout, outbox, events, waiters
         self._ended = ended
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
-        self.settled = 0  # results carried into the ledger since the start
         self.receipts = Receipts()
 
     async def run(self) -> None:
@@ -84,34 +83,31 @@ class Settler:
         """Close the rows of these; a job without a row came by plain Celery and gets one."""
         found, unread = await asyncio.to_thread(self._read, job_ids)
 
-        def work(ledger: LedgerWriter) -> None:
-            now = time.time()
-            for result, size_bytes in found:
-                if not ledger.finish(result, size_bytes=size_bytes):
-                    ledger.adopt(result, size_bytes=size_bytes, now=now)
-
         if found:
-            await self._outbox.write(work)
-            self.settled += len(found)
+            before = self.receipts
+            # Before the rows are closed: who sees a job ended finds its receipt in the sums.
+            self.receipts = before.plus(result for result, _ in found)
+            try:
+                await self._outbox.write(lambda ledger: ledger.finish_all(found, now=time.time()))
+            except BaseException:
+                self.receipts = before  # they come again
+                raise
             self._outbox.ended(result.id for result, _ in found)
-            for result, _ in found:
-                self.receipts.add(result)
             self._ended()
         if unread:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
+        self._orders.done_all(job_id for job_id in job_ids if job_id not in unread)
         for job_id in job_ids:
-            if job_id not in unread:
-                self._orders.done(job_id)
             self._waiters.wake(job_id)
 
-    async def _drop(self, job_ids: Iterable[str]) -> None:
+    async def _drop(self, job_ids: Collection[str]) -> None:
         def work(ledger: LedgerWriter) -> None:
             for job_id in job_ids:
                 ledger.drop(job_id)
 
         await self._outbox.write(work)
+        self._orders.done_all(job_ids)
         for job_id in job_ids:
-            self._orders.done(job_id)
             self._waiters.wake(job_id)
 
     async def _retry(self, job_id: str) -> None:
@@ -128,9 +124,9 @@ class Settler:
         found, unread = list[tuple[Result, int]](), set[str]()
         for job_id in job_ids:
             try:
-                result = self._results.read(job_id)
-                if result is not None:
-                    found.append((result, self._results.size_bytes(result)))
+                ended = self._results.read_sized(job_id)
+                if ended is not None:
+                    found.append(ended)
             except TornResult as err:
                 log.error("%s", err)
                 found.append((_damaged(job_id, str(err)), 0))
@@ -163,7 +159,7 @@ class Settler:
     def _survey(self) -> tuple[Announced, list[tuple[Order, str]]]:
         """Runs in a thread with its own view of the ledger: there may be many thousands of files."""
         news, orders = Announced(), []
-        with LedgerReader(self._layout.ledger) as ledger:
+        with LedgerReader.open(self._layout.ledger) as ledger:
             for shard, names in self._results.shards():
                 self._compare(names, ledger.known(shard.name), news)
             news.attempts = ledger.open_among(self._attempts.ids())

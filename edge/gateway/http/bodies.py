@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -29,6 +30,11 @@ async def read(request: web.Request, media: tuple[str, ...], *, max_bytes: int, 
         raise WrongType(f"Content-Type {(given or 'none')[:80]!r}: this reads {' or '.join(media)}")
     if (request.content_length or 0) > max_bytes:
         raise TooLarge(f"the body has {request.content_length} bytes; at most {max_bytes} are taken")
+    if request.content.is_eof() and request.content.exception() is None:  # all of it came with the headers
+        content = request.content.read_nowait()
+        if len(content) > max_bytes:
+            raise TooLarge(f"the body has more than the {max_bytes} bytes that are taken")
+        return content
     chunks: list[bytes] = []
     size = 0
     try:
@@ -67,12 +73,20 @@ def decode(content: bytes, kind: type[T]) -> T:
 def _decoded(content: bytes, kind: type[T]) -> T:
     """`content` as a `kind`, where 5.0 is the whole number 5: JSON knows one kind of number, and so do its schemas."""
     try:
-        return msgspec.json.Decoder(kind, float_hook=_number).decode(content)
+        record: type = kind
+        decoder: msgspec.json.Decoder[T] = _decoder(record)
+        return decoder.decode(content)
     except msgspec.ValidationError as err:
         if "got `float`" not in str(err):
             raise
         # Members that want an int refuse 5.0 on the straight way.
         return msgspec.convert(msgspec.json.Decoder(float_hook=_number).decode(content), kind)
+
+
+@cache
+def _decoder(kind: type) -> msgspec.json.Decoder[Any]:  # `Any`: a cache keeps no type for each key
+    """Made once for each record that a route reads."""
+    return msgspec.json.Decoder(kind, float_hook=_number)
 
 
 def _number(text: str) -> int | float:

@@ -31,6 +31,8 @@ class AccessLog(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Write the line; what went well only at debug level, for a board is asked all day long."""
         level = logging.INFO if response.status >= 400 else logging.DEBUG
+        if not access_log.isEnabledFor(level):
+            return
         path = request.rel_url.raw_path[:200]
         access_log.log(level, "%s %s %s %d %.1fms", request.remote, request.method, path, response.status, time * 1000)
 

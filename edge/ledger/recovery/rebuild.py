@@ -105,7 +105,7 @@ def _rescue(layout: Layout, why: str) -> None:
     new = aside / f".{_NEW}.tmp"
     for path in (new, *_companions(new)):
         path.unlink(missing_ok=True)
-    LedgerWriter(new).close()
+    LedgerWriter.open(new).close()
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")  # synced as a whole, below
         schema.met(db)  # it is told of below

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import _GeneratorContextManager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ import pytest
 from edge.core.errors import StorageError, UnknownJob
 from edge.ledger.checkpointer import Checkpointer
 from edge.ledger.commit_thread import CommitThread
+from edge.ledger.connection import Connection
 from edge.ledger.rows import NewJob
+from edge.ledger.wal import WriteAheadLog
 from edge.ledger.writer import LedgerWriter
 from edge.model import Power, new_job_id
 
@@ -26,7 +28,7 @@ class CountingLedger(LedgerWriter):
     broken: Exception | None = None
     gate: threading.Event | None = None
 
-    def transaction(self, *, durable: bool) -> _GeneratorContextManager[None]:
+    def transaction(self, *, durable: bool) -> AbstractContextManager[None]:
         if self.gate is not None:
             self.gate.wait(10)
         if self.broken is not None:
@@ -37,7 +39,7 @@ class CountingLedger(LedgerWriter):
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> CountingLedger:
-    return CountingLedger(tmp_path / "l")
+    return CountingLedger.open(tmp_path / "l")
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_one_refused_write_does_not_touch_its_neighbours(ledger: CountingLedger,
     """A job that is refused is refused alone."""
     ledger.gate = threading.Event()
     good = writer.write(add, durable=True)
-    bad = writer.write(lambda each: each.get("nobody"), durable=True)
+    bad = writer.write(lambda each: each.reader.get("nobody"), durable=True)
     also_good = writer.write(add, durable=True)
     ledger.gate.set()
     assert good.result(10) != also_good.result(10)
@@ -113,7 +115,7 @@ def test_an_unexpected_error_in_one_write_is_its_own(ledger: CountingLedger, wri
 
     def twice(each: LedgerWriter) -> None:
         job_id = add(each)
-        each._db.execute("INSERT INTO job SELECT * FROM job WHERE id = ?", (job_id,))
+        each.connection._db.execute("INSERT INTO job SELECT * FROM job WHERE id = ?", (job_id,))
 
     ledger.gate = threading.Event()
     before = writer.write(add, durable=True)
@@ -129,22 +131,22 @@ def test_an_unexpected_error_in_one_write_is_its_own(ledger: CountingLedger, wri
 
 def test_closing_writes_what_is_queued_and_refuses_more(tmp_path: Path) -> None:
     """No accepted write is dropped by a shutdown."""
-    writer = CommitThread(LedgerWriter(tmp_path / "l"))
+    writer = CommitThread(LedgerWriter.open(tmp_path / "l"))
     writer.start()
     futures = [writer.write(add, durable=False) for _ in range(20)]
     writer.close()
     assert all(future.done() for future in futures)
     with pytest.raises(StorageError, match="shutting down"):
         writer.write(add, durable=True)
-    again = LedgerWriter(tmp_path / "l")
+    again = LedgerWriter.open(tmp_path / "l")
     assert again.open_jobs == 20
     again.close()
 
 
 def test_the_log_goes_into_the_file_beside_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once enough was written, with the file in use and nobody asking for it."""
-    monkeypatch.setattr("edge.ledger.checkpointer._WORTH_PAGES", 40)
-    writer = CommitThread(LedgerWriter(tmp_path / "l"))
+    monkeypatch.setattr("edge.ledger.wal.WORTH_PAGES", 40)
+    writer = CommitThread(LedgerWriter.open(tmp_path / "l"))
     writer.start()
     try:
         before = (tmp_path / "l").stat().st_size
@@ -161,21 +163,24 @@ def test_a_log_that_cannot_go_into_the_file_makes_the_ledger_doubt_it(
 ) -> None:
     """The next commit then empties it before it promises anything."""
     doubted = threading.Event()
-    keeper = Checkpointer(tmp_path / "nowhere" / "l", failed=doubted.set)
+    log = WriteAheadLog()
+    keeper = Checkpointer(tmp_path / "nowhere" / "l", log, failed=doubted.set)
     keeper.start()
-    keeper.note(100_000)
+    log.begin_commit()
+    log.end_commit(100_000)
+    keeper.look()
     assert doubted.wait(10)
     keeper.close()
     assert "cannot be brought into its file" in caplog.text
-    ledger.doubt()
+    ledger.connection.doubt()
     emptied: list[bool] = []
-    real = ledger._empty_log
+    real = ledger.connection._empty_log
 
     def watched() -> None:
         emptied.append(True)
         real()
 
-    monkeypatch.setattr(ledger, "_empty_log", watched)
+    monkeypatch.setattr(ledger.connection, "_empty_log", watched)
     with ledger.transaction(durable=True):
         add(ledger)
     assert emptied == [True]
@@ -187,13 +192,13 @@ def test_a_ledger_that_cannot_be_opened_again_yet_keeps_its_writer(
 ) -> None:
     """After a transaction that could not even be undone, on a disk that is away: each write is told of it."""
 
-    def away(_self: LedgerWriter) -> None:
+    def away(_self: Connection, *, create: bool) -> None:
         raise StorageError("ledger", OSError(5, "Input/output error"))
 
     writer.write(add, durable=True).result(10)
     with monkeypatch.context() as gone:
-        gone.setattr(LedgerWriter, "_open", away)
-        ledger._stuck = True
+        gone.setattr(Connection, "_open", away)
+        ledger.connection._stuck = True
         for _ in range(2):
             with pytest.raises(StorageError, match="Input/output"):
                 writer.write(add, durable=True).result(10)

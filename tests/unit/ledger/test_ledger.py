@@ -24,7 +24,7 @@ from edge.model import Failure, FailureCode, JobState, Power, Result, derived_jo
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
-    ledger = LedgerWriter(tmp_path / "ledger.sqlite")
+    ledger = LedgerWriter.open(tmp_path / "ledger.sqlite")
     yield ledger
     ledger.close()
 
@@ -56,12 +56,12 @@ def done(job_id: str, state: JobState = JobState.SUCCEEDED) -> Result:
 
 def test_a_row_outlives_the_process(tmp_path: Path) -> None:
     """What was committed is there after opening the file again, every field of it."""
-    first = LedgerWriter(tmp_path / "l")
+    first = LedgerWriter.open(tmp_path / "l")
     (job_id,) = put(first, new())
-    before = first.get(job_id)
+    before = first.reader.get(job_id)
     first.close()
-    again = LedgerWriter(tmp_path / "l")
-    assert again.get(job_id) == before
+    again = LedgerWriter.open(tmp_path / "l")
+    assert again.reader.get(job_id) == before
     assert again.open_jobs == 1
     assert before.call() == ([1, "What is 50 divided by 2?"], {"a": None})
     assert (before.retries, before.time_limit_s, before.state) == (2, 1.5, JobState.ACCEPTED)
@@ -88,44 +88,44 @@ def test_a_failed_transaction_leaves_nothing(ledger: LedgerWriter) -> None:
     with pytest.raises(Stop), ledger.transaction(durable=True):
         ledger.add(new(), now=1.0)
         raise Stop
-    assert ledger.totals.jobs == {}
+    assert ledger.connection.totals.jobs == {}
     assert ledger.open_jobs == 0
 
 
 def test_a_savepoint_undoes_one_write_of_many(ledger: LedgerWriter) -> None:
     """Inside one commit, a write that fails takes only itself back."""
     with ledger.transaction(durable=True):
-        with ledger.savepoint():
+        with ledger.connection.savepoint():
             ledger.add(new("stays"), now=1.0)
-        with pytest.raises(UnknownJob), ledger.savepoint():
+        with pytest.raises(UnknownJob), ledger.connection.savepoint():
             ledger.add(new("goes"), now=1.0)
-            ledger.get("nobody")
-    assert ledger.find("stays") is not None
-    assert ledger.find("goes") is None
+            ledger.reader.get("nobody")
+    assert ledger.reader.find("stays") is not None
+    assert ledger.reader.find("goes") is None
     assert ledger.open_jobs == 1
 
 
 def test_the_way_of_a_job_through_its_states(ledger: LedgerWriter) -> None:
     """Accepted, queued, retrying, accepted again, finished: each step is seen, late news change nothing."""
     (job_id,) = put(ledger, new())
-    edition = ledger.get(job_id).edition
+    edition = ledger.reader.get(job_id).edition
     with ledger.transaction(durable=False):
         ledger.mark_queued([edition])
-    assert ledger.unpublished(after_seq=0, limit=9) == []
+    assert ledger.reader.unpublished(after_seq=0, limit=9) == []
     with ledger.transaction(durable=False):
         assert ledger.mark_retrying(job_id, failures=1, due_at=9.0, message="boom")
         assert not ledger.mark_retrying(job_id, failures=1, due_at=99.0, message="boom")
-    assert [job.id for job in ledger.retrying()] == [job_id]
+    assert [job.id for job in ledger.reader.retrying()] == [job_id]
     with ledger.transaction(durable=False):
         ledger.mark_due([job_id])
         ledger.mark_queued([edition])  # the broker's late word on the attempt that failed
-    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == [job_id]
+    assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)] == [job_id]
     with ledger.transaction(durable=False):
         assert ledger.finish(done(job_id, JobState.FAILED), size_bytes=77)
         assert not ledger.finish(done(job_id), size_bytes=1)
         ledger.mark_queued([edition])
         assert not ledger.mark_retrying(job_id, failures=2, due_at=9.0, message="late")
-    job = ledger.get(job_id)
+    job = ledger.reader.get(job_id)
     assert (job.state, job.attempts, job.size_bytes, job.finished_at) == (JobState.FAILED, 3, 77, 2000.0)
     assert len(job.message) == 200
     assert ledger.open_jobs == 0
@@ -136,13 +136,13 @@ def test_pages_go_back_from_the_newest(ledger: LedgerWriter) -> None:
     ids = put(ledger, *(new() for _ in range(7)))
     with ledger.transaction(durable=False):
         ledger.finish(done(ids[3]), size_bytes=1)
-    first = ledger.page(limit=3)
-    rest = ledger.page(before_seq=first[-1].seq, limit=10)
+    first = ledger.reader.page(limit=3)
+    rest = ledger.reader.page(before_seq=first[-1].seq, limit=10)
     assert [job.id for job in first + rest] == ids[::-1]
-    assert [job.id for job in ledger.page(states=[JobState.SUCCEEDED])] == [ids[3]]
-    assert ledger.page(task="other") == []
-    assert ledger.page(submitter="you") == []
-    assert ledger.totals.jobs == {JobState.ACCEPTED: 6, JobState.SUCCEEDED: 1}
+    assert [job.id for job in ledger.reader.page(states=[JobState.SUCCEEDED])] == [ids[3]]
+    assert ledger.reader.page(task="other") == []
+    assert ledger.reader.page(submitter="you") == []
+    assert ledger.connection.totals.jobs == {JobState.ACCEPTED: 6, JobState.SUCCEEDED: 1}
 
 
 def test_jobs_with_large_arguments_are_read_few_at_a_time(ledger: LedgerWriter) -> None:
@@ -151,12 +151,12 @@ def test_jobs_with_large_arguments_are_read_few_at_a_time(ledger: LedgerWriter) 
     ids = put(ledger, *large)
     seen: list[str] = []
     after_seq = 0
-    while jobs := ledger.unpublished(after_seq=after_seq, limit=256):
+    while jobs := ledger.reader.unpublished(after_seq=after_seq, limit=256):
         assert sum(len(job.arguments) for job in jobs) < 4_000_000
         seen += [job.id for job in jobs]
         after_seq = jobs[-1].seq
     assert seen == ids
-    assert [job.arguments for job in ledger.page()] == [b""] * 6
+    assert [job.arguments for job in ledger.reader.page()] == [b""] * 6
 
 
 def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: LedgerWriter) -> None:
@@ -164,7 +164,7 @@ def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: LedgerWriter) ->
     ids = put(ledger, new(), new(power=Power.SURPLUS), new(), new())
     with ledger.transaction(durable=False):
         ledger.finish(done(ids[0]), size_bytes=1)
-    assert ledger.ahead(ledger.get(ids[3])) == 1
+    assert ledger.reader.ahead(ledger.reader.get(ids[3])) == 1
 
 
 def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
@@ -172,9 +172,9 @@ def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
     for _ in range(2):
         with ledger.transaction(durable=False):
             ledger.adopt(done("celery-1"), size_bytes=10, now=1.0)
-    job = ledger.get("celery-1")
+    job = ledger.reader.get("celery-1")
     assert (job.submitter, job.state, job.size_bytes) == ("amqp", JobState.SUCCEEDED, 10)
-    assert ledger.known("c") == {"celery-1": False}
+    assert ledger.reader.known("c") == {"celery-1": False}
 
 
 def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: LedgerWriter) -> None:
@@ -185,14 +185,14 @@ def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: LedgerWrit
         assert ledger.ask_cancel(open_id).cancel
         assert not ledger.ask_cancel(ended_id).cancel
         ledger.ask_remove([open_id, ended_id])
-    assert [(job.id, job.cancel, job.remove) for job in ledger.asked()] == [
+    assert [(job.id, job.cancel, job.remove) for job in ledger.reader.asked()] == [
         (open_id, True, False),
         (ended_id, False, True),
     ]
-    assert ledger.totals.finished_bytes == 0
+    assert ledger.connection.totals.finished_bytes == 0
     with ledger.transaction(durable=True):
         ledger.drop(ended_id)
-    assert ledger.find(ended_id) is None
+    assert ledger.reader.find(ended_id) is None
     assert ledger.open_jobs == 1
 
 
@@ -200,11 +200,11 @@ def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: LedgerWriter) -
     """Every open job that had been handed over is to be published again; finished ones are not."""
     ids = put(ledger, new(), new(), new())
     with ledger.transaction(durable=False):
-        ledger.mark_queued(ledger.get(job_id).edition for job_id in ids)
+        ledger.mark_queued(ledger.reader.get(job_id).edition for job_id in ids)
         ledger.finish(done(ids[0]), size_bytes=1)
     with ledger.transaction(durable=True):
         assert ledger.requeue_all() == 2
-    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == ids[1:]
+    assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)] == ids[1:]
 
 
 def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promised(
@@ -217,13 +217,13 @@ def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promis
     with pytest.raises(StorageError, match="disk I/O"), ledger.transaction(durable=True):
         raise sqlite3.OperationalError("disk I/O error")
     seen: list[int] = []
-    real = ledger._empty_log
+    real = ledger.connection._empty_log
 
     def watched() -> None:
         real()
         seen.append(log.stat().st_size)
 
-    monkeypatch.setattr(ledger, "_empty_log", watched)
+    monkeypatch.setattr(ledger.connection, "_empty_log", watched)
     put(ledger, new("after"))
     put(ledger, new("later"))
     assert seen == [0]
@@ -235,7 +235,7 @@ def test_a_log_that_cannot_be_emptied_promises_nothing(ledger: LedgerWriter, tmp
     put(ledger, new("before"))
     with pytest.raises(StorageError), ledger.transaction(durable=True):
         raise sqlite3.OperationalError("disk I/O error")
-    ledger._db.execute("PRAGMA busy_timeout = 10")
+    ledger.connection._db.execute("PRAGMA busy_timeout = 10")
     reader = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM job").fetchone()
@@ -243,7 +243,7 @@ def test_a_log_that_cannot_be_emptied_promises_nothing(ledger: LedgerWriter, tmp
         put(ledger, new("refused"))
     reader.close()
     put(ledger, new("after"))
-    assert ledger.find("refused") is None
+    assert ledger.reader.find("refused") is None
     assert ledger.open_jobs == 2
 
 
@@ -255,17 +255,17 @@ def test_a_file_that_is_no_ledger_is_one_clear_line(tmp_path: Path, content: byt
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(content)
     with pytest.raises(StorageError, match="ledger"):
-        LedgerWriter(path)
+        LedgerWriter.open(path)
     assert path.read_bytes() == content
 
 
 def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     """A roll-back of the software does not write into a file it does not understand."""
-    ledger = LedgerWriter(tmp_path / "l")
-    ledger._db.execute("PRAGMA user_version = 99")
+    ledger = LedgerWriter.open(tmp_path / "l")
+    ledger.connection._db.execute("PRAGMA user_version = 99")
     ledger.close()
     with pytest.raises(StorageError, match="newer version") as refused:
-        LedgerWriter(tmp_path / "l")
+        LedgerWriter.open(tmp_path / "l")
     held_open = {os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()}
     assert str(tmp_path / "l") not in held_open, refused.traceback  # which keeps the connection itself alive
 
@@ -273,22 +273,22 @@ def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(StorageError, match="nowhere"):
-        LedgerWriter(tmp_path / "nowhere" / "l")
+        LedgerWriter.open(tmp_path / "nowhere" / "l")
 
 
 def test_a_deadline_makes_a_surplus_job_a_normal_one(ledger: LedgerWriter) -> None:
     """Published again if the broker had it, whatever else it waits for; nothing happens to a job of another class."""
     jobs = [msgspec.structs.replace(new(power=power), deadline_s=60.0) for power in (Power.SURPLUS, Power.NORMAL)]
     surplus, normal = put(ledger, *jobs)
-    assert [job.id for job in ledger.with_deadline()] == [surplus]
+    assert [job.id for job in ledger.reader.with_deadline()] == [surplus]
     with ledger.transaction(durable=False):
-        editions = [ledger.get(job_id).edition for job_id in (surplus, normal)]
+        editions = [ledger.reader.get(job_id).edition for job_id in (surplus, normal)]
         ledger.mark_queued(editions)
         ledger.hurry([surplus, normal])
         ledger.mark_queued(editions)  # a late word of the broker on the copy for surplus power
-    assert (ledger.get(surplus).power, ledger.get(surplus).state) == (Power.NORMAL, JobState.ACCEPTED)
-    assert ledger.get(normal).state is JobState.QUEUED
-    assert ledger.with_deadline() == []
+    assert (ledger.reader.get(surplus).power, ledger.reader.get(surplus).state) == (Power.NORMAL, JobState.ACCEPTED)
+    assert ledger.reader.get(normal).state is JobState.QUEUED
+    assert ledger.reader.with_deadline() == []
 
 
 def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
@@ -307,44 +307,44 @@ def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     )
     old.close()
     for _ in range(2):
-        ledger = LedgerWriter(tmp_path / "l")
-        assert (ledger.get("old").deadline_s, ledger.open_jobs) == (None, 1)
+        ledger = LedgerWriter.open(tmp_path / "l")
+        assert (ledger.reader.get("old").deadline_s, ledger.open_jobs) == (None, 1)
         ledger.close()
-    ledger = LedgerWriter(tmp_path / "l")
+    ledger = LedgerWriter.open(tmp_path / "l")
     (job_id,) = put(ledger, msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=5.0, max_temp_c=70.0))
-    assert (ledger.get(job_id).deadline_s, ledger.get(job_id).max_temp_c) == (5.0, 70.0)
+    assert (ledger.reader.get(job_id).deadline_s, ledger.reader.get(job_id).max_temp_c) == (5.0, 70.0)
     ledger.close()
 
 
 def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
     """Its jobs are listed by the new index and counted; numbers go on where they were."""
-    first = LedgerWriter(tmp_path / "l")
+    first = LedgerWriter.open(tmp_path / "l")
     ids = put(first, *(new() for _ in range(3)))
     with first.transaction(durable=True):
         first.finish(done(ids[0]), size_bytes=7)
-    first._db.executescript(
+    first.connection._db.executescript(
         "DROP INDEX job_state; CREATE INDEX job_state ON job (state, seq, power); PRAGMA user_version = 2;"
     )
     first.close()
-    ledger = LedgerWriter(tmp_path / "l")
-    assert ledger.totals.jobs == {JobState.ACCEPTED: 2, JobState.SUCCEEDED: 1}
-    assert ledger.totals.finished_bytes == 7
-    assert [job.id for job in ledger.page(task="solve", states=[JobState.ACCEPTED])] == ids[:0:-1]
+    ledger = LedgerWriter.open(tmp_path / "l")
+    assert ledger.connection.totals.jobs == {JobState.ACCEPTED: 2, JobState.SUCCEEDED: 1}
+    assert ledger.connection.totals.finished_bytes == 7
+    assert [job.id for job in ledger.reader.page(task="solve", states=[JobState.ACCEPTED])] == ids[:0:-1]
     put(ledger, new("next"))
-    assert ledger.get("next").seq > ledger.get(ids[-1]).seq
+    assert ledger.reader.get("next").seq > ledger.reader.get(ids[-1]).seq
     ledger.close()
 
 
 def test_no_number_is_given_twice(ledger: LedgerWriter) -> None:
     """A late confirm of a job that was removed must not count for the job that came after it."""
     first, last = put(ledger, new(), new())
-    gone = ledger.get(last).edition
+    gone = ledger.reader.get(last).edition
     with ledger.transaction(durable=True):
         ledger.drop(last)
     (after,) = put(ledger, new())
     with ledger.transaction(durable=True):
         ledger.mark_queued([gone])
-    assert {job.id for job in ledger.unpublished(after_seq=0, limit=9)} == {first, after}
+    assert {job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)} == {first, after}
 
 
 @given(
@@ -353,25 +353,29 @@ def test_no_number_is_given_twice(ledger: LedgerWriter) -> None:
 @settings(max_examples=60, deadline=None)
 def test_the_running_totals_are_what_a_count_would_find(steps: list[tuple[str, bool]]) -> None:
     """After any writes, some of them undone, in part or as a whole."""
-    with TemporaryDirectory() as folder, closing(LedgerWriter(Path(folder) / "l")) as ledger:
+    with TemporaryDirectory() as folder, closing(LedgerWriter.open(Path(folder) / "l")) as ledger:
         for number, (step, kept) in enumerate(steps):
             _step(ledger, step, number, kept=kept)
-            rows = ledger._db.execute("SELECT state, count(*), sum(size_bytes * NOT remove) FROM job GROUP BY state")
+            rows = ledger.connection._db.execute(
+                "SELECT state, count(*), sum(size_bytes * NOT remove) FROM job GROUP BY state"
+            )
             counted = {JobState(state): (count, size) for state, count, size in rows}
-            assert ledger.totals.jobs == {state: count for state, (count, _) in counted.items()}
-            assert ledger.totals.finished_bytes == sum(size for state, (_, size) in counted.items() if state.final)
-            assert ledger.open_jobs == ledger.totals.open_jobs
-        before = ledger.totals
+            assert ledger.connection.totals.jobs == {state: count for state, (count, _) in counted.items()}
+            assert ledger.connection.totals.finished_bytes == sum(
+                size for state, (_, size) in counted.items() if state.final
+            )
+            assert ledger.open_jobs == ledger.connection.totals.open_jobs
+        before = ledger.connection.totals
         ledger.close()
-        with closing(LedgerWriter(Path(folder) / "l")) as again:
-            assert again.totals == before
+        with closing(LedgerWriter.open(Path(folder) / "l")) as again:
+            assert again.connection.totals == before
 
 
 def _step(ledger: LedgerWriter, step: str, number: int, *, kept: bool) -> None:
     """One write to the newest job, committed, or taken back to a savepoint inside it, or both halves of it."""
-    known = ledger.page(limit=1)
+    known = ledger.reader.page(limit=1)
     newest = known[0] if known else None
-    with ledger.transaction(durable=False), suppress(ZeroDivisionError), ledger.savepoint():
+    with ledger.transaction(durable=False), suppress(ZeroDivisionError), ledger.connection.savepoint():
         if step == "add" or newest is None:
             ledger.add(new(f"job-{number}"), now=1.0)
         elif step == "queue":
@@ -395,16 +399,16 @@ def test_a_page_merges_states_and_filters_in_order(ledger: LedgerWriter) -> None
     jobs = [msgspec.structs.replace(new(), submitter=f"s{n % 3}", task=f"t{n % 2}") for n in range(24)]
     ids = put(ledger, *jobs)
     with ledger.transaction(durable=False):
-        ledger.mark_queued([ledger.get(job_id).edition for job_id in ids[::2]])
+        ledger.mark_queued([ledger.reader.get(job_id).edition for job_id in ids[::2]])
         for job_id in ids[::5]:
             ledger.finish(done(job_id), size_bytes=1)
     wanted = [job_id for job_id, job in zip(ids, jobs, strict=True) if (job.submitter, job.task) == ("s1", "t0")][::-1]
-    first = ledger.page(submitter="s1", task="t0", limit=2)
-    rest = ledger.page(submitter="s1", task="t0", limit=9, before_seq=first[-1].seq)
+    first = ledger.reader.page(submitter="s1", task="t0", limit=2)
+    rest = ledger.reader.page(submitter="s1", task="t0", limit=9, before_seq=first[-1].seq)
     assert [job.id for job in first + rest] == wanted
-    over = ledger.page(states=[JobState.SUCCEEDED, JobState.FAILED], limit=99)
+    over = ledger.reader.page(states=[JobState.SUCCEEDED, JobState.FAILED], limit=99)
     assert [job.id for job in over] == ids[::5][::-1]
-    assert [job.id for job in ledger.finished(limit=2)] == ids[::5][:2]
+    assert [job.id for job in ledger.reader.finished(limit=2)] == ids[::5][:2]
 
 
 def test_what_a_folder_of_results_is_compared_with(ledger: LedgerWriter) -> None:
@@ -412,20 +416,20 @@ def test_what_a_folder_of_results_is_compared_with(ledger: LedgerWriter) -> None
     put(ledger, *map(new, ("aa-1", "aa-2", "ab-1", "a.b")))
     with ledger.transaction(durable=False):
         ledger.finish(done("aa-2"), size_bytes=1)
-    assert ledger.known("aa") == {"aa-1": True, "aa-2": False}
-    assert set(ledger.known("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
-    assert ledger.open_among(["aa-1", "aa-2", "zz"]) == {"aa-1"}
+    assert ledger.reader.known("aa") == {"aa-1": True, "aa-2": False}
+    assert set(ledger.reader.known("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
+    assert ledger.reader.open_among(["aa-1", "aa-2", "zz"]) == {"aa-1"}
 
 
 def test_a_proof_writes_to_the_disk_and_changes_nothing(ledger: LedgerWriter, tmp_path: Path) -> None:
     """One page more in the log; so a disk that refuses writes is found out without a job."""
     put(ledger, new("before"))
-    log, row = tmp_path / "ledger.sqlite-wal", ledger.get("before")
+    log, row = tmp_path / "ledger.sqlite-wal", ledger.reader.get("before")
     size = log.stat().st_size
     with ledger.transaction(durable=True):
         ledger.prove()
     assert log.stat().st_size > size
-    assert ledger.get("before") == row
+    assert ledger.reader.get("before") == row
 
 
 ROTTEN = {
@@ -440,21 +444,21 @@ ROTTEN = {
 def test_a_row_that_rotted_keeps_nobody_from_the_others(ledger: LedgerWriter, harm: str) -> None:
     """It is listed as what can be known, told of, and mended; its result closes it, mended or not."""
     put(ledger, new("a"), new("b"), new("c"))
-    ledger._db.execute(harm)
-    assert [job.id for job in ledger.page()] == ["c", "b", "a"]
-    assert [job.id for job in ledger.page(submitter="me")][-1] == "a"
-    assert {"a", "c"} <= {job.id for job in ledger.unpublished(after_seq=0, limit=9)}
-    (told,) = rot(ledger.path, limit_s=10)
+    ledger.connection._db.execute(harm)
+    assert [job.id for job in ledger.reader.page()] == ["c", "b", "a"]
+    assert [job.id for job in ledger.reader.page(submitter="me")][-1] == "a"
+    assert {"a", "c"} <= {job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)}
+    (told,) = rot(ledger.connection.path, limit_s=10)
     assert told.startswith("job b: state ")
     with ledger.transaction(durable=True):
         ledger.heal()
-    assert rot(ledger.path, limit_s=10) == []
-    assert [job.id for job in ledger.unpublished(after_seq=0, limit=9)] == ["a", "b", "c"]
-    assert ledger.totals.jobs == {JobState.ACCEPTED: 3}
-    ledger._db.execute(harm)
+    assert rot(ledger.connection.path, limit_s=10) == []
+    assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)] == ["a", "b", "c"]
+    assert ledger.connection.totals.jobs == {JobState.ACCEPTED: 3}
+    ledger.connection._db.execute(harm)
     with ledger.transaction(durable=True):
         assert ledger.finish(done("b"), size_bytes=1)
-    assert ledger.get("b").state is JobState.SUCCEEDED
+    assert ledger.reader.get("b").state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("place", ["row", "index"])
@@ -463,14 +467,14 @@ def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place
     until the index is made anew, or, where it rotted, most jobs are in no list.
     """
     path = tmp_path / "l"
-    with closing(LedgerWriter(path)) as ledger:
+    with closing(LedgerWriter.open(path)) as ledger:
         ids = put(ledger, *(new(f"job-{number:03}") for number in range(30)))
     content = path.read_bytes()
     at = content.find(b"accepted", content.find(b"job-020solve" if place == "row" else b"acceptednormal"))
     assert at > 0
     path.write_bytes(content[:at] + b"acc\xffpted" + content[at + 8 :])
     assert damage(path, limit_s=10) == ""
-    with closing(LedgerWriter(path)) as ledger:
+    with closing(LedgerWriter.open(path)) as ledger:
         assert rot(path, limit_s=10)
         with suppress(StorageError), ledger.transaction(durable=True):
             ledger.finish(done("job-020"), size_bytes=1)
@@ -478,16 +482,16 @@ def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place
             ledger.finish(done("job-020"), size_bytes=1)
             ledger.heal()
         assert rot(path, limit_s=10) == []
-        assert [job.id for job in ledger.unpublished(after_seq=0, limit=99)] == [
+        assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=99)] == [
             each for each in ids if each != "job-020"
         ]
-        assert ledger.get("job-020").state is JobState.SUCCEEDED
+        assert ledger.reader.get("job-020").state is JobState.SUCCEEDED
 
 
 def test_a_job_that_the_index_of_ids_lost_has_one_row_again(tmp_path: Path) -> None:
     """Its result, or its key sent again, found no row and made another one, with which no index can be made anew."""
     path = tmp_path / "l"
-    with closing(LedgerWriter(path)) as ledger:
+    with closing(LedgerWriter.open(path)) as ledger:
         put(ledger, *(new(f"job-{number:03}") for number in range(30)))
     content = path.read_bytes()
     (at,) = (
@@ -496,16 +500,16 @@ def test_a_job_that_the_index_of_ids_lost_has_one_row_again(tmp_path: Path) -> N
         if content.startswith(b"job-020", at) and not content.startswith(b"solve", at + 7)
     )
     path.write_bytes(content[:at] + b"job-02\xff" + content[at + 7 :])
-    with closing(LedgerWriter(path)) as ledger:
-        assert not ledger.find("job-020")
+    with closing(LedgerWriter.open(path)) as ledger:
+        assert not ledger.reader.find("job-020")
         with ledger.transaction(durable=True):
             ledger.adopt(done("job-020"), size_bytes=1, now=1.0)
         assert rot(path, limit_s=10)
         with ledger.transaction(durable=True):
             ledger.heal()
         assert rot(path, limit_s=10) == []
-        assert (ledger.get("job-020").submitter, ledger.get("job-020").state) == ("me", JobState.ACCEPTED)
-        assert ledger.totals.jobs == {JobState.ACCEPTED: 30}
+        assert (ledger.reader.get("job-020").submitter, ledger.reader.get("job-020").state) == ("me", JobState.ACCEPTED)
+        assert ledger.connection.totals.jobs == {JobState.ACCEPTED: 30}
 
 
 class _NoRollback:
@@ -529,15 +533,15 @@ def test_a_transaction_that_cannot_be_undone_tells_why_it_failed(
 ) -> None:
     """The caller has the error that came first, and the next transaction goes on with what was committed."""
     put(ledger, new("before"))
-    monkeypatch.setattr(ledger, "_db", _NoRollback(ledger._db))
+    monkeypatch.setattr(ledger.connection, "_db", _NoRollback(ledger.connection._db))
     told = StorageError if isinstance(error, sqlite3.Error) else ZeroDivisionError
     with pytest.raises(told, match="the first"), ledger.transaction(durable=True):
         ledger.add(new("undone"), now=1.0)
         raise error
     (after,) = put(ledger, new("after"))
-    assert [job.id for job in ledger.page()] == ["after", "before"]
-    assert ledger.totals.jobs == {JobState.ACCEPTED: 2}
-    assert ledger.get(after).seq == 3
+    assert [job.id for job in ledger.reader.page()] == ["after", "before"]
+    assert ledger.connection.totals.jobs == {JobState.ACCEPTED: 2}
+    assert ledger.reader.get(after).seq == 3
 
 
 def test_a_ledger_whose_disk_is_gone_is_not_begun_anew(
@@ -545,16 +549,16 @@ def test_a_ledger_whose_disk_is_gone_is_not_begun_anew(
 ) -> None:
     """Jobs taken into a new one, in the folder that the disk was mounted on, would be gone when it comes back."""
     put(ledger, new("before"))
-    monkeypatch.setattr(ledger, "_db", _NoRollback(ledger._db))
+    monkeypatch.setattr(ledger.connection, "_db", _NoRollback(ledger.connection._db))
     with pytest.raises(ZeroDivisionError), ledger.transaction(durable=True):
         raise ZeroDivisionError
-    away = ledger.path.rename(tmp_path / "away")
+    away = ledger.connection.path.rename(tmp_path / "away")
     with pytest.raises(StorageError, match="unable to open"):
         put(ledger, new("lost"))
-    assert not ledger.path.exists()
-    away.rename(ledger.path)
+    assert not ledger.connection.path.exists()
+    away.rename(ledger.connection.path)
     put(ledger, new("after"))
-    assert [job.id for job in ledger.page()] == ["after", "before"]
+    assert [job.id for job in ledger.reader.page()] == ["after", "before"]
 
 
 def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
@@ -563,7 +567,7 @@ def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         for _ in range(2):
-            with closing(LedgerWriter(path)) as ledger:
+            with closing(LedgerWriter.open(path)) as ledger:
                 put(ledger, new())
                 assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o640}
             path.chmod(0o666)

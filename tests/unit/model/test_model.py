@@ -17,6 +17,7 @@ from edge.model import (
     ALLOWED,
     FINAL,
     JobState,
+    Locality,
     Power,
     PowerState,
     Result,
@@ -24,6 +25,8 @@ from edge.model import (
     check_job_id,
     derived_job_id,
     file_safe_id,
+    fresh_key,
+    is_job_id,
     new_job_id,
 )
 
@@ -85,6 +88,40 @@ def test_new_ids_differ_and_are_good() -> None:
     ids = {new_job_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(check_job_id(job_id) == job_id for job_id in ids)
+
+
+def test_ids_made_within_an_hour_share_a_folder_and_nothing_else() -> None:
+    """The first two digits stay; the rest is random, so no two are alike."""
+    now = 5000.0
+    locality = Locality(clock=lambda: now)
+    ids = [new_job_id(locality.prefix()) for _ in range(500)]
+    assert len({job_id[:2] for job_id in ids}) == 1
+    assert len({job_id[2:] for job_id in ids}) == 500
+    assert all(is_job_id(job_id) and len(job_id) == 36 for job_id in ids)
+    now += 3600
+    assert locality.prefix() == f"{(int(ids[0][:2], 16) + 1) % 256:02x}"
+
+
+def test_a_folder_does_not_grow_without_end_within_an_hour() -> None:
+    """After some thousand jobs the next folder begins."""
+    locality = Locality(clock=lambda: 0.0)
+    prefixes = [locality.prefix() for _ in range(10_000)]
+    assert max(prefixes.count(prefix) for prefix in set(prefixes)) <= 4096
+
+
+def test_a_fresh_key_names_the_folder_of_its_job() -> None:
+    """And is still one job for each submitter; a key of the user's own has no say."""
+    key = fresh_key("7f")
+    assert derived_job_id("me", key) == derived_job_id("me", key)
+    assert derived_job_id("me", key)[:2] == "7f"
+    assert derived_job_id("me", key) != derived_job_id("you", key)
+    assert derived_job_id("me", key) != derived_job_id("me", fresh_key("7f"))
+
+
+def test_the_id_of_a_users_key_is_what_it_was() -> None:
+    """A resubmit after an upgrade finds its job, whatever the key begins with."""
+    assert derived_job_id("me", "fresh:7f:mine") == "4e7a0586-d350-8af7-9e7c-14a7c211dd5e"
+    assert derived_job_id("me", "order-17") == "83078e5e-9558-8b4b-acc5-eeefa29b9928"
 
 
 @pytest.mark.parametrize("state", JobState)

@@ -97,7 +97,7 @@ def test_artifacts_lie_beside_the_result_that_names_them(results: Results) -> No
     assert result is not None
     assert [(file.name, file.size_bytes) for file in result.files] == [("1-response.txt", 21), ("empty", 0)]
     assert results.artifact(result, "1-response.txt").read_text() == "50 divided by 2 = 25\n"
-    assert results.size_bytes(result) == results.path("job-1").stat().st_size + 21
+    assert results.read_sized("job-1") == (result, results.path("job-1").stat().st_size + 21)
     with pytest.raises(KeyError):
         results.artifact(result, "../../ledger.sqlite")
 

@@ -82,7 +82,7 @@ def ledger(path: Path) -> Iterator[Finding]:
         if not path.exists():
             yield ok("ledger", f"{path} is not there yet; the gateway makes it")
             return
-        with closing(LedgerReader(path)) as opened:
+        with closing(LedgerReader.open(path)) as opened:
             jobs = opened.open_jobs
         why = damage.damage(path, limit_s=_CHECK_S)
         odd = [] if why else damage.rot(path, limit_s=_CHECK_S)

@@ -142,7 +142,7 @@ def test_a_board_that_lets_nobody_in_is_told(make_config: MakeConfig) -> None:
 def test_a_ledger_that_opens_is_well(board: Config) -> None:
     """Made by the gateway, read here."""
     assert levels(state.ledger(board.layout.ledger)) == ["ok"]
-    LedgerWriter(board.layout.ledger).close()
+    LedgerWriter.open(board.layout.ledger).close()
     (finding,) = state.ledger(board.layout.ledger)
     assert finding.level == "ok"
     assert "0 open jobs" in finding.text
@@ -157,7 +157,7 @@ def test_a_ledger_that_is_none_is_told(board: Config) -> None:
 def test_damage_inside_a_ledger_is_told(board: Config) -> None:
     """SQLite opens it and finds pages that do not fit."""
     path = board.layout.ledger
-    LedgerWriter(path).close()
+    LedgerWriter.open(path).close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA journal_mode = DELETE")
         db.execute("CREATE TABLE filler (x)")
@@ -171,9 +171,9 @@ def test_damage_inside_a_ledger_is_told(board: Config) -> None:
 
 def test_rows_that_rotted_are_told(board: Config) -> None:
     """By the job's id; all else in the ledger is well."""
-    with closing(LedgerWriter(board.layout.ledger)) as ledger, ledger.transaction(durable=True):
+    with closing(LedgerWriter.open(board.layout.ledger)) as ledger, ledger.transaction(durable=True):
         ledger.adopt(Result("a-job", "echo", JobState.SUCCEEDED), size_bytes=1, now=1.0)
-        ledger._db.execute("UPDATE job SET state = 'succeedet'")
+        ledger.connection._db.execute("UPDATE job SET state = 'succeedet'")
     (finding,) = state.ledger(board.layout.ledger)
     assert finding.level == "warn"
     assert "job a-job: state 'succeedet'" in finding.text

@@ -20,7 +20,7 @@ KEEP = RetentionConfig(keep_days=30, keep_bytes=1 << 20)
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
     """Ten jobs, one finished a day, of 100 kB each; the first is still open."""
-    ledger = LedgerWriter(tmp_path / "l")
+    ledger = LedgerWriter.open(tmp_path / "l")
     with ledger.transaction(durable=False):
         for day in range(10):
             job_id = f"job-{day}"
@@ -33,8 +33,8 @@ def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
 
 
 def going(ledger: LedgerWriter, config: RetentionConfig, now: float | None, finished_bytes: int = 0) -> list[str]:
-    size = finished_bytes or ledger.totals.finished_bytes
-    return [job.id for job in overdue(ledger, config, finished_bytes=size, now=now)]
+    size = finished_bytes or ledger.connection.totals.finished_bytes
+    return [job.id for job in overdue(ledger.reader, config, finished_bytes=size, now=now)]
 
 
 def test_nothing_goes_while_all_is_young_and_small(ledger: LedgerWriter) -> None:

@@ -21,7 +21,7 @@ from edge.model import JobState, Result
 
 
 def _grow(path: Path, count: int) -> None:
-    with closing(LedgerWriter(path)) as ledger, ledger.transaction(durable=True):
+    with closing(LedgerWriter.open(path)) as ledger, ledger.transaction(durable=True):
         for number in range(count):
             result = Result(f"{ledger._last_seq}-{number}", "t", JobState.SUCCEEDED, args=["x" * 2000])
             ledger.adopt(result, size_bytes=1, now=1.0)

@@ -57,9 +57,9 @@ def born(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("born")
     layout = Layout(root / "live", root / "run")
     layout.root.mkdir()
-    with closing(LedgerWriter(layout.ledger)) as ledger:
+    with closing(LedgerWriter.open(layout.ledger)) as ledger:
         _add(ledger, range(COPIED))
-        ledger._empty_log()
+        ledger.connection._empty_log()
         assert copies.copy(layout.ledger, layout.ledger_copy)
         _add(ledger, range(COPIED, COPIED + LATE))
         shutil.copytree(layout.root, root / "cut")  # as a power cut leaves it: nobody closed anything
@@ -80,8 +80,8 @@ def _garble(path: Path, first: int, pages: int) -> None:
 
 
 def _jobs(layout: Layout) -> set[int]:
-    with closing(LedgerWriter(layout.ledger)) as ledger:
-        return {int(job.id[:4]) for job in ledger.unpublished(after_seq=0, limit=10_000)}
+    with closing(LedgerWriter.open(layout.ledger)) as ledger:
+        return {int(job.id[:4]) for job in ledger.reader.unpublished(after_seq=0, limit=10_000)}
 
 
 def _aside(layout: Layout) -> Path:
@@ -189,9 +189,9 @@ def test_both_broken_gives_what_both_have(layout: Layout) -> None:
 
 def test_open_jobs_of_the_copy_are_published_again_and_removed_ones_stay_away(layout: Layout) -> None:
     """The copy is of an earlier time: the broker may have lost the one, a submitter removed the other."""
-    with closing(LedgerWriter(layout.ledger)) as ledger, ledger.transaction(durable=True):
+    with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         ledger.requeue_all()
-        ledger.mark_queued([ledger.get("0001-job").edition, ledger.get("0002-job").edition])
+        ledger.mark_queued([ledger.reader.get("0001-job").edition, ledger.reader.get("0002-job").edition])
     layout.ledger_copy.unlink()
     copies.copy(layout.ledger, layout.ledger_copy)
     Results(layout).remove("0002-job")
@@ -301,5 +301,5 @@ def test_a_keyed_resubmit_finds_a_restored_row(layout: Layout) -> None:
     """With its fingerprint, so that another body is still refused."""
     _all_gone(layout)
     rescue.rescue(layout)
-    with closing(LedgerWriter(layout.ledger)) as ledger, ledger.transaction(durable=True):
+    with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         assert not ledger.add(_new(5), now=2.0).created

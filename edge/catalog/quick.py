@@ -1,0 +1,85 @@
+"""A quick yes to arguments that fit their schema, without the general validator, which costs fifty times as much.
+
+Only a yes counts. What this does not know, or what does not fit, is for the general validator to judge and to explain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from edge.core.values import JsonValue
+
+#: True: the value fits for certain.
+Test = Callable[[JsonValue], bool]
+
+#: A whole number beyond the range of floats is no number: larger ones are left to the general validator.
+_EXACT = 2**53
+_NOTES = frozenset({"$schema", "title", "description", "default", "examples"})
+_BOUNDS: dict[str, Callable[[JsonValue], Test]] = {
+    "minimum": lambda limit: lambda value: value >= limit,
+    "maximum": lambda limit: lambda value: value <= limit,
+    "exclusiveMinimum": lambda limit: lambda value: value > limit,
+    "exclusiveMaximum": lambda limit: lambda value: value < limit,
+    "minLength": lambda limit: lambda value: len(value) >= limit,
+    "maxLength": lambda limit: lambda value: len(value) <= limit,
+    "minItems": lambda limit: lambda value: len(value) >= limit,
+    "maxItems": lambda limit: lambda value: len(value) <= limit,
+}
+_TYPES: dict[str, tuple[Test, frozenset[str]]] = {
+    # Exact types: JSON gives no others, and True is no number.
+    "string": (lambda value: type(value) is str, frozenset({"minLength", "maxLength"})),
+    "integer": (
+        lambda value: type(value) is int,
+        frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}),
+    ),
+    "number": (
+        lambda value: (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < _EXACT),
+        frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}),
+    ),
+    "boolean": (lambda value: type(value) is bool, frozenset()),
+    "null": (lambda value: value is None, frozenset()),
+    "array": (lambda value: type(value) is list, frozenset({"minItems", "maxItems", "items"})),
+}
+
+
+def compiled(properties: Mapping[str, JsonValue]) -> Callable[[Mapping[str, JsonValue]], bool]:
+    """A test of named arguments against the schema of each; whether all that are required are there is not its task."""
+    tests = {name: _test(schema) for name, schema in properties.items()}
+
+    def fits(given: Mapping[str, JsonValue]) -> bool:
+        for name, value in given.items():
+            test = tests.get(name)
+            if test is None or not test(value):
+                return False
+        return True
+
+    return fits
+
+
+def _test(schema: JsonValue) -> Test | None:
+    """The test for one schema; None where it says something that is not known here."""
+    if not isinstance(schema, dict):
+        return None
+    words = schema.keys() - _NOTES
+    if not words:
+        return lambda _value: True
+    if words == {"anyOf"}:
+        parts = [_test(part) for part in schema["anyOf"]]
+        known = [part for part in parts if part is not None]  # one yes is enough
+        return (lambda value: any(part(value) for part in known)) if known else None
+    kind = schema.get("type")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        return None
+    is_kind, allowed = _TYPES[kind]
+    if not words - {"type"} <= allowed:
+        return None
+    tests = [is_kind, *(_BOUNDS[word](schema[word]) for word in words if word in _BOUNDS)]
+    if "items" in words:
+        item = _test(schema["items"])
+        if item is None:
+            return None
+        tests.append(lambda value: all(map(item, value)))
+    if len(tests) == 1:
+        return is_kind
+    return lambda value: all(test(value) for test in tests)

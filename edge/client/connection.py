@@ -1,0 +1,355 @@
+"""HTTP/1.1 over connections that are kept open: what a client of one gateway needs, and no more.
+
+A submit is one small request and one small answer. It goes out in one packet with its headers, and the answer's headers
+are read by splitting lines: urllib3 and the standard library's mail parser took four fifths of a client's time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import select
+import socket
+import ssl
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, Self
+from urllib.parse import quote, urlsplit
+
+_KEPT = 4  # idle connections
+_BLOCK_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 16  # an answer with longer headers is none of a gateway
+_ONE_PACKET_BYTES = 1 << 14  # a body up to this goes out with its headers
+
+
+class LinkError(Exception):
+    """Nobody answered, or not to the end; the text is a phrase that says why."""
+
+
+class UntrustedCertificate(LinkError):
+    """Whoever answers cannot show that it is the gateway; it does not get better by asking again."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a gateway is, and how its certificate is judged."""
+
+    url: str
+    ca_file: Path | None = None  # none: whom this machine trusts
+    fingerprint: str = ""  # SHA-256 of the one certificate that is trusted, whatever names it is for
+
+    @property
+    def tls(self) -> bool:
+        """True for https."""
+        return urlsplit(self.url).scheme == "https"
+
+    @cached_property
+    def target(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or (443 if self.tls else 80)
+
+    @cached_property
+    def host(self) -> str:
+        """The Host header. Raises UnicodeError when the name cannot be one of a host."""
+        name, port = self.target
+        name = f"[{name}]" if ":" in name else name.encode("idna").decode()
+        return name if port == (443 if self.tls else 80) else f"{name}:{port}"
+
+    @cached_property
+    def base(self) -> str:
+        """What stands before each path."""
+        return quote(urlsplit(self.url).path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+
+    @cached_property
+    def context(self) -> ssl.SSLContext:
+        """How TLS is spoken. Raises OSError when the file of the authority cannot be read."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.fingerprint:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+@dataclass
+class Answer:
+    """An answer: `data` is the whole body, unless it is to be read by `stream`."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]  # names in lower case
+    _body: Iterator[bytes] = field(repr=False)
+    _connection: Connection = field(repr=False)
+    _closed: bool = field(default=False, repr=False)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The body. Raises LinkError when the connection was lost before its end."""
+        return b"".join(self.stream())
+
+    def stream(self) -> Iterator[bytes]:
+        """The body as it comes. Raises LinkError when the connection was lost before its end."""
+        try:
+            yield from self._body
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Be done with the answer; a second call does nothing. A body that was not read costs the connection."""
+        if not self._closed:  # afterwards the connection belongs to another request
+            self._closed = True
+            self._connection.release()
+
+
+class Connections:
+    """Connections to one gateway, kept open between requests. May be shared by threads."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._idle: deque[Connection] = deque()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def close(self) -> None:
+        """Close those that are idle."""
+        _close_all(self._idle)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | BinaryIO | None,
+        connect_s: float,
+        read_s: float,
+    ) -> Answer:
+        """Send one request; returns once the headers of its answer are there. Raises LinkError.
+
+        A file as `body` needs a Content-Length among the headers.
+        """
+        connection = self._take() or Connection.open(self._address, self._idle, connect_s)
+        try:
+            return connection.exchange(method, self._address.base + path, headers, body, read_s)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _take(self) -> Connection | None:
+        """An idle connection that its other end has not closed; None: there is none."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if connection.usable():
+                return connection
+            connection.close()
+
+
+class Connection:
+    """One connection. Used by one thread at a time."""
+
+    def __init__(self, sock: socket.socket, host: str, idle: deque[Connection]) -> None:
+        self._socket, self._host, self._idle = sock, host, idle
+        self._rest = b""  # received, and not yet used
+        self._timeout_s = -1.0
+        self._keeps = False  # the other end keeps the connection open after this answer
+        self._reusable = False  # it does, and the answer was read to its end
+
+    @classmethod
+    def open(cls, address: Address, idle: deque[Connection], connect_s: float) -> Self:
+        """Connect. Raises LinkError, UntrustedCertificate."""
+        try:
+            host = address.host
+            sock = socket.create_connection(address.target, timeout=connect_s)
+        except TimeoutError as err:
+            raise LinkError(f"no connection within {connect_s:g} s") from err
+        except (socket.gaierror, UnicodeError) as err:
+            raise LinkError("no such host") from err
+        except OSError as err:
+            raise LinkError(_lost(err)) from err
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if address.tls:
+                sock = _secured(sock, address)
+        except TimeoutError as err:
+            sock.close()
+            raise LinkError(f"no connection within {connect_s:g} s") from err
+        except ssl.SSLError as err:
+            sock.close()
+            raise UntrustedCertificate(str(err)) from err
+        except OSError as err:
+            sock.close()
+            raise LinkError(_lost(err)) from err
+        except BaseException:
+            sock.close()
+            raise
+        return cls(sock, host, idle)
+
+    def close(self) -> None:
+        """Close it; a second call does nothing."""
+        self._reusable = False
+        self._socket.close()
+
+    def release(self) -> None:
+        """Keep it for the next request, or close it."""
+        if not self._reusable or len(self._idle) >= _KEPT:
+            self.close()
+            return
+        self._reusable = False
+        self._idle.append(self)
+
+    def usable(self) -> bool:
+        """True when nothing came since the last answer: the other end has neither closed it nor lost its mind."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not self._rest and not poll.poll(0)
+
+    def exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | BinaryIO | None, read_s: float
+    ) -> Answer:
+        """Send a request and read the headers of its answer. Raises LinkError."""
+        if read_s != self._timeout_s:
+            self._socket.settimeout(read_s)
+            self._timeout_s = read_s
+        try:
+            # An answer may come before all was sent: a gateway that takes no more says so, and then hangs up.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._send(method, path, headers, body)
+            status, reason, told = self._head()
+            while 100 <= status < 200:
+                status, reason, told = self._head()
+        except TimeoutError as err:
+            raise LinkError(f"no answer within {read_s:g} s") from err
+        except OSError as err:
+            raise LinkError(_lost(err)) from err
+        return Answer(status, reason, told, self._body(method, status, told, read_s), self)
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | BinaryIO | None) -> None:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}", "Accept-Encoding: identity"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if isinstance(body, bytes):
+            lines.append(f"Content-Length: {len(body)}")
+        elif body is None and method not in {"GET", "HEAD", "DELETE"}:
+            lines.append("Content-Length: 0")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        if isinstance(body, bytes) and len(body) <= _ONE_PACKET_BYTES:
+            self._socket.sendall(head + body)
+            return
+        self._socket.sendall(head)
+        if isinstance(body, bytes):
+            self._socket.sendall(body)
+        elif body is not None:
+            while block := body.read(_BLOCK_BYTES):
+                self._socket.sendall(block)
+
+    def _head(self) -> tuple[int, str, dict[str, str]]:
+        """Status, its phrase and the headers of an answer."""
+        while (end := self._rest.find(b"\r\n\r\n")) < 0:
+            if len(self._rest) > _HEAD_BYTES:
+                raise LinkError("what answered does not speak HTTP")
+            self._receive()
+        first, *lines = self._rest[:end].decode("latin-1").split("\r\n")
+        self._rest = self._rest[end + 4 :]
+        version, _, tail = first.partition(" ")
+        status, _, reason = tail.partition(" ")
+        if not version.startswith("HTTP/1.") or len(status) != 3 or not status.isdigit():
+            raise LinkError("what answered does not speak HTTP")
+        told = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            told[name.lower()] = value.strip()
+        self._reusable = False
+        keep = told.get("connection", "").lower()
+        self._keeps = keep == "keep-alive" if version == "HTTP/1.0" else keep != "close"
+        return int(status), reason, told
+
+    def _body(self, method: str, status: int, told: Mapping[str, str], read_s: float) -> Iterator[bytes]:
+        """The body, block by block; at its end the connection is free for the next request."""
+        try:
+            if method == "HEAD" or status in {204, 304}:
+                pass
+            elif "chunked" in told.get("transfer-encoding", "").lower():
+                yield from self._chunks()
+            elif "content-length" in told:
+                yield from self._exactly(_size(told["content-length"], 10))
+            else:
+                self._keeps = False
+                yield from self._to_the_end()
+        except TimeoutError as err:
+            raise LinkError(f"no answer within {read_s:g} s") from err
+        except OSError as err:
+            raise LinkError(_lost(err)) from err
+        self._reusable = self._keeps
+
+    def _exactly(self, size: int) -> Iterator[bytes]:
+        while size:
+            if not self._rest:
+                self._receive()
+            block, self._rest = self._rest[:size], self._rest[size:]
+            size -= len(block)
+            yield block
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := _size(self._line().partition(b";")[0].decode("latin-1"), 16):
+            yield from self._exactly(size)
+            self._line()
+        while self._line():  # trailers
+            pass
+
+    def _to_the_end(self) -> Iterator[bytes]:
+        if self._rest:
+            yield self._rest
+            self._rest = b""
+        while block := self._socket.recv(_BLOCK_BYTES):
+            yield block
+
+    def _line(self) -> bytes:
+        while (end := self._rest.find(b"\r\n")) < 0:
+            if len(self._rest) > _HEAD_BYTES:
+                raise LinkError("what answered does not speak HTTP")
+            self._receive()
+        line, self._rest = self._rest[:end], self._rest[end + 2 :]
+        return line
+
+    def _receive(self) -> None:
+        block = self._socket.recv(_BLOCK_BYTES)
+        if not block:
+            raise LinkError("the connection was lost")
+        self._rest += block
+
+
+def _secured(sock: socket.socket, address: Address) -> ssl.SSLSocket:
+    """TLS over `sock`. Raises OSError, UntrustedCertificate."""
+    secured = address.context.wrap_socket(sock, server_hostname=address.target[0])
+    shown = secured.getpeercert(binary_form=True) or b""
+    if address.fingerprint and hashlib.sha256(shown).hexdigest() != address.fingerprint:
+        secured.close()
+        raise UntrustedCertificate("its fingerprint is another one")
+    return secured
+
+
+def _size(text: str, base: int) -> int:
+    try:
+        size = int(text, base)
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise LinkError("what answered does not speak HTTP")
+    return size
+
+
+def _lost(err: OSError) -> str:
+    """What the kernel says of a connection, as a phrase."""
+    text = err.strerror or ""
+    return text[:1].lower() + text[1:] if text and not isinstance(err, ssl.SSLError) else "the connection was lost"
+
+
+def _close_all(idle: deque[Connection]) -> None:
+    while idle:
+        with suppress(IndexError):
+            idle.pop().close()

@@ -1,0 +1,85 @@
+"""The quick yes never says yes where the general validator says no, and knows the common kinds of argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta
+
+from edge.catalog import quick
+from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.catalog.signature import Signature
+from edge.core.errors import BadArguments
+
+Numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+Leaves = st.none() | st.booleans() | Numbers | st.text(max_size=6) | st.just(2**1100) | st.just(1.0)
+Values = st.recursive(
+    Leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+)
+_TYPE = st.sampled_from(["string", "integer", "number", "boolean", "null", "array", "object"])
+_LIMIT = st.integers(-3, 5)
+
+
+def _schemas(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    rules = st.fixed_dictionaries(
+        {"type": _TYPE},
+        optional={
+            **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _LIMIT),
+            **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), st.integers(0, 4)),
+            "items": inner,
+            "enum": st.lists(Leaves, min_size=1, max_size=2),
+            "title": st.just("t"),
+        },
+    )
+    return rules | st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)})
+
+
+Schemas = st.recursive(st.just(dict[str, Any]()) | st.fixed_dictionaries({"type": _TYPE}), _schemas, max_leaves=5)
+
+
+@given(Schemas, Values)
+def test_a_yes_is_what_the_general_validator_says_too(schema: dict[str, Any], value: Any) -> None:
+    """Whatever the schema says and whatever is given."""
+    if not quick.compiled({"n": schema})({"n": value}):
+        return
+    whole = {"type": "object", "properties": {"n": schema}, "required": ["n"]}
+    catalogue = Catalogue({"t": TaskInfo("t", positional=("n",), schema=whole)}, {})
+    error = next(catalogue._validator(catalogue.tasks["t"]).iter_errors({"n": value}), None)
+    assert error is None
+
+
+def _count(text: str, times: int = 1) -> None: ...
+def _bounded(n: Annotated[int, Meta(ge=1, lt=9)], name: Annotated[str, Meta(max_length=3)] | None = None) -> None: ...
+def _list(numbers: list[float], *, scale: float = 1.0) -> None: ...
+def _anything(value: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "given_", "fits"),
+    [
+        (_count, {"text": "x", "times": 2}, True),
+        (_count, {"text": "x", "times": True}, False),
+        (_bounded, {"n": 8, "name": "abc"}, True),
+        (_bounded, {"n": 8, "name": None}, True),
+        (_bounded, {"n": 9}, False),
+        (_bounded, {"n": 1, "name": "abcd"}, False),
+        (_list, {"numbers": [1, 2.5], "scale": 1}, True),
+        (_list, {"numbers": [1, "2"]}, False),
+        (_anything, {"value": [{"a": None}]}, True),
+    ],
+)
+def test_common_kinds_of_argument_are_known(function: Any, given_: Mapping[str, Any], fits: bool) -> None:
+    """The general validator is not asked for these."""
+    assert quick.compiled(Signature.of(function).schema()["properties"])(given_) is fits
+
+
+def test_what_the_quick_test_refuses_gets_the_sentence_of_the_general_one() -> None:
+    """The quick test explains nothing."""
+    signature = Signature.of(_count, task="count")
+    info = TaskInfo("count", positional=signature.positional, schema=signature.schema())
+    with pytest.raises(BadArguments, match="argument 'times' = 'two': must be a whole number"):
+        Catalogue({"count": info}, {}).check("count", ["x", "two"], {})

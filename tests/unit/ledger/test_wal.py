@@ -1,0 +1,125 @@
+"""No checkpoint beside the writer starts where SQLite's WAL-reset bug could meet it, and the log stays bounded."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge.ledger import wal
+from edge.ledger.rows import NewJob
+from edge.ledger.writer import LedgerWriter
+from edge.model import Power, new_job_id
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
+    with closing(LedgerWriter.open(tmp_path / "l")) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def beside(ledger: LedgerWriter) -> Iterator[sqlite3.Connection]:
+    """The checkpointer's connection."""
+    with closing(sqlite3.connect(ledger.connection.path, isolation_level=None, check_same_thread=False)) as db:
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        yield db
+
+
+def commit(ledger: LedgerWriter) -> str:
+    with ledger.transaction(durable=False):
+        return ledger.add(NewJob(new_job_id(), "t", [], {}, Power.NORMAL, 0, None, "me", b""), now=1.0).job.id
+
+
+def test_a_complete_checkpoint_is_followed_by_none_before_a_commit(
+    ledger: LedgerWriter, beside: sqlite3.Connection
+) -> None:
+    """The second one is what the bug needs; after a commit there is something to bring in again."""
+    started: list[str] = []
+    beside.set_trace_callback(started.append)
+    log = ledger.connection.log
+    commit(ledger)
+    assert [log.carry(beside), log.carry(beside), log.carry(beside)] == [True, False, False]
+    assert len(started) == 1
+    commit(ledger)
+    assert [log.carry(beside), log.carry(beside)] == [True, False]
+    assert len(started) == 2
+
+
+def test_a_transaction_that_failed_is_no_commit(ledger: LedgerWriter, beside: sqlite3.Connection) -> None:
+    """What was rolled back left nothing in the log."""
+    log = ledger.connection.log
+    commit(ledger)
+    assert log.carry(beside)
+    with pytest.raises(ZeroDivisionError), ledger.transaction(durable=True):
+        raise ZeroDivisionError
+    assert not log.carry(beside)
+
+
+def test_a_commit_during_a_checkpoint_does_not_count_as_later(ledger: LedgerWriter, beside: sqlite3.Connection) -> None:
+    """The checkpoint may have brought it in already; the next commit's is early enough."""
+    log = ledger.connection.log
+    commit(ledger)
+    log.begin_commit()
+    assert log.carry(beside)
+    log.end_commit(1)
+    assert not log.carry(beside)
+    commit(ledger)
+    assert log.carry(beside)
+
+
+def test_the_writers_own_checkpoint_counts_too(
+    ledger: LedgerWriter, beside: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that grew too long is brought in by the writer, after which the other connection has nothing to do."""
+    monkeypatch.setattr(wal, "WORTH_PAGES", 20)
+    monkeypatch.setattr(wal, "MOST_PAGES", 40)
+    before = ledger.connection.path.stat().st_size
+    while ledger.connection.path.stat().st_size == before:
+        commit(ledger)
+    assert not ledger.connection.log.carry(beside)
+
+
+def test_a_checkpoint_that_a_reader_held_up_may_be_followed_by_another(
+    ledger: LedgerWriter, beside: sqlite3.Connection
+) -> None:
+    """It was not complete, so no commit can start the log anew."""
+    commit(ledger)
+    with closing(sqlite3.connect(ledger.connection.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM job").fetchone()
+        commit(ledger)
+        assert ledger.connection.log.carry(beside)
+        assert ledger.connection.log.carry(beside)
+    assert ledger.connection.log.carry(beside)
+    assert not ledger.connection.log.carry(beside)
+
+
+def test_commits_beside_checkpoints_without_a_pause_lose_nothing(
+    ledger: LedgerWriter, beside: sqlite3.Connection
+) -> None:
+    """Two connections at once, each as fast as it can: the file is whole, and every job is in it alone."""
+    ended = threading.Event()
+    carried = 0
+
+    def carry() -> None:
+        nonlocal carried
+        while not ended.is_set():
+            carried += ledger.connection.log.carry(beside)
+
+    thread = threading.Thread(target=carry)
+    thread.start()
+    try:
+        ids = {commit(ledger) for _ in range(1500)}
+    finally:
+        ended.set()
+        thread.join()
+    assert carried > 1
+    ledger.close()
+    with closing(sqlite3.connect(ledger.connection.path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert {row[0] for row in db.execute("SELECT id FROM job")} == ids
