@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_S = 30.0
+_PAUSE = Backoff(first_s=1.0, most_s=30.0)
 
 
 class Blocked:
@@ -32,7 +33,7 @@ class Blocked:
         self._later = later
         self._on_due = on_due
         self._attempts: list[Attempt] = []
-        self._delay_s = 0.0
+        self._rounds = 0  # in a row, in which the disk took nothing
         self._scheduled = False
 
     def __len__(self) -> int:
@@ -48,9 +49,9 @@ class Blocked:
         reason = str(err) if away else f"cannot write under {self._root}: {err.strerror or err}"
         if not self._scheduled:  # the first of this round
             self._scheduled = True
-            self._delay_s = min(self._delay_s * 2 or 1.0, _LONGEST_S)
-            self._later(self._delay_s, self._due)
-        logger.error("%s is blocked: %s; trying again in %.0f s", attempt, reason, self._delay_s)
+            self._rounds += 1
+            self._later(_PAUSE.pause_s(self._rounds), self._due)
+        logger.error("%s is blocked: %s; trying again in %.0f s", attempt, reason, _PAUSE.pause_s(self._rounds))
         self._status.say(reason=reason)
 
     def take(self) -> list[Attempt]:
@@ -60,7 +61,7 @@ class Blocked:
 
     def over(self) -> None:
         """The disk took one: the next time begins with a short wait."""
-        self._delay_s = 0.0
+        self._rounds = 0
 
     def _due(self) -> None:
         self._scheduled = False
