@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from kombu import Producer
 
-from edge.broker import topology as wire
+from edge.broker import topology
 from edge.config import BrokerConfig, Config
 from edge.core.host import boot_id
 from edge.model import Power, PowerState, PowerStatus, Result, WorkerState, WorkerStatus
@@ -270,17 +270,22 @@ def publish(
     if body is None:
         body = json.dumps([list(args), kwargs or {}, embed or {"callbacks": None, "errbacks": None, "chain": None}])
     options = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2} | properties
-    with wire.connection(broker, confirm=True, timeout_s=10.0) as link:
-        wire.declare(link.default_channel)
+    with topology.connection(broker, confirm=True, timeout_s=10.0) as link:
+        topology.declare(link.default_channel)
         Producer(link.default_channel).publish(
-            body, exchange="", routing_key=queue or wire.queue_name(power), headers=headers, mandatory=True, **options
+            body,
+            exchange="",
+            routing_key=queue or topology.queue_name(power),
+            headers=headers,
+            mandatory=True,
+            **options,
         )
     return job_id
 
 
 def depth(broker: BrokerConfig, power: Power = Power.NORMAL) -> int:
     """Messages ready in a queue."""
-    return wire.depths(broker)[wire.queue_name(power)]
+    return topology.depths(broker)[topology.queue_name(power)]
 
 
 @contextmanager

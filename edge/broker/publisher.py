@@ -19,7 +19,7 @@ from enum import StrEnum
 import msgspec
 from amqp.exceptions import AMQPError
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.broker.restart_request import RestartRequest
 from edge.broker.session import CONFIRM_S, PublishSession
 from edge.config import BrokerConfig
@@ -112,20 +112,20 @@ class Publisher:
         while not self._stopping:
             began, connected = time.monotonic(), False
             try:
-                with broker.connection(
+                with topology.connection(
                     self._config,
                     timeout_s=CONFIRM_S,
                     on_blocked=lambda reason: self._set(BrokerLinkState.BLOCKED, str(reason)),
                     on_unblocked=lambda: self._set(BrokerLinkState.UP, ""),
                 ) as connection:
-                    broker.establish(connection)
+                    topology.establish(connection)
                     connected = True
                     session = PublishSession(self._config, connection.connection)
                     # RabbitMQ may lose to a full disk what it had confirmed, and come up without a word of it.
                     answer = self._complaint.answer()
-                    if broker.newborn(connection.connection):
+                    if topology.newborn(connection.connection):
                         self._reborn()
-                        broker.mark(connection.connection)
+                        topology.mark(connection.connection)
                     else:
                         self._known()
                         if answer != self._answer:
@@ -140,11 +140,11 @@ class Publisher:
                 if self.link.state is not BrokerLinkState.DOWN or failures == 0:
                     foreseen = isinstance(err, OSError | AMQPError | ConfigError)
                     where = f"{self._config.host}:{self._config.port}"
-                    log.warning("broker at %s: %s", where, broker.explain(err), exc_info=not foreseen)
-                damning = broker.silent if connected else broker.vhost_down
+                    log.warning("broker at %s: %s", where, topology.explain(err), exc_info=not foreseen)
+                damning = topology.silent if connected else topology.vhost_down
                 if damning(err):
-                    self._complaint.make(broker.explain(err))
-                self._set(BrokerLinkState.DOWN, broker.explain(err))
+                    self._complaint.make(topology.explain(err))
+                self._set(BrokerLinkState.DOWN, topology.explain(err))
                 booting = not connected and time.monotonic() - self._made_at < _BOOT_S
                 failures += 1
                 self._pause((_BOOT_RETRY if booting else _RETRY).pause_s(failures))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.broker.border import Link
 from edge.broker.frames import publish
 from edge.broker.message import message
@@ -31,7 +31,7 @@ class PublishSession:
     def __init__(self, config: BrokerConfig, connection: Link) -> None:
         self._connection = connection
         channel = connection.channel()
-        broker.declare(channel)
+        topology.declare(channel)
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
@@ -63,7 +63,7 @@ class PublishSession:
             except (msgspec.DecodeError, ValueError, TypeError) as err:
                 log.error("job %s cannot be published, its arguments in the ledger are damaged: %s", job.id, err)
                 continue
-            queue = broker.queue_name(job.power)
+            queue = topology.queue_name(job.power)
             frames.append(publish(body, headers, properties, queue=queue, channel=self._number, most_bytes=self._most))
             self._tag += 1
             self._flying[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())

@@ -30,7 +30,7 @@ from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
 from edge.gateway.receipts import Receipts
 from edge.gateway.views import Views
-from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, JobRow, NewJob
 from edge.model import JobState, Locality, Submission, check_job_id, derived_job_id, new_job_id
 from edge.results.orders import Order, Orders
@@ -52,7 +52,7 @@ class Appliance:
         layout = config.layout
         self.config = config
         self._lock = _alone(layout.root)
-        rescue.rescue(layout)
+        rebuild.rebuild(layout)
         self.kinds = CatalogueLoader(load)
         self.outbox = Outbox(config)
         self.board = Board(layout, self.outbox)
@@ -80,7 +80,7 @@ class Appliance:
 
     def warnings(self) -> list[str]:
         """What a person should know of what is kept: ledgers that broke, a copy that cannot be made."""
-        told = [f"{folder}: {why}" for folder, why in rescue.notes(self.config.root)]
+        told = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
         return [*told, *filter(None, [self._copies.fault])]
 
     async def start(self) -> None:

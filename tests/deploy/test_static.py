@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.config import Config
 from tests.deploy.controller import ansible
 from tests.deploy.root import REPO
@@ -50,7 +50,7 @@ def test_the_broker_is_told_the_queues_of_the_code() -> None:
         queue["name"]: quorum | (to_dead if "to_dead" in str(queue["arguments"]) else {})
         for queue in found["rabbitmq_queues"]
     }
-    assert told == {queue.name: queue.queue_arguments for queue in (broker.DEAD, *broker.QUEUES.values())}
+    assert told == {queue.name: queue.queue_arguments for queue in (topology.DEAD, *topology.QUEUES.values())}
 
 
 def test_kinds_of_jobs_of_the_owners_come_beside_those_of_the_code() -> None:

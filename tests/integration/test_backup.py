@@ -27,7 +27,7 @@ from edge.config import BrokerConfig, Config
 from edge.core.errors import EdgeError, StackError, StorageError, UsageError
 from edge.core.layout import Layout
 from edge.gateway.service import _alone
-from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.recovery import rebuild
 from edge.model import Attempts, JobState, PowerState, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.store import Results
@@ -108,7 +108,7 @@ def test_everything_comes_back_onto_a_blank_board(
     assert (layout.days / "2026-11-20.json").read_text() == "{}"
     with closing(sqlite3.connect(layout.tasks / "chat" / "bot.sqlite")) as db:
         assert db.execute("SELECT text FROM said").fetchall() == [("hello",)]
-    assert rescue.notes(config.root) == []
+    assert rebuild.notes(config.root) == []
 
 
 @pytest.mark.broker
@@ -338,7 +338,7 @@ def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
                 _restore(packed, root, set_aside=True)
         except KeyboardInterrupt:
             with pytest.raises(StorageError, match="a restore was interrupted"):
-                rescue.rescue(Layout(root, root / "run"))
+                rebuild.rebuild(Layout(root, root / "run"))
             if worked:
                 Results(Layout(root, root / "run")).publish(Result("meanwhile", "echo", JobState.SUCCEEDED))
             assert _restore(packed, root).manifest is None

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from edge.access.tokens import Scope, Tokens
-from edge.broker import topology as wire
+from edge.broker import topology
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config, load
 from edge.gateway.api import nodes
@@ -219,8 +219,8 @@ def test_a_node_that_is_up_before_its_heads_queues(
     delete_queues(broker)
     worker = start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml"))
     until(lambda: "NOT_FOUND" in worker.words(), worker.words)
-    with wire.connection(broker) as link:
-        wire.declare(link.default_channel)
+    with topology.connection(broker) as link:
+        topology.declare(link.default_channel)
     worker.until_state(WorkerState.IDLE)
 
 

@@ -22,7 +22,7 @@ from edge.core.backoff import Backoff
 from edge.core.errors import BrokerError, EdgeError, JobGone, KeyReused, QueueSilent, StorageError, TooManyJobs
 from edge.gateway.background.outbox import RETRY, Outbox
 from edge.ledger.reader import LedgerReader
-from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, JobRow, NewJob
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Power, derived_job_id, new_job_id
@@ -378,7 +378,7 @@ def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Privat
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
         assert sum(broker_module.depths(config.broker).values()) == 3, "published again for no reason"
-        assert rescue.notes(config.root) == []
+        assert rebuild.notes(config.root) == []
 
     run(main())
 
@@ -390,12 +390,12 @@ def test_a_ledger_that_is_gone_with_all_beside_it_is_told(broker: BrokerConfig, 
         config = make_config(broker)
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
-        assert rescue.notes(config.root) == []
+        assert rebuild.notes(config.root) == []
         config.root.rename(config.root.with_name("the other card"))
         for _ in range(2):
             async with running(config) as outbox:
                 await until(lambda: outbox.link.state is BrokerLinkState.UP)
-            ((_, why),) = rescue.notes(config.root)
+            ((_, why),) = rebuild.notes(config.root)
             assert "the broker had served one before" in why
 
     run(main())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kombu import Connection, Producer
 
-from edge.broker import topology as wire
+from edge.broker import topology
 from edge.config import BrokerConfig, Config
 from edge.model import ALLOWED, Power, PowerState, Reading, WorkerState
 from edge.results.orders import Order, Orders
@@ -94,8 +94,8 @@ class Play:
 
     def confirm(self, word: Word) -> None:
         """Wait for the worker to say that it consumes what the state allows, and nothing else."""
-        wanted = {wire.queue_name(klass) for klass in ALLOWED[word.state]}
-        wanted |= {wire.DEAD_NAME} if wanted else set()
+        wanted = {topology.queue_name(klass) for klass in ALLOWED[word.state]}
+        wanted |= {topology.DEAD_NAME} if wanted else set()
 
         def there() -> bool:
             status = self.worker.status
@@ -118,7 +118,7 @@ def feed(link: Connection, config: Config, klass: Power, seconds: float) -> str:
     body = [[klass.value, seconds], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
     headers = {"lang": "py", "task": "stamp", "id": job_id, "root_id": job_id, "eta": None, "expires": None}
     Producer(link.default_channel).publish(
-        body, exchange="", routing_key=wire.queue_name(klass), headers=headers, serializer="json", delivery_mode=2
+        body, exchange="", routing_key=topology.queue_name(klass), headers=headers, serializer="json", delivery_mode=2
     )
     return job_id
 
@@ -142,8 +142,8 @@ def test_two_hundred_random_sequences_of_power(
     chance = random.Random(SEED)
     play = Play(stamping, start_worker(stamping))
     play.worker.until_state(WorkerState.PAUSED)
-    with wire.connection(broker, confirm=True, timeout_s=20.0) as link:
-        wire.declare(link.default_channel)
+    with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
+        topology.declare(link.default_channel)
         for _ in range(SEQUENCES):
             for _ in range(chance.randint(1, 5)):
                 for _ in range(chance.choice((0, 0, 0, 1, 2))):
@@ -181,8 +181,8 @@ def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, st
     """Ten wait when the first ends under a fall: at most one more of them runs."""
     play = Play(stamping, start_worker(stamping))
     play.confirm(play.say(PowerState.PAUSED))
-    with wire.connection(broker, confirm=True, timeout_s=20.0) as link:
-        wire.declare(link.default_channel)
+    with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
+        topology.declare(link.default_channel)
         play.jobs = [feed(link, stamping, Power.NORMAL, 0.0) for _ in range(10)]
     play.say(PowerState.NORMAL)
     until(play.starts, "a first start")

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from celery import Celery
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.config import BrokerConfig
 from edge.model import Power
 from edge.wire import BatchAnswer, JobView
@@ -168,7 +168,7 @@ class Load:
                 continue
             job_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
             sent = self._oracle.send(kind, args, Way.CELERY, job_id=job_id)
-            queue = broker.QUEUES[power or (Power.SURPLUS if kind == "sunny" else Power.NORMAL)]
+            queue = topology.QUEUES[power or (Power.SURPLUS if kind == "sunny" else Power.NORMAL)]
             try:
                 # Now and then twice: a publisher that lost its confirm does that.
                 for _ in range(rng.choice((1, 1, 1, 2))):

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 import yaml
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.cli.main import COMMANDS
 from edge.config import Config, load
 from edge.config.example import example
@@ -62,7 +62,7 @@ def test_the_variables_are_keys_of_the_configuration() -> None:
 def test_queues_that_the_compose_file_names_are_those_of_the_code() -> None:
     """What a person reads there to choose from is what there is."""
     named = re.findall(r"edge\.\w+", re.findall(r"QUEUES: .*", (REPO / "container/compose.yml").read_text())[0])
-    assert set(named) == {queue.name for queue in broker.QUEUES.values()}
+    assert set(named) == {queue.name for queue in topology.QUEUES.values()}
 
 
 def test_what_is_mounted_is_there() -> None:

@@ -23,7 +23,7 @@ from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs
 from edge.core.invariant import given
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader
-from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, JobRow, NewJob
 from edge.ledger.totals import Totals
 from edge.ledger.writer import LedgerWriter
@@ -253,7 +253,7 @@ class Outbox:
     def _on_known(self) -> None:
         """The broker's store has served a ledger. When that was not ours, there was another, and it is gone."""
         if self._unmet:
-            rescue.tell_missing(self._layout)
+            rebuild.tell_missing(self._layout)
             self._writer.write(lambda ledger: ledger.meet(), durable=True).result()
             self._unmet = False
 

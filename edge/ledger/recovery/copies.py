@@ -1,7 +1,7 @@
 """The ledger's own copy, beside it on the same disk: what a broken ledger is made again from.
 
 A copy is written whole, synced, then named. It is as old as it is: what came after it is read from the broken file
-itself, from the results and from the broker's queues (`rescue.py`).
+itself, from the results and from the broker's queues (`rebuild.py`).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _COLUMNS = JobRow.__struct_fields__
 Row = dict[str, Any]
 
 
-def rescue(layout: Layout) -> None:
+def rebuild(layout: Layout) -> None:
     """See to it that the ledger can be opened and holds what can be known. Raises StorageError.
 
     Called with the gateway's lock held, before anything opens the ledger.
@@ -53,13 +53,13 @@ def rescue(layout: Layout) -> None:
         why = _wrong(layout)
         if why:
             log.critical("the ledger cannot be used: %s", why)
-            _rescue(layout, why)
+            _make_anew(layout, why)
     except (OSError, sqlite3.Error) as err:
-        raise StorageError(f"rescue of the ledger {layout.ledger}", err) from err
+        raise StorageError(f"rebuilding the ledger {layout.ledger}", err) from err
 
 
 def tell_missing(layout: Layout) -> None:
-    """Say, where a rescue says it, that there was a ledger of which nothing is left here: only the broker knows it."""
+    """Say, where a rebuild says it, that there was a ledger of which nothing is left here: only the broker knows it."""
     text = (
         f"The ledger was new at {_now()}, as far as the board knew the time, but the broker had served one before: that"
         f" one, its copy and the results are gone, or {layout.root} is not on the disk that it was on. Jobs that the"
@@ -99,7 +99,7 @@ def _wrong(layout: Layout) -> str:
     return why if layout.ledger_copy.exists() or any(Results(layout).ids()) else ""
 
 
-def _rescue(layout: Layout, why: str) -> None:
+def _make_anew(layout: Layout, why: str) -> None:
     aside = _unused(layout.root)
     durable.make_folder(aside)
     new = aside / f".{_NEW}.tmp"

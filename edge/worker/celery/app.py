@@ -12,7 +12,7 @@ from celery import Celery
 from kombu import Connection
 from kombu.utils.objects import cached_property
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.config import Config, Loaded, load
 from edge.core.errors import ConfigError, UsageError
 from edge.model import Power
@@ -74,7 +74,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         """Every connection of ours, consumer or producer, unless somebody names another broker."""
         if url is not None and url != self._own_url:
             return super()._connection(url, **kwargs)
-        return broker.connection(self.edge_config.broker, confirm=True)
+        return topology.connection(self.edge_config.broker, confirm=True)
 
     def _settings(self) -> dict[str, object]:
         try:
@@ -89,11 +89,11 @@ class EdgeApp(Celery):  # type: ignore[misc]
         self._own_url = f"amqp://{quote(link.user, safe='')}@{link.host}:{link.port}/{vhost}"
         return {
             "broker_url": self._own_url,
-            "task_queues": list(broker.QUEUES.values()),
-            "task_default_queue": broker.queue_name(Power.NORMAL),
+            "task_queues": list(topology.QUEUES.values()),
+            "task_default_queue": topology.queue_name(Power.NORMAL),
             "task_default_exchange": "",
             "task_default_exchange_type": "direct",
-            "task_default_routing_key": broker.queue_name(Power.NORMAL),
+            "task_default_routing_key": topology.queue_name(Power.NORMAL),
             "task_create_missing_queues": False,
             "task_routes": [_route],
             "task_default_delivery_mode": "persistent",
@@ -124,7 +124,7 @@ def _route(
     power = getattr(task, "edge_power", None)
     if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
         return None
-    return {"queue": broker.queue_name(power)}
+    return {"queue": topology.queue_name(power)}
 
 
 def _belongs(task: object, module: str) -> bool:

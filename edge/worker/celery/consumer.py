@@ -67,7 +67,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: object, controller: Program, **kwargs: object) -> None:
         self.context = controller.context
-        self._complaint = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
+        self._restart_request = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
         self._tries = 0
         self._connected_at = 0.0
         # A child that a body forks may outlive this worker: while it held the socket, the broker would take the dead
@@ -85,7 +85,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         """The steps', and the bell by which signals and threads wake the loop."""
         hub.add_reader(self.context.bell.fileno(), self._rung)
         super().register_with_event_loop(hub)  # asks for messages of every queue that is open
-        self._complaint.withdraw()
+        self._restart_request.withdraw()
 
     def _rung(self) -> None:
         self.context.bell.hush()
@@ -104,7 +104,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
                 logger.error("no broker at %s: %s; trying again in %g s", conn.as_uri(), explain(err), self._pause_s)
                 self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
                 if vhost_down(err):
-                    self._complaint.make(explain(err))
+                    self._restart_request.make(explain(err))
                 self._wait()
         self.first_connection_attempt = False
         self._connected_at = time.monotonic()
@@ -139,7 +139,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def _drop(self, exc: BaseException) -> None:
         if silent(exc):
-            self._complaint.make(explain(exc))
+            self._restart_request.make(explain(exc))
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
         self.context.intake.connection_lost()
         self.context.status.say(state=WorkerState.DISCONNECTED, queues=())

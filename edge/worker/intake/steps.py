@@ -9,7 +9,7 @@ from celery import bootsteps
 from celery.worker.consumer.connection import Connection
 from kombu.common import QoS, ignore_errors
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.worker.intake.queue_consumers import QueueConsumers
 
 
@@ -27,9 +27,9 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
         """Set up a fresh connection."""
         channel = c.connection.default_channel
         try:
-            broker.declare(channel, passive=c.context.config.node.head_url is not None)
+            topology.declare(channel, passive=c.context.config.node.head_url is not None)
         except NotFound as err:  # a node may not make them: it waits as it waits for a broker
-            raise ConnectionError(broker.explain(err)) from err
+            raise ConnectionError(topology.explain(err)) from err
         c.task_consumer = QueueConsumers(channel, c.context.intake.accept)
         c.context.intake.attach(c.task_consumer, channel, c.app.amqp.queues.consume_from)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes

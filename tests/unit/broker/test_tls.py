@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from edge.broker import topology as broker
+from edge.broker import topology
 from edge.config import BrokerConfig, load
 from edge.core.errors import ConfigError
 
 
 def test_a_broker_with_a_ca_is_checked_by_name() -> None:
     """No certificate by another CA or for another name is taken."""
-    link = broker.connection(BrokerConfig(host="head.local", port=5671, tls_ca=Path("/etc/edge/tls/head-ca.pem")))
+    link = topology.connection(BrokerConfig(host="head.local", port=5671, tls_ca=Path("/etc/edge/tls/head-ca.pem")))
     assert link.ssl == {
         "ca_certs": "/etc/edge/tls/head-ca.pem",
         "cert_reqs": ssl.CERT_REQUIRED,
         "server_hostname": "head.local",
     }
-    assert not broker.connection(BrokerConfig()).ssl
+    assert not topology.connection(BrokerConfig()).ssl
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,9 @@ def ledger(path: Path) -> Iterator[Finding]:
 
 def set_aside(root: Path) -> Iterator[Finding]:
     """Ledgers that broke and were made again: told until a person has looked and moved them away."""
-    from edge.ledger.recovery import rebuild as rescue  # with the ledger, on a board only
+    from edge.ledger.recovery import rebuild  # with the ledger, on a board only
 
-    for folder, why in rescue.notes(root):
+    for folder, why in rebuild.notes(root):
         yield warn(folder, why, f"once you have seen what is missing: mv {root / folder} away")
 
 

@@ -17,8 +17,7 @@ import pytest
 from edge.config import Config
 from edge.core.errors import StorageError
 from edge.core.layout import Layout
-from edge.ledger.recovery import copies
-from edge.ledger.recovery import rebuild as rescue
+from edge.ledger.recovery import copies, rebuild
 from edge.ledger.recovery.damage import damage
 from edge.ledger.rows import NewJob
 from edge.ledger.writer import LedgerWriter
@@ -95,23 +94,23 @@ ALL = set(range(COPIED + LATE))
 def test_a_sound_ledger_is_left_alone(layout: Layout) -> None:
     """With its log, which holds the newest jobs."""
     before = {path.name: path.read_bytes() for path in layout.root.iterdir() if not path.name.endswith("-shm")}
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert before == {path.name: path.read_bytes() for path in layout.root.iterdir() if not path.name.endswith("-shm")}
     assert _jobs(layout) == ALL
-    assert rescue.notes(layout.root) == []
+    assert rebuild.notes(layout.root) == []
 
 
 def test_a_board_that_never_had_a_ledger_has_lost_none(config: Config) -> None:
     """Nor one whose first start was cut."""
     config.root.mkdir()
-    rescue.rescue(config.layout)
+    rebuild.rebuild(config.layout)
     assert list(config.root.iterdir()) == []
     config.layout.ledger.touch()
-    rescue.rescue(config.layout)
+    rebuild.rebuild(config.layout)
     with closing(sqlite3.connect(config.layout.ledger)) as db:
         db.execute("PRAGMA journal_mode = WAL")
-    rescue.rescue(config.layout)
-    assert rescue.notes(config.root) == []
+    rebuild.rebuild(config.layout)
+    assert rebuild.notes(config.root) == []
 
 
 def _middle(layout: Layout) -> None:
@@ -130,17 +129,17 @@ def test_pages_that_broke_come_from_the_copy_and_all_else_from_the_file(
     harm(layout)
     assert damage(layout.ledger, limit_s=10)
     broken = layout.ledger.read_bytes()
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == ALL
     assert damage(layout.ledger, limit_s=10) == ""
     assert (_aside(layout) / "ledger.sqlite").read_bytes() == broken
     assert (_aside(layout) / "ledger.sqlite-wal").stat().st_size
-    ((folder, why),) = rescue.notes(layout.root)
+    ((folder, why),) = rebuild.notes(layout.root)
     assert folder == "ledger.set-aside-1"
     assert "jobs were read from it and" in why
     assert "Missing may be: jobs accepted after that copy" in why
-    rescue.rescue(layout)  # the next start finds nothing to do
-    assert len(rescue.notes(layout.root)) == 1
+    rebuild.rebuild(layout)  # the next start finds nothing to do
+    assert len(rebuild.notes(layout.root)) == 1
 
 
 def _all_gone(layout: Layout) -> None:
@@ -162,11 +161,11 @@ def test_a_file_that_tells_nothing_comes_from_the_copy(layout: Layout, harm: Cal
     """And the note says how old that is."""
     harm(layout)
     kept = {path.name: path.read_bytes() for path in layout.root.glob("ledger.sqlite*")}
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == set(range(COPIED))
     aside = _aside(layout)
     assert {name: (aside / name).read_bytes() for name in kept if not name.endswith("-shm")} == kept
-    assert f"{COPIED} more from the ledger's copy of 20" in rescue.notes(layout.root)[0][1]
+    assert f"{COPIED} more from the ledger's copy of 20" in rebuild.notes(layout.root)[0][1]
 
 
 def test_without_a_copy_the_results_say_that_there_was_a_ledger(layout: Layout) -> None:
@@ -174,16 +173,16 @@ def test_without_a_copy_the_results_say_that_there_was_a_ledger(layout: Layout) 
     _all_gone(layout)
     layout.ledger_copy.unlink()
     Results(layout).publish(Result("a-job", "echo", JobState.SUCCEEDED, value=1))
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == set()
-    assert "a copy, of which there is none" in rescue.notes(layout.root)[0][1]
+    assert "a copy, of which there is none" in rebuild.notes(layout.root)[0][1]
 
 
 def test_both_broken_gives_what_both_have(layout: Layout) -> None:
     """A row that either can read is there."""
     _garble(layout.ledger, 20, 6)
     _garble(layout.ledger_copy, 40, 6)
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == ALL
 
 
@@ -196,7 +195,7 @@ def test_open_jobs_of_the_copy_are_published_again_and_removed_ones_stay_away(la
     copies.copy(layout.ledger, layout.ledger_copy)
     Results(layout).remove("0002-job")
     _all_gone(layout) if layout.ledger.with_name("ledger.sqlite-wal").exists() else layout.ledger.unlink()
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == ALL - {2}
 
 
@@ -209,7 +208,7 @@ def test_rows_that_rotted_inside_are_not_taken(layout: Layout) -> None:
         db.execute("PRAGMA writable_schema = 1")
         db.execute("UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'job_state'")
         db.commit()
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == ALL
 
 
@@ -221,7 +220,7 @@ def test_a_row_of_which_only_the_state_rotted_is_not_lost_without_a_copy(layout:
         db.execute("PRAGMA writable_schema = 1")
         db.execute("UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'job_state'")
         db.commit()
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == ALL
 
 
@@ -236,9 +235,9 @@ def test_a_disk_that_takes_no_new_ledger_leaves_all_as_it_is(layout: Layout, mon
     with monkeypatch.context() as full:
         full.setattr("edge.core.durable.sync_file", refuse)
         with pytest.raises(StorageError, match="No space left"):
-            rescue.rescue(layout)
+            rebuild.rebuild(layout)
     assert layout.ledger.read_bytes() == broken
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert _jobs(layout) == ALL
 
 
@@ -268,11 +267,11 @@ def test_a_cut_at_any_moment_of_the_exchange_is_gone_on_from(born: Path, config:
         broken = layout.ledger.read_bytes()
         with pytest.MonkeyPatch.context() as patch, suppress(Died):
             _die_at(patch, die_at)
-            rescue.rescue(layout)
+            rebuild.rebuild(layout)
             patch.undo()
             assert die_at > 15
             return
-        rescue.rescue(layout)
+        rebuild.rebuild(layout)
         assert _jobs(layout) == ALL, die_at
         asides = list(layout.root.glob("ledger.set-aside-*/ledger.sqlite"))
         assert [path.read_bytes() for path in asides] == [broken], die_at
@@ -282,10 +281,10 @@ def test_a_cut_at_any_moment_of_the_exchange_is_gone_on_from(born: Path, config:
 def test_an_old_name_of_the_new_ledger_that_came_back_is_dropped(layout: Layout) -> None:
     """A rename is two names to some file systems: a cut may keep both."""
     _garble(layout.ledger, 20, 6)
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     os.link(layout.ledger, _aside(layout) / "rescued.sqlite")
     broken = (_aside(layout) / "ledger.sqlite").read_bytes()
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert (_aside(layout) / "ledger.sqlite").read_bytes() == broken
     assert _jobs(layout) == ALL
 
@@ -300,6 +299,6 @@ def test_a_check_is_bounded(layout: Layout, caplog: pytest.LogCaptureFixture) ->
 def test_a_keyed_resubmit_finds_a_restored_row(layout: Layout) -> None:
     """With its fingerprint, so that another body is still refused."""
     _all_gone(layout)
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         assert not ledger.add(_new(5), now=2.0).created
