@@ -1,4 +1,4 @@
-"""`power.json`: the governor writes what it decided, everyone else reads it through the rules of staleness."""
+"""`power.json`: the governor writes what it decided; everyone else reads it, and learns whether it still holds."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from edge.model import PowerState, PowerStatus
 _decode = msgspec.json.Decoder(PowerStatus).decode
 _encode = msgspec.json.Encoder().encode
 _TICK_S = 0.1
-#: A word that expires is looked at again a little after its time; and a process that died looks alive until its parent
-#: took note.
+#: A status that expires is looked at again a little after its time; and a process that died looks alive until its
+#: parent took note.
 _LATE_S = 0.05
 
 
 def write(path: Path, status: PowerStatus) -> None:
     """Put `status` at `path`, atomically where there is room for both; the folder must exist. Raises OSError.
 
-    A word that cannot be written takes the one before it away: that one no longer holds.
+    A status that cannot be written takes the one before it away: that one no longer holds.
     """
     try:
         durable.replace_volatile(path, _encode(status))
@@ -34,24 +34,24 @@ def write(path: Path, status: PowerStatus) -> None:
         durable.replace_volatile(path, _encode(status))
 
 
-def aged(said: PowerStatus) -> PowerStatus:
-    """`said` with each reading as old as it is now, not as it was when it was written."""
-    since_s = max(0.0, time.monotonic() - said.monotonic)
-    readings = tuple(msgspec.structs.replace(each, age_s=round(each.age_s + since_s, 1)) for each in said.readings)
-    return msgspec.structs.replace(said, readings=readings)
+def aged(status: PowerStatus) -> PowerStatus:
+    """`status` with each reading as old as it is now, not as it was when it was written."""
+    since_s = max(0.0, time.monotonic() - status.monotonic)
+    readings = tuple(msgspec.structs.replace(each, age_s=round(each.age_s + since_s, 1)) for each in status.readings)
+    return msgspec.structs.replace(status, readings=readings)
 
 
 def read(path: Path) -> PowerStatus:
-    """What the governor says now, or `unknown` with the reason why its word does not count.
+    """What the governor reports now, or `unknown` with the reason why its status does not hold.
 
-    Its word counts while it lives, in this boot, and for `valid_s` after it was written. Age is taken
+    A status holds while its governor lives, in this boot, and for `valid_s` after it was written. Age is taken
     from the monotonic clock, which all processes share, so a wall clock that jumps changes nothing.
     """
     return _judged(_written(path))
 
 
 class Reader:
-    """As `read`, for whoever asks twice a job: the file is read again only when it is another one."""
+    """Reads as `read` does, for a caller that asks twice a job: an unchanged file is not read again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class Reader:
         self._written = _unknown("no-governor", "the governor has not spoken yet", "`edge power` runs")
 
     def read(self) -> PowerStatus:
-        """The governor's word, and whether it counts now: of that nothing is remembered."""
+        """The governor's status, if it holds now: whether it does is judged anew at each call."""
         try:
             found = os.stat(self._path)  # noqa: PTH116 - twice a job; Path.stat costs twice as much
         except OSError:
@@ -74,34 +74,34 @@ class Reader:
 
 
 def died(pid: int) -> PowerStatus:
-    """What holds once the governor's process has ended: its word ends with it."""
+    """What holds once the governor's process has ended: its status ends with it."""
     return _unknown("governor-died", f"the governor (process {pid}) is gone", "`edge power` runs again")
 
 
-def expires_in(said: PowerStatus) -> float | None:
-    """Seconds after which to look again, since `said` is then too old to count; None where age alone ends nothing."""
-    if said.state is PowerState.UNKNOWN or not said.valid_s:
+def expires_in(status: PowerStatus) -> float | None:
+    """Seconds after which to look again, since `status` is then too old to count; None where age alone ends nothing."""
+    if status.state is PowerState.UNKNOWN or not status.valid_s:
         return None
-    return max(said.monotonic + said.valid_s - time.monotonic(), 0.0) + _LATE_S
+    return max(status.monotonic + status.valid_s - time.monotonic(), 0.0) + _LATE_S
 
 
-def wait(said: PowerStatus, fds: Iterable[int], timeout_s: float | None = None) -> set[int]:
-    """Block until one of `fds` can be read, or `said` may count no more: it grew too old, or the governor died.
+def wait(status: PowerStatus, fds: Iterable[int], timeout_s: float | None = None) -> set[int]:
+    """Block until one of `fds` can be read, or `status` may no longer hold: it grew too old, or the governor died.
 
     Returns those of `fds` that can be read; none too after `timeout_s`.
     """
     poll, governor = select.poll(), None
     for fd in fds:
         poll.register(fd, select.POLLIN)
-    times = [each for each in (timeout_s, expires_in(said)) if each is not None]
-    if said.state is not PowerState.UNKNOWN:
+    times = [each for each in (timeout_s, expires_in(status)) if each is not None]
+    if status.state is not PowerState.UNKNOWN:
         try:
-            governor = os.pidfd_open(said.pid)
+            governor = os.pidfd_open(status.pid)
             poll.register(governor, select.POLLIN)
         except ProcessLookupError:  # gone since it was read
             return set()
         except OSError:
-            pass  # no descriptor to be had: its age, and what it says next, are left
+            pass  # no descriptor to be had: its age, and its next status, are left
     try:
         ready = {fd for fd, _ in poll.poll(min(times) * 1000 if times else None)}
         if governor in ready:

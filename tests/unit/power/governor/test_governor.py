@@ -15,6 +15,7 @@ from edge.model import PowerState, PowerStatus
 from edge.power import status
 from edge.power.governor.governor import Governor
 from edge.power.simulate import simulate
+from edge.power.sources.clock import ClockConfig
 from edge.power.sources.power_supply import PowerSupplyConfig
 from edge.power.sources.simulated import SimulatedConfig
 
@@ -99,6 +100,10 @@ def test_power_that_comes_back_does_not_stop_a_descent(layout: Layout, tmp_path:
     simulate(board.config, layout, "normal")
     assert board.turn() is PowerState.CRITICAL
     assert status.read(layout.power).reason == "going down: simulated power is critical (as configured)"
+    assert board.governor._shutdown is not None
+    deadline = time.monotonic() + 30
+    while board.governor._shutdown.poll(board.now) is not None:  # no program is left running behind the test
+        assert time.monotonic() < deadline
 
 
 def test_a_pause_that_is_over_and_stays_on_a_card_that_takes_no_writes(
@@ -155,3 +160,13 @@ def test_the_reason_at_low_power_goes_with_the_charge(layout: Layout, tmp_path: 
     found = status.read(layout.power)
     assert "charge 16 %" in found.reason
     assert {r.what: r.value for r in found.readings}["charge"] == 16.0
+
+
+def test_the_time_of_day_is_no_range_of_a_day(layout: Layout, tmp_path: Path) -> None:
+    """The summary keeps the ranges of what is measured, not the seconds since 1970."""
+    supply(tmp_path / "ps", 1)
+    board = Board(layout, sources=(PowerSupplyConfig(root=tmp_path / "ps"), ClockConfig()))
+    board.turn(3)
+    board.governor.close()
+    (file,) = layout.days.iterdir()
+    assert set(msgspec.json.decode(file.read_bytes())["ranges"]) == {"power_supply/charge", "power_supply/supply"}

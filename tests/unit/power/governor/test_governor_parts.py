@@ -340,6 +340,19 @@ class TestProbe:
             "clock",
         ]  # fmt: skip
 
+    def test_what_is_found_twice_by_one_name_is_named_apart(
+        self, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A UPS may be called `clock`: what is printed loads all the same."""
+        (tmp_path / "upsc").write_text('#!/bin/sh\n[ "$1" = -l ] && printf "clock\\nups\\n"\n')
+        (tmp_path / "upsc").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        (tmp_path / "edge.yaml").write_text(as_yaml(probe(layout, root=tmp_path / "nothing")))
+        sources = load(tmp_path / "edge.yaml", env={}).config.power.sources
+        assert [(source.kind, source.label) for source in sources if source.kind in {"nut", "clock"}] == [
+            ("nut", "clock"), ("nut", "ups"), ("clock", "clock-2"),
+        ]  # fmt: skip
+
     def test_a_bare_board_is_told_what_it_lacks(self, tmp_path: Path, layout: Layout) -> None:
         """No detector is a note, and the rest is still a configuration."""
         text = as_yaml(probe(layout, root=tmp_path / "nothing"))

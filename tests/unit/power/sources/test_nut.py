@@ -86,6 +86,14 @@ def test_words_that_forbid_surplus_stand_in_the_reason(upsc: Upsc, status: str, 
     assert status.rsplit(maxsplit=1)[-1] in day.reason
 
 
+def test_an_output_that_is_off_contradicts_the_power_that_is_there(upsc: Upsc) -> None:
+    """OL and OFF: the board runs, so one of the two is wrong, and the supply is unknown."""
+    upsc.says("OL OFF", battery_charge=100)
+    found = read(Nut(NutConfig(upsc=upsc.path)))["supply"]
+    assert found.value is None
+    assert "OL and OFF contradict" in found.reason
+
+
 def test_the_text_of_an_alarm_is_told(upsc: Upsc) -> None:
     """`ups.alarm` says which."""
     upsc.says("OL ALARM", ups_alarm="Battery pack missing!")
