@@ -23,7 +23,7 @@ from edge.worker.flow.blocked import Blocked
 from edge.worker.flow.flow import Flow
 from edge.worker.flow.running import RunningJobs
 from edge.worker.flow.settlement import Settlement
-from edge.worker.intake.intake import Intake
+from edge.worker.intake.intake import Intake, Timer
 from edge.worker.intake.pace import ONE, Pace
 from edge.worker.orders import OrderWatch
 from edge.worker.power.feasibility import KindAverages
@@ -34,7 +34,7 @@ from edge.worker.process.control import Control, JobControl
 from edge.worker.process.status import StatusFile
 from edge.worker.process.watchdog import Watchdog
 
-Later = Callable[[float, Callable[[], None]], Any]
+Later = Callable[[float, Callable[[], None]], Timer]
 
 _TOMBSTONES_KEPT = 3  # times `retention.keep_days`: no message comes back that late
 #: Exit code after a body that would not end: EX_TEMPFAIL, the supervisor starts the worker again.
@@ -45,7 +45,14 @@ class WorkerContext:
     """All parts of the worker `name`, put together. Raises UsageError when the name is taken."""
 
     def __init__(
-        self, app: Any, config: Config, name: str, *, celery: TaskContext, later: Later, stop_loop: Callable[[], None]
+        self,
+        app: Any,  # Celery's, which has no types
+        config: Config,
+        name: str,
+        *,
+        celery: TaskContext,
+        later: Later,
+        stop_loop: Callable[[], None],
     ) -> None:
         """`later(delay_s, call)` and `stop_loop` are the event loop's."""
         self._stop_loop = stop_loop

@@ -35,6 +35,7 @@ _READ_S = 60.0  # a broken file of any size is read no longer than this
 _STRIDE = 512  # rows read at once; where that fails, half as many
 _NEW, _WHY = "rescued.sqlite", "WHY.txt"
 _COLUMNS = JobRow.__struct_fields__
+#: `Any`: columns of a file that is damaged may hold anything.
 Row = dict[str, Any]
 
 

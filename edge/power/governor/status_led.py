@@ -28,6 +28,7 @@ class StatusLed:
         from gpiozero import LED, PWMLED  # heavy: only a board that configures an LED pays for it
 
         self._pwm = config.pwm
+        # `Any`: gpiozero has no types.
         self._led: Any = (PWMLED if config.pwm else LED)(config.pin, active_high=config.active == "high")
         self._shown: PowerState | None = None
 

@@ -45,6 +45,7 @@ class GpiozeroLine:
         from gpiozero import DigitalInputDevice  # heavy: only a board that configures a pin pays for it
 
         pull_up = {"up": True, "down": False, "none": None}[pull]
+        # `Any`: gpiozero has no types.
         self._device: Any = DigitalInputDevice(
             pin, pull_up=pull_up, active_state=True if pull_up is None else None, bounce_time=bounce_s or None
         )

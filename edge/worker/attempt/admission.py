@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from edge.broker.topology import DEAD_NAME
 from edge.config import WorkerConfig
 from edge.config.power import PowerConfig
 from edge.core.errors import BadArguments, UnknownTask
+from edge.core.values import JsonObject
 from edge.model import Attempts, Failure, FailureCode, PowerStatus, WaitReason
+from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.brownout import suspected
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.history import STARVED
@@ -45,8 +46,8 @@ class Refuse:
 class Run:
     """The body of `task` runs with the arguments `bound`."""
 
-    task: Any
-    bound: dict[str, Any]
+    task: TaskKind
+    bound: JsonObject
 
 
 Decision = Over | Old | Park | Refuse | Run
@@ -56,7 +57,7 @@ Decision = Over | Old | Park | Refuse | Run
 class Kinds:
     """The kinds of job that this worker knows, and why modules that were asked for are not among them."""
 
-    tasks: Mapping[str, Any]
+    tasks: Mapping[str, TaskKind]
     broken: Mapping[str, str]
 
 
@@ -115,7 +116,7 @@ def _unknown(task: str, kinds: Kinds) -> str:
     return clean(f"{err}; {broken}" if broken else str(err))
 
 
-def _death(headers: dict[str, Any]) -> str:
+def _death(headers: JsonObject) -> str:
     """Why a message came to the dead-letter queue, from RabbitMQ's `x-death`."""
     deaths = headers.get("x-death")
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):

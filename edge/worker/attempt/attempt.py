@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from edge.core.values import JsonObject, JsonValue
 from edge.model import Attempts, Energy, Failure, FailureCode, JobState, Result, WaitReason
 from edge.results.commit import Written
 from edge.results.staging import Staging
 from edge.worker.api.checkpoint import Checkpoint
+from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.power.meter import Meter
@@ -37,8 +39,8 @@ class Attempt:
         self.delivery = delivery
         self.stage = Stage.ADMITTING
         self.known: Attempts | None = None  # earlier attempts at the job
-        self.task: Any = None
-        self.bound: dict[str, Any] = {}  # the arguments of the body
+        self.task: TaskKind | None = None
+        self.bound: JsonObject = {}  # the arguments of the body
         self.staging: Staging | None = None  # where its artifacts lie
         self.meter: Meter | None = None  # what the running body takes
         self.checkpoint: Checkpoint | None = None  # what the body may have saved of its progress
@@ -93,7 +95,7 @@ class Attempt:
         """Take in what is known of earlier attempts."""
         self.known = known
 
-    def admit(self, task: Any, bound: dict[str, Any], staging: Staging) -> None:
+    def admit(self, task: TaskKind, bound: JsonObject, staging: Staging) -> None:
         """The body is to run now."""
         self.task, self.bound, self.staging = task, bound, staging
         self.parked = None
@@ -162,6 +164,7 @@ class Attempt:
         self.parked, self.over = None, over
         self.stage = Stage.DONE
 
+    # `Any`: the fields of a `Result` have many types.
     def make_result(self, failure: Failure | None, *, worker: str, **fields: Any) -> Result:
         """The end of the job, with `failure` or with the value in `fields`."""
         state = JobState.SUCCEEDED
@@ -185,7 +188,7 @@ class Attempt:
         )
 
 
-def _storable(args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _storable(args: list[JsonValue], kwargs: JsonObject) -> tuple[list[JsonValue], JsonObject]:
     """The arguments as they can stand in a result; what JSON cannot hold is shown, not kept."""
     try:
         msgspec.json.encode((args, kwargs))

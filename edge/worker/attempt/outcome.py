@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -14,7 +13,7 @@ from edge.model import Failure
 class Outcome:
     """The end of a body: a value, a failure, or neither when it was interrupted and has to run again."""
 
-    value: Any = None
+    value: object = None
     encoded: msgspec.Raw | None = None
     failure: Failure | None = None
     error: BaseException | None = None

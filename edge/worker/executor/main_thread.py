@@ -19,6 +19,7 @@ from edge.model import Failure, FailureCode, Power, PowerStatus, RunningJob
 from edge.results.store import Results
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job
+from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.history import AttemptHistory
@@ -37,11 +38,11 @@ class TaskContext(Protocol):
     """What Celery's users expect around a body; `edge.worker.celery.request` is the real one."""
 
     def current(
-        self, delivery: Delivery, task: Any, *, hostname: str, limit_s: float | None
+        self, delivery: Delivery, task: TaskKind, *, hostname: str, limit_s: float | None
     ) -> AbstractContextManager[None]:
         """Make `task` Celery's current task inside the block."""
 
-    def ended(self, delivery: Delivery, task: Any, outcome: Outcome) -> None:
+    def ended(self, delivery: Delivery, task: TaskKind, outcome: Outcome) -> None:
         """Log and signal how the body ended; called inside `current`."""
 
 
@@ -85,14 +86,15 @@ class MainThread:
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
         """Run the body to its end; `power` is the word of the governor that let it in."""
-        delivery, task = attempt.delivery, attempt.task
+        delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
         klass = _CLASSES.get(delivery.queue, Power.NORMAL)
         if self._scene is None:  # by now all signals are as they are to stay
             self._scene = ProcessSnapshot(self._bell.fileno())
-        bound, checkpoint = attempt.bound, None
+        bound: dict[str, Any] = dict(attempt.bound)  # JSON, and the `Job`
+        checkpoint = None
         if task.edge_signature.wants_job is not None:
-            job, checkpoint = self._job(attempt)
-            bound = {**bound, task.edge_signature.wants_job: job}
+            job, checkpoint = self._job(attempt, task.name)
+            bound[task.edge_signature.wants_job] = job
         limit_s = self._limit_s(delivery, task)
         lasting_s = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), attempt.number))
         self._current = attempt
@@ -118,8 +120,8 @@ class MainThread:
         energy = meter.end(seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=self._control.held_s)
         attempt.end(outcome, energy)
 
-    def _job(self, attempt: Attempt) -> tuple[Job, Checkpoint]:
-        layout, job_id, name = self._config.layout, attempt.id, attempt.task.name
+    def _job(self, attempt: Attempt, name: str) -> tuple[Job, Checkpoint]:
+        layout, job_id = self._config.layout, attempt.id
         cuts = attempt.known.early_cuts if attempt.known is not None else 0
         checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
         job = Job(
@@ -136,7 +138,7 @@ class MainThread:
         )
         return job, checkpoint
 
-    def _limit_s(self, delivery: Delivery, task: Any) -> float | None:
+    def _limit_s(self, delivery: Delivery, task: TaskKind) -> float | None:
         """The submitter's limit, else the task's own; never above the worker's."""
         limits = (delivery.time_limit_s or task.edge_time_limit_s, self._config.worker.time_limit_s)
         return min((limit for limit in limits if limit is not None), default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge.worker.attempt.delivery import Delivery
 
@@ -11,10 +11,10 @@ from edge.worker.attempt.delivery import Delivery
 class Channel(Protocol):
     """The part of an AMQP channel that settles deliveries."""
 
-    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> Any:
+    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> object:
         """Acknowledge one delivery, or it and all before it."""
 
-    def send_method(self, sig: Any, format: str, args: tuple[Any, ...]) -> Any:  # noqa: A002 - py-amqp's name
+    def send_method(self, sig: tuple[int, int], format: str, args: tuple[object, ...]) -> object:  # noqa: A002 - py-amqp's name
         """Send a method that py-amqp has no function for."""
 
 

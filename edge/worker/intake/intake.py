@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from celery.utils.log import get_logger
 
+from edge.broker.border import Message
 from edge.broker.topology import CONNECTION_ERRORS, explain
 from edge.core.wakeup import Wakeup
 from edge.model import Parked
@@ -22,7 +23,7 @@ from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.executor import Executor
 from edge.worker.flow.flow import Flow
-from edge.worker.flow.settlement import Settlement
+from edge.worker.flow.settlement import Channel, Settlement
 from edge.worker.intake.gate import Gate
 from edge.worker.intake.pace import ONE, Pace
 from edge.worker.power.feasibility import KindAverages
@@ -60,6 +61,13 @@ class Consumers(Protocol):
         """Take in what has come, without waiting for more."""
 
 
+class Timer(Protocol):
+    """A call that the loop makes later."""
+
+    def cancel(self) -> None:
+        """Do not make it."""
+
+
 class Intake:
     """Works off messages, one after another. Belongs to the main thread, but for `reconsider`."""
 
@@ -76,7 +84,7 @@ class Intake:
         control: Control,
         status: StatusFile,
         bell: Wakeup,
-        later: Callable[[float, Callable[[], None]], Any],
+        later: Callable[[float, Callable[[], None]], Timer],
     ) -> None:
         """`bell` makes the loop call `step`; `later(delay_s, call)` is the loop's."""
         self._watcher = watcher
@@ -96,7 +104,7 @@ class Intake:
         self._lasting = False  # a body begins or runs that may take long
         self._broken = False  # a body found the connection broken: the loop that comes after it makes another
         self._counted_at = 0.0
-        self._expiry: Any = None
+        self._expiry: Timer | None = None
 
     @property
     def gate(self) -> Gate:
@@ -105,7 +113,7 @@ class Intake:
 
     # --- the connection -----------------------------------------------------------------------------------
 
-    def attach(self, consumers: Consumers, channel: Any, selected: Iterable[str]) -> None:
+    def attach(self, consumers: Consumers, channel: Channel, selected: Iterable[str]) -> None:
         """A new connection, its consumers all closed until `open`; `selected` are the queues of this worker."""
         self._settlement.attach(channel)
         self._selected = frozenset(selected)
@@ -148,7 +156,7 @@ class Intake:
         self._settlement.give_back_all()
         self.connection_lost()
 
-    def accept(self, queue: str, message: Any, error: BaseException | None = None) -> None:
+    def accept(self, queue: str, message: Message, error: BaseException | None = None) -> None:
         """Take a message off the wire; it is run by a later `step`, never inside a read of the connection."""
         delivery = deliveries.read(message, queue, error, head=queue not in self._seen)
         self._seen.add(queue)

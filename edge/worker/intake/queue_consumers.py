@@ -10,6 +10,7 @@ from typing import Any
 from kombu import Consumer as KombuConsumer
 from kombu import Queue
 
+from edge.broker.border import Message
 from edge.broker.topology import DEAD, QUEUES
 
 _QUEUES: dict[str, Queue] = {queue.name: queue for queue in (*QUEUES.values(), DEAD)}
@@ -18,9 +19,10 @@ _QUEUES: dict[str, Queue] = {queue.name: queue for queue in (*QUEUES.values(), D
 class QueueConsumers:
     """The consumers of one connection, all closed at first. Stands where Celery expects the consumer of all queues."""
 
+    # `Any`: a channel of py-amqp, of which kombu and `read` use more than our Protocol says.
     def __init__(self, channel: Any, on_message: Callable[..., None]) -> None:
         #: Celery's loop sets this; messages go to `on_message` of the constructor with their queue's name.
-        self.on_message: Any = None
+        self.on_message: Callable[..., None] | None = None
         self.channel = channel
         self._take = on_message
         self._open: dict[str, tuple[KombuConsumer, int]] = {}
@@ -81,5 +83,5 @@ class QueueConsumers:
         self.cancel()
         self.channel.close()
 
-    def _undecodable(self, queue: str, message: Any, error: BaseException) -> None:
+    def _undecodable(self, queue: str, message: Message, error: BaseException) -> None:
         self._take(queue, message, error)

@@ -19,11 +19,11 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = (Connection,)
     label = "Tasks"
 
-    def __init__(self, c: Any, **kwargs: Any) -> None:
+    def __init__(self, c: Any, **kwargs: object) -> None:  # `c`: the consumer
         c.task_consumer = c.qos = None
         super().__init__(c, **kwargs)
 
-    def start(self, c: Any) -> None:
+    def start(self, c: Any) -> None:  # `c`: the consumer
         """Set up a fresh connection."""
         channel = c.connection.default_channel
         try:
@@ -34,17 +34,17 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
         c.context.intake.attach(c.task_consumer, channel, c.app.amqp.queues.consume_from)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes
 
-    def register_with_event_loop(self, c: Any, hub: Any) -> None:
+    def register_with_event_loop(self, c: Any, hub: Any) -> None:  # `c`: the consumer
         """The loop is about to run: watch the power, and open what may be open."""
         hub.add_reader(c.context.watcher.fileno(), c.context.intake.step)
         c.context.intake.open()
 
-    def stop(self, c: Any) -> None:
+    def stop(self, c: Any) -> None:  # `c`: the consumer
         """Stop consuming; what is in hand goes back."""
         if c.task_consumer is not None:
             ignore_errors(c, c.context.intake.release)
 
-    def shutdown(self, c: Any) -> None:
+    def shutdown(self, c: Any) -> None:  # `c`: the consumer
         """Stop consuming for good."""
         self.stop(c)
         c.task_consumer = None

@@ -70,6 +70,7 @@ def test_a_disk_without_room_is_told(
     """Bytes, inodes, read-only."""
     monkeypatch.setattr(os, "statvfs", lambda _: room)
     monkeypatch.setattr(machine, "file_system", lambda _: "ext4")
+    monkeypatch.setattr(machine, "volatile", lambda _: "")  # the tests themselves may run in memory
     assert levels(machine.disk(tmp_path)) == [level]
 
 
@@ -80,6 +81,7 @@ def test_a_file_system_that_cannot_keep_results_is_told(
     """No hard links, or gone with the power."""
     monkeypatch.setattr(os, "statvfs", lambda _: full(900_000))
     monkeypatch.setattr(machine, "file_system", lambda _: kind)
+    monkeypatch.setattr(machine, "volatile", lambda _: "")  # the same
     assert levels(machine.disk(tmp_path / "not" / "there")) == [level]
 
 
