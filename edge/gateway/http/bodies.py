@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from edge.gateway.http.duplicates import duplicate
 from edge.gateway.http.problems import BadRequest, TooLarge, TooSlow, WrongType
 from edge.gateway.http.route import allowed, plain
 
@@ -67,6 +68,8 @@ def decode(content: bytes, kind: type[T]) -> T:
     # Brackets are counted first: almost no body has enough of them to be worth the walk.
     if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
         raise BadRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
+    if (name := duplicate(content)) is not None:
+        raise BadRequest(f"the key {name[:80]!r} is given twice in one object; which value counts is not known")
     return value
 
 
