@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.gateway.http.duplicates import duplicate
+from edge.core.duplicates import duplicate
 
 TEXT = st.text(alphabet='ab":\\\\,{}\\n\u00e9\U0001f680', max_size=5)
 VALUES = st.recursive(
