@@ -5,6 +5,7 @@ Fields are only ever added, each with a default, so that an older client reads a
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -26,8 +27,17 @@ from edge.model import (
     WorkerStatus,
 )
 
-#: An idempotency key: the `Idempotency-Key` header of `POST /v1/jobs`, or `key` in a line of a batch.
-Key = Annotated[str, Meta(min_length=1, max_length=255)]
+#: An idempotency key: the `Idempotency-Key` header of `POST /v1/jobs`, or `key` in a line of a batch. What HTTP would
+#: change or refuse in a header is a key nowhere, so that each key can be sent either way.
+#: The pattern is for the schema alone: `is_key` checks, and whoever asks it can answer with `KEY_RULE`.
+_KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
+Key = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_KEY.pattern}$"})]
+KEY_RULE = "1 to 255 printable ASCII characters, no space at its ends"
+
+
+def is_key(text: str) -> bool:
+    """True when `text` can be an idempotency key."""
+    return _KEY.fullmatch(text) is not None
 
 
 class JobView(msgspec.Struct, frozen=True, omit_defaults=True):

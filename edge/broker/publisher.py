@@ -137,14 +137,15 @@ class Publisher:
             except Exception as err:  # whatever it was: without this thread no job goes out
                 if time.monotonic() - began > _WORTH_S and self.link.state is not BrokerLinkState.DOWN:
                     failures = 0
-                if self.link.state is not BrokerLinkState.DOWN or failures == 0:
+                reason = topology.explain(err)
+                if self.link.state is not BrokerLinkState.DOWN or self.link.reason != reason:  # each reason once
                     foreseen = isinstance(err, OSError | AMQPError | ConfigError)
                     where = f"{self._config.host}:{self._config.port}"
-                    log.warning("broker at %s: %s", where, topology.explain(err), exc_info=not foreseen)
+                    log.warning("broker at %s: %s", where, reason, exc_info=not foreseen)
                 damning = topology.silent if connected else topology.vhost_down
                 if damning(err):
-                    self._complaint.make(topology.explain(err))
-                self._set(BrokerLinkState.DOWN, topology.explain(err))
+                    self._complaint.make(reason)
+                self._set(BrokerLinkState.DOWN, reason)
                 booting = not connected and time.monotonic() - self._made_at < _BOOT_S
                 failures += 1
                 self._pause((_BOOT_RETRY if booting else _RETRY).pause_s(failures))

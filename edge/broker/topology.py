@@ -16,6 +16,7 @@ from amqp.exceptions import AMQPError, InternalError, NotFound
 from kombu import Connection, Exchange, Queue
 
 from edge.broker.border import Channel, Link
+from edge.broker.refusal import cure
 from edge.config import BrokerConfig
 from edge.core.errors import BrokerError, QueueSilent
 from edge.model import Power
@@ -193,10 +194,10 @@ def depths(config: BrokerConfig, *, timeout_s: float = 10.0) -> dict[str, int]:
 
 
 def explain(err: BaseException) -> str:
-    """One short sentence for what py-amqp and the socket layer raise."""
+    """One line for what py-amqp and the socket layer raise, with the cure where a person is needed."""
     if isinstance(err, AMQPError):
-        text = str(getattr(err, "reply_text", "") or err)
-        return " ".join(text.split())
+        text = " ".join(str(getattr(err, "reply_text", "") or err).split())
+        return f"{text}; {remedy}" if (remedy := cure(err)) else text
     if isinstance(err, TimeoutError):
         return "no answer in time"
     if isinstance(err, ConnectionRefusedError):

@@ -9,7 +9,7 @@ from edge.client.job import Job
 from edge.core.errors import BadArguments, EdgeError, UsageError
 from edge.core.values import JsonObject
 from edge.model import Locality, Submission, fresh_key
-from edge.wire import BatchItem
+from edge.wire import KEY_RULE, BatchItem, is_key
 
 _JOBS, _BYTES = 1000, 1 << 20  # well inside the gateway's own limits
 
@@ -27,8 +27,8 @@ class BatchRefused(EdgeError, ValueError):
 
 def checked_key(key: str) -> str:
     """The idempotency key itself when it can be a header; raises UsageError."""
-    if not key.isascii() or not key.isprintable() or not 1 <= len(key) <= 255 or key != key.strip():
-        raise UsageError(f"key {key[:80]!r}: 1 to 255 printable ASCII characters, no space at its ends")
+    if not is_key(key):
+        raise UsageError(f"key {key[:80]!r}: {KEY_RULE}")
     return key
 
 

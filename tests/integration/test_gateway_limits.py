@@ -306,3 +306,18 @@ def test_arguments_that_take_long_to_check_hold_up_nobody(
         finally:
             goes_on.set()
         assert taken.result(20).status in (200, 202)
+
+
+@pytest.mark.parametrize("coding", [b"deflate", b"gzip"])
+def test_a_body_that_its_coding_contradicts_is_refused_without_a_traceback(
+    gateway: RunningGateway, caplog: pytest.LogCaptureFixture, coding: bytes
+) -> None:
+    """400 and the end of the connection, which the answer announces: the next request would be reset."""
+    body = b'{"task":"nothing"}'
+    with caplog.at_level(logging.ERROR), connected(gateway) as link:
+        link.sendall(POST + b"Content-Encoding: " + coding + b"\r\nContent-Length: 18\r\n\r\n" + body)
+        answer = read_all(link)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in answer.lower()
+    assert b"the body cannot be read" in answer
+    assert not caplog.records

@@ -221,6 +221,37 @@ def test_a_key_that_cannot_travel_is_refused(gateway: RunningGateway, key: str) 
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
 
 
+@pytest.mark.parametrize("key", ["", " ", " x", "x ", "x" * 256, "\x7f", "ü", "\N{ROCKET}", "x\n"])
+def test_a_key_in_a_batch_follows_the_rule_of_the_header(gateway: RunningGateway, key: str) -> None:
+    """A key taken in a batch can be sent as a header too, so a client may change its way."""
+    line = json.dumps({"task": "nothing", "key": key}).encode()
+    (told,) = gateway.ask("POST", "/jobs/batch", line, **NDJSON).lines
+    assert (told["problem"]["status"], told["problem"]["detail"]) == (
+        400,
+        f"key {key[:80]!r}: 1 to 255 printable ASCII characters, no space at its ends",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ('{"task":"echo","args":["a"],"task":"echo"}', "task"),
+        ('{"task":"echo","kwargs":{"text":"a","times":1,"times":2}}', "times"),
+        ('{"task":"echo","kwargs":{"text":"a","times":1,"\\u0074imes":2}}', "times"),
+    ],
+)
+def test_a_key_given_twice_in_one_object_is_named(gateway: RunningGateway, body: str, name: str) -> None:
+    """Which of two values was meant nobody can know: in a job by itself and in a line of a batch."""
+    alone = gateway.ask("POST", "/jobs", body.encode())
+    (line,) = gateway.ask("POST", "/jobs/batch", body.encode(), **NDJSON).lines
+    for status, detail in (
+        (alone.status, alone.json["detail"]),
+        (line["problem"]["status"], line["problem"]["detail"]),
+    ):
+        assert status == 400
+        assert f"the key {name!r} is given twice" in detail
+
+
 def test_each_line_of_a_batch_has_its_answer(gateway: RunningGateway) -> None:
     """In order, good ones accepted, bad ones with their problem, keys as anywhere."""
     known = gateway.submit("echo", "one", Idempotency_Key="k")

@@ -11,7 +11,7 @@ from edge.catalog.catalogue import Catalogue
 from edge.gateway.api.about import BoardRoutes
 from edge.gateway.api.jobs import EndQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
-from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, HeaderKey, SubmitRoutes
+from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
     ANYONE,
@@ -30,12 +30,12 @@ from edge.gateway.http.route import (
 )
 from edge.gateway.service import Appliance
 from edge.model import Attempts, Result, Submission
-from edge.wire import BatchItem, HealthView, JobPage, JobView, StatusView, TaskList
+from edge.wire import BatchItem, HealthView, JobPage, JobView, Key, StatusView, TaskList
 
 _MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _KEY = Header(
     "Idempotency-Key",
-    msgspec.json.schema(HeaderKey),
+    msgspec.json.schema(Key),
     "The same key and body again give the same job (200); with another body 409. Keys belong to the token's name.",
 )
 

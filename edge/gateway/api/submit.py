@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Annotated
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
 
 from edge.core.errors import EdgeError
 from edge.gateway.http import bodies, problems
@@ -20,7 +18,7 @@ from edge.gateway.service import Appliance
 from edge.gateway.views import Views
 from edge.ledger.rows import Accepted, NewJob
 from edge.model import Submission
-from edge.wire import BatchAnswer, BatchItem
+from edge.wire import KEY_RULE, BatchAnswer, BatchItem, is_key
 
 JOB_MEDIA = (JSON,)
 BATCH_MEDIA = (NDJSON, "application/ndjson", "application/jsonl")
@@ -31,8 +29,6 @@ _SMALL_BYTES = (
 _LINES = 200  # checked at once
 _BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
 
-#: Printable ASCII with no space at its ends, which HTTP would take away.
-HeaderKey = Annotated[str, Meta(pattern=r"^[!-~]([ -~]{0,253}[!-~])?$")]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -111,7 +107,8 @@ class SubmitRoutes:
             raise TooLarge(f"the line has {len(line)} bytes; a job may have at most {limit}")
         item = bodies.decode(line, BatchItem)
         submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
-        return self._appliance.checked(submission, key=item.key or "", caller=call.caller)
+        key = "" if item.key is None else _checked_key("key", item.key)
+        return self._appliance.checked(submission, key=key, caller=call.caller)
 
 
 def idempotency_key(request: web.Request) -> str:
@@ -119,14 +116,16 @@ def idempotency_key(request: web.Request) -> str:
     given = request.headers.getall("Idempotency-Key", [])
     if not given:
         return ""
-    try:
-        if len(given) > 1:
-            raise BadRequest("Idempotency-Key is given twice")
-        return msgspec.convert(given[0], HeaderKey)
-    except msgspec.ValidationError as err:
-        raise BadRequest(
-            f"Idempotency-Key {given[0][:80]!r}: 1 to 255 printable ASCII characters, no space at its ends"
-        ) from err
+    if len(given) > 1:
+        raise BadRequest("Idempotency-Key is given twice")
+    return _checked_key("Idempotency-Key", given[0])
+
+
+def _checked_key(name: str, key: str) -> str:
+    """The key itself; `name` is where it stood. Raises BadRequest."""
+    if not is_key(key):
+        raise BadRequest(f"{name} {key[:80]!r}: {KEY_RULE}")
+    return key
 
 
 def _told(number: int, answer: Accepted | EdgeError) -> BatchAnswer:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from edge.gateway.http.problems import BadRequest, TooLarge, TooSlow, WrongType
+from edge.core.duplicates import duplicate
+from edge.gateway.http.problems import BadBody, BadRequest, TooLarge, TooSlow, WrongType
 from edge.gateway.http.route import allowed, plain
 
 #: Arguments nested deeper are refused: every JSON reader on the way (ours, Celery's, the worker's) has its own limit.
@@ -47,7 +48,9 @@ async def read(request: web.Request, media: tuple[str, ...], *, max_bytes: int, 
     except TimeoutError as err:
         raise TooSlow(f"the body did not arrive within {max_s:g} s") from err
     except web.RequestPayloadError as err:
-        raise BadRequest(f"the body cannot be read: {plain(str(err).rpartition('message:')[2])}") from err
+        # aiohttp would go on reading what cannot be read, log a traceback, and reset the client's next request.
+        request.content.feed_eof()
+        raise BadBody(f"the body cannot be read: {plain(str(err).rpartition('message:')[2])}") from err
     return b"".join(chunks)
 
 
@@ -67,6 +70,8 @@ def decode(content: bytes, kind: type[T]) -> T:
     # Brackets are counted first: almost no body has enough of them to be worth the walk.
     if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
         raise BadRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
+    if (name := duplicate(content)) is not None:
+        raise BadRequest(f"the key {name[:80]!r} is given twice in one object; which value counts is not known")
     return value
 
 

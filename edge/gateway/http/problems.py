@@ -34,6 +34,10 @@ class BadRequest(EdgeError, ValueError):
     """What was sent cannot be read: not JSON, a wrong type, an unknown member, a query out of bounds."""
 
 
+class BadBody(BadRequest):
+    """A body broke off within itself, so that nobody knows where the next request begins: the connection ends."""
+
+
 class Unauthenticated(EdgeError, PermissionError):
     """No token, or one that is not known."""
 
@@ -134,9 +138,12 @@ def response(problem: Problem, err: BaseException | None = None) -> web.Response
         headers["WWW-Authenticate"] = 'Bearer realm="edge"'
     elif isinstance(err, web.HTTPMethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(err.allowed_methods))
-    return web.Response(
+    answer = web.Response(
         status=problem.status, body=msgspec.json.encode(problem), content_type=MEDIA_TYPE, headers=headers
     )
+    if isinstance(err, BadBody):
+        answer.force_close()
+    return answer
 
 
 @web.middleware

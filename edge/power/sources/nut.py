@@ -37,6 +37,8 @@ _MEANINGS = {
 _NO_CONTACT = frozenset({"COMMBAD", "NOCOMM", "WAIT"})
 #: `battery.runtime.low` of a UPS that does not tell it: the default of most drivers.
 _RUNTIME_LOW_S = 120.0
+#: Charge and runtime above which the word LB is not believed by itself.
+_FAR_PERCENT, _FAR_S = 70.0, 600.0
 
 
 class NutConfig(BatteryConfig, frozen=True, tag="nut"):
@@ -73,7 +75,8 @@ class Nut:
     """Reads `supply`, `low_battery`, `condition`, `charge` (%), `volts`, `runtime` (s) and `watts` of one UPS.
 
     On battery with a low battery (OB and LB) is critical, and so is a UPS that is ordered down by its primary (FSD),
-    as upsmon has it; a runtime below `battery.runtime.low` counts as LB. A calibration is never critical. upsd's own
+    as upsmon has it; a runtime below `battery.runtime.low` counts as LB. LB is low, not critical, while both charge and
+    runtime are far from it. A calibration is never critical. upsd's own
     "Data stale" is unknown; the policy takes that for low after "on battery".
     """
 
@@ -102,9 +105,10 @@ class Nut:
         watts = self._number(values, "ups.realpower", "watts", "W", 1e5)
         supplied = self._supplied(now, status, None if percent is None else percent.value)
         short = self._short_runtime(values, runtime) if supplied.value == 0 else ""
-        low = self._low_battery(status, short, on_battery=supplied.value == 0)
+        full = "" if "FSD" in status else self._far_from_low(values, percent, runtime)
+        low = self._low_battery(status, short, full, on_battery=supplied.value == 0)
         if percent is not None and percent.value is not None:
-            confirmed = bool(short) or "LB" in status
+            confirmed = bool(short) or ("LB" in status and not full)
             percent = self._charge(now, values, status, percent.value, volts, confirmed=confirmed)
         readings = [supplied, low, self._condition(status, values), percent, volts, runtime, watts]
         if supplied.value is not None:
@@ -137,13 +141,16 @@ class Nut:
             return unknown(self.name, "supply", f"{ups}: {reason}")
         return known(self.name, "supply", float(present), reason=reason or words)
 
-    def _low_battery(self, status: frozenset[str], short: str, *, on_battery: bool) -> Reading:
+    def _low_battery(self, status: frozenset[str], short: str, full: str, *, on_battery: bool) -> Reading:
         words = " ".join(sorted(status))
         if "FSD" in status:
             reason = f"forced shutdown ({words})"
             return known(self.name, "low_battery", 1.0, verdict=Verdict.CRITICAL, reason=reason)
         if "LB" not in status and not short:
             return known(self.name, "low_battery", 0.0)
+        if "LB" in status and full:
+            # Some models say LB the moment mains is lost: two of their own numbers against one word.
+            return known(self.name, "low_battery", 1.0, verdict=Verdict.LOW, reason=f"LB contradicts {full} ({words})")
         critical = on_battery and "CAL" not in status
         reason = f"battery low ({words})" if "LB" in status else f"{short} ({words})"
         verdict = Verdict.CRITICAL if critical else Verdict.LOW
@@ -169,6 +176,18 @@ class Nut:
         if runtime.value > limit_s:
             return ""
         return f"on battery for {runtime.value:.0f} s more, low is {limit_s:.0f} s"
+
+    def _far_from_low(self, values: Mapping[str, str], percent: Reading | None, runtime: Reading | None) -> str:
+        """Charge and runtime in words when both are far from low, or an empty string. One alone does not count."""
+        if percent is None or percent.value is None or runtime is None or runtime.value is None:
+            return ""
+        low = self._number(values, "battery.charge.low", "charge", "%", 100.0)
+        low_percent = 0.0 if low is None or low.value is None else low.value
+        low = self._number(values, "battery.runtime.low", "runtime", "s", 1e7)
+        low_s = 0.0 if low is None or low.value is None else low.value
+        if percent.value < max(_FAR_PERCENT, low_percent) or runtime.value < max(_FAR_S, 2 * low_s):
+            return ""
+        return f"a charge of {percent.value:g} % and a runtime of {runtime.value:.0f} s"
 
     def _number(self, values: Mapping[str, str], key: str, what: str, unit: str, high: float) -> Reading | None:
         """The number of `key`; None where the UPS does not tell it."""

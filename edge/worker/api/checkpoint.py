@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edge.core import durable
+from edge.core.duplicates import duplicate
 from edge.core.values import JsonValue
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class Checkpoint:
         if not now and began < self._due:
             return False
         data = msgspec.json.encode(state)
+        if (name := duplicate(data)) is not None:
+            raise TypeError(f"the state has a dict in which two keys become {name[:80]!r} in JSON, as 1 and '1' do")
         self.there = True
         try:
             durable.make_folder(self._path.parent)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from edge.broker.border import Message
+from edge.core.duplicates import duplicate
 from edge.core.values import JsonObject, JsonValue
 from edge.model import Failure, FailureCode, file_safe_id
 
@@ -47,6 +48,11 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, he
         body = message.decode()
     except Exception as err:
         problem = Failure(FailureCode.UNDECODABLE, f"the message cannot be decoded: {clean(str(err) or repr(err))}")
+    if problem is None and (name := _twice(message)) is not None:
+        problem = Failure(
+            FailureCode.UNDECODABLE,
+            clean(f"the message has {name[:80]!r} twice in one object: one value would be lost"),
+        )
     first = body if isinstance(body, dict) else {}  # Celery's protocol 1 has all in the body
     wire_id = next(
         (x for x in (headers.get("id"), first.get("id"), properties.get("correlation_id")) if isinstance(x, str) and x),
@@ -96,6 +102,18 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, he
 def clean(text: str) -> str:
     """The text without lone surrogates, which neither JSON nor a file can hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _twice(message: Message) -> str | None:
+    """A key that stands twice in one object of a decoded JSON body: Celery writes `{1: 2, "1": 3}` so."""
+    body = message.body
+    if not isinstance(body, bytes | str):
+        return None
+    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    try:
+        return duplicate(content)
+    except (ValueError, RecursionError):  # compressed, or in another encoding: not what was decoded
+        return None
 
 
 def _content_id(message: Message, headers: JsonObject) -> str:

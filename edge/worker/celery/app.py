@@ -112,6 +112,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "broker_heartbeat": 0,
             "broker_connection_retry_on_startup": True,
             "broker_connection_max_retries": None,
+            "broker_channel_error_retry": True,  # what the broker refuses later ends the connection, not the worker
             "result_backend": "edge.worker.celery.backend:ResultFiles",
             "enable_utc": True,
         }

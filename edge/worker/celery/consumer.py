@@ -18,9 +18,11 @@ from kombu import Connection
 from kombu.asynchronous import Hub
 from kombu.common import ignore_errors
 
+from edge.broker.refusal import cure
 from edge.broker.restart_request import RestartRequest
 from edge.broker.topology import explain, silent, vhost_down
 from edge.core.backoff import Backoff
+from edge.core.errors import BrokerError
 from edge.model import WorkerState
 from edge.worker.context import WorkerContext
 
@@ -70,6 +72,8 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self._restart_request = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
         self._tries = 0
         self._connected_at = 0.0
+        self._told = ""  # the last reason why there is no connection that the log has
+        self._refused = ""  # why the broker refuses us, as the status says it
         # A child that a body forks may outlive this worker: while it held the socket, the broker would take the dead
         # worker's consumer for a living one and go on handing it jobs.
         os.register_at_fork(after_in_child=self._let_go)
@@ -86,6 +90,18 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         hub.add_reader(self.context.bell.fileno(), self._rung)
         super().register_with_event_loop(hub)  # asks for messages of every queue that is open
         self._restart_request.withdraw()
+        if self._refused and self.context.status.status.reason == self._refused:
+            self.context.status.say(reason="")
+        self._told = self._refused = ""
+
+    def _tell(self, text: str, err: BaseException) -> None:
+        """Log why there is no connection, each reason once; a refusal, which a person must end, goes to the status."""
+        if text != self._told:
+            self._told = text
+            logger.error("%s; trying again until it is over", text)
+        if cure(err) or isinstance(err, BrokerError):
+            self._refused = f"the broker refuses this worker: {explain(err)}"
+            self.context.status.say(reason=self._refused)
 
     def _rung(self) -> None:
         self.context.bell.hush()
@@ -101,7 +117,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
                 conn.connect()
                 break
             except (OSError, AMQPError) as err:
-                logger.error("no broker at %s: %s; trying again in %g s", conn.as_uri(), explain(err), self._pause_s)
+                self._tell(f"no broker at {conn.as_uri()}: {explain(err)}", err)
                 self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
                 if vhost_down(err):
                     self._restart_request.make(explain(err))
@@ -123,12 +139,15 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         """The connection broke while it was set up."""
-        logger.warning("broker connection failed: %s", explain(exc))
+        self._tell(f"broker connection failed: {explain(exc)}", exc)
         self._drop(exc)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         """The connection broke: let go of it and of its messages, which come again."""
-        logger.warning("broker connection lost: %s; connecting again", explain(exc))
+        if isinstance(exc, BrokerError):  # it never came to be
+            self._tell(f"broker connection failed: {explain(exc)}", exc)
+        else:
+            logger.warning("broker connection lost: %s; connecting again", explain(exc))
         self._drop(exc)
 
     def _let_go(self) -> None:

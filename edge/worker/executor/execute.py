@@ -13,6 +13,7 @@ from types import TracebackType
 
 import msgspec
 
+from edge.core.duplicates import duplicate
 from edge.model import Failure, FailureCode
 from edge.worker.attempt.delivery import clean
 from edge.worker.attempt.outcome import Outcome
@@ -89,6 +90,9 @@ def _encoded(value: object, max_bytes: int) -> tuple[msgspec.Raw | None, Failure
     if b"null" in data and (odd := _not_finite(value)) is not None:
         what = f"the result holds {odd}, which JSON has no number for; return None or text in its place"
         return None, Failure(FailureCode.NOT_SERIALISABLE, what, "float")
+    if (name := duplicate(data)) is not None:
+        what = clean(f"the result has a dict in which two keys become {name[:80]!r} in JSON, as 1 and '1' do")
+        return None, Failure(FailureCode.NOT_SERIALISABLE, what, "dict")
     return msgspec.Raw(data), None
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amqp.exceptions import NotFound
+from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from celery import bootsteps
 from celery.worker.consumer.connection import Connection
 from kombu.common import QoS, ignore_errors
 
 from edge.broker import topology
+from edge.core.errors import BrokerError
 from edge.worker.intake.queue_consumers import QueueConsumers
 
 
@@ -28,8 +29,9 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
         channel = c.connection.default_channel
         try:
             topology.declare(channel, passive=c.context.config.node.head_url is not None)
-        except NotFound as err:  # a node may not make them: it waits as it waits for a broker
-            raise ConnectionError(topology.explain(err)) from err
+        except (NotFound, PreconditionFailed, AccessRefused) as err:
+            # A node may not make them, or something else made them otherwise: it waits as it waits for a broker.
+            raise BrokerError(topology.explain(err)) from err
         c.task_consumer = QueueConsumers(channel, c.context.intake.accept)
         c.context.intake.attach(c.task_consumer, channel, c.app.amqp.queues.consume_from)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes

@@ -17,6 +17,8 @@ from edge.core.layout import Layout
 from edge.model import PowerState, WorkerState, WorkerStatus
 
 if TYPE_CHECKING:
+    from kombu import Queue
+
     from edge.client import Client
 
 _OLDEST = (3, 10)
@@ -24,6 +26,7 @@ _OLDEST = (3, 10)
 
 def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding]:
     """RabbitMQ takes us in, and each queue has a leader that answers: an open port alone says little."""
+    from edge.broker.refusal import cure
     from edge.broker.topology import DEAD, QUEUES, reached  # kombu: the device extra
 
     address = f"{config.host}:{config.port}"
@@ -46,21 +49,43 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
         try:
             # A connection for each: a queue that is not there closes the channel it was asked for on.
             with reached(config, timeout_s=timeout_s) as channel:
-                counts[queue.name] = channel.queue_declare(queue=queue.name, passive=True).message_count
+                count = channel.queue_declare(queue=queue.name, passive=True).message_count
         except EdgeError as err:
             if "NOT_FOUND" in str(err) or "no queue" in str(err):
                 missing.append(queue.name)
+            elif remedy := cure(err.__cause__):
+                yield fail("queues", f"{queue.name}: {err}", remedy)
             else:
                 advice = (
                     "nothing to do: the broker is started again for it, and given a new store if that does not help"
                 )
                 yield fail("queues", f"{queue.name} does not answer: {err}", advice)
+            continue
+        if other := _declared_otherwise(config, queue, timeout_s=timeout_s):
+            yield other
+        else:
+            counts[queue.name] = count
     if missing:
         yield warn("queues", f"not there yet: {', '.join(missing)}", "gateway and worker make them when they start")
     if counts.pop(DEAD.name, 0):
         yield warn("queues", f"{DEAD.name} holds messages the broker gave up on", "a worker ends them as failed")
     if counts:
         yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
+
+
+def _declared_otherwise(config: BrokerConfig, queue: Queue, *, timeout_s: float) -> Finding | None:
+    """What is wrong with a queue that is there with other properties: gateway and worker refuse to work with it."""
+    from edge.broker.refusal import cure
+    from edge.broker.topology import reached
+
+    try:
+        with reached(config, timeout_s=timeout_s) as channel:
+            queue(channel).queue_declare()
+    except EdgeError as err:
+        # A node's user may only look at queues, which is as it should be.
+        if "inequivalent" in str(err):
+            return fail("queues", f"{queue.name} has other properties than ours: {err}", cure(err.__cause__))
+    return None
 
 
 def complaints(layout: Layout) -> Iterator[Finding]:

@@ -209,3 +209,30 @@ def test_any_set_of_words_is_judged_without_a_fault(
         assert not set(words) - {"OL", "LB", "HB", "RB", "CHRG", "TRIM", "BOOST", "DISCHRG"}
     if level is Level.CRITICAL:
         assert "FSD" in words or ("OB" in words and "CAL" not in words) or charge <= 10
+
+
+def test_a_low_battery_that_charge_and_runtime_contradict_is_not_critical(upsc: Upsc) -> None:
+    """Some models say LB the moment mains is lost; switching the board off at 97 % would be wrong."""
+    day = day_of(upsc)
+    upsc.says("OB LB", battery_charge=97, battery_runtime=1600, battery_runtime_low=180)
+    assert day.samples(6) is Level.LOW
+    assert "LB contradicts a charge of 97 % and a runtime of 1600 s" in day.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "values"),
+    [
+        ("OB LB", {"battery_charge": 97}),
+        ("OB LB", {"battery_runtime": 1600}),
+        ("OB LB", {"battery_charge": 97, "battery_runtime": 90}),
+        ("OB LB", {"battery_charge": 20, "battery_runtime": 1600}),
+        ("OB LB", {"battery_charge": 97, "battery_runtime": 1600, "battery_runtime_low": 1500}),
+        ("FSD OB LB", {"battery_charge": 97, "battery_runtime": 1600}),
+    ],
+)
+def test_a_low_battery_is_believed_unless_both_numbers_contradict(
+    upsc: Upsc, status: str, values: dict[str, object]
+) -> None:
+    """One number alone may be the wrong one, and an order to go down is an order."""
+    upsc.says(status, **values)
+    assert day_of(upsc).samples(6) is Level.CRITICAL

@@ -84,3 +84,19 @@ def test_what_celery_could_do_and_we_do_not_is_said() -> None:
     assert chained is not None
     assert "'chain'" in chained.message
     json.dumps([late.message, chained.message])
+
+
+def test_a_message_with_one_key_twice_is_not_run() -> None:
+    """Celery writes `{1: 2, "1": 3}` so; a body would get one of the two."""
+    for body in (b'[[{"1": 2, "1": 3}], {}, {"chain": null}]', '[[], {"x": 1, "x": 2}, {}]'):
+        message = SimpleNamespace(
+            headers={"id": "a", "task": "echo"},
+            properties={},
+            delivery_info=None,
+            body=body,
+            decode=lambda body=body: json.loads(body),
+        )
+        problem = read(message, "edge.normal").problem
+        assert problem is not None
+        assert problem.code is FailureCode.UNDECODABLE
+        assert "twice in one object" in problem.message

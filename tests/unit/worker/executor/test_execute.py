@@ -50,6 +50,16 @@ def test_a_number_that_json_lacks_is_no_result(run: Callable[..., Outcome], valu
     assert run(lambda: [None, msgspec.Raw(b'{"a":null}')]).encoded == msgspec.Raw(b'[null,{"a":null}]')
 
 
+@pytest.mark.parametrize("value", [{1: 2, "1": 3}, [{"a": {1.5: "x", "1.5": "y"}}]])
+def test_keys_that_collide_in_json_are_no_result(run: Callable[..., Outcome], value: Any) -> None:
+    """One of two values would have been lost, with state succeeded."""
+    failure = run(lambda: value).failure
+    assert failure is not None
+    assert failure.code is FailureCode.NOT_SERIALISABLE
+    assert "in which two keys become" in failure.message
+    assert run(lambda: [{"a": 1}, {"a": 2, 1: '"a":', "2": {"a": 3}}]).failure is None
+
+
 class Unprintable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")

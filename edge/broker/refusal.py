@@ -1,0 +1,29 @@
+"""What a broker that runs refuses us with, and the cure: waiting alone mends none of it, a person must act."""
+
+from __future__ import annotations
+
+import re
+
+from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
+
+_OTHER_QUEUE = re.compile(r"inequivalent arg .* for queue '([^']+)' in vhost '([^']+)'")
+_NO_RIGHT = re.compile(r"access to .* refused for user '([^']+)'")
+_NO_VHOST = re.compile(r"vhost '?(.+?)'? not found")
+
+
+def cure(err: BaseException | None) -> str:
+    """What a person has to do about a refusal; empty when `err` is none, or ends by itself. Takes py-amqp's errors."""
+    text = " ".join(str(getattr(err, "reply_text", "") or err).split())
+    if isinstance(err, PreconditionFailed) and (found := _OTHER_QUEUE.search(text)):
+        queue, vhost = found.groups()
+        return (
+            f"queue {queue} was made by something else; take its messages out, then: "
+            f"rabbitmqctl -p {vhost} delete_queue {queue} (it is made anew by itself)"
+        )
+    if not isinstance(err, AccessRefused | NotAllowed):
+        return ""
+    if found := _NO_VHOST.search(text):
+        return f"set broker.vhost to one that is there, or: rabbitmqctl add_vhost {found[1]}"
+    if found := _NO_RIGHT.search(text):
+        return f"rabbitmqctl list_user_permissions {found[1]} shows its rights; set_permissions, or a deploy, sets them"
+    return "check broker.user and broker.password_file; rabbitmqctl authenticate_user USER tests them"
