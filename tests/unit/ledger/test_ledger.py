@@ -61,7 +61,7 @@ def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
     """
 
     def synchronous() -> int:
-        return int(ledger._db.execute("PRAGMA synchronous").fetchone()[0])
+        return int(ledger.connection._db.execute("PRAGMA synchronous").fetchone()[0])
 
     found = []
     for durable in (True, False, True, True, False):
@@ -69,8 +69,8 @@ def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
             ledger.add(new(), now=1000.0)
             found.append(synchronous())
     assert found == [2, 1, 2, 2, 1]
-    ledger.doubt()
-    ledger._empty_log()
+    ledger.connection.doubt()
+    ledger.connection._empty_log()
     assert synchronous() == 2
 
 
