@@ -71,7 +71,7 @@ def test_the_check_and_doctor_name_the_cure(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_publisher_waits_and_says_it_once(  # noqa: PLR0913 - fixtures
+def test_the_publisher_waits_and_says_it_once(
     broker: BrokerConfig,
     broker_node: PrivateNode,
     tmp_path: Path,
@@ -97,7 +97,7 @@ def test_the_publisher_waits_and_says_it_once(  # noqa: PLR0913 - fixtures
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_worker_waits_with_the_reason(  # noqa: PLR0913 - fixtures
+def test_the_worker_waits_with_the_reason(
     broker: BrokerConfig,
     broker_node: PrivateNode,
     make_config: MakeConfig,
