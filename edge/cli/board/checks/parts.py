@@ -17,8 +17,6 @@ from edge.core.layout import Layout
 from edge.model import PowerState, WorkerState, WorkerStatus
 
 if TYPE_CHECKING:
-    from kombu import Queue
-
     from edge.client import Client
 
 _OLDEST = (3, 10)
@@ -61,7 +59,7 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
                 )
                 yield fail("queues", f"{queue.name} does not answer: {err}", advice)
             continue
-        if other := _declared_otherwise(config, queue, timeout_s=timeout_s):
+        if other := _declared_otherwise(config, queue.name, timeout_s=timeout_s):
             yield other
         else:
             counts[queue.name] = count
@@ -73,18 +71,20 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
         yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
 
 
-def _declared_otherwise(config: BrokerConfig, queue: Queue, *, timeout_s: float) -> Finding | None:
+def _declared_otherwise(config: BrokerConfig, name: str, *, timeout_s: float) -> Finding | None:
     """What is wrong with a queue that is there with other properties: gateway and worker refuse to work with it."""
     from edge.broker.refusal import cure
-    from edge.broker.topology import reached
+    from edge.broker.topology import DEAD, QUEUES, reached
 
     try:
         with reached(config, timeout_s=timeout_s) as channel:
-            queue(channel).queue_declare()
+            for queue in (*QUEUES.values(), DEAD):
+                if queue.name == name:
+                    queue(channel).queue_declare()
     except EdgeError as err:
         # A node's user may only look at queues, which is as it should be.
         if "inequivalent" in str(err):
-            return fail("queues", f"{queue.name} has other properties than ours: {err}", cure(err.__cause__))
+            return fail("queues", f"{name} has other properties than ours: {err}", cure(err.__cause__))
     return None
 
 
