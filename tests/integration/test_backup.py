@@ -22,6 +22,7 @@ from edge.access.tokens import Scope, Tokens
 from edge.backup.archive import Manifest
 from edge.backup.restore import Restored
 from edge.backup.restore import restore as put_back
+from edge.broker import topology as wire
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config
 from edge.core.errors import EdgeError, StackError, StorageError, UsageError
@@ -34,7 +35,7 @@ from edge.results.store import Results
 from edge.up.lock import holder, only_one
 from edge.worker.api.checkpoint import Checkpoint
 from edge.worker.context import _claim
-from tests.conftest import MakeConfig, delete_queues
+from tests.conftest import QUEUES, MakeConfig, delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import StartWorker, tell_power, until
 
@@ -129,6 +130,31 @@ def test_jobs_that_were_open_run_on_the_new_board(
     delete_queues(broker)
     config = make_config(broker=broker, tasks=["odd"], root="other")
     _restore(tmp_path / "b.tar", config.root)
+    start_gateway(config)
+    tell_power(config, PowerState.NORMAL)
+    assert start_worker(config).result(job_id).value == "waits"
+
+
+@pytest.mark.broker
+def test_jobs_that_were_open_run_where_the_broker_knows_the_board(
+    make_config: MakeConfig,
+    broker: BrokerConfig,
+    start_gateway: StartGateway,
+    start_worker: StartWorker,
+    tmp_path: Path,
+) -> None:
+    """Its store is no new one, so nothing there asks for the jobs again; that what it held is gone nobody tells."""
+    config = make_config(broker=broker, tasks=["odd"])
+    board = start_gateway(config)
+    job_id = board.submit("echo", "waits")
+    board.becomes(job_id, "queued")
+    assert main(["backup", str(tmp_path / "b.tar")]) == 0
+    board.stop()
+    with wire.connection(broker, timeout_s=10.0) as link:
+        for queue in QUEUES:
+            link.default_channel.queue_purge(queue)
+        assert not wire.newborn(link.connection)
+    _restore(tmp_path / "b.tar", config.root, set_aside=True)
     start_gateway(config)
     tell_power(config, PowerState.NORMAL)
     assert start_worker(config).result(job_id).value == "waits"

@@ -76,6 +76,18 @@ def test_a_body_over_the_limit_is_refused(make_config: MakeConfig, start_gateway
         assert link.recv(100).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("path", ["jobs", "jobs/batch"])
+def test_a_body_that_is_announced_too_large_is_not_waited_for(
+    make_config: MakeConfig, start_gateway: StartGateway, path: str
+) -> None:
+    """413 before a byte of it is sent: nobody sends megabytes over a slow link to learn that they are too many."""
+    gateway = start_gateway(make_config(gateway={"max_body_bytes": 2048, "max_batch_bytes": 4096}))
+    media = "application/x-ndjson" if path.endswith("batch") else "application/json"
+    head = f"POST /v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\nContent-Length: 4097\r\n\r\n"
+    with connected(gateway, head.encode()) as link:
+        assert link.recv(100).startswith(b"HTTP/1.1 413")
+
+
 def test_a_line_of_a_batch_is_held_to_the_size_of_a_job(make_config: MakeConfig, start_gateway: StartGateway) -> None:
     """A message that the broker refuses would keep back all behind it; the other lines are taken."""
     gateway = start_gateway(make_config(gateway={"max_body_bytes": 2048}))

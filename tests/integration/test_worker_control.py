@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from edge.config import BrokerConfig, Config
+from edge.core.backoff import Backoff
 from edge.model import FailureCode, JobState, PowerState, WorkerState
 from edge.results.orders import Order, Orders
 from tests.conftest import MakeConfig
+from tests.running_gateway import StartGateway
 from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
@@ -223,6 +225,51 @@ def test_a_disk_that_takes_no_result_holds_the_job(worker: RunningWorker, broker
     assert worker.result("ab-1").value == "kept"
     until(lambda: (s := worker.status) and s.reason == "", "no reason")
     assert depth(broker) == 0
+
+
+def test_a_worker_killed_while_the_disk_takes_no_result_loses_no_job(
+    worker: RunningWorker, broker: BrokerConfig, odd: Config
+) -> None:
+    """The message of a body that has ended is still the broker's, and brings the job again."""
+    staging, aside = odd.layout.staging, odd.layout.staging.with_name("aside")
+    staging.rename(aside)
+    staging.write_text("a file where a folder must be")
+    job_id = publish(broker, "nap", 0)
+    until(lambda: (s := worker.status) and "cannot write" in s.reason, "the reason")
+    worker.kill()
+    staging.unlink()
+    aside.rename(staging)
+    worker.again()
+    assert worker.result(job_id).value == 2
+
+
+def test_a_worker_killed_while_the_disk_takes_no_failure_loses_no_retry(
+    broker: BrokerConfig,
+    make_config: MakeConfig,
+    start_gateway: StartGateway,
+    start_worker: StartWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The body failed with retries left, and no record says so: its message comes again, then its retry."""
+    monkeypatch.setattr("edge.gateway.background.outbox.RETRY", Backoff(first_s=0.1, most_s=0.1))
+    config = make_config(broker=broker, tasks=["failing"])
+    (tmp_path / "failing.py").write_text(
+        'from edge.worker import task\n\n@task\ndef nothing() -> None:\n    """Fail."""\n    raise RuntimeError("no")\n'
+    )
+    tell_power(config, PowerState.PAUSED)
+    gateway, worker = start_gateway(config), start_worker(config)
+    worker.until_state(WorkerState.PAUSED)
+    job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 1}).json["id"]
+    refused = config.layout.attempts / f".{job_id}.json.{worker.process.pid}.tmp"
+    refused.mkdir(parents=True)  # it can be read that there is no record, and none can be written
+    tell_power(config, PowerState.NORMAL)
+    until(lambda: (s := worker.status) and "cannot write" in s.reason, "the reason")
+    worker.kill()
+    refused.rmdir()
+    worker.again()
+    result = worker.result(job_id)
+    assert (result.state, result.attempts) == (JobState.FAILED, 3)
 
 
 def test_a_person_adds_a_kind_of_job_in_one_file(

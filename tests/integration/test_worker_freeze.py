@@ -43,7 +43,7 @@ def stopped(pid: int) -> bool:
 def freeze(worker: RunningWorker, config: Config, state: PowerState = PowerState.LOW) -> None:
     """Let power fall, and wait for the freezer."""
     tell_power(config, state, until="the sun shines")
-    until(lambda: stopped(worker.process.pid), f"a stopped process; log:\n{worker.words()}")
+    until(lambda: stopped(worker.process.pid), lambda: f"a stopped process; log:\n{worker.words()}")
     until(lambda: note(config), "the freezer's note")
 
 

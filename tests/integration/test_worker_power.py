@@ -101,7 +101,7 @@ class Play:
             status = self.worker.status
             return status is not None and status.power is word.state and set(status.queues) == wanted
 
-        until(there, f"{word.state} confirmed in {self.worker.status}; log:\n{self.worker.words()}")
+        until(there, lambda: f"{word.state} confirmed in {self.worker.status}; log:\n{self.worker.words()}")
         word.confirmed = time.monotonic()
 
     def starts(self) -> list[Start]:

@@ -54,6 +54,26 @@ def done(job_id: str, state: JobState = JobState.SUCCEEDED) -> Result:
     return Result(id=job_id, task="solve", state=state, failure=failure, finished_at=2000.0, attempts=3)
 
 
+def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
+    """SQLite syncs its log at a commit only with `synchronous = FULL`, 2; a commit that is not durable does without.
+
+    A log under suspicion is brought into the file with a sync as well.
+    """
+
+    def synchronous() -> int:
+        return int(ledger._db.execute("PRAGMA synchronous").fetchone()[0])
+
+    found = []
+    for durable in (True, False, True, True, False):
+        with ledger.transaction(durable=durable):
+            ledger.add(new(), now=1000.0)
+            found.append(synchronous())
+    assert found == [2, 1, 2, 2, 1]
+    ledger.doubt()
+    ledger._empty_log()
+    assert synchronous() == 2
+
+
 def test_a_row_outlives_the_process(tmp_path: Path) -> None:
     """What was committed is there after opening the file again, every field of it."""
     first = LedgerWriter.open(tmp_path / "l")

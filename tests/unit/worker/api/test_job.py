@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,26 @@ def test_a_disk_that_takes_no_checkpoint_costs_no_job(tmp_path: Path, caplog: py
     assert sum("cannot save checkpoint" in record.message for record in caplog.records) == 1
     with pytest.raises(TypeError):
         checkpoint.save(object())
+
+
+def test_two_processes_save_the_checkpoint_of_one_job_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers may meet over one job: neither writes through, nor takes away, what the other is about to name."""
+    path = tmp_path / "a.json"
+    real = os.fsync
+    other = f"from edge.worker.api.checkpoint import Checkpoint as C; C(Path({str(path)!r})).save('theirs', now=True)"
+
+    def meanwhile(fd: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        subprocess.run([sys.executable, "-c", f"from pathlib import Path; {other}"], check=True, timeout=60)
+        assert json.loads(path.read_bytes()) == "theirs"
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    assert Checkpoint(path).save("ours", now=True)
+    assert json.loads(path.read_bytes()) == "ours"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_torn_checkpoint_is_a_fresh_start(tmp_path: Path) -> None:
