@@ -175,3 +175,11 @@ def test_room_is_bytes_inodes_and_a_disk_that_writes(
     found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: found)
     assert durable.has_room(tmp_path, 32 << 20) is room
+
+
+def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None:
+    """syncfs(2) says -1: what was written may be lost."""
+    fd = os.open(tmp_path, os.O_RDONLY)
+    os.close(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        durable.sync_file_system(fd)

@@ -593,3 +593,12 @@ def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
             path.chmod(0o666)
     finally:
         os.umask(before)
+
+
+def test_a_job_that_waits_for_its_retry_is_not_published_by_a_new_store(ledger: LedgerWriter) -> None:
+    """It is in no queue, and its back-off goes on."""
+    (job_id,) = put(ledger, new())
+    with ledger.transaction(durable=True):
+        ledger.mark_retrying(job_id, failures=1, due_at=5.0, message="boom")
+        assert ledger.requeue_all() == 0
+    assert ledger.get(job_id).state is JobState.RETRYING

@@ -84,3 +84,10 @@ def test_what_celery_could_do_and_we_do_not_is_said() -> None:
     assert chained is not None
     assert "'chain'" in chained.message
     json.dumps([late.message, chained.message])
+
+
+def test_what_is_no_number_is_no_count() -> None:
+    """`true` is a number to Python, and would be one retry."""
+    headers = {"task": "t", "id": "a", "edge": {"retries": True, "failures": True}}
+    delivery = read(_message([[], {}, {}], headers), "q")
+    assert (delivery.retries, delivery.failures) == (0, 0)
