@@ -15,7 +15,7 @@ from edge.model import JobState, Power
 
 
 def _ledger(path: Path) -> None:
-    with closing(LedgerWriter(path)) as ledger, ledger.transaction(durable=True):
+    with closing(LedgerWriter.open(path)) as ledger, ledger.transaction(durable=True):
         for number in range(200):
             ledger.add(NewJob(f"job-{number}", "t", ["x" * 500], {}, Power.NORMAL, 0, None, "me", b""), now=1.0)
         ledger.mark_queued([(1, 0, "normal")])
@@ -26,8 +26,8 @@ def test_every_open_job_counts_as_not_with_the_broker(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     _ledger(path)
     _prepare(tmp_path / "b.tar", path)
-    with closing(LedgerWriter(path)) as ledger:
-        assert ledger.get("job-0").state is JobState.ACCEPTED
+    with closing(LedgerWriter.open(path)) as ledger:
+        assert ledger.reader.get("job-0").state is JobState.ACCEPTED
 
 
 def test_a_ledger_with_a_broken_page_is_refused(tmp_path: Path) -> None:

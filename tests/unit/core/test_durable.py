@@ -183,3 +183,15 @@ def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None
     os.close(fd)
     with pytest.raises(OSError, match="Bad file descriptor"):
         durable.sync_file_system(fd)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full card its litter would keep the card full."""
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        durable.write(tmp_path / "a", b"data")
+    assert list(tmp_path.iterdir()) == []

@@ -61,7 +61,7 @@ def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
     """
 
     def synchronous() -> int:
-        return int(ledger._db.execute("PRAGMA synchronous").fetchone()[0])
+        return int(ledger.connection._db.execute("PRAGMA synchronous").fetchone()[0])
 
     found = []
     for durable in (True, False, True, True, False):
@@ -69,8 +69,7 @@ def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
             ledger.add(new(), now=1000.0)
             found.append(synchronous())
     assert found == [2, 1, 2, 2, 1]
-    ledger.doubt()
-    ledger._empty_log()
+    ledger.connection._empty_log()
     assert synchronous() == 2
 
 
@@ -601,4 +600,4 @@ def test_a_job_that_waits_for_its_retry_is_not_published_by_a_new_store(ledger: 
     with ledger.transaction(durable=True):
         ledger.mark_retrying(job_id, failures=1, due_at=5.0, message="boom")
         assert ledger.requeue_all() == 0
-    assert ledger.get(job_id).state is JobState.RETRYING
+    assert ledger.reader.get(job_id).state is JobState.RETRYING

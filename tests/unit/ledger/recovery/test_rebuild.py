@@ -318,5 +318,5 @@ def test_a_rebuilt_ledger_is_durable_before_the_broken_one_goes(
         real(path)
 
     monkeypatch.setattr(durable, "sync_file", sync_file)
-    rescue.rescue(layout)
+    rebuild.rebuild(layout)
     assert (layout.ledger.stat().st_ino, broken) in synced
