@@ -275,7 +275,7 @@ def test_the_receipt_says_what_a_job_took(worker: RunningWorker, broker: BrokerC
     assert result.energy.metering is Metering.ESTIMATED
     assert result.energy.joules == pytest.approx(result.cpu_seconds * odd.worker.cpu_watts, abs=0.001)
     assert (result.energy.max_c, result.energy.throttled) == (None, None)
-    job_id = publish(broker, "nap", 1.0)
+    job_id = publish(broker, "nap", 3.0)
     worker.until_running(job_id)
     readings = (
         Reading("shunt", "amps", 1.0, "A"),

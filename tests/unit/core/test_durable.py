@@ -175,3 +175,23 @@ def test_room_is_bytes_inodes_and_a_disk_that_writes(
     found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: found)
     assert durable.has_room(tmp_path, 32 << 20) is room
+
+
+def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None:
+    """syncfs(2) says -1: what was written may be lost."""
+    fd = os.open(tmp_path, os.O_RDONLY)
+    os.close(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        durable.sync_file_system(fd)
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full card its litter would keep the card full."""
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        durable.write(tmp_path / "a", b"data")
+    assert list(tmp_path.iterdir()) == []

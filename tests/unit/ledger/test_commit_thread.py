@@ -25,6 +25,7 @@ class CountingLedger(LedgerWriter):
     """Counts commits and can be told to fail them."""
 
     commits = 0
+    durable: tuple[bool, ...] = ()  # of each commit
     broken: Exception | None = None
     gate: threading.Event | None = None
 
@@ -34,6 +35,7 @@ class CountingLedger(LedgerWriter):
         if self.broken is not None:
             raise self.broken
         self.commits += 1
+        self.durable = (*self.durable, durable)
         return super().transaction(durable=durable)
 
 
@@ -204,3 +206,14 @@ def test_a_ledger_that_cannot_be_opened_again_yet_keeps_its_writer(
                 writer.write(add, durable=True).result(10)
     writer.write(add, durable=True).result(10)
     assert writer.totals.open_jobs == 2
+
+
+def test_one_durable_write_makes_the_shared_commit_durable(ledger: CountingLedger, writer: CommitThread) -> None:
+    """A job that is accepted beside the broker's confirms of others is no less safe."""
+    ledger.gate = threading.Event()
+    writer.write(add, durable=False)
+    futures = [writer.write(add, durable=durable) for durable in (False, True, False)]
+    ledger.gate.set()
+    for future in futures:
+        future.result(10)
+    assert ledger.durable[-1]

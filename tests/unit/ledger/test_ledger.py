@@ -69,7 +69,6 @@ def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
             ledger.add(new(), now=1000.0)
             found.append(synchronous())
     assert found == [2, 1, 2, 2, 1]
-    ledger.connection.doubt()
     ledger.connection._empty_log()
     assert synchronous() == 2
 
@@ -593,3 +592,12 @@ def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
             path.chmod(0o666)
     finally:
         os.umask(before)
+
+
+def test_a_job_that_waits_for_its_retry_is_not_published_by_a_new_store(ledger: LedgerWriter) -> None:
+    """It is in no queue, and its back-off goes on."""
+    (job_id,) = put(ledger, new())
+    with ledger.transaction(durable=True):
+        ledger.mark_retrying(job_id, failures=1, due_at=5.0, message="boom")
+        assert ledger.requeue_all() == 0
+    assert ledger.reader.get(job_id).state is JobState.RETRYING

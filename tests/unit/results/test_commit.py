@@ -167,3 +167,25 @@ def test_nothing_is_announced_before_the_second_sync(results: Results, monkeypat
     monkeypatch.setattr(os, "unlink", recorded(calls, "announce", os.unlink))
     results.commit(members)
     assert calls == ["sync", "link", "link", "sync", "announce", "announce"]
+
+
+def test_a_result_alone_is_committed_after_its_files_and_their_folder(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is the promise that its files are there, after a cut as well."""
+    results.recover()
+    member = with_file(results, "aa-file")
+    assert member.staging is not None
+    synced: list[tuple[str, bool]] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append((str(Path(f"/proc/self/fd/{fd}").readlink()), Path(member.path).exists()))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert results.commit([member]) == [None]
+    folder = member.staging.folder
+    for path in (folder / "out.bin", folder, member.shard):
+        assert (str(path), False) in synced
+    assert (str(member.shard), True) in synced

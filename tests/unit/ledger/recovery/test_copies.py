@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config
+from edge.core import durable
 from edge.core.errors import StorageError
 from edge.gateway.background.copies import Copies
 from edge.ledger.recovery import copies
@@ -45,6 +46,27 @@ def test_only_what_changed_is_copied(ledger: Path, config: Config) -> None:
     keeper.make()
     assert copies.mark(config.layout.ledger_copy) == copies.mark(ledger)
     assert [path.name for path in config.root.glob(".*")] == []
+
+
+def test_a_copy_is_durable_before_it_has_its_name(
+    ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut leaves a whole copy; and after the return this one."""
+    target, calls = config.layout.ledger_copy, list[tuple[str, bool]]()
+    file, folder = durable.sync_file, durable.sync_folder
+
+    def sync_file(path: Path) -> None:
+        calls.append(("file", target.exists()))
+        file(path)
+
+    def sync_folder(path: Path) -> None:
+        calls.append(("folder", target.exists()))
+        folder(path)
+
+    monkeypatch.setattr(durable, "sync_file", sync_file)
+    monkeypatch.setattr(durable, "sync_folder", sync_folder)
+    copies.copy(ledger, target)
+    assert calls == [("file", False), ("folder", True)]
 
 
 def test_a_broken_ledger_leaves_its_copy(ledger: Path, config: Config) -> None:

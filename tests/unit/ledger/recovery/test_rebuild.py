@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from edge.config import Config
+from edge.core import durable
 from edge.core.errors import StorageError
 from edge.core.layout import Layout
 from edge.ledger.recovery import copies, rebuild
@@ -302,3 +303,20 @@ def test_a_keyed_resubmit_finds_a_restored_row(layout: Layout) -> None:
     rebuild.rebuild(layout)
     with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         assert not ledger.add(_new(5), now=2.0).created
+
+
+def test_a_rebuilt_ledger_is_durable_before_the_broken_one_goes(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written without a sync of its own, and the only one that is whole."""
+    layout.ledger.write_bytes(b"no database" * 1000)
+    broken, synced = layout.ledger.stat().st_ino, list[tuple[int, int]]()
+    real = durable.sync_file
+
+    def sync_file(path: Path) -> None:
+        synced.append((path.stat().st_ino, layout.ledger.stat().st_ino))
+        real(path)
+
+    monkeypatch.setattr(durable, "sync_file", sync_file)
+    rebuild.rebuild(layout)
+    assert (layout.ledger.stat().st_ino, broken) in synced

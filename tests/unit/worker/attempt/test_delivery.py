@@ -100,3 +100,10 @@ def test_a_message_with_one_key_twice_is_not_run() -> None:
         assert problem is not None
         assert problem.code is FailureCode.UNDECODABLE
         assert "twice in one object" in problem.message
+
+
+def test_what_is_no_number_is_no_count() -> None:
+    """`true` is a number to Python, and would be one retry."""
+    headers = {"task": "t", "id": "a", "edge": {"retries": True, "failures": True}}
+    delivery = read(_message([[], {}, {}], headers), "q")
+    assert (delivery.retries, delivery.failures) == (0, 0)

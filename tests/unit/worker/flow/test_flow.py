@@ -178,3 +178,13 @@ def test_power_parks_nothing_that_is_over(board: Board) -> None:
     board.power.tell(PowerState.NORMAL)
     board.flow.advance(hot, board.power.status)
     assert hot.stage is Stage.DONE
+
+
+def test_a_body_is_marked_from_its_begin_to_its_end(board: Board) -> None:
+    """Whatever ends the process meanwhile, the next worker knows whose body it was."""
+    mark = board.config.layout.running / "main.json"
+    seen: list[bytes] = []
+    board.bodies.meanwhile["a"] = lambda: seen.append(mark.read_bytes())
+    board.flow.advance(_attempt(), board.power.status)
+    assert [b'"id":"a"' in content for content in seen] == [True]
+    assert mark.read_bytes() == b""
