@@ -62,7 +62,7 @@ test-deploy: setup-dev ## boot a bare Debian (SUITE=trixie: 13), deploy to it ov
 	@.ci/setup-deploy
 	$(PYTEST) -x tests/deploy --ignore=tests/deploy/test_arm64.py --ignore=tests/deploy/test_cuts.py
 
-test-deploy-cuts: setup ## cut a board's power at 18 places of a deployment, and deploy again each time (root; a quarter of an hour)
+test-deploy-cuts: setup-dev ## cut a board's power at 18 places of a deployment, and deploy again each time (root; a quarter of an hour)
 	@.ci/setup-deploy
 	$(PYTEST) -x tests/deploy/test_cuts.py
 

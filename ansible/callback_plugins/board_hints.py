@@ -21,7 +21,7 @@ HINTS = (
     ),
     (
         r"Permission denied \(|Permission denied, please try again|Too many authentication failures",
-        "{board} does not let {login} in by a key: ssh-copy-id {login}, or give the password with --ask-pass (-k)",
+        "{board} does not let {login} in: ssh-copy-id {login}, or give its password with --ask-pass (-k)",
     ),
     (r"Invalid/incorrect password", "{board} refused the password for ssh; try it with: ssh {login}"),
     (

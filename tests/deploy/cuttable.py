@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tests.deploy.machine import Machine
@@ -35,8 +36,16 @@ class Cuttable(Machine):
             os.close(card)
         self.kill()
         subprocess.run(["umount", self.root], check=True)
-        # The view of the dead container goes a little later; mounted before that, it would be the stopped one.
-        self.until(lambda: not subprocess.check_output(["losetup", "--associated", self._image]), 30)
+        # The stopped file system goes with the last view of it: the dead container's, a little later, or one that some
+        # other program of this machine took and keeps. Mounted before that, it would be the stopped one again.
+        with suppress(TimeoutError):
+            self.until(lambda: not subprocess.check_output(["losetup", "--associated", self._image]), 10)
+            self._mount()
+            return
+        copy = self._image.with_suffix(".copy")
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", self._image, copy], check=True)
+        self._image.unlink()  # another file of that name is no longer what the old loop device holds
+        copy.rename(self._image)
         self._mount()
 
     @property
