@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.deploy import asked
 from tests.deploy.client import Client
 from tests.deploy.controller import Controller, PlayFailed, ansible
 from tests.deploy.machine import Machine
@@ -105,7 +106,7 @@ def test_edge_deploy(board: Machine, controller: Controller) -> None:
     argv = ["edge", "deploy", f"pi@{board.seat.wire}"]
     argv += [word for key, value in keys.items() for word in ("--var", f"{key}={value}")]
     path = f"{ansible()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {"PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"}
+    env = {"PATH": path, "HOME": str(home), "LC_ALL": "C"}  # which Ansible by itself refuses
     before = release(board)
     done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -114,6 +115,48 @@ def test_edge_deploy(board: Machine, controller: Controller) -> None:
     submit = ["edge", "submit", "solve", "1", "What is 50 divided by 2?", "--wait"]
     said = subprocess.run(submit, env=env, cwd=home, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout.strip()) == (0, "50 divided by 2 = 25"), said.stderr
+
+
+def test_a_board_that_asks_for_passwords(board: Machine, controller: Controller) -> None:
+    """`edge deploy` says which option helps; with it somebody types them."""
+    board.sh("echo pi:sun-and-rain | chpasswd; echo 'pi ALL=(ALL) ALL' >/etc/sudoers.d/pi")
+    home = controller.folder / "home"
+    path = f"{ansible()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {"PATH": path, "HOME": str(home), "LC_ALL": "C", "ANSIBLE_SSH_CONTROL_PATH_DIR": str(home / "cp")}
+    argv = ["edge", "deploy", f"pi@{board.seat.wire}", "--play", "status", "--var"]
+    argv += ["ansible_ssh_extra_args=-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"]
+    code, said = asked.run(argv, [], env=env, cwd=home)
+    assert code == 1
+    assert f"ssh-copy-id pi@{board.seat.wire}, or give its password with --ask-pass (-k)" in said
+    code, said = asked.run([*argv, "-k"], ["sun-and-rain"], env=env, cwd=home)
+    assert code == 1
+    assert "asks for a password: give it with --ask-become-pass (-K)" in said
+    code, said = asked.run([*argv, "-k", "-K"], ["sun-and-rain", "sun-and-rain"], env=env, cwd=home)
+    assert code == 0, said
+    board.sh("echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/pi; passwd --delete pi")
+
+
+def test_a_second_play_is_told_who_is_at_work(controller: Controller, board: Machine) -> None:
+    """It changes nothing; once the first one is killed the board is free."""
+    with controller.begin("deploy.yml", "--tags", "base") as first:
+        board.until(lambda: '"owner"' in board.run("cat", "/run/edge-play.lock").stdout)
+        with pytest.raises(PlayFailed, match=rf"another play is at work on {board.name}: \S+ \(process {first.pid}\)"):
+            deploy(controller, "--tags", "base")
+        os.killpg(first.pid, signal.SIGKILL)
+    assert deploy(controller, "--tags", "base")["changed"] == 0
+    assert board.sh("cat /run/edge-play.lock") == ""
+
+
+def test_a_root_in_memory_is_refused(controller: Controller, board: Machine) -> None:
+    """Raspberry Pi's overlay file system would take the appliance with the power."""
+    board.sh("mkdir /media/rw && mount -t tmpfs none /media/rw && mkdir /media/rw/upper /media/rw/work")
+    layers = "lowerdir=/opt,upperdir=/media/rw/upper,workdir=/media/rw/work"
+    board.sh(f"mount -t overlay overlay -o {layers} /opt")
+    try:
+        with pytest.raises(PlayFailed, match="/opt is an overlay whose changes are kept in memory"):
+            deploy(controller, "--tags", "base")
+    finally:
+        board.sh("umount --lazy /opt /media/rw; rmdir /media/rw")
 
 
 def doctor(board: Machine) -> dict[str, str]:
@@ -309,9 +352,11 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
     assert healthy(board)
     # The way back leads to what was in use before, not to what was installed last.
     init.write_text(init.read_text().replace("99.0.0", "99.0.1"))
-    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS)
-    controller.play("rollback.yml")
+    moved = {"edge_gateway_port": 8421}  # the inventory of today; the release before listens where it did
+    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS, **moved)
+    controller.play("rollback.yml", **moved)
     assert release(board) == before
+    assert healthy(board)
     assert deploy(controller, "--tags", "edge")["failed"] == 0
 
 
