@@ -352,9 +352,9 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
     assert healthy(board)
     # The way back leads to what was in use before, not to what was installed last.
     init.write_text(init.read_text().replace("99.0.0", "99.0.1"))
-    moved = {"edge_gateway_port": 8421}  # the inventory of today; the release before listens where it did
-    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS, **moved)
-    controller.play("rollback.yml", **moved)
+    port = 8421  # of today's inventory; the release before listens where it did
+    controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS, edge_gateway_port=port)
+    controller.play("rollback.yml", edge_gateway_port=port)
     assert release(board) == before
     assert healthy(board)
     assert deploy(controller, "--tags", "edge")["failed"] == 0
