@@ -210,7 +210,7 @@ def test_a_member_given_twice_is_refused(gateway: RunningGateway) -> None:
     """JSON readers differ in which of the two counts, so neither does."""
     answer = gateway.ask("POST", "/jobs", b'{"task":"echo","task":"nothing"}')
     assert answer.status == 400
-    assert b"'task' is given twice" in answer.data
+    assert b"'task' is given twice" in answer.body
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "x"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -132,7 +133,10 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         return RETRY.pause_s(self._tries + 1)
 
     def _wait(self) -> None:
-        self.context.bell.wait(self._pause_s)
+        pause_s = self._pause_s
+        # The growing pauses are a few lines in the log; the longest one comes again and again, for days perhaps.
+        logger.log(logging.INFO if pause_s < RETRY.most_s else logging.DEBUG, "trying again in %g s", pause_s)
+        self.context.bell.wait(pause_s)
         self._tries += 1
         maybe_shutdown()
         self.context.bell.hush()
