@@ -6,5 +6,6 @@
 - `frames`: a publish as bytes, so that many go out in one write
 - `session`: one channel in confirm mode: what was published, what the broker answered
 - `publisher`: the thread that carries jobs from the ledger to the queues
+- `refusal`: what cures a refusal of the broker, in words
 - `restart_request`: asks whoever keeps the broker to restart it: its queues are dead
 """

@@ -3,6 +3,7 @@
 - `backoff`: the pause between tries that fail
 - `clock`: whether the wall clock can be believed
 - `durable`: files that survive a power cut: written whole, synced, then named
+- `duplicates`: finds a name that stands twice in one JSON object
 - `errors`: every error raised on purpose, each one line a person can act on
 - `host`: facts about the machine
 - `invariant`: checks of what the program itself promises, which survive `python -O`
@@ -10,6 +11,7 @@
 - `mounts`: which file system a path lies on, and whether a power cut takes it
 - `notify`: sd_notify(3): tells systemd how a process is
 - `text`: durations and sizes as a person says them
+- `values`: the types of what JSON carries
 - `wakeup`: wakes a loop from a signal handler or another thread
 - `watch`: changes in folders, told by the kernel (inotify)
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under the state root and the run folder, each with its one writer named."""
+    """Paths under the state root and the run folder, each with its writers named."""
 
     root: Path
     run: Path
@@ -119,7 +119,7 @@ class Layout:
 
     @property
     def running(self) -> Path:
-        """`NAME.json` while worker NAME runs a body; left over, it means the worker crashed."""
+        """`NAME.json` while worker NAME runs a body; left over with content, it means the worker crashed."""
         return self.run / "running"
 
     def worker(self, name: str) -> Path:

@@ -10,12 +10,14 @@ A task file needs only this::
 
 - `api`: what the body of a task may ask of its worker
 - `celery`: the app, `@task`, the worker program and its consumer
+- `context`: all parts of one worker process, put together
+- `orders`: carries out what the gateway asks by files in `run/orders`
 - `intake`: messages from the broker, as far as power lets them in
+- `flow`: moves attempts on, commits and acknowledges them
 - `attempt`: one attempt at a job, from its message to its result
 - `executor`: runs a body and can interrupt it
 - `power`: what power means for the job that runs or is about to
 - `process`: the worker's name and locks, what it tells and what it is told
-- `main`: `edge worker` and `python -m edge.worker`
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from edge.power.inputs.quantity import CONDITION, DISCHARGING, LOW_BATTERY, RUNT
 from edge.power.inputs.reading import Reading, Unreadable, Verdict, known, unknown
 from edge.power.inputs.source import FoundSource
 
-#: Words of `ups.status` that say nothing against work: a battery to be replaced, or mains that is a little off.
+#: Words of `ups.status` that need no note of their own: supply and battery are judged elsewhere, the rest is harmless.
 _HARMLESS = frozenset({"OL", "OB", "LB", "HB", "RB", "CHRG", "DISCHRG", "TRIM", "BOOST", "FSD", "ECO"})
 #: Words that forbid surplus, with what they mean. A word that is not known forbids it as well.
 _MEANINGS = {
@@ -75,8 +75,8 @@ class Nut:
     """Reads `supply`, `low_battery`, `condition`, `charge` (%), `volts`, `runtime` (s) and `watts` of one UPS.
 
     On battery with a low battery (OB and LB) is critical, and so is a UPS that is ordered down by its primary (FSD),
-    as upsmon has it; a runtime below `battery.runtime.low` counts as LB. LB is low, not critical, while both charge and
-    runtime are far from it. A calibration is never critical. upsd's own
+    as upsmon has it; a runtime of `battery.runtime.low` or less on battery counts as LB.
+    LB is low, not critical, while both charge and runtime are far from it. A calibration is never critical. upsd's own
     "Data stale" is unknown; the policy takes that for low after "on battery".
     """
 

@@ -17,7 +17,10 @@ _PAUSE = Backoff(first_s=1.0, most_s=30.0)
 
 
 class Blocked:
-    """The attempts that wait for the disk. Nothing else begins while there are any. Belongs to the main thread."""
+    """The attempts that wait for the disk, or for a node's head. Nothing else begins while there are any.
+
+    Belongs to the main thread.
+    """
 
     def __init__(
         self,

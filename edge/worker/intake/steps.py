@@ -1,4 +1,4 @@
-"""The steps of the consumer that Celery's own would do too much in: quality of service, queues, no canvas."""
+"""The consumer's step that declares the queues and makes their consumers, in place of Celery's own."""
 
 from __future__ import annotations
 
