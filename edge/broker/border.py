@@ -97,9 +97,6 @@ class Channel(Protocol):
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
         """How many messages the consumers made from now on get ahead."""
 
-    def basic_publish(self, msg: object, exchange: str = "", routing_key: str = "", mandatory: bool = False) -> None:
-        """Send a message."""
-
     def basic_publish_confirm(
         self, msg: object, exchange: str = "", routing_key: str = "", mandatory: bool = False
     ) -> None:

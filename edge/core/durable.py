@@ -79,9 +79,7 @@ def _written(temp: Path, data: bytes, mode: int) -> Iterator[None]:
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            _write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -129,15 +127,20 @@ def write(path: Path | str, data: bytes, *, mode: int = 0o640) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            _write_all(fd, data)
         finally:
             os.close(fd)
     except OSError:
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - `path` may be a string
         raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """Write all of `data`, which the kernel may take in pieces."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def abandoned(path: Path) -> bool:

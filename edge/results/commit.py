@@ -14,6 +14,7 @@ could tell of a result that is gone.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -103,7 +104,7 @@ class Group:
 
     def _sync(self) -> None:
         if not self._is_ours(self._fd):  # the body of a job closed it, and the number may be anybody's now
-            raise OSError(9, "the descriptor of the results' file system was closed by a job")
+            raise OSError(errno.EBADF, "the descriptor of the results' file system was closed by a job")
         durable.sync_file_system(self._fd)
 
     def _is_ours(self, fd: int) -> bool:

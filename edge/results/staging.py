@@ -42,8 +42,8 @@ class Staging:
         """Bytes in the folder now."""
         return sum(size for _, size in self._files())
 
-    def seal(self, *, sync: bool = True) -> tuple[Artifact, ...]:
-        """Hash every file and return the records in order of name; with `sync` files and names are durable on return.
+    def seal(self) -> tuple[Artifact, ...]:
+        """Hash every file and return the records in order of name. Nothing is durable yet, see `sync`.
 
         Raises:
             ValueError: a file has a name that no JSON can hold.
@@ -56,12 +56,8 @@ class Staging:
                 raise ValueError(f"the job left a file whose name is not UTF-8: {os.fsencode(path.name)!r}") from err
             with _opened(path) as file:
                 digest = file_digest(file, "sha256").hexdigest()
-                if sync:
-                    os.fsync(file.fileno())
                 size = os.fstat(file.fileno()).st_size
             sealed.append(Artifact(path.name, size, digest))
-        if sealed and sync:
-            durable.sync_folder(self.folder)
         return tuple(sealed)
 
     def sync(self) -> None:

@@ -148,7 +148,7 @@ class Results:
     def _written(self, result: Result, staging: Staging | None) -> Written:
         shard = self._folder(self._shard(result.id))
         if staging is not None:
-            files = staging.seal(sync=False)
+            files = staging.seal()
             if files:
                 result = msgspec.structs.replace(result, files=files, folder=staging.folder.name)
         payload = msgspec.json.encode(result)

@@ -6,6 +6,7 @@ itself, from the results and from the broker's queues (`rebuild.py`).
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -56,7 +57,7 @@ def copy(ledger: Path, target: Path, *, limit_s: float = 600.0, stop: threading.
         size = ledger.stat().st_size
         room = os.statvfs(target.parent)
         if room.f_bavail * room.f_frsize < size + _SPARE_BYTES:
-            raise OSError(28, "no room for a copy of the ledger")
+            raise OSError(errno.ENOSPC, "no room for a copy of the ledger")
         temp.unlink(missing_ok=True)
         try:
             with closing(opened(ledger)) as db, limited(db, limit_s):

@@ -85,7 +85,7 @@ class HeadResults(Results):
     def write(self, result: Result, staging: Staging | None = None) -> Written:
         """Make the result ready to be handed in; nothing is written here, for the head is what makes it durable."""
         staging = staging or self.stage(result.id)
-        result = msgspec.structs.replace(result, files=staging.seal(sync=False))
+        result = msgspec.structs.replace(result, files=staging.seal())
         size = len(msgspec.json.encode(result))
         return Written(result, size, private="", path="", notice="", shard=staging.folder.parent, staging=staging)
 

@@ -6,7 +6,9 @@ disk refuses stays in its stage, in `blocked`, and goes on from there.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 from collections.abc import Callable
 
@@ -124,7 +126,7 @@ class Flow:
                 self.blocked.add(attempt, err)
                 return False
             if not room:
-                self.blocked.add(attempt, OSError(28, "No space left on device"))
+                self.blocked.add(attempt, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
                 return False
             attempt.has_room()
         if not attempt.begins:
