@@ -148,12 +148,11 @@ def played_link(*, frame_max: int = 131_072) -> Iterator[PlayedLink]:
 
 def _publishes(data: bytes, frame_max: int) -> Iterator[Publish]:
     frames = _frames(data, frame_max)
-    for kind, content in frames:
-        assert kind == 1
-        assert content[:4] == struct.pack(">HH", *spec.Basic.Publish)
-        (_, _, queue, mandatory, _), _ = loads("Bssbb", content[4:], 0)
-        kind, content = next(frames)
-        assert kind == 2
+    for method, called in frames:
+        assert (method, called[:4]) == (1, struct.pack(">HH", *spec.Basic.Publish))
+        (_, _, queue, mandatory, _), _ = loads("Bssbb", called[4:], 0)
+        header, content = next(frames)
+        assert header == 2
         _, _, size, flags = struct.unpack(">HHQH", content[:14])
         names = ["content_type", "content_encoding", "headers", "delivery_mode", "priority", "correlation_id"]
         forms = ["s", "s", "F", "o", "o", "s"]
@@ -161,8 +160,8 @@ def _publishes(data: bytes, frame_max: int) -> Iterator[Publish]:
         values, _ = loads("".join(forms[at] for at in there), content[14:], 0)
         body = b""
         while len(body) < size:
-            kind, part = next(frames)
-            assert kind == 3
+            more, part = next(frames)
+            assert more == 3
             body += part
         yield Publish(queue, mandatory, dict(zip((names[at] for at in there), values, strict=True)), body)
 

@@ -286,7 +286,7 @@ def test_nothing_goes_to_a_broker_that_is_blocked(gateway: Gateway) -> None:
     assert gateway.publisher.link.reason == "low on memory"
     gateway.accept(1)
     gateway.publisher.ring()
-    link.say(lambda: gateway.blocking["on_unblocked"]())
+    link.say(gateway.blocking["on_unblocked"])
     until(lambda: gateway.sent() == ["job-1"], "the job")
 
 

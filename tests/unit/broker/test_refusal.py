@@ -14,7 +14,7 @@ from edge.broker.refusal import cure
     [
         (
             PreconditionFailed(
-                "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'edge.normal' in vhost 'edge': received"
+                "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'edge.normal' in vhost 'edge'"
             ),
             "rabbitmqctl -p edge delete_queue edge.normal",
         ),
