@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from edge.config import Config
@@ -398,3 +400,49 @@ def test_what_went_back_at_a_pause_is_no_attempt_when_it_comes_first(board: Boar
     board.power.tell(PowerState.NORMAL)
     board.turns()
     assert [board.record(job).get("attempts", 1) for job in "abc"] == [1, 1, 1]
+
+
+def _ended(board: Board, job: str) -> None:
+    """A job whose body has ended, and whose result waits for company."""
+    board.broker.put(job)
+    board.broker.read()
+    board.flow.advance(board.intake._waiting.popleft(), board.power.status)
+    assert (job in board.flow.batch, board.durable(job)) == (True, False)
+
+
+def test_what_has_ended_when_the_worker_leaves_is_acknowledged(board: Board) -> None:
+    """Given back it would go to a worker that has to find out that it is over."""
+    _ended(board, "a")
+    board.intake.release()
+    assert (board.broker.acked, board.broker.back) == (["a"], [])
+
+
+def test_what_has_ended_when_the_connection_breaks_is_made_durable(board: Board) -> None:
+    """The broker may be away for days, and a body that took power would have to run again after a cut."""
+    _ended(board, "a")
+    board.disconnect()
+    assert board.durable("a")
+
+
+def test_a_body_that_closes_what_it_finds_costs_no_result(board: Board) -> None:
+    """Neither its own nor those that wait for it in the group; the number may be another file's by then."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    closed: list[int] = []
+
+    def closes() -> None:
+        group = board.results._group
+        assert group is not None
+        closed.append(group._fd)
+        os.close(group._fd)
+
+    board.bodies.meanwhile["b"] = closes
+    for job in "abc":
+        board.broker.put(job)
+    board.turns()
+    assert len(closed) == 1
+    assert board.broker.acked[-3:] == ["a", "b", "c"]
+    assert [board.record(job)["state"] for job in "abc"] == ["succeeded"] * 3
+    assert board.early_acks == []
