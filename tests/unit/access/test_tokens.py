@@ -92,7 +92,25 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
         Tokens(path).list()
 
 
-@pytest.mark.parametrize("call", ["add", "revoke", "keep"])
+def test_a_token_keeps_its_secret_when_its_scopes_change(tokens: Tokens) -> None:
+    """Whoever holds it need not be told; the other tokens stay what they are."""
+    secret, other = tokens.add("anna", [Scope.SUBMIT]), tokens.add("bert", [Scope.ADMIN])
+    tokens.allow("anna", [Scope.SUBMIT, Scope.READ, Scope.READ])
+    found = [matching(tokens.list(), each) for each in (secret, other)]
+    assert [token and token.scopes for token in found] == [(Scope.READ, Scope.SUBMIT), (Scope.ADMIN,)]
+
+
+def test_scopes_of_no_token_or_none_at_all_are_refused(tokens: Tokens) -> None:
+    """A typing error must not pass for a change."""
+    tokens.add("anna", [Scope.READ])
+    with pytest.raises(UsageError, match="no token 'ana': there are anna"):
+        tokens.allow("ana", [Scope.READ])
+    for change in (tokens.allow, tokens.add):
+        with pytest.raises(UsageError, match="at least one scope of submit, read, admin, node"):
+            change("anna", [])
+
+
+@pytest.mark.parametrize("call", ["add", "allow", "revoke", "keep"])
 def test_two_changes_at_once_do_not_lose_one(tokens: Tokens, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     """From the look at the file to the new file nobody else gets the lock: else the later writer undoes the earlier."""
     tokens.add("anna", [Scope.READ])
@@ -115,6 +133,7 @@ def test_two_changes_at_once_do_not_lose_one(tokens: Tokens, monkeypatch: pytest
         monkeypatch.setattr(Tokens, name, list_or_write(getattr(Tokens, name)))
     {
         "add": lambda: tokens.add("bert", [Scope.READ]),
+        "allow": lambda: tokens.allow("anna", [Scope.ADMIN]),
         "revoke": lambda: tokens.revoke("anna"),
         "keep": lambda: tokens.keep([]),
     }[call]()

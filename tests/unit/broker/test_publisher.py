@@ -278,7 +278,7 @@ def test_a_broker_that_is_away_is_no_reason_to_restart_it(gateway: Gateway) -> N
 
 
 def test_nothing_goes_to_a_broker_that_is_blocked(gateway: Gateway) -> None:
-    """`fetch` watches it. When the alarm ends the jobs that came meanwhile go out by themselves."""
+    """When the alarm ends the jobs that came meanwhile go out by themselves."""
     gateway.publisher.start()
     link = gateway.up()
     link.say(lambda: gateway.blocking["on_blocked"]("low on memory"))
@@ -286,6 +286,7 @@ def test_nothing_goes_to_a_broker_that_is_blocked(gateway: Gateway) -> None:
     assert gateway.publisher.link.reason == "low on memory"
     gateway.accept(1)
     gateway.publisher.ring()
+    until(lambda: not gateway.publisher._rung, "a turn of the thread, in which `fetch` watches")
     link.say(gateway.blocking["on_unblocked"])
     until(lambda: gateway.sent() == ["job-1"], "the job")
 

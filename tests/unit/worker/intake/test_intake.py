@@ -320,6 +320,29 @@ def test_nothing_begins_while_the_disk_refuses(board: Board) -> None:
     assert len(board.broker.unacked) == 2
 
 
+def test_the_reason_stands_as_long_as_the_disk_refuses(board: Board) -> None:
+    """Also between two tries."""
+    board.disk.full = True
+    board.broker.put("a")
+    board.turn()
+    board.pass_time()
+    assert "cannot write" in board.status.status.reason
+    board.disk.well()
+    _fire(board)
+    assert board.status.status.reason == ""
+
+
+def test_news_of_power_let_a_parked_job_look_again(board: Board) -> None:
+    """A cooler board is such news, though what may run stays the same."""
+    board.broker.put("a", max_temp_c=60.0)
+    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.turns()
+    assert ([parked.id for parked in board.status.status.parked], board.bodies.began) == (["a"], [])
+    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.turns()
+    assert (board.status.status.parked, board.bodies.began) == ((), ["a"])
+
+
 def test_what_had_not_begun_when_the_connection_broke_is_no_attempt(board: Board) -> None:
     """It was in hand, and the first of it is the first to come again."""
     board.know("echo")
