@@ -321,8 +321,8 @@ def test_nothing_begins_while_the_disk_refuses(board: Board) -> None:
 
 
 def test_the_reason_stands_as_long_as_the_disk_refuses(board: Board) -> None:
-    """Also between two tries."""
-    board.disk.full = True
+    """Also between two tries of a job that has ended."""
+    board.disk.refuse = {"write"}
     board.broker.put("a")
     board.turn()
     board.pass_time()
@@ -341,6 +341,23 @@ def test_news_of_power_let_a_parked_job_look_again(board: Board) -> None:
     board.power.tell(PowerState.NORMAL, temperature=50.0)
     board.turns()
     assert (board.status.status.parked, board.bodies.began) == ((), ["a"])
+
+
+def test_nothing_of_a_queue_overtakes_its_parked_job(board: Board) -> None:
+    """Its place in the queue is kept, also where the queue gives many at a time; other queues go on."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.broker.put("hot", max_temp_c=60.0)
+    board.broker.put("behind")
+    board.broker.put("beside", "edge.always")
+    board.turns()
+    assert board.bodies.began[10:] == ["beside"]
+    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.turns()
+    assert board.bodies.began[10:] == ["beside", "hot", "behind"]
 
 
 def test_what_had_not_begun_when_the_connection_broke_is_no_attempt(board: Board) -> None:
