@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge.broker import publisher as publishers
+from edge.broker import session as sessions
 from edge.broker import topology
 from edge.broker.publisher import BrokerLinkState, Publisher
 from edge.broker.restart_request import RestartRequest
@@ -45,6 +46,8 @@ class Gateway:
         self.unreachable: list[Exception] = []  # of the broker, one for each connection
         self.links: list[PlayedLink] = []
         self.complained: list[bool] = []  # at each connection: the restart of the broker was asked for
+        self.closed = False  # the ledger, before this thread ends
+        self.shown: list[BrokerLinkState] = []  # how the gateway said that it stands with the broker
         self.late: list[Future[None]] | None = None  # what the ledger has still to note, where it is slow
         self.marked = True  # the broker's store has served a ledger
         self.blocking: dict[str, Callable[..., None]] = {}
@@ -55,6 +58,7 @@ class Gateway:
             confirmed=self.confirm,
             reborn=lambda: self.hear("reborn"),
             known=lambda: self.hear("known"),
+            changed=lambda link: self.shown.append(link.state),
             complaint=RestartRequest(self.layout, "gateway"),
         )
 
@@ -84,6 +88,8 @@ class Gateway:
     def confirm(self, jobs: list[JobRow]) -> Future[None]:
         """The broker has these; the ledger notes it at once, or when the test says so."""
         self.confirmed += [job.id for job in jobs]
+        if self.closed:
+            raise StorageError("ledger", OSError(9, "the gateway is shutting down"))
         noted: Future[None] = Future()
         if self.late is not None:
             self.late.append(noted)
@@ -299,4 +305,49 @@ def test_a_ledger_that_refused_one_look_is_looked_at_again(gateway: Gateway) -> 
     gateway.refusals = [StorageError("ledger", OSError(5, "Input/output error"))]
     gateway.publisher.ring()
     until(lambda: gateway.sent() == ["job-1"], "the job")
+    assert len(gateway.links) == 1
+
+
+def test_an_alarm_counts_for_no_silence_of_the_broker(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold back its confirms for days, and its queues are well all the same."""
+    now = [100.0]
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    gateway.accept(1)
+    gateway.publisher.start()
+    until(lambda: gateway.sent() == ["job-1"], "the job")
+    link = gateway.links[0]
+    link.say(lambda: gateway.blocking["on_blocked"]("low on memory"))
+    until(lambda: gateway.publisher.link.state is BrokerLinkState.BLOCKED, "the alarm")
+    now[0] += sessions.CONFIRM_S + 1
+    link.say(gateway.blocking["on_unblocked"])
+    until(lambda: gateway.publisher.link.state is not BrokerLinkState.BLOCKED, "its end")
+    gateway.accept(2)
+    gateway.publisher.ring()
+    until(lambda: "job-2" in gateway.sent(), "the second job")
+    assert gateway.sent() == ["job-1", "job-2"]
+    assert len(gateway.links) == 1
+
+
+def test_a_lost_broker_is_shown(gateway: Gateway) -> None:
+    """As down, until there is another connection."""
+    gateway.publisher.start()
+    link = gateway.up()
+    gateway.unreachable = [ConnectionRefusedError(111, "Connection refused")]
+    link.fail()
+    gateway.up(2)
+    down, up = BrokerLinkState.DOWN, BrokerLinkState.UP
+    assert gateway.shown == [up, down, down, up]  # twice: for two reasons
+
+
+def test_a_ledger_that_closes_first_costs_no_connection(gateway: Gateway) -> None:
+    """What it could not note is published once more at the next start."""
+    gateway.closed = True
+    gateway.accept(1)
+    gateway.publisher.start()
+    until(lambda: gateway.sent() == ["job-1"], "the job")
+    gateway.links[0].ack(1)
+    until(lambda: gateway.confirmed == ["job-1"], "the confirm")
+    gateway.accept(2)
+    gateway.publisher.ring()
+    until(lambda: gateway.sent() == ["job-1", "job-2"], "the second job")
     assert len(gateway.links) == 1

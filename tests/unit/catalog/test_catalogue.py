@@ -145,3 +145,19 @@ def test_an_unknown_task_names_the_known() -> None:
     """So that a typo is seen."""
     with pytest.raises(UnknownTask, match="unknown task 'wrok': known are work"):
         _schema(type="integer").check("wrok", [1], {})
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        ([1], {"m": 2}, "unknown argument 'm'; the task takes n"),
+        ([], {}, "argument 'n' is missing; the task takes n"),
+        ([1, 2], {}, "2 arguments given by place; the task takes n"),
+        ([1], {"n": 2}, "argument 'n' is given by place and by name"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_call_are_named(args: list[Any], kwargs: dict[str, Any], words: str) -> None:
+    """Each with what the task takes."""
+    with pytest.raises(BadArguments) as err:
+        _schema(type="integer").check("work", args, kwargs)
+    assert str(err.value) == f"task 'work': {words}"
