@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -131,12 +132,13 @@ def test_two_changes_at_once_do_not_lose_one(tokens: Tokens, monkeypatch: pytest
 
     for name in ("list", "_write"):
         monkeypatch.setattr(Tokens, name, list_or_write(getattr(Tokens, name)))
-    {
+    changes: dict[str, Callable[[], object]] = {
         "add": lambda: tokens.add("bert", [Scope.READ]),
         "allow": lambda: tokens.allow("anna", [Scope.ADMIN]),
         "revoke": lambda: tokens.revoke("anna"),
         "keep": lambda: tokens.keep([]),
-    }[call]()
+    }
+    changes[call]()
     assert locked == [True, True]
 
 

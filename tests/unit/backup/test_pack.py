@@ -71,3 +71,23 @@ def test_a_removed_result_stays_removed_on_the_other_board(board: Loaded, tmp_pa
     Results(board.config.layout).remove(EARLY)
     new = packed(board, tmp_path)
     assert Results(new).removed(EARLY)
+
+
+def test_a_job_that_is_removed_meanwhile_leaves_no_result_without_its_files(board: Loaded, tmp_path: Path) -> None:
+    """Its files are packed before the result that names them."""
+    results = Results(board.config.layout)
+    staging = results.stage(EARLY)
+    for name in ("a.txt", "b.txt"):
+        staging.file(name).write_text("x")
+    results.publish(Result(EARLY, "t", JobState.SUCCEEDED, value=1, finished_at=2.0), staging)
+    files: list[None] = []
+
+    def meanwhile() -> None:
+        files.append(None)
+        if len(files) == 2:  # the ledger was the first
+            results.remove(EARLY)
+
+    new = Results(packed(board, tmp_path, meanwhile=meanwhile))
+    assert len(files) > 1
+    result = new.read(EARLY)
+    assert result is None or all(new.artifact(result, file.name).exists() for file in result.files)

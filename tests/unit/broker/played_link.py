@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from amqp import spec
 from amqp.exceptions import NotFound
 from amqp.serialization import loads
 
-from edge.broker.border import Listener, QueueState
+from edge.broker.border import Listener, QueueState, Transport
 
 
 class Publish(msgspec.Struct, frozen=True):
@@ -73,8 +73,8 @@ class PlayedLink:
         self.sock, self._peer = socket.socketpair()
         self.sock.setblocking(False)
         self.frame_max = frame_max
-        self.server_properties: dict[str, object] = {}
-        self.transport = self
+        self.server_properties: Mapping[str, object] = {}
+        self.transport: Transport = self
         self.exchanges: dict[str, dict[str, Any]] = {}
         self.channels: list[PlayedChannel] = []
         self.written = bytearray()

@@ -161,3 +161,14 @@ def test_arguments_that_do_not_fit_the_call_are_named(args: list[Any], kwargs: d
     with pytest.raises(BadArguments) as err:
         _schema(type="integer").check("work", args, kwargs)
     assert str(err.value) == f"task 'work': {words}"
+
+
+def test_arguments_nested_beyond_all_bounds_are_refused() -> None:
+    """In a sentence: the validator has no stack for them."""
+    tree = {"type": "array", "items": {"$ref": "#/$defs/tree"}}
+    schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}}
+    nested: list[Any] = []
+    for _ in range(5000):
+        nested = [nested]
+    with pytest.raises(BadArguments, match="nested too deeply"):
+        Catalogue({"work": TaskInfo("work", positional=("n",), schema=schema)}, {}).check("work", [nested], {})
