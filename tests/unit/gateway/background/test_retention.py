@@ -80,8 +80,8 @@ def test_what_is_already_asked_to_go_is_not_asked_again(ledger: LedgerWriter) ->
 def test_a_result_without_a_date_is_not_old(ledger: LedgerWriter) -> None:
     """Nobody knows when it ended."""
     with ledger.transaction(durable=False):
-        ledger.finish(Result(id="job-0", task="t", state=JobState.SUCCEEDED, finished_at=None), size_bytes=1)
-    assert ledger.reader.get("job-0").finished_at is None
+        ledger.finish(Result(id="job-0", task="t", state=JobState.SUCCEEDED), size_bytes=1)
+    assert not ledger.reader.get("job-0").finished_at
     assert "job-0" not in [job.id for job in overdue(ledger.reader, KEEP, finished_bytes=0, now=39.5 * DAY)]
     assert going(ledger, KEEP, 20 * DAY) == []
 
