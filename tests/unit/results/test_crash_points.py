@@ -250,6 +250,28 @@ def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch
     crash.each(disk.points, check_finished)
 
 
+def test_a_half_removed_result_does_not_outlive_its_tombstone(
+    disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker ends the removal, the next one forgets the old tombstone; a cut at any call brings no result back."""
+    monkeypatch.setattr(Results, "_lay_out", lambda _: None)  # 256 folders that this is not about
+    layout = layout_of(disk)
+    with disk.watched(monkeypatch):
+        results = Results(layout)
+        publish(results)
+        durable.publish(results.path(ID).with_suffix(".gone"), b"", temp=layout.staging / f"{ID}.tombstone")
+        disk.settle()
+        Results(layout).recover()
+        Results(layout).recover(forget_before=4e9)
+    assert any(point.call == f"unlink results/ab/{ID}.gone" for point in disk.points)
+
+    def check(layout: Layout, where: str) -> None:
+        again = Results(layout)
+        assert again.removed(ID) or again.read(ID) is None, where
+
+    crash.each(disk.points, check)
+
+
 def each_death(
     disk: Disk,
     tmp_path: Path,

@@ -13,7 +13,7 @@ import msgspec
 from edge.broker.topology import queue_name
 from edge.config import Config
 from edge.core.wakeup import Wakeup
-from edge.model import ALLOWED, Attempts, Energy, Failure, Power, PowerState, PowerStatus, Result
+from edge.model import ALLOWED, Attempts, Energy, Failure, Power, PowerState, PowerStatus, Reading, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
 from edge.results.staging import Staging
@@ -137,9 +137,10 @@ class PlayedPower:
         self.version = 0
         self.expires_in_s = None
 
-    def tell(self, state: PowerState) -> None:
+    def tell(self, state: PowerState, **readings: float) -> None:
         """The governor speaks."""
-        self.next_status = PowerStatus(state, "", "the test says so")
+        seen = tuple(Reading("test", what, value) for what, value in readings.items())
+        self.next_status = PowerStatus(state, "", "the test says so", readings=seen)
 
     def look(self) -> bool:
         """As the real one."""

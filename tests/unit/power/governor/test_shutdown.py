@@ -53,6 +53,16 @@ class TestShutdownSequence:
         assert (layout.root / "wakealarm").read_text() == "+600"
         assert said == []
 
+    def test_the_card_is_synced_before_the_power_goes(self, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the kernel has not written by then is gone."""
+        program = layout.root / "sync"
+        program.write_text(f"#!/bin/sh\necho sync >> {layout.root}/calls\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{layout.root}:{os.environ['PATH']}")
+        going = self.going(layout, "", [], stop_units=("a.service",), wake_after_s=None)
+        assert self.arrive(going, 1000.0) is None
+        assert (layout.root / "calls").read_text() == "stop a.service\nsync\npoweroff\n"
+
     def test_an_alarm_that_is_set_already_is_cleared_first(
         self, layout: Layout, monkeypatch: pytest.MonkeyPatch
     ) -> None:

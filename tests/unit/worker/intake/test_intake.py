@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from edge.config import Config
@@ -318,6 +320,46 @@ def test_nothing_begins_while_the_disk_refuses(board: Board) -> None:
     assert len(board.broker.unacked) == 2
 
 
+def test_the_reason_stands_as_long_as_the_disk_refuses(board: Board) -> None:
+    """Also between two tries of a job that has ended."""
+    board.disk.refuse = {"write"}
+    board.broker.put("a")
+    board.turn()
+    board.pass_time()
+    assert "cannot write" in board.status.status.reason
+    board.disk.well()
+    _fire(board)
+    assert board.status.status.reason == ""
+
+
+def test_news_of_power_let_a_parked_job_look_again(board: Board) -> None:
+    """A cooler board is such news, though what may run stays the same."""
+    board.broker.put("a", max_temp_c=60.0)
+    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.turns()
+    assert ([parked.id for parked in board.status.status.parked], board.bodies.began) == (["a"], [])
+    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.turns()
+    assert (board.status.status.parked, board.bodies.began) == ((), ["a"])
+
+
+def test_nothing_of_a_queue_overtakes_its_parked_job(board: Board) -> None:
+    """Its place in the queue is kept, also where the queue gives many at a time; other queues go on."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.broker.put("hot", max_temp_c=60.0)
+    board.broker.put("behind")
+    board.broker.put("beside", "edge.always")
+    board.turns()
+    assert board.bodies.began[10:] == ["beside"]
+    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.turns()
+    assert board.bodies.began[10:] == ["beside", "hot", "behind"]
+
+
 def test_what_had_not_begun_when_the_connection_broke_is_no_attempt(board: Board) -> None:
     """It was in hand, and the first of it is the first to come again."""
     board.know("echo")
@@ -398,3 +440,49 @@ def test_what_went_back_at_a_pause_is_no_attempt_when_it_comes_first(board: Boar
     board.power.tell(PowerState.NORMAL)
     board.turns()
     assert [board.record(job).get("attempts", 1) for job in "abc"] == [1, 1, 1]
+
+
+def _ended(board: Board, job: str) -> None:
+    """A job whose body has ended, and whose result waits for company."""
+    board.broker.put(job)
+    board.broker.read()
+    board.flow.advance(board.intake._waiting.popleft(), board.power.status)
+    assert (job in board.flow.batch, board.durable(job)) == (True, False)
+
+
+def test_what_has_ended_when_the_worker_leaves_is_acknowledged(board: Board) -> None:
+    """Given back it would go to a worker that has to find out that it is over."""
+    _ended(board, "a")
+    board.intake.release()
+    assert (board.broker.acked, board.broker.back) == (["a"], [])
+
+
+def test_what_has_ended_when_the_connection_breaks_is_made_durable(board: Board) -> None:
+    """The broker may be away for days, and a body that took power would have to run again after a cut."""
+    _ended(board, "a")
+    board.disconnect()
+    assert board.durable("a")
+
+
+def test_a_body_that_closes_what_it_finds_costs_no_result(board: Board) -> None:
+    """Neither its own nor those that wait for it in the group; the number may be another file's by then."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    closed: list[int] = []
+
+    def closes() -> None:
+        group = board.results._group
+        assert group is not None
+        closed.append(group._fd)
+        os.close(group._fd)
+
+    board.bodies.meanwhile["b"] = closes
+    for job in "abc":
+        board.broker.put(job)
+    board.turns()
+    assert len(closed) == 1
+    assert board.broker.acked[-3:] == ["a", "b", "c"]
+    assert [board.record(job)["state"] for job in "abc"] == ["succeeded"] * 3
+    assert board.early_acks == []
