@@ -65,7 +65,7 @@ class _Protocol(web.RequestHandler):
         self._open_ones.discard(self)
         super().connection_lost(exc)
 
-    def log_exception(self, *args: object, **kw: Any) -> None:
+    def log_exception(self, *args: object, **kw: Any) -> None:  # `Any`: aiohttp's signature
         """Log what failed outside a handler; a body that nobody read and that is garbled is the client's fault."""
         if isinstance(kw.get("exc_info"), web.RequestPayloadError):
             self.logger.debug("a body that was not read is garbled: %s", kw["exc_info"])
