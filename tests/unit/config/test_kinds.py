@@ -13,6 +13,8 @@ import pytest
 from edge.config import load
 from edge.config.kinds import Kinds, UnknownKind, own_kinds
 from edge.core.errors import ConfigError
+from edge.core.layout import Layout
+from edge.power.probe import as_yaml, probe
 
 RECORD = """
 from pathlib import Path
@@ -186,3 +188,38 @@ def test_a_kind_of_the_product_cannot_be_replaced(elsewhere: Path, tmp_path: Pat
     install(elsewhere, "meter_shadow", "plain", body="raise RuntimeError('imported')")
     (source,) = read(tmp_path, "power: {sources: [{kind: plain}]}")  # type: ignore[misc]
     assert type(source).__module__ == "edge.power.sources.plain"  # type: ignore[has-type]
+
+
+BROKEN = """
+from edge.power.inputs.source import FoundSource, PowerSourceConfig
+
+
+class MeterConfig(PowerSourceConfig, frozen=True, tag="{kind}"):
+    \"\"\"A meter from elsewhere.\"\"\"
+
+    def open(self, layout, notify):
+        raise RuntimeError("no\\nbus")
+
+    @classmethod
+    def probe(cls, root):
+        {probe}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        ("raise RuntimeError('imported')", "# power.sources"),
+        (
+            BROKEN.format(kind="odd", probe="raise RuntimeError('a\\nb')"),
+            "# kind odd cannot be probed: RuntimeError: a b",
+        ),
+        (BROKEN.format(kind="odd", probe="yield FoundSource(cls())"), "# cannot be read: RuntimeError: no bus"),
+    ],
+)
+def test_a_probe_goes_on_past_a_broken_package(elsewhere: Path, tmp_path: Path, body: str, note: str) -> None:
+    """It notes why, and shows what else the board has."""
+    install(elsewhere, "meter_broken", "odd", body=body)
+    text = as_yaml(probe(Layout(tmp_path, tmp_path), root=tmp_path))
+    assert note.replace("power.sources", "kind = 'odd': the entry point") in text
+    assert "kind: clock" in text
