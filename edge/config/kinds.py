@@ -69,7 +69,7 @@ class Kinds:
                 sys.path.append(str(self._folder))
             try:
                 yield import_module(name)
-            except Exception as err:  # a person's code may raise anything
+            except (Exception, SystemExit) as err:  # a person's code may raise anything
                 why = f"cannot be imported: {type(err).__name__}: {err}"
                 raise ConfigError(f"power.source_modules[{number}]", name, " ".join(why.split())) from err
 
@@ -117,7 +117,7 @@ def _from_entry_point(kind: str) -> type[SourceConfig] | None:
                 raise TypeError(f"{point.value} is no SourceConfig")
             if record.__struct_config__.tag != kind:
                 raise TypeError(f"{point.value} is of kind {record.__struct_config__.tag!r}")
-        except Exception as err:  # somebody else's code may raise anything
+        except (Exception, SystemExit) as err:  # somebody else's code may raise anything
             package = f" of {point.dist.name}" if point.dist else ""
             why = f"the entry point {point.value}{package} cannot be used: {type(err).__name__}: {err}"
             raise ConfigError("kind", kind, " ".join(why.split())) from err

@@ -181,6 +181,11 @@ def _source(kinds: Kinds, item: object, key: str) -> SourceConfig:
         return msgspec.convert(item, record, dec_hook=_decode)
     except msgspec.ValidationError as err:
         raise explained(err, item, inspect.type_info(record), prefix=key) from err
+    except ConfigError:
+        raise
+    except Exception as err:  # a record from elsewhere may have fields of any type, and code of its own
+        why = " ".join(f"{type(err).__name__}: {err}".split())
+        raise ConfigError(f"{key}.kind", item["kind"], f"its record cannot be used: {why}") from err
 
 
 def _decode(kind: type, value: object) -> Path:

@@ -39,7 +39,9 @@ class ConfigError(EdgeError, ValueError):
         self.key, self.value, self.allowed, self.origin = key, value, allowed, origin
         where = f"{origin}: " if origin else ""
         shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else f"{value!r:.{_LONGEST_SHOWN}}..."
-        super().__init__(f"{where}{key} = {shown}: {allowed}")
+        # A key of a file may hold any character, a line break or one that moves the cursor too.
+        named = key if key.isprintable() else repr(key)[1:-1]
+        super().__init__(f"{where}{named} = {shown}: {allowed}")
 
 
 class UsageError(EdgeError, ValueError):

@@ -114,6 +114,25 @@ def test_a_failed_first_sync_is_tried_member_by_member(results: Results, monkeyp
     assert not Path(members[2].private).exists()
 
 
+def test_a_file_that_was_lost_before_the_group_began_is_refused(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of a failed write once. Another worker may have been told: the sync of this group succeeds."""
+    real = durable.check_written
+
+    def lost(fd: int) -> None:
+        if Path(f"/proc/self/fd/{fd}").readlink().name == "out.bin":
+            raise OSError(errno.EIO, "the disk refuses")
+        real(fd)
+
+    members = written(results, "ab-1")
+    monkeypatch.setattr(durable, "check_written", lost)
+    with pytest.raises(OSError, match="the disk refuses"):
+        with_file(results, "ab-2")
+    assert results.commit(members) == [None]
+    assert results.read("ab-2") is None
+
+
 def test_a_failed_second_sync_keeps_the_names(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is linked stands, is synced alone, and keeps its files."""
     failing(1, monkeypatch, after=1)
