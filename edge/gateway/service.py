@@ -58,6 +58,7 @@ class Appliance:
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
         self.waiters = Waiters()
+        self._removals = Waiters()
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
         self._locality = Locality()
@@ -65,7 +66,14 @@ class Appliance:
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s)
-        self._settler = Settler(layout, self.outbox, self._events, self.waiters, ended=self._retention.ended)
+        self._settler = Settler(
+            layout,
+            self.outbox,
+            self._events,
+            waiters=self.waiters,
+            removals=self._removals,
+            ended=self._retention.ended,
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -96,6 +104,7 @@ class Appliance:
     async def stop(self) -> None:
         """End every wait, then write what is queued and close the ledger."""
         self.waiters.close()
+        self._removals.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -231,7 +240,7 @@ class Appliance:
 
     async def _remove(self, job: JobRow) -> JobView | None:
         await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)
-        with self.waiters.expecting(job.id) as gone:
+        with self._removals.expecting(job.id) as gone:
             self._order(Order.DELETE, job.id)
             await asyncio.wait([gone], timeout=_REMOVAL_S if self.board.workers() else 0)
         left = self.outbox.reader.find(job.id)

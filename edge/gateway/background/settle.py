@@ -38,10 +38,21 @@ class Settler:
     """Runs on the gateway's loop; reads files in a thread, many to one commit."""
 
     def __init__(
-        self, layout: Layout, outbox: Outbox, events: Announcements, waiters: Waiters, *, ended: Callable[[], None]
+        self,
+        layout: Layout,
+        outbox: Outbox,
+        events: Announcements,
+        *,
+        waiters: Waiters,
+        removals: Waiters,
+        ended: Callable[[], None],
     ) -> None:
-        """`ended` is called after results were settled."""
-        self._layout, self._outbox, self._events, self._waiters = layout, outbox, events, waiters
+        """`waiters` wait for a job's end, `removals` for its tombstone; `ended` is called after results were settled.
+
+        They are two, because a result may be announced again at any time: by a worker that gets a copy of its message.
+        """
+        self._layout, self._outbox, self._events = layout, outbox, events
+        self._waiters, self._removals = waiters, removals
         self._ended = ended
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
         self.receipts = Receipts()
@@ -65,6 +76,8 @@ class Settler:
                 loop.call_later(_AGAIN_S, self._events.add, news)
                 for job_id in news.results | news.removed:
                     self._waiters.wake(job_id)
+                for job_id in news.removed:
+                    self._removals.wake(job_id)
 
     def _urgent(self, news: Announced) -> bool:
         """True when more has happened than that jobs have ended for which nobody waits at this moment."""
@@ -96,7 +109,7 @@ class Settler:
             self._ended()
         if unread:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
-        self._orders.done_all(job_id for job_id in job_ids if job_id not in unread)
+        self._orders.ended(job_id for job_id in job_ids if job_id not in unread)
         for job_id in job_ids:
             self._waiters.wake(job_id)
 
@@ -106,9 +119,10 @@ class Settler:
                 ledger.drop(job_id)
 
         await self._outbox.write(work)
-        self._orders.done_all(job_ids)
+        self._orders.removed(job_ids)
         for job_id in job_ids:
             self._waiters.wake(job_id)
+            self._removals.wake(job_id)
 
     async def _retry(self, job_id: str) -> None:
         attempts = await asyncio.to_thread(self._attempts.read, job_id)
