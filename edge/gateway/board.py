@@ -117,10 +117,10 @@ class Board:
     def free_bytes(self) -> int | None:
         """Bytes that may still be written under the state root; None when that cannot be told."""
         try:
-            room = os.statvfs(self._layout.root)
+            disk = os.statvfs(self._layout.root)
         except OSError:
             return None
-        return room.f_bavail * room.f_frsize
+        return disk.f_bavail * disk.f_frsize
 
 
 def _said(path: Path) -> FrozenJob | None:

@@ -88,8 +88,8 @@ class Appliance:
 
     def warnings(self) -> list[str]:
         """What a person should know of what is kept: ledgers that broke, a copy that cannot be made."""
-        told = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
-        return [*told, *filter(None, [self._copies.fault])]
+        notes = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
+        return [*notes, *filter(None, [self._copies.fault])]
 
     async def start(self) -> None:
         """Watch, publish, settle; the catalogue is read meanwhile. Raises StorageError."""
@@ -209,7 +209,7 @@ class Appliance:
             payload = await asyncio.to_thread(self._payload, job)
             if payload is None and wait_s > 0 and not job.state.final:
                 await asyncio.wait([ended], timeout=wait_s)
-                payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.told(ended))
+                payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.ended_for(ended))
         if payload is None and self.results.removed(job.id):
             raise JobGone(job.id)
         return payload

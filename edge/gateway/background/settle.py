@@ -159,7 +159,7 @@ class Settler:
         try:
             if odd := await asyncio.to_thread(damage.rot, self._layout.ledger, limit_s=_CHECK_S):
                 log.error("rows of the ledger have rotted and are mended: %s", "; ".join(odd))
-                await self._outbox.heal()
+                await self._outbox.repair_rows()
         except StorageError as err:  # the other jobs go on
             log.error("rows of the ledger that rotted cannot be mended: %s", err)
         news, orders = await asyncio.to_thread(self._survey)
@@ -175,7 +175,7 @@ class Settler:
         news, orders = Announced(), []
         with LedgerReader.open(self._layout.ledger) as ledger:
             for shard, names in self._results.shards():
-                self._compare(names, ledger.known(shard.name), news)
+                self._compare(names, ledger.open_by_id(shard.name), news)
             news.attempts = ledger.open_among(self._attempts.ids())
             for job in ledger.asked():
                 if job.remove and self._results.removed(job.id):
@@ -184,15 +184,19 @@ class Settler:
                     orders.append((Order.DELETE if job.remove else Order.CANCEL, job.id))
         return news, orders
 
-    def _compare(self, names: set[str], known: dict[str, bool], news: Announced) -> None:
-        """Add to `news` what the `names` in a folder of results say and the ledger does not: it has the ids in
-        `known`, those that are True as open.
+    def _compare(self, names: set[str], is_open: dict[str, bool], news: Announced) -> None:
+        """Add to `news` what the `names` in a folder of results say and the ledger does not know yet.
+
+        Args:
+            names: the file names in the folder.
+            is_open: the ids that the ledger has, each with whether its job is still open.
+            news: is added to.
         """
         gone = {name[:-5] for name in names if name.endswith(".gone")}
         ended = {name[:-5] for name in names if name.endswith(".json")} - gone
-        news.removed.update(job_id for job_id in gone if known.get(job_id))
-        fresh = {job_id for job_id in ended if known.get(job_id, True) and is_job_id(job_id)}
-        for job_id in fresh & known.keys():
+        news.removed.update(job_id for job_id in gone if is_open.get(job_id))
+        fresh = {job_id for job_id in ended if is_open.get(job_id, True) and is_job_id(job_id)}
+        for job_id in fresh & is_open.keys():
             self._results.confirm(job_id)
             break  # it makes all names in the folder durable
         news.results |= fresh
