@@ -14,6 +14,7 @@ import pytest
 from gpiozero import Device, DigitalInputDevice
 from gpiozero.pins.mock import MockFactory, MockPin
 
+from edge.core.layout import Layout
 from edge.power.inputs.source import Source
 from edge.power.sources.clock import Clock, ClockConfig
 from edge.power.sources.disk import Disk, DiskConfig
@@ -507,3 +508,10 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     yield made
     made.source.close()
     made.close()
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """A state root with its run folder."""
+    (tmp_path / "run").mkdir()
+    return Layout(tmp_path, tmp_path / "run")
