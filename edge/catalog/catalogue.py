@@ -23,7 +23,7 @@ from edge.catalog import quick
 from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
 from edge.core.values import JsonObject, JsonValue
-from edge.model import Power
+from edge.model import Pool, Power
 
 #: Importing every module of a small board's tasks may take a while when its card is cold and RabbitMQ starts beside it.
 TIMEOUT_S = 120.0
@@ -50,6 +50,7 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     positional: tuple[str, ...] = ()
     schema: JsonObject = {}
     power: Power = Power.NORMAL
+    pool: Pool = Pool.MAIN
     retries: int = 0
     time_limit_s: float | None = None
 

@@ -8,6 +8,7 @@ from edge.config.records import (
     RetentionConfig,
     WorkerConfig,
 )
+from edge.config.workers import WorkerEntry
 
 __all__ = [
     "BrokerConfig",
@@ -16,6 +17,7 @@ __all__ = [
     "Loaded",
     "RetentionConfig",
     "WorkerConfig",
+    "WorkerEntry",
     "default_path",
     "load",
 ]

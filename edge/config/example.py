@@ -61,6 +61,8 @@ def _field(field: inspect.Field, indent: str) -> Iterator[str]:
             yield from _sources(indent)
         elif isinstance(kind, inspect.UnionType):  # a section that is not there unless somebody wants it
             yield from _comment(f"`{field.encode_name}: {_inline(_sample(record))}`", indent)
+        else:
+            yield from _item(record, indent)
     yield f"{indent}{field.encode_name}: {_inline(_default(field))}"
 
 
@@ -81,6 +83,13 @@ def _sources(indent: str) -> Iterator[str]:
                 value = example_of(field.type)
                 shown = _inline(_default(field) if value is None else value)
                 yield from _noted(f"{indent}#     ", f"{field.encode_name}: {shown}", text_of(field.type))
+
+
+def _item(record: type[msgspec.Struct], indent: str) -> Iterator[str]:
+    """One item of a list of records with all its keys, as comments that can be uncommented."""
+    for number, (name, value) in enumerate(_sample(record).items()):
+        text = text_of(next(field.type for field in _fields(record) if field.encode_name == name))
+        yield from _noted(f"{indent}#   {'- ' if number == 0 else '  '}", f"{name}: {_inline(value)}", text)
 
 
 def _noted(indent: str, key: str, text: str) -> Iterator[str]:

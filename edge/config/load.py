@@ -12,6 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from edge.config import tree as yaml_tree
+from edge.config import workers
 from edge.config.about import bare
 from edge.config.explain import explained
 from edge.config.kinds import Kinds, UnknownKind
@@ -159,6 +160,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     config.power.check()
     config.gateway.check()
     config.node.check()
+    workers.check(config.workers)
     return config
 
 

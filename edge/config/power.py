@@ -42,10 +42,14 @@ class ThresholdConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}, kw_only=True):
     """A time of day that limits the state, or says what an unknown source counts as."""
 
-    from_: TimeOfDay
-    to: TimeOfDay
-    at_most: Literal["normal", "low"] | None = None
-    unknown_as: Literal["normal"] | None = None
+    from_: Annotated[TimeOfDay, about("Begins at this time of the board's zone.", example="22:00")]
+    to: Annotated[TimeOfDay, about("Ends at this time; a window may go over midnight.", example="06:00")]
+    at_most: Annotated[Literal["normal", "low"] | None, about("The state is no better than this.", example="low")] = (
+        None
+    )
+    unknown_as: Annotated[Literal["normal"] | None, about("In place of at_most: what an unknown source counts as.")] = (
+        None
+    )
 
     @property
     def minutes(self) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from edge.config.about import about
 from edge.config.power import ModuleName, PowerConfig
+from edge.config.workers import Name, WorkerEntry
 from edge.core.errors import ConfigError
 from edge.core.layout import Layout
 from edge.core.values import JsonObject
@@ -21,13 +22,6 @@ from edge.core.values import JsonObject
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]  # up to a year: infinity is no time
-Name = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z",
-        description="1 to 32 of A-Z a-z 0-9 _ - starting with a letter or digit",
-    ),
-]
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,6 +212,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: Annotated[BrokerConfig, about("RabbitMQ, which holds the queues.")] = BrokerConfig()
     gateway: Annotated[GatewayConfig, about("HTTP for the LAN.")] = GatewayConfig()
     worker: Annotated[WorkerConfig, about("The process that runs the jobs.")] = WorkerConfig()
+    workers: Annotated[
+        tuple[WorkerEntry, ...],
+        about(
+            "The workers of this board: `workers: [{name: main}, {name: io, pool: threads, concurrency: 100}]`. Empty: "
+            "one as `worker` says."
+        ),
+    ] = ()
     node: Annotated[
         NodeConfig,
         about(
@@ -230,6 +231,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         about("Ended jobs go, oldest first, when they are older or when all together are larger; open jobs never do."),
     ] = RetentionConfig()
     power: Annotated[PowerConfig, about("Where power comes from, and what is done when it is low.")] = PowerConfig()
+
+    @property
+    def own_worker(self) -> WorkerEntry:
+        """The entry of the worker that `worker.name` names; one of the pool main where the list does not have it."""
+        name = self.worker.name
+        return next((entry for entry in self.workers if entry.name == name), WorkerEntry(name))
 
     @property
     def layout(self) -> Layout:

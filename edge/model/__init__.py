@@ -32,6 +32,7 @@ from edge.model.job import (
     TaskName,
     TimeLimit,
 )
+from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
@@ -50,6 +51,7 @@ __all__ = [
     "MaxTemp",
     "Metering",
     "Parked",
+    "Pool",
     "Power",
     "PowerState",
     "PowerStatus",
@@ -63,6 +65,7 @@ __all__ = [
     "TimeLimit",
     "Verdict",
     "WaitReason",
+    "WorkerPool",
     "WorkerState",
     "WorkerStatus",
     "check_job_id",

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from edge.catalog.signature import Signature
 from edge.core.values import JsonValue
-from edge.model import Power
+from edge.model import Pool, Power
 
 
 class TaskKind(Protocol):
@@ -15,6 +15,7 @@ class TaskKind(Protocol):
     name: str
     edge_signature: Signature
     edge_power: Power
+    edge_pool: Pool
     edge_retries: int
     edge_time_limit_s: float | None
 

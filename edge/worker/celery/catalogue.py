@@ -50,6 +50,7 @@ def _info(task: TaskKind) -> TaskInfo:
         positional=task.edge_signature.positional,
         schema=task.edge_signature.schema(),
         power=task.edge_power,
+        pool=task.edge_pool,
         retries=task.edge_retries,
         time_limit_s=task.edge_time_limit_s,
     )

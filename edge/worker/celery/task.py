@@ -10,7 +10,7 @@ from celery import Task as CeleryTask
 from edge.catalog.signature import Signature
 from edge.core.errors import UsageError
 from edge.core.values import JsonValue
-from edge.model import Power
+from edge.model import Pool, Power
 from edge.worker.celery.app import CONFIRM_S, app
 
 P = ParamSpec("P")
@@ -33,6 +33,7 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
     abstract = True
     edge_signature: ClassVar[Signature | None] = None
     edge_power: ClassVar[Power] = Power.NORMAL
+    edge_pool: ClassVar[Pool] = Pool.MAIN
     edge_retries: ClassVar[int] = 0
     edge_time_limit_s: ClassVar[float | None] = None
 
@@ -127,6 +128,7 @@ def task(
     *,
     name: str | None = None,
     power: Power | str = Power.NORMAL,
+    pool: Pool | str = Pool.MAIN,
     retries: int = 0,
     time_limit_s: float | None = None,
 ) -> Callable[[Callable[P, R_co]], TaskObject[P, R_co]]: ...
@@ -138,14 +140,17 @@ def task(
     *,
     name: str | None = None,
     power: Power | str = Power.NORMAL,
+    pool: Pool | str = Pool.MAIN,
     retries: int = 0,
     time_limit_s: float | None = None,
 ) -> TaskObject[P, R_co] | Callable[[Callable[P, R_co]], TaskObject[P, R_co]]:
     """Make a task of a function whose parameters all have type hints; one annotated `Job` is filled in by the worker.
 
     `power` is how good power must be before such a job starts (`always`, `normal`, `surplus`), `retries` how often a
-    failing body is run again, `time_limit_s` how long it may take; a submitter may ask otherwise. Raises TypeError,
-    naming file and parameter, on a hint that cannot be used, on a name that is taken, on options out of range.
+    failing body is run again, `time_limit_s` how long it may take; a submitter may ask otherwise. `pool="io"` is for a
+    body that waits for networks and disks: it runs in a thread beside others, where a worker with `pool: threads` is
+    configured. Raises TypeError, naming file and parameter, on a hint that cannot be used, on a name that is taken, on
+    options out of range.
     """
 
     def decorate(function: Callable[P, R_co]) -> TaskObject[P, R_co]:
@@ -154,6 +159,8 @@ def task(
         where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}()"
         if power not in tuple(Power):
             raise TypeError(f"{where}: power = {power!r}: allowed are {', '.join(Power)}")
+        if pool not in tuple(Pool):
+            raise TypeError(f"{where}: pool = {pool!r}: allowed are {', '.join(Pool)}")
         if not isinstance(retries, int) or not 0 <= retries <= 100:
             raise TypeError(f"{where}: retries = {retries!r}: allowed are 0 to 100")
         if time_limit_s is not None and not 0 < time_limit_s <= 31_536_000:
@@ -168,6 +175,7 @@ def task(
             name=own_name,
             edge_signature=signature,
             edge_power=Power(power),
+            edge_pool=Pool(pool),
             edge_retries=retries,
             edge_time_limit_s=time_limit_s,
         )

@@ -1,0 +1,48 @@
+"""The list of workers in `edge.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import load
+from edge.core.errors import ConfigError
+from edge.model import Pool, WorkerPool
+
+
+def written(folder: Path, workers: str) -> Path:
+    path = folder / "edge.yaml"
+    path.write_text(f"workers: {workers}\n")
+    return path
+
+
+def test_a_worker_without_an_entry_is_one_of_the_pool_main(tmp_path: Path) -> None:
+    entry = load(written(tmp_path, "[]"), {"EDGE_WORKER_NAME": "second"}).config.own_worker
+    assert (entry.name, entry.pool, entry.bodies, entry.takes) == ("second", WorkerPool.MAIN, 1, Pool.MAIN)
+
+
+def test_a_worker_of_threads_runs_a_hundred_bodies_unless_told(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[{name: io, pool: threads}]"), {"EDGE_WORKER_NAME": "io"}).config
+    assert (config.own_worker.bodies, config.own_worker.takes) == (100, Pool.IO)
+
+
+@pytest.mark.parametrize(
+    ("workers", "key"),
+    [
+        ("[{name: a}, {name: a}]", "workers[1].name"),
+        ("[{name: a, concurrency: 2}]", "workers[0].concurrency"),
+        ("[{name: a, pool: threads, concurrency: 1001}]", "workers[0].concurrency"),
+        ("[{name: a, pool: threads, concurrency: 0}]", "workers[0].concurrency"),
+        ("[{name: a, pool: processes}]", "workers[0].pool"),
+        ("[{name: a, classes: []}]", "workers[0].classes"),
+        ("[{name: a, classes: [often]}]", "workers[0].classes[0]"),
+        ("[{name: a, kinds: [chat]}, {name: b, kinds: [chat]}]", "workers[1].kinds"),
+        ("[{name: 'a b'}]", "workers[0].name"),
+        ("[{pool: threads}]", "workers[0].name"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused_by_its_key(tmp_path: Path, workers: str, key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(written(tmp_path, workers), {})
+    assert refused.value.key == key
