@@ -57,7 +57,7 @@ class Gateway:
             fetch=self.fetch,
             confirmed=self.confirm,
             reborn=lambda: self.hear("reborn"),
-            known=lambda: self.hear("known"),
+            claimed=lambda: self.hear("claimed"),
             changed=lambda link: self.shown.append(link.state),
             complaint=RestartRequest(self.layout, "gateway"),
         )
@@ -216,7 +216,7 @@ def test_a_store_that_is_known_gets_nothing_twice(gateway: Gateway) -> None:
     gateway.publisher.start()
     gateway.up().fail()
     gateway.up(2)
-    assert gateway.told == ["known", "known"]
+    assert gateway.told == ["claimed", "claimed"]
 
 
 def test_a_broker_that_was_restarted_for_a_complaint_may_have_lost_jobs(gateway: Gateway) -> None:
@@ -228,7 +228,7 @@ def test_a_broker_that_was_restarted_for_a_complaint_may_have_lost_jobs(gateway:
     link.fail()
     gateway.up(2).fail()
     gateway.up(3)
-    assert gateway.told == ["known", "known", "reborn", "known"]
+    assert gateway.told == ["claimed", "claimed", "reborn", "claimed"]
 
 
 def test_a_job_that_is_to_be_published_again_is(gateway: Gateway) -> None:

@@ -113,10 +113,10 @@ def test_a_broken_connection_is_told(link: PlayedLink, session: PublishSession) 
 def test_room_is_what_may_still_be_unconfirmed(link: PlayedLink, session: PublishSession) -> None:
     """It comes back with the confirms."""
     session.publish(job(n) for n in range(1, 11))
-    assert session.room == WINDOW - 10
+    assert session.window_left == WINDOW - 10
     link.ack(4, multiple=True)
     session.listen()
-    assert session.room == WINDOW - 6
+    assert session.window_left == WINDOW - 6
 
 
 def test_a_job_that_is_on_its_way_is_not_sent_twice(link: PlayedLink, session: PublishSession) -> None:

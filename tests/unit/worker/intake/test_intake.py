@@ -446,7 +446,7 @@ def _ended(board: Board, job: str) -> None:
     """A job whose body has ended, and whose result waits for company."""
     board.broker.put(job)
     board.broker.read()
-    board.flow.advance(board.intake._waiting.popleft(), board.power.status)
+    board.flow.advance(board.intake._window._waiting.popleft(), board.power.status)
     assert (job in board.flow.batch, board.durable(job)) == (True, False)
 
 
