@@ -110,8 +110,8 @@ bench: setup-dev ## measure the appliance beside plain and durable Celery, and a
 	$(BIN)/python -m tests.bench --json bench.json $(if $(filter-out 0,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
 
 windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
-	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(PYTEST) --timeout 0 tests/unit/worker/intake/test_full_window.py
-	EDGE_WINDOWS=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(PYTEST) --timeout 0 tests/integration/test_worker_power.py -k full_window
+	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py
+	EDGE_WINDOWS=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(PYTEST) tests/integration/test_worker_power.py -k full_window
 
 lock: setup ## add what pyproject.toml newly asks for to requirements.lock (UPGRADE=1: resolve all versions anew)
 	.ci/lock $(if $(UPGRADE),--upgrade)

@@ -167,6 +167,7 @@ def test_two_hundred_random_sequences_of_power(
     assert "Traceback" not in play.worker.words()
 
 
+@pytest.mark.timeout(300 + 5 * WINDOWS)
 def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
     """Jobs that end at once come by the window, and power falls within it: as above, and what went back runs once."""
     chance = random.Random(int(os.environ.get("EDGE_WINDOW_SEED", SEED)))
