@@ -169,6 +169,7 @@ def _keep_the_window(intake: Any) -> None:
 
 
 def _rows_first(settle: Any) -> None:
+    from edge.core.watch import On
     from edge.gateway.background import announcements
     from edge.results.store import _payload
 
@@ -180,7 +181,7 @@ def _rows_first(settle: Any) -> None:
 
     def watch_writes(self: Any, watch: Any) -> None:
         add_folders(self, watch)
-        watch.add(self._layout.staging, on=announcements.On.DELETED | announcements.On.WRITTEN)
+        watch.add(self._layout.staging, on=On.DELETED | On.WRITTEN)
 
     def jobs(names: Any) -> Any:
         for name in names:  # `ID.json`, and what its worker writes as `.ID.json.PID.RANDOM`
@@ -198,7 +199,8 @@ def _rows_first(settle: Any) -> None:
     async def write_durably(self: Any, work: Any, *, durable: bool = True) -> Any:
         return await write(self, work, durable=True)
 
-    announcements.Announcements._add_folders, announcements._jobs = watch_writes, jobs
+    announcements.Announcements._add_folders = watch_writes  # type: ignore[method-assign]
+    announcements._jobs = jobs
     settle.Results.read_sized, settle.Outbox.write = read_private, write_durably
     settle.Settler._urgent = lambda *_: True
 
