@@ -16,7 +16,7 @@ from edge.broker import topology
 from edge.cli.main import main
 from edge.config import BrokerConfig, Config, load
 from edge.gateway.api import nodes
-from edge.model import Artifact, Attempts, JobState, PowerState, Result, WorkerState
+from edge.model import Artifact, Attempts, FailureCode, JobState, PowerState, Result, WorkerState
 from edge.results.store import Results
 from tests.conftest import MakeConfig, delete_queues, sections
 from tests.running_gateway import RunningGateway, StartGateway
@@ -29,7 +29,7 @@ ATTEMPT = "0123abcd"
 @pytest.fixture
 def head(broker: BrokerConfig, make_config: MakeConfig) -> Config:
     """The head's configuration; its own power is too low for any job."""
-    config = make_config(broker=broker, tasks=["odd", "tasks.solve"])
+    config = make_config(broker=broker, tasks=["odd", "tasks.solve"], worker={"max_artifact_bytes": 100_000})
     tell_power(config, PowerState.CRITICAL)
     return config
 
@@ -132,6 +132,32 @@ def test_no_word_without_a_durable_result(
     assert not Results(head.layout).has(job_id)
     assert start_worker(head).result(job_id).value == "hello"
     at_node.until_state(WorkerState.IDLE)
+
+
+def test_a_group_with_one_result_that_the_head_never_takes(
+    head: Config, at_head: RunningWorker, at_node: RunningWorker, broker: BrokerConfig
+) -> None:
+    """Its files are more than the head allows: that job ends, the others as ever, no body runs twice."""
+    most = head.worker.max_artifact_bytes
+    for _ in range(4):  # both kinds are known to be short: from now on their results are handed in as groups
+        at_head.result(publish(broker, "echo", "x"))
+        at_head.result(publish(broker, "large_file", 1))
+    process = at_node.process.pid
+    tell_power(at_node.config, PowerState.PAUSED)
+    at_node.until_state(WorkerState.PAUSED)
+    jobs = [publish(broker, "echo", f"before {number}") for number in range(5)]
+    large = publish(broker, "large_file", most + 1)
+    jobs += [publish(broker, "echo", f"after {number}") for number in range(5)]
+    tell_power(at_node.config, PowerState.NORMAL)
+    refused = at_head.result(large)
+    assert refused.failure is not None
+    assert (refused.failure.code, refused.files) == (FailureCode.TOO_LARGE, ())
+    assert f"more bytes than {most}" in refused.failure.message
+    assert {at_head.result(job).state for job in jobs} == {JobState.SUCCEEDED}
+    assert {at_head.result(job).attempts for job in (*jobs, large)} == {1}
+    at_node.until_state(WorkerState.IDLE)
+    assert (at_node.process.pid, at_node.process.poll()) == (process, None)
+    assert depth(broker) == 0
 
 
 def result_of(job_id: str, value: Any, **fields: Any) -> bytes:

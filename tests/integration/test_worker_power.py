@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import uuid
@@ -16,6 +17,7 @@ from edge.config import BrokerConfig, Config
 from edge.model import ALLOWED, Power, PowerState, Reading, WorkerState
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
+from edge.worker.intake.pace import MANY
 from tests.conftest import MakeConfig
 from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
 
@@ -23,6 +25,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 SEED = 20_240_621
 SEQUENCES = 200
+WINDOWS = int(os.environ.get("EDGE_WINDOWS", "8"))  # `make windows` has 1,000
 #: At `critical` a worker with a job leaves, which the other tests show; here it lives through everything.
 STATES = (PowerState.SURPLUS, PowerState.NORMAL, PowerState.LOW, PowerState.UNKNOWN, PowerState.PAUSED)
 
@@ -161,6 +164,35 @@ def test_two_hundred_random_sequences_of_power(
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
     assert len(play.jobs) > 200
+    assert "Traceback" not in play.worker.words()
+
+
+@pytest.mark.timeout(300 + 5 * WINDOWS)
+def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
+    """Jobs that end at once come by the window, and power falls within it: as above, and what went back runs once."""
+    chance = random.Random(int(os.environ.get("EDGE_WINDOW_SEED", SEED)))
+    play = Play(stamping, start_worker(stamping))
+    play.worker.until_state(WorkerState.PAUSED)
+    with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
+        topology.declare(link.default_channel)
+        for _ in range(WINDOWS):
+            play.confirm(play.say(PowerState.PAUSED))
+            for klass in Power:
+                play.jobs += [feed(link, stamping, klass, 0.0) for _ in range(chance.choice((0, MANY, MANY + 20)))]
+            for _ in range(chance.randint(2, 6)):
+                word = play.say(chance.choice(STATES))
+                if chance.random() < 0.3:
+                    play.confirm(word)
+                else:
+                    time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))
+            play.confirm(play.say(PowerState.SURPLUS))
+            until(lambda: all(map(play.worker.results.has, play.jobs[-3 * (MANY + 20) :])), play.worker.words)
+    starts = play.starts()
+    assert wrong_starts(play.words, starts) == []
+    assert sorted(s.job_id for s in starts) == sorted(play.jobs)
+    assert {result.attempts for job in play.jobs if (result := play.worker.results.read(job))} == {1}
+    assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
+    assert len(play.jobs) > WINDOWS * MANY
     assert "Traceback" not in play.worker.words()
 
 

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import msgspec
 
+from edge.core.durable import has_room
+from tests.powercut.verdict import Summary
 from tests.powercut.volume import missing
 
 _INSIDE = "POWERCUT_INSIDE"
@@ -32,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.powercut", description=__doc__.splitlines()[0])
     parser.add_argument("--cuts", type=int, default=20, help="how many power cuts (default 20)")
     parser.add_argument("--seed", type=int, help="replay this seed (default: a new one)")
+    parser.add_argument("--chunk", type=int, default=0, help="tell after each so many, which have a seed of their own")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes, whatever is left to cut")
     parser.add_argument("--marathon", type=int, default=0, help="one job of so many steps, 25 a second")
     parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
@@ -68,34 +71,51 @@ def main() -> int:
             from tests.powercut.selftest import selftest
 
             return selftest(folder, seed=seed, cuts=options.cuts, evidence=options.evidence, only=options.bug)
-        from tests.powercut.campaign import Campaign
-        from tests.powercut.faults import FaultCampaign, Kind
+        return _campaigns(options, folder, seed=seed, until=until)
 
-        campaign = (FaultCampaign if options.faults else Campaign)(
-            folder,
-            seed=seed,
-            out=sys.stdout,
-            evidence=options.evidence / str(seed),
-            bug=options.bug,
-            newborn=options.newborn,
-            marathon=options.marathon,
-        )
-        if isinstance(campaign, FaultCampaign):
-            kinds = [Kind(name) for name in options.only] or list(Kind)
-            injected = campaign.run_faults(options.faults, kinds=kinds, until=until)
-            print(f"{injected} faults injected")  # noqa: T201 - this is what it is for
-            if campaign.written_off:
-                off = f"{campaign.written_off} plain Celery messages were taken from the broker by a full disk"
-                print(off)  # noqa: T201
-            summary = campaign.summary()
-        else:
-            summary = campaign.run(options.cuts, until=until)
-    print(summary)  # noqa: T201
-    for fault in summary.faults:
-        print(f"FAULT {fault}")  # noqa: T201
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
-    return 1 if summary.faults else 0
+
+def _campaigns(options: argparse.Namespace, folder: Path, *, seed: int, until: float | None) -> int:
+    """One campaign, or one for each chunk with the seeds that follow `seed`; what is known is written after each."""
+    count = options.faults or options.cuts
+    chunk = options.chunk or count
+    summaries: list[Summary] = []
+    for number, first in enumerate(range(0, max(count, 1), max(chunk, 1))):
+        if number and until is not None and time.monotonic() > until:
+            break
+        board = folder / f"board-{number}"
+        board.mkdir()
+        summary = _campaign(options, board, seed=seed + number, count=min(chunk, count - first), until=until)
+        shutil.rmtree(board, ignore_errors=True)
+        summaries.append(summary)
+        sys.stdout.write(f"{summary}\n" + "".join(f"FAULT {fault}\n" for fault in summary.faults))
+        sys.stdout.flush()
+        if options.json is not None:
+            told = summaries if options.chunk else summary
+            options.json.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    return 1 if any(summary.faults for summary in summaries) else 0
+
+
+def _campaign(options: argparse.Namespace, folder: Path, *, seed: int, count: int, until: float | None) -> Summary:
+    from tests.powercut.campaign import Campaign
+    from tests.powercut.faults import FaultCampaign, Kind
+
+    campaign = (FaultCampaign if options.faults else Campaign)(
+        folder,
+        seed=seed,
+        out=sys.stdout,
+        evidence=options.evidence / str(seed),
+        bug=options.bug,
+        newborn=options.newborn,
+        marathon=options.marathon,
+    )
+    if not isinstance(campaign, FaultCampaign):
+        return campaign.run(count, until=until)
+    kinds = [Kind(name) for name in options.only] or list(Kind)
+    injected = campaign.run_faults(count, kinds=kinds, until=until)
+    sys.stdout.write(f"{injected} faults injected\n")
+    if campaign.written_off:
+        sys.stdout.write(f"{campaign.written_off} plain Celery messages were taken from the broker by a full disk\n")
+    return campaign.summary()
 
 
 @contextmanager
@@ -105,7 +125,7 @@ def _folder() -> Iterator[Path]:
     What a run left that was killed goes first; one that still runs holds its lock.
     """
     shm = Path("/dev/shm")
-    base = shm if shm.is_dir() and shutil.disk_usage(shm).free > 4 << 30 else Path(tempfile.gettempdir())
+    base = shm if shm.is_dir() and has_room(shm, 4 << 30) else Path(tempfile.gettempdir())
     for old in base.glob(f"{_PREFIX}*/lock"):
         with old.open("a") as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

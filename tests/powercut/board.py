@@ -1,6 +1,7 @@
 """What runs on the board from power-on: `edge up`, and a second worker beside its own.
 
-`python -m tests.powercut.board ROOT [proxied]`, as PID 2 of a PID namespace of its own.
+`python -m tests.powercut.board ROOT [proxied] [alone]`, as PID 2 of a PID namespace of its own. `alone` leaves the
+second worker out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tests.powercut.stack import behind
 def main() -> int:
     """Run until killed, as a power cut does."""
     root = Path(sys.argv[1])
-    if (root / "broker" / "password").exists():
+    if (root / "broker" / "password").exists() and "alone" not in sys.argv[2:]:
         env = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
         # It connects once the broker is up; two workers meet over one job when the broker delivers it twice.
         subprocess.Popen(

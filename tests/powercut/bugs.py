@@ -6,18 +6,16 @@ the board alone; the product has no code for it.
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
 import os
 import stat
-import sys
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+import time
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
+
+from tests.powercut.patching import patch_on_import
 
 EATMYDATA = "libeatmydata.so"
 
@@ -116,6 +114,101 @@ def _eat_my_data(rabbitmq: Any) -> None:
     rabbitmq.environment = lambda *args: environment(*args) | {"LD_PRELOAD": EATMYDATA}
 
 
+def _ack_before_names(intake: Any) -> None:
+    from edge.results.commit import Group
+
+    sync_content, commit = Group._sync_content, intake.Intake._commit
+    acknowledge: list[Callable[[], None]] = []
+
+    def acked_then_linked(self: Any, members: Any) -> None:
+        sync_content(self, members)
+        for call in acknowledge:
+            call()
+            time.sleep(_SLOW_S)
+
+    def committed(self: Any) -> None:
+        ended = [attempt.delivery for attempt in self._flow.batch._members]
+        acknowledge.append(lambda: self._settlement.acknowledge(ended))
+        try:
+            commit(self)
+        finally:
+            acknowledge.clear()
+
+    Group._sync_content = acked_then_linked  # type: ignore[method-assign]
+    intake.Intake._commit = committed
+
+
+def _link_first(commit: Any) -> None:
+    def linked_first(self: Any, members: Any, removed: frozenset[str] = frozenset()) -> Any:
+        linked = [commit._link(member, removed) for member in members]
+        time.sleep(_SLOW_S)
+        self._sync_content(members)
+        self._sync_names(members)
+        return [commit._announced(member, ours) for member, ours in zip(members, linked, strict=True)]
+
+    commit.Group.commit = linked_first
+
+
+def _announce_first(commit: Any) -> None:
+    def announced_first(self: Any, members: Any, removed: frozenset[str] = frozenset()) -> Any:
+        self._sync_content(members)
+        outcomes = [commit._announced(member, commit._link(member, removed)) for member in members]
+        time.sleep(_SLOW_S)
+        self._sync_names(members)
+        return outcomes
+
+    commit.Group.commit = announced_first
+
+
+def _refused_is_acked(store: Any) -> None:
+    store.Results._alone = lambda *_: True
+
+
+def _keep_the_window(intake: Any) -> None:
+    intake.Intake._give_back = lambda *_: None
+
+
+def _rows_first(settle: Any) -> None:
+    from edge.core.watch import On
+    from edge.gateway.background import announcements
+    from edge.results.store import _payload
+
+    add_folders, read_sized, write = (
+        announcements.Announcements._add_folders,
+        settle.Results.read_sized,
+        settle.Outbox.write,
+    )
+
+    def watch_writes(self: Any, watch: Any) -> None:
+        add_folders(self, watch)
+        watch.add(self._layout.staging, on=On.DELETED | On.WRITTEN)
+
+    def jobs(names: Any) -> Any:
+        for name in names:  # `ID.json`, and what its worker writes as `.ID.json.PID.RANDOM`
+            parts = name[1:].rsplit(".", 3) if name.startswith(".") else name.rsplit(".", 1)
+            yield parts[0], parts[1]
+
+    def read_private(self: Any, job_id: str) -> Any:
+        if (found := read_sized(self, job_id)) is not None:
+            return found
+        for path in self._staging.glob(f".{job_id}.json.*"):
+            content = path.read_bytes()
+            return self._decoded(_payload(content, path), path), len(content)
+        return None
+
+    async def write_durably(self: Any, work: Any, *, durable: bool = True) -> Any:
+        return await write(self, work, durable=True)
+
+    announcements.Announcements._add_folders = watch_writes  # type: ignore[method-assign]
+    announcements._jobs = jobs
+    settle.Results.read_sized, settle.Outbox.write = read_private, write_durably
+    settle.Settler._urgent = lambda *_: True
+
+
+#: How long a slow card takes to sync. Without it the board's file system hides a wrong order most of the time: each
+#: sync of the broker or the ledger also commits the names that stand in the same transaction of ext4's journal.
+_SLOW_S = 0.03
+
 BUGS: dict[str, Bug] = {
     "no-file-fsync": Bug("files are published without an fsync", "edge.core.durable", _skip_fsync(stat.S_ISREG)),
     "no-folder-fsync": Bug(
@@ -131,35 +224,21 @@ BUGS: dict[str, Bug] = {
     ),
     "early-accept": Bug("202 is answered before the commit is durable", "edge.ledger.writer", _accept_before_commit),
     "eatmydata": Bug("the broker's fsync does nothing", "edge.up.broker.rabbitmq", _eat_my_data),
+    "ack-before-names": Bug(
+        "a group is acknowledged once its content is synced, before its names are",
+        "edge.worker.intake.intake",
+        _ack_before_names,
+    ),
+    "link-first": Bug("a group is linked before its content is synced", "edge.results.commit", _link_first),
+    "announce-first": Bug("a group is announced before its names are synced", "edge.results.commit", _announce_first),
+    "refused-acked": Bug(
+        "a group is acknowledged although its last member was refused", "edge.results.store", _refused_is_acked
+    ),
+    "window-kept": Bug("the window is not given back at a pause", "edge.worker.intake.intake", _keep_the_window),
+    "rows-first": Bug("rows are closed before the results are durable", "edge.gateway.background.settle", _rows_first),
 }
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds one module as usual, and patches it once it is loaded."""
-
-    def __init__(self, bug: Bug) -> None:
-        self._bug = bug
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != self._bug.module:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        assert spec is not None
-        loader = spec.loader
-        assert loader is not None
-        load = loader.exec_module
-
-        def load_and_patch(module: ModuleType) -> None:
-            load(module)
-            self._bug.patch(module)
-
-        loader.exec_module = load_and_patch  # type: ignore[method-assign]
-        return spec
 
 
 def install(name: str) -> None:
     """Put the bug into this process, as soon as the module it lives in is imported."""
-    sys.meta_path.insert(0, _Finder(BUGS[name]))
+    patch_on_import(BUGS[name].module, BUGS[name].patch)

@@ -17,10 +17,13 @@ from typing import TextIO, cast, get_args
 
 import msgspec
 
+from edge.model import WorkerState
+from edge.power.governor.pause import clear, set_pause
 from edge.wire import JobView
+from tests.powercut import probe
 from tests.powercut.client import Http
 from tests.powercut.disk import Event
-from tests.powercut.load import Load
+from tests.powercut.load import Load, Mood
 from tests.powercut.oracle import Oracle, Sent
 from tests.powercut.plan import Plan, When, plan
 from tests.powercut.stack import Board, NotReady
@@ -34,6 +37,10 @@ _MARATHON_DRAIN_S = 2.0
 _STALL_S = 0.4  # what a slow card or a busy core does to a process any day
 _SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10
+_PAUSED_S = 20.0
+#: After so many power-ons with bursts, each of two workers must have made results, some of them in groups.
+_ENOUGH_BURSTS = 3
+_WORKERS = 2
 
 
 class Campaign:
@@ -60,7 +67,7 @@ class Campaign:
         """
         self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
         self._newborn, self._born = newborn, born
-        self.board = Board(folder, bug=bug)
+        self.board = Board(folder, bug=bug, probed=True)
         self.oracle = Oracle()
         self.verdicts: list[Verdict] = []
         self._marathon = marathon  # steps of the long job, until it is handed in
@@ -79,10 +86,22 @@ class Campaign:
                 self._tell(verdict)
                 if verdict.faults and stop_at_fault:
                     return self.summary()
-            self._tell(self._last())
+            last = self._last()
+            last.faults += self._not_tried()
+            self._tell(last)
             return self.summary()
         finally:
             self.board.off()
+
+    def _not_tried(self) -> list[str]:
+        """What the load should have brought about and did not: such a campaign proves less than it says."""
+        plans = [verdict.plan for verdict in self.verdicts]
+        if sum(each.when is When.BURST for each in plans) < _ENOUGH_BURSTS:
+            return []
+        missing = [] if probe.read(self.board.groups).groups else ["no group of two results was ever committed"]
+        if len(by_worker := self.oracle.by_worker()) < _WORKERS:
+            missing.append(f"not every worker made results: {by_worker}")
+        return missing
 
     def summary(self) -> Summary:
         """What is known so far."""
@@ -100,6 +119,9 @@ class Campaign:
             longest_done_s=max((verdict.done_s for verdict in self.verdicts), default=0.0),
             seconds=time.monotonic() - self._began,
             bug=self.board.bug,
+            groups=probe.read(self.board.groups),
+            by_worker=self.oracle.by_worker(),
+            pauses=sum(verdict.plan.when is When.PAUSED for verdict in self.verdicts),
         )
 
     # ---- one power-on ----
@@ -132,12 +154,14 @@ class Campaign:
     def _attach(self, verdict: Verdict) -> None:
         """Power on the disk, and look at what the last cut left before anything runs."""
         self.board.attach()
+        clear(self.board.config.layout.pause)  # a cut may have come within a pause
         verdict.faults += self.oracle.check_disk(self.board.config.layout)
+        verdict.faults += self.oracle.check_ledger(self.board.config.layout, self.folder / "ledger-copy")
         verdict.drained = len(self.oracle.open(self.board.results))
 
     def _come_up(self, verdict: Verdict, plan: Plan) -> Load | None:
         """Boot, see to it that everything from before ends, then load the board; returns when its time has come."""
-        self.board.start()
+        self.board.start(alone=plan.alone)
         recovery = self.board.await_ready()
         verdict.broker_s, verdict.ready_s = recovery.broker_s, recovery.ready_s
         self._boot_s = 0.8 * self._boot_s + 0.2 * recovery.ready_s
@@ -158,11 +182,34 @@ class Campaign:
             self._marathon = 0
         self._arm(plan)
         load.start()
+        if plan.when is When.PAUSED:
+            self._pause(verdict, plan)
         self._await_cut(plan, plan.after_s)
         if plan.stall is not None:
             self.board.signal(plan.stall, signal.SIGSTOP)
             time.sleep(_STALL_S)
         return load
+
+    def _pause(self, verdict: Verdict, plan: Plan) -> None:
+        """Pause the board under load: workers let go of all they have, and nothing starts until it is resumed."""
+        time.sleep(plan.after_s)
+        pause = self.board.config.layout.pause
+        set_pause(pause, by="the rig")
+        try:
+            if not until_true(self._all_paused, _PAUSED_S):
+                verdict.faults.append(f"not every worker pauses within {_PAUSED_S:g} s: {self.board.statuses()}")
+                return
+            begun = self.board.bodies()[0]
+            if in_hand := self.board.in_hand():
+                verdict.faults.append(f"{in_hand} messages are still in the hands of paused workers")
+            if (more := self.board.bodies()[0] - begun) > 0:
+                verdict.faults.append(f"{more} bodies began while the board was paused")
+        finally:
+            clear(pause)
+
+    def _all_paused(self) -> bool:
+        statuses = self.board.statuses()
+        return bool(statuses) and all(status.state is WorkerState.PAUSED for status in statuses)
 
     def _last(self) -> Verdict:
         """The power stays: every job that was ever accepted must end."""
@@ -285,7 +332,7 @@ class Campaign:
             seed=plan.seed,
             open_jobs=lambda: len(self.oracle.open(results)),
             trap=trap,
-            quiet=plan.when is When.QUIET,
+            mood=Mood.QUIET if plan.when is When.QUIET else Mood.BURSTS if plan.bursts else Mood.CROWD,
         )
 
     def _arm(self, plan: Plan) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -20,6 +21,22 @@ from edge.wire import BatchAnswer, JobView
 from tests.powercut.client import TIMEOUT_S, Http
 from tests.powercut.oracle import Oracle, Sent, Way
 from tests.powercut.trap import Moment, Trap
+
+#: A kind, its arguments, and its power class if not the kind's own.
+Asked = tuple[str, list[Any], Power | None]
+
+
+_MOST_OPEN_IN_BURSTS = 300
+#: So many jobs a burst: less than a worker's window, just over it, and more than two of them.
+_BURSTS = (10, 70, 150)
+
+
+class Mood(StrEnum):
+    """How submitters behave."""
+
+    CROWD = "crowd"  # all at once, with jobs of every kind
+    QUIET = "quiet"  # one alone
+    BURSTS = "bursts"  # hundreds of short jobs at once, so that workers commit them in groups
 
 
 class Load:
@@ -34,14 +51,18 @@ class Load:
         seed: int,
         open_jobs: Callable[[], int],
         trap: Trap | None = None,
-        quiet: bool = False,
+        mood: Mood = Mood.CROWD,
     ) -> None:
         self._oracle, self._port, self._broker = oracle, port, broker_config
         self._open_jobs, self._trap = open_jobs, trap
         self._faults: list[tuple[float, str]] = []
         self._stop = threading.Event()
-        crowd = (self._http, self._http, self._celery, self._watch, self._watch)
-        turns = (self._patient,) if quiet else crowd
+        turns = {
+            Mood.CROWD: (self._http, self._http, self._celery, self._watch, self._watch),
+            Mood.QUIET: (self._patient,),
+            Mood.BURSTS: (self._bursts, self._bursts, self._celery, self._watch, self._watch),
+        }[mood]
+        self._most_open, self._kinds = (_MOST_OPEN_IN_BURSTS, short_job) if mood is Mood.BURSTS else (80, some_job)
         self._threads = [
             threading.Thread(target=turn, args=(random.Random(f"{seed}/{number}"),), daemon=True)
             for number, turn in enumerate(turns)
@@ -106,9 +127,13 @@ class Load:
             self._note(f"a good job was refused with {status}: {answer[:200]!r}")
 
     def _batch(self, client: Http, rng: random.Random) -> None:
-        jobs = [some_job(rng) for _ in range(rng.randint(2, 8))]
+        self._hand_in(client, [some_job(rng) for _ in range(rng.randint(2, 8))])
+
+    def _hand_in(self, client: Http, jobs: list[Asked]) -> None:
+        """Hand in a batch; each job in the power class that is its own."""
         sents = [self._oracle.send(kind, args, Way.BATCH) for kind, args, _ in jobs]
-        body = b"\n".join(msgspec.json.encode({"task": kind, "args": args}) for kind, args, _ in jobs)
+        lines = [{"task": kind, "args": args} | ({"power": power} if power else {}) for kind, args, power in jobs]
+        body = b"\n".join(map(msgspec.json.encode, lines))
         status, answer = client.ask("POST", "/v1/jobs/batch", body, {"Content-Type": "application/x-ndjson"})
         if status == 200:
             at = time.monotonic()
@@ -154,6 +179,21 @@ class Load:
                 client.close()
                 self._stop.wait(0.05)
 
+    # ---- bursts ----
+
+    def _bursts(self, rng: random.Random) -> None:
+        """Bursts of short jobs, one after another, all of one power class: each class is a queue of its own."""
+        client = Http(self._port)
+        while not self._stop.is_set():
+            self._breathe(rng)
+            power = rng.choice((None, None, Power.ALWAYS))
+            jobs = [(kind, args, power) for kind, args, _ in (short_job(rng) for _ in range(rng.choice(_BURSTS)))]
+            try:
+                self._hand_in(client, jobs)
+            except (OSError, http.client.HTTPException):
+                client.close()
+                self._stop.wait(0.05)
+
     # ---- plain Celery ----
 
     def _celery(self, rng: random.Random) -> None:
@@ -163,7 +203,7 @@ class Load:
         app.conf.task_default_delivery_mode = "persistent"
         while not self._stop.is_set():
             self._breathe(rng)
-            kind, args, power = some_job(rng)
+            kind, args, power = self._kinds(rng)
             if kind == "flaky":  # a plain Celery message has no retries
                 continue
             job_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
@@ -216,11 +256,19 @@ class Load:
 
     def _breathe(self, rng: random.Random) -> None:
         self._stop.wait(rng.expovariate(40.0))
-        while not self._stop.is_set() and self._open_jobs() > 80:
+        while not self._stop.is_set() and self._open_jobs() > self._most_open:
             self._stop.wait(0.05)
 
 
-def some_job(rng: random.Random) -> tuple[str, list[Any], Power | None]:
+def short_job(rng: random.Random) -> Asked:
+    """A job that ends at once, nearly always: one that waits is what has a worker give its window back."""
+    number = rng.randrange(10_000)
+    kind = rng.choices(("echo", "files", "nap"), weights=(95, 4, 1))[0]
+    args: dict[str, list[Any]] = {"echo": [number], "files": [number, 1], "nap": [number, 0.05]}
+    return kind, args[kind], None
+
+
+def some_job(rng: random.Random) -> Asked:
     """A kind, its arguments, and the power class if not the kind's own."""
     number = rng.randrange(10_000)
     kind = rng.choices(

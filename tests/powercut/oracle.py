@@ -6,17 +6,23 @@ that, no real board could have said.
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edge.core.errors import TornResult
 from edge.core.layout import Layout
+from edge.ledger.reader import IS_OPEN
 from edge.model import JobState, Result
 from edge.results.store import Results
 from tests.powercut.jobs import content, expected
@@ -50,6 +56,7 @@ class Sent:
     digest: str = ""  # of the result, once one was seen or lay on the disk after a cut
     seen_at: float | None = None
     durable: bool = False  # the digest is from the disk after a cut
+    worker: str = ""  # who made the result
 
 
 @dataclass
@@ -155,6 +162,32 @@ class Oracle:
                 faults.append(fault)
         return faults
 
+    def check_ledger(self, layout: Layout, copy: Path) -> list[str]:
+        """After a cut: every row that is closed has a result, or the tombstone of one, on the disk.
+
+        A copy of the ledger is opened, in the folder `copy`: to open it is to write to it.
+        """
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        for suffix in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copy(f"{layout.ledger}{suffix}", copy / f"ledger{suffix}")
+        if not (copy / "ledger").exists():
+            return []
+        results = Results(layout)
+        with closing(sqlite3.connect(copy / "ledger")) as ledger:
+            closed = ledger.execute(f"SELECT id, state FROM job WHERE NOT {IS_OPEN}").fetchall()
+        return [
+            f"job {name}: its row says {state} and its result is gone"
+            for name, state in closed
+            if not results.has(name)
+        ]
+
+    def by_worker(self) -> dict[str, int]:
+        """How many of the results that lay on the disk after a cut each worker made."""
+        with self._lock:
+            return dict(Counter(sent.worker for sent in self.jobs if sent.worker))
+
     def open(self, results: Results, *, patient: bool = False) -> list[Sent]:
         """Accepted jobs that have no result now; those that may take long only if `patient`."""
         with self._lock:
@@ -176,7 +209,7 @@ class Oracle:
             if sent.digest and sent.digest != digest:
                 return f"job {sent.id} ({sent.kind}): its result has changed"
             first = not sent.durable
-            sent.digest, sent.durable = digest, True
+            sent.digest, sent.durable, sent.worker = digest, True, result.worker
         return wrong(sent, result) if first else ""
 
 

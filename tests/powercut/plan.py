@@ -21,6 +21,8 @@ class When(StrEnum):
     LOAD = "load"  # while submitters are at work
     QUIET = "quiet"  # while one submitter alone is at work
     STALLED = "stalled"  # under load, with one part of the stack held still for a moment
+    BURST = "burst"  # under a load of short jobs in bursts, which become durable in groups
+    PAUSED = "paused"  # in such a burst, after somebody paused the board and resumed it
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -32,14 +34,28 @@ class Plan(msgspec.Struct, frozen=True):
     at: Event | Moment | None = None
     count: int = 0
     stall: Part | None = None
+    alone: bool = False  # one worker, which gets the whole window of a queue; else two share each queue
+
+    @property
+    def bursts(self) -> bool:
+        """True when short jobs come in bursts."""
+        return self.when in (When.BURST, When.PAUSED)
 
     def __str__(self) -> str:
         then = f"{self.at:<9} {self.count:>3}" if self.at else f"+{self.after_s:.2f} s {self.stall or ''}"
-        return f"{self.when:<8} {then:<15}"
+        return f"{self.when:<8} {then:<15}{' 1 worker' if self.alone else ''}"
 
 
 #: So many of each among twenty power-ons in a row: left to chance alone, one seed had its first quiet cut at 53.
-_SHARES = {When.BOOT: 3, When.RECOVERY: 2, When.LOAD: 7, When.QUIET: 4, When.STALLED: 4}
+_SHARES = {
+    When.BOOT: 2,
+    When.RECOVERY: 2,
+    When.LOAD: 4,
+    When.QUIET: 4,
+    When.STALLED: 4,
+    When.BURST: 3,
+    When.PAUSED: 1,
+}
 _DEAL = sum(_SHARES.values())
 
 
@@ -54,11 +70,15 @@ def plan(campaign_seed: int, number: int) -> Plan:
         return Plan(when, 0.0, seed, "seen", rng.randint(1, 3))
     if when is When.STALLED:
         return Plan(when, rng.uniform(0.2, 1.0), seed, stall=rng.choice(get_args(Part)))
+    if when is When.PAUSED:
+        return Plan(when, rng.uniform(0.2, 1.5), seed, alone=rng.random() < 0.5)
+    alone = when is When.BURST and rng.random() < 0.5
     if rng.random() < 0.4:
-        return Plan(when, rng.uniform(0.2, 2.5) if when is When.LOAD else rng.random(), seed)
+        long = when in (When.LOAD, When.BURST)
+        return Plan(when, rng.uniform(0.2, 2.5) if long else rng.random(), seed, alone=alone)
     # Faults of order show in place of a write or a flush; promises made too early, right after they were made.
     events: list[tuple[Event | Moment, int]] = [("flush", 200), ("write", 400)]
-    if when is When.LOAD:
+    if when in (When.LOAD, When.BURST):
         events += [("accepted", 20), ("confirmed", 10), ("seen", 20)]
     event, most = rng.choice(events)
-    return Plan(when, 0.0, seed, event, rng.randint(1, most))
+    return Plan(when, 0.0, seed, event, rng.randint(1, most), alone=alone)

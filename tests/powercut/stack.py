@@ -23,10 +23,13 @@ from typing import Literal
 import msgspec
 import yaml
 
+from edge.broker import topology
 from edge.config import Config, load
+from edge.model import WorkerState, WorkerStatus
 from edge.results.store import Results
 from edge.up.broker import rabbitmq
 from edge.up.broker.ports import NodePorts, free_ports
+from tests.powercut import probe
 from tests.powercut.disk import Cut
 from tests.powercut.volume import Volume
 
@@ -44,6 +47,13 @@ _COMMANDS: dict[Target, str] = {
     "broker": "beam.smp",
     "proxy": "powercut.proxy",
 }
+_IN_HAND = """
+Of = fun(Name) ->
+    {ok, {_, Count}, _} = ra:local_query({Name, node()}, fun rabbit_fifo:query_messages_checked_out/1),
+    Count
+end,
+lists:sum([Of(Name) || Name <- [%s]]).
+"""
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -61,10 +71,12 @@ class NotReady(RuntimeError):
 class Board:
     """One board under `folder`, with a seeded `bug` or none. Power it on and cut it as often as you like."""
 
-    def __init__(self, folder: Path, *, bug: str = "") -> None:
+    def __init__(self, folder: Path, *, bug: str = "", probed: bool = False) -> None:
+        """With the probe its workers tell what they commit together, in `groups`."""
         self.folder = folder
         self.volume = Volume(folder)
-        self.bug = bug
+        self.bug, self.probed = bug, probed
+        self.groups = folder / "groups.log"
         self.proxied = False  # with a network between the broker and all others
         self.run = folder / "run"
         self.runs = folder / "runs.log"
@@ -116,8 +128,8 @@ class Board:
         (self.root / "edge.yaml").write_text(yaml.safe_dump(tree))
         self.volume.sync()
 
-    def start(self) -> None:
-        """Start the stack on the attached volume; returns at once."""
+    def start(self, *, alone: bool = False) -> None:
+        """Start the stack on the attached volume, with two workers or `alone` with one; returns at once."""
         self.boots += 1
         boot_id = self.folder / "boot_id"
         boot_id.write_text(f"{uuid.uuid4()}\n")
@@ -126,7 +138,8 @@ class Board:
         self._news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._news.bind(os.fspath(notify))
         space = ["unshare", "--fork", "--pid", "--mount", "--propagation", "private", "--mount-proc", "--kill-child"]
-        board = [sys.executable, "-m", "tests.powercut.board", str(self.root), *(["proxied"] if self.proxied else [])]
+        how = [*(["proxied"] if self.proxied else []), *(["alone"] if alone else [])]
+        board = [sys.executable, "-m", "tests.powercut.board", str(self.root), *how]
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *space, "--", "sh", "-c", _START, "sh", str(boot_id), *board],
@@ -197,20 +210,36 @@ class Board:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
 
-    def ask_broker(self, erlang: str) -> None:
-        """Have the running broker evaluate an expression."""
+    def ask_broker(self, erlang: str) -> str:
+        """Have the running broker evaluate an expression; what it says."""
         base = self.config.layout.broker
         ports = NodePorts.from_amqp(behind(self.broker_port) if self.proxied else self.broker_port)
         env = rabbitmq.environment(base, ports) | {"RABBITMQ_CTL_ERL_ARGS": ""}
         ctl = rabbitmq.find_server().with_name("rabbitmqctl")
-        subprocess.run(
+        done = subprocess.run(
             [ctl, "--quiet", "eval", erlang],
             env=env,
             check=True,
             capture_output=True,
+            text=True,
             timeout=60,
             stdin=subprocess.DEVNULL,
         )
+        return done.stdout.strip()
+
+    def in_hand(self) -> int:
+        """How many messages the broker has handed to workers that have settled none of them yet.
+
+        Asked of the queues' own state: what RabbitMQ lists is up to five seconds old.
+        """
+        names = ", ".join(f"'%2F_{queue.name}'" for queue in topology.QUEUES.values())
+        return int(self.ask_broker(_IN_HAND % names))
+
+    def statuses(self) -> list[WorkerStatus]:
+        """What each worker of this power-on says of itself."""
+        folder = self.config.layout.worker("main").parent
+        found = [msgspec.json.decode(path.read_bytes(), type=WorkerStatus) for path in folder.glob("worker-*.json")]
+        return [status for status in found if status.state is not WorkerState.STOPPED]
 
     def bodies(self) -> tuple[int, int]:
         """(bodies begun, jobs they belong to) since the beginning."""
@@ -221,7 +250,11 @@ class Board:
         env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
         env |= {"NOTIFY_SOCKET": str(notify), "POWERCUT_RUNS": str(self.runs)}
         if self.bug:
-            env |= {"POWERCUT_BUG": self.bug, "PYTHONPATH": str(Path(__file__).parent / "inject")}
+            env["POWERCUT_BUG"] = self.bug
+        if self.probed:
+            env[probe.GROUPS] = str(self.groups)
+        if self.bug or self.probed:
+            env["PYTHONPATH"] = str(Path(__file__).parent / "inject")
         return env
 
 

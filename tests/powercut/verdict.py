@@ -6,6 +6,7 @@ import msgspec
 
 from tests.powercut.disk import Cut
 from tests.powercut.plan import Plan
+from tests.powercut.probe import Groups
 
 
 class Verdict(msgspec.Struct, omit_defaults=True):
@@ -47,14 +48,20 @@ class Summary(msgspec.Struct):
     longest_done_s: float
     seconds: float
     bug: str = ""
+    groups: Groups = Groups()
+    by_worker: dict[str, int] = {}
+    pauses: int = 0
 
     def __str__(self) -> str:
         outcome = f"{len(self.faults)} FAULTS" if self.faults else "0 faults"
         pace = f"{self.seconds:.0f} s ({self.seconds / max(self.cuts, 1):.1f} s a cut)"
+        workers = ", ".join(f"{name} {count}" for name, count in sorted(self.by_worker.items())) or "none"
         return (
             f"seed {self.seed}: {self.cuts} cuts in {pace}, "
             f"{outcome}; with none, loss rate < 3/N = {self.loss_bound:.4f} a cut (95 %); "
             f"{self.accepted} jobs accepted of {self.sent} sent, {self.finished} finished, {self.bodies} bodies, "
             f"{self.reruns} reruns; longest recovery {self.longest_ready_s:.1f} s to ready, "
-            f"{self.longest_done_s:.1f} s to all done"
+            f"{self.longest_done_s:.1f} s to all done; "
+            f"{self.groups.groups} groups of 2 to {self.groups.largest} results, {self.groups.results} in all, "
+            f"{self.groups.refused} with a member refused; {self.pauses} pauses; results by worker: {workers}"
         )

@@ -5,6 +5,8 @@ Every fault of the way is an OSError, as a fault of the disk is: the worker hold
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -16,15 +18,17 @@ from edge.client.settings import Settings
 from edge.client.transport import Transport, path_of
 from edge.config import Config
 from edge.config.records import NodeConfig
-from edge.core.errors import ConfigError, GatewayError, JobGone, UnknownJob, Unreachable
+from edge.core.errors import ConfigError, EdgeError, GatewayError, JobGone, UnknownJob, Unreachable
 from edge.core.invariant import given
 from edge.core.layout import Layout
-from edge.model import Attempts, Result
+from edge.model import Attempts, Failure, FailureCode, JobState, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
 from edge.results.staging import Staging
 from edge.results.store import Results
 from edge.wire import JobView
+
+logger = logging.getLogger(__name__)
 
 #: How much longer than usual an answer may take: the head copies what it was sent, and syncs it.
 _LONGER_S = 120.0
@@ -79,7 +83,7 @@ class HeadResults(Results):
 
     def publish(self, result: Result, staging: Staging | None = None) -> bool:
         """Hand the result in, its files first; on return the job has its one durable result, this or an earlier one."""
-        self._hand_in(self.write(result, staging))
+        self._settle(self.write(result, staging))
         return True
 
     def write(self, result: Result, staging: Staging | None = None) -> Written:
@@ -94,12 +98,32 @@ class HeadResults(Results):
         outcomes: list[OSError | None] = []
         for member in members:
             try:
-                self._hand_in(member)
+                self._settle(member)
             except OSError as err:
                 outcomes.append(err)
             else:
                 outcomes.append(None)
         return outcomes
+
+    def _settle(self, written: Written) -> None:
+        """Hand the result in; what the head will never take ends as a failure that says so, and blames no other job.
+
+        Raises OSError.
+        """
+        try:
+            self._hand_in(written)
+            return
+        except OSError:
+            raise
+        except EdgeError as err:
+            logger.error("the head refuses the result of job %s: %s", written.result.id, err)
+            refused = _refused(written.result, str(err))
+        try:
+            self._hand_in(dataclasses.replace(written, result=refused))
+        except OSError:
+            raise
+        except EdgeError:  # then it is the arguments that are too much for it
+            self._hand_in(dataclasses.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
 
     def _hand_in(self, written: Written) -> None:
         result, staging = written.result, given(written.staging, "the staging of a written result")
@@ -139,6 +163,13 @@ class HeadAttempts(AttemptsStore):
         if attempts.failures > (before.failures if before is not None else 0):
             self._head.put("jobs", attempts.id, "attempts", body=msgspec.json.encode(attempts))
         super().write(attempts)
+
+
+def _refused(result: Result, why: str) -> Result:
+    """The end of a job whose result its head will not take; a failure of its own stays, without its files."""
+    failure = result.failure or Failure(FailureCode.TOO_LARGE, f"the head refused the result: {why}")
+    state = JobState.FAILED if result.failure is None else result.state
+    return msgspec.structs.replace(result, state=state, value=None, files=(), failure=failure)
 
 
 def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:

@@ -1,11 +1,15 @@
-"""Read by Python at the start of each process of a board that is to have a seeded bug (tests/powercut/bugs.py)."""
+"""Read by Python at the start of each process of a campaign's board: seeded bugs (bugs.py) and the probe (probe.py)."""
 
 import os
 import sys
 from pathlib import Path
 
-if os.environ.get("POWERCUT_BUG"):
+if os.environ.get("POWERCUT_BUG") or os.environ.get("POWERCUT_GROUPS"):
     sys.path.insert(0, str(Path(__file__).parents[3]))
-    from tests.powercut import bugs
+    if os.environ.get("POWERCUT_BUG"):
+        from tests.powercut import bugs
 
-    bugs.install(os.environ["POWERCUT_BUG"])
+        bugs.install(os.environ["POWERCUT_BUG"])
+    from tests.powercut import probe
+
+    probe.install()

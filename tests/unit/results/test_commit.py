@@ -211,6 +211,24 @@ def test_names_that_a_failed_sync_left_are_durable_before_they_are_announced(
         assert calls.index(f"sync {shard}") < calls.index(f"announce {job_id}.json")
 
 
+def test_nothing_is_synced_by_a_number_that_is_another_files(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync of the other file's system succeeds, and tells nothing of the results."""
+    members = written(results, "ab-1", "ab-2")
+    group = results._group
+    assert group is not None
+    os.close(group._fd)
+    other = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)
+    synced: list[str] = []
+    monkeypatch.setattr(durable, "_syncfs", recorded(synced, "sync", durable._syncfs))
+    try:
+        assert results.commit(members) == [None, None]
+    finally:
+        os.close(other)
+    assert synced == []
+
+
 def test_nothing_is_announced_before_the_second_sync(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Order of one commit: all content, all names, then the announcements."""
     members = written(results, "ab-1", "cd-2")

@@ -1,0 +1,51 @@
+"""What becomes of a delivery, by what is known of its job."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edge.broker.topology import DEAD_NAME
+from edge.config import WorkerConfig
+from edge.model import Attempts, FailureCode
+from edge.worker.attempt.admission import Kinds, Old, Refuse, Run, admit
+from edge.worker.attempt.delivery import Delivery
+from tests.unit.worker.played_worker import NORMAL
+
+_TASK = SimpleNamespace(edge_signature=SimpleNamespace(bind=lambda _args, kwargs: kwargs))
+KINDS = Kinds(cast("Any", {"echo": _TASK}), {})
+CONFIG = WorkerConfig()
+
+
+def delivery(queue: str = NORMAL, **fields: Any) -> Delivery:
+    """A delivery of the job `a`."""
+    return Delivery(cast("Any", None), queue, "a", "echo", **fields)
+
+
+@pytest.mark.parametrize("crashes", [0, CONFIG.max_crashes - 1, CONFIG.max_crashes])
+def test_a_job_runs_until_it_has_crashed_as_often_as_allowed(crashes: int) -> None:
+    """`worker.max_crashes` is how often its worker may die; not once more."""
+    decision = admit(delivery(), Attempts("a", deliveries=crashes, crashes=crashes), KINDS, CONFIG)
+    if crashes < CONFIG.max_crashes:
+        assert isinstance(decision, Run)
+    else:
+        assert isinstance(decision, Refuse)
+        assert decision.failure.code is FailureCode.CRASH_LOOP
+
+
+def test_a_dead_letter_does_not_run() -> None:
+    """The broker gave up on it; the failure says why."""
+    decision = admit(
+        delivery(DEAD_NAME, headers={"x-death": [{"reason": "expired", "queue": "q"}]}), None, KINDS, CONFIG
+    )
+    assert isinstance(decision, Refuse)
+    assert decision.failure.code is FailureCode.DEAD_LETTERED
+    assert decision.failure.message.endswith("expired in q")
+
+
+@pytest.mark.parametrize(("known", "kind"), [(0, Run), (1, Run), (2, Old)])
+def test_a_copy_of_an_attempt_that_failed_is_old(known: int, kind: type) -> None:
+    """Its retry is another message, which knows of as many failures as are on record."""
+    assert isinstance(admit(delivery(failures=1), Attempts("a", failures=known), KINDS, CONFIG), kind)
