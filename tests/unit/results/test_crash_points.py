@@ -14,6 +14,7 @@ from edge.core.layout import Layout
 from edge.model import Attempts, JobState, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.store import Results
+from edge.results.sync_choice import Way
 from edge.worker.api.checkpoint import Checkpoint
 from tests.unit.results.crash_states import Died, Disk, Point
 
@@ -45,10 +46,15 @@ class Crash:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Disk:
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Disk:
     root = tmp_path / "disk"
     root.mkdir()
-    return Disk(root)
+    return Disk(root, way=getattr(request, "param", Way.TOGETHER))
+
+
+#: A result alone is never committed TOGETHER: for it that is the same as APART.
+EACH_WAY = pytest.mark.parametrize("disk", list(Way), indirect=True)
+APART_OR_ORDERED = pytest.mark.parametrize("disk", [Way.APART, Way.ORDERED], indirect=True)
 
 
 @pytest.fixture
@@ -58,6 +64,10 @@ def crash(tmp_path: Path) -> Crash:
 
 def layout_of(disk: Disk) -> Layout:
     return Layout(disk.root, disk.root / "run")
+
+
+def store(disk: Disk) -> Results:
+    return Results(layout_of(disk), choice=disk.choice)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -170,10 +180,11 @@ def check_result(layout: Layout, where: str) -> Result | None:
     return result
 
 
+@APART_OR_ORDERED
 def test_a_result_is_whole_with_its_files_or_absent(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any cut there is no result, or one whose artifacts are all there; and it is there once `publish` returned."""
     with disk.watched(monkeypatch):
-        publish(Results(layout_of(disk)))
+        publish(store(disk))
     vanished = next(n for n, point in enumerate(disk.points) if point.call.startswith(f"unlink results/.staging/{ID}"))
 
     def check(layout: Layout, where: str) -> None:
@@ -186,16 +197,17 @@ def test_a_result_is_whole_with_its_files_or_absent(disk: Disk, crash: Crash, mo
     crash.each(disk.points[vanished:], check_there)
 
 
+@APART_OR_ORDERED
 def test_the_attempt_after_the_cut_ends_with_one_result(
     disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a cut left, the next attempt publishes; a result that was there stands; no litter stays behind."""
     with disk.watched(monkeypatch):
-        publish(Results(layout_of(disk)))
+        publish(store(disk))
 
     def check(layout: Layout, where: str) -> None:
         before = check_result(layout, where)
-        results = Results(layout)
+        results = Results(layout, choice=disk.choice)
         results.recover()
         if not results.has(ID):
             publish(results, OTHER)
@@ -209,9 +221,10 @@ def test_the_attempt_after_the_cut_ends_with_one_result(
     crash.each(disk.points, check)
 
 
+@APART_OR_ORDERED
 def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any cut of a removal the job is over: result or tombstone; once removed it stays removed."""
-    results = Results(layout_of(disk))
+    results = store(disk)
     with disk.watched(monkeypatch):
         publish(results)
         disk.settle()
@@ -250,22 +263,23 @@ def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch
     crash.each(disk.points, check_finished)
 
 
+@APART_OR_ORDERED
 def test_a_worker_killed_before_a_cut(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker dies at any system call, the next one publishes, the power goes: the result is there.
 
     What a dead process made and never synced (a folder, a link) is not durable by being visible.
     """
-    count = calls(disk, lambda: publish(Results(layout_of(disk))), monkeypatch)
+    count = calls(disk, lambda: publish(store(disk)), monkeypatch)
     boots = 0
     for die_at in range(count):
         root = tmp_path / f"died-{die_at}"
         root.mkdir()
-        again = Disk(root, die_at=die_at)
+        again = Disk(root, way=disk.way, die_at=die_at)
         with again.watched(monkeypatch), suppress(Died):
-            publish(Results(layout_of(again)))
+            publish(store(again))
         again.die_at = -1
         with again.watched(monkeypatch):
-            results = Results(layout_of(again))
+            results = store(again)
             results.recover()
             if results.has(ID):
                 results.announce(ID)
@@ -305,9 +319,10 @@ def check_group(layout: Layout, where: str) -> dict[str, Result]:
     return found
 
 
+@EACH_WAY
 def test_a_group_is_whole_or_absent_member_by_member(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any cut each member of a group is whole or absent, and all are there once the first is announced."""
-    results = Results(layout_of(disk))
+    results = store(disk)
     with disk.watched(monkeypatch):
         for job_id in GROUP:
             results.stage(job_id)  # makes the folders
@@ -327,9 +342,10 @@ def test_a_group_is_whole_or_absent_member_by_member(disk: Disk, crash: Crash, m
     assert crash.boots > 100
 
 
+@EACH_WAY
 def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a cut left of a group, the next worker gives each job its one result and leaves no litter."""
-    results = Results(layout_of(disk))
+    results = store(disk)
     with disk.watched(monkeypatch):
         for job_id in GROUP:
             results.stage(job_id)
@@ -339,7 +355,7 @@ def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, mon
 
     def check(layout: Layout, where: str) -> None:
         before = check_group(layout, where)
-        again = Results(layout)
+        again = Results(layout, choice=disk.choice)
         again.recover()
         for job_id in GROUP:
             if not again.has(job_id):
@@ -355,18 +371,19 @@ def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, mon
     crash.each(disk.points, check)
 
 
+@pytest.mark.parametrize("disk", [Way.TOGETHER, Way.ORDERED], indirect=True)
 def test_a_worker_killed_inside_a_group(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker dies at any system call of a group, the next one publishes, the power goes: both results are there."""
-    count = calls(disk, lambda: publish_group(Results(layout_of(disk))), monkeypatch)
+    count = calls(disk, lambda: publish_group(store(disk)), monkeypatch)
     for die_at in range(count):
         root = tmp_path / f"died-{die_at}"
         root.mkdir()
-        again = Disk(root, die_at=die_at)
+        again = Disk(root, way=disk.way, die_at=die_at)
         with again.watched(monkeypatch), suppress(Died):
-            publish_group(Results(layout_of(again)))
+            publish_group(store(again))
         again.die_at = -1
         with again.watched(monkeypatch):
-            results = Results(layout_of(again))
+            results = store(again)
             results.recover()
             for job_id in GROUP:
                 if results.has(job_id):
