@@ -23,6 +23,7 @@ from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.executor import Executor
 from edge.worker.flow.flow import Flow
+from edge.worker.flow.late_acks import WAIT_S, LateAcks
 from edge.worker.flow.settlement import Channel, Settlement
 from edge.worker.intake.gate import Gate
 from edge.worker.intake.pace import ONE, Pace
@@ -105,6 +106,8 @@ class Intake:
         self._broken = False  # a body found the connection broken: the loop that comes after it makes another
         self._counted_at = 0.0
         self._expiry: Timer | None = None
+        self._late = LateAcks()
+        self._late_timer: Timer | None = None
 
     @property
     def gate(self) -> Gate:
@@ -135,6 +138,10 @@ class Intake:
         """
         self._consumers = None
         self._flow.commit()
+        self._late.take()  # they come again, and find their results
+        if self._late_timer is not None:
+            self._late_timer.cancel()
+            self._late_timer = None
         self._settlement.detach()
         for attempt in (*self._waiting, *self._parked):
             self._history.give_back(attempt.delivery)
@@ -178,7 +185,7 @@ class Intake:
             self.refresh()
             if not soon or self._flow.batch.due():
                 break
-        self._commit()
+        self._commit(may_wait=not self._control.stopping)
         if self._control.stopping:
             return
         self.refresh()  # what was closed for the acknowledgement is not to be opened again
@@ -280,18 +287,40 @@ class Intake:
         else:
             self._parked.remove(attempt)
 
-    def _commit(self) -> None:
-        """Make what has ended durable, and acknowledge it.
+    def _commit(self, *, may_wait: bool = False) -> None:
+        """Make what has ended durable, and acknowledge it; where it `may_wait` for others, perhaps later.
 
         Consumers that power no longer allows are closed first: it is the acknowledgement that lets more messages in.
         """
         done = self._flow.commit()
-        if not done:
+        self._late.add(done)
+        if not self._late:
             return
         self._watcher.look()
-        if self._watcher.status is not self._gate.power:
+        fell = self._watcher.status is not self._gate.power
+        if fell:
             self._close_what_may_not(Gate.of(self._watcher.status, self._selected))
-        self._settlement.acknowledge(done)
+        alone = len(done) == 1  # more of them are acknowledged together already
+        if may_wait and alone and not fell and not self._late.due and self._has_more_to_come():
+            if self._late_timer is None:
+                self._late_timer = self._later(WAIT_S, self._acknowledge_late)
+            return
+        self._settlement.acknowledge(self._late.take())
+
+    def _has_more_to_come(self) -> bool:
+        """True while no queue needs an acknowledgement to hand out more: less than half of its window is in hand."""
+        consumers = self._consumers
+        return consumers is not None and all(
+            2 * self._settlement.in_hand(queue) < consumers.prefetch(queue)
+            for queue in consumers.queues
+            if self._settlement.in_hand(queue)
+        )
+
+    def _acknowledge_late(self) -> None:
+        """Nothing more came. Raises what the connection raises."""
+        self._late_timer = None
+        self.refresh()
+        self._commit()
 
     # --- parked -------------------------------------------------------------------------------------------
 
@@ -393,6 +422,7 @@ class Intake:
             return
         for queue in closed:
             consumers.close_queue(queue)
+        self._commit()  # a queue is opened again once nothing of it is in hand
         back = [each for each in self._waiting if each.delivery.queue in closed and each is not attempt]
         self._waiting = deque(each for each in self._waiting if each not in back)
         self._give_back(back)
@@ -409,6 +439,7 @@ class Intake:
         if self._consumers is not None and self._opened:
             for queue in self._consumers.queues:
                 self._consumers.close_queue(queue)
+            self._commit()
             self._open_queues()
 
     def _watch_expiry(self) -> None:

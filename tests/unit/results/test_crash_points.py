@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ class Crash:
                 check(
                     Layout(root, root / "run"), f"after call {number}: {point.call}; left {[n for n, _ in state.tree]}"
                 )
+                shutil.rmtree(root)  # a worker's start makes 256 folders in each
                 self.boots += 1
 
 
