@@ -185,7 +185,7 @@ class Intake:
             self.refresh()
             if not soon or self._flow.batch.due():
                 break
-        self._commit(may_wait=not self._control.stopping)
+        self._commit(may_wait=True)
         if self._control.stopping:
             return
         self.refresh()  # what was closed for the acknowledgement is not to be opened again
@@ -297,11 +297,10 @@ class Intake:
         if not self._late:
             return
         self._watcher.look()
-        fell = self._watcher.status is not self._gate.power
-        if fell:
+        if self._watcher.status is not self._gate.power:
             self._close_what_may_not(Gate.of(self._watcher.status, self._selected))
         alone = len(done) == 1  # more of them are acknowledged together already
-        if may_wait and alone and not fell and not self._late.due and self._has_more_to_come():
+        if may_wait and alone and not self._late.due and self._has_more_to_come():
             if self._late_timer is None:
                 self._late_timer = self._later(WAIT_S, self._acknowledge_late)
             return
@@ -319,8 +318,7 @@ class Intake:
     def _acknowledge_late(self) -> None:
         """Nothing more came. Raises what the connection raises."""
         self._late_timer = None
-        self.refresh()
-        self._commit()
+        self.step()
 
     # --- parked -------------------------------------------------------------------------------------------
 
@@ -422,7 +420,6 @@ class Intake:
             return
         for queue in closed:
             consumers.close_queue(queue)
-        self._commit()  # a queue is opened again once nothing of it is in hand
         back = [each for each in self._waiting if each.delivery.queue in closed and each is not attempt]
         self._waiting = deque(each for each in self._waiting if each not in back)
         self._give_back(back)
