@@ -10,6 +10,7 @@
 - `layout`: where each file lies: a root that survives a boot, a run folder that does not
 - `mounts`: which file system a path lies on, and whether a power cut takes it
 - `notify`: sd_notify(3): tells systemd how a process is
+- `ordered`: file systems where one commit makes content and name durable
 - `text`: durations and sizes as a person says them
 - `values`: the types of what JSON carries
 - `wakeup`: wakes a loop from a signal handler or another thread

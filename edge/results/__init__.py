@@ -2,6 +2,7 @@
 
 - `store`: results as immutable files: artifacts first, JSON last, announced when durable
 - `commit`: results that end close together become durable together
+- `sync_choice`: how a group becomes durable: which calls, decided by the file system
 - `staging`: the artifacts of one attempt, until they are sealed
 - `attempts`: the record of earlier attempts of an open job
 - `uploads`: results that nodes hand in, until a worker of the head publishes them

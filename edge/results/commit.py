@@ -1,30 +1,31 @@
-"""Makes results durable: one alone by syncs of its own files, several together by two flushes of the file system.
+"""Makes results durable, one alone or several together: one commit of the disk's journal, or two syncs, for all.
 
 The order is the same for one and for several. It keeps the promise of one whole result, whatever a power cut leaves:
 
 1. Each result is written under a private name, its artifacts beside it. Nothing is durable yet.
-2. The content becomes durable. A single result syncs its artifacts, their folder and its file. Several results share
-   one `syncfs`, which costs less than a sync for each file.
+2. All of that content is made durable, or handed to a disk that makes no later name durable without it.
 3. Each file is linked to its final name. `link()` never replaces, so the first result of a job stands.
-4. The names become durable: a single result syncs its folder, several share another `syncfs`.
+4. These names are made durable, and the content with them where it was only handed over.
 5. The private names are removed, which is the announcement: nobody hears of a result that a cut could take back.
 
-A link before the first sync could come back from a cut as a name without bytes. An announcement before the second
-could tell of a result that is gone.
+A link before step 2 could come back from a cut as a name without bytes. An announcement before the end of step 4
+could tell of a result that is gone. `sync_choice` decides which calls steps 2 and 4 are.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.core import durable
+from edge.core import durable, ordered
 from edge.model import Result
 from edge.results.staging import Staging
+from edge.results.sync_choice import SyncChoice, Way
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +57,9 @@ class Written:
 class Group:
     """Results that are committed together. Used by one thread; opened before the first of its members is written."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start a group on the file system of `folder`. Raises OSError."""
+    def __init__(self, folder: Path, choice: SyncChoice) -> None:
+        """Start a group on the file system of `folder`; `choice` decides how it is committed. Raises OSError."""
+        self._choice = choice
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         found = os.fstat(self._fd)
         self._identity = found.st_dev, found.st_ino
@@ -75,38 +77,44 @@ class Group:
             For each member True when its result is the one that stands, False when an earlier one does, or the error
             of the disk. After an error the result is not there, or it is there and not safe yet.
         """
+        way = self._choice.way(self._identity[0], len(members))
         try:
-            self._sync_content(members)
+            self._sync_content(way, members)
         except OSError as err:
             return [err] * len(members)
         linked = [_link(member, removed) for member in members]
         try:
-            self._sync_names(members)
+            self._sync_names(way, members)
         except OSError as err:
             return [err] * len(members)
         return [_announced(member, ours) for member, ours in zip(members, linked, strict=True)]
 
-    def _sync_content(self, members: Sequence[Written]) -> None:
-        if len(members) > 1:
-            self._sync()
-            return
-        for member in members:
-            if member.has_files and member.staging is not None:
-                member.staging.sync()
-                durable.sync_folder(member.shard)
-            durable.sync_file(Path(member.private))
+    def _sync_content(self, way: Way, members: Sequence[Written]) -> None:
+        match way:
+            case Way.ORDERED:
+                ordered.write_out(path for member in members for path in _contents(member))
+            case Way.TOGETHER:
+                self._sync()
+            case Way.APART:
+                for member in members:
+                    if member.has_files and member.staging is not None:
+                        member.staging.sync()
+                        durable.sync_folder(member.shard)
+                    durable.sync_file(Path(member.private))
 
-    def _sync_names(self, members: Sequence[Written]) -> None:
-        if len(members) > 1:
+    def _sync_names(self, way: Way, members: Sequence[Written]) -> None:
+        if way is Way.TOGETHER:
             self._sync()
             return
-        for member in members:
-            durable.sync_folder(member.shard)
+        for shard in dict.fromkeys(member.shard for member in members):
+            durable.sync_folder(shard)
 
     def _sync(self) -> None:
         if not self._is_ours(self._fd):  # the body of a job closed it, and the number may be anybody's now
             raise OSError(errno.EBADF, "the descriptor of the results' file system was closed by a job")
+        began_s = time.monotonic()
         durable.sync_file_system(self._fd)
+        self._choice.took(time.monotonic() - began_s)
 
     def _is_ours(self, fd: int) -> bool:
         try:
@@ -114,6 +122,13 @@ class Group:
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._identity
+
+
+def _contents(member: Written) -> Iterator[Path | str]:
+    """Every file that a result consists of, under its name of now."""
+    if member.has_files and member.staging is not None:
+        yield from member.staging.readable()
+    yield member.private
 
 
 def _link(member: Written, removed: frozenset[str]) -> bool | OSError:

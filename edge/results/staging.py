@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import file_digest
 from io import BufferedReader
@@ -69,6 +70,12 @@ class Staging:
             with _opened(path) as file:
                 os.fsync(file.fileno())
         durable.sync_folder(self.folder)
+
+    def readable(self) -> Iterator[Path]:
+        """The path of each file, which we may read."""
+        for path, _ in self._files():
+            _opened(path).close()
+            yield path
 
     def discard(self) -> None:
         """Remove the folder and all in it."""

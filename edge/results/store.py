@@ -24,6 +24,7 @@ from edge.core.layout import Layout
 from edge.model import Result, check_job_id, is_job_id
 from edge.results.commit import Group, Written
 from edge.results.staging import Staging
+from edge.results.sync_choice import SyncChoice
 
 #: A body that raised Python's recursion limit can return what nobody else has the stack to read.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -42,7 +43,9 @@ _result = msgspec.json.Decoder(Result).decode
 class Results:
     """The result folder. Workers write; everyone may read. Methods raise OSError when the disk does."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, choice: SyncChoice | None = None) -> None:
+        """`choice` decides how results become durable; by default the file system does."""
+        self._choice = choice or SyncChoice()
         self._root = layout.results
         self._staging = layout.staging
         self._durable_folders: set[Path] = set()  # folders whose names this process has made durable
@@ -105,7 +108,7 @@ class Results:
         attempt must not be acknowledged: nothing is published, or it is and not safe yet, which `has` tells. Raises
         ValueError when the files cannot be told of. Any thread may call it.
         """
-        with closing(Group(self._folder(self._staging))) as group:
+        with closing(Group(self._folder(self._staging), self._choice)) as group:
             outcome = self._committed(group, [self._written(result, staging)])[0]
         if isinstance(outcome, OSError):
             raise outcome
@@ -119,7 +122,7 @@ class Results:
             ValueError: the files of the job cannot be told of.
         """
         if self._group is None:
-            self._group = Group(self._folder(self._staging))
+            self._group = Group(self._folder(self._staging), self._choice)
         return self._written(result, staging)
 
     def commit(self, members: Sequence[Written]) -> list[OSError | None]:
@@ -135,7 +138,7 @@ class Results:
         """
         group, self._group = self._group, None
         if group is None:
-            group = Group(self._folder(self._staging))
+            group = Group(self._folder(self._staging), self._choice)
         with closing(group):
             outcomes = self._committed(group, members)
         if len(members) > 1:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core.durable import has_room
+from edge.core.durable import has_free_space
 from tests.powercut.verdict import Summary
 from tests.powercut.volume import missing
 
@@ -125,7 +125,7 @@ def _folder() -> Iterator[Path]:
     What a run left that was killed goes first; one that still runs holds its lock.
     """
     shm = Path("/dev/shm")
-    base = shm if shm.is_dir() and has_room(shm, 4 << 30) else Path(tempfile.gettempdir())
+    base = shm if shm.is_dir() and has_free_space(shm, 4 << 30) else Path(tempfile.gettempdir())
     for old in base.glob(f"{_PREFIX}*/lock"):
         with old.open("a") as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -67,6 +67,10 @@ def _ack_first(intake: Any) -> None:
     intake.Settlement._settle = settle_the_rest
 
 
+def _not_handed_over(ordered: Any) -> None:
+    ordered.write_out = lambda _paths: time.sleep(_SLOW_S)
+
+
 def _replace_not_link(durable: Any) -> None:
     def replace(source: Any, path: Any) -> bool:
         twin = f"{path}.twin"
@@ -120,17 +124,17 @@ def _ack_before_names(intake: Any) -> None:
     sync_content, commit = Group._sync_content, intake.Intake._commit
     acknowledge: list[Callable[[], None]] = []
 
-    def acked_then_linked(self: Any, members: Any) -> None:
-        sync_content(self, members)
+    def acked_then_linked(self: Any, way: Any, members: Any) -> None:
+        sync_content(self, way, members)
         for call in acknowledge:
             call()
             time.sleep(_SLOW_S)
 
-    def committed(self: Any) -> None:
+    def committed(self: Any, *, may_wait: bool = False) -> None:
         ended = [attempt.delivery for attempt in self._flow.batch._members]
         acknowledge.append(lambda: self._settlement.acknowledge(ended))
         try:
-            commit(self)
+            commit(self, may_wait=may_wait)
         finally:
             acknowledge.clear()
 
@@ -142,8 +146,9 @@ def _link_first(commit: Any) -> None:
     def linked_first(self: Any, members: Any, removed: frozenset[str] = frozenset()) -> Any:
         linked = [commit._link(member, removed) for member in members]
         time.sleep(_SLOW_S)
-        self._sync_content(members)
-        self._sync_names(members)
+        way = self._choice.way(self._identity[0], len(members))
+        self._sync_content(way, members)
+        self._sync_names(way, members)
         return [commit._announced(member, ours) for member, ours in zip(members, linked, strict=True)]
 
     commit.Group.commit = linked_first
@@ -151,10 +156,11 @@ def _link_first(commit: Any) -> None:
 
 def _announce_first(commit: Any) -> None:
     def announced_first(self: Any, members: Any, removed: frozenset[str] = frozenset()) -> Any:
-        self._sync_content(members)
+        way = self._choice.way(self._identity[0], len(members))
+        self._sync_content(way, members)
         outcomes = [commit._announced(member, commit._link(member, removed)) for member in members]
         time.sleep(_SLOW_S)
-        self._sync_names(members)
+        self._sync_names(way, members)
         return outcomes
 
     commit.Group.commit = announced_first
@@ -164,8 +170,8 @@ def _refused_is_acked(store: Any) -> None:
     store.Results._alone = lambda *_: True
 
 
-def _keep_the_window(intake: Any) -> None:
-    intake.Intake._give_back = lambda *_: None
+def _keep_the_window(window: Any) -> None:
+    window.Window.give_back = lambda *_, **__: None
 
 
 def _rows_first(settle: Any) -> None:
@@ -211,6 +217,9 @@ _SLOW_S = 0.03
 
 BUGS: dict[str, Bug] = {
     "no-file-fsync": Bug("files are published without an fsync", "edge.core.durable", _skip_fsync(stat.S_ISREG)),
+    "not-handed-over": Bug(
+        "results are linked before their content was handed to the disk", "edge.core.ordered", _not_handed_over
+    ),
     "no-folder-fsync": Bug(
         "names are published without an fsync of the folder", "edge.core.durable", _skip_fsync(stat.S_ISDIR)
     ),
@@ -234,7 +243,7 @@ BUGS: dict[str, Bug] = {
     "refused-acked": Bug(
         "a group is acknowledged although its last member was refused", "edge.results.store", _refused_is_acked
     ),
-    "window-kept": Bug("the window is not given back at a pause", "edge.worker.intake.intake", _keep_the_window),
+    "window-kept": Bug("the window is not given back at a pause", "edge.worker.intake.window", _keep_the_window),
     "rows-first": Bug("rows are closed before the results are durable", "edge.gateway.background.settle", _rows_first),
 }
 

@@ -21,6 +21,7 @@ from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.executor import Executor
 from edge.worker.flow.flow import Flow
+from edge.worker.flow.late_acks import WAIT_S, LateAcks
 from edge.worker.flow.settlement import Channel, Settlement
 from edge.worker.intake.pace import Pace
 from edge.worker.intake.subscriptions import Consumers, Subscriptions
@@ -76,6 +77,8 @@ class Intake:
         self._lasting = False  # a body begins or runs that may take long
         self._broken = False  # a body found the connection broken: the loop that comes after it makes another
         self._expiry: Timer | None = None
+        self._late = LateAcks()
+        self._late_timer: Timer | None = None
 
     # --- the connection -----------------------------------------------------------------------------------
 
@@ -100,6 +103,10 @@ class Intake:
         """
         self._subscriptions.detach()
         self._flow.commit()
+        self._late.take()  # they come again, and find their results
+        if self._late_timer is not None:
+            self._late_timer.cancel()
+            self._late_timer = None
         self._settlement.detach()
         self._window.clear()
 
@@ -136,7 +143,7 @@ class Intake:
             self.refresh()
             if not soon or self._flow.batch.due():
                 break
-        self._commit()
+        self._commit(may_wait=True)
         if self._control.stopping:
             return
         # `_commit` may have closed queues because power fell. Take the new gate first: `_adjust` would open them again.
@@ -234,18 +241,29 @@ class Intake:
             self._park(attempt)
         return short
 
-    def _commit(self) -> None:
-        """Make what has ended durable, and acknowledge it.
+    def _commit(self, *, may_wait: bool = False) -> None:
+        """Make what has ended durable, and acknowledge it; where it `may_wait` for others, perhaps later.
 
         Consumers that power no longer allows are closed first: it is the acknowledgement that lets more messages in.
         """
         done = self._flow.commit()
-        if not done:
+        self._late.add(done)
+        if not self._late:
             return
         self._watcher.look()
         if self._is_stale():
             self._subscriptions.close_forbidden(self._watcher.status)
-        self._settlement.acknowledge(done)
+        alone = len(done) == 1  # more of them are acknowledged together already
+        if may_wait and alone and not self._late.due and self._subscriptions.have_more_to_come():
+            if self._late_timer is None:
+                self._late_timer = self._later(WAIT_S, self._acknowledge_late)
+            return
+        self._settlement.acknowledge(self._late.take())
+
+    def _acknowledge_late(self) -> None:
+        """Nothing more came. Raises what the connection raises."""
+        self._late_timer = None
+        self.step()
 
     # --- parked -------------------------------------------------------------------------------------------
 
@@ -315,6 +333,7 @@ class Intake:
         """Close and open the queues: after a full disk a queue may be dead, and its consumer would wait for ever."""
         if self._opened:
             self._subscriptions.close_all()
+            self._commit()
             self._open_allowed()
 
     def _watch_expiry(self) -> None:

@@ -154,3 +154,12 @@ class Subscriptions:
             elif want < have:
                 too_much.append(queue)
         return too_much
+
+    def have_more_to_come(self) -> bool:
+        """True while no queue needs an acknowledgement to hand out more: less than half of its window is in hand."""
+        consumers = self._consumers
+        return consumers is not None and all(
+            2 * self._settlement.in_hand(queue) < consumers.prefetch(queue)
+            for queue in consumers.queues
+            if self._settlement.in_hand(queue)
+        )

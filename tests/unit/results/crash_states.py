@@ -2,6 +2,10 @@
 
 A shim watches the calls that change files. A file's content is durable as of its last fsync; a name (made, moved
 or removed) is durable once its folder was synced, or not: of the names that were not, any subset may be there.
+
+A `journaled` disk keeps the order of changes, as ext4 does with `data=ordered`: of the names that are not durable, only
+the first so many may be there, and a sync of a folder makes the earlier changes durable as well. Content that was
+written out is one of these changes. Content that was not may be there or not, whatever name came after it.
 """
 
 from __future__ import annotations
@@ -16,10 +20,13 @@ from typing import Any
 
 import pytest
 
-from edge.core import durable
+from edge.core import durable, ordered
+from edge.results.sync_choice import SLOW_S, SyncChoice, Way
 
+_WAIT_AFTER = 4  # SYNC_FILE_RANGE_WAIT_AFTER
 Name = tuple[int, str]  # (folder, name) by our own numbers: the kernel's are used again
 Change = dict[Name, int | None]  # names set or removed at once
+WrittenOut = tuple[int, bytes]  # a file, and the content that its journal's entry stands for
 
 
 class Died(BaseException):
@@ -54,26 +61,38 @@ class Point:
 
     call: str
     names: dict[Name, int]
-    pending: list[Change]
+    pending: list[Change | WrittenOut]
     content: dict[int, tuple[bytes, bytes] | None]
+    journaled: bool = False
 
     def states(self) -> set[State]:
         """Every tree a cut here may leave."""
         found = set()
-        for kept in itertools.product((False, True), repeat=len(self.pending)):
+        for kept in self._kept():
             names: dict[Name, int | None] = dict(self.names)
+            written = dict[int, bytes]()
             for change in itertools.compress(self.pending, kept):
-                names |= change
+                if isinstance(change, tuple):
+                    written[change[0]] = change[1]
+                else:
+                    names |= change
             reached = dict(_walk(names, 0, ""))
-            choices = [self._contents(inode) for inode in reached.values()]
+            choices = [self._contents(inode, written) for inode in reached.values()]
             found |= {State(tuple(sorted(zip(reached, each, strict=True)))) for each in itertools.product(*choices)}
         return found
 
-    def _contents(self, inode: int) -> list[bytes | None]:
+    def _kept(self) -> Iterator[tuple[bool, ...]]:
+        count = len(self.pending)
+        if self.journaled:
+            return ((True,) * first + (False,) * (count - first) for first in range(count + 1))
+        return itertools.product((False, True), repeat=count)
+
+    def _contents(self, inode: int, written: dict[int, bytes]) -> list[bytes | None]:
         content = self.content[inode]
         if content is None:
             return [None]
         durable, now = content
+        durable = written.get(inode, durable)
         return list(dict.fromkeys((durable, now, now[: len(now) // 2], b"\0" * len(now)))) if durable != now else [now]
 
 
@@ -90,12 +109,13 @@ class Disk:
 
     root: Path
     points: list[Point] = field(default_factory=list)
+    way: Way = Way.TOGETHER  # how results are committed: the disk is journaled where that is ordered
     die_at: int = -1  # the call before which the process dies
     _calls: int = 0
     _inodes: dict[int, _Inode] = field(default_factory=lambda: {0: _Inode(folder=True)})
     _names: dict[Name, int] = field(default_factory=dict)
     _durable: dict[Name, int] = field(default_factory=dict)
-    _pending: list[Change] = field(default_factory=list)
+    _pending: list[Change | WrittenOut] = field(default_factory=list)
 
     @contextmanager
     def watched(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -107,7 +127,16 @@ class Disk:
             for name in ("open", "write", "fsync", "link", "rename", "replace", "unlink", "mkdir", "rmdir"):
                 patch.setattr(os, name, self._wrapped(name, getattr(os, name)))
             patch.setattr(durable, "_syncfs", self._wrapped("syncfs", durable._syncfs))
+            patch.setattr(ordered, "_sync_file_range", self._wrapped("sync_file_range", ordered._sync_file_range))
             yield
+
+    @property
+    def choice(self) -> SyncChoice:
+        """What makes results be committed in this disk's way."""
+        choice = SyncChoice(keeps_order=lambda _: self.way is Way.ORDERED)
+        if self.way is Way.APART:
+            choice.took(SLOW_S + 1)
+        return choice
 
     def settle(self) -> None:
         """Everything that was written is durable: the state a test starts from."""
@@ -164,6 +193,10 @@ class Disk:
                 self._change({self._name(where): None})
             case "fsync":
                 self._sync(self._inode(where))
+            case "sync_file_range":
+                if args[1] & _WAIT_AFTER:  # else it is only under way
+                    number = self._inode(where)
+                    self._pending.append((number, self._inodes[number].now))
             case "syncfs":
                 for number in range(len(self._inodes)):
                     self._sync(number)
@@ -171,11 +204,17 @@ class Disk:
     def _sync(self, number: int) -> None:
         inode = self._inodes[number]
         inode.durable = inode.now
-        if inode.folder:
-            done = [change for change in self._pending if any(folder == number for folder, _ in change)]
-            self._pending = [change for change in self._pending if change not in done]
-            for change in done:
+        if not inode.folder:
+            return
+        mine = [at for at, change in enumerate(self._pending) if _touches(change, number)]
+        done = range(mine[-1] + 1) if self.way is Way.ORDERED and mine else mine
+        for at in done:
+            change = self._pending[at]
+            if isinstance(change, tuple):
+                self._inodes[change[0]].durable = change[1]
+            else:
                 _apply(self._durable, change)
+        self._pending = [change for at, change in enumerate(self._pending) if at not in done]
 
     def _change(self, change: Change) -> None:
         _apply(self._names, change)
@@ -207,7 +246,13 @@ class Disk:
 
     def _point(self, call: str) -> None:
         content = {n: None if inode.folder else (inode.durable, inode.now) for n, inode in self._inodes.items()}
-        self.points.append(Point(call, dict(self._durable), list(self._pending), content))
+        self.points.append(
+            Point(call, dict(self._durable), list(self._pending), content, journaled=self.way is Way.ORDERED)
+        )
+
+
+def _touches(change: Change | WrittenOut, folder: int) -> bool:
+    return isinstance(change, dict) and any(parent == folder for parent, _ in change)
 
 
 def _apply(names: dict[Name, int], change: Change) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from edge.config import Config
-from edge.core import durable
+from edge.core import durable, ordered
 from edge.model import JobState, Result
 from edge.results.commit import Written
 from edge.results.store import Results
+from edge.results.sync_choice import SLOW_S, SyncChoice
 
 
 def result(job_id: str, *, value: object = 1, attempts: int = 1) -> Result:
@@ -23,7 +24,14 @@ def result(job_id: str, *, value: object = 1, attempts: int = 1) -> Result:
 
 @pytest.fixture
 def results(config: Config) -> Results:
-    return Results(config.layout)
+    """On a file system of which nothing is known, whatever these tests run on."""
+    return Results(config.layout, choice=SyncChoice(keeps_order=lambda _: False))
+
+
+@pytest.fixture
+def ordered_results(config: Config) -> Results:
+    """On a file system that keeps the order of changes."""
+    return Results(config.layout, choice=SyncChoice(keeps_order=lambda _: True))
 
 
 def written(results: Results, *job_ids: str, value: object = 1) -> list[Written]:
@@ -260,3 +268,69 @@ def test_a_result_alone_is_committed_after_its_files_and_their_folder(
     for path in (folder / "out.bin", folder, member.shard):
         assert (str(path), False) in synced
     assert (str(member.shard), True) in synced
+
+
+def watch_commit(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Note every call that makes something durable, links or announces."""
+    for module, function, name in (
+        (durable, "_syncfs", "syncfs"),
+        (ordered, "_sync_file_range", "write out"),
+        (os, "fsync", "fsync"),
+        (os, "link", "link"),
+        (os, "unlink", "announce"),
+    ):
+        monkeypatch.setattr(module, function, recorded(calls, name, getattr(module, function)))
+
+
+def test_an_ordered_disk_needs_one_commit(ordered_results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All content is on its way, then awaited, then come the names, the sync of their one folder, the announcements."""
+    ordered_results.recover()
+    members = written(ordered_results, "ab-1", "ab-2")
+    calls: list[str] = []
+    watch_commit(calls, monkeypatch)
+    assert ordered_results.commit(members) == [None, None]
+    assert calls == [*["write out"] * 4, "link", "link", "fsync", "announce", "announce"]
+
+
+def test_an_ordered_disk_gets_the_files_of_a_job_too(ordered_results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are part of the result, and the name promises them."""
+    ordered_results.recover()
+    member = with_file(ordered_results, "aa-file")
+    paths: list[str] = []
+    real = ordered._sync_file_range
+
+    def sync_file_range(fd: int, flags: int) -> int:
+        paths.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
+        return real(fd, flags)
+
+    monkeypatch.setattr(ordered, "_sync_file_range", sync_file_range)
+    assert ordered_results.commit([member]) == [None]
+    assert member.staging is not None
+    assert {str(member.staging.folder / "out.bin"), member.private} == set(paths)
+
+
+def test_content_that_cannot_be_written_out_is_refused(
+    ordered_results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it gets a name: the bytes may be lost."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, "the disk refuses")
+
+    members = written(ordered_results, "ab-1", "ab-2")
+    monkeypatch.setattr(ordered, "_sync_file_range", refuse)
+    assert all(isinstance(outcome, OSError) for outcome in ordered_results.commit(members))
+    assert not ordered_results.has("ab-1")
+
+
+def test_after_a_slow_sync_each_result_is_synced_alone(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program's bytes made it slow, and they are of no concern to a file's own sync."""
+    choice = SyncChoice(keeps_order=lambda _: False)
+    results = Results(config.layout, choice=choice)
+    results.recover()
+    choice.took(SLOW_S + 0.1)
+    members = written(results, "ab-1", "ab-2")
+    calls: list[str] = []
+    watch_commit(calls, monkeypatch)
+    assert results.commit(members) == [None, None]
+    assert calls == ["fsync", "fsync", "link", "link", "fsync", "announce", "announce"]

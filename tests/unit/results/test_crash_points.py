@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from edge.core.layout import Layout
 from edge.model import Attempts, JobState, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.store import Results
+from edge.results.sync_choice import Way
 from edge.worker.api.checkpoint import Checkpoint
 from tests.unit.results.crash_states import Died, Disk, Point
 
@@ -41,14 +43,20 @@ class Crash:
                 check(
                     Layout(root, root / "run"), f"after call {number}: {point.call}; left {[n for n, _ in state.tree]}"
                 )
+                shutil.rmtree(root)  # a worker's start makes 256 folders in each
                 self.boots += 1
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Disk:
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Disk:
     root = tmp_path / "disk"
     root.mkdir()
-    return Disk(root)
+    return Disk(root, way=getattr(request, "param", Way.TOGETHER))
+
+
+#: A result alone is never committed TOGETHER: for it that is the same as APART.
+EACH_WAY = pytest.mark.parametrize("disk", list(Way), indirect=True)
+APART_OR_ORDERED = pytest.mark.parametrize("disk", [Way.APART, Way.ORDERED], indirect=True)
 
 
 @pytest.fixture
@@ -58,6 +66,10 @@ def crash(tmp_path: Path) -> Crash:
 
 def layout_of(disk: Disk) -> Layout:
     return Layout(disk.root, disk.root / "run")
+
+
+def store(disk: Disk) -> Results:
+    return Results(layout_of(disk), choice=disk.choice)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -170,10 +182,11 @@ def check_result(layout: Layout, where: str) -> Result | None:
     return result
 
 
+@APART_OR_ORDERED
 def test_a_result_is_whole_with_its_files_or_absent(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any cut there is no result, or one whose artifacts are all there; and it is there once `publish` returned."""
     with disk.watched(monkeypatch):
-        publish(Results(layout_of(disk)))
+        publish(store(disk))
     vanished = next(n for n, point in enumerate(disk.points) if point.call.startswith(f"unlink results/.staging/{ID}"))
 
     def check(layout: Layout, where: str) -> None:
@@ -186,16 +199,17 @@ def test_a_result_is_whole_with_its_files_or_absent(disk: Disk, crash: Crash, mo
     crash.each(disk.points[vanished:], check_there)
 
 
+@APART_OR_ORDERED
 def test_the_attempt_after_the_cut_ends_with_one_result(
     disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a cut left, the next attempt publishes; a result that was there stands; no litter stays behind."""
     with disk.watched(monkeypatch):
-        publish(Results(layout_of(disk)))
+        publish(store(disk))
 
     def check(layout: Layout, where: str) -> None:
         before = check_result(layout, where)
-        results = Results(layout)
+        results = Results(layout, choice=disk.choice)
         results.recover()
         if not results.has(ID):
             publish(results, OTHER)
@@ -209,9 +223,10 @@ def test_the_attempt_after_the_cut_ends_with_one_result(
     crash.each(disk.points, check)
 
 
+@APART_OR_ORDERED
 def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any cut of a removal the job is over: result or tombstone; once removed it stays removed."""
-    results = Results(layout_of(disk))
+    results = store(disk)
     with disk.watched(monkeypatch):
         publish(results)
         disk.settle()
@@ -282,17 +297,17 @@ def each_death(
     check: Callable[[Layout, str], None],
 ) -> None:
     """A worker dies at each system call of `first` in turn, the next one does `second`, and then the power goes."""
-    count = calls(disk, lambda: first(Results(layout_of(disk))), monkeypatch)
+    count = calls(disk, lambda: first(store(disk)), monkeypatch)
     boots = 0
     for die_at in range(count):
         root = tmp_path / f"died-{die_at}"
         root.mkdir()
-        again = Disk(root, die_at=die_at)
+        again = Disk(root, way=disk.way, die_at=die_at)
         with again.watched(monkeypatch), suppress(Died):
-            first(Results(layout_of(again)))
+            first(store(again))
         again.die_at = -1
         with again.watched(monkeypatch):
-            results = Results(layout_of(again))
+            results = store(again)
             results.recover()
             second(results)
 
@@ -305,6 +320,7 @@ def each_death(
     assert boots >= count
 
 
+@APART_OR_ORDERED
 def test_a_worker_killed_before_a_cut(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker dies at any system call, the next one publishes, the power goes: the result is there.
 
@@ -347,9 +363,10 @@ def check_group(layout: Layout, where: str) -> dict[str, Result]:
     return found
 
 
+@EACH_WAY
 def test_a_group_is_whole_or_absent_member_by_member(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """At any cut each member of a group is whole or absent, and all are there once the first is announced."""
-    results = Results(layout_of(disk))
+    results = store(disk)
     with disk.watched(monkeypatch):
         for job_id in GROUP:
             results.stage(job_id)  # makes the folders
@@ -369,9 +386,10 @@ def test_a_group_is_whole_or_absent_member_by_member(disk: Disk, crash: Crash, m
     assert crash.boots > 100
 
 
+@EACH_WAY
 def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a cut left of a group, the next worker gives each job its one result and leaves no litter."""
-    results = Results(layout_of(disk))
+    results = store(disk)
     with disk.watched(monkeypatch):
         for job_id in GROUP:
             results.stage(job_id)
@@ -381,7 +399,7 @@ def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, mon
 
     def check(layout: Layout, where: str) -> None:
         before = check_group(layout, where)
-        again = Results(layout)
+        again = Results(layout, choice=disk.choice)
         again.recover()
         for job_id in GROUP:
             if not again.has(job_id):
@@ -397,6 +415,7 @@ def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, mon
     crash.each(disk.points, check)
 
 
+@pytest.mark.parametrize("disk", [Way.TOGETHER, Way.ORDERED], indirect=True)
 def test_a_worker_killed_inside_a_group(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker dies at any system call of a group, the next one publishes, the power goes: both results are there."""
 

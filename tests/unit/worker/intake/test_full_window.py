@@ -60,7 +60,7 @@ class Window:
         self.board.broker.put(self.jobs[-1], queue)
 
     def _watched(self, attempt: Attempt, power: Any) -> None:
-        told = self.board.power.told.state
+        told = self.board.power.next_status.state
         if QUEUES[attempt.delivery.queue] not in ALLOWED[told] and told is not self._on_its_way:
             self.late.append(f"{attempt.id} of {attempt.delivery.queue} at {told}")
         self._on_its_way = None

@@ -107,6 +107,93 @@ def test_jobs_that_end_at_once_are_acknowledged_together(board: Board) -> None:
     assert board.broker.frames < 40
 
 
+def warm(board: Board) -> None:
+    """The queue's jobs are known to be short, and nothing is in hand."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"warm-{number}")
+    board.turns()
+    board.timers.clear()
+    board.broker.acked.clear()
+
+
+def lone(board: Board, *jobs: str) -> None:
+    """Each job comes once the one before it has its result."""
+    for job in jobs:
+        board.broker.put(job)
+        board.turn()
+        assert board.durable(job)
+
+
+def test_jobs_that_come_one_by_one_share_an_acknowledgement(board: Board) -> None:
+    """Each one alone would cost the broker a sync of its log; the eighth takes all along."""
+    warm(board)
+    frames = board.broker.frames
+    lone(board, *"abcdefg")
+    assert (board.broker.acked, board.broker.frames) == ([], frames)
+    lone(board, "h")
+    assert (board.broker.acked, board.broker.frames) == (list("abcdefgh"), frames + 1)
+
+
+def test_a_late_acknowledgement_waits_half_a_second(board: Board) -> None:
+    """After that nobody seems to come."""
+    warm(board)
+    lone(board, "a", "b")
+    (delay_s, call), *others = board.timers
+    assert (delay_s, others) == (0.5, [])
+    call()
+    assert (board.broker.acked, board.broker.unacked) == (["a", "b"], {})
+    assert board.early_acks == []
+
+
+def test_a_pause_sends_late_acknowledgements(board: Board) -> None:
+    """Nothing is in hand after it."""
+    warm(board)
+    lone(board, "a", "b")
+    board.power.tell(PowerState.LOW)
+    board.turn()
+    assert (board.broker.acked, board.broker.unacked, board.broker.back) == (["a", "b"], {}, [])
+
+
+def test_a_stop_sends_late_acknowledgements(board: Board) -> None:
+    """Else their messages would come once more."""
+    warm(board)
+    lone(board, "a", "b")
+    board.intake.release()
+    assert (board.broker.acked, board.broker.unacked, board.broker.back) == (["a", "b"], {}, [])
+
+
+def test_before_a_long_body_late_acknowledgements_go(board: Board) -> None:
+    """It may last for hours."""
+    warm(board)
+    board.know("slow", seconds=60)
+    lone(board, "a")
+    seen: list[str] = []
+    board.bodies.meanwhile["b"] = lambda: seen.extend(board.broker.acked)
+    board.broker.put("b", task="slow")
+    board.turn()
+    assert seen == ["a"]
+
+
+def test_a_job_whose_late_acknowledgement_was_lost_is_not_run_again(board: Board) -> None:
+    """Its message comes again over the next connection, and finds the result."""
+    warm(board)
+    lone(board, "a", "b")
+    board.disconnect()
+    board.connect()
+    board.turns()
+    assert (board.bodies.began.count("a"), board.bodies.began.count("b")) == (1, 1)
+    assert board.broker.acked == ["a", "b"]
+    assert board.broker.unacked == {}
+
+
+def test_a_queue_that_hands_out_one_gets_its_acknowledgement_at_once(board: Board) -> None:
+    """Nothing more would come before it."""
+    board.know("echo", seconds=5)
+    lone(board, "a")
+    assert board.broker.acked == ["a"]
+
+
 def test_a_queue_that_another_worker_consumes_hands_out_few(board: Board) -> None:
     """Two workers on one queue share it."""
     board.know("echo")
