@@ -17,7 +17,7 @@ from pathlib import Path
 from edge.core.host import process_alive
 
 
-def has_room(folder: Path, size_bytes: int) -> bool:
+def has_free_space(folder: Path, size_bytes: int) -> bool:
     """True when the file system of `folder` takes a file of that size: bytes, inodes, not read-only."""
     room = os.statvfs(folder)
     inodes = room.f_favail > 0 or room.f_files == 0

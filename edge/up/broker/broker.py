@@ -78,7 +78,7 @@ class Broker:
                     await self._heal(err)
                 break
             except StackError as err:
-                if isinstance(err, PartMisconfigured) or durable.has_room(node.base, ROOM_BYTES):
+                if isinstance(err, PartMisconfigured) or durable.has_free_space(node.base, ROOM_BYTES):
                     raise
                 say(str(err))
                 await self.part.stop(self._hurry)
@@ -171,7 +171,7 @@ class Broker:
         """Wait until the broker could write: on a full disk it would only break its store further."""
         pauses = RESTART.pauses()
         said = False
-        while not durable.has_room(self._node.base, ROOM_BYTES):
+        while not durable.has_free_space(self._node.base, ROOM_BYTES):
             if not said:
                 self._lines.say("the broker waits for room on the disk")
             said = True

@@ -15,12 +15,12 @@ from collections.abc import Callable
 import msgspec
 
 from edge.config import Config
-from edge.core.durable import has_room
+from edge.core.durable import has_free_space
 from edge.core.errors import NotAllowed, Unreachable
 from edge.core.invariant import given, instance
 from edge.model import Failure, FailureCode, JobState, PowerStatus, WaitReason
 from edge.results.store import Results
-from edge.worker.attempt.admission import Decision, Kinds, Old, Over, Park, Refuse, Run, admit, first_look
+from edge.worker.attempt.admission import Decision, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.ending import Ending, disk_full, ending
@@ -35,7 +35,7 @@ from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
-_ROOM_BYTES = 4 << 20
+_FREE_BYTES = 4 << 20
 #: A fault of the worker's own over a job: tried again after these times, then the job ends as `internal`.
 _FAULT_DELAYS_S = (1.0, 2.0)
 
@@ -114,21 +114,21 @@ class Flow:
                 attempt.refused(files_lost=attempt.written is not None and attempt.written.has_files and not away)
                 self.blocked.add(attempt, err)
         if done:
-            self.blocked.over()
+            self.blocked.reset_pause()
         return done
 
     def resume(self, attempt: Attempt, power: PowerStatus) -> bool:
         """Go on with an attempt that was blocked; True when its body is to begin, which power may not allow now."""
-        if attempt.needs_room:
+        if attempt.needs_space:
             try:
-                room = has_room(self._config.root, _ROOM_BYTES)
+                free = has_free_space(self._config.root, _FREE_BYTES)
             except OSError as err:
                 self.blocked.add(attempt, err)
                 return False
-            if not room:
+            if not free:
                 self.blocked.add(attempt, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
                 return False
-            attempt.has_room()
+            attempt.space_is_free()
         if not attempt.begins:
             self.advance(attempt, power)
         return attempt.begins and attempt not in self.blocked
@@ -145,9 +145,9 @@ class Flow:
             case Stage.COMMITTING:
                 return self._write(attempt)
             case Stage.RETRYING:
-                self._history.failed(attempt.delivery, attempt.known, attempt.error)
+                self._history.failed(attempt.delivery, attempt.earlier, attempt.error)
                 logger.info("%s will be tried again", attempt)
-                attempt.finish(over=False)
+                attempt.finish(job_ended=False)
                 self.batch.add(attempt)
                 return False
             case Stage.DONE:
@@ -162,14 +162,14 @@ class Flow:
             return self._failed_inside(attempt, err)
         delivery = attempt.delivery
         match decision:
-            case Over():
+            case JobEnded():
                 self._results.announce(delivery.id)
                 logger.info("%s has its result already", attempt)
                 attempt.finish()
                 self.batch.add(attempt)
             case Old():
                 logger.info("%s is an old message: its retry is known", attempt)
-                attempt.finish(over=False)
+                attempt.finish(job_ended=False)
                 self.batch.add(attempt)
             case Park(reason):
                 if attempt.parked is None:
@@ -192,7 +192,7 @@ class Flow:
         delivery = attempt.delivery
         decision = first_look(
             delivery,
-            over=self._results.has(delivery.id),
+            job_ended=self._results.has(delivery.id),
             parked=attempt.parked is not None,
             power=power,
             expected=self._averages.expected(delivery.task),
@@ -203,7 +203,7 @@ class Flow:
         attempt.recall(self._history.look(delivery))
         if self._kinds is None or delivery.task not in self._kinds.tasks:
             self._kinds = self._read_kinds()
-        return admit(delivery, attempt.known, self._kinds, self._config.worker)
+        return admit(delivery, attempt.earlier, self._kinds, self._config.worker)
 
     def _failed_inside(self, attempt: Attempt, err: Exception) -> bool:
         """Try again a few times, then end the job with a failure that does not blame its submitter."""
@@ -240,13 +240,13 @@ class Flow:
             case Ending.INTERRUPTED:
                 logger.info("%s interrupted: %s; it runs again later", attempt, outcome.error)
                 attempt.drop_files()
-                self._history.interrupted(attempt.known)
-                attempt.finish(over=False)
+                self._history.interrupted(attempt.earlier)
+                attempt.finish(job_ended=False)
                 self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
                 return False
-            case Ending.NO_ROOM:
+            case Ending.DISK_FULL:
                 self._disk_blamed.add(delivery.id)
-                attempt.run_again(needs_room=True)
+                attempt.run_again(needs_space=True)
                 self.blocked.add(attempt, instance(outcome.error, OSError, "the error of a full disk"))
                 return False
             case Ending.RETRY:
@@ -285,7 +285,7 @@ class Flow:
         """
         if not disk_full(given(attempt.outcome, "the outcome of a body that ended")):
             return False
-        return attempt.id not in self._disk_blamed or not has_room(self._config.root, _ROOM_BYTES)
+        return attempt.id not in self._disk_blamed or not has_free_space(self._config.root, _FREE_BYTES)
 
     def _write(self, attempt: Attempt) -> bool:
         """Put the result on the disk, to become durable with the batch."""
@@ -321,7 +321,7 @@ class Flow:
 
     def _tidy(self, attempt: Attempt) -> None:
         """Drop what was kept for another attempt of a job that is over."""
-        if not attempt.over:
+        if not attempt.job_ended:
             return
         self._disk_blamed.discard(attempt.id)
         if not attempt.has_leftovers:

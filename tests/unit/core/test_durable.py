@@ -174,7 +174,7 @@ def test_room_is_bytes_inodes_and_a_disk_that_writes(
     blocks = free >> 12
     found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: found)
-    assert durable.has_room(tmp_path, 32 << 20) is room
+    assert durable.has_free_space(tmp_path, 32 << 20) is room
 
 
 def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ class Bodies:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.room = 1
+        self.free_slots = 1
         self.began: list[str] = []
         self.wrong: list[str] = []  # began against the word of the governor
         self.ends: dict[str, Outcome] = {}
@@ -311,12 +311,12 @@ class Bodies:
         if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
             self.wrong.append(attempt.id)
         self.began.append(attempt.id)
-        self.room = 0
+        self.free_slots = 0
         assert attempt.staging is not None
         if attempt.id in self.files:
             attempt.staging.file("a.txt").write_text(self.files[attempt.id])
         self.meanwhile.get(attempt.id, lambda: None)()
-        self.room = 1
+        self.free_slots = 1
         self.board.history.end()
         outcome = self.ends.get(attempt.id, Outcome(value=1, encoded=msgspec.Raw(b"1"), seconds=0.001))
         attempt.end(outcome, Energy(seconds=outcome.seconds, cpu_seconds=0.0))
@@ -350,7 +350,7 @@ class Board:
         self.broker = PlayedBroker(self._on_ack)
         self.bodies = Bodies(self)
         self.control = SimpleNamespace(stopping=False, stop=self._stop)
-        self.bell = Wakeup()
+        self.wakeup = Wakeup()
         self.early_acks: list[str] = []
         self.flow = Flow(
             config,
@@ -376,7 +376,7 @@ class Board:
             history=self.history,
             control=cast("Control", self.control),
             status=self.status,
-            bell=self.bell,
+            wakeup=self.wakeup,
             later=self.later,
         )
         self.broker.accept = self.intake.accept
@@ -399,7 +399,7 @@ class Board:
                 self.averages.note(task, Energy(seconds=seconds, cpu_seconds=0.0))
 
     def turn(self) -> None:
-        """One turn of the loop: what came over the wire, then the bell."""
+        """One turn of the loop: what came over the wire, then the wakeup."""
         self.broker.read()
         self.intake.step()
 

@@ -90,7 +90,7 @@ def test_a_card_that_is_full_at_the_start_is_waited_for(tmp_path: Path, monkeypa
     said = io.StringIO()
     room = iter([True, False, False, True])
     monkeypatch.setattr("edge.up.broker.broker.RESTART", Backoff(first_s=0.0, most_s=0.0))
-    monkeypatch.setattr("edge.up.broker.broker.durable.has_room", lambda _folder, _bytes: next(room, True))
+    monkeypatch.setattr("edge.up.broker.broker.durable.has_free_space", lambda _folder, _bytes: next(room, True))
     judged = broker(tmp_path, Unwritable("the broker cannot write store: No space left on device"), None)
     judged._lines = StackLog(said)
     monkeypatch.setattr(judged.epmd, "start", AsyncMock())

@@ -48,7 +48,7 @@ class Boots:
         known = booted.look(_delivery(redeliveries=self.count - 1))
         booted.begin("a")
         yield booted, known
-        booted._stamina.rest()  # the process is gone
+        booted._uptime_marker.rest()  # the process is gone
 
     def cut(self) -> Attempts | None:
         with self.run() as (_, known):
@@ -122,11 +122,11 @@ def test_nothing_is_noted_of_a_body_that_ended(boots: Boots, config: Config) -> 
     """The record has one writer at a time."""
     boots.cut()
     with boots.run() as (booted, known):
-        timer = booted._stamina._timer
+        timer = booted._uptime_marker._timer
         assert timer is not None
         assert known is not None
         booted.end()
-        booted._stamina._note(timer, known)  # as if the time had come at that moment
+        booted._uptime_marker._note(timer, known)  # as if the time had come at that moment
     assert AttemptsStore(config.layout).read("a") == known
 
 

@@ -22,7 +22,7 @@ def refused(board: Board, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
         board.disk.full = True
     else:
         board.bodies.ends["job-1"] = board.bodies.ends["job-2"] = Outcome(error=FULL)
-        monkeypatch.setattr("edge.worker.flow.flow.has_room", lambda *_: not board.bodies.ends)
+        monkeypatch.setattr("edge.worker.flow.flow.has_free_space", lambda *_: not board.bodies.ends)
     return board
 
 
@@ -258,7 +258,7 @@ def test_a_fault_of_ours_is_not_the_jobs_failure(board: Board) -> None:
     assert [parked.id for parked in board.status.status.parked] == ["a"]
     assert board.status.status.faults == 1
     board.fault = None
-    board.intake._parked[0].not_before = 0.0
+    board.intake._window.parked[0].not_before = 0.0
     board.pass_time()
     board.turn()
     assert board.record("a")["state"] == "succeeded"
@@ -270,8 +270,8 @@ def test_a_fault_of_ours_that_stays_ends_as_internal(board: Board, caplog: pytes
     board.broker.put("a")
     board.turn()
     for _ in range(8):
-        if board.intake._parked:
-            board.intake._parked[0].not_before = 0.0
+        if board.intake._window.parked:
+            board.intake._window.parked[0].not_before = 0.0
             board.intake.reconsider()
         board.turn()
     record = board.record("a")

@@ -157,7 +157,7 @@ class Day:
         board.power.tell(PowerState.SURPLUS)
         for _ in range(400):
             board.turn()
-            if board.timers and (board.flow.blocked or board.intake._parked):
+            if board.timers and (board.flow.blocked or board.intake._window.parked):
                 board.pass_time()
             left = sum(len(board.broker.ready(queue)) for queue in board.broker.queues) + len(board.broker.unacked)
             if not left and not board.flow.blocked:
