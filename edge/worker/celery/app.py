@@ -89,7 +89,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         self._own_url = f"amqp://{quote(link.user, safe='')}@{link.host}:{link.port}/{vhost}"
         return {
             "broker_url": self._own_url,
-            "task_queues": list(topology.QUEUES.values()),
+            "task_queues": [topology.queue(name) for name in topology.all_queues(config.workers)],
             "task_default_queue": topology.queue_name(Power.NORMAL),
             "task_default_exchange": "",
             "task_default_exchange_type": "direct",

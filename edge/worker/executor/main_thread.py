@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn, Protocol
 
-from edge.broker.topology import queue_name
+from edge.broker.topology import class_of
 from edge.config import Config
 from edge.core.invariant import given
 from edge.core.wakeup import Wakeup
-from edge.model import Failure, FailureCode, Power, PowerStatus, RunningJob
+from edge.model import Failure, FailureCode, PowerStatus, RunningJob
 from edge.results.store import Results
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job
@@ -30,8 +30,6 @@ from edge.worker.process.process_snapshot import ProcessSnapshot
 from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
-
-_CLASSES = {queue_name(power): power for power in Power}
 
 
 class TaskContext(Protocol):
@@ -87,7 +85,7 @@ class MainThread:
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
         """Run the body to its end; `power` is the word of the governor that let it in."""
         delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
-        klass = _CLASSES.get(delivery.queue, Power.NORMAL)
+        klass = class_of(delivery.queue)
         if self._snapshot is None:  # by now all signals are as they are to stay
             self._snapshot = ProcessSnapshot(self._wakeup.fileno())
         bound: dict[str, Any] = dict(attempt.bound)  # JSON, and the `Job`
