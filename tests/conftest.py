@@ -21,7 +21,7 @@ from edge.up.broker.node import PrivateNode
 from edge.up.broker.ports import NodePorts, free_ports
 
 #: What `edge.broker.topology.declare` makes; each test starts without them.
-QUEUES = ("edge.always", "edge.normal", "edge.surplus", "edge.dead")
+QUEUES = (*(f"edge.{pool}{power}" for pool in ("", "io.") for power in ("always", "normal", "surplus")), "edge.dead")
 
 #: Process ids of the brokers that had no queue to recover when they started.
 ON_NEW_STORES: set[int] = set()

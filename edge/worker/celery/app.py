@@ -15,7 +15,7 @@ from kombu.utils.objects import cached_property
 from edge.broker import topology
 from edge.config import Config, Loaded, load
 from edge.core.errors import ConfigError, UsageError
-from edge.model import Power
+from edge.model import Power, WorkerPool
 from edge.worker.api.kind import TaskKind
 
 #: A publish without the broker's confirm in this time has failed.
@@ -76,6 +76,12 @@ class EdgeApp(Celery):  # type: ignore[misc]
             return super()._connection(url, **kwargs)
         return topology.connection(self.edge_config.broker, confirm=True)
 
+    def _log_format(self) -> dict[str, object]:
+        """Of a worker of threads each line says whose it is: the thread of a body has the name of its job."""
+        if self.edge_config.own_worker.pool is not WorkerPool.THREADS:
+            return {}
+        return {"worker_log_format": "[%(asctime)s: %(levelname)s/%(threadName)s] %(message)s"}
+
     def _settings(self) -> dict[str, object]:
         try:
             config = self.edge_config
@@ -109,6 +115,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "worker_enable_remote_control": False,
             "worker_send_task_events": False,
             "worker_hijack_root_logger": True,
+            **self._log_format(),
             "broker_heartbeat": 0,
             "broker_connection_retry_on_startup": True,
             "broker_connection_max_retries": None,
