@@ -143,4 +143,4 @@ def _frozen(written: _Written) -> WorkerStatus:
 
 def running(workers: list[WorkerStatus]) -> dict[str, tuple[WorkerStatus, RunningJob]]:
     """The jobs that run now, by id."""
-    return {worker.job.id: (worker, worker.job) for worker in workers if worker.job is not None}
+    return {job.id: (worker, job) for worker in workers for job in worker.running}

@@ -124,12 +124,16 @@ def _worker(job: JobRow, workers: Sequence[WorkerStatus], now: float) -> str:
         return f"worker {workers[0].name} is not connected to the broker"
     if all(worker.state is WorkerState.PAUSED for worker in workers):
         return f"worker {workers[0].name} is about to take up work again"
-    busy = next((worker for worker in workers if worker.job is not None), None)
-    if busy is not None and busy.job is not None and busy.job.held is not None:
-        return f"worker {busy.name} holds {busy.job.task} until it can go on: {busy.job.held.reason}"
-    if busy is not None and busy.job is not None:
-        return f"worker {busy.name} runs {busy.job.task} for {duration(now - busy.job.started_at)}"
-    return ""
+    busy = next((worker for worker in workers if len(worker.running) >= worker.slots), None)
+    if busy is None:
+        return ""
+    first = busy.running[0]
+    others = len(busy.running) - 1
+    more = f" and {others} other job{'' if others == 1 else 's'}" if others else ""
+    if all(job.held is not None for job in busy.running) and first.held is not None:
+        who = "they" if more else "it"
+        return f"worker {busy.name} holds {first.task}{more} until {who} can go on: {first.held.reason}"
+    return f"worker {busy.name} runs {first.task}{more} for {duration(now - first.started_at)}"
 
 
 def _next(job: JobRow, ahead: int | None, now: float) -> str:

@@ -80,6 +80,7 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     parked: tuple[Parked, ...] = ()  # at most one of each class, which waits for it
     faults: int = 0  # times that the worker itself failed over a job, since it started
     jobs: tuple[RunningJob, ...] = ()  # those of a worker of threads, whose `job` is always null
+    slots: int = 1  # how many jobs it runs at once, at most
 
     @property
     def running(self) -> tuple[RunningJob, ...]:

@@ -192,7 +192,9 @@ class WorkerContext:
             return StatusFile(self.config.layout, self.name, self._later)
         from edge.worker.process.threads_status import ThreadsStatus
 
-        return ThreadsStatus(self.config.layout, self.name, self._later, jobs=self._bodies.running_jobs)
+        return ThreadsStatus(
+            self.config.layout, self.name, self._later, jobs=self._bodies.running_jobs, slots=self._entry.bodies
+        )
 
     def _make_executor(self) -> MainThread | Threads:
         if self._bodies is not None:

@@ -17,7 +17,6 @@ from edge.model import FailureCode, JobState, Metering, Pool, Power, PowerState,
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
-from tests.running_gateway import StartGateway
 from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
@@ -354,7 +353,7 @@ def test_artifacts_receipts_and_the_celery_context_are_each_bodys_own(
     for number, job_id in enumerate(files):
         result = threads.result(job_id)
         assert [artifact.name for artifact in result.files] == ["a.txt"]
-        assert threads.results.file(job_id, "a.txt").read_text() == str(number)  # type: ignore[attr-defined]
+        assert threads.results.artifact(result, "a.txt").read_text() == str(number)
         assert f"job {job_id}] from {number}" in threads.log.read_text()
     for job_id in whos:
         assert threads.result(job_id).value == [job_id, job_id]

@@ -56,7 +56,7 @@ class _State(Collector):
         yield GaugeMetricFamily("edge_power_since_seconds", "When the supply came into its state.", said.since)
         yield from _readings(said)
         living = board.workers()
-        held = sum(worker.job is not None and worker.job.held is not None for worker in living)
+        held = sum(job.held is not None for worker in living for job in worker.running)
         faults = sum(worker.faults for worker in living)
         yield CounterMetricFamily("edge_worker_faults", "Times that a worker itself failed over a job.", value=faults)
         yield GaugeMetricFamily("edge_jobs_held", "Jobs that have begun and wait for power.", held)

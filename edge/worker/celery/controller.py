@@ -111,7 +111,7 @@ class Worker(CeleryWorker):  # type: ignore[misc]
             super().start()
         finally:
             self.context.close()
-        self.exitcode = self.context.leave(self.exitcode or os.EX_OK)
+        self.exitcode: int = self.context.leave(self.exitcode or os.EX_OK)
 
     def install_platform_tweaks(self, _worker: object) -> None:
         """Ours in place of Celery's signal handlers: they would stop the process in the middle of a body."""

@@ -32,9 +32,8 @@ class JobHost(Protocol):
     def shield(self) -> AbstractContextManager[None]:
         """Nothing is raised in the body from outside within the block."""
 
-    # `Any`: the arguments are those of `Hold.check`.
-    def check(self, **how: Any) -> None:
-        """Return when the body may go on; raise in it what is due."""
+    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
+        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
 
 
 class JobMaker:
@@ -43,11 +42,10 @@ class JobMaker:
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def bind(
-        self, attempt: Attempt, task: TaskKind, host: JobHost
-    ) -> tuple[dict[str, Any], Checkpoint | None]:  # `Any`: JSON, and the `Job`
+    # `Any`: JSON, and the `Job`.
+    def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
         """The arguments of the body, with its `Job` where it wants one, and that job's checkpoint."""
-        bound: dict[str, Any] = dict(attempt.bound)
+        bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job`
         if task.edge_signature.wants_job is None:
             return bound, None
         layout, job_id = self._config.layout, attempt.id

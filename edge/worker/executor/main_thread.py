@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from edge.broker.topology import class_of
 from edge.config import Config
@@ -162,10 +162,9 @@ class MainThread:
         """Nothing is raised from a signal inside the block."""
         return self._control.shield()
 
-    # `Any`: the arguments are those of `Hold.check`.
-    def check(self, **how: Any) -> None:
-        """Return when the body may go on; raise in it what is due."""
-        self._hold.check(**how)
+    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
+        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
+        self._hold.check(saved=saved, patient=patient, save=save)
 
     # --- where the process ends with its body -----------------------------------------------------------------
 

@@ -24,9 +24,11 @@ class ThreadsStatus(StatusFile):
         later: Callable[[float, Callable[[], None]], object],
         *,
         jobs: Callable[[], tuple[RunningJob, ...]],
+        slots: int,
     ) -> None:
-        """`jobs` gives the jobs that run now."""
+        """`jobs` gives the jobs that run now; at most `slots` at once."""
         super().__init__(layout, name, later)
+        self._set(slots=slots)
         self._jobs = jobs
         self._flush_at: float | None = None
 

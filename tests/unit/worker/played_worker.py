@@ -20,6 +20,7 @@ from edge.results.staging import Staging
 from edge.results.store import Results
 from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.attempt import Attempt
+from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.flow.batch import Batch
@@ -324,6 +325,27 @@ class Bodies:
     def ended(self) -> tuple[Attempt, ...]:
         """As the real one."""
         return ()
+
+    elsewhere = busy = False
+
+    def admits(self, company: int) -> bool:
+        """As the real one."""
+        return company >= 0
+
+    def runs(self, job_id: str) -> bool:
+        """As the real one."""
+        return not job_id
+
+    def join(self, delivery: Delivery) -> bool:
+        """As the real one."""
+        return delivery is None
+
+    def heed(self, power: PowerStatus) -> None:
+        """As the real one."""
+
+    def due_in_s(self) -> float | None:
+        """As the real one."""
+        return None
 
     def cancel(self, job_id: str) -> None:
         """As the real one."""
