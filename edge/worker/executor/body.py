@@ -143,6 +143,8 @@ class Body:
 
     def press(self, now: float) -> float | None:
         """Bring the body to its end where that is due; the time at which to call again, None where nothing is known."""
+        if self._outcome is not None:
+            return None
         why = self._due(now)
         if why is None:
             self._due_since = None

@@ -77,6 +77,7 @@ class Threads:
         self._bodies = bodies
         self._attempts: dict[str, Attempt] = {}
         self._company: dict[str, int] = {}  # of those bodies that may have crashed the worker before
+        self._cancelled: set[str] = set()  # ids of jobs that run or are about to
         self._done: deque[Body] = deque()  # threads put their body here when they are through with it
         self._lost = 0  # threads whose bodies were let go
         self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
@@ -151,6 +152,8 @@ class Threads:
         attempt.begin(Meter(self._config.worker.cpu_watts, power, alone=False), checkpoint)
         self._bodies.add(body)
         self._attempts[body.id] = attempt
+        if body.id in self._cancelled:
+            body.cancel()
         if company := company_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
             self._company[body.id] = company
         try:
@@ -165,6 +168,7 @@ class Threads:
 
     def ended(self) -> list[Attempt]:
         """Attempts whose body has ended, or was let go, since the last call."""
+        self._cancelled.clear()  # no body is about to begin now
         self._press()
         ended = list[Attempt]()
         while self._done:
@@ -204,6 +208,7 @@ class Threads:
 
     def cancel(self, job_id: str) -> None:
         """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
+        self._cancelled.add(job_id)  # first: the body may be added right now
         if (body := self._bodies.get(job_id)) is not None:
             body.cancel()
             self._look_now()

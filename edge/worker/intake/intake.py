@@ -312,9 +312,12 @@ class Intake:
             return
         self._reconsider = False
         for attempt in self._window.parked:
-            ready = self._may_begin() and attempt in self._window.parked and attempt.not_before <= time.monotonic()
-            if ready and self._admits(attempt):
+            if attempt not in self._window.parked or attempt.not_before > time.monotonic():
+                continue
+            if self._may_begin() and self._admits(attempt):
                 self._begin(attempt)
+            else:
+                self._reconsider = True  # once a body that runs elsewhere has ended
         self._commit()
         self._window.report_parked()
 
