@@ -17,6 +17,7 @@ from edge.model import FailureCode, JobState, Metering, Pool, Power, PowerState,
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
+from tests.running_gateway import StartGateway
 from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, publish, tell_power, until
 
 pytestmark = pytest.mark.broker
@@ -410,3 +411,22 @@ def _switches(pid: int) -> int:
         lines = (task / "status").read_text().splitlines()
         total += sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt"))
     return total
+
+
+def test_the_gateway_shows_each_running_job(
+    threads: RunningWorker, broker: BrokerConfig, io: Config, start_gateway: StartGateway
+) -> None:
+    """`/v1/status` lists them, `/v1/jobs/ID` knows the progress of each."""
+    gateway = start_gateway(io)
+    ids = [gateway.submit("echo", str(number)) for number in range(2)]
+    for job_id in ids:
+        publish(broker, "steps", 1000, 0.05, job_id=job_id, queue=QUEUE)
+    until_runs(threads, *ids)
+    for job_id in ids:
+        view = gateway.becomes(job_id, "running")
+        assert view["worker"] == "io"
+        until(lambda job_id=job_id: gateway.ask("GET", f"/v1/jobs/{job_id}").json.get("progress"), "progress")
+    (worker,) = gateway.ask("GET", "/v1/status").json["workers"]
+    assert {job["id"] for job in worker["jobs"]} == set(ids)
+    assert (worker["job"], worker["slots"]) == (None, 100)
+    assert threads.stop() == 0
