@@ -326,7 +326,12 @@ class Bodies:
         """As the real one."""
         return ()
 
-    elsewhere = busy = False
+    elsewhere = False
+
+    @property
+    def busy(self) -> bool:
+        """As the real one."""
+        return self.free_slots < 1
 
     def admits(self, company: int) -> bool:
         """As the real one."""

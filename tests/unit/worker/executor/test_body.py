@@ -74,6 +74,11 @@ def _spin() -> None:
         pass
 
 
+def _went_on(body: Body) -> str:
+    body.check()
+    return "went on"
+
+
 def _ask(body: Body) -> None:
     while True:
         time.sleep(0.001)
@@ -108,7 +113,12 @@ def test_a_body_that_never_asks_is_interrupted_in_its_own_code() -> None:
 def test_nothing_is_raised_in_code_that_threads_share() -> None:
     """A lock of the logging module would stay taken for ever."""
     body, release = _body(), threading.Event()
-    thread = Thread(body, lambda: release.wait(_PATIENCE_S) and _spin())
+
+    def call() -> None:
+        release.wait(_PATIENCE_S)
+        _spin()
+
+    thread = Thread(body, call)
     body.cancel()
     for _ in range(10):
         body.press(time.monotonic())
@@ -174,12 +184,12 @@ def test_a_body_is_held_and_goes_on() -> None:
     """Its limit does not count the time; the status says why."""
     resumed = threading.Event()
     body = _body(limit_s=60.0, on_resume=resumed.set)
-    thread = Thread(body, lambda: body.check() or "went on")
+    thread = Thread(body, lambda: _went_on(body))
     thread.thread.join(_PATIENCE_S)
     assert thread.value == "went on"
     held = _body(limit_s=60.0, on_resume=resumed.set)
     held.heed(LOW, grace_s=1.0)
-    thread = Thread(held, lambda: held.check() or "went on")
+    thread = Thread(held, lambda: _went_on(held))
     deadline = time.monotonic() + _PATIENCE_S
     while held.running_job.held is None:
         assert time.monotonic() < deadline

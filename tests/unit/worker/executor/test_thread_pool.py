@@ -23,8 +23,12 @@ def test_calls_run_at_once_and_their_threads_end() -> None:
     """As many threads as calls, and none once they have idled."""
     before = threading.active_count()
     pool, meet = ThreadPool(idle_s=0.02), threading.Barrier(9)
+
+    def call() -> None:
+        meet.wait(_PATIENCE_S)
+
     for _ in range(8):
-        pool.submit(lambda: meet.wait(_PATIENCE_S) and None)
+        pool.submit(call)
     meet.wait(_PATIENCE_S)
     _until_threads(before)
 
