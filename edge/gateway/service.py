@@ -53,8 +53,8 @@ class Appliance:
         self.config = config
         self._lock = _alone(layout.root)
         rebuild.rebuild(layout)
-        self.kinds = CatalogueLoader(load)
         self.outbox = Outbox(config)
+        self.kinds = CatalogueLoader(load, learnt=self.outbox.routing.learn)
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
         self.waiters = Waiters()
@@ -88,7 +88,8 @@ class Appliance:
         self._events.start()
         self.outbox.start()
         self._tasks = [
-            asyncio.create_task(work()) for work in (self._settler.run, self._retention.run, self._copies.run)
+            asyncio.create_task(work())
+            for work in (self._settler.run, self._retention.run, self._copies.run, self.outbox.routing.run)
         ]
         await self.kinds.reload()
         self._tasks.append(asyncio.create_task(self.kinds.persist()))
@@ -157,7 +158,8 @@ class Appliance:
             with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
                 result = await asyncio.to_thread(self.results.read, job.id)
             return Views(self.board).of(job, result=result)
-        return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job))
+        kinds, only = self.outbox.routing.routes.beside(job.task)
+        return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state; those that run now are stored as open ones, and counted apart."""
