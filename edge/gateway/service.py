@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from edge.broker.coverage import gaps
 from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.core import durable
@@ -82,6 +83,10 @@ class Appliance:
         """What a person should know of what is kept: ledgers that broke, a copy that cannot be made."""
         told = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
         return [*told, *filter(None, [self._copies.fault])]
+
+    def unserved(self) -> tuple[str, ...]:
+        """What no worker of the configuration takes, and how to change that."""
+        return gaps(self.config, self.kinds.current) if self.kinds.readable else ()
 
     async def start(self) -> None:
         """Watch, publish, settle; the catalogue is read meanwhile. Raises StorageError."""
