@@ -282,6 +282,7 @@ def test_the_entry_is_edge(entry: Entry, tmp_path: Path) -> None:
             if (cpus := len(os.sched_getaffinity(0))) > 1
             else [f"edge worker name={NAME}"],
         ),
+        ({"WORKERS": "main,io"}, ["edge worker name=io", "edge worker name=main"]),
         (
             {"EDGE_WORKER_NAME": "sun", "QUEUES": "edge.always"},
             [f"celery {_CELERY} --hostname sun@%h --queues edge.always name=sun"],
