@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,20 +47,29 @@ workers:
 """
 
 
+DOCS = (Path(__file__).parents[2] / "docs/workers.md").read_text()
+
+
+def example(language: str) -> str:
+    """The first block in this language of docs/workers.md."""
+    (block, *_) = re.findall(rf"^```{language}\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    return block
+
+
 class Listed(Up):
     """An `edge up` with these kinds and this end of `edge.yaml`."""
 
-    def __init__(self, root: Path, more: str) -> None:
+    def __init__(self, root: Path, more: str, kinds: str = KINDS) -> None:
         root.mkdir()
-        (root / "kinds.py").write_text(KINDS)
+        (root / "kinds.py").write_text(kinds)
         text = _TEXT.format(port=free_ports(1)[0], broker_port=three_in_a_row())
         (root / "edge.yaml").write_text(f"{text}\ntasks: [kinds]\n{more}")
         super().__init__(root)
 
-    def ran(self, kind: str, power: Power | None = None) -> tuple[object, str]:
+    def ran(self, kind: str, power: Power | None = None, argument: object = 1) -> tuple[object, str]:
         """Value of a job of this kind, and the worker that ran it."""
         with self.client() as client:
-            job = client.submit(kind, 1, power=power)
+            job = client.submit(kind, argument, power=power)
             result = job.wait(120)
             return result.value, result.worker
 
@@ -107,3 +117,21 @@ def test_a_list_shares_out_classes_and_kinds(broker_node: PrivateNode, tmp_path:
     finally:
         stack.background.stop()
     assert all_end(pids)
+
+
+def test_the_example_of_the_manual(broker_node: PrivateNode, tmp_path: Path) -> None:
+    """Its list and its kinds of job, word by word; the board says nothing is amiss."""
+    del broker_node
+    stack = Listed(tmp_path / "state", example("yaml"), example("python"))
+    try:
+        value, worker = stack.ran("fetch", argument=f"{stack.background.news['X_EDGE_URL']}/v1/healthz")
+        assert isinstance(value, int)
+        assert value > 0
+        assert worker == "io"
+        assert stack.ran("report") == (2, "reports")
+        with stack.client() as client:
+            status = client.status()
+        assert {each.name for each in status.workers} == {"main", "sun", "io", "reports"}
+        assert status.unserved == ()
+    finally:
+        stack.background.stop()

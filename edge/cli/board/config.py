@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from edge.config import Config, Loaded, WorkerEntry
 
 
+_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/")
+
+
 @click.group()
 def config() -> None:
     """Check and show the board's configuration: edge.yaml, with EDGE_* variables over it."""
@@ -98,13 +101,15 @@ def _unit(config: Config, entry: WorkerEntry) -> str:
 
 def _gaps(loaded: Loaded) -> tuple[str, ...]:
     """What a list of workers leaves out; nothing where the kinds of job cannot be learnt here."""
-    if not loaded.config.workers or loaded.path is None:
+    path = loaded.path
+    # The tasks are imported by a process of their own, which cannot read a pipe once more.
+    if not loaded.config.workers or path is None or str(path).startswith(_PIPES):
         return ()
     try:
         from edge.broker.coverage import gaps  # kombu: the device extra; and only where there is a list
         from edge.catalog.catalogue import load
 
-        return gaps(loaded.config, load(loaded.path))
+        return gaps(loaded.config, load(path))
     except (ImportError, EdgeError):
         return ()
 
