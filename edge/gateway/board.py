@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edge.broker.publisher import BrokerLinkState
+from edge.broker.routes import Routes
 from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
 from edge.core.text import duration
@@ -105,6 +106,10 @@ class Board:
             return worker
         why = f"its process {worker.pid} was stopped by a signal; `kill -CONT {worker.pid}` lets it go on"
         return msgspec.structs.replace(worker, reason=why)
+
+    def routes(self) -> Routes:
+        """Which queue each kind goes to, and which worker takes it."""
+        return self._outbox.routing.routes
 
     def broker(self) -> BrokerView:
         """How the publisher stands with the broker, and since when that is so."""

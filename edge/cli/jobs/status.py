@@ -47,6 +47,7 @@ def _board(board: StatusView) -> None:
             ("jobs", jobs),
             ("tasks", f"{board.tasks} kinds; `edge tasks` lists them"),
             *(("problem", f"task module {module}: {why}") for module, why in board.task_errors.items()),
+            *(("problem", sentence) for sentence in board.unserved),
             *(("warning", warning) for warning in board.warnings),
         ]
     )

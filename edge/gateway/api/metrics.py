@@ -65,6 +65,8 @@ class _State(Collector):
         yield _gauges(
             "edge_workers", "Workers that live.", "state", {state: workers.count(state) for state in WorkerState}
         )
+        unserved = len(appliance.unserved())
+        yield GaugeMetricFamily("edge_unserved", "Kinds and power classes that no worker takes, by sentence.", unserved)
         if (free_bytes := board.free_bytes()) is not None:
             yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
         yield GaugeMetricFamily("edge_start_time_seconds", "When the gateway started.", appliance.started_at)

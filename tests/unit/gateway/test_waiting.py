@@ -61,6 +61,12 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
         pytest.param({}, {"workers": []}, "no worker is running", id="no worker"),
         pytest.param(
             {},
+            {"workers": [], "nobody": "worker io, which takes fetch, is not running"},
+            "worker io, which takes fetch, is not running",
+            id="none of its pool",
+        ),
+        pytest.param(
+            {},
             {"power": PowerStatus(PowerState.UNKNOWN, "x", "the governor has not spoken yet", until="it speaks")},
             "power is unknown (the governor has not spoken yet); resumes when it speaks",
             id="unknown power is not good",
