@@ -425,9 +425,9 @@ def test_the_gateway_shows_each_running_job(
     for job_id in ids:
         view = gateway.becomes(job_id, "running")
         assert view["worker"] == "io"
-    paths = [f"/v1/jobs/{job_id}" for job_id in ids]
+    paths = [f"/jobs/{job_id}" for job_id in ids]
     until(lambda: all(gateway.ask("GET", path).json.get("progress") for path in paths), "progress of each")
-    (worker,) = gateway.ask("GET", "/v1/status").json["workers"]
+    (worker,) = gateway.ask("GET", "/status").json["workers"]
     assert {job["id"] for job in worker["jobs"]} == set(ids)
     assert (worker["job"], worker["slots"]) == (None, 100)
     assert threads.stop() == 0
