@@ -24,8 +24,8 @@ class Routes(msgspec.Struct, frozen=True):
         """The routes of a board whose kinds have these pools; all are main ones where nothing may run in threads."""
         io = frozenset(kind for kind, pool in pools.items() if pool is Pool.IO and config.threads)
         owners = {kind: worker.name for worker in config.workers for kind in worker.kinds}
-        planned = config.planned(io=bool(io))
-        return cls(io, owners, {worker.name: frozenset(queues_of(worker)) for worker in planned})
+        workers = {worker.name: frozenset(queues_of(worker)) for worker in config.planned(io=True)}
+        return cls(io, owners, workers)
 
     def queue(self, task: str, power: Power) -> str:
         """Name of the queue for a job; of a kind nobody knows too, which a worker ends."""

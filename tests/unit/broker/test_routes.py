@@ -51,10 +51,9 @@ def test_a_board_that_freezes_runs_kinds_of_the_pool_io_in_its_main_worker() -> 
     assert (routes.queue("fetch", Power.NORMAL), routes.queues, list(routes.workers)) == ("edge.normal", (), ["main"])
 
 
-def test_a_worker_of_threads_is_planned_where_a_kind_wants_one() -> None:
-    """And nothing else is, where the list of workers is empty."""
+def test_a_list_of_workers_is_the_whole_truth() -> None:
+    """Without one there is a main worker, and one of threads may be started."""
     assert list(Routes.of(config(), POOLS).workers) == ["main", "io"]
-    assert list(Routes.of(config(), {"solve": Pool.MAIN}).workers) == ["main"]
     assert list(Routes.of(config(WorkerEntry("a")), POOLS).workers) == ["a"]
 
 
