@@ -50,7 +50,7 @@ class PublishSession:
         self._readable.register(self.socket, select.POLLIN)
 
     @property
-    def room(self) -> int:
+    def window_left(self) -> int:
         """How many more may be published before confirms are owed."""
         return WINDOW - len(self._flying)
 

@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as err:
         if debug:
             raise
-        return _told(err, as_json=as_json)
+        return _write_error(err, as_json=as_json)
 
 
 def _refuse_undecodable(arguments: Sequence[str]) -> None:
@@ -178,7 +178,7 @@ def _refuse_undecodable(arguments: Sequence[str]) -> None:
                 raise click.UsageError(f"argument '{shown[:80]}' is not valid UTF-8") from err
 
 
-def _told(err: Exception, *, as_json: bool) -> int:
+def _write_error(err: Exception, *, as_json: bool) -> int:
     """Write the one line (or JSON document) of an error; returns its exit code."""
     hint = ""
     match err:

@@ -27,10 +27,10 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class UnknownKind(LookupError):
-    """No module, package or entry point declares this kind; `known` are those that could be named."""
+    """No module, package or entry point declares this kind; `allowed` are those that could be named."""
 
-    def __init__(self, kind: object, known: Sequence[str]) -> None:
-        self.kind, self.known = kind, tuple(known)
+    def __init__(self, kind: object, allowed: Sequence[str]) -> None:
+        self.kind, self.allowed = kind, tuple(allowed)
         super().__init__(f"no source of kind {kind!r}")
 
 

@@ -19,9 +19,9 @@ from edge.core.host import process_alive
 
 def has_free_space(folder: Path, size_bytes: int) -> bool:
     """True when the file system of `folder` takes a file of that size: bytes, inodes, not read-only."""
-    room = os.statvfs(folder)
-    inodes = room.f_favail > 0 or room.f_files == 0
-    return not room.f_flag & os.ST_RDONLY and inodes and room.f_bavail * room.f_frsize >= size_bytes
+    disk = os.statvfs(folder)
+    inodes = disk.f_favail > 0 or disk.f_files == 0
+    return not disk.f_flag & os.ST_RDONLY and inodes and disk.f_bavail * disk.f_frsize >= size_bytes
 
 
 def sync_folder(folder: Path) -> None:

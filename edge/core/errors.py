@@ -18,7 +18,7 @@ class EdgeError(Exception):
     exit_code = 1
 
     @classmethod
-    def told(cls, sentence: str, **data: object) -> Self:
+    def reported(cls, sentence: str, **data: object) -> Self:
         """An error of this kind as another process put it: its sentence as it came, `data` as attributes."""
         err = cls.__new__(cls, sentence)
         for name, value in data.items():

@@ -19,8 +19,12 @@ __all__ = ["FoundSource", "as_yaml", "probe"]
 
 def probe(layout: Layout, *, root: Path = Path("/"), kinds: Kinds | None = None) -> list[FoundSource]:
     """Everything found under `root`, each read once. Pins are not touched: reading one may disturb its owner."""
-    known = kinds or Kinds()
-    records = [record for record in map(known.record, known.names()) if issubclass(record, PowerSourceConfig)]
+    kinds_of_source = kinds or Kinds()
+    records = [
+        record
+        for record in map(kinds_of_source.record, kinds_of_source.names())
+        if issubclass(record, PowerSourceConfig)
+    ]
     records.sort(key=lambda record: record.probe_rank)
     found = [each for record in records for each in record.probe(root)]
     return [_read(each, layout) for each in _named_apart(found)]

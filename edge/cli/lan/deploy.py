@@ -95,7 +95,7 @@ def deploy(
         raise UsageError(f"--node {name}: this board is the head itself; a node is another one")
     with tempfile.TemporaryDirectory(prefix="edge-deploy-") as folder:
         source = _source(Path(folder))
-        _known(asked, source / "ansible")
+        _check_variables(asked, source / "ansible")
         inventory = Path(folder) / "inventory.json"
         inventory.write_text(json.dumps({"all": {"children": groups, "vars": given}}))
         argv = [playbook, "-i", str(inventory), str(source / f"ansible/{play}.yml")]
@@ -149,7 +149,7 @@ def _variable(text: str) -> tuple[str, object]:
         raise UsageError(f"--var {name}: not YAML: {err}") from err
 
 
-def _known(asked: Iterable[str], folder: Path) -> None:
+def _check_variables(asked: Iterable[str], folder: Path) -> None:
     """Each name is a variable of the roles, of the playbooks or Ansible's own. Raises UsageError."""
     import yaml  # as above
 

@@ -32,9 +32,9 @@ class Rule(msgspec.Struct, frozen=True):
     good_samples: int = 3
     resume_after_s: float = 300.0
     unknown: Level = Level.LOW
-    only_claims: bool = False  # may say surplus, never objects
-    claims_surplus: bool = True  # at surplus it says that there is more than enough, not only that it is well
-    vetoes_surplus: bool = False  # at normal it speaks against surplus, whoever claims it
+    only_claims: bool = False  # can report surplus, and never makes power worse than normal
+    claims_surplus: bool = True  # a surplus reading means spare power, not only a good state
+    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports it
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What happened to a job before: told apart by what its last worker left behind.
+"""What happened to a job before: a crash, an interruption or a power cut, read from what its last worker left behind.
 
 A worker marks the job it runs in `run/running/NAME.json` and empties that file when the body ends, however it ends.
 A mark that outlived its process says crash. A power cut takes the marks with it; so from the second delivery on the
@@ -84,10 +84,11 @@ class AttemptHistory:
         self._fd: int | None = None
         self._given_back: OrderedDict[str, int] = OrderedDict()
         self._uptime_marker = UptimeMarker(self.attempts, early_cut_s)
-        self._looked: tuple[int, Attempts] | None = None  # what was last written here, until the body begins
+        #: Redeliveries and record of the last `look` that wrote one, until the body begins.
+        self._looked: tuple[int, Attempts] | None = None
 
     def recover(self) -> None:
-        """At the start of the worker: put the mark of its predecessor of the same name where it stays until used."""
+        """At the start of the worker: rename its predecessor's mark, so that this worker does not overwrite it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.attempts.folder, self._checkpoints):
             for temp in folder.glob(".*.tmp"):
@@ -157,7 +158,7 @@ class AttemptHistory:
             self._given_back.popitem(last=False)
 
     def unsure(self, delivery: Delivery) -> bool:
-        """True when the body may have begun in an earlier delivery: then it runs alone, for it may end this process."""
+        """True when the body may have begun in an earlier delivery: it runs alone, since it may end this process."""
         return bool(delivery.redeliveries) and self._given_back.get(delivery.id, -1) != delivery.redeliveries - 1
 
     def look(self, delivery: Delivery) -> Attempts | None:

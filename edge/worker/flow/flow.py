@@ -81,8 +81,10 @@ class Flow:
                 pass
         except OSError as err:
             self.blocked.add(attempt, err)
-        except Exception:  # a fault of ours, or a body changed what we stand on: this worker ends of it
-            self._history.begin(attempt.id)  # so it counts as a crash of this job, and not for ever
+        except Exception:
+            # A fault of the worker, or a body broke something in this process. The worker ends, and the mark makes
+            # that count as a crash of this job: after `worker.max_crashes` of them the job is not run any more.
+            self._history.begin(attempt.id)
             raise
         finally:
             if attempt.stage is not Stage.RUNNING:
@@ -90,7 +92,11 @@ class Flow:
                 self._status.rest()
 
     def commit(self) -> list[Delivery]:
-        """Make what has ended durable; the deliveries that may be acknowledged. What the disk refuses is blocked."""
+        """Make what has ended durable. What the disk refuses is blocked.
+
+        Returns:
+            The deliveries that may be acknowledged.
+        """
         if not self.batch:
             return []
         last = self.batch.last
@@ -98,8 +104,8 @@ class Flow:
         written = [attempt.written for attempt in members if attempt.written is not None]
         try:
             outcomes = iter(self._results.commit(written) if written else ())
-        except Exception:  # a fault of ours, or a body changed what we stand on: this worker ends of it
-            self._history.begin(last.id)  # so it counts as a crash of that job, and not for ever
+        except Exception:  # as in `advance`: it counts as a crash of the job that ended last
+            self._history.begin(last.id)
             raise
         done = list[Delivery]()
         for attempt in members:
@@ -110,7 +116,7 @@ class Flow:
                 self._tidy(attempt)
                 done.extend(attempt.deliveries)
             else:
-                away = isinstance(err, Unreachable | NotAllowed)  # a node's head: what the body made is well
+                away = isinstance(err, Unreachable | NotAllowed)  # the head refused it: the artifacts here are whole
                 attempt.refused(files_lost=attempt.written is not None and attempt.written.has_files and not away)
                 self.blocked.add(attempt, err)
         if done:
@@ -234,7 +240,11 @@ class Flow:
             raise
 
     def _ended(self, attempt: Attempt) -> bool:
-        """Raises OSError when the disk cannot tell what the body left: it has to run again."""
+        """Do what the end of a body asks for.
+
+        Raises:
+            OSError: the files that the body left cannot be read, so it has to run again.
+        """
         outcome, delivery = given(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
         match ending(outcome, delivery, disk_to_blame=self._disk_to_blame(attempt)):
             case Ending.INTERRUPTED:
@@ -242,7 +252,7 @@ class Flow:
                 attempt.drop_files()
                 self._history.interrupted(attempt.earlier)
                 attempt.finish(job_ended=False)
-                self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
+                self._control.stop()  # at critical power nothing else stops the worker
                 return False
             case Ending.DISK_FULL:
                 self._disk_blamed.add(delivery.id)
@@ -281,7 +291,8 @@ class Flow:
     def _disk_to_blame(self, attempt: Attempt) -> bool:
         """True when a full disk, not the job, may have ended the body.
 
-        Where there is room once the job's own files are gone, it may have filled the disk itself: it gets one more try.
+        If the disk has space again once the job's own files are gone, the job may have filled it. Then the disk is
+        blamed once only: the job gets one more try.
         """
         if not disk_full(given(attempt.outcome, "the outcome of a body that ended")):
             return False
@@ -291,8 +302,9 @@ class Flow:
         """Put the result on the disk, to become durable with the batch."""
         result = given(attempt.result, "the result of an attempt that commits")
         if attempt.files_lost:
-            # After a failed sync the artifacts may be gone and look well: only a new run makes them again. Once the
-            # result has its name they were synced, and it is only the name that is not safe yet.
+            # After a failed sync the page cache may show artifacts that the disk does not have, so the body has to
+            # run again. A result that has its final name was linked after the sync of its artifacts: they are whole,
+            # and only the name is not durable yet.
             if not self._results.has(result.id):
                 attempt.run_again()
                 return False
@@ -307,7 +319,7 @@ class Flow:
         except OSError:
             attempt.refused(files_lost=_left_files(attempt))
             raise
-        except Exception as err:  # what the body left cannot be told; that must not stop the jobs behind it
+        except Exception as err:  # the files that the body left cannot be listed: that must not stop other jobs
             if attempt.staging is None:
                 raise
             logger.error("%s left what cannot be kept: %s", attempt, clean(str(err)))

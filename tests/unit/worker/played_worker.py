@@ -134,18 +134,18 @@ class PlayedPower:
     """Stands where the watcher does: what is told is read at the next look."""
 
     def __init__(self, state: PowerState) -> None:
-        self.told = self.status = PowerStatus(state, "", "the test says so")
+        self.next_status = self.status = PowerStatus(state, "", "the test says so")
         self.version = 0
         self.expires_in_s = None
 
     def tell(self, state: PowerState) -> None:
         """The governor speaks."""
-        self.told = PowerStatus(state, "", "the test says so")
+        self.next_status = PowerStatus(state, "", "the test says so")
 
     def look(self) -> bool:
         """As the real one."""
-        news = self.told is not self.status
-        self.status = self.told
+        news = self.next_status is not self.status
+        self.status = self.next_status
         self.version += news
         return news
 
@@ -170,7 +170,7 @@ class PlayedBroker:
         self.acked: list[str] = []
         self.back: list[str] = []
         self.opened: list[tuple[str, int]] = []
-        self.told: list[str] = []  # the kinds of frames that settled something
+        self.settling_frames: list[str] = []  # the kinds of frames that settled something
         self.frames = 0
         self.others: dict[str, int] = {}
         self.meanwhile: Callable[[], None] | None = None  # what happens while a queue is closed, once
@@ -232,7 +232,7 @@ class PlayedBroker:
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Let messages go."""
         self.frames += 1
-        self.told.append("ack")
+        self.settling_frames.append("ack")
         for tag in self._tags(delivery_tag, multiple):
             _, message = self.unacked.pop(tag)
             self.acked.append(message.id)
@@ -244,7 +244,7 @@ class PlayedBroker:
         tag, multiple, requeue = args
         assert requeue
         self.frames += 1
-        self.told.append("nack")
+        self.settling_frames.append("nack")
         self._requeue(self._tags(tag, multiple))
 
     def _tags(self, tag: int, multiple: bool) -> list[int]:

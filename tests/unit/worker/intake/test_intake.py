@@ -183,7 +183,7 @@ def test_a_pause_settles_the_window(board: Board) -> None:
     assert board.broker.acked[-3:] == ["a", "b", "c"]
     assert board.broker.ready() == ["d", "e", "f"]
     assert board.broker.unacked == {}
-    assert board.broker.told[-2:] == ["ack", "nack"]
+    assert board.broker.settling_frames[-2:] == ["ack", "nack"]
     assert board.status.status.queues == ("edge.always", "edge.dead")
     board.power.tell(PowerState.NORMAL)
     board.turns()

@@ -137,7 +137,7 @@ class Day:
         assert old.broker.unacked == {}, "all is settled or back"
         self._keep()
         self.board = self._start()
-        self.board.power.tell(old.power.told.state)
+        self.board.power.tell(old.power.next_status.state)
         broker = self.board.broker
         for queue, messages in old.broker.queues.items():
             broker.queues[queue] = [*old.broker.returned[queue], *messages]
