@@ -160,6 +160,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     at: float = 0.0  # the board's clock now
     free_bytes: int | None = None  # on the file system of the state root
     warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
+    unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
 
 
 class Health(StrEnum):

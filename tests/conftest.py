@@ -20,8 +20,12 @@ from edge.up.broker import rabbitmq
 from edge.up.broker.node import PrivateNode
 from edge.up.broker.ports import NodePorts, free_ports
 
-#: What `edge.broker.topology.declare` makes; each test starts without them.
-QUEUES = ("edge.always", "edge.normal", "edge.surplus", "edge.dead")
+#: What `edge.broker.topology.declare` makes, and what kinds of the pool io and a worker `own` want; each test starts
+#: without them.
+QUEUES = (
+    "edge.dead",
+    *(f"edge.{owner}{klass}" for owner in ("", "io.", "only.own.") for klass in ("always", "normal", "surplus")),
+)
 
 #: Process ids of the brokers that had no queue to recover when they started.
 ON_NEW_STORES: set[int] = set()

@@ -2,6 +2,9 @@
 
 - `border`: what we use of py-amqp and kombu, typed
 - `topology`: how to connect, and which queues there are
+- `routes`: which queue a job goes to by its kind and class, remembered over restarts
+- `coverage`: kinds and power classes that no worker of the configuration takes, in words
+- `abandoned`: moves what lies in queues that no worker takes any more
 - `message`: a job as a Celery message
 - `frames`: a publish as bytes, so that many go out in one write
 - `session`: one channel in confirm mode: what was published, what the broker answered

@@ -21,6 +21,7 @@ from amqp.exceptions import AMQPError
 
 from edge.broker import topology
 from edge.broker.restart_request import RestartRequest
+from edge.broker.routes import Routes
 from edge.broker.session import CONFIRM_S, PublishSession
 from edge.config import BrokerConfig
 from edge.core.backoff import Backoff
@@ -72,7 +73,9 @@ class Publisher:
         claimed: Callable[[], None] = lambda: None,
         changed: Callable[[BrokerLink], None] = lambda _: None,
         complaint: RestartRequest,
+        routes: Routes | None = None,
     ) -> None:
+        """Without `routes` all jobs go to the queues of the pool main."""
         self._made_at = time.monotonic()
         self._complaint, self._answer = complaint, b""
         self._config, self._confirmed, self._changed = config, confirmed, changed
@@ -84,6 +87,7 @@ class Publisher:
         self._stopping = False
         self._rewind = False
         self._noted: set[Edition] = set()  # editions confirmed, while the ledger does not know it yet
+        self._routes = routes or Routes()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -107,6 +111,11 @@ class Publisher:
             self._rung = True
             self._wakeup.ring()
 
+    def route(self, routes: Routes) -> None:
+        """Publish by these routes from now; their queues are made at once, for nodes read them. From any thread."""
+        self._routes = routes
+        self.ring()
+
     def _run(self) -> None:
         failures = 0
         while not self._stopping:
@@ -120,7 +129,7 @@ class Publisher:
                 ) as connection:
                     topology.establish(connection)
                     connected = True
-                    session = PublishSession(self._config, connection.connection)
+                    session = PublishSession(self._config, connection.connection, self._routes)
                     # RabbitMQ may lose to a full disk what it had confirmed, and come up without a word of it.
                     answer = self._complaint.answer()
                     if topology.newborn(connection.connection):
@@ -181,6 +190,8 @@ class Publisher:
                     more = True
                 if self._stopping:
                     return
+                if self._routes is not session.routes:
+                    session.follow(self._routes)
                 if self._rewind:
                     self._rewind, cursor, more, look_at = False, 0, True, 0.0
                 up = self.link.state is BrokerLinkState.UP

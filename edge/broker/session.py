@@ -15,6 +15,7 @@ from edge.broker import topology
 from edge.broker.border import Link
 from edge.broker.frames import publish
 from edge.broker.message import message
+from edge.broker.routes import Routes
 from edge.config import BrokerConfig
 from edge.core.errors import QueueSilent
 from edge.ledger.rows import Edition, JobRow
@@ -28,10 +29,11 @@ CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or 
 class PublishSession:
     """One channel in confirm mode: what was published on it and what came back."""
 
-    def __init__(self, config: BrokerConfig, connection: Link) -> None:
+    def __init__(self, config: BrokerConfig, connection: Link, routes: Routes) -> None:
         self._connection = connection
-        channel = connection.channel()
-        topology.declare(channel)
+        self._channel = channel = connection.channel()
+        self.routes = routes
+        topology.declare(channel, more=routes.queues)
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
@@ -52,6 +54,11 @@ class PublishSession:
         """How many more may be published before confirms are owed."""
         return WINDOW - len(self._flying)
 
+    def follow(self, routes: Routes) -> None:
+        """Publish by these routes from now; makes their queues."""
+        topology.declare(self._channel, more=routes.queues)
+        self.routes = routes
+
     def publish(self, jobs: Iterable[JobRow]) -> None:
         """Send jobs; their confirms come later. A damaged one stays in the ledger, for others must go out."""
         frames: list[bytes] = []
@@ -63,7 +70,7 @@ class PublishSession:
             except (msgspec.DecodeError, ValueError, TypeError) as err:
                 log.error("job %s cannot be published, its arguments in the ledger are damaged: %s", job.id, err)
                 continue
-            queue = topology.queue_name(job.power)
+            queue = self.routes.queue(job.task, job.power)
             frames.append(publish(body, headers, properties, queue=queue, channel=self._number, most_bytes=self._most))
             self._tag += 1
             self._flying[self._tag] = (msgspec.structs.replace(job, arguments=b""), time.monotonic())

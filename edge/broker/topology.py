@@ -1,15 +1,16 @@
 """The broker as gateway and workers see it: how to connect, and which queues there are.
 
-One quorum queue a power class, one more for what the broker gives up on. Every process declares them with the
-same arguments, or RabbitMQ refuses; the arguments are valid on 3.10 and on 4.x alike, so that a board survives
-the upgrade.
+One quorum queue a power class for kinds of the pool `main`, one more for what the broker gives up on: every board has
+these. Kinds of the pool `io`, and the kinds that a worker alone takes, have queues of their own, one a class, where the
+board wants them. Every process declares them with the same arguments, or RabbitMQ refuses; the arguments are valid on
+3.10 and on 4.x alike, so that a board survives the upgrade.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from amqp.exceptions import AMQPError, InternalError, NotFound
@@ -17,9 +18,9 @@ from kombu import Connection, Exchange, Queue
 
 from edge.broker.border import Channel, Link
 from edge.broker.refusal import cure
-from edge.config import BrokerConfig
+from edge.config import BrokerConfig, WorkerEntry
 from edge.core.errors import BrokerError, QueueSilent
-from edge.model import Power
+from edge.model import Pool, Power
 
 DEAD_NAME = "edge.dead"
 #: What a connection to the broker raises, from the socket layer or from AMQP.
@@ -51,17 +52,45 @@ _SOCKET = {
 }
 
 
-def queue_name(power: Power) -> str:
-    """Name of the queue of a power class."""
-    return f"edge.{power.value}"
+def queue_name(power: Power, *, pool: Pool = Pool.MAIN, owner: str = "") -> str:
+    """Name of the queue of a power class, for kinds of `pool`, or for those that the worker `owner` alone takes."""
+    if owner:
+        return f"edge.only.{owner}.{power.value}"
+    return f"edge.{power.value}" if pool is Pool.MAIN else f"edge.{pool.value}.{power.value}"
+
+
+def class_of(queue: str) -> Power:
+    """The power class whose jobs a queue holds; `normal` for `edge.dead`, which holds those of all classes."""
+    word = queue.rpartition(".")[2]
+    return Power(word) if word in _CLASSES else Power.NORMAL
+
+
+def queues_of(worker: WorkerEntry) -> tuple[str, ...]:
+    """Names of the queues that a worker consumes as power allows; `edge.dead` is any worker's beside them."""
+    owner = worker.name if worker.kinds else ""
+    return tuple(queue_name(power, pool=worker.takes, owner=owner) for power in Power if power in worker.classes)
+
+
+def all_queues(workers: Iterable[WorkerEntry]) -> tuple[str, ...]:
+    """Names of all queues that jobs of a board with these workers may go to, whichever kinds it has."""
+    pools = [queue_name(power, pool=pool) for pool in Pool for power in Power]
+    owners = [queue_name(power, owner=worker.name) for worker in workers if worker.kinds for power in Power]
+    return (*pools, *owners)
+
+
+def queue(name: str) -> Queue:
+    """The queue of that name, with the arguments that all of ours have."""
+    return _queue(name, _QUORUM if name == DEAD_NAME else _QUORUM | _TO_DEAD)
 
 
 def _queue(name: str, arguments: Mapping[str, object]) -> Queue:
     return Queue(name, exchange=_DEFAULT, routing_key=name, durable=True, queue_arguments=arguments, no_declare=None)
 
 
-QUEUES: dict[Power, Queue] = {power: _queue(queue_name(power), _QUORUM | _TO_DEAD) for power in Power}
-DEAD: Queue = _queue(DEAD_NAME, _QUORUM)
+_CLASSES = frozenset(power.value for power in Power)
+#: The queues of every board, beside those that its configuration and its tasks want.
+QUEUES: dict[Power, Queue] = {power: queue(queue_name(power)) for power in Power}
+DEAD: Queue = queue(DEAD_NAME)
 
 
 def transport_options(*, confirm: bool = False, timeout_s: float | None = None) -> dict[str, object]:
@@ -106,13 +135,18 @@ def establish(link: Connection) -> None:
     link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
 
 
-def declare(channel: Channel, *, passive: bool = False) -> None:
-    """Make sure that all queues are there; does nothing to those that are.
+def declare(channel: Channel, *, more: Iterable[str] = (), passive: bool = False) -> None:
+    """Make sure that the queues of every board and those named `more` are there; does nothing to those that are.
 
     `passive` only looks, which takes no rights: a node's user may read the queues and nothing else.
     """
-    for queue in (DEAD, *QUEUES.values()):
-        queue(channel).queue_declare(passive=passive)
+    for name in _with(more):
+        queue(name)(channel).queue_declare(passive=passive)
+
+
+def _with(more: Iterable[str]) -> tuple[str, ...]:
+    """Names of the queues of every board, and `more`, each once: `edge.dead` first, where the others send."""
+    return tuple(dict.fromkeys((DEAD_NAME, *(each.name for each in QUEUES.values()), *more)))
 
 
 def newborn(link: Link) -> bool:
@@ -133,19 +167,19 @@ def mark(link: Link) -> None:
     channel.close()
 
 
-def check_queues(config: BrokerConfig, *, timeout_s: float) -> None:
-    """Raise QueueSilent unless every queue answers: one without a leader is there, and answers nothing for ever.
+def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float) -> None:
+    """Raise QueueSilent unless every queue answers, those named `more` too.
 
-    A count above zero comes from a leader. Of an empty queue a message is asked for; should one have come meanwhile,
-    it goes back. Call it before anything consumes. Raises BrokerError on what says nothing about the store: no
-    broker, a refused login, queues that another version declared otherwise.
+    One without a leader is there, and answers nothing for ever. A count above zero comes from a leader. Of an empty
+    queue a message is asked for; should one have come meanwhile, it goes back. Call it before anything consumes. Raises
+    BrokerError on what says nothing about the store: no broker, a refused login, queues that another version declared
+    otherwise.
     """
     asked = ""
     try:
         with reached(config, timeout_s=timeout_s) as channel:
-            for queue in (DEAD, *QUEUES.values()):
-                asked = queue.name
-                queue(channel).declare()
+            for asked in _with(more):
+                queue(asked)(channel).declare()
                 if channel.queue_declare(queue=asked, passive=True).message_count:
                     continue
                 if (message := channel.basic_get(asked, no_ack=False)) is not None:
@@ -183,14 +217,12 @@ def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channe
         raise BrokerError(f"broker at {address}: {explain(err)}") from err
 
 
-def depths(config: BrokerConfig, *, timeout_s: float = 10.0) -> dict[str, int]:
-    """Messages ready in each queue by the queue's name. Raises BrokerError, also when a queue has no answer."""
+def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float = 10.0) -> dict[str, int]:
+    """Messages ready in each queue by its name, those named `more` too. Raises BrokerError, also on no answer."""
+    names = _with(more)
     with reached(config, timeout_s=timeout_s) as channel:
-        declare(channel)
-        return {
-            queue.name: channel.queue_declare(queue=queue.name, passive=True).message_count
-            for queue in (*QUEUES.values(), DEAD)
-        }
+        declare(channel, more=names)
+        return {name: channel.queue_declare(queue=name, passive=True).message_count for name in names}
 
 
 def explain(err: BaseException) -> str:

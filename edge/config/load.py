@@ -138,6 +138,7 @@ def _convert(tree: JsonObject, origins: Mapping[str, str], path: Path | None) ->
     """The configuration that `tree` means. Raises ConfigError with the origin of the key it names."""
     try:
         config = _checked(tree, path)
+        workers.check_name(config.worker.name, config.workers, given=origins.get("worker.name", ""))
     except ConfigError as err:
         raise ConfigError(err.key, err.value, err.allowed, origin=_origin(err.key, origins, path)) from err
     return config
@@ -160,7 +161,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     config.power.check()
     config.gateway.check()
     config.node.check()
-    workers.check(config.workers)
+    workers.check(config.workers, running_job=config.worker.running_job, node=config.node.head_url is not None)
     return config
 
 

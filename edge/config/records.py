@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from edge.config.about import about
 from edge.config.power import ModuleName, PowerConfig
-from edge.config.workers import Name, WorkerEntry
+from edge.config.workers import Name, WorkerEntry, planned
 from edge.core.errors import ConfigError
 from edge.core.layout import Layout
 from edge.core.values import JsonObject
@@ -216,7 +216,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[WorkerEntry, ...],
         about(
             "The workers of this board: `workers: [{name: main}, {name: io, pool: threads, concurrency: 100}]`. Empty: "
-            "one as `worker` says."
+            "the "
+            "one that `worker` says, and one of threads named io where a kind of job has the pool io."
         ),
     ] = ()
     node: Annotated[
@@ -236,7 +237,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def own_worker(self) -> WorkerEntry:
         """The entry of the worker that `worker.name` names; one of the pool main where the list does not have it."""
         name = self.worker.name
-        return next((entry for entry in self.workers if entry.name == name), WorkerEntry(name))
+        return next((each for each in self.planned(io=self.threads) if each.name == name), WorkerEntry(name))
+
+    @property
+    def threads(self) -> bool:
+        """False where no worker may run bodies in threads: a process that is frozen would freeze all of them."""
+        return self.worker.running_job != "freeze"
+
+    def planned(self, *, io: bool) -> tuple[WorkerEntry, ...]:
+        """The workers that this board is to run; `io`: it has kinds of the pool io."""
+        return planned(self.workers, name=self.worker.name, io=io and self.threads)
 
     @property
     def layout(self) -> Layout:

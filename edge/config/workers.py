@@ -20,6 +20,8 @@ Name = Annotated[
 ]
 #: Bodies at once in a worker of threads that does not say how many.
 THREADS = 100
+#: The worker of threads that a board has where its configuration lists no workers.
+IO_NAME = "io"
 
 
 class WorkerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,8 +53,22 @@ class WorkerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.pool.takes
 
 
-def check(entries: tuple[WorkerEntry, ...]) -> None:
-    """Raise ConfigError, naming the key, where the list of workers contradicts itself."""
+def planned(entries: tuple[WorkerEntry, ...], *, name: str, io: bool) -> tuple[WorkerEntry, ...]:
+    """The workers that a board is to run: those of the list, which is the whole truth where it is given.
+
+    Args:
+        entries: the list.
+        name: where the list is empty, of the main worker; `io` is the name of the one of threads.
+        io: whether a worker of threads is to be beside that one.
+    """
+    if entries:
+        return entries
+    threads = (WorkerEntry(IO_NAME, WorkerPool.THREADS),) if io else ()
+    return threads if name == IO_NAME and io else (WorkerEntry(name), *threads)
+
+
+def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> None:
+    """Raise ConfigError, naming the key, where the list of workers contradicts itself or what else is configured."""
     names: set[str] = set()
     owners: dict[str, str] = {}
     for number, entry in enumerate(entries):
@@ -64,7 +80,26 @@ def check(entries: tuple[WorkerEntry, ...]) -> None:
             raise ConfigError(f"{key}.concurrency", entry.bodies, "a worker of the pool main runs one body: 1")
         if not entry.classes:
             raise ConfigError(f"{key}.classes", [], f"at least one of {', '.join(Power)}")
+        if entry.pool is WorkerPool.THREADS and running_job == "freeze":
+            raise ConfigError(
+                "worker.running_job",
+                running_job,
+                f"worker {entry.name!r} of pool threads cannot be frozen, its bodies share a process: hold or finish",
+            )
+        if entry.kinds and node:
+            raise ConfigError(f"{key}.kinds", list(entry.kinds), "not on a node: its head decides where kinds go")
+        if len(set(entry.classes)) < len(entry.classes):
+            raise ConfigError(f"{key}.classes", list(entry.classes), "each class once")
         for kind in entry.kinds:
             if kind in owners:
-                raise ConfigError(f"{key}.kinds", kind, f"the worker {owners[kind]!r} takes this kind already")
+                other = "this worker" if owners[kind] == entry.name else f"the worker {owners[kind]!r}"
+                raise ConfigError(f"{key}.kinds", kind, f"{other} takes this kind already")
             owners[kind] = entry.name
+
+
+def check_name(name: str, entries: tuple[WorkerEntry, ...], *, given: str) -> None:
+    """Raise ConfigError where the file calls the main worker as the one of threads; `given` is the name's origin."""
+    if name == IO_NAME and not entries and not given.startswith("EDGE_"):
+        raise ConfigError(
+            "worker.name", name, "without a list of `workers` this is the worker of threads: choose another name"
+        )

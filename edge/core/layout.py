@@ -24,6 +24,11 @@ class Layout:
         return self.root / "ledger.copy.sqlite"
 
     @property
+    def queues(self) -> Path:
+        """Which queues there are beside the usual ones, and the kinds of the pool io; the gateway writes."""
+        return self.root / "queues.json"
+
+    @property
     def restoring(self) -> Path:
         """A backup on its way back onto the board; `edge restore` writes."""
         return self.root / ".restoring"

@@ -52,11 +52,22 @@ class Wakeup:
                     break
         return frozenset(numbers - {0})
 
-    def wait(self, timeout_s: float | None) -> bool:
-        """Block until somebody rings or the time is over; True when somebody rang. Takes no note of it."""
+    def wait(self, timeout_s: float | None, *others: int) -> bool:
+        """Block until somebody rings or the time is over; True when somebody rang. Takes no note of it.
+
+        One of the descriptors `others` that becomes readable counts as a ring.
+        """
         poll = select.poll()
-        poll.register(self._out, select.POLLIN)
+        for fd in (self._out, *others):
+            poll.register(fd, select.POLLIN)
         return bool(poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
+
+    def hear_signals(self) -> None:
+        """Let every signal with a handler ring, whichever thread the kernel gives it to. In the main thread.
+
+        The kernel may choose another thread than the main one, which would then sleep on: its handler runs there only.
+        """
+        signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
 
     @contextmanager
     def signals(self, numbers: Iterable[signal.Signals]) -> Iterator[None]:

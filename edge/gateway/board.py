@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edge.broker.publisher import BrokerLinkState
+from edge.broker.routes import Routes
 from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
 from edge.core.text import duration
@@ -107,6 +108,10 @@ class Board:
         why = f"its process {worker.pid} was stopped by a signal; `kill -CONT {worker.pid}` lets it go on"
         return msgspec.structs.replace(worker, reason=why)
 
+    def routes(self) -> Routes:
+        """Which queue each kind goes to, and which worker takes it."""
+        return self._outbox.routing.routes
+
     def broker(self) -> BrokerView:
         """How the publisher stands with the broker, and since when that is so."""
         link = self._outbox.link
@@ -144,4 +149,4 @@ def _frozen(written: _Written) -> WorkerStatus:
 
 def running(workers: list[WorkerStatus]) -> dict[str, tuple[WorkerStatus, RunningJob]]:
     """The jobs that run now, by id."""
-    return {worker.job.id: (worker, worker.job) for worker in workers if worker.job is not None}
+    return {job.id: (worker, job) for worker in workers for job in worker.running}

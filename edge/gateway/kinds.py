@@ -20,8 +20,9 @@ _RETRY = Backoff(first_s=30.0, most_s=3600.0)
 class CatalogueLoader:
     """The catalogue as last read; `load` blocks and raises EdgeError."""
 
-    def __init__(self, load: Callable[[], Catalogue]) -> None:
-        self._load = load
+    def __init__(self, load: Callable[[], Catalogue], *, learnt: Callable[[Catalogue], None] = lambda _: None) -> None:
+        """`learnt` is told of each catalogue, in a thread, before it is in force."""
+        self._load, self._learnt = load, learnt
         self._catalogue: Catalogue | None = None
         self._tried = False
         self.error = "not read yet"
@@ -29,7 +30,7 @@ class CatalogueLoader:
     async def reload(self) -> None:
         """Read it again; when that fails the old one stands, and `error` says why."""
         try:
-            self._catalogue = await asyncio.to_thread(self._load)
+            self._catalogue = await asyncio.to_thread(self._read)
         except EdgeError as err:
             self._tried = True
             self.error = str(err)
@@ -39,6 +40,11 @@ class CatalogueLoader:
         for module, reason in self._catalogue.errors.items():
             log.warning("tasks of %s: %s", module, reason)
         log.info("tasks: %s", ", ".join(sorted(self._catalogue.tasks)) or "none")
+
+    def _read(self) -> Catalogue:
+        catalogue = self._load()
+        self._learnt(catalogue)
+        return catalogue
 
     async def persist(self) -> None:
         """Read it again until there is one: what was too slow while the board booted is not, later."""

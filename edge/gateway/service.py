@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from edge.broker.coverage import gaps
 from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.core import durable
@@ -53,8 +54,8 @@ class Appliance:
         self.config = config
         self._lock = _alone(layout.root)
         rebuild.rebuild(layout)
-        self.kinds = CatalogueLoader(load)
         self.outbox = Outbox(config)
+        self.kinds = CatalogueLoader(load, learnt=self.outbox.routing.learn)
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
         self.waiters = Waiters()
@@ -91,12 +92,17 @@ class Appliance:
         notes = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
         return [*notes, *filter(None, [self._copies.fault])]
 
+    def unserved(self) -> tuple[str, ...]:
+        """What no worker of the configuration takes, and how to change that."""
+        return gaps(self.config, self.kinds.current) if self.kinds.readable else ()
+
     async def start(self) -> None:
         """Watch, publish, settle; the catalogue is read meanwhile. Raises StorageError."""
         self._events.start()
         self.outbox.start()
         self._tasks = [
-            asyncio.create_task(work()) for work in (self._settler.run, self._retention.run, self._copies.run)
+            asyncio.create_task(work())
+            for work in (self._settler.run, self._retention.run, self._copies.run, self.outbox.routing.run)
         ]
         await self.kinds.reload()
         self._tasks.append(asyncio.create_task(self.kinds.persist()))
@@ -166,7 +172,8 @@ class Appliance:
             with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
                 result = await asyncio.to_thread(self.results.read, job.id)
             return Views(self.board).of(job, result=result)
-        return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job))
+        kinds, only = self.outbox.routing.routes.beside(job.task)
+        return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state; those that run now are stored as open ones, and counted apart."""

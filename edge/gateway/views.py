@@ -7,7 +7,7 @@ import time
 from edge.gateway.board import Board, running
 from edge.gateway.waiting import held, resumes_at, sentence
 from edge.ledger.rows import JobRow
-from edge.model import JobState, Power, Result
+from edge.model import JobState, Power, Result, WorkerStatus
 from edge.wire import JobView
 
 
@@ -17,7 +17,7 @@ class Views:
     def __init__(self, board: Board) -> None:
         self._workers = board.workers()
         self._running = running(self._workers)
-        self._power, self._broker = board.verdict(), board.broker()
+        self._power, self._broker, self._routes = board.verdict(), board.broker(), board.routes()
         self._now = time.time()
 
     def running_ids(self) -> list[str]:
@@ -28,6 +28,19 @@ class Views:
         """The state of `job` with what a worker says of it: `running` is not stored."""
         return JobState.RUNNING if not job.state.final and job.id in self._running else job.state
 
+    def _takers(self, job: JobRow) -> list[WorkerStatus]:
+        """The workers that live and take such jobs; any of them ends one that is cancelled."""
+        if job.cancel:
+            return self._workers
+        queue = self._routes.queue(job.task, job.power)
+        return [worker for worker in self._workers if self._routes.takes(worker.name, queue)]
+
+    def _nobody(self, job: JobRow) -> str:
+        """What is wrong when no worker takes such a job."""
+        if not self._workers:
+            return self._routes.wanting(job.task, job.power) or "no worker is running"
+        return self._routes.wanting(job.task, job.power) or self._routes.absent(job.task, job.power)
+
     def of(self, job: JobRow, *, ahead: int | None = None, result: Result | None = None) -> JobView:
         """What is to be seen of `job`; `ahead` and `result` as far as the caller found them worth a look."""
         state = self.state(job)
@@ -35,7 +48,13 @@ class Views:
         waiting = ""
         if body is None:
             waiting = sentence(
-                job, power=self._power, workers=self._workers, broker=self._broker, ahead=ahead, now=self._now
+                job,
+                power=self._power,
+                workers=self._takers(job),
+                nobody=self._nobody(job),
+                broker=self._broker,
+                ahead=ahead,
+                now=self._now,
             )
         elif body.held is not None:
             waiting = held(body.held, self._now)

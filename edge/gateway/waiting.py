@@ -32,17 +32,19 @@ def sentence(
     broker: BrokerView,
     ahead: int | None,
     now: float,
+    nobody: str = "no worker is running",
 ) -> str:
     """Why `job` waits; empty when it runs or is over.
 
-    `workers` are those that live. Whatever holds the whole board comes before what holds this job, so that two
-    waiting jobs tell the same story. `now` is the wall clock that `due_at` was taken from.
+    `workers` are those that live and take such jobs; `nobody` is what is said when there are none. Whatever holds the
+    whole board comes before what holds this job, so that two waiting jobs tell the same story. `now` is the wall clock
+    that `due_at` was taken from.
     """
     if job.state.final or job.state is JobState.RUNNING:
         return ""
     if job.cancel:
         return "asked to stop; " + ("a worker ends it" if workers else "it ends when a worker runs")
-    reasons = [_reason(job, power, workers, broker, ahead, now)]
+    reasons = [_reason(job, power, workers, broker, ahead, now, nobody)]
     if ahead and job.state is not JobState.RETRYING:
         least = "at least " if ahead >= AHEAD_MOST else ""
         reasons.append(f"{least}{ahead} job{'' if ahead == 1 else 's'} ahead")
@@ -67,23 +69,36 @@ def resumes_at(job: JobRow, body: RunningJob | None, power: PowerStatus) -> floa
 
 
 def _reason(
-    job: JobRow, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, ahead: int | None, now: float
+    job: JobRow,
+    power: PowerStatus,
+    workers: Sequence[WorkerStatus],
+    broker: BrokerView,
+    ahead: int | None,
+    now: float,
+    nobody: str,
 ) -> str:
-    board = _board(job, power, workers, broker, now)
+    board = _board(job, power, workers, broker, now, nobody)
     if job.state is JobState.RETRYING:
         left_s = (job.due_at or now) - now
         return "; ".join(filter(None, (_retry(job, left_s), "" if left_s > 0 else board)))
     return board or _worker(job, workers, now) or _next(job, ahead, now)
 
 
-def _board(job: JobRow, power: PowerStatus, workers: Sequence[WorkerStatus], broker: BrokerView, now: float) -> str:
+def _board(
+    job: JobRow,
+    power: PowerStatus,
+    workers: Sequence[WorkerStatus],
+    broker: BrokerView,
+    now: float,
+    nobody: str,
+) -> str:
     """What holds every job of this class."""
     if broker.state is BrokerState.DOWN:
         return _with("broker is not reachable", broker.reason) + "; the job is safe in the ledger"
     if job.state is JobState.ACCEPTED and broker.state is BrokerState.BLOCKED:
         return _with("broker takes no more jobs for now", broker.reason) + "; the job is safe in the ledger"
     if not workers:
-        return "no worker is running"
+        return nobody
     if job.power not in ALLOWED[power.state]:
         return _power(job.power, power) + _deadline(job, now)
     return ""
@@ -124,12 +139,16 @@ def _worker(job: JobRow, workers: Sequence[WorkerStatus], now: float) -> str:
         return f"worker {workers[0].name} is not connected to the broker"
     if all(worker.state is WorkerState.PAUSED for worker in workers):
         return f"worker {workers[0].name} is about to take up work again"
-    busy = next((worker for worker in workers if worker.job is not None), None)
-    if busy is not None and busy.job is not None and busy.job.held is not None:
-        return f"worker {busy.name} holds {busy.job.task} until it can go on: {busy.job.held.reason}"
-    if busy is not None and busy.job is not None:
-        return f"worker {busy.name} runs {busy.job.task} for {duration(now - busy.job.started_at)}"
-    return ""
+    busy = next((worker for worker in workers if len(worker.running) >= worker.slots), None)
+    if busy is None:
+        return ""
+    first = busy.running[0]
+    others = len(busy.running) - 1
+    more = f" and {others} other job{'' if others == 1 else 's'}" if others else ""
+    if all(job.held is not None for job in busy.running) and first.held is not None:
+        who = "they" if more else "it"
+        return f"worker {busy.name} holds {first.task}{more} until {who} can go on: {first.held.reason}"
+    return f"worker {busy.name} runs {first.task}{more} for {duration(now - first.started_at)}"
 
 
 def _next(job: JobRow, ahead: int | None, now: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -84,12 +84,17 @@ class LedgerReader:
                 break
         return jobs
 
-    def ahead(self, job: JobRow, *, most: int = AHEAD_MOST) -> int:
-        """How many open jobs of the same power class were accepted before `job`; counts no further than `most`."""
+    def ahead(self, job: JobRow, *, tasks: Collection[str] = (), only: bool = False, most: int = AHEAD_MOST) -> int:
+        """How many open jobs of the same power class were accepted before `job`; counts no further than `most`.
+
+        With `only` those of the kinds `tasks` count, without it all but those: a queue has the kinds of one pool.
+        """
+        marks = ", ".join("?" * len(tasks))
+        kinds = f"AND task {'IN' if only else 'NOT IN'} ({marks})" if tasks or only else ""
         return self._count(
             "SELECT count(*) FROM"
-            " (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? LIMIT ?)",
-            *(job.seq, job.power.value, most),
+            f" (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? {kinds} LIMIT ?)",
+            *(job.seq, job.power.value, *tasks, most),
         )
 
     @property

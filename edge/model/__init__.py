@@ -34,6 +34,7 @@ from edge.model.job import (
 )
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
+from edge.model.queues import KnownQueues
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "FailureCode",
     "FrozenJob",
     "JobState",
+    "KnownQueues",
     "Locality",
     "MaxTemp",
     "Metering",

@@ -157,3 +157,4 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
     last_error: str = ""
     begun: Begun | None = None  # the attempt whose end is not known yet
     early_cuts: Count = 0  # so often in a row the power went soon after the start, with nothing saved since
+    suspects: Count = 0  # bodies, this job's among them, that ran when their worker of threads crashed

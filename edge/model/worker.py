@@ -79,3 +79,10 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     reason: str = ""  # why it holds, when power is not the reason: a full card, a failing disk
     parked: tuple[Parked, ...] = ()  # at most one of each class, which waits for it
     faults: int = 0  # times that the worker itself failed over a job, since it started
+    jobs: tuple[RunningJob, ...] = ()  # those of a worker of threads, whose `job` is always null
+    slots: int = 1  # how many jobs it runs at once, at most
+
+    @property
+    def running(self) -> tuple[RunningJob, ...]:
+        """The jobs it runs, whichever its pool is."""
+        return self.jobs or ((self.job,) if self.job is not None else ())

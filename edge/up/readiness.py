@@ -51,9 +51,9 @@ async def governor(config: Config, child: Child) -> bool:
     return status is not None and status.pid == child.pid
 
 
-async def worker(config: Config, child: Child) -> bool:
+async def worker(config: Config, child: Child, *, name: str) -> bool:
     """This very process consumes, or is paused by a governor that has spoken."""
-    status = _read(config.layout.worker(config.worker.name), WorkerStatus)
+    status = _read(config.layout.worker(name), WorkerStatus)
     if status is None or status.pid != child.pid:
         return False
     if status.state is WorkerState.PAUSED:
@@ -61,9 +61,9 @@ async def worker(config: Config, child: Child) -> bool:
     return status.state in (WorkerState.IDLE, WorkerState.RUNNING)
 
 
-def worker_began(config: Config, child: Child) -> bool:
+def worker_began(config: Config, child: Child, *, name: str) -> bool:
     """This very process was well enough to say so: it took its name and its folders, and may have begun a job."""
-    status = _read(config.layout.worker(config.worker.name), WorkerStatus)
+    status = _read(config.layout.worker(name), WorkerStatus)
     return status is not None and status.pid == child.pid
 
 

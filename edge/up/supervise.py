@@ -13,6 +13,7 @@ from functools import partial
 from edge.config import Loaded
 from edge.core import durable
 from edge.core.notify import notify
+from edge.model import KnownQueues
 from edge.up import hint, readiness
 from edge.up.broker.broker import ROOM_BYTES, Broker
 from edge.up.broker.node import PrivateNode, Unwritable
@@ -35,16 +36,10 @@ class Stack:
         self._accepting_s = 0.0
         self._env = {key: value for key, value in env.items() if key != "NOTIFY_SOCKET"}
         self._env |= {"EDGE_CONFIG": str(loaded.path), "PYTHONUNBUFFERED": "1"}
-        worker_grace_s = config.worker.stop_grace_s + 5.0
         self._broker = Broker(config.layout, node, lines, env=self._env, hurry=self._hurry)
         self._gateway = self._python("gateway", partial(readiness.gateway, config.gateway), grace_s=10.0)
         self._governor = self._python("governor", partial(readiness.governor, config), module="edge.power", grace_s=5.0)
-        self._worker = self._python(
-            "worker",
-            partial(readiness.worker, config),
-            grace_s=worker_grace_s,
-            began=partial(readiness.worker_began, config),
-        )
+        self._workers = [self._worker(entry.name) for entry in config.planned(io=False)]
 
     async def run(self) -> None:
         """Run until SIGINT or SIGTERM; everything is stopped when this returns or raises StackError."""
@@ -100,11 +95,20 @@ class Stack:
 
     async def _run_jobs(self, started: float) -> None:
         await self._broker.start()
-        await self._worker.start(timeout_s=PART_S)
-        self._lines.say(f"worker ready after {self._worker.ready_s:.1f} s")
+        await _together(*(self._start_worker(worker) for worker in self._workers))
         await self._accepting.wait()
+        # The gateway has read the tasks by now: some kind may want a worker that the configuration does not name.
+        io = bool(KnownQueues.read(self._config.layout.queues).io)
+        for entry in self._config.planned(io=io)[len(self._workers) :]:
+            worker = self._worker(entry.name)
+            self._workers.append(worker)
+            await self._start_worker(worker)
         self._ready(time.monotonic() - started)
-        await _together(self._broker.epmd.keep(), self._broker.keep(), self._worker.keep())
+        await _together(self._broker.epmd.keep(), self._broker.keep(), *(worker.keep() for worker in self._workers))
+
+    async def _start_worker(self, worker: Part) -> None:
+        await worker.start(timeout_s=PART_S)
+        self._lines.say(f"{worker.name} ready after {worker.ready_s:.1f} s")
 
     def _ready(self, seconds: float) -> None:
         self._lines.plain("")
@@ -121,18 +125,34 @@ class Stack:
             X_EDGE_BROKER_S=f"{self._broker.ready_s:.3f}",
             X_EDGE_ACCEPTING_S=f"{self._accepting_s:.3f}",
             X_EDGE_GATEWAY_S=f"{self._gateway.ready_s:.3f}",
-            X_EDGE_WORKER_S=f"{self._worker.ready_s:.3f}",
+            X_EDGE_WORKER_S=f"{self._workers[0].ready_s:.3f}",
         )
 
     async def _stop(self) -> None:
-        parts = (self._worker, self._gateway, self._governor, self._broker.part, self._broker.epmd)
-        began = any(part.running for part in parts)
+        parts = (self._gateway, self._governor, self._broker.part, self._broker.epmd)
+        began = any(part.running for part in (*self._workers, *parts))
+        await asyncio.gather(*(self._end(worker) for worker in self._workers))
         for part in parts:
-            if part.running:
-                self._lines.say(f"stopping {part.name}")
-                await part.stop(self._hurry)
+            await self._end(part)
         if began:
             self._lines.say("stopped")
+
+    async def _end(self, part: Part) -> None:
+        if part.running:
+            self._lines.say(f"stopping {part.name}")
+            await part.stop(self._hurry)
+
+    def _worker(self, name: str) -> Part:
+        """The worker of that name, which takes what its entry in `workers` says."""
+        config = self._config
+        return self._python(
+            "worker" if name == config.worker.name else f"worker {name}",
+            partial(readiness.worker, config, name=name),
+            module="edge.worker",
+            grace_s=config.worker.stop_grace_s + 5.0,
+            began=partial(readiness.worker_began, config, name=name),
+            EDGE_WORKER_NAME=name,
+        )
 
     def _python(
         self,
@@ -142,11 +162,12 @@ class Stack:
         grace_s: float,
         module: str = "",
         began: Callable[[Child], bool] = lambda _child: False,
+        **env: str,
     ) -> Part:
         argv = [sys.executable, "-m", module or f"edge.{name}"]
 
         def launch() -> Child:
-            return Child(argv, env=self._env, output=subprocess.PIPE)
+            return Child(argv, env=self._env | env, output=subprocess.PIPE)
 
         return Part(name, launch, ready, lines=self._lines, grace_s=grace_s, began=began)
 

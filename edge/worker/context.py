@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.config import Config
 from edge.core import clock, durable, notify
 from edge.core.errors import UsageError
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
-from edge.model import WorkerState
+from edge.model import WorkerPool, WorkerState
 from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.head import stores
 from edge.worker.attempt.history import AttemptHistory
@@ -33,6 +35,10 @@ from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.control import Control, JobControl
 from edge.worker.process.status import StatusFile
 from edge.worker.process.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from edge.worker.executor.bodies import Bodies
+    from edge.worker.executor.threads import Threads
 
 Later = Callable[[float, Callable[[], None]], Timer]
 
@@ -55,16 +61,20 @@ class WorkerContext:
         stop_loop: Callable[[], None],
     ) -> None:
         """`later(delay_s, call)` and `stop_loop` are the event loop's."""
-        self._stop_loop = stop_loop
+        self._stop_loop, self._later, self._celery = stop_loop, later, celery
         self.config = config
+        self._entry = config.own_worker
+        threads = self._entry.pool is WorkerPool.THREADS
         self.name = name
         self._locks = _claim(config.layout, name)
         # A child that a body forks may outlive this worker, and must not keep the next one from the name.
         os.register_at_fork(after_in_child=self._unlock)
         self.wakeup = Wakeup()
-        self.status = StatusFile(config.layout, name, later)
+        self._bodies = None if not threads else _bodies(self.wakeup)
+        self.status = self._make_status()
         self.watcher = PowerWatcher(config.layout.power)
-        self._freeze = Freeze(config, name) if config.worker.running_job == "freeze" else None
+        frozen = config.worker.running_job == "freeze" and not threads
+        self._freeze = Freeze(config, name) if frozen else None
         self.control = Control(
             stop_grace_s=config.worker.stop_grace_s,
             on_stop=self._on_stop,
@@ -83,19 +93,11 @@ class WorkerContext:
             on_held=self._tend,
         )
         self._results, attempts = stores(config, name)
-        self._history = AttemptHistory(config.layout, name, attempts, early_cut_s=config.worker.early_cut_s)
-        self._averages = KindAverages(config.layout.kinds(name))
-        self._executor = MainThread(
-            config,
-            name=name,
-            results=self._results,
-            history=self._history,
-            status=self.status,
-            control=self.control,
-            hold=self._hold,
-            wakeup=self.wakeup,
-            celery=celery,
+        self._history = AttemptHistory(
+            config.layout, name, attempts, early_cut_s=config.worker.early_cut_s, many=threads
         )
+        self._averages = KindAverages(config.layout.kinds(name))
+        self._executor = self._make_executor()
         running = RunningJobs()
         # A frozen process commits nothing: in this mode each job is committed by itself, and nothing waits in hand.
         alone = self._freeze is not None
@@ -118,13 +120,14 @@ class WorkerContext:
             flow=flow,
             executor=self._executor,
             settlement=Settlement(),
-            pace=Pace(most=ONE) if alone else Pace(),
+            pace=self._make_pace(alone=alone),
             averages=self._averages,
             history=self._history,
             control=self.control,
             status=self.status,
             wakeup=self.wakeup,
             later=later,
+            on_empty=self._on_empty,
         )
         self._orders = OrderWatch(
             config.layout,
@@ -134,12 +137,14 @@ class WorkerContext:
             interrupt=self._executor.cancel,
             reconsider=self.intake.reconsider,
         )
-        self._watchdog = Watchdog(wakeup=self.wakeup, control=self.control, busy=lambda: running.busy)
+        self._watchdog = Watchdog(wakeup=self.wakeup, control=self.control, busy=lambda: running.busy and not threads)
 
     def open(self) -> None:
         """Finish what an earlier worker left, say that we are here, take orders."""
         os.register_at_fork(after_in_child=Control.uninstall)
         self.control.install()
+        if self._executor.elsewhere:
+            self.wakeup.hear_signals()
         self._recover()
         self.status.say(state=WorkerState.DISCONNECTED)
         self._orders.start()
@@ -159,6 +164,70 @@ class WorkerContext:
             self._freeze.close()
         self._unlock()
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a connection to be tried again, or for a stop. Meanwhile bodies that run elsewhere are served."""
+        if not self._executor.elsewhere:
+            self.wakeup.wait(timeout_s)
+            return
+        until = time.monotonic() + timeout_s
+        while (left_s := until - time.monotonic()) > 0 and not (self.control.stopping and not self._executor.busy):
+            waits = (left_s, self._executor.due_in_s(), self.watcher.expires_in_s, self.status.flush_in_s)
+            self.wakeup.wait(min(each for each in waits if each is not None), self.watcher.fileno())
+            self.wakeup.hush()
+            self.intake.serve_bodies()
+            self.status.flush_due()
+
+    def leave(self, exit_code: int) -> int:
+        """The exit code of the process; call it at the very end. Does not return where bodies that were let go run on:
+        the interpreter would wait for them, or end under them.
+        """
+        if not isinstance(self._executor, MainThread) and self._executor.has_lost_threads:
+            code = STUBBORN_EXIT if self._executor.exhausted else exit_code
+            logging.shutdown()
+            os._exit(code)
+        return exit_code
+
+    def _make_status(self) -> StatusFile:
+        if self._bodies is None:
+            return StatusFile(self.config.layout, self.name, self._later)
+        from edge.worker.process.threads_status import ThreadsStatus
+
+        return ThreadsStatus(
+            self.config.layout, self.name, self._later, jobs=self._bodies.running_jobs, slots=self._entry.bodies
+        )
+
+    def _make_executor(self) -> MainThread | Threads:
+        if self._bodies is not None:
+            from edge.worker.executor.threads import Threads
+
+            return Threads(
+                self.config,
+                name=self.name,
+                concurrency=self._entry.bodies,
+                history=self._history,
+                control=self.control,
+                status=self.status,
+                bodies=self._bodies,
+                wakeup=self.wakeup,
+                celery=self._celery,
+            )
+        return MainThread(
+            self.config,
+            name=self.name,
+            results=self._results,
+            history=self._history,
+            status=self.status,
+            control=self.control,
+            hold=self._hold,
+            wakeup=self.wakeup,
+            celery=self._celery,
+        )
+
+    def _make_pace(self, *, alone: bool) -> Pace:
+        if self._executor.elsewhere:
+            return Pace(steady=self._entry.bodies)
+        return Pace(most=ONE) if alone else Pace()
+
     def _recover(self) -> None:
         """Finish what a crash left half done. Raises OSError."""
         keep_s = _TOMBSTONES_KEPT * self.config.retention.keep_days * 86_400
@@ -175,8 +244,12 @@ class WorkerContext:
                 os.close(lock)
 
     def _on_stop(self) -> None:
-        self._stop_loop()
+        if not (self._executor.elsewhere and self._executor.busy):
+            self._stop_loop()
         self.wakeup.ring()
+
+    def _on_empty(self) -> None:
+        self._stop_loop()
 
     def _on_power(self) -> None:
         self._hold.changed()
@@ -197,8 +270,16 @@ class WorkerContext:
 
     def _on_stubborn(self, why: JobControl) -> None:
         """A body that swallows every exception has no other end than its process's."""
-        self._executor.give_up(why)
+        if isinstance(self._executor, MainThread):
+            self._executor.give_up(why)
         os._exit(STUBBORN_EXIT)
+
+
+def _bodies(wakeup: Wakeup) -> Bodies:
+    """The bodies of a worker of threads; no other imports what runs them."""
+    from edge.worker.executor.bodies import Bodies
+
+    return Bodies(on_change=wakeup.ring)
 
 
 def _claim(layout: Layout, name: str) -> tuple[int, ...]:

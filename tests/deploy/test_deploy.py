@@ -243,9 +243,10 @@ def test_the_broker_knows_its_users_only(board: Machine) -> None:
     """No guest, no rights beyond the queues, and passwords that no user but root can read."""
     rows = board.sh("rabbitmqctl --quiet --no-table-headers list_permissions").splitlines()
     rights = {row.split("\t")[0]: row.split("\t")[1:] for row in rows}
-    queues = r"^edge\.(always|normal|surplus|dead)$"
+    queues = r"^edge\.(dead|(io\.|only\.[A-Za-z0-9_-]+\.)?(always|normal|surplus))$"
+    abandoned = r"^edge\.(io|only\.[A-Za-z0-9_-]+)\.(always|normal|surplus)$"
     assert rights == {
-        "edge-gateway": [queues.replace("dead", "dead|store"), r"^amq\.default$", "^$"],
+        "edge-gateway": [queues.replace("dead", "dead|store"), r"^amq\.default$", abandoned],
         "edge-worker": [queues, r"^amq\.default$", queues],
     }
     assert board.sh("stat -c %a:%U /etc/edge/credentials") == "700:root"

@@ -104,7 +104,8 @@ def _no_confirm(session: Any) -> None:
 
 
 def _delivery_limit(broker: Any) -> None:
-    for queue in broker.QUEUES.values():
+    broker._QUORUM["x-delivery-limit"] = 20
+    for queue in (*broker.QUEUES.values(), broker.DEAD):
         queue.queue_arguments["x-delivery-limit"] = 20
 
 

@@ -159,6 +159,14 @@ def test_every_worker_of_a_container_has_to_be_connected(tmp_path: Path) -> None
     assert _healthy("worker", tmp_path, EDGE_WORKER_NAME="fast") == 1
 
 
+def test_workers_that_are_named_have_to_be_connected(tmp_path: Path) -> None:
+    """Each of them, and no other counts."""
+    _worker(tmp_path, "main", WorkerState.IDLE)
+    assert _healthy("worker", tmp_path, WORKERS="main,io") == 1
+    _worker(tmp_path, "io", WorkerState.RUNNING)
+    assert _healthy("worker", tmp_path, WORKERS="main,io") == 0
+
+
 @pytest.mark.parametrize(("age_s", "valid_s", "code"), [(5, 30, 0), (50, 30, 1), (5000, 0, 0)])
 def test_a_governor_is_healthy_while_its_word_counts(tmp_path: Path, age_s: float, valid_s: float, code: int) -> None:
     """Whatever it says of the power; a word that never expires counts as long as the container runs."""
@@ -282,6 +290,7 @@ def test_the_entry_is_edge(entry: Entry, tmp_path: Path) -> None:
             if (cpus := len(os.sched_getaffinity(0))) > 1
             else [f"edge worker name={NAME}"],
         ),
+        ({"WORKERS": "main,io"}, ["edge worker name=io", "edge worker name=main"]),
         (
             {"EDGE_WORKER_NAME": "sun", "QUEUES": "edge.always"},
             [f"celery {_CELERY} --hostname sun@%h --queues edge.always name=sun"],

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
+from edge.core.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge.config import Config, Loaded, WorkerEntry
+
+
+_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/")
 
 
 @click.group()
@@ -22,6 +31,8 @@ def check(session: Session) -> int:
 
     loaded = session.board()
     from_config(loaded.config.power)  # a kind from elsewhere may declare what the governor would refuse
+    for sentence in _gaps(loaded):
+        output.note(f"warning: {sentence}")
     where = str(loaded.path) if loaded.path else "no file; defaults"
     variables = sorted({origin for origin in loaded.origins.values() if origin.startswith("EDGE_")})
     if session.as_json:
@@ -45,12 +56,65 @@ def show(session: Session) -> int:
 
 
 @config.command()
+@common
+@pass_session
+def workers(session: Session) -> int:
+    """Show the workers that this board is to run, with the unit of each on an appliance.
+
+    Without a list of `workers`, the one of threads is among them once the gateway has met a kind of job that wants it.
+    """
+    from msgspec import to_builtins  # with the records: not for `edge --help`
+
+    from edge.model import KnownQueues
+
+    config = session.board().config
+    planned = config.planned(io=bool(KnownQueues.read(config.layout.queues).io))
+    if session.as_json:
+        output.document(
+            [{**to_builtins(entry), "bodies": entry.bodies, "unit": _unit(config, entry)} for entry in planned]
+        )
+        return 0
+    rows = [
+        (
+            entry.name,
+            entry.pool,
+            str(entry.bodies),
+            ", ".join(entry.classes),
+            ", ".join(entry.kinds),
+            _unit(config, entry),
+        )
+        for entry in planned
+    ]
+    output.table(("NAME", "POOL", "BODIES", "CLASSES", "KINDS", "UNIT"), rows)
+    return 0
+
+
+@config.command()
 def example() -> int:
     """Print a commented edge.yaml: every key with its default."""
     from edge.config.example import example as text  # only this command looks at every record
 
     click.echo(text(), nl=False)
     return 0
+
+
+def _unit(config: Config, entry: WorkerEntry) -> str:
+    return "edge-worker.service" if entry.name == config.worker.name else f"edge-worker@{entry.name}.service"
+
+
+def _gaps(loaded: Loaded) -> tuple[str, ...]:
+    """What a list of workers leaves out; nothing where the kinds of job cannot be learnt here."""
+    path = loaded.path
+    # The tasks are imported by a process of their own, which cannot read a pipe once more.
+    if not loaded.config.workers or path is None or str(path).startswith(_PIPES):
+        return ()
+    try:
+        from edge.broker.coverage import gaps  # kombu: the device extra; and only where there is a list
+        from edge.catalog.catalogue import load
+
+        return gaps(loaded.config, load(path))
+    except (ImportError, EdgeError):
+        return ()
 
 
 def _text(value: object) -> str:

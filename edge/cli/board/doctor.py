@@ -14,6 +14,7 @@ from edge.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge.cli.board.checks.finding import Finding
+    from edge.config import Config, WorkerEntry
 
 _APPLIANCE_RUN = Path("/run/edge")
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
@@ -77,11 +78,13 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
         yield from parts.complaints(config.layout)
     try:
-        yield from parts.broker(config.broker)
+        from edge.broker.routes import known_queues  # kombu: the device extra
+
+        yield from parts.broker(config.broker, more=() if node else known_queues(config))
     except ImportError as err:
         yield fail("broker", f"cannot be asked: {err.name} is missing", "pip install 'edge-worker[device]'")
     yield from parts.power(config.layout)
-    yield from parts.workers(config.layout)
+    yield from parts.workers(config.layout, _listed(config))
     if node:
         yield from parts.head(config.node)
         return
@@ -93,6 +96,14 @@ def _findings(session: Session) -> Iterator[Finding]:
             yield fail("gateway", str(err), "gateway.tls_cert has to be readable; sudo edge doctor")
             return
     yield from parts.gateway(client)
+
+
+def _listed(config: Config) -> list[WorkerEntry]:
+    """The workers that are to be there by name: those of the list, else the one of threads where it is wanted."""
+    from edge.model import KnownQueues, WorkerPool  # not for `edge --help`
+
+    io = bool(KnownQueues.read(config.layout.queues).io)
+    return [entry for entry in config.planned(io=io) if config.workers or entry.pool is WorkerPool.THREADS]
 
 
 def _elsewhere() -> bool:

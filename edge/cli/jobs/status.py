@@ -47,6 +47,7 @@ def _board(board: StatusView) -> None:
             ("jobs", jobs),
             ("tasks", f"{board.tasks} kinds; `edge tasks` lists them"),
             *(("problem", f"task module {module}: {why}") for module, why in board.task_errors.items()),
+            *(("problem", sentence) for sentence in board.unserved),
             *(("warning", warning) for warning in board.warnings),
         ]
     )
@@ -67,6 +68,8 @@ def _worker(worker: WorkerStatus, now: float) -> str:
     text = f"{worker.name}: {worker.state}"
     if worker.reason:
         text += f": {worker.reason}"
+    if worker.jobs or worker.slots > 1:
+        return text + _many(worker, now)
     if worker.job is not None:
         since = max(0.0, now - worker.job.started_at) if now else 0.0
         text += f" {worker.job.task} {worker.job.id} for {duration(since, fine=True)}"
@@ -76,6 +79,22 @@ def _worker(worker: WorkerStatus, now: float) -> str:
         if done is not None and done.total > 0:
             text += f" ({done.done / done.total:.0%})"
     return text
+
+
+def _many(worker: WorkerStatus, now: float) -> str:
+    """The jobs of a worker of threads: how many, of which kinds, and which one is the oldest."""
+    text = f" {len(worker.jobs)} of {worker.slots} jobs at once"
+    if not worker.jobs:
+        return text
+    kinds: dict[str, int] = {}
+    for job in worker.jobs:
+        kinds[job.task] = kinds.get(job.task, 0) + 1
+    text += ": " + ", ".join(f"{count} {task}" for task, count in sorted(kinds.items(), key=lambda each: -each[1]))
+    if held := [job.held for job in worker.jobs if job.held is not None]:
+        text += f", {len(held)} held: {held[0].reason}"
+    oldest = min(worker.jobs, key=lambda job: job.started_at)
+    since = max(0.0, now - oldest.started_at) if now else 0.0
+    return text + f"; the oldest is {oldest.id}, for {duration(since, fine=True)}"
 
 
 def _energy(energy: Energy) -> str:

@@ -123,6 +123,8 @@ def submit(
         job = client.submit_one(submission, key=key)
         if not wait:
             output.document(job.view) if session.as_json else click.echo(job.id)
+            if job.view.waiting.startswith(("no worker of pool", "no worker takes")):  # it would wait for ever
+                output.note(job.view.waiting)
             return 0
         from edge.cli.jobs.progress import waited  # only for who waits
         from edge.cli.jobs.result import show

@@ -56,7 +56,7 @@ class _State(Collector):
         yield GaugeMetricFamily("edge_power_since_seconds", "When the supply came into its state.", said.since)
         yield from _readings(said)
         living = board.workers()
-        held = sum(worker.job is not None and worker.job.held is not None for worker in living)
+        held = sum(job.held is not None for worker in living for job in worker.running)
         faults = sum(worker.faults for worker in living)
         yield CounterMetricFamily("edge_worker_faults", "Times that a worker itself failed over a job.", value=faults)
         yield GaugeMetricFamily("edge_jobs_held", "Jobs that have begun and wait for power.", held)
@@ -65,6 +65,8 @@ class _State(Collector):
         yield _gauges(
             "edge_workers", "Workers that live.", "state", {state: workers.count(state) for state in WorkerState}
         )
+        unserved = len(appliance.unserved())
+        yield GaugeMetricFamily("edge_unserved", "Kinds and power classes that no worker takes, by sentence.", unserved)
         if (free_bytes := board.free_bytes()) is not None:
             yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
         yield GaugeMetricFamily("edge_start_time_seconds", "When the gateway started.", appliance.started_at)

@@ -16,11 +16,13 @@ from typing import TypeVar
 
 from edge.broker.publisher import BrokerLink, Publisher
 from edge.broker.restart_request import RestartRequest
+from edge.broker.routes import Routes
 from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs
 from edge.core.invariant import given
+from edge.gateway.background.routing import Routing
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
@@ -55,6 +57,7 @@ class Outbox:
         self._far = LedgerReader.open(path)
         self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # one: the view is no two threads' at once
         self._changed = changed
+        self.routing = Routing(config, route=self._route)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._due: list[str] = []  # their deadline has come just now
@@ -67,6 +70,7 @@ class Outbox:
             claimed=self._on_claimed,
             changed=self._on_link,
             complaint=RestartRequest(config.layout, "gateway"),
+            routes=self.routing.routes,
         )
 
     @property
@@ -256,6 +260,9 @@ class Outbox:
             rebuild.tell_missing(self._layout)
             self._writer.write(lambda ledger: ledger.meet(), durable=True).result()
             self._unmet = False
+
+    def _route(self, routes: Routes) -> None:
+        self._publisher.route(routes)
 
     def _on_link(self, link: BrokerLink) -> None:
         if self._loop is not None and not self._loop.is_closed():

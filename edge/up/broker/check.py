@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from edge.broker.routes import known_queues
 from edge.broker.topology import check_queues
 from edge.config import load
 from edge.core.errors import EdgeError, QueueSilent
@@ -17,7 +18,8 @@ ANSWER_S = 30.0
 
 if __name__ == "__main__":
     try:
-        check_queues(load().config.broker, timeout_s=ANSWER_S)
+        config = load().config
+        check_queues(config.broker, more=known_queues(config), timeout_s=ANSWER_S)
     except EdgeError as err:
         sys.stderr.write(f"broker check: {err}\n")
         # A broker that is away or refuses us says nothing about its store.

@@ -37,6 +37,7 @@ class Attempt:
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
+        self._copies: list[Delivery] = []  # that came while the body ran
         self.stage = Stage.ADMITTING
         self.earlier: Attempts | None = None  # earlier attempts at the job
         self.task: TaskKind | None = None
@@ -60,6 +61,11 @@ class Attempt:
     def id(self) -> str:
         """The job's id."""
         return self.delivery.id
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What is settled at the end: the message, and copies of it that came while the body ran."""
+        return (self.delivery, *self._copies)
 
     @property
     def number(self) -> int:
@@ -106,6 +112,10 @@ class Attempt:
     def begin(self, meter: Meter, checkpoint: Checkpoint | None) -> None:
         """The body begins."""
         self.meter, self.checkpoint = meter, checkpoint
+
+    def join(self, copy: Delivery) -> None:
+        """Another copy of the message came while the body runs: after a lost connection all come again."""
+        self._copies.append(copy)
 
     @property
     def has_leftovers(self) -> bool:

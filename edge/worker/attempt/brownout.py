@@ -37,26 +37,29 @@ class UptimeMarker:
     def __init__(self, attempts: AttemptsStore, after_s: float) -> None:
         self._attempts, self._after_s = attempts, after_s
         self._lock = threading.Lock()  # held while the note is written: the record has one writer at a time
-        self._timer: threading.Timer | None = None
+        self._timers: dict[str, threading.Timer] = {}  # by the job's id
 
     def watch(self, earlier: Attempts) -> None:
         """The body of this attempt begins now."""
         timer = threading.Timer(self._after_s, lambda: self._note(timer, earlier))
         timer.daemon = True
         with self._lock:
-            self._timer = timer
+            self._timers[earlier.id] = timer
         timer.start()
 
-    def rest(self) -> None:
-        """The body has ended; nothing is written after the return."""
+    def rest(self, *job_ids: str) -> None:
+        """The bodies of these jobs have ended, or of all where none is named; nothing is written for them any more."""
+        if not self._timers:
+            return
         with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is not None:
+            ids = job_ids or tuple(self._timers)
+            timers = [timer for each in ids if (timer := self._timers.pop(each, None)) is not None]
+        for timer in timers:
             timer.cancel()
 
     def _note(self, timer: threading.Timer, earlier: Attempts) -> None:
         with self._lock:
-            if self._timer is not timer or earlier.begun is None:
+            if self._timers.get(earlier.id) is not timer or earlier.begun is None:
                 return
             try:
                 lasted = msgspec.structs.replace(earlier.begun, lasted=True)

@@ -30,6 +30,8 @@ def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Endi
     if disk_to_blame and disk_full(outcome):
         return Ending.DISK_FULL
     failure = outcome.failure
+    if outcome.let_go:  # another attempt would run beside it
+        return Ending.RESULT
     if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
         return Ending.RETRY
     return Ending.RESULT

@@ -21,3 +21,4 @@ class Outcome:
     started_at: float = 0.0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    let_go: bool = False  # the body would not end, and may still run: its job ends without it

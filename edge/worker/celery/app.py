@@ -13,9 +13,10 @@ from kombu import Connection
 from kombu.utils.objects import cached_property
 
 from edge.broker import topology
+from edge.broker.routes import Routes
 from edge.config import Config, Loaded, load
 from edge.core.errors import ConfigError, UsageError
-from edge.model import Power
+from edge.model import Pool, Power, WorkerPool
 from edge.worker.api.kind import TaskKind
 
 #: A publish without the broker's confirm in this time has failed.
@@ -76,6 +77,28 @@ class EdgeApp(Celery):  # type: ignore[misc]
             return super()._connection(url, **kwargs)
         return topology.connection(self.edge_config.broker, confirm=True)
 
+    def _route(
+        self,
+        name: str,
+        _args: object,
+        _kwargs: object,
+        options: Mapping[str, object],
+        task: object = None,
+        **_: object,
+    ) -> dict[str, str] | None:
+        """The queue of the task's kind and power class, unless the caller chose one."""
+        power = getattr(task, "edge_power", None)
+        if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
+            return None
+        pool = getattr(task, "edge_pool", Pool.MAIN)
+        return {"queue": Routes.of(self.edge_config, {name: pool}).queue(name, power)}
+
+    def _log_format(self) -> dict[str, object]:
+        """Of a worker of threads each line says whose it is: the thread of a body has the name of its job."""
+        if self.edge_config.own_worker.pool is not WorkerPool.THREADS:
+            return {}
+        return {"worker_log_format": "[%(asctime)s: %(levelname)s/%(threadName)s] %(message)s"}
+
     def _settings(self) -> dict[str, object]:
         try:
             config = self.edge_config
@@ -89,13 +112,13 @@ class EdgeApp(Celery):  # type: ignore[misc]
         self._own_url = f"amqp://{quote(link.user, safe='')}@{link.host}:{link.port}/{vhost}"
         return {
             "broker_url": self._own_url,
-            "task_queues": list(topology.QUEUES.values()),
+            "task_queues": [topology.queue(name) for name in topology.all_queues(config.workers)],
             "task_default_queue": topology.queue_name(Power.NORMAL),
             "task_default_exchange": "",
             "task_default_exchange_type": "direct",
             "task_default_routing_key": topology.queue_name(Power.NORMAL),
             "task_create_missing_queues": False,
-            "task_routes": [_route],
+            "task_routes": [self._route],
             "task_default_delivery_mode": "persistent",
             "task_serializer": "json",
             "result_serializer": "json",
@@ -109,6 +132,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "worker_enable_remote_control": False,
             "worker_send_task_events": False,
             "worker_hijack_root_logger": True,
+            **self._log_format(),
             "broker_heartbeat": 0,
             "broker_connection_retry_on_startup": True,
             "broker_connection_max_retries": None,
@@ -116,16 +140,6 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "result_backend": "edge.worker.celery.backend:ResultFiles",
             "enable_utc": True,
         }
-
-
-def _route(
-    _name: str, _args: object, _kwargs: object, options: Mapping[str, object], task: object = None, **_: object
-) -> dict[str, str] | None:
-    """The queue of the task's power class, unless the caller chose one."""
-    power = getattr(task, "edge_power", None)
-    if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
-        return None
-    return {"queue": topology.queue_name(power)}
 
 
 def _belongs(task: object, module: str) -> bool:

@@ -136,7 +136,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         pause_s = self._pause_s
         # The growing pauses are a few lines in the log; the longest one comes again and again, for days perhaps.
         logger.log(logging.INFO if pause_s < RETRY.most_s else logging.DEBUG, "trying again in %g s", pause_s)
-        self.context.wakeup.wait(pause_s)
+        self.context.wait(pause_s)
         self._tries += 1
         maybe_shutdown()
         self.context.wakeup.hush()

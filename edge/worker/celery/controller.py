@@ -14,7 +14,9 @@ from celery.utils.log import get_logger
 from celery.utils.nodenames import nodesplit
 from celery.worker import state as celery_state
 from kombu.asynchronous import Hub, set_event_loop
+from msgspec.structs import replace
 
+from edge.broker.topology import queues_of
 from edge.core.errors import EdgeError, UsageError
 from edge.worker.celery import request
 from edge.worker.celery.modules import load_tasks
@@ -79,11 +81,18 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         super().on_before_init(**kwargs)
         config = self.app.edge_config
         given = nodesplit(self.hostname)[0]
-        name = config.worker.name if given in (None, "", "celery") else given
+        if given not in (None, "", "celery"):  # the entry of that name in `workers` is this worker's
+            config = replace(config, worker=replace(config.worker, name=given))
         hub = SleepyHub()
         set_event_loop(hub)
-        self.context = WorkerContext(self.app, config, name, celery=request, later=hub.call_later, stop_loop=_stop_loop)
+        self.context = WorkerContext(
+            self.app, config, config.worker.name, celery=request, later=hub.call_later, stop_loop=_stop_loop
+        )
         self.app.module_errors = load_tasks(self.app.edge_loaded)
+
+    def setup_queues(self, include: object, exclude: object = None) -> None:
+        """Take the queues that `-Q` names, else those of this worker's entry in `workers`."""
+        super().setup_queues(include or list(queues_of(self.context.config.own_worker)), exclude)
 
     def setup_instance(self, **kwargs: object) -> None:
         """Make the steps; Celery's step for the loop takes ours."""
@@ -102,6 +111,7 @@ class Worker(CeleryWorker):  # type: ignore[misc]
             super().start()
         finally:
             self.context.close()
+        self.exitcode: int = self.context.leave(self.exitcode or os.EX_OK)
 
     def install_platform_tweaks(self, _worker: object) -> None:
         """Ours in place of Celery's signal handlers: they would stop the process in the middle of a body."""

@@ -9,7 +9,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import msgspec
 
@@ -17,7 +19,7 @@ from edge.core.duplicates import duplicate
 from edge.model import Failure, FailureCode
 from edge.worker.attempt.delivery import clean
 from edge.worker.attempt.outcome import Outcome
-from edge.worker.process.control import Control, JobCancelled, JobControl, JobInterrupted, JobTimedOut, exit_fork
+from edge.worker.process.control import JobCancelled, JobControl, JobInterrupted, JobTimedOut, exit_fork
 
 __all__ = ["MAX_DEPTH", "Outcome", "execute", "failure_of"]
 
@@ -30,18 +32,32 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
+class Runner(Protocol):
+    """Calls a body, and interrupts it: `Control` in the main thread, a `Body` in a thread of its own."""
+
+    def run(self, job_id: str, body: Callable[[], object], *, limit_s: float | None, lasting_s: float | None) -> object:
+        """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises."""
+
+
+def cpu_of_process_s() -> float:
+    """CPU time of this process and of the children it waited for."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
 def execute(
-    control: Control,
+    control: Runner,
     job_id: str,
     body: Callable[[], object],
     *,
     limit_s: float | None,
     max_bytes: int,
     lasting_s: float | None = None,
+    cpu_s: Callable[[], float] = cpu_of_process_s,
 ) -> Outcome:
-    """Run `body` in this thread under `control`, as its `run` does; never raises."""
+    """Run `body` in this thread under `control`, as its `run` does; never raises. `cpu_s` is the clock of CPU time."""
     pid = os.getpid()
-    started_at, began, cpu = time.time(), time.perf_counter(), _cpu_seconds()
+    started_at, began, cpu = time.time(), time.perf_counter(), cpu_s()
     value: object = None
     encoded: msgspec.Raw | None = None
     failure: Failure | None = None
@@ -65,14 +81,8 @@ def execute(
         interrupted=isinstance(error, JobInterrupted),
         started_at=started_at,
         seconds=time.perf_counter() - began,
-        cpu_seconds=_cpu_seconds() - cpu,
+        cpu_seconds=cpu_s() - cpu,
     )
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of the children it waited for."""
-    times = os.times()
-    return time.process_time() + times.children_user + times.children_system
 
 
 def _encoded(value: object, max_bytes: int) -> tuple[msgspec.Raw | None, Failure | None]:
@@ -160,7 +170,8 @@ def _traceback(err: BaseException) -> str:
 
 
 def _own_frames_off(tb: TracebackType | None) -> TracebackType | None:
-    here = (__file__, sys.modules[JobControl.__module__].__file__)
+    # `body` is not imported: only a worker of threads needs it.
+    here = (__file__, sys.modules[JobControl.__module__].__file__, str(Path(__file__).with_name("body.py")))
     while tb is not None and tb.tb_frame.f_code.co_filename in here:
         tb = tb.tb_next
     return tb

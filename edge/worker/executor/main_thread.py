@@ -7,31 +7,29 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn, Protocol
+from pathlib import Path
+from typing import NoReturn, Protocol
 
-from edge.broker.topology import queue_name
+from edge.broker.topology import class_of
 from edge.config import Config
 from edge.core.invariant import given
 from edge.core.wakeup import Wakeup
-from edge.model import Failure, FailureCode, Power, PowerStatus, RunningJob
+from edge.model import Failure, FailureCode, PowerStatus, Progress, RunningJob
 from edge.results.store import Results
-from edge.worker.api.checkpoint import Checkpoint, every_s
-from edge.worker.api.job import Job
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.execute import Outcome, execute
+from edge.worker.executor.job_maker import JobMaker
 from edge.worker.power.hold import Hold
 from edge.worker.process.control import Control, JobCancelled, JobInterrupted
 from edge.worker.process.process_snapshot import ProcessSnapshot
 from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
-
-_CLASSES = {queue_name(power): power for power in Power}
 
 
 class TaskContext(Protocol):
@@ -63,6 +61,7 @@ class MainThread:
         celery: TaskContext,
     ) -> None:
         self._config = config
+        self._jobs = JobMaker(config)
         self._name = name
         self._celery = celery
         self._hostname = f"{name}@{socket.gethostname()}"
@@ -70,6 +69,16 @@ class MainThread:
         self._status, self._control, self._hold, self._wakeup = status, control, hold, wakeup
         self._snapshot: ProcessSnapshot | None = None
         self._current: Attempt | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """False: a body has ended when `begin` returns."""
+        return False
+
+    @property
+    def busy(self) -> bool:
+        """True while the body runs."""
+        return self._current is not None
 
     @property
     def free_slots(self) -> int:
@@ -80,6 +89,25 @@ class MainThread:
         """None: a body has ended when `begin` returns."""
         return ()
 
+    def admits(self, company: int) -> bool:  # noqa: ARG002 - a body is alone here
+        """True: a body runs alone."""
+        return True
+
+    def runs(self, job_id: str) -> bool:  # noqa: ARG002
+        """False: whoever asks runs between two bodies."""
+        return False
+
+    def join(self, delivery: Delivery) -> bool:  # noqa: ARG002
+        """False: no body runs."""
+        return False
+
+    def heed(self, power: PowerStatus) -> None:
+        """Nothing: the body watches the power itself."""
+
+    def due_in_s(self) -> float | None:
+        """None: nothing comes due between two bodies."""
+        return None
+
     def cancel(self, job_id: str) -> None:
         """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
         self._control.cancel(job_id)
@@ -87,15 +115,11 @@ class MainThread:
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
         """Run the body to its end; `power` is the word of the governor that let it in."""
         delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
-        klass = _CLASSES.get(delivery.queue, Power.NORMAL)
+        klass = class_of(delivery.queue)
         if self._snapshot is None:  # by now all signals are as they are to stay
             self._snapshot = ProcessSnapshot(self._wakeup.fileno())
-        bound: dict[str, Any] = dict(attempt.bound)  # JSON, and the `Job`
-        checkpoint = None
-        if task.edge_signature.wants_job is not None:
-            job, checkpoint = self._job(attempt, task.name)
-            bound[task.edge_signature.wants_job] = job
-        limit_s = self._limit_s(delivery, task)
+        bound, checkpoint = self._jobs.bind(attempt, task, self)
+        limit_s = self._jobs.limit_s(delivery, task)
         lasting_s = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), attempt.number))
         self._current = attempt
         meter = self._hold.begin(delivery.id, klass, power, max_temp_c=delivery.max_temp_c)
@@ -116,32 +140,33 @@ class MainThread:
         finally:
             self._hold.end()
             self._current = None
-            self._history.end()
+            self._history.end(delivery.id)
         energy = meter.end(seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=self._control.held_s)
         attempt.end(outcome, energy)
 
-    def _job(self, attempt: Attempt, name: str) -> tuple[Job, Checkpoint]:
-        layout, job_id = self._config.layout, attempt.id
-        cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
-        checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
-        job = Job(
-            job_id,
-            folder=layout.tasks / name,
-            files=given(attempt.staging, "the staging of a body").file,
-            checkpoint=checkpoint,
-            attempt=attempt.number,
-            settings=self._config.settings.get(name),
-            report=self._status.progress,
-            check=self._hold.check,
-            stopping=lambda: self._control.ending or self._hold.wanted,
-            shield=self._control.shield,
-        )
-        return job, checkpoint
+    # --- what a `Job` asks ----------------------------------------------------------------------------------
 
-    def _limit_s(self, delivery: Delivery, task: TaskKind) -> float | None:
-        """The submitter's limit, else the task's own; never above the worker's."""
-        limits = (delivery.time_limit_s or task.edge_time_limit_s, self._config.worker.time_limit_s)
-        return min((limit for limit in limits if limit is not None), default=None)
+    def progress(self, progress: Progress) -> None:
+        """The body says how far it is."""
+        self._status.progress(progress)
+
+    def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
+        """`path_of` as it is."""
+        return path_of
+
+    def stopping(self) -> bool:
+        """True when the body is to save what it has: it ends or is held soon."""
+        return self._control.ending or self._hold.wanted
+
+    def shield(self) -> AbstractContextManager[None]:
+        """Nothing is raised from a signal inside the block."""
+        return self._control.shield()
+
+    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
+        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
+        self._hold.check(saved=saved, patient=patient, save=save)
+
+    # --- where the process ends with its body -----------------------------------------------------------------
 
     def give_up(self, why: BaseException) -> None:
         """The running body swallows every exception: publish its end, for its process is about to end too."""

@@ -114,7 +114,7 @@ class Flow:
                 if attempt.written is not None:
                     attempt.finish()
                 self._tidy(attempt)
-                done.append(attempt.delivery)
+                done.extend(attempt.deliveries)
             else:
                 away = isinstance(err, Unreachable | NotAllowed)  # the head refused it: the artifacts here are whole
                 attempt.refused(files_lost=attempt.written is not None and attempt.written.has_files and not away)

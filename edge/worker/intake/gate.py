@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-from edge.broker.topology import DEAD_NAME, queue_name
+from edge.broker.topology import DEAD_NAME, class_of
 from edge.model import ALLOWED, PowerState, PowerStatus
 
 
@@ -19,10 +19,11 @@ class Gate:
     @classmethod
     def of(cls, power: PowerStatus, selected: Set[str]) -> Gate:
         """The gate at this power, for a worker of the queues `selected`."""
-        names = {queue_name(klass) for klass in ALLOWED[power.state]}
-        if names:
+        allowed = ALLOWED[power.state]
+        names = {queue for queue in selected if queue != DEAD_NAME and class_of(queue) in allowed}
+        if allowed:
             names.add(DEAD_NAME)
-        return cls(frozenset(names & (selected | {DEAD_NAME})), power)
+        return cls(frozenset(names), power)
 
     @classmethod
     def closed(cls) -> Gate:

@@ -7,6 +7,7 @@ is committed and acknowledged, and the rest is given back.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -16,6 +17,7 @@ from celery.utils.log import get_logger
 from edge.broker.border import Message
 from edge.broker.topology import CONNECTION_ERRORS, explain
 from edge.core.wakeup import Wakeup
+from edge.model import WaitReason
 from edge.worker.attempt import delivery as deliveries
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.history import AttemptHistory
@@ -33,6 +35,8 @@ from edge.worker.process.status import StatusFile
 
 logger = get_logger(__name__)
 
+#: A message of a later retry waits so long for the attempt before it, which runs here still.
+_COPY_S = 1.0
 #: So many waiting messages are a backlog.
 _BACKLOG = 2
 
@@ -61,8 +65,12 @@ class Intake:
         status: StatusFile,
         wakeup: Wakeup,
         later: Callable[[float, Callable[[], None]], Timer],
+        on_empty: Callable[[], None] = lambda: None,
     ) -> None:
-        """`wakeup` makes the loop call `step`; `later(delay_s, call)` is the loop's."""
+        """`wakeup` makes the loop call `step`; `later(delay_s, call)` is the loop's.
+
+        `on_empty` is called when the worker is to stop and the last of its bodies that ran elsewhere has ended.
+        """
         self._watcher = watcher
         self._flow, self._executor = flow, executor
         self._settlement, self._pace = settlement, pace
@@ -70,7 +78,10 @@ class Intake:
         self._control, self._status = control, status
         self._wakeup, self._later = wakeup, later
         self._window = Window(settlement=settlement, history=history, status=status)
-        self._subscriptions = Subscriptions(pace=pace, settlement=settlement)
+        # Bodies that run elsewhere are in hand for long, and keep no queue closed.
+        in_hand = self._window.of_queue if executor.elsewhere else settlement.in_hand
+        self._subscriptions = Subscriptions(pace=pace, in_hand=in_hand)
+        self._on_empty = on_empty
         self._seen: set[str] = set()  # queues that have delivered over this connection
         self._reconsider = False
         self._opened = False  # the loop runs
@@ -79,6 +90,7 @@ class Intake:
         self._expiry: Timer | None = None
         self._late = LateAcks()
         self._late_timer: Timer | None = None
+        self._due_at: float | None = None  # when the loop calls `step` for something that comes due for a body
 
     # --- the connection -----------------------------------------------------------------------------------
 
@@ -137,20 +149,38 @@ class Intake:
         self.refresh()
         for ended in self._executor.ended():
             self._flow.advance(ended, self._subscriptions.gate.power)
+            if self._flow.batch.due():
+                self._commit()
         self._unpark()
-        while self._may_begin() and (attempt := self._next()) is not None:
+        while self._may_begin() and (attempt := self._next()) is not None and self._admits(attempt):
             soon = self._begin(attempt)
             self.refresh()
             if not soon or self._flow.batch.due():
                 break
         self._commit(may_wait=True)
+        self._call_when_due()
         if self._control.stopping:
+            self._drain()
             return
         # `_commit` may have closed queues because power fell. Take the new gate first: `_adjust` would open them again.
         self.refresh()
         self._adjust()
-        if self._window and self._may_begin():
+        if (first := self._window.first()) is not None and self._may_begin() and self._admits(first):
             self._wakeup.ring()
+
+    def serve_bodies(self) -> None:
+        """Take in what becomes of the bodies that run elsewhere while there is no connection, and commit their ends.
+
+        Their messages come again over the next connection, and find the results.
+        """
+        self._watcher.look()
+        power = self._watcher.status
+        self._executor.heed(power)
+        for ended in self._executor.ended():
+            self._flow.advance(ended, power)
+        self._flow.commit()
+        if self._control.stopping and not self._executor.busy:
+            self._on_empty()
 
     def refresh(self) -> None:
         """Act on news of power. One system call when there are none. Raises what the connection raises."""
@@ -189,7 +219,7 @@ class Intake:
         for attempt in self._flow.blocked.take():
             if not self._flow.resume(attempt, self._subscriptions.gate.power):
                 continue
-            if self._settlement.holds(attempt.delivery):
+            if any(self._settlement.holds(delivery) for delivery in attempt.deliveries):
                 begins.append(attempt)  # its body is to begin: in the next step, if power allows that by then
             else:
                 self._history.give_back(attempt.delivery)  # it comes again
@@ -207,6 +237,12 @@ class Intake:
     def _may_begin(self) -> bool:
         return not self._control.stopping and not self._flow.blocked and self._executor.free_slots > 0
 
+    def _admits(self, attempt: Attempt) -> bool:
+        """True when the body of `attempt` may begin beside those that run."""
+        if not self._executor.elsewhere or self._executor.runs(attempt.id):
+            return True
+        return self._executor.admits(self._history.company(attempt.delivery))
+
     def _next(self) -> Attempt | None:
         """The next message in hand; what has come meanwhile is read only when there is none."""
         if not self._window:
@@ -216,11 +252,16 @@ class Intake:
     def _begin(self, attempt: Attempt) -> bool:
         """Let a message in hand go its way; False when it may have taken long."""
         delivery = attempt.delivery
-        short = self._averages.is_short(delivery.task)
+        if self._executor.runs(delivery.id):
+            self._begin_copy(attempt)
+            return True
+        # Where bodies run elsewhere nothing waits for the end of this one.
+        short = self._executor.elsewhere or self._averages.is_short(delivery.task)
         # A body that may have begun before may be what ends this process. What has ended is committed first, so no
         # other body begins again because of it. A job whose copy has just ended is not run once more either.
         alone = not short or self._history.unsure(delivery) or delivery.id in self._flow.batch
-        if alone or self._flow.batch.due(next_s=self._averages.mean_s(delivery.task)):
+        next_s = 0.0 if self._executor.elsewhere else self._averages.mean_s(delivery.task)
+        if alone or self._flow.batch.due(next_s=next_s):
             self._commit()
         self._pace.began(delivery.queue, short=short)
         self._lasting = not short
@@ -241,6 +282,14 @@ class Intake:
             self._park(attempt)
         return short
 
+    def _begin_copy(self, attempt: Attempt) -> None:
+        """Another copy of the message of a job that runs here came; no second body begins."""
+        self._window.remove(attempt)
+        if not self._executor.join(attempt.delivery):
+            why = WaitReason(0.0, "another attempt at the job runs still", until="it has ended")
+            attempt.park(why, not_before=time.monotonic() + _COPY_S)
+            self._park(attempt)
+
     def _commit(self, *, may_wait: bool = False) -> None:
         """Make what has ended durable, and acknowledge it; where it `may_wait` for others, perhaps later.
 
@@ -254,7 +303,12 @@ class Intake:
         if self._is_stale():
             self._subscriptions.close_forbidden(self._watcher.status)
         alone = len(done) == 1  # more of them are acknowledged together already
-        if may_wait and alone and not self._late.due and self._subscriptions.have_more_to_come():
+        if (
+            may_wait
+            and alone
+            and not self._late.due
+            and self._subscriptions.have_more_to_come(self._settlement.in_hand)
+        ):
             if self._late_timer is None:
                 self._late_timer = self._later(WAIT_S, self._acknowledge_late)
             return
@@ -281,8 +335,12 @@ class Intake:
             return
         self._reconsider = False
         for attempt in self._window.parked:
-            if self._may_begin() and attempt in self._window.parked and attempt.not_before <= time.monotonic():
+            if attempt not in self._window.parked or attempt.not_before > time.monotonic():
+                continue
+            if self._may_begin() and self._admits(attempt):
                 self._begin(attempt)
+            else:
+                self._reconsider = True  # once a body that runs elsewhere has ended
         self._commit()
         self._window.report_parked()
 
@@ -294,6 +352,7 @@ class Intake:
 
     def _apply(self) -> None:
         """Take the gate that the governor's word makes: close, commit, acknowledge, give back, open."""
+        self._executor.heed(self._watcher.status)
         before = self._subscriptions.gate.power.state
         self._reconsider = True
         gate = self._subscriptions.change_gate(self._watcher.status)  # first: nothing begins that it does not allow
@@ -311,7 +370,9 @@ class Intake:
 
     def _open_allowed(self) -> None:
         """Open each queue that may be open; for one message at a time while a body lasts."""
-        self._subscriptions.open_allowed(one=self._lasting or self._executor.free_slots == 0)
+        self._subscriptions.open_allowed(
+            one=self._lasting or (self._executor.free_slots == 0 and not self._executor.elsewhere)
+        )
 
     def _adjust(self) -> None:
         """Between two groups: open what is closed, and ask queues of short jobs for more at a time, or for less."""
@@ -335,6 +396,30 @@ class Intake:
             self._subscriptions.close_all()
             self._commit()
             self._open_allowed()
+
+    def _drain(self) -> None:
+        """The worker stops: nothing more begins, and it waits for the bodies that run elsewhere."""
+        if not self._executor.elsewhere:
+            return
+        self._subscriptions.close_all()
+        self._window.give_back(lambda _: True, parked=True)
+        if not self._executor.busy:
+            self._on_empty()
+
+    def _call_when_due(self) -> None:
+        """Let the loop call `step` when something comes due for a body."""
+        due_s = self._executor.due_in_s()
+        if due_s is None:
+            return
+        due_at = time.monotonic() + due_s
+        if self._due_at is None or due_at < self._due_at:
+            self._due_at = due_at
+            self._later(due_s, functools.partial(self._due, due_at))
+
+    def _due(self, due_at: float) -> None:
+        if self._due_at == due_at:
+            self._due_at = None
+        self._wakeup.ring()
 
     def _watch_expiry(self) -> None:
         """Look again when the governor's word grows too old to count."""

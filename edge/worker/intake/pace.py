@@ -16,9 +16,10 @@ _STREAK = 4
 class Pace:
     """The prefetch of each queue; kept over all connections. Belongs to the main thread."""
 
-    def __init__(self, *, most: int = MANY) -> None:
-        """With `most` 1 no queue ever gives more."""
+    def __init__(self, *, most: int = MANY, steady: int | None = None) -> None:
+        """With `most` 1 no queue ever gives more; with `steady` each gives so many at any time."""
         self._most = most
+        self.steady = steady
         self._streaks: dict[str, int] = {}
         self._shared: set[str] = set()
 
@@ -39,6 +40,8 @@ class Pace:
 
     def prefetch(self, queue: str) -> int:
         """How many messages of `queue` to ask for."""
+        if self.steady is not None:
+            return self.steady
         if not self.is_short(queue):
             return ONE
         return min(self._most, FEW if queue in self._shared else MANY)

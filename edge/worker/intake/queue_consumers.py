@@ -8,12 +8,9 @@ from functools import partial
 from typing import Any
 
 from kombu import Consumer as KombuConsumer
-from kombu import Queue
 
+from edge.broker import topology
 from edge.broker.border import Message
-from edge.broker.topology import DEAD, QUEUES
-
-_QUEUES: dict[str, Queue] = {queue.name: queue for queue in (*QUEUES.values(), DEAD)}
 
 
 class QueueConsumers:
@@ -43,7 +40,7 @@ class QueueConsumers:
         self.channel.basic_qos(0, prefetch, False)  # for the consumers that come after it
         consumer = KombuConsumer(
             self.channel,
-            [_QUEUES[queue]],
+            [topology.queue(queue)],
             auto_declare=False,
             on_message=partial(self._take, queue),
             on_decode_error=partial(self._undecodable, queue),

@@ -26,14 +26,14 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def start(self, c: Any) -> None:  # `c`: the consumer
         """Set up a fresh connection."""
-        channel = c.connection.default_channel
+        channel, selected = c.connection.default_channel, tuple(c.app.amqp.queues.consume_from)
         try:
-            topology.declare(channel, passive=c.context.config.node.head_url is not None)
+            topology.declare(channel, more=selected, passive=c.context.config.node.head_url is not None)
         except (NotFound, PreconditionFailed, AccessRefused) as err:
             # A node may not make them, or something else made them otherwise: it waits as it waits for a broker.
             raise BrokerError(topology.explain(err)) from err
         c.task_consumer = QueueConsumers(channel, c.context.intake.accept)
-        c.context.intake.attach(c.task_consumer, channel, c.app.amqp.queues.consume_from)
+        c.context.intake.attach(c.task_consumer, channel, selected)
         c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes
 
     def register_with_event_loop(self, c: Any, hub: Any) -> None:  # `c`: the consumer

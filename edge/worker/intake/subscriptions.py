@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from edge.model import PowerStatus
-from edge.worker.flow.settlement import Settlement
 from edge.worker.intake.gate import Gate
 from edge.worker.intake.pace import ONE, Pace
 
@@ -44,8 +43,9 @@ class Subscriptions:
     Belongs to the main thread. All methods that use the connection raise what it raises.
     """
 
-    def __init__(self, *, pace: Pace, settlement: Settlement) -> None:
-        self._pace, self._settlement = pace, settlement
+    def __init__(self, *, pace: Pace, in_hand: Callable[[str], int]) -> None:
+        """`in_hand` tells how many messages of a queue are in hand and keep it from being opened."""
+        self._pace, self._in_hand = pace, in_hand
         self._consumers: Consumers | None = None
         self._selected: frozenset[str] = frozenset()
         self._gate = Gate.closed()
@@ -124,7 +124,7 @@ class Subscriptions:
         if self._consumers is None:
             return
         for queue in sorted(self._gate.queues):
-            if not self._consumers.prefetch(queue) and not self._settlement.in_hand(queue):
+            if not self._consumers.prefetch(queue) and not self._in_hand(queue):
                 self._consumers.open(queue, prefetch=ONE if one else self._pace.prefetch(queue))
 
     def adjust(self, *, backlog: bool) -> list[str]:
@@ -137,7 +137,7 @@ class Subscriptions:
             The queues that hand out too much; the caller closes them and gives back what is in hand.
         """
         consumers = self._consumers
-        if consumers is None:
+        if consumers is None or self._pace.steady is not None:
             return []
         now = time.monotonic()
         count = backlog and now - self._counted_at >= _COUNT_EVERY_S
@@ -155,11 +155,13 @@ class Subscriptions:
                 too_much.append(queue)
         return too_much
 
-    def have_more_to_come(self) -> bool:
-        """True while no queue needs an acknowledgement to hand out more: less than half of its window is in hand."""
+    def have_more_to_come(self, unacknowledged: Callable[[str], int]) -> bool:
+        """True while no queue needs an acknowledgement to hand out more: less than half of its window is out.
+
+        Args:
+            unacknowledged: tells how many messages of a queue are not acknowledged yet.
+        """
         consumers = self._consumers
         return consumers is not None and all(
-            2 * self._settlement.in_hand(queue) < consumers.prefetch(queue)
-            for queue in consumers.queues
-            if self._settlement.in_hand(queue)
+            2 * unacknowledged(queue) < consumers.prefetch(queue) for queue in consumers.queues if unacknowledged(queue)
         )

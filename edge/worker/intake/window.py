@@ -36,6 +36,10 @@ class Window:
         """The attempts that may not begin yet, the oldest first."""
         return tuple(self._parked)
 
+    def of_queue(self, queue: str) -> int:
+        """How many messages of `queue` wait or are parked."""
+        return sum(each.delivery.queue == queue for each in (*self._waiting, *self._parked))
+
     def add(self, delivery: Delivery) -> None:
         """Take a message that came off the wire; it waits behind the others."""
         self._settlement.take(delivery)

@@ -17,8 +17,11 @@ _SLOWING = ("undervoltage", "throttled")
 class Meter:
     """Gathers readings while one body runs. A body of a moment costs it nothing but two clocks."""
 
-    def __init__(self, cpu_watts: float, said: PowerStatus) -> None:
-        """Begin, with what the governor said last."""
+    def __init__(self, cpu_watts: float, said: PowerStatus, *, alone: bool = True) -> None:
+        """Begin, with what the governor said last. A body that is not `alone` is estimated by its CPU time: what a
+        shunt measures is drawn by all.
+        """
+        self._alone = alone
         self._cpu_watts = cpu_watts
         self.began = time.monotonic()
         self._watts: list[tuple[float, float]] = []  # (when, how many)
@@ -37,7 +40,7 @@ class Meter:
             elif reading.what in _SLOWING:
                 self._throttled = bool(self._throttled) or reading.value > 0
         measured = _beside(said, "watts", "amps") or _beside(said, "battery_watts", "battery_amps")
-        if not measured:
+        if not measured or not self._alone:
             return
         measured_at = max(said.monotonic - reading.age_s for reading in measured)
         # What was read before the body began says nothing of it.

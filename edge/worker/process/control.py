@@ -2,7 +2,7 @@
 
 The limit of a body does not count the time in which the body was held or frozen for want of power.
 Signals arrive in the main thread, where the body runs. Their handler raises an exception in the body, and only
-there: it looks whether the interrupted frame lies below `_enter`, so nothing of ours is ever cut in two.
+there: it looks whether the interrupted frame lies below `enter`, so nothing of ours is ever cut in two.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Control:
         try:
             self._arm(now)
             self.check()
-            value = _enter(body)
+            value = enter(body)
         finally:
             self._job_id = None
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -216,6 +216,11 @@ class Control:
         """Let the worker come to its end, as a signal would; for when no body runs."""
         self.stopping = True
         self._on_stop()
+
+    @property
+    def stop_at(self) -> float | None:
+        """When bodies are to have ended, by the monotonic clock; None while no signal has asked the worker to stop."""
+        return self._stop_at or None
 
     def _on_stop_signal(self, _number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -289,16 +294,16 @@ class Control:
         signal.setitimer(signal.ITIMER_REAL, delay)
 
 
-def _enter(body: Callable[[], T]) -> T:
+def enter(body: Callable[[], T]) -> T:
     """The border: exceptions of `Control` are raised in frames below this one only."""
     return body()
 
 
 def _below_enter(frame: FrameType | None) -> bool:
-    if frame is None or frame.f_code is _enter.__code__:
+    if frame is None or frame.f_code is enter.__code__:
         return False
     while frame is not None:
-        if frame.f_code is _enter.__code__:
+        if frame.f_code is enter.__code__:
             return True
         frame = frame.f_back
     return False

@@ -57,7 +57,7 @@ class StatusFile:
         if self._status.job is not None:
             self.say(queues=queues, power=power)
         else:
-            self.say(state=_resting(queues), queues=queues, power=power)
+            self.say(state=resting(queues), queues=queues, power=power)
 
     def begin(self, job: RunningJob) -> float:
         """A body starts. It is written now only if the last write is `MOMENT_S` ago.
@@ -75,7 +75,7 @@ class StatusFile:
 
     def rest(self, **changes: object) -> None:
         """A message is through."""
-        self._set(state=_resting(self._status.queues), job=None, **changes)
+        self._set(state=resting(self._status.queues), job=None, **changes)
         if changes or not self._status.queues:
             self.flush()
         elif self._dirty and not self._flush_comes:
@@ -103,6 +103,17 @@ class StatusFile:
         if self._status.job is not None:
             self.say(state=WorkerState.RUNNING, job=msgspec.structs.replace(self._status.job, held=None))
 
+    def changed(self) -> None:
+        """Bodies that run elsewhere have changed; there are none."""
+
+    @property
+    def flush_in_s(self) -> float | None:
+        """Seconds until `flush_due` is to be called, for when the loop does not run; None: nothing waits."""
+        return None
+
+    def flush_due(self) -> None:
+        """Write what waits to be written, if its time has come."""
+
     def flush(self) -> None:
         """Write the status if the file does not say it yet."""
         if not self._dirty:
@@ -128,5 +139,6 @@ class StatusFile:
             self.flush()
 
 
-def _resting(queues: tuple[str, ...]) -> WorkerState:
+def resting(queues: tuple[str, ...]) -> WorkerState:
+    """The state of a worker that consumes these queues and runs nothing."""
     return WorkerState.IDLE if queues else WorkerState.PAUSED

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from edge.broker import session as sessions
+from edge.broker.routes import Routes
 from edge.broker.session import WINDOW, PublishSession
 from edge.config import BrokerConfig
 from edge.core.errors import QueueSilent
@@ -33,7 +34,7 @@ def link() -> Iterator[PlayedLink]:
 
 @pytest.fixture
 def session(link: PlayedLink) -> PublishSession:
-    return PublishSession(BrokerConfig(), link)
+    return PublishSession(BrokerConfig(), link, Routes())
 
 
 def test_queues_are_there_and_confirms_are_on_before_anything_is_published(

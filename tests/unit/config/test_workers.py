@@ -46,3 +46,34 @@ def test_a_list_that_cannot_be_used_is_refused_by_its_key(tmp_path: Path, worker
     with pytest.raises(ConfigError) as refused:
         load(written(tmp_path, workers), {})
     assert refused.value.key == key
+
+
+def test_the_worker_of_threads_needs_no_entry(tmp_path: Path) -> None:
+    """Where no workers are listed, the name `io` is its own; where freezing is asked for there is none."""
+    path = written(tmp_path, "[]")
+    entry = load(path, {"EDGE_WORKER_NAME": "io"}).config.own_worker
+    assert (entry.name, entry.pool) == ("io", WorkerPool.THREADS)
+    frozen = load(path, {"EDGE_WORKER_NAME": "io", "EDGE_WORKER_RUNNING_JOB": "freeze"}).config.own_worker
+    assert (frozen.name, frozen.pool) == ("io", WorkerPool.MAIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("worker: {running_job: freeze}\nworkers: [{name: io, pool: threads}]", "worker.running_job"),
+        ("worker: {name: io}", "worker.name"),
+        ("workers: [{name: a, kinds: [chat, chat]}]", "workers[0].kinds"),
+        ("workers: [{name: a, classes: [normal, normal]}]", "workers[0].classes"),
+        (
+            "node: {head_url: 'https://head:8420', token_file: token}\nworkers: [{name: a, kinds: [chat]}]",
+            "workers[0].kinds",
+        ),
+    ],
+)
+def test_a_list_that_contradicts_the_rest_is_refused_by_its_key(tmp_path: Path, text: str, key: str) -> None:
+    path = tmp_path / "edge.yaml"
+    path.write_text(f"{text}\n")
+    with pytest.raises(ConfigError) as refused:
+        load(path, {})
+    assert refused.value.key == key
+    assert len(str(refused.value).splitlines()) == 1

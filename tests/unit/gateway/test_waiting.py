@@ -61,6 +61,12 @@ def test_power_is_told_with_its_numbers_the_rule_that_ends_it_and_the_jobs_ahead
         pytest.param({}, {"workers": []}, "no worker is running", id="no worker"),
         pytest.param(
             {},
+            {"workers": [], "nobody": "worker io, which takes fetch, is not running"},
+            "worker io, which takes fetch, is not running",
+            id="none of its pool",
+        ),
+        pytest.param(
+            {},
             {"power": PowerStatus(PowerState.UNKNOWN, "x", "the governor has not spoken yet", until="it speaks")},
             "power is unknown (the governor has not spoken yet); resumes when it speaks",
             id="unknown power is not good",
@@ -208,3 +214,15 @@ def test_an_expected_resume_is_told_to_a_held_job() -> None:
     body = RunningJob("j", "solve", NOW - 60, 1, held=WaitReason(NOW - 5, "power is low"))
     assert resumes_at(JOB, body, power) == NOW + 240
     assert resumes_at(JOB, msgspec.structs.replace(body, held=None), power) is None
+
+
+def test_a_worker_of_threads_is_busy_once_all_are_in_use() -> None:
+    """Before that a job is about to start there."""
+    body = RunningJob("x", "fetch", NOW - 30)
+    io = msgspec.structs.replace(IDLE, name="io", state=WorkerState.RUNNING, slots=2, jobs=(body,))
+    assert told(workers=[io]) == "about to start"
+    full = msgspec.structs.replace(io, jobs=(body, body))
+    assert told(workers=[full]) == "worker io runs fetch and 1 other job for 30 s"
+    held_body = msgspec.structs.replace(body, held=WaitReason(NOW, "power is low"))
+    full = msgspec.structs.replace(io, jobs=(held_body, held_body))
+    assert told(workers=[full]) == "worker io holds fetch and 1 other job until they can go on: power is low"

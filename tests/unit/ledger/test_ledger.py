@@ -186,6 +186,16 @@ def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: LedgerWriter) ->
     assert ledger.reader.ahead(ledger.reader.get(ids[3])) == 1
 
 
+def test_ahead_counts_the_kinds_of_the_same_queue(ledger: LedgerWriter) -> None:
+    """Those named, or all but those."""
+    other = msgspec.structs.replace(new(), task="fetch")
+    *_, last = put(ledger, new(), other, msgspec.structs.replace(other, id=new_job_id()), new())
+    job = ledger.reader.get(last)
+    assert ledger.reader.ahead(job, tasks={"fetch"}, only=True) == 2
+    assert ledger.reader.ahead(job, tasks={"fetch"}) == 1
+    assert ledger.reader.ahead(job, only=True) == 0
+
+
 def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
     """A result without a row is adopted as finished; a second notice changes nothing."""
     for _ in range(2):

@@ -20,7 +20,8 @@ from edge.results.staging import Staging
 from edge.results.store import Results
 from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.attempt import Attempt
-from edge.worker.attempt.history import AttemptHistory
+from edge.worker.attempt.delivery import Delivery
+from edge.worker.attempt.history import AttemptHistory, company_of
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.flow.batch import Batch
 from edge.worker.flow.blocked import Blocked
@@ -326,15 +327,110 @@ class Bodies:
         """As the real one."""
         return ()
 
+    elsewhere = False
+
+    @property
+    def busy(self) -> bool:
+        """As the real one."""
+        return self.free_slots < 1
+
+    def admits(self, company: int) -> bool:
+        """As the real one."""
+        return company >= 0
+
+    def runs(self, job_id: str) -> bool:
+        """As the real one."""
+        return not job_id
+
+    def join(self, delivery: Delivery) -> bool:
+        """As the real one."""
+        return delivery is None
+
+    def heed(self, power: PowerStatus) -> None:
+        """As the real one."""
+
+    def due_in_s(self) -> float | None:
+        """As the real one."""
+        return None
+
     def cancel(self, job_id: str) -> None:
         """As the real one."""
         self.cancelled.append(job_id)
 
 
-class Board:
-    """All parts of a worker."""
+class ThreadBodies(Bodies):
+    """An executor whose bodies run elsewhere, until the test ends them in any order."""
 
-    def __init__(self, config: Config, *, state: PowerState = PowerState.NORMAL) -> None:
+    elsewhere = True
+
+    def __init__(self, board: Board, slots: int) -> None:
+        super().__init__(board)
+        self.free_slots = slots
+        self.running: dict[str, Attempt] = {}
+        self.companies: dict[str, int] = {}
+        self.over: list[Attempt] = []
+        self.heard: list[PowerState] = []
+
+    @property
+    def busy(self) -> bool:
+        """As the real one."""
+        return bool(self.running)
+
+    def begin(self, attempt: Attempt, power: PowerStatus) -> None:
+        """As the real one."""
+        state = self.board.power.status.state
+        if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
+            self.wrong.append(attempt.id)
+        assert attempt.id not in self.running, "two bodies of one job"
+        self.began.append(attempt.id)
+        self.running[attempt.id] = attempt
+        if company := company_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
+            self.companies[attempt.id] = company
+        self.free_slots -= 1
+
+    def finish(self, *ids: str) -> None:
+        """These bodies end."""
+        self.over += [self.running[job_id] for job_id in ids]
+
+    def ended(self) -> tuple[Attempt, ...]:
+        """As the real one."""
+        over, self.over = tuple(self.over), []
+        for attempt in over:
+            del self.running[attempt.id]
+            self.companies.pop(attempt.id, None)
+            self.free_slots += 1
+            outcome = self.ends.get(attempt.id, Outcome(value=1, encoded=msgspec.Raw(b"1"), seconds=0.001))
+            attempt.end(outcome, Energy(seconds=outcome.seconds, cpu_seconds=0.0))
+            self.board.history.end(attempt.id)
+        return over
+
+    def admits(self, company: int) -> bool:
+        """As the real one."""
+        if not company:
+            return not self.companies
+        return len(self.companies) == len(self.running) < min((company, *self.companies.values()))
+
+    def runs(self, job_id: str) -> bool:
+        """As the real one."""
+        return job_id in self.running
+
+    def join(self, delivery: Delivery) -> bool:
+        """As the real one."""
+        attempt = self.running[delivery.id]
+        if delivery.failures > attempt.delivery.failures:
+            return False
+        attempt.join(delivery)
+        return True
+
+    def heed(self, power: PowerStatus) -> None:
+        """As the real one."""
+        self.heard.append(power.state)
+
+
+class Board:
+    """All parts of a worker; with `threads`, of one that runs so many bodies at once."""
+
+    def __init__(self, config: Config, *, state: PowerState = PowerState.NORMAL, threads: int = 0) -> None:
         config.run.mkdir(parents=True, exist_ok=True)
         self.config = config
         self.disk = Disk()
@@ -344,12 +440,14 @@ class Board:
         self.fault: Exception | None = None
         self.results = PlayedResults(config, self.disk)
         self.attempts = PlayedAttempts(config, self.disk)
-        self.history = AttemptHistory(config.layout, "main", self.attempts)
+        self.history = AttemptHistory(config.layout, "main", self.attempts, many=bool(threads))
         self.history.recover()
         self.status = StatusFile(config.layout, "main", self.later)
         self.averages = KindAverages(config.layout.kinds("main"))
         self.broker = PlayedBroker(self._on_ack)
-        self.bodies = Bodies(self)
+        self.threads = ThreadBodies(self, threads)
+        self.bodies = self.threads if threads else Bodies(self)
+        self.emptied = 0
         self.control = SimpleNamespace(stopping=False, stop=self._stop)
         self.wakeup = Wakeup()
         self.early_acks: list[str] = []
@@ -372,16 +470,20 @@ class Board:
             flow=self.flow,
             executor=self.bodies,
             settlement=Settlement(),
-            pace=Pace(),
+            pace=Pace(steady=threads) if threads else Pace(),
             averages=self.averages,
             history=self.history,
             control=cast("Control", self.control),
             status=self.status,
             wakeup=self.wakeup,
             later=self.later,
+            on_empty=self._on_empty,
         )
         self.broker.accept = self.intake.accept
         self.connect()
+
+    def _on_empty(self) -> None:
+        self.emptied += 1
 
     def connect(self) -> None:
         """A connection, and its loop about to run."""

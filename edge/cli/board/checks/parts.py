@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
-from edge.config import BrokerConfig
+from edge.config import BrokerConfig, WorkerEntry
 from edge.config.records import NodeConfig
 from edge.core.errors import EdgeError, NotAllowed
 from edge.core.host import boot_id, process_alive, process_stopped
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 _OLDEST = (3, 10)
 
 
-def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding]:
-    """RabbitMQ takes us in, and each queue has a leader that answers: an open port alone says little."""
+def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float = 10.0) -> Iterator[Finding]:
+    """RabbitMQ takes us in, and each queue has a leader that answers: an open port alone says little.
+
+    `more` are the queues that this board wants beside the usual ones.
+    """
+    from edge.broker import topology  # kombu: the device extra
     from edge.broker.refusal import cure
-    from edge.broker.topology import DEAD, QUEUES, reached  # kombu: the device extra
+    from edge.broker.topology import reached
 
     address = f"{config.host}:{config.port}"
     try:
@@ -43,30 +47,32 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
         return
     yield ok("broker", text)
     counts, missing = {}, []
-    for queue in (*QUEUES.values(), DEAD):
+    for name in (*(queue.name for queue in topology.QUEUES.values()), *more, topology.DEAD_NAME):
         try:
             # A connection for each: a queue that is not there closes the channel it was asked for on.
             with reached(config, timeout_s=timeout_s) as channel:
-                count = channel.queue_declare(queue=queue.name, passive=True).message_count
+                count = channel.queue_declare(queue=name, passive=True).message_count
         except EdgeError as err:
             if "NOT_FOUND" in str(err) or "no queue" in str(err):
-                missing.append(queue.name)
+                missing.append(name)
             elif remedy := cure(err.__cause__):
-                yield fail("queues", f"{queue.name}: {err}", remedy)
+                yield fail("queues", f"{name}: {err}", remedy)
             else:
                 advice = (
                     "nothing to do: the broker is started again for it, and given a new store if that does not help"
                 )
-                yield fail("queues", f"{queue.name} does not answer: {err}", advice)
+                yield fail("queues", f"{name} does not answer: {err}", advice)
             continue
-        if other := _declared_otherwise(config, queue.name, timeout_s=timeout_s):
+        if other := _declared_otherwise(config, name, timeout_s=timeout_s):
             yield other
         else:
-            counts[queue.name] = count
+            counts[name] = count
     if missing:
         yield warn("queues", f"not there yet: {', '.join(missing)}", "gateway and worker make them when they start")
-    if counts.pop(DEAD.name, 0):
-        yield warn("queues", f"{DEAD.name} holds messages the broker gave up on", "a worker ends them as failed")
+    if counts.pop(topology.DEAD_NAME, 0):
+        yield warn(
+            "queues", f"{topology.DEAD_NAME} holds messages the broker gave up on", "a worker ends them as failed"
+        )
     if counts:
         yield ok("queues", ", ".join(f"{name} {count}" for name, count in counts.items()) + " waiting")
 
@@ -74,13 +80,11 @@ def broker(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Finding
 def _declared_otherwise(config: BrokerConfig, name: str, *, timeout_s: float) -> Finding | None:
     """What is wrong with a queue that is there with other properties: gateway and worker refuse to work with it."""
     from edge.broker.refusal import cure
-    from edge.broker.topology import DEAD, QUEUES, reached
+    from edge.broker.topology import queue, reached
 
     try:
         with reached(config, timeout_s=timeout_s) as channel:
-            for queue in (*QUEUES.values(), DEAD):
-                if queue.name == name:
-                    queue(channel).queue_declare()
+            queue(name)(channel).queue_declare()
     except EdgeError as err:
         # A node's user may only look at queues, which is as it should be.
         if "inequivalent" in str(err):
@@ -121,9 +125,9 @@ def power(layout: Layout) -> Iterator[Finding]:
         yield ok("power", f"{said.state}: {said.reason}")
 
 
-def workers(layout: Layout) -> Iterator[Finding]:
-    """Some worker lives, and says nothing of trouble."""
-    living = 0
+def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Finding]:
+    """Some worker lives, as does each of those that are `wanted`, and says nothing of trouble."""
+    living = set[str]()
     for path in sorted(layout.run.glob("worker-*.json")):
         try:
             said = msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
@@ -132,7 +136,7 @@ def workers(layout: Layout) -> Iterator[Finding]:
             continue
         if said.boot_id != boot_id() or not process_alive(said.pid) or said.state is WorkerState.STOPPED:
             continue
-        living += 1
+        living.add(said.name)
         if said.reason:
             yield warn("worker", f"{said.name} holds: {said.reason}", "it goes on by itself once that is over")
         elif process_stopped(said.pid) and not layout.frozen(said.name).exists():
@@ -143,6 +147,17 @@ def workers(layout: Layout) -> Iterator[Finding]:
             yield ok("worker", f"{said.name}: {said.state}, process {said.pid}")
     if not living:
         yield fail("worker", "none runs: jobs are kept, none is begun", "`edge up`, or: systemctl start edge-worker")
+        return
+    for entry in wanted:
+        if entry.name not in living:
+            what = f"kinds {', '.join(entry.kinds)}" if entry.kinds else f"kinds of pool {entry.takes}"
+            text = f"{entry.name} does not run, which takes {what}: their jobs are kept, and may not be begun"
+            yield fail("worker", text, f"`edge up`, or: systemctl enable --now {unit(entry)}")
+
+
+def unit(entry: WorkerEntry) -> str:
+    """The systemd unit of a worker that is not the main one."""
+    return f"edge-worker@{entry.name}"
 
 
 def head(config: NodeConfig) -> Iterator[Finding]:
@@ -183,3 +198,6 @@ def gateway(client: Client) -> Iterator[Finding]:
         yield fail("tasks", f"{module}: {why}", "mend it, or take it out of `tasks` in edge.yaml")
     if not board.task_errors:
         yield ok("tasks", f"{board.tasks} kinds of job")
+    for sentence in board.unserved:
+        text, _, cure = sentence.rpartition("; ")
+        yield warn("workers", text or cure, cure)

@@ -16,10 +16,10 @@ import pytest
 from edge.cli.board.checks import machine, parts, state
 from edge.cli.board.checks.finding import Finding
 from edge.client import Client, Settings
-from edge.config import BrokerConfig, Config
+from edge.config import BrokerConfig, Config, WorkerEntry
 from edge.core.host import boot_id
 from edge.ledger.writer import LedgerWriter
-from edge.model import JobState, PowerState, PowerStatus, Result, WorkerState, WorkerStatus
+from edge.model import JobState, PowerState, PowerStatus, Result, WorkerPool, WorkerState, WorkerStatus
 from edge.power import status
 from tests.conftest import MakeConfig
 
@@ -213,7 +213,7 @@ def worker(config: Config, **changes: object) -> None:
     """A worker's own word."""
     said = WorkerStatus("main", os.getpid(), boot_id(), WorkerState.IDLE)
     said = msgspec.structs.replace(said, **changes)
-    config.layout.worker("main").write_bytes(msgspec.json.encode(said))
+    config.layout.worker(said.name).write_bytes(msgspec.json.encode(said))
 
 
 def test_no_worker_is_told(board: Config) -> None:
@@ -236,6 +236,17 @@ def test_a_worker_that_holds_is_told(board: Config) -> None:
     assert levels(parts.workers(board.layout)) == ["warn"]
     board.layout.worker("main").write_bytes(b"{")
     assert levels(parts.workers(board.layout)) == ["warn", "FAIL"]
+
+
+def test_a_worker_that_is_wanted_by_name_is_told(board: Config) -> None:
+    """With the kinds that wait for it, and the unit that starts it."""
+    worker(board)
+    wanted = [WorkerEntry("main"), WorkerEntry("io", WorkerPool.THREADS)]
+    *_, finding = parts.workers(board.layout, wanted)
+    assert (finding.level, "kinds of pool io" in finding.text) == ("FAIL", True)
+    assert finding.advice.endswith("systemctl enable --now edge-worker@io")
+    worker(board, name="io")
+    assert levels(parts.workers(board.layout, wanted)) == ["ok", "ok"]
 
 
 def test_a_worker_that_was_stopped_is_told(board: Config) -> None:

@@ -122,7 +122,7 @@ def test_nothing_is_noted_of_a_body_that_ended(boots: Boots, config: Config) -> 
     """The record has one writer at a time."""
     boots.cut()
     with boots.run() as (booted, earlier):
-        timer = booted._uptime_marker._timer
+        timer = booted._uptime_marker._timers.get("a")
         assert timer is not None
         assert earlier is not None
         booted.end()

@@ -147,3 +147,66 @@ def test_what_is_kept_of_jobs_that_ended_on_another_board_goes(config: Config, h
     history.tidy(lambda job_id: job_id == "over")
     assert set(AttemptsStore(config.layout).ids()) == {"open"}
     assert {path.name for path in config.layout.checkpoints.iterdir()} == {"open.json", "a person's.json"}
+
+
+def _crashed(config: Config, ran: int, *ids: str) -> None:
+    """A worker of threads died while these bodies ran, of `ran` in all."""
+    _leave(config, "io.1234", RunningMark(ids[0], boot_id(), DEAD_PID, others=ids[1:], ran=ran))
+
+
+def test_a_crash_beside_others_counts_for_none(history: AttemptHistory, config: Config) -> None:
+    """Nobody knows who it was: it runs again beside half as many."""
+    _crashed(config, 8, "b", "a", "c")
+    assert history.company(_delivery(redeliveries=1)) == 4
+    known = history.look(_delivery(redeliveries=1))
+    assert known is not None
+    assert (known.crashes, known.suspects, known.ended) == (0, 8, ("crash",))
+    assert history.company(_delivery(redeliveries=2)) == 4
+    left = msgspec.json.decode((config.layout.running / "io.1234.json").read_bytes(), type=RunningMark)
+    assert (left.ids, left.ran) == (("b", "c"), 8)
+
+
+def test_a_crash_alone_counts(history: AttemptHistory, config: Config) -> None:
+    """It is the body's, and it runs alone from then on."""
+    _crashed(config, 1, "a")
+    known = history.look(_delivery(redeliveries=1))
+    assert known is not None
+    assert (known.crashes, known.suspects) == (1, 1)
+    assert history.company(_delivery(redeliveries=2)) == 1
+    assert not list(config.layout.running.glob("io.1234*"))
+
+
+def test_a_suspect_that_went_back_is_one_still(config: Config) -> None:
+    """Its message was given back before anybody looked."""
+    history = AttemptHistory(config.layout, "io", many=True)
+    history.recover()
+    _crashed(config, 8, "a")
+    history.give_back(_delivery(redeliveries=1))
+    known = history.look(_delivery(redeliveries=2, first_in_queue=False))
+    assert known is not None
+    assert known.suspects == 8
+
+
+def test_a_cut_makes_no_suspects(history: AttemptHistory, config: Config) -> None:
+    """The mark of another boot says that the power went."""
+    _leave(config, "io.1234", RunningMark("b", "another boot", 1, others=("a",), ran=2))
+    assert history.company(_delivery(redeliveries=1)) == 0
+    known = history.look(_delivery(redeliveries=1))
+    assert known is not None
+    assert (known.suspects, known.ended) == (0, ("power-cut",))
+
+
+def test_all_bodies_that_run_are_marked(config: Config) -> None:
+    """In one file, which is empty when nothing runs."""
+    history = AttemptHistory(config.layout, "io", many=True)
+    history.recover()
+    path = config.layout.running / "io.json"
+    for number in range(50):
+        history.begin(str(number))
+    assert msgspec.json.decode(path.read_bytes(), type=RunningMark).ran == 50
+    history.end(*(str(number) for number in range(48)))
+    mark = msgspec.json.decode(path.read_bytes(), type=RunningMark)
+    assert (mark.ids, mark.ran) == (("48", "49"), 2)
+    history.end("48")
+    history.end("49")
+    assert path.read_bytes() == b""

@@ -1,0 +1,67 @@
+"""What the list of workers leaves out: kinds of job and power classes that no worker of this board takes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from edge.broker.routes import Routes
+from edge.catalog.catalogue import Catalogue
+from edge.config import Config, WorkerEntry
+from edge.model import Pool, Power
+
+
+def gaps(config: Config, catalogue: Catalogue) -> tuple[str, ...]:
+    """Each thing that is amiss as one sentence with its cure. Nothing of it keeps a board from starting."""
+    routes = Routes.of(config, {kind: info.pool for kind, info in catalogue.tasks.items()})
+    return tuple(dict.fromkeys((*_of_list(config, catalogue), *_of_kinds(routes, catalogue))))
+
+
+def _of_list(config: Config, catalogue: Catalogue) -> Iterator[str]:
+    """What the entries say that does not fit the kinds of job there are."""
+    names = [worker.name for worker in config.workers]
+    if names and config.worker.name not in names:
+        yield (
+            f"worker.name {config.worker.name} is not in `workers`, so edge-worker.service would take all kinds of "
+            f"pool main; name one of {', '.join(names)} there"
+        )
+    for worker in config.workers:
+        for kind in worker.kinds:
+            if said := _kind(worker, kind, catalogue):
+                yield f"worker {worker.name}: {said}"
+
+
+def _kind(worker: WorkerEntry, kind: str, catalogue: Catalogue) -> str:
+    info = catalogue.tasks.get(kind)
+    if info is None:
+        if catalogue.errors:
+            return ""  # it may be of the module that could not be imported
+        near = difflib.get_close_matches(kind, catalogue.tasks, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(catalogue.tasks)) or 'none'}"
+        return f"there is no kind of job {kind!r}; {hint}"
+    if info.pool is worker.takes:
+        return ""
+    if info.pool is Pool.IO:
+        return f"{kind} has pool io and would run one at a time; list it at a worker of pool threads"
+    return (
+        f'{kind} has pool main and would run beside others; say @task(pool="io"), or list it at a worker of pool main'
+    )
+
+
+def _of_kinds(routes: Routes, catalogue: Catalogue) -> Iterator[str]:
+    """Which jobs would wait for ever, should they be submitted."""
+    for kind, info in sorted(catalogue.tasks.items()):
+        if said := routes.wanting(kind, info.power):
+            yield f"{said}; {_cure(said)}"
+    ordinary = [kind for kind in sorted(catalogue.tasks) if not routes.owners.get(kind)]
+    for pool in Pool:
+        some = next((each for each in ordinary if (each in routes.io) is (pool is Pool.IO)), None)
+        for power in Power:
+            if some is not None and (said := routes.wanting(some, power)):
+                yield f"{said}; {_cure(said)}"
+
+
+def _cure(said: str) -> str:
+    if "is configured" in said:
+        return "add {name: io, pool: threads} to `workers`"
+    return "add the class to the `classes` of a worker"

@@ -1,0 +1,57 @@
+"""The bodies that run in the threads of this worker, as its status needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from edge.model import RunningJob
+from edge.worker.executor.body import Body
+
+
+class Bodies:
+    """Bodies by their job's id. Belongs to the main thread, but for `changed` and `get`."""
+
+    def __init__(self, *, on_change: Callable[[], None]) -> None:
+        """`on_change` is called in any thread, at the first change after `running_jobs` was asked."""
+        self._on_change = on_change
+        self._bodies: dict[str, Body] = {}
+        self._is_changed = False
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def __iter__(self) -> Iterator[Body]:
+        return iter(tuple(self._bodies.values()))
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._bodies
+
+    def get(self, job_id: str) -> Body | None:
+        """The body of that job, if it runs; callable from any thread."""
+        return self._bodies.get(job_id)
+
+    def add(self, body: Body) -> None:
+        """A body begins."""
+        self._bodies[body.id] = body
+        self.changed()
+
+    def remove(self, body: Body) -> None:
+        """A body has ended, or was let go."""
+        self._bodies.pop(body.id, None)
+        self.changed()
+
+    def changed(self) -> None:
+        """A body began, ended, was held or reported progress; callable from any thread."""
+        if not self._is_changed:
+            self._is_changed = True
+            self._on_change()
+
+    @property
+    def is_changed(self) -> bool:
+        """True when `running_jobs` would say something new."""
+        return self._is_changed
+
+    def running_jobs(self) -> tuple[RunningJob, ...]:
+        """The jobs that run now, the oldest first."""
+        self._is_changed = False  # first: what changes meanwhile is told the next time
+        return tuple(body.running_job for body in self._bodies.values())

@@ -1,0 +1,340 @@
+"""One body that runs in a thread beside others: its limits, its holds, and how it is brought to its end.
+
+No signal reaches a thread. So a body is brought to its end in three steps, each later than the one before:
+
+1. It finds what is due at its next `job.check`, `job.progress` or `job.checkpoint`, which raise it.
+2. After `ASK_S` the exception is raised where the body is, if it runs Python code of its own; see `interrupt`.
+3. After `LET_GO_S` the body is let go: its job ends without it. It keeps its thread, and nothing that it asks of its
+   `Job` from then on is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from edge.model import ALLOWED, Power, PowerState, PowerStatus, Progress, RunningJob, WaitReason
+from edge.worker.attempt.outcome import Outcome
+from edge.worker.executor import interrupt
+from edge.worker.power.feasibility import too_hot
+from edge.worker.power.hold import PATIENCE_S
+from edge.worker.process.control import (
+    JobCancelled,
+    JobControl,
+    JobInterrupted,
+    JobTimedOut,
+    enter,
+)
+
+logger = logging.getLogger(__name__)
+
+#: A body has this long to ask its `Job` before the exception is raised where it is ...
+ASK_S = 0.5
+#: ... and again after this time, should it swallow the exception, ...
+AGAIN_S = 1.0
+#: ... until it is let go.
+LET_GO_S = 5.0
+
+_STOPS = "the worker stops"
+T = TypeVar("T")
+
+
+class Body:
+    """A body of an I/O-bound kind, from its start to its end.
+
+    `run` and the methods a `Job` calls belong to the body's thread, all others to the main thread, `cancel` to any.
+    """
+
+    def __init__(
+        self,
+        job: RunningJob,
+        klass: Power,
+        power: PowerStatus,
+        *,
+        limit_s: float | None,
+        max_temp_c: float | None,
+        holds: bool,
+        on_change: Callable[[], None],
+        on_resume: Callable[[], None],
+    ) -> None:
+        """`power` let the body in. With `holds` it stops in place where power forbids its class. `on_change` is called
+        in any thread when what `running_job` says has changed, `on_resume` when the clock of its limit goes on.
+        """
+        self._job, self._klass, self._power = job, klass, power
+        self._limit_s, self._max_temp_c, self._holds = limit_s, max_temp_c, holds
+        self._on_change, self._on_resume = on_change, on_resume
+        self._began = time.monotonic()
+        self._ident = 0  # of its thread, once it runs there
+        self._cpu_began_s = 0.0
+        # A plain lock: `with` takes it without an instruction at which an exception could be raised from outside.
+        self._lock = threading.Lock()
+        self._go_on = threading.Event()  # wakes the body when it is held
+        self._inside = False
+        self._shields = 0
+        self._cancelled = False
+        self._stop_at: float | None = None
+        self._leave_at: float | None = None
+        self._why_leave = ""
+        self._raised: JobControl | None = None
+        self._raise_at = 0.0
+        self._due_since: float | None = None
+        self._gone: JobControl | None = None
+        self._outcome: Outcome | None = None
+        self._held_s = 0.0
+        self._held_at: float | None = None
+        self._hot = False
+        self._wanted_since: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self._job.id
+
+    @property
+    def running_job(self) -> RunningJob:
+        """What the worker's status says of the body."""
+        return self._job
+
+    @property
+    def held_s(self) -> float:
+        """How long the body was held in all."""
+        held_at = self._held_at
+        return self._held_s + (time.monotonic() - held_at if held_at is not None else 0.0)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the body ended; None while it runs, and for ever once it was let go."""
+        return self._outcome
+
+    @property
+    def let_go(self) -> bool:
+        """True once the job has ended without its body."""
+        return self._gone is not None
+
+    # --- the main thread ----------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Somebody cancelled the job; callable from any thread."""
+        self._cancelled = True
+        self._go_on.set()
+
+    def heed(self, power: PowerStatus, *, grace_s: float) -> None:
+        """Take in what the governor says; at critical power the body has `grace_s` to end or to reach a checkpoint."""
+        self._power = power
+        if power.state is not PowerState.CRITICAL:
+            self._leave_at = None  # power came back within the grace
+        elif self._leave_at is None:
+            self._why_leave = f"power is critical ({power.reason}) and the worker leaves"
+            self._leave_at = time.monotonic() + grace_s
+        self._go_on.set()
+
+    def stop(self, at: float) -> None:
+        """The worker stops: the body has until `at`, by the monotonic clock."""
+        if self._stop_at != at:
+            self._stop_at = at
+            self._go_on.set()
+
+    def press(self, now: float) -> float | None:
+        """Bring the body to its end where that is due; the time at which to call again, None where nothing is known."""
+        if self._outcome is not None:
+            return None
+        why = self._due(now)
+        if why is None:
+            self._due_since = None
+            return self._next_due(now)
+        if self._due_since is None:
+            self._due_since, self._raise_at = now, now + ASK_S
+            self._go_on.set()
+        if now >= self._raise_at:
+            self._raise_at = now + AGAIN_S
+            self._interrupt(why)
+        return min(self._raise_at, self._due_since + LET_GO_S)
+
+    def give_up(self, now: float) -> JobControl | None:
+        """Let the body go where it would not end in time; why it should have ended, None where it is well."""
+        if self._due_since is None or now < self._due_since + LET_GO_S:
+            return None
+        with self._lock:
+            if self._outcome is None:
+                self._gone = self._due(now)
+            return self._gone
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds since its start, and seconds of CPU time of its thread since then."""
+        cpu_s = 0.0
+        with suppress(OSError, OverflowError):  # its thread has not begun
+            cpu_s = time.clock_gettime(time.pthread_getcpuclockid(self._ident)) if self._ident else 0.0
+        return time.monotonic() - self._began, max(cpu_s - self._cpu_began_s, 0.0)
+
+    # --- the body's thread --------------------------------------------------------------------------------
+
+    def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, lasting_s: float | None = None) -> T:  # noqa: ARG002 - as Control's
+        """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
+
+        A body that swallowed a cancel or a time limit and returned all the same does not get away with it.
+        """
+        self._ident, self._cpu_began_s = threading.get_ident(), time.thread_time()
+        try:
+            with self._lock:
+                self._inside = True
+            self._raise_due()
+            value = enter(body)
+        finally:
+            self._leave()
+        if isinstance(self._raised, JobCancelled | JobTimedOut):
+            raise self._raised
+        return value
+
+    def finish(self, outcome: Outcome) -> bool:
+        """The body has ended; False when it was let go before, and nobody waits for its outcome."""
+        with self._lock:
+            if self._gone is None:
+                self._outcome = outcome
+            return self._gone is None
+
+    def progress(self, progress: Progress) -> None:
+        """How far the body is; the status says it at most four times a second."""
+        self._change(msgspec.structs.replace(self._job, progress=progress))
+
+    def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
+        """`path_of` for a body that was not let go."""
+
+        def file(name: str) -> Path:
+            self._raise_due()
+            return path_of(name)
+
+        return file
+
+    def stopping(self) -> bool:
+        """True when the body is to save what it has: it ends or is held soon."""
+        return self._ending or self._objection() is not None
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """Nothing is raised from outside within the block; what came due is raised at its end."""
+        self._raise_due()
+        with self._lock:
+            self._shields += 1
+            interrupt.clear(self._ident, None)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._shields -= 1
+        self._raise_due()
+
+    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
+        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
+        self._raise_due(saved=saved)
+        if self._objection() is None:
+            self._wanted_since = None
+            return
+        now = time.monotonic()
+        self._wanted_since = since = self._wanted_since or now
+        if not patient or now - since >= PATIENCE_S:
+            saved = saved or (save is not None and save())
+            self._wait()
+            self._wanted_since = None
+            self._raise_due(saved=saved)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    @property
+    def _ending(self) -> bool:
+        return self._stop_at is not None or self._leave_at is not None
+
+    def _own_s(self, now: float) -> float:
+        """Seconds by the body's own clock, which stands still while the body is held."""
+        held_at = self._held_at
+        return now - self._began - self._held_s - (now - held_at if held_at is not None else 0.0)
+
+    def _due(self, now: float) -> JobControl | None:
+        if self._gone is not None:
+            return self._gone
+        if self._cancelled:
+            return JobCancelled("the job was cancelled while it ran")
+        if self._limit_s is not None and self._own_s(now) >= self._limit_s:
+            return JobTimedOut(f"the job ran longer than its limit of {self._limit_s:g} s")
+        if self._stop_at is not None and now >= self._stop_at:
+            return JobInterrupted(_STOPS)
+        if self._leave_at is not None and now >= self._leave_at:
+            return JobInterrupted(self._why_leave)
+        return None
+
+    def _next_due(self, now: float) -> float | None:
+        limit_at = None
+        if self._limit_s is not None and self._held_at is None:
+            limit_at = now + self._limit_s - self._own_s(now)
+        return min((at for at in (limit_at, self._stop_at, self._leave_at) if at is not None), default=None)
+
+    def _raise_due(self, *, saved: bool = False) -> None:
+        why = self._due(time.monotonic())
+        if why is None and self._ending and saved:
+            why = JobInterrupted(_STOPS if self._stop_at is not None else self._why_leave)
+        if why is not None:
+            self._raised = why
+            raise why
+
+    def _interrupt(self, why: JobControl) -> None:
+        with self._lock:
+            if self._inside and not self._shields and interrupt.raise_in(self._ident, why):
+                self._raised = why
+
+    def _leave(self) -> None:
+        """Nothing is raised from outside after the return; what was about to be raised within it is dropped."""
+        while True:
+            try:
+                with self._lock:
+                    self._inside = False
+                    interrupt.clear(self._ident, None)
+            except JobControl:
+                continue
+            return
+
+    def _objection(self) -> WaitReason | None:
+        """Why the body may not go on, if so."""
+        said = self._power
+        if said.state is PowerState.CRITICAL:  # its grace is for running on to a checkpoint
+            return None
+        if self._holds and self._klass not in ALLOWED[said.state]:
+            return WaitReason(0.0, f"power is {said.state} ({said.reason})", until=said.until)
+        hot = too_hot(self._max_temp_c, said, held=self._hot)
+        self._hot = hot is not None
+        return hot
+
+    def _wait(self) -> None:
+        """Sleep until there is no objection any more, or the body is to end."""
+        since, began = time.time(), time.monotonic()
+        with self._lock:
+            self._shields += 1
+            interrupt.clear(self._ident, None)
+        self._held_at = began
+        try:
+            while True:
+                self._go_on.clear()  # first: what changes after the look sets it again
+                why = self._objection()
+                if why is None or self._ending or self._due(time.monotonic()) is not None:
+                    break
+                if self._job.held is None:
+                    logger.info("job %s is held: %s; goes on when %s", self.id, why.reason, why.until or "it is over")
+                self._change(msgspec.structs.replace(self._job, held=WaitReason(since, why.reason, why.until)))
+                self._go_on.wait()
+        finally:
+            now = time.monotonic()
+            self._held_s, self._held_at = self._held_s + now - began, None
+            with self._lock:
+                self._shields -= 1
+        self._change(msgspec.structs.replace(self._job, held=None))
+        self._on_resume()
+        logger.info("job %s goes on after %.1f s", self.id, now - began)
+
+    def _change(self, job: RunningJob) -> None:
+        self._job = job
+        self._on_change()

@@ -1,0 +1,52 @@
+"""Raises an exception in another thread, where that breaks nothing that threads share.
+
+CPython raises it at the thread's next instruction of Python code; a call into C is not interrupted. Raised in the midst
+of `logging`, an import or a queue it could leave a lock taken for ever that all threads need. So it is raised only
+while every frame down to the body's first one belongs to other code; the caller tries again later.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+from edge.worker.process.control import JobControl, enter
+
+_set_async = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_async.argtypes = (ctypes.c_ulong, ctypes.py_object)
+_set_async.restype = ctypes.c_int
+#: `clear(ident, None)` drops what is about to be raised in the caller's own thread. It is no Python function, at whose
+#: start the exception would be raised.
+clear = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
+)
+#: Packages whose code holds locks that other threads wait for; ours is among them.
+_SHARED = frozenset(
+    {"_frozen_importlib", "_frozen_importlib_external", "celery", "concurrent", "contextlib", "edge", "importlib"}
+    | {"kombu", "logging", "multiprocessing", "queue", "subprocess", "tempfile", "threading", "weakref"}
+)
+
+
+def raise_in(ident: int, why: JobControl) -> bool:
+    """Raise `why` in the thread `ident` unless it runs code that threads share; True when it will be raised.
+
+    The caller makes sure that the thread does not leave its body meanwhile.
+    """
+    frame = sys._current_frames().get(ident)  # noqa: SLF001 - documented, for just this
+    while frame is not None and frame.f_code is not enter.__code__:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _SHARED:
+            return False
+        frame = frame.f_back
+    if frame is None:  # not in the body yet
+        return False
+    text = str(why)
+
+    class Raised(type(why)):  # type: ignore[misc]
+        """`why`, made by the interpreter, which gives no arguments."""
+
+        def __init__(self) -> None:
+            super().__init__(text)
+
+    Raised.__name__ = Raised.__qualname__ = type(why).__name__
+    Raised.__module__ = type(why).__module__
+    return bool(_set_async(ident, Raised) == 1)

@@ -1,0 +1,71 @@
+"""Makes the `Job` that a body is given, and says how long it may run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from edge.config import Config
+from edge.core.invariant import given
+from edge.model import Progress
+from edge.worker.api.checkpoint import Checkpoint, every_s
+from edge.worker.api.job import Job
+from edge.worker.api.kind import TaskKind
+from edge.worker.attempt.attempt import Attempt
+from edge.worker.attempt.delivery import Delivery
+
+
+class JobHost(Protocol):
+    """What a `Job` asks of the executor that runs its body."""
+
+    def progress(self, progress: Progress) -> None:
+        """The body says how far it is."""
+
+    def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
+        """`path_of`, which gives the path of an artifact by its name, as the body may call it."""
+
+    def stopping(self) -> bool:
+        """True when the body is to save what it has."""
+
+    def shield(self) -> AbstractContextManager[None]:
+        """Nothing is raised in the body from outside within the block."""
+
+    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
+        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
+
+
+class JobMaker:
+    """Makes jobs for bodies of this worker."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    # `Any`: JSON, and the `Job`.
+    def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
+        """The arguments of the body, with its `Job` where it wants one, and that job's checkpoint."""
+        bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job`
+        if task.edge_signature.wants_job is None:
+            return bound, None
+        layout, job_id = self._config.layout, attempt.id
+        cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
+        checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
+        bound[task.edge_signature.wants_job] = Job(
+            job_id,
+            folder=layout.tasks / task.name,
+            files=host.files(given(attempt.staging, "the staging of a body").file),
+            checkpoint=checkpoint,
+            attempt=attempt.number,
+            settings=self._config.settings.get(task.name),
+            report=host.progress,
+            check=host.check,
+            stopping=host.stopping,
+            shield=host.shield,
+        )
+        return bound, checkpoint
+
+    def limit_s(self, delivery: Delivery, task: TaskKind) -> float | None:
+        """The submitter's limit, else the task's own; never above the worker's."""
+        limits = (delivery.time_limit_s or task.edge_time_limit_s, self._config.worker.time_limit_s)
+        return min((limit for limit in limits if limit is not None), default=None)

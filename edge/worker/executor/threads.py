@@ -1,0 +1,326 @@
+"""Runs many bodies at once, in a thread each; all that is not a body stays in the main thread.
+
+A body ends in its thread: what it returned is encoded there. The main thread then takes the attempt out of `ended`, and
+makes it durable together with others. Bodies that would not end are let go, see `body`. They keep their threads; when
+too many threads are lost so, the worker ends once the other bodies have ended, and its supervisor starts it anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NoReturn
+
+from edge.broker.topology import class_of
+from edge.config import Config
+from edge.core.invariant import given
+from edge.core.wakeup import Wakeup
+from edge.model import Failure, FailureCode, PowerState, PowerStatus, RunningJob
+from edge.worker.api.kind import TaskKind
+from edge.worker.attempt.attempt import Attempt
+from edge.worker.attempt.delivery import Delivery, clean
+from edge.worker.attempt.history import AttemptHistory, company_of
+from edge.worker.attempt.outcome import Outcome
+from edge.worker.executor.bodies import Bodies
+from edge.worker.executor.body import Body
+from edge.worker.executor.execute import execute, failure_of
+from edge.worker.executor.job_maker import JobMaker
+from edge.worker.executor.main_thread import TaskContext
+from edge.worker.executor.thread_pool import ThreadPool
+from edge.worker.power.meter import Meter
+from edge.worker.process.control import Control, JobControl, JobInterrupted
+from edge.worker.process.process_snapshot import ProcessSnapshot
+from edge.worker.process.status import StatusFile
+
+logger = logging.getLogger(__name__)
+
+#: A body shorter than this costs its meter no look at the power.
+_METERED_S = 1.0
+
+
+def too_many(concurrency: int) -> int:
+    """So many threads lost to bodies that would not end, and the worker is to be started anew."""
+    return min(concurrency, max(2, concurrency // 4))
+
+
+class Threads:
+    """An `Executor` whose bodies run beside the main thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        name: str,
+        concurrency: int,
+        history: AttemptHistory,
+        control: Control,
+        status: StatusFile,
+        bodies: Bodies,
+        wakeup: Wakeup,
+        celery: TaskContext,
+    ) -> None:
+        """`wakeup` makes the loop ask for `ended`."""
+        self._config = config
+        self._concurrency = concurrency
+        self._history, self._control, self._wakeup, self._celery = history, control, wakeup, celery
+        self._status = status
+        self._hostname = f"{name}@{socket.gethostname()}"
+        self._jobs = JobMaker(config)
+        self._pool = ThreadPool()
+        self._bodies = bodies
+        self._attempts: dict[str, Attempt] = {}
+        self._company: dict[str, int] = {}  # of those bodies that may have crashed the worker before
+        self._cancelled: set[str] = set()  # ids of jobs that run or are about to
+        self._done: deque[Body] = deque()  # threads put their body here when they are through with it
+        self._lost = 0  # threads whose bodies were let go
+        self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
+        self._is_due = False  # something may be due for a body
+        self._look_at: float | None = None  # when something comes due for a body
+        self._snapshot: ProcessSnapshot | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """True: `begin` returns at once."""
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """True while a body runs, or has ended and was not taken from `ended`; not for those that were let go."""
+        return bool(self._bodies)
+
+    @property
+    def exhausted(self) -> bool:
+        """True when too many bodies would not end: the worker is to end, and to be started anew."""
+        return self._lost >= too_many(self._concurrency)
+
+    @property
+    def has_lost_threads(self) -> bool:
+        """True while bodies that were let go still run: the process must not wait for them."""
+        return self._lost > 0
+
+    @property
+    def free_slots(self) -> int:
+        """Threads that may still be used."""
+        return max(self._concurrency - len(self._bodies) - self._lost, 0)
+
+    def admits(self, company: int) -> bool:
+        """True when a body may begin now; bodies under suspicion run beside none but others, and beside few."""
+        running = len(self._bodies)
+        if not company:
+            return not self._company
+        return len(self._company) == running < min((company, *self._company.values()))
+
+    def runs(self, job_id: str) -> bool:
+        """True while the body of `job_id` runs, or has ended and was not taken from `ended` yet."""
+        return job_id in self._attempts
+
+    def join(self, delivery: Delivery) -> bool:
+        """Settle a copy of the message of a running job with the first one.
+
+        False for the message of a later retry: another worker has ended an attempt at the job meanwhile.
+        """
+        attempt = self._attempts[delivery.id]
+        if delivery.failures > attempt.delivery.failures:
+            return False
+        attempt.join(delivery)
+        return True
+
+    def begin(self, attempt: Attempt, power: PowerStatus) -> None:
+        """Begin the body in a thread. Raises OSError when there is none to be had: it is tried again later."""
+        delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
+        if self._snapshot is None:  # by now all signals are as they are to stay
+            self._snapshot = ProcessSnapshot(self._wakeup.fileno())
+        limit_s = self._jobs.limit_s(delivery, task)
+        body = Body(
+            RunningJob(delivery.id, delivery.task, time.time(), attempt.number),
+            class_of(delivery.queue),
+            power,
+            limit_s=limit_s,
+            max_temp_c=delivery.max_temp_c,
+            holds=self._config.worker.running_job != "finish",
+            on_change=self._bodies.changed,
+            on_resume=self._look_now,
+        )
+        bound, checkpoint = self._jobs.bind(attempt, task, body)
+        attempt.begin(Meter(self._config.worker.cpu_watts, power, alone=False), checkpoint)
+        self._bodies.add(body)
+        self._attempts[body.id] = attempt
+        if body.id in self._cancelled:
+            body.cancel()
+        if company := company_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
+            self._company[body.id] = company
+        try:
+            self._pool.submit(
+                functools.partial(self._run, body, functools.partial(task.run, **bound), attempt, limit_s)
+            )
+        except RuntimeError as err:
+            self._forget(body)
+            raise OSError(errno.EAGAIN, f"no thread for a body: {err}") from err
+        if limit_s is not None:
+            self._look_by(time.monotonic() + limit_s)
+
+    def ended(self) -> list[Attempt]:
+        """Attempts whose body has ended, or was let go, since the last call."""
+        self._cancelled.clear()  # no body is about to begin now
+        self._press()
+        ended = list[Attempt]()
+        while self._done:
+            body = self._done.popleft()
+            if body.let_go:
+                self._lost -= 1
+                logger.info("the body of %s, which was let go, has ended", body.id)
+            elif body.outcome is not None:
+                ended.append(self._close(body, body.outcome))
+        if ended and self._snapshot is not None and not self._snapshot.restore():
+            self._wrecked()
+        for body in self._bodies:
+            if (why := body.give_up(time.monotonic())) is not None:
+                ended.append(self._let_go(body, why))
+        if self._bodies.is_changed:
+            self._status.changed()
+        if ended:
+            self._history.end(*(attempt.id for attempt in ended))
+        return ended
+
+    def heed(self, power: PowerStatus) -> None:
+        """Tell the bodies what the governor says."""
+        if power is self._power:
+            return
+        self._power = power
+        for body in self._bodies:
+            body.heed(power, grace_s=self._config.power.critical.grace_s)
+            meter = self._attempts[body.id].meter
+            if meter is not None and time.monotonic() - meter.began > _METERED_S:
+                meter.note(power)
+        if self._bodies:
+            self._look_by(time.monotonic())
+
+    def due_in_s(self) -> float | None:
+        """Seconds until something comes due for a body."""
+        return None if self._look_at is None else max(self._look_at - time.monotonic(), 0.0)
+
+    def cancel(self, job_id: str) -> None:
+        """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
+        self._cancelled.add(job_id)  # first: the body may be added right now
+        if (body := self._bodies.get(job_id)) is not None:
+            body.cancel()
+            self._look_now()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _run(self, body: Body, call: Callable[[], object], attempt: Attempt, limit_s: float | None) -> None:
+        """Run one body. In its thread."""
+        thread, delivery = threading.current_thread(), attempt.delivery
+        task = given(attempt.task, "the kind of an admitted job")
+        thread.name = f"job {delivery.id}"  # the log says it with each line
+        try:
+            self._run_in(body, call, delivery, task, limit_s)
+        except BaseException as err:  # a fault of ours
+            logger.exception("the body of %s cannot be run", delivery.id)
+            what = clean(f"the worker failed over this job: {type(err).__name__}: {err}")
+            body.finish(Outcome(failure=Failure(FailureCode.INTERNAL, what, type(err).__name__), error=err))
+        finally:
+            thread.name = "idle"
+            self._done.append(body)
+            self._wakeup.ring()
+
+    def _run_in(
+        self, body: Body, call: Callable[[], object], delivery: Delivery, task: TaskKind, limit_s: float | None
+    ) -> None:
+        with self._celery.current(delivery, task, hostname=self._hostname, limit_s=limit_s):
+            outcome = execute(
+                body,
+                delivery.id,
+                call,
+                limit_s=limit_s,
+                max_bytes=self._config.worker.max_result_bytes,
+                cpu_s=time.thread_time,
+            )
+            if body.finish(outcome):
+                self._celery.ended(delivery, task, outcome)
+
+    def _look_now(self) -> None:
+        """Something changed that decides when a body is to end; callable from any thread."""
+        self._is_due = True
+        self._wakeup.ring()
+
+    def _press(self) -> None:
+        """Bring bodies to their end where that is due."""
+        now = time.monotonic()
+        due, self._is_due = self._is_due, False  # first: whoever sets it again rings after it
+        stop_at = self._control.stop_at
+        if stop_at is not None:
+            for body in self._bodies:
+                body.stop(stop_at)
+        elif not due and (self._look_at is None or now < self._look_at):
+            return
+        times = [at for body in self._bodies if (at := body.press(now)) is not None]
+        self._look_at = min(times, default=None)
+
+    def _look_by(self, at: float) -> None:
+        if self._look_at is None or at < self._look_at:
+            self._look_at = at
+
+    def _close(self, body: Body, outcome: Outcome) -> Attempt:
+        attempt = self._attempts[body.id]
+        energy = given(attempt.meter, "the meter of a body").end(
+            seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=body.held_s
+        )
+        self._forget(body)
+        attempt.end(outcome, energy)
+        return attempt
+
+    def _let_go(self, body: Body, why: JobControl) -> Attempt:
+        """The body would not end: its job ends without it, and its files go."""
+        seconds, cpu_s = body.spent()
+        attempt = self._attempts[body.id]
+        given(attempt.staging, "the staging of a body").discard()
+        interrupted = isinstance(why, JobInterrupted)
+        failure = None
+        if not interrupted:
+            failure = failure_of(why)
+            failure = Failure(failure.code, f"{why}; it would not end")
+        self._lost += 1
+        logger.error(
+            "Task %s[%s] would not end: %s; it keeps its thread (%d of %d are lost so)",
+            *(attempt.delivery.task, body.id, why, self._lost, self._concurrency),
+        )
+        started_at = body.running_job.started_at
+        outcome = Outcome(
+            failure=failure,
+            error=why,
+            interrupted=interrupted,
+            started_at=started_at,
+            seconds=seconds,
+            cpu_seconds=cpu_s,
+            let_go=True,
+        )
+        self._close(body, outcome)
+        if self.exhausted and not self._control.stopping:
+            logger.critical(
+                "%d bodies would not end, of %d that may run at once: no further one begins, and the worker ends when "
+                "the others have ended, to be started anew",
+                *(self._lost, self._concurrency),
+            )
+            self._control.stop()
+        return attempt
+
+    def _forget(self, body: Body) -> None:
+        self._bodies.remove(body)
+        self._attempts.pop(body.id, None)
+        self._company.pop(body.id, None)
+
+    def _wrecked(self) -> NoReturn:
+        """A body took what this process lives on; the mark says which ones it may have been."""
+        logger.critical(
+            "a job closed files (file descriptors) that are its worker's own, or lowered its limits for good; the "
+            "worker ends, to be started anew"
+        )
+        os._exit(os.EX_TEMPFAIL)

@@ -1,0 +1,81 @@
+"""What a list of workers leaves out is told with its cure."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.broker.coverage import gaps
+from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.config import Config, WorkerEntry
+from edge.config.records import WorkerConfig
+from edge.model import Pool, Power, WorkerPool
+
+KINDS = Catalogue({"solve": TaskInfo("solve"), "fetch": TaskInfo("fetch", pool=Pool.IO)}, {})
+MAIN, IO = WorkerEntry("main"), WorkerEntry("io", WorkerPool.THREADS)
+
+
+def told(*workers: WorkerEntry, kinds: Catalogue = KINDS) -> tuple[str, ...]:
+    return gaps(Config(workers=workers, worker=WorkerConfig(name="main")), kinds)
+
+
+def test_nothing_is_amiss_where_each_kind_has_its_worker() -> None:
+    """With a list and without one."""
+    assert told() == told(MAIN, IO) == ()
+
+
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        (
+            (MAIN,),
+            "no worker of pool threads is configured, which fetch needs; add {name: io, pool: threads} to `workers`",
+        ),
+        (
+            (WorkerEntry("main", classes=(Power.ALWAYS, Power.NORMAL)), IO),
+            "no worker of pool main takes power class surplus; add the class to the `classes` of a worker",
+        ),
+        (
+            (MAIN, IO, WorkerEntry("own", kinds=("solv",))),
+            "worker own: there is no kind of job 'solv'; did you mean solve?",
+        ),
+        (
+            (MAIN, IO, WorkerEntry("own", kinds=("zzz",))),
+            "worker own: there is no kind of job 'zzz'; known are fetch, solve",
+        ),
+        (
+            (MAIN, WorkerEntry("own", kinds=("fetch",))),
+            "worker own: fetch has pool io and would run one at a time; list it at a worker of pool threads",
+        ),
+        (
+            (MAIN, IO, WorkerEntry("own", WorkerPool.THREADS, kinds=("solve",))),
+            (
+                'worker own: solve has pool main and would run beside others; say @task(pool="io"), or list it at a '
+                "worker of pool main"
+            ),
+        ),
+        (
+            (MAIN, IO, WorkerEntry("own", classes=(Power.SURPLUS,), kinds=("solve",))),
+            (
+                "no worker takes solve at power class normal: `classes` of worker own does not have it; add the "
+                "class to the `classes` of a worker"
+            ),
+        ),
+        (
+            (WorkerEntry("other"), IO),
+            (
+                "worker.name main is not in `workers`, so edge-worker.service would take all kinds of pool main; name "
+                "one of other, io there"
+            ),
+        ),
+    ],
+)
+def test_each_gap_is_one_sentence_with_its_cure(workers: tuple[WorkerEntry, ...], said: str) -> None:
+    """And it is the only one."""
+    assert told(*workers) == (said,)
+
+
+def test_a_module_that_cannot_be_imported_accuses_nobody() -> None:
+    """The kind may be in there."""
+    assert (
+        told(MAIN, IO, WorkerEntry("own", kinds=("zzz",)), kinds=Catalogue(KINDS.tasks, {"zoo": "SyntaxError"})) == ()
+    )

@@ -1,0 +1,60 @@
+"""`edge config` about workers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge.cli.main import main
+from edge.model import KnownQueues
+
+KINDS = 'from edge.worker import task\n\n\n@task(pool="io")\ndef fetch() -> int:\n    return 1\n'
+
+
+def written(folder: Path, text: str) -> list[str]:
+    (folder / "kinds.py").write_text(KINDS)
+    path = folder / "edge.yaml"
+    path.write_text(f"root: state\nrun: run\ntasks: [kinds]\n{text}\n")
+    return ["--config", str(path), "config"]
+
+
+def test_check_warns_of_what_no_worker_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The configuration can be used all the same: a node may take it."""
+    assert main([*written(tmp_path, "workers: [{name: main}]"), "check"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("ok: ")
+    wanting = "no worker of pool threads is configured, which fetch needs"
+    assert said.err == f"warning: {wanting}; add {{name: io, pool: threads}} to `workers`\n"
+
+
+def test_check_refuses_to_freeze_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line that names the key, its value and what is allowed."""
+    text = "worker: {running_job: freeze}\nworkers: [{name: main}, {name: io, pool: threads}]"
+    assert main([*written(tmp_path, text), "check"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "worker.running_job = 'freeze': worker 'io' of pool threads cannot be frozen" in line
+    assert line.endswith("hold or finish")
+
+
+@pytest.mark.parametrize(
+    ("text", "io", "workers"),
+    [
+        ("", False, {"main": "edge-worker.service"}),
+        ("", True, {"main": "edge-worker.service", "io": "edge-worker@io.service"}),
+        ("worker: {running_job: freeze}", True, {"main": "edge-worker.service"}),
+        ("workers: [{name: a}, {name: main}]", True, {"a": "edge-worker@a.service", "main": "edge-worker.service"}),
+    ],
+)
+def test_workers_lists_what_a_board_is_to_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, io: bool, workers: dict[str, str]
+) -> None:
+    """Without a list: threads where the gateway has met a kind that wants them, and nothing is frozen."""
+    argv = written(tmp_path, text or "worker: {name: main}")
+    (tmp_path / "state").mkdir()
+    KnownQueues(io=("fetch",) if io else ()).keep(tmp_path / "state/queues.json")
+    assert main([*argv, "workers", "--json"]) == 0
+    assert {each["name"]: each["unit"] for each in json.loads(capsys.readouterr().out)} == workers
+    assert main([*argv, "workers"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(workers)

@@ -1,0 +1,250 @@
+"""A body in a thread: what reaches it, where, and what happens when nothing does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.model import Power, PowerState, PowerStatus, RunningJob
+from edge.worker.attempt.outcome import Outcome
+from edge.worker.executor import body as module
+from edge.worker.executor.body import Body
+from edge.worker.process.control import JobCancelled, JobControl, JobInterrupted, JobTimedOut
+
+GOOD = PowerStatus(PowerState.NORMAL, "", "the test says so")
+LOW = PowerStatus(PowerState.LOW, "", "the test says so", until="the sun shines")
+CRITICAL = PowerStatus(PowerState.CRITICAL, "", "the test says so")
+_PATIENCE_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies are pressed at once."""
+    monkeypatch.setattr(module, "ASK_S", 0.0)
+    monkeypatch.setattr(module, "AGAIN_S", 0.02)
+
+
+def _body(**changes: Any) -> Body:
+    settings: dict[str, Any] = {"limit_s": None, "max_temp_c": None, "holds": True}
+    settings |= {"on_change": lambda: None, "on_resume": lambda: None} | changes
+    return Body(RunningJob("a", "wait", time.time()), Power.NORMAL, GOOD, **settings)
+
+
+class Thread:
+    """Runs `call` as the body, and keeps how it ended."""
+
+    def __init__(self, body: Body, call: Callable[[], object]) -> None:
+        self.body = body
+        self.value: object = None
+        self.error: BaseException | None = None
+        self.inside = threading.Event()
+        self._call = call
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        assert self.inside.wait(_PATIENCE_S)
+
+    def _run(self) -> None:
+        try:
+            self.value = self.body.run("a", self._begin, limit_s=None)
+        except BaseException as err:
+            self.error = err
+        self.body.finish(Outcome(value=self.value, error=self.error))
+
+    def _begin(self) -> object:
+        self.inside.set()
+        return self._call()
+
+    def pressed(self) -> Thread:
+        """Press the body until its thread has ended."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self.thread.is_alive() and time.monotonic() < deadline:
+            self.body.press(time.monotonic())
+            time.sleep(0.005)
+        assert not self.thread.is_alive()
+        return self
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _went_on(body: Body) -> str:
+    body.check()
+    return "went on"
+
+
+def _ask(body: Body) -> None:
+    while True:
+        time.sleep(0.001)
+        body.check()
+
+
+def test_what_is_due_is_raised_where_the_body_asks() -> None:
+    """Cancels, limits, stops."""
+    body = _body()
+    thread = Thread(body, lambda: _ask(body))
+    body.cancel()
+    thread.thread.join(_PATIENCE_S)
+    assert isinstance(thread.error, JobCancelled)
+    late = _body(limit_s=0.01)
+    assert isinstance(Thread(late, lambda: _ask(late)).pressed().error, JobTimedOut)
+    stopped = _body()
+    thread = Thread(stopped, lambda: _ask(stopped))
+    stopped.stop(time.monotonic())
+    assert isinstance(thread.pressed().error, JobInterrupted)
+
+
+def test_a_body_that_never_asks_is_interrupted_in_its_own_code() -> None:
+    """With the reason in the exception."""
+    body = _body()
+    thread = Thread(body, _spin)
+    body.cancel()
+    error = thread.pressed().error
+    assert isinstance(error, JobCancelled)
+    assert str(error) == "the job was cancelled while it ran"
+
+
+def test_nothing_is_raised_in_code_that_threads_share() -> None:
+    """A lock of the logging module would stay taken for ever."""
+    body, release = _body(), threading.Event()
+
+    def call() -> None:
+        release.wait(_PATIENCE_S)
+        _spin()
+
+    thread = Thread(body, call)
+    body.cancel()
+    for _ in range(10):
+        body.press(time.monotonic())
+        time.sleep(0.01)
+    assert thread.thread.is_alive()
+    release.set()
+    assert isinstance(thread.pressed().error, JobCancelled)
+
+
+def test_nothing_is_raised_within_a_shield() -> None:
+    """What came due is raised at its end."""
+    body, entered, reached = _body(), threading.Event(), threading.Event()
+
+    def call() -> None:
+        with body.shield():
+            entered.set()
+            end = time.monotonic() + 0.1
+            while time.monotonic() < end:
+                pass
+            reached.set()
+
+    thread = Thread(body, call)
+    assert entered.wait(_PATIENCE_S)
+    body.cancel()
+    assert isinstance(thread.pressed().error, JobCancelled)
+    assert reached.is_set()
+
+
+@pytest.mark.parametrize("why", [JobCancelled, JobTimedOut])
+def test_a_body_that_swallows_does_not_get_away_with_it(why: type[JobControl]) -> None:
+    """It returns, and its job has ended as it was told to."""
+    body = _body(limit_s=0.01 if why is JobTimedOut else None)
+
+    def call() -> str:
+        try:
+            _spin()
+        except JobControl:
+            return "no"
+        return "never"
+
+    thread = Thread(body, call)
+    if why is JobCancelled:
+        body.cancel()
+    assert isinstance(thread.pressed().error, why)
+
+
+def test_exceptions_from_outside_never_leave_the_body() -> None:
+    """However often one is raised just as the body returns, it comes out of `run` or not at all."""
+    for turn in range(100):
+        body = _body()
+
+        def call(turn: int = turn) -> int:
+            return sum(range(turn * 20))
+
+        thread = Thread(body, call)
+        body.cancel()
+        thread.pressed()
+        assert thread.error is None or isinstance(thread.error, JobCancelled)
+        assert body.outcome is not None
+
+
+def test_a_body_is_held_and_goes_on() -> None:
+    """Its limit does not count the time; the status says why."""
+    resumed = threading.Event()
+    body = _body(limit_s=60.0, on_resume=resumed.set)
+    thread = Thread(body, lambda: _went_on(body))
+    thread.thread.join(_PATIENCE_S)
+    assert thread.value == "went on"
+    held = _body(limit_s=60.0, on_resume=resumed.set)
+    held.heed(LOW, grace_s=1.0)
+    thread = Thread(held, lambda: _went_on(held))
+    deadline = time.monotonic() + _PATIENCE_S
+    while held.running_job.held is None:
+        assert time.monotonic() < deadline
+    assert held.running_job.held.until == "the sun shines"
+    assert held.press(time.monotonic()) is None
+    held.heed(GOOD, grace_s=1.0)
+    thread.thread.join(_PATIENCE_S)
+    assert thread.value == "went on"
+    assert resumed.is_set()
+    assert held.held_s > 0
+    assert held.running_job.held is None
+
+
+def test_a_held_body_is_cancelled_at_once() -> None:
+    """It wakes up over it."""
+    body = _body()
+    body.heed(LOW, grace_s=1.0)
+    thread = Thread(body, body.check)
+    body.cancel()
+    thread.thread.join(_PATIENCE_S)
+    assert isinstance(thread.error, JobCancelled)
+
+
+def test_critical_power_gives_a_grace_that_can_be_taken_back() -> None:
+    """What is saved leaves at once; nothing else before the grace is over."""
+    body = _body()
+    body.heed(CRITICAL, grace_s=60.0)
+    assert body.stopping()
+    body.check()
+    with pytest.raises(JobInterrupted, match="power is critical"):
+        body.check(saved=True)
+    body.heed(GOOD, grace_s=60.0)
+    assert not body.stopping()
+    body.check(saved=True)
+    body.heed(CRITICAL, grace_s=0.0)
+    with pytest.raises(JobInterrupted):
+        body.check()
+
+
+def test_a_body_that_would_not_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody takes what it returns, and its `Job` does nothing for it any more."""
+    monkeypatch.setattr(module, "LET_GO_S", 0.05)
+    body, release = _body(), threading.Event()
+    thread = Thread(body, lambda: release.wait(_PATIENCE_S))
+    assert body.give_up(time.monotonic()) is None
+    body.cancel()
+    body.press(time.monotonic())
+    time.sleep(0.06)
+    assert isinstance(body.give_up(time.monotonic()), JobCancelled)
+    release.set()
+    thread.thread.join(_PATIENCE_S)
+    assert body.outcome is None
+    with pytest.raises(JobCancelled):
+        body.check()
+    with pytest.raises(JobCancelled):
+        body.files(Path)("a.txt")
+    with pytest.raises(JobCancelled), body.shield():
+        pytest.fail("saved for a job that has ended")
