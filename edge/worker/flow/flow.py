@@ -145,6 +145,7 @@ class Flow:
             case Stage.COMMITTING:
                 return self._write(attempt)
             case Stage.RETRYING:
+                attempt.hand_over()
                 self._history.failed(attempt.delivery, attempt.earlier, attempt.error)
                 logger.info("%s will be tried again", attempt)
                 attempt.finish(job_ended=False)
@@ -290,6 +291,7 @@ class Flow:
     def _write(self, attempt: Attempt) -> bool:
         """Put the result on the disk, to become durable with the batch."""
         result = given(attempt.result, "the result of an attempt that commits")
+        attempt.hand_over()
         if attempt.files_lost:
             # After a failed sync the artifacts may be gone and look well: only a new run makes them again. Once the
             # result has its name they were synced, and it is only the name that is not safe yet.

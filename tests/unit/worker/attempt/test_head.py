@@ -7,10 +7,11 @@ from typing import cast
 
 import pytest
 
-from edge.core.errors import Unreachable
+from edge.config.records import NodeConfig
+from edge.core.errors import KeyReused, SpawnedOtherwise, Unreachable
 from edge.core.layout import Layout
-from edge.model import Attempts, Begun, JobState, Result
-from edge.worker.attempt.head import Head, HeadAttempts, HeadResults
+from edge.model import Attempts, Begun, JobState, Result, SpawnedJob, SpawnedJobs
+from edge.worker.attempt.head import Head, HeadAttempts, HeadResults, HeadSpawned
 
 
 class Taker:
@@ -64,3 +65,29 @@ def test_what_the_head_knows_is_noted_without_it(tmp_path: Path) -> None:
     begun = Attempts("job-1", failures=1, begun=Begun("boot"))
     store.write(begun)
     assert store.read("job-1") == begun
+
+
+class Refuser(Taker):
+    """A head that has another job in the place of one."""
+
+    def put(self, *path: str, **_: object) -> None:
+        """As the head's."""
+        raise KeyReused.told("spawn, call 1 without a key: another task", key="", job_id="job-9")
+
+
+def test_what_a_body_spawns_goes_to_the_head(tmp_path: Path) -> None:
+    """A head that is away is an error of the disk; one that knows another job there says so in the body."""
+    token = tmp_path / "token"
+    token.write_text("secret")
+    store = HeadSpawned(NodeConfig(head_url="http://127.0.0.1:1", token_file=token))
+    spawned = SpawnedJobs("job-1", (SpawnedJob("echo", ["a"], call=1),))
+    with pytest.raises(Unreachable):
+        store.write(spawned, number=0)
+    head = Taker()
+    store._head = cast("Head", head)
+    store.write(spawned, number=0)
+    assert (head.taken, store.known("job-1")) == ([("jobs", "job-1", "spawned")], [])
+    store._head = cast("Head", Refuser())
+    with pytest.raises(SpawnedOtherwise, match="call 1 without a key: another task") as caught:
+        store.write(spawned, number=0)
+    assert caught.value.job_id == "job-9"
