@@ -66,6 +66,16 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     held: WaitReason | None = None  # it has begun and does not go on now; `waiting` says so in words
     energy: Energy | None = None  # what an ended job took
     error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
+    parent: str = ""  # the job whose body spawned this one
+    children: dict[str, int] = {}  # state -> how many of the jobs that its body spawned; `removed` ones counted too
+
+
+class ChildPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of `GET /v1/jobs/ID/children`: what the body of a job spawned, in its order."""
+
+    jobs: tuple[JobView, ...]
+    removed: tuple[str, ...] = ()  # ids of those whose results were removed
+    next: str | None = None  # `cursor` of the page after this one; none: this is the last
 
 
 class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -27,7 +27,7 @@ from edge.ledger.recovery import copies
 from edge.ledger.recovery.damage import damage
 from edge.ledger.writer import LedgerWriter
 
-_FOLDERS = ("results", "attempts", "checkpoints", "tasks", "power/days")
+_FOLDERS = ("results", "attempts", "checkpoints", "spawned", "tasks", "power/days")
 _NAME = re.compile(rf"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)|({'|'.join(_FOLDERS)})(/.+)?")
 _STATE = (*_FOLDERS, "power/pause.json", "tokens.json", "ledger.sqlite")
 _OLD = (*_STATE, "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.copy.sqlite")
@@ -92,7 +92,7 @@ def _held(layout: Layout) -> str:
         mark = copies.mark(layout.ledger)
         if mark is None or mark.jobs:
             return f"a ledger of {mark.jobs} jobs" if mark else "a ledger that cannot be read"
-    for name in ("results", "attempts", "checkpoints"):
+    for name in ("results", "attempts", "checkpoints", "spawned"):
         folder = layout.root / name
         if any(path.is_file() for path in folder.glob("**/*")):
             return name

@@ -15,7 +15,7 @@ from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
 from edge.core.errors import EdgeError, NotReady, Unreachable, UsageError
 from edge.model import JobState, Locality, Power, Result, Submission, fresh_key
-from edge.wire import BatchAnswer, BatchItem, JobPage, JobView, StatusView, TaskList, TaskView
+from edge.wire import BatchAnswer, BatchItem, ChildPage, JobPage, JobView, StatusView, TaskList, TaskView
 
 #: One long poll; short enough that a router between does not forget the connection.
 _POLL_S = 50.0
@@ -120,6 +120,21 @@ class Client:
     def job(self, job_id: str) -> JobView:
         """Where the job stands, and why."""
         return self._http.json("GET", path_of("jobs", job_id), JobView)
+
+    def children(self, job_id: str) -> Iterator[JobView | str]:
+        """The jobs that the body of a job spawned, in its order; of one whose result was removed only its id.
+
+        Pages are fetched as they are needed.
+        """
+        cursor: str | None = None
+        while True:
+            query = {"limit": 500, "cursor": cursor}
+            page = self._http.json("GET", path_of("jobs", job_id, "children"), ChildPage, query=query)
+            yield from page.jobs
+            yield from page.removed
+            cursor = page.next
+            if cursor is None:
+                return
 
     def result(self, job_id: str, *, wait: float | None = None) -> Result:
         """The result, waiting for up to `wait` seconds; raises NotReady when there is none by then."""

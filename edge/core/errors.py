@@ -110,6 +110,16 @@ class KeyReused(EdgeError, ValueError):
         super().__init__(f"Idempotency-Key {key[:80]!r} was used before for another body (job {job_id})")
 
 
+class SpawnedOtherwise(KeyReused):
+    """A body spawns another job where it, or an earlier attempt, spawned one before."""
+
+    def __init__(self, key: str, call: int, job_id: str) -> None:
+        super().__init__(key, job_id)
+        where = f"key {key[:80]!r}" if key else f"call {call} without a key"
+        why = "" if key else "; where an attempt may spawn other jobs than the one before, give each a key"
+        self.args = (f"spawn, {where}: another task or other arguments were given there before (job {job_id}){why}",)
+
+
 class TooManyJobs(EdgeError, RuntimeError):
     """As many jobs wait as the configuration allows."""
 

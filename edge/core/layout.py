@@ -59,6 +59,16 @@ class Layout:
         return self.root / "attempts"
 
     @property
+    def spawned(self) -> Path:
+        """Jobs that bodies spawned, `PARENT.NUMBER.HEX.json`, until the gateway has taken them; workers write."""
+        return self.root / "spawned"
+
+    @property
+    def spawned_taken(self) -> Path:
+        """The same once the ledger has them, for another attempt of the parent; the gateway writes."""
+        return self.spawned / "taken"
+
+    @property
     def checkpoints(self) -> Path:
         """Progress of unfinished jobs, `ID.json`; workers write."""
         return self.root / "checkpoints"

@@ -19,24 +19,26 @@ from edge.broker.coverage import gaps
 from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.core import durable
-from edge.core.errors import EdgeError, JobGone, StackError, StorageError, UnknownJob, WrongState
+from edge.core.errors import EdgeError, JobGone, SpawnedOtherwise, StackError, StorageError, UnknownJob, WrongState
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.retention import Retention
 from edge.gateway.background.settle import Settler
+from edge.gateway.background.spawned import OldSpawned, new_jobs
 from edge.gateway.background.storage_fault import StorageFault
 from edge.gateway.board import Board
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
 from edge.gateway.receipts import Receipts
 from edge.gateway.views import Views
+from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
-from edge.ledger.rows import Accepted, JobRow, NewJob
-from edge.model import JobState, Locality, Submission, check_job_id, derived_job_id, new_job_id
+from edge.ledger.rows import Accepted, Child, JobRow, NewJob
+from edge.model import JobState, Locality, Result, SpawnedJobs, Submission, check_job_id, derived_job_id, new_job_id
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
-from edge.wire import JobPage, JobView
+from edge.wire import ChildPage, JobPage, JobView
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class Appliance:
         self._orders = Orders(layout)
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
-        self._copies = Copies(layout, config.gateway.ledger_copy_s)
+        self._copies = Copies(layout, config.gateway.ledger_copy_s, copied=OldSpawned(layout).forget)
         self._settler = Settler(
             layout,
             self.outbox,
@@ -171,9 +173,48 @@ class Appliance:
             result = None
             with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
                 result = await asyncio.to_thread(self.results.read, job.id)
-            return Views(self.board).of(job, result=result)
+            return await self._with_family(job, result=result)
         kinds, only = self.outbox.routing.routes.beside(job.task)
-        return Views(self.board).of(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
+        return await self._with_family(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
+
+    async def _with_family(self, job: JobRow, *, ahead: int | None = None, result: Result | None = None) -> JobView:
+        reader, views = self.outbox.reader, Views(self.board)
+        parent, children = reader.parent_of(job.id), dict[str, int]()
+        if reader.has_children(job.id):  # counting many takes a while
+            running = views.running_ids()
+            children = await self.outbox.look(lambda ledger: ledger.child_counts(job.id, running=running))
+        return views.of(job, ahead=ahead, result=result, parent=parent, children=children)
+
+    async def children(self, job: JobRow, caller: Caller, *, after: int, limit: int) -> ChildPage:
+        """What the body of `job` spawned, in its order, as far as this caller may see it."""
+        running = Views(self.board).running_ids()
+
+        def look(ledger: LedgerReader) -> tuple[list[Child], dict[str, dict[str, int]]]:
+            found = ledger.children(job.id, after=after, limit=limit + 1)
+            families = [child.id for child in found if ledger.has_children(child.id)]
+            return found, {child: ledger.child_counts(child, running=running) for child in families}
+
+        found, families = await self.outbox.look(look)
+        more, found = len(found) > limit, found[:limit]
+        views = Views(self.board)  # of now: some may have begun or ended meanwhile
+        rows = [child.job for child in found if child.job is not None and caller.may_see(child.job.submitter)]
+        return ChildPage(
+            tuple(views.of(row, parent=job.id, children=families.get(row.id)) for row in rows),
+            removed=tuple(child.id for child in found if child.job is None),
+            next=str(found[-1].n) if more else None,
+        )
+
+    async def take_spawned(self, spawned: SpawnedJobs) -> None:
+        """Take what the body of a job on another board spawned; durable on return.
+
+        Raises StorageError; KeyReused when another job stands in the place of one.
+        """
+        parent = self.outbox.reader.find(spawned.id)
+        jobs = new_jobs(spawned, submitter=parent.submitter if parent is not None else "")
+        others = await self.outbox.take_spawned([(spawned.id, jobs)])
+        if others:
+            call = next(job.call for job in spawned.jobs if job.id(spawned.id) == others[0].id)
+            raise SpawnedOtherwise(others[0].key, call, others[0].id)
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state; those that run now are stored as open ones, and counted apart."""

@@ -41,8 +41,16 @@ class Views:
             return self._routes.wanting(job.task, job.power) or "no worker is running"
         return self._routes.wanting(job.task, job.power) or self._routes.absent(job.task, job.power)
 
-    def of(self, job: JobRow, *, ahead: int | None = None, result: Result | None = None) -> JobView:
-        """What is to be seen of `job`; `ahead` and `result` as far as the caller found them worth a look."""
+    def of(
+        self,
+        job: JobRow,
+        *,
+        ahead: int | None = None,
+        result: Result | None = None,
+        parent: str = "",
+        children: dict[str, int] | None = None,
+    ) -> JobView:
+        """What is to be seen of `job`; the rest as far as the caller found it worth a look."""
         state = self.state(job)
         worker, body = self._running.get(job.id, (None, None)) if state is JobState.RUNNING else (None, None)
         waiting = ""
@@ -82,6 +90,8 @@ class Views:
             held=body.held if body else None,
             energy=result.energy if result else None,
             error=job.message,
+            parent=parent,
+            children=children or {},
         )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
-from edge.ledger.rows import COLUMNS, LEAN, STATES, JobRow, SqlRow, SqlValue, job_of
+from edge.ledger.rows import COLUMNS, LEAN, LEAN_NAMES, STATES, Child, JobRow, SqlRow, SqlValue, job_of
 from edge.model import FINAL, JobState
 
 #: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
@@ -129,6 +131,37 @@ class LedgerReader:
         """Those of `job_ids` that are open jobs."""
         sql = f"SELECT count(*) FROM job WHERE id = ? AND {IS_OPEN}"
         return {job_id for job_id in job_ids if self._count(sql, job_id)}
+
+    def parent_of(self, job_id: str) -> str:
+        """The job whose body spawned this one; empty: nobody's."""
+        found = self._query("SELECT parent FROM spawned WHERE child = ?", job_id)
+        return str(found[0][0]) if found else ""
+
+    def children(self, parent: str, *, after: int = -1, limit: int = 50) -> list[Child]:
+        """What the body of `parent` spawned, in its order, from the place after `after`."""
+        columns = ", ".join(f"job.{name}" for name in LEAN_NAMES)
+        sql = (
+            f"SELECT n, child, {columns} FROM spawned INDEXED BY spawned_of LEFT JOIN job ON job.id = spawned.child"
+            " WHERE spawned.parent = ? AND n > ? ORDER BY n LIMIT ?"
+        )
+        return [
+            Child(n, child, job_of((*row[:3], b"", *row[3:])) if row[0] is not None else None)
+            for n, child, *row in self._query(sql, parent, after, limit)
+        ]
+
+    def has_children(self, parent: str) -> bool:
+        """True when the body of `parent` has spawned a job."""
+        return bool(self._query("SELECT 1 FROM spawned WHERE parent = ? LIMIT 1", parent))
+
+    def child_counts(self, parent: str, *, running: Sequence[str] = ()) -> dict[str, int]:
+        """How many jobs of `parent` are in each state, and how many are `removed`; those in `running` run now."""
+        state = "CASE WHEN job.id IN (SELECT value FROM json_each(?)) AND " + IS_OPEN + " THEN 'running' ELSE state END"
+        rows = self._query(
+            f"SELECT coalesce({state}, 'removed') AS told, count(*) FROM spawned INDEXED BY spawned_of"
+            " LEFT JOIN job ON job.id = spawned.child WHERE parent = ? GROUP BY told",
+            *(msgspec.json.encode(running).decode(), parent),
+        )
+        return dict(rows)
 
     def problems(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is sound."""

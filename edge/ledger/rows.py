@@ -17,6 +17,8 @@ COLUMNS = (
 )
 #: For lists: a job's arguments may be a megabyte, and a list has hundreds of jobs.
 LEAN = COLUMNS.replace("arguments", "x''")
+#: The columns of a list by themselves, without the arguments.
+LEAN_NAMES = tuple(name for name in COLUMNS.split(", ") if name != "arguments")
 
 #: What may stand in the two columns that rows are chosen by.
 STATES = {state.value: state for state in JobState if state is not JobState.RUNNING}
@@ -88,6 +90,14 @@ class JobRow(msgspec.Struct, frozen=True):
         """Positional and named arguments."""
         args, kwargs = msgspec.json.decode(self.arguments)
         return args, kwargs
+
+
+class Child(msgspec.Struct, frozen=True):
+    """A job that another one's body spawned: its place among them, and its row, which is gone once it was removed."""
+
+    n: int
+    id: str
+    job: JobRow | None
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 3
+VERSION = 4
 
 # One index serves every list: it holds all that a list is filtered by, so that what does not match costs no look at its
 # row, and what a count needs. An index for each filter would be one more page of the card written for each job.
 _BY_STATE = "CREATE INDEX job_state ON job (state, seq, power, remove, size_bytes, task, submitter);"
+
+# Which job's body spawned which job. In a table of its own: a job that spawns nothing and was not spawned pays nothing.
+_SPAWNED = """
+CREATE TABLE spawned (
+    child TEXT PRIMARY KEY,
+    parent TEXT NOT NULL,
+    n INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX spawned_of ON spawned (parent, n);
+"""
 
 _TABLES = f"""
 BEGIN IMMEDIATE;
@@ -38,7 +48,8 @@ CREATE TABLE job (
 {_BY_STATE}
 CREATE INDEX job_asked ON job (seq) WHERE cancel OR remove;
 CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 'surplus';
-PRAGMA user_version = 3;
+{_SPAWNED}
+PRAGMA user_version = 4;
 PRAGMA application_id = 1;
 COMMIT;
 """
@@ -60,6 +71,12 @@ BEGIN IMMEDIATE;
 DROP INDEX IF EXISTS job_state;
 {_BY_STATE}
 PRAGMA user_version = 3;
+COMMIT;
+""",
+    3: f"""
+BEGIN IMMEDIATE;
+{_SPAWNED}
+PRAGMA user_version = 4;
 COMMIT;
 """,
 }

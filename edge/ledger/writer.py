@@ -7,7 +7,7 @@ a board without a clock may jump decades.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -127,6 +127,42 @@ class LedgerWriter:
         self._last_seq = seq
         return Accepted(job, created=True)
 
+    def spawn(
+        self, parent: str, jobs: Sequence[NewJob], *, removed: Callable[[str], bool], now: float
+    ) -> tuple[list[JobRow], list[NewJob]]:
+        """Put in what the body of `parent` spawned; what is there already stays as it is.
+
+        Args:
+            parent: the spawning job.
+            jobs: in their order, each with the id that parent and place give it.
+            removed: whether a job was removed; such a one is not made again.
+            now: the time at which they are accepted.
+
+        Returns:
+            The rows that are new, and those of `jobs` in whose place another job stands.
+        """
+        self.link(parent, [job.id for job in jobs])
+        rows, others = list[JobRow](), list[NewJob]()
+        for job in jobs:
+            added = None if removed(job.id) else self.insert(job, now=now)
+            if added is not None:
+                rows.append(added.job)
+                continue
+            known = self.reader.find(job.id)
+            if known is not None and known.fingerprint and known.fingerprint != job.fingerprint:
+                others.append(job)
+        return rows, others
+
+    def link(self, parent: str, children: Sequence[str]) -> None:
+        """Note that the body of `parent` spawned these, behind those that are known."""
+        known = self.connection.query("SELECT coalesce(max(n), -1) FROM spawned WHERE parent = ?", (parent,))
+        place: int = known[0][0]
+        for child in children:
+            place += self.connection.execute(
+                "INSERT INTO spawned (child, parent, n) VALUES (?, ?, ?) ON CONFLICT (child) DO NOTHING",
+                (child, parent, place + 1),
+            )
+
     def _claimed(self, new: NewJob) -> JobRow:
         """A row made from its result alone. The id comes from submitter and key, so it is this submitter's."""
         self.connection.execute(
@@ -147,6 +183,8 @@ class LedgerWriter:
                 *(result.started_at or now, result.finished_at, result.attempts, size_bytes, _short(result)),
             ),
         )
+        if result.children:
+            self.link(result.id, result.children)
 
     def mark_queued(self, editions: Iterable[Edition]) -> None:
         """The broker has confirmed these editions: none is published again. A confirm of an older one is ignored."""
@@ -233,6 +271,7 @@ class LedgerWriter:
     def drop(self, job_id: str) -> None:
         """Forget a job whose tombstone is durable."""
         self.connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
+        self.connection.execute("DELETE FROM spawned WHERE parent = ?", (job_id,))
 
 
 def _ending(result: Result, size_bytes: int) -> tuple[str | float | int, ...]:

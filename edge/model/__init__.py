@@ -14,6 +14,7 @@ from edge.model.ids import (
     fresh_key,
     is_job_id,
     new_job_id,
+    spawned_job_id,
 )
 from edge.model.job import (
     FINAL,
@@ -35,11 +36,13 @@ from edge.model.job import (
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
+from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
     "ALLOWED",
     "FINAL",
+    "MOST_CHILDREN",
     "Artifact",
     "Attempts",
     "Begun",
@@ -62,6 +65,8 @@ __all__ = [
     "Result",
     "Retries",
     "RunningJob",
+    "SpawnedJob",
+    "SpawnedJobs",
     "Submission",
     "TaskName",
     "TimeLimit",
@@ -76,4 +81,6 @@ __all__ = [
     "fresh_key",
     "is_job_id",
     "new_job_id",
+    "spawned_fingerprint",
+    "spawned_job_id",
 ]

@@ -70,6 +70,22 @@ def derived_job_id(submitter: str, key: str) -> str:
     digits = sha256(f"{submitter}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
     if fresh := _FRESH_KEY.fullmatch(key):
         digits = fresh[1] + digits[2:]
+    return _uuid(digits)
+
+
+def spawned_job_id(parent: str, *, key: str = "", call: int = 0) -> str:
+    """The one id of the job that the body of `parent` spawned with `key`, or without one in its call number `call`.
+
+    It begins as the parent's does, so that the results of one family become durable together, see `Locality`.
+    """
+    name = f"key\0{key}" if key else f"call\0{call}"
+    digits = sha256(f"spawned\0{parent}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()
+    first = int(parent[:2], 16) if re.match(r"[0-9a-f]{2}", parent) else int(digits[:2], 16)
+    return _uuid(f"{(first + call // _FOLDER_IDS) % 256:02x}{digits[2:]}")
+
+
+def _uuid(digits: str) -> str:
+    """A version 8 UUID of hexadecimal digits."""
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 

@@ -122,6 +122,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     original_id: str = ""  # set when the id on the wire could not name a file
     submitter: str = ""  # empty: it did not come through the gateway
     energy: Energy | None = None  # None: no body ran
+    children: tuple[str, ...] = ()  # ids of the jobs that its body spawned
     format: int = 1
 
 

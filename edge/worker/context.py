@@ -17,9 +17,11 @@ from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
 from edge.model import WorkerPool, WorkerState
 from edge.worker.attempt.admission import Kinds
-from edge.worker.attempt.head import stores
+from edge.worker.attempt.head import hand_over, stores
 from edge.worker.attempt.history import AttemptHistory
+from edge.worker.executor.job_maker import JobMaker
 from edge.worker.executor.main_thread import MainThread, TaskContext
+from edge.worker.executor.spawners import Spawners
 from edge.worker.flow.batch import Batch
 from edge.worker.flow.blocked import Blocked
 from edge.worker.flow.flow import Flow
@@ -97,7 +99,8 @@ class WorkerContext:
             config.layout, name, attempts, early_cut_s=config.worker.early_cut_s, many=threads
         )
         self._averages = KindAverages(config.layout.kinds(name))
-        self._executor = self._make_executor()
+        spawners = Spawners(hand_over(config), kinds=app.edge_tasks, max_bytes=config.gateway.max_body_bytes)
+        self._executor = self._make_executor(JobMaker(config, spawners))
         running = RunningJobs()
         # A frozen process commits nothing: in this mode each job is committed by itself, and nothing waits in hand.
         alone = self._freeze is not None
@@ -196,7 +199,7 @@ class WorkerContext:
             self.config.layout, self.name, self._later, jobs=self._bodies.running_jobs, slots=self._entry.bodies
         )
 
-    def _make_executor(self) -> MainThread | Threads:
+    def _make_executor(self, jobs: JobMaker) -> MainThread | Threads:
         if self._bodies is not None:
             from edge.worker.executor.threads import Threads
 
@@ -210,6 +213,7 @@ class WorkerContext:
                 bodies=self._bodies,
                 wakeup=self.wakeup,
                 celery=self._celery,
+                jobs=jobs,
             )
         return MainThread(
             self.config,
@@ -221,6 +225,7 @@ class WorkerContext:
             hold=self._hold,
             wakeup=self.wakeup,
             celery=self._celery,
+            jobs=jobs,
         )
 
     def _make_pace(self, *, alone: bool) -> Pace:

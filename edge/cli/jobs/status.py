@@ -8,7 +8,9 @@ import click
 
 from edge.cli import output
 from edge.cli.completion import job_ids
+from edge.cli.jobs.tree import children_line, show_tree
 from edge.cli.session import Session, common, pass_session
+from edge.core.errors import UsageError
 from edge.core.text import duration, size
 
 if TYPE_CHECKING:
@@ -18,12 +20,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("job_id", metavar="[ID]", required=False, shell_complete=job_ids)
+@click.option("--tree", is_flag=True, help="Show the jobs that ID spawned, those that they spawned, and so on.")
 @common
 @pass_session
-def status(session: Session, *, job_id: str | None) -> int:
+def status(session: Session, *, job_id: str | None, tree: bool) -> int:
     """Show the board in one look; with ID, where that job stands and why it waits."""
+    if tree and job_id is None:
+        raise UsageError("--tree: name the job whose tree is to be shown")
     with session.client() as client:
-        if job_id is None:
+        if tree and job_id is not None:
+            show_tree(client, client.job(job_id), as_json=session.as_json)
+        elif job_id is None:
             board = client.status()
             output.document(board) if session.as_json else _board(board)
         else:
@@ -129,6 +136,8 @@ def _job(job: JobView) -> None:
             ("max temp", f"{job.max_temp_c:g} °C" if job.max_temp_c is not None else ""),
             ("worker", job.worker),
             ("submitter", job.submitter),
+            ("parent", job.parent),
+            ("children", children_line(job)),
             ("accepted", output.when(job.accepted_at)),
             ("due", output.when(job.due_at)),
             ("started", output.when(job.started_at)),

@@ -34,6 +34,13 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+class ChildQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of the jobs that one spawned."""
+
+    limit: Annotated[int, Meta(description="how many at most", ge=1, le=500)] = 50
+    cursor: Annotated[str, Meta(description="`next` of the page before", pattern=r"^[0-9]{1,18}$")] | UnsetType = UNSET
+
+
 class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long to wait for a result."""
 
@@ -81,6 +88,14 @@ class JobRoutes:
         """One job: its state, its times, why it waits, how far it is."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         return web.Response(body=_encode(await self._appliance.view(job)), content_type=JSON)
+
+    async def children(self, call: Call) -> web.StreamResponse:
+        """The jobs that the body of one spawned, in its order, a page at a time; while it runs, too."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        query: ChildQuery = call.query
+        after = int(query.cursor) if query.cursor else -1
+        page = await self._appliance.children(job, call.caller, after=after, limit=query.limit)
+        return web.Response(body=_encode(page), content_type=JSON)
 
     async def result(self, call: Call) -> web.StreamResponse:
         """The result: at once, or when the job ends within `wait` seconds; else how the job stands."""

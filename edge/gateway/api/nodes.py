@@ -16,7 +16,7 @@ from edge.gateway.http import bodies
 from edge.gateway.http.problems import BadRequest, Busy, TooLarge, TooSlow, WrongType
 from edge.gateway.http.route import JSON, OCTETS, Call
 from edge.gateway.service import Appliance
-from edge.model import Attempts, Result, check_job_id
+from edge.model import MOST_CHILDREN, Attempts, Result, SpawnedJobs, check_job_id
 from edge.results.orders import Order, Orders
 from edge.results.staging import check_artifact_name
 from edge.results.uploads import Uploads
@@ -25,6 +25,8 @@ _JSON_S, _FILE_S = 60.0, 1800.0
 _CHUNK = 1 << 18
 #: How long a worker may take to copy a node's result and sync it.
 _TAKEN_S = 100.0
+#: The id of a spawned job in a list.
+_CHILD_BYTES = 39
 T = TypeVar("T")
 
 
@@ -47,8 +49,9 @@ class NodeRoutes:
         except OSError as err:
             raise StorageError("cannot clear what nodes handed in", err) from err
         self._max_files_bytes = config.worker.max_artifact_bytes
-        # Beside its value a result holds the job's arguments, perhaps a traceback, and a list of files.
-        self._max_bytes = config.worker.max_result_bytes + config.gateway.max_body_bytes + (1 << 20)
+        # Beside its value a result holds the job's arguments, perhaps a traceback, a list of files, and its children.
+        rest = (1 << 20) + MOST_CHILDREN * _CHILD_BYTES
+        self._max_bytes = config.worker.max_result_bytes + config.gateway.max_body_bytes + rest
 
     async def file(self, call: Call) -> web.StreamResponse:
         """Keep a file until the result that names it comes."""
@@ -118,6 +121,15 @@ class NodeRoutes:
         """Answer once the retry is durable in the ledger."""
         attempts = await self._read(call, Attempts)
         await self._appliance.outbox.retry(attempts.id, failures=attempts.failures, message=attempts.last_error)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def spawned(self, call: Call) -> web.StreamResponse:
+        """Answer once the jobs that a body spawned are durable in the ledger."""
+        spawned = await self._read(call, SpawnedJobs)
+        for job in spawned.jobs:
+            if bool(job.key) == bool(job.call):
+                raise BadRequest(f"jobs: key {job.key[:80]!r} with call = {job.call}: each job has one of the two")
+        await self._appliance.take_spawned(spawned)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _read(self, call: Call, kind: type[T]) -> T:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from edge.catalog.catalogue import Catalogue
 from edge.gateway.api.about import BoardRoutes
-from edge.gateway.api.jobs import EndQuery, JobRoutes, ListQuery, WaitQuery
+from edge.gateway.api.jobs import ChildQuery, EndQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
@@ -29,8 +29,8 @@ from edge.gateway.http.route import (
     Route,
 )
 from edge.gateway.service import Appliance
-from edge.model import Attempts, Result, Submission
-from edge.wire import BatchItem, HealthView, JobPage, JobView, Key, StatusView, TaskList
+from edge.model import Attempts, Result, SpawnedJobs, Submission
+from edge.wire import BatchItem, ChildPage, HealthView, JobPage, JobView, Key, StatusView, TaskList
 
 _MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _KEY = Header(
@@ -86,6 +86,12 @@ def table(appliance: Appliance) -> list[Route]:
             problems=_MISSING,
         ),
         Route(
+            *("GET", "/v1/jobs/{id}/children", "The jobs that a job spawned, in its order", jobs.children, READERS),
+            query=ChildQuery,
+            answers=(Answer(HTTPStatus.OK, "A page; each job with the numbers of its own children", ChildPage),),
+            problems=_MISSING,
+        ),
+        Route(
             *("DELETE", "/v1/jobs/{id}", "Cancel an open job, or remove an ended one", jobs.end, SUBMITTERS),
             query=EndQuery,
             answers=(
@@ -132,6 +138,12 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(Attempts, JOB_MEDIA, "What happened to the job so far."),
             answers=(Answer(HTTPStatus.NO_CONTENT, "Durable: the job is published again when its wait is over"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("PUT", "/v1/jobs/{id}/spawned", "Hand in jobs that the body of a job spawned", nodes.spawned, NODES),
+            body=Body(SpawnedJobs, JOB_MEDIA, "The jobs; the id of each comes from the parent's and its key or call."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Kept from now on; those that were there already stay"),),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
             *("GET", "/v1/tasks", "What can be asked for", about.tasks, READERS),

@@ -13,6 +13,7 @@ from edge.core.errors import StorageError
 from edge.core.layout import Layout
 from edge.core.watch import Changes, On, Watch
 from edge.model import is_job_id
+from edge.results.spawned import SpawnedFiles, parent_of
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,12 @@ class Announced:
     results: set[str] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
     attempts: set[str] = field(default_factory=set)
+    spawned: set[str] = field(default_factory=set)  # names of files
     lost: bool = False
 
 
 class Announcements:
-    """Watches `results/.staging` (a name vanishes there: durable) and `attempts/` for the event loop.
+    """Watches `results/.staging` (a name vanishes there: durable), `attempts/` and `spawned/` for the event loop.
 
     Whoever asks by `take()` gets all that came since; while a batch is settled the next one gathers.
     """
@@ -78,6 +80,7 @@ class Announcements:
         self._news.results |= news.results
         self._news.removed |= news.removed
         self._news.attempts |= news.attempts
+        self._news.spawned |= news.spawned
         self._news.lost |= news.lost
         self._came.set()
 
@@ -87,6 +90,8 @@ class Announcements:
             durable.make_folder(self._layout.attempts)
             watch.add(self._layout.staging, on=On.DELETED)
             watch.add(self._layout.attempts, on=On.MOVED_TO)
+            SpawnedFiles(self._layout).prepare()
+            watch.add(self._layout.spawned, on=On.MOVED_TO)
         except OSError as err:
             raise StorageError("cannot watch for results", err) from err
 
@@ -110,6 +115,7 @@ class Announcements:
         for job_id, kind in _jobs(changes.of(self._layout.attempts)):
             if kind == "json":
                 self._news.attempts.add(job_id)
+        self._news.spawned.update(filter(parent_of, changes.of(self._layout.spawned)))
 
     def _watch_again(self, watch: Watch) -> None:
         log.warning("a watched folder went away; watching it anew")

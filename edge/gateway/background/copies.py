@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from edge.core.errors import StorageError
 from edge.core.layout import Layout
@@ -22,7 +23,9 @@ _SMALL_BYTES = 16 << 20
 class Copies:
     """Looks every `every_s` whether there is something to copy; a board without jobs writes nothing."""
 
-    def __init__(self, layout: Layout, every_s: float) -> None:
+    def __init__(self, layout: Layout, every_s: float, *, copied: Callable[[], None] = lambda: None) -> None:
+        """`copied` is called, in a thread, whenever the copy has all that the ledger has."""
+        self._copied = copied
         self._ledger, self._copy, self._every_s = layout.ledger, layout.ledger_copy, every_s
         self._made_at = time.monotonic()
         self._leaving = threading.Event()
@@ -56,6 +59,7 @@ class Copies:
         try:
             if copies.mark(self._ledger) != copies.mark(self._copy):
                 copies.copy(self._ledger, self._copy, limit_s=limit_s, stop=self._leaving)
+            self._copied()
             self._made_at, self.fault = time.monotonic(), ""
         except StorageError as err:
             if not self._leaving.is_set():

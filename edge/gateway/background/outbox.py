@@ -158,6 +158,24 @@ class Outbox:
             if job.deadline_s is not None and job.power is Power.SURPLUS:
                 self._note_deadline(job, job.accepted_at)
 
+    async def take_spawned(self, families: Sequence[tuple[str, Sequence[NewJob]]]) -> list[NewJob]:
+        """Put in, durably and in one commit, what the bodies of these jobs spawned: (parent, jobs) each.
+
+        They were accepted when they were handed over, so `max_open_jobs` keeps none out. Returns those in whose place
+        another job stands. Raises StorageError.
+        """
+
+        def work(ledger: LedgerWriter) -> tuple[list[JobRow], list[NewJob]]:
+            now, rows, others = time.time(), list[JobRow](), list[NewJob]()
+            for parent, jobs in families:
+                new, different = ledger.spawn(parent, jobs, removed=self._results.removed, now=now)
+                rows += new
+                others += different
+            return rows, others
+
+        _, others = await self._writer.submit(work, then=lambda found: self._publisher.ring() if found[0] else None)
+        return others
+
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
         wait_s = RETRY.pause_s(failures)

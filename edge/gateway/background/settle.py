@@ -16,6 +16,7 @@ from edge.core.errors import StorageError, TornResult
 from edge.core.layout import Layout
 from edge.gateway.background.announcements import Announced, Announcements, Waiters
 from edge.gateway.background.outbox import Outbox
+from edge.gateway.background.spawned import SpawnedIntake
 from edge.gateway.receipts import Receipts
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import damage
@@ -55,6 +56,7 @@ class Settler:
         self._waiters, self._removals = waiters, removals
         self._ended = ended
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
+        self._spawned = SpawnedIntake(layout, outbox)
         self.receipts = Receipts()
 
     async def run(self) -> None:
@@ -81,9 +83,11 @@ class Settler:
 
     def _urgent(self, news: Announced) -> bool:
         """True when more has happened than that jobs have ended for which nobody waits at this moment."""
-        return bool(news.lost or news.removed or news.attempts) or self._waiters.any_of(news.results)
+        return bool(news.lost or news.removed or news.attempts or news.spawned) or self._waiters.any_of(news.results)
 
     async def _settle(self, news: Announced) -> None:
+        if news.spawned:  # before the results: who sees a job ended finds its children
+            await self._spawned.take(sorted(news.spawned))
         ids = iter(news.results)
         while chunk := list(islice(ids, _CHUNK)):
             await self._finish(chunk)
@@ -173,6 +177,8 @@ class Settler:
     def _survey(self) -> tuple[Announced, list[tuple[Order, str]]]:
         """Runs in a thread with its own view of the ledger: there may be many thousands of files."""
         news, orders = Announced(), []
+        # Those taken as well: the ledger may be a new one, or older than they are.
+        news.spawned.update(self._spawned.all())
         with LedgerReader.open(self._layout.ledger) as ledger:
             for shard, names in self._results.shards():
                 self._compare(names, ledger.open_by_id(shard.name), news)

@@ -127,6 +127,8 @@ def _make_anew(layout: Layout, why: str) -> None:
         for row in rotten:  # what no copy knows better
             state, power = STATES.get(row["state"], JobState.ACCEPTED), POWERS.get(row["power"], Power.NORMAL)
             read += _insert(db, row | {"state": state.value, "power": power.value})
+        for path in (layout.ledger, layout.ledger_copy):
+            db.executemany("INSERT OR IGNORE INTO spawned (child, parent, n) VALUES (?, ?, ?)", _links(path))
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     durable.sync_file(new)
@@ -227,6 +229,22 @@ def _readable(path: Path) -> Iterator[Row]:
                 yield from filter(_possible, rows)
     except sqlite3.Error as err:
         log.warning("%s cannot be read: %s", path, err)
+
+
+def _links(path: Path) -> list[tuple[str, str, int]]:
+    """Which job spawned which, as far as the file tells. What it does not tell stands in the parents' results, and of
+    parents without one in the files of `spawned/`.
+    """
+    found = list[tuple[str, str, int]]()
+    try:
+        if path.exists() and path.stat().st_size:
+            with closing(opened(path)) as db:
+                for child, parent, n in db.execute("SELECT child, parent, n FROM spawned"):
+                    if is_job_id(str(child)) and is_job_id(str(parent)) and isinstance(n, int):
+                        found.append((child, parent, n))
+    except sqlite3.Error as err:
+        log.warning("%s does not tell all jobs that were spawned: %s", path, err)
+    return found
 
 
 def _newest(db: sqlite3.Connection) -> int:

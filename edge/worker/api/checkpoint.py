@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -43,7 +44,9 @@ class Checkpoint:
     With `every_s` 0 every save is written.
     """
 
-    def __init__(self, path: Path, *, every_s: float = EVERY_S) -> None:
+    def __init__(self, path: Path, *, every_s: float = EVERY_S, before: Callable[[], bool] = lambda: True) -> None:
+        """`before` is called ahead of each write, and says whether what the state builds on is durable."""
+        self._before = before
         self._path = path
         self._every_s = every_s
         self._due = time.monotonic() + every_s
@@ -76,6 +79,8 @@ class Checkpoint:
         data = msgspec.json.encode(state)
         if (name := duplicate(data)) is not None:
             raise TypeError(f"the state has a dict in which two keys become {name[:80]!r} in JSON, as 1 and '1' do")
+        if not self._before():
+            return False
         self.there = True
         try:
             durable.make_folder(self._path.parent)

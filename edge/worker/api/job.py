@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar
 
+from edge.core.errors import UsageError
 from edge.core.values import JsonValue
 from edge.model import Progress
 from edge.results.staging import check_artifact_name
 from edge.worker.api.checkpoint import Checkpoint
+from edge.worker.api.spawner import LocalSpawner, Spawning
 
 
 class Job:
@@ -37,6 +40,7 @@ class Job:
         check: Callable[..., None] = lambda **_: None,
         stopping: Callable[[], bool] = lambda: False,
         shield: Callable[[], AbstractContextManager[None]] = nullcontext,
+        spawner: Spawning | None = None,
     ) -> None:
         self.id = job_id
         self.attempt = attempt
@@ -48,6 +52,7 @@ class Job:
         self._check = check
         self._stopping = stopping
         self._shield = shield
+        self._spawner = spawner
         self._restored: tuple[JsonValue] | None = None
         self._saves = False  # makes checkpoints: the places to be held at
 
@@ -55,14 +60,23 @@ class Job:
     def local(
         cls, folder: Path, *, job_id: str = "local", attempt: int = 1, settings: Mapping[str, JsonValue] | None = None
     ) -> Job:
-        """A job without a worker: artifacts, checkpoint and kept files lie in `folder`; every checkpoint is written."""
+        """A job without a worker: artifacts, checkpoint and kept files lie in `folder`; every checkpoint is written.
+
+        What is spawned does not run: each call is a line of JSON in `spawned.jsonl` there.
+        """
 
         def file(name: str) -> Path:
             return folder / check_artifact_name(name)
 
         checkpoint = Checkpoint(folder / "checkpoint.json", every_s=0.0)
         return cls(
-            job_id, folder=folder / "kept", files=file, checkpoint=checkpoint, attempt=attempt, settings=settings
+            job_id,
+            folder=folder / "kept",
+            files=file,
+            checkpoint=checkpoint,
+            attempt=attempt,
+            settings=settings,
+            spawner=LocalSpawner(job_id, folder / "spawned.jsonl"),
         )
 
     @property
@@ -106,6 +120,27 @@ class Job:
 
         saved = save(now=self._stopping())
         self._check(saved=saved and self._stopping(), save=save)
+
+    def spawn(self, task: object, /, *args: object, key: str | None = None, **kwargs: object) -> str:
+        """Hand in another job, of `task` (what `@task` made, or its name) with these arguments; returns its id.
+
+        The job is made once, through any cut and any further attempt at this one, also when this one fails later. Its
+        id comes from this job's id and `key`, or else from the order of the calls without a key: where another attempt
+        may spawn other jobs, or in another order, give each a key of its own. It has the power class, the retries and
+        the time limit of its kind. May be called from any thread of the body.
+
+        Raises:
+            UnknownTask: no kind of job has this name.
+            BadArguments: the kind does not take these arguments.
+            KeyReused: another job was spawned with this key, or at this place in the order.
+            UsageError: the key cannot be one, or too many jobs were spawned.
+        """
+        if self._spawner is None:
+            raise UsageError("this job cannot spawn others")
+        # Signals, by which a body is interrupted, reach the main thread alone.
+        main = threading.current_thread() is threading.main_thread()
+        with self._shield() if main else nullcontext():
+            return self._spawner.spawn(task, args, kwargs, key=key)
 
     def check(self) -> None:
         """Return when the job may go on, once power allows it; raise when it was cancelled, is out of time or has to

@@ -14,6 +14,7 @@ from edge.results.commit import Written
 from edge.results.staging import Staging
 from edge.worker.api.checkpoint import Checkpoint
 from edge.worker.api.kind import TaskKind
+from edge.worker.api.spawner import Spawner
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.power.meter import Meter
@@ -45,6 +46,7 @@ class Attempt:
         self.staging: Staging | None = None  # where its artifacts lie
         self.meter: Meter | None = None  # what the running body takes
         self.checkpoint: Checkpoint | None = None  # what the body may have saved of its progress
+        self.spawner: Spawner | None = None  # what the body spawned
         self.outcome: Outcome | None = None
         self.energy: Energy | None = None
         self.error = ""  # of a body that is to be tried again
@@ -113,6 +115,10 @@ class Attempt:
         """The body begins."""
         self.meter, self.checkpoint = meter, checkpoint
 
+    def spawns(self, spawner: Spawner) -> None:
+        """The body may spawn jobs by `spawner`."""
+        self.spawner = spawner
+
     def join(self, copy: Delivery) -> None:
         """Another copy of the message came while the body runs: after a lost connection all come again."""
         self._copies.append(copy)
@@ -131,7 +137,7 @@ class Attempt:
         """Drop what this run made: the body has to run once more."""
         if self.staging is not None:
             self.staging.discard()
-        self.staging = self.outcome = self.energy = self.meter = self.result = self.written = None
+        self.staging = self.outcome = self.energy = self.meter = self.result = self.written = self.spawner = None
         self.files_lost = False
         self.needs_space = needs_space
         self.stage = Stage.ADMITTING
@@ -159,6 +165,11 @@ class Attempt:
         if self.staging is not None:
             self.staging.discard()
             self.staging = None
+
+    def hand_over(self) -> None:
+        """Make durable what the body spawned: nothing may say before that the body has ended. Raises OSError."""
+        if self.spawner is not None:
+            self.spawner.flush()
 
     def wrote(self, written: Written) -> None:
         """The result is on the disk, not durable yet."""
@@ -194,6 +205,7 @@ class Attempt:
             worker=worker,
             original_id=delivery.original_id,
             submitter=delivery.submitter,
+            children=self.spawner.children if self.spawner is not None else (),
             **fields,
         )
 

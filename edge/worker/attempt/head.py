@@ -18,15 +18,26 @@ from edge.client.settings import Settings
 from edge.client.transport import Transport, path_of
 from edge.config import Config
 from edge.config.records import NodeConfig
-from edge.core.errors import ConfigError, EdgeError, GatewayError, JobGone, UnknownJob, Unreachable
+from edge.core.errors import (
+    ConfigError,
+    EdgeError,
+    GatewayError,
+    JobGone,
+    KeyReused,
+    SpawnedOtherwise,
+    UnknownJob,
+    Unreachable,
+)
 from edge.core.invariant import given
 from edge.core.layout import Layout
-from edge.model import Attempts, Failure, FailureCode, JobState, Result
+from edge.model import Attempts, Failure, FailureCode, JobState, Result, SpawnedJobs
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
+from edge.results.spawned import SpawnedFiles
 from edge.results.staging import Staging
 from edge.results.store import Results
 from edge.wire import JobView
+from edge.worker.api.spawner import HandOver
 
 logger = logging.getLogger(__name__)
 
@@ -172,9 +183,38 @@ def _refused(result: Result, why: str) -> Result:
     return msgspec.structs.replace(result, state=state, value=None, files=(), failure=failure)
 
 
+class HeadSpawned:
+    """A `HandOver` of a node: what its bodies spawn goes to the head. Callable from any thread.
+
+    What earlier attempts spawned only the head knows. It makes nothing twice, and says where another job is in a place.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        """Raises ConfigError when the token cannot be read."""
+        self._head = Head(config)
+
+    def known(self, _parent: str) -> list[SpawnedJobs]:
+        """Nothing."""
+        return []
+
+    def write(self, spawned: SpawnedJobs, *, number: int) -> None:  # noqa: ARG002 - the head needs no order of files
+        """Hand in; on return the head's ledger has the jobs. Raises OSError, SpawnedOtherwise."""
+        try:
+            self._head.put("jobs", spawned.id, "spawned", body=msgspec.json.encode(spawned))
+        except KeyReused as err:
+            raise SpawnedOtherwise.reported(str(err), key="", job_id=err.job_id) from err
+
+
 def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:
     """Where results and attempts of the worker `name` go: here, or to the head. Raises ConfigError."""
     if config.node.head_url is None:
         return Results(config.layout), AttemptsStore(config.layout)
     head = Head(config.node)
     return HeadResults(config.layout, head, name), HeadAttempts(config.layout, head)
+
+
+def hand_over(config: Config) -> HandOver:
+    """Where the bodies of this board hand in what they spawn: here, or at the head. Raises ConfigError."""
+    if config.node.head_url is None:
+        return SpawnedFiles(config.layout)
+    return HeadSpawned(config.node)

@@ -15,6 +15,7 @@ from edge.worker.api.job import Job
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery
+from edge.worker.executor.spawners import Spawners
 
 
 class JobHost(Protocol):
@@ -39,8 +40,8 @@ class JobHost(Protocol):
 class JobMaker:
     """Makes jobs for bodies of this worker."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, spawners: Spawners) -> None:
+        self._config, self._spawners = config, spawners
 
     # `Any`: JSON, and the `Job`.
     def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
@@ -50,7 +51,9 @@ class JobMaker:
             return bound, None
         layout, job_id = self._config.layout, attempt.id
         cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
-        checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
+        spawner = self._spawners.begin(attempt)
+        path = layout.checkpoints / f"{job_id}.json"
+        checkpoint = Checkpoint(path, every_s=every_s(cuts), before=spawner.saved)
         bound[task.edge_signature.wants_job] = Job(
             job_id,
             folder=layout.tasks / task.name,
@@ -62,6 +65,7 @@ class JobMaker:
             check=host.check,
             stopping=host.stopping,
             shield=host.shield,
+            spawner=spawner,
         )
         return bound, checkpoint
 

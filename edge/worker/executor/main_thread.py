@@ -24,6 +24,7 @@ from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.execute import Outcome, execute
 from edge.worker.executor.job_maker import JobMaker
+from edge.worker.executor.spawners import settled
 from edge.worker.power.hold import Hold
 from edge.worker.process.control import Control, JobCancelled, JobInterrupted
 from edge.worker.process.process_snapshot import ProcessSnapshot
@@ -59,9 +60,10 @@ class MainThread:
         hold: Hold,
         wakeup: Wakeup,
         celery: TaskContext,
+        jobs: JobMaker,
     ) -> None:
         self._config = config
-        self._jobs = JobMaker(config)
+        self._jobs = jobs
         self._name = name
         self._celery = celery
         self._hostname = f"{name}@{socket.gethostname()}"
@@ -136,6 +138,7 @@ class MainThread:
                 )
                 if not self._snapshot.restore():
                     self._wrecked()
+                outcome = settled(attempt, outcome)
                 self._celery.ended(delivery, task, outcome)
         finally:
             self._hold.end()
@@ -172,6 +175,7 @@ class MainThread:
         """The running body swallows every exception: publish its end, for its process is about to end too."""
         if self._current is not None and not isinstance(why, JobInterrupted):
             code = FailureCode.CANCELLED if isinstance(why, JobCancelled) else FailureCode.TIME_LIMIT
+            self._hand_over(self._current)
             self._results.publish(
                 self._current.make_result(Failure(code, f"{why}; it would not end"), worker=self._name)
             )
@@ -179,12 +183,19 @@ class MainThread:
         if self._current is not None and isinstance(why, JobInterrupted):
             self._history.interrupted(self._current.earlier)
 
+    def _hand_over(self, attempt: Attempt) -> None:
+        try:
+            attempt.hand_over()
+        except OSError as err:  # its process ends all the same, and its result is not to wait
+            logger.error("what job %s spawned last is lost: %s", attempt.id, err)
+
     def _wrecked(self) -> NoReturn:
         """The body took what this process lives on: publish its end, and let another process go on."""
         what = "the job closed files (file descriptors) that are its worker's own, or lowered its limits for good"
         try:
             logger.critical("%s; the worker ends, to be started anew", what)
             if self._current is not None:
+                self._hand_over(self._current)
                 self._results.publish(self._current.make_result(Failure(FailureCode.EXIT, what), worker=self._name))
                 self._history.drop()
         finally:  # where even that failed, the job counts as one that crashed its worker

@@ -33,6 +33,7 @@ from edge.worker.executor.body import Body
 from edge.worker.executor.execute import execute, failure_of
 from edge.worker.executor.job_maker import JobMaker
 from edge.worker.executor.main_thread import TaskContext
+from edge.worker.executor.spawners import settled
 from edge.worker.executor.thread_pool import ThreadPool
 from edge.worker.power.meter import Meter
 from edge.worker.process.control import Control, JobControl, JobInterrupted
@@ -65,6 +66,7 @@ class Threads:
         bodies: Bodies,
         wakeup: Wakeup,
         celery: TaskContext,
+        jobs: JobMaker,
     ) -> None:
         """`wakeup` makes the loop ask for `ended`."""
         self._config = config
@@ -72,7 +74,7 @@ class Threads:
         self._history, self._control, self._wakeup, self._celery = history, control, wakeup, celery
         self._status = status
         self._hostname = f"{name}@{socket.gethostname()}"
-        self._jobs = JobMaker(config)
+        self._jobs = jobs
         self._pool = ThreadPool()
         self._bodies = bodies
         self._attempts: dict[str, Attempt] = {}
@@ -221,7 +223,7 @@ class Threads:
         task = given(attempt.task, "the kind of an admitted job")
         thread.name = f"job {delivery.id}"  # the log says it with each line
         try:
-            self._run_in(body, call, delivery, task, limit_s)
+            self._run_in(body, call, attempt, task, limit_s)
         except BaseException as err:  # a fault of ours
             logger.exception("the body of %s cannot be run", delivery.id)
             what = clean(f"the worker failed over this job: {type(err).__name__}: {err}")
@@ -232,8 +234,9 @@ class Threads:
             self._wakeup.ring()
 
     def _run_in(
-        self, body: Body, call: Callable[[], object], delivery: Delivery, task: TaskKind, limit_s: float | None
+        self, body: Body, call: Callable[[], object], attempt: Attempt, task: TaskKind, limit_s: float | None
     ) -> None:
+        delivery = attempt.delivery
         with self._celery.current(delivery, task, hostname=self._hostname, limit_s=limit_s):
             outcome = execute(
                 body,
@@ -243,6 +246,7 @@ class Threads:
                 max_bytes=self._config.worker.max_result_bytes,
                 cpu_s=time.thread_time,
             )
+            outcome = settled(attempt, outcome)
             if body.finish(outcome):
                 self._celery.ended(delivery, task, outcome)
 
@@ -302,7 +306,7 @@ class Threads:
             cpu_seconds=cpu_s,
             let_go=True,
         )
-        self._close(body, outcome)
+        self._close(body, settled(attempt, outcome))
         if self.exhausted and not self._control.stopping:
             logger.critical(
                 "%d bodies would not end, of %d that may run at once: no further one begins, and the worker ends when "

@@ -151,6 +151,7 @@ class Flow:
             case Stage.COMMITTING:
                 return self._write(attempt)
             case Stage.RETRYING:
+                attempt.hand_over()
                 self._history.failed(attempt.delivery, attempt.earlier, attempt.error)
                 logger.info("%s will be tried again", attempt)
                 attempt.finish(job_ended=False)
@@ -301,6 +302,7 @@ class Flow:
     def _write(self, attempt: Attempt) -> bool:
         """Put the result on the disk, to become durable with the batch."""
         result = given(attempt.result, "the result of an attempt that commits")
+        attempt.hand_over()
         if attempt.files_lost:
             # After a failed sync the page cache may show artifacts that the disk does not have, so the body has to
             # run again. A result that has its final name was linked after the sync of its artifacts: they are whole,

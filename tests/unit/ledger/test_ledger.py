@@ -352,7 +352,8 @@ def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
     with first.transaction(durable=True):
         first.finish(done(ids[0]), size_bytes=7)
     first.connection._db.executescript(
-        "DROP INDEX job_state; CREATE INDEX job_state ON job (state, seq, power); PRAGMA user_version = 2;"
+        "DROP TABLE spawned; DROP INDEX job_state;"
+        "CREATE INDEX job_state ON job (state, seq, power); PRAGMA user_version = 2;"
     )
     first.close()
     ledger = LedgerWriter.open(tmp_path / "l")

@@ -12,8 +12,9 @@ import pytest
 
 from edge.core import durable
 from edge.core.layout import Layout
-from edge.model import Attempts, JobState, Result
+from edge.model import Attempts, JobState, Result, SpawnedJob, SpawnedJobs
 from edge.results.attempts import AttemptsStore
+from edge.results.spawned import SpawnedFiles
 from edge.results.store import Results
 from edge.results.sync_choice import Way
 from edge.worker.api.checkpoint import Checkpoint
@@ -144,6 +145,29 @@ def test_a_checkpoint_is_the_old_or_the_new(disk: Disk, crash: Crash, monkeypatc
 
     crash.each(disk.points[first:], check)
     crash.each(disk.points[-1:], check_new)
+
+
+def test_spawned_jobs_are_handed_over_whole(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is whole or absent at any cut, there once `write` returned, and no move to `taken` loses it."""
+    files = SpawnedFiles(layout_of(disk))
+    spawned = SpawnedJobs(ID, (SpawnedJob("t", [1], call=1), SpawnedJob("t", [2], key="k")))
+    with disk.watched(monkeypatch):
+        files.write(spawned, number=0)
+        written = len(disk.points) - 1
+        (name,) = files.waiting()
+        files.take(name)
+
+    def check(layout: Layout, where: str) -> None:
+        assert SpawnedFiles(layout).known(ID) in ([], [spawned]), where
+
+    def check_there(layout: Layout, where: str) -> None:
+        found = SpawnedFiles(layout)
+        assert found.known(ID) == [spawned], where
+        assert len(found.waiting()) + len(found.taken()) == 1, where
+
+    crash.each(disk.points, check)
+    crash.each(disk.points[written:], check_there)
+    assert crash.boots > 10
 
 
 def test_attempts_are_the_old_or_the_new(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:

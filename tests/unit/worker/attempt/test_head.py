@@ -9,11 +9,12 @@ from typing import BinaryIO, cast
 import msgspec
 import pytest
 
-from edge.core.errors import EdgeError, NotAllowed, Unreachable, UsageError
+from edge.config.records import NodeConfig
+from edge.core.errors import EdgeError, KeyReused, NotAllowed, SpawnedOtherwise, Unreachable, UsageError
 from edge.core.layout import Layout
-from edge.model import Attempts, Begun, Failure, FailureCode, JobState, Result
+from edge.model import Attempts, Begun, Failure, FailureCode, JobState, Result, SpawnedJob, SpawnedJobs
 from edge.results.commit import Written
-from edge.worker.attempt.head import Head, HeadAttempts, HeadResults
+from edge.worker.attempt.head import Head, HeadAttempts, HeadResults, HeadSpawned
 
 
 class Taker:
@@ -162,3 +163,29 @@ def test_a_head_that_goes_away_while_it_refuses_is_asked_again(results: HeadResu
     taker.refuses["job-1"] = away
     assert results.commit(group(results, "job-1", files={"job-1": 101})) == [away]
     assert taker.results == {}
+
+
+class Refuser(Taker):
+    """A head that has another job in the place of one."""
+
+    def put(self, *path: str, **_: object) -> None:
+        """As the head's."""
+        raise KeyReused.reported("spawn, call 1 without a key: another task", key="", job_id="job-9")
+
+
+def test_what_a_body_spawns_goes_to_the_head(tmp_path: Path) -> None:
+    """A head that is away is an error of the disk; one that knows another job there says so in the body."""
+    token = tmp_path / "token"
+    token.write_text("secret")
+    store = HeadSpawned(NodeConfig(head_url="http://127.0.0.1:1", token_file=token))
+    spawned = SpawnedJobs("job-1", (SpawnedJob("echo", ["a"], call=1),))
+    with pytest.raises(Unreachable):
+        store.write(spawned, number=0)
+    head = Taker()
+    store._head = cast("Head", head)
+    store.write(spawned, number=0)
+    assert (head.taken, store.known("job-1")) == ([("jobs", "job-1", "spawned")], [])
+    store._head = cast("Head", Refuser())
+    with pytest.raises(SpawnedOtherwise, match="call 1 without a key: another task") as caught:
+        store.write(spawned, number=0)
+    assert caught.value.job_id == "job-9"

@@ -1,0 +1,104 @@
+"""Takes the jobs that bodies spawned into the ledger, and lets their files go when nothing needs them any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from edge.core.layout import Layout
+from edge.gateway.background.outbox import Outbox
+from edge.ledger.rows import NewJob
+from edge.model import SpawnedJobs
+from edge.results.spawned import SpawnedFiles, Unreadable, parent_of
+from edge.results.store import Results
+
+log = logging.getLogger(__name__)
+
+_FILES = 8  # read at once and committed together: a file has 256 jobs at most
+#: Submitter of a job whose parent came from plain Celery.
+_PLAIN = "amqp"
+
+
+def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
+    """What a file of spawned jobs holds, as the ledger takes it; `submitter` counts where the file names none."""
+    return [
+        NewJob(
+            id=job.id(spawned.id),
+            task=job.task,
+            args=job.args,
+            kwargs=job.kwargs,
+            power=job.power,
+            retries=job.retries,
+            time_limit_s=job.time_limit_s,
+            submitter=spawned.submitter or submitter or _PLAIN,
+            fingerprint=job.fingerprint,
+            key=job.key,
+        )
+        for job in spawned.jobs
+    ]
+
+
+class SpawnedIntake:
+    """Takes files of spawned jobs. Runs on the gateway's loop; reads in a thread."""
+
+    def __init__(self, layout: Layout, outbox: Outbox) -> None:
+        self._files, self._outbox = SpawnedFiles(layout), outbox
+
+    def all(self) -> set[str]:
+        """Names of all files, those that were taken as well. For a thread."""
+        return {*self._files.waiting(), *self._files.taken()}
+
+    async def take(self, names: Iterable[str]) -> None:
+        """Put what these files hold into the ledger, durably; a file that cannot be read stays. Raises StorageError.
+
+        Taken again, a file changes nothing: ids come from parent and place.
+        """
+        left = iter(names)
+        while chunk := list(islice(left, _FILES)):
+            found = await asyncio.to_thread(self._read, chunk)
+            others = await self._outbox.take_spawned([(spawned.id, new_jobs(spawned)) for _, spawned in found])
+            for job in others:
+                log.error("job %s was spawned once more as another one; the first stands", job.id)
+            await asyncio.to_thread(self._move, [name for name, _ in found])
+
+    def _read(self, names: Sequence[str]) -> list[tuple[str, SpawnedJobs]]:
+        found = list[tuple[str, SpawnedJobs]]()
+        for name in names:
+            try:
+                found.append((name, self._files.read(name)))
+            except FileNotFoundError:
+                continue
+            except (OSError, Unreadable) as err:
+                log.error("spawned jobs cannot be read: %s", err)
+        return found
+
+    def _move(self, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                self._files.take(name)
+            except OSError as err:  # it is taken again at the next start, which changes nothing
+                log.warning("%s cannot be moved to those that were taken: %s", name, err)
+
+
+class OldSpawned:
+    """Removes files of spawned jobs some time after their parent ended: a copy of the ledger has those jobs by then.
+
+    One copy more is waited for, so that a backup that is being made has a file or a ledger that knows its jobs.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._files, self._results = SpawnedFiles(layout), Results(layout)
+        self._ended = frozenset[str]()  # files that were there, with their parent ended, at the copy before
+
+    def forget(self) -> None:
+        """A copy of the ledger was made. Called in a thread."""
+        try:
+            now = frozenset(name for name in self._files.taken() if self._results.has(parent_of(name)))
+            for name in self._ended & now:
+                self._files.forget(name)
+        except OSError as err:
+            log.warning("old files of spawned jobs cannot be removed: %s", err)
+        else:
+            self._ended = now

@@ -1,0 +1,109 @@
+"""Files in which a worker hands spawned jobs to the gateway: `spawned/PARENT.NUMBER.HEX.json`.
+
+A file there is accepted work. The gateway puts its jobs into the ledger and moves it to `taken/`, where another attempt
+of the parent reads what was spawned already, and where a ledger that had to be rebuilt finds it again.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from edge.core import durable
+from edge.core.layout import Layout
+from edge.model import SpawnedJobs, check_job_id, is_job_id
+
+_NAME = re.compile(r"(.+)\.\d{6}\.[0-9a-f]{8}\.json")
+_decode = msgspec.json.Decoder(SpawnedJobs).decode
+
+
+class Unreadable(ValueError):
+    """A file of spawned jobs whose content is none."""
+
+
+def parent_of(name: str) -> str:
+    """The job whose body spawned what the file `name` holds; empty when that is no name of ours."""
+    found = _NAME.fullmatch(name)
+    return found[1] if found is not None and is_job_id(found[1]) else ""
+
+
+class SpawnedFiles:
+    """The folder of spawned jobs. Workers write, the gateway takes. Methods raise OSError when the disk does."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._folder, self._taken = layout.spawned, layout.spawned_taken
+
+    # --- a worker -----------------------------------------------------------------------------------------
+
+    def known(self, parent: str) -> list[SpawnedJobs]:
+        """What earlier attempts at `parent` handed in, in order; a file that cannot be read is left out."""
+        found = list[SpawnedJobs]()
+        for name in self._of(parent):
+            with suppress(Unreadable):
+                found.append(self.read(name))
+        return found
+
+    def write(self, spawned: SpawnedJobs, *, number: int) -> None:
+        """Hand in; durable on return. `number` orders the files of one parent.
+
+        Every file has a name of its own: two attempts at one job may run at once, and name the same jobs.
+        """
+        name = f"{check_job_id(spawned.id)}.{number:06d}.{secrets.token_hex(4)}.json"
+        durable.make_folder(self._taken)
+        durable.replace(self._folder / name, msgspec.json.encode(spawned), shared=True)
+
+    # --- the gateway --------------------------------------------------------------------------------------
+
+    def waiting(self) -> list[str]:
+        """Names of the files that were not taken, those of one parent in their order."""
+        return _names(self._folder)
+
+    def taken(self) -> list[str]:
+        """Names of the files that were taken."""
+        return _names(self._taken)
+
+    def read(self, name: str) -> SpawnedJobs:
+        """The content of a file, taken or not. Raises FileNotFoundError, Unreadable."""
+        try:
+            content = (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            content = (self._taken / name).read_bytes()  # taken this very moment
+        try:
+            spawned = _decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+            raise Unreadable(f"{name}: {err}") from err
+        if spawned.id != parent_of(name):
+            raise Unreadable(f"{name}: it names the job {spawned.id[:80]!r}")
+        return spawned
+
+    def take(self, name: str) -> None:
+        """The ledger has the jobs of this file. Nothing is synced: a file that is taken twice changes nothing."""
+        with suppress(FileNotFoundError):
+            (self._folder / name).rename(self._taken / name)
+
+    def forget(self, name: str) -> None:
+        """Remove a file that was taken."""
+        (self._taken / name).unlink(missing_ok=True)
+
+    def prepare(self) -> None:
+        """Make the folders, and drop what writes that a cut ended have left."""
+        durable.make_folder(self._taken)
+        for temp in self._folder.glob(".*.tmp"):
+            if durable.abandoned(temp):
+                temp.unlink(missing_ok=True)
+
+    def _of(self, parent: str) -> list[str]:
+        """Those not taken are listed first: a file that is taken meanwhile is seen twice rather than not at all."""
+        names = {*self.waiting(), *self.taken()}
+        return sorted(name for name in names if parent_of(name) == parent)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if parent_of(path.name))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,257 @@
+"""Hands in the jobs that a body spawns: checked at the call, durable in groups, once each through any re-run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from edge.core.duplicates import duplicate
+from edge.core.errors import BadArguments, SpawnedOtherwise, UnknownTask, UsageError
+from edge.core.values import JsonObject, JsonValue
+from edge.model import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_job_id
+from edge.wire import KEY_RULE, is_key
+from edge.worker.api.kind import TaskKind
+
+logger = logging.getLogger(__name__)
+
+#: So many jobs share one file, which costs two syncs.
+GROUP = 256
+GROUP_BYTES = 1 << 20
+#: The first job of a group waits no longer than this for the others.
+WAIT_S = 0.05
+#: So much waits in memory at most for a disk, or a head, that takes nothing.
+_WAITING_BYTES = 32 << 20
+#: Arguments nested deeper are refused, as where jobs are submitted.
+_MAX_DEPTH = 100
+
+
+class HandOver(Protocol):
+    """Where spawned jobs go: the folder of this board, or the head. Methods raise OSError, and may be called from any
+    thread.
+    """
+
+    def known(self, parent: str) -> Sequence[SpawnedJobs]:
+        """What earlier attempts at `parent` handed in, in order, as far as this board knows."""
+
+    def write(self, spawned: SpawnedJobs, *, number: int) -> None:
+        """Hand in; durable on return. Raises SpawnedOtherwise where another job stands in the place of one."""
+
+
+class Spawning(Protocol):
+    """What a `Job` asks when its body spawns."""
+
+    def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
+        """Hand in a job; returns its id."""
+
+
+class Spawner:
+    """Spawns the jobs of one attempt at one job. May be called from any thread of the body.
+
+    A disk or a head that takes nothing does not end the body: the jobs wait here, and the parent's result waits for
+    them, see `flush`.
+    """
+
+    def __init__(
+        self,
+        parent: str,
+        *,
+        submitter: str,
+        kinds: Callable[[], Mapping[str, TaskKind]],
+        hand_over: HandOver,
+        max_bytes: int,
+    ) -> None:
+        """`kinds` tells which kinds of job there are, `max_bytes` how large one submission may be."""
+        self._parent, self._submitter = parent, submitter
+        self._read_kinds = kinds
+        self._kinds: Mapping[str, TaskKind] = {}
+        self._hand_over = hand_over
+        self._max_bytes = max_bytes
+        self._lock = threading.RLock()  # around all that follows; held while a file is written
+        self._known: dict[str, bytes] | None = None  # id -> fingerprint of all that were spawned; None: not asked yet
+        self._calls = 0  # calls without a key so far
+        self._files = 0
+        self._group: list[tuple[SpawnedJob, int]] = []  # with their sizes in bytes
+        self._group_bytes = 0
+        self._timer: threading.Timer | None = None
+        self._conflict: SpawnedOtherwise | None = None  # what the head said of the last group
+        self._over = False
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """Ids of all that this job has spawned, in order."""
+        with self._lock:
+            return tuple(self._known or ())
+
+    def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
+        """Hand in a job, durable by the next `flush`; returns its id.
+
+        Raises UnknownTask, BadArguments, UsageError (a bad key, too many), SpawnedOtherwise, OSError.
+        """
+        if key is not None and not (isinstance(key, str) and is_key(key)):
+            raise UsageError(f"key {str(key)[:80]!r}: {KEY_RULE}")
+        with self._lock:
+            if self._over:
+                raise UsageError("spawn: the job has ended")
+            self._raise_conflict()
+            kind = self._kind(task)
+            job, size = self._checked(kind, args, kwargs, key)
+            job_id = job.id(self._parent)
+            known = self._recalled()
+            if (before := known.get(job_id)) is not None and before != job.fingerprint:
+                raise SpawnedOtherwise(job.key, job.call, job_id)
+            if before is None and len(known) >= MOST_CHILDREN:
+                raise UsageError(f"a job may spawn {MOST_CHILDREN} jobs and no more")
+            self._calls += not job.key
+            if before is None:
+                known[job_id] = job.fingerprint
+                self._add(job, size)
+            return job_id
+
+    def saved(self) -> bool:
+        """Hand in what waits; False when that could not be done now."""
+        try:
+            self.flush()
+        except OSError as err:
+            logger.warning("cannot hand in what job %s spawned: %s; trying again", self._parent, err)
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Hand in what waits; durable on return. Raises OSError, and what was not handed in waits on."""
+        with self._lock:
+            timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
+            while self._group:
+                count, size = 0, 0
+                while count < min(len(self._group), GROUP) and size < GROUP_BYTES:
+                    size += self._group[count][1]
+                    count += 1
+                jobs = tuple(job for job, _ in self._group[:count])
+                try:
+                    self._hand_over.write(SpawnedJobs(self._parent, jobs, self._submitter), number=self._files)
+                except SpawnedOtherwise as err:
+                    self._conflict = err
+                del self._group[:count]
+                self._group_bytes -= size
+                self._files += 1
+
+    def settle(self) -> None:
+        """The body has ended: hand in what waits, as far as possible. Raises SpawnedOtherwise, which ends the job."""
+        with self._lock:
+            self._over = True
+            self.saved()
+            self._raise_conflict()
+
+    # --- inside, under the lock ---------------------------------------------------------------------------
+
+    def _kind(self, task: object) -> TaskKind:
+        name = task_name(task)
+        if name not in self._kinds:
+            self._kinds = self._read_kinds()
+        if name not in self._kinds:
+            raise UnknownTask(name, sorted(self._kinds))
+        return self._kinds[name]
+
+    def _checked(
+        self, kind: TaskKind, args: Sequence[object], kwargs: Mapping[str, object], key: str | None
+    ) -> tuple[SpawnedJob, int]:
+        """The job, and its size as JSON; its arguments are those of any other submission."""
+        try:
+            content = json.dumps([list(args), dict(kwargs)], allow_nan=False, separators=(",", ":")).encode()
+            plain: tuple[list[JsonValue], JsonObject] = json.loads(content)
+        except (TypeError, ValueError, RecursionError) as err:
+            raise BadArguments(kind.name, f"the arguments are not plain JSON: {err}") from err
+        if len(content) > self._max_bytes:
+            what = f"the arguments have {len(content)} bytes as JSON, more than gateway.max_body_bytes"
+            raise BadArguments(kind.name, f"{what} = {self._max_bytes}")
+        if _deeper(plain, _MAX_DEPTH):
+            raise BadArguments(kind.name, "the arguments are nested too deeply")
+        if (name := duplicate(content)) is not None:
+            raise BadArguments(kind.name, f"two keys of a dict become {name[:80]!r} in JSON, as 1 and '1' do")
+        kind.edge_signature.bind(*plain)
+        job = SpawnedJob(
+            kind.name,
+            plain[0],
+            plain[1],
+            power=kind.edge_power,
+            retries=kind.edge_retries,
+            time_limit_s=kind.edge_time_limit_s,
+            key=key or "",
+            call=0 if key else self._calls + 1,
+        )
+        return job, len(content)
+
+    def _recalled(self) -> dict[str, bytes]:
+        """What was spawned so far, by earlier attempts too."""
+        if self._known is None:
+            known = dict[str, bytes]()
+            before = self._hand_over.known(self._parent)
+            for spawned in before:
+                for job in spawned.jobs:
+                    known.setdefault(job.id(self._parent), job.fingerprint)
+            self._known, self._files = known, len(before)
+        return self._known
+
+    def _add(self, job: SpawnedJob, size: int) -> None:
+        if not self._group:
+            self._timer = threading.Timer(WAIT_S, self.saved)
+            self._timer.daemon = True
+            self._timer.start()
+        self._group.append((job, size))
+        self._group_bytes += size
+        if len(self._group) >= GROUP or self._group_bytes >= GROUP_BYTES:
+            if self._group_bytes >= _WAITING_BYTES:
+                self.flush()
+            else:
+                self.saved()
+
+    def _raise_conflict(self) -> None:
+        if self._conflict is not None:
+            raise self._conflict
+
+
+class LocalSpawner:
+    """Spawns nothing, for a body without a worker: each call leaves a line of JSON in a file."""
+
+    def __init__(self, parent: str, path: Path) -> None:
+        self._parent, self._path = parent, path
+        self._calls = 0
+
+    def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
+        """Note the call; arguments are checked where `task` is more than a name. Raises as the real one."""
+        if (signature := getattr(task, "edge_signature", None)) is not None:
+            signature.bind(args, kwargs)
+        name = task_name(task)
+        self._calls += not key
+        job_id = spawned_job_id(self._parent, key=key or "", call=0 if key else self._calls)
+        call = {"id": job_id, "task": name, "args": list(args), "kwargs": dict(kwargs), "key": key}
+        with self._path.open("a") as file:
+            file.write(f"{json.dumps(call, allow_nan=False)}\n")
+        return job_id
+
+
+def task_name(task: object) -> str:
+    """The name of a task, which is given as what `@task` made or as its name. Raises UsageError."""
+    name = task if isinstance(task, str) else getattr(task, "name", None)
+    if not isinstance(name, str):
+        raise UsageError(f"spawn: {type(task).__name__} is no task; give a task, or its name")
+    return name
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """True when lists and dicts in `value` are nested deeper than `levels`."""
+    left = [(value, 0)]
+    while left:
+        each, depth = left.pop()
+        if depth > levels:
+            return True
+        if isinstance(each, dict):
+            left.extend((child, depth + 1) for child in each.values())
+        elif isinstance(each, list):
+            left.extend((child, depth + 1) for child in each)
+    return False

@@ -1,0 +1,46 @@
+"""What the bodies of a worker spawn by, whichever executor runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from edge.core.errors import SpawnedOtherwise
+from edge.worker.api.kind import TaskKind
+from edge.worker.api.spawner import HandOver, Spawner
+from edge.worker.attempt.attempt import Attempt
+from edge.worker.executor.execute import Outcome, failure_of
+
+
+class Spawners:
+    """Makes a `Spawner` for each attempt whose body asks for its `Job`."""
+
+    def __init__(self, hand_over: HandOver, *, kinds: Callable[[], Mapping[str, TaskKind]], max_bytes: int) -> None:
+        self._hand_over, self._kinds, self._max_bytes = hand_over, kinds, max_bytes
+
+    def begin(self, attempt: Attempt) -> Spawner:
+        """The body of `attempt` is about to run."""
+        spawner = Spawner(
+            attempt.id,
+            submitter=attempt.delivery.submitter,
+            kinds=self._kinds,
+            hand_over=self._hand_over,
+            max_bytes=self._max_bytes,
+        )
+        attempt.spawns(spawner)
+        return spawner
+
+
+def settled(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """The end of a body once all that it spawned is handed in, or waits for the disk with its result.
+
+    A body that spawned other jobs than an attempt before it has failed, although it learnt of it too late.
+    """
+    if attempt.spawner is None:
+        return outcome
+    try:
+        attempt.spawner.settle()
+    except SpawnedOtherwise as err:
+        if outcome.failure is None and not outcome.interrupted:
+            return dataclasses.replace(outcome, value=None, encoded=None, failure=failure_of(err), error=err)
+    return outcome
