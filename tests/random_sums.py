@@ -156,6 +156,8 @@ def sums(draw: st.DrawFn, depth: int = 2) -> Sum:
         written = draw(st.sampled_from(WRITTEN[operator]))
         if written == " plus " and second[0].startswith(("minus", "-", "\u2212")):
             written = " + "  # "plus minus" is refused
+        if written == "/" and re.search(r"(^|[\s(])\d+/\d+$", text):
+            written = " / "  # "3/4/2026" is refused
         text, python = f"{text}{written}{second[0]}", f"{python} {operator} {second[1]}"
     return text, python
 

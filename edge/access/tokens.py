@@ -88,12 +88,11 @@ class Tokens:
         """
         secret = PREFIX + secrets.token_urlsafe(32)
         digest = sha256(secret.encode()).hexdigest()
-        if not scopes:
-            raise UsageError(f"token {name!r}: give it at least one scope of {', '.join(Scope)}")
+        _check_scopes(name, scopes)
         if name in RESERVED:
             raise UsageError(f"token name {name!r} is reserved")
         try:
-            record = {"name": name, "sha256": digest, "scopes": sorted(set(scopes)), "created_at": time.time()}
+            record = {"name": name, "sha256": digest, "scopes": _ordered(scopes), "created_at": time.time()}
             token = msgspec.convert(record, Token)
         except msgspec.ValidationError as err:
             raise UsageError(
@@ -114,6 +113,24 @@ class Tokens:
         with self._alone():
             self._write((*self.list(), *more))
 
+    def allow(self, name: str, scopes: Sequence[Scope]) -> None:
+        """Let the token called `name` do `scopes` and nothing else, from its next request on. Durable on return.
+
+        The token itself stays as it is, so whoever holds it need not be given another one.
+
+        Raises UsageError when there is none, BadTokenFile, StorageError.
+        """
+        _check_scopes(name, scopes)
+        with self._alone():
+            tokens = self.list()
+            _check_known(name, tokens)
+            self._write(
+                tuple(
+                    msgspec.structs.replace(token, scopes=_ordered(scopes)) if token.name == name else token
+                    for token in tokens
+                )
+            )
+
     def revoke(self, name: str) -> None:
         """Forget the token called `name`; the gateway refuses it from its next request on. Durable on return.
 
@@ -121,11 +138,8 @@ class Tokens:
         """
         with self._alone():
             tokens = self.list()
-            left = tuple(token for token in tokens if token.name != name)
-            if len(left) == len(tokens):
-                names = ", ".join(token.name for token in tokens) or "none"
-                raise UsageError(f"no token {name[:80]!r}: there are {names}")
-            self._write(left)
+            _check_known(name, tokens)
+            self._write(tuple(token for token in tokens if token.name != name))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -150,6 +164,21 @@ class Tokens:
             durable.replace(self._path, content)
         except OSError as err:
             raise StorageError("cannot write the token file", err) from err
+
+
+def _ordered(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
+    return tuple(sorted(set(scopes)))
+
+
+def _check_scopes(name: str, scopes: Sequence[Scope]) -> None:
+    if not scopes:
+        raise UsageError(f"token {name[:80]!r}: give it at least one scope of {', '.join(Scope)}")
+
+
+def _check_known(name: str, tokens: Sequence[Token]) -> None:
+    if all(token.name != name for token in tokens):
+        names = ", ".join(token.name for token in tokens) or "none"
+        raise UsageError(f"no token {name[:80]!r}: there are {names}")
 
 
 def matching(tokens: Sequence[Token], secret: str) -> Token | None:

@@ -146,7 +146,7 @@ def _below(folder: Path) -> Iterator[Path]:
                 yield from _below(path)
 
 
-def told(manifest: Manifest) -> dict[str, object]:
+def summary(manifest: Manifest) -> dict[str, object]:
     """The manifest without its long list."""
     facts = msgspec.to_builtins(msgspec.structs.replace(manifest, members=()))
     return {key: value for key, value in facts.items() if key not in {"members", "format"}} | {

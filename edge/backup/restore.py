@@ -116,8 +116,8 @@ def _prepare(archive: Path, ledger: Path) -> None:
 
 def _keep_tokens(current: Path, new: Path) -> None:
     tokens = Tokens(new)
-    known = {token.sha256 for token in tokens.list()}
-    tokens.keep(token for token in Tokens(current).list() if token.sha256 not in known)
+    present = {token.sha256 for token in tokens.list()}
+    tokens.keep(token for token in Tokens(current).list() if token.sha256 not in present)
 
 
 def _lay_config(new: Path, config: Path) -> Path | None:

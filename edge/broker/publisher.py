@@ -60,7 +60,7 @@ class Publisher:
     """The thread. `fetch(after_seq, limit)` gives unconfirmed jobs oldest first; `confirmed(jobs)` is told of those
     the broker has, its future is done once the ledger knows; `reborn()` is told that the broker has a store which got
     no job yet, or may have lost some, and answers once every open job will be fetched again, power cut or not;
-    `known()` that it has served a ledger. All are called in this thread.
+    `claimed()` that it has served a ledger. All are called in this thread.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Publisher:
         fetch: Callable[[int, int], list[JobRow]],
         confirmed: Callable[[list[JobRow]], Future[None]],
         reborn: Callable[[], None] = lambda: None,
-        known: Callable[[], None] = lambda: None,
+        claimed: Callable[[], None] = lambda: None,
         changed: Callable[[BrokerLink], None] = lambda _: None,
         complaint: RestartRequest,
         routes: Routes | None = None,
@@ -80,7 +80,7 @@ class Publisher:
         self._complaint, self._answer = complaint, b""
         self._config, self._confirmed, self._changed = config, confirmed, changed
         self._feed = _Feed(fetch)
-        self._reborn, self._known = reborn, known
+        self._reborn, self._claimed = reborn, claimed
         self.link = BrokerLink(BrokerLinkState.DOWN, "not connected yet", time.monotonic())
         self._wakeup = Wakeup()
         self._rung = False  # somebody rang, and this thread has not taken note of it
@@ -136,7 +136,7 @@ class Publisher:
                         self._reborn()
                         topology.mark(connection.connection)
                     else:
-                        self._known()
+                        self._claimed()
                         if answer != self._answer:
                             self._reborn()
                     self._answer = answer
@@ -196,17 +196,21 @@ class Publisher:
                     self._rewind, cursor, more, look_at = False, 0, True, 0.0
                 up = self.link.state is BrokerLinkState.UP
                 gather_s = look_at - time.monotonic()
-                if more and up and session.room > 0 and not self._feed.wait_s() and gather_s <= 0:
-                    room = session.room
-                    jobs = self._feed.read(cursor, room)
-                    more = jobs is None or len(jobs) == room or sum(len(job.arguments) for job in jobs) >= READ_BYTES
+                if more and up and session.window_left > 0 and not self._feed.wait_s() and gather_s <= 0:
+                    window_left = session.window_left
+                    jobs = self._feed.read(cursor, window_left)
+                    more = (
+                        jobs is None
+                        or len(jobs) == window_left
+                        or sum(len(job.arguments) for job in jobs) >= READ_BYTES
+                    )
                     if jobs:
                         session.publish(job for job in jobs if job.edition not in self._noted)
                         cursor = jobs[-1].seq
                     if jobs and not more:
                         look_at = time.monotonic() + _GATHER_S
                 # Blocked, the broker owes nothing: it may hold back its confirms for days.
-                hungry = more and up and session.room > 0
+                hungry = more and up and session.window_left > 0
                 gather_s = look_at - time.monotonic() if hungry else 0.0
                 waits = (session.patience(), max(gather_s, self._feed.wait_s()) if hungry else None) if up else ()
                 timeout = min((each for each in waits if each is not None), default=None)

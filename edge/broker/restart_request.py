@@ -24,7 +24,7 @@ class RestartRequest:
         self._path = layout.complaints / name
         self._answer = layout.broker_restarted
         self._times = 0
-        self._told = False
+        self._laid_out = False
 
     def make(self, why: str) -> None:
         """Once more a queue refused or did not answer; laid out from the second time on, anew each time."""
@@ -37,9 +37,9 @@ class RestartRequest:
         except OSError as err:
             log.warning("cannot write %s: %s", self._path, err)
             return
-        if not self._told:
+        if not self._laid_out:
             log.warning("the broker has to be started again: %s", why)
-        self._told = True
+        self._laid_out = True
 
     def answer(self) -> bytes:
         """Another one each time the broker was started again for a complaint, whose ever; empty before the first."""
@@ -51,7 +51,7 @@ class RestartRequest:
     def withdraw(self) -> None:
         """A queue did what it is there for."""
         self._times = 0
-        if self._told:
-            self._told = False
+        if self._laid_out:
+            self._laid_out = False
             with suppress(OSError):
                 self._path.unlink()

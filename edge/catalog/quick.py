@@ -66,8 +66,8 @@ def _test(schema: JsonValue) -> Test | None:
         return lambda _value: True
     if words == {"anyOf"}:
         parts = [_test(part) for part in schema["anyOf"]]
-        known = [part for part in parts if part is not None]  # one yes is enough
-        return (lambda value: any(part(value) for part in known)) if known else None
+        tests = [part for part in parts if part is not None]  # one yes is enough
+        return (lambda value: any(part(value) for part in tests)) if tests else None
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         return None

@@ -114,12 +114,12 @@ class Signature:
     def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> JsonObject:
         """The arguments by name, converted to what the hints say. Raises BadArguments with one sentence."""
         given = named(self.task, self.positional, args, kwargs)
-        known = {parameter.name: parameter for parameter in self.parameters}
+        by_name = {parameter.name: parameter for parameter in self.parameters}
         for name in given:
-            if name not in known:
-                raise BadArguments(self.task, f"unknown argument {name!r}; {takes(tuple(known))}")
+            if name not in by_name:
+                raise BadArguments(self.task, f"unknown argument {name!r}; {takes(tuple(by_name))}")
         bound = {}
-        for name, parameter in known.items():
+        for name, parameter in by_name.items():
             if name in given:
                 try:
                     bound[name] = msgspec.convert(given[name], parameter.hint, strict=True)
@@ -127,7 +127,7 @@ class Signature:
                     reason = str(err).replace("`", "")
                     raise BadArguments(self.task, f"argument {name!r} = {short(given[name])}: {reason}") from err
             elif parameter.required:
-                raise BadArguments(self.task, f"argument {name!r} is missing; {takes(tuple(known))}")
+                raise BadArguments(self.task, f"argument {name!r} is missing; {takes(tuple(by_name))}")
         return bound
 
 

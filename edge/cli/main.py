@@ -43,8 +43,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: Commands and options whose words are names of files, which Linux lets hold any bytes.
-_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "replay", "up"})
+_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "up"})
 _FILE_OPTIONS = frozenset({"--config", "--token-file", "--save"})
+#: Options before the command that have a value: it is not the command.
+_VALUED = frozenset({"--url", "--config", "--token-file"})
+#: Characters of an error that quotes what somebody gave: enough for every sentence of ours.
+_LONGEST_MESSAGE = 4000
 
 _EPILOG = """\b
 Exit codes:
@@ -162,12 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as err:
         if debug:
             raise
-        return _told(err, as_json=as_json)
+        return _write_error(err, as_json=as_json)
 
 
 def _refuse_undecodable(arguments: Sequence[str]) -> None:
     """Raise click's usage error on a word that is not UTF-8 and names no file: JSON and HTTP cannot carry it."""
-    if any(word in _FILE_COMMANDS for word in arguments):
+    command = _command(arguments)
+    if (command[:1] and command[0] in _FILE_COMMANDS) or " ".join(command) in _FILE_COMMANDS:
         return
     for before, word in pairwise(("", *arguments)):
         if before not in _FILE_OPTIONS and not word.isascii():
@@ -178,7 +183,24 @@ def _refuse_undecodable(arguments: Sequence[str]) -> None:
                 raise click.UsageError(f"argument '{shown[:80]}' is not valid UTF-8") from err
 
 
-def _told(err: Exception, *, as_json: bool) -> int:
+def _command(arguments: Sequence[str]) -> list[str]:
+    """The first two words that are no options: a command, and perhaps its sub-command."""
+    words = [
+        word
+        for before, word in pairwise(("", *arguments))
+        if not word.startswith("-") and before not in _VALUED  # `--url=...` is one word
+    ]
+    return words[:2]
+
+
+def _shown(message: str) -> str:
+    """A message as one line that a terminal can show: it may quote any character, and any number of them."""
+    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(message.split()))
+    half = _LONGEST_MESSAGE // 2
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:half]} ... {line[-half:]}"
+
+
+def _write_error(err: Exception, *, as_json: bool) -> int:
     """Write the one line (or JSON document) of an error; returns its exit code."""
     hint = ""
     match err:
@@ -194,7 +216,7 @@ def _told(err: Exception, *, as_json: bool) -> int:
         case _:
             code, message = 1, f"a fault of edge itself: {type(err).__name__}: {err}"
             hint = "--debug shows where"
-    message = " ".join(message.split())
+    message = _shown(message)
     if as_json:
         import json  # only for a mistake
 

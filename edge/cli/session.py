@@ -41,12 +41,12 @@ class Session:
         settings = replace(settings, certificate=certificate)
         if quick:
             settings = replace(settings, patience_s=0.0, connect_s=0.5, read_s=1.0)
-        told: list[str] = []
+        reported: list[str] = []
 
         def on_retry(err: EdgeError) -> None:
             # Once, and only to a person: a script reads the error at the end, if there is one.
-            if not told and not self.as_json and sys.stderr.isatty():
-                told.append(str(err))
+            if not reported and not self.as_json and sys.stderr.isatty():
+                reported.append(str(err))
                 click.echo(f"edge: {err}; trying again for up to {settings.patience_s:g} s", err=True)
 
         return Client(settings=settings, on_retry=on_retry)

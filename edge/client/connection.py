@@ -220,14 +220,14 @@ class Connection:
             # An answer may come before all was sent: a gateway that takes no more says so, and then hangs up.
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._send(method, path, headers, body)
-            status, reason, told = self._head()
+            status, reason, answered = self._read_header()
             while 100 <= status < 200:
-                status, reason, told = self._head()
+                status, reason, answered = self._read_header()
         except TimeoutError as err:
             raise LinkError(f"no answer within {read_s:g} s") from err
         except OSError as err:
             raise LinkError(_lost(err)) from err
-        return Answer(status, reason, told, self._body(method, status, told, read_s), self)
+        return Answer(status, reason, answered, self._body(method, status, answered, read_s), self)
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | BinaryIO | None) -> None:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}", "Accept-Encoding: identity"]
@@ -236,18 +236,18 @@ class Connection:
             lines.append(f"Content-Length: {len(body)}")
         elif body is None and method not in {"GET", "HEAD", "DELETE"}:
             lines.append("Content-Length: 0")
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        header = "\r\n".join([*lines, "", ""]).encode("latin-1")
         if isinstance(body, bytes) and len(body) <= _ONE_PACKET_BYTES:
-            self._socket.sendall(head + body)
+            self._socket.sendall(header + body)
             return
-        self._socket.sendall(head)
+        self._socket.sendall(header)
         if isinstance(body, bytes):
             self._socket.sendall(body)
         elif body is not None:
             while block := body.read(_BLOCK_BYTES):
                 self._socket.sendall(block)
 
-    def _head(self) -> tuple[int, str, dict[str, str]]:
+    def _read_header(self) -> tuple[int, str, dict[str, str]]:
         """Status, its phrase and the headers of an answer."""
         while (end := self._rest.find(b"\r\n\r\n")) < 0:
             if len(self._rest) > _HEAD_BYTES:
@@ -259,24 +259,24 @@ class Connection:
         status, _, reason = tail.partition(" ")
         if not version.startswith("HTTP/1.") or len(status) != 3 or not status.isdigit():
             raise LinkError("what answered does not speak HTTP")
-        told = {}
+        headers = {}
         for line in lines:
             name, _, value = line.partition(":")
-            told[name.lower()] = value.strip()
+            headers[name.lower()] = value.strip()
         self._reusable = False
-        keep = told.get("connection", "").lower()
+        keep = headers.get("connection", "").lower()
         self._keeps = keep == "keep-alive" if version == "HTTP/1.0" else keep != "close"
-        return int(status), reason, told
+        return int(status), reason, headers
 
-    def _body(self, method: str, status: int, told: Mapping[str, str], read_s: float) -> Iterator[bytes]:
+    def _body(self, method: str, status: int, headers: Mapping[str, str], read_s: float) -> Iterator[bytes]:
         """The body, block by block; at its end the connection is free for the next request."""
         try:
             if method == "HEAD" or status in {204, 304}:
                 pass
-            elif "chunked" in told.get("transfer-encoding", "").lower():
+            elif "chunked" in headers.get("transfer-encoding", "").lower():
                 yield from self._chunks()
-            elif "content-length" in told:
-                yield from self._exactly(_size(told["content-length"], 10))
+            elif "content-length" in headers:
+                yield from self._exactly(_size(headers["content-length"], 10))
             else:
                 self._keeps = False
                 yield from self._to_the_end()

@@ -172,19 +172,19 @@ def error_of(problem: Problem) -> EdgeError:
     said = problem.detail or problem.title or f"the gateway answered {problem.status}"
     match problem.code:
         case ProblemCode.UNKNOWN_JOB:
-            return UnknownJob.told(said, job_id=problem.job_id)
+            return UnknownJob.reported(said, job_id=problem.job_id)
         case ProblemCode.JOB_GONE:
-            return JobGone.told(said, job_id=problem.job_id)
+            return JobGone.reported(said, job_id=problem.job_id)
         case ProblemCode.WRONG_STATE:
             return WrongState(said)
         case ProblemCode.KEY_REUSED:
-            return KeyReused.told(said, key="", job_id=problem.job_id)
+            return KeyReused.reported(said, key="", job_id=problem.job_id)
         case ProblemCode.BAD_ARGUMENTS:
-            return BadArguments.told(said, task="", reason=said)
+            return BadArguments.reported(said, task="", reason=said)
         case ProblemCode.UNKNOWN_TASK:
-            return UnknownTask.told(said, task="", known=[])
+            return UnknownTask.reported(said, task="", known=[])
         case ProblemCode.UNKNOWN_FILE:
-            return UnknownFile.told(said, job_id=problem.job_id, name="", known=[])
+            return UnknownFile.reported(said, job_id=problem.job_id, name="", known=[])
         case ProblemCode.UNAUTHENTICATED | ProblemCode.FORBIDDEN:
             return NotAllowed(said)
         case ProblemCode.BAD_REQUEST | ProblemCode.TOO_LARGE:

@@ -27,10 +27,10 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class UnknownKind(LookupError):
-    """No module, package or entry point declares this kind; `known` are those that could be named."""
+    """No module, package or entry point declares this kind; `allowed` are those that could be named."""
 
-    def __init__(self, kind: object, known: Sequence[str]) -> None:
-        self.kind, self.known = kind, tuple(known)
+    def __init__(self, kind: object, allowed: Sequence[str]) -> None:
+        self.kind, self.allowed = kind, tuple(allowed)
         super().__init__(f"no source of kind {kind!r}")
 
 
@@ -69,7 +69,7 @@ class Kinds:
                 sys.path.append(str(self._folder))
             try:
                 yield import_module(name)
-            except Exception as err:  # a person's code may raise anything
+            except (Exception, SystemExit) as err:  # a person's code may raise anything
                 why = f"cannot be imported: {type(err).__name__}: {err}"
                 raise ConfigError(f"power.source_modules[{number}]", name, " ".join(why.split())) from err
 
@@ -117,7 +117,7 @@ def _from_entry_point(kind: str) -> type[SourceConfig] | None:
                 raise TypeError(f"{point.value} is no SourceConfig")
             if record.__struct_config__.tag != kind:
                 raise TypeError(f"{point.value} is of kind {record.__struct_config__.tag!r}")
-        except Exception as err:  # somebody else's code may raise anything
+        except (Exception, SystemExit) as err:  # somebody else's code may raise anything
             package = f" of {point.dist.name}" if point.dist else ""
             why = f"the entry point {point.value}{package} cannot be used: {type(err).__name__}: {err}"
             raise ConfigError("kind", kind, " ".join(why.split())) from err

@@ -118,7 +118,7 @@ def _plain_text(kind: inspect.Type) -> bool:
 
 
 def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
-    known = {
+    variables = {
         "EDGE_" + key.replace(".", "_").upper(): (key, kind)
         for key, kind in _keys(CONFIG)
         if not isinstance(kind, inspect.StructType | inspect.DictType)
@@ -126,11 +126,11 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, object
     for name in sorted(env):
         if not name.startswith("EDGE_") or name in RESERVED:
             continue
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        if name not in variables:
+            near = difflib.get_close_matches(name, variables, n=1)
             hint = f"did you mean {near[0]}?" if near else "`edge config show` lists the keys"
             raise ConfigError(name, env[name], f"unknown variable; {hint}", origin="environment")
-        key, kind = known[name]
+        key, kind = variables[name]
         yield key, name, env[name] if _plain_text(kind) else yaml_tree.value(env[name], name)
 
 
@@ -172,16 +172,21 @@ def _source(kinds: Kinds, item: object, key: str) -> SourceConfig:
     try:
         record = kinds.record(item.get("kind"))
     except UnknownKind as err:
-        known = ", ".join(err.known)
+        allowed = ", ".join(err.allowed)
         if "kind" not in item:
-            raise ConfigError(f"{key}.kind", "...", f"must be given: one of {known}") from err
-        raise ConfigError(f"{key}.kind", item["kind"], f"expected one of {known}") from err
+            raise ConfigError(f"{key}.kind", "...", f"must be given: one of {allowed}") from err
+        raise ConfigError(f"{key}.kind", item["kind"], f"expected one of {allowed}") from err
     except ConfigError as err:
         raise ConfigError(f"{key}.kind" if err.key == "kind" else err.key, err.value, err.allowed) from err
     try:
         return msgspec.convert(item, record, dec_hook=_decode)
     except msgspec.ValidationError as err:
         raise explained(err, item, inspect.type_info(record), prefix=key) from err
+    except ConfigError:
+        raise
+    except Exception as err:  # a record from elsewhere may have fields of any type, and code of its own
+        why = " ".join(f"{type(err).__name__}: {err}".split())
+        raise ConfigError(f"{key}.kind", item["kind"], f"its record cannot be used: {why}") from err
 
 
 def _decode(kind: type, value: object) -> Path:

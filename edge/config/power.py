@@ -246,7 +246,15 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names: dict[str, int] = {}
         for number, source in enumerate(self.sources):
             key = f"power.sources[{number}]"
-            source.check(key)
+            try:
+                source.check(key)
+                for field, _, _ in source.owns():
+                    getattr(source, field)
+            except ConfigError:
+                raise
+            except Exception as err:  # a kind from elsewhere may raise anything
+                why = " ".join(f"{type(err).__name__}: {err}".split())
+                raise ConfigError(f"{key}.kind", source.kind, f"its check cannot be used: {why}") from err
             if source.label in names:
                 other = f"power.sources[{names[source.label]}] has it already; give each source its own"
                 raise ConfigError(f"{key}.name", source.label, other)

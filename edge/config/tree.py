@@ -57,8 +57,13 @@ for _tag in ("int", "float"):
 def read(path: Path) -> JsonObject:
     """The file at `path` as keys and values; an empty one has none. Raises ConfigError."""
     try:
+        # A named pipe would block until somebody writes to it, and one without a writer would read as an empty file.
+        if path.is_fifo():
+            raise ConfigError("config", str(path), "expected a file, not a named pipe")
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
+    except ConfigError:
+        raise
     except (OSError, ValueError) as err:
         raise ConfigError("config", str(path), getattr(err, "strerror", None) or str(err)) from err
     if len(data) > _MAX_BYTES:

@@ -8,6 +8,7 @@ the same file proves nothing. Every function here therefore raises the `OSError`
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,11 +18,11 @@ from pathlib import Path
 from edge.core.host import process_alive
 
 
-def has_room(folder: Path, size_bytes: int) -> bool:
+def has_free_space(folder: Path, size_bytes: int) -> bool:
     """True when the file system of `folder` takes a file of that size: bytes, inodes, not read-only."""
-    room = os.statvfs(folder)
-    inodes = room.f_favail > 0 or room.f_files == 0
-    return not room.f_flag & os.ST_RDONLY and inodes and room.f_bavail * room.f_frsize >= size_bytes
+    disk = os.statvfs(folder)
+    inodes = disk.f_favail > 0 or disk.f_files == 0
+    return not disk.f_flag & os.ST_RDONLY and inodes and disk.f_bavail * disk.f_frsize >= size_bytes
 
 
 def sync_folder(folder: Path) -> None:
@@ -40,6 +41,29 @@ def sync_file(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def check_written(fd: int) -> None:
+    """Raise the error of a write to the open file `fd` that the kernel made in the background, and failed to.
+
+    The kernel reports such an error once to each file that is open, and to the next one that is opened if nobody was
+    told before. After that the file reads well, from memory, and its content is lost. Pages that are being written are
+    waited for; nothing is flushed.
+    """
+    if _sync_file_range(fd) != 0:
+        number = ctypes.get_errno()
+        if number not in _NO_RANGES:
+            raise OSError(number, os.strerror(number))
+
+
+def _sync_file_range(fd: int) -> int:
+    """Call sync_file_range(2) for the whole file, which the module `os` does not have."""
+    return int(_libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_WAIT_BEFORE)))
+
+
+_WAIT_BEFORE = 1
+#: A file system or a kernel that knows no ranges.
+_NO_RANGES = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP})
 
 
 def sync_file_system(fd: int) -> None:

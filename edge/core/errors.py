@@ -18,7 +18,7 @@ class EdgeError(Exception):
     exit_code = 1
 
     @classmethod
-    def told(cls, sentence: str, **data: object) -> Self:
+    def reported(cls, sentence: str, **data: object) -> Self:
         """An error of this kind as another process put it: its sentence as it came, `data` as attributes."""
         err = cls.__new__(cls, sentence)
         for name, value in data.items():
@@ -39,7 +39,9 @@ class ConfigError(EdgeError, ValueError):
         self.key, self.value, self.allowed, self.origin = key, value, allowed, origin
         where = f"{origin}: " if origin else ""
         shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else f"{value!r:.{_LONGEST_SHOWN}}..."
-        super().__init__(f"{where}{key} = {shown}: {allowed}")
+        # A key of a file may hold any character, a line break or one that moves the cursor too.
+        named = key if key.isprintable() else repr(key)[1:-1]
+        super().__init__(f"{where}{named} = {shown}: {allowed}")
 
 
 class UsageError(EdgeError, ValueError):

@@ -6,11 +6,11 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
 
 
 def duration(seconds: float, *, fine: bool = False) -> str:
-    """`seconds` in the unit a person would choose: `20 s`, `5 min`, `2.5 h`, `3 days`; below zero it is none.
+    """`seconds` in the unit a person would choose: `20 s`, `5 min`, `2.5 h`, `3 days`. A negative span counts as 0.
 
     Args:
         seconds: the span.
-        fine: for what was measured, in place of what is waited for: `8 ms`, `0.4 s`, `3.0 h`, `2.3 days`.
+        fine: with more digits, for a span that was measured: `8 ms`, `0.4 s`, `3.0 h`, `2.3 days`.
     """
     left_s = max(0.0, seconds)
     if fine and left_s < 0.1:

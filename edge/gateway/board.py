@@ -72,6 +72,7 @@ class Board:
         """What the workers' files say. They are read again only after a file was renamed into their folder or left it,
         which is how each of them is written.
         """
+        now_ns = time.time_ns()  # before the look: after a pause of this process the change would seem old
         try:
             changed_ns = os.stat(self._layout.run).st_mtime_ns  # noqa: PTH116 - once a submit
         except OSError:
@@ -79,7 +80,7 @@ class Board:
         if changed_ns != self._seen_ns or changed_ns < 0:
             self._written = tuple(self._read())
             # Two changes within one tick of the kernel's clock look the same: what is so new is read once more.
-            settled = time.time_ns() - changed_ns > _TICK_NS
+            settled = now_ns - changed_ns > _TICK_NS
             self._seen_ns = changed_ns if settled else -1
         return self._written
 
@@ -121,10 +122,10 @@ class Board:
     def free_bytes(self) -> int | None:
         """Bytes that may still be written under the state root; None when that cannot be told."""
         try:
-            room = os.statvfs(self._layout.root)
+            disk = os.statvfs(self._layout.root)
         except OSError:
             return None
-        return room.f_bavail * room.f_frsize
+        return disk.f_bavail * disk.f_frsize
 
 
 def _said(path: Path) -> FrozenJob | None:

@@ -59,6 +59,7 @@ class Appliance:
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
         self.waiters = Waiters()
+        self._removals = Waiters()
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
         self._locality = Locality()
@@ -66,7 +67,14 @@ class Appliance:
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s)
-        self._settler = Settler(layout, self.outbox, self._events, self.waiters, ended=self._retention.ended)
+        self._settler = Settler(
+            layout,
+            self.outbox,
+            self._events,
+            waiters=self.waiters,
+            removals=self._removals,
+            ended=self._retention.ended,
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -81,8 +89,8 @@ class Appliance:
 
     def warnings(self) -> list[str]:
         """What a person should know of what is kept: ledgers that broke, a copy that cannot be made."""
-        told = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
-        return [*told, *filter(None, [self._copies.fault])]
+        notes = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
+        return [*notes, *filter(None, [self._copies.fault])]
 
     def unserved(self) -> tuple[str, ...]:
         """What no worker of the configuration takes, and how to change that."""
@@ -102,6 +110,7 @@ class Appliance:
     async def stop(self) -> None:
         """End every wait, then write what is queued and close the ledger."""
         self.waiters.close()
+        self._removals.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -207,7 +216,7 @@ class Appliance:
             payload = await asyncio.to_thread(self._payload, job)
             if payload is None and wait_s > 0 and not job.state.final:
                 await asyncio.wait([ended], timeout=wait_s)
-                payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.told(ended))
+                payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.ended_for(ended))
         if payload is None and self.results.removed(job.id):
             raise JobGone(job.id)
         return payload
@@ -238,7 +247,7 @@ class Appliance:
 
     async def _remove(self, job: JobRow) -> JobView | None:
         await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)
-        with self.waiters.expecting(job.id) as gone:
+        with self._removals.expecting(job.id) as gone:
             self._order(Order.DELETE, job.id)
             await asyncio.wait([gone], timeout=_REMOVAL_S if self.board.workers() else 0)
         left = self.outbox.reader.find(job.id)

@@ -42,7 +42,7 @@ class _Write(Generic[T]):
 
 
 class _Undo(Exception):
-    """Takes the error of a write that is alone in its transaction past that, which is rolled back."""
+    """Carries the error of a write out of its transaction, so that the transaction is rolled back."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error

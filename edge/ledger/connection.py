@@ -74,8 +74,8 @@ class Connection:
     @property
     def open_jobs_at_most(self) -> int:
         """A bound on `open_jobs` inside a transaction that costs no statement: each change may have added one."""
-        known = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN)
-        return known + self._db.total_changes - self._changes_before
+        counted = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN)
+        return counted + self._db.total_changes - self._changes_before
 
     @property
     def unmet(self) -> bool:

@@ -13,9 +13,9 @@ from edge.model import FINAL, JobState
 
 #: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
 AHEAD_MOST = 5_000
-#: A state that rotted is none of an ended job: what ends it is still to be noted.
+#: A damaged state counts as open: then the result of the job, once it is seen, sets the right one.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
-#: About so many bytes of arguments are read at once to be published.
+#: Bytes of arguments, roughly, that are read at once to be published.
 READ_BYTES = 2 << 20
 
 
@@ -119,7 +119,7 @@ class LedgerReader:
         """Finished jobs that nobody asked to remove, oldest first."""
         return self._merged(sorted(FINAL), "NOT remove", order="ASC", limit=limit)
 
-    def known(self, prefix: str) -> dict[str, bool]:
+    def open_by_id(self, prefix: str) -> dict[str, bool]:
         """Ids that begin with `prefix` (one character at least), each with whether the job is still open."""
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         rows = self._query(f"SELECT id, {IS_OPEN} FROM job WHERE id >= ? AND id < ?", prefix, after)

@@ -100,7 +100,7 @@ class Accepted(msgspec.Struct, frozen=True):
 def job_of(row: SqlRow) -> JobRow:
     """The job in a row of `COLUMNS`.
 
-    A state or class that rotted keeps nobody from the other rows: the job counts as one that waits, of class `normal`.
+    A damaged state or class is no error, so the other rows can be read: the job counts as accepted, of class `normal`.
     """
     asked = bool(row[15]), bool(row[16])
     state, power = STATES.get(row[9], JobState.ACCEPTED), POWERS.get(row[4], Power.NORMAL)

@@ -54,7 +54,7 @@ CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 
 PRAGMA user_version = 2;
 COMMIT;
 """,
-    # Its table keeps an AUTOINCREMENT that is no longer needed: a page a commit, which a rebuild would not repay.
+    # Older files keep an AUTOINCREMENT that is no longer needed. It costs a page a commit; a rebuild costs more.
     2: f"""
 BEGIN IMMEDIATE;
 DROP INDEX IF EXISTS job_state;
@@ -72,12 +72,12 @@ def version(db: sqlite3.Connection) -> int:
 
 
 def unmet(db: sqlite3.Connection) -> bool:
-    """True of a new file until the broker's store was compared with it, see `met`. Raises sqlite3.Error."""
+    """True while nobody has compared this new file with the broker's store; see `met`. Raises sqlite3.Error."""
     return bool(db.execute("PRAGMA application_id").fetchone()[0])
 
 
 def met(db: sqlite3.Connection) -> None:
-    """The file is no new one to the broker any more. Raises sqlite3.Error."""
+    """Note that the file was compared with the broker's store. Raises sqlite3.Error."""
     db.execute("PRAGMA application_id = 0")
 
 

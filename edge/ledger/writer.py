@@ -60,7 +60,7 @@ class LedgerWriter:
         """How many jobs have no result, including changes of this very transaction."""
         return self.connection.open_jobs
 
-    def has_room(self, most: int) -> bool:
+    def below_limit(self, most: int) -> bool:
         """True while fewer than `most` jobs have no result, including changes of this very transaction."""
         return self.connection.open_jobs_at_most < most or self.open_jobs < most
 
@@ -74,22 +74,22 @@ class LedgerWriter:
         """Write one page that says what it said before: the disk takes it, or the transaction raises."""
         self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
-    def known(self, new: NewJob) -> Accepted | None:
+    def accepted_before(self, new: NewJob) -> Accepted | None:
         """The job that the idempotency key of `new` brought before; None: there is none. Raises KeyReused."""
         if not new.key:
             return None
-        known = self.reader.find(new.id)
-        if known is None:
+        job = self.reader.find(new.id)
+        if job is None:
             return None
-        if not known.fingerprint:
+        if not job.fingerprint:
             return Accepted(self._claimed(new), created=False)
-        if known.fingerprint != new.fingerprint:
+        if job.fingerprint != new.fingerprint:
             raise KeyReused(new.key, new.id)
-        return Accepted(known, created=False)
+        return Accepted(job, created=False)
 
     def add(self, new: NewJob, *, now: float) -> Accepted:
         """Put a job in, or find the one its idempotency key brought before. Raises KeyReused."""
-        added = self.insert(new, now=now) or self.known(new)
+        added = self.insert(new, now=now) or self.accepted_before(new)
         if added is None:
             raise sqlite3.IntegrityError(f"job {new.id!r} is in the ledger already")
         return added
@@ -149,14 +149,14 @@ class LedgerWriter:
         )
 
     def mark_queued(self, editions: Iterable[Edition]) -> None:
-        """The broker has confirmed these: they will not be published again. A late word on a failed attempt is none."""
+        """The broker has confirmed these editions: none is published again. A confirm of an older one is ignored."""
         self.connection.execute_many(
             "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
             editions,
         )
 
     def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:
-        """The body failed and has retries left; False when that was known or the job is over."""
+        """Note that the body failed with retries left; False when that was noted before, or the job has ended."""
         changed = self.connection.execute(
             f"UPDATE job SET state = 'retrying', failures = ?, due_at = ?, message = ?"
             f" WHERE id = ? AND failures < ? AND {IS_OPEN}",
@@ -172,9 +172,9 @@ class LedgerWriter:
         )
 
     def hurry(self, job_ids: Iterable[str]) -> None:
-        """The deadline of these has come: from now on normal power is enough, and they are published again for it.
+        """The deadline of these has come: from now on they run at normal power, and are published again for it.
 
-        The copy in the queue of surplus power stays there and is harmless: who meets it looks for the result first.
+        The copy in the queue of surplus power stays there and is harmless: a worker looks for a result first.
         """
         self.connection.execute_many(
             "UPDATE job SET power = 'normal', state = CASE state WHEN 'queued' THEN 'accepted' ELSE state END"
@@ -190,10 +190,10 @@ class LedgerWriter:
         """Publish every open job anew: the broker has lost its store. How many there are."""
         return self.connection.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'")
 
-    def heal(self) -> None:
-        """Mend what `damage.rot` finds: the job runs once more, or is closed by the result it has.
+    def repair_rows(self) -> None:
+        """Repair the rows that `damage.rot` finds: their jobs run once more, or their results close them.
 
-        A job that its index no longer knew may have got a second row, which no index of ids takes.
+        Where the index of ids had lost a job, the job may have a second row, on which `REINDEX` fails: it goes first.
         """
         self.connection.execute(
             "DELETE FROM job NOT INDEXED WHERE seq NOT IN (SELECT min(seq) FROM job NOT INDEXED GROUP BY id)"

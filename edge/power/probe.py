@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import yaml
 
 from edge.config.kinds import Kinds
+from edge.core.errors import ConfigError
 from edge.core.layout import Layout
 from edge.model import Reading
 from edge.power.inputs.source import FoundSource, PowerSourceConfig
@@ -19,11 +21,27 @@ __all__ = ["FoundSource", "as_yaml", "probe"]
 
 def probe(layout: Layout, *, root: Path = Path("/"), kinds: Kinds | None = None) -> list[FoundSource]:
     """Everything found under `root`, each read once. Pins are not touched: reading one may disturb its owner."""
-    known = kinds or Kinds()
-    records = [record for record in map(known.record, known.names()) if issubclass(record, PowerSourceConfig)]
+    kinds_of_source = kinds or Kinds()
+    records: list[type[PowerSourceConfig]] = []
+    found: list[FoundSource] = []
+    for kind in kinds_of_source.names():
+        try:
+            record = kinds_of_source.record(kind)
+        except ConfigError as err:  # a package from elsewhere
+            found.append(FoundSource(None, note=str(err)))
+        else:
+            records += [record] if issubclass(record, PowerSourceConfig) else []
     records.sort(key=lambda record: record.probe_rank)
-    found = [each for record in records for each in record.probe(root)]
+    found += [each for record in records for each in _probed(record, root)]
     return [_read(each, layout) for each in _named_apart(found)]
+
+
+def _probed(record: type[PowerSourceConfig], root: Path) -> list[FoundSource]:
+    """What is found of one kind; a note where its code fails."""
+    try:
+        return list(record.probe(root))
+    except Exception as err:  # a kind from elsewhere may raise anything
+        return [FoundSource(None, note=f"kind {record.__struct_config__.tag} cannot be probed: {_one_line(err)}")]
 
 
 def as_yaml(found: list[FoundSource]) -> str:
@@ -61,11 +79,16 @@ def _named_apart(found: list[FoundSource]) -> Iterator[FoundSource]:
 def _read(found: FoundSource, layout: Layout) -> FoundSource:
     if found.record is None:
         return found
-    source = found.record.open(layout, lambda: None)
     try:
-        return msgspec.structs.replace(found, readings=source.read(0.0))
-    finally:
-        source.close()
+        with closing(found.record.open(layout, lambda: None)) as source:
+            readings = tuple(each for each in source.read(0.0) if isinstance(each, Reading))
+            return msgspec.structs.replace(found, readings=readings)
+    except Exception as err:  # the same
+        return msgspec.structs.replace(found, note=f"cannot be read: {_one_line(err)}")
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(f"{type(err).__name__}: {err}".split())
 
 
 def _shown(reading: Reading) -> str:

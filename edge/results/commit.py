@@ -1,11 +1,12 @@
-"""Results that end close together become durable together: two flushes of the disk for all of them.
+"""Makes results durable: one alone by syncs of its own files, several together by two flushes of the file system.
 
-The order keeps the promise of one whole result, whatever a power cut leaves:
+The order is the same for one and for several. It keeps the promise of one whole result, whatever a power cut leaves:
 
 1. Each result is written under a private name, its artifacts beside it. Nothing is durable yet.
-2. One sync makes all of that content durable.
+2. The content becomes durable. A single result syncs its artifacts, their folder and its file. Several results share
+   one `syncfs`, which costs less than a sync for each file.
 3. Each file is linked to its final name. `link()` never replaces, so the first result of a job stands.
-4. One sync makes these names durable.
+4. The names become durable: a single result syncs its folder, several share another `syncfs`.
 5. The private names are removed, which is the announcement: nobody hears of a result that a cut could take back.
 
 A link before the first sync could come back from a cut as a name without bytes. An announcement before the second

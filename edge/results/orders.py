@@ -7,7 +7,8 @@ what it is asked. Orders live in `/run`: the ledger knows them too and lays them
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 
 from edge.core.errors import BadJobId
@@ -34,12 +35,16 @@ class Orders:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{check_job_id(job_id)}.{order}").touch()
 
-    def done(self, job_id: str) -> None:
-        """Take back every order on `job_id`: it has been carried out."""
-        self.done_all((check_job_id(job_id),))
+    def ended(self, job_ids: Iterable[str]) -> None:
+        """Take back the orders that a result fulfils, and leave those to remove the result."""
+        self._take_back(job_ids, (Order.CANCEL, Order.TAKE))
 
-    def done_all(self, job_ids: Iterable[str]) -> None:
-        """As `done` of each: one look at the folder, for hardly any job ever has an order."""
+    def removed(self, job_ids: Iterable[str]) -> None:
+        """Take back every order on jobs whose results were removed."""
+        self._take_back(job_ids, tuple(Order))
+
+    def _take_back(self, job_ids: Iterable[str], orders: Collection[Order]) -> None:
+        """Look at the folder once for all jobs, because hardly any job ever has an order."""
         try:
             names = set(os.listdir(self.folder))  # noqa: PTH208 - strings suffice
         except FileNotFoundError:
@@ -47,14 +52,14 @@ class Orders:
         if not names:
             return
         for job_id in job_ids:
-            for order in Order:
+            for order in orders:
                 if (name := f"{job_id}.{order}") in names:
                     (self.folder / name).unlink(missing_ok=True)
 
     def standing(self) -> Iterator[tuple[Order, str]]:
-        """The orders that lie there now."""
-        if self.folder.is_dir():
-            yield from filter(None, (parse(path.name) for path in self.folder.iterdir()))
+        """The orders that lie there now; none where the folder went away."""
+        with suppress(FileNotFoundError):
+            yield from filter(None, map(parse, os.listdir(self.folder)))  # noqa: PTH208 - strings suffice
 
 
 def parse(name: str) -> tuple[Order, str] | None:

@@ -46,6 +46,8 @@ class Staging:
         """Hash every file and return the records in order of name. Nothing is durable yet, see `sync`.
 
         Raises:
+            OSError: the kernel has failed to write a file. The sync of a group would not tell: another worker may have
+                been told of it before the group began.
             ValueError: a file has a name that no JSON can hold.
         """
         sealed = []
@@ -55,6 +57,7 @@ class Staging:
             except UnicodeEncodeError as err:
                 raise ValueError(f"the job left a file whose name is not UTF-8: {os.fsencode(path.name)!r}") from err
             with _opened(path) as file:
+                durable.check_written(file.fileno())
                 digest = file_digest(file, "sha256").hexdigest()
                 size = os.fstat(file.fileno()).st_size
             sealed.append(Artifact(path.name, size, digest))

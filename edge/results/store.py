@@ -45,7 +45,7 @@ class Results:
     def __init__(self, layout: Layout) -> None:
         self._root = layout.results
         self._staging = layout.staging
-        self._known: set[Path] = set()  # folders whose names this process has made durable
+        self._durable_folders: set[Path] = set()  # folders whose names this process has made durable
         self._shard_of: dict[str, Path] = {}
         self._group: Group | None = None  # what was written since the last commit belongs to it
 
@@ -235,7 +235,7 @@ class Results:
         self._folder(self._staging)
         self._lay_out()
         for shard, names in self.shards():
-            self._known.add(shard)
+            self._durable_folders.add(shard)
             removed = {name[:-5] for name in names if name.endswith(".gone") and is_job_id(name[:-5])}
             left = {job_id for name in names if not name.endswith(".gone") and (job_id := name.rpartition(".")[0])}
             half_removed = removed & left
@@ -298,12 +298,12 @@ class Results:
 
     def _folder(self, folder: Path) -> Path:
         """Make `folder`, its name durable: once per process, for who made it or its parent may have died unsynced."""
-        if folder not in self._known or not folder.is_dir():
+        if folder not in self._durable_folders or not folder.is_dir():
             if folder != self._root:
                 self._folder(self._root)
             durable.make_folder(folder)
             durable.sync_folder(folder.parent)
-            self._known.add(folder)
+            self._durable_folders.add(folder)
         return folder
 
     def _drop_folders(self, job_id: str, *, keep: str = "") -> None:

@@ -52,11 +52,11 @@ class Uploads:
         self._json(job_id, attempt).unlink(missing_ok=True)
         shutil.rmtree(self._root / f"{check_job_id(job_id)}.{attempt}", ignore_errors=True)
 
-    def tidy(self, over: Callable[[str], bool]) -> None:
+    def tidy(self, has_ended: Callable[[str], bool]) -> None:
         """Drop what belongs to jobs that are over: who sent it lost its power, and another board ended the job."""
         for path in list(self._root.iterdir()):
             job_id, _, attempt = path.name.removesuffix(".json").rpartition(".")
-            if is_job_id(job_id) and over(job_id):
+            if is_job_id(job_id) and has_ended(job_id):
                 self.drop(job_id, attempt)
 
     def publish(self, job_id: str, results: Results) -> None:

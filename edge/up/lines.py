@@ -21,10 +21,10 @@ class StackLog:
 
     def say(self, text: str, *, name: str = "edge") -> None:
         """One line of one part. A reader that has gone, or a log on a full disk, does not stop the stack."""
-        head = f"{time.strftime('%H:%M:%S')} {name:<{_WIDTH}} |"
+        prefix = f"{time.strftime('%H:%M:%S')} {name:<{_WIDTH}} |"
         if self._colour:
-            head = f"\033[{_COLOURS.get(name, 1)}m{head}\033[0m"
-        self.plain(f"{head} {text}")
+            prefix = f"\033[{_COLOURS.get(name, 1)}m{prefix}\033[0m"
+        self.plain(f"{prefix} {text}")
 
     def plain(self, text: str) -> None:
         """Text as it is."""

@@ -73,7 +73,7 @@ class Stack:
                 await asyncio.to_thread(self._prepare)
                 break
             except Unwritable as err:
-                if durable.has_room(self._config.root, ROOM_BYTES):
+                if durable.has_free_space(self._config.root, ROOM_BYTES):
                     raise  # another's file, or a card that fails: waiting helps nobody
                 self._lines.say(f"{err}; trying again in {pause_s:g} s")
                 await asyncio.sleep(pause_s)

@@ -61,7 +61,7 @@ class WorkerContext:
         self._locks = _claim(config.layout, name)
         # A child that a body forks may outlive this worker, and must not keep the next one from the name.
         os.register_at_fork(after_in_child=self._unlock)
-        self.bell = Wakeup()
+        self.wakeup = Wakeup()
         self.status = StatusFile(config.layout, name, later)
         self.watcher = PowerWatcher(config.layout.power)
         self._freeze = Freeze(config, name) if config.worker.running_job == "freeze" else None
@@ -77,8 +77,8 @@ class WorkerContext:
             config,
             control=self.control,
             status=self.status,
-            news=self.watcher,
-            bell=self.bell,
+            watcher=self.watcher,
+            wakeup=self.wakeup,
             freeze=self._freeze,
             on_held=self._tend,
         )
@@ -93,7 +93,7 @@ class WorkerContext:
             status=self.status,
             control=self.control,
             hold=self._hold,
-            bell=self.bell,
+            wakeup=self.wakeup,
             celery=celery,
         )
         running = RunningJobs()
@@ -123,7 +123,7 @@ class WorkerContext:
             history=self._history,
             control=self.control,
             status=self.status,
-            bell=self.bell,
+            wakeup=self.wakeup,
             later=later,
         )
         self._orders = OrderWatch(
@@ -134,7 +134,7 @@ class WorkerContext:
             interrupt=self._executor.cancel,
             reconsider=self.intake.reconsider,
         )
-        self._watchdog = Watchdog(bell=self.bell, control=self.control, busy=lambda: running.busy)
+        self._watchdog = Watchdog(wakeup=self.wakeup, control=self.control, busy=lambda: running.busy)
 
     def open(self) -> None:
         """Finish what an earlier worker left, say that we are here, take orders."""
@@ -176,7 +176,7 @@ class WorkerContext:
 
     def _on_stop(self) -> None:
         self._stop_loop()
-        self.bell.ring()
+        self.wakeup.ring()
 
     def _on_power(self) -> None:
         self._hold.changed()

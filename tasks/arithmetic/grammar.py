@@ -6,6 +6,7 @@ which a part would be left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -37,6 +38,12 @@ _BEFORE_A_SIGN = (
     ),
     *("of", ":", "!", "?"),
 )
+
+
+#: Words after which a sign cannot be a dash, even with a space between it and its number.
+_BEFORE_NO_DASH = ("is", "of", "what's", "whats")
+#: A question does not end in one of these: the rest of it is missing.
+_CUT_OFF = ("to", "the", "then")
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -105,7 +112,21 @@ def _without_fillers(found: list[Token]) -> list[Token]:
     before = found[first - 1].name if first else ":"
     if before in (".", ",", "=") or (found[first].kind is Kind.SIGN and before not in _BEFORE_A_SIGN):
         first -= 1  # "what is ,5 + 1"
+    elif _may_be_dash(found[first:last]) and before.replace("\u2019", "'") not in _BEFORE_NO_DASH:
+        found[first] = Token(Kind.UNKNOWN, "dash", found[first].text)
+    if last < len(found) and found[-1].name in _CUT_OFF:
+        last = len(found)
     return found[first:last] + ([] if _only_ends(found[last:]) else found[last:])
+
+
+def _may_be_dash(found: Sequence[Token]) -> bool:
+    """Whether the sum begins with a sign that does not touch its number: "hello! - 5 + 3", or a list of sums."""
+    sign, *rest = found
+    return sign.kind is Kind.SIGN and not sign.text.isalpha() and bool(rest and rest[0].space) and not _is_sign(rest[0])
+
+
+def _is_sign(token: Token) -> bool:
+    return token.kind is Kind.SIGN
 
 
 def _leads_on(before: Token, token: Token) -> bool:
@@ -123,8 +144,14 @@ def _check_known(found: Sequence[Token]) -> None:
     """Raises NotASum for the first token that no sum has."""
     for at, token in enumerate(found):
         shown = repr(token.text[:40])
+        if _is_unreadable(token) and re.search(r"\d[-\u2212/]\d", token.text):
+            raise NotASum(f"{shown} may be a date, a number with a fraction, or a code: write a sum with spaces")
         if _is_unreadable(token) and not (at and found[at - 1].kind is Kind.POINT):
             raise NotASum(f"{shown} can be read in more than one way, or in none: write 1,234.5 or 1234.5")
+        if token.name == "dash":
+            raise NotASum(f"{shown} may be a dash: write a sign beside its number, as in '-5 + 3'")
+        if token.text == "\u2013" and _is_unknown(token):
+            raise NotASum(f"{shown} between two numbers may mean from one to the other: write a minus with spaces")
         if _is_unknown(token):
             raise NotASum(f"{shown} is no number and no operation known here")
         if token.name == "!":
@@ -134,6 +161,12 @@ def _check_known(found: Sequence[Token]) -> None:
         article = token.name == "the" and at + 1 < len(found) and found[at + 1].kind is Kind.FUNCTION
         if token.kind in _AROUND and not article:
             raise NotASum(f"{shown} stands within the sum")
+
+
+def _check_one_line(operator: Token) -> None:
+    """Raises NotASum for an operator that begins a line: that may be a list, or another sum."""
+    if len(f"{operator.space}.".splitlines()) > 1:
+        raise NotASum(f"a line begins with {operator.text!r}, which may be another sum: write one sum in one line")
 
 
 class _Reader:
@@ -183,6 +216,7 @@ class _Reader:
         while self._kind() is Kind.SIGN and self._tokens[self._at].name != "negative":
             self._at += 1
             sign = self._tokens[self._at - 1]
+            _check_one_line(sign)
             if sign.text == "plus" and self._at < len(self._tokens) and self._tokens[self._at].text == "minus":
                 raise NotASum("'plus minus' means two numbers")
             part = parts.add(part, sign.name, self._product())
@@ -191,6 +225,7 @@ class _Reader:
     def _product(self) -> Part:
         part = self._factor()
         while operator := self._take(Kind.TIMES, Kind.MODULO):
+            _check_one_line(operator)
             second = self._factor()
             if operator.kind is Kind.MODULO:
                 part = parts.modulo(part, second)

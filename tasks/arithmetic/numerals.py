@@ -38,6 +38,8 @@ def read_number(tokens: Sequence[Token], at: int) -> tuple[Fraction, int] | None
         total, at = _whole(tokens, at)
     if _kind(tokens, at) is Kind.POINT:
         fraction = _fraction(tokens, at + 1)
+        if fraction and fraction[1] < len(tokens) and tokens[fraction[1]].name == "hundred":
+            return total + fraction[0], fraction[1]  # "three point one hundred" may be 3.100
         return _scaled(tokens, total + fraction[0], fraction[1]) if fraction else None
     return total, at
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from fractions import Fraction
 
@@ -36,13 +37,14 @@ class Token(msgspec.Struct, frozen=True):
     """A part of the question.
 
     `name` tells apart what is of one kind ("+", "sqrt"), `text` is how it was written, `value` what a number stands
-    for. A number whose figures cannot be read has no value.
+    for. A number whose figures cannot be read has no value. `space` is what stands between it and the token before.
     """
 
     kind: Kind
     name: str
     text: str
     value: Fraction | None = None
+    space: str = ""
 
 
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -118,6 +120,8 @@ _FIGURES = re.compile(r"(?:\d|\.\d)(?:[.,'\u2019_]*\d)*(?:e[+-]?\d+(?![\d.,'\u20
 _READABLE = re.compile(r"(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)?(?:\.\d+)?(?:e(?P<exponent>[+-]?\d{1,3}))?")
 #: 1.500 is a thousand and more in half of Europe, and nobody else writes that zero.
 _POINTED_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d\d0")
+#: Whole numbers without a space between them. Possessive, so that no shorter chain is found in "10-5-20.5".
+_CODE = re.compile(r"\d++(?:(?:-\d++){2,}+|(?:\u2212\d++){2}|(?:/\d++){2}|-\d++/\d++)(?![.,]?\w|[-\u2212/]\d)")
 _COMPOUND = re.compile(rf"({'|'.join(_TENS)})[-\u2010\u2011]({'|'.join(_UNITS)})(?![a-z\d_\u2010\u2011-])")
 _PHRASE = re.compile(
     "(?:{})(?![a-z])".format("|".join(p.replace(" ", r"\s+") for p in sorted(_PHRASES, key=len)[::-1]))
@@ -131,11 +135,11 @@ def tokens(text: str) -> list[Token]:
     """All tokens of the question, in order."""
     line = "".join(str(int(one)) if one.isdecimal() else one for one in text).translate(_LOWER)
     found: list[Token] = []
-    at = _after_space(line, 0)
+    before, at = 0, _after_space(line, 0)
     while at < len(line):
         token, end = _token(line, at)
-        found.append(token)
-        at = _after_space(line, end)
+        found.append(msgspec.structs.replace(token, space=line[before:at]))
+        before, at = end, _after_space(line, end)
     return found
 
 
@@ -149,6 +153,9 @@ def _after_space(line: str, at: int) -> int:
 
 
 def _token(line: str, at: int) -> tuple[Token, int]:
+    code = _CODE.match(line, at) if _stands_alone(line, at) else None
+    if code and _is_code(code[0]):
+        return Token(Kind.NUMBER, code[0], code[0]), code.end()
     figures = _FIGURES.match(line, at)
     if figures:
         return _number(line, at, figures.end())
@@ -167,6 +174,33 @@ def _token(line: str, at: int) -> tuple[Token, int]:
             end += 1
         return Token(Kind.UNKNOWN, line[at:end], line[at:end]), end
     return _word(" ".join(word[0].split())), end
+
+
+def _stands_alone(line: str, at: int) -> bool:
+    """Whether figures that begin here have no operator before them without a space, but for the plus of "+1-800"."""
+    before = f"  {line[max(0, at - 2) : at]}"[-2:]
+    return all(one.isspace() or one == "(" for one in before.removesuffix("+")[-1:])
+
+
+def _is_code(chain: str) -> bool:
+    """Whether figures with signs between them may be no sum: a date, a telephone number, or "2-1/2" for two and a half.
+
+    A code has a later part that is longer than the first one, or four parts of four figures.
+    """
+    parts = re.split(r"\D", chain)
+    if "/" in chain and "-" in chain:
+        return int(parts[1]) < int(parts[2])
+    if len(parts) == 3 and (_is_date(parts[0], parts[1:]) or _is_date(parts[2], parts[:2], short_year=True)):
+        return True
+    if "/" in chain:
+        return False
+    longest = max(len(part) for part in parts[1:])
+    return longest >= 4 and (longest > len(parts[0]) or [len(part) for part in parts] == [4] * 4)
+
+
+def _is_date(year: str, others: Sequence[str], short_year: bool = False) -> bool:
+    fits = (len(year) == 4 and 1000 <= int(year) < 3000) or (short_year and len(year) == 2)
+    return fits and all(len(one) <= 2 and 1 <= int(one) <= 31 for one in others) and min(map(int, others)) <= 12
 
 
 def _number(line: str, at: int, end: int) -> tuple[Token, int]:
@@ -200,6 +234,8 @@ def _sign(line: str, at: int) -> tuple[Token, int]:
         return Token(Kind.UNKNOWN, text + right, text + right), end + 1
     if name == "-" and ((at and left.isalpha()) or (right.isalpha() and _ends_in_a_number(line[:at]))):
         return Token(Kind.UNKNOWN, text, text), end  # a hyphen: "twenty -one" may be 21, "ten-five" a range
+    if text == "\u2013" and left.isdecimal() and right.isdecimal():  # from 3 to 5
+        return Token(Kind.UNKNOWN, text, text), end
     return Token(kind, name, text), end
 
 

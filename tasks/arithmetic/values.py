@@ -112,6 +112,8 @@ def power(base: Value, exponent: Value) -> Value:
     whole = exponent.integer
     if base.exact and not base.low:
         return _power_of_zero(exponent)
+    if base.exact and base.low == 1:
+        return base
     if base.low <= 0 <= base.high:
         raise NotASum("a power of a number that cannot be told from zero")
     if base.high < 0:
@@ -121,8 +123,6 @@ def power(base: Value, exponent: Value) -> Value:
         return negative(turned) if whole % 2 else turned
     if not (base.exact and exponent.exact):
         return _rounded_power(base, exponent)
-    if base.low == 1:
-        return base
     if whole is not None:
         return _whole_power(base, whole)
     root = _root(base.low, exponent.low.denominator)

@@ -116,6 +116,46 @@ def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_pat
     assert config(edge_keep_config=True, edge_config={"power": {"sources": []}})["power"]["sources"] == []
 
 
+def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
+    """The next play applies them and the token stays; one that says nothing new changes nothing."""
+    board = tmp_path / "edge.yaml"
+    board.write_text("root: state\nrun: run\n")
+    text = (REPO / "ansible/roles/edge/tasks/tokens.yml").read_text()
+    edge = Path(sys.executable).with_name("edge")
+    text = text.replace("/opt/edge/current/bin/edge", str(edge)).replace("/etc/edge/edge.yaml", str(board))
+    (tmp_path / "tokens.yml").write_text(text)
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.import_tasks": "tokens.yml"}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    clients = tmp_path / "clients"
+    env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
+
+    def played(*options: str, **laptop: object) -> int:
+        """How many tasks changed something."""
+        given = {"edge_tokens": [{"name": "laptop", **laptop}, {"name": "sensor"}], "edge_client_folder": str(clients)}
+        argv: list[str | Path] = [ansible() / "ansible-playbook", "play.yml", "-e", json.dumps(given), *options]
+        argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return int(re.findall(r"changed=(\d+)", done.stdout)[0])
+
+    def found() -> dict[str, list[str]]:
+        tokens = json.loads((tmp_path / "state/tokens.json").read_text())["tokens"]
+        return {token["name"]: token["scopes"] for token in tokens}
+
+    assert played() == 3  # tokens, their folder, their files
+    assert found() == {"laptop": ["submit"], "sensor": ["submit"]}
+    secret = (clients / "localhost-laptop.token").read_text()
+    played("--check", scopes=["submit", "read"])
+    assert found()["laptop"] == ["submit"]
+    assert played(scopes=["submit", "read"]) == 1
+    assert found() == {"laptop": ["read", "submit"], "sensor": ["submit"]}
+    assert (clients / "localhost-laptop.token").read_text() == secret
+    assert played(scopes=["read", "submit"]) == 0
+    assert played(scopes=["admin"], keep_scopes=True) == 0
+    assert played() == 1
+    assert found()["laptop"] == ["submit"]
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
 @pytest.mark.parametrize(("unit", "limit"), LIMITS.items())
 def test_exposure(unit: str, limit: float) -> None:

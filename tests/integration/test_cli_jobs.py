@@ -356,6 +356,12 @@ def test_without_a_token_it_is_exit_5_and_with_one_it_works(
     job_id = edge.value("submit", "echo", "x")
     assert edge.json("status", job_id)["submitter"] == "laptop"
     assert edge.value("token", "list").splitlines()[1].split()[:2] == ["laptop", "submit"]
+    edge.value("token", "allow", "laptop", "--scope", "read")
+    assert edge("submit", "echo", "x") == 5
+    assert "this needs" in edge.err
+    edge.value("token", "allow", "laptop", "--scope", "read", "--scope", "submit")
+    assert edge.json("token", "list")[0]["scopes"] == ["read", "submit"]
+    assert edge("submit", "echo", "x") == 0
     edge.value("token", "revoke", "laptop")
     assert edge("submit", "echo", "x") == 5
     assert "not known here" in edge.err

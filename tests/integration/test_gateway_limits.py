@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import logging
 import socket
 import threading
@@ -333,3 +334,30 @@ def test_a_body_that_its_coding_contradicts_is_refused_without_a_traceback(
     assert b"connection: close" in answer.lower()
     assert b"the body cannot be read" in answer
     assert not caplog.records
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/nowhere"])
+def test_a_garbled_body_that_nobody_read_leaves_no_traceback(
+    gateway: RunningGateway, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """It is refused by its type or its path; anybody on the LAN could fill the log otherwise."""
+    head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 18\r\n\r\n".encode()
+    with caplog.at_level(logging.ERROR), connected(gateway) as link:
+        link.sendall(head + b'{"task":"nothing"}')
+        answer = read_all(link)
+    assert answer.startswith(b"HTTP/1.1 40")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/nowhere", "/v1/jobs/x"])
+def test_an_expectation_that_is_not_known_is_a_problem_document(gateway: RunningGateway, path: str) -> None:
+    """aiohttp refuses it before any handler of ours, as plain text."""
+    with connected(gateway) as link:
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: a-miracle\r\nConnection: close\r\n"
+        link.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+        head_, _, body = read_all(link).partition(b"\r\n\r\n")
+    assert head_.startswith(b"HTTP/1.1 417 ")
+    assert b"application/problem+json" in head_
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (417, "bad-request")
+    assert "a-miracle" in problem["detail"]

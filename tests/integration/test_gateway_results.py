@@ -370,6 +370,26 @@ def test_a_removal_that_a_worker_does_at_once_is_answered_as_done(gateway: Runni
     worker.join()
 
 
+def test_a_result_that_is_announced_again_ends_no_removal(gateway: RunningGateway) -> None:
+    """A worker that gets a copy of the job's message announces the result anew while its removal is asked for."""
+    job_id = gateway.submit()
+    gateway.finish(job_id)
+    gateway.becomes(job_id, "succeeded")
+    status_of_a_worker(gateway)
+    orders, results = Orders(gateway.layout), Results(gateway.layout)
+    order = (Order.DELETE, job_id)
+    with ThreadPoolExecutor(1) as pool:
+        removing = pool.submit(gateway.ask, "DELETE", f"/jobs/{job_id}")
+        until(lambda: order in orders.standing())
+        settled = gateway.gateway.appliance.settled
+        results.announce(job_id)
+        until(lambda: gateway.gateway.appliance.settled > settled)
+        gateway.becomes(job_id, "succeeded")  # the loop has had its turn
+        assert order in orders.standing()
+        results.remove(job_id)
+        assert removing.result(10).status == 204
+
+
 def test_if_state_guards_against_the_race_between_end_and_cancel(gateway: RunningGateway) -> None:
     """A cancel never removes the result that came a moment before it."""
     job_id = gateway.submit()
@@ -461,7 +481,7 @@ def test_a_start_finds_all_that_happened_meanwhile(gateway: RunningGateway, star
     gateway.finish(foreign)
     Results(gateway.layout).remove(removed)
     AttemptsStore(gateway.layout).write(Attempts(retried, failures=1, last_error="it rained"))
-    Orders(gateway.layout).done(cancelled)  # a boot clears /run
+    Orders(gateway.layout).removed([cancelled])  # a boot clears /run
 
     again = start_gateway(gateway.config)
     again.becomes(ended, "succeeded")
@@ -489,7 +509,7 @@ def test_a_cancel_that_came_as_the_body_failed_ends_the_wait_for_another_attempt
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 2}).json["id"]
     gateway.ask("DELETE", f"/jobs/{job_id}")
     orders = Orders(gateway.layout)
-    orders.done(job_id)  # as if the worker had seen to it
+    orders.removed([job_id])  # as if the worker had seen to it
     AttemptsStore(gateway.layout).write(Attempts(job_id, failures=1, last_error="ValueError: no"))
     until(lambda: list(orders.standing()) == [(Order.CANCEL, job_id)])
 

@@ -167,7 +167,7 @@ def test_the_process_is_as_it_was_for_the_next_job(worker: RunningWorker, broker
 
 
 def test_a_worker_whose_files_were_closed_starts_anew(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """Without its bell it would never hear of a message again; the job's result says what it did."""
+    """Without its wakeup it would never hear of a message again; the job's result says what it did."""
     failure = worker.result(publish(broker, "spoil", "files")).failure
     assert failure is not None
     assert failure.code is FailureCode.EXIT

@@ -49,12 +49,14 @@ def backup(session: Session, *, file: Path, force: bool) -> int:
     manifest = pack.backup(
         session.board(), file.absolute(), advance=_Meter("packed", quiet=session.as_json), replace=force
     )
-    told = pack.told(manifest)
+    summary = pack.summary(manifest)
     if session.as_json:
-        output.document({"file": str(file), **told})
+        output.document({"file": str(file), **summary})
     else:
         shown = size(file.stat().st_size)
-        click.echo(f"{file}: {manifest.jobs} jobs, {manifest.open_jobs} of them open, {told['files']} files, {shown}")
+        click.echo(
+            f"{file}: {manifest.jobs} jobs, {manifest.open_jobs} of them open, {summary['files']} files, {shown}"
+        )
     return 0
 
 

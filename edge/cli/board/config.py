@@ -27,7 +27,10 @@ def config() -> None:
 @pass_session
 def check(session: Session) -> int:
     """Say whether the configuration can be used; exits 2 with the key, its value and what is allowed if not."""
+    from edge.power.policy.rules import from_config  # loads every kind of source that the file names
+
     loaded = session.board()
+    from_config(loaded.config.power)  # a kind from elsewhere may declare what the governor would refuse
     for sentence in _gaps(loaded):
         output.note(f"warning: {sentence}")
     where = str(loaded.path) if loaded.path else "no file; defaults"

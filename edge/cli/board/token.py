@@ -8,11 +8,14 @@ from edge.cli import output
 from edge.cli.session import Session, common, pass_session
 
 _SCOPES = ["submit", "read", "admin", "node"]
+_MEANING = (
+    "submit (its own jobs), read (all jobs), admin (all), node (a board that works for this one); may be repeated."
+)
 
 
 @click.group()
 def token() -> None:
-    """Give and revoke access from the LAN; run on the board itself, by who may write its state."""
+    """Give, change and revoke access from the LAN; run on the board itself, by who may write its state."""
 
 
 @token.command()
@@ -23,8 +26,7 @@ def token() -> None:
     multiple=True,
     type=click.Choice(_SCOPES),
     metavar="SCOPE",
-    help="submit (its own jobs), read (all jobs), admin (all), node (a board that works for this one); may be repeated."
-    " [default: submit]",
+    help=f"{_MEANING} [default: submit]",
 )
 @common
 @pass_session
@@ -42,6 +44,26 @@ def add(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
         output.note(f"token {name!r} may {', '.join(chosen)}; it is not shown again. On the other machine:")
         output.note("  mkdir -p ~/.config/edge && umask 077 && cat > ~/.config/edge/token   (paste it, Ctrl-D)")
         output.note("  export EDGE_TOKEN_FILE=~/.config/edge/token EDGE_URL=http://THIS-BOARD:8420")
+    return 0
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", multiple=True, required=True, type=click.Choice(_SCOPES), metavar="SCOPE", help=_MEANING
+)
+@common
+@pass_session
+def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
+    """Change what the token of NAME may do, from its next request on; the token itself stays."""
+    from edge.access.tokens import Scope, Tokens  # as above
+
+    chosen = [Scope(scope) for scope in scopes]
+    Tokens(session.board().config.layout.tokens).allow(name, chosen)
+    if session.as_json:
+        output.document({"name": name, "scopes": chosen})
+    else:
+        click.echo(f"token {name!r} may {', '.join(chosen)}")
     return 0
 
 

@@ -21,21 +21,21 @@ from edge.core.values import JsonObject
 def tasks(session: Session, *, name: str | None) -> int:
     """List the kinds of job the board knows; with NAME, what it does and takes."""
     with session.client() as client:
-        known = client.tasks()
+        catalogue = client.tasks()
     if name is None:
         if session.as_json:
-            output.document(known)
+            output.document(catalogue)
             return 0
         output.table(
             ("TASK", "ARGUMENTS", "WHAT IT DOES"),
-            [(task.name, _signature(task.positional, task.schema), task.summary) for task in known.tasks],
+            [(task.name, _signature(task.positional, task.schema), task.summary) for task in catalogue.tasks],
         )
-        for module, why in known.errors.items():
+        for module, why in catalogue.errors.items():
             output.note(f"edge: task module {module} cannot be used: {why}")
         return 0
-    found = next((task for task in known.tasks if task.name == name), None)
+    found = next((task for task in catalogue.tasks if task.name == name), None)
     if found is None:
-        names = [task.name for task in known.tasks]
+        names = [task.name for task in catalogue.tasks]
         raise UnknownTask(name, difflib.get_close_matches(name, names, n=3) or names)
     if session.as_json:
         output.document(found)

@@ -83,7 +83,8 @@ def deploy(
         raise UsageError("Ansible is not installed on this machine: pipx install ansible-core (2.16 or later)")
     name, host = _host(head)
     given: JsonObject = {
-        "edge_tokens": [{"name": _own_name(), "scopes": ["submit", "read"]}],
+        # Nobody asked for these scopes: where a person has given others on the board since, those hold.
+        "edge_tokens": [{"name": _own_name(), "scopes": ["submit", "read"], "keep_scopes": True}],
         "edge_keep_config": True,
     }
     asked = dict(_variable(text) for text in variables)
@@ -95,7 +96,7 @@ def deploy(
         raise UsageError(f"--node {name}: this board is the head itself; a node is another one")
     with tempfile.TemporaryDirectory(prefix="edge-deploy-") as folder:
         source = _source(Path(folder))
-        _known(asked, source / "ansible")
+        _check_variables(asked, source / "ansible")
         inventory = Path(folder) / "inventory.json"
         inventory.write_text(json.dumps({"all": {"children": groups, "vars": given}}))
         argv = [playbook, "-i", str(inventory), str(source / f"ansible/{play}.yml")]
@@ -149,7 +150,7 @@ def _variable(text: str) -> tuple[str, object]:
         raise UsageError(f"--var {name}: not YAML: {err}") from err
 
 
-def _known(asked: Iterable[str], folder: Path) -> None:
+def _check_variables(asked: Iterable[str], folder: Path) -> None:
     """Each name is a variable of the roles, of the playbooks or Ansible's own. Raises UsageError."""
     import yaml  # as above
 

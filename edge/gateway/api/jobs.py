@@ -104,11 +104,11 @@ class JobRoutes:
         name = call.request.match_info["name"]
         results = self._appliance.results
         result = await asyncio.to_thread(results.read, job.id) if job.state.final else None
-        known = {file.name: file for file in result.files} if result else {}
-        if result is None or name not in known:
-            raise UnknownFile(job.id, name, list(known))
+        by_name = {file.name: file for file in result.files} if result else {}
+        if result is None or name not in by_name:
+            raise UnknownFile(job.id, name, list(by_name))
         try:
-            return await files.send(call.request, results.artifact(result, name), known[name])
+            return await files.send(call.request, results.artifact(result, name), by_name[name])
         except FileNotFoundError as err:
             raise UnknownFile(job.id, name, []) from err  # removed this very moment
 

@@ -74,13 +74,15 @@ class NodeRoutes:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _receive(self, request: web.Request, path: Path) -> None:
-        room = self._max_files_bytes - sum(other.stat().st_size for other in path.parent.iterdir() if other != path)
+        left_bytes = self._max_files_bytes - sum(
+            other.stat().st_size for other in path.parent.iterdir() if other != path
+        )
         try:
             with path.open("wb") as file:
                 async with asyncio.timeout(_FILE_S):
                     async for chunk in request.content.iter_chunked(_CHUNK):
-                        room -= len(chunk)
-                        if room < 0:
+                        left_bytes -= len(chunk)
+                        if left_bytes < 0:
                             raise TooLarge(f"the files have more bytes than {self._max_files_bytes}, which are taken")
                         await asyncio.to_thread(file.write, chunk)
         except BaseException:

@@ -37,7 +37,7 @@ class SubmitRoutes:
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance, self._limits = appliance, appliance.config.gateway
-        self._room = _BATCHES * self._limits.max_batch_bytes
+        self._free_bytes = _BATCHES * self._limits.max_batch_bytes
 
     async def one(self, call: Call) -> web.StreamResponse:
         """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
@@ -61,19 +61,19 @@ class SubmitRoutes:
 
     async def batch(self, call: Call) -> web.StreamResponse:
         """Take a line of JSON a job; one durable commit for all that are good, one line of answer each."""
-        with self._reserved(min(call.request.content_length or self._room, self._limits.max_batch_bytes)):
+        with self._reserved(min(call.request.content_length or self._free_bytes, self._limits.max_batch_bytes)):
             return await self._batch(call)
 
     @contextmanager
     def _reserved(self, size: int) -> Iterator[None]:
         """Room in memory for a batch of `size` bytes. Raises Busy: many at once would end a board of 512 MB."""
-        if size > self._room:
+        if size > self._free_bytes:
             raise Busy("other batches are being taken; send this one again", retry_after_s=2)
-        self._room -= size
+        self._free_bytes -= size
         try:
             yield
         finally:
-            self._room += size
+            self._free_bytes += size
 
     async def _batch(self, call: Call) -> web.StreamResponse:
         content = await bodies.read(call.request, BATCH_MEDIA, max_bytes=self._limits.max_batch_bytes, max_s=_BATCH_S)
@@ -88,8 +88,8 @@ class SubmitRoutes:
         jobs = [job for job in checked if isinstance(job, NewJob)]
         accepted = iter(await self._appliance.accept(jobs) if jobs else ())
         answers = (next(accepted) if isinstance(job, NewJob) else job for job in checked)
-        told = (_told(number, answer) for number, answer in enumerate(answers, 1))
-        return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in told), content_type=NDJSON)
+        lines_out = (_batch_answer(number, answer) for number, answer in enumerate(answers, 1))
+        return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in lines_out), content_type=NDJSON)
 
     def _look(self, lines: list[bytes], call: Call) -> list[NewJob | EdgeError]:
         """What each line asks for, or what is wrong with it. Runs in a thread."""
@@ -128,7 +128,7 @@ def _checked_key(name: str, key: str) -> str:
     return key
 
 
-def _told(number: int, answer: Accepted | EdgeError) -> BatchAnswer:
+def _batch_answer(number: int, answer: Accepted | EdgeError) -> BatchAnswer:
     if isinstance(answer, EdgeError):
         return BatchAnswer(number, problem=problems.of(answer))
     return BatchAnswer(number, id=answer.job.id, state=answer.job.state)

@@ -1,4 +1,4 @@
-"""What the gateway does without being asked.
+"""What the gateway does without being asked. `Appliance.start` (`edge/gateway/service.py`) starts each task.
 
 - `announcements`: what the workers made durable, as inotify tells it
 - `settle`: carries announced results into the ledger and wakes who waits

@@ -156,7 +156,7 @@ class Waiters:
         """True when somebody waits for one of these."""
         return not self._futures.keys().isdisjoint(job_ids)
 
-    def told(self, future: asyncio.Future[None]) -> bool:
+    def ended_for(self, future: asyncio.Future[None]) -> bool:
         """True when `future` is done because the job ended, not because the gateway stops."""
         return future.done() and not self._closed
 

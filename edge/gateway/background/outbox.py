@@ -67,7 +67,7 @@ class Outbox:
             fetch=self._fetch,
             confirmed=self._on_confirmed,
             reborn=self._on_reborn,
-            known=self._on_known,
+            claimed=self._on_claimed,
             changed=self._on_link,
             complaint=RestartRequest(config.layout, "gateway"),
             routes=self.routing.routes,
@@ -132,9 +132,9 @@ class Outbox:
         self._publisher.ring(rewind=True)
         return count
 
-    async def heal(self) -> None:
+    async def repair_rows(self) -> None:
         """Mend rows that rotted, and publish those again that nobody may have. Raises StorageError."""
-        await self._writer.submit(lambda ledger: ledger.heal())
+        await self._writer.submit(lambda ledger: ledger.repair_rows())
         self._publisher.ring(rewind=True)
 
     def accept(self, jobs: Sequence[NewJob]) -> asyncio.Future[list[Accepted | EdgeError]]:
@@ -170,15 +170,15 @@ class Outbox:
     def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
         try:
             removed = bool(job.key) and self._results.removed(job.id)
-            room = ledger.has_room(self._limit)
-            added = ledger.insert(job, now=now) if room and not removed else None
+            below_limit = ledger.below_limit(self._limit)
+            added = ledger.insert(job, now=now) if below_limit and not removed else None
             if added is not None:
                 return added
-            if known := ledger.known(job):
-                return known
+            if accepted := ledger.accepted_before(job):
+                return accepted
             if removed:
                 raise JobGone(job.id)
-            if not room:
+            if not below_limit:
                 raise TooManyJobs(ledger.open_jobs, self._limit)
             return ledger.add(job, now=now)
         except StorageError:
@@ -254,7 +254,7 @@ class Outbox:
         if count:
             log.warning("the broker's store is new or may have lost some: %d open jobs are published again", count)
 
-    def _on_known(self) -> None:
+    def _on_claimed(self) -> None:
         """The broker's store has served a ledger. When that was not ours, there was another, and it is gone."""
         if self._unmet:
             rebuild.tell_missing(self._layout)

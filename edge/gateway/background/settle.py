@@ -38,10 +38,21 @@ class Settler:
     """Runs on the gateway's loop; reads files in a thread, many to one commit."""
 
     def __init__(
-        self, layout: Layout, outbox: Outbox, events: Announcements, waiters: Waiters, *, ended: Callable[[], None]
+        self,
+        layout: Layout,
+        outbox: Outbox,
+        events: Announcements,
+        *,
+        waiters: Waiters,
+        removals: Waiters,
+        ended: Callable[[], None],
     ) -> None:
-        """`ended` is called after results were settled."""
-        self._layout, self._outbox, self._events, self._waiters = layout, outbox, events, waiters
+        """`waiters` wait for a job's end, `removals` for its tombstone; `ended` is called after results were settled.
+
+        They are two, because a result may be announced again at any time: by a worker that gets a copy of its message.
+        """
+        self._layout, self._outbox, self._events = layout, outbox, events
+        self._waiters, self._removals = waiters, removals
         self._ended = ended
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
         self.receipts = Receipts()
@@ -65,6 +76,8 @@ class Settler:
                 loop.call_later(_AGAIN_S, self._events.add, news)
                 for job_id in news.results | news.removed:
                     self._waiters.wake(job_id)
+                for job_id in news.removed:
+                    self._removals.wake(job_id)
 
     def _urgent(self, news: Announced) -> bool:
         """True when more has happened than that jobs have ended for which nobody waits at this moment."""
@@ -96,7 +109,7 @@ class Settler:
             self._ended()
         if unread:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
-        self._orders.done_all(job_id for job_id in job_ids if job_id not in unread)
+        self._orders.ended(job_id for job_id in job_ids if job_id not in unread)
         for job_id in job_ids:
             self._waiters.wake(job_id)
 
@@ -106,9 +119,10 @@ class Settler:
                 ledger.drop(job_id)
 
         await self._outbox.write(work)
-        self._orders.done_all(job_ids)
+        self._orders.removed(job_ids)
         for job_id in job_ids:
             self._waiters.wake(job_id)
+            self._removals.wake(job_id)
 
     async def _retry(self, job_id: str) -> None:
         attempts = await asyncio.to_thread(self._attempts.read, job_id)
@@ -145,7 +159,7 @@ class Settler:
         try:
             if odd := await asyncio.to_thread(damage.rot, self._layout.ledger, limit_s=_CHECK_S):
                 log.error("rows of the ledger have rotted and are mended: %s", "; ".join(odd))
-                await self._outbox.heal()
+                await self._outbox.repair_rows()
         except StorageError as err:  # the other jobs go on
             log.error("rows of the ledger that rotted cannot be mended: %s", err)
         news, orders = await asyncio.to_thread(self._survey)
@@ -161,7 +175,7 @@ class Settler:
         news, orders = Announced(), []
         with LedgerReader.open(self._layout.ledger) as ledger:
             for shard, names in self._results.shards():
-                self._compare(names, ledger.known(shard.name), news)
+                self._compare(names, ledger.open_by_id(shard.name), news)
             news.attempts = ledger.open_among(self._attempts.ids())
             for job in ledger.asked():
                 if job.remove and self._results.removed(job.id):
@@ -170,15 +184,19 @@ class Settler:
                     orders.append((Order.DELETE if job.remove else Order.CANCEL, job.id))
         return news, orders
 
-    def _compare(self, names: set[str], known: dict[str, bool], news: Announced) -> None:
-        """Add to `news` what the `names` in a folder of results say and the ledger does not: it has the ids in
-        `known`, those that are True as open.
+    def _compare(self, names: set[str], is_open: dict[str, bool], news: Announced) -> None:
+        """Add to `news` what the `names` in a folder of results say and the ledger does not know yet.
+
+        Args:
+            names: the file names in the folder.
+            is_open: the ids that the ledger has, each with whether its job is still open.
+            news: is added to.
         """
         gone = {name[:-5] for name in names if name.endswith(".gone")}
         ended = {name[:-5] for name in names if name.endswith(".json")} - gone
-        news.removed.update(job_id for job_id in gone if known.get(job_id))
-        fresh = {job_id for job_id in ended if known.get(job_id, True) and is_job_id(job_id)}
-        for job_id in fresh & known.keys():
+        news.removed.update(job_id for job_id in gone if is_open.get(job_id))
+        fresh = {job_id for job_id in ended if is_open.get(job_id, True) and is_job_id(job_id)}
+        for job_id in fresh & is_open.keys():
             self._results.confirm(job_id)
             break  # it makes all names in the folder durable
         news.results |= fresh

@@ -172,14 +172,14 @@ def _describe_tasks(schemas: JsonObject, catalogue: Catalogue) -> None:
 
 def _forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) -> Iterator[JsonObject]:
     """A submission of `kind` with none, one, two ... of its arguments given by place."""
-    known, required = arguments["properties"], set(arguments.get("required", ()))
+    properties, required = arguments["properties"], set(arguments.get("required", ()))
     for count in range(len(kind.positional) + 1):
         placed = kind.positional[:count]
-        named = {name: schema for name, schema in known.items() if name not in placed}
+        named = {name: schema for name, schema in properties.items() if name not in placed}
         needed = sorted(required & set(named))
         args: JsonObject = {"type": "array", "minItems": count, "maxItems": count}
         if placed:
-            args["prefixItems"] = [known[name] for name in placed]
+            args["prefixItems"] = [properties[name] for name in placed]
         kwargs = {"type": "object", "properties": named, "required": needed, "additionalProperties": False}
         yield {
             "type": "object",

@@ -122,7 +122,7 @@ def of_http(err: web.HTTPException, method: str, path: str) -> Problem:
     elif status is HTTPStatus.NOT_FOUND:
         detail = f"nothing is at {path[:200]}; GET /v1/openapi.json lists what is"
     else:
-        detail = (err.text or status.description or status.phrase).splitlines()[0]
+        detail = (err.text or status.description or status.phrase).splitlines()[0][:200]
     fallback = ProblemCode.BAD_REQUEST if err.status < 500 else ProblemCode.INTERNAL
     return make(status, _HTTP_CODES.get(status, fallback), detail)
 
@@ -144,6 +144,20 @@ def response(problem: Problem, err: BaseException | None = None) -> web.Response
     if isinstance(err, BadBody):
         answer.force_close()
     return answer
+
+
+def outermost(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """The handler of all requests, with a problem in place of what is refused before the middlewares begin."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as err:
+            return response(of_http(err, request.method, request.path), err)
+
+    return handle
 
 
 @web.middleware

@@ -120,10 +120,10 @@ def _query(request: web.Request, kind: type) -> object:
         if name in given:
             raise BadRequest(f"query {name[:80]!r} is given twice")
         given[name] = value
-    known = kind.__struct_fields__  # type: ignore[attr-defined]
+    fields = kind.__struct_fields__  # type: ignore[attr-defined]
     for name in given:
-        if name not in known:
-            raise BadRequest(f"query {name[:80]!r} is unknown; allowed here: {', '.join(known) or 'none'}")
+        if name not in fields:
+            raise BadRequest(f"query {name[:80]!r} is unknown; allowed here: {', '.join(fields) or 'none'}")
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as err:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from typing import Any
 from weakref import WeakSet
 
 from aiohttp import web
@@ -56,11 +57,20 @@ class _Protocol(web.RequestHandler):
         )
         self._open_ones = open_ones
         open_ones.add(self)
+        # What aiohttp refuses before any middleware: an `Expect` that it does not know.
+        self._request_handler = problems.outermost(server.request_handler)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Make room for the next connection."""
         self._open_ones.discard(self)
         super().connection_lost(exc)
+
+    def log_exception(self, *args: object, **kw: Any) -> None:  # `Any`: aiohttp's signature
+        """Log what failed outside a handler; a body that nobody read and that is garbled is the client's fault."""
+        if isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            self.logger.debug("a body that was not read is garbled: %s", kw["exc_info"])
+        else:
+            super().log_exception(*args, **kw)
 
     def handle_error(
         self,

@@ -55,8 +55,8 @@ def copy(ledger: Path, target: Path, *, limit_s: float = 600.0, stop: threading.
     temp = target.with_name(f".{target.name}.tmp")
     try:
         size = ledger.stat().st_size
-        room = os.statvfs(target.parent)
-        if room.f_bavail * room.f_frsize < size + _SPARE_BYTES:
+        disk = os.statvfs(target.parent)
+        if disk.f_bavail * disk.f_frsize < size + _SPARE_BYTES:
             raise OSError(errno.ENOSPC, "no room for a copy of the ledger")
         temp.unlink(missing_ok=True)
         try:

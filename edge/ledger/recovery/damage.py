@@ -73,7 +73,7 @@ def damage(path: Path, *, limit_s: float) -> str:
 
 def rot(path: Path, *, limit_s: float) -> list[str]:
     """What single rows of a ledger that can be opened lack, in words: a state or power class that there is, an index
-    that says the same. `LedgerWriter.heal` mends it.
+    that says the same. `LedgerWriter.repair_rows` mends it.
 
     0.5 s for 100,000 jobs; what was not looked at after `limit_s` counts as sound. Raises StorageError.
     """

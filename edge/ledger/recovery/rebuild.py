@@ -130,7 +130,7 @@ def _make_anew(layout: Layout, why: str) -> None:
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     durable.sync_file(new)
-    text = _told(layout, why, read=read, copied=copied)
+    text = _report(layout, why, read=read, copied=copied)
     durable.replace(aside / _WHY, f"{text}\n".encode())
     new.replace(aside / _NEW)
     durable.sync_folder(aside)
@@ -138,7 +138,7 @@ def _make_anew(layout: Layout, why: str) -> None:
     _exchange(layout, aside)
 
 
-def _told(layout: Layout, why: str, *, read: int, copied: int) -> str:
+def _report(layout: Layout, why: str, *, read: int, copied: int) -> str:
     """What was done and what may be missing, for whoever looks."""
     try:
         made = datetime.fromtimestamp(layout.ledger_copy.stat().st_mtime, UTC).isoformat(sep=" ", timespec="minutes")
@@ -206,8 +206,8 @@ def _readable(path: Path) -> Iterator[Row]:
             return
         with closing(opened(path)) as db:
             db.execute("PRAGMA writable_schema = 1")  # a broken index does not keep the table from being read
-            known = {row[1] for row in db.execute("PRAGMA table_info(job)")}
-            columns = [name for name in _COLUMNS if name in known]
+            present = {row[1] for row in db.execute("PRAGMA table_info(job)")}
+            columns = [name for name in _COLUMNS if name in present]
             if "id" not in columns:
                 return
             sql = f"SELECT {','.join(columns)} FROM job WHERE seq BETWEEN ? AND ?"  # noqa: S608 - as above

@@ -83,12 +83,12 @@ class Days:
 
     def _range(self, day: Day, reading: Reading) -> None:
         key, value = f"{reading.source}/{reading.what}", reading.value
-        known = day.ranges.get(key)
+        extent = day.ranges.get(key)
         if value is None:
-            if known is not None:
-                known.unknown += 1
-        elif known is None:
+            if extent is not None:
+                extent.unknown += 1
+        elif extent is None:
             day.ranges[key] = Range(value, value, value, 1)
         else:
-            known.low, known.high = min(known.low, value), max(known.high, value)
-            known.total, known.count = round(known.total + value, 3), known.count + 1
+            extent.low, extent.high = min(extent.low, value), max(extent.high, value)
+            extent.total, extent.count = round(extent.total + value, 3), extent.count + 1

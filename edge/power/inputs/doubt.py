@@ -97,7 +97,7 @@ class FallCheck:
 
 #: A fall of so many points contradicts a supply that is said to be there, with a battery that is not discharging.
 SILENT_FALL = 10.0
-#: A fall of so many points is enough where the device itself says that it is discharging.
+#: A fall of so many points is enough where the device itself says that it is discharging, or that it is charging.
 ANNOUNCED_FALL = 2.0
 
 
@@ -111,7 +111,9 @@ class SupplyCheck:
         """The device itself says that the supply is lost: a charge may fall."""
         self._fall.reset()
 
-    def present(self, now: float, charge: float | None, *, discharging: bool, status: str) -> tuple[bool | None, str]:
+    def present(
+        self, now: float, charge: float | None, *, discharging: bool, status: str, charging: bool = False
+    ) -> tuple[bool | None, str]:
         """(whether it is there, why not or why nobody knows).
 
         Args:
@@ -119,6 +121,7 @@ class SupplyCheck:
             charge: percent, or None where it is not known.
             discharging: whether the device says that its battery is discharging all the same.
             status: what the device reports, for the reason.
+            charging: whether the device says that its battery is being charged. Then no fall is expected at all.
         """
         fallen = 0.0 if charge is None else self._fall.points(now, charge)
         if discharging:
@@ -127,6 +130,6 @@ class SupplyCheck:
             if charge is not None and self._fall.still_s(now) >= FallCheck.settled_after_s:
                 return True, f"{status}, but the charge stays at {charge:g} %"
             return None, f"{status} contradict each other" + (f" (charge {charge:g} %)" if charge is not None else "")
-        if fallen >= SILENT_FALL:
+        if fallen >= (ANNOUNCED_FALL if charging else SILENT_FALL):
             return None, f"{status}, but the charge fell by {fallen:g} points to {charge:g} %"
         return True, ""

@@ -24,9 +24,9 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     unknown_samples: int | None = None
     good_samples: int | None = None
     resume_after_s: float | None = None
-    only_claims: bool = False  # may say surplus, never objects
-    claims_surplus: bool = True  # at surplus it says that there is more than enough, not only that it is well
-    vetoes_surplus: bool = False  # at normal it speaks against surplus, whoever claims it
+    only_claims: bool = False  # can report surplus, and never makes power worse than normal
+    claims_surplus: bool = True  # a surplus reading means spare power, not only a good state
+    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports it
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ VOLTS = Quantity(what="volts", unit="V", decimals=2, summary=True)
 AMPS = Quantity(what="amps", unit="A", decimals=1)
 #: What the board draws. Watts beside amps of the same source are booked to the jobs that run.
 WATTS = Quantity(what="watts", unit="W")
-#: Out of the battery; negative while it is charged. They are not the board's while something charges the battery.
+#: Current and power out of the battery, negative while it is charged. Then they are not the board's draw.
 BATTERY_AMPS = Quantity(what="battery_amps", unit="A", decimals=1)
 BATTERY_WATTS = Quantity(what="battery_watts", unit="W")
 RUNTIME = Quantity(what="runtime", unit="s")
@@ -134,16 +134,16 @@ PHASE = Quantity(
     words=lambda reading: f"charger in {reading.reason}",
     recovery="the charger has no fault",
 )
-#: 1 while a device says nothing of itself that speaks against more work; the reason has its words.
+#: 1 while the status of a device reports no fault that forbids more work; the reason quotes the status.
 CONDITION = Quantity(
     what="condition",
     criterion=Criterion(claims_surplus=False, vetoes_surplus=True),
     words=lambda reading: f"{reading.source}: {reading.reason or 'nothing to say'}",
     recovery="its status is good",
 )
-#: 0 while the battery is not drained: then no charge and no volts of the same source are critical by themselves.
+#: 0 while the battery is not discharged. Then low charge or low volts of the same source alone are not critical.
 DISCHARGING = Quantity(what="discharging", words=lambda reading: "discharging" if reading.value else "not discharging")
-#: A source that cannot be read at all, before anybody knows what it would report; silent while it can.
+#: Reported by a source that cannot be read at all, in place of its quantities; absent while it can be read.
 SOURCE = Quantity(
     what="source",
     criterion=Criterion(),

@@ -63,7 +63,7 @@ def hwmon(root: Path, names: re.Pattern[str], *, device: str | None = None) -> P
 
 
 def address(folder: Path) -> str | None:
-    """Where the device of a class folder stands on its bus, such as 1-0041; the name of a chip is that of its kind."""
+    """The bus address of the device of a class folder, such as 1-0041. It tells apart chips of one kind and name."""
     try:
         return (folder / "device").resolve(strict=True).name
     except (OSError, RuntimeError):

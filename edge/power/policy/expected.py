@@ -41,10 +41,10 @@ def seconds(rules: Rules, state: PolicyState, minute_at: MinuteAt | None = None)
     recent = sorted(at for at in state.rises if state.now - at < _HOUR_S)
     if state.started and len(recent) >= rules.max_rises_per_hour:
         left.append(recent[len(recent) - rules.max_rises_per_hour] + _HOUR_S - state.now)
-    known = [each for each in left if each is not None]
-    if not known or len(known) < len(left):
+    finite = [each for each in left if each is not None]
+    if not finite or len(finite) < len(left):
         return None
-    return max(known) if clock is None else _outside(rules, clock, max(known))
+    return max(finite) if clock is None else _outside(rules, clock, max(finite))
 
 
 def _even_days(minute: float) -> MinuteAt:

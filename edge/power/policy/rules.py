@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from edge.config.power import PolicyConfig, PowerConfig
+from edge.core.errors import ConfigError
 from edge.model import PowerState
 from edge.power.inputs.limits import Band, Level
 from edge.power.inputs.quantity import SOURCE, Criterion, Quantity, standard
+from edge.power.inputs.source import PowerSourceConfig
 from edge.power.sources import configured
 
 __all__ = ["STATES", "Band", "Level", "Rule", "Rules", "Window", "from_config"]
@@ -32,9 +34,9 @@ class Rule(msgspec.Struct, frozen=True):
     good_samples: int = 3
     resume_after_s: float = 300.0
     unknown: Level = Level.LOW
-    only_claims: bool = False  # may say surplus, never objects
-    claims_surplus: bool = True  # at surplus it says that there is more than enough, not only that it is well
-    vetoes_surplus: bool = False  # at normal it speaks against surplus, whoever claims it
+    only_claims: bool = False  # can report surplus, and never makes power worse than normal
+    claims_surplus: bool = True  # a surplus reading means spare power, not only a good state
+    vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports it
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -85,8 +87,8 @@ def from_config(config: PowerConfig) -> Rules:
     by_what = {what: _rule(base, q.criterion) for what, q in usual.items() if q.criterion is not None}
     by_source: dict[str, Rule] = {}
     quantities = dict(usual)
-    for source in configured(config):
-        declared = {quantity.what: quantity for quantity in source.quantities(config)}
+    for number, source in enumerate(configured(config)):
+        declared = _declared(source, config, f"power.sources[{number}].kind")
         quantities |= {f"{source.label}/{what}": quantity for what, quantity in declared.items()}
         for what, quantity in ({SOURCE.what: SOURCE} | usual | declared).items():
             if quantity.criterion is None:
@@ -106,6 +108,19 @@ def from_config(config: PowerConfig) -> Rules:
         max_rises_per_hour=config.policy.max_rises_per_hour,
         quantities=quantities,
     )
+
+
+def _declared(source: PowerSourceConfig, config: PowerConfig, key: str) -> dict[str, Quantity]:
+    """What a source declares, by name. `key` is where its kind stands. Raises ConfigError."""
+    try:
+        quantities = tuple(source.quantities(config))
+    except Exception as err:  # a kind from elsewhere may raise anything
+        why = " ".join(f"{type(err).__name__}: {err}".split())
+        raise ConfigError(key, source.kind, f"its quantities() cannot be used: {why}") from err
+    for quantity in quantities:
+        if not isinstance(quantity, Quantity):
+            raise ConfigError(key, source.kind, f"its quantities() must be of Quantity, not {quantity!r:.60}")
+    return {quantity.what: quantity for quantity in quantities}
 
 
 def _rule(base: Rule, criterion: Criterion) -> Rule:

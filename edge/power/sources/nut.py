@@ -136,7 +136,9 @@ class Nut:
             return known(self.name, "supply", 1.0, reason=words)
         discharging = "DISCHRG" in status and "CHRG" not in status
         report = "OL and DISCHRG" if discharging else words
-        present, reason = self._supply.present(now, charge, discharging=discharging, status=report)
+        # A driver that hangs, or a UPS that notices late, says OL CHRG after the plug was pulled.
+        charging = "CHRG" in status
+        present, reason = self._supply.present(now, charge, discharging=discharging, status=report, charging=charging)
         if present is None:
             return unknown(self.name, "supply", f"{ups}: {reason}")
         return known(self.name, "supply", float(present), reason=reason or words)

@@ -239,7 +239,13 @@ class PowerSupply:
                 check.lost()
                 continue
             report = f"mains online and {name} {each or 'Unknown'}"
-            believed, doubt = check.present(now, charges.get(name), discharging=each == "Discharging", status=report)
+            believed, doubt = check.present(
+                now,
+                charges.get(name),
+                discharging=each == "Discharging",
+                status=report,
+                charging=each == "Charging",
+            )
             if believed is None:
                 return [unknown(self.name, "supply", doubt)]
             if not believed:

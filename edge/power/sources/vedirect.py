@@ -145,8 +145,8 @@ def _frame(raw: bytes) -> dict[str, str] | None:
 class VeDirect:
     """Reads `volts` and `amps` of the battery.
 
-    Of a charger also `solar_watts` and `phase` (absorption and float say surplus); of a battery monitor `charge`,
-    `runtime`, `low_battery`, `condition` and `battery_watts`.
+    Of a charger also `solar_watts`, `condition` and `phase` (absorption and float say surplus); of a battery monitor
+    `charge`, `runtime`, `low_battery`, `condition` and `battery_watts`.
 
     The port is drained at each read and not in between, so that a frame a second costs no wake-ups; the
     age of a reading is therefore an upper bound: the time since the read before.
@@ -294,23 +294,28 @@ class VeDirect:
         return contradiction, self._jump.check(now, percent, supported=meant is not None and not contradiction)
 
     def _alarm(self, now: float) -> Iterator[Reading]:
-        """The alarm of a monitor: an empty battery is low, anything else forbids surplus."""
-        field = self._field("Alarm", now)
-        if field is None:
-            return
-        text, age_s = field
-        reasons, _ = self._field("AR", now) or ("0", 0.0)
-        bits = int(reasons) if re.fullmatch(r"[0-9]{1,5}", reasons) else 0
-        on = text.strip().upper() == "ON"
-        words = ", ".join(name for bit, name in _ALARMS.items() if bits & bit) or "alarm"
-        if on and bits & _EMPTY_ALARMS:
-            yield known(self.name, "low_battery", 1.0, verdict=Verdict.LOW, reason=f"alarm: {words}", age_s=age_s)
-        else:
-            yield known(self.name, "low_battery", 0.0, age_s=age_s)
-        if on:
-            yield known(self.name, "condition", 0.0, reason=f"alarm: {words}", age_s=age_s)
-        else:
-            yield known(self.name, "condition", 1.0, verdict=Verdict.SURPLUS, reason="no alarm", age_s=age_s)
+        """Alarm of a monitor and error of a charger: an empty battery is low, anything else forbids surplus."""
+        alarm, error = self._field("Alarm", now), self._field("ERR", now)
+        notes = []
+        if alarm is not None:
+            reasons, _ = self._field("AR", now) or ("0", 0.0)
+            bits = int(reasons) if re.fullmatch(r"[0-9]{1,5}", reasons) else 0
+            on = alarm[0].strip().upper() == "ON"
+            if on:
+                notes.append(f"alarm: {', '.join(name for bit, name in _ALARMS.items() if bits & bit) or 'alarm'}")
+            if on and bits & _EMPTY_ALARMS:
+                yield known(self.name, "low_battery", 1.0, verdict=Verdict.LOW, reason=notes[0], age_s=alarm[1])
+            else:
+                yield known(self.name, "low_battery", 0.0, age_s=alarm[1])
+        if error is not None and not re.fullmatch(r"0{1,3}", error[0]):
+            # Some errors leave the phase as it is: a charger that is too hot may still say float.
+            notes.append(f"charger error (ERR {error[0][:20]})")
+        ages = [field[1] for field in (alarm, error) if field is not None]
+        if notes:
+            yield known(self.name, "condition", 0.0, reason="; ".join(notes), age_s=max(ages))
+        elif ages:
+            reason = "no error" if alarm is None else "no alarm"
+            yield known(self.name, "condition", 1.0, verdict=Verdict.SURPLUS, reason=reason, age_s=max(ages))
 
     def _phase(self, now: float) -> Reading:
         device = self._record.device

@@ -68,17 +68,17 @@ class Broker:
         say(f"starting the broker on port {node.ports.amqp}; its log: {hint.short(node.log)}")
         await self.epmd.start(timeout_s=EPMD_S)
         while True:
-            await self._room()
+            await self._wait_for_space()
             try:
                 try:
                     await self._try_store()
                 except (PartMisconfigured, Unwritable):
                     raise
                 except StackError as err:
-                    await self._heal(err)
+                    await self._replace_store(err)
                 break
             except StackError as err:
-                if isinstance(err, PartMisconfigured) or durable.has_room(node.base, ROOM_BYTES):
+                if isinstance(err, PartMisconfigured) or durable.has_free_space(node.base, ROOM_BYTES):
                     raise
                 say(str(err))
                 await self.part.stop(self._hurry)
@@ -142,7 +142,7 @@ class Broker:
         began = time.monotonic()
         failed = 0
         while True:
-            await self._room()
+            await self._wait_for_space()
             try:
                 if complaints.standing():
                     durable.replace_volatile(self._answer, f"{time.monotonic_ns()}\n".encode())
@@ -157,7 +157,7 @@ class Broker:
             failed += 1
             if isinstance(why, StoreSilent) or (failed % TRIES == 0 and not isinstance(why, Unwritable)):
                 try:
-                    await self._heal(why)
+                    await self._replace_store(why)
                     break
                 except StackError as err:
                     why = err
@@ -167,11 +167,11 @@ class Broker:
         complaints.clear()  # those of before
         self._lines.say(f"broker is back after {time.monotonic() - began:.1f} s")
 
-    async def _room(self) -> None:
+    async def _wait_for_space(self) -> None:
         """Wait until the broker could write: on a full disk it would only break its store further."""
         pauses = RESTART.pauses()
         said = False
-        while not durable.has_room(self._node.base, ROOM_BYTES):
+        while not durable.has_free_space(self._node.base, ROOM_BYTES):
             if not said:
                 self._lines.say("the broker waits for room on the disk")
             said = True
@@ -201,7 +201,7 @@ class Broker:
         await self.part.stop(self._hurry)
         self._node.settle()
 
-    async def _heal(self, why: StackError) -> None:
+    async def _replace_store(self, why: StackError) -> None:
         """Put the store aside and start on a new one, which the gateway fills again from its ledger.
 
         When that does not work either, or is broken off, the old one comes back; then `why` is raised.

@@ -87,8 +87,10 @@ def speaks_amqp(port: int, *, timeout_s: float = 2.0) -> bool:
             sock.settimeout(timeout_s)
             sock.sendall(_GREETING)
             with sock.makefile("rb") as stream:
-                head = stream.read(_FRAME.size)
+                frame_header = stream.read(_FRAME.size)
                 method = stream.read(len(_CONNECTION_START))
     except OSError:
         return False
-    return len(head) == _FRAME.size and _FRAME.unpack(head)[:2] == (1, 0) and method == _CONNECTION_START
+    return (
+        len(frame_header) == _FRAME.size and _FRAME.unpack(frame_header)[:2] == (1, 0) and method == _CONNECTION_START
+    )

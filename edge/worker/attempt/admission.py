@@ -19,7 +19,7 @@ from edge.worker.power.feasibility import KindAverage, too_hot, too_much
 
 
 @dataclass(frozen=True)
-class Over:
+class JobEnded:
     """The job has its result already."""
 
 
@@ -50,7 +50,7 @@ class Run:
     bound: JsonObject
 
 
-Decision = Over | Old | Park | Refuse | Run
+Decision = JobEnded | Old | Park | Refuse | Run
 
 
 @dataclass(frozen=True)
@@ -64,27 +64,27 @@ class Kinds:
 def first_look(
     delivery: Delivery,
     *,
-    over: bool,
+    job_ended: bool,
     parked: bool,
     power: PowerStatus,
     expected: KindAverage | None,
     config: PowerConfig,
-) -> Over | Park | None:
+) -> JobEnded | Park | None:
     """What can be decided without earlier attempts; None when they have to be looked at.
 
     `parked` tells that it was parked before: heat then has to fall further. `expected` is what jobs of its kind take.
     """
-    if over:
-        return Over()
+    if job_ended:
+        return JobEnded()
     why = too_hot(delivery.max_temp_c, power, held=parked) or too_much(expected, power, config)
     return Park(why) if why is not None else None
 
 
-def admit(delivery: Delivery, known: Attempts | None, kinds: Kinds, config: WorkerConfig) -> Old | Refuse | Run:
-    """What is to become of a delivery that may begin; `known` are the earlier attempts."""
-    if known is not None and known.failures > delivery.failures:
+def admit(delivery: Delivery, earlier: Attempts | None, kinds: Kinds, config: WorkerConfig) -> Old | Refuse | Run:
+    """What is to become of a delivery that may begin; `earlier` is the record of the earlier attempts."""
+    if earlier is not None and earlier.failures > delivery.failures:
         return Old()
-    failure = delivery.problem or _condemned(delivery, known, config)
+    failure = delivery.problem or _condemned(delivery, earlier, config)
     if failure is not None:
         return Refuse(failure)
     task = kinds.tasks.get(delivery.task)
@@ -96,17 +96,17 @@ def admit(delivery: Delivery, known: Attempts | None, kinds: Kinds, config: Work
         return Refuse(Failure(FailureCode.BAD_ARGUMENTS, clean(str(err))))
 
 
-def _condemned(delivery: Delivery, known: Attempts | None, config: WorkerConfig) -> Failure | None:
+def _condemned(delivery: Delivery, earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
     if delivery.queue == DEAD_NAME:
         why = _death(delivery.headers)
         return Failure(FailureCode.DEAD_LETTERED, f"the broker gave up on the message: {why}")
     limit = config.max_crashes
-    if known is not None and known.crashes >= limit:
-        starved = known.ended.count(STARVED)
+    if earlier is not None and earlier.crashes >= limit:
+        starved = earlier.ended.count(STARVED)
         why = f", {starved} of them for want of memory" if starved else ""
-        message = f"its worker died {known.crashes} times while it ran{why} (worker.max_crashes = {limit})"
+        message = f"its worker died {earlier.crashes} times while it ran{why} (worker.max_crashes = {limit})"
         return Failure(FailureCode.CRASH_LOOP, message)
-    return suspected(known, config)
+    return suspected(earlier, config)
 
 
 def _unknown(task: str, kinds: Kinds) -> str:

@@ -38,7 +38,7 @@ class Attempt:
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.stage = Stage.ADMITTING
-        self.known: Attempts | None = None  # earlier attempts at the job
+        self.earlier: Attempts | None = None  # earlier attempts at the job
         self.task: TaskKind | None = None
         self.bound: JsonObject = {}  # the arguments of the body
         self.staging: Staging | None = None  # where its artifacts lie
@@ -50,10 +50,10 @@ class Attempt:
         self.result: Result | None = None
         self.written: Written | None = None  # the result on the disk, not durable yet
         self.files_lost = False  # the disk refused the artifacts: they may be gone and look well
-        self.needs_room = False  # a full disk ended the body: it begins again when there is room
+        self.needs_space = False  # a full disk ended the body: it begins again when there is room
         self.parked: WaitReason | None = None  # why it may not begin yet, although its class may
         self.not_before = 0.0  # by the monotonic clock: when a parked attempt is looked at again by itself
-        self.over = False  # the job has its one result: nothing is kept for another attempt
+        self.job_ended = False  # the job has its one result: nothing is kept for another attempt
         self.faults = 0  # times that the worker itself failed over it
 
     @property
@@ -64,7 +64,7 @@ class Attempt:
     @property
     def number(self) -> int:
         """Ordinal of this attempt, counted from 1."""
-        return 1 + (self.known.deliveries if self.known is not None else 0)
+        return 1 + (self.earlier.deliveries if self.earlier is not None else 0)
 
     @property
     def begins(self) -> bool:
@@ -91,9 +91,9 @@ class Attempt:
         self.faults += 1
         return self.faults
 
-    def recall(self, known: Attempts | None) -> None:
-        """Take in what is known of earlier attempts."""
-        self.known = known
+    def recall(self, earlier: Attempts | None) -> None:
+        """Take in the record of the earlier attempts."""
+        self.earlier = earlier
 
     def admit(self, task: TaskKind, bound: JsonObject, staging: Staging) -> None:
         """The body is to run now."""
@@ -110,25 +110,25 @@ class Attempt:
     @property
     def has_leftovers(self) -> bool:
         """True unless this was the first attempt and it saved nothing: then there is no record and no checkpoint."""
-        first = self.known is None and not self.delivery.redeliveries and not self.delivery.failures
+        first = self.earlier is None and not self.delivery.redeliveries and not self.delivery.failures
         return not first or self.outcome is None or (self.checkpoint is not None and self.checkpoint.there)
 
     def end(self, outcome: Outcome, energy: Energy) -> None:
         """The body has ended."""
         self.outcome, self.energy = outcome, energy
 
-    def run_again(self, *, needs_room: bool = False) -> None:
+    def run_again(self, *, needs_space: bool = False) -> None:
         """Drop what this run made: the body has to run once more."""
         if self.staging is not None:
             self.staging.discard()
         self.staging = self.outcome = self.energy = self.meter = self.result = self.written = None
         self.files_lost = False
-        self.needs_room = needs_room
+        self.needs_space = needs_space
         self.stage = Stage.ADMITTING
 
-    def has_room(self) -> None:
+    def space_is_free(self) -> None:
         """There is room on the disk again."""
-        self.needs_room = False
+        self.needs_space = False
 
     # --- its end ------------------------------------------------------------------------------------------
 
@@ -159,9 +159,9 @@ class Attempt:
         self.written = None
         self.files_lost = files_lost
 
-    def finish(self, *, over: bool = True) -> None:
-        """Nothing is left to do but the acknowledgement. Without `over` another attempt at the job follows."""
-        self.parked, self.over = None, over
+    def finish(self, *, job_ended: bool = True) -> None:
+        """Nothing is left to do but the acknowledgement. Without `job_ended` another attempt at the job follows."""
+        self.parked, self.job_ended = None, job_ended
         self.stage = Stage.DONE
 
     # `Any`: the fields of a `Result` have many types.

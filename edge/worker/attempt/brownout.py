@@ -17,12 +17,12 @@ from edge.results.attempts import AttemptsStore
 logger = logging.getLogger(__name__)
 
 
-def suspected(known: Attempts | None, config: WorkerConfig) -> Failure | None:
+def suspected(earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
     """Why the body is not run again, when too many power cuts in a row came soon after its start."""
     limit = config.max_early_cuts
-    if known is None or not limit or known.early_cuts < limit:
+    if earlier is None or not limit or earlier.early_cuts < limit:
         return None
-    what = f"the power went {known.early_cuts} times in a row within {config.early_cut_s:g} s of its start"
+    what = f"the power went {earlier.early_cuts} times in a row within {config.early_cut_s:g} s of its start"
     why = "with nothing saved in between: it may be what pulls the voltage down (worker.max_early_cuts"
     return Failure(FailureCode.BROWN_OUT, f"{what}, {why} = {limit})")
 
@@ -39,9 +39,9 @@ class UptimeMarker:
         self._lock = threading.Lock()  # held while the note is written: the record has one writer at a time
         self._timer: threading.Timer | None = None
 
-    def watch(self, known: Attempts) -> None:
+    def watch(self, earlier: Attempts) -> None:
         """The body of this attempt begins now."""
-        timer = threading.Timer(self._after_s, lambda: self._note(timer, known))
+        timer = threading.Timer(self._after_s, lambda: self._note(timer, earlier))
         timer.daemon = True
         with self._lock:
             self._timer = timer
@@ -54,12 +54,12 @@ class UptimeMarker:
         if timer is not None:
             timer.cancel()
 
-    def _note(self, timer: threading.Timer, known: Attempts) -> None:
+    def _note(self, timer: threading.Timer, earlier: Attempts) -> None:
         with self._lock:
-            if self._timer is not timer or known.begun is None:
+            if self._timer is not timer or earlier.begun is None:
                 return
             try:
-                lasted = msgspec.structs.replace(known.begun, lasted=True)
-                self._attempts.write(msgspec.structs.replace(known, begun=lasted))
+                lasted = msgspec.structs.replace(earlier.begun, lasted=True)
+                self._attempts.write(msgspec.structs.replace(earlier, begun=lasted))
             except OSError as err:  # a cut in this run may then count as early; others decide as well
-                logger.warning("cannot note that %s runs well: %s", known.id, err)
+                logger.warning("cannot note that %s runs well: %s", earlier.id, err)

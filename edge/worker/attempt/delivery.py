@@ -26,7 +26,8 @@ class Delivery:
     args: list[JsonValue] = field(default_factory=list)
     kwargs: JsonObject = field(default_factory=dict)
     redeliveries: int = 0  # how often the broker delivered this very message before
-    head: bool = True  # the first of its queue on this connection: of those that were in hand together, it began first
+    #: The first of its queue on this connection. Of the messages that were in hand together, this one began first.
+    first_in_queue: bool = True
     failures: int = 0  # how often the job failed and was published again
     retries: int = 0
     time_limit_s: float | None = None
@@ -36,7 +37,7 @@ class Delivery:
     headers: JsonObject = field(default_factory=dict)
 
 
-def read(message: Message, queue: str, error: BaseException | None = None, *, head: bool = True) -> Delivery:
+def read(message: Message, queue: str, error: BaseException | None = None, *, first_in_queue: bool = True) -> Delivery:
     """The delivery in `message`; `error` is what kombu said when it could not even unpack it. Never raises."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     properties = message.properties if isinstance(message.properties, dict) else {}
@@ -88,7 +89,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, he
         args=args,
         kwargs=kwargs,
         redeliveries=_redeliveries(message, headers),
-        head=head,
+        first_in_queue=first_in_queue,
         failures=_count(edge.get("failures")),
         retries=_count(edge.get("retries")),
         time_limit_s=_limit(edge.get("time_limit_s")) or _limit(_first(headers.get("timelimit"))),

@@ -18,7 +18,7 @@ class Ending(StrEnum):
     """What follows from the end of a body."""
 
     INTERRUPTED = "interrupted"  # it runs again later, from its checkpoint
-    NO_ROOM = "no-room"  # the full disk ended it, not the job: it runs again when there is room
+    DISK_FULL = "disk-full"  # the full disk ended it, not the job: it runs again when there is room
     RETRY = "retry"  # it failed, with retries left
     RESULT = "result"  # the job has its result
 
@@ -28,7 +28,7 @@ def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Endi
     if outcome.interrupted:
         return Ending.INTERRUPTED
     if disk_to_blame and disk_full(outcome):
-        return Ending.NO_ROOM
+        return Ending.DISK_FULL
     failure = outcome.failure
     if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
         return Ending.RETRY

@@ -120,7 +120,7 @@ class HeadResults(Results):
             for path in self._root.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path)
-        self._known.clear()
+        self._durable_folders.clear()
 
 
 class HeadAttempts(AttemptsStore):

@@ -1,4 +1,4 @@
-"""What happened to a job before: told apart by what its last worker left behind.
+"""What happened to a job before: a crash, an interruption or a power cut, read from what its last worker left behind.
 
 A worker marks the job it runs in `run/running/NAME.json` and empties that file when the body ends, however it ends.
 A mark that outlived its process says crash. A power cut takes the marks with it; so from the second delivery on the
@@ -61,17 +61,18 @@ class AttemptHistory:
         self._own = self._folder / f"{name}.json"
         self._fd: int | None = None
         self._given_back: OrderedDict[str, int] = OrderedDict()
-        self._stamina = UptimeMarker(self.attempts, early_cut_s)
-        self._looked: tuple[int, Attempts] | None = None  # what was last written here, until the body begins
+        self._uptime_marker = UptimeMarker(self.attempts, early_cut_s)
+        #: Redeliveries and record of the last `look` that wrote one, until the body begins.
+        self._looked: tuple[int, Attempts] | None = None
 
     def recover(self) -> None:
-        """At the start of the worker: put the mark of its predecessor of the same name where it stays until used."""
+        """At the start of the worker: rename its predecessor's mark, so that this worker does not overwrite it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.attempts.folder, self._checkpoints):
             for temp in folder.glob(".*.tmp"):
                 if durable.abandoned(temp):
                     temp.unlink(missing_ok=True)
-        ended = _told()
+        ended = _how_predecessor_ended()
         with suppress(FileNotFoundError):
             if self._own.stat().st_size:
                 left = self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json")
@@ -80,11 +81,11 @@ class AttemptHistory:
                     with suppress(OSError):  # then it stays a crash like any other
                         durable.replace_volatile(left, msgspec.json.encode(msgspec.structs.replace(mark, ended=ended)))
 
-    def tidy(self, over: Callable[[str], bool]) -> None:
+    def tidy(self, has_ended: Callable[[str], bool]) -> None:
         """Drop what is kept of jobs that are over: another board may have ended them. Raises OSError."""
         kept = [path for folder in (self.attempts.folder, self._checkpoints) for path in folder.glob("*.json")]
         ids = {path.stem for path in kept if is_job_id(path.stem)}
-        ended = {job_id for job_id in ids if over(job_id)}
+        ended = {job_id for job_id in ids if has_ended(job_id)}
         for path in kept:
             if path.stem in ended:
                 path.unlink(missing_ok=True)
@@ -97,11 +98,11 @@ class AttemptHistory:
         os.pwrite(self._fd, msgspec.json.encode(RunningMark(job_id, boot_id(), os.getpid())), 0)
         looked, self._looked = self._looked, None
         if looked is not None and looked[1].id == job_id:
-            self._stamina.watch(looked[1])
+            self._uptime_marker.watch(looked[1])
 
     def end(self) -> None:
         """Take the mark away: an empty file says that nothing runs."""
-        self._stamina.rest()
+        self._uptime_marker.rest()
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
 
@@ -116,69 +117,69 @@ class AttemptHistory:
             self._given_back.popitem(last=False)
 
     def unsure(self, delivery: Delivery) -> bool:
-        """True when the body may have begun in an earlier delivery: then it runs alone, for it may end this process."""
+        """True when the body may have begun in an earlier delivery: it runs alone, since it may end this process."""
         return bool(delivery.redeliveries) and self._given_back.get(delivery.id, -1) != delivery.redeliveries - 1
 
     def look(self, delivery: Delivery) -> Attempts | None:
         """The record of the earlier attempts, brought up to date durably; None when this is the first."""
-        known = self.attempts.read(delivery.id)
+        earlier = self.attempts.read(delivery.id)
         looked, self._looked = self._looked, None
-        if known is not None and (delivery.redeliveries, known) == looked:
+        if earlier is not None and (delivery.redeliveries, earlier) == looked:
             self._looked = looked  # the disk stopped us between look and body: the same attempt
-            return known
+            return earlier
         unbegun = not self.unsure(delivery)
-        unseen = known is None or known.begun is None
-        if unseen and (unbegun or not (delivery.head or self._marked(delivery.id))):
-            return known
-        known = known or Attempts(delivery.id)
-        if known.failures > delivery.failures:  # an old copy: its body will not run
-            return known
+        unseen = earlier is None or earlier.begun is None
+        if unseen and (unbegun or not (delivery.first_in_queue or self._marked(delivery.id))):
+            return earlier
+        earlier = earlier or Attempts(delivery.id)
+        if earlier.failures > delivery.failures:  # an old copy: its body will not run
+            return earlier
         marks = [(path, mark) for path, mark in self._marks() if mark.id == delivery.id]
         saved = checkpoint.digest(self._checkpoints / f"{delivery.id}.json")
         begun, how, early = Begun(boot_id(), saved), "interrupted", False
-        if known.begun is not None and known.begun.boot_id != boot_id():
-            how, early = "power-cut", not known.begun.lasted and known.begun.checkpoint == saved
+        if earlier.begun is not None and earlier.begun.boot_id != boot_id():
+            how, early = "power-cut", not earlier.begun.lasted and earlier.begun.checkpoint == saved
         for path, mark in marks:
             if mark.boot_id != boot_id():
                 how = "power-cut"
             elif path.stem.count(".") or not process_alive(mark.pid):
                 how, early = STARVED if mark.ended == "oom-kill" else "crash", False
             elif path != self._own:  # it runs here already, from another copy of its message: that one's start counts
-                begun, early = known.begun or begun, False
-        beside = begun is known.begun
-        known = msgspec.structs.replace(
-            known,
-            deliveries=known.deliveries + 1,
-            crashes=known.crashes + (how in ("crash", STARVED)),
-            ended=(*known.ended, how)[-_KEPT:],
+                begun, early = earlier.begun or begun, False
+        beside = begun is earlier.begun
+        earlier = msgspec.structs.replace(
+            earlier,
+            deliveries=earlier.deliveries + 1,
+            crashes=earlier.crashes + (how in ("crash", STARVED)),
+            ended=(*earlier.ended, how)[-_KEPT:],
             begun=begun,
-            early_cuts=known.early_cuts if beside else known.early_cuts + 1 if early else 0,
+            early_cuts=earlier.early_cuts if beside else earlier.early_cuts + 1 if early else 0,
         )
-        self.attempts.write(known)
-        self._looked = delivery.redeliveries, known
+        self.attempts.write(earlier)
+        self._looked = delivery.redeliveries, earlier
         for path, mark in marks:
             if path != self._own and (path.stem.count(".") or not process_alive(mark.pid)):
                 path.unlink(missing_ok=True)
-        return known
+        return earlier
 
-    def interrupted(self, known: Attempts | None) -> None:
+    def interrupted(self, earlier: Attempts | None) -> None:
         """The body was stopped in order, so what follows is no power cut of it; a first attempt has nothing to note."""
-        if known is None or known.begun is None:
+        if earlier is None or earlier.begun is None:
             return
         try:
-            self.attempts.write(msgspec.structs.replace(known, begun=None, early_cuts=0))
+            self.attempts.write(msgspec.structs.replace(earlier, begun=None, early_cuts=0))
         except OSError as err:
-            logger.warning("cannot note that %s was interrupted: %s", known.id, err)
+            logger.warning("cannot note that %s was interrupted: %s", earlier.id, err)
 
-    def failed(self, delivery: Delivery, known: Attempts | None, error: str) -> None:
+    def failed(self, delivery: Delivery, earlier: Attempts | None, error: str) -> None:
         """Record durably that the body failed with retries left."""
-        known = known or Attempts(delivery.id)
+        earlier = earlier or Attempts(delivery.id)
         self.attempts.write(
             msgspec.structs.replace(
-                known,
-                deliveries=known.deliveries + 1,
+                earlier,
+                deliveries=earlier.deliveries + 1,
                 failures=delivery.failures + 1,
-                ended=(*known.ended, "error")[-_KEPT:],
+                ended=(*earlier.ended, "error")[-_KEPT:],
                 last_error=error,
                 begun=None,
                 early_cuts=0,
@@ -201,7 +202,7 @@ def _mark(path: Path) -> RunningMark | None:
     return None
 
 
-def _told() -> str:
+def _how_predecessor_ended() -> str:
     """What the unit left of the end of the worker before this one; it is taken away."""
     path = os.environ.get(ENDED)
     if not path:

@@ -73,7 +73,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self._restart_request = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
         self._tries = 0
         self._connected_at = 0.0
-        self._told = ""  # the last reason why there is no connection that the log has
+        self._logged = ""  # the last reason why there is no connection that the log has
         self._refused = ""  # why the broker refuses us, as the status says it
         # A child that a body forks may outlive this worker: while it held the socket, the broker would take the dead
         # worker's consumer for a living one and go on handing it jobs.
@@ -87,25 +87,25 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         return self.context.intake.accept
 
     def register_with_event_loop(self, hub: Hub) -> None:
-        """The steps', and the bell by which signals and threads wake the loop."""
-        hub.add_reader(self.context.bell.fileno(), self._rung)
+        """The steps', and the wakeup by which signals and threads wake the loop."""
+        hub.add_reader(self.context.wakeup.fileno(), self._rung)
         super().register_with_event_loop(hub)  # asks for messages of every queue that is open
         self._restart_request.withdraw()
         if self._refused and self.context.status.status.reason == self._refused:
             self.context.status.say(reason="")
-        self._told = self._refused = ""
+        self._logged = self._refused = ""
 
     def _tell(self, text: str, err: BaseException) -> None:
         """Log why there is no connection, each reason once; a refusal, which a person must end, goes to the status."""
-        if text != self._told:
-            self._told = text
+        if text != self._logged:
+            self._logged = text
             logger.error("%s; trying again until it is over", text)
         if cure(err) or isinstance(err, BrokerError):
             self._refused = f"the broker refuses this worker: {explain(err)}"
             self.context.status.say(reason=self._refused)
 
     def _rung(self) -> None:
-        self.context.bell.hush()
+        self.context.wakeup.hush()
         self.context.intake.step()
 
     def ensure_connected(self, conn: Connection) -> Connection:
@@ -136,10 +136,10 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         pause_s = self._pause_s
         # The growing pauses are a few lines in the log; the longest one comes again and again, for days perhaps.
         logger.log(logging.INFO if pause_s < RETRY.most_s else logging.DEBUG, "trying again in %g s", pause_s)
-        self.context.bell.wait(pause_s)
+        self.context.wakeup.wait(pause_s)
         self._tries += 1
         maybe_shutdown()
-        self.context.bell.hush()
+        self.context.wakeup.hush()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
         """The connection broke while it was set up."""

@@ -13,7 +13,7 @@ class Executor(Protocol):
     """Runs the bodies of attempts. All methods belong to the main thread, but `cancel`."""
 
     @property
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more bodies may begin now."""
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:

@@ -57,7 +57,7 @@ class MainThread:
         status: StatusFile,
         control: Control,
         hold: Hold,
-        bell: Wakeup,
+        wakeup: Wakeup,
         celery: TaskContext,
     ) -> None:
         self._config = config
@@ -65,12 +65,12 @@ class MainThread:
         self._celery = celery
         self._hostname = f"{name}@{socket.gethostname()}"
         self._results, self._history = results, history
-        self._status, self._control, self._hold, self._bell = status, control, hold, bell
-        self._scene: ProcessSnapshot | None = None
+        self._status, self._control, self._hold, self._wakeup = status, control, hold, wakeup
+        self._snapshot: ProcessSnapshot | None = None
         self._current: Attempt | None = None
 
     @property
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """One body at a time."""
         return 1 if self._current is None else 0
 
@@ -86,8 +86,8 @@ class MainThread:
         """Run the body to its end; `power` is the word of the governor that let it in."""
         delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
         klass = class_of(delivery.queue)
-        if self._scene is None:  # by now all signals are as they are to stay
-            self._scene = ProcessSnapshot(self._bell.fileno())
+        if self._snapshot is None:  # by now all signals are as they are to stay
+            self._snapshot = ProcessSnapshot(self._wakeup.fileno())
         bound: dict[str, Any] = dict(attempt.bound)  # JSON, and the `Job`
         checkpoint = None
         if task.edge_signature.wants_job is not None:
@@ -108,7 +108,7 @@ class MainThread:
                     max_bytes=self._config.worker.max_result_bytes,
                     lasting_s=lasting_s,
                 )
-                if not self._scene.restore():
+                if not self._snapshot.restore():
                     self._wrecked()
                 self._celery.ended(delivery, task, outcome)
         finally:
@@ -120,7 +120,7 @@ class MainThread:
 
     def _job(self, attempt: Attempt, name: str) -> tuple[Job, Checkpoint]:
         layout, job_id = self._config.layout, attempt.id
-        cuts = attempt.known.early_cuts if attempt.known is not None else 0
+        cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
         checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
         job = Job(
             job_id,
@@ -150,7 +150,7 @@ class MainThread:
             )
         self._history.end()
         if self._current is not None and isinstance(why, JobInterrupted):
-            self._history.interrupted(self._current.known)
+            self._history.interrupted(self._current.earlier)
 
     def _wrecked(self) -> NoReturn:
         """The body took what this process lives on: publish its end, and let another process go on."""

@@ -6,7 +6,7 @@ import time
 
 from edge.worker.attempt.attempt import Attempt
 
-#: So many at once: more would gain little, and this many bodies run again when the power goes before they are durable.
+#: Larger batches save little more. All bodies of a batch run again if the power fails before it is durable.
 MOST = 32
 MOST_BYTES = 256 << 10
 #: The first of them waits no longer than this for the others.

@@ -62,7 +62,7 @@ class Blocked:
         attempts, self._attempts = self._attempts, []
         return attempts
 
-    def over(self) -> None:
+    def reset_pause(self) -> None:
         """The disk took one: the next time begins with a short wait."""
         self._rounds = 0
 

@@ -15,12 +15,12 @@ from collections.abc import Callable
 import msgspec
 
 from edge.config import Config
-from edge.core.durable import has_room
+from edge.core.durable import has_free_space
 from edge.core.errors import NotAllowed, Unreachable
 from edge.core.invariant import given, instance
 from edge.model import Failure, FailureCode, JobState, PowerStatus, WaitReason
 from edge.results.store import Results
-from edge.worker.attempt.admission import Decision, Kinds, Old, Over, Park, Refuse, Run, admit, first_look
+from edge.worker.attempt.admission import Decision, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.ending import Ending, disk_full, ending
@@ -35,7 +35,7 @@ from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
-_ROOM_BYTES = 4 << 20
+_FREE_BYTES = 4 << 20
 #: A fault of the worker's own over a job: tried again after these times, then the job ends as `internal`.
 _FAULT_DELAYS_S = (1.0, 2.0)
 
@@ -81,8 +81,10 @@ class Flow:
                 pass
         except OSError as err:
             self.blocked.add(attempt, err)
-        except Exception:  # a fault of ours, or a body changed what we stand on: this worker ends of it
-            self._history.begin(attempt.id)  # so it counts as a crash of this job, and not for ever
+        except Exception:
+            # A fault of the worker, or a body broke something in this process. The worker ends, and the mark makes
+            # that count as a crash of this job: after `worker.max_crashes` of them the job is not run any more.
+            self._history.begin(attempt.id)
             raise
         finally:
             if attempt.stage is not Stage.RUNNING:
@@ -90,7 +92,11 @@ class Flow:
                 self._status.rest()
 
     def commit(self) -> list[Delivery]:
-        """Make what has ended durable; the deliveries that may be acknowledged. What the disk refuses is blocked."""
+        """Make what has ended durable. What the disk refuses is blocked.
+
+        Returns:
+            The deliveries that may be acknowledged.
+        """
         if not self.batch:
             return []
         last = self.batch.last
@@ -98,8 +104,8 @@ class Flow:
         written = [attempt.written for attempt in members if attempt.written is not None]
         try:
             outcomes = iter(self._results.commit(written) if written else ())
-        except Exception:  # a fault of ours, or a body changed what we stand on: this worker ends of it
-            self._history.begin(last.id)  # so it counts as a crash of that job, and not for ever
+        except Exception:  # as in `advance`: it counts as a crash of the job that ended last
+            self._history.begin(last.id)
             raise
         done = list[Delivery]()
         for attempt in members:
@@ -110,25 +116,25 @@ class Flow:
                 self._tidy(attempt)
                 done.append(attempt.delivery)
             else:
-                away = isinstance(err, Unreachable | NotAllowed)  # a node's head: what the body made is well
+                away = isinstance(err, Unreachable | NotAllowed)  # the head refused it: the artifacts here are whole
                 attempt.refused(files_lost=attempt.written is not None and attempt.written.has_files and not away)
                 self.blocked.add(attempt, err)
         if done:
-            self.blocked.over()
+            self.blocked.reset_pause()
         return done
 
     def resume(self, attempt: Attempt, power: PowerStatus) -> bool:
         """Go on with an attempt that was blocked; True when its body is to begin, which power may not allow now."""
-        if attempt.needs_room:
+        if attempt.needs_space:
             try:
-                room = has_room(self._config.root, _ROOM_BYTES)
+                free = has_free_space(self._config.root, _FREE_BYTES)
             except OSError as err:
                 self.blocked.add(attempt, err)
                 return False
-            if not room:
+            if not free:
                 self.blocked.add(attempt, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
                 return False
-            attempt.has_room()
+            attempt.space_is_free()
         if not attempt.begins:
             self.advance(attempt, power)
         return attempt.begins and attempt not in self.blocked
@@ -145,9 +151,9 @@ class Flow:
             case Stage.COMMITTING:
                 return self._write(attempt)
             case Stage.RETRYING:
-                self._history.failed(attempt.delivery, attempt.known, attempt.error)
+                self._history.failed(attempt.delivery, attempt.earlier, attempt.error)
                 logger.info("%s will be tried again", attempt)
-                attempt.finish(over=False)
+                attempt.finish(job_ended=False)
                 self.batch.add(attempt)
                 return False
             case Stage.DONE:
@@ -162,14 +168,14 @@ class Flow:
             return self._failed_inside(attempt, err)
         delivery = attempt.delivery
         match decision:
-            case Over():
+            case JobEnded():
                 self._results.announce(delivery.id)
                 logger.info("%s has its result already", attempt)
                 attempt.finish()
                 self.batch.add(attempt)
             case Old():
                 logger.info("%s is an old message: its retry is known", attempt)
-                attempt.finish(over=False)
+                attempt.finish(job_ended=False)
                 self.batch.add(attempt)
             case Park(reason):
                 if attempt.parked is None:
@@ -192,7 +198,7 @@ class Flow:
         delivery = attempt.delivery
         decision = first_look(
             delivery,
-            over=self._results.has(delivery.id),
+            job_ended=self._results.has(delivery.id),
             parked=attempt.parked is not None,
             power=power,
             expected=self._averages.expected(delivery.task),
@@ -203,7 +209,7 @@ class Flow:
         attempt.recall(self._history.look(delivery))
         if self._kinds is None or delivery.task not in self._kinds.tasks:
             self._kinds = self._read_kinds()
-        return admit(delivery, attempt.known, self._kinds, self._config.worker)
+        return admit(delivery, attempt.earlier, self._kinds, self._config.worker)
 
     def _failed_inside(self, attempt: Attempt, err: Exception) -> bool:
         """Try again a few times, then end the job with a failure that does not blame its submitter."""
@@ -234,19 +240,23 @@ class Flow:
             raise
 
     def _ended(self, attempt: Attempt) -> bool:
-        """Raises OSError when the disk cannot tell what the body left: it has to run again."""
+        """Do what the end of a body asks for.
+
+        Raises:
+            OSError: the files that the body left cannot be read, so it has to run again.
+        """
         outcome, delivery = given(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
         match ending(outcome, delivery, disk_to_blame=self._disk_to_blame(attempt)):
             case Ending.INTERRUPTED:
                 logger.info("%s interrupted: %s; it runs again later", attempt, outcome.error)
                 attempt.drop_files()
-                self._history.interrupted(attempt.known)
-                attempt.finish(over=False)
-                self._control.stop()  # at critical power it was not asked to; whoever lost its job leaves
+                self._history.interrupted(attempt.earlier)
+                attempt.finish(job_ended=False)
+                self._control.stop()  # at critical power nothing else stops the worker
                 return False
-            case Ending.NO_ROOM:
+            case Ending.DISK_FULL:
                 self._disk_blamed.add(delivery.id)
-                attempt.run_again(needs_room=True)
+                attempt.run_again(needs_space=True)
                 self.blocked.add(attempt, instance(outcome.error, OSError, "the error of a full disk"))
                 return False
             case Ending.RETRY:
@@ -281,18 +291,20 @@ class Flow:
     def _disk_to_blame(self, attempt: Attempt) -> bool:
         """True when a full disk, not the job, may have ended the body.
 
-        Where there is room once the job's own files are gone, it may have filled the disk itself: it gets one more try.
+        If the disk has space again once the job's own files are gone, the job may have filled it. Then the disk is
+        blamed once only: the job gets one more try.
         """
         if not disk_full(given(attempt.outcome, "the outcome of a body that ended")):
             return False
-        return attempt.id not in self._disk_blamed or not has_room(self._config.root, _ROOM_BYTES)
+        return attempt.id not in self._disk_blamed or not has_free_space(self._config.root, _FREE_BYTES)
 
     def _write(self, attempt: Attempt) -> bool:
         """Put the result on the disk, to become durable with the batch."""
         result = given(attempt.result, "the result of an attempt that commits")
         if attempt.files_lost:
-            # After a failed sync the artifacts may be gone and look well: only a new run makes them again. Once the
-            # result has its name they were synced, and it is only the name that is not safe yet.
+            # After a failed sync the page cache may show artifacts that the disk does not have, so the body has to
+            # run again. A result that has its final name was linked after the sync of its artifacts: they are whole,
+            # and only the name is not durable yet.
             if not self._results.has(result.id):
                 attempt.run_again()
                 return False
@@ -307,7 +319,7 @@ class Flow:
         except OSError:
             attempt.refused(files_lost=_left_files(attempt))
             raise
-        except Exception as err:  # what the body left cannot be told; that must not stop the jobs behind it
+        except Exception as err:  # the files that the body left cannot be listed: that must not stop other jobs
             if attempt.staging is None:
                 raise
             logger.error("%s left what cannot be kept: %s", attempt, clean(str(err)))
@@ -321,7 +333,7 @@ class Flow:
 
     def _tidy(self, attempt: Attempt) -> None:
         """Drop what was kept for another attempt of a job that is over."""
-        if not attempt.over:
+        if not attempt.job_ended:
             return
         self._disk_blamed.discard(attempt.id)
         if not attempt.has_leftovers:

@@ -1,4 +1,4 @@
-"""Which jobs run in this worker now, known to other threads."""
+"""Which jobs run in this worker now; other threads may ask."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from contextlib import contextmanager
 class RunningJobs:
     """Ids of the jobs between their admission and the end of their body. Callable from any thread.
 
-    A job is named before anybody looks for its result. So whoever cancels looks here first, under `locked`: a job that
-    is not here has a result by now, or will find the one that is published inside the block.
+    The main thread adds a job before it looks for the job's result. So a thread that cancels a job asks here first, and
+    publishes the result `cancelled` inside the block of `locked`. A job that does not run then either has a result
+    already, or is admitted later and finds the published one.
     """
 
     def __init__(self) -> None:

@@ -4,5 +4,7 @@
 - `queue_consumers`: one AMQP consumer a queue, opened and closed as power comes and goes
 - `gate`: what may be consumed now, as a value
 - `pace`: how many messages a queue hands out ahead of their turn
-- `intake`: the messages in hand, worked off one after another
+- `subscriptions`: opens and closes the consumers, as gate and pace say
+- `window`: the messages in hand, waiting or parked
+- `intake`: the loop, which works off the window and settles it with the broker
 """

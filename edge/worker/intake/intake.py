@@ -8,7 +8,6 @@ is committed and acknowledged, and the rest is given back.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -17,15 +16,15 @@ from celery.utils.log import get_logger
 from edge.broker.border import Message
 from edge.broker.topology import CONNECTION_ERRORS, explain
 from edge.core.wakeup import Wakeup
-from edge.model import Parked
 from edge.worker.attempt import delivery as deliveries
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.executor import Executor
 from edge.worker.flow.flow import Flow
 from edge.worker.flow.settlement import Channel, Settlement
-from edge.worker.intake.gate import Gate
-from edge.worker.intake.pace import ONE, Pace
+from edge.worker.intake.pace import Pace
+from edge.worker.intake.subscriptions import Consumers, Subscriptions
+from edge.worker.intake.window import Window
 from edge.worker.power.feasibility import KindAverages
 from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.control import Control
@@ -33,32 +32,8 @@ from edge.worker.process.status import StatusFile
 
 logger = get_logger(__name__)
 
-#: A queue with a backlog is asked so often who else consumes it.
-_COUNT_EVERY_S = 1.0
+#: So many waiting messages are a backlog.
 _BACKLOG = 2
-
-
-class Consumers(Protocol):
-    """The consumers of one connection; `QueueConsumers` is the real one. All raise what the connection raises."""
-
-    @property
-    def queues(self) -> tuple[str, ...]:
-        """Names of the queues consumed from now."""
-
-    def prefetch(self, queue: str) -> int:
-        """How many messages `queue` hands out ahead; 0 while it is closed."""
-
-    def open(self, queue: str, *, prefetch: int) -> None:
-        """Start consuming."""
-
-    def close_queue(self, queue: str) -> None:
-        """Stop consuming; after the return nothing more is delivered."""
-
-    def count(self, queue: str) -> int:
-        """How many consumers the queue has."""
-
-    def read(self) -> None:
-        """Take in what has come, without waiting for more."""
 
 
 class Timer(Protocol):
@@ -83,42 +58,32 @@ class Intake:
         history: AttemptHistory,
         control: Control,
         status: StatusFile,
-        bell: Wakeup,
+        wakeup: Wakeup,
         later: Callable[[float, Callable[[], None]], Timer],
     ) -> None:
-        """`bell` makes the loop call `step`; `later(delay_s, call)` is the loop's."""
+        """`wakeup` makes the loop call `step`; `later(delay_s, call)` is the loop's."""
         self._watcher = watcher
         self._flow, self._executor = flow, executor
         self._settlement, self._pace = settlement, pace
         self._averages, self._history = averages, history
         self._control, self._status = control, status
-        self._bell, self._later = bell, later
-        self._consumers: Consumers | None = None
-        self._selected: frozenset[str] = frozenset()
-        self._gate = Gate.closed()
-        self._waiting: deque[Attempt] = deque()
-        self._parked: list[Attempt] = []  # of their queues nothing more begins meanwhile
+        self._wakeup, self._later = wakeup, later
+        self._window = Window(settlement=settlement, history=history, status=status)
+        self._subscriptions = Subscriptions(pace=pace, settlement=settlement)
         self._seen: set[str] = set()  # queues that have delivered over this connection
         self._reconsider = False
         self._opened = False  # the loop runs
         self._lasting = False  # a body begins or runs that may take long
         self._broken = False  # a body found the connection broken: the loop that comes after it makes another
-        self._counted_at = 0.0
         self._expiry: Timer | None = None
-
-    @property
-    def gate(self) -> Gate:
-        """What may be consumed now."""
-        return self._gate
 
     # --- the connection -----------------------------------------------------------------------------------
 
     def attach(self, consumers: Consumers, channel: Channel, selected: Iterable[str]) -> None:
         """A new connection, its consumers all closed until `open`; `selected` are the queues of this worker."""
         self._settlement.attach(channel)
-        self._selected = frozenset(selected)
-        self._consumers, self._opened, self._broken = consumers, False, False
-        self._gate = Gate.closed()
+        self._subscriptions.attach(consumers, selected)
+        self._opened, self._broken = False, False
         self._seen.clear()
 
     def open(self) -> None:
@@ -126,44 +91,37 @@ class Intake:
         self._opened = True
         self._watcher.look()
         self._apply()
-        self._bell.ring()
+        self._wakeup.ring()
 
     def connection_lost(self) -> None:
         """Commit what has ended, and forget the messages of a connection that is gone; the broker delivers them again.
 
         What is blocked stays, and meets its message when that comes again.
         """
-        self._consumers = None
+        self._subscriptions.detach()
         self._flow.commit()
         self._settlement.detach()
-        for attempt in (*self._waiting, *self._parked):
-            self._history.give_back(attempt.delivery)
-        self._waiting.clear()
-        self._parked.clear()
-        self._gate = Gate.closed()
-        self._tell_parked()
+        self._window.clear()
 
     def release(self) -> None:
         """The worker ends: nothing more comes, what has ended is acknowledged, all else goes back.
 
         Raises what the connection raises.
         """
-        if self._consumers is None:
+        if not self._subscriptions.attached:
             return
-        for queue in self._consumers.queues:
-            self._consumers.close_queue(queue)
+        self._subscriptions.close_all()
         self._commit()
         self._settlement.give_back_all()
         self.connection_lost()
 
     def accept(self, queue: str, message: Message, error: BaseException | None = None) -> None:
         """Take a message off the wire; it is run by a later `step`, never inside a read of the connection."""
-        delivery = deliveries.read(message, queue, error, head=queue not in self._seen)
+        delivery = deliveries.read(message, queue, error, first_in_queue=queue not in self._seen)
         self._seen.add(queue)
-        self._settlement.take(delivery)
-        if not self._waiting:
-            self._bell.ring()
-        self._waiting.append(Attempt(delivery))
+        if not self._window:
+            self._wakeup.ring()
+        self._window.add(delivery)
 
     # --- what the loop calls ------------------------------------------------------------------------------
 
@@ -171,7 +129,7 @@ class Intake:
         """Work off messages until a group is full, none is left, or power falls. Raises what the connection raises."""
         self.refresh()
         for ended in self._executor.ended():
-            self._flow.advance(ended, self._gate.power)
+            self._flow.advance(ended, self._subscriptions.gate.power)
         self._unpark()
         while self._may_begin() and (attempt := self._next()) is not None:
             soon = self._begin(attempt)
@@ -181,30 +139,32 @@ class Intake:
         self._commit()
         if self._control.stopping:
             return
-        self.refresh()  # what was closed for the acknowledgement is not to be opened again
+        # `_commit` may have closed queues because power fell. Take the new gate first: `_adjust` would open them again.
+        self.refresh()
         self._adjust()
-        if self._waiting and self._may_begin():
-            self._bell.ring()
+        if self._window and self._may_begin():
+            self._wakeup.ring()
 
     def refresh(self) -> None:
         """Act on news of power. One system call when there are none. Raises what the connection raises."""
         self._watcher.look()
-        while self._watcher.status is not self._gate.power and self._consumers is not None and self._opened:
+        while self._is_stale() and self._subscriptions.attached and self._opened:
             self._apply()
             self._watcher.look()  # closing a queue takes its time
 
     def reconsider(self) -> None:
         """Something changed that a parked job may wait for; callable from any thread."""
-        if self._parked:
+        if self._window.parked:
             self._reconsider = True
-            self._bell.ring()
+            self._wakeup.ring()
 
     def tend(self) -> None:
-        """A body lasts, or is held: nothing waits for its end. A connection that broke is left to the loop after it.
+        """Keep the window in order while a body lasts or is held: commit what has ended, give back what waits.
 
-        Called from within the body, also in a signal's handler.
+        Called from within the body, also in a signal's handler. A connection that breaks here is left to the loop,
+        which runs again after the body.
         """
-        if self._broken or self._consumers is None:
+        if self._broken or not self._subscriptions.attached:
             return
         try:
             self.refresh()
@@ -220,13 +180,13 @@ class Intake:
             return
         begins: list[Attempt] = []
         for attempt in self._flow.blocked.take():
-            if not self._flow.resume(attempt, self._gate.power):
+            if not self._flow.resume(attempt, self._subscriptions.gate.power):
                 continue
             if self._settlement.holds(attempt.delivery):
                 begins.append(attempt)  # its body is to begin: in the next step, if power allows that by then
             else:
                 self._history.give_back(attempt.delivery)  # it comes again
-        self._waiting.extendleft(reversed(begins))
+        self._window.put_first(begins)
         self._commit()
         if self._flow.blocked:
             return
@@ -238,20 +198,20 @@ class Intake:
     # --- one message --------------------------------------------------------------------------------------
 
     def _may_begin(self) -> bool:
-        return not self._control.stopping and not self._flow.blocked and self._executor.room > 0
+        return not self._control.stopping and not self._flow.blocked and self._executor.free_slots > 0
 
     def _next(self) -> Attempt | None:
         """The next message in hand; what has come meanwhile is read only when there is none."""
-        if not self._waiting and self._consumers is not None:
-            self._consumers.read()
-        return self._waiting[0] if self._waiting else None
+        if not self._window:
+            self._subscriptions.read()
+        return self._window.first()
 
     def _begin(self, attempt: Attempt) -> bool:
         """Let a message in hand go its way; False when it may have taken long."""
         delivery = attempt.delivery
         short = self._averages.is_short(delivery.task)
-        # What may have been begun before may end this process: nobody else is to begin again for it. And what has
-        # just ended is not run once more for another copy of its message.
+        # A body that may have begun before may be what ends this process. What has ended is committed first, so no
+        # other body begins again because of it. A job whose copy has just ended is not run once more either.
         alone = not short or self._history.unsure(delivery) or delivery.id in self._flow.batch
         if alone or self._flow.batch.due(next_s=self._averages.mean_s(delivery.task)):
             self._commit()
@@ -263,22 +223,16 @@ class Intake:
             self.refresh()  # power may have fallen meanwhile, and nothing begins after such news
             if not self._settlement.holds(delivery):
                 return True  # it went back
-            self._forget(attempt)
-            if not self._gate.allows(delivery.queue):
-                self._give_back([attempt])
+            self._window.remove(attempt)
+            if not self._subscriptions.gate.allows(delivery.queue):
+                self._window.return_to_queues([attempt])
                 return True
-            self._flow.advance(attempt, self._gate.power)
+            self._flow.advance(attempt, self._subscriptions.gate.power)
         finally:
             self._lasting = False
         if attempt.begins and attempt.parked is not None:
             self._park(attempt)
         return short
-
-    def _forget(self, attempt: Attempt) -> None:
-        if self._waiting and self._waiting[0] is attempt:
-            self._waiting.popleft()
-        else:
-            self._parked.remove(attempt)
 
     def _commit(self) -> None:
         """Make what has ended durable, and acknowledge it.
@@ -289,127 +243,79 @@ class Intake:
         if not done:
             return
         self._watcher.look()
-        if self._watcher.status is not self._gate.power:
-            self._close_what_may_not(Gate.of(self._watcher.status, self._selected))
+        if self._is_stale():
+            self._subscriptions.close_forbidden(self._watcher.status)
         self._settlement.acknowledge(done)
 
     # --- parked -------------------------------------------------------------------------------------------
 
     def _park(self, attempt: Attempt) -> None:
-        """Keep a message that may not begin yet: its place in the queue is kept, and its class waits behind it.
-
-        Given back it would be here again at once. The rest of its queue goes back, for another worker may run it.
-        """
-        self._parked.append(attempt)
+        """Keep a message that may not begin yet; the rest of its queue goes back, for another worker may run it."""
+        self._window.park(attempt)
         if attempt.not_before:
             self._later(max(attempt.not_before - time.monotonic(), 0.0), self.reconsider)
         self._keep_one(queues=(attempt.delivery.queue,))
-        self._tell_parked()
+        self._window.report_parked()
 
     def _unpark(self) -> None:
         """Look again at what is parked, where something has changed."""
-        if not self._parked or not self._reconsider:
+        if not self._window.parked or not self._reconsider:
             return
         self._reconsider = False
-        for attempt in list(self._parked):
-            if self._may_begin() and attempt in self._parked and attempt.not_before <= time.monotonic():
+        for attempt in self._window.parked:
+            if self._may_begin() and attempt in self._window.parked and attempt.not_before <= time.monotonic():
                 self._begin(attempt)
         self._commit()
-        self._tell_parked()
-
-    def _tell_parked(self) -> None:
-        told = tuple(Parked(attempt.id, attempt.parked) for attempt in self._parked if attempt.parked is not None)
-        if told != self._status.status.parked:
-            self._status.say(parked=told)
+        self._window.report_parked()
 
     # --- the queues ---------------------------------------------------------------------------------------
 
+    def _is_stale(self) -> bool:
+        """True when the gate was made by an older word of the governor than the watcher's."""
+        return self._watcher.status is not self._subscriptions.gate.power
+
     def _apply(self) -> None:
         """Take the gate that the governor's word makes: close, commit, acknowledge, give back, open."""
-        before, gate = self._gate.power.state, Gate.of(self._watcher.status, self._selected)
-        self._gate, self._reconsider = gate, True  # first: nothing begins that it does not allow
-        self._close_what_may_not(gate)
+        before = self._subscriptions.gate.power.state
+        self._reconsider = True
+        gate = self._subscriptions.change_gate(self._watcher.status)  # first: nothing begins that it does not allow
         if before != gate.power.state:
             level = logger.info if gate.queues else logger.warning
             level("power %s: %s", gate.power.state, gate.power.reason)
         self._commit()
-        back = [each for each in (*self._waiting, *self._parked) if not gate.allows(each.delivery.queue)]
-        if back:
-            self._waiting = deque(each for each in self._waiting if each not in back)
-            self._parked = [each for each in self._parked if each not in back]
-            self._give_back(back)
-        self._tell_parked()
-        self._open_queues()
+        self._window.give_back(lambda attempt: not gate.allows(attempt.delivery.queue), parked=True)
+        self._window.report_parked()
+        self._open_allowed()
         self._watch_expiry()
         self._status.say_open(tuple(sorted(gate.queues)), gate.power.state)
-        if self._parked:
-            self._bell.ring()
+        if self._window.parked:
+            self._wakeup.ring()
 
-    def _close_what_may_not(self, gate: Gate) -> None:
-        if self._consumers is not None:
-            for queue in self._consumers.queues:
-                if not gate.allows(queue):
-                    self._consumers.close_queue(queue)
-
-    def _open_queues(self) -> None:
-        """Open each queue that may be open, once nothing of it is in hand: a queue with a parked message waits."""
-        if self._consumers is None:
-            return
-        for queue in sorted(self._gate.queues):
-            if not self._consumers.prefetch(queue) and not self._settlement.in_hand(queue):
-                lasting = self._lasting or self._executor.room == 0
-                self._consumers.open(queue, prefetch=ONE if lasting else self._pace.prefetch(queue))
+    def _open_allowed(self) -> None:
+        """Open each queue that may be open; for one message at a time while a body lasts."""
+        self._subscriptions.open_allowed(one=self._lasting or self._executor.free_slots == 0)
 
     def _adjust(self) -> None:
         """Between two groups: open what is closed, and ask queues of short jobs for more at a time, or for less."""
-        consumers = self._consumers
-        if consumers is None or not self._opened:
+        if not self._opened:
             return
-        self._open_queues()
-        now = time.monotonic()
-        count = len(self._waiting) >= _BACKLOG and now - self._counted_at >= _COUNT_EVERY_S
-        for queue in consumers.queues:
-            have = consumers.prefetch(queue)
-            if (count and have > ONE) or self._pace.prefetch(queue) > have:
-                self._counted_at = now
-                self._pace.counted(queue, consumers.count(queue))
-            want = self._pace.prefetch(queue)
-            if want > have:
-                consumers.close_queue(queue)
-                consumers.open(queue, prefetch=want)
-            elif want < have:
-                self._keep_one(queues=(queue,))
+        self._open_allowed()
+        if too_much := self._subscriptions.adjust(backlog=len(self._window) >= _BACKLOG):
+            self._keep_one(queues=too_much)
 
     def _keep_one(self, attempt: Attempt | None = None, *, queues: Iterable[str] | None = None) -> None:
         """Give back what waits behind `attempt`, of `queues` or of all that have more than one message in hand.
 
         The queues are opened again by `_adjust`.
         """
-        consumers = self._consumers
-        if consumers is None:
-            return
-        closed = [queue for queue in queues or consumers.queues if consumers.prefetch(queue) > ONE]
-        if not closed:
-            return
-        for queue in closed:
-            consumers.close_queue(queue)
-        back = [each for each in self._waiting if each.delivery.queue in closed and each is not attempt]
-        self._waiting = deque(each for each in self._waiting if each not in back)
-        self._give_back(back)
-
-    def _give_back(self, attempts: list[Attempt]) -> None:
-        for attempt in attempts:
-            self._history.give_back(attempt.delivery)
-        if attempts:
-            logger.debug("%d messages go back to their queues", len(attempts))
-        self._settlement.give_back([attempt.delivery for attempt in attempts])
+        if closed := self._subscriptions.close_windows(queues):
+            self._window.give_back(lambda each: each.delivery.queue in closed and each is not attempt, parked=False)
 
     def _reopen(self) -> None:
-        """Ask anew for messages: a disk that was full may have left queues dead, and their consumers wait for ever."""
-        if self._consumers is not None and self._opened:
-            for queue in self._consumers.queues:
-                self._consumers.close_queue(queue)
-            self._open_queues()
+        """Close and open the queues: after a full disk a queue may be dead, and its consumer would wait for ever."""
+        if self._opened:
+            self._subscriptions.close_all()
+            self._open_allowed()
 
     def _watch_expiry(self) -> None:
         """Look again when the governor's word grows too old to count."""

@@ -1,14 +1,15 @@
 """How many messages a queue hands out ahead of their turn.
 
-Many save the broker and the disk work, for they end together; but whatever is in hand here, no other worker can run. So
-one at a time is the rule for jobs that take long or are not known yet, as ever; a queue whose jobs end at once gives
-more, and most where nobody else consumes it.
+Many messages at a time save the broker and the disk work, because their jobs become durable and are acknowledged
+together. But no other worker can run what is in hand here. So a queue hands out one message at a time while its jobs
+take long, or while nobody knows yet how long they take. A queue of short jobs hands out a few, and many if this worker
+is its only consumer.
 """
 
 from __future__ import annotations
 
 ONE, FEW, MANY = 1, 4, 64
-#: So many short jobs in a row tell that a queue's jobs are short.
+#: A queue whose last jobs, at least this many, were all short counts as a queue of short jobs.
 _STREAK = 4
 
 
@@ -22,11 +23,11 @@ class Pace:
         self._shared: set[str] = set()
 
     def began(self, queue: str, *, short: bool) -> None:
-        """A job of `queue` begins, which is known to be short or is not."""
+        """A job of `queue` begins; `short` tells whether jobs of its kind end at once."""
         self._streaks[queue] = self._streaks.get(queue, 0) + 1 if short else 0
 
     def counted(self, queue: str, consumers: int) -> None:
-        """So many consumers has `queue`, this one among them."""
+        """The broker says that `queue` has this many consumers; this worker is one of them."""
         if consumers > 1:
             self._shared.add(queue)
         else:

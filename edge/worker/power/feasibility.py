@@ -42,15 +42,15 @@ class KindAverages:
         self._path = path
         self._saved_at = time.monotonic()
         try:
-            self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, KindAverage])
+            self._averages = msgspec.json.decode(path.read_bytes(), type=dict[str, KindAverage])
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            self._known = {}
+            self._averages = {}
 
     def note(self, task: str, energy: Energy) -> None:
         """A job of this kind has run."""
-        old = self._known.get(task, KindAverage(0, 0.0, 0.0))
+        old = self._averages.get(task, KindAverage(0, 0.0, 0.0))
         weight = max(_WEIGHT, 1 / (old.runs + 1))
-        self._known[task] = KindAverage(
+        self._averages[task] = KindAverage(
             old.runs + 1,
             old.seconds + weight * (energy.seconds - old.seconds),
             old.joules + weight * (energy.joules - old.joules),
@@ -60,25 +60,25 @@ class KindAverages:
 
     def expected(self, task: str) -> KindAverage | None:
         """What a job of this kind takes, where enough of them have run."""
-        kind = self._known.get(task)
+        kind = self._averages.get(task)
         return kind if kind is not None and kind.runs >= _ENOUGH else None
 
     def is_short(self, task: str) -> bool:
         """True when jobs of this kind are known to end at once."""
-        kind = self._known.get(task)
+        kind = self._averages.get(task)
         return kind is not None and kind.runs >= _ENOUGH and kind.seconds <= SHORT_S
 
     def mean_s(self, task: str) -> float:
         """Seconds that jobs of this kind take on average, as far as that is known."""
-        kind = self._known.get(task)
+        kind = self._averages.get(task)
         return kind.seconds if kind is not None else 0.0
 
     def save(self) -> None:
         """Write the averages. Raises OSError."""
         self._saved_at = time.monotonic()
-        if self._known:
+        if self._averages:
             durable.make_folder(self._path.parent)
-            durable.replace_volatile(self._path, msgspec.json.encode(self._known))
+            durable.replace_volatile(self._path, msgspec.json.encode(self._averages))
 
 
 def too_hot(max_temp_c: float | None, said: PowerStatus, *, held: bool = False) -> WaitReason | None:
@@ -98,16 +98,16 @@ def too_hot(max_temp_c: float | None, said: PowerStatus, *, held: bool = False) 
 
 def too_much(kind: KindAverage | None, said: PowerStatus, config: PowerConfig) -> WaitReason | None:
     """Why a job of this kind could not end on what is left, if so."""
-    known = {reading.what: reading.value for reading in said.readings if reading.value is not None}
-    if kind is None or known.get("supply") or said.state is PowerState.SURPLUS:
+    values = {reading.what: reading.value for reading in said.readings if reading.value is not None}
+    if kind is None or values.get("supply") or said.state is PowerState.SURPLUS:
         return None
-    runtime_s = known.get("runtime")
-    if runtime_s is not None and "supply" in known:
+    runtime_s = values.get("runtime")
+    if runtime_s is not None and "supply" in values:
         if kind.seconds <= runtime_s:
             return None
         reason = f"jobs of its kind take {kind.seconds:.0f} s, the battery lasts {runtime_s:.0f} s"
         return WaitReason(0.0, reason, until="the battery lasts longer, or power comes from outside")
-    charge, battery_wh = known.get("charge"), config.battery_wh
+    charge, battery_wh = values.get("charge"), config.battery_wh
     if charge is None or battery_wh is None:
         return None
     left_wh = max(charge - config.thresholds.pause_percent, 0.0) / 100 * battery_wh

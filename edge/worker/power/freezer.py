@@ -32,7 +32,7 @@ _NOBODY = PowerStatus(PowerState.UNKNOWN, "no-governor", "")
 
 
 class Freezer:
-    """Decides for the worker `pid`, whose job is told by `told`."""
+    """Decides for the worker `pid`, whose job it learns by `take_line`."""
 
     def __init__(self, pid: int, *, power: Path, orders: Path, note: Path, clock: mmap.mmap) -> None:
         self._pid, self._power, self._orders, self._note, self._clock = pid, power, orders, note, clock
@@ -52,7 +52,7 @@ class Freezer:
         """True while there is a job that might be stopped."""
         return self._job is not None and not self._let_go
 
-    def told(self, line: str) -> None:
+    def take_line(self, line: str) -> None:
         """A line of the worker: `ID CLASS` for a job that begins, nothing for its end."""
         job_id, _, klass = line.partition(" ")
         self._job = (job_id, Power(klass)) if job_id else None
@@ -154,7 +154,7 @@ def main(argv: list[str]) -> int:
                 if 0 in ready:
                     lines, rest = _lines(0, rest)
                     for line in lines[-1:]:  # only what holds now
-                        freezer.told(line)
+                        freezer.take_line(line)
                 if freezer.frozen and ping_s:
                     notify.alive()
                 freezer.decide()

@@ -51,8 +51,8 @@ class Hold:
         *,
         control: Control,
         status: StatusFile,
-        news: PowerWatcher,
-        bell: Wakeup,
+        watcher: PowerWatcher,
+        wakeup: Wakeup,
         freeze: Freeze | None,
         on_held: Callable[[], None] = lambda: None,
     ) -> None:
@@ -65,8 +65,8 @@ class Hold:
         self._cpu_watts = config.worker.cpu_watts
         self._control = control
         self._status = status
-        self._news = news
-        self._loop_bell, self._bell = bell, Wakeup()
+        self._watcher = watcher
+        self._loop_wakeup, self._wakeup = wakeup, Wakeup()
         self._body: _Body | None = None
         self._said = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
         self._seen = 0  # version of the watcher's word when ours was read
@@ -82,25 +82,25 @@ class Hold:
             self._freeze.begin(job_id, klass)
         self._look_at = time.monotonic() + LOOK_S
         self._wanted_since = None
-        self._news.signals(True)
-        self._seen = self._news.version
+        self._watcher.signals(True)
+        self._seen = self._watcher.version
         self.changed()
         return meter
 
     def end(self) -> None:
         """The body has ended."""
-        self._news.signals(False)
+        self._watcher.signals(False)
         if self._freeze is not None:
             self._freeze.end()
         body, self._body = self._body, None
         if body is not None and time.monotonic() - body.meter.began > LOOK_S:
             body.meter.note(power.read(self._path))
-        if self._news.stale:
-            self._loop_bell.ring()
+        if self._watcher.stale:
+            self._loop_wakeup.ring()
 
     def changed(self) -> None:
         """Power may have changed while a body runs: SIGIO came, or somebody else read the news."""
-        if self._news.changed() or self._news.version != self._seen:
+        if self._watcher.changed() or self._watcher.version != self._seen:
             self._look()
 
     @property
@@ -134,7 +134,7 @@ class Hold:
 
     def _look(self) -> None:
         """Read the governor's word. Runs in the signal handler too."""
-        self._seen = self._news.version
+        self._seen = self._watcher.version
         self._said = said = power.read(self._path)
         self._look_at = time.monotonic() + LOOK_S
         body = self._body
@@ -165,8 +165,8 @@ class Hold:
     def _wait(self) -> None:
         """Sleep until there is no objection any more, or the body is to end."""
         began, since, job_id = time.monotonic(), time.time(), given(self._body, "the body that is held").id
-        with self._control.holding(self._bell.ring):
-            self._news.signals(False)  # its handler would take in what this poll waits for
+        with self._control.holding(self._wakeup.ring):
+            self._watcher.signals(False)  # its handler would take in what this poll waits for
             try:
                 self._look()
                 while (why := self._objection()) is not None and not self._control.due:
@@ -175,12 +175,12 @@ class Hold:
                             "job %s is held: %s; goes on when %s", job_id, why.reason, why.until or "it is over"
                         )
                     self._on_held()
-                    if self._news.version == self._seen:
+                    if self._watcher.version == self._seen:
                         self._sleep()
-                    else:  # the queues were told of more news meanwhile, which nobody tells us again
+                    else:  # the intake has read newer power news meanwhile; no event will announce it again
                         self._look()
             finally:
-                self._news.signals(True)
+                self._watcher.signals(True)
                 self.changed()  # what came before the signals were on again
         self._status.go_on()
         logger.info("job %s goes on after %.1f s", job_id, time.monotonic() - began)
@@ -188,9 +188,9 @@ class Hold:
     def _sleep(self) -> None:
         """Block until the governor has spoken, its word is void, or something is due for the body."""
         while True:
-            ready = power.wait(self._said, (self._news.fileno(), self._bell.fileno()))
-            if ready != {self._news.fileno()} or self._news.look():
+            ready = power.wait(self._said, (self._watcher.fileno(), self._wakeup.fileno()))
+            if ready != {self._watcher.fileno()} or self._watcher.look():
                 break  # else it was another file in the folder: our own status, most likely
-        self._bell.hush()
-        self._news.look()
+        self._wakeup.hush()
+        self._watcher.look()
         self._look()

@@ -1,6 +1,6 @@
 """How a running body is interrupted: cancelled, out of its time, or stopped with its worker.
 
-Time in which the body was held or frozen for want of power is no time of its own: its limit counts the rest.
+The limit of a body does not count the time in which the body was held or frozen for want of power.
 Signals arrive in the main thread, where the body runs. Their handler raises an exception in the body, and only
 there: it looks whether the interrupted frame lies below `_enter`, so nothing of ours is ever cut in two.
 """
@@ -188,7 +188,7 @@ class Control:
         """
         self._wake = wake
         self._shields += 1
-        self._lasting_at = None  # who holds a body has told of it
+        self._lasting_at = None  # `on_lasting` is not needed: whoever holds a body reports that it lasts
         self._held_at = now = time.monotonic()
         self._arm(now)
         try:

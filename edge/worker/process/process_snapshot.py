@@ -37,7 +37,7 @@ class ProcessSnapshot:
         os.umask(self._umask)
         self._folder = _folder()
         self._saved = {fd: _copy(fd) for fd in _STANDARD}
-        self._known = {fd: _identity(fd) for fd in (*vital, *_STANDARD, *self._saved.values()) if fd is not None}
+        self._identities = {fd: _identity(fd) for fd in (*vital, *_STANDARD, *self._saved.values()) if fd is not None}
         self._vital = vital
 
     def restore(self) -> bool:
@@ -69,7 +69,7 @@ class ProcessSnapshot:
         _set_mask(signal.SIG_SETMASK, self._mask)
 
     def _same(self, fd: int) -> bool:
-        return _identity(fd) == self._known.get(fd)
+        return _identity(fd) == self._identities.get(fd)
 
 
 def _identity(fd: int) -> tuple[int, int] | None:

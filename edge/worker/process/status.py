@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 PROGRESS_S = 0.25
 #: How long a change that may be over at once waits for its writing: nobody sees more than four a second.
 MOMENT_S = 0.25
-#: A body that runs so long is worth telling of.
+#: A body that runs this long is written to the file.
 LASTING_S = 0.1
 
 
@@ -60,7 +60,11 @@ class StatusFile:
             self.say(state=_resting(queues), queues=queues, power=power)
 
     def begin(self, job: RunningJob) -> float:
-        """A body starts. Returns the seconds after which it is worth a `flush`: now it is told of only if it is new."""
+        """A body starts. It is written now only if the last write is `MOMENT_S` ago.
+
+        Returns:
+            Seconds after which a body that still runs is worth a `flush`.
+        """
         self._next_progress = 0.0
         parked = tuple(each for each in self._status.parked if each.id != job.id)
         self._set(state=WorkerState.RUNNING, job=job, parked=parked)
@@ -107,7 +111,7 @@ class StatusFile:
             durable.replace_volatile(self._path, _encode(self._status))
             self._failed = False
         except OSError as err:
-            if not self._failed:  # the job matters more than the word about it
+            if not self._failed:  # the job goes on: it matters more than its status
                 logger.warning("cannot write %s: %s", self._path, err)
             self._failed = True
         self._dirty = False

@@ -11,15 +11,15 @@ from edge.worker.process.control import Control
 
 
 class Watchdog:
-    """Pings the supervisor while the loop answers its bell, or while the job is within its limit.
+    """Pings the supervisor while the loop answers its wakeup, or while the job is within its limit.
 
     `busy` tells whether a message is worked on. A job without a limit may take for ever: nobody said otherwise.
     """
 
     def __init__(
-        self, *, bell: Wakeup, control: Control, busy: Callable[[], bool], every_s: float | None = None
+        self, *, wakeup: Wakeup, control: Control, busy: Callable[[], bool], every_s: float | None = None
     ) -> None:
-        self._bell = bell
+        self._wakeup = wakeup
         self._control = control
         self._busy = busy
         self._asked_at: float | None = None
@@ -34,11 +34,11 @@ class Watchdog:
         self._pinger.stop()
 
     def well(self) -> bool:
-        """True unless a job outlived its limit, or the idle loop did not answer the bell rung at the last call."""
+        """True unless a job outlived its limit, or the idle loop did not answer the ring of the last call."""
         if self._busy():
             self._asked_at = None
             return not self._control.overdue
-        answered = self._asked_at is None or self._bell.heard_at >= self._asked_at
+        answered = self._asked_at is None or self._wakeup.heard_at >= self._asked_at
         self._asked_at = time.monotonic()
-        self._bell.ring()
+        self._wakeup.ring()
         return answered

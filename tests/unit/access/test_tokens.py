@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import msgspec
 import pytest
@@ -87,6 +91,69 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(BadTokenFile, match=r"tokens\.json"):
         Tokens(path).list()
+
+
+def test_a_token_keeps_its_secret_when_its_scopes_change(tokens: Tokens) -> None:
+    """Whoever holds it need not be told; the other tokens stay what they are."""
+    secret, other = tokens.add("anna", [Scope.SUBMIT]), tokens.add("bert", [Scope.ADMIN])
+    tokens.allow("anna", [Scope.SUBMIT, Scope.READ, Scope.READ])
+    found = [matching(tokens.list(), each) for each in (secret, other)]
+    assert [token and token.scopes for token in found] == [(Scope.READ, Scope.SUBMIT), (Scope.ADMIN,)]
+
+
+def test_scopes_of_no_token_or_none_at_all_are_refused(tokens: Tokens) -> None:
+    """A typing error must not pass for a change."""
+    tokens.add("anna", [Scope.READ])
+    with pytest.raises(UsageError, match="no token 'ana': there are anna"):
+        tokens.allow("ana", [Scope.READ])
+    for change in (tokens.allow, tokens.add):
+        with pytest.raises(UsageError, match="at least one scope of submit, read, admin, node"):
+            change("anna", [])
+
+
+@pytest.mark.parametrize("call", ["add", "allow", "revoke", "keep"])
+def test_two_changes_at_once_do_not_lose_one(tokens: Tokens, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """From the look at the file to the new file nobody else gets the lock: else the later writer undoes the earlier."""
+    tokens.add("anna", [Scope.READ])
+    locked: list[bool] = []
+
+    def list_or_write(real: Any) -> Any:
+        def call(self: Tokens, *args: Any) -> Any:
+            with (self._path.with_suffix(".lock")).open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    locked.append(True)
+                else:
+                    locked.append(False)
+            return real(self, *args)
+
+        return call
+
+    for name in ("list", "_write"):
+        monkeypatch.setattr(Tokens, name, list_or_write(getattr(Tokens, name)))
+    changes: dict[str, Callable[[], object]] = {
+        "add": lambda: tokens.add("bert", [Scope.READ]),
+        "allow": lambda: tokens.allow("anna", [Scope.ADMIN]),
+        "revoke": lambda: tokens.revoke("anna"),
+        "keep": lambda: tokens.keep([]),
+    }
+    changes[call]()
+    assert locked == [True, True]
+
+
+def test_tokens_made_at_once_are_all_there(tokens: Tokens) -> None:
+    """A playbook and a person, say."""
+    names = [f"token-{number}" for number in range(16)]
+    barrier = Barrier(len(names))
+
+    def add(name: str) -> None:
+        barrier.wait(20)
+        Tokens(tokens._path).add(name, [Scope.READ])
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(add, names))
+    assert sorted(token.name for token in tokens.list()) == sorted(names)
 
 
 def test_a_worker_that_runs_does_not_hold_up_a_new_token(tokens: Tokens, tmp_path: Path) -> None:

@@ -1,57 +1,123 @@
-"""Queues by class, pool and worker."""
+"""What the queues and the store promise, and which failures speak against them."""
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from amqp.exceptions import AccessRefused, InternalError, NotFound, PreconditionFailed
 
 from edge.broker import topology
-from edge.config import WorkerEntry
-from edge.model import Pool, Power, WorkerPool
+from edge.config import BrokerConfig
+from edge.core.errors import BrokerError, QueueSilent
+from tests.unit.broker.played_link import PlayedLink, played_link
 
 
-def test_the_queues_of_the_pool_main_are_named_by_class_alone() -> None:
-    """An idle board keeps the queues it has always had."""
-    assert [topology.queue_name(power) for power in Power] == ["edge.always", "edge.normal", "edge.surplus"]
-    assert [queue.name for queue in topology.QUEUES.values()] == ["edge.always", "edge.normal", "edge.surplus"]
+@pytest.fixture
+def link() -> Iterator[PlayedLink]:
+    with played_link() as link:
+        yield link
 
 
-@pytest.mark.parametrize(("power", "pool", "owner"), list(product(Power, Pool, ["", "io", "sun-1", "always"])))
-def test_a_queue_tells_its_class(power: Power, pool: Pool, owner: str) -> None:
-    """Whichever pool or worker it belongs to, and whatever that is called."""
-    assert topology.class_of(topology.queue_name(power, pool=pool, owner=owner)) is power
+def test_every_queue_keeps_what_it_confirmed() -> None:
+    """Durable, with copies in the log of a quorum, and with no limit of deliveries that a night of cuts would reach."""
+    for queue in (topology.DEAD, *topology.QUEUES.values()):
+        assert queue.durable
+        assert queue.queue_arguments["x-queue-type"] == "quorum"
+        assert queue.queue_arguments["x-delivery-limit"] == 1_000_000
 
 
-def test_no_two_routes_share_a_queue() -> None:
-    """A worker called as a pool or a class has queues of its own all the same."""
-    names = [topology.queue_name(power, pool=pool) for power in Power for pool in Pool]
-    names += [topology.queue_name(power, owner=owner) for power in Power for owner in ("io", "main", "normal", "dead")]
-    assert len(set(names)) == len(names)
+def test_what_a_queue_gives_up_on_is_kept() -> None:
+    """At least once, which needs a queue that rejects what is too much: it does not drop its oldest."""
+    for queue in topology.QUEUES.values():
+        arguments = queue.queue_arguments
+        assert arguments["x-dead-letter-routing-key"] == topology.DEAD_NAME
+        assert arguments["x-dead-letter-strategy"] == "at-least-once"
+        assert arguments["x-overflow"] == "reject-publish"
 
 
-def test_the_dead_letter_queue_counts_as_normal() -> None:
-    """Its jobs are of any class."""
-    assert topology.class_of(topology.DEAD_NAME) is Power.NORMAL
+def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> None:
+    """The mark lives as long as the store does."""
+    assert topology.newborn(link)
+    topology.mark(link)
+    assert not topology.newborn(link)
+    assert link.exchanges == {"edge.store": {"type": "fanout", "durable": True, "auto_delete": False}}
 
 
 @pytest.mark.parametrize(
-    ("worker", "queues"),
+    ("err", "speaks"),
     [
-        (WorkerEntry("edge"), ("edge.always", "edge.normal", "edge.surplus")),
-        (WorkerEntry("edge", classes=(Power.ALWAYS,)), ("edge.always",)),
-        (WorkerEntry("io", WorkerPool.THREADS, classes=(Power.NORMAL,)), ("edge.io.normal",)),
-        (WorkerEntry("sun", classes=(Power.SURPLUS,), kinds=("solve",)), ("edge.only.sun.surplus",)),
-        (WorkerEntry("net", WorkerPool.THREADS, classes=(Power.NORMAL,), kinds=("get",)), ("edge.only.net.normal",)),
+        (QueueSilent("x"), True),
+        (TimeoutError(), True),
+        (InternalError("x"), True),
+        (NotFound("x"), True),
+        (ConnectionResetError(), False),
+        (AccessRefused("x"), False),
+        (PreconditionFailed("x"), False),
+        (None, False),
     ],
 )
-def test_a_worker_has_the_queues_of_its_pool_classes_and_kinds(worker: WorkerEntry, queues: tuple[str, ...]) -> None:
-    """Kinds of its own come in queues of its own, and nothing else does."""
-    assert topology.queues_of(worker) == queues
+def test_what_speaks_against_the_queues(err: BaseException | None, speaks: bool) -> None:
+    """Only these are worth a restart of the broker: a refusal would be the same after it."""
+    assert topology.silent(err) == speaks
 
 
-def test_every_queue_has_the_same_arguments() -> None:
-    """RabbitMQ refuses a queue that is declared in two ways."""
-    lazy = topology.queue("edge.io.normal")
-    assert lazy.queue_arguments == topology.QUEUES[Power.NORMAL].queue_arguments
-    assert "x-dead-letter-exchange" not in topology.queue(topology.DEAD_NAME).queue_arguments
+class _Asked:
+    """A channel of the queue check: what each queue holds, and what is done to its messages."""
+
+    def __init__(self, counts: dict[str, int], fault: Exception | None = None) -> None:
+        self.counts, self.fault = counts, fault
+        self.got: list[str] = []
+        self.rejected: list[tuple[int, bool]] = []
+
+    def prepare_queue_arguments(self, arguments: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        return arguments
+
+    def queue_declare(self, queue: str, **_options: Any) -> SimpleNamespace:
+        if self.fault is not None:
+            raise self.fault
+        return SimpleNamespace(message_count=self.counts.get(queue, 0), consumer_count=0)
+
+    def basic_get(self, queue: str, no_ack: bool = False) -> SimpleNamespace | None:
+        self.got.append(queue)
+        return SimpleNamespace(delivery_tag=7) if queue == "edge.normal" and not no_ack else None
+
+    def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
+        self.rejected.append((delivery_tag, requeue))
+
+
+def _reaching(channel: _Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def reached(_config: BrokerConfig, *, timeout_s: float) -> Iterator[_Asked]:
+        try:
+            yield channel
+        except topology.CONNECTION_ERRORS as err:
+            raise BrokerError(f"broker: {err}") from err
+
+    monkeypatch.setattr(topology, "reached", reached)
+
+
+def test_a_message_that_the_check_met_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came between the count and the question; a check that kept it would lose a job."""
+    channel = _Asked({"edge.always": 3})
+    _reaching(channel, monkeypatch)
+    topology.check_queues(BrokerConfig(), timeout_s=1.0)
+    assert channel.rejected == [(7, True)]
+    assert sorted(channel.got) == ["edge.dead", "edge.normal", "edge.surplus"], "a count above zero is an answer"
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [(TimeoutError(), QueueSilent), (InternalError("down"), QueueSilent), (PreconditionFailed("other"), BrokerError)],
+)
+def test_only_a_queue_that_does_not_answer_is_silent(
+    fault: Exception, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was made with other arguments answers."""
+    _reaching(_Asked({}, fault), monkeypatch)
+    with pytest.raises(BrokerError) as met:
+        topology.check_queues(BrokerConfig(), timeout_s=1.0)
+    assert type(met.value) is raised

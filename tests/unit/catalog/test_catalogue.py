@@ -145,3 +145,30 @@ def test_an_unknown_task_names_the_known() -> None:
     """So that a typo is seen."""
     with pytest.raises(UnknownTask, match="unknown task 'wrok': known are work"):
         _schema(type="integer").check("wrok", [1], {})
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        ([1], {"m": 2}, "unknown argument 'm'; the task takes n"),
+        ([], {}, "argument 'n' is missing; the task takes n"),
+        ([1, 2], {}, "2 arguments given by place; the task takes n"),
+        ([1], {"n": 2}, "argument 'n' is given by place and by name"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_call_are_named(args: list[Any], kwargs: dict[str, Any], words: str) -> None:
+    """Each with what the task takes."""
+    with pytest.raises(BadArguments) as err:
+        _schema(type="integer").check("work", args, kwargs)
+    assert str(err.value) == f"task 'work': {words}"
+
+
+def test_arguments_nested_beyond_all_bounds_are_refused() -> None:
+    """In a sentence: the validator has no stack for them."""
+    tree = {"type": "array", "items": {"$ref": "#/$defs/tree"}}
+    schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}}
+    nested: list[Any] = []
+    for _ in range(5000):
+        nested = [nested]
+    with pytest.raises(BadArguments, match="nested too deeply"):
+        Catalogue({"work": TaskInfo("work", positional=("n",), schema=schema)}, {}).check("work", [nested], {})

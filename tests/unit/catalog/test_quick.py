@@ -83,3 +83,18 @@ def test_what_the_quick_test_refuses_gets_the_sentence_of_the_general_one() -> N
     info = TaskInfo("count", positional=signature.positional, schema=signature.schema())
     with pytest.raises(BadArguments, match="argument 'times' = 'two': must be a whole number"):
         Catalogue({"count": info}, {}).check("count", ["x", "two"], {})
+
+
+@pytest.mark.parametrize(
+    ("word", "limit", "fits", "not_fits"),
+    [
+        ("minimum", 3, 3, 2),
+        ("maximum", 3, 3, 4),
+        ("exclusiveMinimum", 3, 4, 3),
+        ("exclusiveMaximum", 3, 2, 3),
+    ],
+)
+def test_a_limit_holds_at_the_limit_itself(word: str, limit: int, fits: int, not_fits: int) -> None:
+    """That is where inclusive and exclusive differ."""
+    test = quick.compiled({"n": {"type": "integer", word: limit}})
+    assert (test({"n": fits}), test({"n": not_fits})) == (True, False)

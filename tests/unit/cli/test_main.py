@@ -212,3 +212,34 @@ def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("edge 0.")
     assert main(["version", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"edge", "python"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["cancel", "backup"], ["rm", "restore"], ["submit", "chat", "up"], ["submit", "chat", "power replay"]),
+        *(["--url", "up", "status"], ["power", "simulate", "replay"], ["submit", "chat", "--key", "deploy"]),
+    ],
+)
+def test_a_word_that_is_a_command_elsewhere_names_no_file(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`up` may be an argument of a job: what follows it still has to be text."""
+    assert main([*words, "caf\udce9"]) == 2
+    assert "argument 'caf\\udce9' is not valid UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["restore"], ["--config", "x", "restore"], ["power", "replay"]])
+def test_a_file_may_have_any_name(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Linux lets it hold any bytes; these files are not there."""
+    assert main([*words, "/nowhere/caf\udce9"]) != 0
+    assert "is not valid UTF-8" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["submit", "--power"], ["list", "--state"], ["power", "simulate"], []])
+def test_an_error_shows_what_was_given_in_one_short_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Escapes that would colour the terminal or turn the text around are spelled out, and 100 kB are cut."""
+    assert main([*words, "\x1b[31m\u202ex\n" + "y" * 100_000]) == 2
+    err = capsys.readouterr().err
+    assert len(err) < 5000
+    assert err.count("\n") == 1
+    assert err.rstrip("\n").isprintable()
+    assert "x1b" in err

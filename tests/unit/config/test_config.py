@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 from collections.abc import Iterator
@@ -296,6 +297,20 @@ def test_a_file_that_may_not_be_read_is_not_left_out(tmp_path: Path) -> None:
     path.touch(mode=0)
     with pytest.raises(ConfigError, match="Permission denied"):
         load(path, {})
+
+
+def test_a_named_pipe_is_no_file(tmp_path: Path) -> None:
+    """Opening it would wait for a writer for ever."""
+    os.mkfifo(tmp_path / "edge.yaml")
+    with pytest.raises(ConfigError, match="expected a file, not a named pipe"):
+        load(tmp_path / "edge.yaml", env={})
+
+
+def test_a_key_that_moves_the_cursor_is_shown_as_text(tmp_path: Path) -> None:
+    """An error is one line, whatever the file holds."""
+    (tmp_path / "edge.yaml").write_text('"wor\\x1b[31m\\nker": 1\n')
+    with pytest.raises(ConfigError, match=r"wor\\x1b\[31m\\nker = '...': unknown key"):
+        load(tmp_path / "edge.yaml", env={})
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

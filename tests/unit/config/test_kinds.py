@@ -13,6 +13,8 @@ import pytest
 from edge.config import load
 from edge.config.kinds import Kinds, UnknownKind, own_kinds
 from edge.core.errors import ConfigError
+from edge.core.layout import Layout
+from edge.power.probe import as_yaml, probe
 
 RECORD = """
 from pathlib import Path
@@ -100,7 +102,7 @@ def test_an_unknown_kind_is_one_line_with_the_known_ones(elsewhere: Path, tmp_pa
         read(tmp_path, "power: {sources: [{kind: plain}, {kind: metre}]}")
     assert caught.value.key == "power.sources[1].kind"
     assert caught.value.value == "metre"
-    assert "expected one of clock, disk, meter3, nut" in caught.value.allowed
+    assert f"expected one of {', '.join(sorted([*own_kinds(), 'meter3']))}" in caught.value.allowed
 
 
 @pytest.mark.parametrize(
@@ -147,3 +149,77 @@ def test_only_the_kinds_that_are_named_are_imported(tmp_path: Path) -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert [name for name in loaded if name.startswith("edge.power.sources.")] == ["edge.power.sources.disk"]
     assert not {"importlib.metadata", "gpiozero", "gpiod", "psutil"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("raise SystemExit('bye')", "cannot be used: SystemExit: bye"),
+        ("class MeterConfig: pass", "meter_odd:MeterConfig is no SourceConfig"),
+        ("MeterConfig = None", "is no SourceConfig"),
+    ],
+)
+def test_a_package_that_misbehaves_is_one_line(elsewhere: Path, tmp_path: Path, line: str, why: str) -> None:
+    """It may not even end the program."""
+    install(elsewhere, "meter_odd", "odd", body=line)
+    with pytest.raises(ConfigError, match=r"power.sources\[0\].kind = 'odd'") as err:
+        read(tmp_path, "power: {sources: [{kind: odd}]}")
+    assert why in str(err.value)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "    n: int = 5\n\n    def __post_init__(self):\n        raise OSError('a\\nb')",
+        "    n: 'Nowhere' = 0",
+    ],
+)
+def test_a_record_that_cannot_be_made_names_its_kind(elsewhere: Path, tmp_path: Path, field: str) -> None:
+    """A field of a type that no file can hold, or code of its own that raises."""
+    body = RECORD.format(kind="odd").replace('    path: Annotated[Path, about("its file")]', field)
+    install(elsewhere, "meter_bad", "odd", body=body)
+    with pytest.raises(ConfigError, match=r"power.sources\[0\].kind = 'odd': its record cannot be used: ") as err:
+        read(tmp_path, "power: {sources: [{kind: odd, n: 1}]}")
+    assert "\n" not in str(err.value)
+
+
+def test_a_kind_of_the_product_cannot_be_replaced(elsewhere: Path, tmp_path: Path) -> None:
+    """A package that calls itself `plain` is not even imported."""
+    install(elsewhere, "meter_shadow", "plain", body="raise RuntimeError('imported')")
+    (source,) = read(tmp_path, "power: {sources: [{kind: plain}]}")  # type: ignore[misc]
+    assert type(source).__module__ == "edge.power.sources.plain"  # type: ignore[has-type]
+
+
+BROKEN = """
+from edge.power.inputs.source import FoundSource, PowerSourceConfig
+
+
+class MeterConfig(PowerSourceConfig, frozen=True, tag="{kind}"):
+    \"\"\"A meter from elsewhere.\"\"\"
+
+    def open(self, layout, notify):
+        raise RuntimeError("no\\nbus")
+
+    @classmethod
+    def probe(cls, root):
+        {probe}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        ("raise RuntimeError('imported')", "# power.sources"),
+        (
+            BROKEN.format(kind="odd", probe="raise RuntimeError('a\\nb')"),
+            "# kind odd cannot be probed: RuntimeError: a b",
+        ),
+        (BROKEN.format(kind="odd", probe="yield FoundSource(cls())"), "# cannot be read: RuntimeError: no bus"),
+    ],
+)
+def test_a_probe_goes_on_past_a_broken_package(elsewhere: Path, tmp_path: Path, body: str, note: str) -> None:
+    """It notes why, and shows what else the board has."""
+    install(elsewhere, "meter_broken", "odd", body=body)
+    text = as_yaml(probe(Layout(tmp_path, tmp_path), root=tmp_path))
+    assert note.replace("power.sources", "kind = 'odd': the entry point") in text
+    assert "kind: clock" in text

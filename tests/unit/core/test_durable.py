@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -174,7 +176,7 @@ def test_room_is_bytes_inodes_and_a_disk_that_writes(
     blocks = free >> 12
     found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: found)
-    assert durable.has_room(tmp_path, 32 << 20) is room
+    assert durable.has_free_space(tmp_path, 32 << 20) is room
 
 
 def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None:
@@ -183,6 +185,44 @@ def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None
     os.close(fd)
     with pytest.raises(OSError, match="Bad file descriptor"):
         durable.sync_file_system(fd)
+
+
+def test_a_file_whose_pages_reached_the_disk_is_well(tmp_path: Path) -> None:
+    """The real system call, on a file that is written and one that is only read."""
+    path = tmp_path / "a"
+    with path.open("wb") as file:
+        file.write(b"x" * 100_000)
+        file.flush()
+        durable.check_written(file.fileno())
+    with path.open("rb") as file:
+        durable.check_written(file.fileno())
+
+
+def failing_ranges(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let sync_file_range(2) fail with `number`."""
+
+    def fails(_fd: int) -> int:
+        ctypes.set_errno(number)
+        return -1
+
+    monkeypatch.setattr(durable, "_sync_file_range", fails)
+
+
+def test_a_write_that_failed_in_the_background_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file still reads well, from memory."""
+    failing_ranges(monkeypatch, errno.EIO)
+    with (tmp_path / "a").open("wb") as file, pytest.raises(OSError, match="Input/output error"):
+        durable.check_written(file.fileno())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
+def test_where_nobody_knows_ranges_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A job has its result on such a file system, too."""
+    failing_ranges(monkeypatch, number)
+    with (tmp_path / "a").open("wb") as file:
+        durable.check_written(file.fileno())
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,3 +162,16 @@ def test_close_may_be_called_twice(watch: Watch) -> None:
     watch.close()
     watch.close()
     assert watch.fileno() == -1
+
+
+def test_tells_of_writes_renames_and_removals(tmp_path: Path) -> None:
+    """By name, without blocking when there is nothing."""
+    watch = Watch(tmp_path)
+    assert watch.read().names == set()
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "a").rename(tmp_path / "b")
+    (tmp_path / "b").unlink()
+    assert select.select([watch], [], [], 5)[0]
+    assert watch.read().names == {"a", "b"}
+    watch.close()
+    watch.close()

@@ -203,7 +203,7 @@ def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
             ledger.adopt(done("celery-1"), size_bytes=10, now=1.0)
     job = ledger.reader.get("celery-1")
     assert (job.submitter, job.state, job.size_bytes) == ("amqp", JobState.SUCCEEDED, 10)
-    assert ledger.reader.known("c") == {"celery-1": False}
+    assert ledger.reader.open_by_id("c") == {"celery-1": False}
 
 
 def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: LedgerWriter) -> None:
@@ -445,8 +445,8 @@ def test_what_a_folder_of_results_is_compared_with(ledger: LedgerWriter) -> None
     put(ledger, *map(new, ("aa-1", "aa-2", "ab-1", "a.b")))
     with ledger.transaction(durable=False):
         ledger.finish(done("aa-2"), size_bytes=1)
-    assert ledger.reader.known("aa") == {"aa-1": True, "aa-2": False}
-    assert set(ledger.reader.known("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
+    assert ledger.reader.open_by_id("aa") == {"aa-1": True, "aa-2": False}
+    assert set(ledger.reader.open_by_id("a")) == {"aa-1", "aa-2", "ab-1", "a.b"}
     assert ledger.reader.open_among(["aa-1", "aa-2", "zz"]) == {"aa-1"}
 
 
@@ -480,7 +480,7 @@ def test_a_row_that_rotted_keeps_nobody_from_the_others(ledger: LedgerWriter, ha
     (told,) = rot(ledger.connection.path, limit_s=10)
     assert told.startswith("job b: state ")
     with ledger.transaction(durable=True):
-        ledger.heal()
+        ledger.repair_rows()
     assert rot(ledger.connection.path, limit_s=10) == []
     assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)] == ["a", "b", "c"]
     assert ledger.connection.totals.jobs == {JobState.ACCEPTED: 3}
@@ -509,7 +509,7 @@ def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place
             ledger.finish(done("job-020"), size_bytes=1)
         with ledger.transaction(durable=True):
             ledger.finish(done("job-020"), size_bytes=1)
-            ledger.heal()
+            ledger.repair_rows()
         assert rot(path, limit_s=10) == []
         assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=99)] == [
             each for each in ids if each != "job-020"
@@ -535,7 +535,7 @@ def test_a_job_that_the_index_of_ids_lost_has_one_row_again(tmp_path: Path) -> N
             ledger.adopt(done("job-020"), size_bytes=1, now=1.0)
         assert rot(path, limit_s=10)
         with ledger.transaction(durable=True):
-            ledger.heal()
+            ledger.repair_rows()
         assert rot(path, limit_s=10) == []
         assert (ledger.reader.get("job-020").submitter, ledger.reader.get("job-020").state) == ("me", JobState.ACCEPTED)
         assert ledger.connection.totals.jobs == {JobState.ACCEPTED: 30}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import msgspec
@@ -120,3 +121,17 @@ def test_probe_prints_what_loads(board: Layout, tmp_path: Path, capsys: pytest.C
     assert main(["power", "probe"]) == 0
     (tmp_path / "probed.yaml").write_text(capsys.readouterr().out)
     assert main(["config", "check", "--config", str(tmp_path / "probed.yaml")]) == 0
+
+
+def test_config_check_asks_the_kinds_what_they_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the governor would refuse at its start, the check refuses."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "meter_mute.py").write_text(
+        "from edge.power.inputs.source import PowerSourceConfig\n\n\n"
+        "class Mute(PowerSourceConfig, frozen=True, tag='mute'):\n    pass\n"
+    )
+    (tmp_path / "edge.yaml").write_text("power: {source_modules: [meter_mute], sources: [{kind: mute}]}")
+    assert main(["config", "check", "--config", str(tmp_path / "edge.yaml")]) == 2
+    assert "power.sources[0].kind = 'mute': its quantities() cannot be used" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import load
+from edge.config.kinds import own_kinds
 from edge.config.power import PowerConfig
 from edge.core.errors import ConfigError
 from edge.power.policy.rules import Band, Level, from_config
@@ -57,7 +58,7 @@ def test_boards_as_people_wire_them(tmp_path: Path, board: str) -> None:
 @pytest.mark.parametrize(
     ("power", "key", "words"),
     [
-        ("sources: [{kind: ups}]", "power.sources[0].kind", "expected one of clock, disk, nut"),
+        ("sources: [{kind: ups}]", "power.sources[0].kind", f"expected one of {', '.join(own_kinds())}"),
         ("sources: [{pin: 6}]", "power.sources[0].kind", "must be given: one of clock"),
         ("sources: [{kind: pin}]", "power.sources[0].pin", "must be given: a whole number from 0 to 63"),
         ("sources: [{kind: pin, pin: 6, pol: high}]", "power.sources[0].pol", "allowed here: kind, pin, tells, active"),

@@ -130,3 +130,40 @@ def test_when_a_word_expires() -> None:
     assert status.expires_in(said(PowerState.UNKNOWN, valid_s=5.0)) is None
     assert status.expires_in(said(PowerState.NORMAL, valid_s=5.0)) == pytest.approx(5.0, abs=1.0)
     assert status.expires_in(said(PowerState.NORMAL, valid_s=5.0, monotonic=0.0)) == pytest.approx(0.05)
+
+
+class TestStatus:
+    def status(self, **fields: object) -> PowerStatus:
+        good = PowerStatus(
+            PowerState.NORMAL, "normal", "fine", boot_id=boot_id(), pid=os.getpid(), monotonic=time.monotonic()
+        )
+        return msgspec.structs.replace(good, **fields)
+
+    def read(self, tmp_path: Path, **fields: object) -> tuple[PowerState, str]:
+        status.write(tmp_path / "power.json", self.status(**fields))
+        said = status.read(tmp_path / "power.json")
+        return said.state, said.code
+
+    def test_a_living_governor_is_believed(self, tmp_path: Path) -> None:
+        """Its word stands as it is."""
+        assert self.read(tmp_path) == (PowerState.NORMAL, "normal")
+
+    @pytest.mark.parametrize(
+        ("fields", "code"),
+        [({"boot_id": "other"}, "other-boot"), ({"pid": 2**22 + 1}, "governor-died"),
+         ({"valid_s": 90.0, "monotonic": time.monotonic() - 91.0}, "governor-silent")],
+    )  # fmt: skip
+    def test_a_word_that_does_not_count_is_unknown(self, tmp_path: Path, fields: dict[str, object], code: str) -> None:
+        """Of another boot, of a dead governor, or too old: unknown, and which of these."""
+        assert self.read(tmp_path, **fields) == (PowerState.UNKNOWN, code)
+
+    def test_a_wall_clock_that_jumps_makes_nothing_stale(self, tmp_path: Path) -> None:
+        """Age is taken from the monotonic clock."""
+        assert self.read(tmp_path, at=0.0, valid_s=90.0)[0] is PowerState.NORMAL
+
+    @pytest.mark.parametrize("content", [None, b"", b"{", b'{"state": "splendid"}', b"\xff\xfe"])
+    def test_no_file_or_garbage_is_unknown(self, tmp_path: Path, content: bytes | None) -> None:
+        """Whatever lies there, reading it never raises and never allows work."""
+        if content is not None:
+            (tmp_path / "power.json").write_bytes(content)
+        assert status.read(tmp_path / "power.json").state is PowerState.UNKNOWN

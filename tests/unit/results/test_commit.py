@@ -114,6 +114,25 @@ def test_a_failed_first_sync_is_tried_member_by_member(results: Results, monkeyp
     assert not Path(members[2].private).exists()
 
 
+def test_a_file_that_was_lost_before_the_group_began_is_refused(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of a failed write once. Another worker may have been told: the sync of this group succeeds."""
+    real = durable.check_written
+
+    def lost(fd: int) -> None:
+        if Path(f"/proc/self/fd/{fd}").readlink().name == "out.bin":
+            raise OSError(errno.EIO, "the disk refuses")
+        real(fd)
+
+    members = written(results, "ab-1")
+    monkeypatch.setattr(durable, "check_written", lost)
+    with pytest.raises(OSError, match="the disk refuses"):
+        with_file(results, "ab-2")
+    assert results.commit(members) == [None]
+    assert results.read("ab-2") is None
+
+
 def test_a_failed_second_sync_keeps_the_names(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is linked stands, is synced alone, and keeps its files."""
     failing(1, monkeypatch, after=1)
@@ -156,6 +175,40 @@ def test_a_descriptor_that_a_job_closed_is_noticed(results: Results, tmp_path: P
     finally:
         os.close(other)
     assert results.has("ab-1")
+
+
+def test_a_closed_descriptor_that_nobody_took_is_noticed(results: Results) -> None:
+    """A body that closes all it finds costs the group its two syncs, and no member of it its result."""
+    members = written(results, "ab-1", "ab-2")
+    group = results._group
+    assert group is not None
+    os.close(group._fd)
+    assert results.commit(members) == [None, None]
+    assert [results.read(job_id) is not None for job_id in ("ab-1", "ab-2")] == [True, True]
+
+
+def test_names_that_a_failed_sync_left_are_durable_before_they_are_announced(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next sync of each folder is what lets its job be acknowledged."""
+    members = written(results, "ab-1", "cd-2")
+    failing(1, monkeypatch, after=1)
+    calls: list[str] = []
+    real_fsync, real_unlink = os.fsync, os.unlink
+
+    def fsync(fd: int) -> None:
+        calls.append(f"sync {Path(f'/proc/self/fd/{fd}').readlink().name}")
+        real_fsync(fd)
+
+    def unlink(path: Path | str) -> None:
+        calls.append(f"announce {Path(path).name}")
+        real_unlink(path)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert results.commit(members) == [None, None]
+    for shard, job_id in (("ab", "ab-1"), ("cd", "cd-2")):
+        assert calls.index(f"sync {shard}") < calls.index(f"announce {job_id}.json")
 
 
 def test_nothing_is_announced_before_the_second_sync(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:

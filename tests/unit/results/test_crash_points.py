@@ -250,35 +250,77 @@ def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch
     crash.each(disk.points, check_finished)
 
 
-def test_a_worker_killed_before_a_cut(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker dies at any system call, the next one publishes, the power goes: the result is there.
+def test_a_half_removed_result_does_not_outlive_its_tombstone(
+    disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker ends the removal, the next one forgets the old tombstone; a cut at any call brings no result back."""
+    monkeypatch.setattr(Results, "_lay_out", lambda _: None)  # 256 folders that this is not about
+    layout = layout_of(disk)
+    with disk.watched(monkeypatch):
+        results = Results(layout)
+        publish(results)
+        durable.publish(results.path(ID).with_suffix(".gone"), b"", temp=layout.staging / f"{ID}.tombstone")
+        disk.settle()
+        Results(layout).recover()
+        Results(layout).recover(forget_before=4e9)
+    assert any(point.call == f"unlink results/ab/{ID}.gone" for point in disk.points)
 
-    What a dead process made and never synced (a folder, a link) is not durable by being visible.
-    """
-    count = calls(disk, lambda: publish(Results(layout_of(disk))), monkeypatch)
+    def check(layout: Layout, where: str) -> None:
+        again = Results(layout)
+        assert again.removed(ID) or again.read(ID) is None, where
+
+    crash.each(disk.points, check)
+
+
+def each_death(
+    disk: Disk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    first: Callable[[Results], object],
+    second: Callable[[Results], object],
+    check: Callable[[Layout, str], None],
+) -> None:
+    """A worker dies at each system call of `first` in turn, the next one does `second`, and then the power goes."""
+    count = calls(disk, lambda: first(Results(layout_of(disk))), monkeypatch)
     boots = 0
     for die_at in range(count):
         root = tmp_path / f"died-{die_at}"
         root.mkdir()
         again = Disk(root, die_at=die_at)
         with again.watched(monkeypatch), suppress(Died):
-            publish(Results(layout_of(again)))
+            first(Results(layout_of(again)))
         again.die_at = -1
         with again.watched(monkeypatch):
             results = Results(layout_of(again))
             results.recover()
-            if results.has(ID):
-                results.announce(ID)
-            else:
-                publish(results, OTHER)
+            second(results)
 
-        def check(layout: Layout, where: str, die_at: int = die_at) -> None:
-            assert check_result(layout, where) is not None, f"died before call {die_at}; {where}"
+        def check_boot(layout: Layout, where: str, die_at: int = die_at) -> None:
+            check(layout, f"died before call {die_at}; {where}")
 
         crash = Crash(tmp_path / f"boots-{die_at}")
-        crash.each(again.points[-1:], check)
+        crash.each(again.points[-1:], check_boot)
         boots += crash.boots
     assert boots >= count
+
+
+def test_a_worker_killed_before_a_cut(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker dies at any system call, the next one publishes, the power goes: the result is there.
+
+    What a dead process made and never synced (a folder, a link) is not durable by being visible.
+    """
+
+    def next_worker(results: Results) -> None:
+        if results.has(ID):
+            results.announce(ID)
+        else:
+            publish(results, OTHER)
+
+    def check(layout: Layout, where: str) -> None:
+        assert check_result(layout, where) is not None, where
+
+    each_death(disk, tmp_path, monkeypatch, first=publish, second=next_worker, check=check)
 
 
 GROUP = ("ab-1", "cd-2")
@@ -357,24 +399,15 @@ def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, mon
 
 def test_a_worker_killed_inside_a_group(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker dies at any system call of a group, the next one publishes, the power goes: both results are there."""
-    count = calls(disk, lambda: publish_group(Results(layout_of(disk))), monkeypatch)
-    for die_at in range(count):
-        root = tmp_path / f"died-{die_at}"
-        root.mkdir()
-        again = Disk(root, die_at=die_at)
-        with again.watched(monkeypatch), suppress(Died):
-            publish_group(Results(layout_of(again)))
-        again.die_at = -1
-        with again.watched(monkeypatch):
-            results = Results(layout_of(again))
-            results.recover()
-            for job_id in GROUP:
-                if results.has(job_id):
-                    results.announce(job_id)
-            if not all(results.has(job_id) for job_id in GROUP):
-                publish_group(results, 8)
 
-        def check(layout: Layout, where: str, die_at: int = die_at) -> None:
-            assert set(check_group(layout, where)) == set(GROUP), f"died before call {die_at}; {where}"
+    def next_worker(results: Results) -> None:
+        for job_id in GROUP:
+            if results.has(job_id):
+                results.announce(job_id)
+        if not all(results.has(job_id) for job_id in GROUP):
+            publish_group(results, 8)
 
-        Crash(tmp_path / f"boots-{die_at}").each(again.points[-1:], check)
+    def check(layout: Layout, where: str) -> None:
+        assert set(check_group(layout, where)) == set(GROUP), where
+
+    each_death(disk, tmp_path, monkeypatch, first=publish_group, second=next_worker, check=check)

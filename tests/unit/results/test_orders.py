@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from edge.config import Config
@@ -16,9 +18,28 @@ def test_orders_stand_until_done(config: Config) -> None:
     orders.give(Order.CANCEL, "a.b")
     orders.give(Order.DELETE, "c")
     assert sorted(orders.standing()) == [(Order.CANCEL, "a.b"), (Order.DELETE, "c")]
-    orders.done("a.b")
-    orders.done("never")
+    orders.ended(["a.b", "never"])
     assert list(orders.standing()) == [(Order.DELETE, "c")]
+    orders.removed(["c"])
+    assert list(orders.standing()) == []
+
+
+def test_a_result_leaves_the_order_to_remove_it(config: Config) -> None:
+    """It fulfils a cancel and a node's upload; a removal is fulfilled by the tombstone only."""
+    orders = Orders(config.layout)
+    for order in Order:
+        orders.give(order, "a")
+    orders.ended(["a"])
+    assert list(orders.standing()) == [(Order.DELETE, "a")]
+
+
+def test_a_folder_that_goes_away_while_it_is_read_holds_no_orders(config: Config) -> None:
+    """Somebody empties the run folder; the worker's thread must live on."""
+    orders = Orders(config.layout)
+    orders.give(Order.DELETE, "a")
+    standing = orders.standing()
+    shutil.rmtree(orders.folder)
+    assert list(standing) == []
 
 
 @pytest.mark.parametrize("name", ["", "x", ".cancel", "a.explode", "..delete", ".x.cancel", "a b.cancel"])

@@ -54,7 +54,7 @@ def test_racing_publishers_agree_on_one_result(results: Results) -> None:
     def race(number: int) -> None:
         barrier.wait()
         own = Results.__new__(Results)
-        own.__dict__.update(results.__dict__, _known=set())
+        own.__dict__.update(results.__dict__, _durable_folders=set())
         if own.publish(done("race", number)):
             won.append(number)
 
@@ -186,6 +186,45 @@ def test_recover_leaves_what_another_worker_is_writing(results: Results, config:
         other.wait()
         results.recover()
     assert list(config.layout.staging.iterdir()) == []
+
+
+def test_recover_makes_a_name_durable_before_it_announces_it(
+    results: Results, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever laid the notice may have died of what the name was to be saved from."""
+    results.publish(done("ab-1"))
+    (config.layout.staging / "ab-1.json").touch()
+    calls: list[str] = []
+    real_fsync, real_unlink = os.fsync, os.unlink
+
+    def fsync(fd: int) -> None:
+        calls.append(f"sync {Path(f'/proc/self/fd/{fd}').readlink().name}")
+        real_fsync(fd)
+
+    def unlink(path: str | Path) -> None:
+        calls.append(f"announce {Path(path).name}")
+        real_unlink(path)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "unlink", unlink)
+    Results(config.layout).recover()
+    assert calls.index("sync ab") < calls.index("announce ab-1.json")
+
+
+def test_a_removal_is_told_to_the_watchers(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once nothing but the tombstone is left: the gateway answers 410 from then on, and drops the row."""
+    results.publish(done("ab-1"))
+    told: list[tuple[str, list[str]]] = []
+    real = os.unlink
+
+    def unlink(path: str | Path) -> None:
+        real(path)
+        if Path(path).parent.name == ".staging":
+            told.append((Path(path).name, [each.name for each in results.path("ab-1").parent.iterdir()]))
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    results.remove("ab-1")
+    assert told[-1] == ("ab-1.gone", ["ab-1.gone"])
 
 
 def test_recover_announces_what_was_published_and_drops_the_rest(results: Results, config: Config) -> None:

@@ -145,6 +145,19 @@ EXACT = {
     "5.5 modulo 2": "1.5",
     "2 ^ 10 mod 7": "2",
     "2 * (10 mod 3)": "2",
+    # signs without spaces
+    "10-12": "-2",
+    "5-3-1": "1",
+    "100-20-30": "50",
+    "100/5/2": "10",
+    "30-11-7": "12",
+    "5-1+2": "6",
+    "3-8/4": "1",
+    "10-5-20.5": "-15.5",
+    "7 \u2013 5": "2",
+    "2 +\n3": "5",
+    "What is - 5 + 3?": "-2",
+    "1 ^ pi": "1",
     # what stands around
     "Hello! Could you tell me what 7 times 6 is, please?": "42",
     "I want to know what 7 times 6 is": "42",
@@ -196,6 +209,22 @@ REFUSED = {
         "hello - 5 + 3",
         "then minus 5 plus 3",
     ],
+    "may be a date": [
+        *("2026-11-28", "28-11-2026", "2026-1-5 + 1", "What is 3/4/2026?", "28/11/26", "2026/11/28", "(10-5-20) + 1"),
+        *("555-123-4567", "+1-800-555-1234", "123-45-6789", "978-3-16-148410-0", "1234-5678-9012-3456"),
+        *("2-1/2", "3 * 2-1/2", "2026\u221211\u221228", "\uff12\uff10\uff12\uff16-11-28"),
+    ],
+    "may be a dash": [
+        "- 5 + 3",
+        "+ 5 + 3",
+        "\u2013 5 + 3",
+        "Hello! - 5 + 3",
+        "Calculate - 5 + 3",
+        "Could you? - 5 + 3",
+    ],
+    "from one to the other": ["3\u20135", "10\u201312 + 1"],
+    "another sum": ["2 + 3\n-4 + 5", "5 + 3\n- 2", "5 + 3\r\n* 2", "2 times 3\u2028minus 4", "What is 5\nmod 3?"],
+    "'to' stands": ["5 + 3 to", "5 + 3 to the", "2 to the"],
     "factorial": ["5!", "5! + 3", "What is 2 + 3!"],
     "an equation": ["2 + 2 = 4", "2 + 2 == 4"],
     "no operation known": [
@@ -225,6 +254,7 @@ REFUSED = {
     "no operation stands": [
         *("2(3)", "(2)(3)", "2 pi", "2 log 100", "1 1/2 + 1", "5 -5 5", "1\u00a0100 + 1", "one two three plus one"),
         *("nineteen eighty four minus 1", "twenty 5 plus 1", "two thousand million + 1", "one hundred and one hundred"),
+        "three point one hundred plus 1",
         *("zero hundred plus 1", "twenty one hundred thousand plus 1", "155 hundred plus 1", "10 % 3", "1 + 1 1"),
     ],
     "needs brackets": [

@@ -30,7 +30,7 @@ def test_only_a_full_card_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("edge.up.supervise.RESTART", Backoff(first_s=0.0, most_s=0.0))
     monkeypatch.setattr("edge.up.supervise.check_free", lambda *_, **__: None)
     monkeypatch.setattr(stack, "_prepare", full)
-    monkeypatch.setattr("edge.up.supervise.durable.has_room", lambda _folder, _bytes: next(room))
+    monkeypatch.setattr("edge.up.supervise.durable.has_free_space", lambda _folder, _bytes: next(room))
     with pytest.raises(Unwritable, match="the broker cannot write"):
         asyncio.run(stack._work())
     assert said.getvalue().count("trying again in 0 s") == 2

@@ -13,7 +13,7 @@ import msgspec
 from edge.broker.topology import queue_name
 from edge.config import Config
 from edge.core.wakeup import Wakeup
-from edge.model import ALLOWED, Attempts, Energy, Failure, Power, PowerState, PowerStatus, Result
+from edge.model import ALLOWED, Attempts, Energy, Failure, Power, PowerState, PowerStatus, Reading, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
 from edge.results.staging import Staging
@@ -133,18 +133,19 @@ class PlayedPower:
     """Stands where the watcher does: what is told is read at the next look."""
 
     def __init__(self, state: PowerState) -> None:
-        self.told = self.status = PowerStatus(state, "", "the test says so")
+        self.next_status = self.status = PowerStatus(state, "", "the test says so")
         self.version = 0
         self.expires_in_s = None
 
-    def tell(self, state: PowerState) -> None:
+    def tell(self, state: PowerState, **readings: float) -> None:
         """The governor speaks."""
-        self.told = PowerStatus(state, "", "the test says so")
+        seen = tuple(Reading("test", what, value) for what, value in readings.items())
+        self.next_status = PowerStatus(state, "", "the test says so", readings=seen)
 
     def look(self) -> bool:
         """As the real one."""
-        news = self.told is not self.status
-        self.status = self.told
+        news = self.next_status is not self.status
+        self.status = self.next_status
         self.version += news
         return news
 
@@ -169,7 +170,7 @@ class PlayedBroker:
         self.acked: list[str] = []
         self.back: list[str] = []
         self.opened: list[tuple[str, int]] = []
-        self.told: list[str] = []  # the kinds of frames that settled something
+        self.settling_frames: list[str] = []  # the kinds of frames that settled something
         self.frames = 0
         self.others: dict[str, int] = {}
         self.meanwhile: Callable[[], None] | None = None  # what happens while a queue is closed, once
@@ -231,7 +232,7 @@ class PlayedBroker:
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Let messages go."""
         self.frames += 1
-        self.told.append("ack")
+        self.settling_frames.append("ack")
         for tag in self._tags(delivery_tag, multiple):
             _, message = self.unacked.pop(tag)
             self.acked.append(message.id)
@@ -243,7 +244,7 @@ class PlayedBroker:
         tag, multiple, requeue = args
         assert requeue
         self.frames += 1
-        self.told.append("nack")
+        self.settling_frames.append("nack")
         self._requeue(self._tags(tag, multiple))
 
     def _tags(self, tag: int, multiple: bool) -> list[int]:
@@ -297,7 +298,7 @@ class Bodies:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.room = 1
+        self.free_slots = 1
         self.began: list[str] = []
         self.wrong: list[str] = []  # began against the word of the governor
         self.ends: dict[str, Outcome] = {}
@@ -311,12 +312,12 @@ class Bodies:
         if QUEUES.get(attempt.delivery.queue) not in ALLOWED[state] or power.state is not state:
             self.wrong.append(attempt.id)
         self.began.append(attempt.id)
-        self.room = 0
+        self.free_slots = 0
         assert attempt.staging is not None
         if attempt.id in self.files:
             attempt.staging.file("a.txt").write_text(self.files[attempt.id])
         self.meanwhile.get(attempt.id, lambda: None)()
-        self.room = 1
+        self.free_slots = 1
         self.board.history.end()
         outcome = self.ends.get(attempt.id, Outcome(value=1, encoded=msgspec.Raw(b"1"), seconds=0.001))
         attempt.end(outcome, Energy(seconds=outcome.seconds, cpu_seconds=0.0))
@@ -350,7 +351,7 @@ class Board:
         self.broker = PlayedBroker(self._on_ack)
         self.bodies = Bodies(self)
         self.control = SimpleNamespace(stopping=False, stop=self._stop)
-        self.bell = Wakeup()
+        self.wakeup = Wakeup()
         self.early_acks: list[str] = []
         self.flow = Flow(
             config,
@@ -376,7 +377,7 @@ class Board:
             history=self.history,
             control=cast("Control", self.control),
             status=self.status,
-            bell=self.bell,
+            wakeup=self.wakeup,
             later=self.later,
         )
         self.broker.accept = self.intake.accept
@@ -399,7 +400,7 @@ class Board:
                 self.averages.note(task, Energy(seconds=seconds, cpu_seconds=0.0))
 
     def turn(self) -> None:
-        """One turn of the loop: what came over the wire, then the bell."""
+        """One turn of the loop: what came over the wire, then the wakeup."""
         self.broker.read()
         self.intake.step()
 

@@ -59,21 +59,21 @@ def disk(root: Path) -> Iterator[Finding]:
     while not place.exists() and place != place.parent:
         place = place.parent
     try:
-        room = os.statvfs(place)
+        disk = os.statvfs(place)
     except OSError as err:
         yield fail("disk", f"{place}: {err.strerror}", "look at it with: df and dmesg")
         return
     kind = file_system(place)
-    free = room.f_bavail * room.f_frsize
-    share = free / max(1, room.f_blocks * room.f_frsize)
+    free = disk.f_bavail * disk.f_frsize
+    share = free / max(1, disk.f_blocks * disk.f_frsize)
     text = f"{size(free)} free ({share:.0%}) of {place}" + (f", {kind}" if kind else "")
-    if room.f_flag & os.ST_RDONLY:
+    if disk.f_flag & os.ST_RDONLY:
         yield fail("disk", f"{text}, read-only", "a card that turned read-only is worn out or was cut off: dmesg tells")
     elif kind in _NO_LINKS:
         yield fail("disk", f"{text}: cannot hold results, which need hard links", "put `root` on ext4")
     elif free < _FAIL_BYTES:
         yield fail("disk", text, "remove something; `edge rm` and a smaller retention.keep_bytes free results")
-    elif room.f_files and not room.f_favail:
+    elif disk.f_files and not disk.f_favail:
         yield fail("disk", f"{text}, but no inode is free", "remove files; results take one each")
     elif free < _WARN_BYTES:
         yield warn("disk", text, "remove something before results can no longer be written")

@@ -37,8 +37,8 @@ def broker(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
             properties = channel.connection.server_properties
     except EdgeError as err:
         down = "`edge up` runs a private one; on an appliance: systemctl status rabbitmq-server"
-        known = any(word in str(err) for word in ("ACCESS_REFUSED", "NOT_ALLOWED"))
-        yield fail("broker", str(err), _credentials(config) if known else down)
+        refused = any(word in str(err) for word in ("ACCESS_REFUSED", "NOT_ALLOWED"))
+        yield fail("broker", str(err), _credentials(config) if refused else down)
         return
     version = str(properties.get("version", "?"))
     text = f"{properties.get('product', 'RabbitMQ')} {version} at {address}"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
+import msgspec
 import pytest
 
-from edge.config import RetentionConfig
-from edge.gateway.background.retention import overdue
+from edge.config import Config, RetentionConfig
+from edge.core import clock
+from edge.gateway.background.retention import Retention, overdue
+from edge.ledger.reader import LedgerReader
 from edge.ledger.rows import NewJob
+from edge.ledger.totals import Totals
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Power, Result
+from edge.results.orders import Order, Orders
 
 DAY = 86_400.0
 KEEP = RetentionConfig(keep_days=30, keep_bytes=1 << 20)
@@ -68,3 +75,52 @@ def test_what_is_already_asked_to_go_is_not_asked_again(ledger: LedgerWriter) ->
     with ledger.transaction(durable=False):
         ledger.ask_remove(["job-1"])
     assert going(ledger, KEEP, 33.5 * DAY) == ["job-2", "job-3"]
+
+
+def test_a_result_without_a_date_is_not_old(ledger: LedgerWriter) -> None:
+    """Nobody knows when it ended."""
+    with ledger.transaction(durable=False):
+        ledger.finish(Result(id="job-0", task="t", state=JobState.SUCCEEDED), size_bytes=1)
+    assert not ledger.reader.get("job-0").finished_at
+    assert "job-0" not in [job.id for job in overdue(ledger.reader, KEEP, finished_bytes=0, now=39.5 * DAY)]
+    assert going(ledger, KEEP, 20 * DAY) == []
+
+
+class _Outbox:
+    """The ledger, at once and in the test's own thread."""
+
+    def __init__(self, ledger: LedgerWriter) -> None:
+        self.ledger = ledger
+
+    @property
+    def totals(self) -> Totals:
+        return self.ledger.connection.totals
+
+    async def look(self, work: Callable[[LedgerReader], Any]) -> Any:
+        return work(self.ledger.reader)
+
+    async def write(self, work: Callable[[LedgerWriter], Any]) -> Any:
+        with self.ledger.transaction(durable=False):
+            return work(self.ledger)
+
+
+def test_a_removal_is_noted_before_it_is_asked_for(
+    ledger: LedgerWriter, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orders lie in memory: after a power cut the note in the ledger is what asks again."""
+    asked: list[tuple[str, bool]] = []
+
+    def give(_self: Orders, order: Order, job_id: str) -> None:
+        assert order is Order.DELETE
+        asked.append((job_id, ledger.reader.get(job_id).remove))
+
+    monkeypatch.setattr(Orders, "give", give)
+    monkeypatch.setattr(clock, "vouched_now", lambda: None)
+    small = msgspec.structs.replace(config, retention=RetentionConfig(keep_bytes=1 << 20))
+    with ledger.transaction(durable=False):
+        ledger.add(NewJob("large", "t", [], {}, Power.NORMAL, 0, None, "me", b""), now=0.0)
+        large = Result(id="large", task="t", state=JobState.SUCCEEDED, finished_at=99 * DAY)
+        ledger.finish(large, size_bytes=1 << 20)
+    retention = Retention(small, cast("Any", _Outbox(ledger)))
+    assert asyncio.run(retention._let_go()) == 9
+    assert asked == [(f"job-{number}", True) for number in range(1, 10)]

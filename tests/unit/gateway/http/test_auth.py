@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
-from edge.access.tokens import Scope, Tokens
+from edge.access.tokens import BadTokenFile, Scope, Tokens
 from edge.gateway.http.auth import LOCAL, Authenticator
-from edge.gateway.http.problems import Unauthenticated
+from edge.gateway.http.problems import Forbidden, Unauthenticated
 
 READ = frozenset({Scope.READ})
 
@@ -49,3 +49,35 @@ def test_two_tokens_at_once_are_none(tmp_path: Path) -> None:
     door = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
     with pytest.raises(Unauthenticated, match="must be"):
         door.caller(_request(f"Bearer {secret}", "Bearer other"), READ)
+
+
+def test_a_token_file_that_cannot_be_looked_at_lets_nobody_in(tmp_path: Path) -> None:
+    """Not by what it held before: a token may have been revoked in it."""
+    folder = tmp_path / "state"
+    secret = Tokens(folder / "tokens.json").add("anna", [Scope.READ])
+    door = Authenticator(folder / "tokens.json", loopback_without_token=False)
+    assert door.caller(_request(f"Bearer {secret}"), READ).name == "anna"
+    folder.rename(tmp_path / "away")
+    folder.write_text("a file where a folder must be")
+    with pytest.raises(BadTokenFile):
+        door.caller(_request(f"Bearer {secret}"), READ)
+
+
+def test_another_file_of_the_same_size_counts(tmp_path: Path) -> None:
+    """`read` became `node`."""
+    tokens = Tokens(tmp_path / "tokens.json")
+    secret = tokens.add("anna", [Scope.READ])
+    door = Authenticator(tmp_path / "tokens.json", loopback_without_token=False)
+    assert door.caller(_request(f"Bearer {secret}"), READ).name == "anna"
+    size = (tmp_path / "tokens.json").stat().st_size
+    tokens.allow("anna", [Scope.NODE])
+    assert (tmp_path / "tokens.json").stat().st_size == size
+    with pytest.raises(Forbidden):
+        door.caller(_request(f"Bearer {secret}"), READ)
+
+
+def test_who_is_on_the_board_is_no_other_board(tmp_path: Path) -> None:
+    """A result that a node hands in comes with a token, however much loopback is trusted."""
+    door = Authenticator(tmp_path / "tokens.json", loopback_without_token=True)
+    with pytest.raises(Forbidden, match="this needs node"):
+        door.caller(_request(), frozenset({Scope.NODE}))

@@ -13,7 +13,10 @@ from edge.config.power import CriticalConfig, PolicyConfig, PowerConfig
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus
 from edge.power import status
+from edge.power.governor import pause, persisted_state
 from edge.power.governor.governor import Governor
+from edge.power.policy.policy import PolicyState
+from edge.power.policy.rules import STATES
 from edge.power.simulate import simulate
 from edge.power.sources.clock import ClockConfig
 from edge.power.sources.power_supply import PowerSupplyConfig
@@ -170,3 +173,54 @@ def test_the_time_of_day_is_no_range_of_a_day(layout: Layout, tmp_path: Path) ->
     board.governor.close()
     (file,) = layout.days.iterdir()
     assert set(msgspec.json.decode(file.read_bytes())["ranges"]) == {"power_supply/charge", "power_supply/supply"}
+
+
+def test_a_level_is_kept_before_it_is_told(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A governor that is killed in between comes back with the dwell that everybody was told of."""
+    told: list[tuple[PowerState, PowerState]] = []
+    write = status.write
+
+    def written(path: Path, word: PowerStatus) -> None:
+        kept = persisted_state.read(layout.policy, {"simulated"})
+        told.append((word.state, STATES[kept.level]))
+        write(path, word)
+
+    monkeypatch.setattr(status, "write", written)
+    board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+    board.turn()
+    simulate(board.config, layout, "low")
+    board.turn(3)
+    assert told == [(PowerState.NORMAL, PowerState.NORMAL), (PowerState.LOW, PowerState.LOW)]
+
+
+def test_a_pause_does_not_hide_critical_power(layout: Layout) -> None:
+    """Paused, a worker keeps what it runs in memory; at critical power it has to save it and leave."""
+    board = Board(layout, sources=(SimulatedConfig(start="normal"),), critical=CriticalConfig(action="none"))
+    pause.set_pause(layout.pause)
+    assert board.turn() is PowerState.PAUSED
+    simulate(board.config, layout, "critical")
+    assert board.turn(3) is PowerState.CRITICAL
+
+
+def test_a_word_that_can_neither_be_written_nor_taken_back_ends_the_governor(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old word counts as long as its process lives."""
+    board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+    board.turn()
+
+    def refuse(_path: Path, _word: PowerStatus) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(status, "write", refuse)
+    simulate(board.config, layout, "low")
+    with pytest.raises(OSError, match="Read-only"):
+        board.turn(3)
+
+
+def test_the_state_of_another_boot_is_none(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its times are of a clock that began anew."""
+    persisted_state.write(layout.policy, PolicyState(now=5.0, started=True))
+    assert persisted_state.read(layout.policy, set()).started
+    monkeypatch.setattr(persisted_state, "boot_id", lambda: "another boot")
+    assert persisted_state.read(layout.policy, set()) == PolicyState()

@@ -87,6 +87,24 @@ def test_a_supply_is_judged_by_the_charge_beside_it(
         assert f"{charges[-1]:g} %" in reason
 
 
+@pytest.mark.parametrize(
+    ("charges", "present"),
+    [
+        ([62.0, 61.0, 60.5], True),
+        ([62.0, 61.0, 60.0], None),
+        ([50.0, 55.0, 60.0], True),
+        ([62.0, 60.0, 61.0], True),
+    ],
+)
+def test_a_charge_that_falls_while_charging_is_a_doubt(charges: list[float], present: bool | None) -> None:
+    """Two points are enough: a battery that is charged loses none. The next rise ends the doubt."""
+    check = SupplyCheck()
+    for number, charge in enumerate(charges):
+        found, reason = check.present(10.0 * number, charge, discharging=False, status="CHRG OL", charging=True)
+    assert found is present
+    assert (reason == "CHRG OL, but the charge fell by 2 points to 60 %") is (present is None)
+
+
 def test_a_charge_that_never_falls_believes_the_supply() -> None:
     """Some models say OL DISCHRG all their life: after half an hour without a fall the line is believed."""
     check = SupplyCheck()

@@ -432,3 +432,13 @@ def test_one_source_settles_where_it_stays(said: list[Verdict], gaps_s: list[flo
         Verdict.CRITICAL: Level.CRITICAL,
     }[last]
     assert day.see(Reading("s", "phase", value, verdict=last), times=80) is expected
+
+
+def test_time_does_not_go_back() -> None:
+    """A state that was kept is ahead of the clock: a dwell must not begin anew, nor a rise be of the future."""
+    day = Day()
+    day.see(charge(60), times=3)
+    kept = day.state.now
+    day.now = 0.0
+    day.see(charge(60))
+    assert day.state.now == kept

@@ -126,6 +126,19 @@ def test_on_line_and_discharging_goes_critical_on_battery(upsc: Upsc) -> None:
     assert {r.what: r.value for r in day.sources[0].read(day.now + 10)}["supply"] == 0.0
 
 
+def test_a_plug_that_was_pulled_while_the_ups_says_charging_is_noticed(upsc: Upsc) -> None:
+    """OL CHRG with a falling charge: work stops at once, and the board goes down before the battery is flat."""
+    day, levels, supplies = day_of(upsc), [], []
+    for charge in range(80, 1, -3):
+        upsc.says("OL CHRG", battery_charge=charge)
+        levels.append(day.samples(3))
+        supplies.append(read(day.sources[0], day.now + 1)["supply"].value)
+    assert (levels[0], supplies[0]) == (Level.NORMAL, 1.0)
+    assert set(supplies[1:]) == {None}
+    assert levels[1] is Level.LOW
+    assert levels[-1] is Level.CRITICAL
+
+
 def test_a_ups_that_charges_at_5_percent_is_not_critical(upsc: Upsc) -> None:
     """Mains is back after a long cut: the board would go down for nothing."""
     upsc.says("OL CHRG", battery_charge=5)

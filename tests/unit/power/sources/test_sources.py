@@ -9,7 +9,7 @@ import pytest
 from edge.model import Reading, Verdict
 
 if TYPE_CHECKING:
-    from tests.unit.power.conftest import Rig
+    from tests.unit.power.rigs.rig import Rig
 
 STEP_S = 10.0
 

@@ -63,6 +63,19 @@ def test_the_phase_of_the_charger(tmp_path: Path, phase: str, verdict: Verdict) 
     os.close(slave)
 
 
+@pytest.mark.parametrize(
+    ("error", "level"), [("0", Level.SURPLUS), ("17", Level.NORMAL), ("x", Level.NORMAL), ("", Level.NORMAL)]
+)
+def test_a_charger_with_an_error_gives_no_surplus(line: Line, error: str, level: Level) -> None:
+    """It may say float all the same: too hot, or without its calibration. The battery decides the rest."""
+    rules, state = from_config(PowerConfig(sources=(line.record,))), policy.PolicyState()
+    for _ in range(3):
+        seen = line.reads(frame(("V", "13150"), ("CS", "5"), ("ERR", error)))
+        state = policy.step(rules, state, tuple(seen.values()), line.now, 720)
+    assert state.level is level
+    assert ("ERR" in seen["condition"].reason) is (error != "0")
+
+
 def test_age_grows_while_the_line_is_silent() -> None:
     """The age is the time since the port was last seen talking, and beyond the limit it is unknown."""
     master, slave = pty.openpty()
@@ -131,6 +144,8 @@ def test_a_battery_monitor_is_normal_power(line: Line) -> None:
 @pytest.mark.parametrize(
     ("fields", "what", "value", "verdict"),
     [
+        ({"ERR": "0", "Alarm": "OFF"}, "condition", 1.0, Verdict.SURPLUS),
+        ({"ERR": "17", "Alarm": "OFF"}, "condition", 0.0, Verdict.OK),
         ({"TTG": "-1"}, "runtime", None, None),
         ({"SOC": "---"}, "charge", None, Verdict.UNKNOWN),
         ({"SOC": "1001"}, "charge", None, Verdict.UNKNOWN),

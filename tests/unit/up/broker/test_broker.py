@@ -33,8 +33,8 @@ class Judged(Broker):
         if end is not None:
             raise end
 
-    async def heal(self) -> None:
-        await self._heal(StackError("queue edge.normal does not answer"))
+    async def replace_store(self) -> None:
+        await self._replace_store(StackError("queue edge.normal does not answer"))
 
 
 def broker(tmp_path: Path, *ends: BaseException | None) -> Judged:
@@ -49,7 +49,7 @@ def broker(tmp_path: Path, *ends: BaseException | None) -> Judged:
 def test_a_new_store_that_works_stays(tmp_path: Path) -> None:
     """The old one is kept beside it."""
     judged = broker(tmp_path, None)
-    asyncio.run(judged.heal())
+    asyncio.run(judged.replace_store())
     assert (tmp_path / "store.set-aside-1" / "queues").read_text() == "jobs"
     assert not (judged.node.store / "queues").exists()
 
@@ -59,7 +59,7 @@ def test_without_a_new_store_that_works_the_old_one_comes_back(tmp_path: Path, e
     """Whatever ended the trial of the new one, a Ctrl-C too."""
     judged = broker(tmp_path, end)
     with pytest.raises(type(end)):
-        asyncio.run(judged.heal())
+        asyncio.run(judged.replace_store())
     assert (judged.node.store / "queues").read_text() == "jobs"
     assert not (tmp_path / "store.set-aside-1").exists()
 
@@ -90,7 +90,7 @@ def test_a_card_that_is_full_at_the_start_is_waited_for(tmp_path: Path, monkeypa
     said = io.StringIO()
     room = iter([True, False, False, True])
     monkeypatch.setattr("edge.up.broker.broker.RESTART", Backoff(first_s=0.0, most_s=0.0))
-    monkeypatch.setattr("edge.up.broker.broker.durable.has_room", lambda _folder, _bytes: next(room, True))
+    monkeypatch.setattr("edge.up.broker.broker.durable.has_free_space", lambda _folder, _bytes: next(room, True))
     judged = broker(tmp_path, Unwritable("the broker cannot write store: No space left on device"), None)
     judged._lines = StackLog(said)
     monkeypatch.setattr(judged.epmd, "start", AsyncMock())

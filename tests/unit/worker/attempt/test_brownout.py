@@ -45,14 +45,14 @@ class Boots:
     def run(self, **options: Any) -> Iterator[tuple[AttemptHistory, Attempts | None]]:
         """Power on, and the body begins; at the end of the block the power goes."""
         booted = self.on(**options)
-        known = booted.look(_delivery(redeliveries=self.count - 1))
+        earlier = booted.look(_delivery(redeliveries=self.count - 1))
         booted.begin("a")
-        yield booted, known
-        booted._stamina.rest()  # the process is gone
+        yield booted, earlier
+        booted._uptime_marker.rest()  # the process is gone
 
     def cut(self) -> Attempts | None:
-        with self.run() as (_, known):
-            return known
+        with self.run() as (_, earlier):
+            return earlier
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def boots(config: Config, monkeypatch: pytest.MonkeyPatch) -> Boots:
 
 def test_five_cuts_after_a_start_are_suspicious(boots: Boots) -> None:
     """The first two attempts prove nothing: no start was recorded for them; then each cut counts."""
-    counts = [known.early_cuts if (known := boots.cut()) else None for _ in range(7)]
+    counts = [earlier.early_cuts if (earlier := boots.cut()) else None for _ in range(7)]
     assert counts == [None, 0, 1, 2, 3, 4, 5]
-    known = boots.cut()
-    assert known is not None
-    assert known.ended == ("interrupted", *["power-cut"] * 6)
-    failure = brownout.suspected(known, WORKER)
+    earlier = boots.cut()
+    assert earlier is not None
+    assert earlier.ended == ("interrupted", *["power-cut"] * 6)
+    failure = brownout.suspected(earlier, WORKER)
     assert failure is not None
     assert failure.code is FailureCode.BROWN_OUT
     assert failure.message.startswith("the power went 6 times in a row within 60 s of its start, with nothing saved")
@@ -76,8 +76,8 @@ def test_five_cuts_after_a_start_are_suspicious(boots: Boots) -> None:
 @pytest.mark.parametrize(("cuts", "limit"), [(4, 5), (4_000, 0)])
 def test_below_the_limit_or_without_one_it_runs_on(cuts: int, limit: int) -> None:
     """0 turns it off."""
-    known = Attempts("a", deliveries=cuts, early_cuts=cuts)
-    assert brownout.suspected(known, WorkerConfig(max_early_cuts=limit)) is None
+    earlier = Attempts("a", deliveries=cuts, early_cuts=cuts)
+    assert brownout.suspected(earlier, WorkerConfig(max_early_cuts=limit)) is None
 
 
 def test_a_first_attempt_is_never_suspected() -> None:
@@ -88,8 +88,8 @@ def test_a_first_attempt_is_never_suspected() -> None:
 def test_a_job_that_saves_something_between_cuts_is_never_suspected(boots: Boots, config: Config) -> None:
     """Two hundred cuts: the checkpoint moves on in every second run."""
     for number in range(200):
-        with boots.run() as (_, known):
-            assert known is None or known.early_cuts <= 2
+        with boots.run() as (_, earlier):
+            assert earlier is None or earlier.early_cuts <= 2
             if number % 2:
                 assert Checkpoint(config.layout.checkpoints / "a.json").save(number, now=True)
 
@@ -97,10 +97,10 @@ def test_a_job_that_saves_something_between_cuts_is_never_suspected(boots: Boots
 def test_a_save_that_says_the_same_is_no_progress(boots: Boots, config: Config) -> None:
     """The content counts, not that a file was written."""
     for _ in range(7):
-        with boots.run() as (_, known):
+        with boots.run() as (_, earlier):
             assert Checkpoint(config.layout.checkpoints / "a.json").save("again", now=True)
-    assert known is not None
-    assert known.early_cuts == 5  # the first save came before the first recorded start
+    assert earlier is not None
+    assert earlier.early_cuts == 5  # the first save came before the first recorded start
 
 
 def test_a_cut_late_in_a_run_is_not_early(boots: Boots, config: Config) -> None:
@@ -113,33 +113,33 @@ def test_a_cut_late_in_a_run_is_not_early(boots: Boots, config: Config) -> None:
         while not ((noted := store.read("a")) and noted.begun and noted.begun.lasted):
             assert time.monotonic() < deadline
             time.sleep(0.005)
-    known = boots.cut()
-    assert known is not None
-    assert (known.early_cuts, known.ended[-1]) == (0, "power-cut")
+    earlier = boots.cut()
+    assert earlier is not None
+    assert (earlier.early_cuts, earlier.ended[-1]) == (0, "power-cut")
 
 
 def test_nothing_is_noted_of_a_body_that_ended(boots: Boots, config: Config) -> None:
     """The record has one writer at a time."""
     boots.cut()
-    with boots.run() as (booted, known):
-        timer = booted._stamina._timer
+    with boots.run() as (booted, earlier):
+        timer = booted._uptime_marker._timer
         assert timer is not None
-        assert known is not None
+        assert earlier is not None
         booted.end()
-        booted._stamina._note(timer, known)  # as if the time had come at that moment
-    assert AttemptsStore(config.layout).read("a") == known
+        booted._uptime_marker._note(timer, earlier)  # as if the time had come at that moment
+    assert AttemptsStore(config.layout).read("a") == earlier
 
 
 def test_a_stop_in_order_is_no_cut(boots: Boots) -> None:
     """Whatever boot comes next."""
     for _ in range(5):
         boots.cut()
-    with boots.run() as (booted, known):
+    with boots.run() as (booted, earlier):
         booted.end()
-        booted.interrupted(known)
-    known = boots.cut()
-    assert known is not None
-    assert (known.early_cuts, known.ended[-1]) == (0, "interrupted")
+        booted.interrupted(earlier)
+    earlier = boots.cut()
+    assert earlier is not None
+    assert (earlier.early_cuts, earlier.ended[-1]) == (0, "interrupted")
 
 
 def test_a_crash_in_between_is_counted_as_one(boots: Boots) -> None:
@@ -150,26 +150,26 @@ def test_a_crash_in_between_is_counted_as_one(boots: Boots) -> None:
         pass
     booted = AttemptHistory(boots.config.layout, "main")  # the same boot: the mark is there, moved aside
     booted.recover()
-    known = booted.look(_delivery(redeliveries=boots.count))
-    assert known is not None
-    assert (known.early_cuts, known.crashes, known.ended[-1]) == (0, 1, "crash")
+    earlier = booted.look(_delivery(redeliveries=boots.count))
+    assert earlier is not None
+    assert (earlier.early_cuts, earlier.crashes, earlier.ended[-1]) == (0, 1, "crash")
 
 
 def test_a_copy_that_another_worker_runs_beside_it_hides_no_cut(boots: Boots, config: Config) -> None:
     """The outbox sends again what it does not know as confirmed, so two workers of a board may run one job at once."""
     for _ in range(4):
         boots.cut()
-    with boots.run() as (_, known):
-        assert known is not None
-        assert known.early_cuts == 3
+    with boots.run() as (_, earlier):
+        assert earlier is not None
+        assert earlier.early_cuts == 3
         second = AttemptHistory(config.layout, "second")
         second.recover()
         beside = second.look(_delivery(redeliveries=1))
         assert beside is not None
-        assert (beside.early_cuts, beside.begun) == (3, known.begun)
-    known = boots.cut()
-    assert known is not None
-    assert known.early_cuts == 4
+        assert (beside.early_cuts, beside.begun) == (3, earlier.begun)
+    earlier = boots.cut()
+    assert earlier is not None
+    assert earlier.early_cuts == 4
 
 
 def test_what_a_dead_worker_was_writing_goes(config: Config) -> None:
@@ -187,9 +187,9 @@ def test_a_broker_that_lost_its_count_hides_no_cut(boots: Boots) -> None:
     """The job comes anew from the ledger, as a first delivery: its recorded start still had no end."""
     for _ in range(3):
         boots.cut()
-    known = boots.on().look(_delivery())
-    assert known is not None
-    assert known.early_cuts == 2
+    earlier = boots.on().look(_delivery())
+    assert earlier is not None
+    assert earlier.early_cuts == 2
 
 
 def test_a_disk_that_refuses_between_look_and_body_costs_no_attempt(boots: Boots) -> None:
@@ -202,17 +202,17 @@ def test_a_disk_that_refuses_between_look_and_body_costs_no_attempt(boots: Boots
 
 def test_an_old_copy_of_a_retried_job_is_no_start(boots: Boots, config: Config) -> None:
     """Its body never runs, so a cut that follows is none of it."""
-    known = Attempts("a", deliveries=1, failures=1)
-    AttemptsStore(config.layout).write(known)
-    assert boots.on().look(_delivery(redeliveries=1)) == known
-    assert AttemptsStore(config.layout).read("a") == known
+    earlier = Attempts("a", deliveries=1, failures=1)
+    AttemptsStore(config.layout).write(earlier)
+    assert boots.on().look(_delivery(redeliveries=1)) == earlier
+    assert AttemptsStore(config.layout).read("a") == earlier
 
 
 def test_a_failure_clears_the_suspicion(boots: Boots) -> None:
     """The body came to an end."""
-    known = Attempts("a", begun=Begun("boot 0"), early_cuts=4)
+    earlier = Attempts("a", begun=Begun("boot 0"), early_cuts=4)
     booted = boots.on()
-    booted.failed(_delivery(retries=3), known, "E")
+    booted.failed(_delivery(retries=3), earlier, "E")
     noted = booted.attempts.read("a")
     assert noted is not None
     assert (noted.begun, noted.early_cuts, noted.failures) == (None, 0, 1)

@@ -62,10 +62,10 @@ def test_a_redelivery_is_recorded_with_its_reason(
     """Durably, before the body runs again."""
     if mark is not None:
         _leave(config, "other", mark)
-    known = history.look(_delivery(redeliveries=1))
-    assert known is not None
-    assert (known.deliveries, known.ended, known.crashes) == (1, (how,), crashes)
-    assert AttemptsStore(config.layout).read("a") == known
+    earlier = history.look(_delivery(redeliveries=1))
+    assert earlier is not None
+    assert (earlier.deliveries, earlier.ended, earlier.crashes) == (1, (how,), crashes)
+    assert AttemptsStore(config.layout).read("a") == earlier
 
 
 def test_a_mark_outlives_its_worker_until_its_job_is_back(config: Config, history: AttemptHistory) -> None:
@@ -76,9 +76,9 @@ def test_a_mark_outlives_its_worker_until_its_job_is_back(config: Config, histor
     successor.begin("b")
     successor.end()
     for count in (1, 2):
-        known = successor.look(_delivery(redeliveries=count))
-        assert known is not None
-        assert (known.crashes, known.ended) == (1, ("crash", "interrupted")[:count])
+        earlier = successor.look(_delivery(redeliveries=count))
+        assert earlier is not None
+        assert (earlier.crashes, earlier.ended) == (1, ("crash", "interrupted")[:count])
 
 
 @pytest.mark.parametrize(("word", "how"), [("oom-kill\n", "out-of-memory"), ("signal\n", "crash"), (None, "crash")])
@@ -94,15 +94,15 @@ def test_the_unit_tells_how_the_worker_before_ended(
     successor = AttemptHistory(config.layout, "main")
     successor.recover()
     assert not told.exists()
-    known = successor.look(_delivery(redeliveries=1))
-    assert known is not None
-    assert (known.crashes, known.ended) == (1, (how,))
+    earlier = successor.look(_delivery(redeliveries=1))
+    assert earlier is not None
+    assert (earlier.crashes, earlier.ended) == (1, (how,))
     successor.begin("a")
     third = AttemptHistory(config.layout, "main")
     third.recover()
-    known = third.look(_delivery(redeliveries=2))
-    assert known is not None
-    assert (known.crashes, known.ended) == (2, (how, "crash"))
+    earlier = third.look(_delivery(redeliveries=2))
+    assert earlier is not None
+    assert (earlier.crashes, earlier.ended) == (2, (how, "crash"))
 
 
 def test_a_delivery_that_went_back_unbegun_is_no_attempt(history: AttemptHistory, config: Config) -> None:
@@ -110,25 +110,25 @@ def test_a_delivery_that_went_back_unbegun_is_no_attempt(history: AttemptHistory
     history.give_back(_delivery(redeliveries=2))
     assert history.look(_delivery(redeliveries=3)) is None
     history.give_back(_delivery(redeliveries=3))
-    known = history.look(_delivery(redeliveries=5))
-    assert known is not None
-    assert known.deliveries == 1
+    earlier = history.look(_delivery(redeliveries=5))
+    assert earlier is not None
+    assert earlier.deliveries == 1
 
 
 def test_a_failure_is_counted(history: AttemptHistory, config: Config) -> None:
     """So that an old copy of the message is known as old."""
     history.failed(_delivery(failures=1), None, "E: x")
-    known = AttemptsStore(config.layout).read("a")
-    assert known is not None
-    assert (known.failures, known.deliveries, known.ended, known.last_error) == (2, 1, ("error",), "E: x")
+    earlier = AttemptsStore(config.layout).read("a")
+    assert earlier is not None
+    assert (earlier.failures, earlier.deliveries, earlier.ended, earlier.last_error) == (2, 1, ("error",), "E: x")
 
 
 def test_the_record_does_not_grow_for_ever(history: AttemptHistory) -> None:
     """Hundreds of power cuts are fine."""
     for count in range(1, 80):
-        known = history.look(_delivery(redeliveries=count))
-    assert known is not None
-    assert (known.deliveries, len(known.ended)) == (79, 50)
+        earlier = history.look(_delivery(redeliveries=count))
+    assert earlier is not None
+    assert (earlier.deliveries, len(earlier.ended)) == (79, 50)
 
 
 def test_what_is_kept_of_jobs_that_ended_on_another_board_goes(config: Config, history: AttemptHistory) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from edge.config import Config
@@ -188,3 +189,17 @@ def test_a_body_is_marked_from_its_begin_to_its_end(board: Board) -> None:
     board.flow.advance(_attempt(), board.power.status)
     assert [b'"id":"a"' in content for content in seen] == [True]
     assert mark.read_bytes() == b""
+
+
+def test_files_over_the_limit_are_dropped_and_the_job_says_so(config: Config) -> None:
+    """One job must not fill the card of all."""
+    worker = msgspec.structs.replace(config.worker, max_artifact_bytes=3)
+    board = Board(msgspec.structs.replace(config, worker=worker))
+    board.bodies.files["a"] = "four"
+    attempt = _attempt()
+    board.flow.advance(attempt, board.power.status)
+    board.flow.commit()
+    record = board.record("a")
+    assert (record["state"], record["failure"]["code"]) == ("failed", "too-large")
+    assert "files" not in record
+    assert [path.name for path in board.results.path("a").parent.iterdir()] == ["a.json"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from edge.config import Config
@@ -22,7 +24,7 @@ def refused(board: Board, request: pytest.FixtureRequest, monkeypatch: pytest.Mo
         board.disk.full = True
     else:
         board.bodies.ends["job-1"] = board.bodies.ends["job-2"] = Outcome(error=FULL)
-        monkeypatch.setattr("edge.worker.flow.flow.has_room", lambda *_: not board.bodies.ends)
+        monkeypatch.setattr("edge.worker.flow.flow.has_free_space", lambda *_: not board.bodies.ends)
     return board
 
 
@@ -183,7 +185,7 @@ def test_a_pause_settles_the_window(board: Board) -> None:
     assert board.broker.acked[-3:] == ["a", "b", "c"]
     assert board.broker.ready() == ["d", "e", "f"]
     assert board.broker.unacked == {}
-    assert board.broker.told[-2:] == ["ack", "nack"]
+    assert board.broker.settling_frames[-2:] == ["ack", "nack"]
     assert board.status.status.queues == ("edge.always", "edge.dead")
     board.power.tell(PowerState.NORMAL)
     board.turns()
@@ -258,7 +260,7 @@ def test_a_fault_of_ours_is_not_the_jobs_failure(board: Board) -> None:
     assert [parked.id for parked in board.status.status.parked] == ["a"]
     assert board.status.status.faults == 1
     board.fault = None
-    board.intake._parked[0].not_before = 0.0
+    board.intake._window.parked[0].not_before = 0.0
     board.pass_time()
     board.turn()
     assert board.record("a")["state"] == "succeeded"
@@ -270,8 +272,8 @@ def test_a_fault_of_ours_that_stays_ends_as_internal(board: Board, caplog: pytes
     board.broker.put("a")
     board.turn()
     for _ in range(8):
-        if board.intake._parked:
-            board.intake._parked[0].not_before = 0.0
+        if board.intake._window.parked:
+            board.intake._window.parked[0].not_before = 0.0
             board.intake.reconsider()
         board.turn()
     record = board.record("a")
@@ -316,6 +318,46 @@ def test_nothing_begins_while_the_disk_refuses(board: Board) -> None:
         board.turn()
     assert len(board.bodies.began) == 1
     assert len(board.broker.unacked) == 2
+
+
+def test_the_reason_stands_as_long_as_the_disk_refuses(board: Board) -> None:
+    """Also between two tries of a job that has ended."""
+    board.disk.refuse = {"write"}
+    board.broker.put("a")
+    board.turn()
+    board.pass_time()
+    assert "cannot write" in board.status.status.reason
+    board.disk.well()
+    _fire(board)
+    assert board.status.status.reason == ""
+
+
+def test_news_of_power_let_a_parked_job_look_again(board: Board) -> None:
+    """A cooler board is such news, though what may run stays the same."""
+    board.broker.put("a", max_temp_c=60.0)
+    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.turns()
+    assert ([parked.id for parked in board.status.status.parked], board.bodies.began) == (["a"], [])
+    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.turns()
+    assert (board.status.status.parked, board.bodies.began) == ((), ["a"])
+
+
+def test_nothing_of_a_queue_overtakes_its_parked_job(board: Board) -> None:
+    """Its place in the queue is kept, also where the queue gives many at a time; other queues go on."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    board.power.tell(PowerState.NORMAL, temperature=75.0)
+    board.broker.put("hot", max_temp_c=60.0)
+    board.broker.put("behind")
+    board.broker.put("beside", "edge.always")
+    board.turns()
+    assert board.bodies.began[10:] == ["beside"]
+    board.power.tell(PowerState.NORMAL, temperature=50.0)
+    board.turns()
+    assert board.bodies.began[10:] == ["beside", "hot", "behind"]
 
 
 def test_what_had_not_begun_when_the_connection_broke_is_no_attempt(board: Board) -> None:
@@ -398,3 +440,49 @@ def test_what_went_back_at_a_pause_is_no_attempt_when_it_comes_first(board: Boar
     board.power.tell(PowerState.NORMAL)
     board.turns()
     assert [board.record(job).get("attempts", 1) for job in "abc"] == [1, 1, 1]
+
+
+def _ended(board: Board, job: str) -> None:
+    """A job whose body has ended, and whose result waits for company."""
+    board.broker.put(job)
+    board.broker.read()
+    board.flow.advance(board.intake._window._waiting.popleft(), board.power.status)
+    assert (job in board.flow.batch, board.durable(job)) == (True, False)
+
+
+def test_what_has_ended_when_the_worker_leaves_is_acknowledged(board: Board) -> None:
+    """Given back it would go to a worker that has to find out that it is over."""
+    _ended(board, "a")
+    board.intake.release()
+    assert (board.broker.acked, board.broker.back) == (["a"], [])
+
+
+def test_what_has_ended_when_the_connection_breaks_is_made_durable(board: Board) -> None:
+    """The broker may be away for days, and a body that took power would have to run again after a cut."""
+    _ended(board, "a")
+    board.disconnect()
+    assert board.durable("a")
+
+
+def test_a_body_that_closes_what_it_finds_costs_no_result(board: Board) -> None:
+    """Neither its own nor those that wait for it in the group; the number may be another file's by then."""
+    board.know("echo")
+    for number in range(10):
+        board.broker.put(f"job-{number}")
+    board.turns()
+    closed: list[int] = []
+
+    def closes() -> None:
+        group = board.results._group
+        assert group is not None
+        closed.append(group._fd)
+        os.close(group._fd)
+
+    board.bodies.meanwhile["b"] = closes
+    for job in "abc":
+        board.broker.put(job)
+    board.turns()
+    assert len(closed) == 1
+    assert board.broker.acked[-3:] == ["a", "b", "c"]
+    assert [board.record(job)["state"] for job in "abc"] == ["succeeded"] * 3
+    assert board.early_acks == []

@@ -137,7 +137,7 @@ class Day:
         assert old.broker.unacked == {}, "all is settled or back"
         self._keep()
         self.board = self._start()
-        self.board.power.tell(old.power.told.state)
+        self.board.power.tell(old.power.next_status.state)
         broker = self.board.broker
         for queue, messages in old.broker.queues.items():
             broker.queues[queue] = [*old.broker.returned[queue], *messages]
@@ -157,7 +157,7 @@ class Day:
         board.power.tell(PowerState.SURPLUS)
         for _ in range(400):
             board.turn()
-            if board.timers and (board.flow.blocked or board.intake._parked):
+            if board.timers and (board.flow.blocked or board.intake._window.parked):
                 board.pass_time()
             left = sum(len(board.broker.ready(queue)) for queue in board.broker.queues) + len(board.broker.unacked)
             if not left and not board.flow.blocked:

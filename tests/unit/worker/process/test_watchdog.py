@@ -19,9 +19,9 @@ class WorkerContext:
 
     def __init__(self) -> None:
         self.busy = False
-        self.bell = Wakeup()
+        self.wakeup = Wakeup()
         self.control = Control(stop_grace_s=0, on_stop=lambda: None, on_stubborn=lambda _why: None)
-        self.watchdog = Watchdog(bell=self.bell, control=self.control, busy=lambda: self.busy)
+        self.watchdog = Watchdog(wakeup=self.wakeup, control=self.control, busy=lambda: self.busy)
 
 
 @pytest.fixture
@@ -32,15 +32,15 @@ def desk() -> Iterator[WorkerContext]:
 
 
 def test_idle_loop_that_answers(desk: WorkerContext) -> None:
-    """A loop that hears the bell between two looks is well."""
+    """A loop that hears the wakeup between two looks is well."""
     for _ in range(3):
         assert desk.watchdog.well()
-        desk.bell.wait(0)
-        desk.bell.hush()
+        desk.wakeup.wait(0)
+        desk.wakeup.hush()
 
 
 def test_idle_loop_that_hangs(desk: WorkerContext) -> None:
-    """A loop that did not hear the bell is not well, however often one asks."""
+    """A loop that did not hear the wakeup is not well, however often one asks."""
     assert desk.watchdog.well()
     assert not desk.watchdog.well()
     assert not desk.watchdog.well()

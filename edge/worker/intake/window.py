@@ -1,0 +1,93 @@
+"""The window: the messages in hand whose bodies have not begun. Some wait for their turn, others are parked."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from edge.model import Parked
+from edge.worker.attempt.attempt import Attempt
+from edge.worker.attempt.delivery import Delivery
+from edge.worker.attempt.history import AttemptHistory
+from edge.worker.flow.settlement import Settlement
+from edge.worker.process.status import StatusFile
+
+logger = logging.getLogger(__name__)
+
+
+class Window:
+    """Attempts at the messages in hand, in the order in which they came. Belongs to the main thread.
+
+    A parked message may not begin yet. It keeps its place in its queue: given back it would be here again at once.
+    """
+
+    def __init__(self, *, settlement: Settlement, history: AttemptHistory, status: StatusFile) -> None:
+        self._settlement, self._history, self._status = settlement, history, status
+        self._waiting: deque[Attempt] = deque()
+        self._parked: list[Attempt] = []
+
+    def __len__(self) -> int:
+        """How many messages wait for their turn; parked ones are not counted."""
+        return len(self._waiting)
+
+    @property
+    def parked(self) -> tuple[Attempt, ...]:
+        """The attempts that may not begin yet, the oldest first."""
+        return tuple(self._parked)
+
+    def add(self, delivery: Delivery) -> None:
+        """Take a message that came off the wire; it waits behind the others."""
+        self._settlement.take(delivery)
+        self._waiting.append(Attempt(delivery))
+
+    def first(self) -> Attempt | None:
+        """The attempt whose turn is next; it stays in the window."""
+        return self._waiting[0] if self._waiting else None
+
+    def put_first(self, attempts: Iterable[Attempt]) -> None:
+        """Let these attempts begin before all others, in their order."""
+        self._waiting.extendleft(reversed(list(attempts)))
+
+    def remove(self, attempt: Attempt) -> None:
+        """Take out an attempt that begins; it is the first of those that wait, or it is parked."""
+        if self._waiting and self._waiting[0] is attempt:
+            self._waiting.popleft()
+        else:
+            self._parked.remove(attempt)
+
+    def park(self, attempt: Attempt) -> None:
+        """Keep an attempt that may not begin yet; it was taken out by `remove`."""
+        self._parked.append(attempt)
+
+    def give_back(self, goes_back: Callable[[Attempt], bool], *, parked: bool) -> None:
+        """Return the attempts for which `goes_back` holds to their queues; with `parked` also parked ones.
+
+        Raises what the connection raises.
+        """
+        back = [each for each in (*self._waiting, *(self._parked if parked else ())) if goes_back(each)]
+        if back:
+            self._waiting = deque(each for each in self._waiting if each not in back)
+            self._parked = [each for each in self._parked if each not in back]
+            self.return_to_queues(back)
+
+    def return_to_queues(self, attempts: list[Attempt]) -> None:
+        """Give back attempts that are not in the window any more. Raises what the connection raises."""
+        for attempt in attempts:
+            self._history.give_back(attempt.delivery)
+        logger.debug("%d messages go back to their queues", len(attempts))
+        self._settlement.give_back([attempt.delivery for attempt in attempts])
+
+    def clear(self) -> None:
+        """Forget all messages: their connection is gone, and the broker delivers them again."""
+        for attempt in (*self._waiting, *self._parked):
+            self._history.give_back(attempt.delivery)
+        self._waiting.clear()
+        self._parked.clear()
+        self.report_parked()
+
+    def report_parked(self) -> None:
+        """Write the parked jobs and their reasons to the status file if they have changed."""
+        parked = tuple(Parked(attempt.id, attempt.parked) for attempt in self._parked if attempt.parked is not None)
+        if parked != self._status.status.parked:
+            self._status.say(parked=parked)

@@ -1,0 +1,55 @@
+"""The summary of a day: kept over restarts, bounded, and none without a clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.model import PowerState
+from edge.power.governor.days import Day, Days
+from tests.unit.power.readings import charge
+
+
+class TestDays:
+    def test_a_day_is_summed_up_and_goes_on_after_a_restart(self, tmp_path: Path) -> None:
+        """Seconds in each state, falls, ranges; a new governor adds to the same day."""
+        noon = 1_800_000_000.0
+        days = Days(tmp_path)
+        for n, (state, percent) in enumerate([("normal", 50), ("normal", 40), ("low", 29), ("low", 30)]):
+            days.add(n * 10.0, noon + n * 10.0, PowerState(state), (charge(percent),))
+        days.flush()
+        days = Days(tmp_path)
+        days.add(100.0, noon + 100.0, PowerState.LOW, (charge(31),))
+        days.flush()
+        (file,) = tmp_path.iterdir()
+        day = msgspec.json.decode(file.read_bytes(), type=Day)
+        assert (day.seconds, day.falls) == ({"normal": 20.0, "low": 10.0}, 1)
+        assert (day.ranges["battery/charge"].low, day.ranges["battery/charge"].high) == (29, 50)
+        assert day.ranges["battery/charge"].count == 5
+
+    def test_an_unset_clock_belongs_to_no_day(self, tmp_path: Path) -> None:
+        """1970 gets no file."""
+        days = Days(tmp_path)
+        days.add(0.0, None, PowerState.NORMAL, (charge(50),))
+        days.flush()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_day_that_cannot_be_written_is_told_of_once(self, tmp_path: Path) -> None:
+        """A read-only card at midnight costs that day, not every sample after it."""
+        folder = tmp_path / "days"
+        folder.write_text("in the way")
+        days, noon = Days(folder), 1_800_000_000.0
+        days.add(0.0, noon, PowerState.NORMAL, (charge(50),))
+        with pytest.raises(OSError, match="days"):
+            days.add(86_400.0, noon + 86_400.0, PowerState.NORMAL, (charge(50),))
+        days.add(86_410.0, noon + 86_410.0, PowerState.NORMAL, (charge(50),))
+
+    def test_old_days_go(self, tmp_path: Path) -> None:
+        """Only as many days as configured stay."""
+        days = Days(tmp_path, keep=2)
+        for n in range(4):
+            days.add(n * 86_400.0, 1_800_000_000.0 + n * 86_400.0, PowerState.NORMAL, (charge(50),))
+        days.flush()
+        assert len(list(tmp_path.iterdir())) == 2

@@ -1,0 +1,49 @@
+"""A recorded day through the policy."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+
+from edge.config.power import PowerConfig
+from edge.core.layout import Layout
+from edge.model import PowerState
+from edge.power.governor.history import Sample
+from edge.power.governor.replay import replay
+from edge.power.sources.simulated import Simulated, SimulatedConfig
+from tests.unit.power.readings import charge
+
+
+class TestReplay:
+    def test_tells_when_and_why(self) -> None:
+        """A battery that drains and fills again: started, paused, resumed, each with its numbers."""
+        samples = [Sample(n * 10.0, (charge(percent),)) for n, percent in enumerate([50] * 3 + [29] * 3 + [46] * 40)]
+        changes = list(replay(PowerConfig(), samples))
+        assert [(c.state, c.now) for c in changes] == [
+            (PowerState.UNKNOWN, 0.0), (PowerState.NORMAL, 20.0), (PowerState.LOW, 50.0), (PowerState.NORMAL, 360.0),
+        ]  # fmt: skip
+        assert changes[2].reason == "charge 29 %, pause is at 30 %"
+        assert changes[2].until == "it reaches 45 % and holds for 5 min"
+
+    def test_a_new_boot_within_the_record_starts_anew(self) -> None:
+        """Where the monotonic clock goes back, so does the policy."""
+        samples = [Sample(1000.0 + n * 10, (charge(50),)) for n in range(4)]
+        samples += [Sample(n * 10.0, (charge(38),)) for n in range(4)]
+        assert [c.state for c in replay(PowerConfig(), samples)][-1] is PowerState.LOW
+
+    def test_a_source_that_was_renamed_that_day_does_not_pause_the_rest_of_it(self) -> None:
+        """As for the governor that was restarted with it: the old name is no sensor that fell silent."""
+        samples = [Sample(n * 10.0, (charge(50),)) for n in range(4)]
+        renamed = msgspec.structs.replace(charge(50), source="cells")
+        samples += [Sample(100.0 + n * 10, (renamed,)) for n in range(40)]
+        assert [c.state for c in replay(PowerConfig(), samples)] == [PowerState.UNKNOWN, PowerState.NORMAL]
+
+
+def test_a_whole_solar_day_pauses_and_resumes_once(layout: Layout) -> None:
+    """The simulated sun through the default policy: low at night, normal by day, no flapping."""
+    sun = Simulated(SimulatedConfig(day_s=86_400.0), live=layout.simulated)
+    samples = [Sample(n * 30.0, sun.read(n * 30.0)) for n in range(2 * 86_400 // 30)]
+    states = [change.state for change in replay(PowerConfig(), samples)]
+    assert all(a is not b for a, b in pairwise(states))
+    assert states.count(PowerState.LOW) == 2, states

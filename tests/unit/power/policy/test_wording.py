@@ -1,0 +1,47 @@
+"""The words of a decision: code, reason, what ends it."""
+
+from __future__ import annotations
+
+from edge.config.power import PolicyConfig, PowerConfig, WindowConfig
+from edge.model import Reading, Verdict
+from edge.power.policy import policy
+from edge.power.policy import wording as words
+from edge.power.policy.rules import Level, from_config
+from edge.power.sources.temperature import TemperatureConfig
+from tests.unit.power.readings import charge
+
+
+class TestWording:
+    def test_every_state_of_a_day_has_code_reason_and_end(self) -> None:
+        """Through a whole simulated day no decision is without words, and codes are words joined by dashes."""
+        rules, state = from_config(PowerConfig()), policy.PolicyState()
+        seen = set()
+        percents = [60, 60, 60, 38, 29, 29, 29, 38, 46, *[46] * 31, 92, *[92] * 31, 9, 9]
+        readings: list[tuple[Reading, ...]] = [(charge(p),) for p in percents]
+        readings += [(Reading("battery", "charge", reason="gone", unit="%"),)] * 3
+        for n, batch in enumerate(readings):
+            state = policy.step(rules, state, batch, n * 10.0, 60)
+            said = words.explain(rules, state)
+            seen.add(said.code)
+            assert said.reason, state
+            assert said.until or state.level is Level.NORMAL, state
+        assert seen == {
+            "starting", "normal", "charge-low", "charge-settling", "surplus", "charge-critical", "charge-unknown",
+        }  # fmt: skip
+
+    def test_all_that_is_low_has_to_end(self) -> None:
+        """A full battery does not start a job on a board that is too hot."""
+        night = PolicyConfig(windows=(WindowConfig(from_="00:00", to="06:00", at_most="low"),))
+        config = PowerConfig(sources=(TemperatureConfig(),), policy=night)
+        rules, state = from_config(config), policy.PolicyState()
+        hot = Reading("temperature", "temperature", 90.0, "C", verdict=Verdict.OK)
+        for n in range(3):
+            state = policy.step(rules, state, (charge(20), hot), n * 10.0, 60)
+        said = words.explain(rules, state)
+        assert said.reason == "charge 20 %, pause is at 30 %"
+        first, *others = said.until.split("; ")
+        assert first == "it reaches 45 % and holds for 5 min"
+        assert others == [
+            "for temperature 90 C: it falls to 70 C",
+            "for the time of day: the window ends and holds for 5 min",
+        ]
