@@ -29,11 +29,12 @@ CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or 
 class PublishSession:
     """One channel in confirm mode: what was published on it and what came back."""
 
-    def __init__(self, config: BrokerConfig, connection: Link, routes: Routes) -> None:
+    def __init__(self, config: BrokerConfig, connection: Link, routes: Routes | None = None) -> None:
+        """Without `routes` all jobs go to the queues of the pool main."""
         self._connection = connection
         self._channel = channel = connection.channel()
-        self.routes = routes
-        topology.declare(channel, more=routes.queues)
+        self.routes = routes or Routes()
+        topology.declare(channel, more=self.routes.queues)
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)

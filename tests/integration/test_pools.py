@@ -89,7 +89,9 @@ def test_a_kind_of_the_pool_io_goes_to_its_queue(broker: BrokerConfig, make_conf
             assert not (await asyncio.to_thread(there, broker, IO))
             await asyncio.to_thread(outbox.routing.learn, catalogue(Pool.IO))
             await until(lambda: there(broker, IO))
-            return await accept(outbox, fetch(), fetch())
+            sent = await accept(outbox, fetch(), fetch())
+            await holds(broker, IO, 2)
+            return sent
 
     sent = asyncio.run(main())
     assert ids(broker, IO) == sent

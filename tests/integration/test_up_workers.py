@@ -52,9 +52,9 @@ DOCS = (Path(__file__).parents[2] / "docs/workers.md").read_text()
 
 def example(language: str) -> str:
     """The first block in this language of docs/workers.md."""
-    block: str
-    (block, *_) = re.findall(rf"^```{language}\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
-    return block
+    found = re.search(rf"^```{language}\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    assert found is not None, language
+    return found[1]
 
 
 class Listed(Up):

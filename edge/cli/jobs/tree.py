@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,7 @@ from edge.cli import output
 
 if TYPE_CHECKING:
     from edge.client import Client
+    from edge.core.values import JsonObject
     from edge.wire import JobView
 
 _WIDTH = 160
@@ -55,13 +56,13 @@ def _lines(client: Client, job: JobView | str, *, first: str, rest: str) -> Iter
         yield from _lines(client, before, first=f"{rest}└─ ", rest=f"{rest}   ")
 
 
-def _nested(client: Client, job: JobView | str, level: int = 0) -> dict[str, Any]:
+def _nested(client: Client, job: JobView | str, level: int = 0) -> JsonObject:
     """A job as JSON shows it, with its children as a list in `tree`."""
     import msgspec  # only for --json
 
     if isinstance(job, str):
         return {"id": job, "state": "removed"}
-    told: dict[str, Any] = msgspec.to_builtins(job)
+    shown: JsonObject = msgspec.to_builtins(job)
     if job.children and level < _LEVELS:
-        told["tree"] = [_nested(client, child, level + 1) for child in client.children(job.id)]
-    return told
+        shown["tree"] = [_nested(client, child, level + 1) for child in client.children(job.id)]
+    return shown
