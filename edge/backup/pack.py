@@ -20,8 +20,7 @@ import msgspec
 from edge import __version__
 from edge.backup.archive import Advance, Manifest, Packer, packing
 from edge.config import Loaded
-from edge.core.errors import EdgeError, UsageError
-from edge.core.invariant import given
+from edge.core.errors import EdgeError, UsageError, given
 from edge.core.layout import Layout
 from edge.ledger.recovery import copies
 from edge.results.store import Results

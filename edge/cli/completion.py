@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from edge.cli.session import Session
-from edge.core.invariant import given
+from edge.core.errors import given
 
 
 @click.command()

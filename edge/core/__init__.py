@@ -4,9 +4,9 @@
 - `clock`: whether the wall clock can be believed
 - `durable`: files that survive a power cut: written whole, synced, then named
 - `duplicates`: finds a name that stands twice in one JSON object
-- `errors`: every error raised on purpose, each one line a person can act on
+- `errors`: every error raised on purpose, each one line a person can act on; checks of what the program itself
+  promises, which survive `python -O`
 - `host`: facts about the machine
-- `invariant`: checks of what the program itself promises, which survive `python -O`
 - `layout`: where each file lies: a root that survives a boot, a run folder that does not
 - `mounts`: which file system a path lies on, and whether a power cut takes it
 - `notify`: sd_notify(3): tells systemd how a process is

@@ -7,7 +7,9 @@ An error carries its data as attributes and does not log itself. The CLI turns i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
+
+T = TypeVar("T")
 
 _LONGEST_SHOWN = 200  # of a value that is not usable
 
@@ -214,3 +216,17 @@ class GatewayError(EdgeError, RuntimeError):
 
 class CatalogueError(EdgeError, RuntimeError):
     """The task modules could not be read at all: what kinds of job there are is unknown."""
+
+
+def given(value: T | None, what: str) -> T:
+    """`value`, which is there by the order of calls. Raises BrokenInvariant, naming `what`, when it is None."""
+    if value is None:
+        raise BrokenInvariant(f"{what} is missing")
+    return value
+
+
+def instance(value: object, kind: type[T], what: str) -> T:
+    """`value`, which a library gives as a wider type than it is. Raises BrokenInvariant when it is no `kind`."""
+    if not isinstance(value, kind):
+        raise BrokenInvariant(f"{what} is a {type(value).__name__} and no {kind.__name__}")
+    return value

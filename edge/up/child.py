@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from edge.core.invariant import given
+from edge.core.errors import given
 
 
 class Child:

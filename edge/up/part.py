@@ -10,8 +10,7 @@ from contextlib import suppress
 from typing import Literal
 
 from edge.core.backoff import Backoff
-from edge.core.errors import StackError
-from edge.core.invariant import given
+from edge.core.errors import StackError, given
 from edge.up.child import Child
 from edge.up.lines import LineSplitter, StackLog
 

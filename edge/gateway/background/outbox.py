@@ -20,8 +20,7 @@ from edge.broker.routes import Routes
 from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
-from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs
-from edge.core.invariant import given
+from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
 from edge.gateway.background.routing import Routing
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader

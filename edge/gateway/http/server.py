@@ -11,8 +11,7 @@ from weakref import WeakSet
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from edge.core.errors import StackError
-from edge.core.invariant import given, instance
+from edge.core.errors import StackError, given, instance
 from edge.gateway.http import problems
 from edge.gateway.http.problems import Busy
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 
 from edge.config.power import LedConfig, PowerConfig
 from edge.core import clock
+from edge.core.errors import given
 from edge.core.host import boot_id
-from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
 from edge.power import status

@@ -11,8 +11,7 @@ from contextlib import suppress
 
 from edge.core import durable
 from edge.core.backoff import Backoff
-from edge.core.errors import QueueSilent, StackError
-from edge.core.invariant import given
+from edge.core.errors import QueueSilent, StackError, given
 from edge.core.layout import Layout
 from edge.up import hint
 from edge.up.broker.node import PrivateNode, Unwritable

@@ -27,8 +27,8 @@ from edge.core.errors import (
     SpawnedOtherwise,
     UnknownJob,
     Unreachable,
+    given,
 )
-from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.model import Attempts, Failure, FailureCode, JobState, Result, SpawnedJobs
 from edge.results.attempts import AttemptsStore

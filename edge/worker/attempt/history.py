@@ -26,8 +26,8 @@ from pathlib import Path
 import msgspec
 
 from edge.core import durable
+from edge.core.errors import given
 from edge.core.host import boot_id, process_alive
-from edge.core.invariant import given
 from edge.core.layout import Layout
 from edge.model import Attempts, Begun, is_job_id
 from edge.results.attempts import AttemptsStore

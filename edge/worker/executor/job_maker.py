@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge.config import Config
-from edge.core.invariant import given
+from edge.core.errors import given
 from edge.model import Progress
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job

@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 
 from edge.broker.topology import class_of
 from edge.config import Config
-from edge.core.invariant import given
+from edge.core.errors import given
 from edge.core.wakeup import Wakeup
 from edge.model import Failure, FailureCode, PowerStatus, Progress, RunningJob
 from edge.results.store import Results

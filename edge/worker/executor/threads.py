@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from edge.broker.topology import class_of
 from edge.config import Config
-from edge.core.invariant import given
+from edge.core.errors import given
 from edge.core.wakeup import Wakeup
 from edge.model import Failure, FailureCode, PowerState, PowerStatus, RunningJob
 from edge.worker.api.kind import TaskKind

@@ -16,8 +16,7 @@ import msgspec
 
 from edge.config import Config
 from edge.core.durable import has_free_space
-from edge.core.errors import NotAllowed, Unreachable
-from edge.core.invariant import given, instance
+from edge.core.errors import NotAllowed, Unreachable, given, instance
 from edge.model import Failure, FailureCode, JobState, PowerStatus, WaitReason
 from edge.results.store import Results
 from edge.worker.attempt.admission import Decision, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from edge.config import Config
 from edge.core import notify
-from edge.core.invariant import given
+from edge.core.errors import given
 from edge.model import Power
 from edge.worker.power.freezer import CLOCK
 

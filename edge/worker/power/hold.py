@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.config import Config
-from edge.core.invariant import given
+from edge.core.errors import given
 from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status as power

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import edge
-from edge.core.errors import BrokenInvariant
-from edge.core.invariant import given, instance
+from edge.core.errors import BrokenInvariant, given, instance
 
 
 def test_what_is_there_is_given_back() -> None:
