@@ -35,7 +35,7 @@ from edge.results.store import Results
 from edge.up.lock import holder, only_one
 from edge.worker.api.checkpoint import Checkpoint
 from edge.worker.context import _claim
-from tests.conftest import QUEUES, MakeConfig, delete_queues
+from tests.conftest import MakeConfig, delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import StartWorker, tell_power, until
 
@@ -151,8 +151,8 @@ def test_jobs_that_were_open_run_where_the_broker_knows_the_board(
     assert main(["backup", str(tmp_path / "b.tar")]) == 0
     board.stop()
     with wire.connection(broker, timeout_s=10.0) as link:
-        for queue in QUEUES:
-            link.default_channel.queue_purge(queue)
+        for queue in wire.QUEUES.values():  # the queues of other pools are made when they are needed
+            link.default_channel.queue_purge(queue.name)
         assert not wire.newborn(link.connection)
     _restore(tmp_path / "b.tar", config.root, set_aside=True)
     start_gateway(config)
