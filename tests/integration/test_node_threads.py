@@ -1,4 +1,4 @@
-"""A node with a worker of threads: it takes jobs from its head, and what bodies of the node spawn is made there once."""
+"""A node with a worker of threads: it takes jobs from its head, and what its bodies spawn is made there once."""
 
 from __future__ import annotations
 
