@@ -65,7 +65,9 @@ def test_workers_by_name(
             topology.declare(channel, more=["edge.io.always"])
         kinds = {"compute": "edge.always", "fetch": "edge.io.always"}
         jobs = [publish(broker, kind, queue=queue) for kind, queue in kinds.items() for _ in range(10)]
-        results = [until(lambda one=job: Results(config.layout).read(one), words) for job in jobs]
+        found = Results(config.layout)
+        until(lambda: all(map(found.has, jobs)), words)
+        results = [result for job in jobs if (result := found.read(job)) is not None]
         assert {result.state for result in results} == {JobState.SUCCEEDED}
         threads = {"main": "main", "io": "another"}
         assert all(result.value == threads[result.worker] for result in results)
