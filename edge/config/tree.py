@@ -58,13 +58,14 @@ def read(path: Path) -> JsonObject:
     """The file at `path` as keys and values; an empty one has none. Raises ConfigError."""
     try:
         # A named pipe would block until somebody writes to it, and one without a writer would read as an empty file.
-        if path.is_fifo():
+        # A pipe without a name, such as the one behind /dev/stdin, is open already: what it leads to is no path.
+        if path.resolve().is_fifo():
             raise ConfigError("config", str(path), "expected a file, not a named pipe")
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except ConfigError:
         raise
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RuntimeError) as err:  # the last one of links that lead in a circle
         raise ConfigError("config", str(path), getattr(err, "strerror", None) or str(err)) from err
     if len(data) > _MAX_BYTES:
         raise ConfigError("config", str(path), f"a file of at most {_MAX_BYTES} bytes")

@@ -24,14 +24,40 @@ from tests.readme import blocks
 SERVICES = ("edge-power", "edge-gateway", "edge-worker", "rabbitmq-server")
 TOKENS = [{"name": "laptop", "scopes": ["submit", "read"]}]
 EXPOSURE = {"edge-gateway": 1.5, "edge-power": 2.5, "edge-worker": 2.5, "rabbitmq-server": 4.0}
+#: Kinds of job that want a worker of threads, and one of the main worker that spawns them.
+WAITING = '''
+import os, socket, time
+from pathlib import Path
+from edge.worker import Job, task
+
+@task(pool="io")
+def linger(seconds: float, job: Job) -> list[str]:
+    """Wait; then say on which board, in which unit, and in which attempt."""
+    time.sleep(seconds)
+    return [socket.gethostname(), Path("/proc/self/cgroup").read_text().strip().rpartition("/")[2], str(job.attempt)]
+
+@task(pool="io")
+def rights(paths: list[str]) -> list[str]:
+    """Which of these paths the body may write, and what it could become."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    held = [line.replace("\\t", " ") for line in status if line.startswith(("NoNewPrivs", "CapBnd", "Seccomp:"))]
+    return [path for path in paths if os.access(path, os.W_OK)] + held
+
+@task
+def spread(count: int, job: Job) -> int:
+    """Spawn so many that wait."""
+    for number in range(count):
+        job.spawn(linger, 0.1, key=str(number))
+    return count
+'''
 pytestmark = pytest.mark.timeout(1200)
 
 
 def own_task(controller: Controller) -> list[str]:
-    """The kind of job that the README shows, as a file."""
+    """The kind of job that the README shows, as a file; and those that wait, while their file is there."""
     path = controller.folder / "wordcount.py"
     path.write_text(blocks("wordcount.py")[0])
-    return [str(path)]
+    return [str(path), *map(str, controller.folder.glob("waiting.py"))]
 
 
 def deploy(controller: Controller, *options: str, **variables: Any) -> dict[str, int]:
@@ -198,10 +224,15 @@ def test_ports(board: Machine, client: Client) -> None:
 def test_hardening(board: Machine) -> None:
     """What `systemd-analyze security` says of the units in force."""
     for unit, limit in EXPOSURE.items():
-        said = board.run("systemd-analyze", "security", "--no-pager", unit).stdout
-        figure = re.search(r"exposure level for \S+ (\d+\.\d)", said)
-        assert figure, said
-        assert float(figure[1]) <= limit, unit
+        assert exposure(board, unit) <= limit, unit
+
+
+def exposure(board: Machine, unit: str) -> float:
+    """How much of the system a unit could reach."""
+    said = board.run("systemd-analyze", "security", "--no-pager", unit).stdout
+    figure = re.search(r"exposure level for \S+ (\d+\.\d)", said)
+    assert figure, said
+    return float(figure[1])
 
 
 def test_one_writer_a_file(board: Machine) -> None:
@@ -309,6 +340,61 @@ def test_a_card_without_room_is_refused_before_anything_is_there(controller: Con
     assert board.sh("ls /opt/edge/*/") == there
 
 
+def spawned(client: Client, parent: str) -> dict[str, int]:
+    """How many jobs that the body of `parent` handed in are in which state."""
+    found: dict[str, int] = json.loads(client.edge("status", parent, "--json")).get("children", {})
+    return found
+
+
+def test_a_kind_that_waits_gets_its_worker(controller: Controller, board: Machine, client: Client) -> None:
+    """A deployment that brings a kind of the pool io starts a worker of threads for it, with the rights of a worker."""
+    assert "io" not in board.sh("rabbitmqctl --quiet --no-table-headers list_queues name")
+    (controller.folder / "waiting.py").write_text(WAITING)
+    assert deploy(controller, "--tags", "edge")["failed"] == 0
+    assert board.active("edge-worker@io")
+    assert deploy(controller, "--tags", "edge")["changed"] == 0
+    assert exposure(board, "edge-worker@io") <= EXPOSURE["edge-worker"]
+    consumers = board.sh("rabbitmqctl --quiet --no-table-headers list_queues name consumers").splitlines()
+    assert {f"edge.io.{power}\t1" for power in ("always", "normal", "surplus")} <= set(consumers)
+    said = json.loads(client.edge("submit", "linger", "0.1", "--wait"))
+    assert said == [board.name, "edge-worker@io.service", "1"]
+    paths = [
+        "/var/lib/edge/spawned",
+        "/var/lib/edge/results",
+        "/var/lib/edge/ledger.sqlite",
+        "/etc/edge",
+        "/run/edge/orders",
+    ]
+    said = json.loads(client.edge("submit", "rights", json.dumps(paths), "--wait"))
+    assert said == [*paths[:2], "CapBnd: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2"]
+
+
+def test_a_body_on_the_board_hands_in_jobs(board: Machine, client: Client) -> None:
+    """Of what it spawns all run, in threads; only workers and the gateway can write where that lies."""
+    made = json.loads(client.edge("submit", "spread", "20", "--json"))
+    client.edge("result", made["id"], "--wait", "--timeout", "60")
+    board.until(lambda: spawned(client, made["id"]) == {"succeeded": 20})
+    assert len(board.sh(f"ls /var/lib/edge/spawned/taken/{made['id']}.*").splitlines()) >= 1
+    writers = {"edge-gateway": True, "edge-worker": True, "edge-worker@io": True, "edge-power": False}
+    for unit, may in writers.items():
+        look = f"nsenter --target=$(systemctl show --property=MainPID --value {unit}) --mount"
+        user = unit.partition("@")[0]
+        done = board.run("sh", "-c", f"{look} runuser -u {user} -g edge -- test -w /var/lib/edge/spawned")
+        assert (done.returncode == 0) is may, f"{unit}: {done.stderr}"
+
+
+def test_kill_of_the_worker_of_threads(board: Machine, client: Client) -> None:
+    """It comes back by itself and runs its jobs again; the board's other worker is not stopped."""
+    main = board.sh("systemctl show --property=MainPID edge-worker")
+    made = json.loads(client.edge("submit", "linger", "3", "--json"))
+    board.until(lambda: made["id"] in board.run("cat", "/run/edge/worker-io.json").stdout)
+    kill(board, "edge-worker@io")
+    said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "60"))
+    assert said[1:] == ["edge-worker@io.service", "2"]
+    assert board.sh("systemctl show --property=MainPID edge-worker") == main
+    board.sh("systemctl reset-failed edge-worker@io")
+
+
 def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine, client: Client) -> None:
     """A release whose gateway dies at its start gives way to the one before, by itself."""
     before = release(board)
@@ -332,6 +418,7 @@ def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine,
     assert release(board) == before
     assert healthy(board)
     assert not (board.root / "etc/systemd/system/edge-extra.path").exists()
+    assert board.active("edge-worker@io")  # the kind that wants it is back as well
     client.edge("submit", "factorial", "20", "--wait")
     assert deploy(controller, "--tags", "edge")["changed"] <= 1  # the broken release is pruned
 
@@ -347,8 +434,10 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
     assert release(board).startswith("99.0.0-")
     assert "keep_days: 99" in board.sh("cat /etc/edge/edge.yaml")
     assert healthy(board)
+    assert not board.active("edge-worker@io")  # its inventory has no kind that waits
     controller.play("rollback.yml")
     assert release(board) == before
+    assert board.active("edge-worker@io")
     assert "keep_days: 99" not in board.sh("cat /etc/edge/edge.yaml")
     assert healthy(board)
     # The way back leads to what was in use before, not to what was installed last.
@@ -363,21 +452,24 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
 
 def test_reboot(board: Machine, client: Client) -> None:
     """A clean stop in order, and a boot that needs no hand; a job handed over before is done after."""
-    made = json.loads(client.edge("submit", "factorial", "200", "--json"))
+    made = [json.loads(client.edge("submit", *job, "--json"))["id"] for job in (("factorial", "200"), ("linger", "1"))]
     board.shut_down()
     board.boot()
-    board.until(lambda: healthy(board), 90)
-    client.edge("result", made["id"], "--wait", "--timeout", "60")
+    board.until(lambda: healthy(board) and board.active("edge-worker@io"), 90)
+    for job_id in made:
+        client.edge("result", job_id, "--wait", "--timeout", "60")
 
 
 def test_the_plug_is_pulled(board: Machine, client: Client) -> None:
     """Every process dies at once, mid-load; what was accepted is done after the boot."""
+    spread = json.loads(client.edge("submit", "spread", "40", "--json"))["id"]
     ids = [json.loads(client.edge("submit", "factorial", "3000", "--json"))["id"] for _ in range(5)]
     board.kill()
     board.boot()
-    board.until(lambda: healthy(board), 120)
-    for job_id in ids:
+    board.until(lambda: healthy(board) and board.active("edge-worker@io"), 120)
+    for job_id in [spread, *ids]:
         client.edge("result", job_id, "--wait", "--timeout", "90")
+    board.until(lambda: spawned(client, spread) == {"succeeded": 40}, 90)
 
 
 def test_a_damaged_broker_store_is_set_aside(board: Machine, client: Client) -> None:
@@ -415,7 +507,7 @@ def test_backup_and_restore(controller: Controller, board: Machine, client: Clie
     board.boot()
     assert not any(board.active(unit) for unit in SERVICES if unit.startswith("edge-"))
     controller.play("restore.yml", restore_from=str(packed))
-    board.until(lambda: healthy(board), 90)
+    board.until(lambda: healthy(board) and board.active("edge-worker@io"), 90)
     assert "42" in client.edge("result", made["id"])
     assert board.sh("sha256sum /etc/edge/credentials/* /etc/edge/tls/ca.pem") == keys
     assert board.sh("ls -d /var/tmp/edge-* /var/lib/edge.restore /etc/edge.restore 2>/dev/null || true") == ""
@@ -427,21 +519,42 @@ def test_status(controller: Controller, board: Machine) -> None:
     assert release(board) in (controller.folder / "last.log").read_text()
 
 
+def test_a_worker_goes_with_the_kind_that_wanted_it(controller: Controller, board: Machine, client: Client) -> None:
+    """For good; and a token does what its scopes say now, whose secret stays."""
+    (controller.folder / "waiting.py").unlink()
+    recap = deploy(controller, "--tags", "edge", edge_tokens=[{"name": "laptop", "scopes": ["submit"]}])
+    assert recap["failed"] == 0
+    assert healthy(board)
+    state = "systemctl show --property=ActiveState,UnitFileState --value edge-worker@io"
+    assert board.sh(state).split() == ["inactive", "disabled"]
+    assert json.loads(board.sh("edge --config /etc/edge/edge.yaml token list --json"))[0]["scopes"] == ["submit"]
+    client.edge("submit", "factorial", "5")
+    assert "this needs admin or read" in client.edge("status", check=False)
+    assert deploy(controller, "--tags", "edge")["changed"] == 1  # the scopes, again
+    client.edge("status")
+
+
 def test_the_governor_powers_the_board_off(controller: Controller, board: Machine) -> None:
-    """At critical the governor, which has no rights, asks for a clean end and gets it."""
-    config = {"power": {"sources": [{"kind": "simulated", "start": "normal"}], "critical": {"grace_s": 1}}}
+    """At critical the governor, which has no rights, asks for a clean end and gets it; listed workers come and go."""
+    config: dict[str, Any] = {
+        "power": {"sources": [{"kind": "simulated", "start": "normal"}], "critical": {"grace_s": 1}}
+    }
+    config["workers"] = [{"name": "main"}, {"name": "sun", "classes": ["surplus"]}, {"name": "io", "pool": "threads"}]
     deploy(controller, "--tags", "edge", edge_config=config)
+    assert board.active("edge-worker@sun", "edge-worker@io")
     board.run("edge", "--config", "/etc/edge/edge.yaml", "power", "simulate", "critical")
     board.until(lambda: board.leader == 0, 90)
     board.boot()
     deploy(controller, "--tags", "edge")
+    assert "edge-worker@" not in board.sh("systemctl list-units --all --plain --no-legend 'edge-worker@*.service'")
 
 
 def test_a_second_board_works_for_the_first(
     fleet: Controller, board: Machine, second: Machine, client: Client, tmp_path: Path
 ) -> None:
     """A board without a broker and a gateway takes the jobs of a head that has no power for them, by TLS both ways."""
-    options = {"edge_head_address": board.seat.lan, "edge_client_folder": str(client.secrets)}
+    options = {"edge_head_address": board.seat.lan, "edge_client_folder": str(client.secrets), "edge_workers": ["io"]}
+    (fleet.folder / "waiting.py").write_text(WAITING)
     assert deploy(fleet, **options)["failed"] == 0
     assert deploy(fleet, **options)["changed"] == 0
     board.sh("edge --config /etc/edge/edge.yaml pause")
@@ -449,6 +562,11 @@ def test_a_second_board_works_for_the_first(
     said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "90", "--save", str(tmp_path), "--json"))
     assert (tmp_path / "9-response.txt").read_text().strip() == "50 divided by 2 = 25"
     assert said["worker"] == "edge-node"
+    # Its worker of threads takes what its main worker's body hands in, by way of the head.
+    made = json.loads(client.edge("submit", "spread", "5", "--json"))
+    client.edge("result", made["id"], "--wait", "--timeout", "90")
+    board.until(lambda: spawned(client, made["id"]) == {"succeeded": 5}, 90)
+    assert json.loads(client.edge("submit", "linger", "0.1", "--wait"))[:2] == [second.name, "edge-worker@io.service"]
     assert client.reaches(5671)
     assert {
         port
@@ -462,7 +580,7 @@ def test_a_second_board_works_for_the_first(
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "back up its head" in refused.stderr
     rights = board.sh("rabbitmqctl --quiet --no-table-headers list_user_permissions node-edge-node").split("\t")
-    assert rights[1:3] == ["^$", "^$"]
+    assert rights[1:] == ["^$", "^$", r"^edge\.(dead|(io\.)?(always|normal|surplus))$"]
     # Its plug is pulled while it works; the head has power again, and does the job.
     made = json.loads(client.edge("submit", "factorial", "400000", "--json"))
     second.until(lambda: made["id"] in second.run("cat", "/run/edge/worker-edge-node.json").stdout, 60)
@@ -481,8 +599,10 @@ def test_a_second_board_works_for_the_first(
 
 def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
     """The appliance is gone, what it kept is not."""
+    assert board.active("edge-worker@io")
     controller.play("remove.yml")
     assert not (board.root / "opt/edge").exists()
+    assert not [*board.root.glob("etc/systemd/system/edge.target.wants/*")]
     assert (board.root / "var/lib/edge/ledger.sqlite").exists()
     assert "edge" not in board.sh("systemctl list-units --all --plain --no-legend 'edge*'")
 

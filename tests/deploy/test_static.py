@@ -116,6 +116,29 @@ def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_pat
     assert config(edge_keep_config=True, edge_config={"power": {"sources": []}})["power"]["sources"] == []
 
 
+@pytest.mark.parametrize(
+    ("wanted", "given", "units"),
+    [
+        ("", {}, []),
+        ("workers: [{name: main}, {name: sun}, {name: io, pool: threads}]", {}, ["sun", "io"]),
+        ("{workers: [{name: sun}, {name: main}], worker: {name: sun}}", {"edge_workers": ["two"]}, ["two", "main"]),
+        ("{worker: {name: node-2}}", {"edge_head": "head", "edge_workers": ["io"]}, ["io"]),
+    ],
+)
+def test_the_way_back_has_the_workers_of_its_own_configuration(
+    tmp_path: Path, wanted: str, given: dict[str, object], units: list[str]
+) -> None:
+    """Not those of today's inventory, and on a node without what only a deployment asks its head for."""
+    argv: list[str | Path] = ["localhost", "-m", "debug", "-a", "msg={{ [edge_services, edge_own_threads] }}"]
+    for name in ("defaults", "vars"):
+        argv += ["-e", f"@{REPO / 'ansible/roles/edge' / name / 'main.yml'}"]
+    today = {"edge_config": {"workers": [{"name": "main"}, {"name": "today"}]}, "edge_wanted_config": wanted}
+    done = _ansible(tmp_path, *argv, "-e", json.dumps(today | {"edge_head": ""} | given))
+    services, threads = json.loads(done.stdout.partition("=>")[2])["msg"]
+    assert [each for each in services if "@" in each] == [f"edge-worker@{name}.service" for name in units]
+    assert threads == ([] if "workers" in wanted or "edge_head" in given else ["edge-worker@io.service"])
+
+
 def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
     """The next play applies them and the token stays; one that says nothing new changes nothing."""
     board = tmp_path / "edge.yaml"

@@ -292,6 +292,13 @@ def test_the_entry_is_edge(entry: Entry, tmp_path: Path) -> None:
         ),
         ({"WORKERS": "main,io"}, ["edge worker name=io", "edge worker name=main"]),
         (
+            {"WORKERS": "main, io", "QUEUES": "edge.always,edge.io.always"},
+            [
+                f"celery {_CELERY} --hostname {n}@%h --queues edge.always,edge.io.always name={n}"
+                for n in ("io", "main")
+            ],
+        ),
+        (
             {"EDGE_WORKER_NAME": "sun", "QUEUES": "edge.always"},
             [f"celery {_CELERY} --hostname sun@%h --queues edge.always name=sun"],
         ),

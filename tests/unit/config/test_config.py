@@ -306,6 +306,17 @@ def test_a_named_pipe_is_no_file(tmp_path: Path) -> None:
         load(tmp_path / "edge.yaml", env={})
 
 
+def test_a_pipe_without_a_name_is_read() -> None:
+    """A deployment checks a configuration by /dev/stdin before the board has it."""
+    out, into = os.pipe()
+    try:
+        os.write(into, b"gateway: {port: 9000}\n")
+        os.close(into)
+        assert load(Path(f"/dev/fd/{out}"), env={}).config.gateway.port == 9000
+    finally:
+        os.close(out)
+
+
 def test_a_key_that_moves_the_cursor_is_shown_as_text(tmp_path: Path) -> None:
     """An error is one line, whatever the file holds."""
     (tmp_path / "edge.yaml").write_text('"wor\\x1b[31m\\nker": 1\n')
