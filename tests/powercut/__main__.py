@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="with --flash: few jobs, no idle minute")
     parser.add_argument("--recovery", action="store_true", help="measure power-on to accepting and to the first job")
     parser.add_argument("--waiting", type=int, nargs="+", default=[0, 10_000, 100_000], help="with so many jobs")
-    parser.add_argument("--bug", default="", help="with one seeded bug (names: tests/powercut/bugs.py)")
+    parser.add_argument("--bug", default="", help="with one seeded bug (tests/powercut/bugs.py); a selftest: several")
     parser.add_argument("--json", type=Path, help="write the summary there as JSON")
     parser.add_argument("--evidence", type=Path, default=Path("powercut-evidence"), help="where logs of faults go")
     options = parser.parse_args()

@@ -84,9 +84,10 @@ def _replace_not_link(durable: Any) -> None:
 def _no_confirm(session: Any) -> None:
     publish = session.PublishSession.publish
 
-    def unconfirmed(self: Any, job: Any) -> None:
-        publish(self, job)
-        self._done.append(job)
+    def unconfirmed(self: Any, jobs: Any) -> None:
+        jobs = list(jobs)
+        publish(self, jobs)
+        self._done.extend(jobs)
 
     def on_ack(self: Any, tag: int, multiple: bool) -> None:
         for each in [t for t in self._flying if t <= tag] if multiple else [tag]:
@@ -230,7 +231,7 @@ BUGS: dict[str, Bug] = {
     "replace": Bug("a result replaces the one that is there", "edge.core.durable", _replace_not_link),
     "no-confirm": Bug("a publish counts before the broker confirms it", "edge.broker.session", _no_confirm),
     "delivery-limit": Bug(
-        "queues give up after 20 deliveries", "edge.broker.topology", _delivery_limit, own_birth=True, marathon=10_000
+        "queues give up after 20 deliveries", "edge.broker.topology", _delivery_limit, own_birth=True, marathon=20_000
     ),
     "early-accept": Bug("202 is answered before the commit is durable", "edge.ledger.writer", _accept_before_commit),
     "eatmydata": Bug("the broker's fsync does nothing", "edge.up.broker.rabbitmq", _eat_my_data),

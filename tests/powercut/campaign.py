@@ -9,19 +9,14 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from http.client import HTTPException
 from pathlib import Path
 from typing import TextIO, cast, get_args
 
-import msgspec
-
 from edge.model import WorkerState
 from edge.power.governor.pause import clear, set_pause
-from edge.wire import JobView
 from tests.powercut import probe
-from tests.powercut.client import Http
+from tests.powercut.audit import Audit, named, until_true
 from tests.powercut.disk import Event
 from tests.powercut.load import Load, Mood
 from tests.powercut.oracle import Oracle, Sent
@@ -38,9 +33,9 @@ _STALL_S = 0.4  # what a slow card or a busy core does to a process any day
 _SLOW_S = 20.0  # a recovery that takes longer is worth a look at its logs
 _AUDIT_EVERY = 10
 _PAUSED_S = 20.0
-#: After so many power-ons with bursts, each of two workers must have made results, some of them in groups.
+#: After so many power-ons with bursts, each worker must have made results, some in groups, some of spawned children.
 _ENOUGH_BURSTS = 3
-_WORKERS = 2
+_WORKERS = frozenset({"main", "second", "io"})
 
 
 class Campaign:
@@ -67,8 +62,9 @@ class Campaign:
         """
         self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
         self._newborn, self._born = newborn, born
-        self.board = Board(folder, bug=bug, probed=True)
+        self.board = Board(folder, bug=bug, probed=True, io=True)
         self.oracle = Oracle()
+        self.audit = Audit(self.board, self.oracle)
         self.verdicts: list[Verdict] = []
         self._marathon = marathon  # steps of the long job, until it is handed in
         self._runner: Sent | None = None
@@ -99,7 +95,9 @@ class Campaign:
         if sum(each.when is When.BURST for each in plans) < _ENOUGH_BURSTS:
             return []
         missing = [] if probe.read(self.board.groups).groups else ["no group of two results was ever committed"]
-        if len(by_worker := self.oracle.by_worker()) < _WORKERS:
+        if not self.oracle.counts()["children"]:
+            missing.append("no spawned child ever had a result")
+        if not _WORKERS.issubset(by_worker := self.oracle.by_worker()):
             missing.append(f"not every worker made results: {by_worker}")
         return missing
 
@@ -155,7 +153,7 @@ class Campaign:
         """Power on the disk, and look at what the last cut left before anything runs."""
         self.board.attach()
         clear(self.board.config.layout.pause)  # a cut may have come within a pause
-        verdict.faults += self.oracle.check_disk(self.board.config.layout)
+        verdict.faults += self.oracle.check_disk(self.board.config.layout, at=time.monotonic())
         verdict.faults += self.oracle.check_ledger(self.board.config.layout, self.folder / "ledger-copy")
         verdict.drained = len(self.oracle.open(self.board.results))
 
@@ -200,16 +198,19 @@ class Campaign:
                 verdict.faults.append(f"not every worker pauses within {_PAUSED_S:g} s: {self.board.statuses()}")
                 return
             begun = self.board.bodies()[0]
-            if in_hand := self.board.in_hand():
-                verdict.faults.append(f"{in_hand} messages are still in the hands of paused workers")
+            held = sum(len(status.running) for status in self.board.statuses())
+            if (in_hand := self.board.in_hand()) > held:
+                verdict.faults.append(f"{in_hand} messages are still in the hands of paused workers, which hold {held}")
             if (more := self.board.bodies()[0] - begun) > 0:
                 verdict.faults.append(f"{more} bodies began while the board was paused")
         finally:
             clear(pause)
 
     def _all_paused(self) -> bool:
+        """True when no body goes on: those of the worker of threads that ask are held where they are."""
+        rests = (WorkerState.PAUSED, WorkerState.HELD)
         statuses = self.board.statuses()
-        return bool(statuses) and all(status.state is WorkerState.PAUSED for status in statuses)
+        return bool(statuses) and all(status.state in rests for status in statuses)
 
     def _last(self) -> Verdict:
         """The power stays: every job that was ever accepted must end."""
@@ -238,7 +239,7 @@ class Campaign:
     def _drain(self, verdict: Verdict, limit_s: float, *, patient: bool) -> None:
         """Wait until every accepted job has its result."""
         results = self.board.results
-        waiting = self.oracle.open(results, patient=patient)
+        waiting = self.oracle.open(results, patient=patient) or self._children(verdict, patient=patient)
         runner = None if patient else self._runner
         if runner is not None and not results.has(runner.id):
             limit_s = _MARATHON_DRAIN_S
@@ -248,55 +249,25 @@ class Campaign:
         began = time.monotonic()
         while waiting and time.monotonic() < deadline and not self._written_off(waiting, time.monotonic() - began):
             time.sleep(0.05)
-            waiting = [sent for sent in waiting if not results.has(sent.id)]
+            # What ends here may have spawned others, which are to end as well.
+            waiting = [sent for sent in waiting if not results.has(sent.id)] or self._children(verdict, patient=patient)
         verdict.done_s = self.board.since_on_s
         waiting = [sent for sent in waiting if sent.accepted_at is not None]
         if runner is None:
             late = f"was accepted and has no result {limit_s:g} s after a boot"
-            verdict.faults += [f"{_named(sent)} {late}: {self._said_of(sent)}" for sent in waiting]
+            verdict.faults += [f"{named(sent)} {late}: {self.audit.said_of(sent)}" for sent in waiting]
 
-    def _said_of(self, sent: Sent) -> str:
-        """What the gateway knows of a job: whether it is lost, or stuck and where."""
-        client = Http(self.board.port)
-        try:
-            status, answer = client.ask("GET", f"/v1/jobs/{sent.id}")
-        except (OSError, HTTPException) as err:
-            return f"the gateway does not answer: {err}"
-        finally:
-            client.close()
-        if status != 200:
-            return f"the gateway says {status}"
-        view = msgspec.json.decode(answer, type=JobView)
-        return f"{view.state}; {view.waiting or view.error}"
+    def _children(self, verdict: Verdict, *, patient: bool) -> list[Sent]:
+        """Jobs without a result that are named by results which nobody has seen yet."""
+        verdict.faults += self.audit.families()
+        return self.oracle.open(self.board.results, patient=patient)
 
     def _written_off(self, waiting: list[Sent], after_s: float) -> bool:
         """No cut is a reason to wait for a job no longer."""
         return False
 
     def _audit(self, verdict: Verdict) -> None:
-        """What the gateway says of the newest jobs agrees with what lies on the disk."""
-        client = Http(self.board.port)
-        results = self.board.results
-        try:
-            for sent in self.oracle.recent(20 if verdict.number % _AUDIT_EVERY else 200):
-                if sent.accepted_at is not None and not sent.removed and results.has(sent.id):
-                    verdict.faults += self._audit_one(client, sent)
-        except (OSError, HTTPException) as err:
-            verdict.faults.append(f"the gateway does not answer: {err}")
-        finally:
-            client.close()
-
-    def _audit_one(self, client: Http, sent: Sent) -> list[str]:
-        if not until_true(lambda: self._final(client, sent), 10.0):
-            return [f"{_named(sent)} has a result, and the gateway does not know it"]
-        status, payload = client.ask("GET", f"/v1/jobs/{sent.id}/result")
-        if status != 200:
-            return [f"{_named(sent)} is final, and its result gives {status}"]
-        return [fault] if (fault := self.oracle.seen(sent.id, payload, time.monotonic())) else []
-
-    def _final(self, client: Http, sent: Sent) -> bool:
-        status, answer = client.ask("GET", f"/v1/jobs/{sent.id}")
-        return status == 200 and msgspec.json.decode(answer, type=JobView).state.final
+        verdict.faults += self.audit.newest(20 if verdict.number % _AUDIT_EVERY else 200)
 
     # ---- the parts ----
 
@@ -363,17 +334,3 @@ class Campaign:
         for log in (self.board.log, broker / "edge@localhost.log", broker / "console.log"):
             with suppress(OSError):  # the power may be gone already
                 shutil.copy(log, self._evidence / f"{number}-{log.name}")
-
-
-def _named(sent: Sent) -> str:
-    return f"job {sent.id} ({sent.kind} by {sent.way})"
-
-
-def until_true(done: Callable[[], bool], limit_s: float) -> bool:
-    """True once `done()`, False after `limit_s`."""
-    deadline = time.monotonic() + limit_s
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import cast
 
 from edge.up.broker import rabbitmq
-from tests.powercut.campaign import Campaign, until_true
+from tests.powercut.audit import until_true
+from tests.powercut.campaign import Campaign
 from tests.powercut.client import Http
 from tests.powercut.oracle import Sent, Way
 from tests.powercut.plan import Plan, When

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from tests.powercut.campaign import until_true
+from tests.powercut.audit import until_true
 from tests.powercut.client import Http
 from tests.powercut.flash_rows import IDLE_S, Figures, Row, Spent, row, tables
 from tests.powercut.stack import Board

@@ -16,7 +16,7 @@ from celery import Celery
 
 from edge.broker import topology
 from edge.config import BrokerConfig
-from edge.model import Power
+from edge.model import Pool, Power
 from edge.wire import BatchAnswer, JobView
 from tests.powercut.client import TIMEOUT_S, Http
 from tests.powercut.oracle import Oracle, Sent, Way
@@ -208,7 +208,10 @@ class Load:
                 continue
             job_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
             sent = self._oracle.send(kind, args, Way.CELERY, job_id=job_id)
-            queue = topology.QUEUES[power or (Power.SURPLUS if kind == "sunny" else Power.NORMAL)]
+            klass = power or (Power.SURPLUS if kind == "sunny" else Power.NORMAL)
+            # Now and then in the queue of the other pool, whose worker runs it all the same.
+            io = (kind == "poll") == (rng.random() < 0.8)
+            queue = topology.queue(topology.queue_name(klass, pool=Pool.IO if io else Pool.MAIN))
             try:
                 # Now and then twice: a publisher that lost its confirm does that.
                 for _ in range(rng.choice((1, 1, 1, 2))):
@@ -263,8 +266,14 @@ class Load:
 def short_job(rng: random.Random) -> Asked:
     """A job that ends at once, nearly always: one that waits is what has a worker give its window back."""
     number = rng.randrange(10_000)
-    kind = rng.choices(("echo", "files", "nap"), weights=(95, 4, 1))[0]
-    args: dict[str, list[Any]] = {"echo": [number], "files": [number, 1], "nap": [number, 0.05]}
+    kind = rng.choices(("echo", "files", "nap", "poll", "brood"), weights=(83, 4, 1, 10, 2))[0]
+    args: dict[str, list[Any]] = {
+        "echo": [number],
+        "files": [number, 1],
+        "nap": [number, 0.05],
+        "poll": [number, 1],
+        "brood": [number, 4, 0.0],
+    }
     return kind, args[kind], None
 
 
@@ -272,8 +281,8 @@ def some_job(rng: random.Random) -> Asked:
     """A kind, its arguments, and the power class if not the kind's own."""
     number = rng.randrange(10_000)
     kind = rng.choices(
-        ("echo", "nap", "sunny", "files", "flaky", "steps"),
-        weights=(60, 12, 8, 12, 2, 2),
+        ("echo", "nap", "sunny", "files", "flaky", "steps", "poll", "brood"),
+        weights=(60, 12, 8, 12, 2, 2, 12, 6),
     )[0]
     power = rng.choice((None, None, None, Power.ALWAYS)) if kind == "echo" else None
     match kind:
@@ -283,4 +292,8 @@ def some_job(rng: random.Random) -> Asked:
             return kind, [number, rng.randint(1, 3)], None
         case "steps":
             return kind, [number, rng.choice((10, 50))], None
+        case "poll":
+            return kind, [number, rng.choice((1, 3, 20))], None
+        case "brood":
+            return kind, [number, rng.randint(1, 8), rng.choice((0.0, 0.02))], None
     return kind, [number], power

@@ -24,7 +24,9 @@ from edge.core.errors import TornResult
 from edge.core.layout import Layout
 from edge.ledger.reader import IS_OPEN
 from edge.model import JobState, Result
+from edge.results.spawned import SpawnedFiles, Unreadable
 from edge.results.store import Results
+from tests.powercut import jobs as kinds
 from tests.powercut.jobs import content, expected
 
 #: Kinds that may take longer than one power-on; they must end all the same.
@@ -38,6 +40,7 @@ class Way(StrEnum):
     KEY = "key"
     BATCH = "batch"
     CELERY = "celery"
+    SPAWNED = "spawned"  # by the body of another job
 
 
 @dataclass(eq=False)
@@ -57,6 +60,7 @@ class Sent:
     seen_at: float | None = None
     durable: bool = False  # the digest is from the disk after a cut
     worker: str = ""  # who made the result
+    children_at: float | None = None  # its result named its children, which are accepted jobs since then
 
 
 @dataclass
@@ -99,7 +103,36 @@ class Oracle:
                 return f"job {job_id}: its result has changed"
             if not sent.digest:
                 sent.digest, sent.seen_at = digest, at
-        return wrong(sent, msgspec.json.decode(payload, type=Result))
+        result = msgspec.json.decode(payload, type=Result)
+        return wrong(sent, result) or self._adopt(sent, result, at)
+
+    def _adopt(self, sent: Sent, result: Result, at: float) -> str:
+        """A result names the children of its job: they are accepted, too. What is wrong with that; empty if nothing."""
+        if sent.kind != "brood":
+            return ""
+        family = kinds.children(sent.id, sent.args)
+        with self._lock:
+            for job_id in result.children:
+                child = self._by_id.get(job_id)
+                if child is None:
+                    kind, args = family[job_id]
+                    child = self._by_id[job_id] = Sent(kind, args, Way.SPAWNED, id=job_id)
+                    self.jobs.append(child)
+                elif child.way is not Way.SPAWNED:
+                    return f"job id {job_id} was given to a child and to a submission"
+                child.accepted_at = child.accepted_at or at
+            sent.children_at = sent.children_at or at
+        return ""
+
+    def childless(self, results: Results) -> list[Sent]:
+        """Accepted jobs with a result, of which nobody has asked yet what it says of their children."""
+        with self._lock:
+            broods = [
+                sent
+                for sent in self.jobs
+                if sent.kind == "brood" and sent.accepted_at is not None and sent.children_at is None
+            ]
+        return [sent for sent in broods if not sent.removed and not sent.durable and results.has(sent.id)]
 
     def gone(self, sent: Sent, at: float) -> None:
         """The submitter was told that the result is removed."""
@@ -128,11 +161,13 @@ class Oracle:
                     sent.gone_at = None
                 if not sent.durable and sent.seen_at is not None and sent.seen_at >= at:
                     sent.digest, sent.seen_at = "", None
+                if sent.children_at is not None and sent.children_at >= at:
+                    sent.children_at = None
 
     # ---- what must hold ----
 
-    def check_disk(self, layout: Layout) -> list[str]:
-        """Compare the results on the disk after a cut, before anything runs, with what was promised."""
+    def check_disk(self, layout: Layout, *, at: float) -> list[str]:
+        """Compare the results on the disk after a cut, before anything runs at monotonic time `at`, with promises."""
         results = Results(layout)
         found = set(results.ids())
         with self._lock:
@@ -140,7 +175,7 @@ class Oracle:
             known = dict(self._by_id)
         # A job handed in without a receipt has an id that only the board knows.
         nameless = any(not sent.id for sent in jobs)
-        faults = [f"job {name}: nobody sent it" for name in sorted(found) if name not in known and not nameless]
+        faults = list(_torn_spawned(layout))
         for sent in jobs:
             if sent.gone_at is not None and (sent.id in found or not results.removed(sent.id)):
                 faults.append(f"job {sent.id}: was removed and is back")
@@ -156,9 +191,13 @@ class Oracle:
                 faults.append(f"torn: {err}")
                 continue
             sent_of_it = known.get(job_id)
+            if sent_of_it is None and not nameless and _parent(result) not in known:
+                faults.append(f"job {job_id}: nobody sent it")
             if not results.removed(job_id):
                 faults += [f"job {job_id}: {fault}" for fault in _file_faults(results, result)]
-            if sent_of_it is not None and (fault := self._remember(sent_of_it, payload, result)):
+            if fault := _twin(result):
+                faults.append(fault)
+            if sent_of_it is not None and (fault := self._remember(sent_of_it, payload, result, at)):
                 faults.append(fault)
         return faults
 
@@ -201,20 +240,25 @@ class Oracle:
                 "sent": len(self.jobs),
                 "accepted": sum(sent.accepted_at is not None for sent in self.jobs),
                 "finished": sum(sent.accepted_at is not None and bool(sent.digest) for sent in self.jobs),
+                "children": sum(sent.way is Way.SPAWNED and sent.durable for sent in self.jobs),
             }
 
-    def _remember(self, sent: Sent, payload: bytes, result: Result) -> str:
+    def _remember(self, sent: Sent, payload: bytes, result: Result, at: float) -> str:
         digest = sha256(payload).hexdigest()
         with self._lock:
             if sent.digest and sent.digest != digest:
                 return f"job {sent.id} ({sent.kind}): its result has changed"
             first = not sent.durable
             sent.digest, sent.durable, sent.worker = digest, True, result.worker
-        return wrong(sent, result) if first else ""
+        return (wrong(sent, result) or self._adopt(sent, result, at)) if first else ""
 
 
 def wrong(sent: Sent, result: Result) -> str:
     """What is wrong with the result of a job; empty when nothing is."""
+    family = tuple(kinds.children(sent.id, sent.args)) if sent.kind == "brood" else ()
+    # One that was cancelled may have spawned some of them.
+    if result.children != family[: len(result.children)]:
+        return f"job {sent.id} ({sent.kind}) names other children, or in another order: {result.children}"
     if result.state is JobState.CANCELLED and sent.cancelled:
         return ""
     if result.state is not JobState.SUCCEEDED:
@@ -222,7 +266,32 @@ def wrong(sent: Sent, result: Result) -> str:
         return f"job {sent.id} ({sent.kind}) {result.state}: {why}"
     if result.value != expected(sent.kind, sent.args):
         return f"job {sent.id} ({sent.kind}): the value {str(result.value)[:60]!r} is wrong"
+    if result.children != family:
+        return f"job {sent.id} ({sent.kind}) names {len(result.children)} of {len(family)} children"
     return ""
+
+
+def _twin(result: Result) -> str:
+    """What is wrong with a child's id, which follows from its parent and place; a second one would have another."""
+    parent = _parent(result)
+    if not parent or result.id == kinds.child_id(parent, int(str(result.args[2]))):
+        return ""
+    return f"job {result.id} ({result.task}) is a second child {result.args[2]} of job {parent}"
+
+
+def _parent(result: Result) -> str:
+    """The job that spawned a child, by the child's arguments; empty for any other job."""
+    return str(result.args[1]) if result.task in ("child", "io_child") else ""
+
+
+def _torn_spawned(layout: Layout) -> Iterable[str]:
+    """Files of spawned jobs have their names once they are whole."""
+    files = SpawnedFiles(layout)
+    for name in (*files.waiting(), *files.taken()):
+        try:
+            files.read(name)
+        except Unreadable as err:
+            yield f"torn: spawned jobs {err}"
 
 
 def _file_faults(results: Results, result: Result) -> Iterable[str]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.model import JobState
-from tests.powercut.campaign import until_true
+from tests.powercut.audit import until_true
 from tests.powercut.client import Http
 from tests.powercut.stack import Board
 

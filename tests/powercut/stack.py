@@ -25,7 +25,7 @@ import yaml
 
 from edge.broker import topology
 from edge.config import Config, load
-from edge.model import WorkerState, WorkerStatus
+from edge.model import Pool, Power, WorkerState, WorkerStatus
 from edge.results.store import Results
 from edge.up.broker import rabbitmq
 from edge.up.broker.ports import NodePorts, free_ports
@@ -71,11 +71,11 @@ class NotReady(RuntimeError):
 class Board:
     """One board under `folder`, with a seeded `bug` or none. Power it on and cut it as often as you like."""
 
-    def __init__(self, folder: Path, *, bug: str = "", probed: bool = False) -> None:
-        """With the probe its workers tell what they commit together, in `groups`."""
+    def __init__(self, folder: Path, *, bug: str = "", probed: bool = False, io: bool = False) -> None:
+        """With the probe its workers tell what they commit together, in `groups`; `io` adds a worker of threads."""
         self.folder = folder
         self.volume = Volume(folder)
-        self.bug, self.probed = bug, probed
+        self.bug, self.probed, self._io = bug, probed, io
         self.groups = folder / "groups.log"
         self.proxied = False  # with a network between the broker and all others
         self.run = folder / "run"
@@ -121,7 +121,7 @@ class Board:
         tree = {
             "root": ".",
             "run": str(self.run),
-            "tasks": ["tests.powercut.jobs"],
+            "tasks": ["tests.powercut.jobs", *(["tests.powercut.io_jobs"] if self._io else [])],
             "broker": {"port": self.broker_port, "user": "edge", "password_file": "broker/password"},
             "gateway": {"port": self.port, "loopback_without_token": True},
         }
@@ -232,7 +232,9 @@ class Board:
 
         Asked of the queues' own state: what RabbitMQ lists is up to five seconds old.
         """
-        names = ", ".join(f"'%2F_{queue.name}'" for queue in topology.QUEUES.values())
+        pools = Pool if self._io else (Pool.MAIN,)
+        queues = [topology.queue_name(power, pool=pool) for pool in pools for power in Power]
+        names = ", ".join(f"'%2F_{name}'" for name in queues)
         return int(self.ask_broker(_IN_HAND % names))
 
     def statuses(self) -> list[WorkerStatus]:

@@ -51,6 +51,7 @@ class Summary(msgspec.Struct):
     groups: Groups = Groups()
     by_worker: dict[str, int] = {}
     pauses: int = 0
+    children: int = 0  # results of spawned jobs, on the disk after a cut
 
     def __str__(self) -> str:
         outcome = f"{len(self.faults)} FAULTS" if self.faults else "0 faults"
@@ -63,5 +64,6 @@ class Summary(msgspec.Struct):
             f"{self.reruns} reruns; longest recovery {self.longest_ready_s:.1f} s to ready, "
             f"{self.longest_done_s:.1f} s to all done; "
             f"{self.groups.groups} groups of 2 to {self.groups.largest} results, {self.groups.results} in all, "
-            f"{self.groups.refused} with a member refused; {self.pauses} pauses; results by worker: {workers}"
+            f"{self.groups.refused} with a member refused; {self.pauses} pauses; "
+            f"{self.children} results of spawned children; results by worker: {workers}"
         )

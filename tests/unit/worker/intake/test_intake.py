@@ -73,6 +73,31 @@ def test_a_job_that_a_full_disk_held_is_not_begun_after_power_fell(refused: Boar
     assert board.bodies.began == ["job-2"]
 
 
+def test_a_job_that_a_full_disk_held_longer_than_power_lasted_is_not_begun(refused: Board) -> None:
+    """The gate has long been changed when there is room: no news come that would send the job back."""
+    board = refused
+    board.broker.put("job-1")
+    board.turn()
+    board.power.tell(PowerState.LOW)
+    board.turn()
+    _well(board)
+    _fire(board)
+    assert (board.bodies.began, board.bodies.wrong, board.broker.back) == ([], [], ["job-1"])
+
+
+def test_queues_are_open_again_at_once_when_there_is_room(board: Board) -> None:
+    """What ended meanwhile is acknowledged first, for a queue of which something is in hand stays closed."""
+    warm(board)
+    board.disk.full = True
+    board.broker.put("a")
+    board.turn()
+    board.disk.well()
+    while board.flow.blocked:
+        board.pass_time()
+    assert (board.broker.acked, board.broker.unacked) == (["a"], {})
+    assert NORMAL in board.broker.names
+
+
 def test_a_held_job_whose_message_was_lost_is_begun_when_it_comes_again(refused: Board) -> None:
     """Begun for a message that is gone it would be begun twice."""
     board = refused

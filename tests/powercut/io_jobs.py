@@ -1,0 +1,32 @@
+"""The kinds of the rig's load that wait, many at once in a worker of threads; `jobs.expected` foretells their values.
+
+A module of its own: a board whose kinds have the pool io runs one process more.
+"""
+
+from __future__ import annotations
+
+import time
+
+from edge.worker import Job, task
+from tests.powercut.jobs import child_value, note, save_often
+
+
+@task(pool="io")
+def poll(number: int, count: int, job: Job) -> list[int]:
+    """A job that waits for a device, a few times, and goes on from its last reading after a cut."""
+    note(job)
+    save_often(job)
+    done: list[int] = job.restored or []
+    while len(done) < count:
+        time.sleep(0.02)
+        done.append(number + len(done))
+        job.checkpoint(done)
+    return done
+
+
+@task(pool="io")
+def io_child(number: int, parent: str, index: int, job: Job) -> str:
+    """A job that another one spawned, for the worker of threads."""
+    note(job)
+    time.sleep(0.01)
+    return child_value(number, parent, index)
