@@ -5,6 +5,7 @@
 - `sync_choice`: how a group becomes durable: which calls, decided by the file system
 - `staging`: the artifacts of one attempt, until they are sealed
 - `attempts`: the record of earlier attempts of an open job
+- `spawned`: files in which a worker passes spawned jobs to the gateway
 - `uploads`: results that nodes hand in, until a worker of the head publishes them
 - `orders`: cancel, delete, take: what the gateway asks of the workers
 """

@@ -2,6 +2,7 @@
 
 - `announcements`: what the workers made durable, as inotify tells it
 - `settle`: carries announced results into the ledger and wakes who waits
+- `spawned`: takes spawned jobs into the ledger and removes their files later
 - `outbox`: accepts jobs and sees that the broker gets them: ledger, publisher, retries, deadlines
 - `routing`: which queue each kind goes to, and what is moved when that changes
 - `retention`: which finished jobs are to go, and asks for their removal

@@ -8,5 +8,6 @@
 - `interrupt`: raises an exception in another thread, where that breaks nothing
 - `thread_pool`: threads that start when they are needed and end when they idle
 - `job_maker`: makes the `Job` that a body is given
+- `spawners`: makes the `Spawner` of each attempt
 - `execute`: runs one body and says how it ended
 """
