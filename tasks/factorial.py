@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from edge.worker import Job, task
 
-#: So many factors are multiplied in one go; small enough to report and to be cancelled between two.
+#: Factors multiplied in one go; few enough to report progress, and to be cancelled, between two batches.
 _BATCH = 2048
 _LEAF = 32
 
@@ -22,7 +22,7 @@ _EXACT = decimal.Context(
 
 
 class Digits(TypedDict):
-    """What is told of a number too long to print."""
+    """The summary of a number that is too long to print."""
 
     n: int
     digits: int

@@ -200,10 +200,10 @@ class _Row:
 
 
 class Shelf:
-    """Bodies as files, rows in a database. May be shared by threads, and the folder by processes.
+    """Page bodies as files, and rows in a database. Threads may share it, and processes may share the folder.
 
-    What ends at the same time is committed together: one of the threads does it for all that wait, so a thousand
-    threads cost the card a few syncs, not a thousand.
+    Pages that end at the same time are committed together: one thread commits for all that wait, so a thousand threads
+    cost the card a few syncs, not a thousand.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`primes`: an honest load for the processor, in little memory."""
+"""`primes`: keeps the processor busy with little memory."""
 
 from __future__ import annotations
 

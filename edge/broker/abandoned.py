@@ -1,8 +1,9 @@
-"""Moves what lies in queues that no worker takes any more to where it belongs now.
+"""Moves messages out of queues that no worker consumes any more.
 
-A worker was taken out of the configuration, or a kind of job changed its pool: what is in its queues would wait for
-ever. Each message is published anew, confirmed, and only then acknowledged: a cut between leaves two, of which the
-worker runs one. The queues stay: a Celery client that has not heard of the change may still publish to them.
+When a worker leaves the configuration, or a kind of job changes its pool, the messages in its queues would wait for
+ever. Each message is published to its new queue, confirmed, and only then acknowledged. A power cut in between leaves
+two copies, of which a worker runs one. The queues are kept, because a Celery client with an old configuration may still
+publish to them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from edge.broker.border import Received
 from edge.broker.routes import Routes
 from edge.config import BrokerConfig
 
-_COUNTED = "x-delivery-count"  # of the queue it was in
+_COUNTED = "x-delivery-count"  # counts deliveries from the old queue
 
 
 def move(config: BrokerConfig, queues: Iterable[str], routes: Routes, *, timeout_s: float = 30.0) -> int:
-    """Empty `queues` into those that `routes` says; how many messages were moved. Raises BrokerError."""
+    """Move all messages of `queues` to where `routes` sends them; return how many. Blocks. Raises BrokerError."""
     count = 0
     with topology.reached(config, timeout_s=timeout_s) as channel:
         topology.declare(channel, more=routes.queues)
@@ -32,7 +33,7 @@ def move(config: BrokerConfig, queues: Iterable[str], routes: Routes, *, timeout
 
 
 def _target(message: Received, queue: str, routes: Routes) -> str:
-    """Where a message belongs. One that names no kind goes to a main worker, which ends it."""
+    """Return the queue for a message. A message without a kind goes to a main worker, which ends it with a failure."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     headers.pop(_COUNTED, None)
     return routes.queue(str(headers.get("task", "")), topology.class_of(queue))

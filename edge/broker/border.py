@@ -1,7 +1,7 @@
-"""What we use of py-amqp and kombu, typed: neither ships types, and `Any` ends here.
+"""Types for the parts of py-amqp and kombu that we use. Neither ships types, so `Any` ends here.
 
-The stubs of `celery-types` describe Celery's documented face. They lack or contradict much of what a worker of our
-kind uses of the inside (a channel's events, the hub, the steps), so that more lines would be exempt than typed.
+The stubs of `celery-types` cover Celery's documented interface. They lack or contradict much of the internals that this
+worker uses (a channel's events, the hub, the steps), so more lines would need an exemption than would be typed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class QueueState(Protocol):
 
 
 class Received(Protocol):
-    """A message that was asked for."""
+    """A message from `basic_get`."""
 
     delivery_tag: int
     headers: Mapping[str, object] | None
 
 
 class Message(Protocol):
-    """A message that the broker delivered. Its parts come from outside: none of them is what it should be."""
+    """A message that the broker delivered. Its parts come from outside, so none of them can be trusted."""
 
     headers: object
     properties: object
@@ -89,13 +89,13 @@ class Channel(Protocol):
         """The first message of a queue, if it has one."""
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        """Let a message go."""
+        """Acknowledge a message, or it and all before it."""
 
     def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
         """Refuse a message."""
 
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
-        """How many messages the consumers made from now on get ahead."""
+        """Set the prefetch of consumers that are made from now on."""
 
     def basic_publish_confirm(
         self, msg: object, exchange: str = "", routing_key: str = "", mandatory: bool = False
@@ -122,4 +122,4 @@ class Link(Protocol):
         """A new channel."""
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """Take in one thing the broker said; raises TimeoutError when it said nothing."""
+        """Handle one frame from the broker; raises TimeoutError when none came."""

@@ -1,4 +1,4 @@
-"""What the list of workers leaves out: kinds of job and power classes that no worker of this board takes."""
+"""Finds kinds of job and power classes that no worker of this board takes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from edge.model import Pool, Power
 
 
 def gaps(config: Config, catalogue: Catalogue) -> tuple[str, ...]:
-    """Each thing that is amiss as one sentence with its cure. Nothing of it keeps a board from starting."""
+    """Return one sentence for each gap, with what to change. A gap does not keep the board from starting."""
     routes = Routes.of(config, {kind: info.pool for kind, info in catalogue.tasks.items()})
     return tuple(dict.fromkeys((*_of_list(config, catalogue), *_of_kinds(routes, catalogue))))
 
 
 def _of_list(config: Config, catalogue: Catalogue) -> Iterator[str]:
-    """What the entries say that does not fit the kinds of job there are."""
+    """Yield what in the list of workers does not fit the kinds of job."""
     names = [worker.name for worker in config.workers]
     if names and config.worker.name not in names:
         yield (
@@ -35,7 +35,7 @@ def _kind(worker: WorkerEntry, kind: str, catalogue: Catalogue) -> str:
     info = catalogue.tasks.get(kind)
     if info is None:
         if catalogue.errors:
-            return ""  # it may be of the module that could not be imported
+            return ""  # it may be in a module that could not be imported
         near = difflib.get_close_matches(kind, catalogue.tasks, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(catalogue.tasks)) or 'none'}"
         return f"there is no kind of job {kind!r}; {hint}"
@@ -49,7 +49,7 @@ def _kind(worker: WorkerEntry, kind: str, catalogue: Catalogue) -> str:
 
 
 def _of_kinds(routes: Routes, catalogue: Catalogue) -> Iterator[str]:
-    """Which jobs would wait for ever, should they be submitted."""
+    """Yield which jobs would wait for ever if they were submitted."""
     for kind, info in sorted(catalogue.tasks.items()):
         if said := routes.wanting(kind, info.power):
             yield f"{said}; {_cure(said)}"

@@ -1,7 +1,7 @@
 """A publish as bytes of AMQP 0-9-1, so that many go out in one write.
 
-py-amqp encodes each header by trying one type after the other, asks the socket for news before each publish, and
-writes each one alone: together nine tenths of what a publish cost.
+py-amqp encodes each header by trying one type after the other, polls the socket before each publish, and writes each
+publish separately. That was nine tenths of the cost of a publish.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _pack_size, _pack_long, _pack_long_long, _pack_double, _pack_frame, _pack_header
     struct.Struct(form).pack for form in (">I", ">ci", ">cq", ">cd", ">BHI", ">HHQ")
 )
 _METHOD, _HEADER, _BODY, _END = 1, 2, 3, b"\xce"
-_FRAME_BYTES = 8  # of a frame, around what it carries
+_FRAME_BYTES = 8  # header and end of a frame
 _BASIC, _PUBLISH, _MANDATORY = 60, 40, 1
 _FLAGS = sum(1 << bit for bit in (15, 14, 13, 12, 10)).to_bytes(2)  # the properties that `_properties` gives
 
@@ -30,9 +30,15 @@ def publish(
     channel: int,
     most_bytes: int,
 ) -> bytes:
-    """The frames of one mandatory publish to `queue` by the default exchange; none is larger than `most_bytes`.
+    """Return the frames of one mandatory publish to `queue` by the default exchange.
 
-    `properties` are content_type, content_encoding, delivery_mode and correlation_id.
+    Args:
+        body: the message.
+        headers: of types in `_CODE`; another type raises KeyError.
+        properties: exactly content_type, content_encoding, delivery_mode and correlation_id.
+        queue: its name.
+        channel: the number of the channel.
+        most_bytes: the largest size of a frame.
     """
     content = _pack_header(_BASIC, 0, len(body)) + _properties(headers, properties)
     frames = [_to_queue(queue, channel), _frame(_HEADER, channel, content)]
@@ -93,7 +99,7 @@ def _table(values: JsonObject) -> bytes:
     return _pack_size(len(content)) + content
 
 
-#: How a header's value is encoded, by its exact type; another type is a KeyError, and a fault of ours.
+#: The encoder of a header's value by its exact type. A KeyError for another type is a fault of this program.
 _CODE: dict[type, Callable[[JsonValue], bytes]] = {
     str: _long,
     type(None): lambda _: b"V",

@@ -1,4 +1,4 @@
-"""A job as a message on the wire: Celery's protocol 2, which plain Celery sends as well, and what our worker needs."""
+"""A job as a message of Celery's protocol 2, with an extra header `edge` for our worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from edge.ledger.rows import JobRow
 
 
 def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, object], dict[str, object]]:
-    """Body, headers and properties of `job` as Celery's protocol 2 has them, with what the worker needs to know."""
+    """Return body, headers and properties of the message for `job`.
+
+    `origin` names the sender. Raises msgspec.DecodeError, ValueError or TypeError when the arguments in the ledger are
+    damaged.
+    """
     args, kwargs = job.call()
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     headers: dict[str, object] = {

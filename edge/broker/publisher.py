@@ -1,9 +1,9 @@
-"""Carries accepted jobs from the ledger to the broker: many at once, each one confirmed.
+"""Publishes accepted jobs from the ledger to the broker: many at once, each one confirmed.
 
-A thread of the gateway. Idle, it sleeps in `select` until the ledger has news or the broker says something; there
-is no timer. A job counts as handed over when RabbitMQ confirmed it *and* had a queue for it; everything else
-(connection lost, refused, returned, silent) is published again, so a job may be in the broker twice and the
-worker's look for its result makes that harmless.
+A thread of the gateway. When idle it sleeps in `select`, without a timer, until `ring` is called or the broker sends
+something. A job counts as published when RabbitMQ has confirmed it *and* had a queue for it. In every other case
+(connection lost, refused, returned, no answer) it is published again. So a job may be in the broker twice; that is
+harmless, because a worker looks for a result first.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from edge.ledger.rows import Edition, JobRow
 log = logging.getLogger(__name__)
 
 _RETRY = Backoff(first_s=0.2, most_s=5.0)
-_BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)  # we start beside the broker, and jobs wait for both
-#: Jobs that follow one another more closely share a look at the ledger, a flush to the broker and its confirm. The
-#: first one after a rest goes out at once.
+_BOOT_S, _BOOT_RETRY = 120.0, Backoff(first_s=0.2, most_s=0.5)  # gateway and broker boot at the same time
+#: Jobs that follow one another more closely are read and published together. The first one after a pause goes out at
+#: once.
 _GATHER_S = 0.01
-_WORTH_S = 10.0  # a link that broke sooner is one more try that failed: a damaged broker takes us in and refuses all
+_WORTH_S = 10.0  # a connection that breaks sooner is a failed try: a damaged broker accepts us and refuses all
 
 
 class BrokerLinkState(StrEnum):
-    """How the gateway stands with the broker."""
+    """State of the gateway's connection to the broker."""
 
     DOWN = "down"
     UP = "up"
-    BLOCKED = "blocked"  # connected, but the broker takes nothing: its memory or disk alarm
+    BLOCKED = "blocked"  # connected, but the broker accepts nothing because of its memory or disk alarm
 
 
 class BrokerLink(msgspec.Struct, frozen=True):
-    """State of the link, why, and since when (monotonic seconds)."""
+    """State of the connection, the reason, and its start in monotonic seconds."""
 
     state: BrokerLinkState
     reason: str
@@ -57,11 +57,7 @@ class BrokerLink(msgspec.Struct, frozen=True):
 
 
 class Publisher:
-    """The thread. `fetch(after_seq, limit)` gives unconfirmed jobs oldest first; `confirmed(jobs)` is told of those
-    the broker has, its future is done once the ledger knows; `reborn()` is told that the broker has a store which got
-    no job yet, or may have lost some, and answers once every open job will be fetched again, power cut or not;
-    `claimed()` that it has served a ledger. All are called in this thread.
-    """
+    """The publishing thread. The gateway's outbox makes it. Methods may be called from any thread."""
 
     def __init__(
         self,
@@ -75,7 +71,19 @@ class Publisher:
         complaint: RestartRequest,
         routes: Routes | None = None,
     ) -> None:
-        """Without `routes` all jobs go to the queues of the pool main."""
+        """Make the thread; all callbacks are called in it.
+
+        Args:
+            config: how to reach the broker.
+            fetch: `fetch(after_seq, limit)` returns unconfirmed jobs, oldest first. Raises StorageError.
+            confirmed: gets the jobs that the broker has; its future is done once the ledger has noted it.
+            reborn: called when the broker's store is new or may have lost jobs. On return it must be durable that
+                every open job is fetched again.
+            claimed: called when the broker's store has served a ledger before.
+            changed: gets each change of the connection.
+            complaint: asks for a restart of the broker.
+            routes: the queue of each job; without it all jobs go to the queues of the pool main.
+        """
         self._made_at = time.monotonic()
         self._complaint, self._answer = complaint, b""
         self._config, self._confirmed, self._changed = config, confirmed, changed
@@ -83,10 +91,10 @@ class Publisher:
         self._reborn, self._claimed = reborn, claimed
         self.link = BrokerLink(BrokerLinkState.DOWN, "not connected yet", time.monotonic())
         self._wakeup = Wakeup()
-        self._rung = False  # somebody rang, and this thread has not taken note of it
+        self._rung = False  # `ring` was called and this thread has not noted it yet
         self._stopping = False
         self._rewind = False
-        self._noted: set[Edition] = set()  # editions confirmed, while the ledger does not know it yet
+        self._noted: set[Edition] = set()  # confirmed editions that the ledger has not noted yet
         self._routes = routes or Routes()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -104,7 +112,7 @@ class Publisher:
             self._wakeup.close()
 
     def ring(self, *, rewind: bool = False) -> None:
-        """Say that the ledger has news; `rewind`: also among jobs older than the newest one. From any thread."""
+        """Wake the thread: the ledger has jobs to publish; `rewind`: older ones than those read before, too."""
         if rewind:
             self._rewind = True
         if not self._rung:
@@ -112,7 +120,7 @@ class Publisher:
             self._wakeup.ring()
 
     def route(self, routes: Routes) -> None:
-        """Publish by these routes from now; their queues are made at once, for nodes read them. From any thread."""
+        """Publish by these routes from now on. Their queues are declared at once, because nodes consume them."""
         self._routes = routes
         self.ring()
 
@@ -130,7 +138,7 @@ class Publisher:
                     topology.establish(connection)
                     connected = True
                     session = PublishSession(self._config, connection.connection, self._routes)
-                    # RabbitMQ may lose to a full disk what it had confirmed, and come up without a word of it.
+                    # After a full disk RabbitMQ may have lost confirmed messages without reporting it.
                     answer = self._complaint.answer()
                     if topology.newborn(connection.connection):
                         self._reborn()
@@ -143,7 +151,7 @@ class Publisher:
                     self._set(BrokerLinkState.UP, "")
                     self._serve(session)
                     return
-            except Exception as err:  # whatever it was: without this thread no job goes out
+            except Exception as err:  # any error: without this thread no job is published
                 if time.monotonic() - began > _WORTH_S and self.link.state is not BrokerLinkState.DOWN:
                     failures = 0
                 reason = topology.explain(err)
@@ -174,7 +182,7 @@ class Publisher:
             self._hush()
 
     def _hush(self) -> None:
-        """Take note of all rings so far. Look at the ledger after it: what rang before is in there."""
+        """Note all rings so far. Read the ledger after this call, not before it, or a job may be missed."""
         self._wakeup.hush()
         self._rung = False
 
@@ -209,7 +217,7 @@ class Publisher:
                         cursor = jobs[-1].seq
                     if jobs and not more:
                         look_at = time.monotonic() + _GATHER_S
-                # Blocked, the broker owes nothing: it may hold back its confirms for days.
+                # A blocked broker may hold its confirms back for days, so no confirm is overdue then.
                 hungry = more and up and session.window_left > 0
                 gather_s = look_at - time.monotonic() if hungry else 0.0
                 waits = (session.patience(), max(gather_s, self._feed.wait_s()) if hungry else None) if up else ()
@@ -235,7 +243,7 @@ class Publisher:
 
 
 class _Feed:
-    """Reads the ledger; after a read that the disk refused, again by itself, later each time."""
+    """Reads the ledger. After an error of the disk it is read again, with growing pauses."""
 
     def __init__(self, fetch: Callable[[int, int], list[JobRow]]) -> None:
         self._fetch = fetch
@@ -247,7 +255,7 @@ class _Feed:
         try:
             jobs = self._fetch(after_seq, limit)
         except StorageError as err:
-            if not self._failures:  # the writer says so to the submitters
+            if not self._failures:  # submitters get the error from the writer
                 log.error("%s; the broker gets no more jobs until it can be read", err)
             self._failures += 1
             self._again_at = time.monotonic() + _RETRY.pause_s(self._failures)
@@ -256,5 +264,5 @@ class _Feed:
         return jobs
 
     def wait_s(self) -> float:
-        """Seconds until it is to be read again."""
+        """Seconds until the next read; 0 unless the last one failed."""
         return max(0.0, self._again_at - time.monotonic()) if self._failures else 0.0

@@ -1,4 +1,4 @@
-"""What a broker that runs refuses us with, and the cure: waiting alone mends none of it, a person must act."""
+"""Refusals of a running broker, which a person has to resolve: waiting does not help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NO_VHOST = re.compile(r"vhost '?(.+?)'? not found")
 
 
 def cure(err: BaseException | None) -> str:
-    """What a person has to do about a refusal; empty when `err` is none, or ends by itself. Takes py-amqp's errors."""
+    """Return what a person has to do about a refusal; empty if `err` is no refusal. Takes errors of py-amqp."""
     text = " ".join(str(getattr(err, "reply_text", "") or err).split())
     if isinstance(err, PreconditionFailed) and (found := _OTHER_QUEUE.search(text)):
         queue, vhost = found.groups()

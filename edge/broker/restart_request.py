@@ -1,7 +1,7 @@
-"""What gateway and workers have against the broker: it takes them in, and a queue refuses or answers nothing.
+"""Requests to restart a broker that accepts connections but whose queues refuse jobs or do not answer.
 
-A full disk does that to RabbitMQ: its queues stay dead when there is room again, until it is started anew. So whoever
-meets it says so in a file in `/run`, and whoever looks after the broker (`edge up`, a unit of an appliance) acts.
+That happens to RabbitMQ after a full disk: its queues stay dead, even with room on the disk, until it is restarted. So
+gateway and workers write a file in `/run` when they see it, and `edge up` or a systemd unit restarts the broker.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from edge.core.layout import Layout
 
 log = logging.getLogger(__name__)
 
-_ENOUGH = 2  # in a row: one may be a broker that is just going down
+_ENOUGH = 2  # failures in a row; a single one may come from a broker that is just stopping
 
 
 class RestartRequest:
-    """That of one process, by its name. Belongs to one thread."""
+    """The restart request of one process. Belongs to one thread."""
 
     def __init__(self, layout: Layout, name: str) -> None:
         self._path = layout.complaints / name
         self._answer = layout.broker_restarted
         self._times = 0
-        self._laid_out = False
+        self._is_written = False
 
     def make(self, why: str) -> None:
-        """Once more a queue refused or did not answer; laid out from the second time on, anew each time."""
+        """Note that a queue refused or did not answer. From the second in a row on, each call writes the request."""
         self._times += 1
         if self._times < _ENOUGH:
             return
@@ -37,21 +37,21 @@ class RestartRequest:
         except OSError as err:
             log.warning("cannot write %s: %s", self._path, err)
             return
-        if not self._laid_out:
+        if not self._is_written:
             log.warning("the broker has to be started again: %s", why)
-        self._laid_out = True
+        self._is_written = True
 
     def answer(self) -> bytes:
-        """Another one each time the broker was started again for a complaint, whose ever; empty before the first."""
+        """Return a token that changes whenever the broker is restarted after a request of any process; empty before."""
         try:
             return self._answer.read_bytes()
         except OSError:
             return b""
 
     def withdraw(self) -> None:
-        """A queue did what it is there for."""
+        """Remove the request, because a queue has worked."""
         self._times = 0
-        if self._laid_out:
-            self._laid_out = False
+        if self._is_written:
+            self._is_written = False
             with suppress(OSError):
                 self._path.unlink()

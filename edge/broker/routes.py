@@ -1,4 +1,4 @@
-"""Which queue a job goes to, by its kind and class, and which worker takes it from there."""
+"""Which queue a job goes to by its kind and power class, and which worker consumes that queue."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from edge.model import KnownQueues, Pool, Power
 
 
 class Routes(msgspec.Struct, frozen=True):
-    """Where the jobs of each kind go. Without anything here, all go to the queues of the pool main."""
+    """The queue of each kind of job. With the defaults, all go to the queues of the pool main."""
 
     io: frozenset[str] = frozenset()  # kinds of the pool io
-    owners: dict[str, str] = {}  # kind -> the worker that alone takes it
-    workers: dict[str, frozenset[str]] = {}  # the workers of the configuration -> the queues that each consumes
+    owners: dict[str, str] = {}  # kind -> name of the only worker that takes it
+    workers: dict[str, frozenset[str]] = {}  # name of each configured worker -> the queues that it consumes
 
     @classmethod
     def of(cls, config: Config, pools: Mapping[str, Pool]) -> Self:
-        """The routes of a board whose kinds have these pools; all are main ones where nothing may run in threads."""
+        """Return the routes for kinds with these pools. Where the board allows no threads, all kinds count as main."""
         io = frozenset(kind for kind, pool in pools.items() if pool is Pool.IO and config.threads)
         owners = {kind: worker.name for worker in config.workers for kind in worker.kinds}
         workers = {worker.name: frozenset(queues_of(worker)) for worker in config.planned(io=True)}
         return cls(io, owners, workers)
 
     def queue(self, task: str, power: Power) -> str:
-        """Name of the queue for a job; of a kind nobody knows too, which a worker ends."""
+        """Return the name of the queue for a job, also of an unknown kind, which a worker ends with a failure."""
         if owner := self.owners.get(task):
             return queue_name(power, owner=owner)
         return queue_name(power, pool=Pool.IO if task in self.io else Pool.MAIN)
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Names of the queues that are wanted beside those of every board."""
+        """Names of the queues that are used beside those of every board."""
         names = [queue_name(power, owner=owner) for owner in dict.fromkeys(self.owners.values()) for power in Power]
         if self.io - self.owners.keys():
             names += [queue_name(power, pool=Pool.IO) for power in Power]
         return tuple(sorted(names))
 
     def takes(self, worker: str, queue: str) -> bool:
-        """True when the worker consumes the queue; one that the configuration does not list is a main worker."""
+        """True when the worker consumes the queue. A worker that is not configured counts as a main worker."""
         mine = self.workers.get(worker)
         return queue in mine if mine is not None else queue in _MAIN
 
     def wanting(self, task: str, power: Power) -> str:
-        """Which worker would have to be there for such a job, as a sentence; empty when one is configured."""
+        """Return a sentence that says which worker is missing for such a job; empty when one is configured."""
         queue = self.queue(task, power)
         if any(queue in queues for queues in self.workers.values()):
             return ""
@@ -61,7 +61,7 @@ class Routes(msgspec.Struct, frozen=True):
         return f"no worker of pool {pool} takes power class {power}"
 
     def absent(self, task: str, power: Power) -> str:
-        """Which worker is configured for such a job, for when none of them runs, as a sentence."""
+        """Return a sentence that names the workers for such a job; for use when none of them runs."""
         queue = self.queue(task, power)
         names = sorted(name for name, queues in self.workers.items() if queue in queues)
         return f"worker {' or '.join(names)}, which takes {task}, is not running"
@@ -71,7 +71,10 @@ class Routes(msgspec.Struct, frozen=True):
         return tuple(self.workers.values())
 
     def beside(self, task: str) -> tuple[frozenset[str], bool]:
-        """Kinds that share the queues of `task`, and True; or the kinds that do not, and False, where these are few."""
+        """Return the kinds that share the queues of `task`, and True; or the kinds that do not share them, and False.
+
+        The second form is for kinds of the pool main, whose list is open.
+        """
         if owner := self.owners.get(task):
             return frozenset(kind for kind, name in self.owners.items() if name == owner), True
         if task in self.io:
@@ -83,5 +86,5 @@ _MAIN = frozenset(queue_name(power) for power in Power)
 
 
 def known_queues(config: Config) -> tuple[str, ...]:
-    """Queues that may be on this board's broker beside the usual ones: remembered, or named by the configuration."""
+    """Return the queues that may be on this board's broker beside the usual ones. Raises nothing."""
     return tuple(sorted({*KnownQueues.read(config.layout.queues).queues, *Routes.of(config, {}).queues}))

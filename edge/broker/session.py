@@ -1,4 +1,4 @@
-"""One channel to the broker in confirm mode: what was published on it, and what the broker said to that."""
+"""One channel to the broker in confirm mode, which tracks the confirm of each published job."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from edge.ledger.rows import Edition, JobRow
 
 log = logging.getLogger(__name__)
 
-WINDOW = 256  # unconfirmed at once: enough to hide the broker's sync, little enough to repeat
-CONFIRM_S = 30.0  # a broker that takes longer has a queue without a leader, or a dying disk
+WINDOW = 256  # most unconfirmed jobs: enough to hide the latency of the broker's sync, and few to publish again
+CONFIRM_S = 30.0  # a later confirm means a queue without a leader, or a failing disk
 
 
 class PublishSession:
-    """One channel in confirm mode: what was published on it and what came back."""
+    """One channel in confirm mode. Belongs to the publisher's thread; methods raise OSError and AMQPError."""
 
     def __init__(self, config: BrokerConfig, connection: Link, routes: Routes | None = None) -> None:
         """Without `routes` all jobs go to the queues of the pool main."""
@@ -52,16 +52,16 @@ class PublishSession:
 
     @property
     def window_left(self) -> int:
-        """How many more may be published before confirms are owed."""
+        """How many more jobs may be published before a confirm has to come."""
         return WINDOW - len(self._flying)
 
     def follow(self, routes: Routes) -> None:
-        """Publish by these routes from now; makes their queues."""
+        """Publish by these routes from now on, and declare their queues."""
         topology.declare(self._channel, more=routes.queues)
         self.routes = routes
 
     def publish(self, jobs: Iterable[JobRow]) -> None:
-        """Send jobs; their confirms come later. A damaged one stays in the ledger, for others must go out."""
+        """Send jobs; their confirms come later. A job with damaged arguments is logged and skipped."""
         frames: list[bytes] = []
         for job in jobs:
             if job.edition in self._flying_editions:
@@ -80,10 +80,10 @@ class PublishSession:
             self._connection.transport.write(b"".join(frames))
 
     def listen(self) -> None:
-        """Take in all the broker has said; there must be something."""
+        """Handle all frames from the broker; at least one must be there."""
         try:
             self._connection.drain_events(timeout=0)
-            while self._said_more():
+            while self._has_more():
                 self._connection.drain_events(timeout=0)
         except TimeoutError:
             return
@@ -91,8 +91,8 @@ class PublishSession:
             if err.errno is None or "timed out" not in str(err):
                 raise
 
-    def _said_more(self) -> bool:
-        """True when another frame can be read: asking costs a quarter of a read that finds nothing."""
+    def _has_more(self) -> bool:
+        """True when another frame can be read. This check costs a quarter of a read that finds nothing."""
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         return bool(self._readable.poll(0))
@@ -103,19 +103,19 @@ class PublishSession:
         return done
 
     def patience(self) -> float | None:
-        """Seconds until the oldest unconfirmed publish is overdue; None: nothing is owed, sleep on."""
+        """Return the seconds until the oldest unconfirmed publish is overdue; None when all are confirmed."""
         if not self._flying:
             return None
         _, sent = next(iter(self._flying.values()))
         return max(0.0, sent + CONFIRM_S - time.monotonic())
 
     def start_patience(self) -> None:
-        """Count the time of all that is unconfirmed from now."""
+        """Restart the clock of all unconfirmed publishes."""
         now = time.monotonic()
         self._flying = {tag: (job, now) for tag, (job, _) in self._flying.items()}
 
     def check_patience(self) -> None:
-        """Raises QueueSilent when the broker owes a confirm for too long."""
+        """Raise QueueSilent when a confirm is overdue."""
         if self.patience() == 0.0:
             raise QueueSilent(f"{len(self._flying)} publishes not confirmed in {CONFIRM_S:g} s")
 

@@ -1,9 +1,9 @@
 """The broker as gateway and workers see it: how to connect, and which queues there are.
 
-One quorum queue a power class for kinds of the pool `main`, one more for what the broker gives up on: every board has
-these. Kinds of the pool `io`, and the kinds that a worker alone takes, have queues of their own, one a class, where the
-board wants them. Every process declares them with the same arguments, or RabbitMQ refuses; the arguments are valid on
-3.10 and on 4.x alike, so that a board survives the upgrade.
+Every board has one quorum queue for each power class, for kinds of the pool `main`, and one dead-letter queue. Kinds of
+the pool `io`, and kinds that only one worker takes, have queues of their own, one for each power class, if the board
+uses them. Every process declares the queues with the same arguments, or RabbitMQ refuses. The arguments are valid on
+3.10 and 4.x, so that a board survives the upgrade.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (OSError, AMQPError)
 #: Quorum queues keep what they confirmed through a power cut. 4.x drops a message after 20 deliveries unless told
 #: otherwise (a board may see more power cuts than that in one night); -1 is refused by 3.10, a million by neither.
 _QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-#: What the broker gives up on all the same goes to `edge.dead`, confirmed on the way (at-least-once), which RabbitMQ
-#: only does for queues that reject publishes in place of dropping their head.
+#: Messages that the broker gives up on go to `edge.dead`, confirmed on the way (at-least-once). RabbitMQ does that only
+#: for queues that reject publishes instead of dropping their oldest message.
 _TO_DEAD = {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": DEAD_NAME,
@@ -38,11 +38,11 @@ _TO_DEAD = {
     "x-overflow": "reject-publish",
 }
 _DEFAULT = Exchange("", type="direct")
-#: An exchange nobody publishes to: it lives in the store, so a store without it is not the one jobs were handed to.
+#: An exchange that marks the broker's store. A store without it is new, and has none of the published jobs.
 _MARK = "edge.store"
 
-#: Lets a connection that lost its peer fail in half a minute with no AMQP heartbeat, which a solo worker cannot send
-#: while a job runs.
+#: A connection without a peer fails within half a minute by these options. AMQP heartbeats cannot be used: a solo
+#: worker cannot send them while a job runs.
 _SOCKET = {
     socket.TCP_NODELAY: 1,
     socket.TCP_KEEPIDLE: 60,
@@ -60,13 +60,13 @@ def queue_name(power: Power, *, pool: Pool = Pool.MAIN, owner: str = "") -> str:
 
 
 def class_of(queue: str) -> Power:
-    """The power class whose jobs a queue holds; `normal` for `edge.dead`, which holds those of all classes."""
+    """Return the power class of a queue; `normal` for `edge.dead`, which holds jobs of all classes."""
     word = queue.rpartition(".")[2]
     return Power(word) if word in _CLASSES else Power.NORMAL
 
 
 def queues_of(worker: WorkerEntry) -> tuple[str, ...]:
-    """Names of the queues that a worker consumes as power allows; `edge.dead` is any worker's beside them."""
+    """Return the names of the queues that a worker consumes as power allows. Each also consumes `edge.dead`."""
     owner = worker.name if worker.kinds else ""
     return tuple(queue_name(power, pool=worker.takes, owner=owner) for power in Power if power in worker.classes)
 
@@ -79,7 +79,7 @@ def all_queues(workers: Iterable[WorkerEntry]) -> tuple[str, ...]:
 
 
 def queue(name: str) -> Queue:
-    """The queue of that name, with the arguments that all of ours have."""
+    """Return the queue of that name with our arguments."""
     return _queue(name, _QUORUM if name == DEAD_NAME else _QUORUM | _TO_DEAD)
 
 
@@ -136,7 +136,7 @@ def establish(link: Connection) -> None:
 
 
 def declare(channel: Channel, *, more: Iterable[str] = (), passive: bool = False) -> None:
-    """Make sure that the queues of every board and those named `more` are there; does nothing to those that are.
+    """Declare the queues of every board and those named in `more`; existing ones are not changed.
 
     `passive` only looks, which takes no rights: a node's user may read the queues and nothing else.
     """
@@ -150,7 +150,7 @@ def _with(more: Iterable[str]) -> tuple[str, ...]:
 
 
 def newborn(link: Link) -> bool:
-    """True when the store behind this py-amqp connection is unmarked: new, after the old one was lost or set aside."""
+    """True when the store behind this py-amqp connection is unmarked: it is new, or replaced a lost one."""
     channel = link.channel()
     try:
         channel.exchange_declare(_MARK, type="fanout", passive=True)
@@ -161,7 +161,7 @@ def newborn(link: Link) -> bool:
 
 
 def mark(link: Link) -> None:
-    """Mark the store, once all that its predecessor held will be published again."""
+    """Mark the store. Call it when all open jobs are certain to be published again."""
     channel = link.channel()
     channel.exchange_declare(_MARK, type="fanout", durable=True, auto_delete=False)
     channel.close()
@@ -170,10 +170,9 @@ def mark(link: Link) -> None:
 def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float) -> None:
     """Raise QueueSilent unless every queue answers, those named `more` too.
 
-    One without a leader is there, and answers nothing for ever. A count above zero comes from a leader. Of an empty
-    queue a message is asked for; should one have come meanwhile, it goes back. Call it before anything consumes. Raises
-    BrokerError on what says nothing about the store: no broker, a refused login, queues that another version declared
-    otherwise.
+    A queue without a leader exists and never answers. A message count above zero proves a leader. From an empty queue a
+    message is requested; if one has come meanwhile, it goes back. Call it before anything consumes. Raises BrokerError
+    for errors that say nothing about the store: no broker, a refused login, queues with other arguments.
     """
     asked = ""
     try:
@@ -193,14 +192,15 @@ def check_queues(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: f
 
 
 def silent(err: BaseException | None) -> bool:
-    """True when what a connected broker answered, or did not, speaks against its queues."""
+    """True when an error of an established connection means that a queue is dead."""
     return isinstance(err, QueueSilent | TimeoutError | InternalError | NotFound)
 
 
 def vhost_down(err: BaseException | None) -> bool:
-    """True when a broker that runs lets nobody in: it could not open its queues, as after a cut that broke their log.
+    """True when a running broker refuses all connections, because it could not open its queues.
 
-    `err` is what a connection met that was to be made. Waiting mends nothing: RabbitMQ listens only after it has tried.
+    `err` is the error of the connect. A power cut that damaged their log is a usual cause. Waiting does not help:
+    RabbitMQ listens only after it has tried to open them.
     """
     return isinstance(err, InternalError)
 
@@ -218,7 +218,7 @@ def reached(config: BrokerConfig, *, timeout_s: float = 10.0) -> Iterator[Channe
 
 
 def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float = 10.0) -> dict[str, int]:
-    """Messages ready in each queue by its name, those named `more` too. Raises BrokerError, also on no answer."""
+    """Return the number of ready messages in each queue, those named in `more` too. Raises BrokerError."""
     names = _with(more)
     with reached(config, timeout_s=timeout_s) as channel:
         declare(channel, more=names)
@@ -226,7 +226,7 @@ def depths(config: BrokerConfig, *, more: Iterable[str] = (), timeout_s: float =
 
 
 def explain(err: BaseException) -> str:
-    """One line for what py-amqp and the socket layer raise, with the cure where a person is needed."""
+    """Return one line for an error of py-amqp or the socket, with what a person has to do if anything."""
     if isinstance(err, AMQPError):
         text = " ".join(str(getattr(err, "reply_text", "") or err).split())
         return f"{text}; {remedy}" if (remedy := cure(err)) else text

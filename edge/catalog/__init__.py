@@ -1,6 +1,6 @@
 """Which kinds of job there are, and what each takes.
 
 - `signature`: what a task takes, read from its type hints: a schema and a check
-- `quick`: a quick yes to arguments that fit, before the general validator
+- `quick`: a fast check for arguments that fit, before the general validator
 - `catalogue`: all kinds of job, read by another process
 """

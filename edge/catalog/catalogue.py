@@ -1,4 +1,4 @@
-"""Which kinds of job there are and what they take, learnt from another process.
+"""Which kinds of job there are and what they take, read from another process.
 
 Task modules are a person's code with heavy imports. `python -m edge.worker.celery.catalogue` imports them once and
 prints what they declare, so that neither the gateway nor the CLI ever runs a line of them.
@@ -56,7 +56,7 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """What the printer prints."""
+    """What the other process prints."""
 
     tasks: tuple[TaskInfo, ...]
     errors: dict[str, str]
@@ -72,7 +72,10 @@ class Catalogue:
         self._quick: dict[str, Callable[[Mapping[str, object]], bool]] = {}
 
     def check(self, task: str, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
-        """Return when the worker will take these arguments. Raises UnknownTask or BadArguments, one sentence each."""
+        """Return if the worker will accept these arguments. Callable from any thread.
+
+        Raises UnknownTask or BadArguments, each with one sentence.
+        """
         info = self.tasks.get(task)
         if info is None:
             raise UnknownTask(task, sorted(self.tasks))
@@ -102,15 +105,15 @@ class Catalogue:
 
 
 def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Catalogue:
-    """Import the task modules of the configuration in a process of their own, and hear what they declare.
+    """Import the task modules of the configuration in another process, and read what they declare. Blocks.
 
-    A broken module is an entry in `errors`. Raises CatalogueError when nothing could be learnt at all.
+    A broken module is an entry in `errors`. Raises CatalogueError when nothing could be read.
     """
     env = dict(os.environ)
     if config_path is not None:
         env["EDGE_CONFIG"] = str(config_path)
     argv = [sys.executable, "-m", "edge.worker.celery.catalogue"]
-    # Not pipes: what a module started and left holds one open for as long as it likes.
+    # Not pipes: a process that a module started and left running could keep a pipe open for ever.
     with _memory() as out, _memory() as err:
         code = _run(argv, env, out, err, timeout_s)
         out.seek(0)
@@ -155,7 +158,7 @@ def _is_integer(_checker: object, value: object) -> bool:
 
 
 def _is_number(_checker: object, value: object) -> bool:
-    """A whole number beyond the range of floats is none the worker can take for a float."""
+    """True for numbers that the worker can convert to a float; larger integers are refused."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:

@@ -1,6 +1,6 @@
-"""A quick yes to arguments that fit their schema, without the general validator, which costs fifty times as much.
+"""A fast check for arguments that fit their schema. The general validator costs fifty times as much.
 
-Only a yes counts. What this does not know, or what does not fit, is for the general validator to judge and to explain.
+Only a positive answer counts. For everything else the general validator decides, and explains what is wrong.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _TYPES: dict[str, tuple[Test, frozenset[str]]] = {
 
 
 def compiled(properties: Mapping[str, JsonValue]) -> Callable[[Mapping[str, JsonValue]], bool]:
-    """A test of named arguments against the schema of each; whether all that are required are there is not its task."""
+    """Return a test of named arguments against their schemas. It does not check that required ones are present."""
     tests = {name: _test(schema) for name, schema in properties.items()}
 
     def fits(given: Mapping[str, JsonValue]) -> bool:

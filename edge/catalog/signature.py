@@ -146,12 +146,12 @@ def named(
 
 
 def takes(names: Sequence[str]) -> str:
-    """The end of a sentence that says which arguments there are."""
+    """Return the end of a sentence that lists the arguments."""
     return f"the task takes {', '.join(names)}" if names else "the task takes no arguments"
 
 
 def short(value: object) -> str:
-    """A value in at most some eighty characters."""
+    """Return `value` as text of at most 80 characters."""
     shortener = Repr()
     shortener.maxstring = shortener.maxlong = shortener.maxother = 60
     shortener.maxlist = shortener.maxdict = shortener.maxtuple = 4

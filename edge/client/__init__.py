@@ -1,4 +1,13 @@
-"""Jobs for a board on the LAN, from Python: `Client().submit("solve", 1, "What is 50 divided by 2?").value()`."""
+"""Jobs for a board on the LAN, from Python: `Client().submit("solve", 1, "What is 50 divided by 2?").value()`.
+
+- `client`: submit jobs, wait for them, fetch their files
+- `job`: the handle of an accepted job
+- `batch`: many submissions in one request
+- `download`: fetches and checks one file
+- `settings`: address and token of the gateway
+- `transport`: requests, retries and errors of one gateway
+- `connection`: HTTP/1.1 over connections that are kept open
+"""
 
 from edge.client.batch import BatchRefused
 from edge.client.client import Client

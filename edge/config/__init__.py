@@ -1,4 +1,18 @@
-"""`edge.yaml`, read once into frozen records; a bad value stops the start and says which."""
+"""`edge.yaml`, read once into frozen records; a bad value stops the start and says which.
+
+- `load`: reads defaults, file and environment into one `Config`
+- `records`: all keys but those below, with type, bounds, default and meaning
+- `power`: the section `power`
+- `workers`: the list `workers`
+- `source`: the keys that every power source has
+- `kinds`: finds the record of a kind of power source
+- `pins`: the names of a GPIO pin
+- `about`: the meaning of a key, beside its type
+- `allowed`: what a key may hold, in words
+- `example`: writes `edge config example`
+- `explain`: turns msgspec's messages into a `ConfigError`
+- `tree`: YAML as plain values
+"""
 
 from edge.config.load import Loaded, default_path, load
 from edge.config.records import (

@@ -18,9 +18,9 @@ Name = Annotated[
         description="1 to 32 of A-Z a-z 0-9 _ - starting with a letter or digit",
     ),
 ]
-#: Bodies at once in a worker of threads that does not say how many.
+#: Bodies at once in a worker of threads without `concurrency`.
 THREADS = 100
-#: The worker of threads that a board has where its configuration lists no workers.
+#: Name of the worker of threads on a board whose configuration lists no workers.
 IO_NAME = "io"
 
 
@@ -54,12 +54,12 @@ class WorkerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def planned(entries: tuple[WorkerEntry, ...], *, name: str, io: bool) -> tuple[WorkerEntry, ...]:
-    """The workers that a board is to run: those of the list, which is the whole truth where it is given.
+    """Return the workers that a board is to run: exactly those of the list, if there is one.
 
     Args:
         entries: the list.
-        name: where the list is empty, of the main worker; `io` is the name of the one of threads.
-        io: whether a worker of threads is to be beside that one.
+        name: name of the main worker if the list is empty.
+        io: whether there is a worker of threads (`IO_NAME`) too if the list is empty.
     """
     if entries:
         return entries
@@ -68,7 +68,13 @@ def planned(entries: tuple[WorkerEntry, ...], *, name: str, io: bool) -> tuple[W
 
 
 def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> None:
-    """Raise ConfigError, naming the key, where the list of workers contradicts itself or what else is configured."""
+    """Raise ConfigError, naming the key, if the list of workers contradicts itself or other keys.
+
+    Args:
+        entries: the list.
+        running_job: the value of `worker.running_job`.
+        node: whether this board is a node.
+    """
     names: set[str] = set()
     owners: dict[str, str] = {}
     for number, entry in enumerate(entries):
@@ -98,7 +104,10 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
 
 
 def check_name(name: str, entries: tuple[WorkerEntry, ...], *, given: str) -> None:
-    """Raise ConfigError where the file calls the main worker as the one of threads; `given` is the name's origin."""
+    """Raise ConfigError if the file gives the main worker the name of the worker of threads.
+
+    `given` is the origin of the name; `EDGE_*` variables may choose the worker of threads.
+    """
     if name == IO_NAME and not entries and not given.startswith("EDGE_"):
         raise ConfigError(
             "worker.name", name, "without a list of `workers` this is the worker of threads: choose another name"

@@ -17,7 +17,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         first_s: the pause after the first failure.
         most_s: the longest pause, at least `first_s`.
-        factor: what each pause is to the one before it, at least 1.
+        factor: each pause is this many times the one before it; at least 1.
     """
 
     first_s: float

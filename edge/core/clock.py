@@ -1,7 +1,7 @@
-"""Whether the wall clock can be believed: a board without a clock of its own boots in the past.
+"""Whether the wall clock can be trusted: a board without a battery-backed clock boots in the past.
 
-Two questions, each answered here alone. `plausible`: can a time be right at all? `synchronised`: does something keep
-the kernel's clock true? Nothing else in `edge` compares a time with a fixed date.
+Two questions are answered here and nowhere else. `plausible`: can a time be right at all? `synchronised`: does
+something keep the kernel's clock true? Nothing else in `edge` compares a time with a fixed date.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def synchronised() -> bool:
 
 
 def vouched_now() -> float | None:
-    """The wall clock's time where something vouches for it; None where ages must decide nothing.
+    """Return the wall clock's time if it is synchronised; None when no decision may depend on ages.
 
-    A board that believes it is 2036 would otherwise throw away every result for its age.
+    Otherwise a board whose clock shows 2036 would remove every result for its age.
     """
     now = time.time()
     return now if plausible(now) and synchronised() else None

@@ -1,4 +1,4 @@
-"""Names given twice in one JSON object. JSON readers differ in which value they keep, so the job would be a guess."""
+"""Finds names that one JSON object has twice. JSON readers differ in which value they keep, so the job is unclear."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _Twice(ValueError):
 
 
 def duplicate(content: bytes) -> str | None:
-    """A name that one object in `content` has twice, or None. `content` is valid JSON, not deeply nested.
+    """Return a name that one object in `content` has twice, or None.
 
-    Almost no job uses a name twice, not even in two objects: one pass of a regular expression settles it. Only a body
-    that does, or that spells a name with an escape, is decoded once more.
+    `content` must be valid JSON and not deeply nested. In most jobs no name occurs twice, not even in two objects;
+    one pass of a regular expression shows that. Only other content, or a name with an escape, is decoded.
     """
     names = [name for name, colon in _STRING.findall(content) if colon]
     if len(set(names)) == len(names) and not any(b"\\" in name for name in names):

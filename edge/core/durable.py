@@ -35,7 +35,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make the content of `path` durable, its name not."""
+    """Make the content of `path` durable, but not its name."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -44,11 +44,11 @@ def sync_file(path: Path) -> None:
 
 
 def check_written(fd: int) -> None:
-    """Raise the error of a write to the open file `fd` that the kernel made in the background, and failed to.
+    """Raise OSError if the kernel failed to write pages of the open file `fd` in the background.
 
-    The kernel reports such an error once to each file that is open, and to the next one that is opened if nobody was
-    told before. After that the file reads well, from memory, and its content is lost. Pages that are being written are
-    waited for; nothing is flushed.
+    The kernel reports such an error once to each open descriptor, or to the next one that is opened if there was none.
+    Afterwards the file reads well from memory, although its content is lost on the disk. This call waits for pages that
+    are being written, and flushes nothing.
     """
     if _sync_file_range(fd) != 0:
         number = ctypes.get_errno()
@@ -113,15 +113,16 @@ def _written(temp: Path, data: bytes, mode: int) -> Iterator[None]:
 
 
 def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
-    """Give `data` the name `path` for ever: never replaces, never torn, durable on return.
+    """Write `data` to the new file `path`: never replaces, never torn, durable on return. Raises OSError.
 
-    `temp` is a name on the same file system; it vanishes only after `path` is durable, so whoever
-    watches for its removal (inotify) never learns of a result that a power cut could take back.
-    Returns False when `path` was there already: that one stands, and is durable on return too.
+    Returns False when `path` exists already. The existing file stays, and is durable on return too.
 
-    The data is written under a name of this call's own: `temp` may still be the published file itself, left by
-    a crash or held by another process in this very function, and writing through it would change the result. That
-    name tells whose it is, see `abandoned`.
+    `temp` is a name on the same file system. It is removed only after `path` is durable, so a watcher of its removal
+    (inotify) never learns of a result that a power cut could take back.
+
+    The data is first written under a unique private name. `temp` may still be another link to the published file, left
+    by a crash or used by another process in this function, and writing to it would change the result. The private name
+    contains the process id, see `abandoned`.
     """
     private = private_name(temp)
     with _written(private, data, mode):
@@ -133,7 +134,7 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
 
 
 def private_name(temp: Path) -> Path:
-    """Return the name under which this call writes what is to become `temp`; `abandoned` tells whose it is."""
+    """Return a unique name for writing what becomes `temp`. It contains the process id, see `abandoned`."""
     return temp.with_name(f".{temp.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
@@ -168,16 +169,16 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def abandoned(path: Path) -> bool:
-    """False for the private file of a write in another process that lives: what is in its hands is not litter."""
+    """Return False for a private file that another living process is writing, True for any other file."""
     *_, pid, _ = ["", *path.name.rsplit(".", 2)]
     return not (path.name.startswith(".") and pid.isdigit() and int(pid) != os.getpid() and process_alive(int(pid)))
 
 
 def replace(path: Path, data: bytes, *, mode: int = 0o640, shared: bool = False) -> None:
-    """Put `data` at `path` in place of what was there; a cut leaves the old or the new, never a mix.
+    """Write `data` to `path`, durable on return; a power cut leaves the old content or the new. Raises OSError.
 
-    One writer at a time: the name of the temporary file is fixed, so that crashes leave no litter. Where a file is
-    `shared` by several writers each has its own, and who starts next drops those that are `abandoned`.
+    Only one writer at a time: the name of the temporary file is fixed, so that crashes leave at most one. With `shared`
+    each process has a temporary name of its own, and a process that starts removes those that are `abandoned`.
     """
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp" if shared else f".{path.name}.tmp")
     with _written(temp, data, mode):
@@ -186,7 +187,7 @@ def replace(path: Path, data: bytes, *, mode: int = 0o640, shared: bool = False)
 
 
 def replace_volatile(path: Path, data: bytes, *, mode: int = 0o640) -> None:
-    """As `replace`, for tmpfs: readers see the old or the new, a power cut takes it. One writer at a time."""
+    """Write `data` to `path` on tmpfs: readers see the old content or the new. One writer at a time. Raises OSError."""
     temp = path.with_name(f".{path.name}.tmp")
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(fd, "wb") as file:

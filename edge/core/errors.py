@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-_LONGEST_SHOWN = 200  # of a value that is not usable
+_LONGEST_SHOWN = 200  # characters of a bad value
 
 
 class EdgeError(Exception):
@@ -21,7 +21,7 @@ class EdgeError(Exception):
 
     @classmethod
     def reported(cls, sentence: str, **data: object) -> Self:
-        """An error of this kind as another process put it: its sentence as it came, `data` as attributes."""
+        """Return an error that another process reported: with its `sentence`, and `data` as attributes."""
         err = cls.__new__(cls, sentence)
         for name, value in data.items():
             setattr(err, name, value)
@@ -29,7 +29,7 @@ class EdgeError(Exception):
 
 
 class BrokenInvariant(EdgeError, RuntimeError):
-    """The program does not keep what it promises itself: a fault of ours, and nobody's mistake."""
+    """A condition that the program guarantees does not hold. This is a bug, not a mistake of a person."""
 
 
 class ConfigError(EdgeError, ValueError):
@@ -93,7 +93,7 @@ class UnknownJob(EdgeError, LookupError):
 
 
 class JobGone(EdgeError, LookupError):
-    """The job was there, ended, and has been removed since."""
+    """The job has ended and its result was removed."""
 
     exit_code = 4
 
@@ -113,7 +113,7 @@ class KeyReused(EdgeError, ValueError):
 
 
 class SpawnedOtherwise(KeyReused):
-    """A body spawns another job where it, or an earlier attempt, spawned one before."""
+    """A body spawns a different job with a key, or in a place, that this or an earlier attempt has used."""
 
     def __init__(self, key: str, call: int, job_id: str) -> None:
         super().__init__(key, job_id)
@@ -153,7 +153,7 @@ class BrokerError(EdgeError, ConnectionError):
 
 
 class QueueSilent(BrokerError):
-    """A queue is there and answers nothing: the broker's store is damaged, and no waiting will mend it."""
+    """A queue exists and does not answer: the broker's store is damaged, and waiting does not help."""
 
 
 class StackError(EdgeError, RuntimeError):
@@ -207,7 +207,7 @@ class UnknownFile(EdgeError, LookupError):
 
 
 class GatewayError(EdgeError, RuntimeError):
-    """The gateway answered in a way that fits nothing else: carries status, code and its sentence."""
+    """The gateway answered with an error that has no class of its own here; carries status, code and sentence."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         self.status, self.code, self.detail = status, code, detail
@@ -219,14 +219,14 @@ class CatalogueError(EdgeError, RuntimeError):
 
 
 def given(value: T | None, what: str) -> T:
-    """`value`, which is there by the order of calls. Raises BrokenInvariant, naming `what`, when it is None."""
+    """Return `value`, which cannot be None at this point. Raises BrokenInvariant, naming `what`, if it is."""
     if value is None:
         raise BrokenInvariant(f"{what} is missing")
     return value
 
 
 def instance(value: object, kind: type[T], what: str) -> T:
-    """`value`, which a library gives as a wider type than it is. Raises BrokenInvariant when it is no `kind`."""
+    """Return `value` as a `kind`, where its static type is wider. Raises BrokenInvariant, naming `what`, if not."""
     if not isinstance(value, kind):
         raise BrokenInvariant(f"{what} is a {type(value).__name__} and no {kind.__name__}")
     return value

@@ -1,4 +1,4 @@
-"""Where everything lies: one root that survives a boot, one run folder that does not."""
+"""The path of each file: one root that survives a boot, one run folder that does not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Layout:
 
     @property
     def ledger_copy(self) -> Path:
-        """The ledger as it was some hours ago, to make a broken one again from; the gateway writes."""
+        """A copy of the ledger some hours old, to rebuild a broken one from; the gateway writes."""
         return self.root / "ledger.copy.sqlite"
 
     @property
@@ -30,7 +30,7 @@ class Layout:
 
     @property
     def restoring(self) -> Path:
-        """A backup on its way back onto the board; `edge restore` writes."""
+        """The unpacked backup of a restore in progress; `edge restore` writes."""
         return self.root / ".restoring"
 
     @property
@@ -79,7 +79,7 @@ class Layout:
         return self.root / "tasks"
 
     def kinds(self, name: str) -> Path:
-        """What kinds of job took on worker `name`, on average; that worker writes."""
+        """Average durations and energies by kind of job on worker `name`; that worker writes."""
         return self.tasks / f".kinds-{name}.json"
 
     @property
@@ -119,22 +119,22 @@ class Layout:
 
     @property
     def orders(self) -> Path:
-        """`ID.cancel` and `ID.delete`: what the gateway asks of the workers; the gateway writes."""
+        """`ID.cancel`, `ID.delete` and `ID.take`: orders to the workers; the gateway writes."""
         return self.run / "orders"
 
     @property
     def complaints(self) -> Path:
-        """What somebody has against the broker, a file each; gateway and workers write."""
+        """Requests to restart the broker, one file a process; gateway and workers write, the restarter removes."""
         return self.run / "complaints"
 
     @property
     def broker_restarted(self) -> Path:
-        """Another content each time the broker was started again for a complaint; who does that writes."""
+        """A token that changes whenever the broker is restarted after a request; whoever restarts it writes."""
         return self.run / "broker-restarted"
 
     @property
     def running(self) -> Path:
-        """`NAME.json` while worker NAME runs a body; left over with content, it means the worker crashed."""
+        """`NAME.json` names the bodies that worker NAME runs; with content and a dead process, the worker crashed."""
         return self.run / "running"
 
     def worker(self, name: str) -> Path:
@@ -142,5 +142,5 @@ class Layout:
         return self.run / f"worker-{name}.json"
 
     def frozen(self, name: str) -> Path:
-        """There while worker `name` is frozen, saying why; its freezer writes."""
+        """Exists while worker `name` is frozen, and says why; its freezer writes."""
         return self.run / f"frozen-{name}.json"

@@ -1,4 +1,4 @@
-"""Tells whoever started us how we are: sd_notify(3) as one datagram, and nothing where nobody listens."""
+"""Reports the state of this process to its supervisor by sd_notify(3). Does nothing without a supervisor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 
 
 def notify(**fields: str) -> None:
-    """Send `NAME=value` lines to NOTIFY_SOCKET. A listener that has gone is no fault: this is news, not a duty."""
+    """Send `NAME=value` lines to NOTIFY_SOCKET as one datagram. A missing listener is not an error."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -20,22 +20,22 @@ def notify(**fields: str) -> None:
 
 
 def ready(status: str = "") -> None:
-    """The service does its work from now on."""
+    """Report that the service is ready."""
     notify(READY="1", **({"STATUS": status} if status else {}))
 
 
 def stopping() -> None:
-    """The service has begun to end."""
+    """Report that the service is stopping."""
     notify(STOPPING="1")
 
 
 def alive() -> None:
-    """Keep the watchdog quiet for another period."""
+    """Ping the watchdog."""
     notify(WATCHDOG="1")
 
 
 def ping_every_s(env: Mapping[str, str] | None = None) -> float | None:
-    """How often to call `alive`: twice in the period we are given; None when nobody watches, or watches another."""
+    """Return the seconds between two calls of `alive`, half of the watchdog's period; None without a watchdog."""
     env = os.environ if env is None else env
     try:
         period_s = int(env.get("WATCHDOG_USEC", "0")) / 1e6
@@ -46,9 +46,9 @@ def ping_every_s(env: Mapping[str, str] | None = None) -> float | None:
 
 
 class Pinger:
-    """Pings from a thread of its own while `well()` says so: for a process whose main thread may be busy for hours.
+    """Pings the watchdog from a thread while `well()` is True, for a process whose main thread may be busy for hours.
 
-    `well` runs in that thread and must not block. Two wake-ups a watchdog period; none where nobody watches.
+    `well` runs in that thread and must not block. Two wake-ups a watchdog period; none without a watchdog.
     """
 
     def __init__(self, well: Callable[[], bool], *, every_s: float | None = None) -> None:
@@ -58,7 +58,7 @@ class Pinger:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, where somebody watches."""
+        """Start the thread, if there is a watchdog."""
         if self._every_s is not None and self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(self._every_s,), name="watchdog", daemon=True)
             self._thread.start()

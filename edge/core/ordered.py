@@ -20,12 +20,12 @@ from pathlib import Path
 _BEFORE, _WRITE, _AFTER = 1, 2, 4
 _DEVICES = Path("/sys/dev/block")
 _EXT4 = Path("/proc/fs/ext4")
-#: What ext4 tells of itself where a commit flushes the disk, and data is no part of the journal; none without journal.
+#: The options that ext4 shows when a commit flushes the disk and data is not journaled. None without a journal.
 _WANTED = {"data=ordered", "barrier"}
 
 
 def keeps_order(device: int, *, devices: Path = _DEVICES, ext4: Path = _EXT4) -> bool:
-    """True when the file system on `device`, the `st_dev` of a file, keeps the order; False when nobody can tell."""
+    """True when the file system of `device` (an `st_dev`) keeps the order; False when that cannot be found out."""
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         name = (devices / number).resolve(strict=True).name
@@ -36,13 +36,13 @@ def keeps_order(device: int, *, devices: Path = _DEVICES, ext4: Path = _EXT4) ->
 
 
 def write_out(paths: Iterable[Path | str]) -> None:
-    """Hand the content of all these files to the disk, and return when it has taken it; nothing is durable yet.
+    """Pass the content of all these files to the disk and wait until it has it; nothing is durable yet.
 
     Raises:
         OSError: some of the content may be lost.
     """
     files = list(paths)
-    if len(files) > 1:  # the disk gets all of them before anybody waits for one
+    if len(files) > 1:  # pass all of them on before waiting for the first
         for path in files:
             _hand_over(path, _WRITE)
     for path in files:

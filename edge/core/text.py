@@ -1,4 +1,4 @@
-"""Durations and sizes as a person says them."""
+"""Durations and sizes as text for people."""
 
 from __future__ import annotations
 

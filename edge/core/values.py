@@ -1,4 +1,4 @@
-"""Types of values whose shape another program decides. `Any` stands here once, with its reason."""
+"""Types of values whose shape another program decides. `Any` is used here once, with its reason."""
 
 from __future__ import annotations
 

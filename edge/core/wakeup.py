@@ -23,12 +23,13 @@ class Wakeup:
 
     def __init__(self) -> None:
         self._out, self._in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # The number of a closed pipe may be another file's by now. Re-entrant: a signal handler may interrupt `ring`.
+        # Guards against writing to a closed pipe, whose number may belong to another file. Re-entrant: a signal handler
+        # may interrupt `ring`.
         self._open = threading.RLock()
-        self.heard_at = time.monotonic()  # when the loop last took note; read by the watchdog
+        self.heard_at = time.monotonic()  # when the loop last called `hush`; read by the watchdog
 
     def fileno(self) -> int:
-        """The descriptor that is readable once somebody rang; -1 after `close`."""
+        """Return the descriptor that is readable after a `ring`; -1 after `close`."""
         return self._out
 
     def ring(self) -> None:
@@ -38,7 +39,7 @@ class Wakeup:
                 os.write(self._in, b"\0")
 
     def hush(self) -> frozenset[int]:
-        """Take note of all rings so far.
+        """Clear all rings so far. Call it before looking for work, or a ring may be lost.
 
         Returns:
             The numbers of the signals that came; see `signals`.
@@ -53,9 +54,9 @@ class Wakeup:
         return frozenset(numbers - {0})
 
     def wait(self, timeout_s: float | None, *others: int) -> bool:
-        """Block until somebody rings or the time is over; True when somebody rang. Takes no note of it.
+        """Block until a ring or the end of the time; True after a ring, which is not cleared.
 
-        One of the descriptors `others` that becomes readable counts as a ring.
+        A descriptor of `others` that becomes readable counts as a ring.
         """
         poll = select.poll()
         for fd in (self._out, *others):
@@ -63,18 +64,19 @@ class Wakeup:
         return bool(poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
 
     def hear_signals(self) -> None:
-        """Let every signal with a handler ring, whichever thread the kernel gives it to. In the main thread.
+        """Let every signal with a handler ring, whichever thread gets it. Call it in the main thread.
 
-        The kernel may choose another thread than the main one, which would then sleep on: its handler runs there only.
+        Otherwise a signal that the kernel delivers to another thread does not wake the main thread, in which alone its
+        Python handler can run.
         """
         signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
 
     @contextmanager
     def signals(self, numbers: Iterable[signal.Signals]) -> Iterator[None]:
-        """Let these signals ring, and do nothing else, inside the block. In the main thread.
+        """Let these signals only ring inside the block. Use it in the main thread.
 
-        The interpreter writes the number at once: a handler that calls `ring` runs only between two bytecodes, so a
-        signal that comes just before the loop falls asleep would wait with it.
+        The interpreter writes the number at once. A handler that calls `ring` would run only between two bytecodes, so
+        a signal just before the loop falls asleep would not wake it.
         """
         previous_fd = signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
         previous = {number: signal.signal(number, lambda *_: None) for number in numbers}
@@ -86,7 +88,7 @@ class Wakeup:
             signal.set_wakeup_fd(previous_fd)
 
     def close(self) -> None:
-        """Let the pipe go; may be called twice. A `ring` that comes later does nothing."""
+        """Close the pipe; may be called twice. A later `ring` does nothing."""
         with self._open:
             ends, self._out, self._in = (self._out, self._in), -1, -1
         for fd in ends:

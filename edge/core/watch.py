@@ -1,4 +1,4 @@
-"""Changes in folders, told by the kernel: the one use of inotify.
+"""Changes in folders: the one use of inotify.
 
 By ctypes, and not by the package asyncinotify, which imports asyncio. Measured as PSS of an idle process: 8.3 MB and
 12.2 MB in one that does nothing else, 29.9 MB and 31.0 MB in a worker, 13.2 MB and 13.8 MB where asyncio is loaded
@@ -42,7 +42,7 @@ class Changes(msgspec.Struct, frozen=True):
 
     Args:
         by_folder: names of the changed files of each folder; a folder without a change is not in it.
-        gone: folders that were removed or moved away. Nothing more is told of them until `Watch.add` is called again.
+        gone: folders that were removed or moved away. They are no longer watched until `Watch.add` is called again.
         overflow: more happened than the kernel remembers.
     """
 
@@ -114,7 +114,7 @@ class Watch:
                     elif mask & (_IGNORED | _MOVE_SELF):
                         if folder := self._folders.pop(number, None):
                             gone.add(folder)
-                        if mask & _MOVE_SELF:  # the kernel would follow it to where nobody looks
+                        if mask & _MOVE_SELF:  # inotify would follow the moved folder
                             self._libc.inotify_rm_watch(self._fd, number)
                     elif name and number in self._folders:
                         names.setdefault(self._folders[number], set()).add(os.fsdecode(name))

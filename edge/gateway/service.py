@@ -1,4 +1,4 @@
-"""The appliance as the routes see it: submit, look, wait, end. Knows no HTTP."""
+"""What the gateway does for its routes: submit, look up, wait, cancel, remove. Knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -42,16 +42,23 @@ from edge.wire import ChildPage, JobPage, JobView
 
 log = logging.getLogger(__name__)
 
-#: How long a removal may take to be answered with "done" in place of "asked for".
+#: How long the answer to a removal waits for its end. After that it only says that the removal was requested.
 _REMOVAL_S = 2.0
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Appliance:
-    """One board's jobs. Everything runs on one event loop, between `start` and `stop`."""
+    """The jobs of one board. All methods run on one event loop, between `start` and `stop`."""
 
     def __init__(self, config: Config, load: Callable[[], Catalogue]) -> None:
-        """Open the ledger; `load` reads the catalogue of tasks. Raises StorageError, StackError."""
+        """Open the ledger, after a repair if needed. Call it on the event loop.
+
+        `load` reads the catalogue of tasks, in a thread.
+
+        Raises:
+            StorageError: the ledger cannot be opened or rebuilt, or a restore was interrupted.
+            StackError: another gateway or a restore works on the same state root.
+        """
         layout = config.layout
         self.config = config
         self._lock = _alone(layout.root)
@@ -86,20 +93,20 @@ class Appliance:
 
     @property
     def receipts(self) -> Receipts:
-        """What the jobs behind those results took."""
+        """Sums of time and energy over those results."""
         return self._settler.receipts
 
     def warnings(self) -> list[str]:
-        """What a person should know of what is kept: ledgers that broke, a copy that cannot be made."""
+        """Return what a person should know: ledgers that were set aside, a copy that cannot be made."""
         notes = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
         return [*notes, *filter(None, [self._copies.fault])]
 
     def unserved(self) -> tuple[str, ...]:
-        """What no worker of the configuration takes, and how to change that."""
+        """Return one sentence for each gap that no configured worker covers, with what to change."""
         return gaps(self.config, self.kinds.current) if self.kinds.readable else ()
 
     async def start(self) -> None:
-        """Watch, publish, settle; the catalogue is read meanwhile. Raises StorageError."""
+        """Start the background tasks and read the catalogue. Raises StorageError."""
         self._events.start()
         self.outbox.start()
         self._tasks = [
@@ -125,7 +132,13 @@ class Appliance:
     # ---- in ----
 
     def checked(self, submission: Submission, *, key: str, caller: Caller) -> NewJob:
-        """The job `submission` asks for. Raises UnknownTask, BadArguments, Busy."""
+        """Return the job for `submission`. May be called in a thread.
+
+        Raises:
+            UnknownTask: no kind of job has this name.
+            BadArguments: the kind does not take these arguments.
+            Busy: the catalogue has not been read yet.
+        """
         catalogue = self.kinds.current
         catalogue.check(submission.task, submission.args, submission.kwargs)
         kind = catalogue.tasks[submission.task]
@@ -140,12 +153,14 @@ class Appliance:
             deadline_s=submission.deadline_s,
             max_temp_c=submission.max_temp_c,
             submitter=caller.name,
-            fingerprint=sha256(_encode(submission)).digest(),  # as asked: a task's new default makes no conflict
+            fingerprint=sha256(
+                _encode(submission)
+            ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
         )
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
-        """Commit `jobs` durably, in one commit; an answer for each. Raises StorageError."""
+        """Commit `jobs` durably, in one commit; return an answer for each, in order. Raises StorageError."""
         try:
             answers = await self.outbox.accept(jobs)
         except StorageError as err:
@@ -157,18 +172,18 @@ class Appliance:
     # ---- out ----
 
     def job(self, job_id: str, caller: Caller) -> JobRow:
-        """The row of a job this caller may see. Raises UnknownJob, JobGone, BadJobId."""
+        """Return the row of a job that this caller may see. Raises UnknownJob, JobGone, BadJobId, StorageError."""
         job = self.outbox.reader.find(check_job_id(job_id))
         if job is None:
             if self.results.removed(job_id) and caller.sees_all:
                 raise JobGone(job_id)
             raise UnknownJob(job_id)
         if not caller.may_see(job.submitter):
-            raise UnknownJob(job_id)  # not even that it is there
+            raise UnknownJob(job_id)  # the caller must not learn that it exists
         return job
 
     async def view(self, job: JobRow) -> JobView:
-        """All there is to know of one job."""
+        """Return everything about one job. Raises StorageError."""
         if job.state.final:
             result = None
             with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
@@ -186,7 +201,7 @@ class Appliance:
         return views.of(job, ahead=ahead, result=result, parent=parent, children=children)
 
     async def children(self, job: JobRow, caller: Caller, *, after: int, limit: int) -> ChildPage:
-        """What the body of `job` spawned, in its order, as far as this caller may see it."""
+        """Return a page of the jobs that `job` spawned, in order, as far as this caller may see them."""
         running = Views(self.board).running_ids()
 
         def look(ledger: LedgerReader) -> tuple[list[Child], dict[str, dict[str, int]]]:
@@ -205,9 +220,9 @@ class Appliance:
         )
 
     async def take_spawned(self, spawned: SpawnedJobs) -> None:
-        """Take what the body of a job on another board spawned; durable on return.
+        """Take the jobs that a body on another board spawned; durable on return.
 
-        Raises StorageError; KeyReused when another job stands in the place of one.
+        Raises StorageError; SpawnedOtherwise when one of the ids belongs to a different job.
         """
         parent = self.outbox.reader.find(spawned.id)
         jobs = new_jobs(spawned, submitter=parent.submitter if parent is not None else "")
@@ -217,10 +232,10 @@ class Appliance:
             raise SpawnedOtherwise(others[0].key, call, others[0].id)
 
     def counts(self) -> dict[JobState, int]:
-        """How many jobs are in each state; those that run now are stored as open ones, and counted apart."""
+        """Return the number of jobs in each state. The ledger does not know which open jobs run now."""
         counts = Counter(self.outbox.totals.jobs)
         for job_id in Views(self.board).running_ids():
-            with suppress(StorageError):  # the board is asked how it is when its disk fails, above all
+            with suppress(StorageError):  # the status must work above all when the disk fails
                 if (job := self.outbox.reader.find(job_id)) is not None and not job.state.final:
                     counts[job.state] -= 1
                     counts[JobState.RUNNING] += 1
@@ -229,7 +244,7 @@ class Appliance:
     async def page(
         self, caller: Caller, *, state: JobState | None, task: str | None, before_seq: int | None, limit: int
     ) -> JobPage:
-        """Jobs this caller may see, newest first."""
+        """Return a page of the jobs that this caller may see, newest first. Raises StorageError."""
         reader, views = self.outbox.reader, Views(self.board)
         submitter = None if caller.sees_all else caller.name
         if state is JobState.RUNNING:
@@ -249,9 +264,9 @@ class Appliance:
         return JobPage(tuple(views.of(job) for job in shown), next=str(rows[-1].seq) if more else None)
 
     async def payload(self, job: JobRow, *, wait_s: float) -> bytes | None:
-        """The result as it stands in its file, waiting up to `wait_s` for it; None when there is none by then.
+        """Return the result as the bytes in its file, after at most `wait_s` seconds; None when there is none by then.
 
-        Raises TornResult, JobGone.
+        Raises TornResult, JobGone, OSError.
         """
         with self.waiters.expecting(job.id) as ended:
             payload = await asyncio.to_thread(self._payload, job)
@@ -263,7 +278,7 @@ class Appliance:
         return payload
 
     def _payload(self, job: JobRow, *, announced: bool = False) -> bytes | None:
-        """Runs in a thread. A result that its worker has not announced yet might still be taken by a power cut."""
+        """Read the result, in a thread. One that is not announced yet is first made durable against a power cut."""
         payload = self.results.read_bytes(job.id)
         if payload is not None and not (announced or job.state.final):
             self.results.confirm(job.id)
@@ -302,7 +317,7 @@ class Appliance:
 
 
 def _alone(root: Path) -> BinaryIO:
-    """The lock of the one gateway of this state root, held while the file is open; the kernel drops it at our end."""
+    """Take the lock that allows one gateway a state root. It is held while the returned file is open."""
     try:
         durable.make_folder(root)
         file = (root / "gateway.lock").open("ab")

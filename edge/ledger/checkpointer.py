@@ -1,7 +1,7 @@
-"""Brings the ledger's write-ahead log into its file, in a thread of its own.
+"""The thread that checkpoints the ledger: it copies the write-ahead log into the file.
 
-Left to SQLite, each commit that makes the log too long does it before it returns, and one submitter in a few hundred
-waits for thousands of pages and two syncs. Here none does, unless the card cannot keep up at all.
+SQLite alone would do that inside the commit that makes the log too long, and one submitter in a few hundred would wait
+for thousands of pages and two syncs. With this thread none waits, unless the card cannot keep up at all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
-    """The thread. Sleeps until enough was written; calls `failed`, in this thread, when the disk refused."""
+    """The checkpoint thread. It sleeps until enough was written. On a disk error it calls `failed`, in this thread."""
 
     def __init__(self, path: Path, log: WriteAheadLog, *, failed: Callable[[], None]) -> None:
         self._path, self._log, self._failed = path, log, failed
@@ -38,7 +38,7 @@ class Checkpointer:
             self._thread.join()
 
     def look(self) -> None:
-        """Wake the thread when enough was written since it last ran. The writer's thread calls it after a commit."""
+        """Wake the thread if enough was written since its last run. The writer's thread calls it after each commit."""
         if self._log.worth_carrying():
             self._wanted.set()
 

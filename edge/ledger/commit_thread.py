@@ -1,8 +1,8 @@
-"""One thread writes the ledger; whoever asks while a commit is under way shares the next one.
+"""The one thread that writes the ledger. All writes that arrive during a commit share the next one.
 
-So a durable commit costs one sync of the card however many submitters wait for it. Writes that need not be durable
-(a result was seen) share it too. Writes that nobody waits for (the broker confirmed) are late on purpose: they ride
-along with the next commit, which spares the card a write each.
+So a durable commit costs one sync, however many submitters wait for it. Writes that need not be durable (a result was
+noticed) share it too. Writes that nobody waits for (the broker confirmed a job) are delayed on purpose, to share a
+later commit, which saves the card a write for each.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from edge.ledger.writer import LedgerWriter
 
 T = TypeVar("T")
 
-_LATE_S = 0.5  # how long a write that nobody waits for may wait for company
+_LATE_S = 0.5  # longest delay of a write that nobody waits for
 
 
 @dataclass(eq=False, frozen=True, slots=True)
 class _Write(Generic[T]):
-    """One piece of work, and the future of whoever asked for it: of a thread, or of an event loop.
+    """One write and the future of its caller, which is a thread or an event loop.
 
-    `then` gets the value once the commit is done, also when nobody waits for the future any more.
+    `then` gets the value after the commit, also when the future was cancelled.
     """
 
     work: Callable[[LedgerWriter], T]
@@ -55,32 +55,32 @@ _Outcome: TypeAlias = tuple[_AnyWrite, Any, Exception | None]
 
 
 class CommitThread:
-    """The only writer of a `LedgerWriter`. `start()` before use, `close()` when done."""
+    """The thread that owns a `LedgerWriter`. Call `start` before use and `close` at the end."""
 
     def __init__(self, ledger: LedgerWriter) -> None:
         self._ledger = ledger
         connection = ledger.connection
-        self._log = Checkpointer(connection.path, connection.log, failed=connection.doubt)
+        self._checkpointer = Checkpointer(connection.path, connection.log, failed=connection.doubt)
         self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None: look at `_late` and `_closing`
         self._late: list[_AnyWrite] = []
         self._late_since = 0.0
-        self._entrance = threading.Lock()  # nothing is queued behind the last None
+        self._entrance = threading.Lock()  # makes sure that nothing is queued after the last None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
-        self._log.start()
+        self._checkpointer.start()
 
     def close(self) -> None:
-        """Write what is queued, then end the thread and close the ledger."""
+        """Write what is queued, end the thread, and close the ledger. Blocks."""
         with self._entrance:
             self._closing = True
             self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join()
-        self._log.close()
+        self._checkpointer.close()
         self._ledger.close()
 
     @property
@@ -89,10 +89,18 @@ class CommitThread:
         return self._ledger.connection.totals
 
     def write(self, work: Callable[[LedgerWriter], T], *, durable: bool, late: bool = False) -> Future[T]:
-        """Run `work` inside the next commit; the future is done when that commit is. `late`: no commit for it alone.
+        """Run `work` inside the next commit; the future is done after that commit. From any thread.
 
-        What `work` raises undoes `work` alone and is the future's; when the disk refuses, everyone in the commit gets
-        the StorageError and nothing has happened. From any thread.
+        When `work` raises, only its own changes are undone, and the future gets the exception. On a disk error every
+        write of the commit gets StorageError, and nothing is changed.
+
+        Args:
+            work: runs in the thread of the ledger.
+            durable: whether the commit has to survive a power cut.
+            late: the write may wait for a commit that is made for other writes.
+
+        Raises:
+            StorageError: the gateway is shutting down.
         """
         future: Future[T] = Future()
         self._enter(_Write(work, durable, future), late=late)
@@ -101,9 +109,9 @@ class CommitThread:
     def submit(
         self, work: Callable[[LedgerWriter], T], *, durable: bool = True, then: Callable[[T], None] | None = None
     ) -> asyncio.Future[T]:
-        """As `write`, for the running event loop.
+        """Run `work` as `write` does, for a caller on the running event loop.
 
-        The future may be cancelled: the work is done all the same. `then` gets its value, on the loop, in any case.
+        If the future is cancelled, the work is done nevertheless. `then` gets its value on the loop in any case.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enter(_Write(work, durable, future, then), late=False)
@@ -130,10 +138,10 @@ class CommitThread:
                 return
 
     def _next_group(self) -> list[_AnyWrite]:
-        """What is to be committed now; waits for it. Empty: look again."""
+        """Wait for writes and return those to commit now; empty: call it again."""
         group: list[_AnyWrite] = []
         try:
-            first = self._queue.get(timeout=0.0 if self._closing else self._patience())
+            first = self._queue.get(timeout=0.0 if self._closing else self._late_wait_s())
             group += [first] if first else []
             while True:
                 more = self._queue.get_nowait()
@@ -141,12 +149,12 @@ class CommitThread:
         except Empty:
             pass
         with self._entrance:
-            if group or self._closing or self._patience() == 0.0:
+            if group or self._closing or self._late_wait_s() == 0.0:
                 group, self._late = [*self._late, *group], []
         return group
 
-    def _patience(self) -> float | None:
-        """Seconds until late writes have waited long enough; None: there are none, sleep on."""
+    def _late_wait_s(self) -> float | None:
+        """Return the seconds until late writes are due; None when there are none."""
         return max(0.0, self._late_since + _LATE_S - time.monotonic()) if self._late else None
 
     def _commit(self, group: list[_AnyWrite]) -> None:
@@ -164,12 +172,12 @@ class CommitThread:
         for loop, theirs in on_loops.items():  # one wake-up for all of a commit
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle_all, theirs)
-        self._log.look()
+        self._checkpointer.look()
 
     def _written(self, group: list[_AnyWrite]) -> list[_Outcome]:
-        """Commit the group; what one write raises is undone alone. Raises StorageError when nothing was committed."""
+        """Commit the group; a write that raises is undone alone. Raises StorageError when nothing was committed."""
         durable = any(write.durable for write in group)
-        if len(group) == 1:  # alone, it takes no savepoint to undo
+        if len(group) == 1:  # a single write needs no savepoint: its transaction is rolled back
             (write,) = group
             try:
                 with self._ledger.transaction(durable=durable):
@@ -208,11 +216,11 @@ def _settle_all(outcomes: list[_Outcome]) -> None:
 
 
 def _settle(outcome: _Outcome) -> None:
-    """Tell whoever waits, if they still do."""
+    """Set the result of the future, unless it was cancelled."""
     write, value, error = outcome
     if write.then is not None and error is None:
         write.then(value)
-    if write.future.done():  # cancelled: nobody wants to know
+    if write.future.done():  # cancelled
         return
     if error is None:
         write.future.set_result(value)

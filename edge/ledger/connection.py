@@ -1,4 +1,4 @@
-"""One connection to the ledger's file: how it is opened, what a commit is, and what follows an error of the disk."""
+"""One connection to the ledger's file: opening, commits, and recovery after an error of the disk."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PAGE_BYTES = 1024
 
 
 class Connection:
-    """A connection that only reads, or the one that also writes.
+    """A read-only connection, or the one that also writes.
 
-    Not thread-safe, except `doubt`. After an error of the disk the next `transaction` repairs what it left behind, or
-    raises as well.
+    Not thread-safe, except `doubt` and `totals`. After an error of the disk the next `transaction` first repairs the
+    damage, or raises too.
     """
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
@@ -73,13 +73,13 @@ class Connection:
 
     @property
     def open_jobs_at_most(self) -> int:
-        """A bound on `open_jobs` inside a transaction that costs no statement: each change may have added one."""
+        """An upper bound on `open_jobs` inside a transaction, without a query: each change may have added a job."""
         counted = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN)
         return counted + self._db.total_changes - self._changes_before
 
     @property
     def unmet(self) -> bool:
-        """True while no broker has ever had anything of this file's jobs. Raises StorageError."""
+        """True until this new file was compared with the broker's store, see `meet`. Raises StorageError."""
         try:
             return schema.unmet(self._db)
         except sqlite3.Error as err:
@@ -104,9 +104,9 @@ class Connection:
     def transaction(self, *, durable: bool) -> Iterator[None]:
         """Make all writes inside one commit: synced to the card when `durable`, else with the next that is.
 
-        Raises StorageError when the disk refuses; then nothing of it has happened. After that the log itself is
-        suspect: a failed sync may have lost frames that were written before, and a commit after the hole would
-        "succeed" and be dropped at the next start. So the log is emptied into the file first.
+        Raises StorageError on a disk error; then nothing is changed. After that the log itself is suspect: a failed
+        sync may have lost earlier frames, and a later commit would "succeed" and be dropped at the next start. So the
+        next transaction first empties the log into the file.
         """
         try:
             self._repair()
@@ -130,7 +130,7 @@ class Connection:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Inside a transaction: what raises is undone alone."""
+        """Undo only the changes of the block when it raises. For use inside a transaction."""
         self._db.execute("SAVEPOINT one")
         try:
             yield
@@ -169,7 +169,7 @@ class Connection:
         return db
 
     def _protect(self, *, create: bool) -> None:
-        """Give the file its mode whatever the umask is: only we write it, and only our group reads it."""
+        """Set the mode of the file independently of the umask: we write, our group reads."""
         with suppress(OSError):  # SQLite says what is wrong with the file
             if self.path.exists():
                 self.path.chmod(self.path.stat().st_mode & 0o640)
@@ -187,7 +187,7 @@ class Connection:
         self._counts = totals.counted(db)
 
     def _repair(self) -> None:
-        """Set right what an earlier error of the disk left behind. Raises StorageError, sqlite3.Error."""
+        """Repair the damage of an earlier disk error. Raises StorageError, sqlite3.Error."""
         if self._stuck:
             self.close()
             self._db = self._open(create=False)
@@ -200,7 +200,7 @@ class Connection:
                 self._db.execute("REINDEX")
 
     def _roll_back(self) -> None:
-        """End a failed transaction; where the disk refuses even that, the connection is of no more use."""
+        """End a failed transaction; if the disk refuses even that, the connection has to be opened again."""
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -208,7 +208,7 @@ class Connection:
             self._stuck = True
 
     def _bound_log(self) -> None:
-        """Bring the log into the file here when the checkpointer cannot keep up: it must not grow for ever."""
+        """Make a checkpoint here when the checkpointer cannot keep up, so that the log does not grow for ever."""
         if self.log.overlong:
             try:
                 self.log.relieve(self._db)

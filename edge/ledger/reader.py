@@ -1,4 +1,4 @@
-"""Questions to the ledger: lists, counts, what waits."""
+"""Queries of the ledger: lists, counts, pending jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.ledger.connection import Connection
 from edge.ledger.rows import COLUMNS, LEAN, LEAN_NAMES, STATES, Child, JobRow, SqlRow, SqlValue, job_of
 from edge.model import FINAL, JobState
 
-#: Nobody needs to know whether 20 or 80 thousand jobs come first, and counting them holds up everyone else.
+#: Counting stops here: counting more would delay other queries, and the exact number matters to nobody.
 AHEAD_MOST = 5_000
 #: A damaged state counts as open: then the result of the job, once it is seen, sets the right one.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
@@ -22,8 +22,9 @@ READ_BYTES = 2 << 20
 
 
 class LedgerReader:
-    """Asks over one connection. Not thread-safe; every method is one short indexed statement or few, but for `page`
-    with a rare filter. All raise StorageError.
+    """Queries over one connection. Not thread-safe. All methods raise StorageError.
+
+    Each method needs one or a few short indexed statements, except `page` with a filter that few jobs pass.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -64,7 +65,7 @@ class LedgerReader:
         before_seq: int | None = None,
         limit: int = 50,
     ) -> list[JobRow]:
-        """Jobs newest first, older than `before_seq`. A filter that hardly any job passes reads one whole index."""
+        """Return jobs older than `before_seq`, newest first. A filter that few jobs pass reads a whole index."""
         older = "seq < ?" if before_seq is not None else "1"
         values: list[int | str] = [before_seq] if before_seq is not None else []
         if not states and task is None and submitter is None:
@@ -87,9 +88,9 @@ class LedgerReader:
         return jobs
 
     def ahead(self, job: JobRow, *, tasks: Collection[str] = (), only: bool = False, most: int = AHEAD_MOST) -> int:
-        """How many open jobs of the same power class were accepted before `job`; counts no further than `most`.
+        """Return how many open jobs of the same power class were accepted before `job`, at most `most`.
 
-        With `only` those of the kinds `tasks` count, without it all but those: a queue has the kinds of one pool.
+        With `only` just the kinds `tasks` count, without it all other kinds: a queue has the kinds of one pool.
         """
         marks = ", ".join("?" * len(tasks))
         kinds = f"AND task {'IN' if only else 'NOT IN'} ({marks})" if tasks or only else ""
@@ -109,7 +110,7 @@ class LedgerReader:
         return list(self._rows("state = 'retrying' ORDER BY seq", columns=LEAN))
 
     def with_deadline(self) -> list[JobRow]:
-        """Open jobs that wait for surplus power, but not for ever."""
+        """Return open jobs that wait for surplus power and have a deadline."""
         where = f"deadline_s IS NOT NULL AND power = 'surplus' AND {IS_OPEN} ORDER BY seq"
         return list(self._rows(where, columns=LEAN, index="job_deadline"))
 

@@ -1,4 +1,4 @@
-"""What goes into the ledger and what comes out of it: a job on its way in, and its row."""
+"""The records of the ledger: a new job, and its row."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LEAN = COLUMNS.replace("arguments", "x''")
 #: The columns of a list by themselves, without the arguments.
 LEAN_NAMES = tuple(name for name in COLUMNS.split(", ") if name != "arguments")
 
-#: What may stand in the two columns that rows are chosen by.
+#: The allowed values of the columns `state` and `power`.
 STATES = {state.value: state for state in JobState if state is not JobState.RUNNING}
 POWERS = {power.value: power for power in Power}
-#: True of a row in which something else stands.
+#: Conditions that are true for a row with another value.
 ODD_STATE = f"state NOT IN ({', '.join(map(repr, STATES))})"
 ODD_POWER = f"power NOT IN ({', '.join(map(repr, POWERS))})"
 
-#: What a statement may be given.
+#: A value for a placeholder of a statement.
 SqlValue: TypeAlias = str | bytes | int | float | None
-#: What a statement gives. `Any`: its columns are as the tables say, which the type checker does not read.
+#: A row that a statement returns. `Any`: its columns are as the tables say, which the type checker does not read.
 SqlRow: TypeAlias = tuple[Any, ...]
 
-#: Seq, failures and power class: what tells one message of a job from its next.
+#: Seq, failures and power class. They identify one message of a job; each retry is another edition.
 Edition = tuple[int, int, str]
 
 #: Decodes text columns. Text of a rotted column is not UTF-8, and SQLite's driver would refuse the whole row.
@@ -83,7 +83,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
     @property
     def edition(self) -> Edition:
-        """Tells the message of one attempt from that of the next."""
+        """Identifies the message of the present attempt."""
         return self.seq, self.failures, self.power.value
 
     def call(self) -> tuple[list[JsonValue], JsonObject]:
@@ -93,7 +93,7 @@ class JobRow(msgspec.Struct, frozen=True):
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A job that another one's body spawned: its place among them, and its row, which is gone once it was removed."""
+    """A spawned job: its place among its parent's jobs, its id, and its row; no row once it was removed."""
 
     n: int
     id: str
@@ -101,7 +101,7 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """What became of one submitted job: `created` is False when its key had brought it here before."""
+    """A submitted job in the ledger; `created` is False when an earlier submission had the same key."""
 
     job: JobRow
     created: bool

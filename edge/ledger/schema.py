@@ -1,4 +1,4 @@
-"""The tables of the ledger's file, and the way from each earlier version of them to this one."""
+"""The tables of the ledger's file, and the upgrade from each earlier version."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PRAGMA application_id = 1;
 COMMIT;
 """
 
-#: From this version to the next, all or nothing.
+#: The upgrade from each version to the next, in one transaction.
 _STEPS = {
     0: _TABLES,
     1: """

@@ -1,4 +1,4 @@
-"""The ledger's write-ahead log: how much is in it, and which checkpoint may start.
+"""The ledger's write-ahead log: its length, and which checkpoint may start.
 
 SQLite 3.7.0 to 3.51.2 can lose committed pages ("WAL-reset bug"): a checkpoint has brought everything into the file,
 a second one starts at once, and a commit on another connection starts the log anew meanwhile. The second checkpoint
@@ -11,9 +11,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 
-#: About this many pages of 1 KiB in the log are worth a thousand writes to the file at once.
+#: A checkpoint is worth its writes from about this many pages of 1 KiB on.
 WORTH_PAGES = 4000
-#: Beyond this many the writer makes a checkpoint itself: the log must not grow for ever under a load without a pause.
+#: Beyond this many pages the writer makes a checkpoint itself, so that the log stays bounded under constant load.
 MOST_PAGES = 32_000
 
 
@@ -44,7 +44,7 @@ class WriteAheadLog:
         self._pages += 4 + changes // 2
 
     def worth_carrying(self) -> bool:
-        """True each time that enough was written since this was last true."""
+        """True when enough was written since this last returned True."""
         if self._pages - self._asked_at_pages < WORTH_PAGES:
             return False
         self._asked_at_pages = self._pages

@@ -71,11 +71,11 @@ class LedgerWriter:
     # ---- changes: inside `transaction` ----
 
     def prove(self) -> None:
-        """Write one page that says what it said before: the disk takes it, or the transaction raises."""
+        """Write one page without a change, to test the disk: if it refuses, the transaction raises."""
         self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
     def accepted_before(self, new: NewJob) -> Accepted | None:
-        """The job that the idempotency key of `new` brought before; None: there is none. Raises KeyReused."""
+        """Return the job of an earlier submission with the same idempotency key, or None. Raises KeyReused."""
         if not new.key:
             return None
         job = self.reader.find(new.id)
@@ -88,7 +88,7 @@ class LedgerWriter:
         return Accepted(job, created=False)
 
     def add(self, new: NewJob, *, now: float) -> Accepted:
-        """Put a job in, or find the one its idempotency key brought before. Raises KeyReused."""
+        """Insert a job, or return the one of an earlier submission with the same key. Raises KeyReused."""
         added = self.insert(new, now=now) or self.accepted_before(new)
         if added is None:
             raise sqlite3.IntegrityError(f"job {new.id!r} is in the ledger already")
@@ -123,7 +123,7 @@ class LedgerWriter:
         )
         if not inserted:
             return None
-        # Never a number twice while we live, not that of a removed job either: the broker may yet confirm it.
+        # No number is used twice in one process, not even that of a removed job: the broker may still confirm that job.
         self._last_seq = seq
         return Accepted(job, created=True)
 
@@ -203,14 +203,14 @@ class LedgerWriter:
         return changed > 0
 
     def mark_due(self, job_ids: Iterable[str]) -> None:
-        """The wait of these is over: publish them again."""
+        """Let these jobs be published again, because their back-off is over."""
         self.connection.execute_many(
             "UPDATE job SET state = 'accepted', due_at = NULL WHERE id = ? AND state = 'retrying'",
             ((job_id,) for job_id in job_ids),
         )
 
     def hurry(self, job_ids: Iterable[str]) -> None:
-        """The deadline of these has come: from now on they run at normal power, and are published again for it.
+        """Let these jobs run at normal power from now on and be published again, because their deadline has come.
 
         The copy in the queue of surplus power stays there and is harmless: a worker looks for a result first.
         """
@@ -221,11 +221,11 @@ class LedgerWriter:
         )
 
     def meet(self) -> None:
-        """A broker's store belongs to this file from now on."""
+        """Note that a broker's store belongs to this file from now on."""
         self.connection.meet()
 
     def requeue_all(self) -> int:
-        """Publish every open job anew: the broker has lost its store. How many there are."""
+        """Let every open job be published again, because the broker may have lost them; return how many."""
         return self.connection.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'")
 
     def repair_rows(self) -> None:
@@ -269,7 +269,7 @@ class LedgerWriter:
         )
 
     def drop(self, job_id: str) -> None:
-        """Forget a job whose tombstone is durable."""
+        """Remove the row of a job whose tombstone is durable."""
         self.connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
         self.connection.execute("DELETE FROM spawned WHERE parent = ?", (job_id,))
 

@@ -2,6 +2,14 @@
 
 Times are seconds since the epoch as the board believed them (a board without a clock may be decades off:
 nothing is ordered or expired by them); durations are seconds; sizes are bytes.
+
+- `ids`: job ids: random, derived from an idempotency key, or from a parent
+- `job`: a job from its submission to its one result
+- `pool`: where the bodies of a kind of job run
+- `power`: power classes, power states, readings, the governor's report
+- `queues`: which queues the gateway has declared
+- `spawned`: jobs that a body spawns, on their way to the gateway
+- `worker`: the status of a worker and of the jobs it runs
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The id of a job: it names files, so not every text can be one."""
+"""Job ids. They name files, so not every text can be one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_job_id(job_id: str) -> str:
 def new_job_id(prefix: str = "") -> str:
     """A random id that begins with `prefix` (two hexadecimal digits, or nothing).
 
-    Nothing of it is taken from the clock: a board may boot in 1970 every day.
+    The clock is not used: a board may boot in 1970 every day.
     """
     return prefix + str(uuid.uuid4())[len(prefix) :]
 
@@ -42,7 +42,7 @@ class Locality:
 
     Results lie in folders named by these digits. A commit that touches one folder costs the card a third of what one
     costs that touches a folder for each job, so one process stays in a folder for an hour, or for `_FOLDER_IDS` jobs.
-    It begins anywhere and goes by the monotonic clock: the time of day may be wrong, and ids must not repeat.
+    It starts at a random folder and uses the monotonic clock, because the wall clock may be wrong.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,9 +63,9 @@ def fresh_key(prefix: str) -> str:
 
 
 def derived_job_id(submitter: str, key: str) -> str:
-    """The one id that belongs to a submitter's idempotency key (a version 8 UUID of its hash).
+    """Return the id for a submitter's idempotency key: a version 8 UUID of the hash of both.
 
-    Of a key by `fresh_key` the first two digits are the id's too.
+    A key made by `fresh_key` also sets the first two digits of the id.
     """
     digits = sha256(f"{submitter}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
     if fresh := _FRESH_KEY.fullmatch(key):
@@ -91,7 +91,7 @@ def _uuid(digits: str) -> str:
 
 
 def file_safe_id(wire_id: str) -> str:
-    """A usable id for whatever stood in a message: itself, or one derived from it."""
+    """Return `wire_id` if it can name a file, else an id derived from it."""
     if is_job_id(wire_id):
         return wire_id
     return "x-" + sha256(wire_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""A job from the asking to its one result."""
+"""A job from its submission to its one result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TimeLimit = Annotated[float, Meta(gt=0, le=31_536_000)]
 MaxTemp = Annotated[float, Meta(ge=20, le=125)]
 
 
-#: How often something happened, as the ledger and every reader of JSON can hold it.
+#: A count that the ledger and every reader of JSON can represent.
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 
 
@@ -32,7 +32,7 @@ class JobState(StrEnum):
 
     ACCEPTED = "accepted"  # durable in the ledger, not yet confirmed by the broker
     QUEUED = "queued"  # durable in the broker too
-    RUNNING = "running"  # a worker says so now; not stored
+    RUNNING = "running"  # reported by a worker now; not stored in the ledger
     RETRYING = "retrying"  # failed, will be published again when due
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -62,7 +62,7 @@ class FailureCode(StrEnum):
     CRASH_LOOP = "crash-loop"
     BROWN_OUT = "brown-out"
     DEAD_LETTERED = "dead-lettered"
-    INTERNAL = "internal"  # a fault of the worker's own, which came again each time it was tried
+    INTERNAL = "internal"  # the worker itself failed over the job, in each of several tries
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -157,5 +157,5 @@ class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
     ended: tuple[str, ...] = ()  # how each ended, oldest first, the last 50
     last_error: str = ""
     begun: Begun | None = None  # the attempt whose end is not known yet
-    early_cuts: Count = 0  # so often in a row the power went soon after the start, with nothing saved since
+    early_cuts: Count = 0  # power cuts in a row soon after the start, with nothing saved in between
     suspects: Count = 0  # bodies, this job's among them, that ran when their worker of threads crashed

@@ -23,10 +23,10 @@ class PowerState(StrEnum):
     LOW = "low"
     CRITICAL = "critical"
     UNKNOWN = "unknown"
-    PAUSED = "paused"  # by hand, with the battery no reason
+    PAUSED = "paused"  # by hand or by the button, whatever the battery is
 
 
-#: Which classes may start in which state; `unknown` stands for a governor that has not spoken.
+#: Which classes may start in which state; `unknown` also means that there is no report of the governor.
 ALLOWED: dict[PowerState, tuple[Power, ...]] = {
     PowerState.SURPLUS: (Power.ALWAYS, Power.NORMAL, Power.SURPLUS),
     PowerState.NORMAL: (Power.ALWAYS, Power.NORMAL),
@@ -52,7 +52,7 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
 
     source: str  # its name in `edge.yaml`
     what: str  # charge, volts, amps, watts, solar_watts, runtime, phase, supply, undervoltage, temperature, ...
-    value: float | None = None  # None exactly when the verdict is unknown
+    value: float | None = None  # None if and only if the verdict is unknown
     unit: str = ""
     age_s: float = 0.0
     verdict: Verdict = Verdict.UNKNOWN

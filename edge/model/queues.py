@@ -1,7 +1,7 @@
-"""What the gateway remembers of its queues over its restarts.
+"""The queues that the gateway remembers over its restarts.
 
-The catalogue is read anew at each start, which takes seconds; jobs of before are published meanwhile by what was known
-last. And AMQP lists no queues: what was declared for a pool or a worker that is gone is found again by this memory.
+The catalogue is read at each start, which takes seconds. Meanwhile open jobs are published by the routes known last.
+AMQP cannot list queues, so queues of a former pool or worker are found by this memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class KnownQueues(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What is remembered; nothing where there is no memory, or none that can be read."""
+        """Return what is remembered; nothing if the file is missing or unreadable."""
         with suppress(OSError, ValueError):
             return msgspec.json.decode(path.read_bytes(), type=cls)
         return cls()

@@ -1,4 +1,4 @@
-"""Jobs that the body of a job hands in, on their way to the gateway."""
+"""Jobs that the body of a job spawns, on their way to the gateway."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edge.model.ids import spawned_job_id
 from edge.model.job import Retries, TaskName, TimeLimit
 from edge.model.power import Power
 
-#: So many jobs one job may spawn: its result names each.
+#: Most jobs that one job may spawn: its result names each.
 MOST_CHILDREN = 100_000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def spawned_fingerprint(task: str, args: list[JsonValue], kwargs: JsonObject) -> bytes:
-    """Tells one spawned job from another at the same place; as asked, so a task's new default makes no conflict."""
+    """Return a hash that distinguishes two jobs spawned in the same place. Defaults of the task are not part of it."""
     return sha256(_encode((task, args, kwargs))).digest()
 
 

@@ -1,4 +1,4 @@
-"""What a worker says of itself, and of the job it runs."""
+"""The status that a worker writes about itself and the jobs it runs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WaitReason(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a job that has begun does not go on now."""
+    """Why a job is held or parked: it has begun and may not continue, or it may not begin yet."""
 
-    since: float
+    since: float  # seconds since the epoch
     reason: str
-    until: str = ""  # the rule that ends it, in words
+    until: str = ""  # the rule that ends the wait, in words
     frozen: bool = False  # its process is stopped as it is; otherwise it waits where it asked
 
 
 class FrozenJob(msgspec.Struct, frozen=True):
-    """`/run/edge/frozen-NAME.json`: there while that worker's process is stopped, written by its freezer."""
+    """`/run/edge/frozen-NAME.json`: exists while that worker's process is stopped, written by its freezer."""
 
     id: str  # of the job
     pid: int  # of the worker
@@ -47,7 +47,7 @@ class RunningJob(msgspec.Struct, frozen=True):
 
 
 class WorkerState(StrEnum):
-    """What a worker does, by its own word."""
+    """What a worker does, as it reports itself."""
 
     PAUSED = "paused"  # consumes nothing; confirmed, not assumed
     IDLE = "idle"
@@ -76,8 +76,8 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     job: RunningJob | None = None
     started_at: float = 0.0
     updated_at: float = 0.0
-    reason: str = ""  # why it holds, when power is not the reason: a full card, a failing disk
-    parked: tuple[Parked, ...] = ()  # at most one of each class, which waits for it
+    reason: str = ""  # why it is blocked: a full card, a failing disk, a head or broker that refuses
+    parked: tuple[Parked, ...] = ()  # jobs in hand that may not begin yet
     faults: int = 0  # times that the worker itself failed over a job, since it started
     jobs: tuple[RunningJob, ...] = ()  # those of a worker of threads, whose `job` is always null
     slots: int = 1  # how many jobs it runs at once, at most

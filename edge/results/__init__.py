@@ -1,10 +1,11 @@
-"""What a job leaves on disk, and what is asked of it there.
+"""The files about jobs: results, artifacts, attempts, spawned jobs, uploads, orders.
 
 - `store`: results as immutable files: artifacts first, JSON last, announced when durable
 - `commit`: results that end close together become durable together
-- `sync_choice`: how a group becomes durable: which calls, decided by the file system
+- `sync_choice`: which calls make a group durable, decided by the file system
 - `staging`: the artifacts of one attempt, until they are sealed
 - `attempts`: the record of earlier attempts of an open job
+- `spawned`: files in which a worker passes spawned jobs to the gateway
 - `uploads`: results that nodes hand in, until a worker of the head publishes them
 - `orders`: cancel, delete, take: what the gateway asks of the workers
 """

@@ -1,7 +1,6 @@
-"""What happened to the earlier deliveries of jobs that have no result yet; a file a job, workers write.
+"""The records of earlier attempts at jobs without a result: one file a job, written by workers.
 
-The first delivery of a job writes nothing here: only a redelivery, or a failure that will be retried, is worth a
-write to the card.
+The first delivery of a job writes nothing here. Only a redelivery, or a failure with retries left, costs a write.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from edge.model import Attempts, check_job_id
 
 
 class AttemptsStore:
-    """The folder `attempts/`."""
+    """The folder `attempts/`. Methods raise OSError, and BadJobId for a bad id; callable from any thread."""
 
     def __init__(self, layout: Layout) -> None:
         self.folder = layout.attempts
 
     def read(self, job_id: str) -> Attempts | None:
-        """The record of `job_id`, or None; a file that is no record counts as none."""
+        """Return the record of `job_id`; None when there is none, or none that can be decoded."""
         try:
             return msgspec.json.decode((self.folder / f"{check_job_id(job_id)}.json").read_bytes(), type=Attempts)
         except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
@@ -34,10 +33,10 @@ class AttemptsStore:
         durable.replace(self.folder / f"{check_job_id(attempts.id)}.json", msgspec.json.encode(attempts), shared=True)
 
     def forget(self, job_id: str) -> None:
-        """Drop the record of a job that has its result; nothing is lost if a cut brings it back."""
+        """Remove the record of a job with a result. Not synced: a record that a power cut brings back does no harm."""
         (self.folder / f"{check_job_id(job_id)}.json").unlink(missing_ok=True)
 
     def ids(self) -> Iterator[str]:
-        """Every id with a record."""
+        """Yield every id with a record."""
         if self.folder.is_dir():
             yield from (p.name[:-5] for p in self.folder.iterdir() if p.name.endswith(".json") and p.name[0] != ".")

@@ -6,10 +6,10 @@ The order is the same for one and for several. It keeps the promise of one whole
 2. All of that content is made durable, or handed to a disk that makes no later name durable without it.
 3. Each file is linked to its final name. `link()` never replaces, so the first result of a job stands.
 4. These names are made durable, and the content with them where it was only handed over.
-5. The private names are removed, which is the announcement: nobody hears of a result that a cut could take back.
+5. The private names are removed, which is the announcement: no result is announced that a power cut could take back.
 
-A link before step 2 could come back from a cut as a name without bytes. An announcement before the end of step 4
-could tell of a result that is gone. `sync_choice` decides which calls steps 2 and 4 are.
+A link before step 2 could become a name without content after a power cut. An announcement before the end of step 4
+could name a result that a power cut then removes. `sync_choice` decides which calls steps 2 and 4 are.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Group:
         self._identity = found.st_dev, found.st_ino
 
     def close(self) -> None:
-        """Let go of the file system. A second call does nothing."""
+        """Close the descriptor of the file system. A second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0 and self._is_ours(fd):
             os.close(fd)
@@ -110,7 +110,7 @@ class Group:
             durable.sync_folder(shard)
 
     def _sync(self) -> None:
-        if not self._is_ours(self._fd):  # the body of a job closed it, and the number may be anybody's now
+        if not self._is_ours(self._fd):  # the body of a job closed it, and the number may belong to another file now
             raise OSError(errno.EBADF, "the descriptor of the results' file system was closed by a job")
         began_s = time.monotonic()
         durable.sync_file_system(self._fd)
@@ -125,7 +125,7 @@ class Group:
 
 
 def _contents(member: Written) -> Iterator[Path | str]:
-    """Every file that a result consists of, under its name of now."""
+    """Yield every file of a result, by its present name."""
     if member.has_files and member.staging is not None:
         yield from member.staging.readable()
     yield member.private
@@ -141,7 +141,7 @@ def _link(member: Written, removed: frozenset[str]) -> bool | OSError:
 
 
 def _announced(member: Written, ours: bool | OSError) -> bool | OSError:
-    """Remove the private name under the name that watchers wait for."""
+    """Announce a result: rename its private name to the notice, then remove that. Watchers see the removal."""
     if isinstance(ours, OSError):
         return ours
     try:

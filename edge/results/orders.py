@@ -1,7 +1,7 @@
-"""What the gateway asks of the workers: empty files in a folder of the gateway's, `ID.cancel`, `ID.delete`, `ID.take`.
+"""Orders of the gateway to the workers: empty files `ID.cancel`, `ID.delete` and `ID.take` in one folder.
 
-The gateway faces the network and may write neither results nor queues of work; a worker watches the folder and does
-what it is asked. Orders live in `/run`: the ledger knows them too and lays them out again after a boot.
+The gateway faces the network, so it may not write results. A worker watches the folder and carries out the orders.
+Orders lie in `/run`. The ledger has cancels and removals too, and the gateway writes them again after a boot.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from edge.model import check_job_id
 
 
 class Order(StrEnum):
-    """What can be asked."""
+    """The orders there are."""
 
     CANCEL = "cancel"
     DELETE = "delete"
-    TAKE = "take"  # a node's result lies in `uploads/`
+    TAKE = "take"  # publish a node's result from `uploads/`
 
 
 class Orders:
-    """The folder of orders."""
+    """The folder of orders. Methods raise OSError."""
 
     def __init__(self, layout: Layout) -> None:
         self.folder = layout.orders
 
     def give(self, order: Order, job_id: str) -> None:
-        """Ask for `order`; asking twice is asking once."""
+        """Write an order; doing it twice changes nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{check_job_id(job_id)}.{order}").touch()
 
     def ended(self, job_ids: Iterable[str]) -> None:
-        """Take back the orders that a result fulfils, and leave those to remove the result."""
+        """Remove the orders that a result fulfils; orders to delete the result stay."""
         self._take_back(job_ids, (Order.CANCEL, Order.TAKE))
 
     def removed(self, job_ids: Iterable[str]) -> None:
-        """Take back every order on jobs whose results were removed."""
+        """Remove all orders on jobs whose results were removed."""
         self._take_back(job_ids, tuple(Order))
 
     def _take_back(self, job_ids: Iterable[str], orders: Collection[Order]) -> None:
-        """Look at the folder once for all jobs, because hardly any job ever has an order."""
+        """List the folder once for all jobs, because very few jobs have an order."""
         try:
             names = set(os.listdir(self.folder))  # noqa: PTH208 - strings suffice
         except FileNotFoundError:
@@ -57,7 +57,7 @@ class Orders:
                     (self.folder / name).unlink(missing_ok=True)
 
     def standing(self) -> Iterator[tuple[Order, str]]:
-        """The orders that lie there now; none where the folder went away."""
+        """Yield the orders that exist now; none if the folder is missing."""
         with suppress(FileNotFoundError):
             yield from filter(None, map(parse, os.listdir(self.folder)))  # noqa: PTH208 - strings suffice
 

@@ -1,7 +1,7 @@
-"""Files in which a worker hands spawned jobs to the gateway: `spawned/PARENT.NUMBER.HEX.json`.
+"""Files in which a worker passes spawned jobs to the gateway: `spawned/PARENT.NUMBER.HEX.json`.
 
-A file there is accepted work. The gateway puts its jobs into the ledger and moves it to `taken/`, where another attempt
-of the parent reads what was spawned already, and where a ledger that had to be rebuilt finds it again.
+A file there is accepted work. The gateway puts its jobs into the ledger and moves it to `taken/`. There another attempt
+of the parent reads what was spawned before, and a rebuilt ledger gets its jobs back.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _decode = msgspec.json.Decoder(SpawnedJobs).decode
 
 
 class Unreadable(ValueError):
-    """A file of spawned jobs whose content is none."""
+    """A file of spawned jobs that cannot be decoded."""
 
 
 def parent_of(name: str) -> str:
-    """The job whose body spawned what the file `name` holds; empty when that is no name of ours."""
+    """Return the id of the parent in the file name `name`; empty if it is not the name of such a file."""
     found = _NAME.fullmatch(name)
     return found[1] if found is not None and is_job_id(found[1]) else ""
 
@@ -48,9 +48,9 @@ class SpawnedFiles:
         return found
 
     def write(self, spawned: SpawnedJobs, *, number: int) -> None:
-        """Hand in; durable on return. `number` orders the files of one parent.
+        """Write a file, durable on return; `number` orders the files of one parent.
 
-        Every file has a name of its own: two attempts at one job may run at once, and name the same jobs.
+        Each file has a unique name, because two attempts at one job may run at once and spawn the same jobs.
         """
         name = f"{check_job_id(spawned.id)}.{number:06d}.{secrets.token_hex(4)}.json"
         durable.make_folder(self._taken)
@@ -67,11 +67,11 @@ class SpawnedFiles:
         return _names(self._taken)
 
     def read(self, name: str) -> SpawnedJobs:
-        """The content of a file, taken or not. Raises FileNotFoundError, Unreadable."""
+        """Return the content of a file, taken or not. Raises FileNotFoundError, Unreadable, OSError."""
         try:
             content = (self._folder / name).read_bytes()
         except FileNotFoundError:
-            content = (self._taken / name).read_bytes()  # taken this very moment
+            content = (self._taken / name).read_bytes()  # taken at this moment
         try:
             spawned = _decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
@@ -81,7 +81,7 @@ class SpawnedFiles:
         return spawned
 
     def take(self, name: str) -> None:
-        """The ledger has the jobs of this file. Nothing is synced: a file that is taken twice changes nothing."""
+        """Move a file to `taken/`, because the ledger has its jobs. Not synced: taking a file twice changes nothing."""
         with suppress(FileNotFoundError):
             (self._folder / name).rename(self._taken / name)
 
@@ -90,14 +90,14 @@ class SpawnedFiles:
         (self._taken / name).unlink(missing_ok=True)
 
     def prepare(self) -> None:
-        """Make the folders, and drop what writes that a cut ended have left."""
+        """Make the folders, and remove the temporary files of interrupted writes."""
         durable.make_folder(self._taken)
         for temp in self._folder.glob(".*.tmp"):
             if durable.abandoned(temp):
                 temp.unlink(missing_ok=True)
 
     def _of(self, parent: str) -> list[str]:
-        """Those not taken are listed first: a file that is taken meanwhile is seen twice rather than not at all."""
+        """Files not taken are listed first, so that a file taken meanwhile is listed twice rather than missed."""
         names = {*self.waiting(), *self.taken()}
         return sorted(name for name in names if parent_of(name) == parent)
 

@@ -1,4 +1,4 @@
-"""The artifacts of one attempt: written into a folder of its own, then sealed, durable and hashed."""
+"""The artifacts of one attempt: written into a folder of its own, then hashed, then made durable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
 
 
 def check_artifact_name(name: str) -> str:
-    """The name itself when it is a plain file name; raises ValueError."""
+    """Return the name itself if it is a plain file name. Raises ValueError."""
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"file name {name[:80]!r}: 1 to 200 of letters, digits, space and ._()+=@- starting with a letter or digit"
@@ -28,13 +28,13 @@ def check_artifact_name(name: str) -> str:
 
 
 class Staging:
-    """The folder one attempt writes its artifacts to; made at the first file."""
+    """The folder for the artifacts of one attempt, made at the first file. Methods raise OSError."""
 
     def __init__(self, shard: Path, job_id: str) -> None:
         self.folder = shard / f"{job_id}.{secrets.token_hex(4)}"
 
     def file(self, name: str) -> Path:
-        """A path to write an artifact to, once per name; raises ValueError on a name with path tricks."""
+        """Return a path to write an artifact to, once per name. Raises ValueError unless it is a plain file name."""
         check_artifact_name(name)
         self.folder.mkdir(mode=0o750, exist_ok=True)
         return self.folder / name
@@ -47,8 +47,8 @@ class Staging:
         """Hash every file and return the records in order of name. Nothing is durable yet, see `sync`.
 
         Raises:
-            OSError: the kernel has failed to write a file. The sync of a group would not tell: another worker may have
-                been told of it before the group began.
+            OSError: the kernel has failed to write a file. The sync of a group may not report it: the kernel reports it
+                once, and another worker may have got that report.
             ValueError: a file has a name that no JSON can hold.
         """
         sealed = []
@@ -72,24 +72,24 @@ class Staging:
         durable.sync_folder(self.folder)
 
     def readable(self) -> Iterator[Path]:
-        """The path of each file, which we may read."""
+        """Yield the path of each file, after making it readable for us."""
         for path, _ in self._files():
             _opened(path).close()
             yield path
 
     def discard(self) -> None:
         """Remove the folder and all in it."""
-        self._own()
+        self._unlock()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[tuple[Path, int]]:
-        """Each plain file with its size; threads that the body left behind may still take some away."""
+        """Return each plain file with its size. Threads that the body left running may still remove some."""
         files = list[tuple[Path, int]]()
         try:
             os.lstat(self.folder)
         except (FileNotFoundError, NotADirectoryError):
             return files  # most jobs leave none
-        self._own()
+        self._unlock()
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
@@ -97,15 +97,15 @@ class Staging:
                         files.append((Path(entry.path), entry.stat(follow_symlinks=False).st_size))
         return files
 
-    def _own(self) -> None:
-        """Let us into the folder again when the body locked it."""
-        with suppress(OSError):  # who reads next says why it cannot
+    def _unlock(self) -> None:
+        """Give us access to the folder if the body changed its mode."""
+        with suppress(OSError):  # the next read raises with the reason
             if not self.folder.is_symlink() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
                 self.folder.chmod(0o750)
 
 
 def _opened(path: Path) -> BufferedReader:
-    """The file to read, also when the body left it unreadable."""
+    """Open a file for reading, also if the body made it unreadable."""
     try:
         return path.open("rb")
     except PermissionError:

@@ -26,7 +26,7 @@ from edge.results.commit import Group, Written
 from edge.results.staging import Staging
 from edge.results.sync_choice import SyncChoice
 
-#: A body that raised Python's recursion limit can return what nobody else has the stack to read.
+#: A body that raised Python's recursion limit can return a value that no other process can decode.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _READ_BYTES = 1 << 16
 
@@ -102,11 +102,14 @@ class Results:
         return Staging(self._folder(self._shard(job_id)), job_id)
 
     def publish(self, result: Result, staging: Staging | None = None) -> bool:
-        """Give `result` to the world for ever, durable on return; True when ours is the one that stands.
+        """Publish `result`, durable on return; True when it is the one that stands.
 
-        False: another attempt was first, or the result was removed meanwhile; ours is discarded. On OSError the
-        attempt must not be acknowledged: nothing is published, or it is and not safe yet, which `has` tells. Raises
-        ValueError when the files cannot be told of. Any thread may call it.
+        False: another attempt was first, or the result was removed meanwhile; this one is discarded. Any thread may
+        call it.
+
+        Raises:
+            OSError: do not acknowledge the attempt. Nothing is published, or it is but not safe yet; see `has`.
+            ValueError: a file of the job has a name that JSON cannot represent.
         """
         with closing(Group(self._folder(self._staging), self._choice)) as group:
             outcome = self._committed(group, [self._written(result, staging)])[0]
@@ -119,7 +122,7 @@ class Results:
 
         Raises:
             OSError: the disk takes no more; nothing of it is left.
-            ValueError: the files of the job cannot be told of.
+            ValueError: a file of the job has a name that JSON cannot represent.
         """
         if self._group is None:
             self._group = Group(self._folder(self._staging), self._choice)
@@ -132,9 +135,9 @@ class Results:
 
         Returns:
             For each member None when its job has its one durable result, this one or an earlier one. Else the error:
-            the attempt must not be acknowledged. Nothing of the result is published, or it is and not safe yet, which
-            `has` tells. A member with files whose content could not be synced is not tried again here: the files may
-            be gone and look well, so only a new run makes them again.
+            the attempt must not be acknowledged. Nothing of the result is published, or it is but not safe yet; see
+            `has`. A member with files whose content could not be synced is not tried again here: the files may
+            read well from memory and be lost on the disk, so the body has to run again.
         """
         group, self._group = self._group, None
         if group is None:
@@ -199,7 +202,7 @@ class Results:
             return err
 
     def confirm(self, job_id: str) -> None:
-        """Make a result durable that was seen before its announcement: who saw it must not see another one later."""
+        """Make a result durable that was read before its announcement, so a reader never sees another one later."""
         durable.sync_folder(self._shard(job_id))
 
     def announce(self, job_id: str) -> None:
@@ -231,9 +234,8 @@ class Results:
     def recover(self, *, forget_before: float | None = None) -> None:
         """Finish what a crash left half done: announce what was published, drop what was not, end what was removed.
 
-        Tombstones laid before `forget_before` (seconds since the epoch) go as well: no message is that late, and each
-        takes an inode of the card. None: keep all, for nobody vouches for the clock; one laid by a board that thought
-        it was 1970 stays too.
+        Tombstones made before `forget_before` (seconds since the epoch) are removed too: no message is that late, and
+        each takes an inode. None keeps all, when the clock cannot be trusted. A tombstone dated 1970 also stays.
         """
         self._folder(self._staging)
         self._lay_out()
@@ -258,9 +260,9 @@ class Results:
             temp.unlink(missing_ok=True)
 
     def _lay_out(self) -> None:
-        """Make the folders that our own ids will need, and the name of every folder durable, with one sync for all.
+        """Make the folders for the ids that we generate, and their names durable with one sync.
 
-        Else the first job in each of them would pay for it with two, at each start of a worker.
+        Otherwise the first job in each folder would cost two syncs, after each start of a worker.
         """
         for number in range(256):
             try:
@@ -300,7 +302,7 @@ class Results:
         return self._shard(job_id) / f"{job_id}.gone"
 
     def _folder(self, folder: Path) -> Path:
-        """Make `folder`, its name durable: once per process, for who made it or its parent may have died unsynced."""
+        """Make `folder` and its name durable, once per process: its maker may have died before its sync."""
         if folder not in self._durable_folders or not folder.is_dir():
             if folder != self._root:
                 self._folder(self._root)
@@ -337,7 +339,7 @@ def _payload(content: bytes, path: Path) -> bytes:
 
 
 def _there(path: str) -> bool:
-    """As Path.exists, which costs three times as much, and each job asks twice or more. Raises OSError."""
+    """True when `path` exists. Path.exists costs three times as much, and each job calls it twice. Raises OSError."""
     try:
         os.stat(path)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
@@ -346,7 +348,7 @@ def _there(path: str) -> bool:
 
 
 def _forget(tombstones: Iterable[Path], *, before: float) -> None:
-    """Remove those laid before a time, by a board that knew the time."""
+    """Remove the tombstones made before a time, if the clock was plausible then."""
     for tombstone in tombstones:
         with suppress(FileNotFoundError):
             made_at = tombstone.stat().st_mtime

@@ -1,4 +1,4 @@
-"""How the results of a group become durable: which calls, decided by their file system and by what a sync last took."""
+"""Chooses the calls that make a group of results durable, by the file system and the duration of the last sync."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from edge.core import ordered
 
-#: A sync of the whole file system that took longer waited for other programs' bytes: 32 results take a card less.
+#: A sync of the whole file system that takes longer has waited for other programs: 32 results take a card less.
 SLOW_S = 2.0
-#: After that each result is synced by itself for so long, which costs more flushes and waits for nobody.
+#: For this time after a slow sync each file is synced alone: more flushes, but no wait for other programs.
 REST_S = 60.0
 
 
@@ -31,13 +31,13 @@ class SyncChoice:
         keeps_order: Callable[[int], bool] = ordered.keeps_order,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`keeps_order` tells it of the `st_dev` of a file system."""
+        """`keeps_order` gets the `st_dev` of a file system, see `edge.core.ordered`."""
         self._keeps_order, self._now_s = keeps_order, now_s
         self._known: tuple[int, bool] | None = None
         self._apart_until_s = 0.0
 
     def way(self, device: int, members: int) -> Way:
-        """The way for so many results on the file system `device`."""
+        """Return the way to commit `members` results on the file system `device` (an `st_dev`)."""
         known = self._known
         if known is None or known[0] != device:
             known = self._known = device, self._keeps_order(device)

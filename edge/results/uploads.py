@@ -1,8 +1,8 @@
-"""Results that nodes hand in: laid down by the gateway, taken over by a worker of the head.
+"""Results that nodes upload: stored by the gateway, published by a worker of the head.
 
-The gateway faces the network and may not write results, so it lays an upload into a folder of its own; a worker copies,
-checks and publishes it, and only then is the node told. Until then the node keeps the job's message, so nothing here
-has to survive a power cut.
+The gateway faces the network and may not write results, so it stores an upload in a folder of its own. A worker copies,
+checks and publishes it; only then the node gets its answer. Until then the node keeps the job's message, so nothing
+here has to survive a power cut.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Uploads:
         self._root = layout.uploads
 
     def clear(self) -> None:
-        """Drop what was not taken over: who sent it sends it again."""
+        """Remove all uploads: their nodes send them again."""
         self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
         for path in self._root.iterdir():
             if path.is_dir():
@@ -38,29 +38,29 @@ class Uploads:
                 path.unlink()
 
     def folder(self, job_id: str, attempt: str) -> Path:
-        """Where the files of this attempt lie; made when it is not there."""
+        """Return the folder for the files of this attempt, and make it if needed."""
         folder = self._root / f"{check_job_id(job_id)}.{attempt}"
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         return folder
 
     def lay(self, result: Result, attempt: str) -> None:
-        """Lay the result down beside its files, whole."""
+        """Write the result beside its files, in one step."""
         durable.replace_volatile(self._json(result.id, attempt), msgspec.json.encode(result))
 
     def drop(self, job_id: str, attempt: str) -> None:
-        """Remove an upload: it was taken over, or will be sent again."""
+        """Remove an upload that was published or will be sent again."""
         self._json(job_id, attempt).unlink(missing_ok=True)
         shutil.rmtree(self._root / f"{check_job_id(job_id)}.{attempt}", ignore_errors=True)
 
     def tidy(self, has_ended: Callable[[str], bool]) -> None:
-        """Drop what belongs to jobs that are over: who sent it lost its power, and another board ended the job."""
+        """Remove uploads of jobs that have ended: their node lost its power, and another board ran the job."""
         for path in list(self._root.iterdir()):
             job_id, _, attempt = path.name.removesuffix(".json").rpartition(".")
             if is_job_id(job_id) and has_ended(job_id):
                 self.drop(job_id, attempt)
 
     def publish(self, job_id: str, results: Results) -> None:
-        """Publish what was handed in for `job_id`; the first result stands. Raises TornResult for a damaged upload."""
+        """Publish the uploads for `job_id`; the first stands. For a worker. Raises TornResult if one is damaged."""
         for path in sorted(self._root.glob(f"{check_job_id(job_id)}.????????.json")):
             result = msgspec.json.decode(path.read_bytes(), type=Result)
             staging = results.stage(job_id)
@@ -72,7 +72,7 @@ class Uploads:
             try:
                 results.publish(msgspec.structs.replace(result, files=(), folder=""), staging)
             except BaseException:
-                if not results.has(job_id):  # else it may be ours, and not safe yet
+                if not results.has(job_id):  # otherwise it may be this one, published but not safe yet
                     staging.discard()
                 raise
 
@@ -81,7 +81,7 @@ class Uploads:
 
 
 def _copy(path: Path, result: Result, staging: Staging) -> None:
-    """The files of the upload `path`, each checked. Raises OSError, TornResult."""
+    """Copy the files of the upload `path` and check each. Raises OSError, TornResult."""
     for artifact in result.files:
         copy = staging.file(check_artifact_name(artifact.name))
         shutil.copyfile(path.with_suffix("") / artifact.name, copy)

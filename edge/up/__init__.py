@@ -3,13 +3,13 @@
 - `main`: `edge up`
 - `supervise`: starts the parts in order, keeps them running, stops them
 - `part`: one program of the stack
-- `child`: a process that ends with us, awaited without polling
-- `readiness`: whether a part does its work
-- `lines`: the one log of the stack
-- `lock`: one `edge up` a state folder
+- `child`: a child process that the kernel ends with us
+- `readiness`: whether a part is ready
+- `lines`: the common log of the parts
+- `lock`: allows one `edge up` for a state folder
 - `settings`: the `edge.yaml` of a private stack
 - `background`: an `edge up` in the background
-- `hint`: what a person pastes to use the stack
+- `hint`: the commands that are printed for a person
 - `demo`: `make demo`
 - `broker`: the private RabbitMQ
 """

@@ -1,4 +1,4 @@
-"""An `edge up` in the background, which says when it is ready and outlives us only when told to."""
+"""Runs `edge up` in the background and waits until it is ready. It ends with us unless `keep` is called."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ STOP_S = 60.0
 
 
 class Background:
-    """Started and ready once constructed; raises StackError with the line it ended with otherwise.
+    """An `edge up` that is ready after construction. Raises StackError with its last line if it does not get ready.
 
-    `news` holds what it said when it became ready: X_EDGE_URL, and what each start took.
+    `news` has the fields of its READY message: X_EDGE_URL, and the seconds that each part took to start.
     """
 
     def __init__(self, root: Path, log: Path, arguments: Sequence[str] = ()) -> None:
@@ -82,7 +82,7 @@ class Background:
         return self._process.poll()
 
     def stop(self) -> None:
-        """SIGTERM, and the parts end in order; a second one hurries them."""
+        """Stop it: SIGTERM, a second SIGTERM after `STOP_S`, then SIGKILL. Blocks."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             self._process.send_signal(number)
             if self.wait(STOP_S) is not None:

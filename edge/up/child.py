@@ -1,4 +1,4 @@
-"""A process of ours in its own session, which ends with us and is awaited without polling."""
+"""A child process in its own session. The kernel ends it with us, and a pidfd reports its end without polling."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Child:
 
     The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG, through `setpriv` of
     util-linux: no Python runs between fork and exec), so start it from the main thread. Its own session
-    keeps a Ctrl-C of the terminal away from it: the order of stopping is ours.
+    keeps a Ctrl-C of the terminal away from it, so that we decide in which order the parts stop.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class Child:
         return self._reap()
 
     def _reap(self) -> int | None:
-        """Its exit code once it has ended; what it left running ends with it, as under systemd."""
+        """Return its exit code once it has ended, and kill what it left running, as systemd does."""
         if self._popen.returncode is None:
             with suppress(ChildProcessError, ProcessLookupError, PermissionError):
-                # Not waited for yet: its number is still the group's and nobody else's.
+                # It is not reaped yet, so its process id still belongs to its group.
                 if os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                     os.killpg(self.pid, signal.SIGKILL)
         return self._popen.poll()

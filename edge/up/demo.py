@@ -1,6 +1,6 @@
-"""`make demo`: the whole way of one job, from an empty folder to a result file, with what each step took.
+"""`make demo`: one job from an empty folder to its result file, with the duration of each step.
 
-Then a dip in the power: a job waits, says why, and runs when power is back.
+Then power falls: a job waits, shows why, and runs when power is back.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ PLAYED = "[{kind: simulated, start: normal}]"
 
 
 class Steps:
-    """What each step took; printed in order, dotted like a bill."""
+    """The duration of each step, printed in order."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[str, float]] = []
 
     def add(self, name: str, seconds: float) -> None:
-        """One more step."""
+        """Add a step."""
         self._rows.append((name, seconds))
 
     def table(self) -> str:
-        """The bill."""
+        """Return the steps as lines of text."""
         return "\n".join(f"  {name + ' ':.<34} {seconds:8.3f} s" for name, seconds in self._rows)
 
 

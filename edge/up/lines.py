@@ -1,4 +1,4 @@
-"""The one readable log of the stack: what every part says, with its name before it."""
+"""The common log of the stack: the output of every part, with its name at the start of each line."""
 
 from __future__ import annotations
 

@@ -14,19 +14,20 @@ from edge.core.errors import StackError, given
 from edge.up.child import Child
 from edge.up.lines import LineSplitter, StackLog
 
-#: Before a part that ended is started again. It grows, because a restart every second drains a battery.
+#: Pause before an ended part is restarted. It grows, because a restart every second would drain a battery.
 RESTART = Backoff(first_s=1.0, most_s=30.0)
-STEADY_S = 60.0  # after so long a life the pauses begin anew
+STEADY_S = 60.0  # a part that ran for this long is restarted with the shortest pause
 #: Between two looks whether a part is ready, while it starts.
 _LOOK = Backoff(first_s=0.02, most_s=0.5, factor=1.5)
 CONFIG_ERROR = 2
 
 
 class Part:
-    """A program kept running. `launch` starts it; `ready` tells, cheaply, whether `child` does its work.
+    """A program that is kept running. Belongs to the event loop.
 
-    `began` tells whether one that ended before it was ready had come far enough to be worth another start.
-    `insist_s`: it may lose a SIGTERM, so it gets another each so many seconds.
+    `launch` starts it. `ready` returns whether it is ready; it is called often during the start. `began` returns
+    whether a program that ended before it was ready is worth another start. With `insist_s` SIGTERM is repeated after
+    that many seconds, for a program that may lose the first one.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Part:
         either: set[asyncio.Future[int] | asyncio.Future[Literal[True]]] = {ended, hurried}
         while not ended.done() and not hurried.done() and (left_s := deadline - time.monotonic()) > 0:
             child.signal(signal.SIGTERM)
-            child.signal(signal.SIGCONT)  # one that is frozen for want of power would not hear of it
+            child.signal(signal.SIGCONT)  # a frozen one could not handle SIGTERM
             wait_s = min(left_s, self._insist_s or left_s)
             await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
@@ -160,7 +161,7 @@ class Part:
         return _ending(ended.result())
 
     async def _why(self) -> str:
-        """Its last words; the end of a process can be seen before the end of what it printed."""
+        """Return its last line of output; the process may end before all of its output was read."""
         if not self.running:
             await self._drain()
         return self._last_words()

@@ -1,4 +1,4 @@
-"""Whether a part does its work: asked while it starts, never afterwards."""
+"""Checks whether a part is ready; used only while it starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Record = TypeVar("_Record")
 
 
 async def gateway(config: GatewayConfig, child: Child) -> bool:
-    """It answers `/v1/healthz` with 200."""
+    """Return True when the gateway answers `/v1/healthz` with 200."""
     del child  # its port was free before: whoever answers there is ours
     try:
         async with asyncio.timeout(2.0):
@@ -46,13 +46,13 @@ def _unchecked(config: GatewayConfig) -> ssl.SSLContext | None:
 
 
 async def governor(config: Config, child: Child) -> bool:
-    """This very process has written power.json."""
+    """Return True when this process has written power.json."""
     status = _read(config.layout.power, PowerStatus)
     return status is not None and status.pid == child.pid
 
 
 async def worker(config: Config, child: Child, *, name: str) -> bool:
-    """This very process consumes, or is paused by a governor that has spoken."""
+    """Return True when this process consumes queues, or is paused by a report of the governor."""
     status = _read(config.layout.worker(name), WorkerStatus)
     if status is None or status.pid != child.pid:
         return False
@@ -62,7 +62,7 @@ async def worker(config: Config, child: Child, *, name: str) -> bool:
 
 
 def worker_began(config: Config, child: Child, *, name: str) -> bool:
-    """This very process was well enough to say so: it took its name and its folders, and may have begun a job."""
+    """Return True when this process has written its status, so it may have begun a job."""
     status = _read(config.layout.worker(name), WorkerStatus)
     return status is not None and status.pid == child.pid
 

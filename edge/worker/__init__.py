@@ -1,4 +1,4 @@
-"""The worker: a Celery app that runs each job once its power is good, and makes every message a result.
+"""The worker: a Celery app that runs each job once power is good enough, and ends every message in a result.
 
 A task file needs only this::
 
@@ -10,14 +10,14 @@ A task file needs only this::
 
 - `api`: what the body of a task may ask of its worker
 - `celery`: the app, `@task`, the worker program and its consumer
-- `context`: all parts of one worker process, put together
+- `context`: builds all parts of one worker process
 - `orders`: carries out what the gateway asks by files in `run/orders`
-- `intake`: messages from the broker, as far as power lets them in
+- `intake`: takes messages from the broker, as far as power allows
 - `flow`: moves attempts on, commits and acknowledges them
 - `attempt`: one attempt at a job, from its message to its result
 - `executor`: runs a body and can interrupt it
-- `power`: what power means for the job that runs or is about to
-- `process`: the worker's name and locks, what it tells and what it is told
+- `power`: how power decides about the job that runs or is about to run
+- `process`: signals, status file and watchdog of the worker process
 """
 
 from __future__ import annotations

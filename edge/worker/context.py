@@ -1,4 +1,4 @@
-"""What one worker process works with, made once at its start and handed to its parts."""
+"""Builds the parts of one worker process at its start and connects them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 Later = Callable[[float, Callable[[], None]], Timer]
 
-_TOMBSTONES_KEPT = 3  # times `retention.keep_days`: no message comes back that late
-#: Exit code after a body that would not end: EX_TEMPFAIL, the supervisor starts the worker again.
+_TOMBSTONES_KEPT = 3  # how many times `retention.keep_days`: no message is redelivered that late
+#: Exit code after a body that did not end when asked. It is EX_TEMPFAIL: the supervisor starts the worker again.
 STUBBORN_EXIT = 75
 
 
 class WorkerContext:
-    """All parts of the worker `name`, put together. Raises UsageError when the name is taken."""
+    """All parts of one worker. The worker program makes it; it belongs to the main thread."""
 
     def __init__(
         self,
@@ -62,14 +62,27 @@ class WorkerContext:
         later: Later,
         stop_loop: Callable[[], None],
     ) -> None:
-        """`later(delay_s, call)` and `stop_loop` are the event loop's."""
+        """Build the parts and take the locks of the worker `name`.
+
+        Args:
+            app: the Celery app.
+            config: the configuration, with this worker's name in `worker.name`.
+            name: the worker's name.
+            celery: makes a task Celery's current one while its body runs.
+            later: `later(delay_s, call)` of the event loop.
+            stop_loop: ends the event loop at its next turn.
+
+        Raises:
+            UsageError: the name is taken, or a restore is at work.
+            ConfigError: a node's token cannot be read.
+        """
         self._stop_loop, self._later, self._celery = stop_loop, later, celery
         self.config = config
         self._entry = config.own_worker
         threads = self._entry.pool is WorkerPool.THREADS
         self.name = name
         self._locks = _claim(config.layout, name)
-        # A child that a body forks may outlive this worker, and must not keep the next one from the name.
+        # A child that a body forks may outlive this worker. If it held the locks, the next worker could not start.
         os.register_at_fork(after_in_child=self._unlock)
         self.wakeup = Wakeup()
         self._bodies = None if not threads else _bodies(self.wakeup)
@@ -102,7 +115,7 @@ class WorkerContext:
         spawners = Spawners(hand_over(config), kinds=app.edge_tasks, max_bytes=config.gateway.max_body_bytes)
         self._executor = self._make_executor(JobMaker(config, spawners))
         running = RunningJobs()
-        # A frozen process commits nothing: in this mode each job is committed by itself, and nothing waits in hand.
+        # A frozen process commits nothing, so in this mode no ended job and no message may wait in this process.
         alone = self._freeze is not None
         flow = Flow(
             config,
@@ -143,7 +156,7 @@ class WorkerContext:
         self._watchdog = Watchdog(wakeup=self.wakeup, control=self.control, busy=lambda: running.busy and not threads)
 
     def open(self) -> None:
-        """Finish what an earlier worker left, say that we are here, take orders."""
+        """Finish what an earlier worker left half done, write the status, and carry out orders. Raises OSError."""
         os.register_at_fork(after_in_child=Control.uninstall)
         self.control.install()
         if self._executor.elsewhere:
@@ -152,15 +165,15 @@ class WorkerContext:
         self.status.say(state=WorkerState.DISCONNECTED)
         self._orders.start()
         self._watchdog.start()
-        notify.ready()  # the broker may be hours away: that is no reason to start the worker again
+        notify.ready()  # not later: the broker may be away for hours, and a restart of the worker would not help
 
     def close(self) -> None:
-        """Take no more orders and say that we are gone."""
+        """Stop the threads, write the status `stopped` and release the locks."""
         notify.stopping()
         self._watchdog.stop()
         self._orders.stop()
         self.status.say(state=WorkerState.STOPPED, queues=(), job=None, parked=())
-        with suppress(OSError):  # averages: the next worker learns them again
+        with suppress(OSError):  # the next worker learns the averages again
             self._averages.save()
         self.watcher.close()
         if self._freeze is not None:
@@ -168,7 +181,7 @@ class WorkerContext:
         self._unlock()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for a connection to be tried again, or for a stop. Meanwhile bodies that run elsewhere are served."""
+        """Wait before the next try to connect, or until a stop. Bodies that run in threads are served meanwhile."""
         if not self._executor.elsewhere:
             self.wakeup.wait(timeout_s)
             return
@@ -181,8 +194,10 @@ class WorkerContext:
             self.status.flush_due()
 
     def leave(self, exit_code: int) -> int:
-        """The exit code of the process; call it at the very end. Does not return where bodies that were let go run on:
-        the interpreter would wait for them, or end under them.
+        """Return the exit code of the process; call it last.
+
+        While abandoned bodies still run, it ends the process at once and does not return, because the interpreter could
+        not shut down cleanly beside them.
         """
         if not isinstance(self._executor, MainThread) and self._executor.has_lost_threads:
             code = STUBBORN_EXIT if self._executor.exhausted else exit_code
@@ -274,23 +289,23 @@ class WorkerContext:
         return self._freeze.frozen_s if self._freeze is not None else 0.0
 
     def _on_stubborn(self, why: JobControl) -> None:
-        """A body that swallows every exception has no other end than its process's."""
+        """End the process, because a body that catches every exception cannot be ended otherwise."""
         if isinstance(self._executor, MainThread):
             self._executor.give_up(why)
         os._exit(STUBBORN_EXIT)
 
 
 def _bodies(wakeup: Wakeup) -> Bodies:
-    """The bodies of a worker of threads; no other imports what runs them."""
+    """Return the bodies of a worker of threads. Imported here, because a main worker does not need them."""
     from edge.worker.executor.bodies import Bodies
 
     return Bodies(on_change=wakeup.ring)
 
 
 def _claim(layout: Layout, name: str) -> tuple[int, ...]:
-    """Locks held while the process lives: the state root, shared with other workers, and the worker's name.
+    """Take the locks of this worker: the state root, shared with other workers, and the worker's name.
 
-    Raises UsageError when the name is taken, or a restore is at work.
+    Raises UsageError when the name is taken, or a restore is at work. Returns the descriptors that hold the locks.
     """
     layout.run.mkdir(parents=True, exist_ok=True)
     durable.make_folder(layout.root)

@@ -1,4 +1,7 @@
-"""Carries out what the gateway asks by files in `run/orders`: a thread asleep in inotify, even while a body runs."""
+"""Carries out the gateway's orders, which are files in `run/orders`: a thread that waits in inotify.
+
+A thread, because an order must also be carried out while a body occupies the main thread.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from edge.worker.flow.running import RunningJobs
 
 logger = logging.getLogger(__name__)
 
-#: An order that the disk refused is tried again after this time.
+#: Pause before an order is tried again that failed with an error of the disk.
 _AGAIN_S = 5.0
-_LAID_OUT = On.CREATED | On.MOVED_TO | On.ATTRIBUTES | On.WRITTEN
+_WRITTEN = On.CREATED | On.MOVED_TO | On.ATTRIBUTES | On.WRITTEN
 
 
 class OrderWatch:
-    """Cancels and removes jobs. The gateway takes an order back once it sees what came of it."""
+    """The thread that cancels, removes and publishes jobs. The gateway removes an order once it sees the outcome."""
 
     def __init__(
         self,
@@ -41,7 +44,10 @@ class OrderWatch:
         interrupt: Callable[[str], None],
         reconsider: Callable[[], None],
     ) -> None:
-        """`interrupt` ends the body of a job that runs here; `reconsider` follows the cancel of one that waits."""
+        """`interrupt` ends the body of a job that runs here; `reconsider` is called after the cancel of a waiting job.
+
+        Both are called in the thread.
+        """
         self._layout = layout
         self._orders = Orders(layout)
         self._uploads = Uploads(layout)
@@ -53,19 +59,21 @@ class OrderWatch:
         self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; what lies in the folder already is carried out first. Raises OSError."""
-        self._watch = Watch(self._made_folder(), on=_LAID_OUT)  # here: the folder may go before the thread runs
+        """Start the thread. It carries out the orders that exist already first. Raises OSError."""
+        self._watch = Watch(
+            self._made_folder(), on=_WRITTEN
+        )  # not in the thread: the folder may be removed before that runs
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; returns when it has ended."""
+        """End the thread and wait for it, at most 10 s."""
         self._stopped = True
         self._end.ring()
         if self._thread.ident is not None:
             self._thread.join(10.0)
 
     def _run(self) -> None:
-        # A signal must reach the main thread: there it interrupts what the body waits for.
+        # Signals must go to the main thread, where they interrupt the system call in which a body waits.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         with closing(self._watch) as watch:
             wanted = set(self._orders.standing())
@@ -76,7 +84,7 @@ class OrderWatch:
                 wanted = self._next(watch) | self._again
 
     def _next(self, watch: Watch) -> set[tuple[Order, str]]:
-        """Block until there is an order, or time for those that failed."""
+        """Block until there is an order, or until failed orders are due; return the new orders."""
         poll = select.poll()
         poll.register(watch, select.POLLIN)
         poll.register(self._end.fileno(), select.POLLIN)
@@ -86,7 +94,7 @@ class OrderWatch:
         changes = watch.read()
         if changes.gone:
             try:
-                watch.add(self._made_folder(), on=_LAID_OUT)
+                watch.add(self._made_folder(), on=_WRITTEN)
             except OSError as err:
                 logger.error("the folder of orders went away: %s; orders are seen after the next start", err)
         if changes.lost:  # the kernel remembers 16,384 events, and retention may ask for more
@@ -112,7 +120,7 @@ class OrderWatch:
             logger.exception("cannot %s %s", order, job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Interrupt the job if it runs here; else its result is `cancelled` from now on, unless it had one."""
+        """Interrupt the job if it runs here; else publish the result `cancelled`, unless it has one. Raises OSError."""
         with self._running.locked(job_id) as runs:
             if runs:
                 self._interrupt(job_id)
@@ -121,7 +129,7 @@ class OrderWatch:
             self._results.publish(
                 Result(job_id, "", JobState.CANCELLED, failure=failure, finished_at=time.time(), attempts=0)
             )
-        self._reconsider()  # a parked message may go now
+        self._reconsider()  # the message of a parked job can be acknowledged now
 
     def _remove(self, job_id: str) -> None:
         self._results.remove(job_id)

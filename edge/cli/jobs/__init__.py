@@ -2,6 +2,7 @@
 
 - `submit`: `edge submit`
 - `status`: `edge status`
+- `tree`: the jobs that a job spawned, for `edge status ID --tree`
 - `wait`: `edge wait`
 - `result`: `edge result`
 - `many`: `edge list`, `edge cancel`, `edge rm`

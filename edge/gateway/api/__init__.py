@@ -2,8 +2,8 @@
 
 - `routes`: the table of all routes
 - `submit`: `POST /v1/jobs` and its batch
-- `jobs`: list, look, wait, fetch, end
-- `nodes`: what boards that work for this one hand in
+- `jobs`: list, show, wait, fetch files, cancel, remove
+- `nodes`: uploads of boards that work for this one (nodes)
 - `about`: tasks, status, health
 - `metrics`: Prometheus metrics, made at each scrape
 """

@@ -1,4 +1,4 @@
-"""What one asks of the board itself: tasks, status, health, metrics."""
+"""The routes about the board itself: tasks, status, health, metrics."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 class BoardRoutes:
-    """The handlers that speak of the board."""
+    """The handlers about the board. They run on the event loop."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
         self._scrape: Callable[[], web.Response] | None = None
 
     async def tasks(self, _call: Call) -> web.StreamResponse:
-        """The kinds of job one can ask for."""
+        """Answer with the kinds of job."""
         catalogue = self._appliance.kinds.current
         kinds = (task_view(kind) for _, kind in sorted(catalogue.tasks.items()))
         return web.Response(body=_encode(TaskList(tuple(kinds), errors=dict(catalogue.errors))), content_type=JSON)
 
     async def status(self, _call: Call) -> web.StreamResponse:
-        """The board in one look."""
+        """Answer with the state of the board."""
         appliance = self._appliance
         kinds = appliance.kinds
         view = StatusView(
@@ -55,7 +55,7 @@ class BoardRoutes:
         return web.Response(body=_encode(view), content_type=JSON)
 
     async def healthz(self, _call: Call) -> web.StreamResponse:
-        """200 while jobs can be accepted, else 503; either way with the reasons that something is amiss."""
+        """Answer 200 while jobs can be accepted, else 503, with the reasons for any fault."""
         failing, degraded = [], []
         if not self._appliance.kinds.readable:
             failing.append("the tasks cannot be read")
@@ -74,7 +74,7 @@ class BoardRoutes:
         )
 
     async def metrics(self, _call: Call) -> web.StreamResponse:
-        """The same in Prometheus' text format."""
+        """Answer with metrics in Prometheus' text format."""
         if self._scrape is None:
             # Imported at the first scrape: a board that nobody scrapes does not pay 4 MB for it.
             from edge.gateway.api.metrics import Metrics

@@ -1,4 +1,4 @@
-"""What one asks of jobs that were accepted: list, look, wait for the result, fetch files, end."""
+"""The routes about accepted jobs: list, show, wait for the result, fetch files, cancel, remove."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChildQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which of the jobs that one spawned."""
+    """Which page of the jobs that a job spawned."""
 
     limit: Annotated[int, Meta(description="how many at most", ge=1, le=500)] = 50
     cursor: Annotated[str, Meta(description="`next` of the page before", pattern=r"^[0-9]{1,18}$")] | UnsetType = UNSET
@@ -50,14 +50,14 @@ class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Which(StrEnum):
-    """JobRoutes that have no result yet, or those that have one."""
+    """Jobs that have no result yet, or those that have one."""
 
     OPEN = "open"
     FINAL = "final"
 
 
 class EndQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In which state the job is thought to be."""
+    """In which state the caller expects the job to be."""
 
     if_state: (
         Annotated[Which, Meta(description="`open`: only cancel; `final`: only remove; else 409 and nothing is done")]
@@ -66,14 +66,14 @@ class EndQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobRoutes:
-    """The handlers of `/v1/jobs` and below that take nothing in."""
+    """The handlers of `/v1/jobs` and below that accept no jobs or uploads."""
 
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
         self._max_wait_s = appliance.config.gateway.max_wait_s
 
     async def list(self, call: Call) -> web.StreamResponse:
-        """JobRoutes newest first, a page at a time."""
+        """Answer with a page of jobs, newest first."""
         query: ListQuery = call.query
         page = await self._appliance.page(
             call.caller,
@@ -125,7 +125,7 @@ class JobRoutes:
         try:
             return await files.send(call.request, results.artifact(result, name), by_name[name])
         except FileNotFoundError as err:
-            raise UnknownFile(job.id, name, []) from err  # removed this very moment
+            raise UnknownFile(job.id, name, []) from err  # removed at this moment
 
     async def end(self, call: Call) -> web.StreamResponse:
         """Cancel a job that waits or runs; remove one that has ended."""

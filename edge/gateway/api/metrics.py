@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from where the state is at each scrape: nothing is counted twice, nothing idles."""
+"""Prometheus metrics, read from the real state at each scrape, so there are no second counters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _State(Collector):
         self._appliance = appliance
 
     def collect(self) -> Iterator[Metric]:
-        """Every family, made anew."""
+        """Yield all families, made from the present state."""
         appliance, board = self._appliance, self._appliance.board
         yield InfoMetricFamily("edge", "The gateway.", value={"version": __version__})
         counts = appliance.outbox.totals.jobs
@@ -74,7 +74,7 @@ class _State(Collector):
 
 
 def _readings(said: PowerStatus) -> Iterator[Metric]:
-    """One line a reading, and one for its age; a reading that is unknown has an age only."""
+    """Yield value and age of each reading; an unknown reading has only an age."""
     labels = ["source", "what", "unit"]
     values = GaugeMetricFamily("edge_power_reading", "What a source says.", labels=labels)
     ages = GaugeMetricFamily("edge_power_reading_age_seconds", "How old that is.", labels=labels)

@@ -1,4 +1,4 @@
-"""What boards that work for this one hand in: files, results, failed attempts."""
+"""The routes for nodes, which are boards that work for this one: files, results, failed attempts, spawned jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JSON_S, _FILE_S = 60.0, 1800.0
 _CHUNK = 1 << 18
 #: How long a worker may take to copy a node's result and sync it.
 _TAKEN_S = 100.0
-#: The id of a spawned job in a list.
+#: Bytes of the id of a spawned job in a list of JSON.
 _CHILD_BYTES = 39
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class NodeRoutes:
     """The handlers for boards with a token of scope `node`."""
 
     def __init__(self, appliance: Appliance) -> None:
-        """Drop what lies there from before a start: who sent it sends it again. Raises StorageError."""
+        """Remove the uploads from before this start; their nodes send them again. Raises StorageError."""
         self._appliance = appliance
         config = appliance.config
         self._uploads, self._orders = Uploads(config.layout), Orders(config.layout)
@@ -71,7 +71,7 @@ class NodeRoutes:
         except web.RequestPayloadError as err:
             raise BadRequest(f"the file cannot be read: {err}") from err
         except ConnectionError:
-            raise  # the node went away: nobody is left to answer
+            raise  # the node has gone, so there is nobody to answer
         except OSError as err:
             raise StorageError("cannot take a file", err) from err
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -106,7 +106,7 @@ class NodeRoutes:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _take(self, result: Result, attempt: str) -> None:
-        """Let a worker publish it, for the gateway may not write results; on return the job has its durable one."""
+        """Let a worker publish the result, because the gateway may not; on return the job has a durable result."""
         results, waiters = self._appliance.results, self._appliance.waiters
         if not results.has(result.id):
             await asyncio.to_thread(self._uploads.lay, result, attempt)
@@ -133,7 +133,10 @@ class NodeRoutes:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _read(self, call: Call, kind: type[T]) -> T:
-        """The body as its worker wrote it: no number of it may change. Raises BadRequest, and as `bodies.read`."""
+        """Return the decoded body. Raises BadRequest, and as `bodies.read`.
+
+        Not `bodies.decode`: the numbers must stay exactly as the worker wrote them.
+        """
         job_id = check_job_id(call.request.match_info["id"])
         content = await bodies.read(call.request, (JSON,), max_bytes=self._max_bytes, max_s=_JSON_S)
         try:

@@ -1,4 +1,4 @@
-"""Every route of `/v1`: what it is called, who may, what goes in, what comes out."""
+"""Every route of `/v1`: its address, who may use it, what it takes and what it answers."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def table(appliance: Appliance) -> list[Route]:
 
 
 def _document_route(routes: list[Route], appliance: Appliance) -> Route:
-    """The route that shows the others and itself; its document is made anew when the catalogue is."""
+    """Return the route of the OpenAPI document, which is made again when the catalogue changes."""
     made: tuple[Catalogue | None, bytes] | None = None
 
     async def show(_call: Call) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""`POST /v1/jobs` and `POST /v1/jobs/batch`: what was sent, checked and committed before it is answered."""
+"""`POST /v1/jobs` and `POST /v1/jobs/batch`: jobs are checked and committed before the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _JOB_S, _BATCH_S = 30.0, 300.0
 _SMALL_BYTES = (
     4096  # a larger body is checked in a thread: half a million numbers take seconds, on a Zero half a minute
 )
-_LINES = 200  # checked at once
+_LINES = 200  # checked in one go
 _BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
 
 _encode = msgspec.json.Encoder().encode
@@ -60,13 +60,13 @@ class SubmitRoutes:
         )
 
     async def batch(self, call: Call) -> web.StreamResponse:
-        """Take a line of JSON a job; one durable commit for all that are good, one line of answer each."""
+        """Take one line of JSON a job: one durable commit for all good ones, one line of answer for each."""
         with self._reserved(min(call.request.content_length or self._free_bytes, self._limits.max_batch_bytes)):
             return await self._batch(call)
 
     @contextmanager
     def _reserved(self, size: int) -> Iterator[None]:
-        """Room in memory for a batch of `size` bytes. Raises Busy: many at once would end a board of 512 MB."""
+        """Reserve memory for a batch of `size` bytes. Raises Busy: many at once do not fit into 512 MB."""
         if size > self._free_bytes:
             raise Busy("other batches are being taken; send this one again", retry_after_s=2)
         self._free_bytes -= size

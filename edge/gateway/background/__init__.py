@@ -1,10 +1,11 @@
-"""What the gateway does without being asked. `Appliance.start` (`edge/gateway/service.py`) starts each task.
+"""The background tasks of the gateway. `Appliance.start` (`edge/gateway/service.py`) starts each task.
 
-- `announcements`: what the workers made durable, as inotify tells it
-- `settle`: carries announced results into the ledger and wakes who waits
-- `outbox`: accepts jobs and sees that the broker gets them: ledger, publisher, retries, deadlines
+- `announcements`: receives from inotify what the workers made durable
+- `settle`: notes announced results in the ledger and wakes waiting requests
+- `spawned`: takes spawned jobs into the ledger and removes their files later
+- `outbox`: accepts jobs and publishes them: ledger, publisher, retries, deadlines
 - `routing`: which queue each kind goes to, and what is moved when that changes
-- `retention`: which finished jobs are to go, and asks for their removal
-- `copies`: keeps the ledger's copy young
+- `retention`: removes the oldest finished jobs
+- `copies`: renews the copy of the ledger
 - `storage_fault`: tracks whether the ledger accepts writes
 """

@@ -1,4 +1,4 @@
-"""What the workers made durable, as the kernel tells it: no polling, and nothing lost unseen."""
+"""Receives from inotify what the workers made durable. Lost events are noticed and lead to a full look."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Announced:
-    """Names that changed since the last look; `lost` means that there may be more, so look at everything."""
+    """Names that changed since the last look; `lost`: events were lost, so look at everything."""
 
     results: set[str] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
@@ -30,9 +30,10 @@ class Announced:
 
 
 class Announcements:
-    """Watches `results/.staging` (a name vanishes there: durable), `attempts/` and `spawned/` for the event loop.
+    """Watches `results/.staging`, `attempts/` and `spawned/`. Runs on the event loop.
 
-    Whoever asks by `take()` gets all that came since; while a batch is settled the next one gathers.
+    A name removed from `.staging` means a durable result. `take` returns all changes since its last call; while its
+    caller settles them, further ones are collected.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -59,9 +60,9 @@ class Announcements:
             watch.close()
 
     async def take(self, *, until: float = 0.0, urgent: Callable[[Announced], bool] = lambda _: True) -> Announced:
-        """Everything that came since the last call; waits until there is something.
+        """Wait for changes and return all since the last call.
 
-        What is not `urgent` waits for company until the loop's time is `until`.
+        Changes that are not `urgent` wait for more until the time `until` of the event loop.
         """
         await self._came.wait()
         while not urgent(self._news):
@@ -76,7 +77,7 @@ class Announcements:
         return news
 
     def add(self, news: Announced) -> None:
-        """Put `news` to what `take` gives next: a look at everything, or what could not be settled."""
+        """Add `news` to what `take` returns next, because it could not be settled, or to start a full look."""
         self._news.results |= news.results
         self._news.removed |= news.removed
         self._news.attempts |= news.attempts
@@ -106,7 +107,7 @@ class Announcements:
         self._came.set()
 
     def _note(self, changes: Changes) -> None:
-        """Files that are not a job's are a person's."""
+        """Note the names of jobs; other files belong to a person and are ignored."""
         for job_id, kind in _jobs(changes.of(self._layout.staging)):
             if kind == "json":
                 self._news.results.add(job_id)
@@ -134,7 +135,7 @@ def _jobs(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 class Waiters:
-    """Those who wait for a job to end, on the event loop."""
+    """The requests that wait for a job to end. Runs on the event loop."""
 
     def __init__(self) -> None:
         self._futures: dict[str, set[asyncio.Future[None]]] = {}

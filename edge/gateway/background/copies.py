@@ -1,4 +1,4 @@
-"""Keeps the ledger's own copy young: after changes, not more often than the card is worth, and at a clean stop."""
+"""Renews the copy of the ledger: after changes, at a rate that spares the card, and at a clean stop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from edge.ledger.recovery import copies
 log = logging.getLogger(__name__)
 
 _FIRST_S = 600.0  # a board that is up for an hour a day gets its copy as well
-_BYTES_A_DAY = 256 << 20  # a large ledger is copied less often: so much a day a card bears for decades
-_STOP_S = 5.0  # what a stop may take longer for its sake
+_BYTES_A_DAY = 256 << 20  # limits how often a large ledger is copied; a card lasts for decades at this rate
+_STOP_S = 5.0  # how much longer a stop may take for a copy
 _SMALL_BYTES = 16 << 20
 
 
@@ -29,7 +29,7 @@ class Copies:
         self._ledger, self._copy, self._every_s = layout.ledger, layout.ledger_copy, every_s
         self._made_at = time.monotonic()
         self._leaving = threading.Event()
-        self._making = threading.Lock()  # a stop meets the one under way: two at once would share a temporary name
+        self._making = threading.Lock()  # two copies at once would share a temporary name
         self.fault = ""  # why the last copy could not be made; empty when it could
 
     async def run(self) -> None:
@@ -40,9 +40,9 @@ class Copies:
             await asyncio.sleep(max(self._every_s, self._budget_s()))
 
     def stop(self) -> None:
-        """The last one, of a ledger that nobody writes any more; not of a large one that was copied not long ago.
+        """Make a last copy after the writer has stopped, unless the ledger is large and was copied recently.
 
-        One under way is given up: it may take minutes, and the copy before it stays.
+        A copy under way is broken off, because it may take minutes; the copy before it stays. Called in a thread.
         """
         self._leaving.set()
         if self._making.acquire(timeout=_STOP_S):
@@ -69,7 +69,7 @@ class Copies:
             self._making.release()
 
     def _budget_s(self) -> float:
-        """How far apart copies of this size may be made."""
+        """Return the shortest time between copies of a ledger of this size."""
         try:
             return self._ledger.stat().st_size / _BYTES_A_DAY * 86_400
         except OSError:

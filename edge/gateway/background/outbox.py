@@ -1,4 +1,4 @@
-"""Accepts jobs for good and sees to it that the broker gets them: ledger, publisher and retries in one.
+"""Accepts jobs durably and publishes them: joins ledger, publisher, retries and deadlines.
 
 Everything here is called on the gateway's event loop. `accept` answers when the jobs survive a power cut;
 publishing goes on behind it, also after a restart, also when the broker was away for days.
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Before the attempt after a failed one.
+#: Pause before the next attempt after a failed one.
 RETRY = Backoff(first_s=5.0, most_s=3600.0)
 _AGAIN_S = 30.0
 
@@ -44,7 +44,10 @@ class Outbox:
     """Owner of the ledger's writer and of the publisher thread."""
 
     def __init__(self, config: Config, *, changed: Callable[[BrokerLink], None] = lambda _: None) -> None:
-        """Open the ledger under `config.root`; `changed` hears (on the loop) how the broker is. Raises StorageError."""
+        """Open the ledger under `config.root`; `changed` is called on the loop at changes of the broker's state.
+
+        Raises StorageError.
+        """
         path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
@@ -54,12 +57,12 @@ class Outbox:
         self.reader = LedgerReader.open(path)
         self._feed = LedgerReader.open(path)
         self._far = LedgerReader.open(path)
-        self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # one: the view is no two threads' at once
+        self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # a single thread, because a reader is not thread-safe
         self._changed = changed
         self.routing = Routing(config, route=self._route)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
-        self._due: list[str] = []  # their deadline has come just now
+        self._due: list[str] = []  # ids whose deadline has just come
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
             config.broker,
@@ -78,7 +81,7 @@ class Outbox:
         return self._publisher.link
 
     def start(self) -> None:
-        """Start both threads on the running loop; retries that were waiting wait on, at most their whole back-off."""
+        """Start both threads, on the running loop. Pending retries wait for their rest, at most a full back-off."""
         self._loop = asyncio.get_running_loop()
         self._writer.start()
         self._publisher.start()
@@ -97,7 +100,9 @@ class Outbox:
         self._far.close()
         self.reader.close()
         self._feed.close()
-        await asyncio.to_thread(self._writer.close)  # last: it alone can leave the file without a log
+        await asyncio.to_thread(
+            self._writer.close
+        )  # last: only the last connection to close removes the write-ahead log
 
     @property
     def _running(self) -> asyncio.AbstractEventLoop:
@@ -110,17 +115,18 @@ class Outbox:
         return self._writer.totals
 
     async def look(self, work: Callable[[LedgerReader], T]) -> T:
-        """Do in a thread, one after the other, what may have to read much of the ledger."""
+        """Run a query that may read much of the ledger in a thread, one query at a time. Raises StorageError."""
         return await self._running.run_in_executor(self._far_thread, work, self._far)
 
     async def write(self, work: Callable[[LedgerWriter], T], *, durable: bool = False) -> T:
-        """Run `work` in the next commit; durable only when asked, for most of it can be seen again."""
+        """Run `work` in the next commit. Not durable by default: most of these changes can be found again."""
         return await self._writer.submit(work, durable=durable)
 
     async def prove(self) -> int:
-        """Write to the ledger, and publish every open job again; how many there are. Raises StorageError.
+        """Test that the ledger can be written, and publish every open job again; return how many.
 
-        For after a fault of the disk, which the broker shares: to a full one RabbitMQ loses what it had confirmed.
+        For use after an error of the disk: RabbitMQ may have lost confirmed jobs on the same full disk. Raises
+        StorageError.
         """
 
         def work(ledger: LedgerWriter) -> int:
@@ -132,7 +138,7 @@ class Outbox:
         return count
 
     async def repair_rows(self) -> None:
-        """Mend rows that rotted, and publish those again that nobody may have. Raises StorageError."""
+        """Repair damaged rows, and publish the jobs again that the broker may not have. Raises StorageError."""
         await self._writer.submit(lambda ledger: ledger.repair_rows())
         self._publisher.ring(rewind=True)
 
@@ -233,7 +239,7 @@ class Outbox:
         self._remind([job.id], left_s)
 
     def ended(self, job_ids: Iterable[str]) -> None:
-        """These have a result: their deadlines, which may be a year away, no longer matter."""
+        """Cancel the deadline timers of ended jobs; they may be a year away."""
         for job_id in job_ids:
             if timer := self._deadlines.pop(job_id, None):
                 timer.cancel()
@@ -243,7 +249,7 @@ class Outbox:
             self._deadlines[job_id] = self._running.call_later(left_s, self._on_deadline, job_id)
 
     def _on_deadline(self, job_id: str) -> None:
-        """Take it along with the others of this moment: after a dark night there may be thousands."""
+        """Collect jobs whose deadlines come together, for one commit: after a dark night there may be thousands."""
         self._deadlines.pop(job_id, None)
         if not self._due:
             self._running.call_soon(self._hurry)
@@ -263,7 +269,7 @@ class Outbox:
 
     def _on_reborn(self) -> None:
         def work(ledger: LedgerWriter) -> int:
-            ledger.meet()  # with this commit, before the store is marked: marked, it is that of a ledger
+            ledger.meet()  # before the broker's store is marked as that of a ledger
             return ledger.requeue_all()
 
         self._unmet = False
@@ -272,7 +278,7 @@ class Outbox:
             log.warning("the broker's store is new or may have lost some: %d open jobs are published again", count)
 
     def _on_claimed(self) -> None:
-        """The broker's store has served a ledger. When that was not ours, there was another, and it is gone."""
+        """Report a lost ledger when the broker's store has served one, but this one is new."""
         if self._unmet:
             rebuild.tell_missing(self._layout)
             self._writer.write(lambda ledger: ledger.meet(), durable=True).result()

@@ -1,6 +1,6 @@
-"""Lets the oldest finished jobs go, by age or by the room they take; open jobs never.
+"""Removes the oldest finished jobs, by age or by size; never open ones.
 
-Looks when jobs have ended, and once a day.
+Runs after jobs have ended, and once a day.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Retention:
         self._soon = asyncio.Event()
 
     def ended(self) -> None:
-        """Jobs have ended: look soon, once for all that end meanwhile."""
+        """Start a look soon, because jobs have ended."""
         self._soon.set()
 
     async def run(self) -> None:
@@ -42,7 +42,7 @@ class Retention:
             try:
                 while await self._let_go() == BATCH:
                     pass
-            except Exception as err:  # whatever it was: a card that is never cleared fills up
+            except Exception as err:  # any error: without retention the card fills up
                 log.error("old jobs cannot be removed: %s", err, exc_info=not isinstance(err, StorageError))
             try:
                 async with asyncio.timeout(_DAY_S):
@@ -70,7 +70,7 @@ class Retention:
         return len(jobs)
 
     async def _redate(self, now: float) -> None:
-        """A result made before the time was known stays its full time from the day on that it is known."""
+        """Count the age of results that were made with a wrong clock from now on."""
         ids = await self._outbox.look(lambda ledger: misdated(ledger, now=now))
         if ids:
             await self._outbox.write(lambda ledger: ledger.redate(ids, now=now))

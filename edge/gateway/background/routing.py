@@ -20,10 +20,10 @@ _RETRY = Backoff(first_s=5.0, most_s=600.0)
 
 
 class Routing:
-    """The routes of now: first as the last gateway knew them, then as each catalogue that is read says."""
+    """The present routes: at first those of the previous gateway, then those of each catalogue that is read."""
 
     def __init__(self, config: Config, *, route: Callable[[Routes], None]) -> None:
-        """`route` is told of new routes, in whichever thread they are learnt."""
+        """`route` is called with new routes, in the thread that calls `learn`."""
         self._config, self._route = config, route
         self._known = KnownQueues.read(config.layout.queues)
         self.routes = Routes.of(config, dict.fromkeys(self._known.io, Pool.IO))
@@ -43,7 +43,7 @@ class Routing:
         known = KnownQueues(tuple(sorted(routes.io)), tuple(sorted({*self._known.queues, *routes.queues})))
         if known != self._known:
             try:
-                known.keep(self._config.layout.queues)  # first: no queue is made that nobody would find again
+                known.keep(self._config.layout.queues)  # first, so that every declared queue can be found again
             except OSError as err:
                 log.error("which queues there are cannot be remembered: %s", err)
         self._known, self.routes = known, routes

@@ -1,7 +1,7 @@
-"""Carries what the workers made durable into the ledger, and wakes whoever waited for it.
+"""Notes in the ledger what the workers made durable, and wakes the waiting requests.
 
-The result file is the truth and the ledger follows: nothing here needs to be durable at once, for a start (or a
-lost event) looks at everything again.
+The result file counts, and the ledger follows it. Nothing here has to be durable at once, because a start of the
+gateway, or a lost event, leads to a look at everything.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 500
 _AGAIN_S = 30.0
-_CHECK_S = 10.0  # looking for rows that rotted takes no longer
-#: Results that come faster than this share a commit, unless somebody waits for one: each would cost three pages.
+_CHECK_S = 10.0  # time limit of the search for damaged rows
+#: Results that come faster than this share a commit, unless a request waits: each commit writes three pages.
 _COMPANY_S = 0.25
 
 
@@ -50,7 +50,7 @@ class Settler:
     ) -> None:
         """`waiters` wait for a job's end, `removals` for its tombstone; `ended` is called after results were settled.
 
-        They are two, because a result may be announced again at any time: by a worker that gets a copy of its message.
+        They are separate, because a worker that gets a copy of the message may announce the result again at any time.
         """
         self._layout, self._outbox, self._events = layout, outbox, events
         self._waiters, self._removals = waiters, removals
@@ -82,7 +82,7 @@ class Settler:
                     self._removals.wake(job_id)
 
     def _urgent(self, news: Announced) -> bool:
-        """True when more has happened than that jobs have ended for which nobody waits at this moment."""
+        """True unless there are only results of jobs that no request waits for."""
         return bool(news.lost or news.removed or news.attempts or news.spawned) or self._waiters.any_of(news.results)
 
     async def _settle(self, news: Announced) -> None:
@@ -97,12 +97,12 @@ class Settler:
             await self._retry(job_id)
 
     async def _finish(self, job_ids: list[str]) -> None:
-        """Close the rows of these; a job without a row came by plain Celery and gets one."""
+        """Close the rows of these jobs. A job without a row came by plain Celery and gets one."""
         found, unread = await asyncio.to_thread(self._read, job_ids)
 
         if found:
             before = self.receipts
-            # Before the rows are closed: who sees a job ended finds its receipt in the sums.
+            # Before the rows are closed, so that the sums include every job that is seen as ended.
             self.receipts = before.plus(result for result, _ in found)
             try:
                 await self._outbox.write(lambda ledger: ledger.finish_all(found, now=time.time()))
@@ -134,7 +134,7 @@ class Settler:
             await self._outbox.retry(job_id, failures=attempts.failures, message=attempts.last_error)
             job = self._outbox.reader.find(job_id)
             if job is not None and job.cancel and not job.state.final:
-                # The cancel came as the body failed, and interrupted nothing: the wait for another attempt ends by it.
+                # The cancel came while the body failed, so it interrupted nothing. Carry it out during the back-off.
                 self._orders.give(Order.CANCEL, job_id)
 
     def _read(self, job_ids: Iterable[str]) -> tuple[list[tuple[Result, int]], set[str]]:
@@ -158,7 +158,7 @@ class Settler:
     async def _look_at_everything(self) -> None:
         """Find what happened while nobody watched: ended jobs, jobs without a row, retries, orders not carried out.
 
-        Rows that rotted first: what they say of their jobs cannot be compared with anything.
+        Damaged rows come first, because their state cannot be compared with the files.
         """
         try:
             if odd := await asyncio.to_thread(damage.rot, self._layout.ledger, limit_s=_CHECK_S):

@@ -1,4 +1,4 @@
-"""Takes the jobs that bodies spawned into the ledger, and lets their files go when nothing needs them any more."""
+"""Takes spawned jobs from their files into the ledger, and removes the files when they are no longer needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLAIN = "amqp"
 
 
 def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
-    """What a file of spawned jobs holds, as the ledger takes it; `submitter` counts where the file names none."""
+    """Return the jobs of a file for the ledger; `submitter` is used when the file names none."""
     return [
         NewJob(
             id=job.id(spawned.id),
@@ -53,7 +53,7 @@ class SpawnedIntake:
     async def take(self, names: Iterable[str]) -> None:
         """Put what these files hold into the ledger, durably; a file that cannot be read stays. Raises StorageError.
 
-        Taken again, a file changes nothing: ids come from parent and place.
+        A file that is taken again changes nothing, because its jobs get the same ids.
         """
         left = iter(names)
         while chunk := list(islice(left, _FILES)):
@@ -83,9 +83,10 @@ class SpawnedIntake:
 
 
 class OldSpawned:
-    """Removes files of spawned jobs some time after their parent ended: a copy of the ledger has those jobs by then.
+    """Removes files of spawned jobs after their parent has ended and two copies of the ledger were made.
 
-    One copy more is waited for, so that a backup that is being made has a file or a ledger that knows its jobs.
+    The first copy has the jobs. The second one makes sure that a backup in progress has either the file or a ledger
+    with its jobs.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -93,7 +94,7 @@ class OldSpawned:
         self._ended = frozenset[str]()  # files that were there, with their parent ended, at the copy before
 
     def forget(self) -> None:
-        """A copy of the ledger was made. Called in a thread."""
+        """Remove files that are no longer needed, after a copy of the ledger. Called in a thread."""
         try:
             now = frozenset(name for name in self._files.taken() if self._results.has(parent_of(name)))
             for name in self._ended & now:

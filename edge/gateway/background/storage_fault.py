@@ -1,4 +1,4 @@
-"""That the ledger cannot be written: known from a submit that was refused, over when a write of ours goes through."""
+"""Tracks whether the ledger accepts writes. A failed submit sets the fault; a successful write clears it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _RETRY = Backoff(first_s=1.0, most_s=30.0)
 
 
 class StorageFault:
-    """Runs on the event loop. While there is a fault the ledger is tried again and again, for nobody may submit
-    to a board whose health says that it takes nothing.
+    """The present fault of the ledger, if any. Runs on the event loop.
+
+    During a fault a task tests the ledger again and again. It cannot wait for the next submit, because clients may not
+    submit to a board that reports itself as unhealthy.
     """
 
     def __init__(self, outbox: Outbox) -> None:
@@ -25,17 +27,17 @@ class StorageFault:
         self.why = ""  # empty: none is known
 
     def note(self, err: StorageError) -> None:
-        """A submit was refused for this."""
+        """Set the fault, because a submit failed."""
         self.why = str(err)
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._prove())
 
     def clear(self) -> None:
-        """A submit went through."""
+        """Clear the fault, because a submit succeeded."""
         self.why = ""
 
     async def close(self) -> None:
-        """Try no more."""
+        """Stop the task."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""A ledger that is damaged or gone: checked, copied, rebuilt.
+"""Checks, copies and rebuilds the ledger.
 
-- `damage`: can the file be trusted, and which rows cannot be read
+- `damage`: checks the file and its rows
 - `copies`: the ledger's own copy beside it
 - `rebuild`: a new ledger from the old file, its copy and the results
 """

@@ -1,7 +1,7 @@
-"""The ledger's own copy, beside it on the same disk: what a broken ledger is made again from.
+"""The copy of the ledger beside it on the same disk, from which a broken ledger is rebuilt.
 
-A copy is written whole, synced, then named. It is as old as it is: what came after it is read from the broken file
-itself, from the results and from the broker's queues (`rebuild.py`).
+A copy is written completely, synced, then named. Newer jobs are recovered from the broken file itself, from the results
+and from the broker's queues (`rebuild.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MARK = (
 
 
 class CopyMark(msgspec.Struct, frozen=True):
-    """What tells that a ledger has changed in a way worth a copy; a job on its way through the broker has not."""
+    """A summary of a ledger: two equal marks mean that a new copy is not worth its writes."""
 
     newest: int
     jobs: int
@@ -45,12 +45,13 @@ def mark(path: Path) -> CopyMark | None:
 
 
 def copy(ledger: Path, target: Path, *, limit_s: float = 600.0, stop: threading.Event | None = None) -> int:
-    """Make `target` a copy of the ledger as it stands now, which may be in use; its size in bytes.
+    """Make `target` a copy of the ledger, which may be in use; return its size in bytes.
 
-    After `limit_s`, or once another thread sets `stop`, it is given up, with an error.
+    Durable on return; a power cut leaves the old copy or the new one. Blocks for up to `limit_s`.
 
-    Durable on return, and a cut leaves the old copy or the new. Raises StorageError: a ledger that cannot be read
-    leaves the copy as it was.
+    Raises:
+        StorageError: the ledger cannot be read, `limit_s` is over, or another thread has set `stop`. The old copy
+            stays.
     """
     temp = target.with_name(f".{target.name}.tmp")
     try:

@@ -1,4 +1,4 @@
-"""Whether the ledger's file can be trusted: asked at each start of the gateway, before a job is accepted."""
+"""Checks the ledger's file for damage, at each start of the gateway before a job is accepted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from edge.ledger.rows import ODD_POWER, ODD_STATE, legible
 log = logging.getLogger(__name__)
 
 EMPTY = "the file holds nothing"
-#: SQLite's word for a file that is broken, as against one that is locked or not to be opened. A place on the card that
-#: cannot be read is one: it will not come back, and where the whole disk is gone no new ledger can be written either.
+#: SQLite's error codes for a broken file, not for one that is locked or cannot be opened. An unreadable place on the
+#: card counts as broken: it stays unreadable, and if the whole disk fails no new ledger can be written anyway.
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 _ROTTEN = f"SELECT id, state, power FROM job NOT INDEXED WHERE {ODD_STATE} OR {ODD_POWER} LIMIT 100"
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, not even by bringing in the write-ahead log. Raises sqlite3.Error."""
+    """Return a read-only connection, which makes no checkpoint either. Raises sqlite3.Error."""
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
     db.text_factory = legible
     return db
@@ -31,7 +31,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def limited(db: sqlite3.Connection, limit_s: float) -> Iterator[None]:
-    """A statement inside raises sqlite3.OperationalError (SQLITE_INTERRUPT) after so long."""
+    """Make statements inside the block raise sqlite3.OperationalError (SQLITE_INTERRUPT) after `limit_s`."""
     timer = threading.Timer(limit_s, db.interrupt)
     timer.daemon = True
     timer.start()
@@ -42,16 +42,16 @@ def limited(db: sqlite3.Connection, limit_s: float) -> Iterator[None]:
 
 
 def broken(err: sqlite3.Error) -> bool:
-    """True when the error speaks of the file's content."""
+    """True when the error means that the content of the file is damaged."""
     code = getattr(err, "sqlite_errorcode", 0)
     return code & 0xFF in _BROKEN or code in _UNREADABLE
 
 
 def damage(path: Path, *, limit_s: float) -> str:
-    """What is wrong with the ledger at `path`, in words; empty when SQLite's quick check finds nothing.
+    """Return what is wrong with the ledger at `path`, in words; empty when SQLite's quick check finds nothing.
 
-    100,000 jobs in 45 MiB take 0.05 s once read; a card gives some 40 MiB/s. After `limit_s` what was not looked at
-    counts as sound. A file without the table of jobs is damaged too: an empty one is what a torn write leaves. Raises
+    100,000 jobs in 45 MiB take 0.05 s in memory; a card reads about 40 MiB/s. What was not checked within `limit_s`
+    counts as sound. A file without the table of jobs is damaged too, because a torn write leaves an empty file. Raises
     StorageError when the disk cannot be read.
     """
     try:
@@ -72,10 +72,10 @@ def damage(path: Path, *, limit_s: float) -> str:
 
 
 def rot(path: Path, *, limit_s: float) -> list[str]:
-    """What single rows of a ledger that can be opened lack, in words: a state or power class that there is, an index
-    that says the same. `LedgerWriter.repair_rows` mends it.
+    """Return the damaged rows of a ledger, in words: an unknown state or power class, or an index that disagrees.
 
-    0.5 s for 100,000 jobs; what was not looked at after `limit_s` counts as sound. Raises StorageError.
+    `LedgerWriter.repair_rows` repairs them. Takes 0.5 s for 100,000 jobs; what was not checked within `limit_s` counts
+    as sound. Raises StorageError.
     """
     found: list[str] = []
     try:

@@ -1,8 +1,8 @@
-"""A ledger whose file is broken or gone: set aside, made again from all that is known, and told of.
+"""Sets a broken ledger aside, rebuilds it from all sources, and reports it.
 
-Nothing is deleted. What can be read of the broken file comes first, then what its copy has beside that; results without
-a row are adopted once the gateway runs, and so are jobs that only the broker knows, when they end. The new file is
-complete and durable before the old one is moved, so that a cut at any moment is gone on from.
+Nothing is deleted. The readable rows of the broken file come first, then further rows of its copy. Results without a
+row are adopted once the gateway runs, and jobs that only the broker has when they end. The new file is complete and
+durable before the old one is moved, so after a power cut at any moment the next start continues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edge.results.store import Results
 log = logging.getLogger(__name__)
 
 _CHECK_S = 10.0
-_READ_S = 60.0  # a broken file of any size is read no longer than this
+_READ_S = 60.0  # time limit for reading a broken file
 _STRIDE = 512  # rows read at once; where that fails, half as many
 _NEW, _WHY = "rescued.sqlite", "WHY.txt"
 _COLUMNS = JobRow.__struct_fields__
@@ -40,9 +40,9 @@ Row = dict[str, Any]
 
 
 def rebuild(layout: Layout) -> None:
-    """See to it that the ledger can be opened and holds what can be known. Raises StorageError.
+    """Rebuild the ledger if it is broken or missing, or finish an interrupted rebuild. Raises StorageError.
 
-    Called with the gateway's lock held, before anything opens the ledger.
+    The caller holds the gateway's lock, and nothing has opened the ledger yet.
     """
     if (layout.restoring / "READY").exists():
         half = BlockingIOError("a restore was interrupted; `edge restore` with any backup brings it to its end")
@@ -50,7 +50,7 @@ def rebuild(layout: Layout) -> None:
     try:
         for aside in sorted(layout.root.glob("ledger.set-aside-*")):
             if (aside / _NEW).exists():
-                _exchange(layout, aside)  # the power went before the last one was through
+                _exchange(layout, aside)  # a power cut interrupted the last rebuild
         why = _wrong(layout)
         if why:
             log.critical("the ledger cannot be used: %s", why)
@@ -60,7 +60,7 @@ def rebuild(layout: Layout) -> None:
 
 
 def tell_missing(layout: Layout) -> None:
-    """Say, where a rebuild says it, that there was a ledger of which nothing is left here: only the broker knows it."""
+    """Report, in the way of a rebuild, that a ledger is gone of which only the broker knows. Raises StorageError."""
     text = (
         f"The ledger was new at {_now()}, as far as the board knew the time, but the broker had served one before: that"
         f" one, its copy and the results are gone, or {layout.root} is not on the disk that it was on. Jobs that the"
@@ -77,7 +77,7 @@ def tell_missing(layout: Layout) -> None:
 
 
 def notes(root: Path) -> list[tuple[str, str]]:
-    """(folder, why) of each ledger that was set aside and is still there; one that cannot be read says nothing."""
+    """Return folder name and reason of each ledger that was set aside; an unreadable note is skipped."""
     found = []
     for note in sorted(root.glob(f"ledger.set-aside-*/{_WHY}")):
         try:
@@ -96,7 +96,7 @@ def _wrong(layout: Layout) -> str:
     else:
         if why != EMPTY:
             return why
-    # A first start that a cut ended leaves the same; but then nothing was ever done.
+    # An interrupted first start leaves the same, but then there is neither a copy nor a result.
     return why if layout.ledger_copy.exists() or any(Results(layout).ids()) else ""
 
 
@@ -109,7 +109,7 @@ def _make_anew(layout: Layout, why: str) -> None:
     LedgerWriter.open(new).close()
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")  # synced as a whole, below
-        schema.met(db)  # it is told of below
+        schema.met(db)  # the rebuild is reported below
         db.execute("BEGIN")
         read = copied = 0
         rotten: list[Row] = []
@@ -121,10 +121,10 @@ def _make_anew(layout: Layout, why: str) -> None:
         removed = Results(layout).removed
         for row in _readable(layout.ledger_copy):
             if row["state"] in STATES and row["power"] in POWERS and not removed(row["id"]):
-                # Open at the time of the copy: whoever has it by now, the broker or nobody, gets it once more.
+                # It was queued at the time of the copy. The broker may have lost it since, so publish it again.
                 state = "accepted" if row["state"] == JobState.QUEUED else row["state"]
                 copied += _insert(db, row | {"state": state})
-        for row in rotten:  # what no copy knows better
+        for row in rotten:  # rows that the copy does not have
             state, power = STATES.get(row["state"], JobState.ACCEPTED), POWERS.get(row["power"], Power.NORMAL)
             read += _insert(db, row | {"state": state.value, "power": power.value})
         for path in (layout.ledger, layout.ledger_copy):
@@ -160,7 +160,7 @@ def _now() -> str:
 
 
 def _exchange(layout: Layout, aside: Path) -> None:
-    """Put the new ledger in the place of the old; to be repeated until it went through."""
+    """Put the new ledger in the place of the old one. It can be repeated after an interruption."""
     new = aside / _NEW
     if layout.ledger.exists() and new.samefile(layout.ledger):  # it is there; only its old name came back
         new.unlink()
@@ -182,7 +182,7 @@ def _companions(ledger: Path) -> tuple[Path, Path]:
 
 
 def _unused(root: Path) -> Path:
-    """A folder by number: the clock may have been wrong each time."""
+    """Return a numbered folder that is not used yet; not a dated one, because the clock may be wrong."""
     number = 1
     while (root / f"ledger.set-aside-{number}" / _WHY).exists():
         number += 1
@@ -196,12 +196,12 @@ def _insert(db: sqlite3.Connection, row: Row) -> int:
     sql = f"INSERT OR IGNORE INTO job ({','.join(columns)}) VALUES ({marks})"  # noqa: S608 - names from the record
     try:
         return db.execute(sql, [row[name] for name in columns]).rowcount
-    except sqlite3.IntegrityError:  # of a type or emptiness that no sound row has
+    except sqlite3.IntegrityError:  # a value of the wrong type, or NULL, which no sound row has
         return 0
 
 
 def _readable(path: Path) -> Iterator[Row]:
-    """Every row of the file that can be read and can be true, oldest first."""
+    """Yield every row of the file that can be read and is plausible, oldest first."""
     until = time.monotonic() + _READ_S
     try:
         if not path.exists() or not path.stat().st_size:  # SQLite removes the log of an empty file
@@ -232,8 +232,9 @@ def _readable(path: Path) -> Iterator[Row]:
 
 
 def _links(path: Path) -> list[tuple[str, str, int]]:
-    """Which job spawned which, as far as the file tells. What it does not tell stands in the parents' results, and of
-    parents without one in the files of `spawned/`.
+    """Return (child, parent, n) for the spawned jobs in the file, as far as it can be read.
+
+    The rest is in the results of the parents, or for parents without a result in the files of `spawned/`.
     """
     found = list[tuple[str, str, int]]()
     try:
@@ -248,7 +249,7 @@ def _links(path: Path) -> list[tuple[str, str, int]]:
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """The highest number a job has; where the file does not tell, one that is high enough."""
+    """Return the highest `seq`; if it cannot be read, a number that is high enough."""
     try:
         return int(db.execute("SELECT coalesce(max(seq), 0) FROM job").fetchone()[0])
     except sqlite3.Error:

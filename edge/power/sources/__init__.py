@@ -12,8 +12,10 @@ sources is tested, and its section in `docs/power-sources.md`. `edge.config.kind
 - `shunt`: INA219, INA226, INA260, INA3221
 - `nut`: any UPS of Network UPS Tools
 - `vedirect`: Victron chargers and battery monitors
-- `temperature`, `disk`, `clock`: the board itself
-- `simulated`: power that is only played
+- `temperature`: the temperature of the SoC
+- `disk`: the room left where results go
+- `clock`: whether the wall clock can be right
+- `simulated`: power set by `edge power simulate`
 """
 
 from __future__ import annotations

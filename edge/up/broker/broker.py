@@ -1,4 +1,4 @@
-"""The broker of `edge up`: started on a store that works, started again when it ends or its queues are dead, healed."""
+"""The broker of `edge up`: starts it on a working store, restarts it when it ends or its queues are dead."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from edge.up.part import RESTART, STEADY_S, Part, PartMisconfigured, at_once
 from edge.up.settings import overrides
 
 BROKER_S = 90.0  # a Pi Zero boots RabbitMQ in about a minute
-#: A big store takes its time, and must not be taken for a damaged one.
+#: A big store needs longer, and must not be taken for a damaged one.
 OLD_STORE_S = 300.0
 EPMD_S = 60.0
-#: Since the last restart that somebody asked for, before the next one.
-_CURE = Backoff(first_s=15.0, most_s=3600.0, factor=4.0)
-CALM_S = 120.0  # it helped for so long: the pauses begin anew
-#: So many starts must fail in a row before the store of a broker that ran is taken for damaged.
+#: Shortest time between two restarts that a process asked for.
+_RESTART_REQUESTED = Backoff(first_s=15.0, most_s=3600.0, factor=4.0)
+CALM_S = 120.0  # a restart helped if no request came for this long; then the pauses begin anew
+#: Failed starts in a row after which the store of a broker that once ran counts as damaged.
 TRIES = 3
 ROOM_BYTES = 32 << 20
 
@@ -38,7 +38,7 @@ class StoreSilent(StackError):
 
 
 class Broker:
-    """Port mapper and broker, and the judgement over the broker's store."""
+    """Runs port mapper and broker, and decides when the broker's store is replaced. Belongs to the event loop."""
 
     def __init__(
         self, layout: Layout, node: PrivateNode, lines: StackLog, *, env: Mapping[str, str], hurry: asyncio.Event
@@ -55,12 +55,12 @@ class Broker:
             last_words=node.last_words,
             insist_s=1.0,  # a virtual machine that boots forgets the first
         )
-        self.ready_s = 0.0  # how long the start took, healing and all
+        self.ready_s = 0.0  # seconds that the start took, with all repairs
 
     async def start(self) -> None:
-        """A broker whose every queue answers, with a new store in place of one that no longer works.
+        """Start the broker and check that every queue answers; a store that does not work is replaced.
 
-        The node is prepared. While the disk is full it waits for room, as it does later. Raises StackError.
+        The node must be prepared. Waits while the disk is full. Raises StackError.
         """
         started = time.monotonic()
         node, say = self._node, self._lines.say
@@ -85,9 +85,9 @@ class Broker:
         say(f"broker ready after {self.ready_s:.1f} s")
 
     async def keep(self) -> None:
-        """Start it again whenever it ends or somebody complains of its queues, for ever."""
+        """Restart it for ever, whenever it ends or a process requests it."""
         complaints = RestartRequests(self._folder)
-        cures, cured_at = 0, float("-inf")
+        restarts, restarted_at = 0, float("-inf")
         pauses = RESTART.pauses()
         try:
             while True:
@@ -95,9 +95,9 @@ class Broker:
                 why = await self._trouble(complaints)
                 now = time.monotonic()
                 if self.part.running:
-                    if now - cured_at > CALM_S:
-                        cures = 0
-                    pause_s = max(0.0, cured_at + _CURE.pause_s(cures) - now)
+                    if now - restarted_at > CALM_S:
+                        restarts = 0
+                    pause_s = max(0.0, restarted_at + _RESTART_REQUESTED.pause_s(restarts) - now)
                 else:
                     if now - began > STEADY_S:
                         pauses = RESTART.pauses()
@@ -108,14 +108,14 @@ class Broker:
                     if not complaints.standing():
                         self._lines.say("the broker works again by itself")
                         continue
-                    cures += 1
-                await self._mend(complaints)
-                cured_at = time.monotonic()
+                    restarts += 1
+                await self._restart(complaints)
+                restarted_at = time.monotonic()
         finally:
             complaints.close()
 
     async def _trouble(self, complaints: RestartRequests) -> str:
-        """Wait until something is wrong; what."""
+        """Wait until the broker has ended or a restart is requested; return the reason."""
         ended = asyncio.create_task(self.part.end())
         asked = asyncio.create_task(complaints.wait())
         try:
@@ -128,7 +128,7 @@ class Broker:
             asked.cancel()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait; a broker that runs may end meanwhile, which is more urgent than a complaint."""
+        """Wait `seconds`, or until a running broker ends: that is more urgent than a request."""
         if not self.part.running:
             await asyncio.sleep(seconds)
             return
@@ -136,8 +136,8 @@ class Broker:
             async with asyncio.timeout(seconds):
                 await self.part.end()
 
-    async def _mend(self, complaints: RestartRequests) -> None:
-        """Start it again until every queue answers; with a new store when only that helps."""
+    async def _restart(self, complaints: RestartRequests) -> None:
+        """Restart it until every queue answers, with a new store if nothing else helps."""
         began = time.monotonic()
         failed = 0
         while True:
@@ -163,11 +163,11 @@ class Broker:
             pause_s = RESTART.pause_s(failed)
             self._lines.say(f"{why}; trying again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
-        complaints.clear()  # those of before
+        complaints.clear()  # requests from before the restart
         self._lines.say(f"broker is back after {time.monotonic() - began:.1f} s")
 
     async def _wait_for_space(self) -> None:
-        """Wait until the broker could write: on a full disk it would only break its store further."""
+        """Wait until the disk has room: on a full one the broker would damage its store further."""
         pauses = RESTART.pauses()
         said = False
         while not durable.has_free_space(self._node.base, ROOM_BYTES):
@@ -177,7 +177,7 @@ class Broker:
             await asyncio.sleep(next(pauses))
 
     async def _try_store(self) -> None:
-        """Start the broker on the store as it is, or on a new one, and ask each queue. Raises StackError."""
+        """Start the broker on its store, or on a new one if there is none, and check each queue. Raises StackError."""
         if not self._node.settled:
             await self._make_store()
         self._node.listen(self._node.ports.amqp)
@@ -186,10 +186,10 @@ class Broker:
             raise StoreSilent(problem)
 
     async def _make_store(self) -> None:
-        """A store with its queues, safe on disk before any job comes.
+        """Make a store with its queues, durable before any job comes.
 
-        At a port that nobody knows: gateway and workers would make the same queues at the same moment, and RabbitMQ
-        may then leave one without a leader.
+        It uses a port that gateway and workers do not know. They would declare the same queues at the same time, and
+        RabbitMQ may then leave one without a leader.
         """
         self._lines.say("first start: the broker makes its queues, then starts once more to have them safe on disk")
         (port,) = free_ports(1)
@@ -201,9 +201,9 @@ class Broker:
         self._node.settle()
 
     async def _replace_store(self, why: StackError) -> None:
-        """Put the store aside and start on a new one, which the gateway fills again from its ledger.
+        """Set the store aside and start on a new one, which the gateway fills from its ledger.
 
-        When that does not work either, or is broken off, the old one comes back; then `why` is raised.
+        If that fails too, or is interrupted, the old store is put back; after a failure `why` is raised.
         """
         if not self._node.settled:
             raise why
@@ -221,7 +221,7 @@ class Broker:
             raise
 
     async def _ask(self, module: str, *, bad: int | None = None, port: int | None = None) -> str:
-        """Run one of our questions to the broker; what it said when it ended with `bad` (None: with any fault)."""
+        """Run a check program. Return its last line if it ended with code `bad` (None: any but 0), else nothing."""
         argv = [sys.executable, "-m", module]
         env = {**self._env, **overrides(None, port)}
         done = await asyncio.to_thread(

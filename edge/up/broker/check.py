@@ -1,4 +1,4 @@
-"""`python -m edge.up.broker.check`: exit code 3 when a queue of the broker does not answer: its store is damaged.
+"""`python -m edge.up.broker.check`: exits with 3 when a queue does not answer, so the broker's store is damaged.
 
 A board's unit runs it after each start of the broker and before the worker's: a queue that lost its leader in a power
 cut accepts declares and answers nothing for ever.

@@ -1,4 +1,4 @@
-"""What a broker that did not come up said last, in one line."""
+"""Finds in RabbitMQ's output why it did not start, as one line."""
 
 from __future__ import annotations
 

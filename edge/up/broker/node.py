@@ -20,11 +20,11 @@ from edge.up.child import Child
 
 
 class Unwritable(StackError):
-    """The disk does not take what the broker needs to start; names it."""
+    """A file that the broker needs to start cannot be written; the sentence names it."""
 
 
 class PrivateNode:
-    """Start and stop one private broker whose whole state lies under `base`.
+    """One private broker, with its whole state under `base`.
 
     `start`, `stop` and `kill` belong to one thread, best the main one: the kernel ends the broker with
     the thread that started it.
@@ -166,7 +166,7 @@ class PrivateNode:
         return (self.store / "settled").exists()
 
     def settle(self) -> None:
-        """Mark a newborn store as safe: its queues have been declared and the broker has been stopped cleanly.
+        """Mark a new store as durable: its queues were declared and the broker was stopped cleanly. Raises StackError.
 
         RabbitMQ 3.10 writes the tables of a new queue late, and never syncs them: when it is killed in its
         first second a queue comes back without a leader, and whoever consumes from it waits for ever.
@@ -198,14 +198,14 @@ class PrivateNode:
         return aside
 
     def put_back(self, aside: Path) -> None:
-        """Use a store again that was set aside for nothing; the new one, which did not work either, is kept too."""
+        """Put a store back that was set aside; the new one, which failed too, is kept as `store.no-better-N`."""
         self.store.rename(self._unused("store.no-better"))
         aside.rename(self.store)
         durable.sync_folder(self.base)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """An error of the disk inside says where: a write to a full one does not know."""
+        """Raise Unwritable with a path for an OSError in the block: errors of a full disk do not name the file."""
         try:
             yield
         except OSError as err:

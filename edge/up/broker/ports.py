@@ -1,4 +1,4 @@
-"""Ports of the stack: free or not, and whether a broker answers behind one."""
+"""Finds free ports and checks whether a broker answers on one."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def check_free(host: str, port: int, *, key: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that were free a moment ago, none of which the kernel gives to a connection going out.
+    """Return different free ports that the kernel never uses for outgoing connections.
 
-    A client that asks again and again for a server which is away would, one day, be given that very port for its own
-    end, talk to itself, and keep the server from it.
+    Otherwise a client that tries again and again to reach a stopped server could get the server's port for its own end,
+    connect to itself, and keep the server from starting.
     """
     first = int(_OUTGOING.read_text().split()[0])
     with ExitStack() as servers:

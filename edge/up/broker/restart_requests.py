@@ -1,4 +1,4 @@
-"""The folder in which gateway and workers say that the broker takes them in and its queues are dead."""
+"""The folder in which gateway and workers request a restart of the broker because its queues are dead."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from edge.core.watch import Watch
 
 
 class RestartRequests:
-    """Watched by inotify: nothing wakes while nobody complains."""
+    """The requests, watched by inotify. Belongs to the event loop."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._watch = self._look()
 
     def standing(self) -> str:
-        """One complaint with its author; empty when there is none."""
+        """Return one request with the name of its process; empty when there is none."""
         for path in self._all():
             with suppress(OSError):  # withdrawn while we looked
                 if not path.name.startswith("."):
@@ -25,7 +25,7 @@ class RestartRequests:
         return ""
 
     async def wait(self) -> str:
-        """The first complaint, at once when one stands already."""
+        """Wait for a request and return it; at once if there is one already."""
         loop = asyncio.get_running_loop()
         while not (found := self.standing()):
             news = loop.create_future()
@@ -40,7 +40,7 @@ class RestartRequests:
         return found
 
     def clear(self) -> None:
-        """Forget them all: what they ask for is being done."""
+        """Remove all requests, because they are being carried out."""
         for path in self._all():
             path.unlink(missing_ok=True)
 

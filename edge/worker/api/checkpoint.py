@@ -1,4 +1,4 @@
-"""Progress of an unfinished job on the card: `checkpoints/ID.json`, read again by the attempt after a power cut."""
+"""Progress of an unfinished job on the card: `checkpoints/ID.json`. The next attempt reads it after a power cut."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edge.core.values import JsonValue
 
 logger = logging.getLogger(__name__)
 
-#: A card wears out by writing: two saves are at least so far apart ...
+#: Shortest time between two saves, because each write wears out the card.
 EVERY_S = 5.0
-#: ... and so many times what a save takes, so that saving costs at most 2 % of the job's time.
+#: The time between two saves is at least this many times the duration of a save, so saving costs at most 2 %.
 COST_FACTOR = 50.0
 
 
 def digest(path: Path) -> str:
-    """Tells one saved state from another; empty when nothing is saved or it cannot be read."""
+    """Return a hash of the saved state in `path`; empty when nothing is saved or it cannot be read."""
     try:
         return sha256(path.read_bytes()).hexdigest()[:16]
     except OSError:
@@ -31,31 +31,33 @@ def digest(path: Path) -> str:
 
 
 def every_s(early_cuts: int) -> float:
-    """How far apart the saves are of a job that the power left so often soon after its start, with nothing saved.
+    """Return the shortest time between two saves, after `early_cuts` power cuts in a row soon after the job's start.
 
-    5 s, 1.25 s, 0.3 s ...: on a board that stays up for seconds at a time, those seconds are what can be lost.
+    5 s, 1.25 s, 0.3 s ...: a board that stays up for only seconds at a time must save often to make progress.
     """
     return EVERY_S / 4.0 ** min(early_cuts, 8)
 
 
 class Checkpoint:
-    """The saved state of one job. `save` may be called as often as one likes: it writes only when that pays.
+    """The saved state of one job. `save` may be called at any rate: it limits the writes itself.
 
-    With `every_s` 0 every save is written.
+    With `every_s` 0 every save is written. Belongs to the thread of the body.
     """
 
     def __init__(self, path: Path, *, every_s: float = EVERY_S, before: Callable[[], bool] = lambda: True) -> None:
-        """`before` is called ahead of each write, and says whether what the state builds on is durable."""
+        """`before` is called before each write. When it returns False, something that the state needs is not durable,
+        and the state is not written.
+        """
         self._before = before
         self._path = path
         self._every_s = every_s
         self._due = time.monotonic() + every_s
         self._failed = False
-        #: A file may be there: it was saved to, or read.
+        #: True once this object has written or read a file, so one may exist.
         self.there = False
 
     def read(self) -> JsonValue:
-        """The state that was saved last, as JSON gives it back; None when there is none that can be read."""
+        """Return the state that was saved last, as decoded JSON; None when there is no readable one."""
         try:
             data = self._path.read_bytes()
             self.there = True
@@ -64,14 +66,16 @@ class Checkpoint:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
             self.there = True
-            logger.warning("checkpoint %s is not usable, the job starts anew: %s", self._path, err)
+            logger.warning("checkpoint %s is not usable, the job starts from its beginning: %s", self._path, err)
             return None
 
     def save(self, state: object, *, now: bool = False) -> bool:
-        """Make `state` durable if it is time to, or if `now`; True when it was written.
+        """Make `state` durable if enough time has passed, or at once with `now`; True when it was written.
 
-        A state that JSON cannot carry raises TypeError. A disk that cannot take it costs the job nothing but the
-        progress: one line in the log, no exception.
+        A disk error loses only this progress: it is logged once and not raised.
+
+        Raises:
+            TypeError: JSON cannot represent the state.
         """
         began = time.monotonic()
         if not now and began < self._due:

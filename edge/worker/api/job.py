@@ -1,4 +1,4 @@
-"""What a running job may ask of its worker: the parameter annotated `Job` of a task."""
+"""The parameter annotated `Job` of a task: what the worker offers to a running body."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from edge.worker.api.spawner import LocalSpawner, Spawning
 
 
 class Job:
-    """The job a body works for. Made by the worker; `Job.local(folder)` makes one for a unit test.
+    """The job that a body runs for. The worker makes it; `Job.local(folder)` makes one for a unit test.
 
-    A cancel and a time limit arrive as an exception, wherever the body is. A stop of the worker is taken at the next
-    `checkpoint`, where nothing is lost by it; a body that reaches none is interrupted after the worker's grace time.
-    While power is too low for the job it waits in `checkpoint`, `progress` or `check`; that time is not its own.
+    A cancel and a time limit raise an exception wherever the body is. When the worker stops, the next `checkpoint`
+    raises, because nothing is lost there; a body that reaches none is interrupted after the worker's grace time. While
+    power is too low for the job, it waits in `checkpoint`, `progress` or `check`. That time does not count for its
+    limit. All methods but `spawn` belong to the thread of the body.
     """
 
-    #: How `Signature` knows a parameter that the worker fills in.
+    #: `Signature` recognises by this attribute a parameter that the worker fills in.
     __edge_job__: ClassVar[bool] = True
 
     def __init__(
@@ -54,15 +55,15 @@ class Job:
         self._shield = shield
         self._spawner = spawner
         self._restored: tuple[JsonValue] | None = None
-        self._saves = False  # makes checkpoints: the places to be held at
+        self._saves = False  # the body makes checkpoints: a hold waits for the next one
 
     @classmethod
     def local(
         cls, folder: Path, *, job_id: str = "local", attempt: int = 1, settings: Mapping[str, JsonValue] | None = None
     ) -> Job:
-        """A job without a worker: artifacts, checkpoint and kept files lie in `folder`; every checkpoint is written.
+        """Return a job without a worker, with artifacts, checkpoint and kept files in `folder`.
 
-        What is spawned does not run: each call is a line of JSON in `spawned.jsonl` there.
+        Every checkpoint is written. Spawned jobs do not run: each call appends a line of JSON to `spawned.jsonl` there.
         """
 
         def file(name: str) -> Path:
@@ -81,36 +82,46 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """A folder of this kind of job that is kept between jobs (a database, a cache)."""
+        """The folder of this kind of job, kept between jobs (for a database, a cache). Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
     @property
     def restored(self) -> JsonValue:
-        """What an earlier attempt gave to `checkpoint`, as JSON gives it back; None on a fresh start."""
+        """What an earlier attempt passed to `checkpoint`, as decoded JSON; None on a first start."""
         if self._restored is None:
             self._restored = (self._checkpoint.read(),)
         return self._restored[0]
 
     def file(self, name: str) -> Path:
-        """A path to write an artifact to; it is published with the result. Raises ValueError on a bad name."""
+        """Return a path to write an artifact to, which is published with the result.
+
+        Raises:
+            ValueError: `name` is not a plain file name.
+            OSError: the folder cannot be made.
+        """
         return self._files(name)
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
-        """Say how far the job is; cheap enough for an inner loop, written at most four times a second.
+        """Report how far the job is. Cheap enough for an inner loop: the status is written at most four times a second.
 
-        As `check`, it is a place where the job may be held while there is no power for it.
+        Like `check`, it holds the job while power is too low, and raises when the job has to end.
         """
         self._check(patient=self._saves)
         with self._shield():
             self._report(Progress(float(done), float(total), str(note)[:200]))
 
     def checkpoint(self, state: object) -> None:
-        """Save what the job needs to go on from here after a power cut; anything that JSON can carry. May take a night:
-        here the job waits while there is no power for it.
+        """Save what the job needs to continue from here after a power cut.
 
-        Call it as often as you like: it is written when enough time has passed for the write to pay, and always
-        when the worker stops or power falls.
+        Call it at any rate: it is written at most every few seconds, and always when the worker stops or power falls.
+        The call may last a whole night: here the job waits while power is too low.
+
+        Args:
+            state: anything that JSON can represent.
+
+        Raises:
+            TypeError: JSON cannot represent the state.
         """
         self._saves = True
 
@@ -122,28 +133,34 @@ class Job:
         self._check(saved=saved and self._stopping(), save=save)
 
     def spawn(self, task: object, /, *args: object, key: str | None = None, **kwargs: object) -> str:
-        """Hand in another job, of `task` (what `@task` made, or its name) with these arguments; returns its id.
+        """Submit another job and return its id.
 
-        The job is made once, through any cut and any further attempt at this one, also when this one fails later. Its
-        id comes from this job's id and `key`, or else from the order of the calls without a key: where another attempt
-        may spawn other jobs, or in another order, give each a key of its own. It has the power class, the retries and
-        the time limit of its kind. May be called from any thread of the body.
+        The job is submitted once, however often this body runs again, and it stays when this job fails later. Its id
+        comes from this job's id and `key`; without a key, from the ordinal of the call among those without one. So
+        give each job a key where another attempt may spawn other jobs, or the same in another order. The new job has
+        the power class, the retries and the time limit of its kind. May be called from any thread of the body.
+
+        Args:
+            task: what `@task` made, or the name of a kind of job.
+            *args: positional arguments of the job.
+            key: 1 to 255 printable ASCII characters, one key a job.
+            **kwargs: named arguments of the job.
 
         Raises:
             UnknownTask: no kind of job has this name.
             BadArguments: the kind does not take these arguments.
             KeyReused: another job was spawned with this key, or at this place in the order.
-            UsageError: the key cannot be one, or too many jobs were spawned.
+            UsageError: the key is not usable, or too many jobs were spawned.
+            OSError: what earlier attempts spawned cannot be read, or the disk or the head has refused so many jobs
+                that no more can wait in memory.
         """
         if self._spawner is None:
             raise UsageError("this job cannot spawn others")
-        # Signals, by which a body is interrupted, reach the main thread alone.
+        # Bodies are interrupted by signals, whose handlers run in the main thread only: other threads need no shield.
         main = threading.current_thread() is threading.main_thread()
         with self._shield() if main else nullcontext():
             return self._spawner.spawn(task, args, kwargs, key=key)
 
     def check(self) -> None:
-        """Return when the job may go on, once power allows it; raise when it was cancelled, is out of time or has to
-        stop now.
-        """
+        """Return once power allows the job to continue; raise when it was cancelled, is out of time or has to stop."""
         self._check(patient=self._saves)

@@ -1,4 +1,4 @@
-"""A kind of job as the worker sees it: what `@task` makes of a function, typed, for Celery's own class has no types."""
+"""A kind of job as the worker sees it: a type for what `@task` makes, because Celery's own class has no types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.model import Pool, Power
 
 
 class TaskKind(Protocol):
-    """One task of the app. Its settings are those of `@task`; a message may ask otherwise."""
+    """One task of the app, with the settings of `@task`. A message may override retries and time limit."""
 
     name: str
     edge_signature: Signature

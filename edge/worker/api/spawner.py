@@ -1,4 +1,4 @@
-"""Hands in the jobs that a body spawns: checked at the call, durable in groups, once each through any re-run."""
+"""Submits the jobs that a body spawns: checked at the call, durable in groups, once each however often it runs."""
 
 from __future__ import annotations
 
@@ -18,41 +18,46 @@ from edge.worker.api.kind import TaskKind
 
 logger = logging.getLogger(__name__)
 
-#: So many jobs share one file, which costs two syncs.
+#: Most jobs in one file. A file costs two syncs.
 GROUP = 256
 GROUP_BYTES = 1 << 20
-#: The first job of a group waits no longer than this for the others.
+#: Longest time that the first job of a group waits for others.
 WAIT_S = 0.05
-#: So much waits in memory at most for a disk, or a head, that takes nothing.
+#: Most bytes of jobs that wait in memory while the disk or the head refuses them; beyond it `spawn` raises.
 _WAITING_BYTES = 32 << 20
-#: Arguments nested deeper are refused, as where jobs are submitted.
+#: Deepest nesting of arguments, the same as for submitted jobs.
 _MAX_DEPTH = 100
 
 
 class HandOver(Protocol):
-    """Where spawned jobs go: the folder of this board, or the head. Methods raise OSError, and may be called from any
-    thread.
+    """Where spawned jobs go: the folder of this board, or the head.
+
+    Methods raise OSError, and may be called from any thread.
     """
 
     def known(self, parent: str) -> Sequence[SpawnedJobs]:
-        """What earlier attempts at `parent` handed in, in order, as far as this board knows."""
+        """Return what earlier attempts at `parent` spawned, in order, as far as this board knows."""
 
     def write(self, spawned: SpawnedJobs, *, number: int) -> None:
-        """Hand in; durable on return. Raises SpawnedOtherwise where another job stands in the place of one."""
+        """Make `spawned` durable; `number` orders the files of one parent.
+
+        Raises:
+            SpawnedOtherwise: one of the ids belongs to a job with another task or other arguments.
+        """
 
 
 class Spawning(Protocol):
-    """What a `Job` asks when its body spawns."""
+    """What `Job.spawn` calls."""
 
     def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
-        """Hand in a job; returns its id."""
+        """Submit a job and return its id. Raises as `Job.spawn`."""
 
 
 class Spawner:
     """Spawns the jobs of one attempt at one job. May be called from any thread of the body.
 
-    A disk or a head that takes nothing does not end the body: the jobs wait here, and the parent's result waits for
-    them, see `flush`.
+    An error of the disk or the head does not end the body: the jobs wait here, and the parent's result waits for them,
+    see `flush`.
     """
 
     def __init__(
@@ -64,20 +69,20 @@ class Spawner:
         hand_over: HandOver,
         max_bytes: int,
     ) -> None:
-        """`kinds` tells which kinds of job there are, `max_bytes` how large one submission may be."""
+        """`kinds` returns the known kinds of job; `max_bytes` is the largest size of one job's arguments as JSON."""
         self._parent, self._submitter = parent, submitter
         self._read_kinds = kinds
         self._kinds: Mapping[str, TaskKind] = {}
         self._hand_over = hand_over
         self._max_bytes = max_bytes
-        self._lock = threading.RLock()  # around all that follows; held while a file is written
-        self._known: dict[str, bytes] | None = None  # id -> fingerprint of all that were spawned; None: not asked yet
+        self._lock = threading.RLock()  # guards all fields below; held while a file is written
+        self._known: dict[str, bytes] | None = None  # id -> fingerprint of each spawned job; None: not read yet
         self._calls = 0  # calls without a key so far
         self._files = 0
         self._group: list[tuple[SpawnedJob, int]] = []  # with their sizes in bytes
         self._group_bytes = 0
         self._timer: threading.Timer | None = None
-        self._conflict: SpawnedOtherwise | None = None  # what the head said of the last group
+        self._conflict: SpawnedOtherwise | None = None  # the head refused a job of an earlier group
         self._over = False
 
     @property
@@ -87,10 +92,7 @@ class Spawner:
             return tuple(self._known or ())
 
     def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
-        """Hand in a job, durable by the next `flush`; returns its id.
-
-        Raises UnknownTask, BadArguments, UsageError (a bad key, too many), SpawnedOtherwise, OSError.
-        """
+        """Submit a job, durable after the next `flush`, and return its id. Raises as `Job.spawn`."""
         if key is not None and not (isinstance(key, str) and is_key(key)):
             raise UsageError(f"key {str(key)[:80]!r}: {KEY_RULE}")
         with self._lock:
@@ -112,7 +114,7 @@ class Spawner:
             return job_id
 
     def saved(self) -> bool:
-        """Hand in what waits; False when that could not be done now."""
+        """Write what waits; False when the disk or the head refused it."""
         try:
             self.flush()
         except OSError as err:
@@ -121,7 +123,7 @@ class Spawner:
         return True
 
     def flush(self) -> None:
-        """Hand in what waits; durable on return. Raises OSError, and what was not handed in waits on."""
+        """Write what waits; durable on return. Raises OSError; what was not written goes on waiting."""
         with self._lock:
             timer, self._timer = self._timer, None
             if timer is not None:
@@ -141,7 +143,7 @@ class Spawner:
                 self._files += 1
 
     def settle(self) -> None:
-        """The body has ended: hand in what waits, as far as possible. Raises SpawnedOtherwise, which ends the job."""
+        """Note that the body has ended, and try to write what waits. Raises SpawnedOtherwise, which fails the job."""
         with self._lock:
             self._over = True
             self.saved()
@@ -160,7 +162,7 @@ class Spawner:
     def _checked(
         self, kind: TaskKind, args: Sequence[object], kwargs: Mapping[str, object], key: str | None
     ) -> tuple[SpawnedJob, int]:
-        """The job, and its size as JSON; its arguments are those of any other submission."""
+        """Return the job and the size of its arguments as JSON. The checks are those of a submission over HTTP."""
         try:
             content = json.dumps([list(args), dict(kwargs)], allow_nan=False, separators=(",", ":")).encode()
             plain: tuple[list[JsonValue], JsonObject] = json.loads(content)
@@ -187,7 +189,7 @@ class Spawner:
         return job, len(content)
 
     def _recalled(self) -> dict[str, bytes]:
-        """What was spawned so far, by earlier attempts too."""
+        """Return what was spawned so far, by earlier attempts too, as id -> fingerprint."""
         if self._known is None:
             known = dict[str, bytes]()
             before = self._hand_over.known(self._parent)
@@ -216,14 +218,17 @@ class Spawner:
 
 
 class LocalSpawner:
-    """Spawns nothing, for a body without a worker: each call leaves a line of JSON in a file."""
+    """Stands in for a `Spawner` where there is no worker: each call appends a line of JSON to a file."""
 
     def __init__(self, parent: str, path: Path) -> None:
         self._parent, self._path = parent, path
         self._calls = 0
 
     def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
-        """Note the call; arguments are checked where `task` is more than a name. Raises as the real one."""
+        """Write the call to the file. Arguments are checked unless `task` is only a name.
+
+        Raises UsageError, BadArguments, OSError.
+        """
         if (signature := getattr(task, "edge_signature", None)) is not None:
             signature.bind(args, kwargs)
         name = task_name(task)
@@ -236,7 +241,7 @@ class LocalSpawner:
 
 
 def task_name(task: object) -> str:
-    """The name of a task, which is given as what `@task` made or as its name. Raises UsageError."""
+    """Return the name of `task`: what `@task` made, or a name. Raises UsageError on anything else."""
     name = task if isinstance(task, str) else getattr(task, "name", None)
     if not isinstance(name, str):
         raise UsageError(f"spawn: {type(task).__name__} is no task; give a task, or its name")

@@ -1,11 +1,11 @@
-"""One attempt at a job: what is known of it, and whether its body runs.
+"""One attempt at a job: its message, its history, and whether its body runs.
 
-- `delivery`: a message as it came, read without trusting it
-- `attempt`: a delivery on its way, and the stage it has reached
-- `admission`: is the job over, an old copy, beyond help, parked, or to be run now
+- `delivery`: a message from the broker, read without trusting it
+- `attempt`: a delivery, and the stage it has reached
+- `admission`: decides: already ended, old copy, refused, parked, or to be run now
 - `outcome`: how a body ended
 - `ending`: what follows from that
 - `history`: earlier attempts: crashes, interruptions, power cuts
-- `brownout`: jobs whose start is soon followed by a power cut, again and again
+- `brownout`: jobs that are cut again and again soon after their start
 - `head`: a node's head: results and attempts go there by HTTPS
 """

@@ -1,4 +1,4 @@
-"""Admission: what is to become of a delivery. Pure: what is known goes in, a decision with its reason comes out."""
+"""Admission: decides whether the body of a delivery runs. Pure functions: no disk, no broker, no clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class JobEnded:
 
 @dataclass(frozen=True)
 class Old:
-    """A copy of an attempt whose failure is on record: its retry is another message."""
+    """The message is a copy of an attempt whose failure is recorded already. The retry has a message of its own."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ Decision = JobEnded | Old | Park | Refuse | Run
 
 @dataclass(frozen=True)
 class Kinds:
-    """The kinds of job that this worker knows, and why modules that were asked for are not among them."""
+    """The kinds of job that this worker knows, and the import errors of task modules by module name."""
 
     tasks: Mapping[str, TaskKind]
     broken: Mapping[str, str]
@@ -70,9 +70,15 @@ def first_look(
     expected: KindAverage | None,
     config: PowerConfig,
 ) -> JobEnded | Park | None:
-    """What can be decided without earlier attempts; None when they have to be looked at.
+    """Decide what needs no record of earlier attempts; None when that record has to be read.
 
-    `parked` tells that it was parked before: heat then has to fall further. `expected` is what jobs of its kind take.
+    Args:
+        delivery: the message.
+        job_ended: whether the job has its result already.
+        parked: whether the attempt is parked now; then the board must be clearly cooler before it begins.
+        power: the governor's report.
+        expected: what jobs of this kind take on average; None when not known.
+        config: the section `power` of the configuration.
     """
     if job_ended:
         return JobEnded()
@@ -81,24 +87,24 @@ def first_look(
 
 
 def admit(delivery: Delivery, earlier: Attempts | None, kinds: Kinds, config: WorkerConfig) -> Old | Refuse | Run:
-    """What is to become of a delivery that may begin; `earlier` is the record of the earlier attempts."""
+    """Decide on a delivery that `first_look` let through; `earlier` is the record of the earlier attempts."""
     if earlier is not None and earlier.failures > delivery.failures:
         return Old()
-    failure = delivery.problem or _condemned(delivery, earlier, config)
+    failure = delivery.problem or _repeated_failure(delivery, earlier, config)
     if failure is not None:
         return Refuse(failure)
     task = kinds.tasks.get(delivery.task)
     if task is None:
-        return Refuse(Failure(FailureCode.UNKNOWN_TASK, _unknown(delivery.task, kinds)))
+        return Refuse(Failure(FailureCode.UNKNOWN_TASK, _unknown_task(delivery.task, kinds)))
     try:
         return Run(task, task.edge_signature.bind(delivery.args, delivery.kwargs))
     except BadArguments as err:
         return Refuse(Failure(FailureCode.BAD_ARGUMENTS, clean(str(err))))
 
 
-def _condemned(delivery: Delivery, earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
+def _repeated_failure(delivery: Delivery, earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
     if delivery.queue == DEAD_NAME:
-        why = _death(delivery.headers)
+        why = _dead_letter_reason(delivery.headers)
         return Failure(FailureCode.DEAD_LETTERED, f"the broker gave up on the message: {why}")
     limit = config.max_crashes
     if earlier is not None and earlier.crashes >= limit:
@@ -109,15 +115,15 @@ def _condemned(delivery: Delivery, earlier: Attempts | None, config: WorkerConfi
     return suspected(earlier, config)
 
 
-def _unknown(task: str, kinds: Kinds) -> str:
-    """The task may be unknown only because its module is broken."""
+def _unknown_task(task: str, kinds: Kinds) -> str:
+    """Name the known tasks and the broken modules: the task may be in one of these."""
     err = UnknownTask(task, sorted(kinds.tasks))
     broken = "; ".join(f"module {module}: {error}" for module, error in kinds.broken.items())
     return clean(f"{err}; {broken}" if broken else str(err))
 
 
-def _death(headers: JsonObject) -> str:
-    """Why a message came to the dead-letter queue, from RabbitMQ's `x-death`."""
+def _dead_letter_reason(headers: JsonObject) -> str:
+    """Return why a message came to the dead-letter queue, from RabbitMQ's header `x-death`."""
     deaths = headers.get("x-death")
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
         return f"{deaths[0].get('reason', 'no reason given')} in {deaths[0].get('queue', 'an unknown queue')}"

@@ -1,4 +1,4 @@
-"""One attempt at a job, from its message to its acknowledgement, and the stage it has reached."""
+"""One attempt at a job, from its message to its acknowledgement, with the stage it has reached."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from edge.worker.power.meter import Meter
 
 
 class Stage(StrEnum):
-    """What is to be done next with an attempt. A disk error leaves the stage as it is: there it is resumed."""
+    """What is to be done next with an attempt. After a disk error it stays in its stage and is resumed there."""
 
     ADMITTING = "admitting"  # may its body run?
     RUNNING = "running"  # its body runs, or has just ended
     COMMITTING = "committing"  # it has a result, which is to become durable
-    RETRYING = "retrying"  # it failed; the failure is to become durable, and another message runs the job again
-    DONE = "done"  # nothing of it is left to do but the acknowledgement
+    RETRYING = "retrying"  # it failed with retries left; the failure is to become durable
+    DONE = "done"  # nothing is left to do here; the message is acknowledged, unless the body was interrupted
 
 
 class Attempt:
-    """A delivery on its way through the worker. Belongs to the main thread.
+    """A message in the worker, from its delivery to its acknowledgement. Belongs to the main thread.
 
-    Each method is one step of the way, and sets the stage that follows it.
+    Each method notes one event, and sets the stage that follows.
     """
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
-        self._copies: list[Delivery] = []  # that came while the body ran
+        self._copies: list[Delivery] = []  # further copies of the message that came while the body ran
         self.stage = Stage.ADMITTING
         self.earlier: Attempts | None = None  # earlier attempts at the job
         self.task: TaskKind | None = None
         self.bound: JsonObject = {}  # the arguments of the body
         self.staging: Staging | None = None  # where its artifacts lie
-        self.meter: Meter | None = None  # what the running body takes
-        self.checkpoint: Checkpoint | None = None  # what the body may have saved of its progress
+        self.meter: Meter | None = None  # measures what the running body takes
+        self.checkpoint: Checkpoint | None = None  # where the body saves its progress
         self.spawner: Spawner | None = None  # what the body spawned
         self.outcome: Outcome | None = None
         self.energy: Energy | None = None
-        self.error = ""  # of a body that is to be tried again
+        self.error = ""  # why the body failed, when it is to be tried again
         self.result: Result | None = None
         self.written: Written | None = None  # the result on the disk, not durable yet
-        self.files_lost = False  # the disk refused the artifacts: they may be gone and look well
-        self.needs_space = False  # a full disk ended the body: it begins again when there is room
+        self.files_lost = False  # the disk refused the artifacts: they may read well from memory and be lost
+        self.needs_space = False  # a full disk ended the body: it runs again when there is room
         self.parked: WaitReason | None = None  # why it may not begin yet, although its class may
-        self.not_before = 0.0  # by the monotonic clock: when a parked attempt is looked at again by itself
-        self.job_ended = False  # the job has its one result: nothing is kept for another attempt
-        self.faults = 0  # times that the worker itself failed over it
+        self.not_before = 0.0  # monotonic seconds: a parked attempt is not looked at before
+        self.job_ended = False  # the job has its one result, so no other attempt follows
+        self.faults = 0  # how often the worker itself failed while it handled this attempt
 
     @property
     def id(self) -> str:
@@ -66,7 +66,7 @@ class Attempt:
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """What is settled at the end: the message, and copies of it that came while the body ran."""
+        """The message, and copies of it that came while the body ran: all are acknowledged at the end."""
         return (self.delivery, *self._copies)
 
     @property
@@ -76,7 +76,7 @@ class Attempt:
 
     @property
     def begins(self) -> bool:
-        """True while its body has not begun, or has to begin once more: power decides when."""
+        """True while its body has still to begin, for the first time or again: then power decides when."""
         return self.stage is Stage.ADMITTING
 
     @property
@@ -90,21 +90,26 @@ class Attempt:
     # --- admission ----------------------------------------------------------------------------------------
 
     def park(self, why: WaitReason, *, not_before: float = 0.0) -> None:
-        """It may not begin yet; `why.since` is kept from the first time."""
+        """Note that it may not begin yet; `since` is kept from the first time.
+
+        Args:
+            why: the reason; its own `since` is ignored.
+            not_before: monotonic seconds.
+        """
         since = self.parked.since if self.parked is not None else time.time()
         self.parked, self.not_before = msgspec.structs.replace(why, since=since), not_before
 
     def failed_inside(self) -> int:
-        """The worker itself failed over this attempt; the number of times so far."""
+        """Count a failure of the worker itself and return how many there were."""
         self.faults += 1
         return self.faults
 
     def recall(self, earlier: Attempts | None) -> None:
-        """Take in the record of the earlier attempts."""
+        """Set the record of the earlier attempts."""
         self.earlier = earlier
 
     def admit(self, task: TaskKind, bound: JsonObject, staging: Staging) -> None:
-        """The body is to run now."""
+        """Note that the body is to run now."""
         self.task, self.bound, self.staging = task, bound, staging
         self.parked = None
         self.stage = Stage.RUNNING
@@ -112,29 +117,29 @@ class Attempt:
     # --- the body -----------------------------------------------------------------------------------------
 
     def begin(self, meter: Meter, checkpoint: Checkpoint | None) -> None:
-        """The body begins."""
+        """Note that the body begins."""
         self.meter, self.checkpoint = meter, checkpoint
 
     def spawns(self, spawner: Spawner) -> None:
-        """The body may spawn jobs by `spawner`."""
+        """Set the spawner of the body."""
         self.spawner = spawner
 
     def join(self, copy: Delivery) -> None:
-        """Another copy of the message came while the body runs: after a lost connection all come again."""
+        """Add a copy of the message that came while the body runs: after a lost connection all messages come again."""
         self._copies.append(copy)
 
     @property
     def has_leftovers(self) -> bool:
-        """True unless this was the first attempt and it saved nothing: then there is no record and no checkpoint."""
+        """True when a record of attempts or a checkpoint of the job may exist and has to be removed."""
         first = self.earlier is None and not self.delivery.redeliveries and not self.delivery.failures
         return not first or self.outcome is None or (self.checkpoint is not None and self.checkpoint.there)
 
     def end(self, outcome: Outcome, energy: Energy) -> None:
-        """The body has ended."""
+        """Note how the body ended and what it took."""
         self.outcome, self.energy = outcome, energy
 
     def run_again(self, *, needs_space: bool = False) -> None:
-        """Drop what this run made: the body has to run once more."""
+        """Drop what this run made, because the body has to run again; `needs_space`: not before the disk has room."""
         if self.staging is not None:
             self.staging.discard()
         self.staging = self.outcome = self.energy = self.meter = self.result = self.written = self.spawner = None
@@ -143,51 +148,51 @@ class Attempt:
         self.stage = Stage.ADMITTING
 
     def space_is_free(self) -> None:
-        """There is room on the disk again."""
+        """Note that the disk has room again."""
         self.needs_space = False
 
     # --- its end ------------------------------------------------------------------------------------------
 
     def retry(self, error: str) -> None:
-        """The body failed with retries left; its files go."""
+        """Note that the body failed with retries left, and remove its files."""
         self.drop_files()
         self.error = error
         self.stage = Stage.RETRYING
 
     def conclude(self, result: Result) -> None:
-        """The job ends with `result`, once it is durable."""
+        """Set the result; the job has ended once it is durable."""
         self.parked = None
         self.result = result
         self.stage = Stage.COMMITTING
 
     def drop_files(self) -> None:
-        """Remove the artifacts: the result will not name them."""
+        """Remove the artifacts; call it before the result is made, which must not name them."""
         if self.staging is not None:
             self.staging.discard()
             self.staging = None
 
     def hand_over(self) -> None:
-        """Make durable what the body spawned: nothing may say before that the body has ended. Raises OSError."""
+        """Make the spawned jobs durable. Call it before a result or failure becomes durable. Raises OSError."""
         if self.spawner is not None:
             self.spawner.flush()
 
     def wrote(self, written: Written) -> None:
-        """The result is on the disk, not durable yet."""
+        """Note that the result is on the disk, not durable yet."""
         self.written = written
 
     def refused(self, *, files_lost: bool) -> None:
-        """The disk, or the head, did not take the result; it is written anew."""
+        """Note that the disk or the head refused the result, so it has to be written again."""
         self.written = None
         self.files_lost = files_lost
 
     def finish(self, *, job_ended: bool = True) -> None:
-        """Nothing is left to do but the acknowledgement. Without `job_ended` another attempt at the job follows."""
+        """Note that nothing is left to do for this attempt. Without `job_ended` another attempt at the job follows."""
         self.parked, self.job_ended = None, job_ended
         self.stage = Stage.DONE
 
     # `Any`: the fields of a `Result` have many types.
     def make_result(self, failure: Failure | None, *, worker: str, **fields: Any) -> Result:
-        """The end of the job, with `failure` or with the value in `fields`."""
+        """Return the job's result: with `failure`, or with the value in `fields`."""
         state = JobState.SUCCEEDED
         if failure is not None:
             state = JobState.CANCELLED if failure.code is FailureCode.CANCELLED else JobState.FAILED
@@ -211,7 +216,7 @@ class Attempt:
 
 
 def _storable(args: list[JsonValue], kwargs: JsonObject) -> tuple[list[JsonValue], JsonObject]:
-    """The arguments as they can stand in a result; what JSON cannot hold is shown, not kept."""
+    """Return the arguments for the result. Arguments that JSON cannot represent are replaced by their `repr`."""
     try:
         msgspec.json.encode((args, kwargs))
     except Exception:

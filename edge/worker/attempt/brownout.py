@@ -1,6 +1,6 @@
-"""Suspected brown-outs: jobs whose start is soon followed by a power cut, again and again.
+"""Suspected brown-outs: jobs whose start is followed by a power cut again and again.
 
-Such a job may be what pulls the voltage down, and would keep the board from ever doing another.
+Such a job may itself pull the voltage down. Run again and again, it would keep the board from all other jobs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def suspected(earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
-    """Why the body is not run again, when too many power cuts in a row came soon after its start."""
+    """Return a failure when too many power cuts in a row came soon after the start of the body, else None."""
     limit = config.max_early_cuts
     if earlier is None or not limit or earlier.early_cuts < limit:
         return None
@@ -28,19 +28,19 @@ def suspected(earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
 
 
 class UptimeMarker:
-    """Notes durably that a body ran for a while: a power cut after that is not its doing.
+    """Notes durably that a body ran for `after_s`, so that a later power cut does not count against it.
 
-    Only for attempts whose start was made durable, so a job that no power cut ever met costs no write. A thread of its
-    own does it, from `watch` to `rest`: the body has the main thread and may never call us.
+    Only for attempts whose start was made durable, so a job that was never cut costs no write. A timer thread writes,
+    because the body occupies the main thread and may never call the worker. All methods may be called from any thread.
     """
 
     def __init__(self, attempts: AttemptsStore, after_s: float) -> None:
         self._attempts, self._after_s = attempts, after_s
-        self._lock = threading.Lock()  # held while the note is written: the record has one writer at a time
+        self._lock = threading.Lock()  # held during the write: the record has one writer at a time
         self._timers: dict[str, threading.Timer] = {}  # by the job's id
 
     def watch(self, earlier: Attempts) -> None:
-        """The body of this attempt begins now."""
+        """Start the timer: the body of this attempt begins now."""
         timer = threading.Timer(self._after_s, lambda: self._note(timer, earlier))
         timer.daemon = True
         with self._lock:
@@ -48,7 +48,7 @@ class UptimeMarker:
         timer.start()
 
     def rest(self, *job_ids: str) -> None:
-        """The bodies of these jobs have ended, or of all where none is named; nothing is written for them any more."""
+        """Stop the timers of these jobs, or of all if none is named. After the return nothing is written for them."""
         if not self._timers:
             return
         with self._lock:
@@ -64,5 +64,5 @@ class UptimeMarker:
             try:
                 lasted = msgspec.structs.replace(earlier.begun, lasted=True)
                 self._attempts.write(msgspec.structs.replace(earlier, begun=lasted))
-            except OSError as err:  # a cut in this run may then count as early; others decide as well
+            except OSError as err:  # a power cut in this run may then wrongly count as early
                 logger.warning("cannot note that %s runs well: %s", earlier.id, err)

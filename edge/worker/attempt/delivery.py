@@ -1,4 +1,4 @@
-"""A message as it comes from the broker, read without trusting a single byte of it."""
+"""A message from the broker, read without trusting its content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNSUPPORTED = ("callbacks", "errbacks", "chain", "chord")
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a message asks for. `problem` says why it cannot be run, if so; id and task are always usable."""
+    """What a message asks for. `problem` is set when it cannot be run; `id` and `task` are usable in any case."""
 
     message: Message
     queue: str
@@ -25,8 +25,9 @@ class Delivery:
     original_id: str = ""
     args: list[JsonValue] = field(default_factory=list)
     kwargs: JsonObject = field(default_factory=dict)
-    redeliveries: int = 0  # how often the broker delivered this very message before
-    #: The first of its queue on this connection. Of the messages that were in hand together, this one began first.
+    redeliveries: int = 0  # how often the broker delivered this message before
+    #: True for the first message of its queue on this connection. Of several messages that were in hand before the
+    #: connection was lost, this is the one that began first.
     first_in_queue: bool = True
     failures: int = 0  # how often the job failed and was published again
     retries: int = 0
@@ -38,7 +39,14 @@ class Delivery:
 
 
 def read(message: Message, queue: str, error: BaseException | None = None, *, first_in_queue: bool = True) -> Delivery:
-    """The delivery in `message`; `error` is what kombu said when it could not even unpack it. Never raises."""
+    """Return the delivery in `message`. Never raises.
+
+    Args:
+        message: as kombu delivered it.
+        queue: the queue it came from.
+        error: what kombu raised when it could not unpack the message.
+        first_in_queue: see `Delivery.first_in_queue`.
+    """
     headers = message.headers if isinstance(message.headers, dict) else {}
     properties = message.properties if isinstance(message.properties, dict) else {}
     body: object = None
@@ -49,12 +57,12 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         body = message.decode()
     except Exception as err:
         problem = Failure(FailureCode.UNDECODABLE, f"the message cannot be decoded: {clean(str(err) or repr(err))}")
-    if problem is None and (name := _twice(message)) is not None:
+    if problem is None and (name := _duplicate_key(message)) is not None:
         problem = Failure(
             FailureCode.UNDECODABLE,
             clean(f"the message has {name[:80]!r} twice in one object: one value would be lost"),
         )
-    first = body if isinstance(body, dict) else {}  # Celery's protocol 1 has all in the body
+    first = body if isinstance(body, dict) else {}  # Celery's protocol 1 has everything in the body
     wire_id = next(
         (x for x in (headers.get("id"), first.get("id"), properties.get("correlation_id")) if isinstance(x, str) and x),
         None,
@@ -71,7 +79,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
             args, kwargs, embed = first.get("args", []), first.get("kwargs", {}), first
         else:
             problem = Failure(FailureCode.UNDECODABLE, "not a Celery message: neither protocol 2 nor 1")
-    args, kwargs, embed = _or(args, list), _or(kwargs, dict), _or(embed, dict)
+    args, kwargs, embed = _normalised(args, list), _normalised(kwargs, dict), _normalised(embed, dict)
     if problem is None and (not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embed, dict)):
         problem = Failure(FailureCode.UNDECODABLE, "the message's arguments are not a list and an object")
     if problem is not None:
@@ -92,8 +100,8 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         first_in_queue=first_in_queue,
         failures=_count(edge.get("failures")),
         retries=_count(edge.get("retries")),
-        time_limit_s=_limit(edge.get("time_limit_s")) or _limit(_first(headers.get("timelimit"))),
-        max_temp_c=_limit(edge.get("max_temp_c")),
+        time_limit_s=_positive(edge.get("time_limit_s")) or _positive(_first(headers.get("timelimit"))),
+        max_temp_c=_positive(edge.get("max_temp_c")),
         submitter=clean(name)[:64] if isinstance(name := edge.get("submitter"), str) else "",
         problem=problem,
         headers=headers,
@@ -101,12 +109,12 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
 
 
 def clean(text: str) -> str:
-    """The text without lone surrogates, which neither JSON nor a file can hold."""
+    """Return `text` with lone surrogates escaped: neither JSON nor a file can hold them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _twice(message: Message) -> str | None:
-    """A key that stands twice in one object of a decoded JSON body: Celery writes `{1: 2, "1": 3}` so."""
+def _duplicate_key(message: Message) -> str | None:
+    """Return a key that one object of the JSON body has twice, or None. Celery writes `{1: 2, "1": 3}` like that."""
     body = message.body
     if not isinstance(body, bytes | str):
         return None
@@ -118,7 +126,7 @@ def _twice(message: Message) -> str | None:
 
 
 def _content_id(message: Message, headers: JsonObject) -> str:
-    """An id for a message that has none: the same for each redelivery, for it comes from what the message says."""
+    """Return an id for a message without one. It is a hash of the content, so each redelivery gets the same."""
     stable = {key: value for key, value in headers.items() if not key.startswith("x-")}
     body = message.body
     if isinstance(body, str):
@@ -129,7 +137,7 @@ def _content_id(message: Message, headers: JsonObject) -> str:
 
 
 def _unsupported(headers: JsonObject, first: JsonObject, embed: JsonObject) -> Failure | None:
-    """What Celery could do and this worker will not: said, rather than left out in silence."""
+    """Return a failure when the message needs a feature of Celery that this worker does not have, else None."""
     if headers.get("eta") or first.get("eta"):
         return Failure(
             FailureCode.BAD_ARGUMENTS, "the message has an eta or countdown: nothing waits in the broker here"
@@ -148,8 +156,8 @@ def _redeliveries(message: Message, headers: JsonObject) -> int:
     return 1 if info.get("redelivered") else 0
 
 
-def _or(value: object, kind: type) -> JsonValue:
-    """None stands for empty; a tuple for a list."""
+def _normalised(value: object, kind: type) -> JsonValue:
+    """Return an empty `kind` for None, a list for a tuple, and any other value as it is."""
     if value is None:
         return kind()
     return list(value) if kind is list and isinstance(value, tuple) else value
@@ -159,7 +167,7 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def _limit(value: object) -> float | None:
+def _positive(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
 
 

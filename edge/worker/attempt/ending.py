@@ -1,4 +1,4 @@
-"""What follows from the end of a body. Pure."""
+"""Decides what follows from the end of a body. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.outcome import Outcome
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-#: Failures of a body that a further attempt may cure.
+#: Failures that another attempt may avoid.
 _RETRIED = (FailureCode.EXCEPTION, FailureCode.TIME_LIMIT, FailureCode.EXIT)
 
 
@@ -18,13 +18,13 @@ class Ending(StrEnum):
     """What follows from the end of a body."""
 
     INTERRUPTED = "interrupted"  # it runs again later, from its checkpoint
-    DISK_FULL = "disk-full"  # the full disk ended it, not the job: it runs again when there is room
+    DISK_FULL = "disk-full"  # a full disk ended it: it runs again when there is room
     RETRY = "retry"  # it failed, with retries left
     RESULT = "result"  # the job has its result
 
 
 def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Ending:
-    """What follows from `outcome`; `disk_to_blame` tells whether a full disk may be what ended the body."""
+    """Return what follows from `outcome`; `disk_to_blame`: a full disk may have ended the body."""
     if outcome.interrupted:
         return Ending.INTERRUPTED
     if disk_to_blame and disk_full(outcome):

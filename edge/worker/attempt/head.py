@@ -1,6 +1,6 @@
-"""The head of a node: results go there by HTTPS, and count once it has said that they are durable.
+"""The head of a node: results go there by HTTPS, and are durable once the head has answered.
 
-Every fault of the way is an OSError, as a fault of the disk is: the worker holds the job and tries again.
+Every network fault is an OSError, like a fault of the disk: the worker keeps the job blocked and tries again.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ from edge.worker.api.spawner import HandOver
 
 logger = logging.getLogger(__name__)
 
-#: How much longer than usual an answer may take: the head copies what it was sent, and syncs it.
+#: Extra time for the answer to an upload: the head copies the files and syncs them.
 _LONGER_S = 120.0
 
 
 class Head:
-    """The head's gateway. Raises Unreachable and NotAllowed (OSErrors), UsageError on what it will never take."""
+    """The head's gateway. Methods may be called from any thread.
+
+    They raise Unreachable or NotAllowed (both OSErrors) when a later try may succeed, and another EdgeError, such as
+    UsageError, when the head will never accept the request.
+    """
 
     def __init__(self, config: NodeConfig) -> None:
         """Raises ConfigError when the token cannot be read."""
@@ -55,7 +59,7 @@ class Head:
             token = token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as err:
             raise ConfigError("node.token_file", str(config.token_file), str(err)) from err
-        # No patience: the worker holds the job, says so, and comes again.
+        # No retries here: the worker reports the blocked job in its status and tries again later.
         self._http = Transport(Settings(url.rstrip("/"), token, config.ca_file, patience_s=0.0))
 
     def ended(self, job_id: str) -> bool:
@@ -70,18 +74,25 @@ class Head:
             raise Unreachable(f"the head: {err}") from err
 
     def put(self, *path: str, body: bytes | BinaryIO, media: str = "application/json", attempt: str = "") -> None:
-        """Hand something in; on return the head has it."""
+        """Upload `body` to `/v1/PATH`; on return the head has it. Raises as the class says.
+
+        Args:
+            *path: the parts of the address.
+            body: the content, or an open file that is sent in pieces.
+            media: its content type.
+            attempt: identifies the attempt, so that two boards that run one job do not mix their files.
+        """
         headers, query = {"Content-Type": media}, {"attempt": attempt or None}
         if not isinstance(body, bytes):
             headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)  # a file goes out in pieces
         try:
             self._http.send("PUT", path_of(*path), query=query, body=body, headers=headers, longer_s=_LONGER_S)
-        except GatewayError as err:  # its card is full, or it failed: it may be well again later
+        except GatewayError as err:  # its card is full, or it failed: a later try may succeed
             raise Unreachable(f"the head: {err}") from err
 
 
 class HeadResults(Results):
-    """Results of a node: staged here, published there. Each worker stages in a folder of its own name."""
+    """Results of a node: staged here, published by the head. Each worker stages in a folder named after it."""
 
     def __init__(self, layout: Layout, head: Head, name: str) -> None:
         super().__init__(layout)
@@ -93,36 +104,39 @@ class HeadResults(Results):
         return self._head.ended(job_id)
 
     def publish(self, result: Result, staging: Staging | None = None) -> bool:
-        """Hand the result in, its files first; on return the job has its one durable result, this or an earlier one."""
-        self._settle(self.write(result, staging))
+        """Upload the files, then the result; on return the job has its one durable result, this or an earlier one.
+
+        Raises OSError.
+        """
+        self._upload(self.write(result, staging))
         return True
 
     def write(self, result: Result, staging: Staging | None = None) -> Written:
-        """Make the result ready to be handed in; nothing is written here, for the head is what makes it durable."""
+        """Prepare the result for `commit`; nothing is written, because the head makes it durable. Raises OSError."""
         staging = staging or self.stage(result.id)
         result = msgspec.structs.replace(result, files=staging.seal())
         size = len(msgspec.json.encode(result))
         return Written(result, size, private="", path="", notice="", shard=staging.folder.parent, staging=staging)
 
     def commit(self, members: Sequence[Written]) -> list[OSError | None]:
-        """Hand the results in, one after another; what the head did not take is written anew, with the same files."""
+        """Upload the results one after another; for each None, or the error. A refused one is uploaded again later."""
         outcomes: list[OSError | None] = []
         for member in members:
             try:
-                self._settle(member)
+                self._upload(member)
             except OSError as err:
                 outcomes.append(err)
             else:
                 outcomes.append(None)
         return outcomes
 
-    def _settle(self, written: Written) -> None:
-        """Hand the result in; what the head will never take ends as a failure that says so, and blames no other job.
+    def _upload(self, written: Written) -> None:
+        """Upload the result. If the head will never accept it, upload a failure that says why.
 
         Raises OSError.
         """
         try:
-            self._hand_in(written)
+            self._send(written)
             return
         except OSError:
             raise
@@ -130,13 +144,13 @@ class HeadResults(Results):
             logger.error("the head refuses the result of job %s: %s", written.result.id, err)
             refused = _refused(written.result, str(err))
         try:
-            self._hand_in(dataclasses.replace(written, result=refused))
+            self._send(dataclasses.replace(written, result=refused))
         except OSError:
             raise
-        except EdgeError:  # then it is the arguments that are too much for it
-            self._hand_in(dataclasses.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
+        except EdgeError:  # then the arguments are too large for it
+            self._send(dataclasses.replace(written, result=msgspec.structs.replace(refused, args=[], kwargs={})))
 
-    def _hand_in(self, written: Written) -> None:
+    def _send(self, written: Written) -> None:
         result, staging = written.result, given(written.staging, "the staging of a written result")
         attempt = staging.folder.name.rpartition(".")[2]
         for artifact in result.files:
@@ -147,10 +161,10 @@ class HeadResults(Results):
         staging.discard()
 
     def announce(self, job_id: str) -> None:
-        """Nothing: the head tells those who wait."""
+        """Do nothing: the head announces its results itself."""
 
     def recover(self, *, forget_before: float | None = None) -> None:  # noqa: ARG002 - nothing is kept here
-        """Drop the files of this worker's attempts that were cut short: their jobs come again."""
+        """Remove the files of this worker's interrupted attempts; their messages come again. Raises OSError."""
         if self._root.is_dir():
             for path in self._root.iterdir():
                 if path.is_dir():
@@ -159,16 +173,17 @@ class HeadResults(Results):
 
 
 class HeadAttempts(AttemptsStore):
-    """Attempts of a node's jobs: kept here, and told to the head where it has to publish the job again."""
+    """Attempts of a node's jobs: kept here. Failures are also sent to the head, which publishes the retry."""
 
     def __init__(self, layout: Layout, head: Head) -> None:
         super().__init__(layout)
         self._head = head
 
     def write(self, attempts: Attempts) -> None:
-        """Durable here; a further failure there first, for once it stands here its message counts as an old one.
+        """Make the record durable here; a new failure goes to the head first.
 
-        Raises OSError.
+        Once the failure is recorded here, the message counts as an old copy and is acknowledged. If the head did not
+        know the failure by then, the job would never be published again. Raises OSError.
         """
         before = self.read(attempts.id)
         if attempts.failures > (before.failures if before is not None else 0):
@@ -177,16 +192,17 @@ class HeadAttempts(AttemptsStore):
 
 
 def _refused(result: Result, why: str) -> Result:
-    """The end of a job whose result its head will not take; a failure of its own stays, without its files."""
+    """Return `result` as a failure without value and files; a failure that it has already stays."""
     failure = result.failure or Failure(FailureCode.TOO_LARGE, f"the head refused the result: {why}")
     state = JobState.FAILED if result.failure is None else result.state
     return msgspec.structs.replace(result, state=state, value=None, files=(), failure=failure)
 
 
 class HeadSpawned:
-    """A `HandOver` of a node: what its bodies spawn goes to the head. Callable from any thread.
+    """The `HandOver` of a node: what its bodies spawn goes to the head. Callable from any thread.
 
-    What earlier attempts spawned only the head knows. It makes nothing twice, and says where another job is in a place.
+    Only the head knows what earlier attempts spawned. It ignores jobs that it has, and refuses another job in the place
+    of one.
     """
 
     def __init__(self, config: NodeConfig) -> None:
@@ -194,11 +210,11 @@ class HeadSpawned:
         self._head = Head(config)
 
     def known(self, _parent: str) -> list[SpawnedJobs]:
-        """Nothing."""
+        """Return nothing: only the head knows."""
         return []
 
     def write(self, spawned: SpawnedJobs, *, number: int) -> None:  # noqa: ARG002 - the head needs no order of files
-        """Hand in; on return the head's ledger has the jobs. Raises OSError, SpawnedOtherwise."""
+        """Send the jobs; on return they are durable in the head's ledger. Raises OSError, SpawnedOtherwise."""
         try:
             self._head.put("jobs", spawned.id, "spawned", body=msgspec.json.encode(spawned))
         except KeyReused as err:
@@ -206,7 +222,7 @@ class HeadSpawned:
 
 
 def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:
-    """Where results and attempts of the worker `name` go: here, or to the head. Raises ConfigError."""
+    """Return the stores for results and attempts of the worker `name`: local, or at the head. Raises ConfigError."""
     if config.node.head_url is None:
         return Results(config.layout), AttemptsStore(config.layout)
     head = Head(config.node)
@@ -214,7 +230,7 @@ def stores(config: Config, name: str) -> tuple[Results, AttemptsStore]:
 
 
 def hand_over(config: Config) -> HandOver:
-    """Where the bodies of this board hand in what they spawn: here, or at the head. Raises ConfigError."""
+    """Return where spawned jobs go: a local folder, or the head. Raises ConfigError."""
     if config.node.head_url is None:
         return SpawnedFiles(config.layout)
     return HeadSpawned(config.node)

@@ -1,17 +1,17 @@
-"""What happened to a job before: a crash, an interruption or a power cut, read from what its last worker left behind.
+"""How the earlier attempts at a job ended: by a crash, an interruption or a power cut.
 
-A worker marks the job it runs in `run/running/NAME.json` and empties that file when the body ends, however it ends.
-A mark that outlived its process says crash. A power cut takes the marks with it; so from the second delivery on the
-start of a body is made durable with the boot it belongs to, and a start in another boot with no end says power cut.
+A worker marks the job that it runs in `run/running/NAME.json`, and empties that file when the body ends. A mark of a
+dead process means a crash. A power cut removes the marks, because they are on tmpfs. So from the second delivery on,
+the start of a body is made durable together with its boot id: a start in another boot without an end means a power cut.
 
-A worker has several messages of a queue in hand, and begins them in their order. All of them come again after a cut,
-but only the first of them has begun for certain, so only that one counts as begun. The others run one at a time (see
-`unsure`): should one of them be what takes the power away, it is the first to come again after the next cut.
+A worker may have several messages of a queue in hand and runs them in order. All of them are delivered again after a
+power cut. Only the first has begun for certain, so only for the first a cut is counted. The others run one at a time
+(see `unsure`): if one of them causes the cuts, it is the first to be delivered after the next cut.
 
-A worker of threads marks all bodies that run. When it crashes with one body, that is a crash of its job. With several,
-nobody knows which body it was, and it counts for none of them; each runs again beside at most half as many others, all
-of them under the same suspicion, until it has ended (`company`). A body that crashes its worker is alone after a few
-crashes, which then count; the others have ended by then.
+A worker of threads marks all bodies that run. A crash with one body counts for its job. A crash with several counts for
+none of them, because nobody knows which body caused it. All of them become suspects: each runs again beside at most
+half as many other suspects, until it has ended (`company`). After a few crashes the culprit runs alone, and its
+crashes count; by then the others have ended.
 """
 
 from __future__ import annotations
@@ -37,21 +37,23 @@ from edge.worker.attempt.delivery import Delivery
 
 logger = logging.getLogger(__name__)
 
+#: Most entries of `Attempts.ended`.
 _KEPT = 50
+#: Most deliveries that `give_back` remembers.
 _REMEMBERED = 1024
-#: The file in which the unit leaves systemd's word on the end of the worker before this one ($SERVICE_RESULT).
+#: Environment variable with the path of a file, in which the unit wrote $SERVICE_RESULT of the previous worker.
 ENDED = "EDGE_ENDED"
-#: How an attempt ended whose process the kernel killed for its memory; it is a crash of its job like any other.
+#: Entry of `Attempts.ended` when the kernel killed the process for its memory. It counts as a crash.
 STARVED = "out-of-memory"
 
 
 class RunningMark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who runs what: the content of `run/running/NAME.json`."""
+    """The content of `run/running/NAME.json`: which bodies a worker runs."""
 
     id: str
     boot_id: str
     pid: int
-    ended: str = ""  # how systemd says that process ended, where it was asked
+    ended: str = ""  # $SERVICE_RESULT of that process, if known
     others: tuple[str, ...] = ()  # ids of the further bodies of a worker of threads
     ran: int = 0  # bodies that ran at once in a worker of threads when this was written
 
@@ -62,7 +64,10 @@ class RunningMark(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AttemptHistory:
-    """Attempts of the jobs this worker gets. Raises OSError when the disk takes no record."""
+    """The earlier attempts of the jobs that this worker receives. Belongs to the main thread.
+
+    Methods raise OSError when the disk refuses a record, except where they say otherwise.
+    """
 
     def __init__(
         self,
@@ -73,7 +78,15 @@ class AttemptHistory:
         early_cut_s: float = 60.0,
         many: bool = False,
     ) -> None:
-        """A power cut within `early_cut_s` of a body's start is an early one. `many` bodies may run at once."""
+        """Make the history of the worker `name`.
+
+        Args:
+            layout: the folders of the board.
+            name: the worker.
+            attempts: the store of the records; by default the local one.
+            early_cut_s: a power cut within this time of a body's start is an early one.
+            many: whether several bodies may run at once.
+        """
         self._many = many
         self._running: dict[str, None] = {}  # ids, in the order of their start
         self._mark_bytes = 0
@@ -84,11 +97,11 @@ class AttemptHistory:
         self._fd: int | None = None
         self._given_back: OrderedDict[str, int] = OrderedDict()
         self._uptime_marker = UptimeMarker(self.attempts, early_cut_s)
-        #: Redeliveries and record of the last `look` that wrote one, until the body begins.
+        #: Redeliveries and record of the last `look` that wrote a record, until the body begins.
         self._looked: tuple[int, Attempts] | None = None
 
     def recover(self) -> None:
-        """At the start of the worker: rename its predecessor's mark, so that this worker does not overwrite it."""
+        """Rename the mark of the previous worker, so that this one does not overwrite it. Call it once at the start."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.attempts.folder, self._checkpoints):
             for temp in folder.glob(".*.tmp"):
@@ -99,12 +112,12 @@ class AttemptHistory:
             if self._own.stat().st_size:
                 left = self._own.with_name(f"{self._own.stem}.{os.urandom(4).hex()}.json")
                 self._own.rename(left)
-                if ended and (mark := _mark(left)) is not None:
-                    with suppress(OSError):  # then it stays a crash like any other
+                if ended and (mark := _read_mark(left)) is not None:
+                    with suppress(OSError):  # then the mark counts as an ordinary crash
                         durable.replace_volatile(left, msgspec.json.encode(msgspec.structs.replace(mark, ended=ended)))
 
     def tidy(self, has_ended: Callable[[str], bool]) -> None:
-        """Drop what is kept of jobs that are over: another board may have ended them. Raises OSError."""
+        """Remove records and checkpoints of jobs that have ended, perhaps on another board. Raises OSError."""
         kept = [path for folder in (self.attempts.folder, self._checkpoints) for path in folder.glob("*.json")]
         ids = {path.stem for path in kept if is_job_id(path.stem)}
         ended = {job_id for job_id in ids if has_ended(job_id)}
@@ -113,7 +126,7 @@ class AttemptHistory:
                 path.unlink(missing_ok=True)
 
     def begin(self, job_id: str) -> None:
-        """Mark that a body of this job runs here. One write in place: every job pays it."""
+        """Mark that a body of this job runs here. It costs every job a write, so the file is written in place."""
         if self._fd is None:
             self._fd = os.open(self._own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         self._given_back.pop(job_id, None)
@@ -126,7 +139,7 @@ class AttemptHistory:
             self._uptime_marker.watch(looked[1])
 
     def end(self, *job_ids: str) -> None:
-        """Take the marks of bodies away, or of all where none is named: an empty file says that nothing runs."""
+        """Remove the marks of these bodies, or of all if none is named. An empty file means that nothing runs."""
         self._uptime_marker.rest(*job_ids)
         for job_id in job_ids or tuple(self._running):
             self._running.pop(job_id, None)
@@ -139,7 +152,7 @@ class AttemptHistory:
             self._mark_bytes = 0
 
     def _write_mark(self) -> None:
-        """Write who runs, in one call and over what stood there; JSON may end in blanks."""
+        """Overwrite the mark in one call. A shorter mark is padded with blanks, which JSON allows at its end."""
         first, *others = self._running
         ran = len(self._running) if self._many else 0
         mark = RunningMark(first, boot_id(), os.getpid(), others=tuple(others), ran=ran)
@@ -148,28 +161,28 @@ class AttemptHistory:
         os.pwrite(given(self._fd, "the file of the mark"), data, 0)
 
     def drop(self) -> None:
-        """Take the mark away for good, by its name: the process ends, and its descriptors may be anyone's."""
+        """Remove the mark by its name, for a process that is about to end: a body may have closed the descriptor."""
         self._own.unlink(missing_ok=True)
 
     def give_back(self, delivery: Delivery) -> None:
-        """Remember that this delivery goes back with its body not begun: its return is no attempt."""
+        """Remember that this delivery is returned before its body began, so the next one counts as no attempt."""
         self._given_back[delivery.id] = delivery.redeliveries
         while len(self._given_back) > _REMEMBERED:
             self._given_back.popitem(last=False)
 
     def unsure(self, delivery: Delivery) -> bool:
-        """True when the body may have begun in an earlier delivery: it runs alone, since it may end this process."""
+        """True when the body may have begun in an earlier delivery. It then runs alone: it may end this process too."""
         return bool(delivery.redeliveries) and self._given_back.get(delivery.id, -1) != delivery.redeliveries - 1
 
     def look(self, delivery: Delivery) -> Attempts | None:
-        """The record of the earlier attempts, brought up to date durably; None when this is the first."""
+        """Return the record of the earlier attempts, updated durably; None when this is the first attempt."""
         earlier = self.attempts.read(delivery.id)
         looked, self._looked = self._looked, None
         if earlier is not None and (delivery.redeliveries, earlier) == looked:
-            self._looked = looked  # the disk stopped us between look and body: the same attempt
+            self._looked = looked  # a disk error came between `look` and the body: it is the same attempt
             return earlier
         unbegun = not self.unsure(delivery)
-        if unbegun and self._many and delivery.redeliveries:  # given back, and suspected all the same
+        if unbegun and self._many and delivery.redeliveries:  # given back, and yet a suspect
             unbegun = not self._suspects(delivery.id)
         unseen = earlier is None or earlier.begun is None
         if unseen and (unbegun or not (delivery.first_in_queue or self._marked(delivery.id))):
@@ -189,9 +202,9 @@ class AttemptHistory:
             elif path.stem.count(".") or not process_alive(mark.pid):
                 how, early = STARVED if mark.ended == "oom-kill" else "crash", False
                 crashes, suspects = crashes + (mark.ran <= 1), mark.ran
-            elif path != self._own:  # it runs here already, from another copy of its message: that one's start counts
+            elif path != self._own:  # another worker here runs a copy: the start of that one counts
                 begun, early = earlier.begun or begun, False
-        beside = begun is earlier.begun
+        runs_elsewhere = begun is earlier.begun
         earlier = msgspec.structs.replace(
             earlier,
             deliveries=earlier.deliveries + 1,
@@ -199,17 +212,17 @@ class AttemptHistory:
             suspects=suspects,
             ended=(*earlier.ended, how)[-_KEPT:],
             begun=begun,
-            early_cuts=earlier.early_cuts if beside else earlier.early_cuts + 1 if early else 0,
+            early_cuts=earlier.early_cuts if runs_elsewhere else earlier.early_cuts + 1 if early else 0,
         )
         self.attempts.write(earlier)
         self._looked = delivery.redeliveries, earlier
         for path, mark in marks:
             if path != self._own and (path.stem.count(".") or not process_alive(mark.pid)):
-                self._use_up(path, mark, delivery.id)
+                self._remove_from_mark(path, mark, delivery.id)
         return earlier
 
     def company(self, delivery: Delivery) -> int:
-        """How many bodies may run at once with this one, itself counted, because it may have crashed a worker; 0: any.
+        """Return how many bodies may run at once with this one, itself counted; 0: any number. Limited for suspects.
 
         Raises OSError.
         """
@@ -219,7 +232,7 @@ class AttemptHistory:
         return company_of(self._suspects(delivery.id) or (earlier.suspects if earlier is not None else 0))
 
     def interrupted(self, earlier: Attempts | None) -> None:
-        """The body was stopped in order, so what follows is no power cut of it; a first attempt has nothing to note."""
+        """Note that the body was stopped in order, so its start does not count as cut. A disk error is only logged."""
         if earlier is None or earlier.begun is None:
             return
         try:
@@ -244,14 +257,14 @@ class AttemptHistory:
         )
 
     def _suspects(self, job_id: str) -> int:
-        """How many bodies ran when a worker of threads crashed, this job's among them; 0 where none did."""
+        """Return how many bodies ran, this job's among them, when a worker of threads crashed; 0 if none crashed."""
         own = ((path, mark) for path, mark in self._marks() if job_id in mark.ids and mark.boot_id == boot_id())
         crashed = (mark.ran for path, mark in own if path.stem.count(".") or not process_alive(mark.pid))
         return max(crashed, default=0)
 
     @staticmethod
-    def _use_up(path: Path, mark: RunningMark, job_id: str) -> None:
-        """Take a job out of a mark that a worker left: it is on the job's record from now on."""
+    def _remove_from_mark(path: Path, mark: RunningMark, job_id: str) -> None:
+        """Remove a job from the mark of a dead worker, because the job's record has it now."""
         left = [each for each in mark.ids if each != job_id]
         if left:
             mark = msgspec.structs.replace(mark, id=left[0], others=tuple(left[1:]))
@@ -265,29 +278,29 @@ class AttemptHistory:
     def _marks(self) -> list[tuple[Path, RunningMark]]:
         with suppress(FileNotFoundError):
             found = [path for path in self._folder.iterdir() if path.suffix == ".json" and path.name[0] != "."]
-            return [(path, mark) for path in found if (mark := _mark(path)) is not None]
+            return [(path, mark) for path in found if (mark := _read_mark(path)) is not None]
         return []
 
 
 def company_of(suspects: int) -> int:
-    """How many suspects run at once, where so many ran when their worker crashed; 0 where there are none."""
+    """Return how many suspects may run at once, after a crash with `suspects` bodies; 0 if there are no suspects."""
     return max(1, suspects // 2) if suspects else 0
 
 
-def _mark(path: Path) -> RunningMark | None:
+def _read_mark(path: Path) -> RunningMark | None:
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(path.read_bytes(), type=RunningMark)
     return None
 
 
 def _how_predecessor_ended() -> str:
-    """What the unit left of the end of the worker before this one; it is taken away."""
+    """Return $SERVICE_RESULT of the previous worker and remove its file; empty when not known."""
     path = os.environ.get(ENDED)
     if not path:
         return ""
     try:
-        word = Path(path).read_text().strip()
+        result = Path(path).read_text().strip()
         Path(path).unlink()
     except (OSError, UnicodeDecodeError):
         return ""
-    return word
+    return result

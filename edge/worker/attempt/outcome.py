@@ -1,4 +1,4 @@
-"""How a body ended."""
+"""The record of how a body ended."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from edge.model import Failure
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a body: a value, a failure, or neither when it was interrupted and has to run again."""
+    """How a body ended: with a value, with a failure, or interrupted, so that it has to run again."""
 
     value: object = None
     encoded: msgspec.Raw | None = None
     failure: Failure | None = None
     error: BaseException | None = None
     interrupted: bool = False
-    started_at: float = 0.0
+    started_at: float = 0.0  # seconds since the epoch
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    let_go: bool = False  # the body would not end, and may still run: its job ends without it
+    let_go: bool = False  # the body did not end when asked, and may still run: its job ends without it

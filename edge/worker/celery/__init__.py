@@ -4,9 +4,9 @@
 - `task`: `@task`: one typed function becomes a kind of job
 - `modules`: imports the task modules that the configuration names
 - `catalogue`: prints the kinds of job as JSON, for the gateway
-- `backend`: results for `solve.delay(...).get()`
+- `backend`: Celery's result backend, for `solve.delay(...).get()`
 - `request`: `current_task.request` and Celery's signals around a body
-- `controller`: the worker program: solo pool, a loop that may sleep
-- `consumer`: Celery's consumer with few steps and patience with the broker
+- `controller`: the worker program: solo pool, no periodic wake-ups
+- `consumer`: Celery's consumer with fewer steps, which waits for the broker
 - `main`: `edge worker` and `python -m edge.worker`
 """

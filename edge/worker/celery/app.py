@@ -1,4 +1,4 @@
-"""The Celery app. Importing it reads no configuration and opens nothing; the first use does."""
+"""The Celery app. Importing it neither reads the configuration nor opens anything; its first use does."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from edge.core.errors import ConfigError, UsageError
 from edge.model import Pool, Power, WorkerPool
 from edge.worker.api.kind import TaskKind
 
-#: A publish without the broker's confirm in this time has failed.
+#: A publish fails when the broker does not confirm it within this time.
 CONFIRM_S = 30.0
 
 
 class EdgeApp(Celery):  # type: ignore[misc]
-    """Celery bound to `edge.yaml`: its queues, its tasks, its results."""
+    """A Celery app with the queues, tasks and results of `edge.yaml`."""
 
     task_cls = "edge.worker.celery.task:EdgeTask"
 
@@ -36,14 +36,18 @@ class EdgeApp(Celery):  # type: ignore[misc]
         self.add_defaults(self._settings)
 
     def use(self, loaded: Loaded) -> None:
-        """Take this configuration in place of EDGE_CONFIG and the default files; before anything else is done."""
+        """Use this configuration instead of EDGE_CONFIG and the default files. Call it before any other use of the app.
+
+        Raises:
+            UsageError: the app has read its configuration already.
+        """
         if self.configured:
             raise UsageError("the Celery app has read its configuration already")
         self._loaded = loaded
 
     @property
     def edge_loaded(self) -> Loaded:
-        """The configuration with its origins, read at the first use. Raises ConfigError."""
+        """The configuration and the origin of each value, read at the first use. Raises ConfigError."""
         if self._loaded is None:
             self._loaded = load()
         return self._loaded
@@ -54,16 +58,16 @@ class EdgeApp(Celery):  # type: ignore[misc]
         return self.edge_loaded.config
 
     def edge_tasks(self) -> dict[str, TaskKind]:
-        """The tasks that jobs can name: those of the modules in `tasks:`, none of Celery's own.
+        """Return the tasks that jobs can name: those of the modules in `tasks:`, without Celery's own.
 
-        A package imports its other modules with the one that is named; their tasks were not asked for.
+        A module may import others whose tasks the configuration does not name; those are left out. Raises ConfigError.
         """
         modules = self.edge_config.tasks
         ours = ((name, task) for name, task in self.tasks.items() if getattr(task, "edge_signature", None) is not None)
         return {name: task for name, task in ours if any(_belongs(task, module) for module in modules)}
 
     def gen_task_name(self, name: str, module: str) -> str:  # noqa: ARG002 - Celery's signature
-        """A task is called by the name of its function: submitters need not know our modules."""
+        """Return the name of the function: submitters need not know the modules of tasks."""
         return name
 
     @cached_property  # type: ignore[untyped-decorator]
@@ -72,7 +76,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         return self.subclass_with_self("edge.worker.celery.controller:Worker")
 
     def _connection(self, url: object, **kwargs: object) -> Connection:
-        """Every connection of ours, consumer or producer, unless somebody names another broker."""
+        """Return a connection with our options, unless the caller names another broker."""
         if url is not None and url != self._own_url:
             return super()._connection(url, **kwargs)
         return topology.connection(self.edge_config.broker, confirm=True)
@@ -86,7 +90,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         task: object = None,
         **_: object,
     ) -> dict[str, str] | None:
-        """The queue of the task's kind and power class, unless the caller chose one."""
+        """Return the queue for the kind and power class of the task; None when the caller chose one."""
         power = getattr(task, "edge_power", None)
         if power is None or options.get("queue") or options.get("exchange") or options.get("routing_key"):
             return None
@@ -94,7 +98,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         return {"queue": Routes.of(self.edge_config, {name: pool}).queue(name, power)}
 
     def _log_format(self) -> dict[str, object]:
-        """Of a worker of threads each line says whose it is: the thread of a body has the name of its job."""
+        """Show the thread in each log line of a worker of threads: the thread of a body has the name of its job."""
         if self.edge_config.own_worker.pool is not WorkerPool.THREADS:
             return {}
         return {"worker_log_format": "[%(asctime)s: %(levelname)s/%(threadName)s] %(message)s"}
@@ -136,21 +140,21 @@ class EdgeApp(Celery):  # type: ignore[misc]
             "broker_heartbeat": 0,
             "broker_connection_retry_on_startup": True,
             "broker_connection_max_retries": None,
-            "broker_channel_error_retry": True,  # what the broker refuses later ends the connection, not the worker
+            "broker_channel_error_retry": True,  # a later refusal of the broker ends the connection, not the worker
             "result_backend": "edge.worker.celery.backend:ResultFiles",
             "enable_utc": True,
         }
 
 
 def _belongs(task: object, module: str) -> bool:
-    """True when `module` or one below it defines the task, or has it under some name."""
+    """True when `module` or a module below it defines the task, or `module` imports it by name."""
     if f"{task.__module__}.".startswith(f"{module}."):
         return True
     return any(each is task for each in vars(sys.modules.get(module, object)).values())
 
 
 def _in_celery_command() -> bool:
-    """True inside `celery -A edge.worker ...`, whose user is to see one line and no traceback."""
+    """True inside `celery -A edge.worker ...`, where an error is shown as one line without traceback."""
     context = click.get_current_context(silent=True)
     return context is not None and type(context.find_root().obj).__name__ == "CLIContext"
 

@@ -1,4 +1,4 @@
-"""Results for Celery's own users on this board: `solve.delay(...).get(timeout=10)` reads the result file."""
+"""Celery's result backend on this board: `solve.delay(...).get(timeout=10)` reads the result file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _STATES = {
 
 
 class ResultFiles(BaseBackend):  # type: ignore[misc]
-    """Reads what workers published; writes nothing. Waits by inotify, without polling."""
+    """Reads published results and writes nothing. Waits by inotify, without polling."""
 
     supports_autoexpire = False
     persistent = True
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, object]:  # noqa: ARG002 - Celery's signature
-        """Celery's record of a task; PENDING for all that has no result yet."""
+        """Return Celery's record of a task; PENDING while there is no result. Raises TornResult, OSError."""
         result = self._results().read(task_id)
         return {"status": states.PENDING, "result": None} if result is None else _meta(result)
 
@@ -42,11 +42,11 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
         no_ack: bool = True,  # noqa: ARG002
         on_interval: object = None,  # noqa: ARG002
     ) -> dict[str, object]:
-        """Block until the result is there. Raises Celery's TimeoutError."""
+        """Block until the result is there and return Celery's record of it. Raises Celery's TimeoutError."""
         deadline = None if timeout is None else time.monotonic() + timeout
         staging = self.app.edge_config.layout.staging
         durable.make_folder(staging)
-        with closing(Watch(staging, on=On.DELETED)) as watch:  # a name goes from there once its result is durable
+        with closing(Watch(staging, on=On.DELETED)) as watch:  # its name is removed from there once a result is durable
             poll = select.poll()
             poll.register(watch, select.POLLIN)
             while True:

@@ -1,6 +1,6 @@
-"""`python -m edge.worker.celery.catalogue` names each module, then prints the kinds of job as JSON.
+"""`python -m edge.worker.celery.catalogue` prints each task module before its import, then the kinds of job as JSON.
 
-`edge/catalog/catalogue.py` runs it and reads its answer.
+`edge/catalog/catalogue.py` runs it and reads its output. The last module printed is the one whose import failed.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from edge.worker.celery.modules import load_tasks
 
 
 def main() -> int:
-    """Import the modules, print what they declare; the result is the exit code."""
+    """Import the modules and print what they declare; the result is the exit code."""
     out = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a module that prints must not spoil the answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a module prints must not get into the answer
     try:
         loaded = load()
     except EdgeError as err:
         sys.stderr.write(f"{err}\n")
         return err.exit_code
     app.use(loaded)
-    errors = load_tasks(loaded, before=lambda name: _say(out, f"{name}\n".encode()))
+    errors = load_tasks(loaded, before=lambda name: _print_now(out, f"{name}\n".encode()))
     listing = Listing(tuple(_info(task) for _, task in sorted(app.edge_tasks().items())), errors)
     with os.fdopen(out, "wb") as answer:
         answer.write(msgspec.json.encode(listing))
     return 0
 
 
-def _say(fd: int, line: bytes) -> None:
+def _print_now(fd: int, line: bytes) -> None:
     os.write(fd, line)  # at once: the module may end the process
 
 

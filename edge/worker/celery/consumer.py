@@ -1,4 +1,4 @@
-"""Celery's consumer with what a solo worker on a small board needs: few steps, one way in, patience with the broker."""
+"""Celery's consumer with only the steps that this worker needs. It waits for the broker for as long as it takes."""
 
 from __future__ import annotations
 
@@ -29,31 +29,34 @@ from edge.worker.context import WorkerContext
 
 logger = get_logger(__name__)
 
-#: Each answer of the broker must come in this time: a queue that lost its leader would else hang us for ever.
+#: Time limit for each answer of the broker. A queue without a leader would otherwise block the worker for ever.
 ANSWER_S = 30.0
-#: Between two tries to connect.
+#: Pauses between two tries to connect.
 RETRY = Backoff(first_s=0.5, most_s=5.0)
-#: A connection that broke sooner than this counts as a try that failed: a broker with a broken store accepts
+#: A connection that breaks sooner than this counts as a failed try, because a broker with a damaged store accepts
 #: connections and then refuses everything.
 WORTH_S = 10.0
 
 
 class Program(Protocol):
-    """The worker program, as far as its consumer asks it."""
+    """What the consumer uses of the worker program."""
 
     context: WorkerContext
     hub: Hub
 
 
 class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
-    """Connection, Tasks, loop. No events, gossip, mingle, heart, control, nor delayed delivery."""
+    """Celery's consumer with the steps Connection, Tasks and loop. Belongs to the main thread.
+
+    It has no events, gossip, mingle, heart, control or delayed delivery.
+    """
 
     event_dispatcher = None
     gossip = None
     pidbox = None
 
     class Blueprint(bootsteps.Blueprint):  # type: ignore[misc]
-        """The steps."""
+        """The steps of the consumer."""
 
         name = "Consumer"
         default_steps = (
@@ -73,30 +76,30 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self._restart_request = RestartRequest(self.context.config.layout, f"worker-{self.context.name}")
         self._tries = 0
         self._connected_at = 0.0
-        self._logged = ""  # the last reason why there is no connection that the log has
-        self._refused = ""  # why the broker refuses us, as the status says it
-        # A child that a body forks may outlive this worker: while it held the socket, the broker would take the dead
-        # worker's consumer for a living one and go on handing it jobs.
-        os.register_at_fork(after_in_child=self._let_go)
+        self._logged = ""  # the last reason for a missing connection that was logged
+        self._refused = ""  # why the broker refuses this worker, as written to the status
+        # A child that a body forks may outlive this worker. If it kept the socket, the broker would keep the consumers
+        # of the dead worker and deliver jobs to them.
+        os.register_at_fork(after_in_child=self._close_in_child)
         super().__init__(*args, controller=controller, **kwargs)
-        # Celery sleeps 1 s, with a traceback, once it had to connect five times in a second; we wait our own way.
+        # After five connections within a second Celery logs a traceback and sleeps 1 s. Our back-off takes its place.
         self._restart_state = _Unlimited()
 
     def create_task_handler(self, promise: object = None) -> Callable[..., None]:  # noqa: ARG002
-        """Unused by our consumers, which know the queue of each message; Celery's loop asks for one."""
+        """Return a handler because Celery's loop asks for one. Our consumers do not use it: they know their queue."""
         return self.context.intake.accept
 
     def register_with_event_loop(self, hub: Hub) -> None:
-        """The steps', and the wakeup by which signals and threads wake the loop."""
+        """Register the steps, and the wakeup by which signal handlers and threads wake the loop."""
         hub.add_reader(self.context.wakeup.fileno(), self._rung)
-        super().register_with_event_loop(hub)  # asks for messages of every queue that is open
+        super().register_with_event_loop(hub)  # opens the consumers
         self._restart_request.withdraw()
         if self._refused and self.context.status.status.reason == self._refused:
             self.context.status.say(reason="")
         self._logged = self._refused = ""
 
     def _tell(self, text: str, err: BaseException) -> None:
-        """Log why there is no connection, each reason once; a refusal, which a person must end, goes to the status."""
+        """Log why there is no connection, each reason once. A refusal goes to the status too: a person has to act."""
         if text != self._logged:
             self._logged = text
             logger.error("%s; trying again until it is over", text)
@@ -109,7 +112,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self.context.intake.step()
 
     def ensure_connected(self, conn: Connection) -> Connection:
-        """Connect, trying for ever at most five seconds apart; a stop ends the wait at once."""
+        """Connect. Tries for ever, at most five seconds apart, until the worker is to stop."""
         if self._tries:
             self._wait()
         while True:
@@ -134,7 +137,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
     def _wait(self) -> None:
         pause_s = self._pause_s
-        # The growing pauses are a few lines in the log; the longest one comes again and again, for days perhaps.
+        # Only the growing pauses are logged. The longest one may be repeated for days.
         logger.log(logging.INFO if pause_s < RETRY.most_s else logging.DEBUG, "trying again in %g s", pause_s)
         self.context.wait(pause_s)
         self._tries += 1
@@ -142,19 +145,19 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         self.context.wakeup.hush()
 
     def on_connection_error_before_connected(self, exc: BaseException) -> None:
-        """The connection broke while it was set up."""
+        """Handle a connection that broke while it was set up."""
         self._tell(f"broker connection failed: {explain(exc)}", exc)
         self._drop(exc)
 
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
-        """The connection broke: let go of it and of its messages, which come again."""
-        if isinstance(exc, BrokerError):  # it never came to be
+        """Drop a broken connection and its messages, which are delivered again."""
+        if isinstance(exc, BrokerError):  # the set-up failed
             self._tell(f"broker connection failed: {explain(exc)}", exc)
         else:
             logger.warning("broker connection lost: %s; connecting again", explain(exc))
         self._drop(exc)
 
-    def _let_go(self) -> None:
+    def _close_in_child(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None and connection.connected:
             with suppress(OSError):
@@ -174,7 +177,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
 
 
 class _Unlimited:
-    """Stands where Celery counts connections."""
+    """Stands in for Celery's limit on connections per second."""
 
     def step(self) -> None:
-        """Never too often."""
+        """Do nothing: the back-off of the consumer limits the rate."""

@@ -1,4 +1,4 @@
-"""The worker program: Celery's, with one pool, a loop that may sleep, and our signals."""
+"""The worker program: Celery's, with the solo pool, no periodic wake-ups, and our signal handlers."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from edge.worker.context import WorkerContext
 
 logger = get_logger(__name__)
 
-#: How long the loop sleeps when nothing happens. Kombu's own sleeps at most 1 s, which wakes a board for nothing.
+#: How long the loop sleeps when nothing happens. Kombu wakes up once a second, which costs an idle board power.
 IDLE_S = 3600.0
 
 
 def _stop_loop() -> None:
-    """Let Celery's loop end with exit code 0 at its next turn."""
+    """End Celery's loop at its next turn, with exit code 0."""
     celery_state.should_stop = os.EX_OK
 
 
 class SleepyHub(Hub):  # type: ignore[misc]
-    """Kombu's loop without its one wake-up a second; everything that should wake it is a file descriptor."""
+    """Kombu's loop without the wake-up each second. Everything that has to wake it is a file descriptor or a timer."""
 
     def fire_timers(
         self, *_delays: object, propagate: tuple[type[BaseException], ...] = (), **_options: object
     ) -> float:
-        """Run what is due, and say how long to sleep."""
+        """Run the due timers and return how many seconds to sleep."""
         delay: float = super().fire_timers(IDLE_S, IDLE_S, propagate=propagate)
-        # What a callback put off with call_soon waits for the next round: kombu looks only after the sleep.
+        # A callback may have used call_soon. Kombu looks for such calls only after the sleep, so do not sleep.
         return 0 if self._ready else delay
 
 
 class Worker(CeleryWorker):  # type: ignore[misc]
-    """`celery -A edge.worker worker` and `edge worker` both run this. Exits 2 with one line on a person's mistake."""
+    """What `celery -A edge.worker worker` and `edge worker` run. Bad input ends it with one line and exit code 2."""
 
     class Blueprint(CeleryBlueprint):  # type: ignore[misc]
-        """No beat, no autoscaler, no state file: one process, one job at a time, results as files."""
+        """The steps of the program: no beat, no autoscaler, no state file."""
 
         name = "Worker"
         default_steps = frozenset(
@@ -66,12 +66,12 @@ class Worker(CeleryWorker):  # type: ignore[misc]
     def __init__(self, *args: object, **kwargs: object) -> None:
         try:
             super().__init__(*args, **kwargs)
-        except EdgeError as err:  # both commands that make a worker end here: one line, no traceback
+        except EdgeError as err:  # for both commands: one line, no traceback
             sys.stderr.write(f"worker: {err}\n")
             raise SystemExit(err.exit_code) from err
 
     def on_before_init(self, **kwargs: object) -> None:
-        """Refuse what cannot work here, then take the worker's name."""
+        """Refuse options that cannot work here, then take the locks of the worker's name. Raises EdgeError."""
         pool = concurrency.get_implementation(kwargs.get("pool_cls") or kwargs.get("pool") or "solo")
         if pool is not TaskPool:
             raise UsageError(f"pool = {pool.__module__.rpartition('.')[2]!r}: this worker runs with the solo pool only")
@@ -81,7 +81,7 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         super().on_before_init(**kwargs)
         config = self.app.edge_config
         given = nodesplit(self.hostname)[0]
-        if given not in (None, "", "celery"):  # the entry of that name in `workers` is this worker's
+        if given not in (None, "", "celery"):  # `-n NAME@...` chooses the entry of `workers`
             config = replace(config, worker=replace(config.worker, name=given))
         hub = SleepyHub()
         set_event_loop(hub)
@@ -91,19 +91,19 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         self.app.module_errors = load_tasks(self.app.edge_loaded)
 
     def setup_queues(self, include: object, exclude: object = None) -> None:
-        """Take the queues that `-Q` names, else those of this worker's entry in `workers`."""
+        """Select the queues that `-Q` names, else those of this worker's entry in `workers`."""
         super().setup_queues(include or list(queues_of(self.context.config.own_worker)), exclude)
 
     def setup_instance(self, **kwargs: object) -> None:
-        """Make the steps; Celery's step for the loop takes ours."""
+        """Make the steps, and give our loop the timer of Celery."""
         super().setup_instance(**kwargs)
         self.timer.max_interval = IDLE_S
-        # The loop looks at its timers only while there are any: one that never comes due.
+        # Celery's loop fires timers only while there are any, so add one that never comes due.
         self.timer.call_at(time.monotonic() + 1e9, lambda: None)
         self.hub.timer = self.timer
 
     def start(self) -> None:
-        """Run until stopped."""
+        """Run until the worker is stopped."""
         for module, error in self.app.module_errors.items():
             logger.error("tasks of module %s are not available: %s", module, error)
         self.context.open()
@@ -114,5 +114,5 @@ class Worker(CeleryWorker):  # type: ignore[misc]
         self.exitcode: int = self.context.leave(self.exitcode or os.EX_OK)
 
     def install_platform_tweaks(self, _worker: object) -> None:
-        """Ours in place of Celery's signal handlers: they would stop the process in the middle of a body."""
+        """Install our signal handlers. Celery's would stop the process in the middle of a body."""
         self.context.control.install()

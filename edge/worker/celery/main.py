@@ -1,4 +1,4 @@
-"""`edge worker`: the same worker as `celery -A edge.worker worker`, with the log on."""
+"""`edge worker`: the same worker as `celery -A edge.worker worker`, with log level INFO."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.worker.celery.app import app
 
 def main(loaded: Loaded, *, loglevel: str = "INFO") -> int:
     """Run a worker until it is stopped; the result is the exit code. Raises EdgeError."""
-    # Celery's nine lines about root speak of pickled messages; this worker takes JSON only.
+    # Celery's nine lines about running as root concern pickled messages. This worker takes JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.use(loaded)
     worker = app.Worker(

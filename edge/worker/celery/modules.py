@@ -1,4 +1,4 @@
-"""Imports the task modules that the configuration names; a broken one does not keep the others out."""
+"""Imports the task modules that the configuration names. A broken module does not keep the others from loading."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from types import FrameType
 
 from edge.config import Loaded
 
-#: What one module gets for its import, on a small board with a cold card.
+#: Time limit for the import of one module, on a small board with a cold card.
 IMPORT_S = 30.0
 
 
 def load_tasks(loaded: Loaded, *, before: Callable[[str], None] = lambda _name: None) -> dict[str, str]:
-    """Import every module of `tasks:`, in the main thread; the result is one line a module that failed.
+    """Import every module of `tasks:`. Call it in the main thread.
 
-    `before` is told the name of each; a module may end this very process. It is looked for where Python looks, then
-    beside the configuration file, then in the working folder.
+    A module is searched on Python's path, then beside the configuration file, then in the working folder.
+
+    Args:
+        loaded: the configuration.
+        before: called with the name of each module before its import, which may even end this process.
+
+    Returns:
+        For each module that failed its name and one line that says why.
     """
     for folder in (loaded.path.parent if loaded.path else None, Path.cwd()):
         if folder is not None and str(folder) not in sys.path:
@@ -41,7 +47,7 @@ def load_tasks(loaded: Loaded, *, before: Callable[[str], None] = lambda _name: 
 
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError, where it then is, in a block that does not end."""
+    """Raise TimeoutError inside a block that does not end within `seconds`."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"its import did not end within {seconds:g} s")
@@ -56,7 +62,7 @@ def _within(seconds: float) -> Iterator[None]:
 
 
 def _one_line(err: BaseException) -> str:
-    """What went wrong, and where in the person's file."""
+    """Return the error and its place in the task file as one line."""
     text = " ".join(str(err).split()) or "no reason given"
     frames = [f for f in traceback.extract_tb(err.__traceback__) if not f.filename.startswith("<")]
     last = next((f for f in reversed(frames) if f.filename not in (__file__, importlib.__file__)), None)

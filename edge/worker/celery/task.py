@@ -28,7 +28,7 @@ _REFUSED = {
 
 
 class EdgeTask(CeleryTask):  # type: ignore[misc]
-    """A Celery task whose arguments are checked where it is called, and whose message is safe once that returns."""
+    """A Celery task that checks its arguments at the call, and whose message is confirmed when the call returns."""
 
     abstract = True
     edge_signature: ClassVar[Signature | None] = None
@@ -37,7 +37,7 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
     edge_retries: ClassVar[int] = 0
     edge_time_limit_s: ClassVar[float | None] = None
 
-    # Said here rather than read from the configuration, so that a task file can be imported without one.
+    # Fixed here: Celery would read these from the configuration, and a task file must be importable without one.
     serializer = "json"
     rate_limit = False
     priority = 0
@@ -59,7 +59,13 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
     def apply_async(
         self, args: Sequence[object] | None = None, kwargs: Mapping[str, object] | None = None, **options: object
     ) -> Submitted:
-        """Publish a job, persistent and confirmed; raises BadArguments, or what kombu raises, if it is not safe."""
+        """Publish a job, persistent and confirmed.
+
+        Raises:
+            UsageError: an option that this worker does not support.
+            BadArguments: the task does not take these arguments.
+            Exception: what kombu and amqp raise when the broker did not confirm the message.
+        """
         for name, why in _REFUSED.items():
             if options.get(name) is not None:
                 raise UsageError(f"{name} = {options[name]!r}: {why}")
@@ -73,50 +79,50 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
             try:
                 job = super().apply_async(list(args or ()), dict(kwargs or {}), producer=producer, **options)
             except Exception:
-                # The answer to a publish that failed may still come, and would confirm the next one on its channel.
+                # The confirm of the failed publish may still arrive, and would then be taken for that of the next one.
                 producer.connection.collect()
                 raise
             return job
 
     @classmethod
     def annotate(cls) -> None:
-        """Nothing: Celery would read `task_annotations` from a configuration that nobody has asked for yet."""
+        """Do nothing: Celery would read `task_annotations`, and with it the configuration, during the import."""
 
 
 class Submitted(Protocol):
-    """A job that was published: Celery's AsyncResult, as far as this app serves it."""
+    """A published job: the part of Celery's AsyncResult that this app supports."""
 
     id: str
     state: str
 
     def get(self, timeout: float | None = None) -> JsonValue:
-        """What the task returned; raises JobFailed, or Celery's TimeoutError."""
+        """Return the value of the task, waiting `timeout` seconds at most. Raises JobFailed, Celery's TimeoutError."""
 
     def ready(self) -> bool:
-        """True once there is a result, a failure too."""
+        """True once there is a result, be it a value or a failure."""
 
     def successful(self) -> bool:
-        """True once it returned a value."""
+        """True once the job has succeeded."""
 
     def failed(self) -> bool:
-        """True once it ended without a value."""
+        """True once the job has failed."""
 
 
 class TaskObject(Protocol, Generic[P, R_co]):
-    """What `@task` makes, as far as types go: the plain function, with Celery's ways to publish it."""
+    """The type of what `@task` makes: the plain function, with Celery's methods to publish a job."""
 
     name: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Run the plain function here and now."""
+        """Call the plain function in this process."""
 
     def delay(self, *args: object, **kwargs: object) -> Submitted:
-        """Publish a job; the arguments are those of the function without its `Job`."""
+        """Publish a job; the arguments are those of the function, without its `Job`. Raises as `apply_async`."""
 
     def apply_async(
         self, args: Sequence[object] | None = None, kwargs: Mapping[str, object] | None = None, **options: object
     ) -> Submitted:
-        """As `delay`, with Celery's options."""
+        """Publish a job with Celery's options. Raises UsageError, BadArguments, and what kombu raises."""
 
 
 @overload
@@ -144,13 +150,22 @@ def task(
     retries: int = 0,
     time_limit_s: float | None = None,
 ) -> TaskObject[P, R_co] | Callable[[Callable[P, R_co]], TaskObject[P, R_co]]:
-    """Make a task of a function whose parameters all have type hints; one annotated `Job` is filled in by the worker.
+    """Make a task of a function whose parameters all have type hints. The worker fills in a parameter annotated `Job`.
 
-    `power` is how good power must be before such a job starts (`always`, `normal`, `surplus`), `retries` how often a
-    failing body is run again, `time_limit_s` how long it may take; a submitter may ask otherwise. `pool="io"` is for a
-    body that waits for networks and disks: it runs in a thread beside others, where a worker with `pool: threads` is
-    configured. Raises TypeError, naming file and parameter, on a hint that cannot be used, on a name that is taken, on
-    options out of range.
+    A submitter may choose other values for `power`, `retries` and `time_limit_s`.
+
+    Args:
+        function: the body of the task.
+        name: the name of the kind of job; by default that of the function.
+        power: how good power must be before such a job starts: `always`, `normal` or `surplus`.
+        pool: `main`, or `io` for a body that waits for networks and disks: it runs in a thread beside others, if a
+            worker of threads may run.
+        retries: how often a failed body is run again, 0 to 100.
+        time_limit_s: the longest time a body may run; None: no limit of its own.
+
+    Raises:
+        TypeError: a type hint is missing or not usable, the name is taken, or an option is out of range. It names the
+            file and the parameter.
     """
 
     def decorate(function: Callable[P, R_co]) -> TaskObject[P, R_co]:
@@ -169,7 +184,7 @@ def task(
         if taken is not None and taken.__module__ != function.__module__:
             raise TypeError(f"{where}: a task named {own_name!r} is in {taken.__module__} already")
         if taken is not None:
-            app._tasks.pop(own_name)  # noqa: SLF001 - the same module, imported anew
+            app._tasks.pop(own_name)  # noqa: SLF001 - the same module, imported again
         made: TaskObject[P, R_co] = app._task_from_fun(  # noqa: SLF001 - `app.task` would make a proxy, or read the configuration
             function,
             name=own_name,

@@ -1,4 +1,4 @@
-"""The bodies that run in the threads of this worker, as its status needs them."""
+"""The bodies that run in the threads of this worker, for its status."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edge.worker.executor.body import Body
 
 
 class Bodies:
-    """Bodies by their job's id. Belongs to the main thread, but for `changed` and `get`."""
+    """Bodies by the id of their job. Belongs to the main thread, except `changed` and `get`."""
 
     def __init__(self, *, on_change: Callable[[], None]) -> None:
-        """`on_change` is called in any thread, at the first change after `running_jobs` was asked."""
+        """`on_change` is called in any thread, at the first change after a call of `running_jobs`."""
         self._on_change = on_change
         self._bodies: dict[str, Body] = {}
         self._is_changed = False
@@ -31,27 +31,27 @@ class Bodies:
         return self._bodies.get(job_id)
 
     def add(self, body: Body) -> None:
-        """A body begins."""
+        """Add a body that begins."""
         self._bodies[body.id] = body
         self.changed()
 
     def remove(self, body: Body) -> None:
-        """A body has ended, or was let go."""
+        """Remove a body that has ended or was abandoned."""
         self._bodies.pop(body.id, None)
         self.changed()
 
     def changed(self) -> None:
-        """A body began, ended, was held or reported progress; callable from any thread."""
+        """Note that a body began, ended, was held or reported progress; callable from any thread."""
         if not self._is_changed:
             self._is_changed = True
             self._on_change()
 
     @property
     def is_changed(self) -> bool:
-        """True when `running_jobs` would say something new."""
+        """True when something changed since the last call of `running_jobs`."""
         return self._is_changed
 
     def running_jobs(self) -> tuple[RunningJob, ...]:
         """The jobs that run now, the oldest first."""
-        self._is_changed = False  # first: what changes meanwhile is told the next time
+        self._is_changed = False  # first: a change during this call counts for the next one
         return tuple(body.running_job for body in self._bodies.values())

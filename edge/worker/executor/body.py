@@ -1,11 +1,11 @@
-"""One body that runs in a thread beside others: its limits, its holds, and how it is brought to its end.
+"""One body that runs in a thread beside others: its limits, its holds, and how it is ended.
 
-No signal reaches a thread. So a body is brought to its end in three steps, each later than the one before:
+Signal handlers run in the main thread only. So a body is ended in three steps, each later than the one before:
 
-1. It finds what is due at its next `job.check`, `job.progress` or `job.checkpoint`, which raise it.
-2. After `ASK_S` the exception is raised where the body is, if it runs Python code of its own; see `interrupt`.
-3. After `LET_GO_S` the body is let go: its job ends without it. It keeps its thread, and nothing that it asks of its
-   `Job` from then on is done.
+1. Its next `job.check`, `job.progress` or `job.checkpoint` raises the exception.
+2. After `ASK_S` the exception is raised wherever the body is, if it runs Python code of its own; see `interrupt`.
+3. After `LET_GO_S` the body is let go: its job ends without it. The body keeps its thread, and every later call of its
+   `Job` raises.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 #: A body has this long to ask its `Job` before the exception is raised where it is ...
 ASK_S = 0.5
-#: ... and again after this time, should it swallow the exception, ...
+#: ... and again after this time, if the body catches the exception, ...
 AGAIN_S = 1.0
 #: ... until it is let go.
 LET_GO_S = 5.0
@@ -64,8 +64,17 @@ class Body:
         on_change: Callable[[], None],
         on_resume: Callable[[], None],
     ) -> None:
-        """`power` let the body in. With `holds` it stops in place where power forbids its class. `on_change` is called
-        in any thread when what `running_job` says has changed, `on_resume` when the clock of its limit goes on.
+        """Make the body of `job`, which has not begun.
+
+        Args:
+            job: what the status shows.
+            klass: its power class.
+            power: the governor's report that allowed its start.
+            limit_s: its time limit.
+            max_temp_c: it is held while the board is hotter.
+            holds: whether it is held while power forbids its class.
+            on_change: called in any thread when `running_job` has changed.
+            on_resume: called in the body's thread when a hold has ended, so its limit counts on.
         """
         self._job, self._klass, self._power = job, klass, power
         self._limit_s, self._max_temp_c, self._holds = limit_s, max_temp_c, holds
@@ -99,18 +108,18 @@ class Body:
 
     @property
     def running_job(self) -> RunningJob:
-        """What the worker's status says of the body."""
+        """What the worker's status shows of the body."""
         return self._job
 
     @property
     def held_s(self) -> float:
-        """How long the body was held in all."""
+        """Seconds that the body was held in all."""
         held_at = self._held_at
         return self._held_s + (time.monotonic() - held_at if held_at is not None else 0.0)
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the body ended; None while it runs, and for ever once it was let go."""
+        """How the body ended; None while it runs, and always None after it was let go."""
         return self._outcome
 
     @property
@@ -121,12 +130,12 @@ class Body:
     # --- the main thread ----------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """Somebody cancelled the job; callable from any thread."""
+        """Note that the job was cancelled; callable from any thread."""
         self._cancelled = True
         self._go_on.set()
 
     def heed(self, power: PowerStatus, *, grace_s: float) -> None:
-        """Take in what the governor says; at critical power the body has `grace_s` to end or to reach a checkpoint."""
+        """Take a new report; at critical power the body has `grace_s` to end or to reach a checkpoint."""
         self._power = power
         if power.state is not PowerState.CRITICAL:
             self._leave_at = None  # power came back within the grace
@@ -136,13 +145,13 @@ class Body:
         self._go_on.set()
 
     def stop(self, at: float) -> None:
-        """The worker stops: the body has until `at`, by the monotonic clock."""
+        """Note that the worker stops: the body has until `at` (monotonic seconds)."""
         if self._stop_at != at:
             self._stop_at = at
             self._go_on.set()
 
     def press(self, now: float) -> float | None:
-        """Bring the body to its end where that is due; the time at which to call again, None where nothing is known."""
+        """Interrupt the body if that is due; return when to call again (monotonic seconds), or None."""
         if self._outcome is not None:
             return None
         why = self._due(now)
@@ -158,7 +167,7 @@ class Body:
         return min(self._raise_at, self._due_since + LET_GO_S)
 
     def give_up(self, now: float) -> JobControl | None:
-        """Let the body go where it would not end in time; why it should have ended, None where it is well."""
+        """Let the body go if it did not end in time. Return why it should have ended, or None if it is not overdue."""
         if self._due_since is None or now < self._due_since + LET_GO_S:
             return None
         with self._lock:
@@ -167,7 +176,7 @@ class Body:
             return self._gone
 
     def spent(self) -> tuple[float, float]:
-        """Seconds since its start, and seconds of CPU time of its thread since then."""
+        """Return the seconds since the start of the body, and the CPU seconds of its thread since then."""
         cpu_s = 0.0
         with suppress(OSError, OverflowError):  # its thread has not begun
             cpu_s = time.clock_gettime(time.pthread_getcpuclockid(self._ident)) if self._ident else 0.0
@@ -176,9 +185,9 @@ class Body:
     # --- the body's thread --------------------------------------------------------------------------------
 
     def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, lasting_s: float | None = None) -> T:  # noqa: ARG002 - as Control's
-        """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
+        """Call `body` and return its value. Raises JobControl when it is cancelled, timed out or stopped.
 
-        A body that swallowed a cancel or a time limit and returned all the same does not get away with it.
+        A cancel or time limit that the body caught is raised after its return.
         """
         self._ident, self._cpu_began_s = threading.get_ident(), time.thread_time()
         try:
@@ -193,18 +202,18 @@ class Body:
         return value
 
     def finish(self, outcome: Outcome) -> bool:
-        """The body has ended; False when it was let go before, and nobody waits for its outcome."""
+        """Set the outcome; False when the body was let go before, so the outcome is dropped."""
         with self._lock:
             if self._gone is None:
                 self._outcome = outcome
             return self._gone is None
 
     def progress(self, progress: Progress) -> None:
-        """How far the body is; the status says it at most four times a second."""
+        """Note how far the body is; the status is written at most four times a second."""
         self._change(msgspec.structs.replace(self._job, progress=progress))
 
     def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
-        """`path_of` for a body that was not let go."""
+        """Return `path_of`, which raises in a body that is to end."""
 
         def file(name: str) -> Path:
             self._raise_due()
@@ -218,7 +227,7 @@ class Body:
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Nothing is raised from outside within the block; what came due is raised at its end."""
+        """Let nothing be raised from outside inside the block; what came due is raised at its end."""
         self._raise_due()
         with self._lock:
             self._shields += 1
@@ -231,7 +240,7 @@ class Body:
         self._raise_due()
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
+        """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
         self._raise_due(saved=saved)
         if self._objection() is None:
             self._wanted_since = None
@@ -251,7 +260,7 @@ class Body:
         return self._stop_at is not None or self._leave_at is not None
 
     def _own_s(self, now: float) -> float:
-        """Seconds by the body's own clock, which stands still while the body is held."""
+        """Return the seconds that the body has run, without the time it was held."""
         held_at = self._held_at
         return now - self._began - self._held_s - (now - held_at if held_at is not None else 0.0)
 
@@ -288,7 +297,7 @@ class Body:
                 self._raised = why
 
     def _leave(self) -> None:
-        """Nothing is raised from outside after the return; what was about to be raised within it is dropped."""
+        """Make sure that nothing is raised from outside after the return; an exception on its way is dropped."""
         while True:
             try:
                 with self._lock:
@@ -299,7 +308,7 @@ class Body:
             return
 
     def _objection(self) -> WaitReason | None:
-        """Why the body may not go on, if so."""
+        """Return why the body may not continue, or None."""
         said = self._power
         if said.state is PowerState.CRITICAL:  # its grace is for running on to a checkpoint
             return None
@@ -310,7 +319,7 @@ class Body:
         return hot
 
     def _wait(self) -> None:
-        """Sleep until there is no objection any more, or the body is to end."""
+        """Sleep until power allows the body, or it is to end."""
         since, began = time.time(), time.monotonic()
         with self._lock:
             self._shields += 1
@@ -318,7 +327,7 @@ class Body:
         self._held_at = began
         try:
             while True:
-                self._go_on.clear()  # first: what changes after the look sets it again
+                self._go_on.clear()  # first: a change after the check below sets it again
                 why = self._objection()
                 if why is None or self._ending or self._due(time.monotonic()) is not None:
                     break

@@ -1,4 +1,4 @@
-"""Runs one body and says how it ended; knows neither the broker nor where results lie."""
+"""Runs one body and returns how it ended. Knows neither the broker nor the folder of results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["MAX_DEPTH", "Outcome", "execute", "failure_of"]
 
 _TRACEBACK_CHARS = 20_000
 _MESSAGE_CHARS = 4_000
-#: A value nested deeper is refused: whoever reads the result runs out of stack at a thousand levels or so.
+#: Deepest nesting of a value: readers of the result would run out of stack at about a thousand levels.
 MAX_DEPTH = 500
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
@@ -36,11 +36,11 @@ class Runner(Protocol):
     """Calls a body, and interrupts it: `Control` in the main thread, a `Body` in a thread of its own."""
 
     def run(self, job_id: str, body: Callable[[], object], *, limit_s: float | None, lasting_s: float | None) -> object:
-        """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises."""
+        """Call `body` and return its value. Raises JobControl when it is cancelled, timed out or stopped."""
 
 
 def cpu_of_process_s() -> float:
-    """CPU time of this process and of the children it waited for."""
+    """Return the CPU seconds of this process and of the children it has waited for."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
 
@@ -55,7 +55,17 @@ def execute(
     lasting_s: float | None = None,
     cpu_s: Callable[[], float] = cpu_of_process_s,
 ) -> Outcome:
-    """Run `body` in this thread under `control`, as its `run` does; never raises. `cpu_s` is the clock of CPU time."""
+    """Run `body` in this thread and return how it ended. Never raises.
+
+    Args:
+        control: interrupts the body.
+        job_id: the job of the body.
+        body: called once.
+        limit_s: time limit of the body.
+        max_bytes: largest size of its value as JSON.
+        lasting_s: see `Control.run`.
+        cpu_s: the clock of CPU time, in seconds.
+    """
     pid = os.getpid()
     started_at, began, cpu = time.time(), time.perf_counter(), cpu_s()
     value: object = None
@@ -107,8 +117,8 @@ def _encoded(value: object, max_bytes: int) -> tuple[msgspec.Raw | None, Failure
 
 
 def _not_finite(value: object) -> float | None:
-    """A NaN or infinity somewhere in `value`, for which its JSON has a null that nobody asked for."""
-    left = [msgspec.to_builtins(value, builtin_types=(msgspec.Raw,))]  # what is JSON already says what it wants to
+    """Return a NaN or infinity somewhere in `value`, or None. JSON would have null in its place."""
+    left = [msgspec.to_builtins(value, builtin_types=(msgspec.Raw,))]  # ready-made JSON is taken as it is
     while left:
         each = left.pop()
         if isinstance(each, float) and not math.isfinite(each):
@@ -121,19 +131,19 @@ def _not_finite(value: object) -> float | None:
 
 
 def _deep(data: bytes) -> bool:
-    """True when the JSON in `data` is nested too deep; without recursion, for a body may have raised its limit."""
+    """True when the JSON in `data` is nested too deeply. Not recursive: the body may have raised Python's limit."""
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return False
     left = _STRING.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
-        left = left.replace(b"[]", b"")  # the innermost of all that is nested
+        left = left.replace(b"[]", b"")  # remove the innermost level
         if not left:
             return False
     return True
 
 
 def failure_of(err: BaseException) -> Failure:
-    """What to say of an exception that came out of a body."""
+    """Return the failure for an exception that a body raised."""
     if isinstance(err, JobCancelled):
         return Failure(FailureCode.CANCELLED, str(err))
     if isinstance(err, JobTimedOut):
@@ -141,7 +151,7 @@ def failure_of(err: BaseException) -> Failure:
     if isinstance(err, SystemExit):
         message = f"the job ended its process with exit code {_text(err.code)}"
         return Failure(FailureCode.EXIT, message, "SystemExit", _traceback(err))
-    # Many say nothing but by their name: MemoryError, StopIteration, `assert`.
+    # The text of many exceptions is empty: MemoryError, StopIteration, `assert`.
     return Failure(FailureCode.EXCEPTION, _text(err) or _type_name(err), _type_name(err), _traceback(err))
 
 
@@ -151,7 +161,7 @@ def _type_name(err: BaseException) -> str:
 
 
 def _text(value: object) -> str:
-    """`str(value)` of something foreign, which may raise or be endless."""
+    """Return `str(value)` of an object of the body, which may raise or be very long."""
     try:
         text = str(value)
     except Exception:
@@ -170,7 +180,7 @@ def _traceback(err: BaseException) -> str:
 
 
 def _own_frames_off(tb: TracebackType | None) -> TracebackType | None:
-    # `body` is not imported: only a worker of threads needs it.
+    # By path: the module `body` is imported only in a worker of threads.
     here = (__file__, sys.modules[JobControl.__module__].__file__, str(Path(__file__).with_name("body.py")))
     while tb is not None and tb.tb_frame.f_code.co_filename in here:
         tb = tb.tb_next

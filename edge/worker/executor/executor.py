@@ -1,4 +1,4 @@
-"""What runs bodies."""
+"""The protocol of what runs bodies: `MainThread` or `Threads`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edge.worker.attempt.delivery import Delivery
 
 
 class Executor(Protocol):
-    """Runs the bodies of attempts. All methods belong to the main thread, but `cancel`."""
+    """Runs the bodies of attempts. All methods belong to the main thread, except `cancel`."""
 
     @property
     def elsewhere(self) -> bool:
-        """True when bodies run beside the main thread: `begin` returns at once, and they end in any order."""
+        """True when bodies run in other threads: `begin` returns at once, and they end in any order."""
 
     @property
     def busy(self) -> bool:
@@ -26,32 +26,34 @@ class Executor(Protocol):
         """How many more bodies may begin now."""
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Begin the body of `attempt`; `power` is what let it in.
+        """Begin the body of `attempt`; `power` is the report that allowed it. Raises OSError when no thread can start.
 
-        Where bodies run in the main thread it has ended on return: `attempt.outcome` is there. Else the attempt comes
-        out of `ended` later.
+        In the main thread the body has ended on return, and `attempt.outcome` is set. Otherwise `ended` returns the
+        attempt later.
         """
 
     def ended(self) -> Iterable[Attempt]:
-        """Attempts whose body ended elsewhere since the last call."""
+        """Return the attempts whose bodies ended in other threads since the last call."""
 
     def admits(self, company: int) -> bool:
-        """True when a body may begin now that runs beside `company` others at most, itself counted; 0: beside any.
+        """True when a body may begin now.
 
-        See `edge.worker.attempt.history` on who may have ended the worker before this one.
+        Args:
+            company: how many bodies may run at once with this one, itself counted, because it is suspected of a crash;
+                0: any number. See `edge.worker.attempt.history`.
         """
 
     def runs(self, job_id: str) -> bool:
-        """True while the body of `job_id` runs, or has ended and was not taken from `ended` yet."""
+        """True while the body of `job_id` runs, or has ended and `ended` has not returned it yet."""
 
     def join(self, delivery: Delivery) -> bool:
-        """Another copy of the message of a job that runs: it is settled with the first one; False where it cannot."""
+        """Add a copy of the message of a running job, to be acknowledged with it; False for a later retry."""
 
     def heed(self, power: PowerStatus) -> None:
-        """The governor has spoken: bodies that it does not allow are held, others go on."""
+        """Take a new report of the governor: bodies that it does not allow are held, others continue."""
 
     def due_in_s(self) -> float | None:
-        """Seconds after which to ask for `ended` though nobody rang; None: never."""
+        """Return the seconds until `ended` has to be called without a wake-up; None: never."""
 
     def cancel(self, job_id: str) -> None:
         """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""

@@ -1,8 +1,8 @@
-"""Raises an exception in another thread, where that breaks nothing that threads share.
+"""Raises an exception in another thread, where that is safe for the other threads.
 
-CPython raises it at the thread's next instruction of Python code; a call into C is not interrupted. Raised in the midst
-of `logging`, an import or a queue it could leave a lock taken for ever that all threads need. So it is raised only
-while every frame down to the body's first one belongs to other code; the caller tries again later.
+CPython raises it at the thread's next instruction of Python code; a call into C is not interrupted. Raised inside
+`logging`, an import or a queue, it could leave a lock taken that all threads need. So it is raised only while no frame
+down to the body's first one belongs to such code; otherwise the caller tries again later.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from edge.worker.process.control import JobControl, enter
 _set_async = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _set_async.argtypes = (ctypes.c_ulong, ctypes.py_object)
 _set_async.restype = ctypes.c_int
-#: `clear(ident, None)` drops what is about to be raised in the caller's own thread. It is no Python function, at whose
-#: start the exception would be raised.
+#: `clear(ident, None)` drops the exception that is about to be raised in the caller's own thread. It is not a Python
+#: function, because at the start of one the exception would be raised.
 clear = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
     ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
 )
-#: Packages whose code holds locks that other threads wait for; ours is among them.
+#: Packages whose code takes locks that other threads need. `edge` is one of them.
 _SHARED = frozenset(
     {"_frozen_importlib", "_frozen_importlib_external", "celery", "concurrent", "contextlib", "edge", "importlib"}
     | {"kombu", "logging", "multiprocessing", "queue", "subprocess", "tempfile", "threading", "weakref"}
@@ -28,7 +28,7 @@ _SHARED = frozenset(
 
 
 def raise_in(ident: int, why: JobControl) -> bool:
-    """Raise `why` in the thread `ident` unless it runs code that threads share; True when it will be raised.
+    """Raise `why` in the thread `ident` unless it runs code of `_SHARED`; True when it will be raised.
 
     The caller makes sure that the thread does not leave its body meanwhile.
     """
@@ -37,12 +37,12 @@ def raise_in(ident: int, why: JobControl) -> bool:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _SHARED:
             return False
         frame = frame.f_back
-    if frame is None:  # not in the body yet
+    if frame is None:  # the body has not begun
         return False
     text = str(why)
 
     class Raised(type(why)):  # type: ignore[misc]
-        """`why`, made by the interpreter, which gives no arguments."""
+        """The class that the interpreter instantiates without arguments, with the text of `why`."""
 
         def __init__(self) -> None:
             super().__init__(text)

@@ -1,4 +1,4 @@
-"""Makes the `Job` that a body is given, and says how long it may run."""
+"""Makes the `Job` that a body gets, and decides on its time limit."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from edge.worker.executor.spawners import Spawners
 
 
 class JobHost(Protocol):
-    """What a `Job` asks of the executor that runs its body."""
+    """What a `Job` calls on the executor of its body. Belongs to the thread of the body."""
 
     def progress(self, progress: Progress) -> None:
-        """The body says how far it is."""
+        """Note how far the body is."""
 
     def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
-        """`path_of`, which gives the path of an artifact by its name, as the body may call it."""
+        """Return `path_of`, the function from the name of an artifact to its path, for use by the body."""
 
     def stopping(self) -> bool:
-        """True when the body is to save what it has."""
+        """True when the body is to save its state now, because it ends or is held soon."""
 
     def shield(self) -> AbstractContextManager[None]:
-        """Nothing is raised in the body from outside within the block."""
+        """Let nothing be raised in the body from outside inside the block."""
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
+        """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
 
 
 class JobMaker:
-    """Makes jobs for bodies of this worker."""
+    """Makes the `Job` of each body of this worker. Belongs to the main thread."""
 
     def __init__(self, config: Config, spawners: Spawners) -> None:
         self._config, self._spawners = config, spawners
 
     # `Any`: JSON, and the `Job`.
     def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
-        """The arguments of the body, with its `Job` where it wants one, and that job's checkpoint."""
+        """Return the arguments of the body, with a `Job` if it has a parameter for one, and the `Job`'s checkpoint."""
         bound: dict[str, Any] = dict(attempt.bound)  # `Any`: JSON, and the `Job`
         if task.edge_signature.wants_job is None:
             return bound, None
@@ -70,6 +70,6 @@ class JobMaker:
         return bound, checkpoint
 
     def limit_s(self, delivery: Delivery, task: TaskKind) -> float | None:
-        """The submitter's limit, else the task's own; never above the worker's."""
+        """Return the submitter's limit, else the task's, but never more than the worker's; None: no limit."""
         limits = (delivery.time_limit_s or task.edge_time_limit_s, self._config.worker.time_limit_s)
         return min((limit for limit in limits if limit is not None), default=None)

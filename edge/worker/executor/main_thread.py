@@ -1,4 +1,4 @@
-"""Runs bodies in the main thread, one at a time: signals reach them, and the process is set right after each."""
+"""Runs bodies in the main thread, one at a time. Signals interrupt them, and the process is restored after each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class TaskContext(Protocol):
-    """What Celery's users expect around a body; `edge.worker.celery.request` is the real one."""
+    """What users of Celery expect around a body. `edge.worker.celery.request` implements it."""
 
     def current(
         self, delivery: Delivery, task: TaskKind, *, hostname: str, limit_s: float | None
@@ -46,7 +46,10 @@ class TaskContext(Protocol):
 
 
 class MainThread:
-    """An `Executor` whose bodies end before `begin` returns; publishes their end only where this process ends too."""
+    """An `Executor` whose bodies end before `begin` returns.
+
+    It publishes a result itself only where the process has to end together with the body.
+    """
 
     def __init__(
         self,
@@ -115,10 +118,10 @@ class MainThread:
         self._control.cancel(job_id)
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Run the body to its end; `power` is the word of the governor that let it in."""
+        """Run the body to its end; `power` is the governor's report that allowed it."""
         delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
         klass = class_of(delivery.queue)
-        if self._snapshot is None:  # by now all signals are as they are to stay
+        if self._snapshot is None:  # at the first body, when all signal handlers are installed
             self._snapshot = ProcessSnapshot(self._wakeup.fileno())
         bound, checkpoint = self._jobs.bind(attempt, task, self)
         limit_s = self._jobs.limit_s(delivery, task)
@@ -150,7 +153,7 @@ class MainThread:
     # --- what a `Job` asks ----------------------------------------------------------------------------------
 
     def progress(self, progress: Progress) -> None:
-        """The body says how far it is."""
+        """Write how far the body is to the status."""
         self._status.progress(progress)
 
     def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
@@ -158,21 +161,21 @@ class MainThread:
         return path_of
 
     def stopping(self) -> bool:
-        """True when the body is to save what it has: it ends or is held soon."""
+        """True when the body is to save its state now, because it ends or is held soon."""
         return self._control.ending or self._hold.wanted
 
     def shield(self) -> AbstractContextManager[None]:
-        """Nothing is raised from a signal inside the block."""
+        """Let signals raise nothing inside the block."""
         return self._control.shield()
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may go on; raise in it what is due. The arguments are those of `Hold.check`."""
+        """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
         self._hold.check(saved=saved, patient=patient, save=save)
 
     # --- where the process ends with its body -----------------------------------------------------------------
 
     def give_up(self, why: BaseException) -> None:
-        """The running body swallows every exception: publish its end, for its process is about to end too."""
+        """Publish the end of a body that catches every exception: its process is about to end. Raises OSError."""
         if self._current is not None and not isinstance(why, JobInterrupted):
             code = FailureCode.CANCELLED if isinstance(why, JobCancelled) else FailureCode.TIME_LIMIT
             self._hand_over(self._current)
@@ -186,11 +189,11 @@ class MainThread:
     def _hand_over(self, attempt: Attempt) -> None:
         try:
             attempt.hand_over()
-        except OSError as err:  # its process ends all the same, and its result is not to wait
+        except OSError as err:  # the process has to end, so the result cannot wait for the disk
             logger.error("what job %s spawned last is lost: %s", attempt.id, err)
 
     def _wrecked(self) -> NoReturn:
-        """The body took what this process lives on: publish its end, and let another process go on."""
+        """Publish the end of a body that closed descriptors of the worker, and end the process: a new one continues."""
         what = "the job closed files (file descriptors) that are its worker's own, or lowered its limits for good"
         try:
             logger.critical("%s; the worker ends, to be started anew", what)
@@ -198,5 +201,5 @@ class MainThread:
                 self._hand_over(self._current)
                 self._results.publish(self._current.make_result(Failure(FailureCode.EXIT, what), worker=self._name))
                 self._history.drop()
-        finally:  # where even that failed, the job counts as one that crashed its worker
+        finally:  # if even that fails, the mark makes it count as a crash of this job
             os._exit(os.EX_TEMPFAIL)

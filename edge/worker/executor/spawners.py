@@ -1,4 +1,4 @@
-"""What the bodies of a worker spawn by, whichever executor runs them."""
+"""Makes the spawner of each attempt, for both executors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Spawners:
         self._hand_over, self._kinds, self._max_bytes = hand_over, kinds, max_bytes
 
     def begin(self, attempt: Attempt) -> Spawner:
-        """The body of `attempt` is about to run."""
+        """Make the spawner of `attempt`, whose body is about to run."""
         spawner = Spawner(
             attempt.id,
             submitter=attempt.delivery.submitter,
@@ -32,9 +32,9 @@ class Spawners:
 
 
 def settled(attempt: Attempt, outcome: Outcome) -> Outcome:
-    """The end of a body once all that it spawned is handed in, or waits for the disk with its result.
+    """Return the outcome of a body after its spawned jobs were written, or wait for the disk together with the result.
 
-    A body that spawned other jobs than an attempt before it has failed, although it learnt of it too late.
+    It is a failure when the head refused a spawned job, because an earlier attempt spawned another one in its place.
     """
     if attempt.spawner is None:
         return outcome

@@ -1,4 +1,4 @@
-"""Threads that bodies run in: started when they are needed, ended when they have idled for a while."""
+"""Threads for bodies: started when needed, ended after some idle time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-#: A thread that had nothing to do for this long ends. So an idle worker has none, and no wake-ups.
+#: A thread ends after this idle time, so an idle worker has no threads and no wake-ups.
 IDLE_S = 10.0
-#: Only touched pages take memory. Python's recursion limit is reached before this is full, also where C code calls
-#: Python code that calls C code: `sorted` with a `key` that sorts needs more than 2 MiB on 64 bits.
+#: Only touched pages take memory. Python's recursion limit is reached before the stack is full, also where C code
+#: calls Python code that calls C code: nested `sorted` with a `key` needs more than 2 MiB on 64 bits.
 STACK_BYTES = (4 if sys.maxsize > 2**32 else 2) << 20
 
 
@@ -21,7 +21,7 @@ class ThreadPool:
         self._idle_s = idle_s
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = threading.Lock()
-        self._idle = 0  # threads that wait and that no call was put for
+        self._idle = 0  # waiting threads without a call in the queue for them
 
     def submit(self, call: Callable[[], None]) -> None:
         """Run `call`, which raises nothing, in a thread. Raises RuntimeError when no thread can be started."""
@@ -39,7 +39,7 @@ class ThreadPool:
     def _work(self, call: Callable[[], None]) -> None:
         while True:
             call()
-            del call  # with all that the body left
+            del call  # frees what the body still referred to
             with self._lock:
                 self._idle += 1
             while True:
@@ -51,4 +51,4 @@ class ThreadPool:
                         if self._idle:
                             self._idle -= 1
                             return
-                    # a call was put for a thread that waits: this one takes it
+                    # a call was queued for a waiting thread just now: take it

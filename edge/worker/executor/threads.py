@@ -1,8 +1,8 @@
-"""Runs many bodies at once, in a thread each; all that is not a body stays in the main thread.
+"""Runs many bodies at once, each in its own thread. Everything else stays in the main thread.
 
-A body ends in its thread: what it returned is encoded there. The main thread then takes the attempt out of `ended`, and
-makes it durable together with others. Bodies that would not end are let go, see `body`. They keep their threads; when
-too many threads are lost so, the worker ends once the other bodies have ended, and its supervisor starts it anew.
+The value of a body is encoded in its thread. The main thread then gets the attempt from `ended`, and makes it durable
+together with others. Bodies that do not end when asked are let go, see `body`. They keep their threads. When too many
+threads are lost, the worker ends after the other bodies, and its supervisor starts it again.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
-#: A body shorter than this costs its meter no look at the power.
+#: Bodies shorter than this do not read the power for their meter.
 _METERED_S = 1.0
 
 
 def too_many(concurrency: int) -> int:
-    """So many threads lost to bodies that would not end, and the worker is to be started anew."""
+    """Return how many lost threads make the worker end, so that it is started again."""
     return min(concurrency, max(2, concurrency // 4))
 
 
 class Threads:
-    """An `Executor` whose bodies run beside the main thread."""
+    """An `Executor` whose bodies run in other threads. Belongs to the main thread, except `cancel`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Threads:
         celery: TaskContext,
         jobs: JobMaker,
     ) -> None:
-        """`wakeup` makes the loop ask for `ended`."""
+        """`wakeup` makes the event loop call `ended`; `concurrency` is the number of threads."""
         self._config = config
         self._concurrency = concurrency
         self._history, self._control, self._wakeup, self._celery = history, control, wakeup, celery
@@ -78,13 +78,13 @@ class Threads:
         self._pool = ThreadPool()
         self._bodies = bodies
         self._attempts: dict[str, Attempt] = {}
-        self._company: dict[str, int] = {}  # of those bodies that may have crashed the worker before
+        self._company: dict[str, int] = {}  # the suspects that run, each with how many may run at once
         self._cancelled: set[str] = set()  # ids of jobs that run or are about to
-        self._done: deque[Body] = deque()  # threads put their body here when they are through with it
+        self._done: deque[Body] = deque()  # threads append their body here at its end
         self._lost = 0  # threads whose bodies were let go
         self._power = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
-        self._is_due = False  # something may be due for a body
-        self._look_at: float | None = None  # when something comes due for a body
+        self._is_due = False  # another thread changed when a body is to end
+        self._look_at: float | None = None  # monotonic seconds: when something comes due for a body
         self._snapshot: ProcessSnapshot | None = None
 
     @property
@@ -94,17 +94,17 @@ class Threads:
 
     @property
     def busy(self) -> bool:
-        """True while a body runs, or has ended and was not taken from `ended`; not for those that were let go."""
+        """True while a body runs, or `ended` has not returned it yet; bodies that were let go do not count."""
         return bool(self._bodies)
 
     @property
     def exhausted(self) -> bool:
-        """True when too many bodies would not end: the worker is to end, and to be started anew."""
+        """True when too many threads are lost: the worker has to end, and to be started again."""
         return self._lost >= too_many(self._concurrency)
 
     @property
     def has_lost_threads(self) -> bool:
-        """True while bodies that were let go still run: the process must not wait for them."""
+        """True while bodies that were let go still run; the process must not wait for them."""
         return self._lost > 0
 
     @property
@@ -113,7 +113,7 @@ class Threads:
         return max(self._concurrency - len(self._bodies) - self._lost, 0)
 
     def admits(self, company: int) -> bool:
-        """True when a body may begin now; bodies under suspicion run beside none but others, and beside few."""
+        """True when a body may begin now. Suspects run only beside a few other suspects."""
         running = len(self._bodies)
         if not company:
             return not self._company
@@ -124,9 +124,9 @@ class Threads:
         return job_id in self._attempts
 
     def join(self, delivery: Delivery) -> bool:
-        """Settle a copy of the message of a running job with the first one.
+        """Add a copy of the message of a running job, to be acknowledged with the first one.
 
-        False for the message of a later retry: another worker has ended an attempt at the job meanwhile.
+        False for the message of a later retry: another worker ended an attempt at the job meanwhile.
         """
         attempt = self._attempts[delivery.id]
         if delivery.failures > attempt.delivery.failures:
@@ -135,9 +135,9 @@ class Threads:
         return True
 
     def begin(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Begin the body in a thread. Raises OSError when there is none to be had: it is tried again later."""
+        """Begin the body in a thread. Raises OSError when no thread can be started; then it is tried again later."""
         delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
-        if self._snapshot is None:  # by now all signals are as they are to stay
+        if self._snapshot is None:  # at the first body, when all signal handlers are installed
             self._snapshot = ProcessSnapshot(self._wakeup.fileno())
         limit_s = self._jobs.limit_s(delivery, task)
         body = Body(
@@ -169,8 +169,8 @@ class Threads:
             self._look_by(time.monotonic() + limit_s)
 
     def ended(self) -> list[Attempt]:
-        """Attempts whose body has ended, or was let go, since the last call."""
-        self._cancelled.clear()  # no body is about to begin now
+        """Return the attempts whose bodies have ended, or were let go, since the last call. Raises OSError."""
+        self._cancelled.clear()  # no body is about to begin at this moment
         self._press()
         ended = list[Attempt]()
         while self._done:
@@ -192,7 +192,7 @@ class Threads:
         return ended
 
     def heed(self, power: PowerStatus) -> None:
-        """Tell the bodies what the governor says."""
+        """Pass a new report on to all bodies."""
         if power is self._power:
             return
         self._power = power
@@ -205,12 +205,12 @@ class Threads:
             self._look_by(time.monotonic())
 
     def due_in_s(self) -> float | None:
-        """Seconds until something comes due for a body."""
+        """Return the seconds until something comes due for a body; None: nothing will."""
         return None if self._look_at is None else max(self._look_at - time.monotonic(), 0.0)
 
     def cancel(self, job_id: str) -> None:
         """Interrupt the body of `job_id` if it runs or is about to; callable from any thread."""
-        self._cancelled.add(job_id)  # first: the body may be added right now
+        self._cancelled.add(job_id)  # first: the main thread may be adding the body right now
         if (body := self._bodies.get(job_id)) is not None:
             body.cancel()
             self._look_now()
@@ -221,10 +221,10 @@ class Threads:
         """Run one body. In its thread."""
         thread, delivery = threading.current_thread(), attempt.delivery
         task = given(attempt.task, "the kind of an admitted job")
-        thread.name = f"job {delivery.id}"  # the log says it with each line
+        thread.name = f"job {delivery.id}"  # shown in each line of the log
         try:
             self._run_in(body, call, attempt, task, limit_s)
-        except BaseException as err:  # a fault of ours
+        except BaseException as err:  # a fault of the worker
             logger.exception("the body of %s cannot be run", delivery.id)
             what = clean(f"the worker failed over this job: {type(err).__name__}: {err}")
             body.finish(Outcome(failure=Failure(FailureCode.INTERNAL, what, type(err).__name__), error=err))
@@ -251,14 +251,14 @@ class Threads:
                 self._celery.ended(delivery, task, outcome)
 
     def _look_now(self) -> None:
-        """Something changed that decides when a body is to end; callable from any thread."""
+        """Make the main thread check when bodies are to end; callable from any thread."""
         self._is_due = True
         self._wakeup.ring()
 
     def _press(self) -> None:
-        """Bring bodies to their end where that is due."""
+        """Interrupt the bodies that are to end."""
         now = time.monotonic()
-        due, self._is_due = self._is_due, False  # first: whoever sets it again rings after it
+        due, self._is_due = self._is_due, False  # first: another thread that sets it again rings afterwards
         stop_at = self._control.stop_at
         if stop_at is not None:
             for body in self._bodies:
@@ -282,7 +282,7 @@ class Threads:
         return attempt
 
     def _let_go(self, body: Body, why: JobControl) -> Attempt:
-        """The body would not end: its job ends without it, and its files go."""
+        """Abandon a body that did not end when asked: its job ends without it, and its files are removed."""
         seconds, cpu_s = body.spent()
         attempt = self._attempts[body.id]
         given(attempt.staging, "the staging of a body").discard()
@@ -322,7 +322,7 @@ class Threads:
         self._company.pop(body.id, None)
 
     def _wrecked(self) -> NoReturn:
-        """A body took what this process lives on; the mark says which ones it may have been."""
+        """End the process after a body closed descriptors of the worker. The mark names the possible culprits."""
         logger.critical(
             "a job closed files (file descriptors) that are its worker's own, or lowered its limits for good; the "
             "worker ends, to be started anew"

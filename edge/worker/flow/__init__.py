@@ -1,9 +1,9 @@
-"""The one way of every message: admitted or not, its body run, its result durable, and only then acknowledged.
+"""The path of every message: admit it, run its body, make its result durable, and only then acknowledge it.
 
 - `flow`: moves an attempt on from stage to stage
-- `batch`: attempts that wait to become durable together
-- `blocked`: attempts that the disk or the head refuses, and when they are tried again
-- `running`: which jobs run here now, for whoever cancels one
-- `late_acks`: acknowledgements of single jobs, which wait for others
-- `settlement`: what the broker is told: acknowledged, or given back
+- `batch`: ended attempts that become durable together
+- `blocked`: attempts that failed on a disk error or at the head, and their next try
+- `running`: which jobs run in this worker now, for cancels
+- `late_acks`: acknowledgements of single jobs, which wait for more
+- `settlement`: acknowledges messages, or gives them back
 """

@@ -1,4 +1,4 @@
-"""Attempts that have ended and become durable together, and when that is due."""
+"""Ended attempts that become durable together, and when that is due."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 from edge.worker.attempt.attempt import Attempt
 
-#: Larger batches save little more. All bodies of a batch run again if the power fails before it is durable.
+#: Largest batch. More would save little, and all bodies of a batch run again after a power cut before its commit.
 MOST = 32
 MOST_BYTES = 256 << 10
-#: The first of them waits no longer than this for the others.
+#: Longest time that the first member waits for others.
 WAIT_S = 0.02
 
 
@@ -31,18 +31,18 @@ class Batch:
 
     @property
     def last(self) -> Attempt:
-        """The one that ended last."""
+        """The attempt that ended last."""
         return self._members[-1]
 
     def add(self, attempt: Attempt) -> None:
-        """It has ended; with a result that is written, or with nothing left to do but the acknowledgement."""
+        """Add an attempt that has ended: its result is written, or only the acknowledgement is left."""
         if not self._members:
             self._since = time.monotonic()
         self._members.append(attempt)
         self._size_bytes += attempt.size_bytes
 
     def due(self, *, next_s: float = 0.0) -> bool:
-        """True when they are not to wait for another one that takes `next_s`."""
+        """True when the batch is to be committed now, because the next body would take `next_s` seconds."""
         if not self._members:
             return False
         if len(self._members) >= self._most or self._size_bytes >= MOST_BYTES:
@@ -50,6 +50,6 @@ class Batch:
         return time.monotonic() + next_s - self._since >= WAIT_S
 
     def take(self) -> list[Attempt]:
-        """All of them; the batch is empty after it."""
+        """Return all members and empty the batch."""
         members, self._members, self._size_bytes = self._members, [], 0
         return members

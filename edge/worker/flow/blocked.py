@@ -1,4 +1,4 @@
-"""Attempts that the disk, or a node's head, refuses: they wait, are tried again ever more seldom, and say why."""
+"""Attempts that failed on a disk error or at a node's head. They are tried again with growing pauses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAUSE = Backoff(first_s=1.0, most_s=30.0)
 
 
 class Blocked:
-    """The attempts that wait for the disk, or for a node's head. Nothing else begins while there are any.
+    """The attempts that wait for the disk or for a node's head. No body begins while there are any.
 
     Belongs to the main thread.
     """
@@ -36,7 +36,7 @@ class Blocked:
         self._later = later
         self._on_due = on_due
         self._attempts: list[Attempt] = []
-        self._rounds = 0  # in a row, in which the disk took nothing
+        self._rounds = 0  # failed rounds in a row
         self._scheduled = False
 
     def __len__(self) -> int:
@@ -46,9 +46,9 @@ class Blocked:
         return iter(self._attempts)
 
     def add(self, attempt: Attempt, err: OSError) -> None:
-        """The attempt stays in its stage until the disk takes it."""
+        """Add an attempt that failed with `err`. It stays in its stage until a later try succeeds."""
         self._attempts.append(attempt)
-        away = isinstance(err, EdgeError)  # a node's head, which says what is wrong; else it is the disk
+        away = isinstance(err, EdgeError)  # an error at a node's head names itself; any other is one of the disk
         reason = str(err) if away else f"cannot write under {self._root}: {err.strerror or err}"
         if not self._scheduled:  # the first of this round
             self._scheduled = True
@@ -58,12 +58,12 @@ class Blocked:
         self._status.say(reason=reason)
 
     def take(self) -> list[Attempt]:
-        """All of them, to be tried again; what is refused once more is added anew."""
+        """Remove and return all, to be tried again. Those that fail again have to be added again."""
         attempts, self._attempts = self._attempts, []
         return attempts
 
     def reset_pause(self) -> None:
-        """The disk took one: the next time begins with a short wait."""
+        """Begin with a short pause the next time, because a try has succeeded."""
         self._rounds = 0
 
     def _due(self) -> None:

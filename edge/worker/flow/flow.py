@@ -1,7 +1,7 @@
-"""Moves an attempt on from stage to stage: the one way of every message.
+"""Moves an attempt from stage to stage: the path of every message.
 
-Nothing is let go without a durable result, a durable record of its failure, or a result that was there before. What the
-disk refuses stays in its stage, in `blocked`, and goes on from there.
+A message is acknowledged only after its result or its failure is durable, or when the job had a result before. After a
+disk error the attempt stays in its stage, in `blocked`, and continues from there.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from edge.worker.process.status import StatusFile
 logger = logging.getLogger(__name__)
 
 _FREE_BYTES = 4 << 20
-#: A fault of the worker's own over a job: tried again after these times, then the job ends as `internal`.
+#: Pauses before the further tries after a fault of the worker itself; after them the job ends as `internal`.
 _FAULT_DELAYS_S = (1.0, 2.0)
 
 
 class Flow:
-    """Moves attempts on. Belongs to the main thread; raises only what is a fault of this worker's own."""
+    """Moves attempts on. Belongs to the main thread. An exception from it is a fault of the worker, and ends it."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Flow:
         control: Control,
         status: StatusFile,
     ) -> None:
-        """`kinds` tells which kinds of job there are; it is asked again when one is unknown."""
+        """`kinds` returns the known kinds of job; it is called again when a kind is unknown."""
         self._config, self._name = config, name
         self._results, self._history, self._averages = results, history, averages
         self._read_kinds = kinds
@@ -66,13 +66,13 @@ class Flow:
         self._executor, self._running = executor, running
         self.batch, self.blocked = batch, blocked
         self._control, self._status = control, status
-        self._disk_blamed: set[str] = set()  # jobs whose body the disk ended, and which may not blame it again
+        self._disk_blamed: set[str] = set()  # ids of jobs that a full disk ended once, see `_disk_to_blame`
 
     def advance(self, attempt: Attempt, power: PowerStatus) -> None:
-        """Move `attempt` on from its stage as far as it goes now.
+        """Move `attempt` on from its stage as far as possible now.
 
-        On return it is in the batch, blocked, parked, back at ADMITTING because its body has to run again, DONE where
-        it was interrupted, or RUNNING where its body runs elsewhere. `power` decides whether a body may begin.
+        On return the attempt is in the batch, blocked, parked, back at ADMITTING as its body has to run again, DONE
+        after an interruption, or RUNNING in another thread. `power` decides whether a body may begin.
         """
         self._running.add(attempt.id)
         try:
@@ -91,7 +91,7 @@ class Flow:
                 self._status.rest()
 
     def commit(self) -> list[Delivery]:
-        """Make what has ended durable. What the disk refuses is blocked.
+        """Make the batch durable. Attempts that fail are blocked.
 
         Returns:
             The deliveries that may be acknowledged.
@@ -103,7 +103,7 @@ class Flow:
         written = [attempt.written for attempt in members if attempt.written is not None]
         try:
             outcomes = iter(self._results.commit(written) if written else ())
-        except Exception:  # as in `advance`: it counts as a crash of the job that ended last
+        except Exception:  # as in `advance`, it counts as a crash of the job that ended last
             self._history.begin(last.id)
             raise
         done = list[Delivery]()
@@ -115,7 +115,7 @@ class Flow:
                 self._tidy(attempt)
                 done.extend(attempt.deliveries)
             else:
-                away = isinstance(err, Unreachable | NotAllowed)  # the head refused it: the artifacts here are whole
+                away = isinstance(err, Unreachable | NotAllowed)  # an error at the head: the artifacts here are intact
                 attempt.refused(files_lost=attempt.written is not None and attempt.written.has_files and not away)
                 self.blocked.add(attempt, err)
         if done:
@@ -123,7 +123,7 @@ class Flow:
         return done
 
     def resume(self, attempt: Attempt, power: PowerStatus) -> bool:
-        """Go on with an attempt that was blocked; True when its body is to begin, which power may not allow now."""
+        """Continue an attempt that was blocked; True when its body has to begin, if power allows it."""
         if attempt.needs_space:
             try:
                 free = has_free_space(self._config.root, _FREE_BYTES)
@@ -141,7 +141,7 @@ class Flow:
     # --- one stage ----------------------------------------------------------------------------------------
 
     def _step(self, attempt: Attempt, power: PowerStatus) -> bool:
-        """Do what the stage asks for; False when it goes no further now. Raises OSError when the disk refuses."""
+        """Do the work of the present stage; False when the attempt cannot move on now. Raises OSError."""
         match attempt.stage:
             case Stage.ADMITTING:
                 return self._admit(attempt, power)
@@ -164,7 +164,7 @@ class Flow:
             decision = self._decide(attempt, power)
         except OSError:
             raise
-        except Exception as err:  # a fault of ours: it must not stop the jobs behind this one
+        except Exception as err:  # a fault of the worker, which must not stop the jobs behind this one
             return self._failed_inside(attempt, err)
         delivery = attempt.delivery
         match decision:
@@ -186,7 +186,7 @@ class Flow:
                 attempt.conclude(attempt.make_result(failure, worker=self._name))
                 return True
             case Run(task, bound):
-                if not self._averages.is_short(delivery.task):  # else its one line follows at once
+                if not self._averages.is_short(delivery.task):  # a short job logs its end at once
                     logger.info("%s received", attempt)
                 staging = self._results.stage(delivery.id)
                 self._history.begin(delivery.id)
@@ -212,7 +212,7 @@ class Flow:
         return admit(delivery, attempt.earlier, self._kinds, self._config.worker)
 
     def _failed_inside(self, attempt: Attempt, err: Exception) -> bool:
-        """Try again a few times, then end the job with a failure that does not blame its submitter."""
+        """Park the attempt for another try; after the last one end the job as `internal`."""
         count = attempt.failed_inside()
         self._status.say(faults=self._status.status.faults + 1)
         if count > len(_FAULT_DELAYS_S):
@@ -232,7 +232,7 @@ class Flow:
         if attempt.outcome is None:
             self._executor.begin(attempt, power)
         if attempt.outcome is None:
-            return False  # it runs elsewhere
+            return False  # it runs in another thread
         try:
             return self._ended(attempt)
         except OSError:
@@ -240,10 +240,10 @@ class Flow:
             raise
 
     def _ended(self, attempt: Attempt) -> bool:
-        """Do what the end of a body asks for.
+        """Handle the end of a body.
 
         Raises:
-            OSError: the files that the body left cannot be read, so it has to run again.
+            OSError: the files of the body cannot be read, so it has to run again.
         """
         outcome, delivery = given(attempt.outcome, "the outcome of a body that ended"), attempt.delivery
         match ending(outcome, delivery, disk_to_blame=self._disk_to_blame(attempt)):
@@ -252,7 +252,7 @@ class Flow:
                 attempt.drop_files()
                 self._history.interrupted(attempt.earlier)
                 attempt.finish(job_ended=False)
-                self._control.stop()  # at critical power nothing else stops the worker
+                self._control.stop()  # needed at critical power, where no signal stops the worker
                 return False
             case Ending.DISK_FULL:
                 self._disk_blamed.add(delivery.id)
@@ -291,15 +291,15 @@ class Flow:
     def _disk_to_blame(self, attempt: Attempt) -> bool:
         """True when a full disk, not the job, may have ended the body.
 
-        If the disk has space again once the job's own files are gone, the job may have filled it. Then the disk is
-        blamed once only: the job gets one more try.
+        If the disk has room again after the job's own files were removed, the job itself may have filled it. Then the
+        job gets only one more try.
         """
         if not disk_full(given(attempt.outcome, "the outcome of a body that ended")):
             return False
         return attempt.id not in self._disk_blamed or not has_free_space(self._config.root, _FREE_BYTES)
 
     def _write(self, attempt: Attempt) -> bool:
-        """Put the result on the disk, to become durable with the batch."""
+        """Write the result, to become durable with the batch."""
         result = given(attempt.result, "the result of an attempt that commits")
         attempt.hand_over()
         if attempt.files_lost:
@@ -320,7 +320,7 @@ class Flow:
         except OSError:
             attempt.refused(files_lost=_left_files(attempt))
             raise
-        except Exception as err:  # the files that the body left cannot be listed: that must not stop other jobs
+        except Exception as err:  # the files of the body cannot be listed, which must not stop other jobs
             if attempt.staging is None:
                 raise
             logger.error("%s left what cannot be kept: %s", attempt, clean(str(err)))
@@ -333,7 +333,7 @@ class Flow:
         return False
 
     def _tidy(self, attempt: Attempt) -> None:
-        """Drop what was kept for another attempt of a job that is over."""
+        """Remove record and checkpoint of a job that has ended."""
         if not attempt.job_ended:
             return
         self._disk_blamed.discard(attempt.id)
@@ -347,7 +347,7 @@ class Flow:
 
 
 def _left_files(attempt: Attempt) -> bool:
-    """True when the body left artifacts, or nobody can tell."""
+    """True when the body left artifacts, or that cannot be found out."""
     try:
         return attempt.staging is not None and attempt.staging.size_bytes() > 0
     except OSError:

@@ -1,7 +1,7 @@
-"""Acknowledgements that may wait for others: the broker syncs its log for each one that comes alone.
+"""Acknowledgements that wait for more, because the broker syncs its log for each one that comes alone.
 
-A result is durable before its message is acknowledged, so a cut in between brings the message once more, and it finds
-its result there.
+The results are durable already. After a power cut before the acknowledgement the message is delivered again, and the
+worker finds the result.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from edge.worker.attempt.delivery import Delivery
 
-#: So many wait at most: this many messages come again when the power goes meanwhile.
+#: Most acknowledgements that wait; as many messages are delivered again after a power cut.
 MOST = 8
-#: The first of them waits no longer than this for others.
+#: Longest time that the first one waits for others.
 WAIT_S = 0.5
 
 
@@ -29,17 +29,17 @@ class LateAcks:
         return bool(self._done)
 
     def add(self, done: list[Delivery]) -> None:
-        """Their results are durable."""
+        """Add deliveries whose results are durable."""
         if not self._done:
             self._since_s = self._now_s()
         self._done += done
 
     @property
     def due(self) -> bool:
-        """True when they have waited long enough, or are enough."""
+        """True when they are many enough, or have waited long enough."""
         return len(self._done) >= MOST or (bool(self._done) and self._now_s() - self._since_s >= WAIT_S)
 
     def take(self) -> list[Delivery]:
-        """All of them, to be acknowledged or forgotten; none is left after it."""
+        """Remove and return all, to be acknowledged or forgotten."""
         done, self._done = self._done, []
         return done

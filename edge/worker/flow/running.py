@@ -1,4 +1,4 @@
-"""Which jobs run in this worker now; other threads may ask."""
+"""The jobs that run in this worker now, for any thread."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 class RunningJobs:
     """Ids of the jobs between their admission and the end of their body. Callable from any thread.
 
-    The main thread adds a job before it looks for the job's result. So a thread that cancels a job asks here first, and
-    publishes the result `cancelled` inside the block of `locked`. A job that does not run then either has a result
-    already, or is admitted later and finds the published one.
+    The main thread adds a job before it looks for the job's result. A thread that cancels a job checks here first, and
+    publishes the result `cancelled` inside the block of `locked`. So a job that does not run then has a result already,
+    or it is admitted later and finds the published one.
     """
 
     def __init__(self) -> None:
@@ -20,12 +20,12 @@ class RunningJobs:
         self._ids: set[str] = set()
 
     def add(self, job_id: str) -> None:
-        """The job is about to be admitted."""
+        """Add a job that is about to be admitted."""
         with self._lock:
             self._ids.add(job_id)
 
     def discard(self, job_id: str) -> None:
-        """Its body has ended, or did not begin."""
+        """Remove a job whose body has ended or did not begin."""
         with self._lock:
             self._ids.discard(job_id)
 
@@ -36,6 +36,6 @@ class RunningJobs:
 
     @contextmanager
     def locked(self, job_id: str) -> Iterator[bool]:
-        """True inside the block when the job runs; while the block lasts none begins and none ends."""
+        """Yield whether the job runs. No job is added or removed inside the block."""
         with self._lock:
             yield job_id in self._ids

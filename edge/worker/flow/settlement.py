@@ -1,4 +1,4 @@
-"""What the broker is told of the deliveries it waits for: acknowledged, or given back."""
+"""Acknowledges deliveries, or gives them back to the broker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Channel(Protocol):
         """Acknowledge one delivery, or it and all before it."""
 
     def send_method(self, sig: tuple[int, int], format: str, args: tuple[object, ...]) -> object:  # noqa: A002 - py-amqp's name
-        """Send a method that py-amqp has no function for."""
+        """Send an AMQP method that py-amqp has no function for."""
 
 
 _NACK = (60, 120)
@@ -24,9 +24,9 @@ _NACK = (60, 120)
 class Settlement:
     """Deliveries of one channel that are not settled yet, oldest first. Belongs to the main thread.
 
-    All consumers share the channel and so its delivery tags: `multiple` settles everything up to a tag, of every
-    queue. It is used for the oldest deliveries as far as all of them are settled alike, the rest goes one by one. A
-    parked or blocked delivery may be older than the others for hours, which costs frames and nothing else.
+    All consumers share the channel and its delivery tags, so `multiple` settles everything up to a tag, of every queue.
+    It is used for the oldest deliveries, as far as all of them are settled alike; the rest is settled one by one. While
+    an old delivery is parked or blocked, this costs a frame for each delivery, but nothing else.
     """
 
     def __init__(self) -> None:
@@ -34,27 +34,27 @@ class Settlement:
         self._open: dict[int, Delivery] = {}
 
     def attach(self, channel: Channel) -> None:
-        """A new connection: nothing is in hand."""
+        """Use the channel of a new connection; nothing is in hand."""
         self._channel, self._open = channel, {}
 
     def detach(self) -> None:
-        """The connection is gone, and with it all that was in hand: it comes again."""
+        """Forget the lost connection and its deliveries, which come again."""
         self._channel, self._open = None, {}
 
     def take(self, delivery: Delivery) -> None:
-        """A delivery came over the channel."""
+        """Add a delivery that came over the channel."""
         self._open[delivery.message.delivery_tag] = delivery
 
     def holds(self, delivery: Delivery) -> bool:
-        """True while the broker waits for this very delivery; False once its connection is gone."""
+        """True while the broker waits for this delivery; False once its connection is lost."""
         return self._open.get(delivery.message.delivery_tag) is delivery
 
     def in_hand(self, queue: str) -> int:
-        """Deliveries of `queue` that are not settled."""
+        """Return how many deliveries of `queue` are not settled."""
         return sum(delivery.queue == queue for delivery in self._open.values())
 
     def acknowledge(self, deliveries: Iterable[Delivery]) -> None:
-        """Let the messages go; those of an earlier connection are left out. Raises what the connection raises."""
+        """Acknowledge the deliveries; those of an earlier connection are skipped. Raises what the connection raises."""
         channel = self._channel
         if channel is not None:
             self._settle(deliveries, lambda tag, multiple: channel.basic_ack(tag, multiple=multiple))
@@ -69,7 +69,7 @@ class Settlement:
             self._settle(deliveries, lambda tag, multiple: channel.send_method(_NACK, "Lbb", (tag, multiple, True)))
 
     def give_back_all(self) -> None:
-        """Put back everything that is in hand."""
+        """Put all deliveries in hand back. Raises what the connection raises."""
         self.give_back(list(self._open.values()))
 
     def _settle(self, deliveries: Iterable[Delivery], tell: Callable[[int, bool], object]) -> None:
@@ -79,7 +79,7 @@ class Settlement:
             if tag not in tags:
                 break
             oldest.append(tag)
-        for tag in tags:  # first: a connection that breaks over it is gone with all its deliveries
+        for tag in tags:  # first: if the connection breaks here, all its deliveries are lost anyway
             del self._open[tag]
         if oldest:
             tell(oldest[-1], len(oldest) > 1)

@@ -1,4 +1,4 @@
-"""The gate: what this worker may consume now, as a value. It is made anew at each news of power."""
+"""The gate: which queues this worker may consume now, as a value. A new one is made from each power report."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from edge.model import ALLOWED, PowerState, PowerStatus
 
 @dataclass(frozen=True)
 class Gate:
-    """Which queues are open, and the word of the governor that decided so."""
+    """The open queues, and the governor's report that decided it."""
 
     queues: frozenset[str]
     power: PowerStatus
 
     @classmethod
     def of(cls, power: PowerStatus, selected: Set[str]) -> Gate:
-        """The gate at this power, for a worker of the queues `selected`."""
+        """Return the gate for this report, for a worker that consumes the queues `selected`."""
         allowed = ALLOWED[power.state]
         names = {queue for queue in selected if queue != DEAD_NAME and class_of(queue) in allowed}
         if allowed:
@@ -27,7 +27,7 @@ class Gate:
 
     @classmethod
     def closed(cls) -> Gate:
-        """Nothing is consumed before a governor that lives has spoken in this boot."""
+        """Return the gate before the first report: nothing is consumed until a living governor reports in this boot."""
         return cls(frozenset(), PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet"))
 
     def allows(self, queue: str) -> bool:

@@ -1,8 +1,8 @@
-"""The intake: takes messages as far as power allows, works them off, and tells the broker what became of them.
+"""The intake: takes messages as far as power allows, runs them, and acknowledges them or gives them back.
 
-It holds a window of messages in hand, so that jobs which end at once become durable together and are acknowledged
-together. Whatever is in hand here no other worker can run: before a body that may last, and at a pause, what has ended
-is committed and acknowledged, and the rest is given back.
+It keeps a window of messages in hand, so that short jobs become durable and are acknowledged together. No other worker
+can run a message that is in hand here. So before a body that may take long, and at a pause, what has ended is committed
+and acknowledged, and the rest is given back.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from edge.worker.process.status import StatusFile
 
 logger = get_logger(__name__)
 
-#: A message of a later retry waits so long for the attempt before it, which runs here still.
+#: How long a message of a later retry is parked while the attempt before it still runs here.
 _COPY_S = 1.0
-#: So many waiting messages are a backlog.
+#: Fewest waiting messages that count as a backlog.
 _BACKLOG = 2
 
 
 class Timer(Protocol):
-    """A call that the loop makes later."""
+    """A pending call of the event loop."""
 
     def cancel(self) -> None:
-        """Do not make it."""
+        """Cancel the call."""
 
 
 class Intake:
-    """Works off messages, one after another. Belongs to the main thread, but for `reconsider`."""
+    """Runs messages one after another. Belongs to the main thread, except `reconsider`."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class Intake:
         later: Callable[[float, Callable[[], None]], Timer],
         on_empty: Callable[[], None] = lambda: None,
     ) -> None:
-        """`wakeup` makes the loop call `step`; `later(delay_s, call)` is the loop's.
+        """`wakeup` makes the event loop call `step`; `later(delay_s, call)` is the event loop's.
 
-        `on_empty` is called when the worker is to stop and the last of its bodies that ran elsewhere has ended.
+        `on_empty` is called when the worker is to stop and the last body in another thread has ended.
         """
         self._watcher = watcher
         self._flow, self._executor = flow, executor
@@ -78,15 +78,15 @@ class Intake:
         self._control, self._status = control, status
         self._wakeup, self._later = wakeup, later
         self._window = Window(settlement=settlement, history=history, status=status)
-        # Bodies that run elsewhere are in hand for long, and keep no queue closed.
+        # The messages of bodies in threads are in hand for long, and must not keep their queue closed.
         in_hand = self._window.of_queue if executor.elsewhere else settlement.in_hand
         self._subscriptions = Subscriptions(pace=pace, in_hand=in_hand)
         self._on_empty = on_empty
         self._seen: set[str] = set()  # queues that have delivered over this connection
         self._reconsider = False
         self._opened = False  # the loop runs
-        self._lasting = False  # a body begins or runs that may take long
-        self._broken = False  # a body found the connection broken: the loop that comes after it makes another
+        self._lasting = False  # a body that may take long begins or runs
+        self._broken = False  # the connection broke during a body; the event loop reconnects after it
         self._expiry: Timer | None = None
         self._late = LateAcks()
         self._late_timer: Timer | None = None
@@ -95,23 +95,23 @@ class Intake:
     # --- the connection -----------------------------------------------------------------------------------
 
     def attach(self, consumers: Consumers, channel: Channel, selected: Iterable[str]) -> None:
-        """A new connection, its consumers all closed until `open`; `selected` are the queues of this worker."""
+        """Use a new connection. Its consumers stay closed until `open`; `selected` are the queues of this worker."""
         self._settlement.attach(channel)
         self._subscriptions.attach(consumers, selected)
         self._opened, self._broken = False, False
         self._seen.clear()
 
     def open(self) -> None:
-        """The loop is about to run: open what may be open. Raises what the connection raises."""
+        """Open the allowed queues; the event loop is about to run. Raises what the connection raises."""
         self._opened = True
         self._watcher.look()
         self._apply()
         self._wakeup.ring()
 
     def connection_lost(self) -> None:
-        """Commit what has ended, and forget the messages of a connection that is gone; the broker delivers them again.
+        """Commit what has ended, and forget the messages of the lost connection; the broker delivers them again.
 
-        What is blocked stays, and meets its message when that comes again.
+        Blocked attempts stay. Their messages find the results when they come again.
         """
         self._subscriptions.detach()
         self._flow.commit()
@@ -123,7 +123,7 @@ class Intake:
         self._window.clear()
 
     def release(self) -> None:
-        """The worker ends: nothing more comes, what has ended is acknowledged, all else goes back.
+        """Close all queues, acknowledge what has ended, and give everything else back; the worker ends.
 
         Raises what the connection raises.
         """
@@ -135,17 +135,17 @@ class Intake:
         self.connection_lost()
 
     def accept(self, queue: str, message: Message, error: BaseException | None = None) -> None:
-        """Take a message off the wire; it is run by a later `step`, never inside a read of the connection."""
+        """Add a message to the window. A later `step` runs it, never this call inside a read of the connection."""
         delivery = deliveries.read(message, queue, error, first_in_queue=queue not in self._seen)
         self._seen.add(queue)
         if not self._window:
             self._wakeup.ring()
         self._window.add(delivery)
 
-    # --- what the loop calls ------------------------------------------------------------------------------
+    # --- called by the event loop ------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Work off messages until a group is full, none is left, or power falls. Raises what the connection raises."""
+        """Run messages until a group is full, none is left, or power falls. Raises what the connection raises."""
         self.refresh()
         for ended in self._executor.ended():
             self._flow.advance(ended, self._subscriptions.gate.power)
@@ -169,9 +169,9 @@ class Intake:
             self._wakeup.ring()
 
     def serve_bodies(self) -> None:
-        """Take in what becomes of the bodies that run elsewhere while there is no connection, and commit their ends.
+        """Pass the power on to bodies in threads and commit their ends, while there is no connection.
 
-        Their messages come again over the next connection, and find the results.
+        Their messages come again over the next connection and find the results.
         """
         self._watcher.look()
         power = self._watcher.status
@@ -183,23 +183,23 @@ class Intake:
             self._on_empty()
 
     def refresh(self) -> None:
-        """Act on news of power. One system call when there are none. Raises what the connection raises."""
+        """Act on a changed power report; one system call if it is unchanged. Raises what the connection raises."""
         self._watcher.look()
         while self._is_stale() and self._subscriptions.attached and self._opened:
             self._apply()
-            self._watcher.look()  # closing a queue takes its time
+            self._watcher.look()  # closing a queue takes some time, in which power may change again
 
     def reconsider(self) -> None:
-        """Something changed that a parked job may wait for; callable from any thread."""
+        """Look at the parked jobs again in the next `step`; callable from any thread."""
         if self._window.parked:
             self._reconsider = True
             self._wakeup.ring()
 
     def tend(self) -> None:
-        """Keep the window in order while a body lasts or is held: commit what has ended, give back what waits.
+        """Commit what has ended and give back what waits, while a body takes long or is held.
 
-        Called from within the body, also in a signal's handler. A connection that breaks here is left to the loop,
-        which runs again after the body.
+        Called from within the body, also in a signal handler. If the connection breaks here, the event loop handles it
+        after the body.
         """
         if self._broken or not self._subscriptions.attached:
             return
@@ -212,7 +212,7 @@ class Intake:
             logger.warning("broker connection lost: %s; connecting again after the job", explain(err))
 
     def retry(self) -> None:
-        """Try again what was blocked. Raises what the connection raises."""
+        """Try the blocked attempts again. Raises what the connection raises."""
         if self._control.stopping:
             return
         begins: list[Attempt] = []
@@ -220,7 +220,7 @@ class Intake:
             if not self._flow.resume(attempt, self._subscriptions.gate.power):
                 continue
             if any(self._settlement.holds(delivery) for delivery in attempt.deliveries):
-                begins.append(attempt)  # its body is to begin: in the next step, if power allows that by then
+                begins.append(attempt)  # its body begins in the next step, if power allows it then
             else:
                 self._history.give_back(attempt.delivery)  # it comes again
         self._window.put_first(begins)
@@ -244,21 +244,21 @@ class Intake:
         return self._executor.admits(self._history.company(attempt.delivery))
 
     def _next(self) -> Attempt | None:
-        """The next message in hand; what has come meanwhile is read only when there is none."""
+        """Return the next attempt; reads from the connection only when none is in hand."""
         if not self._window:
             self._subscriptions.read()
         return self._window.first()
 
     def _begin(self, attempt: Attempt) -> bool:
-        """Let a message in hand go its way; False when it may have taken long."""
+        """Begin an attempt in hand; False when it may have taken long."""
         delivery = attempt.delivery
         if self._executor.runs(delivery.id):
             self._begin_copy(attempt)
             return True
-        # Where bodies run elsewhere nothing waits for the end of this one.
+        # In a worker of threads nothing waits for the end of this body.
         short = self._executor.elsewhere or self._averages.is_short(delivery.task)
-        # A body that may have begun before may be what ends this process. What has ended is committed first, so no
-        # other body begins again because of it. A job whose copy has just ended is not run once more either.
+        # A body that may have begun before may crash this process. So what has ended is committed first, and no other
+        # body has to run again because of it. Nor is a job run again whose copy is in the batch.
         alone = not short or self._history.unsure(delivery) or delivery.id in self._flow.batch
         next_s = 0.0 if self._executor.elsewhere else self._averages.mean_s(delivery.task)
         if alone or self._flow.batch.due(next_s=next_s):
@@ -268,9 +268,9 @@ class Intake:
         try:
             if not short:
                 self._keep_one(attempt)
-            self.refresh()  # power may have fallen meanwhile, and nothing begins after such news
+            self.refresh()  # power may have fallen meanwhile; then nothing begins
             if not self._settlement.holds(delivery):
-                return True  # it went back
+                return True  # `refresh` gave it back
             self._window.remove(attempt)
             if not self._subscriptions.gate.allows(delivery.queue):
                 self._window.return_to_queues([attempt])
@@ -283,7 +283,7 @@ class Intake:
         return short
 
     def _begin_copy(self, attempt: Attempt) -> None:
-        """Another copy of the message of a job that runs here came; no second body begins."""
+        """Handle a copy of the message of a job that runs here; no second body begins."""
         self._window.remove(attempt)
         if not self._executor.join(attempt.delivery):
             why = WaitReason(0.0, "another attempt at the job runs still", until="it has ended")
@@ -291,9 +291,9 @@ class Intake:
             self._park(attempt)
 
     def _commit(self, *, may_wait: bool = False) -> None:
-        """Make what has ended durable, and acknowledge it; where it `may_wait` for others, perhaps later.
+        """Make what has ended durable and acknowledge it; with `may_wait` a lone acknowledgement may wait for others.
 
-        Consumers that power no longer allows are closed first: it is the acknowledgement that lets more messages in.
+        Consumers that power no longer allows are closed first, as an acknowledgement makes the broker deliver more.
         """
         done = self._flow.commit()
         self._late.add(done)
@@ -302,7 +302,7 @@ class Intake:
         self._watcher.look()
         if self._is_stale():
             self._subscriptions.close_forbidden(self._watcher.status)
-        alone = len(done) == 1  # more of them are acknowledged together already
+        alone = len(done) == 1  # several are acknowledged together anyway
         if (
             may_wait
             and alone
@@ -315,14 +315,14 @@ class Intake:
         self._settlement.acknowledge(self._late.take())
 
     def _acknowledge_late(self) -> None:
-        """Nothing more came. Raises what the connection raises."""
+        """Acknowledge what has waited long enough. Raises what the connection raises."""
         self._late_timer = None
         self.step()
 
     # --- parked -------------------------------------------------------------------------------------------
 
     def _park(self, attempt: Attempt) -> None:
-        """Keep a message that may not begin yet; the rest of its queue goes back, for another worker may run it."""
+        """Keep a message that may not begin yet. The rest of its queue goes back, so that another worker can run it."""
         self._window.park(attempt)
         if attempt.not_before:
             self._later(max(attempt.not_before - time.monotonic(), 0.0), self.reconsider)
@@ -330,7 +330,7 @@ class Intake:
         self._window.report_parked()
 
     def _unpark(self) -> None:
-        """Look again at what is parked, where something has changed."""
+        """Try the parked attempts again, if something has changed."""
         if not self._window.parked or not self._reconsider:
             return
         self._reconsider = False
@@ -340,22 +340,22 @@ class Intake:
             if self._may_begin() and self._admits(attempt):
                 self._begin(attempt)
             else:
-                self._reconsider = True  # once a body that runs elsewhere has ended
+                self._reconsider = True  # try again after a body in a thread has ended
         self._commit()
         self._window.report_parked()
 
     # --- the queues ---------------------------------------------------------------------------------------
 
     def _is_stale(self) -> bool:
-        """True when the gate was made by an older word of the governor than the watcher's."""
+        """True when the watcher has a newer report than the gate."""
         return self._watcher.status is not self._subscriptions.gate.power
 
     def _apply(self) -> None:
-        """Take the gate that the governor's word makes: close, commit, acknowledge, give back, open."""
+        """Apply the watcher's report: close queues, commit, acknowledge, give back, open queues."""
         self._executor.heed(self._watcher.status)
         before = self._subscriptions.gate.power.state
         self._reconsider = True
-        gate = self._subscriptions.change_gate(self._watcher.status)  # first: nothing begins that it does not allow
+        gate = self._subscriptions.change_gate(self._watcher.status)  # first, so that nothing begins that it forbids
         if before != gate.power.state:
             level = logger.info if gate.queues else logger.warning
             level("power %s: %s", gate.power.state, gate.power.reason)
@@ -369,13 +369,13 @@ class Intake:
             self._wakeup.ring()
 
     def _open_allowed(self) -> None:
-        """Open each queue that may be open; for one message at a time while a body lasts."""
+        """Open each allowed queue; with prefetch 1 while a long body runs."""
         self._subscriptions.open_allowed(
             one=self._lasting or (self._executor.free_slots == 0 and not self._executor.elsewhere)
         )
 
     def _adjust(self) -> None:
-        """Between two groups: open what is closed, and ask queues of short jobs for more at a time, or for less."""
+        """Open closed queues and adapt the prefetch of the others. Called between two groups."""
         if not self._opened:
             return
         self._open_allowed()
@@ -383,22 +383,22 @@ class Intake:
             self._keep_one(queues=too_much)
 
     def _keep_one(self, attempt: Attempt | None = None, *, queues: Iterable[str] | None = None) -> None:
-        """Give back what waits behind `attempt`, of `queues` or of all that have more than one message in hand.
+        """Close the queues with a prefetch above 1, and give back their waiting messages, except `attempt`.
 
-        The queues are opened again by `_adjust`.
+        `queues` limits it to these. `_adjust` opens them again.
         """
         if closed := self._subscriptions.close_windows(queues):
             self._window.give_back(lambda each: each.delivery.queue in closed and each is not attempt, parked=False)
 
     def _reopen(self) -> None:
-        """Close and open the queues: after a full disk a queue may be dead, and its consumer would wait for ever."""
+        """Close and open all queues. After a full disk a queue may be dead, and its consumer would wait for ever."""
         if self._opened:
             self._subscriptions.close_all()
             self._commit()
             self._open_allowed()
 
     def _drain(self) -> None:
-        """The worker stops: nothing more begins, and it waits for the bodies that run elsewhere."""
+        """Give all messages back and wait for the bodies in threads, because the worker stops."""
         if not self._executor.elsewhere:
             return
         self._subscriptions.close_all()
@@ -407,7 +407,7 @@ class Intake:
             self._on_empty()
 
     def _call_when_due(self) -> None:
-        """Let the loop call `step` when something comes due for a body."""
+        """Schedule a `step` for the time when something comes due for a body."""
         due_s = self._executor.due_in_s()
         if due_s is None:
             return
@@ -422,7 +422,7 @@ class Intake:
         self._wakeup.ring()
 
     def _watch_expiry(self) -> None:
-        """Look again when the governor's word grows too old to count."""
+        """Schedule a `step` for the time when the governor's report is too old to count."""
         if self._expiry is not None:
             self._expiry.cancel()
         left_s = self._watcher.expires_in_s

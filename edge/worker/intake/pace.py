@@ -1,15 +1,14 @@
-"""How many messages a queue hands out ahead of their turn.
+"""The prefetch of each queue: how many messages the broker delivers ahead.
 
-Many messages at a time save the broker and the disk work, because their jobs become durable and are acknowledged
-together. But no other worker can run what is in hand here. So a queue hands out one message at a time while its jobs
-take long, or while nobody knows yet how long they take. A queue of short jobs hands out a few, and many if this worker
-is its only consumer.
+Many messages in hand save work for broker and disk, because their jobs become durable and are acknowledged together.
+But no other worker can run them. So a queue delivers one message at a time while its jobs take long, or their duration
+is not known yet. A queue of short jobs delivers a few, and many if this worker is its only consumer.
 """
 
 from __future__ import annotations
 
 ONE, FEW, MANY = 1, 4, 64
-#: A queue whose last jobs, at least this many, were all short counts as a queue of short jobs.
+#: A queue counts as a queue of short jobs after this many short jobs in a row.
 _STREAK = 4
 
 
@@ -17,18 +16,18 @@ class Pace:
     """The prefetch of each queue; kept over all connections. Belongs to the main thread."""
 
     def __init__(self, *, most: int = MANY, steady: int | None = None) -> None:
-        """With `most` 1 no queue ever gives more; with `steady` each gives so many at any time."""
+        """`most` is the largest prefetch of any queue; `steady` is a fixed prefetch for all queues."""
         self._most = most
         self.steady = steady
         self._streaks: dict[str, int] = {}
         self._shared: set[str] = set()
 
     def began(self, queue: str, *, short: bool) -> None:
-        """A job of `queue` begins; `short` tells whether jobs of its kind end at once."""
+        """Note that a job of `queue` begins; `short`: jobs of its kind are known to be short."""
         self._streaks[queue] = self._streaks.get(queue, 0) + 1 if short else 0
 
     def counted(self, queue: str, consumers: int) -> None:
-        """The broker says that `queue` has this many consumers; this worker is one of them."""
+        """Note how many consumers `queue` has, this worker included."""
         if consumers > 1:
             self._shared.add(queue)
         else:
@@ -39,7 +38,7 @@ class Pace:
         return self._most > ONE and self._streaks.get(queue, 0) >= _STREAK
 
     def prefetch(self, queue: str) -> int:
-        """How many messages of `queue` to ask for."""
+        """Return the prefetch for `queue`."""
         if self.steady is not None:
             return self.steady
         if not self.is_short(queue):

@@ -1,4 +1,4 @@
-"""One AMQP consumer a queue, opened and closed as power comes and goes."""
+"""One AMQP consumer a queue, opened and closed as power changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from edge.broker.border import Message
 
 
 class QueueConsumers:
-    """The consumers of one connection, all closed at first. Stands where Celery expects the consumer of all queues."""
+    """The consumers of one connection, all closed at first. Celery uses it as its consumer of all queues.
+
+    Belongs to the main thread. All methods raise what the connection raises.
+    """
 
     # `Any`: a channel of py-amqp, of which kombu and `read` use more than our Protocol says.
     def __init__(self, channel: Any, on_message: Callable[..., None]) -> None:
@@ -30,14 +33,14 @@ class QueueConsumers:
         return tuple(sorted(self._open))
 
     def prefetch(self, queue: str) -> int:
-        """How many messages `queue` hands out ahead; 0 while it is closed."""
+        """Return the prefetch of `queue`; 0 while it is closed."""
         return self._open[queue][1] if queue in self._open else 0
 
     def open(self, queue: str, *, prefetch: int) -> None:
-        """Start consuming; returns after the broker said so."""
+        """Start consuming; returns after the broker's confirmation."""
         if queue in self._open:
             return
-        self.channel.basic_qos(0, prefetch, False)  # for the consumers that come after it
+        self.channel.basic_qos(0, prefetch, False)  # holds for consumers that are made after it
         consumer = KombuConsumer(
             self.channel,
             [topology.queue(queue)],
@@ -56,11 +59,11 @@ class QueueConsumers:
             consumer.cancel()
 
     def count(self, queue: str) -> int:
-        """How many consumers the queue has, on this board and elsewhere."""
+        """Return how many consumers the queue has, on all boards."""
         return int(self.channel.queue_declare(queue=queue, passive=True).consumer_count)
 
     def read(self) -> None:
-        """Take in what has come over the connection, without waiting for more. Raises what the connection raises."""
+        """Read what has arrived on the connection, without waiting for more."""
         connection = self.channel.connection
         transport = connection.transport
         with suppress(TimeoutError), transport.having_timeout(0):
@@ -68,7 +71,7 @@ class QueueConsumers:
                 connection.on_inbound_frame(transport.read_frame())
 
     def consume(self) -> None:
-        """Nothing: the intake opens the consumers."""
+        """Do nothing: the intake opens the consumers."""
 
     def cancel(self) -> None:
         """Close all consumers."""

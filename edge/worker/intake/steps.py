@@ -1,4 +1,4 @@
-"""The consumer's step that declares the queues and makes their consumers, in place of Celery's own."""
+"""The bootstep that declares the queues and makes their consumers, in place of Celery's own."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class Tasks(bootsteps.StartStopStep):  # type: ignore[misc]
         try:
             topology.declare(channel, more=selected, passive=c.context.config.node.head_url is not None)
         except (NotFound, PreconditionFailed, AccessRefused) as err:
-            # A node may not make them, or something else made them otherwise: it waits as it waits for a broker.
+            # A node may not declare queues, or something else declared them differently. Wait as for a broker.
             raise BrokerError(topology.explain(err)) from err
         c.task_consumer = QueueConsumers(channel, c.context.intake.accept)
         c.context.intake.attach(c.task_consumer, channel, selected)
-        c.qos = QoS(lambda **_: None, 1)  # Celery's loop looks at it; it never changes
+        c.qos = QoS(lambda **_: None, 1)  # read by Celery's loop; it never changes
 
     def register_with_event_loop(self, c: Any, hub: Any) -> None:  # `c`: the consumer
-        """The loop is about to run: watch the power, and open what may be open."""
+        """Watch the power and open the allowed queues; the loop is about to run."""
         hub.add_reader(c.context.watcher.fileno(), c.context.intake.step)
         c.context.intake.open()
 
     def stop(self, c: Any) -> None:  # `c`: the consumer
-        """Stop consuming; what is in hand goes back."""
+        """Stop consuming and give back what is in hand."""
         if c.task_consumer is not None:
             ignore_errors(c, c.context.intake.release)
 

@@ -1,4 +1,4 @@
-"""Which queues this worker consumes over its connection, and how many messages each of them hands out ahead."""
+"""Opens and closes the consumers of this worker, and sets how many messages each queue delivers ahead."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from edge.model import PowerStatus
 from edge.worker.intake.gate import Gate
 from edge.worker.intake.pace import ONE, Pace
 
-#: A worker asks a queue with a backlog at most this often how many consumers the queue has.
+#: Shortest time between two questions to the broker how many consumers a queue has.
 _COUNT_EVERY_S = 1.0
 
 
 class Consumers(Protocol):
-    """The consumers of one connection; `QueueConsumers` is the real one. All raise what the connection raises."""
+    """The consumers of one connection, see `QueueConsumers`. All methods raise what the connection raises."""
 
     @property
     def queues(self) -> tuple[str, ...]:
         """Names of the queues consumed from now."""
 
     def prefetch(self, queue: str) -> int:
-        """How many messages `queue` hands out ahead; 0 while it is closed."""
+        """Return the prefetch of `queue`; 0 while it is closed."""
 
     def open(self, queue: str, *, prefetch: int) -> None:
         """Start consuming."""
@@ -34,17 +34,17 @@ class Consumers(Protocol):
         """How many consumers the queue has."""
 
     def read(self) -> None:
-        """Take in what has come, without waiting for more."""
+        """Read what has arrived, without waiting for more."""
 
 
 class Subscriptions:
-    """Opens and closes the consumers of one connection, as the gate and the pace of each queue say.
+    """Opens and closes the consumers of one connection by the gate and the pace of each queue.
 
     Belongs to the main thread. All methods that use the connection raise what it raises.
     """
 
     def __init__(self, *, pace: Pace, in_hand: Callable[[str], int]) -> None:
-        """`in_hand` tells how many messages of a queue are in hand and keep it from being opened."""
+        """`in_hand` returns how many messages of a queue are in hand; a queue with any is not opened."""
         self._pace, self._in_hand = pace, in_hand
         self._consumers: Consumers | None = None
         self._selected: frozenset[str] = frozenset()
@@ -62,24 +62,24 @@ class Subscriptions:
         return self._consumers is not None
 
     def attach(self, consumers: Consumers, selected: Iterable[str]) -> None:
-        """A new connection, its consumers all closed; `selected` are the queues of this worker."""
+        """Use a new connection, with all consumers closed; `selected` are the queues of this worker."""
         self._consumers, self._selected = consumers, frozenset(selected)
         self._gate = Gate.closed()
 
     def detach(self) -> None:
-        """The connection is gone."""
+        """Forget the lost connection."""
         self._consumers = None
         self._gate = Gate.closed()
 
     def read(self) -> None:
-        """Take in what has come over the connection, without waiting for more."""
+        """Read what has arrived on the connection, without waiting for more."""
         if self._consumers is not None:
             self._consumers.read()
 
     # --- closing ------------------------------------------------------------------------------------------
 
     def change_gate(self, power: PowerStatus) -> Gate:
-        """Take the gate that `power` makes, and close what it forbids. It holds before the first queue is closed."""
+        """Set and return the gate for `power`, then close what it forbids. The gate counts before a queue is closed."""
         self._gate = Gate.of(power, self._selected)
         self._close_forbidden(self._gate)
         return self._gate
@@ -95,7 +95,7 @@ class Subscriptions:
                 self._consumers.close_queue(queue)
 
     def close_windows(self, queues: Iterable[str] | None = None) -> list[str]:
-        """Close the queues that hand out more than one message ahead: those of `queues`, else all.
+        """Close the queues with a prefetch above 1: those among `queues`, or all.
 
         Returns:
             The names of the closed queues.
@@ -117,7 +117,7 @@ class Subscriptions:
     # --- opening ------------------------------------------------------------------------------------------
 
     def open_allowed(self, *, one: bool) -> None:
-        """Open each queue that the gate allows and of which nothing is in hand; with `one` for one message at a time.
+        """Open each allowed queue that has no message in hand; `one`: with a prefetch of 1.
 
         So a queue with a parked message stays closed.
         """
@@ -128,13 +128,13 @@ class Subscriptions:
                 self._consumers.open(queue, prefetch=ONE if one else self._pace.prefetch(queue))
 
     def adjust(self, *, backlog: bool) -> list[str]:
-        """Change the prefetch of open queues to what their pace asks for now.
+        """Change the prefetch of open queues to what their pace says now.
 
         Args:
             backlog: messages wait in hand, so it is worth asking who else consumes their queues.
 
         Returns:
-            The queues that hand out too much; the caller closes them and gives back what is in hand.
+            The queues whose prefetch is too large now; the caller closes them and gives back what is in hand.
         """
         consumers = self._consumers
         if consumers is None or self._pace.steady is not None:
@@ -156,10 +156,10 @@ class Subscriptions:
         return too_much
 
     def have_more_to_come(self, unacknowledged: Callable[[str], int]) -> bool:
-        """True while no queue needs an acknowledgement to hand out more: less than half of its window is out.
+        """True while every queue can deliver more without an acknowledgement: less than half of its prefetch is used.
 
         Args:
-            unacknowledged: tells how many messages of a queue are not acknowledged yet.
+            unacknowledged: returns how many messages of a queue are not acknowledged yet.
         """
         consumers = self._consumers
         return consumers is not None and all(

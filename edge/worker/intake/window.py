@@ -1,4 +1,4 @@
-"""The window: the messages in hand whose bodies have not begun. Some wait for their turn, others are parked."""
+"""The window: messages in hand whose bodies have not begun. They wait for their turn, or they are parked."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 class Window:
-    """Attempts at the messages in hand, in the order in which they came. Belongs to the main thread.
+    """The attempts at the messages in hand, in their order of arrival. Belongs to the main thread.
 
-    A parked message may not begin yet. It keeps its place in its queue: given back it would be here again at once.
+    A parked message may not begin yet. It is not given back, because the broker would deliver it again at once.
     """
 
     def __init__(self, *, settlement: Settlement, history: AttemptHistory, status: StatusFile) -> None:
@@ -37,24 +37,24 @@ class Window:
         return tuple(self._parked)
 
     def of_queue(self, queue: str) -> int:
-        """How many messages of `queue` wait or are parked."""
+        """Return how many messages of `queue` wait or are parked."""
         return sum(each.delivery.queue == queue for each in (*self._waiting, *self._parked))
 
     def add(self, delivery: Delivery) -> None:
-        """Take a message that came off the wire; it waits behind the others."""
+        """Add a message from the broker behind the others."""
         self._settlement.take(delivery)
         self._waiting.append(Attempt(delivery))
 
     def first(self) -> Attempt | None:
-        """The attempt whose turn is next; it stays in the window."""
+        """Return the attempt whose turn is next; it stays in the window."""
         return self._waiting[0] if self._waiting else None
 
     def put_first(self, attempts: Iterable[Attempt]) -> None:
-        """Let these attempts begin before all others, in their order."""
+        """Put these attempts before all others, in their order."""
         self._waiting.extendleft(reversed(list(attempts)))
 
     def remove(self, attempt: Attempt) -> None:
-        """Take out an attempt that begins; it is the first of those that wait, or it is parked."""
+        """Take out an attempt that begins: the first of those that wait, or a parked one."""
         if self._waiting and self._waiting[0] is attempt:
             self._waiting.popleft()
         else:
@@ -83,7 +83,7 @@ class Window:
         self._settlement.give_back([attempt.delivery for attempt in attempts])
 
     def clear(self) -> None:
-        """Forget all messages: their connection is gone, and the broker delivers them again."""
+        """Forget all messages: their connection is lost, and the broker delivers them again."""
         for attempt in (*self._waiting, *self._parked):
             self._history.give_back(attempt.delivery)
         self._waiting.clear()

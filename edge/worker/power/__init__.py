@@ -1,9 +1,9 @@
-"""What power means for the job that runs or is about to.
+"""How power decides about the job that runs or is about to run.
 
-- `power_watcher`: tells the loop or a running body when the governor wrote
-- `feasibility`: whether a job fits the heat and the battery of now
-- `hold`: stops a running body in place, and lets it go on
-- `freeze`: the process that may freeze this one
-- `freezer`: `python -m` program that stops and wakes a worker
-- `meter`: what a body takes from the battery
+- `power_watcher`: reads the governor's report when it changes
+- `feasibility`: whether the board is cool enough and the battery full enough for a job
+- `hold`: holds a running body while power is too low
+- `freeze`: the worker's side of `running_job: freeze`
+- `freezer`: the program that stops and wakes a worker process
+- `meter`: the energy that a body takes
 """

@@ -1,8 +1,8 @@
-"""Whether a job fits what there is now: the board's heat, and what is left in the battery.
+"""Whether the board is cool enough for a job, and whether the battery lasts to its end.
 
-The model is small on purpose. What a kind of job takes is the mean of its own earlier runs here, once there are three;
-what is left is a UPS's own `runtime`, or the charge above the pause threshold of a battery whose size
-(`power.battery_wh`) is known. Where one of the two is not known, or power comes from outside, nothing is held back.
+The model is small on purpose. The need of a kind of job is the mean of its earlier runs on this worker, once there are
+three. The supply is a UPS's own `runtime`, or the charge above the pause threshold of a battery of known size
+(`power.battery_wh`). If one of the two is unknown, or power comes from outside, no job is parked for it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from edge.config.power import PowerConfig
 from edge.core import durable
 from edge.model import Energy, PowerState, PowerStatus, WaitReason
 
-#: So many runs tell what a kind of job takes.
+#: Fewest runs of a kind of job whose mean is used.
 _ENOUGH = 3
-#: A new run counts for so much of the mean, once there are many.
+#: Weight of a new run in the mean, once there are many runs.
 _WEIGHT = 0.2
-#: A board that was too hot must be so much cooler.
+#: A board that was too hot must cool down to this much below the limit.
 COOLER_C = 3.0
 _SAVE_EVERY_S = 600.0
-#: Jobs of a kind that takes no longer on average are worked off in groups: none waits long for another one.
+#: Jobs of a kind that takes no longer on average are committed in groups, because none waits long for another.
 SHORT_S = 0.02
 
 
 class KindAverage(msgspec.Struct, frozen=True):
-    """What a kind of job took, on average: newer runs count more."""
+    """What a kind of job took on average; newer runs count more."""
 
     runs: int
     seconds: float
@@ -36,7 +36,7 @@ class KindAverage(msgspec.Struct, frozen=True):
 
 
 class KindAverages:
-    """The averages by task, kept in a small file; a cut loses the last ten minutes of them, which is no harm."""
+    """The averages by task, saved to a small file every ten minutes. Belongs to the main thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class KindAverages:
             self._averages = {}
 
     def note(self, task: str, energy: Energy) -> None:
-        """A job of this kind has run."""
+        """Add a run of this kind of job. Raises OSError."""
         old = self._averages.get(task, KindAverage(0, 0.0, 0.0))
         weight = max(_WEIGHT, 1 / (old.runs + 1))
         self._averages[task] = KindAverage(
@@ -59,17 +59,17 @@ class KindAverages:
             self.save()
 
     def expected(self, task: str) -> KindAverage | None:
-        """What a job of this kind takes, where enough of them have run."""
+        """Return what a job of this kind takes; None until enough of them have run."""
         kind = self._averages.get(task)
         return kind if kind is not None and kind.runs >= _ENOUGH else None
 
     def is_short(self, task: str) -> bool:
-        """True when jobs of this kind are known to end at once."""
+        """True when jobs of this kind are known to be short, see `SHORT_S`."""
         kind = self._averages.get(task)
         return kind is not None and kind.runs >= _ENOUGH and kind.seconds <= SHORT_S
 
     def mean_s(self, task: str) -> float:
-        """Seconds that jobs of this kind take on average, as far as that is known."""
+        """Return the mean seconds of this kind of job; 0 when not known."""
         kind = self._averages.get(task)
         return kind.seconds if kind is not None else 0.0
 
@@ -81,25 +81,31 @@ class KindAverages:
             durable.replace_volatile(self._path, msgspec.json.encode(self._averages))
 
 
-def too_hot(max_temp_c: float | None, said: PowerStatus, *, held: bool = False) -> WaitReason | None:
-    """Why a job with this limit may not run, if so; one that is `held` for it waits until it is clearly cooler."""
+def too_hot(max_temp_c: float | None, report: PowerStatus, *, held: bool = False) -> WaitReason | None:
+    """Return why a job may not run at this temperature, or None.
+
+    Args:
+        max_temp_c: the limit of the job.
+        report: the governor's report.
+        held: the job waits for its limit already; then the board must be clearly cooler, see `COOLER_C`.
+    """
     if max_temp_c is None:
         return None
     limit_c = max_temp_c - COOLER_C if held else max_temp_c
-    sensors = [reading for reading in said.readings if reading.what == "temperature"]
+    sensors = [reading for reading in report.readings if reading.what == "temperature"]
     hottest = max((reading.value for reading in sensors if reading.value is not None), default=None)
     until = f"it is at most {max_temp_c - COOLER_C:g} °C"
-    if sensors and hottest is None:  # it may be burning; without any sensor the job would wait for ever
+    if sensors and hottest is None:  # unknown is not good; without any sensor, though, the job would wait for ever
         return WaitReason(0.0, f"nobody knows how hot the board is, the job allows {max_temp_c:g} °C", until=until)
     if hottest is None or hottest <= limit_c:
         return None
     return WaitReason(0.0, f"the board is at {hottest:.0f} °C, the job allows {max_temp_c:g} °C", until=until)
 
 
-def too_much(kind: KindAverage | None, said: PowerStatus, config: PowerConfig) -> WaitReason | None:
-    """Why a job of this kind could not end on what is left, if so."""
-    values = {reading.what: reading.value for reading in said.readings if reading.value is not None}
-    if kind is None or values.get("supply") or said.state is PowerState.SURPLUS:
+def too_much(kind: KindAverage | None, report: PowerStatus, config: PowerConfig) -> WaitReason | None:
+    """Return why a job of this kind could not end on the rest of the battery, or None."""
+    values = {reading.what: reading.value for reading in report.readings if reading.value is not None}
+    if kind is None or values.get("supply") or report.state is PowerState.SURPLUS:
         return None
     runtime_s = values.get("runtime")
     if runtime_s is not None and "supply" in values:

@@ -1,4 +1,4 @@
-"""The worker's side of `running_job: freeze`: the small process that may stop this one, and what is known of it."""
+"""The worker's side of `running_job: freeze`: starts the freezer process that may stop this one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Freeze:
-    """Starts a freezer before the first body, and another one where it died. Belongs to the main thread."""
+    """Starts a freezer before the first body, and a new one when it has died. Belongs to the main thread."""
 
     def __init__(self, config: Config, name: str) -> None:
         self._layout = config.layout
@@ -31,12 +31,12 @@ class Freeze:
         self._process: subprocess.Popen[bytes] | None = None
         self._life = -1
         self._clock: mmap.mmap | None = None
-        self._before_s = 0.0  # frozen by freezers that are gone
+        self._before_s = 0.0  # seconds frozen by earlier freezers
         self._failed = False
 
     @property
     def alive(self) -> bool:
-        """True while there is one to stop this process; otherwise the body has to stop by itself."""
+        """True while the freezer lives; otherwise the body is held where it asks."""
         if self._process is None:
             return False
         poll = select.poll()
@@ -45,17 +45,17 @@ class Freeze:
 
     @property
     def frozen_s(self) -> float:
-        """Seconds this process was frozen in all."""
+        """Seconds that this process was frozen in all."""
         if self._clock is None:
             return self._before_s
         total_s, since = CLOCK.unpack_from(self._clock)
         now_s = time.monotonic() - since if since else 0.0
-        if since and not self.alive:  # it died over it, which woke us up: that much, and no more
+        if since and not self.alive:  # it died while we were frozen, which woke us: count until now
             CLOCK.pack_into(self._clock, 0, total_s + now_s, 0.0)
         return float(self._before_s + total_s + now_s)
 
     def begin(self, job_id: str, klass: Power) -> None:
-        """A body of this class begins."""
+        """Tell the freezer that a body of this power class begins."""
         if self._process is not None and not self.alive:
             logger.warning("the freezer of process %d is gone; starting another", os.getpid())
             self.close()
@@ -64,11 +64,11 @@ class Freeze:
         self._say(f"{job_id} {klass}\n")
 
     def end(self) -> None:
-        """The body has ended."""
+        """Tell the freezer that the body has ended."""
         self._say("\n")
 
     def close(self) -> None:
-        """Let the freezer go."""
+        """End the freezer. Blocks for up to 5 s."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -84,7 +84,7 @@ class Freeze:
 
     def _say(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):  # it died: `alive` tells
+            with suppress(OSError):  # it has died, see `alive`
                 os.write(self._process.stdin.fileno(), line.encode())
 
     def _start(self) -> None:
@@ -107,7 +107,7 @@ class Freeze:
             self._clock = mmap.mmap(memory, CLOCK.size)
             os.close(memory)
         self._life = life
-        # Its end of the pipe closes with its life, whatever ends that: the kernel then wakes us up.
+        # The freezer's end of the pipe closes when it dies for any reason. Then the kernel sends us SIGCONT.
         fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGCONT)
         fcntl.fcntl(life, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)

@@ -1,9 +1,9 @@
 """`python -m edge.worker.power.freezer`: stops a worker's process while power does not allow its job, and wakes it.
 
-A stopped process cannot wake itself up, and one deep in a C call cannot stop itself: so this small one stands beside
-it, its child and asleep in the kernel. The worker says on our stdin which job it runs; we stop it and the processes it
-started, tell why in a file, count the time into memory that both share, and keep its watchdog quiet. Should we die,
-our stdout closes, for which the kernel sends the worker SIGCONT: nobody stays frozen for want of us.
+A stopped process cannot wake itself, and a process in a long C call cannot stop itself. So this small child process of
+the worker does both. The worker writes on our stdin which job it runs. We stop the worker and the processes that it
+started, write the reason to a file, count the time in shared memory, and ping the watchdog meanwhile. When this process
+dies, its stdout closes and the kernel sends the worker SIGCONT, so the worker never stays frozen without a freezer.
 """
 
 from __future__ import annotations
@@ -26,67 +26,67 @@ from edge.core.watch import Watch
 from edge.model import ALLOWED, FrozenJob, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status
 
-#: Two doubles: seconds frozen so far, and since when it is frozen now (CLOCK_MONOTONIC; 0: it is not).
+#: Two doubles: seconds frozen so far, and the start of the present freeze (CLOCK_MONOTONIC; 0: not frozen).
 CLOCK = struct.Struct("dd")
-_NOBODY = PowerStatus(PowerState.UNKNOWN, "no-governor", "")
+_NO_REPORT = PowerStatus(PowerState.UNKNOWN, "no-governor", "")
 
 
 class Freezer:
-    """Decides for the worker `pid`, whose job it learns by `take_line`."""
+    """Stops and wakes the worker process `pid`. `take_line` tells it which job runs. Belongs to one thread."""
 
     def __init__(self, pid: int, *, power: Path, orders: Path, note: Path, clock: mmap.mmap) -> None:
         self._pid, self._power, self._orders, self._note, self._clock = pid, power, orders, note, clock
         self._job: tuple[str, Power] | None = None
-        self._let_go = False  # of this job: somebody wants it to end
-        self._family: list[int] = []
+        self._let_go = False  # the running job is to end, so it is not frozen any more
+        self._family: list[int] = []  # process ids of the stopped worker and its descendants
         self._held: WaitReason | None = None
-        self.said = _NOBODY
+        self.report = _NO_REPORT
 
     @property
     def frozen(self) -> bool:
-        """True while the process is stopped by us."""
+        """True while the worker is stopped by this freezer."""
         return bool(self._family)
 
     @property
     def busy(self) -> bool:
-        """True while there is a job that might be stopped."""
+        """True while a job runs that may be stopped."""
         return self._job is not None and not self._let_go
 
     def take_line(self, line: str) -> None:
-        """A line of the worker: `ID CLASS` for a job that begins, nothing for its end."""
+        """Take a line from the worker: `ID CLASS` when a job begins, an empty line at its end."""
         job_id, _, klass = line.partition(" ")
         self._job = (job_id, Power(klass)) if job_id else None
         self._let_go = False
 
     def let_go(self) -> None:
-        """Somebody wants the running job to end: it is not to be frozen any more."""
+        """Note that the running job is to end, so it is not frozen any more."""
         self._let_go = True
 
     def decide(self) -> None:
-        """Look at everything, and stop or wake the process."""
-        self.said = said = status.read(self._power)
+        """Read the report and the orders, and stop or wake the worker."""
+        self.report = report = status.read(self._power)
         job = self._job
         if job is not None and (self._orders / f"{job[0]}.cancel").exists():
             self._let_go = True
-        # At `critical` it runs for its grace: what is stopped can save nothing.
-        if job is None or self._let_go or job[1] in ALLOWED[said.state] or said.state is PowerState.CRITICAL:
+        # At `critical` the job runs for its grace time: a stopped process cannot save its state.
+        if job is None or self._let_go or job[1] in ALLOWED[report.state] or report.state is PowerState.CRITICAL:
             self.thaw()
             return
         if not self.frozen:
             self._freeze()
         held = WaitReason(
             self._held.since if self._held else time.time(),
-            f"power is {said.state} ({said.reason})",
-            until=said.until,
+            f"power is {report.state} ({report.reason})",
+            until=report.until,
             frozen=True,
         )
         if held != self._held:
             self._held = held
-            with suppress(OSError):  # the job matters more than the word about it
+            with suppress(OSError):  # stopping the job matters more than reporting it
                 durable.replace_volatile(self._note, msgspec.json.encode(FrozenJob(job[0], self._pid, boot_id(), held)))
 
     def thaw(self) -> None:
-        """Wake the process if it is stopped."""
+        """Wake the worker and its descendants if they are stopped."""
         if not self.frozen:
             return
         total_s, since = CLOCK.unpack_from(self._clock)
@@ -100,7 +100,7 @@ class Freezer:
         total_s, _ = CLOCK.unpack_from(self._clock)
         CLOCK.pack_into(self._clock, 0, total_s, time.monotonic())
         self._family = [self._pid]
-        _send(self._pid, signal.SIGSTOP)  # first: it starts no more of them
+        _send(self._pid, signal.SIGSTOP)  # first, so that it starts no more processes
         for pid in _descendants(self._pid):
             self._family.append(pid)
             _send(pid, signal.SIGSTOP)
@@ -112,7 +112,7 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 def _descendants(pid: int) -> list[int]:
-    """The processes that `pid` started, and theirs, as far as they still live; not this one."""
+    """Return the living descendants of `pid`, without this process."""
     found: list[int] = []
     with suppress(OSError):  # one that ended meanwhile
         for children in list(Path(f"/proc/{pid}/task").glob("*/children")):
@@ -121,7 +121,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _lines(fd: int, rest: bytes) -> tuple[list[str], bytes]:
-    """Whole lines that came, and what is left over. Raises EOFError when the worker is gone."""
+    """Return the whole lines that were read, and the incomplete rest. Raises EOFError when the worker has ended."""
     data = os.read(fd, 4096)
     if not data:
         raise EOFError
@@ -130,15 +130,16 @@ def _lines(fd: int, rest: bytes) -> tuple[list[str], bytes]:
 
 
 def main(argv: list[str]) -> int:
-    """Stand beside a worker until it closes our stdin.
+    """Freeze and wake a worker until it closes our stdin; the result is the exit code.
 
-    `argv`: its process id, power.json, the orders, the note to write, the descriptor of the shared memory, and how
-    often its watchdog wants to be pinged.
+    Args:
+        argv: the worker's process id, the path of power.json, the folder of orders, the path of the note to write, the
+            descriptor of the shared memory, and the seconds between two pings of the watchdog (0: none).
     """
     power, orders, note = map(Path, argv[1:4])
     ping_s = float(argv[5]) or None
     orders.mkdir(parents=True, exist_ok=True)
-    # Asked to stop together with our worker: it must hear of it.
+    # A supervisor may signal the whole process group. The worker must be awake then to handle its own signal.
     asked, numbers = Wakeup(), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     with closing(asked), asked.signals(numbers), mmap.mmap(int(argv[4]), CLOCK.size) as clock:
         watch, orders_watch = Watch(power.parent), Watch(orders)
@@ -153,7 +154,7 @@ def main(argv: list[str]) -> int:
                     freezer.let_go()
                 if 0 in ready:
                     lines, rest = _lines(0, rest)
-                    for line in lines[-1:]:  # only what holds now
+                    for line in lines[-1:]:  # only the newest one counts
                         freezer.take_line(line)
                 if freezer.frozen and ping_s:
                     notify.alive()
@@ -165,11 +166,11 @@ def main(argv: list[str]) -> int:
 
 
 def _sleep(freezer: Freezer, fds: list[int], ping_s: float | None) -> set[int]:
-    """Block until something may have changed; without a job only the worker itself can change anything."""
+    """Block until something may have changed. Without a job only stdin and signals matter."""
     timeout_s = ping_s if freezer.frozen else None
     if freezer.busy:
-        return status.wait(freezer.said, fds, timeout_s)
-    return status.wait(_NOBODY, fds[:2], timeout_s)
+        return status.wait(freezer.report, fds, timeout_s)
+    return status.wait(_NO_REPORT, fds[:2], timeout_s)
 
 
 if __name__ == "__main__":

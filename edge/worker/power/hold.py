@@ -1,7 +1,8 @@
-"""Stops a running body in place while power does not allow its class, and lets it go on when power is back.
+"""Holds a running body while power does not allow its class, and lets it continue when power is back.
 
-A body is stopped where it asks: at `job.checkpoint()`, `job.progress()` or `job.check()`. It then sleeps in the kernel
-until the governor speaks, the governor dies, or a signal comes. At `critical` it gets its grace, and its worker leaves.
+A body is held when it calls `job.checkpoint()`, `job.progress()` or `job.check()`. It then sleeps in the kernel until
+the governor reports, the governor dies, or a signal comes. At `critical` the body gets its grace time, and the worker
+ends.
 """
 
 from __future__ import annotations
@@ -25,25 +26,26 @@ from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
-#: The end of a governor, and a word that grows too old, send no signal: a body that asks looks at most so often.
+#: Shortest time between two reads of the report by a body that asks. Needed because neither the end of the governor
+#: nor a report that grows too old sends a signal.
 LOOK_S = 1.0
-#: A body that makes checkpoints is held at its next one, where its state is saved, if that comes within this time.
+#: A body that makes checkpoints is held at its next checkpoint if that comes within this time.
 PATIENCE_S = 2.0
 
 
 @dataclass
 class _Body:
-    """The body that runs."""
+    """What `Hold` knows about the running body."""
 
     id: str
     klass: Power
     meter: Meter
     max_temp_c: float | None = None
-    hot: bool = False  # held for its heat
+    hot: bool = False  # held because the board is too hot
 
 
 class Hold:
-    """Watches the power for the one body that runs. Belongs to the main thread; `changed` to its signal handler."""
+    """Watches the power for the one body that runs. Belongs to the main thread; signal handlers call `changed`."""
 
     def __init__(
         self,
@@ -56,7 +58,10 @@ class Hold:
         freeze: Freeze | None,
         on_held: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_held` is called when the body is held, and at each news meanwhile: queues close and open as ever."""
+        """`on_held` is called when the body is held, and at each report meanwhile, so that queues open and close.
+
+        `wakeup` is that of the event loop; `freeze` is None unless the configuration says `running_job: freeze`.
+        """
         self._freeze = freeze
         self._on_held = on_held
         self._path = config.layout.power
@@ -68,15 +73,15 @@ class Hold:
         self._watcher = watcher
         self._loop_wakeup, self._wakeup = wakeup, Wakeup()
         self._body: _Body | None = None
-        self._said = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
-        self._seen = 0  # version of the watcher's word when ours was read
+        self._report = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
+        self._seen = 0  # the watcher's version when `_report` was read
         self._look_at = 0.0
         self._wanted_since: float | None = None
 
-    def begin(self, job_id: str, klass: Power, said: PowerStatus, *, max_temp_c: float | None = None) -> Meter:
-        """A body is about to run; `said` is what let it in."""
-        meter = Meter(self._cpu_watts, said)
-        self._said = said
+    def begin(self, job_id: str, klass: Power, report: PowerStatus, *, max_temp_c: float | None = None) -> Meter:
+        """Note that a body is about to run, and return its meter; `report` is the one that allowed its start."""
+        meter = Meter(self._cpu_watts, report)
+        self._report = report
         self._body = _Body(job_id, klass, meter, max_temp_c)
         if self._freeze is not None:
             self._freeze.begin(job_id, klass)
@@ -88,7 +93,7 @@ class Hold:
         return meter
 
     def end(self) -> None:
-        """The body has ended."""
+        """Note that the body has ended."""
         self._watcher.signals(False)
         if self._freeze is not None:
             self._freeze.end()
@@ -99,13 +104,13 @@ class Hold:
             self._loop_wakeup.ring()
 
     def changed(self) -> None:
-        """Power may have changed while a body runs: SIGIO came, or somebody else read the news."""
+        """Read the report if it has changed while a body runs. Called at SIGIO, or when others may have read it."""
         if self._watcher.changed() or self._watcher.version != self._seen:
             self._look()
 
     @property
     def wanted(self) -> bool:
-        """True while the body is to stop where it stands; cheap enough for an inner loop."""
+        """True while the body is to be held; cheap enough for an inner loop."""
         if self._body is None:
             return False
         if time.monotonic() >= self._look_at:
@@ -113,10 +118,15 @@ class Hold:
         return self._objection() is not None
 
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may go on; raise in it what is due.
+        """Return when the body may continue; it sleeps here while power is too low.
 
-        `saved`: nothing is lost by an end here. `patient`: a better place to be held at is soon to come. `save` is
-        called first where the body is to be held with something to lose; True when that is saved.
+        Args:
+            saved: all progress is saved, so nothing is lost if the body ends here.
+            patient: the body makes checkpoints, so it is better held at the next one (`PATIENCE_S`).
+            save: saves the state before the body is held, and returns True when it was saved.
+
+        Raises:
+            JobControl: the body is to end.
         """
         self._control.check(saved=saved)
         if not self.wanted:
@@ -133,40 +143,40 @@ class Hold:
     # --- inside -------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Read the governor's word. Runs in the signal handler too."""
+        """Read the governor's report. Also runs in the signal handler."""
         self._seen = self._watcher.version
-        self._said = said = power.read(self._path)
+        self._report = report = power.read(self._path)
         self._look_at = time.monotonic() + LOOK_S
         body = self._body
         if body is None:
             return
-        body.meter.note(said)
-        if said.state is PowerState.CRITICAL:
-            self._control.leave(self._grace_s, f"power is critical ({said.reason}) and the worker leaves")
+        body.meter.note(report)
+        if report.state is PowerState.CRITICAL:
+            self._control.leave(self._grace_s, f"power is critical ({report.reason}) and the worker leaves")
         else:
             self._control.stay()
 
     def _objection(self) -> WaitReason | None:
-        """Why the body may not go on, if so."""
-        body, said = self._body, self._said
-        if body is None or said.state is PowerState.CRITICAL:  # its grace is for running on to a checkpoint
+        """Return why the body may not continue, or None."""
+        body, report = self._body, self._report
+        if body is None or report.state is PowerState.CRITICAL:  # it may run on to a checkpoint, for its grace time
             return None
-        if body.klass not in ALLOWED[said.state] and self._holds:
-            return WaitReason(0.0, f"power is {said.state} ({said.reason})", until=said.until)
-        hot = too_hot(body.max_temp_c, said, held=body.hot)
+        if body.klass not in ALLOWED[report.state] and self._holds:
+            return WaitReason(0.0, f"power is {report.state} ({report.reason})", until=report.until)
+        hot = too_hot(body.max_temp_c, report, held=body.hot)
         body.hot = hot is not None
         return hot
 
     @property
     def _holds(self) -> bool:
-        """True where the body itself has to stop; also in place of a freezer that died."""
+        """True if the body has to be held here: in mode `hold`, or when the freezer has died."""
         return self._mode == "hold" or (self._freeze is not None and not self._freeze.alive)
 
     def _wait(self) -> None:
-        """Sleep until there is no objection any more, or the body is to end."""
+        """Sleep until power allows the body, or it is to end."""
         began, since, job_id = time.monotonic(), time.time(), given(self._body, "the body that is held").id
         with self._control.holding(self._wakeup.ring):
-            self._watcher.signals(False)  # its handler would take in what this poll waits for
+            self._watcher.signals(False)  # its handler would consume the event that `_sleep` waits for
             try:
                 self._look()
                 while (why := self._objection()) is not None and not self._control.due:
@@ -177,20 +187,20 @@ class Hold:
                     self._on_held()
                     if self._watcher.version == self._seen:
                         self._sleep()
-                    else:  # the intake has read newer power news meanwhile; no event will announce it again
+                    else:  # the intake has read a newer report meanwhile; no event will come for it again
                         self._look()
             finally:
                 self._watcher.signals(True)
-                self.changed()  # what came before the signals were on again
+                self.changed()  # a change may have come before the signals were on again
         self._status.go_on()
         logger.info("job %s goes on after %.1f s", job_id, time.monotonic() - began)
 
     def _sleep(self) -> None:
-        """Block until the governor has spoken, its word is void, or something is due for the body."""
+        """Block until there is a new report, the old one no longer counts, or something is due for the body."""
         while True:
-            ready = power.wait(self._said, (self._watcher.fileno(), self._wakeup.fileno()))
+            ready = power.wait(self._report, (self._watcher.fileno(), self._wakeup.fileno()))
             if ready != {self._watcher.fileno()} or self._watcher.look():
-                break  # else it was another file in the folder: our own status, most likely
+                break  # else another file in the folder changed, such as our own status
         self._wakeup.hush()
         self._watcher.look()
         self._look()

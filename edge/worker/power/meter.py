@@ -1,7 +1,7 @@
-"""What a body takes from the supply: measured where a power monitor was read while it ran, else estimated.
+"""The energy that a body takes: measured if a power monitor was read while it ran, else estimated from CPU time.
 
 A shunt in the board's supply measures all that the board draws. A shunt between battery and board measures the board
-only while the battery is drained: what flows into the battery is not the job's. The two are never added.
+only while the battery discharges. The two are never added.
 """
 
 from __future__ import annotations
@@ -10,40 +10,44 @@ import time
 
 from edge.model import Energy, Metering, PowerStatus, Reading
 
-#: `undervoltage` is 0 or 1; `throttled` holds the firmware's four bits of now.
+#: `undervoltage` is 0 or 1; `throttled` has the firmware's four bits for the present.
 _SLOWING = ("undervoltage", "throttled")
 
 
 class Meter:
-    """Gathers readings while one body runs. A body of a moment costs it nothing but two clocks."""
+    """Collects readings while one body runs; a short body costs only two clock calls. Belongs to the main thread."""
 
-    def __init__(self, cpu_watts: float, said: PowerStatus, *, alone: bool = True) -> None:
-        """Begin, with what the governor said last. A body that is not `alone` is estimated by its CPU time: what a
-        shunt measures is drawn by all.
+    def __init__(self, cpu_watts: float, report: PowerStatus, *, alone: bool = True) -> None:
+        """Begin to measure.
+
+        Args:
+            cpu_watts: watts of the board while one CPU is busy, for estimates.
+            report: the governor's last report.
+            alone: no other body runs at the same time. Otherwise the energy is estimated, because a shunt measures all.
         """
         self._alone = alone
         self._cpu_watts = cpu_watts
         self.began = time.monotonic()
         self._watts: list[tuple[float, float]] = []  # (when, how many)
-        self._charged = False  # a battery was charged meanwhile: its shunt does not tell what the board drew
+        self._charged = False  # the battery was charged meanwhile, so its shunt did not measure what the board drew
         self._max_c: float | None = None
         self._throttled: bool | None = None
-        self.note(said)
+        self.note(report)
 
-    def note(self, said: PowerStatus) -> None:
-        """Take in what the governor reports; the same status twice does no harm."""
-        for reading in said.readings:
+    def note(self, report: PowerStatus) -> None:
+        """Add the readings of a report; the same report twice does no harm."""
+        for reading in report.readings:
             if reading.value is None:
                 continue
             if reading.what == "temperature":
                 self._max_c = max(reading.value, self._max_c if self._max_c is not None else reading.value)
             elif reading.what in _SLOWING:
                 self._throttled = bool(self._throttled) or reading.value > 0
-        measured = _beside(said, "watts", "amps") or _beside(said, "battery_watts", "battery_amps")
+        measured = _beside(report, "watts", "amps") or _beside(report, "battery_watts", "battery_amps")
         if not measured or not self._alone:
             return
-        measured_at = max(said.monotonic - reading.age_s for reading in measured)
-        # What was read before the body began says nothing of it.
+        measured_at = max(report.monotonic - reading.age_s for reading in measured)
+        # A value from before the start says nothing about the body.
         if measured_at <= self.began or measured_at in dict(self._watts):
             return
         watts = [reading.value or 0.0 for reading in measured]
@@ -53,7 +57,7 @@ class Meter:
             self._watts.append((measured_at, sum(watts)))
 
     def end(self, *, seconds: float, cpu_seconds: float, held_s: float) -> Energy:
-        """The receipt of a body that ended now; `seconds` with the time it was held."""
+        """Return the receipt of a body that ended now; `seconds` includes the time it was held (`held_s`)."""
         held_s = min(held_s, seconds)
         ran_s = seconds - held_s
         joules, metering = cpu_seconds * self._cpu_watts, Metering.ESTIMATED
@@ -71,7 +75,7 @@ class Meter:
         )
 
 
-def _beside(said: PowerStatus, what: str, other: str) -> list[Reading]:
-    """Known readings of `what` by a shunt, which reports `other` as well; a charger's or a UPS's watts stand alone."""
-    shunts = {reading.source for reading in said.readings if reading.what == other}
-    return [each for each in said.readings if each.what == what and each.value is not None and each.source in shunts]
+def _beside(report: PowerStatus, what: str, other: str) -> list[Reading]:
+    """Return known readings of `what` by a shunt. A shunt reports `other` too; a charger or UPS reports only watts."""
+    shunts = {reading.source for reading in report.readings if reading.what == other}
+    return [each for each in report.readings if each.what == what and each.value is not None and each.source in shunts]

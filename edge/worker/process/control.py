@@ -1,8 +1,8 @@
-"""How a running body is interrupted: cancelled, out of its time, or stopped with its worker.
+"""Interrupts a running body: on a cancel, at its time limit, or when the worker stops.
 
-The limit of a body does not count the time in which the body was held or frozen for want of power.
-Signals arrive in the main thread, where the body runs. Their handler raises an exception in the body, and only
-there: it looks whether the interrupted frame lies below `enter`, so nothing of ours is ever cut in two.
+The time in which the body is held or frozen does not count for its limit. Signals arrive in the main thread, where the
+body runs. Their handler raises an exception only while the body itself runs, which is when the interrupted frame is
+below `enter`. So the worker's own code is never interrupted halfway.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TypeVar
 
 #: A body that swallows the exception gets it again after this time ...
 AGAIN_S = 2.0
-#: ... and after so many times its worker gives up on it.
+#: ... and after this many times the worker gives up on it.
 PATIENCE = 10
 _GIVEN_UP_S = AGAIN_S * PATIENCE * 2
 
 _STOPS = "the worker stops"
-#: `signal.getsignal` without the enum that it makes of each answer: it is asked for eight signals before each body.
+#: `signal.getsignal` without its costly conversion to an enum: it is called for eight signals before each body.
 _handler: Callable[[int], object] = import_module("_signal").getsignal
 _STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class JobControl(BaseException):
-    """Raised in a body from outside; derives from BaseException so that `except Exception` lets it pass."""
+    """Raised in a body by the worker. It derives from BaseException, so that `except Exception` does not catch it."""
 
 
 class JobCancelled(JobControl):
@@ -40,16 +40,18 @@ class JobCancelled(JobControl):
 
 
 class JobTimedOut(JobControl):
-    """The job's time is over."""
+    """The job reached its time limit."""
 
 
 class JobInterrupted(JobControl):
-    """The worker stops; the job starts again later, from its checkpoint."""
+    """The worker stops or power is critical; the job runs again later, from its checkpoint."""
 
 
 class Control:
-    """Watches over the one body that runs. The callbacks are called in the signal handler: when the worker is to stop,
-    when a body will not end, when one has run for a moment, and when SIGIO tells that power may have changed.
+    """Interrupts the one body that runs. Belongs to the main thread, except where a method says otherwise.
+
+    The callbacks are called in signal handlers: `on_stop` when the worker is to stop, `on_stubborn` when a body does
+    not end, `on_lasting` when it has run for a moment, `on_power` when SIGIO says that power may have changed.
     """
 
     def __init__(
@@ -62,7 +64,10 @@ class Control:
         on_power: Callable[[], None] = lambda: None,
         frozen_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`frozen_s` tells how long this process has been frozen in all."""
+        """`stop_grace_s` is the time that a body gets to end when the worker stops.
+
+        `frozen_s` returns the seconds that this process has been frozen in all.
+        """
         self.stopping = False
         self._grace_s = stop_grace_s
         self._on_stop = on_stop
@@ -80,7 +85,7 @@ class Control:
         self._main = threading.main_thread().ident or 0
         self._job_id: str | None = None
         self._cancelled_id: str | None = None
-        self._deadline: float | None = None  # by the body's own clock, see `_own`
+        self._deadline: float | None = None  # on the body's own clock, see `_own`
         self._limit_s = 0.0
         self._stop_at = 0.0
         self._shields = 0
@@ -93,22 +98,22 @@ class Control:
         }
 
     def install(self) -> None:
-        """Take the signals; called again before each body, for a body may have taken them for itself."""
+        """Install the signal handlers. Called before each body, because the one before may have replaced them."""
         for number, handler in self._handlers.items():
             now = _handler(number)
-            if now is not handler and not (number in _STOP and now == signal.SIG_IGN):  # nohup stays nohup
+            if now is not handler and not (number in _STOP and now == signal.SIG_IGN):  # as under nohup
                 signal.signal(number, handler)
 
     @staticmethod
     def uninstall() -> None:
-        """Give the signals back to the kernel: in a child that a body forks, ours would make it immortal."""
+        """Reset the signals to their defaults. Without it, signals could not end a child that a body forks."""
         for number in (*_STOP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCONT):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGIO, signal.SIG_IGN)
 
     @property
     def overdue(self) -> bool:
-        """True when a body still runs long after it should have been ended for its limit; callable from any thread."""
+        """True when a body still runs long after its time limit; callable from any thread."""
         deadline = self._deadline
         if self._job_id is None or deadline is None:
             return False
@@ -116,29 +121,39 @@ class Control:
 
     @property
     def held_s(self) -> float:
-        """How long the body that runs, or ran last, was held and frozen in all."""
+        """Seconds that the current or last body was held or frozen in all."""
         return self._away_s(time.monotonic())
 
     @property
     def ending(self) -> bool:
-        """True when the body has its grace and no more: it is to end, or to save what it has."""
+        """True when the body is to save its state and end: the worker stops, or power is critical."""
         return self.stopping or self._leave_at is not None
 
     @property
     def due(self) -> bool:
-        """True when the body is to come to its end, at once or within its grace."""
+        """True when the body is to end, at once or within its grace time."""
         return self.ending or self._due(time.monotonic()) is not None
 
     def cancel(self, job_id: str) -> None:
-        """Cancel `job_id` if it is the one that runs or is about to; callable from any thread."""
+        """Cancel `job_id` if it runs or is about to run; callable from any thread."""
         self._cancelled_id = job_id
         signal.pthread_kill(self._main, signal.SIGUSR1)
 
     def run(self, job_id: str, body: Callable[[], T], *, limit_s: float | None, lasting_s: float | None = None) -> T:
-        """What `body()` returns. Raises JobControl when it was cancelled, timed out or stopped, else what it raises.
+        """Call `body` and return its value.
 
-        A body that swallowed a cancel or a time limit and returned all the same does not get away with it; one that
-        swallowed a stop is done. `on_lasting` is called once the body has run for `lasting_s`.
+        A cancel or time limit that the body caught is raised after its return, so it has no effect to catch it. A body
+        that caught a stop has simply ended.
+
+        Args:
+            job_id: the job of the body, for `cancel`.
+            body: called once.
+            limit_s: time limit of the body.
+            lasting_s: time after which `on_lasting` is called.
+
+        Raises:
+            JobControl: the body was cancelled, timed out or stopped.
+            BaseException: whatever the body raises.
         """
         now = time.monotonic()
         self._leave_at = None
@@ -161,7 +176,7 @@ class Control:
         return value
 
     def check(self, *, saved: bool = False) -> None:
-        """Raise in the body's own time what is due; the end of a grace is due at once when all progress is `saved`."""
+        """Raise JobControl when the body is to end now. With `saved` progress it is not given its grace time."""
         if self._job_id is None:
             return
         why = self._due(time.monotonic())
@@ -173,7 +188,7 @@ class Control:
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Nothing is raised from a signal inside the block; what came due is raised at its end."""
+        """Raise nothing from a signal inside the block; what came due is raised at its end."""
         self._shields += 1
         try:
             yield
@@ -183,8 +198,9 @@ class Control:
 
     @contextmanager
     def holding(self, wake: Callable[[], None]) -> Iterator[None]:
-        """The body waits for power inside the block: its time stands still, nothing is raised, and each signal calls
-        `wake`. Call `check` after it.
+        """Hold the body inside the block: its time stands still, nothing is raised, and each signal calls `wake`.
+
+        Call `check` after it.
         """
         self._wake = wake
         self._shields += 1
@@ -202,18 +218,18 @@ class Control:
             self._arm(now)
 
     def leave(self, grace_s: float, why: str) -> None:
-        """Give the running body this long to end or to reach a checkpoint, then interrupt it. In the main thread."""
+        """Give the running body `grace_s` to end or to reach a checkpoint, then interrupt it. In the main thread."""
         if self._leave_at is None and self._job_id is not None:
             now = time.monotonic()
             self._leave_at, self._why_leave = now + grace_s, why
             self._arm(now)
 
     def stay(self) -> None:
-        """Take `leave` back: power came back within the grace."""
+        """Undo `leave`: power came back within the grace time."""
         self._leave_at = None
 
     def stop(self) -> None:
-        """Let the worker come to its end, as a signal would; for when no body runs."""
+        """Stop the worker as a signal would; for when no body runs."""
         self.stopping = True
         self._on_stop()
 
@@ -277,11 +293,11 @@ class Control:
         return self._held_s + frozen_s + (now - held_at if held_at is not None else 0.0)
 
     def _own(self, now: float) -> float:
-        """The body's own clock: it stands still while the body is held or frozen."""
+        """Return the body's own clock in monotonic seconds: it stands still while the body is held or frozen."""
         return now - self._away_s(now)
 
     def _arm(self, now: float) -> None:
-        """Set the alarm for the next thing that comes due, or for saying it again."""
+        """Set the alarm for the next event, or for raising the exception again."""
         if self._due(now) is not None:
             delay = AGAIN_S
         else:
@@ -295,7 +311,7 @@ class Control:
 
 
 def enter(body: Callable[[], T]) -> T:
-    """The border: exceptions of `Control` are raised in frames below this one only."""
+    """Call `body`. Exceptions of `Control` are raised only in frames below this one."""
     return body()
 
 
@@ -310,5 +326,5 @@ def _below_enter(frame: FrameType | None) -> bool:
 
 
 def exit_fork() -> None:
-    """End a forked child that fell out of the body it was forked in: the parent's messages are not its own."""
+    """End a forked child that returned from the body: only its parent may handle the messages of the worker."""
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What a body may have changed of its process, set right again before the next one and before a file is written."""
+"""Restores what a body changed of its process, before the next body runs and before a file is written."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from types import FrameType
 _LIMITS = tuple({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 _STANDARD = (0, 1, 2)
 Handler = Callable[[int, FrameType | None], object] | int | None
-#: `signal.getsignal` without the enum that it makes of each answer: there are 62 signals to ask for after each job.
+#: `signal.getsignal` without its costly conversion to an enum: it is called for 62 signals after each job.
 _handler: Callable[[int], Handler] = import_module("_signal").getsignal
 _set_mask: Callable[[int, Collection[int]], object] = import_module("_signal").pthread_sigmask
-_FIRST_SAVED = 64  # where the copies of the standard streams lie, out of the way of a body that counts upwards
+_FIRST_SAVED = 64  # first descriptor for copies of the standard streams, above those that a body may close in a loop
 
 
 class ProcessSnapshot:
-    """The process as it was when this was made: signals, mask, limits, umask, working folder, standard streams.
+    """The signals, mask, limits, umask, working folder and standard streams at the time of construction.
 
-    A mask left blocked would make the worker deaf to cancels and stops; a limit on files would hold every result
-    back, a umask make it one nobody can read; a closed stderr would send log lines into whichever file gets its
+    A blocked signal mask would keep cancels and stops from the worker. A limit on file sizes would block every result,
+    and a umask could make results unreadable. After a closed stderr, log lines would go into whichever file gets its
     number. For the main thread only.
     """
 
     def __init__(self, *vital: int) -> None:
-        """`vital` are the descriptors without which the process is of no use; see `restore`."""
+        """`vital` are descriptors that the process cannot work without; see `restore`."""
         self._handlers = {int(number): _handler(number) for number in signal.valid_signals()}
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._limits = {kind: resource.getrlimit(kind) for kind in _LIMITS}
@@ -41,7 +41,7 @@ class ProcessSnapshot:
         self._vital = vital
 
     def restore(self) -> bool:
-        """Set right what was changed; False when that cannot be: the process must end, and start anew."""
+        """Restore what was changed; False when that is impossible and the process must end."""
         self._signals()
         os.umask(self._umask)
         if self._folder and _folder() != self._folder:
@@ -51,7 +51,7 @@ class ProcessSnapshot:
             if resource.getrlimit(kind) != limit:
                 try:
                     resource.setrlimit(kind, limit)
-                except (OSError, ValueError):  # a hard limit goes down only, but for root
+                except (OSError, ValueError):  # only root can raise a hard limit again
                     return False
         for fd, copy in self._saved.items():
             if copy is None or self._same(fd):
@@ -64,7 +64,7 @@ class ProcessSnapshot:
     def _signals(self) -> None:
         for number, handler in self._handlers.items():
             if handler is not None and _handler(number) != handler:
-                with suppress(OSError, ValueError):  # SIGKILL and SIGSTOP are nobody's
+                with suppress(OSError, ValueError):  # SIGKILL and SIGSTOP cannot be set
                     signal.signal(number, handler)
         _set_mask(signal.SIG_SETMASK, self._mask)
 
@@ -83,7 +83,7 @@ def _identity(fd: int) -> tuple[int, int] | None:
 def _copy(fd: int) -> int | None:
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_SAVED)
-    except OSError:  # closed before we came
+    except OSError:  # closed before the worker started
         return None
 
 

@@ -1,7 +1,7 @@
-"""What this worker says about itself in `run/worker-NAME.json`; a new file at each change, none while nothing does.
+"""The status of this worker in `run/worker-NAME.json`. Each change is written as a new file.
 
-Jobs that follow each other within a moment would make two files each, and wake everyone who watches twice: the end of
-a job, and the start of one that comes right after another, are written only if they still hold a moment later.
+Short jobs in a row would cost two writes each, and wake every watcher twice. So the end of a job, and a start right
+after it, are written only if they still hold a moment later.
 """
 
 from __future__ import annotations
@@ -21,18 +21,22 @@ from edge.model import PowerState, Progress, RunningJob, WaitReason, WorkerState
 logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
-#: Progress is written at most so often.
+#: Shortest time between two writes of progress.
 PROGRESS_S = 0.25
-#: How long a change that may be over at once waits for its writing: nobody sees more than four a second.
+#: How long a change waits that may be undone at once: at most four writes a second.
 MOMENT_S = 0.25
-#: A body that runs this long is written to the file.
+#: A body that runs for longer than this is always written to the file.
 LASTING_S = 0.1
 
 
 class StatusFile:
-    """The worker's own word. Belongs to the main thread. `later(delay, call)` is the event loop's."""
+    """Writes the status file. Belongs to the main thread.
+
+    An error of the disk is logged once and not raised: the job matters more than its status.
+    """
 
     def __init__(self, layout: Layout, name: str, later: Callable[[float, Callable[[], None]], object]) -> None:
+        """`later(delay_s, call)` is the event loop's."""
         self._path = layout.worker(name)
         self._status = WorkerStatus(name, os.getpid(), boot_id(), WorkerState.DISCONNECTED, started_at=time.time())
         self._later = later
@@ -44,23 +48,23 @@ class StatusFile:
 
     @property
     def status(self) -> WorkerStatus:
-        """What was said last, written or about to be."""
+        """The current status, whether written yet or not."""
         return self._status
 
     def say(self, **changes: object) -> None:
-        """Change fields of the status, and write it if anything is new."""
+        """Change fields of the status, and write it if anything changed."""
         self._set(**changes)
         self.flush()
 
     def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
-        """The broker has confirmed which queues are consumed."""
+        """Note which queues the broker has confirmed as consumed."""
         if self._status.job is not None:
             self.say(queues=queues, power=power)
         else:
             self.say(state=resting(queues), queues=queues, power=power)
 
     def begin(self, job: RunningJob) -> float:
-        """A body starts. It is written now only if the last write is `MOMENT_S` ago.
+        """Note that a body starts. Written now only if the last write is at least `MOMENT_S` ago.
 
         Returns:
             Seconds after which a body that still runs is worth a `flush`.
@@ -74,7 +78,7 @@ class StatusFile:
         return max(LASTING_S, quiet_s)
 
     def rest(self, **changes: object) -> None:
-        """A message is through."""
+        """Note that no body runs any more."""
         self._set(state=resting(self._status.queues), job=None, **changes)
         if changes or not self._status.queues:
             self.flush()
@@ -83,7 +87,7 @@ class StatusFile:
             self._later(MOMENT_S, self._flush_later)
 
     def progress(self, progress: Progress) -> None:
-        """How far the running job is; what comes too soon after the last is not written."""
+        """Note how far the running job is; dropped when it comes too soon after the last."""
         now = time.monotonic()
         if now < self._next_progress or self._status.job is None:
             return
@@ -91,7 +95,7 @@ class StatusFile:
         self.say(job=msgspec.structs.replace(self._status.job, progress=progress))
 
     def hold(self, held: WaitReason) -> bool:
-        """The running job is held; True when it was not before."""
+        """Note that the running job is held; True when it was not held before."""
         job = self._status.job
         if job is None:
             return False
@@ -99,23 +103,23 @@ class StatusFile:
         return job.held is None
 
     def go_on(self) -> None:
-        """The held job goes on."""
+        """Note that the held job continues."""
         if self._status.job is not None:
             self.say(state=WorkerState.RUNNING, job=msgspec.structs.replace(self._status.job, held=None))
 
     def changed(self) -> None:
-        """Bodies that run elsewhere have changed; there are none."""
+        """Do nothing: only a worker of threads has bodies beside the main thread."""
 
     @property
     def flush_in_s(self) -> float | None:
-        """Seconds until `flush_due` is to be called, for when the loop does not run; None: nothing waits."""
+        """Seconds until `flush_due` has to be called where the event loop does not run; None: nothing waits."""
         return None
 
     def flush_due(self) -> None:
-        """Write what waits to be written, if its time has come."""
+        """Do nothing: nothing waits to be written here; see `ThreadsStatus`."""
 
     def flush(self) -> None:
-        """Write the status if the file does not say it yet."""
+        """Write the status if it differs from the file."""
         if not self._dirty:
             return
         try:
@@ -140,5 +144,5 @@ class StatusFile:
 
 
 def resting(queues: tuple[str, ...]) -> WorkerState:
-    """The state of a worker that consumes these queues and runs nothing."""
+    """Return the state of a worker that consumes these queues and runs no body."""
     return WorkerState.IDLE if queues else WorkerState.PAUSED

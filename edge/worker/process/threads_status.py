@@ -10,12 +10,12 @@ from edge.model import PowerState, RunningJob, WorkerState
 from edge.worker.process.status import MOMENT_S, StatusFile, resting
 
 _GONE = (WorkerState.DISCONNECTED, WorkerState.STOPPED)
-#: What is written at once: others wait for it, and it changes seldom.
+#: Fields that are written at once: other processes wait for them, and they change seldom.
 _URGENT = frozenset({"state", "queues", "reason"})
 
 
 class ThreadsStatus(StatusFile):
-    """As `StatusFile`, with the jobs of all bodies in `jobs`. Belongs to the main thread."""
+    """A `StatusFile` with the jobs of all bodies in the field `jobs`. Belongs to the main thread."""
 
     def __init__(
         self,
@@ -26,14 +26,14 @@ class ThreadsStatus(StatusFile):
         jobs: Callable[[], tuple[RunningJob, ...]],
         slots: int,
     ) -> None:
-        """`jobs` gives the jobs that run now; at most `slots` at once."""
+        """`jobs` returns the jobs that run now, at most `slots`."""
         super().__init__(layout, name, later)
         self._set(slots=slots)
         self._jobs = jobs
         self._flush_at: float | None = None
 
     def say(self, **changes: object) -> None:
-        """Change fields of the status, and write it soon if anything is new."""
+        """Change fields of the status, and write it: urgent fields now, others a moment later."""
         self._set(**changes)
         if _URGENT.intersection(changes):
             self.flush()
@@ -41,16 +41,16 @@ class ThreadsStatus(StatusFile):
             self.changed()
 
     def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
-        """The broker has confirmed which queues are consumed."""
+        """Note which queues the broker has confirmed as consumed."""
         self.say(state=resting(queues), queues=queues, power=power)
 
     def rest(self, **changes: object) -> None:
-        """A message is through."""
+        """Note that a message is done."""
         self._set(**changes)
         self.changed()
 
     def changed(self) -> None:
-        """What the bodies do has changed: it is written a moment from now."""
+        """Note that a body began, ended or reported something; it is written a moment later."""
         if self._flush_at is None:
             now = time.monotonic()
             self._flush_at = max(now, self._written_at + MOMENT_S)
@@ -58,7 +58,7 @@ class ThreadsStatus(StatusFile):
 
     @property
     def flush_in_s(self) -> float | None:
-        """Seconds until `flush_due` is to be called, for when the loop does not run; None: nothing waits."""
+        """Seconds until `flush_due` has to be called where the event loop does not run; None: nothing waits."""
         return None if self._flush_at is None else max(self._flush_at - time.monotonic(), 0.0)
 
     def flush_due(self) -> None:
@@ -67,7 +67,7 @@ class ThreadsStatus(StatusFile):
             self.flush()
 
     def flush(self) -> None:
-        """Write the status if the file does not say it yet."""
+        """Write the status if it differs from the file."""
         self._flush_at = None
         jobs, state = self._jobs(), self._status.state
         if state not in _GONE:

@@ -1,4 +1,4 @@
-"""Whether this worker still works, asked from a thread: its main thread may rightly be busy for a night."""
+"""Pings systemd's watchdog from a thread, because a job may occupy the main thread for a whole night."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from edge.worker.process.control import Control
 
 
 class Watchdog:
-    """Pings the supervisor while the loop answers its wakeup, or while the job is within its limit.
+    """Pings while the idle loop answers its wakeup, or while the running job is within its time limit.
 
-    `busy` tells whether a message is worked on. A job without a limit may take for ever: nobody said otherwise.
+    A job without a limit may run for ever. `start` and `stop` belong to the main thread, `well` to the pinging thread.
     """
 
     def __init__(
         self, *, wakeup: Wakeup, control: Control, busy: Callable[[], bool], every_s: float | None = None
     ) -> None:
+        """`busy` returns whether a job is being handled; `every_s` is half of the watchdog's period by default."""
         self._wakeup = wakeup
         self._control = control
         self._busy = busy
@@ -26,15 +27,15 @@ class Watchdog:
         self._pinger = Pinger(self.well, every_s=every_s)
 
     def start(self) -> None:
-        """Begin, where a supervisor watches."""
+        """Start pinging, if a supervisor watches."""
         self._pinger.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop pinging."""
         self._pinger.stop()
 
     def well(self) -> bool:
-        """True unless a job outlived its limit, or the idle loop did not answer the ring of the last call."""
+        """Return True unless a job exceeded its limit, or the idle loop did not answer the ring of the last call."""
         if self._busy():
             self._asked_at = None
             return not self._control.overdue
