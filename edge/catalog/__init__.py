@@ -2,5 +2,6 @@
 
 - `signature`: what a task takes, read from its type hints: a schema and a check
 - `quick`: a fast check for arguments that fit, before the general validator
+- `judge`: the general validator, and what it says of an argument that does not fit
 - `catalogue`: all kinds of job, read by another process
 """

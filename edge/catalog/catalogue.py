@@ -14,30 +14,19 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
 
 from edge.catalog import quick
 from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
-from edge.core.values import JsonObject, JsonValue
+from edge.core.values import JsonObject
 from edge.model import Pool, Power
 
 #: Importing every module of a small board's tasks may take a while when its card is cold and RabbitMQ starts beside it.
 TIMEOUT_S = 120.0
 
-#: How a value of each JSON type is called in a sentence.
-_NAMES = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "null",
-    "array": "a list",
-    "object": "an object",
-}
+
+#: Says of named arguments what is wrong with the first one that does not fit; empty: all fit.
+Judge = Callable[[Mapping[str, object]], str]
 
 
 class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,7 +57,7 @@ class Catalogue:
     def __init__(self, tasks: Mapping[str, TaskInfo], errors: Mapping[str, str]) -> None:
         self.tasks = dict(tasks)
         self.errors = dict(errors)
-        self._validators: dict[str, Validator] = {}
+        self._judges: dict[str, Judge] = {}
         self._quick: dict[str, Callable[[Mapping[str, object]], bool]] = {}
 
     def check(self, task: str, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
@@ -92,16 +81,19 @@ class Catalogue:
         if self._quick[task](arguments):
             return
         try:
-            error = next(self._validator(info).iter_errors(arguments), None)
+            problem = self._judge(info)(arguments)
         except RecursionError as err:
             raise BadArguments(task, "the arguments are nested too deeply") from err
-        if error is not None:
-            raise BadArguments(task, _sentence(error))
+        if problem:
+            raise BadArguments(task, problem)
 
-    def _validator(self, info: TaskInfo) -> Validator:
-        if info.name not in self._validators:
-            self._validators[info.name] = _Validator(info.schema)
-        return self._validators[info.name]
+    def _judge(self, info: TaskInfo) -> Judge:
+        if info.name not in self._judges:
+            # Here, because JSON Schema's library takes 5 MiB: a board whose jobs all fit never needs it.
+            from edge.catalog import judge
+
+            self._judges[info.name] = judge.judge(info.schema)
+        return self._judges[info.name]
 
 
 def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Catalogue:
@@ -150,67 +142,3 @@ def _run(argv: list[str], env: dict[str, str], out: IO[bytes], err: IO[bytes], t
         return None
     except OSError as fault:
         raise CatalogueError(f"cannot start {argv[0]}: {fault}") from fault
-
-
-def _is_integer(_checker: object, value: object) -> bool:
-    """JSON Schema alone takes 1.0 for an integer; the worker does not."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(_checker: object, value: object) -> bool:
-    """True for numbers that the worker can convert to a float; larger integers are refused."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        float(value)
-    except OverflowError:
-        return False
-    return True
-
-
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-_Validator = extend(Draft202012Validator, type_checker=_TYPES)  # type: ignore[no-untyped-call]
-
-
-def _sentence(error: ValidationError) -> str:
-    """Argument, value and what is allowed."""
-    path = list(error.absolute_path)
-    name = str(path[0]) if path else "?"
-    where = "".join(f"[{part!r}]" for part in path[1:])
-    return f"argument {name!r}{where} = {short(error.instance)}: {_allowed(error)}"
-
-
-def _kinds(names: list[JsonValue]) -> str:
-    return " or ".join(_NAMES.get(name, str(name)) for name in names)
-
-
-def _allowed(error: ValidationError) -> str:
-    rule: str = str(error.validator)
-    limit: JsonValue = error.validator_value
-    if rule == "type":
-        return f"must be {_kinds(limit if isinstance(limit, list) else [limit])}"
-    if rule in ("anyOf", "oneOf"):
-        kinds = [part.get("type") for part in limit if isinstance(part, dict)]
-        if all(isinstance(kind, str) for kind in kinds):
-            return f"must be {_kinds(kinds)}, within its bounds"
-        return "fits none of the kinds allowed"
-    plain = {
-        "enum": "must be one of {}",
-        "minimum": "must be at least {}",
-        "maximum": "must be at most {}",
-        "exclusiveMinimum": "must be more than {}",
-        "exclusiveMaximum": "must be less than {}",
-        "multipleOf": "must be a multiple of {}",
-        "minLength": "must have at least {} characters",
-        "maxLength": "must have at most {} characters",
-        "minItems": "must have at least {} items",
-        "maxItems": "must have at most {} items",
-        "minProperties": "must have at least {} keys",
-        "maxProperties": "must have at most {} keys",
-        "pattern": "must match {}",
-        "required": "must have the keys {}",
-    }
-    if rule in plain:
-        shown = ", ".join(repr(part) for part in limit) if isinstance(limit, list) else limit
-        return plain[rule].format(shown)
-    return error.message[:200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -27,6 +28,8 @@ _SMALL_BYTES = (
     4096  # a larger body is checked in a thread: half a million numbers take seconds, on a Zero half a minute
 )
 _LINES = 200  # checked in one go
+#: Jobs that follow one another so closely are answered from one look at the board, which costs a sixth of a submit.
+_SAME_BOARD_S = 0.05
 _BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
 
 _encode = msgspec.json.Encoder().encode
@@ -38,6 +41,8 @@ class SubmitRoutes:
     def __init__(self, appliance: Appliance) -> None:
         self._appliance, self._limits = appliance, appliance.config.gateway
         self._free_bytes = _BATCHES * self._limits.max_batch_bytes
+        self._views: Views | None = None
+        self._looked_at = 0.0
 
     async def one(self, call: Call) -> web.StreamResponse:
         """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
@@ -51,13 +56,20 @@ class SubmitRoutes:
         (answer,) = await self._appliance.accept([new])
         if isinstance(answer, EdgeError):
             raise answer
-        view = Views(self._appliance.board).of(answer.job)
+        views = self._recent_views() if answer.created else Views(self._appliance.board)
         return web.Response(
             status=HTTPStatus.ACCEPTED if answer.created else HTTPStatus.OK,
-            body=_encode(view),
+            body=_encode(views.of(answer.job)),
             content_type=JSON,
             headers={"Location": f"/v1/jobs/{answer.job.id}"},
         )
+
+    def _recent_views(self) -> Views:
+        """The board as it is, or was a moment ago. For new jobs: of an older one it may tell another state than now."""
+        now = time.monotonic()
+        if self._views is None or now - self._looked_at > _SAME_BOARD_S:
+            self._views, self._looked_at = Views(self._appliance.board), now
+        return self._views
 
     async def batch(self, call: Call) -> web.StreamResponse:
         """Take one line of JSON a job: one durable commit for all good ones, one line of answer for each."""

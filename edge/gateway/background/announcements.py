@@ -28,6 +28,39 @@ class Announced:
     spawned: set[str] = field(default_factory=set)  # names of files
     lost: bool = False
 
+    @property
+    def anything(self) -> bool:
+        """True when there is something in it."""
+        return bool(self.results or self.removed or self.attempts or self.spawned or self.lost)
+
+
+class _Taker:
+    """Whoever waits in `take`; woken once, not for each result that waits for company."""
+
+    def __init__(self, until: float, urgent: Callable[[Announced], bool]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._until, self._urgent = until, urgent
+        self._alarm: asyncio.TimerHandle | None = None
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+
+    def look(self, news: Announced) -> None:
+        """Be ready now, or when `news` have waited long enough."""
+        if not news.anything:
+            return
+        if self._urgent(news):
+            self._wake()
+        elif self._alarm is None:
+            self._alarm = self._loop.call_at(self._until, self._wake)
+
+    def close(self) -> None:
+        """Wait no more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _wake(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+
 
 class Announcements:
     """Watches `results/.staging`, `attempts/` and `spawned/`. Runs on the event loop.
@@ -40,7 +73,7 @@ class Announcements:
         self._layout = layout
         self._watch: Watch | None = None
         self._news = Announced()
-        self._came = asyncio.Event()
+        self._taker: _Taker | None = None
 
     def start(self) -> None:
         """Watch from now on. Raises StorageError when a folder cannot be made or watched."""
@@ -64,15 +97,13 @@ class Announcements:
 
         Changes that are not `urgent` wait for more until the time `until` of the event loop.
         """
-        await self._came.wait()
-        while not urgent(self._news):
-            self._came.clear()
-            try:
-                async with asyncio.timeout_at(until):
-                    await self._came.wait()
-            except TimeoutError:
-                break
-        self._came.clear()
+        self._taker = taker = _Taker(until, urgent)
+        try:
+            taker.look(self._news)
+            await taker.ready
+        finally:
+            self._taker = None
+            taker.close()
         news, self._news = self._news, Announced()
         return news
 
@@ -83,7 +114,11 @@ class Announcements:
         self._news.attempts |= news.attempts
         self._news.spawned |= news.spawned
         self._news.lost |= news.lost
-        self._came.set()
+        self._look()
+
+    def _look(self) -> None:
+        if self._taker is not None:
+            self._taker.look(self._news)
 
     def _add_folders(self, watch: Watch) -> None:
         try:
@@ -104,7 +139,7 @@ class Announcements:
         self._note(changes)
         if changes.gone:
             self._watch_again(watch)
-        self._came.set()
+        self._look()
 
     def _note(self, changes: Changes) -> None:
         """Note the names of jobs; other files belong to a person and are ignored."""

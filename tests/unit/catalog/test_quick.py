@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from edge.catalog import quick
+from edge.catalog import judge, quick
 from edge.catalog.catalogue import Catalogue, TaskInfo
 from edge.catalog.signature import Signature
 from edge.core.errors import BadArguments
@@ -47,9 +47,7 @@ def test_a_yes_is_what_the_general_validator_says_too(schema: dict[str, Any], va
     if not quick.compiled({"n": schema})({"n": value}):
         return
     whole = {"type": "object", "properties": {"n": schema}, "required": ["n"]}
-    catalogue = Catalogue({"t": TaskInfo("t", positional=("n",), schema=whole)}, {})
-    error = next(catalogue._validator(catalogue.tasks["t"]).iter_errors({"n": value}), None)
-    assert error is None
+    assert judge.judge(whole)({"n": value}) == ""
 
 
 def _count(text: str, times: int = 1) -> None: ...

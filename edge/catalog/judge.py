@@ -1,0 +1,101 @@
+"""The general validator of arguments: judges what `quick` does not know, and says in a sentence what does not fit.
+
+Imported at the first such argument only, see `Catalogue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from edge.catalog.signature import short
+from edge.core.values import JsonObject, JsonValue
+
+#: How a value of each JSON type is called in a sentence.
+_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    """JSON Schema alone takes 1.0 for an integer; the worker does not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_checker: object, value: object) -> bool:
+    """A whole number beyond the range of floats is none the worker can take for a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+_Validator = extend(Draft202012Validator, type_checker=_TYPES)  # type: ignore[no-untyped-call]
+
+
+def judge(schema: JsonObject) -> Callable[[Mapping[str, object]], str]:
+    """A test of named arguments against `schema`: what is wrong with the first that does not fit; empty: all fit."""
+    validator = _Validator(schema)
+
+    def problem(arguments: Mapping[str, object]) -> str:
+        error = next(validator.iter_errors(arguments), None)
+        return "" if error is None else _sentence(error)
+
+    return problem
+
+
+def _sentence(error: ValidationError) -> str:
+    """Argument, value and what is allowed."""
+    path = list(error.absolute_path)
+    name = str(path[0]) if path else "?"
+    where = "".join(f"[{part!r}]" for part in path[1:])
+    return f"argument {name!r}{where} = {short(error.instance)}: {_allowed(error)}"
+
+
+def _kinds(names: list[JsonValue]) -> str:
+    return " or ".join(_NAMES.get(name, str(name)) for name in names)
+
+
+def _allowed(error: ValidationError) -> str:
+    rule: str = str(error.validator)
+    limit: JsonValue = error.validator_value
+    if rule == "type":
+        return f"must be {_kinds(limit if isinstance(limit, list) else [limit])}"
+    if rule in ("anyOf", "oneOf"):
+        kinds = [part.get("type") for part in limit if isinstance(part, dict)]
+        if all(isinstance(kind, str) for kind in kinds):
+            return f"must be {_kinds(kinds)}, within its bounds"
+        return "fits none of the kinds allowed"
+    plain = {
+        "enum": "must be one of {}",
+        "minimum": "must be at least {}",
+        "maximum": "must be at most {}",
+        "exclusiveMinimum": "must be more than {}",
+        "exclusiveMaximum": "must be less than {}",
+        "multipleOf": "must be a multiple of {}",
+        "minLength": "must have at least {} characters",
+        "maxLength": "must have at most {} characters",
+        "minItems": "must have at least {} items",
+        "maxItems": "must have at most {} items",
+        "minProperties": "must have at least {} keys",
+        "maxProperties": "must have at most {} keys",
+        "pattern": "must match {}",
+        "required": "must have the keys {}",
+    }
+    if rule in plain:
+        shown = ", ".join(repr(part) for part in limit) if isinstance(limit, list) else limit
+        return plain[rule].format(shown)
+    return error.message[:200]
