@@ -5,10 +5,11 @@ Imported at the first such argument only, see `Catalogue`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
 from edge.catalog.signature import short
@@ -32,18 +33,30 @@ def _is_integer(_checker: object, value: object) -> bool:
 
 
 def _is_number(_checker: object, value: object) -> bool:
-    """A whole number beyond the range of floats is none the worker can take for a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
+    """Bounds hold for whole numbers of any size, so each of them is a number here; `_type` looks at the size."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _type(validator: Validator, kinds: JsonValue, value: JsonValue, _schema: JsonObject) -> Iterator[ValidationError]:
+    """The rule `type`: a whole number beyond the range of floats is none the worker can take for a float."""
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
+        if validator.is_type(value, kind) and (kind != "number" or _fits_a_float(value)):
+            return
+    yield ValidationError("another type is wanted")
+
+
+def _fits_a_float(value: object) -> bool:
     try:
-        float(value)
+        float(value)  # type: ignore[arg-type] # a number
     except OverflowError:
         return False
     return True
 
 
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-_Validator = extend(Draft202012Validator, type_checker=_TYPES)  # type: ignore[no-untyped-call]
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, validators={"type": _type}, type_checker=_TYPES
+)
 
 
 def judge(schema: JsonObject) -> Callable[[Mapping[str, object]], str]:

@@ -64,6 +64,7 @@ class CommitThread:
         self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None: look at `_late` and `_closing`
         self._late: list[_AnyWrite] = []
         self._late_since = 0.0
+        self._watchful = False  # the thread looks at `_late` within `_LATE_S` by itself
         self._entrance = threading.Lock()  # makes sure that nothing is queued after the last None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -127,7 +128,8 @@ class CommitThread:
             self._late.append(write)
             if len(self._late) == 1:
                 self._late_since = time.monotonic()
-                self._queue.put(None)
+                if not self._watchful:
+                    self._queue.put(None)
 
     def _run(self) -> None:
         while True:
@@ -151,11 +153,15 @@ class CommitThread:
         with self._entrance:
             if group or self._closing or self._late_wait_s() == 0.0:
                 group, self._late = [*self._late, *group], []
+            # The broker's confirm follows most commits at once, and would wake the thread for nothing but its alarm.
+            self._watchful = bool(group or self._late)
         return group
 
     def _late_wait_s(self) -> float | None:
-        """Return the seconds until late writes are due; None when there are none."""
-        return max(0.0, self._late_since + _LATE_S - time.monotonic()) if self._late else None
+        """Return the seconds until late writes are due, or may come to be due; None: sleep on."""
+        if self._late:
+            return max(0.0, self._late_since + _LATE_S - time.monotonic())
+        return _LATE_S if self._watchful else None
 
     def _commit(self, group: list[_AnyWrite]) -> None:
         try:

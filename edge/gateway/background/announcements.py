@@ -17,6 +17,9 @@ from edge.results.spawned import SpawnedFiles, parent_of
 
 log = logging.getLogger(__name__)
 
+#: While nobody waits for what came, the kernel gathers the next announcements for so long: each look wakes the loop.
+_GATHER_S = 0.02
+
 
 @dataclass
 class Announced:
@@ -83,7 +86,7 @@ class Announcements:
             raise StorageError("cannot watch for results", err) from err
         self._watch = watch
         self._add_folders(watch)
-        asyncio.get_running_loop().add_reader(watch, self._readable, watch)
+        self._listen(watch)
 
     def close(self) -> None:
         """Watch no more; a second call does nothing."""
@@ -131,6 +134,10 @@ class Announcements:
         except OSError as err:
             raise StorageError("cannot watch for results", err) from err
 
+    def _listen(self, watch: Watch) -> None:
+        if watch is self._watch:  # not closed meanwhile
+            asyncio.get_running_loop().add_reader(watch, self._readable, watch)
+
     def _readable(self, watch: Watch) -> None:
         changes = watch.read()
         if changes.overflow:
@@ -140,6 +147,10 @@ class Announcements:
         if changes.gone:
             self._watch_again(watch)
         self._look()
+        if self._taker is not None and not self._taker.ready.done():
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(watch)
+            loop.call_later(_GATHER_S, self._listen, watch)
 
     def _note(self, changes: Changes) -> None:
         """Note the names of jobs; other files belong to a person and are ignored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +173,26 @@ def test_arguments_nested_beyond_all_bounds_are_refused() -> None:
         nested = [nested]
     with pytest.raises(BadArguments, match="nested too deeply"):
         Catalogue({"work": TaskInfo("work", positional=("n",), schema=schema)}, {}).check("work", [nested], {})
+
+
+def test_the_general_validator_is_loaded_at_need() -> None:
+    """An idle gateway, whose jobs all fit, does without 5 MiB."""
+    program = (
+        "import sys; from edge.catalog.catalogue import *; from edge.core.errors import BadArguments\n"
+        "schema = {'properties': {'n': {'type': 'integer', 'maximum': 10}}}\n"
+        "catalogue = Catalogue({'t': TaskInfo('t', positional=('n',), schema=schema)}, {})\n"
+        "catalogue.check('t', [1], {}); print('jsonschema' in sys.modules)\n"
+        "try: catalogue.check('t', [11], {})\n"
+        "except BadArguments as err: print(err)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["False", "task 't': argument 'n' = 11: must be at most 10"]
+
+
+@pytest.mark.parametrize("rule", [{"minimum": 0, "maximum": 10}, {"multipleOf": 3}])
+def test_bounds_hold_for_numbers_of_any_size(rule: dict[str, int]) -> None:
+    """Beyond the range of floats too, where the worker would refuse a job that was accepted."""
+    schema = {"properties": {"n": {"type": "integer", **rule}}}
+    catalogue = Catalogue({"t": TaskInfo("t", positional=("n",), schema=schema)}, {})
+    with pytest.raises(BadArguments, match="must be"):
+        catalogue.check("t", [10**400], {})

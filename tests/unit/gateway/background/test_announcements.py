@@ -47,3 +47,32 @@ def test_what_somebody_waits_for_ends_the_wait(tmp_path: Path) -> None:
         assert not waiters.any_of({"a", "b"})
 
     asyncio.run(main())
+
+
+def test_results_that_nobody_waits_for_are_read_together_and_none_is_lost(tmp_path: Path) -> None:
+    """The kernel keeps what comes between two looks; who waits is told at the latest by the next one."""
+
+    async def main() -> None:
+        layout, loop = Layout(tmp_path, tmp_path), asyncio.get_running_loop()
+        events, waiters = Announcements(layout), Waiters()
+        events.start()
+        try:
+            taking = asyncio.create_task(
+                events.take(until=loop.time() + 60, urgent=lambda news: waiters.any_of(news.results))
+            )
+            names = [f"{number:032x}" for number in range(5)]
+            for name in names:
+                notice = layout.staging / f"{name}.json"
+                notice.touch()
+                if name == names[-1]:
+                    with waiters.expecting(name):
+                        notice.unlink()
+                        news = await asyncio.wait_for(taking, 10)
+                else:
+                    notice.unlink()
+                    await asyncio.sleep(0)
+            assert news.results == set(names)
+        finally:
+            events.close()
+
+    asyncio.run(main())
