@@ -386,7 +386,7 @@ def test_a_body_on_the_board_hands_in_jobs(board: Machine, client: Client) -> No
 def test_kill_of_the_worker_of_threads(board: Machine, client: Client) -> None:
     """It comes back by itself and runs its jobs again; the board's other worker is not stopped."""
     main = board.sh("systemctl show --property=MainPID edge-worker")
-    made = json.loads(client.edge("submit", "linger", "3", "--json"))
+    made = json.loads(client.edge("submit", "linger", "5", "--json"))
     board.until(lambda: made["id"] in board.run("cat", "/run/edge/worker-io.json").stdout)
     kill(board, "edge-worker@io")
     said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "60"))
