@@ -151,8 +151,9 @@ def lone(board: Board, *jobs: str) -> None:
         assert board.durable(job)
 
 
-def test_jobs_that_come_one_by_one_share_an_acknowledgement(board: Board) -> None:
+def test_jobs_that_come_one_by_one_share_an_acknowledgement(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each one alone would cost the broker a sync of its log; the eighth takes all along."""
+    monkeypatch.setattr("edge.worker.flow.late_acks.WAIT_S", 60.0)  # also on a busy machine
     warm(board)
     frames = board.broker.frames
     lone(board, *"abcdefg")
@@ -414,8 +415,9 @@ def test_a_fault_of_ours_that_stays_ends_as_internal(board: Board, caplog: pytes
     assert board.record("b")["state"] == "succeeded"
 
 
-def test_a_refused_member_is_blocked_and_the_others_go(board: Board) -> None:
+def test_a_refused_member_is_blocked_and_the_others_go(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """The group is tried one by one: what the disk took is acknowledged, the rest stays."""
+    monkeypatch.setattr("edge.worker.flow.batch.WAIT_S", 60.0)  # one group, also on a busy machine
     board.know("echo")
     for number in range(10):
         board.broker.put(f"job-{number}")
