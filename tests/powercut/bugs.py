@@ -215,7 +215,7 @@ def _rows_first(settle: Any) -> None:
 
 #: How long a slow card takes to sync. Without it the board's file system hides a wrong order most of the time: each
 #: sync of the broker or the ledger also commits the names that stand in the same transaction of ext4's journal.
-_SLOW_S = 0.03
+_SLOW_S = 0.1
 
 BUGS: dict[str, Bug] = {
     "no-file-fsync": Bug("files are published without an fsync", "edge.core.durable", _skip_fsync(stat.S_ISREG)),

@@ -105,7 +105,7 @@ class Window:
         board.turns(2000)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(300 + 5 * SEQUENCES)
 def test_random_power_over_a_full_window() -> None:
     """Each job begins once, is acknowledged once, has its result, and no return to the queue counts as an attempt."""
     given_back = 0
