@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ class Spawner:
         self._kinds: Mapping[str, TaskKind] = {}
         self._hand_over = hand_over
         self._max_bytes = max_bytes
+        self._pid = os.getpid()
         self._lock = threading.RLock()  # around all that follows; held while a file is written
         self._known: dict[str, bytes] | None = None  # id -> fingerprint of all that were spawned; None: not asked yet
         self._calls = 0  # calls without a key so far
@@ -91,8 +93,12 @@ class Spawner:
 
         Raises UnknownTask, BadArguments, UsageError (a bad key, too many), SpawnedOtherwise, OSError.
         """
-        if key is not None and not (isinstance(key, str) and is_key(key)):
-            raise UsageError(f"key {str(key)[:80]!r}: {KEY_RULE}")
+        if key is not None:
+            if not (isinstance(key, str) and is_key(key)):
+                raise UsageError(f"key {str(key)[:80]!r}: {KEY_RULE}")
+            key = str.__str__(key)  # of a subclass of str, which cannot be encoded
+        if os.getpid() != self._pid:
+            raise UsageError("spawn: a process that the body forked cannot spawn jobs; do it in the body's own")
         with self._lock:
             if self._over:
                 raise UsageError("spawn: the job has ended")
@@ -184,6 +190,10 @@ class Spawner:
             key=key or "",
             call=0 if key else self._calls + 1,
         )
+        try:
+            _ = job.fingerprint  # what it cannot encode no file can hold
+        except (TypeError, ValueError) as err:
+            raise BadArguments(kind.name, f"the arguments are not plain JSON: {err}") from err
         return job, len(content)
 
     def _recalled(self) -> dict[str, bytes]:
