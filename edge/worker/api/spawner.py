@@ -168,7 +168,9 @@ class Spawner:
     ) -> tuple[SpawnedJob, int]:
         """The job, and its size as JSON; its arguments are those of any other submission."""
         try:
-            content = json.dumps([list(args), dict(kwargs)], allow_nan=False, separators=(",", ":")).encode()
+            # Not as ASCII: then half a surrogate pair, which no file can hold, would be encoded without complaint.
+            text = json.dumps([list(args), dict(kwargs)], allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+            content = text.encode()
             plain: tuple[list[JsonValue], JsonObject] = json.loads(content)
         except (TypeError, ValueError, RecursionError) as err:
             raise BadArguments(kind.name, f"the arguments are not plain JSON: {err}") from err
@@ -190,10 +192,6 @@ class Spawner:
             key=key or "",
             call=0 if key else self._calls + 1,
         )
-        try:
-            _ = job.fingerprint  # what it cannot encode no file can hold
-        except (TypeError, ValueError) as err:
-            raise BadArguments(kind.name, f"the arguments are not plain JSON: {err}") from err
         return job, len(content)
 
     def _recalled(self) -> dict[str, bytes]:
