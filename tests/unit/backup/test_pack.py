@@ -101,5 +101,6 @@ def test_what_no_worker_wrote_stops_no_backup(board: Loaded, tmp_path: Path) -> 
     os.mkfifo(spawned / "p.000001.00000000.json")
     (spawned / "p.000002.00000000.json").symlink_to(tmp_path / "edge.yaml")
     (spawned / "p.000003.00000000.json").write_text("{}")
+    (tmp_path / "copy").mkdir()
     copy = packed(board, tmp_path / "copy")
     assert [path.name for path in copy.spawned.iterdir()] == ["p.000003.00000000.json"]
