@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from edge.worker import Job, task
 MOST_BYTES = 8 << 20
 MOST_LINKS = 10_000
 _ANSWER_S = 30.0
+#: A server that sends a byte now and then must not keep the worker for ever.
+_WHOLE_S = 300.0
+_MOST_CHARS = 200  # of what a server says of a page
 _REDIRECTS = 5
 _MOVED = (301, 302, 303, 307, 308)
 _CHUNK = 1 << 16
@@ -114,7 +118,8 @@ def fetch(url: str, check: Callable[[], None] = lambda: None) -> Page:
                 connection.request("GET", target + query, headers={"User-Agent": "edge-worker"})
                 with connection.getresponse() as answer:
                     if answer.status not in _MOVED or not (moved := answer.headers["Location"]):
-                        return Page(url, answer.headers.get("Content-Type", ""), _body(url, answer, check))
+                        kind = answer.headers.get("Content-Type", "")[:_MOST_CHARS]
+                        return Page(url, kind, _body(url, answer, check))
                     at = urljoin(at, moved)
         except (HTTPException, OSError, ValueError) as err:
             raise PageError(url, f"it cannot be fetched: {str(err) or type(err).__name__}") from err
@@ -141,10 +146,13 @@ def _connection(parts: SplitResult) -> HTTPConnection:
 
 def _body(url: str, answer: HTTPResponse, check: Callable[[], None]) -> bytes:
     if answer.status != 200:
-        raise PageError(url, f"the server answered {answer.status} {answer.reason}")
+        raise PageError(url, f"the server answered {answer.status} {answer.reason[:_MOST_CHARS]}")
     body = bytearray()
-    while chunk := answer.read(_CHUNK):
+    until = time.monotonic() + _WHOLE_S
+    while chunk := answer.read1(_CHUNK):  # what has come: a server that sends byte by byte must not hold off `check`
         body += chunk
+        if time.monotonic() > until:
+            raise PageError(url, f"it took more than {_WHOLE_S:g} s")
         if len(body) > MOST_BYTES:
             raise PageError(url, f"it has more than {MOST_BYTES} bytes")
         check()

@@ -97,7 +97,8 @@ def _flat(packer: Packer, layout: Layout, folder: Path) -> None:
         return
     packer.folder(folder, os.fspath(folder.relative_to(layout.root)))
     for path in _sorted(folder):
-        if path.suffix == ".json" and not path.name.startswith("."):
+        # Nothing of ours is a link, and a pipe would be waited for without end.
+        if path.suffix == ".json" and not path.name.startswith(".") and not path.is_symlink() and path.is_file():
             with suppress(FileNotFoundError):  # the job has ended meanwhile
                 packer.file(path, os.fspath(path.relative_to(layout.root)))
 

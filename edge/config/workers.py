@@ -95,7 +95,7 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
         if entry.kinds and node:
             raise ConfigError(f"{key}.kinds", list(entry.kinds), "not on a node: its head decides where kinds go")
         if len(set(entry.classes)) < len(entry.classes):
-            raise ConfigError(f"{key}.classes", list(entry.classes), "each class once")
+            raise ConfigError(f"{key}.classes", [str(each) for each in entry.classes], "each class once")
         for kind in entry.kinds:
             if kind in owners:
                 other = "this worker" if owners[kind] == entry.name else f"the worker {owners[kind]!r}"

@@ -6,8 +6,11 @@ of the parent reads what was spawned before, and a rebuilt ledger gets its jobs 
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from edge.core.layout import Layout
 from edge.model import SpawnedJobs, check_job_id, is_job_id
 
 _NAME = re.compile(r"(.+)\.\d{6}\.[0-9a-f]{8}\.json")
+#: A worker ends a file at 1 MiB, with one more job of 4 MiB at most; JSON may grow when it is written anew.
+_MOST_BYTES = 64 << 20
 _decode = msgspec.json.Decoder(SpawnedJobs).decode
 
 
@@ -69,9 +74,9 @@ class SpawnedFiles:
     def read(self, name: str) -> SpawnedJobs:
         """Return the content of a file, taken or not. Raises FileNotFoundError, Unreadable, OSError."""
         try:
-            content = (self._folder / name).read_bytes()
+            content = _content(self._folder / name)
         except FileNotFoundError:
-            content = (self._taken / name).read_bytes()  # taken at this moment
+            content = _content(self._taken / name)  # taken at this moment
         try:
             spawned = _decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
@@ -100,6 +105,29 @@ class SpawnedFiles:
         """Files not taken are listed first, so that a file taken meanwhile is listed twice rather than missed."""
         names = {*self.waiting(), *self.taken()}
         return sorted(name for name in names if parent_of(name) == parent)
+
+
+def _content(path: Path) -> bytes:
+    """What stands in a file. Raises OSError; Unreadable where a worker cannot have written it.
+
+    A pipe would be waited for without end, a file of gigabytes fill the memory, and both stop all that comes after.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as err:
+        if err.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link, a socket
+            raise Unreadable(f"{path.name}: it is no plain file") from err
+        raise
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise Unreadable(f"{path.name}: it is no plain file")
+        if found.st_size > _MOST_BYTES:
+            raise Unreadable(f"{path.name}: it has {found.st_size} bytes, more than {_MOST_BYTES}")
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(fd)
 
 
 def _names(folder: Path) -> list[str]:

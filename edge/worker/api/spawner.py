@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ class Spawner:
         self._kinds: Mapping[str, TaskKind] = {}
         self._hand_over = hand_over
         self._max_bytes = max_bytes
+        self._pid = os.getpid()
         self._lock = threading.RLock()  # guards all fields below; held while a file is written
         self._known: dict[str, bytes] | None = None  # id -> fingerprint of each spawned job; None: not read yet
         self._calls = 0  # calls without a key so far
@@ -93,8 +95,12 @@ class Spawner:
 
     def spawn(self, task: object, args: Sequence[object], kwargs: Mapping[str, object], *, key: str | None) -> str:
         """Submit a job, durable after the next `flush`, and return its id. Raises as `Job.spawn`."""
-        if key is not None and not (isinstance(key, str) and is_key(key)):
-            raise UsageError(f"key {str(key)[:80]!r}: {KEY_RULE}")
+        if key is not None:
+            if not (isinstance(key, str) and is_key(key)):
+                raise UsageError(f"key {str(key)[:80]!r}: {KEY_RULE}")
+            key = str.__str__(key)  # of a subclass of str, which cannot be encoded
+        if os.getpid() != self._pid:
+            raise UsageError("spawn: a process that the body forked cannot spawn jobs; do it in the body's own")
         with self._lock:
             if self._over:
                 raise UsageError("spawn: the job has ended")
@@ -164,7 +170,9 @@ class Spawner:
     ) -> tuple[SpawnedJob, int]:
         """Return the job and the size of its arguments as JSON. The checks are those of a submission over HTTP."""
         try:
-            content = json.dumps([list(args), dict(kwargs)], allow_nan=False, separators=(",", ":")).encode()
+            # Not as ASCII: then half a surrogate pair, which no file can hold, would be encoded without complaint.
+            text = json.dumps([list(args), dict(kwargs)], allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+            content = text.encode()
             plain: tuple[list[JsonValue], JsonObject] = json.loads(content)
         except (TypeError, ValueError, RecursionError) as err:
             raise BadArguments(kind.name, f"the arguments are not plain JSON: {err}") from err

@@ -164,7 +164,7 @@ def _text(value: object) -> str:
     """Return `str(value)` of an object of the body, which may raise or be very long."""
     try:
         text = str(value)
-    except Exception:
+    except BaseException:  # also one that derives from it: this is a body's code
         text = f"<{type(value).__name__} without text>"
     return clean(text)[:_MESSAGE_CHARS]
 
@@ -173,7 +173,7 @@ def _traceback(err: BaseException) -> str:
     """The traceback from the body's first frame on, its end kept when it is long."""
     try:
         lines = traceback.format_exception(type(err), err, _own_frames_off(err.__traceback__))
-    except Exception:  # an exception whose text raises
+    except BaseException:  # an exception whose text raises
         lines = traceback.format_tb(err.__traceback__)
     text = clean("".join(lines))
     return text if len(text) <= _TRACEBACK_CHARS else f"...\n{text[-_TRACEBACK_CHARS:]}"

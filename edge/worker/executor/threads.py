@@ -37,11 +37,14 @@ from edge.worker.executor.spawners import settled
 from edge.worker.executor.thread_pool import ThreadPool
 from edge.worker.power.meter import Meter
 from edge.worker.process.control import Control, JobControl, JobInterrupted
-from edge.worker.process.process_snapshot import ProcessSnapshot
+from edge.worker.process.process_snapshot import ProcessSnapshot, allow_files
 from edge.worker.process.status import StatusFile
 
 logger = logging.getLogger(__name__)
 
+#: Files that may be open at once: the worker's own, and those of a body (a socket or two, a file, a database).
+_FILES = 256
+_FILES_PER_BODY = 16
 #: Bodies shorter than this do not read the power for their meter.
 _METERED_S = 1.0
 
@@ -138,6 +141,7 @@ class Threads:
         """Begin the body in a thread. Raises OSError when no thread can be started; then it is tried again later."""
         delivery, task = attempt.delivery, given(attempt.task, "the kind of an admitted job")
         if self._snapshot is None:  # at the first body, when all signal handlers are installed
+            allow_files(_FILES + self._concurrency * _FILES_PER_BODY)
             self._snapshot = ProcessSnapshot(self._wakeup.fileno())
         limit_s = self._jobs.limit_s(delivery, task)
         body = Body(

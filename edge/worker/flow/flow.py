@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -66,6 +67,7 @@ class Flow:
         self._executor, self._running = executor, running
         self.batch, self.blocked = batch, blocked
         self._control, self._status = control, status
+        self._files_blamed: set[str] = set()  # jobs whose bodies ended when no file could be opened any more
         self._disk_blamed: set[str] = set()  # ids of jobs that a full disk ended once, see `_disk_to_blame`
 
     def advance(self, attempt: Attempt, power: PowerStatus) -> None:
@@ -79,7 +81,7 @@ class Flow:
             while self._step(attempt, power):
                 pass
         except OSError as err:
-            self.blocked.add(attempt, err)
+            self._block(attempt, err)
         except Exception:
             # A fault of the worker, or a body broke something in this process. The worker ends, and the mark makes
             # that count as a crash of this job: after `worker.max_crashes` of them the job is not run any more.
@@ -112,12 +114,15 @@ class Flow:
             if err is None:
                 if attempt.written is not None:
                     attempt.finish()
+                if attempt.id in self._files_blamed:
+                    self._files_blamed.discard(attempt.id)
+                    self._history.end(attempt.id)
                 self._tidy(attempt)
                 done.extend(attempt.deliveries)
             else:
                 away = isinstance(err, Unreachable | NotAllowed)  # an error at the head: the artifacts here are intact
                 attempt.refused(files_lost=attempt.written is not None and attempt.written.has_files and not away)
-                self.blocked.add(attempt, err)
+                self._block(attempt, err)
         if done:
             self.blocked.reset_pause()
         return done
@@ -137,6 +142,21 @@ class Flow:
         if not attempt.begins:
             self.advance(attempt, power)
         return attempt.begins and attempt not in self.blocked
+
+    def _block(self, attempt: Attempt, err: OSError) -> None:
+        if attempt.outcome is not None:
+            self._blame(attempt, err)
+        self.blocked.add(attempt, err)
+
+    def _blame(self, attempt: Attempt, err: OSError) -> None:
+        """Mark a body that has ended as one that runs, where no file can be opened: it may have left them all open.
+
+        Should this worker have to end because of that, it counts as a crash in which the body took part.
+        """
+        if err.errno == errno.EMFILE and attempt.id not in self._files_blamed:
+            self._files_blamed.add(attempt.id)
+            with suppress(OSError):
+                self._history.begin(attempt.id)
 
     # --- one stage ----------------------------------------------------------------------------------------
 
@@ -235,7 +255,8 @@ class Flow:
             return False  # it runs in another thread
         try:
             return self._ended(attempt)
-        except OSError:
+        except OSError as err:
+            self._blame(attempt, err)
             attempt.run_again()
             raise
 

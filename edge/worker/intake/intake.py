@@ -241,7 +241,11 @@ class Intake:
         """True when the body of `attempt` may begin beside those that run."""
         if not self._executor.elsewhere or self._executor.runs(attempt.id):
             return True
-        return self._executor.admits(self._history.company(attempt.delivery))
+        try:
+            company = self._history.company(attempt.delivery)
+        except OSError:  # nobody can tell: it begins alone, and the disk is met again there
+            company = 1
+        return self._executor.admits(company)
 
     def _next(self) -> Attempt | None:
         """Return the next attempt; reads from the connection only when none is in hand."""

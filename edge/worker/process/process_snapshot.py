@@ -72,6 +72,16 @@ class ProcessSnapshot:
         return _identity(fd) == self._identities.get(fd)
 
 
+def allow_files(count: int) -> None:
+    """Let this process have `count` files open at once, as far as its hard limit goes: systemd's soft one is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        count = min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
 def _identity(fd: int) -> tuple[int, int] | None:
     try:
         state = os.fstat(fd)

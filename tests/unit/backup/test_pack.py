@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -91,3 +92,15 @@ def test_a_job_that_is_removed_meanwhile_leaves_no_result_without_its_files(boar
     assert len(files) > 1
     result = new.read(EARLY)
     assert result is None or all(new.artifact(result, file.name).exists() for file in result.files)
+
+
+def test_what_no_worker_wrote_stops_no_backup(board: Loaded, tmp_path: Path) -> None:
+    """A pipe would be waited for without end, and a link lead elsewhere."""
+    spawned = board.config.layout.spawned
+    spawned.mkdir()
+    os.mkfifo(spawned / "p.000001.00000000.json")
+    (spawned / "p.000002.00000000.json").symlink_to(tmp_path / "edge.yaml")
+    (spawned / "p.000003.00000000.json").write_text("{}")
+    (tmp_path / "copy").mkdir()
+    copy = packed(board, tmp_path / "copy")
+    assert [path.name for path in copy.spawned.iterdir()] == ["p.000003.00000000.json"]

@@ -77,3 +77,9 @@ def test_a_list_that_contradicts_the_rest_is_refused_by_its_key(tmp_path: Path, 
         load(path, {})
     assert refused.value.key == key
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_refusal_shows_classes_as_they_are_written(tmp_path: Path) -> None:
+    """Not as Python shows its enums."""
+    with pytest.raises(ConfigError, match=r"\['always', 'always'\]: each class once"):
+        load(written(tmp_path, "[{name: a, classes: [always, always]}]"), {})

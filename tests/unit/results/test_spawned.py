@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,29 @@ def test_what_cannot_be_read_is_left_out(files: SpawnedFiles, tmp_path: Path, co
     (tmp_path / "spawned" / bad).write_bytes(content)
     with pytest.raises(Unreadable, match=bad):
         files.read(bad)
+    assert files.known("p") == [jobs("p", "a")]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "socket", "folder", "huge"])
+def test_what_no_worker_wrote_holds_nobody_up(files: SpawnedFiles, tmp_path: Path, kind: str) -> None:
+    """It is not waited for, not followed and not taken into memory."""
+    files.write(jobs("p", "a"), number=0)
+    (tmp_path / "elsewhere").write_bytes((tmp_path / "spawned" / files.waiting()[0]).read_bytes())
+    bad = tmp_path / "spawned" / "p.000001.00000000.json"
+    match kind:
+        case "pipe":
+            os.mkfifo(bad)
+        case "link":
+            bad.symlink_to(tmp_path / "elsewhere")
+        case "socket":
+            os.mknod(bad, 0o600 | stat.S_IFSOCK)
+        case "folder":
+            bad.mkdir()
+        case "huge":
+            with bad.open("wb") as file:
+                file.truncate(1 << 40)
+    with pytest.raises(Unreadable, match=bad.name):
+        files.read(bad.name)
     assert files.known("p") == [jobs("p", "a")]
 
 

@@ -17,6 +17,8 @@ from edge.worker import Job
 from tasks import pages as module
 from tasks.pages import Page, PageError, Shelf, fetch, links_of, page, pages
 
+STOP = threading.Event()  # set when the site is to end
+
 
 class Site(BaseHTTPRequestHandler):
     """Answers by path."""
@@ -36,6 +38,14 @@ class Site(BaseHTTPRequestHandler):
             self._send(301, b"", Location="ftp://127.0.0.1/x")
         elif name == "large":
             self._send(200, b"x" * 5000)
+        elif name == "drip":
+            self._send(200, b"x", **{"Content-Length": "1000"})
+            for _ in range(1000):
+                self.wfile.write(b"x")
+                if STOP.wait(0.01):
+                    break
+        elif name == "talk":
+            self._send(200, b"x", **{"Content-Type": "t" * 5000})
         elif name == "short":
             self._send(200, b"only this", **{"Content-Length": "1000"})
         else:
@@ -58,6 +68,7 @@ def site() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
+    STOP.set()
     server.shutdown()
     server.server_close()
 
@@ -224,3 +235,25 @@ def test_who_is_stopped_while_it_commits_holds_nobody_up(tmp_path: Path, monkeyp
         shelf.keep(Page("http://h/1", "t", b"1"), "j")
     shelf.keep(Page("http://h/2", "t", b"2"), "j")
     assert [row.url for row in shelf.rows()] == ["http://h/1", "http://h/2"]
+
+
+def test_a_server_that_sends_byte_by_byte_holds_off_no_check(site: str) -> None:
+    """A job that was cancelled ends at the next byte, not with the page."""
+
+    def cancelled() -> None:
+        raise InterruptedError("cancelled")
+
+    with pytest.raises(PageError, match="cancelled"):
+        fetch(f"{site}/drip", cancelled)
+
+
+def test_a_page_that_never_ends_is_given_up(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kind that fetches one page after another has no time limit."""
+    monkeypatch.setattr(module, "_WHOLE_S", 0.05)
+    with pytest.raises(PageError, match=r"more than 0\.05 s"):
+        fetch(f"{site}/drip")
+
+
+def test_what_a_server_says_is_kept_short(site: str) -> None:
+    """It goes into the result and the database."""
+    assert fetch(f"{site}/talk").type == "t" * 200

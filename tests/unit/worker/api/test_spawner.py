@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -111,6 +112,33 @@ def test_what_waits_goes_by_itself(tmp_path: Path) -> None:
     while not SpawnedFiles(config.layout).waiting():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_key_of_a_subclass_of_str_is_handed_in_as_text(tmp_path: Path) -> None:
+    """What could not be encoded would end the worker when the file is written."""
+    folder = Config(root=tmp_path).layout
+    made = spawner(SpawnedFiles(folder))
+    job_id = made.spawn(echo, ["a"], {}, key=type("Text", (str,), {})("k"))
+    made.flush()
+    assert [job.key for each in SpawnedFiles(folder).known(PARENT) for job in each.jobs] == ["k"]
+    assert job_id == spawned_job_id(PARENT, key="k")
+
+
+def test_a_text_that_no_file_can_hold_is_refused_at_the_call(taken: Taken) -> None:
+    """A lone surrogate is no text in UTF-8."""
+    made = spawner(taken)
+    with pytest.raises(BadArguments, match="not plain JSON"):
+        call(made, "\udc80")
+    made.flush()
+    assert taken.files == []
+
+
+def test_a_forked_process_spawns_nothing(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it handed in would be lost with its memory."""
+    made = spawner(taken)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(UsageError, match="forked"):
+        call(made, "a")
 
 
 def test_another_attempt_makes_nothing_twice(taken: Taken) -> None:

@@ -65,6 +65,11 @@ class Unprintable(Exception):
         raise RuntimeError("no text")
 
 
+class Stubborn(Exception):
+    def __str__(self) -> str:
+        raise SystemExit("no text")
+
+
 def _raises(err: BaseException) -> Callable[[], None]:
     def body() -> None:
         raise err
@@ -87,6 +92,7 @@ def _endless() -> Any:
     [
         (_raises(ValueError("why")), FailureCode.EXCEPTION, "why"),
         (_raises(Unprintable()), FailureCode.EXCEPTION, "without text"),
+        (_raises(Stubborn()), FailureCode.EXCEPTION, "without text"),
         (_raises(MemoryError()), FailureCode.EXCEPTION, "MemoryError"),
         (_raises(ValueError("a\ud800b")), FailureCode.EXCEPTION, "a\\ud800b"),
         (_raises(ValueError("x" * 100_000)), FailureCode.EXCEPTION, "xxx"),

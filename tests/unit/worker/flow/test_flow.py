@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from typing import Any, cast
 
 import msgspec
@@ -13,6 +15,7 @@ from edge.model import PowerState
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.outcome import Outcome
+from tests.unit.worker import played_worker
 from tests.unit.worker.played_worker import NORMAL, Board, failed
 
 #: Each call that an attempt makes on the disk, with the stage in which it is refused.
@@ -203,3 +206,48 @@ def test_files_over_the_limit_are_dropped_and_the_job_says_so(config: Config) ->
     assert (record["state"], record["failure"]["code"]) == ("failed", "too-large")
     assert "files" not in record
     assert [path.name for path in board.results.path("a").parent.iterdir()] == ["a.json"]
+
+
+def test_a_job_that_uses_up_all_files_is_marked_when_its_worker_ends(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file can be opened for three rounds: the worker is started anew, and that counts as a crash of the job."""
+    left: list[set[str]] = []
+    monkeypatch.setattr(played_worker, "FULL", OSError(errno.EMFILE, "Too many open files"))
+    monkeypatch.setattr(board.flow.blocked, "_leave", lambda: left.append(_marked(board)))
+    board.disk.refuse = {"write"}
+    board.broker.put("a")
+    board.turn()
+    assert _marked(board) == {"a"}
+    for _ in range(2):
+        assert left == []
+        board.pass_time()
+    assert left == [{"a"}]
+
+
+def test_files_that_come_back_blame_no_job(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark goes with the result."""
+    monkeypatch.setattr(played_worker, "FULL", OSError(errno.EMFILE, "Too many open files"))
+    board.disk.refuse = {"write"}
+    board.broker.put("a")
+    board.turn()
+    board.disk.well()
+    board.pass_time()
+    assert board.durable("a")
+    assert _marked(board) == set()
+
+
+def test_a_full_disk_never_ends_the_worker(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is nobody's fault in this process."""
+    monkeypatch.setattr(board.flow.blocked, "_leave", lambda: pytest.fail("the worker ends"))
+    board.disk.refuse = {"write"}
+    board.broker.put("a")
+    board.turn()
+    for _ in range(5):
+        board.pass_time()
+    assert _marked(board) == set()
+
+
+def _marked(board: Board) -> set[str]:
+    content = (board.config.layout.running / "main.json").read_bytes()
+    return {json.loads(content)["id"]} if content else set()

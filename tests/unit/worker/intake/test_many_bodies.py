@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -192,3 +193,19 @@ def test_any_day_ends_well(tmp_path_factory: pytest.TempPathFactory, data: st.Da
         assert result.state is JobState.SUCCEEDED
     assert board.broker.unacked == {}
     assert board.early_acks == []
+
+
+def test_a_record_that_cannot_be_read_ends_no_connection(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows whether the job is under suspicion, so it begins once no other body runs."""
+
+    def unreadable(_delivery: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    bodies = put(board, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(board.history, "company", unreadable)
+        put(board, "b")
+        assert bodies.began == ["a"]
+        bodies.finish("a")
+        board.turns()
+        assert bodies.began == ["a", "b"]
