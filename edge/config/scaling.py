@@ -32,18 +32,21 @@ class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     min: Annotated[Number, about("Processes that always run, 0 to 64, where `max` is given.")] = 0
     max: Annotated[
         Number | Literal["auto"] | None,
-        about("Processes at most, 1 to 64; auto: as cores, memory and power allow. null: always one process."),
+        about(
+            "Processes at most, 1 to 64; auto: as cores, memory and power allow. null: always one process. This "
+            "version does not start further processes yet, and refuses a number and auto."
+        ),
     ] = None
     mode: Annotated[
         ScaleMode, about("drain: by the work that waits, in learned seconds; tasks: by up_at, down_at, rate_per_min.")
     ] = ScaleMode.DRAIN
     drain_target_s: Annotated[
         Annotated[float, Meta(ge=1, le=86_400)], about("As many workers as end the work in this time, 1 to 86400.")
-    ] = 60.0
+    ] = 30.0
     up_after_s: Annotated[Wait, about("More must be wanted for so long before another starts, 0 to 86400.")] = 0.0
     down_after_s: Annotated[
         Annotated[float, Meta(ge=10, le=86_400)], about("Fewer are kept once no more were wanted for so long.")
-    ] = 300.0
+    ] = 120.0
     start_cost_s: Annotated[
         Wait, about("Time that a start takes: none is started for work that the others end before.")
     ] = 5.0

@@ -98,6 +98,15 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
             owners[kind] = entry.name
 
 
+def check_carried_out(entries: tuple[WorkerEntry, ...]) -> None:
+    """Raise ConfigError, naming the key, where the list asks for workers that nothing starts and retires yet."""
+    for number, entry in enumerate(entries):
+        if entry.scaled:
+            raise ConfigError(
+                f"workers[{number}].max", entry.max, "this version does not scale workers: leave it out, list each one"
+            )
+
+
 def check_name(name: str, entries: tuple[WorkerEntry, ...], *, given: str) -> None:
     """Raise ConfigError where the file calls the main worker as the one of threads; `given` is the name's origin."""
     if name == IO_NAME and not entries and not given.startswith("EDGE_"):

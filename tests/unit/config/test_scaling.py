@@ -8,6 +8,7 @@ import pytest
 
 from edge.config import load
 from edge.config.scaling import MOST
+from edge.config.workers import WorkerEntry, check
 from edge.core.errors import ConfigError
 
 
@@ -22,9 +23,18 @@ def test_an_entry_without_max_is_one_process(tmp_path: Path) -> None:
     assert (entry.scaled, entry.most) == (False, 1)
 
 
-def test_auto_is_bounded_by_what_the_board_has(tmp_path: Path) -> None:
-    (entry,) = load(written(tmp_path, "[{name: extra, min: 0, max: auto}]"), {}).config.workers
+def test_auto_is_bounded_by_what_the_board_has() -> None:
+    entry = WorkerEntry("extra", max="auto")
+    check((entry,), running_job="hold", node=False)
     assert (entry.scaled, entry.most, entry.min) == (True, MOST, 0)
+
+
+@pytest.mark.parametrize("most", ["2", "auto"])
+def test_a_worker_that_nothing_would_scale_is_refused(tmp_path: Path, most: str) -> None:
+    """A board that runs one process where its owner asked for four would keep silent about it."""
+    with pytest.raises(ConfigError, match="does not scale workers") as refused:
+        load(written(tmp_path, f"[{{name: extra, max: {most}}}]"), {})
+    assert refused.value.key == "workers[0].max"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from edge.power.scaling.decide import Decision, Hand, decide
 from edge.power.scaling.state import ScaleState
 from tests.scale.rules import Ours, Published
 
-EXTRA = WorkerEntry("extra", max="auto")
+EXTRA = WorkerEntry("extra", max="auto", drain_target_s=60.0, down_after_s=300.0)
 FOUR = Board(cores=4)
 
 
@@ -150,7 +150,7 @@ def test_what_a_person_set_is_obeyed_within_the_limits_until_it_ends() -> None:
 
 
 class TestThresholds:
-    rule = WorkerEntry("extra", max=8, mode=ScaleMode.TASKS, up_at=10, down_at=2, rate_per_min=10.0)
+    rule = WorkerEntry("extra", max=8, down_after_s=300.0, mode=ScaleMode.TASKS, up_at=10, down_at=2, rate_per_min=10.0)
     board = Board(cores=16, fixed=0)
 
     def test_between_the_thresholds_nothing_changes(self) -> None:
