@@ -17,7 +17,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut faults sums powercut-selftest recovery flash bench windows lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut faults sums powercut-selftest recovery flash bench simulate-scale windows lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ flash: setup-test ## measure what a job makes a card write, by component (as roo
 bench: setup-dev ## measure the appliance beside plain and durable Celery, and as root what a card writes (QUICK=1: 150 s; ONLY="idle pause")
 	@[ "$$(id -u)" != 0 ] || .ci/setup test || echo 'bench: what its flash part needs cannot be installed; the rest is measured' >&2
 	$(BIN)/python -m tests.bench --json bench.json $(if $(filter-out 0,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
+
+simulate-scale: setup-dev ## simulate the rule that scales workers, beside two others and on 1 to 1,000 boards (SEED=1, BOARDS="1 10 100 1000")
+	$(BIN)/python -m tests.scale $(if $(SEED),--seed $(SEED)) $(foreach one,$(BOARDS),--boards $(one))
 
 windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
 	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py

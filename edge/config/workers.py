@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.scaling import ScaleConfig
 from edge.core.errors import ConfigError
 from edge.model import Pool, Power, WorkerPool
 
@@ -24,8 +24,8 @@ THREADS = 100
 IO_NAME = "io"
 
 
-class WorkerEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One worker process of the board."""
+class WorkerEntry(ScaleConfig, frozen=True, forbid_unknown_fields=True):
+    """One worker process of the board, or several alike where `max` is given."""
 
     name: Annotated[Name, about("Names the worker in `edge status` and its unit, edge-worker@NAME.", example="io")]
     pool: Annotated[
@@ -94,6 +94,7 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
             )
         if entry.kinds and node:
             raise ConfigError(f"{key}.kinds", list(entry.kinds), "not on a node: its head decides where kinds go")
+        entry.check_scale(key)
         if len(set(entry.classes)) < len(entry.classes):
             raise ConfigError(f"{key}.classes", [str(each) for each in entry.classes], "each class once")
         for kind in entry.kinds:
@@ -101,6 +102,15 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
                 other = "this worker" if owners[kind] == entry.name else f"the worker {owners[kind]!r}"
                 raise ConfigError(f"{key}.kinds", kind, f"{other} takes this kind already")
             owners[kind] = entry.name
+
+
+def check_carried_out(entries: tuple[WorkerEntry, ...]) -> None:
+    """Raise ConfigError, naming the key, where the list asks for workers that nothing starts and retires yet."""
+    for number, entry in enumerate(entries):
+        if entry.scaled:
+            raise ConfigError(
+                f"workers[{number}].max", entry.max, "this version does not scale workers: leave it out, list each one"
+            )
 
 
 def check_name(name: str, entries: tuple[WorkerEntry, ...], *, given: str) -> None:

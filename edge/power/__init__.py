@@ -3,6 +3,7 @@
 - `inputs`: what a source is made of: readings, quantities, and ways to read them
 - `sources`: one kind of source a file
 - `policy`: pure functions: rules, readings, time -> what may run
+- `scaling`: pure functions: backlog, learned costs, what is left -> how many workers
 - `governor`: the process that senses, decides and tells
 - `status`: `power.json`: written by the governor, read by everyone
 - `probe`: looks at what the board has and says how `edge.yaml` would name it

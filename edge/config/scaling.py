@@ -1,0 +1,94 @@
+"""The keys of a worker in `workers:` that is started and retired as there is work, memory and power for it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.core.errors import ConfigError
+
+#: Processes of one entry, at most: a board has few cores, and a typing error must not start a thousand.
+MOST = 64
+Number = Annotated[int, Meta(ge=0, le=MOST)]
+Wait = Annotated[float, Meta(ge=0, le=86_400)]
+Tasks = Annotated[int, Meta(ge=0, le=1_000_000)]
+AUTO: Literal["auto"] = "auto"
+
+
+class ScaleMode(StrEnum):
+    """What the number of workers follows."""
+
+    DRAIN = "drain"  # the work that waits, in learned seconds
+    TASKS = "tasks"  # the number of jobs, by two thresholds
+
+
+class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many processes an entry of `workers:` stands for, and when."""
+
+    min: Annotated[Number, about("Processes that always run, 0 to 64, where `max` is given.")] = 0
+    max: Annotated[
+        Number | Literal["auto"] | None,
+        about(
+            "Processes at most, 1 to 64; auto: as cores, memory and power allow. null: always one process. This "
+            "version does not start further processes yet, and refuses a number and auto."
+        ),
+    ] = None
+    mode: Annotated[
+        ScaleMode, about("drain: by the work that waits, in learned seconds; tasks: by up_at, down_at, rate_per_min.")
+    ] = ScaleMode.DRAIN
+    drain_target_s: Annotated[
+        Annotated[float, Meta(ge=1, le=86_400)], about("As many workers as end the work in this time, 1 to 86400.")
+    ] = 30.0
+    up_after_s: Annotated[Wait, about("More must be wanted for so long before another starts, 0 to 86400.")] = 0.0
+    down_after_s: Annotated[
+        Annotated[float, Meta(ge=10, le=86_400)], about("Fewer are kept once no more were wanted for so long.")
+    ] = 120.0
+    start_cost_s: Annotated[
+        Wait, about("Time that a start takes: none is started for work that the others end before.")
+    ] = 5.0
+    guess_s: Annotated[
+        Annotated[float, Meta(gt=0, le=86_400)], about("Seconds of a job whose kind has not been learned.")
+    ] = 10.0
+    guess_bytes: Annotated[
+        Annotated[int, Meta(ge=1 << 20, le=1 << 40)], about("Memory of a worker whose kinds have not been learned.")
+    ] = 128 << 20
+    reserve_bytes: Annotated[
+        Annotated[int, Meta(ge=0, le=1 << 40)], about("Memory that is left to everything else.")
+    ] = 64 << 20
+    up_at: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)], about("mode tasks: jobs from which more start.")] = 10
+    down_at: Annotated[Tasks, about("mode tasks: jobs down to which fewer are kept; below up_at.")] = 2
+    rate_per_min: Annotated[
+        Annotated[float, Meta(gt=0, le=1_000_000)], about("mode tasks: jobs that one process ends in a minute.")
+    ] = 10.0
+
+    @property
+    def scaled(self) -> bool:
+        """True where the number of its processes changes; false for one process that always runs."""
+        return self.max is not None
+
+    @property
+    def most(self) -> int:
+        """The bound that the configuration sets."""
+        return MOST if self.max == AUTO else self.max if self.max is not None else 1
+
+    def check_scale(self, key: str) -> None:
+        """Raise ConfigError, naming the key under `key`, where the bounds contradict one another."""
+        if self.max is None:
+            for name in self.__struct_fields__:
+                if name in _KEYS and getattr(self, name) != _DEFAULTS[name]:
+                    raise ConfigError(f"{key}.{name}", getattr(self, name), "give max too, a number or auto")
+            return
+        if self.most < 1:
+            raise ConfigError(f"{key}.max", self.max, f"1 to {MOST}, or auto; leave the worker out to have none")
+        if self.min > self.most:
+            raise ConfigError(f"{key}.min", self.min, f"at most max, which is {self.max}")
+        if self.down_at >= self.up_at:
+            raise ConfigError(f"{key}.down_at", self.down_at, f"below up_at, which is {self.up_at}")
+
+
+_KEYS = frozenset(ScaleConfig.__struct_fields__) - {"max"}
+_DEFAULTS: dict[str, object] = dict(zip(ScaleConfig.__struct_fields__, ScaleConfig.__struct_defaults__, strict=True))

@@ -1,0 +1,133 @@
+"""The rule: previous state + backlog + what the board has left + time -> how many workers, and why.
+
+For any backlog the count changes at most `(N + 1) * (3600 / down_after_s + 1)` times an hour, N being the distance of
+the bounds: counts fall only `down_after_s` after the last change, and between two falls they can only rise. After the
+board took workers away, by want of memory or power, none is added for `down_after_s` but for class `always`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from edge.config.workers import WorkerEntry
+from edge.core.text import duration
+from edge.power.scaling.backlog import KindBacklog
+from edge.power.scaling.board import Board
+from edge.power.scaling.limits import Limit, nearest, top
+from edge.power.scaling.need import Need, need
+from edge.power.scaling.state import ScaleState, remember
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """How many processes of the entry are to run."""
+
+    wanted: int
+    why: str  # one sentence
+    state: ScaleState  # for the next decision
+    look_s: float | None = None  # monotonic: another decision may come out then; None: only when something changes
+
+
+class Hand(msgspec.Struct, frozen=True):
+    """A count that a person set; it ends by time."""
+
+    count: int
+    until_s: float  # monotonic
+
+
+def decide(
+    rule: WorkerEntry,
+    rows: Sequence[KindBacklog],
+    board: Board,
+    state: ScaleState,
+    *,
+    now_s: float,
+    hand: Hand | None = None,
+) -> Decision:
+    """The count of `rule` now.
+
+    Args:
+        rule: an entry of `workers:` that is scaled.
+        rows: the open jobs that its workers take.
+        board: what is left, and what its workers do.
+        state: of the decision before, or a new one.
+        now_s: monotonic seconds.
+        hand: what a person set, obeyed as far as the board allows.
+    """
+    asked = need(rule, rows, board, wanted=state.wanted)
+    urgent_s = now_s if asked.urgent else state.urgent_s
+    recent = urgent_s is not None and now_s - urgent_s < rule.down_after_s
+    urgent = max(asked.urgent, min(1, state.wanted) if recent else 0)
+    limit = nearest(rule, rows, board, urgent=urgent, wanted=state.wanted)
+    by_hand = hand is not None and now_s < hand.until_s
+    count = min(limit.count, max(rule.min, asked.count))
+    peaks = remember(state, count, now_s=now_s, window_s=rule.down_after_s)
+    state = msgspec.structs.replace(
+        state,
+        asked=count,
+        peaks=peaks,
+        urgent_s=urgent_s if recent else None,
+        above_s=None if count <= state.wanted else now_s if state.above_s is None else state.above_s,
+    )
+    if hand is not None and by_hand:
+        return _by_hand(rule, board, state, hand, limit, now_s)
+    if state.wanted > limit.count:
+        return _told(rule, board, _changed(state, limit.count, now_s, forced=True), limit.why)
+    if count > state.wanted:
+        return _up(rule, board, state, asked, limit, now_s)
+    return _down(rule, board, state, asked, limit, now_s)
+
+
+def _up(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit: Limit, now_s: float) -> Decision:
+    at_once = max(rule.min, min(asked.urgent, limit.count))
+    begins_s = now_s if state.above_s is None else state.above_s + rule.up_after_s
+    if state.forced_s is not None:
+        begins_s = max(begins_s, state.forced_s + rule.down_after_s)
+    if begins_s <= now_s:
+        why = limit.why if asked.count > limit.count else asked.why
+        return _told(rule, board, _changed(state, state.asked, now_s), why)
+    if at_once > state.wanted:
+        state = _changed(state, at_once, now_s)
+    why = f"{state.asked} are asked for, and may start in {duration(begins_s - now_s)}"
+    return _told(rule, board, state, why, look_s=begins_s)
+
+
+def _down(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit: Limit, now_s: float) -> Decision:
+    high = min(limit.count, max((state.asked, *(peak.count for peak in state.peaks))))
+    why = limit.why if asked.count > limit.count else asked.why
+    if state.asked == state.wanted:
+        return _told(rule, board, state, why)
+    falls_s = state.changed_s + rule.down_after_s if state.changed_s is not None else now_s
+    if high < state.wanted and falls_s <= now_s:
+        state = _changed(state, high, now_s)
+        falls_s = now_s + rule.down_after_s
+        if state.asked == state.wanted:
+            return _told(rule, board, state, why)
+    # The highest peak leaves the window next.
+    leaves_s = [peak.until_s + rule.down_after_s for peak in state.peaks if peak.count >= state.wanted]
+    look_s = max(falls_s, max(leaves_s, default=now_s))
+    why = f"{state.asked} are asked for, fewer are kept in {duration(look_s - now_s)}"
+    return _told(rule, board, state, why, look_s=look_s)
+
+
+def _by_hand(rule: WorkerEntry, board: Board, state: ScaleState, hand: Hand, limit: Limit, now_s: float) -> Decision:
+    count = min(hand.count, limit.count)
+    if count != state.wanted:
+        state = _changed(state, count, now_s)
+    why = limit.why if hand.count > count else "set by hand"
+    return _told(rule, board, state, f"{why}, for another {duration(hand.until_s - now_s)}", look_s=hand.until_s)
+
+
+def _changed(state: ScaleState, wanted: int, now_s: float, *, forced: bool = False) -> ScaleState:
+    return msgspec.structs.replace(
+        state,
+        wanted=wanted,
+        changed_s=now_s,
+        above_s=None,
+        forced_s=now_s if forced else state.forced_s,
+    )
+
+
+def _told(rule: WorkerEntry, board: Board, state: ScaleState, why: str, *, look_s: float | None = None) -> Decision:
+    return Decision(state.wanted, f"{state.wanted} of {top(rule, board)}: {why}", state, look_s)

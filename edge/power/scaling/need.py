@@ -1,0 +1,84 @@
+"""How many workers the backlog asks for, before what the board allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from edge.config.scaling import ScaleMode
+from edge.config.workers import WorkerEntry
+from edge.core.text import duration
+from edge.model import ALLOWED, Power
+from edge.power.scaling.backlog import KindBacklog
+from edge.power.scaling.board import Board
+
+
+class Need(msgspec.Struct, frozen=True):
+    """How many processes of the entry are wanted, and why. `urgent`: so many of them for class `always`."""
+
+    count: int
+    why: str
+    urgent: int = 0
+
+
+def need(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, *, wanted: int) -> Need:
+    """The processes that `rows` ask for.
+
+    Args:
+        rule: the entry that is scaled.
+        rows: the open jobs that its workers take; those that power does not allow to run ask for nothing.
+        board: what its workers do.
+        wanted: how many are wanted so far.
+    """
+    waiting = any(row.queued > 0 for row in rows)
+    rows = [row for row in rows if row.power in ALLOWED[board.power] and row.jobs > 0]
+    if waiting and not rows:
+        return Need(0, f"power is {board.power}: no job that waits may run")
+    count, why = (_by_tasks if rule.mode is ScaleMode.TASKS else _by_work)(rule, rows, board, wanted)
+    urgent = _urgent(rows, board)
+    if urgent > count:
+        return Need(urgent, "a job of class always waits behind a held one", urgent)
+    return Need(count, why, urgent)
+
+
+def _by_work(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, wanted: int) -> tuple[int, str]:
+    jobs, work_s = sum(row.jobs for row in rows), sum(row.work_s(rule) for row in rows)
+    if not jobs:
+        return 0, "no job waits"
+    # More workers than jobs would idle, however long the jobs are.
+    total = min(math.ceil(work_s / (rule.drain_target_s * rule.bodies)), math.ceil(jobs / rule.bodies))
+    # Kinds of no measurable time still have to be run by somebody.
+    free = board.fixed + wanted - board.held
+    count = max(0, max(1, total) - board.fixed + board.held)  # who holds a job is no capacity
+    why = f"{_jobs(jobs)} of {duration(work_s, fine=True)} of work, to be done in {duration(rule.drain_target_s)}"
+    if count > wanted and rule.start_cost_s > 0 and free > 0:
+        left_s = work_s - free * rule.bodies * rule.start_cost_s
+        useful = wanted + max(0, math.ceil(left_s / (rule.start_cost_s * rule.bodies)))
+        if useful < count:
+            return useful, f"{why}: the rest is done before another has started"
+    return count, why
+
+
+def _by_tasks(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, wanted: int) -> tuple[int, str]:
+    jobs = sum(row.jobs for row in rows)
+    count = max(0, min(math.ceil(jobs / rule.rate_per_min), math.ceil(jobs / rule.bodies)) - board.fixed + board.held)
+    why = f"{_jobs(jobs)} at {rule.rate_per_min:g} a minute"
+    if jobs >= rule.up_at:
+        return max(count, wanted), why
+    if jobs <= rule.down_at:
+        return min(count, wanted), why
+    return wanted, f"{_jobs(jobs)}, between {rule.down_at} and {rule.up_at}"
+
+
+def _urgent(rows: Sequence[KindBacklog], board: Board) -> int:
+    """Processes so that one of them is free for a job of class `always`, where held jobs stop all others."""
+    waits = any(row.power is Power.ALWAYS and row.queued > 0 for row in rows)
+    if not waits or board.held == 0 or board.held < board.fixed + board.running:
+        return 0
+    return board.held - board.fixed + 1 if board.held >= board.fixed else 0
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'}"
