@@ -5,5 +5,6 @@
 - `jobs`: list, look, wait, fetch, end
 - `nodes`: what boards that work for this one hand in
 - `about`: tasks, status, health
+- `events`: changes as they happen
 - `metrics`: Prometheus metrics, made at each scrape
 """

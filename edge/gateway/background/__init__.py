@@ -6,5 +6,8 @@
 - `routing`: which queue each kind goes to, and what is moved when that changes
 - `retention`: which finished jobs are to go, and asks for their removal
 - `copies`: keeps the ledger's copy young
+- `journal`: the last changes, for who reads events
+- `readers`: who reads events, with which filter, and how far each one is
+- `status_watch`: what workers and governor write of themselves, while somebody reads events
 - `storage_fault`: tracks whether the ledger accepts writes
 """
