@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ import pytest
 
 from edge.access.tokens import Scope, Tokens
 from edge.catalog import catalogue
+from edge.client import Client, Settings
 from edge.config import Config
+from edge.core.errors import NotReady
 from edge.model import PowerState
+from edge.wire import About
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import RunningWorker, tell_power, until
@@ -213,7 +218,9 @@ def test_a_bad_filter_is_told_in_one_line(gateway: RunningGateway, query: str, s
     assert "\n" not in answer.json["detail"]
 
 
-@pytest.mark.parametrize("after", ["7", "x" * 300, "0123456789ab-", "0123456789ab--1", "0123456789ab-9999999999999999"])
+@pytest.mark.parametrize(
+    "after", ["", "7", "x" * 300, "0123456789ab-", "0123456789ab--1", "0123456789ab-9999999999999999"]
+)
 def test_a_bad_last_event_id_is_told_in_one_line(gateway: RunningGateway, after: str) -> None:
     """What no stream ever said is no place to go on from."""
     answer = gateway.ask("GET", "/events", Last_Event_ID=after)
@@ -250,7 +257,7 @@ def test_a_submitter_sees_its_own_jobs_a_reader_all(closed: RunningGateway) -> N
             while seen != {foreign, mine}:
                 seen.add(every.next()["job"]["id"])
             assert {event["job"]["id"] for event in own.until(ended) if event["about"] == "job"} == {mine}
-            closed.gateway.appliance.end_waits()
+            closed.loop.call_soon_threadsafe(closed.gateway.appliance.end_waits)
             assert curious.block() is None
 
 
@@ -314,3 +321,62 @@ def test_head_answers_at_once(gateway: RunningGateway) -> None:
     """The headers, and no stream."""
     answer = gateway.ask("HEAD", "/events")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
+
+
+def client_of(gateway: RunningGateway) -> Client:
+    """A client as programs have it."""
+    return Client(settings=Settings(url=f"http://127.0.0.1:{gateway.port}"))
+
+
+def test_the_client_gives_typed_events_and_resumes(gateway: RunningGateway) -> None:
+    """Over connections that the gateway ends, and from an id that was kept; each event once."""
+    with client_of(gateway) as client:
+        events = client.events(state="accepted")
+        ids = [gateway.submit()]
+        first = next(events)
+        assert (first.about, first.job and first.job.id) == (About.JOB, ids[0])
+        for reader in tuple(gateway.gateway.appliance.readers._readers):
+            gateway.loop.call_soon_threadsafe(reader.close)
+        ids += [gateway.submit() for _ in range(3)]
+        assert [event.job.id for event in (next(events), next(events), next(events)) if event.job] == ids[1:]
+        again = client.events(state="accepted", after=first.id)
+        assert [event.job.id for event in (next(again), next(again), next(again)) if event.job] == ids[1:]
+
+
+def test_the_clients_wait_is_told_by_events(gateway: RunningGateway) -> None:
+    """With somebody who watches: one look at first, then only when something changed."""
+    job_id = gateway.submit()
+    asked: list[str] = []
+    with client_of(gateway) as client, ThreadPoolExecutor(1) as thread:
+        send = client._http.send
+
+        def counted(method: str, path: str, **options: Any) -> Any:
+            asked.append(path)
+            return send(method, path, **options)
+
+        client._http.send = counted  # type: ignore[method-assign]
+        waiting = thread.submit(client.wait, job_id, timeout=60, on_progress=lambda _: None)
+        until(lambda: len(gateway.gateway.appliance.readers) == 1, "the client reads no events")
+        until(lambda: len(asked) >= 3, "the client has not looked")
+        looks = len(asked)
+        gateway.finish(job_id, value=7)
+        assert waiting.result(30).value == 7
+        assert len(asked) <= looks + 2
+
+
+def test_the_clients_wait_works_without_events(gateway: RunningGateway) -> None:
+    """A gateway that gives none, here for too many readers, is asked as ever."""
+    gateway.gateway.appliance.readers._most = 0
+    job_id = gateway.submit()
+    with client_of(gateway) as client, ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(client.wait, job_id, timeout=60, on_progress=lambda _: None)
+        time.sleep(1.5)
+        gateway.finish(job_id, value=7)
+        assert waiting.result(30).value == 7
+
+
+def test_a_wait_that_is_told_by_events_ends_in_time(gateway: RunningGateway) -> None:
+    """And says how the job stands."""
+    job_id = gateway.submit()
+    with client_of(gateway) as client, pytest.raises(NotReady, match="accepted"):
+        client.wait(job_id, timeout=2.0, on_progress=lambda _: None)

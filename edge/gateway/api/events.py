@@ -14,18 +14,18 @@ from aiohttp import hdrs, web
 from msgspec import UNSET, Meta, UnsetType
 
 from edge.core.errors import StorageError
+from edge.core.values import JsonObject
 from edge.gateway.background.journal import block_of
 from edge.gateway.background.readers import FellBehind, Reader, TooManyReaders, View
 from edge.gateway.http.problems import BadRequest, Busy
-from edge.gateway.http.route import Call
+from edge.gateway.http.route import EVENT_STREAM, Call
 from edge.gateway.service import Appliance
 from edge.model import JobState
 from edge.wire import About, Event
 
-EVENT_STREAM = "text/event-stream"
 LAST_EVENT_ID = "Last-Event-ID"
-ID_PATTERN = r"^[0-9a-f]{12}-[0-9]{1,15}$"
-_ID = re.compile(ID_PATTERN)
+_ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,15}")
+ID_SCHEMA: JsonObject = {"type": "string", "pattern": f"^{_ID.pattern}$", "minLength": 14, "maxLength": 28}
 _MOST = 100  # jobs or kinds in one filter
 _JOB = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _KIND = "[A-Za-z_][A-Za-z0-9_.:-]{0,127}"
@@ -145,7 +145,7 @@ def view_of(call: Call) -> View:
 def last_event_id(request: web.Request) -> tuple[str, int] | None:
     """Boot and number of the last event that the reader has; None: it has none. Raises BadRequest."""
     given = request.headers.getall(LAST_EVENT_ID, [])
-    if not given or given == [""]:
+    if not given:
         return None
     if len(given) > 1:
         raise BadRequest(f"{LAST_EVENT_ID} is given twice")

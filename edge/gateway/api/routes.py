@@ -9,13 +9,14 @@ from aiohttp import web
 
 from edge.catalog.catalogue import Catalogue
 from edge.gateway.api.about import BoardRoutes
-from edge.gateway.api.events import EVENT_STREAM, ID_PATTERN, LAST_EVENT_ID, EventQuery, EventRoutes
+from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventRoutes
 from edge.gateway.api.jobs import ChildQuery, EndQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
     ANYONE,
+    EVENT_STREAM,
     JSON,
     NDJSON,
     NODES,
@@ -41,7 +42,7 @@ _KEY = Header(
 )
 _RESUME = Header(
     LAST_EVENT_ID,
-    {"type": "string", "pattern": ID_PATTERN},
+    ID_SCHEMA,
     "The id of the last event that was read: the stream goes on behind it, or begins with `reset` if events are gone.",
 )
 
