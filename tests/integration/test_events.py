@@ -146,7 +146,9 @@ def test_a_reader_that_comes_back_misses_nothing(gateway: RunningGateway) -> Non
     assert seen == handed_in
 
 
-@pytest.mark.parametrize("after", ["0123456789ab-7", "{boot}-99"])
+@pytest.mark.parametrize(
+    "after", ["0123456789ab-7", "{boot}-99", "7", "{boot}-", "{boot}--1", "{boot}-9999999999999999"]
+)
 def test_what_cannot_be_resumed_begins_with_one_reset(gateway: RunningGateway, after: str) -> None:
     """An id of another life of the gateway, and one that never was; then events come as ever."""
     boot = gateway.gateway.appliance.journal.boot
@@ -218,11 +220,9 @@ def test_a_bad_filter_is_told_in_one_line(gateway: RunningGateway, query: str, s
     assert "\n" not in answer.json["detail"]
 
 
-@pytest.mark.parametrize(
-    "after", ["", "7", "x" * 300, "0123456789ab-", "0123456789ab--1", "0123456789ab-9999999999999999"]
-)
+@pytest.mark.parametrize("after", ["", "x" * 101])
 def test_a_bad_last_event_id_is_told_in_one_line(gateway: RunningGateway, after: str) -> None:
-    """What no stream ever said is no place to go on from."""
+    """What can be no id at all is refused."""
     answer = gateway.ask("GET", "/events", Last_Event_ID=after)
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
     assert "Last-Event-ID" in answer.json["detail"]
