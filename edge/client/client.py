@@ -256,6 +256,10 @@ class Client:
         stream.open()
         return _each(stream)
 
+    def event_stream(self, *, on_outage: Callable[[EdgeError], None] | None = None) -> EventStream:
+        """All events, for whoever has other things to do as well: `open` it, then `next(timeout_s)`."""
+        return EventStream(self._http, {}, on_outage=on_outage)
+
     def list(
         self, *, state: JobState | str | None = None, task: str | None = None, limit: int | None = None
     ) -> Iterator[JobView]:
