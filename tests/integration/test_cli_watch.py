@@ -116,7 +116,7 @@ def test_in_a_terminal_it_draws(gateway: RunningGateway) -> None:
     with watching(gateway, terminal=True) as watched:
         watched.shows("normal")
         watched.shows(waits)
-        watched.shows("the job is safe in the ledger")  # why it waits: there is no broker
+        watched.shows("broker is not reachable")  # why it waits
         gateway.finish(ends)
         watched.shows("succeeded")
         assert watched.leave() == 0

@@ -154,7 +154,11 @@ def _name(body: RunningJob) -> str:
 
 
 def _table(*header: str) -> Table:
-    return Table(*header, box=box.SIMPLE_HEAD, expand=True, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, expand=True, header_style="bold", pad_edge=False)
+    for name in header[:-1]:
+        table.add_column(name, no_wrap=True)
+    table.add_column(header[-1], ratio=1)  # a sentence: it gets what is left, and more lines where that is little
+    return table
 
 
 def _text(text: str, style: str = "") -> Text:

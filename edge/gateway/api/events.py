@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -95,26 +96,39 @@ class EventRoutes:
     async def _send(self, request: web.Request, response: web.StreamResponse, reader: Reader, *, missing: bool) -> None:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._max_s
+        said_at = loop.time()
         chunk = f"retry: {_RETRY_MS}\n".encode() + reader.mark()
         if missing:
             reset = Event(About.RESET, time.time(), reason="events are missing here: look at everything anew")
             chunk += block_of(reset, reader.id)
-        try:
-            while True:
-                if chunk:
-                    async with asyncio.timeout(_SLOW_S):
-                        await response.write(chunk)
-                elif reader.closed:
-                    return
-                left_s = ends_at - loop.time()
-                if left_s <= 0:
-                    return
-                chunk = reader.take()
-                if not chunk and not await reader.more(min(left_s, HEARTBEAT_S)) and left_s > HEARTBEAT_S:
-                    chunk = b":\n\n"
-        except (FellBehind, TimeoutError) as err:
-            why = str(err) or f"took nothing for {_SLOW_S:g} s"
-            await self._drop(request, response, reason=f"too slow a reader: {why}; come back with {LAST_EVENT_ID}")
+        with _woken_by_time(reader, ends_at):
+            try:
+                while True:
+                    if chunk:
+                        await self._write(request, response, chunk)
+                        said_at = loop.time()
+                    elif reader.closed:
+                        return
+                    if loop.time() >= ends_at:
+                        return
+                    chunk = reader.take()
+                    if not chunk:
+                        await reader.more()
+                        chunk = reader.take()
+                        if not chunk and loop.time() - said_at > HEARTBEAT_S / 2:
+                            chunk = b":\n\n"
+            except (FellBehind, TimeoutError) as err:
+                why = str(err) or f"took nothing for {_SLOW_S:g} s"
+                await self._drop(request, response, reason=f"too slow a reader: {why}; come back with {LAST_EVENT_ID}")
+
+    @staticmethod
+    async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
+        """Send; raises TimeoutError when the reader takes nothing for too long."""
+        if request.transport is not None and not request.transport.get_write_buffer_size():
+            await response.write(chunk)  # it fits into the buffer: nothing to wait for, and no timer to pay for
+            return
+        async with asyncio.timeout(_SLOW_S):
+            await response.write(chunk)
 
     async def _drop(self, request: web.Request, response: web.StreamResponse, *, reason: str) -> None:
         """Tell a slow reader, and hang up without waiting for it. Raises ConnectionResetError."""
@@ -129,6 +143,24 @@ class EventRoutes:
             request.transport.close()
             asyncio.get_running_loop().call_later(_LINGER_S, request.transport.abort)
         raise ConnectionResetError("a reader of events was too slow")
+
+
+@contextmanager
+def _woken_by_time(reader: Reader, ends_at: float) -> Iterator[None]:
+    """Wake the reader at the end of its time, and each minute: two timers, however many events there are."""
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        nonlocal timer
+        reader.wake()
+        timer = loop.call_later(HEARTBEAT_S, beat)
+
+    timer, end = loop.call_later(HEARTBEAT_S, beat), loop.call_at(ends_at, reader.wake)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        end.cancel()
 
 
 def view_of(call: Call) -> View:

@@ -15,9 +15,9 @@ from edge.model import JobState
 from edge.wire import About
 
 #: Events that follow one another more closely are written together. The first one after a rest goes out at once.
-_GATHER_S = 0.1
+_GATHER_S = 0.2
 _AT_ONCE = 500  # events in one write at most
-_AT_ONCE_BYTES = 64 << 10
+_AT_ONCE_BYTES = 32 << 10  # half of what a transport buffers before it makes its writer wait
 #: A reader whose filter let nothing through for so long is told how far it is, so that it can resume from there.
 _MARK_EVERY = 1000
 
@@ -68,7 +68,8 @@ class Reader:
         self._journal, self._view = journal, view
         self._at = self._marked = at
         self._everything = view.everything
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._waiter: asyncio.Future[None] | None = None
         self.closed = False
 
     def take(self) -> bytes:
@@ -102,25 +103,26 @@ class Reader:
         """Id of the last event that this reader took, or passed over."""
         return self._journal.id_of(self._at)
 
-    async def more(self, timeout_s: float) -> bool:
-        """Wait for something to take, or for the end; False when neither came in time."""
-        if not self.closed:
+    async def more(self) -> None:
+        """Wait until there may be something to take, or somebody wakes this reader."""
+        if not self._woken:
+            self._waiter = asyncio.get_running_loop().create_future()
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._woken.wait()
-            except TimeoutError:
-                return False
-        self._woken.clear()
-        return True
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._woken = False
 
     def wake(self) -> None:
-        """There may be something to take."""
-        self._woken.set()
+        """There may be something to take, or it is time to end."""
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def close(self) -> None:
         """The gateway stops."""
         self.closed = True
-        self._woken.set()
+        self.wake()
 
 
 class Readers:
