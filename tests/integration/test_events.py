@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -380,3 +384,25 @@ def test_a_wait_that_is_told_by_events_ends_in_time(gateway: RunningGateway) -> 
     job_id = gateway.submit()
     with client_of(gateway) as client, pytest.raises(NotReady, match="accepted"):
         client.wait(job_id, timeout=2.0, on_progress=lambda _: None)
+
+
+def example() -> str:
+    """The program in docs/events.md."""
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+    (code,) = re.findall(r"<!-- test: events.py -->\n```python\n(.*?)```", page, re.DOTALL)
+    return str(code)
+
+
+def test_the_example_of_the_page_runs_as_it_stands(gateway: RunningGateway) -> None:
+    """It prints the states of its job until the end."""
+    code = example().replace('"solve", 1, "What is 50 divided by 2?"', '"echo", "hello"')
+    env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
+    env |= {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": "/nonexistent"}
+    with subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            found = until(lambda: gateway.ask("GET", "/jobs").json["jobs"], "it submits nothing")
+            gateway.finish(found[0]["id"])
+            assert program.communicate(timeout=60)[0].split() == ["accepted", "succeeded"]
+            assert program.returncode == 0
+        finally:
+            program.kill()
