@@ -149,13 +149,14 @@ class EventRoutes:
 def _woken_by_time(reader: Reader, ends_at: float) -> Iterator[None]:
     """Wake the reader at the end of its time, and each minute: two timers, however many events there are."""
     loop = asyncio.get_running_loop()
+    end = timer = loop.call_at(ends_at, reader.wake)
 
     def beat() -> None:
         nonlocal timer
         reader.wake()
         timer = loop.call_later(HEARTBEAT_S, beat)
 
-    timer, end = loop.call_later(HEARTBEAT_S, beat), loop.call_at(ends_at, reader.wake)
+    timer = loop.call_later(HEARTBEAT_S, beat)
     try:
         yield
     finally:

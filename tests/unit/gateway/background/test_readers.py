@@ -21,13 +21,19 @@ class Watched:
     """Stands for the watch of the status files."""
 
     def __init__(self) -> None:
-        self.running = False
+        self._running = False
+
+    def runs(self) -> bool:
+        """True between `start` and `stop`."""
+        return self._running
 
     def start(self) -> None:
-        self.running = True
+        """Watch."""
+        self._running = True
 
     def stop(self) -> None:
-        self.running = False
+        """Watch no more."""
+        self._running = False
 
     def look(self) -> None:
         """Nothing to see."""
@@ -64,9 +70,9 @@ def test_the_watch_runs_while_somebody_reads() -> None:
         journal, readers, watch = made()
         with readers.reading(View(), None):
             with readers.reading(View(), None):
-                assert watch.running
-            assert watch.running
-        assert not watch.running
+                assert watch.runs()
+            assert watch.runs()
+        assert not watch.runs()
         assert journal.on
 
     on_loop(work)
