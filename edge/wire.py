@@ -24,6 +24,7 @@ from edge.model import (
     TaskName,
     TimeLimit,
     WaitReason,
+    WorkerState,
     WorkerStatus,
 )
 
@@ -186,6 +187,59 @@ class HealthView(msgspec.Struct, frozen=True):
 
     health: Health
     reasons: tuple[str, ...] = ()
+
+
+class About(StrEnum):
+    """What an event of `GET /v1/events` is about; the name of the event in the stream, too."""
+
+    JOB = "job"
+    POWER = "power"
+    WORKER = "worker"
+    BROKER = "broker"
+    RESET = "reset"  # events are missing here: look at everything anew, and go on from this one
+    DROPPED = "dropped"  # the reader was too slow and is cut off; it may come back with `Last-Event-ID`
+
+
+class JobChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A job at the moment of a change; `GET /v1/jobs/ID` tells more."""
+
+    id: str
+    task: str
+    state: JobState
+    submitter: str = ""
+    attempts: int = 0  # bodies begun so far, as far as the change tells
+    started_at: float | None = None
+    finished_at: float | None = None
+    due_at: float | None = None  # a retrying job is published again at this time
+    worker: str = ""  # who runs it, or ran it
+    progress: Progress | None = None
+    held: WaitReason | None = None  # it has begun and does not go on now
+    cancelling: bool = False  # asked to stop, has not ended yet
+    removed: bool = False  # its result is gone
+    error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
+
+
+class WorkerChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A worker at the moment of a change."""
+
+    name: str
+    state: WorkerState  # `stopped` once its process is gone
+    queues: tuple[str, ...] = ()
+    reason: str = ""
+    slots: int = 1
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The `data` of one event of `GET /v1/events`: `about` says which one of the members it has."""
+
+    about: About
+    at: float = 0.0  # the board's clock
+    job: JobChange | None = None
+    power: PowerStatus | None = None  # without its readings
+    worker: WorkerChange | None = None
+    broker: BrokerView | None = None
+    reason: str = ""  # of `reset` and `dropped`
+    id: str = ""  # set by the client: resumes behind this event
 
 
 class ProblemCode(StrEnum):

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("jobs.submit", "Hand over a job; prints its id, or with --wait its value."),
     "status": ("jobs.status", "Show the board in one look, or where one job stands and why."),
     "wait": ("jobs.wait", "Wait until jobs have ended, with a progress bar."),
+    "watch": ("jobs.watch", "Show what happens on the board, live, until Ctrl-C."),
     "result": ("jobs.result", "Print what a job returned; --save fetches its files."),
     "list": ("jobs.many", "List jobs, newest first."),
     "cancel": ("jobs.many", "Ask open jobs to stop."),

@@ -13,5 +13,6 @@ from edge.client.batch import BatchRefused
 from edge.client.client import Client
 from edge.client.job import Job
 from edge.client.settings import Settings
+from edge.wire import Event
 
-__all__ = ["BatchRefused", "Client", "Job", "Settings"]
+__all__ = ["BatchRefused", "Client", "Event", "Job", "Settings"]

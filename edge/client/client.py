@@ -10,15 +10,18 @@ from typing import Self
 
 from edge.client.batch import BatchRefused, batches, checked_key, encoded
 from edge.client.download import download
+from edge.client.events import EventStream
 from edge.client.job import Job
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
-from edge.core.errors import EdgeError, NotReady, Unreachable, UsageError
-from edge.model import JobState, Locality, Power, Result, Submission, fresh_key
-from edge.wire import BatchAnswer, BatchItem, ChildPage, JobPage, JobView, StatusView, TaskList, TaskView
+from edge.core.errors import EdgeError, GatewayError, NotAllowed, NotReady, Unreachable, UsageError
+from edge.model import FINAL, JobState, Locality, Power, Result, Submission, fresh_key
+from edge.wire import About, BatchAnswer, BatchItem, ChildPage, Event, JobPage, JobView, StatusView, TaskList, TaskView
 
 #: One long poll; short enough that a router between does not forget the connection.
 _POLL_S = 50.0
+_TOGETHER_S = 0.5
+_WORDS_AGE_S = 20.0
 
 
 class Client:
@@ -154,16 +157,14 @@ class Client:
         `on_outage`). `on_progress` gets the job once a second while someone watches.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        answered = False
+        answered = tried = False
         while True:
             began = time.monotonic()
             poll = 1.0 if on_progress else _POLL_S
             if until is not None:
                 poll = max(0.0, min(poll, until - began))
             try:
-                answer = self._http.send(
-                    "GET", path_of("jobs", job_id, "result"), query={"wait": f"{poll:.3f}"}, longer_s=poll
-                )
+                found = self._look(job_id, poll)
             except Unreachable as err:
                 if not answered or (until is not None and time.monotonic() >= until):
                     raise
@@ -172,17 +173,92 @@ class Client:
                 time.sleep(1)  # with no patience at all, `send` came back at once
                 continue
             answered = True
-            if answer.status == 200:
-                return decoded(answer.data, Result)
-            view = decoded(answer.data, JobView)
+            if isinstance(found, Result):
+                return found
             if on_progress is not None:
-                on_progress(view)
-            now = time.monotonic()
-            if until is not None and now >= until:
-                raise NotReady(job_id, f"{view.state}; {view.waiting}" if view.waiting else view.state.value)
+                on_progress(found)
+            if until is not None and time.monotonic() >= until:
+                raise _not_ready(found)
+            if not tried and time.monotonic() - began >= poll:
+                tried = True
+                result = self._wait_for_events(job_id, until, on_progress, on_outage)
+                if result is not None:
+                    return result
             # A gateway may be set to hold nobody (`gateway.max_wait_s`): ask it again, but not in a busy loop.
+            now = time.monotonic()
             if now - began < min(poll, 0.5):
                 time.sleep(min(1.0, poll) - (now - began))
+
+    def _look(self, job_id: str, wait_s: float) -> Result | JobView:
+        """The result, waiting for it so long; else how the job stands then."""
+        answer = self._http.send(
+            "GET", path_of("jobs", job_id, "result"), query={"wait": f"{wait_s:.3f}"}, longer_s=wait_s
+        )
+        if answer.status == 200:
+            return decoded(answer.data, Result)
+        return decoded(answer.data, JobView)
+
+    def _wait_for_events(
+        self,
+        job_id: str,
+        until: float | None,
+        on_progress: Callable[[JobView], None] | None,
+        on_outage: Callable[[EdgeError], None] | None,
+    ) -> Result | None:
+        """The result, told of by events; None where the gateway gives none. Raises as `wait`."""
+        if on_progress is None:
+            query = {"job": job_id, "state": ",".join(sorted(FINAL))}
+        else:  # why it waits may change with the board, too
+            query = {"job": job_id, "about": "job,power,worker,broker"}
+        with EventStream(self._http, query, on_outage=on_outage) as stream:
+            try:
+                stream.open(patience_s=0.0)
+            except (GatewayError, NotAllowed, UsageError, Unreachable):
+                return None  # an older gateway, or one with too many readers: ask as ever
+            while True:
+                try:
+                    found = self._look(job_id, 0)
+                except Unreachable as err:
+                    if until is not None and time.monotonic() >= until:
+                        raise
+                    if on_outage is not None:
+                        on_outage(err)
+                    time.sleep(1)
+                    continue
+                if isinstance(found, Result):
+                    return found
+                if on_progress is not None:
+                    on_progress(found)
+                if until is not None and time.monotonic() >= until:
+                    raise _not_ready(found)
+                _until_worth_a_look(stream, until, shown=on_progress is not None)
+
+    def events(
+        self,
+        *,
+        job: str | Iterable[str] | None = None,
+        kind: str | Iterable[str] | None = None,
+        state: JobState | str | Iterable[JobState | str] | None = None,
+        about: About | str | Iterable[About | str] | None = None,
+        after: str = "",
+        on_outage: Callable[[EdgeError], None] | None = None,
+    ) -> Iterator[Event]:
+        """Changes as they happen, for as long as they are asked for.
+
+        Each filter takes one value or several; with `job`, `kind` or `state` there are job events only, unless `about`
+        says otherwise. A lost connection is made again and nothing is missing then; where something is, an event
+        `reset` says so: look at everything anew. `after` is the `id` of the last event that is known.
+
+        Raises GatewayError at once where the gateway is older than its events.
+        """
+        query = {"job": _several(job), "kind": _several(kind), "state": _several(state), "about": _several(about)}
+        stream = EventStream(self._http, query, after=after, on_outage=on_outage)
+        stream.open()
+        return _each(stream)
+
+    def event_stream(self, *, on_outage: Callable[[EdgeError], None] | None = None) -> EventStream:
+        """All events, for whoever has other things to do as well: `open` it, then `next(timeout_s)`."""
+        return EventStream(self._http, {}, on_outage=on_outage)
 
     def list(
         self, *, state: JobState | str | None = None, task: str | None = None, limit: int | None = None
@@ -234,3 +310,38 @@ def _class(power: Power | str | None) -> Power | None:
         return None if power is None else Power(power)
     except ValueError as err:
         raise UsageError(f"power {power!r}: one of {', '.join(Power)}") from err
+
+
+def _several(values: str | Iterable[str] | None) -> str | None:
+    if values is None or isinstance(values, str):
+        return values
+    return ",".join(values) or None
+
+
+def _each(stream: EventStream) -> Iterator[Event]:
+    with stream:
+        while True:
+            event = stream.next()
+            if event is not None:
+                yield event
+
+
+def _not_ready(view: JobView) -> NotReady:
+    return NotReady(view.id, f"{view.state}; {view.waiting}" if view.waiting else view.state.value)
+
+
+def _until_worth_a_look(stream: EventStream, until: float | None, *, shown: bool) -> None:
+    """Return when the job may have ended, or `until` is over; where it is shown to somebody also when it may look new.
+
+    A second's changes are looked at together. The words on why it waits hold times, so they are got anew now and then.
+    """
+    look_at = time.monotonic() + _WORDS_AGE_S if shown else None
+    while True:
+        ends = [at for at in (until, look_at) if at is not None]
+        event = stream.next(max(0.0, min(ends) - time.monotonic()) if ends else None)
+        if event is None or event.about is About.RESET:
+            return
+        if event.job is not None and (event.job.state.final or event.job.removed):
+            return
+        if look_at is not None:
+            look_at = min(look_at, time.monotonic() + _TOGETHER_S)

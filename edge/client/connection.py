@@ -98,6 +98,10 @@ class Answer:
         finally:
             self.close()
 
+    def ready(self, timeout_s: float) -> bool:
+        """Wait for more of the body of a stream, or its end; False when neither came in time."""
+        return self._connection.ready(timeout_s)
+
     def close(self) -> None:
         """Be done with the answer; a second call does nothing. A body that was not read costs the connection."""
         if not self._closed:  # afterwards the connection belongs to another request
@@ -208,6 +212,16 @@ class Connection:
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return not self._rest and not poll.poll(0)
+
+    def ready(self, timeout_s: float) -> bool:
+        """True once the next block of a body can be read without waiting for the other end to send its first byte."""
+        if self._rest.strip(b"\r\n"):  # what ends the last chunk is no block
+            return True
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
 
     def exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | BinaryIO | None, read_s: float

@@ -85,6 +85,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         longer_s: float = 0.0,
         stream: bool = False,
+        patience_s: float | None = None,
     ) -> Answer:
         """The answer, once there is one below 300; tries again for `patience_s` while nobody answers.
 
@@ -94,7 +95,7 @@ class Transport:
         wanted = {key: value for key, value in (query or {}).items() if value is not None}
         if wanted:
             target += "?" + urlencode(wanted)
-        give_up = time.monotonic() + self.settings.patience_s
+        give_up = time.monotonic() + (self.settings.patience_s if patience_s is None else patience_s)
         pauses = _RETRY.pauses()
         while True:
             try:

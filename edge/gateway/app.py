@@ -40,7 +40,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Answer those who wait, let running requests end, write what is queued."""
-        self.appliance.waiters.close()
+        self.appliance.end_waits()
         await self.server.close()
         await self.appliance.stop()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.broker.publisher import BrokerLinkState
+from edge.broker.publisher import BrokerLink, BrokerLinkState
 from edge.broker.routes import Routes
 from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
@@ -145,6 +145,11 @@ def _frozen(written: _Written) -> WorkerStatus:
         return worker
     job = msgspec.structs.replace(worker.job, held=said.held)
     return msgspec.structs.replace(worker, state=WorkerState.HELD, job=job)
+
+
+def broker_view(link: BrokerLink) -> BrokerView:
+    """A link of the publisher as the wire has it."""
+    return BrokerView(_BROKER[link.state], link.reason)
 
 
 def running(workers: list[WorkerStatus]) -> dict[str, tuple[WorkerStatus, RunningJob]]:

@@ -16,18 +16,22 @@ from typing import BinaryIO
 import msgspec
 
 from edge.broker.coverage import gaps
+from edge.broker.publisher import BrokerLink
 from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.core import durable
 from edge.core.errors import EdgeError, JobGone, SpawnedOtherwise, StackError, StorageError, UnknownJob, WrongState
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
+from edge.gateway.background.journal import Journal
 from edge.gateway.background.outbox import Outbox
+from edge.gateway.background.readers import Readers
 from edge.gateway.background.retention import Retention
 from edge.gateway.background.settle import Settler
 from edge.gateway.background.spawned import OldSpawned, new_jobs
+from edge.gateway.background.status_watch import StatusWatch
 from edge.gateway.background.storage_fault import StorageFault
-from edge.gateway.board import Board
+from edge.gateway.board import Board, broker_view
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
 from edge.gateway.receipts import Receipts
@@ -63,12 +67,24 @@ class Appliance:
         self.config = config
         self._lock = _alone(layout.root)
         rebuild.rebuild(layout)
-        self.outbox = Outbox(config)
+        self.journal = Journal()
+        self.outbox = Outbox(config, changed=self._link_changed, journal=self.journal)
         self.kinds = CatalogueLoader(load, learnt=self.outbox.routing.learn)
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
         self.waiters = Waiters()
         self._removals = Waiters()
+        self.readers = Readers(
+            self.journal,
+            StatusWatch(
+                self.journal,
+                layout,
+                workers=self.board.workers,
+                verdict=self.board.verdict,
+                find=self.outbox.reader.find,
+            ),
+            most=max(1, config.gateway.max_connections // 2),
+        )
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
         self._locality = Locality()
@@ -83,6 +99,7 @@ class Appliance:
             waiters=self.waiters,
             removals=self._removals,
             ended=self._retention.ended,
+            journal=self.journal,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -118,7 +135,7 @@ class Appliance:
 
     async def stop(self) -> None:
         """End every wait, then write what is queued and close the ledger."""
-        self.waiters.close()
+        self.end_waits()
         self._removals.close()
         for task in self._tasks:
             task.cancel()
@@ -128,6 +145,15 @@ class Appliance:
         await self.outbox.stop()
         await asyncio.to_thread(self._copies.stop)
         self._lock.close()
+
+    def end_waits(self) -> None:
+        """Answer those who wait for a result, and end all streams of events: the gateway stops."""
+        self.waiters.close()
+        self.readers.close()
+
+    def _link_changed(self, link: BrokerLink) -> None:
+        if self.journal.on:
+            self.journal.broker(broker_view(link))
 
     # ---- in ----
 
@@ -299,7 +325,10 @@ class Appliance:
             raise WrongState(f"job {job.id!r} has not ended; cancel it first")
         await self.outbox.write(lambda ledger: ledger.ask_cancel(job.id), durable=True)
         self._order(Order.CANCEL, job.id)
-        return await self.view(self.outbox.reader.get(job.id))
+        now = self.outbox.reader.get(job.id)
+        if self.journal.on and not now.state.final:
+            self.journal.cancelling(now)
+        return await self.view(now)
 
     async def _remove(self, job: JobRow) -> JobView | None:
         await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)

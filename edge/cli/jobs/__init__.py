@@ -7,5 +7,6 @@
 - `result`: `edge result`
 - `many`: `edge list`, `edge cancel`, `edge rm`
 - `tasks`: `edge tasks`
+- `watch`: `edge watch`; `live` draws it in a terminal, `lines` prints it elsewhere
 - `progress`: waiting for a job in front of a person
 """

@@ -5,5 +5,6 @@
 - `jobs`: list, show, wait, fetch files, cancel, remove
 - `nodes`: uploads of boards that work for this one (nodes)
 - `about`: tasks, status, health
+- `events`: changes as they happen
 - `metrics`: Prometheus metrics, made at each scrape
 """

@@ -9,12 +9,14 @@ from aiohttp import web
 
 from edge.catalog.catalogue import Catalogue
 from edge.gateway.api.about import BoardRoutes
+from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventRoutes
 from edge.gateway.api.jobs import ChildQuery, EndQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
     ANYONE,
+    EVENT_STREAM,
     JSON,
     NDJSON,
     NODES,
@@ -30,13 +32,18 @@ from edge.gateway.http.route import (
 )
 from edge.gateway.service import Appliance
 from edge.model import Attempts, Result, SpawnedJobs, Submission
-from edge.wire import BatchItem, ChildPage, HealthView, JobPage, JobView, Key, StatusView, TaskList
+from edge.wire import BatchItem, ChildPage, Event, HealthView, JobPage, JobView, Key, StatusView, TaskList
 
 _MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _KEY = Header(
     "Idempotency-Key",
     msgspec.json.schema(Key),
     "The same key and body again give the same job (200); with another body 409. Keys belong to the token's name.",
+)
+_RESUME = Header(
+    LAST_EVENT_ID,
+    ID_SCHEMA,
+    "The id of the last event that was read: the stream goes on behind it, or begins with `reset` if events are gone.",
 )
 
 
@@ -152,6 +159,21 @@ def table(appliance: Appliance) -> list[Route]:
         Route(
             *("GET", "/v1/status", "The board in one look", about.status, READERS),
             answers=(Answer(HTTPStatus.OK, "Power, workers, broker, counts", StatusView),),
+        ),
+        Route(
+            *("GET", "/v1/events", "Changes as they happen", EventRoutes(appliance).stream, READERS),
+            query=EventQuery,
+            headers=(_RESUME,),
+            answers=(
+                Answer(
+                    HTTPStatus.OK,
+                    "Server-sent events; the `data` of each is an Event (JSON). With only `submit`, jobs of the token's"
+                    " own name alone. The stream ends after gateway.max_wait_s: come back with Last-Event-ID.",
+                    Event,
+                    media=EVENT_STREAM,
+                ),
+            ),
+            problems=(HTTPStatus.INSUFFICIENT_STORAGE,),
         ),
         Route(
             *("GET", "/v1/healthz", "Whether jobs can be accepted", about.healthz, ANYONE),

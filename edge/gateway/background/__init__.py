@@ -7,5 +7,8 @@
 - `routing`: which queue each kind goes to, and what is moved when that changes
 - `retention`: removes the oldest finished jobs
 - `copies`: renews the copy of the ledger
+- `journal`: keeps the last changes for the readers of events
+- `readers`: the readers of events, with the filter and the position of each
+- `status_watch`: follows the status files of workers and governor while somebody reads events
 - `storage_fault`: tracks whether the ledger accepts writes
 """

@@ -21,6 +21,7 @@ from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
+from edge.gateway.background.journal import Journal
 from edge.gateway.background.routing import Routing
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader
@@ -43,11 +44,18 @@ _AGAIN_S = 30.0
 class Outbox:
     """Owner of the ledger's writer and of the publisher thread."""
 
-    def __init__(self, config: Config, *, changed: Callable[[BrokerLink], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        changed: Callable[[BrokerLink], None] = lambda _: None,
+        journal: Journal | None = None,
+    ) -> None:
         """Open the ledger under `config.root`; `changed` is called on the loop at changes of the broker's state.
 
         Raises StorageError.
         """
+        self._journal = Journal() if journal is None else journal
         path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
@@ -158,6 +166,8 @@ class Outbox:
     def _accepted(self, answers: list[Accepted | EdgeError]) -> None:
         new = [answer.job for answer in answers if isinstance(answer, Accepted) and answer.created]
         if new:
+            if self._journal.on:
+                self._journal.accepted(new)
             self._publisher.ring()
         for job in new:
             if job.deadline_s is not None and job.power is Power.SURPLUS:
@@ -178,8 +188,14 @@ class Outbox:
                 others += different
             return rows, others
 
-        _, others = await self._writer.submit(work, then=lambda found: self._publisher.ring() if found[0] else None)
+        _, others = await self._writer.submit(work, then=self._spawned)
         return others
+
+    def _spawned(self, found: tuple[list[JobRow], list[NewJob]]) -> None:
+        if found[0]:
+            if self._journal.on:
+                self._journal.accepted(found[0])
+            self._publisher.ring()
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
@@ -189,6 +205,8 @@ class Outbox:
             lambda ledger: ledger.mark_retrying(job_id, failures=failures, due_at=due_at, message=message)
         ):
             self._wait_for(job_id, wait_s)
+            if self._journal.on and (job := self.reader.find(job_id)) is not None:
+                self._journal.retrying(job)
 
     def _accept_one(self, ledger: LedgerWriter, job: NewJob, now: float) -> Accepted | EdgeError:
         try:
@@ -265,6 +283,8 @@ class Outbox:
 
     def _on_confirmed(self, jobs: list[JobRow]) -> Future[None]:
         editions = [job.edition for job in jobs]
+        if self._journal.on:
+            self._journal.confirmed(jobs)
         return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
 
     def _on_reborn(self) -> None:

@@ -15,6 +15,7 @@ from itertools import islice
 from edge.core.errors import StorageError, TornResult
 from edge.core.layout import Layout
 from edge.gateway.background.announcements import Announced, Announcements, Waiters
+from edge.gateway.background.journal import Journal
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.spawned import SpawnedIntake
 from edge.gateway.receipts import Receipts
@@ -47,6 +48,7 @@ class Settler:
         waiters: Waiters,
         removals: Waiters,
         ended: Callable[[], None],
+        journal: Journal,
     ) -> None:
         """`waiters` wait for a job's end, `removals` for its tombstone; `ended` is called after results were settled.
 
@@ -54,7 +56,7 @@ class Settler:
         """
         self._layout, self._outbox, self._events = layout, outbox, events
         self._waiters, self._removals = waiters, removals
-        self._ended = ended
+        self._ended, self._journal = ended, journal
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
         self._spawned = SpawnedIntake(layout, outbox)
         self.receipts = Receipts()
@@ -111,6 +113,8 @@ class Settler:
                 raise
             self._outbox.ended(result.id for result, _ in found)
             self._ended()
+            if self._journal.on:
+                self._journal.ended((result for result, _ in found), self._outbox.reader.find)
         if unread:
             asyncio.get_running_loop().call_later(_AGAIN_S, self._events.add, Announced(results=unread))
         self._orders.ended(job_id for job_id in job_ids if job_id not in unread)
@@ -122,7 +126,9 @@ class Settler:
             for job_id in job_ids:
                 ledger.drop(job_id)
 
+        going = [self._outbox.reader.find(job_id) for job_id in job_ids] if self._journal.on else []
         await self._outbox.write(work)
+        self._journal.removed(job for job in going if job is not None)
         self._orders.removed(job_ids)
         for job_id in job_ids:
             self._waiters.wake(job_id)

@@ -12,7 +12,7 @@ from edge import __version__
 from edge.catalog.catalogue import Catalogue, TaskInfo
 from edge.core.values import JsonObject, JsonValue
 from edge.gateway.http import problems
-from edge.gateway.http.route import JSON, OCTETS, Answer, Header, NoQuery, Route
+from edge.gateway.http.route import EVENT_STREAM, JSON, OCTETS, Answer, Header, NoQuery, Route
 from edge.model import Submission
 from edge.wire import Problem
 
@@ -107,6 +107,8 @@ def _answer(answer: Answer) -> JsonObject:
     described: JsonObject = {"description": answer.description}
     if answer.kind is not None and answer.media == JSON:
         described["content"] = {JSON: {"schema": {"$ref": _REFERENCE.format(name=answer.kind.__name__)}}}
+    elif answer.kind is not None and answer.media == EVENT_STREAM:
+        described["content"] = {EVENT_STREAM: {"schema": _event(answer.kind)}}
     elif answer.kind is not None or answer.media != JSON:
         described["content"] = {answer.media: _BINARY if answer.media == "*/*" else {"schema": {"type": "string"}}}
     if answer.headers:
@@ -115,6 +117,17 @@ def _answer(answer: Answer) -> JsonObject:
             for name, text in answer.headers.items()
         }
     return described
+
+
+def _event(kind: type) -> JsonObject:
+    """Schema of each event of a stream whose `data` is a `kind` in JSON."""
+    data: JsonObject = {
+        "type": "string",
+        "contentMediaType": JSON,
+        "contentSchema": {"$ref": _REFERENCE.format(name=kind.__name__)},
+    }
+    members = {"event": {"type": "string"}, "id": {"type": "string"}, "data": data, "retry": {"type": "integer"}}
+    return {"type": "object", "properties": members}
 
 
 def _path_parameters(route: Route) -> Iterator[JsonObject]:

@@ -20,6 +20,7 @@ from edge.gateway.http.problems import BadRequest
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 OCTETS = "application/octet-stream"
+EVENT_STREAM = "text/event-stream"
 
 ANYONE: frozenset[Scope] = frozenset()
 READERS = frozenset(Scope) - {Scope.NODE}  # `submit` sees less, but it may look

@@ -1,0 +1,166 @@
+"""A live view of a board in the terminal: power, what runs, what waits and why, the last results."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from edge.cli import output
+from edge.cli.jobs.lines import broker_text, power_text
+from edge.core.errors import EdgeError
+from edge.core.text import duration
+from edge.model import JobState, PowerState, RunningJob
+from edge.wire import About, Event, JobChange, JobView, StatusView
+
+if TYPE_CHECKING:
+    from edge.client import Client
+
+_TICK_S = 1.0  # how long something has lasted is drawn anew so often; nobody is asked for it
+_DRAW_S = 0.25  # changes that follow one another more closely are drawn together
+_LOOK_S = 2.0  # the same for looks at what waits
+_WAITING, _ENDED = 6, 8
+_POWER = {
+    PowerState.SURPLUS: "bold green",
+    PowerState.NORMAL: "green",
+    PowerState.LOW: "yellow",
+    PowerState.CRITICAL: "bold red",
+    PowerState.PAUSED: "cyan",
+}
+_STATE = {JobState.SUCCEEDED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
+
+
+class Picture:
+    """What is known of the board: the last look at it, and what events said since."""
+
+    def __init__(self, board: StatusView, waiting: list[JobView]) -> None:
+        self._outage = ""
+        self._ended: deque[JobChange] = deque(maxlen=_ENDED)
+        self._progress: dict[str, JobChange] = {}
+        self.look(board, waiting)
+
+    def look(self, board: StatusView, waiting: list[JobView]) -> None:
+        """The board was looked at anew."""
+        self._board, self._waiting = board, waiting
+        self._behind_s = time.time() - board.at  # the two clocks may differ by years
+        running = {job.id for worker in board.workers for job in worker.running}
+        self._progress = {job_id: job for job_id, job in self._progress.items() if job_id in running}
+        self._outage = ""
+
+    def note(self, event: Event) -> bool:
+        """Take in an event; True when it takes a new look to show it."""
+        job = event.job
+        if event.about is About.JOB and job is not None:
+            if job.state.final and not job.removed:
+                self._ended.appendleft(job)
+            if job.state is JobState.RUNNING:
+                known = job.id in self._progress
+                self._progress[job.id] = job
+                return not known
+        return True
+
+    def outage(self, err: EdgeError) -> None:
+        """The board does not answer."""
+        self._outage = f"{err}; still watching"
+
+    def drawn(self) -> RenderableType:
+        """The picture as rich draws it."""
+        board, now = self._board, time.time() - self._behind_s
+        counts = ", ".join(f"{count} {state}" for state, count in board.jobs.items() if count) or "no jobs"
+        head = Table.grid(padding=(0, 2))
+        head.add_row(Text("board", "bold"), _text(f"{board.host or 'unnamed'}: {counts}"))
+        head.add_row(Text("power", "bold"), _text(power_text(board.power), _POWER.get(board.power.state, "magenta")))
+        head.add_row(Text("broker", "bold"), _text(broker_text(board.broker)))
+        if not board.workers:
+            head.add_row(Text("worker", "bold"), _text("none: jobs are kept, none is run", "red"))
+        if self._outage:
+            head.add_row(Text("lost", "bold red"), _text(self._outage, "red"))
+        return Group(head, self._running(now), self._waits(), self._results(now))
+
+    def _running(self, now: float) -> Table:
+        table = _table("runs", "worker", "for", "progress", "")
+        for worker in self._board.workers:
+            for body in worker.running:
+                said = self._progress.get(body.id)
+                progress = said.progress if said is not None and said.progress is not None else body.progress
+                held = said.held if said is not None else body.held
+                bar: RenderableType = ""
+                if progress is not None and progress.total > 0:
+                    bar = ProgressBar(total=progress.total, completed=progress.done, width=20)
+                note = f"held: {held.reason}" if held else progress.note if progress else ""
+                table.add_row(
+                    _text(_name(body)),
+                    _text(worker.name),
+                    duration(max(0.0, now - body.started_at), fine=True),
+                    bar,
+                    _text(note, "yellow" if held else ""),
+                )
+        return table
+
+    def _waits(self) -> Table:
+        table = _table("waits", "state", "why")
+        for job in self._waiting:
+            table.add_row(_text(f"{job.task} {job.id}"), str(job.state), _text(job.waiting))
+        return table
+
+    def _results(self, now: float) -> Table:
+        table = _table("ended", "how", "ago", "")
+        for job in self._ended:
+            ago = duration(max(0.0, now - job.finished_at), fine=True) if job.finished_at else ""
+            table.add_row(_text(f"{job.task} {job.id}"), Text(job.state, _STATE[job.state]), ago, _text(job.error))
+        return table
+
+
+def live(client: Client) -> None:
+    """Draw until Ctrl-C. Raises the client's errors, before there is a picture."""
+    with client.event_stream() as stream:
+        stream.open()
+        picture = Picture(client.status(), _waiting(client))
+        with Live(picture.drawn(), console=Console(), screen=True, auto_refresh=False) as screen:
+            looked_at, stale = time.monotonic(), False
+            while True:
+                event = stream.next(_TICK_S)
+                until = time.monotonic() + _DRAW_S
+                while event is not None:
+                    stale = picture.note(event) or stale
+                    event = stream.next(max(0.0, until - time.monotonic())) if time.monotonic() < until else None
+                if stale and time.monotonic() - looked_at >= _LOOK_S:
+                    try:
+                        picture.look(client.status(), _waiting(client))
+                        stale = False
+                    except EdgeError as err:  # it comes back, or the person leaves
+                        picture.outage(err)
+                    looked_at = time.monotonic()
+                screen.update(picture.drawn(), refresh=True)
+
+
+def _waiting(client: Client) -> list[JobView]:
+    """Some of the jobs that wait, those first which are next to be explained."""
+    found: list[JobView] = []
+    for state in (JobState.RETRYING, JobState.QUEUED, JobState.ACCEPTED):
+        found += client.list(state=state, limit=_WAITING - len(found)) if len(found) < _WAITING else []
+    return found
+
+
+def _name(body: RunningJob) -> str:
+    return f"{body.task} {body.id}"
+
+
+def _table(*header: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, expand=True, header_style="bold", pad_edge=False)
+    for name in header[:-1]:
+        table.add_column(name, no_wrap=True)
+    table.add_column(header[-1], ratio=1)  # a sentence: it gets what is left, and more lines where that is little
+    return table
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text of the board, which must not steer the terminal."""
+    return Text(output.line(text), style)

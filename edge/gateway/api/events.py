@@ -1,0 +1,215 @@
+"""`GET /v1/events`: changes as they happen, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import UNSET, Meta, UnsetType
+
+from edge.core.errors import StorageError
+from edge.core.values import JsonObject
+from edge.gateway.background.journal import block_of
+from edge.gateway.background.readers import FellBehind, Reader, TooManyReaders, View
+from edge.gateway.http.problems import BadRequest, Busy
+from edge.gateway.http.route import EVENT_STREAM, Call
+from edge.gateway.service import Appliance
+from edge.model import JobState
+from edge.wire import About, Event
+
+LAST_EVENT_ID = "Last-Event-ID"
+_ID = re.compile(r"[0-9a-f]{12}-[0-9]{1,15}")
+_LONGEST_ID = 100
+ID_SCHEMA: JsonObject = {"type": "string", "minLength": 1, "maxLength": _LONGEST_ID}
+_MOST = 100  # jobs or kinds in one filter
+_JOB = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_KIND = "[A-Za-z_][A-Za-z0-9_.:-]{0,127}"
+#: How often a silent stream shows that it is alive: a reader that vanished without a word is noticed by it.
+HEARTBEAT_S = 60.0
+#: A write that is not taken for so long is a slow reader's.
+_SLOW_S = 15.0
+_LINGER_S = 30.0
+_RETRY_MS = 1000
+_TOPICS = tuple(each for each in About if each not in {About.RESET, About.DROPPED})
+
+T = TypeVar("T")
+
+
+def _several(item: str) -> dict[str, str]:
+    """The schema of values like `item`, separated by commas."""
+    return {"pattern": f"^({item})(,({item})){{0,{_MOST - 1}}}$"}
+
+
+def _of(choices: Iterable[StrEnum]) -> dict[str, str]:
+    return _several("|".join(choices))
+
+
+class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which events; values are separated by commas. Only job events where one of the first three is given."""
+
+    job: Annotated[str, Meta(description="only these jobs", extra_json_schema=_several(_JOB))] | UnsetType = UNSET
+    kind: (
+        Annotated[str, Meta(description="only jobs of these kinds", extra_json_schema=_several(_KIND))] | UnsetType
+    ) = UNSET
+    state: (
+        Annotated[str, Meta(description="only jobs in these states", extra_json_schema=_of(JobState))] | UnsetType
+    ) = UNSET
+    about: Annotated[str, Meta(description="only events about these", extra_json_schema=_of(_TOPICS))] | UnsetType = (
+        UNSET
+    )
+
+
+class EventRoutes:
+    """The handler of the stream."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance = appliance
+        self._max_s = appliance.config.gateway.max_wait_s
+
+    async def stream(self, call: Call) -> web.StreamResponse:
+        """Send events until the reader goes, is too slow, or `gateway.max_wait_s` is over."""
+        request = call.request
+        view, after = view_of(call), last_event_id(request)
+        response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
+        response.content_type = EVENT_STREAM
+        if request.method == hdrs.METH_HEAD:
+            return web.Response(content_type=EVENT_STREAM)
+        try:
+            with self._appliance.readers.reading(view, after) as (reader, missing):
+                await response.prepare(request)
+                await self._send(request, response, reader, missing=missing)
+        except TooManyReaders as err:
+            raise Busy(str(err)) from err
+        except OSError as err:
+            if isinstance(err, ConnectionError):
+                raise
+            raise StorageError("cannot watch the status files", err) from err
+        return response
+
+    async def _send(self, request: web.Request, response: web.StreamResponse, reader: Reader, *, missing: bool) -> None:
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._max_s
+        said_at = loop.time()
+        chunk = f"retry: {_RETRY_MS}\n".encode() + reader.mark()
+        if missing:
+            reset = Event(About.RESET, time.time(), reason="events are missing here: look at everything anew")
+            chunk += block_of(reset, reader.id)
+        with _woken_by_time(reader, ends_at):
+            try:
+                while True:
+                    if chunk:
+                        await self._write(request, response, chunk)
+                        said_at = loop.time()
+                    elif reader.closed:
+                        return
+                    if loop.time() >= ends_at:
+                        return
+                    chunk = reader.take()
+                    if not chunk:
+                        await reader.more()
+                        chunk = reader.take()
+                        if not chunk and loop.time() - said_at > HEARTBEAT_S / 2:
+                            chunk = b":\n\n"
+            except (FellBehind, TimeoutError) as err:
+                why = str(err) or f"took nothing for {_SLOW_S:g} s"
+                await self._drop(request, response, reason=f"too slow a reader: {why}; come back with {LAST_EVENT_ID}")
+
+    @staticmethod
+    async def _write(request: web.Request, response: web.StreamResponse, chunk: bytes) -> None:
+        """Send; raises TimeoutError when the reader takes nothing for too long."""
+        if request.transport is not None and not request.transport.get_write_buffer_size():
+            await response.write(chunk)  # it fits into the buffer: nothing to wait for, and no timer to pay for
+            return
+        async with asyncio.timeout(_SLOW_S):
+            await response.write(chunk)
+
+    async def _drop(self, request: web.Request, response: web.StreamResponse, *, reason: str) -> None:
+        """Tell a slow reader, and hang up without waiting for it. Raises ConnectionResetError."""
+        event = Event(About.DROPPED, time.time(), reason=reason)
+        content = b"event: dropped\ndata: %b\n\n" % msgspec.json.encode(event)
+        try:
+            async with asyncio.timeout(0):  # it goes into the buffer at once; nobody waits for it to be taken
+                await response.write(content)
+        except TimeoutError:
+            pass
+        if request.transport is not None:
+            request.transport.close()
+            asyncio.get_running_loop().call_later(_LINGER_S, request.transport.abort)
+        raise ConnectionResetError("a reader of events was too slow")
+
+
+@contextmanager
+def _woken_by_time(reader: Reader, ends_at: float) -> Iterator[None]:
+    """Wake the reader at the end of its time, and each minute: two timers, however many events there are."""
+    loop = asyncio.get_running_loop()
+    end = timer = loop.call_at(ends_at, reader.wake)
+
+    def beat() -> None:
+        nonlocal timer
+        reader.wake()
+        timer = loop.call_later(HEARTBEAT_S, beat)
+
+    timer = loop.call_later(HEARTBEAT_S, beat)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        end.cancel()
+
+
+def view_of(call: Call) -> View:
+    """What the caller asked for and may see. Raises BadRequest."""
+    query: EventQuery = call.query
+    jobs = _listed(query.job, "job", re.compile(_JOB))
+    kinds = _listed(query.kind, "kind", re.compile(_KIND))
+    states = _known(_listed(query.state, "state"), "state", {each.value: each for each in JobState})
+    about = _known(_listed(query.about, "about"), "about", {each.value: each for each in _TOPICS})
+    if not about and (jobs or kinds or states):
+        about = frozenset({About.JOB})
+    return View(about, jobs, kinds, states, None if call.caller.sees_all else call.caller.name)
+
+
+def last_event_id(request: web.Request) -> tuple[str, int] | None:
+    """Boot and number of the last event that the reader has; None: it has none. Raises BadRequest.
+
+    What is no id of ours is one of a boot that is not known: the reader gets a `reset`. A browser whose stream is
+    refused with 400 would never come back.
+    """
+    given = request.headers.getall(LAST_EVENT_ID, [])
+    if not given:
+        return None
+    if len(given) > 1:
+        raise BadRequest(f"{LAST_EVENT_ID} is given twice")
+    if not 1 <= len(given[0]) <= _LONGEST_ID:
+        raise BadRequest(f"{LAST_EVENT_ID} {given[0][:80]!r}: expected the id of an event, such as 0123456789ab-7")
+    if not _ID.fullmatch(given[0]):
+        return "", 0
+    boot, _, number = given[0].partition("-")
+    return boot, int(number)
+
+
+def _listed(text: str | UnsetType, name: str, form: re.Pattern[str] | None = None) -> frozenset[str]:
+    if isinstance(text, UnsetType):
+        return frozenset()
+    items = text.split(",")
+    for item in items:
+        if form is not None and not form.fullmatch(item):
+            what = "ids of jobs" if name == "job" else "names of kinds of job"
+            raise BadRequest(f"query {name} = {item[:80]!r}: expected {what}, separated by commas")
+    if len(items) > _MOST:
+        raise BadRequest(f"query {name}: {len(items)} values; at most {_MOST} are taken")
+    return frozenset(items)
+
+
+def _known(items: frozenset[str], name: str, allowed: dict[str, T]) -> frozenset[T]:
+    for item in sorted(items):
+        if item not in allowed:
+            raise BadRequest(f"query {name} = {item[:80]!r}: expected one of {', '.join(allowed)}")
+    return frozenset(allowed[item] for item in items)

@@ -1,0 +1,196 @@
+"""Those who read `/v1/events`: each one's filter, how far it is, and one wake-up for all of them at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from edge.core.errors import EdgeError
+from edge.gateway.background.journal import Journal, Noted
+from edge.gateway.background.status_watch import StatusWatch
+from edge.model import JobState
+from edge.wire import About
+
+#: Events that follow one another more closely are written together. The first one after a rest goes out at once.
+_GATHER_S = 0.2
+_AT_ONCE = 500  # events in one write at most
+_AT_ONCE_BYTES = 32 << 10  # half of what a transport buffers before it makes its writer wait
+#: A reader whose filter let nothing through for so long is told how far it is, so that it can resume from there.
+_MARK_EVERY = 1000
+
+
+class TooManyReaders(EdgeError, RuntimeError):
+    """As many read as may."""
+
+
+class FellBehind(EdgeError, RuntimeError):
+    """A reader took events so slowly that the next ones are gone."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """What one reader wants and may see. Empty sets mean everything."""
+
+    about: frozenset[About] = frozenset()
+    jobs: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    states: frozenset[JobState] = frozenset()
+    submitter: str | None = None  # only jobs of this one; None: of all
+
+    @property
+    def everything(self) -> bool:
+        """True when nothing is left out."""
+        return self == _EVERYTHING
+
+    def shows(self, event: Noted) -> bool:
+        """True when this reader gets `event`."""
+        if self.about and event.about not in self.about:
+            return False
+        if event.about is not About.JOB:
+            return True
+        return (
+            (not self.jobs or event.job_id in self.jobs)
+            and (not self.kinds or event.task in self.kinds)
+            and (not self.states or event.state in self.states)
+            and (self.submitter is None or event.submitter == self.submitter)
+        )
+
+
+_EVERYTHING = View()
+
+
+class Reader:
+    """One reader's place in the journal. Made by `Readers.reading`."""
+
+    def __init__(self, journal: Journal, view: View, at: int) -> None:
+        self._journal, self._view = journal, view
+        self._at = self._marked = at
+        self._everything = view.everything
+        self._woken = False
+        self._waiter: asyncio.Future[None] | None = None
+        self.closed = False
+
+    def take(self) -> bytes:
+        """What comes next for this reader; empty: nothing yet. Raises FellBehind."""
+        while self._at < self._journal.last:
+            if self._at < self._journal.first - 1:
+                raise FellBehind(f"more than {self._journal.size} events behind")
+            events = self._journal.after(self._at, _AT_ONCE)
+            content, size_bytes = list[bytes](), 0
+            for event in events:
+                self._at += 1
+                if self._everything or self._view.shows(event):
+                    content.append(event.block)
+                    size_bytes += len(event.block)
+                    if size_bytes >= _AT_ONCE_BYTES:
+                        break
+            if content:
+                self._marked = self._at
+                return b"".join(content)
+            if self._at - self._marked >= _MARK_EVERY:
+                self._marked = self._at
+                return self.mark()
+        return b""
+
+    def mark(self) -> bytes:
+        """Tells the reader how far it is; no event to it."""
+        return f"id: {self.id}\n\n".encode()
+
+    @property
+    def id(self) -> str:
+        """Id of the last event that this reader took, or passed over."""
+        return self._journal.id_of(self._at)
+
+    async def more(self) -> None:
+        """Wait until there may be something to take, or somebody wakes this reader."""
+        if not self._woken:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._woken = False
+
+    def wake(self) -> None:
+        """There may be something to take, or it is time to end."""
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def close(self) -> None:
+        """The gateway stops."""
+        self.closed = True
+        self.wake()
+
+
+class Readers:
+    """All of them. While there is one, the status files are watched."""
+
+    def __init__(self, journal: Journal, watch: StatusWatch, *, most: int) -> None:
+        self._journal, self._watch, self._most = journal, watch, most
+        self._readers: set[Reader] = set()
+        self._flush_comes = False
+        self._flushed_at = float("-inf")
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    @contextmanager
+    def reading(self, view: View, after: tuple[str, int] | None) -> Iterator[tuple[Reader, bool]]:
+        """A reader from the event `after` (boot, number) on, or from now on; and whether events are missing between.
+
+        Raises TooManyReaders, OSError.
+        """
+        if len(self._readers) >= self._most:
+            raise TooManyReaders(f"{self._most} readers of events are connected, which is half of the connections")
+        journal = self._journal
+        number = journal.last
+        missing = False
+        if after is not None:
+            missing = after[0] != journal.boot or not journal.first - 1 <= after[1] <= journal.last
+            number = number if missing else after[1]
+        reader = Reader(journal, view, number)
+        if not self._readers:
+            journal.listen(self._came, look=self._watch.look)
+            self._readers.add(reader)
+            try:
+                self._watch.start()
+            except OSError:
+                self._left(reader)
+                raise
+        else:
+            self._readers.add(reader)
+        if self._closed:
+            reader.close()
+        try:
+            yield reader, missing
+        finally:
+            self._left(reader)
+
+    def close(self) -> None:
+        """End all streams: the gateway stops."""
+        self._closed = True
+        for reader in self._readers:
+            reader.close()
+
+    def _left(self, reader: Reader) -> None:
+        self._readers.discard(reader)
+        if not self._readers:
+            self._watch.stop()
+            self._journal.unlisten()
+
+    def _came(self) -> None:
+        if self._flush_comes:
+            return
+        self._flush_comes = True
+        loop = asyncio.get_running_loop()
+        loop.call_at(max(loop.time(), self._flushed_at + _GATHER_S), self._flush)
+
+    def _flush(self) -> None:
+        self._flush_comes = False
+        self._flushed_at = asyncio.get_running_loop().time()
+        for reader in self._readers:
+            reader.wake()

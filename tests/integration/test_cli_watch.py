@@ -1,0 +1,134 @@
+"""`edge watch` as a program: in a pipe, as JSON and in a terminal, until Ctrl-C."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.model import PowerState
+from tests.running_gateway import RunningGateway
+from tests.running_worker import tell_power, until
+
+pytestmark = pytest.mark.timeout(120)
+
+EDGE = os.fspath(Path(sys.executable).with_name("edge"))
+
+
+class Watching:
+    """A running `edge watch`, and what it wrote so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], fd: int) -> None:
+        self._process, self._fd = process, fd
+        self._out = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    @property
+    def out(self) -> str:
+        """The output as text."""
+        return self._out.decode(errors="replace")
+
+    def shows(self, text: str) -> None:
+        """Wait for `text`."""
+        until(lambda: text in self.out, f"{text!r} is not shown: {self.out[-3000:]!r}")
+
+    def leave(self) -> int:
+        """Press Ctrl-C; the exit code."""
+        self._process.send_signal(signal.SIGINT)
+        code = self._process.wait(20)
+        self._thread.join(20)
+        return code
+
+    def _read(self) -> None:
+        try:
+            while block := os.read(self._fd, 1 << 16):
+                self._out += block
+        except OSError:
+            return  # a terminal whose other end is gone
+
+
+@contextmanager
+def watching(gateway: RunningGateway, *options: str, terminal: bool = False) -> Iterator[Watching]:
+    """`edge watch` on `gateway`."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
+    env |= {"HOME": "/nonexistent", "TERM": "xterm", "EDGE_URL": f"http://127.0.0.1:{gateway.port}"}
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    if terminal:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    process = subprocess.Popen([EDGE, "watch", *options], env=env, stdout=theirs, stderr=subprocess.STDOUT)
+    os.close(theirs)
+    watched = Watching(process, ours)
+    try:
+        yield watched
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_in_a_pipe_each_change_is_a_line(gateway: RunningGateway) -> None:
+    """Power first; Ctrl-C leaves with 0."""
+    tell_power(gateway.config, PowerState.NORMAL)
+    with watching(gateway) as watched:
+        watched.shows("power normal")
+        job_id = gateway.submit()
+        watched.shows(f"job {job_id} echo accepted")
+        tell_power(gateway.config, PowerState.LOW)
+        watched.shows("power low")
+        gateway.finish(job_id)
+        watched.shows(f"job {job_id} echo succeeded")
+        assert watched.leave() == 0
+    assert "Traceback" not in watched.out
+
+
+def test_as_json_each_event_is_a_document(gateway: RunningGateway) -> None:
+    """With its id, from which a program can go on."""
+    with watching(gateway, "--json") as watched:
+        until(lambda: len(gateway.gateway.appliance.readers) == 1, "it reads no events")
+        job_id = gateway.submit()
+        watched.shows(job_id)
+        assert watched.leave() == 0
+    first = json.loads(watched.out.splitlines()[0])
+    assert (first["about"], first["job"]["id"], first["id"]) == (
+        "job",
+        job_id,
+        f"{gateway.gateway.appliance.journal.boot}-1",
+    )
+
+
+def test_in_a_terminal_it_draws(gateway: RunningGateway) -> None:
+    """Power with its reason, what waits and why, what ended; and leaves the terminal as it was."""
+    tell_power(gateway.config, PowerState.NORMAL)
+    waits, ends = gateway.submit(), gateway.submit()
+    with watching(gateway, terminal=True) as watched:
+        watched.shows("normal")
+        watched.shows(waits)
+        watched.shows("broker is not reachable")  # why it waits
+        gateway.finish(ends)
+        watched.shows("succeeded")
+        assert watched.leave() == 0
+    assert "\x1b[?1049l" in watched.out  # back from the other screen
+    assert "Traceback" not in watched.out
+
+
+def test_a_gateway_that_is_not_there_is_one_line(gateway: RunningGateway) -> None:
+    """And exit code 3."""
+    gateway.stop()
+    with watching(gateway) as watched:
+        until(lambda: watched._process.poll() is not None, "it does not end")
+        assert watched._process.returncode == 3
+        watched.shows("cannot reach the gateway")
+    assert len(watched.out.splitlines()) == 1
