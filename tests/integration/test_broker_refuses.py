@@ -117,6 +117,6 @@ def test_the_worker_waits_with_the_reason(
     if kind == "queue":
         with topology.reached(broker) as channel:
             channel.queue_delete(NORMAL)
-        status = worker.until_state(WorkerState.IDLE)
-        assert status.reason == ""
+        worker.until_state(WorkerState.IDLE)
+        until(lambda: (said := worker.status) and said.reason == "", worker.words)
         assert worker.result(publish(broker, "echo", "x")).value == "x"

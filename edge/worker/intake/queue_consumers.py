@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from amqp.exceptions import RecoverableConnectionError
 from kombu import Consumer as KombuConsumer
 
 from edge.broker import topology
@@ -63,9 +64,11 @@ class QueueConsumers:
         return int(self.channel.queue_declare(queue=queue, passive=True).consumer_count)
 
     def read(self) -> None:
-        """Read what has arrived on the connection, without waiting for more."""
+        """Read what has arrived on the connection, without waiting for more. Raises RecoverableConnectionError."""
         connection = self.channel.connection
-        transport = connection.transport
+        transport = connection.transport if connection is not None else None
+        if connection is None or transport is None:  # so it is once the broker has closed it
+            raise RecoverableConnectionError("the broker has closed the connection")
         with suppress(TimeoutError), transport.having_timeout(0):
             while True:
                 connection.on_inbound_frame(transport.read_frame())
