@@ -3,6 +3,7 @@
 - `client`: submit jobs, wait for them, fetch their files
 - `job`: the handle of an accepted job
 - `batch`: many submissions in one request
+- `events`: changes as they happen, from a stream of the gateway
 - `download`: fetches and checks one file
 - `settings`: address and token of the gateway
 - `transport`: requests, retries and errors of one gateway

@@ -4,6 +4,7 @@
 - `records`: all keys but those below, with type, bounds, default and meaning
 - `power`: the section `power`
 - `workers`: the list `workers`
+- `scaling`: the keys of a worker in that list that is started and stopped by need
 - `source`: the keys that every power source has
 - `kinds`: finds the record of a kind of power source
 - `pins`: the names of a GPIO pin

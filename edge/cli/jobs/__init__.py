@@ -7,6 +7,8 @@
 - `result`: `edge result`
 - `many`: `edge list`, `edge cancel`, `edge rm`
 - `tasks`: `edge tasks`
-- `watch`: `edge watch`; `live` draws it in a terminal, `lines` prints it elsewhere
+- `watch`: `edge watch`
+- `live`: draws `edge watch` in a terminal
+- `lines`: prints `edge watch` into a pipe or a log
 - `progress`: waiting for a job in front of a person
 """
