@@ -8,20 +8,13 @@ from __future__ import annotations
 import time
 
 from edge.worker import Job, task
-from tests.powercut.jobs import child_value, note, save_often
+from tests.powercut.jobs import child_value, note, stepped
 
 
 @task(pool="io")
 def poll(number: int, count: int, job: Job) -> list[int]:
     """A job that waits for a device, a few times, and goes on from its last reading after a cut."""
-    note(job)
-    save_often(job)
-    done: list[int] = job.restored or []
-    while len(done) < count:
-        time.sleep(0.02)
-        done.append(number + len(done))
-        job.checkpoint(done)
-    return done
+    return stepped(number, count, job)
 
 
 @task(pool="io")

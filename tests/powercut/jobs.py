@@ -50,9 +50,8 @@ def flaky(number: int, job: Job) -> int:
     return number + 1
 
 
-@task
-def steps(number: int, count: int, job: Job) -> list[int]:
-    """A job that saves its progress, and goes on from there after a cut."""
+def stepped(number: int, count: int, job: Job) -> list[int]:
+    """The steps of a job that saves each of them; it goes on from the last one after a cut."""
     note(job)
     save_often(job)
     done: list[int] = job.restored or []
@@ -61,6 +60,12 @@ def steps(number: int, count: int, job: Job) -> list[int]:
         done.append(number + len(done))
         job.checkpoint(done)
     return done
+
+
+@task
+def steps(number: int, count: int, job: Job) -> list[int]:
+    """A job that saves its progress, and goes on from there after a cut."""
+    return stepped(number, count, job)
 
 
 @task
