@@ -98,6 +98,11 @@ class Layout:
         return self.root / "power" / "pause.json"
 
     @property
+    def pause_order(self) -> Path:
+        """A wish to pause or resume, for the governor; the gateway writes."""
+        return self.run / "power-orders" / "pause.json"
+
+    @property
     def days(self) -> Path:
         """What each day's power was like, `YYYY-MM-DD.json`; the governor writes."""
         return self.root / "power" / "days"
