@@ -83,6 +83,11 @@ class Layout:
         return self.tasks / f".kinds-{name}.json"
 
     @property
+    def page_key(self) -> Path:
+        """Signs the session cookies of the page; the gateway makes it at the first login."""
+        return self.root / "page.key"
+
+    @property
     def broker(self) -> Path:
         """The private broker's store, cookie and log under `edge up`."""
         return self.root / "broker"
