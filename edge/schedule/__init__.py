@@ -1,0 +1,5 @@
+"""What waits in the ledger, and what is due: pure functions of rows, the time, and whether the clock can be right.
+
+- `instant`: a moment as text, RFC 3339 with an offset
+- `later`: what a submission says about waiting, checked
+"""
