@@ -9,6 +9,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
 - `spawned`: jobs that a body spawns, on their way to the gateway
+- `waits`: what a job waits for before the broker gets it
 - `worker`: the status of a worker and of the jobs it runs
 """
 
@@ -45,6 +46,7 @@ from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
+from edge.model.waits import Delay, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "Artifact",
     "Attempts",
     "Begun",
+    "Delay",
     "Energy",
     "Failure",
     "FailureCode",
@@ -80,6 +83,7 @@ __all__ = [
     "TimeLimit",
     "Verdict",
     "WaitReason",
+    "Waits",
     "WorkerPool",
     "WorkerState",
     "WorkerStatus",
