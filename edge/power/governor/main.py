@@ -26,19 +26,19 @@ def main(loaded: Loaded) -> int:
     layout = loaded.config.layout
     try:
         durable.make_folder(layout.pause.parent)
-        for folder in (layout.policy.parent, layout.simulated.parent):
+        for folder in (layout.policy.parent, layout.simulated.parent, layout.pause_order.parent):
             folder.mkdir(parents=True, exist_ok=True)
         # lgpio keeps a pipe in the working folder, and under a unit that is the read-only `/`.
         os.chdir(layout.policy.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     with _locked(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
-        watch = Watch(layout.pause.parent, layout.simulated.parent)
+        watch = Watch(layout.pause.parent, layout.simulated.parent, layout.pause_order.parent)
         governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
         try:
             governor.turn(time.monotonic())
             notify.ready()
-            _loop(governor, watch, wakeup, files={layout.pause.name, layout.simulated.name})
+            _loop(governor, watch, wakeup, files={layout.pause.name, layout.simulated.name, layout.pause_order.name})
         finally:
             notify.stopping()
             governor.close()
