@@ -8,6 +8,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
 - `worker`: the status of a worker and of the jobs it runs
 """
@@ -44,6 +45,7 @@ from edge.model.job import (
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
+from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
@@ -51,8 +53,10 @@ __all__ = [
     "ALLOWED",
     "FINAL",
     "MOST_CHILDREN",
+    "RETIRED_EXIT",
     "Artifact",
     "Attempts",
+    "Backlog",
     "Begun",
     "Energy",
     "Failure",
@@ -63,6 +67,7 @@ __all__ = [
     "Locality",
     "MaxTemp",
     "Metering",
+    "OpenJobs",
     "Parked",
     "Pool",
     "Power",
@@ -73,6 +78,9 @@ __all__ = [
     "Result",
     "Retries",
     "RunningJob",
+    "ScaleStep",
+    "ScaledWorkers",
+    "ScalingStatus",
     "SpawnedJob",
     "SpawnedJobs",
     "Submission",

@@ -77,6 +77,11 @@ class Governor:
         self._unwritten = False  # power.json cannot be written
         self._due: float | None = None
 
+    @property
+    def reported(self) -> PowerStatus:
+        """What was written last; there is something after the first `turn`."""
+        return given(self._reported, "a report")
+
     def turn(self, now: float) -> None:
         """Do what is due: button presses, single sources with a notice, a whole sample, a step of going down."""
         for press in self._button.presses(now) if self._button else ():
