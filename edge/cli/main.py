@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("board.services", "Run the worker of a board."),
     "gateway": ("board.services", "Run the HTTP gateway of a board."),
     "power": ("board.power", "Run the power governor of a board; probe, replay, simulate."),
+    "scale": ("board.scale", "Show how many workers run and why; set a count by hand, for a time."),
     "pause": ("board.power", "Start nothing new on this board, for a time or until resumed."),
     "resume": ("board.power", "End a pause."),
     "deploy": ("lan.deploy", "Make a board an appliance, over ssh."),

@@ -85,6 +85,7 @@ class Appliance:
                 workers=self.board.workers,
                 verdict=self.board.verdict,
                 find=self.outbox.reader.find,
+                scaling=self.board.scaling,
             ),
             most=max(1, config.gateway.max_connections // 2),
         )
