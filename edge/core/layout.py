@@ -128,6 +128,31 @@ class Layout:
         return self.run / "simulated" / "state"
 
     @property
+    def backlog(self) -> Path:
+        """The open jobs by kind, with what such a job costs, where workers are scaled; the gateway writes."""
+        return self.run / "backlog" / "backlog.json"
+
+    @property
+    def costs(self) -> Path:
+        """What a job of each kind costs, where workers are scaled; the gateway writes."""
+        return self.root / "costs.json"
+
+    @property
+    def scaling(self) -> Path:
+        """Which workers of scaled entries are to run, and why; the governor writes."""
+        return self.run / "scaling" / "workers.json"
+
+    @property
+    def starts(self) -> Path:
+        """A file for each worker that is to be started, until whoever keeps the processes has; the governor writes."""
+        return self.run / "scaling" / "start"
+
+    @property
+    def scale_by_hand(self) -> Path:
+        """Counts that a person set, kept over power cuts; `edge scale` writes."""
+        return self.root / "power" / "scale.json"
+
+    @property
     def orders(self) -> Path:
         """`ID.cancel`, `ID.delete` and `ID.take`: orders to the workers; the gateway writes."""
         return self.run / "orders"

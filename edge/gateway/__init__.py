@@ -11,5 +11,6 @@
 - `waiting`: why a job waits, as one sentence
 - `board`: power, workers and room as a request finds them
 - `kinds`: the kinds of job, loaded and kept current
+- `costs`: what a job of each kind costs, learned from the receipts
 - `receipts`: what ended jobs took, summed up for metrics
 """

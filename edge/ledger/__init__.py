@@ -10,5 +10,6 @@
 - `wal`: the length of the write-ahead log, and which checkpoint may start
 - `checkpointer`: the thread that checkpoints the write-ahead log
 - `totals`: running counts by state, kept in memory
+- `open_kinds`: running counts of open jobs by kind, where workers are scaled
 - `recovery`: repairs a damaged or missing ledger
 """

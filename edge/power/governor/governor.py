@@ -78,6 +78,11 @@ class Governor:
         self._due: float | None = None
         self._ordered_at = time.monotonic()  # an older order was for the governor before
 
+    @property
+    def reported(self) -> PowerStatus:
+        """What was written last; there is something after the first `turn`."""
+        return given(self._reported, "a report")
+
     def turn(self, now: float) -> None:
         """Do what is due: button presses, single sources with a notice, a whole sample, a step of going down."""
         for press in self._button.presses(now) if self._button else ():
