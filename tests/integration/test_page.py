@@ -170,7 +170,7 @@ class TestWhoMay:
             {"Sec-Fetch-Site": "same-site"},
             {"Sec-Fetch-Site": "none", "Origin": browser.url},
         ):
-            assert browser.post(f"/jobs/{job_id}/cancel", **headers).status == 403
+            assert browser.post(f"/jobs/{job_id}/cancel", b"", **headers).status == 403
         evil = {"Content-Type": "application/x-www-form-urlencoded", "Origin": "http://evil.example"}
         assert browser._ask("POST", f"/jobs/{job_id}/cancel", b"", evil).status == 403
         assert browser._ask("POST", f"/jobs/{job_id}/cancel", b"", evil | {"Origin": browser.url}).status == 303

@@ -33,6 +33,7 @@ _TONES = {
     "ok": "good",
     "warn": "warn",
     "FAIL": "bad",
+    "failing": "bad",
     "connected": "good",
     "blocked": "warn",
     "down": "bad",

@@ -14,7 +14,7 @@ from edge.model import JobState, Power, Result
 
 
 def job(number: int, **changes: object) -> NewJob:
-    fields = {
+    fields: dict[str, object] = {
         "id": f"job-{number:04}",
         "task": "even" if number % 2 == 0 else "odd",
         "args": [f'say "{number}%"'],
