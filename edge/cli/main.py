@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("jobs.many", "List jobs, newest first."),
     "cancel": ("jobs.many", "Ask open jobs to stop."),
     "rm": ("jobs.many", "Remove ended jobs with their results and files."),
+    "schedule": ("schedules.schedule", "Show, add, change, pause and run periodic jobs."),
     "tasks": ("jobs.tasks", "List the kinds of job, or explain one."),
     "token": ("board.token", "Give and revoke access from the LAN (on the board)."),
     "backup": ("board.backup", "Pack the board into one file while it runs."),

@@ -83,6 +83,11 @@ class Layout:
         return self.tasks / f".kinds-{name}.json"
 
     @property
+    def page_key(self) -> Path:
+        """Signs the session cookies of the page; the gateway makes it at the first login."""
+        return self.root / "page.key"
+
+    @property
     def broker(self) -> Path:
         """The private broker's store, cookie and log under `edge up`."""
         return self.root / "broker"
@@ -96,6 +101,11 @@ class Layout:
     def pause(self) -> Path:
         """A pause by hand, kept over power cuts; `edge pause`, `edge resume` and the governor write."""
         return self.root / "power" / "pause.json"
+
+    @property
+    def pause_order(self) -> Path:
+        """A wish to pause or resume, for the governor; the gateway writes."""
+        return self.run / "power-orders" / "pause.json"
 
     @property
     def days(self) -> Path:

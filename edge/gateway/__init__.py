@@ -2,6 +2,7 @@
 
 - `main`: the gateway as a process
 - `app`: puts the parts together as an aiohttp application
+- `page`: the page at `/`
 - `api`: the routes of `/v1`
 - `http`: HTTP itself: connections, routes as data, who asks, problems
 - `service`: the appliance as the routes see it; knows no HTTP

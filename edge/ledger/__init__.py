@@ -4,6 +4,7 @@
 - `rows`: the records that go in and come out
 - `connection`: one connection: opening, commits, recovery from a disk error
 - `reader`: queries: lists, counts, pending jobs
+- `search`: lists for a person: filters, bounded in time; counts by class and kind
 - `writer`: changes, inside a transaction of the one writing connection
 - `commit_thread`: one thread writes; concurrent callers share a commit
 - `wal`: the length of the write-ahead log, and which checkpoint may start

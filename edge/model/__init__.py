@@ -10,6 +10,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `queues`: which queues the gateway has declared
 - `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
+- `waits`: what a job waits for before the broker gets it
 - `worker`: the status of a worker and of the jobs it runs
 """
 
@@ -47,6 +48,7 @@ from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, V
 from edge.model.queues import KnownQueues
 from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
+from edge.model.waits import Delay, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "Attempts",
     "Backlog",
     "Begun",
+    "Delay",
     "Energy",
     "Failure",
     "FailureCode",
@@ -88,6 +91,7 @@ __all__ = [
     "TimeLimit",
     "Verdict",
     "WaitReason",
+    "Waits",
     "WorkerPool",
     "WorkerState",
     "WorkerStatus",

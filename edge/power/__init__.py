@@ -8,5 +8,6 @@
 - `governor`: the process that senses, decides and tells
 - `status`: `power.json`: written by the governor, read by everyone
 - `probe`: looks at what the board has and says how `edge.yaml` would name it
+- `pause_order`: a wish to pause or resume, from the gateway to the governor
 - `simulate`: sets what a simulated source says
 """

@@ -22,6 +22,7 @@ from edge.core.errors import (
     UnknownFile,
     UnknownJob,
     UnknownTask,
+    UsageError,
     WrongState,
 )
 from edge.wire import Problem, ProblemCode
@@ -66,9 +67,14 @@ class Busy(EdgeError, RuntimeError):
         super().__init__(message)
 
 
+class TooOften(Busy):
+    """One address asked too often: it has to wait."""
+
+
 #: The first class an error is an instance of decides: leaves before their parents.
 _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (BadRequest, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
+    (UsageError, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
     (BadArguments, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.BAD_ARGUMENTS),
     (UnknownTask, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.UNKNOWN_TASK),
     (UnknownJob, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_JOB),
@@ -83,6 +89,7 @@ _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (WrongType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ProblemCode.BAD_REQUEST),
     (WrongState, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (TooManyJobs, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
+    (TooOften, HTTPStatus.TOO_MANY_REQUESTS, ProblemCode.BUSY),
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE, ProblemCode.STORAGE),
     (TornResult, HTTPStatus.INTERNAL_SERVER_ERROR, ProblemCode.STORAGE),

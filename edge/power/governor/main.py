@@ -31,14 +31,14 @@ def main(loaded: Loaded) -> int:
     layout = loaded.config.layout
     try:
         durable.make_folder(layout.pause.parent)
-        for folder in (layout.policy.parent, layout.simulated.parent):
+        for folder in (layout.policy.parent, layout.simulated.parent, layout.pause_order.parent):
             folder.mkdir(parents=True, exist_ok=True)
         # lgpio keeps a pipe in the working folder, and under a unit that is the read-only `/`.
         os.chdir(layout.policy.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     with _locked(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
-        watch = Watch(layout.pause.parent, layout.simulated.parent)
+        watch = Watch(layout.pause.parent, layout.simulated.parent, layout.pause_order.parent)
         governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
         try:
             governor.turn(time.monotonic())
@@ -70,7 +70,7 @@ def _scaler(config: Config, watch: Watch) -> Scaler | None:
 
 def _loop(governor: Governor, scaler: Scaler | None, watch: Watch, wakeup: Wakeup, layout: Layout) -> None:
     """Turn the governor whenever something is due or happens, until a signal ends it."""
-    by_person = {layout.pause.name, layout.simulated.name}
+    by_person = {layout.pause.name, layout.simulated.name, layout.pause_order.name}
     with selectors.DefaultSelector() as selector:
         selector.register(wakeup, selectors.EVENT_READ)
         selector.register(watch, selectors.EVENT_READ)
