@@ -39,6 +39,11 @@ class Layout:
         return self.root / "tokens.json"
 
     @property
+    def paired(self) -> Path:
+        """Hashes of the tokens that an admin let in over HTTP; the gateway writes, `edge token` changes."""
+        return self.root / "paired" / "tokens.json"
+
+    @property
     def results(self) -> Path:
         """Result files, sharded by the first two characters of the id; workers write."""
         return self.root / "results"
@@ -116,6 +121,16 @@ class Layout:
     def simulated(self) -> Path:
         """The state of simulated power; `edge power simulate` writes."""
         return self.run / "simulated" / "state"
+
+    @property
+    def pairing(self) -> Path:
+        """Who asks to be let in, each with a code; the gateway writes, `edge token approve` reads."""
+        return self.run / "pairing" / "requests.json"
+
+    @property
+    def button_held(self) -> Path:
+        """When the button was last held to let somebody in; the governor writes."""
+        return self.run / "button" / "held.json"
 
     @property
     def orders(self) -> Path:

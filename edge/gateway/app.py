@@ -25,7 +25,8 @@ class Gateway:
         self.appliance = Appliance(config, load)
         app = web.Application(middlewares=[problems.middleware])
         app.on_response_prepare.append(_finish_headers)
-        door = Authenticator(config.layout.tokens, loopback_without_token=limits.loopback_without_token)
+        layout = config.layout
+        door = Authenticator(layout.tokens, paired=layout.paired, loopback_without_token=limits.loopback_without_token)
         for route in routes.table(self.appliance):
             route.bind(app.router, door)
         self.server = Server(

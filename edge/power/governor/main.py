@@ -26,7 +26,7 @@ def main(loaded: Loaded) -> int:
     layout = loaded.config.layout
     try:
         durable.make_folder(layout.pause.parent)
-        for folder in (layout.policy.parent, layout.simulated.parent):
+        for folder in (layout.policy.parent, layout.simulated.parent, layout.button_held.parent):
             folder.mkdir(parents=True, exist_ok=True)
         # lgpio keeps a pipe in the working folder, and under a unit that is the read-only `/`.
         os.chdir(layout.policy.parent)
