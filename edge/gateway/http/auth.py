@@ -89,6 +89,10 @@ class Authenticator:
             raise Forbidden(f"token {caller.name!r} has scope {', '.join(sorted(caller.scopes))}; this needs {allowed}")
         return caller
 
+    def token(self, name: str) -> Token | None:
+        """The token of this name, for what acts in its place; None: there is none. Raises BadTokenFile."""
+        return next((token for token in self._current() if token.name == name), None)
+
     def _current(self) -> tuple[Token, ...]:
         try:
             stat = os.stat(self._path)  # noqa: PTH116 - once a request; Path.stat costs twice as much
