@@ -29,6 +29,11 @@ class Layout:
         return self.root / "queues.json"
 
     @property
+    def mqtt(self) -> Path:
+        """What MQTT brokers keep of this board, to be taken back once it is no longer wanted; the gateway writes."""
+        return self.root / "mqtt.json"
+
+    @property
     def restoring(self) -> Path:
         """The unpacked backup of a restore in progress; `edge restore` writes."""
         return self.root / ".restoring"
