@@ -45,9 +45,9 @@ def measure(bench: Bench) -> dict[str, Any]:
         appliance.await_handed_over()
         pool = urllib3.PoolManager(retries=False)
         before = meters.pss_bytes(gateway)
-        views = {name: _spread(pool, appliance.url + path) for name, path in _VIEWS.items()}
+        views = {name: _spread(pool, appliance.url + path, gateway) for name, path in _VIEWS.items()}
         job = next(iter(appliance.client.list(limit=1)))
-        views["one job"] = _spread(pool, f"{appliance.url}/jobs/{job.id}")
+        views["one job"] = _spread(pool, f"{appliance.url}/jobs/{job.id}", gateway)
         after = meters.pss_bytes(gateway)
         requests, kilobytes = _first_visit(pool, appliance.url)
         stream = pool.request("GET", f"{appliance.url}/events", preload_content=False)
@@ -69,14 +69,15 @@ def measure(bench: Bench) -> dict[str, Any]:
         appliance.stop()
 
 
-def _spread(pool: urllib3.PoolManager, url: str) -> dict[str, float]:
-    taken = []
+def _spread(pool: urllib3.PoolManager, url: str, gateway: int) -> dict[str, float]:
+    taken, cost = [], meters.cost(gateway)
     for _ in range(_EACH):
         began = time.perf_counter()
         answer = pool.request("GET", url, headers=_GZIP, decode_content=False)
         taken.append(time.perf_counter() - began)
         assert answer.status == 200, (url, answer.data)
-    return {"p95_ms": round(percentile(taken, 95) * 1e3, 2), **spread_ms(taken)}
+    cpu_s = (meters.cost(gateway) - cost).cpu_s / _EACH
+    return {"p95_ms": round(percentile(taken, 95) * 1e3, 2), **spread_ms(taken), "cpu_ms": round(cpu_s * 1e3, 1)}
 
 
 def _first_visit(pool: urllib3.PoolManager, url: str) -> tuple[int, float]:
@@ -92,7 +93,9 @@ def _first_visit(pool: urllib3.PoolManager, url: str) -> tuple[int, float]:
 
 def tables(found: dict[str, Any]) -> list[Table]:
     """A table of views, a line of the rest."""
-    views = Table("view", "p95 ms", "p50 ms", "p99 ms", "max ms", title=f"the page, {found['jobs']:,} jobs waiting")
+    views = Table(
+        "view", "p95 ms", "p50 ms", "p99 ms", "max ms", "CPU ms", title=f"the page, {found['jobs']:,} jobs waiting"
+    )
     for name, row in found["views"].items():
         views.add_row(name, *map(str, row.values()))
     rest = Table(

@@ -67,7 +67,7 @@ def figures() -> dict[str, Any]:
         },
         "views": {
             "jobs": 100_000,
-            "views": {"board": {"p95_ms": 20.0, **_SPREAD}},
+            "views": {"board": {"p95_ms": 20.0, **_SPREAD, "cpu_ms": 5.0}},
             "worst_p95_ms": 20.0,
             "first_visit_kb": 12.3,
             "first_visit_requests": 5,
