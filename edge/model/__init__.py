@@ -8,6 +8,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `schedule`: periodic jobs, and what becomes of their slots
 - `spawned`: jobs that a body spawns, on their way to the gateway
 - `worker`: the status of a worker and of the jobs it runs
 """
@@ -44,6 +45,14 @@ from edge.model.job import (
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
+from edge.model.schedule import (
+    SCHEDULE_NAME_RULE,
+    Fate,
+    Missed,
+    Overlap,
+    Schedule,
+    is_schedule_name,
+)
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
@@ -51,18 +60,22 @@ __all__ = [
     "ALLOWED",
     "FINAL",
     "MOST_CHILDREN",
+    "SCHEDULE_NAME_RULE",
     "Artifact",
     "Attempts",
     "Begun",
     "Energy",
     "Failure",
     "FailureCode",
+    "Fate",
     "FrozenJob",
     "JobState",
     "KnownQueues",
     "Locality",
     "MaxTemp",
     "Metering",
+    "Missed",
+    "Overlap",
     "Parked",
     "Pool",
     "Power",
@@ -73,6 +86,7 @@ __all__ = [
     "Result",
     "Retries",
     "RunningJob",
+    "Schedule",
     "SpawnedJob",
     "SpawnedJobs",
     "Submission",
@@ -88,6 +102,7 @@ __all__ = [
     "file_safe_id",
     "fresh_key",
     "is_job_id",
+    "is_schedule_name",
     "new_job_id",
     "spawned_fingerprint",
     "spawned_job_id",

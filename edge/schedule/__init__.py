@@ -2,5 +2,6 @@
 
 - `cron`: the times of a cron expression, with Debian's rules for daylight saving
 - `zone`: time zones by name, and the zone of this machine
+- `slots`: what becomes of the slots of a schedule that are due
 - `words`: what a schedule means, in plain words
 """
