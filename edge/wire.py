@@ -24,6 +24,7 @@ from edge.model import (
     TaskName,
     TimeLimit,
     WaitReason,
+    Waits,
     WorkerState,
     WorkerStatus,
 )
@@ -58,7 +59,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_at: float | None = None  # a surplus job runs at normal power too from then on
     resumes_at: float | None = None  # waits for power that is expected then; none: it does not, or nobody knows
     max_temp_c: float | None = None
-    due_at: float | None = None  # a retrying job is published again at this time
+    due_at: float | None = None  # it waits for this time: to be published again, or as it was submitted for later
     cancelling: bool = False  # asked to stop, has not ended yet
     waiting: str = ""  # why it does not run now, and the rule that ends it, in words
     ahead: int | None = None  # jobs that run before it, as far as is known; 5000 stands for that many or more
@@ -86,7 +87,7 @@ class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | None = None  # `cursor` of the page after this one; none: this is the last
 
 
-class BatchItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class BatchItem(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One line of `POST /v1/jobs/batch`: a submission with its own idempotency key."""
 
     task: TaskName

@@ -42,6 +42,7 @@ from edge.ledger.rows import Accepted, Child, JobRow, NewJob
 from edge.model import JobState, Locality, Result, SpawnedJobs, Submission, check_job_id, derived_job_id, new_job_id
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
+from edge.schedule.later import later
 from edge.wire import ChildPage, JobPage, JobView
 
 log = logging.getLogger(__name__)
@@ -163,6 +164,7 @@ class Appliance:
         Raises:
             UnknownTask: no kind of job has this name.
             BadArguments: the kind does not take these arguments.
+            UsageError: it cannot wait like that.
             Busy: the catalogue has not been read yet.
         """
         catalogue = self.kinds.current
@@ -183,6 +185,7 @@ class Appliance:
                 _encode(submission)
             ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
+            later=later(submission),
         )
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
@@ -215,6 +218,8 @@ class Appliance:
             with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
                 result = await asyncio.to_thread(self.results.read, job.id)
             return await self._with_family(job, result=result)
+        if job.waits:
+            return await self._with_family(job)
         kinds, only = self.outbox.routing.routes.beside(job.task)
         return await self._with_family(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
 

@@ -10,6 +10,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `queues`: which queues the gateway has declared
 - `schedule`: periodic jobs, and what becomes of their slots
 - `spawned`: jobs that a body spawns, on their way to the gateway
+- `waits`: what a job waits for before the broker gets it
 - `worker`: the status of a worker and of the jobs it runs
 """
 
@@ -54,6 +55,7 @@ from edge.model.schedule import (
     is_schedule_name,
 )
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
+from edge.model.waits import Delay, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "Artifact",
     "Attempts",
     "Begun",
+    "Delay",
     "Energy",
     "Failure",
     "FailureCode",
@@ -94,6 +97,7 @@ __all__ = [
     "TimeLimit",
     "Verdict",
     "WaitReason",
+    "Waits",
     "WorkerPool",
     "WorkerState",
     "WorkerStatus",

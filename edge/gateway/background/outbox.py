@@ -21,6 +21,7 @@ from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
+from edge.gateway.background.due import DueTimer
 from edge.gateway.background.journal import Journal
 from edge.gateway.background.routing import Routing
 from edge.ledger.commit_thread import CommitThread
@@ -70,6 +71,7 @@ class Outbox:
         self.routing = Routing(config, route=self._route)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._due_timer = DueTimer(self._writer, free=self._let_go)
         self._due: list[str] = []  # ids whose deadline has just come
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
@@ -98,11 +100,13 @@ class Outbox:
             self._wait_for(job.id, min(max(left, 0.0), RETRY.pause_s(job.failures)))
         for job in self.reader.with_deadline():
             self._note_deadline(job, time.time())
+        self._due_timer.start()
 
     async def stop(self) -> None:
         """Stop publishing, write what is queued, close the ledger."""
         for timer in (*self._timers.values(), *self._deadlines.values()):
             timer.cancel()
+        self._due_timer.stop()
         await asyncio.to_thread(self._publisher.stop)
         await asyncio.to_thread(self._far_thread.shutdown)
         self._far.close()
@@ -169,6 +173,8 @@ class Outbox:
             if self._journal.on:
                 self._journal.accepted(new)
             self._publisher.ring()
+        if any(job.waits for job in new):
+            self._due_timer.look()
         for job in new:
             if job.deadline_s is not None and job.power is Power.SURPLUS:
                 self._note_deadline(job, job.accepted_at)
@@ -196,6 +202,12 @@ class Outbox:
             if self._journal.on:
                 self._journal.accepted(found[0])
             self._publisher.ring()
+        if any(job.waits for job in found[0]):
+            self._due_timer.look()
+
+    def _let_go(self, _jobs: Sequence[JobRow]) -> None:
+        """These wait for nothing in the ledger any more."""
+        self._publisher.ring(rewind=True)
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
