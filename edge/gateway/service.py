@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 #: How long the answer to a removal waits for its end. After that it only says that the removal was requested.
 _REMOVAL_S = 2.0
+_CHILDREN = b'"children"'  # stands in a result that names some
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -297,6 +298,8 @@ class Appliance:
     async def payload(self, job: JobRow, *, wait_s: float) -> bytes | None:
         """Return the result as the bytes in its file, after at most `wait_s` seconds; None when there is none by then.
 
+        The file may be read before the gateway has noticed it. The children that it names are jobs by then, too.
+
         Raises TornResult, JobGone, OSError.
         """
         with self.waiters.expecting(job.id) as ended:
@@ -304,6 +307,9 @@ class Appliance:
             if payload is None and wait_s > 0 and not job.state.final:
                 await asyncio.wait([ended], timeout=wait_s)
                 payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.ended_for(ended))
+        if payload is not None and _CHILDREN in payload and not job.state.final:
+            with suppress(StorageError):  # the result is given out on a full disk, too
+                await self._settler.take_spawned(job.id)
         if payload is None and self.results.removed(job.id):
             raise JobGone(job.id)
         return payload

@@ -83,6 +83,10 @@ class Settler:
                 for job_id in news.removed:
                     self._removals.wake(job_id)
 
+    async def take_spawned(self, parent: str) -> None:
+        """Take what the job `parent` spawned, if that is not done yet. Raises StorageError."""
+        await self._spawned.take(await asyncio.to_thread(self._spawned.waiting, parent))
+
     def _urgent(self, news: Announced) -> bool:
         """True unless there are only results of jobs that no request waits for."""
         return bool(news.lost or news.removed or news.attempts or news.spawned) or self._waiters.any_of(news.results)
