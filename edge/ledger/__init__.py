@@ -5,6 +5,7 @@
 - `connection`: one connection: opening, commits, recovery from a disk error
 - `reader`: queries: lists, counts, pending jobs
 - `writer`: changes, inside a transaction of the one writing connection
+- `schedules`: periodic jobs, and the record of their slots
 - `commit_thread`: one thread writes; concurrent callers share a commit
 - `wal`: the length of the write-ahead log, and which checkpoint may start
 - `checkpointer`: the thread that checkpoints the write-ahead log

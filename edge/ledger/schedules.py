@@ -86,8 +86,8 @@ class ScheduleReader:
         """Schedules that were made while the time was not known."""
         return [_row(row) for row in self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE cursor IS NULL")]
 
-    def every(self) -> list[ScheduleRow]:
-        """All schedules that are not paused and have a time zone to follow."""
+    def waiting(self) -> list[ScheduleRow]:
+        """Schedules that are to be looked at some time."""
         rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE due_at IS NOT NULL")
         return [_row(row) for row in rows]
 
@@ -100,13 +100,12 @@ class ScheduleReader:
         )
         return [_slot(row) for row in rows]
 
-    def slot_ran(self, uid: str, slot: int) -> bool:
-        """True when this slot has made its job: it is not to make another one."""
-        return bool(
-            self._connection.query(
-                "SELECT 1 FROM slot WHERE schedule = ? AND first = ? AND by_hand = 0 AND fate = 'ran'", (uid, slot)
-            )
+    def ran_after(self, uid: str, at: int) -> frozenset[int]:
+        """The slots after `at` that have made their job, before the clock went back: they make no other one."""
+        rows = self._connection.query(
+            "SELECT first FROM slot WHERE schedule = ? AND first > ? AND by_hand = 0 AND fate = 'ran'", (uid, at)
         )
+        return frozenset(row[0] for row in rows)
 
     def open_jobs(self, uid: str) -> list[str]:
         """Ids of the jobs of a schedule that have not ended, oldest first."""
@@ -152,9 +151,7 @@ class ScheduleWriter:
 
     def move(self, name: str, *, cursor: int | None, due_at: float | None) -> None:
         """Note up to which time the slots of a schedule are decided, and when it is to be looked at next."""
-        self._connection.execute(
-            "UPDATE schedule SET cursor = ?, due_at = ? WHERE name = ?", (cursor, due_at, name)
-        )
+        self._connection.execute("UPDATE schedule SET cursor = ?, due_at = ? WHERE name = ?", (cursor, due_at, name))
 
     def drop(self, row: ScheduleRow) -> None:
         """Remove a schedule and the record of its slots. Its jobs stay."""
@@ -167,7 +164,17 @@ class ScheduleWriter:
             "INSERT OR REPLACE INTO slot (schedule, first, last, count, fate, reason, job, decided_at, by_hand)"
             " VALUES (?,?,?,?,?,?,?,?,?)",
             (
-                (uid, slot.first, slot.last, slot.count, slot.fate.value, slot.reason[:200], slot.job, now, slot.by_hand)
+                (
+                    uid,
+                    slot.first,
+                    slot.last,
+                    slot.count,
+                    slot.fate.value,
+                    slot.reason[:200],
+                    slot.job,
+                    now,
+                    slot.by_hand,
+                )
                 for slot in slots
             ),
         )
@@ -180,11 +187,10 @@ class ScheduleWriter:
     def rewind(self, row: ScheduleRow, *, now: float, due_at: float | None) -> None:
         """Go back to `now`, because the clock did: what has not run is decided anew when its time comes."""
         at = int(now)
+        self._connection.execute("DELETE FROM slot WHERE schedule = ? AND first > ? AND fate <> 'ran'", (row.uid, at))
         self._connection.execute(
-            "DELETE FROM slot WHERE schedule = ? AND first > ? AND fate <> 'ran'", (row.uid, at)
-        )
-        self._connection.execute(
-            "UPDATE slot SET last = ?2 WHERE schedule = ?1 AND first <= ?2 AND last > ?2 AND fate <> 'ran'", (row.uid, at)
+            "UPDATE slot SET last = ?2 WHERE schedule = ?1 AND first <= ?2 AND last > ?2 AND fate <> 'ran'",
+            (row.uid, at),
         )
         self.move(row.name, cursor=at, due_at=due_at)
 
@@ -199,4 +205,5 @@ def _row(row: SqlRow) -> ScheduleRow:
 
 
 def _slot(row: SqlRow) -> SlotRow:
-    return SlotRow(*row[:3], Fate(row[3]), *row[4:7], bool(row[7]))
+    first, last, count, fate, reason, job, decided_at, by_hand = row
+    return SlotRow(first, last, count, Fate(fate), reason, job, decided_at, bool(by_hand))

@@ -5,5 +5,6 @@
 - `cron`: the times of a cron expression, with Debian's rules for daylight saving
 - `zone`: time zones by name, and the zone of this machine
 - `slots`: what becomes of the slots of a schedule that are due
+- `timetable`: from what somebody asked for to times
 - `words`: what a schedule means, in plain words
 """

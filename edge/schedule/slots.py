@@ -184,3 +184,28 @@ def _skipped(first: int, last: int, count: int, reason: str) -> Decision:
 
 def _too_late(late_s: float, within_s: float) -> str:
     return f"too late by {duration(late_s - within_s)}: within_s is {within_s:g}"
+
+
+class Without:
+    """The times of a schedule without those that have run: they ran before the clock went back."""
+
+    def __init__(self, times: Times, ran: frozenset[int]) -> None:
+        self._times, self._ran = times, ran
+
+    def after(self, at: float) -> int | None:
+        """As `Times.after`."""
+        found = self._times.after(at)
+        while found in self._ran:
+            found = self._times.after(found)
+        return found
+
+
+def around(times: Times, decision: Decision, ran: frozenset[int]) -> Iterator[Decision]:
+    """`decision` cut into pieces between the slots that have run, so that each slot has one fate."""
+    left = Without(times, ran)
+    after = decision.first - 1
+    for end in (*sorted(slot for slot in ran if decision.first < slot < decision.last), decision.last + 1):
+        first = left.after(after)
+        if first is not None and first < end:
+            yield _range(left, after, end - 1, decision.fate, decision.reason)
+        after = end

@@ -20,6 +20,10 @@ _REFERENCE = "#/components/schemas/{name}"
 _JOB_ID: JsonObject = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"}
 _PLACES: dict[str, tuple[JsonObject, str]] = {
     "id": (_JOB_ID, "id of a job"),
+    "schedule": (
+        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
+        "name of a schedule",
+    ),
     "name": ({"type": "string", "minLength": 1, "maxLength": 200}, "name of a file, from the result's `files`"),
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
