@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("board.services", "Run the worker of a board."),
     "gateway": ("board.services", "Run the HTTP gateway of a board."),
     "power": ("board.power", "Run the power governor of a board; probe, replay, simulate."),
+    "scale": ("board.scale", "Show how many workers run and why; set a count by hand, for a time."),
     "pause": ("board.power", "Start nothing new on this board, for a time or until resumed."),
     "resume": ("board.power", "End a pause."),
     "deploy": ("lan.deploy", "Make a board an appliance, over ssh."),
@@ -45,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: Commands and options whose words are names of files, which Linux lets hold any bytes.
-_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "up"})
+_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "schedule apply", "up"})
 _FILE_OPTIONS = frozenset({"--config", "--token-file", "--save"})
 #: Options before the command that have a value: it is not the command.
 _VALUED = frozenset({"--url", "--config", "--token-file"})

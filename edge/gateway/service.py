@@ -41,6 +41,7 @@ from edge.gateway.views import Views
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, Child, JobRow, NewJob
+from edge.ledger.writer import LedgerWriter
 from edge.model import (
     JobState,
     Locality,
@@ -96,6 +97,7 @@ class Appliance:
                 workers=self.board.workers,
                 verdict=self.board.verdict,
                 find=self.outbox.reader.find,
+                scaling=self.board.scaling,
             ),
             most=max(1, config.gateway.max_connections // 2),
         )
@@ -136,7 +138,7 @@ class Appliance:
     def warnings(self) -> list[str]:
         """Return what a person should know: ledgers that were set aside, a copy that cannot be made."""
         notes = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
-        return [*notes, *filter(None, [self._copies.fault])]
+        return [*notes, *filter(None, [self._copies.fault, self.schedules.waiting])]
 
     def unserved(self) -> tuple[str, ...]:
         """Return one sentence for each gap that no configured worker covers, with what to change."""
@@ -364,6 +366,35 @@ class Appliance:
         if self.journal.on and not now.state.final:
             self.journal.cancelling(now)
         return await self.view(now)
+
+    async def cancel_all(self, jobs: Sequence[JobRow]) -> None:
+        """Ask these open jobs to stop, in one durable commit. Raises StorageError."""
+
+        def work(ledger: LedgerWriter) -> None:
+            for job in jobs:
+                with suppress(UnknownJob):  # removed meanwhile
+                    ledger.ask_cancel(job.id)
+
+        await self._order_all(jobs, Order.CANCEL, work)
+
+    async def remove_all(self, jobs: Sequence[JobRow]) -> None:
+        """Ask for the removal of these ended jobs, in one durable commit. Raises StorageError."""
+        await self._order_all(jobs, Order.DELETE, lambda ledger: ledger.ask_remove([job.id for job in jobs]))
+
+    async def _order_all(self, jobs: Sequence[JobRow], order: Order, work: Callable[[LedgerWriter], None]) -> None:
+        if not jobs:
+            return
+        await self.outbox.write(work, durable=True)
+
+        def lay() -> None:
+            for job in jobs:
+                self._order(order, job.id)
+
+        await asyncio.to_thread(lay)
+        if order is Order.CANCEL and self.journal.on:
+            for job in jobs:
+                if not self.journal.has_ended(job.id):
+                    self.journal.cancelling(msgspec.structs.replace(job, cancel=True))
 
     async def _remove(self, job: JobRow) -> JobView | None:
         await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)

@@ -127,5 +127,5 @@ def job_of(row: SqlRow) -> JobRow:
     """
     asked = bool(row[15]), bool(row[16])
     state, power = STATES.get(row[9], JobState.ACCEPTED), POWERS.get(row[4], Power.NORMAL)
-    fields = (*row[:4], power, *row[5:9], state, *row[10:15], *asked, *row[17:])
-    return JobRow(*fields, row[9] == WAITING)
+    fields = (*row[:4], power, *row[5:9], state, *row[10:15], *asked, *row[17:], row[9] == WAITING)
+    return JobRow(*fields)

@@ -9,6 +9,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
 - `schedule`: periodic jobs, and what becomes of their slots
+- `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
 - `waits`: what a job waits for before the broker gets it
 - `worker`: the status of a worker and of the jobs it runs
@@ -46,6 +47,7 @@ from edge.model.job import (
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
+from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.schedule import (
     SCHEDULE_NAME_RULE,
     Fate,
@@ -62,9 +64,11 @@ __all__ = [
     "ALLOWED",
     "FINAL",
     "MOST_CHILDREN",
+    "RETIRED_EXIT",
     "SCHEDULE_NAME_RULE",
     "Artifact",
     "Attempts",
+    "Backlog",
     "Begun",
     "Delay",
     "Energy",
@@ -78,6 +82,7 @@ __all__ = [
     "MaxTemp",
     "Metering",
     "Missed",
+    "OpenJobs",
     "Overlap",
     "Parked",
     "Pool",
@@ -89,6 +94,9 @@ __all__ = [
     "Result",
     "Retries",
     "RunningJob",
+    "ScaleStep",
+    "ScaledWorkers",
+    "ScalingStatus",
     "Schedule",
     "SpawnedJob",
     "SpawnedJobs",

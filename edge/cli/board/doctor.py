@@ -74,6 +74,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     node = config.node.head_url is not None
     if not node:
         yield from state.ledger(config.layout.ledger)
+        yield from state.schedules(config.layout.ledger)
         yield from state.set_aside(config.root)
         yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
         yield from parts.complaints(config.layout)
@@ -103,7 +104,8 @@ def _listed(config: Config) -> list[WorkerEntry]:
     from edge.model import KnownQueues, WorkerPool  # not for `edge --help`
 
     io = bool(KnownQueues.read(config.layout.queues).io)
-    return [entry for entry in config.planned(io=io) if config.workers or entry.pool is WorkerPool.THREADS]
+    planned = [entry for entry in config.planned(io=io) if not entry.scaled]
+    return [entry for entry in planned if config.workers or entry.pool is WorkerPool.THREADS]
 
 
 def _elsewhere() -> bool:

@@ -22,6 +22,8 @@ _BODY_S = 30.0
 _SMALL_BYTES = 4096  # as in `submit`: a larger body is checked in a thread
 _NOTHING_BYTES = 1024
 
+_BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site")
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,7 +38,7 @@ class ScheduleQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An empty object. A web page of somebody else cannot send JSON without asking first, so it cannot send this."""
+    """An empty object. A browser has to send it: a page of somebody else can make it send anything but JSON."""
 
 
 class ScheduleRoutes:
@@ -103,5 +105,8 @@ class ScheduleRoutes:
 
     @staticmethod
     async def _nothing(call: Call) -> None:
+        headers = call.request.headers
+        if not call.request.can_read_body and not any(name in headers for name in _BROWSER_HEADERS):
+            return
         content = await bodies.read(call.request, JOB_MEDIA, max_bytes=_NOTHING_BYTES, max_s=_BODY_S)
         bodies.decode(content or b"{}", Nothing)

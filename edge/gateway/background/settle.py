@@ -116,6 +116,8 @@ class Settler:
                 self.receipts = before  # they come again
                 raise
             self._outbox.ended(result.id for result, _ in found)
+            if self._outbox.backlog is not None:
+                self._outbox.backlog.learn(result for result, _ in found)
             self._ended()
             if self._journal.on:
                 self._journal.ended((result for result, _ in found), self._outbox.reader.find)
