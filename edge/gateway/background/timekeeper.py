@@ -48,13 +48,14 @@ class Timekeeper:
         self._steady = steady or SteadyClock()
         self._wake = asyncio.Event()
         self._since: float | None = None  # the time is kept without a break since then; None: it is not known
+        self._looked = False
         self._made_at: dict[str, float] = {}  # monotonic time at which a schedule was made without a clock
         self.decided = dict.fromkeys(Fate, 0)  # slots since the start
 
     @property
     def knows_time(self) -> bool:
         """True while slots are decided; False: they wait until the clock can be trusted."""
-        return self._since is not None
+        return self._since is not None or not self._looked
 
     async def run(self) -> None:
         """Keep time for ever."""
@@ -94,6 +95,7 @@ class Timekeeper:
         reader = self._outbox.reader.schedules
         step_s, known_before = self._steady.follow(), self._since is not None
         now = self._trusted()
+        self._looked = True
         if now is None:
             self._since = None
             return _LOOK_S if reader.next_due() is not None or reader.timeless() else None

@@ -24,7 +24,7 @@ _FATES = frozenset(fate.value for fate in Fate)
 
 
 def keep_schedules(db: sqlite3.Connection, source: Path) -> None:
-    """Copy the schedules that `source` has and `db` has not, as far as they can be read. Raises sqlite3.Error of `db`."""
+    """Copy the schedules that `source` has and `db` has not, as far as they can be read. Raises sqlite3.Error."""
     try:
         if not source.exists() or not source.stat().st_size:
             return
@@ -50,8 +50,11 @@ def _put(db: sqlite3.Connection, table: str, columns: str, rows: list[tuple[obje
 
 
 def _sound(row: tuple[object, ...]) -> bool:
-    try:
-        msgspec.json.decode(row[2], type=Schedule)  # type: ignore[arg-type]  # bytes, or it raises
-    except (TypeError, ValueError, msgspec.DecodeError):
+    name, asked = row[0], row[2]
+    if not (isinstance(name, str) and is_schedule_name(name) and isinstance(asked, bytes)):
         return False
-    return isinstance(row[0], str) and is_schedule_name(row[0])
+    try:
+        msgspec.json.decode(asked, type=Schedule)
+    except (ValueError, msgspec.DecodeError):
+        return False
+    return True
