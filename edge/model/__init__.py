@@ -49,6 +49,7 @@ from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, V
 from edge.model.queues import KnownQueues
 from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.schedule import (
+    EVERY_SCHEMA,
     SCHEDULE_NAME_RULE,
     Fate,
     Missed,
@@ -62,6 +63,7 @@ from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReaso
 
 __all__ = [
     "ALLOWED",
+    "EVERY_SCHEMA",
     "FINAL",
     "MOST_CHILDREN",
     "RETIRED_EXIT",

@@ -17,7 +17,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 SCHEDULE_NAME_RULE = "1 to 64 of A-Z a-z 0-9 . _ - starting with a letter or digit"
 
 Priority = Annotated[int, Meta(ge=0, le=9)]
-EverySeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+_YEAR_S = 31_536_000
+EverySeconds = Annotated[int, Meta(ge=1, le=_YEAR_S)]
+EVERY_SCHEMA: JsonObject = {"type": "integer", "minimum": 1, "maximum": _YEAR_S}
 Jitter = Annotated[float, Meta(ge=0, le=86_400)]
 
 
@@ -62,9 +64,9 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     time_limit_s: TimeLimit | None = None
     deadline_s: TimeLimit | None = None
     max_temp_c: MaxTemp | None = None
-    cron: Annotated[str, Meta(max_length=200)] | None = None  # five fields, or a name such as @daily
+    cron: str | None = None  # five fields, or a name such as @daily
     every_s: EverySeconds | None = None  # in place of `cron`: an interval, counted from 1970 in UTC
-    timezone: Annotated[str, Meta(max_length=64)] | None = None  # IANA name; None: that of the board
+    timezone: str | None = None  # IANA name; None: that of the board
     missed: Missed = Missed.LAST
     within_s: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None  # a slot that is later is skipped
     overlap: Overlap = Overlap.SKIP

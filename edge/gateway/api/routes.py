@@ -208,7 +208,7 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
     """The routes of periodic jobs."""
     missing = (HTTPStatus.NOT_FOUND,)
     refused = (*missing, HTTPStatus.INSUFFICIENT_STORAGE)
-    nothing = Body(Nothing, JOB_MEDIA, "An empty object: {}.")
+    nothing = Body(Nothing, JOB_MEDIA, "An empty object: {}.", required=False)
     return [
         Route(
             *("GET", "/v1/schedules", "List periodic jobs, by name", schedules.list, READERS),
