@@ -11,6 +11,7 @@ import msgspec
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
 from edge.ledger.rows import COLUMNS, LEAN, LEAN_NAMES, STATES, WAITING, Child, JobRow, SqlRow, SqlValue, job_of
+from edge.ledger.schedules import ScheduleReader
 from edge.ledger.search import Search
 from edge.model import FINAL, JobState
 
@@ -32,6 +33,7 @@ class LedgerReader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.schedules = ScheduleReader(connection)
         self.search = Search(connection)
 
     @classmethod

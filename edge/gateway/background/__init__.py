@@ -5,6 +5,8 @@
 - `spawned`: takes spawned jobs into the ledger and removes their files later
 - `due`: lets jobs go whose time has come: one timer for all
 - `outbox`: accepts jobs and publishes them: ledger, publisher, retries, deadlines
+- `timekeeper`: makes the jobs of schedules when they are due
+- `slots`: decides the due slots of one schedule, inside a transaction
 - `routing`: which queue each kind goes to, and what is moved when that changes
 - `retention`: removes the oldest finished jobs
 - `copies`: renews the copy of the ledger
