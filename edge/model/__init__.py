@@ -46,13 +46,15 @@ from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
-from edge.model.waits import Delay, Waits
+from edge.model.waits import MOST_PARENTS, AfterFailure, Delay, Priority, UniqueKey, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
     "ALLOWED",
     "FINAL",
     "MOST_CHILDREN",
+    "MOST_PARENTS",
+    "AfterFailure",
     "Artifact",
     "Attempts",
     "Begun",
@@ -71,6 +73,7 @@ __all__ = [
     "Power",
     "PowerState",
     "PowerStatus",
+    "Priority",
     "Progress",
     "Reading",
     "Result",
@@ -81,6 +84,7 @@ __all__ = [
     "Submission",
     "TaskName",
     "TimeLimit",
+    "UniqueKey",
     "Verdict",
     "WaitReason",
     "Waits",
