@@ -22,6 +22,7 @@ from edge.model import (
     Priority,
     Progress,
     Retries,
+    ScaledWorkers,
     TaskName,
     TimeLimit,
     WaitReason,
@@ -193,6 +194,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     at: float = 0.0  # the board's clock now
     free_bytes: int | None = None  # on the file system of the state root
     warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
+    scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry are to run, and why
     unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
 
 
@@ -245,10 +247,11 @@ class WorkerChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """A worker at the moment of a change."""
 
     name: str
-    state: WorkerState  # `stopped` once its process is gone
+    state: WorkerState  # `stopped` once its process is gone, and for an entry that is scaled: it has no process itself
     queues: tuple[str, ...] = ()
     reason: str = ""
     slots: int = 1
+    wanted: int | None = None  # of an entry that is scaled: how many processes are to run; `reason` says why
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

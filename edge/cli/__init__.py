@@ -7,6 +7,7 @@
 - `number`: a number on the command line
 - `completion`: `edge completion`
 - `jobs`: commands about jobs
+- `schedules`: commands about periodic jobs
 - `board`: commands about the board itself
 - `lan`: commands that find and set up boards
 """

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from edge.core.host import boot_id
+
 #: 2025-01-01, before this program was written: a clock that shows an earlier time was not set since the boot.
 EARLIEST = 1_735_689_600.0
 EARLIEST_YEAR = 2025
@@ -38,6 +40,18 @@ def synchronised() -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     state = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # modes = 0: read only
     return _TIMESYNC.exists() if state == -1 else bool(state != _TIME_ERROR)
+
+
+def left_s(for_s: float, *, wall: float, monotonic: float, boot: str) -> float:
+    """Seconds that are left of `for_s`, which began at these times of both clocks in the boot `boot`.
+
+    Within its boot by the monotonic clock, which nothing can set. In a later boot only the wall clock is left. One that
+    stands before the beginning (a board without RTC) tells nothing: the whole time counts from that boot on.
+    """
+    if boot == boot_id():
+        return for_s - (time.monotonic() - monotonic)
+    now = time.time()
+    return for_s - (time.monotonic() if now < wall else now - wall)
 
 
 def vouched_now() -> float | None:

@@ -40,6 +40,7 @@ from edge.gateway.views import Views
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, Child, JobRow, NewJob
+from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Locality, Result, SpawnedJobs, Submission, check_job_id, derived_job_id, new_job_id
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 
 #: How long the answer to a removal waits for its end. After that it only says that the removal was requested.
 _REMOVAL_S = 2.0
+_CHILDREN = b'"children"'  # stands in a result that names some
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -86,6 +88,7 @@ class Appliance:
                 workers=self.board.workers,
                 verdict=self.board.verdict,
                 find=self.outbox.reader.find,
+                scaling=self.board.scaling,
             ),
             most=max(1, config.gateway.max_connections // 2),
         )
@@ -340,6 +343,8 @@ class Appliance:
     async def payload(self, job: JobRow, *, wait_s: float) -> bytes | None:
         """Return the result as the bytes in its file, after at most `wait_s` seconds; None when there is none by then.
 
+        The file may be read before the gateway has noticed it. The children that it names are jobs by then, too.
+
         Raises TornResult, JobGone, OSError.
         """
         with self.waiters.expecting(job.id) as ended:
@@ -347,6 +352,9 @@ class Appliance:
             if payload is None and wait_s > 0 and not job.state.final:
                 await asyncio.wait([ended], timeout=wait_s)
                 payload = await asyncio.to_thread(self._payload, job, announced=self.waiters.ended_for(ended))
+        if payload is not None and _CHILDREN in payload and not job.state.final:
+            with suppress(StorageError):  # the result is given out on a full disk, too
+                await self._settler.take_spawned(job.id)
         if payload is None and self.results.removed(job.id):
             raise JobGone(job.id)
         return payload
@@ -388,6 +396,35 @@ class Appliance:
         if job.state.final:
             raise WrongState(f"job {job.id!r} has ended ({job.state})")
         return await self.view(job)
+
+    async def cancel_all(self, jobs: Sequence[JobRow]) -> None:
+        """Ask these open jobs to stop, in one durable commit. Raises StorageError."""
+
+        def work(ledger: LedgerWriter) -> None:
+            for job in jobs:
+                with suppress(UnknownJob):  # removed meanwhile
+                    ledger.ask_cancel(job.id)
+
+        await self._order_all(jobs, Order.CANCEL, work)
+
+    async def remove_all(self, jobs: Sequence[JobRow]) -> None:
+        """Ask for the removal of these ended jobs, in one durable commit. Raises StorageError."""
+        await self._order_all(jobs, Order.DELETE, lambda ledger: ledger.ask_remove([job.id for job in jobs]))
+
+    async def _order_all(self, jobs: Sequence[JobRow], order: Order, work: Callable[[LedgerWriter], None]) -> None:
+        if not jobs:
+            return
+        await self.outbox.write(work, durable=True)
+
+        def lay() -> None:
+            for job in jobs:
+                self._order(order, job.id)
+
+        await asyncio.to_thread(lay)
+        if order is Order.CANCEL and self.journal.on:
+            for job in jobs:
+                if not self.journal.has_ended(job.id):
+                    self.journal.cancelling(msgspec.structs.replace(job, cancel=True))
 
     async def _remove(self, job: JobRow) -> JobView | None:
         await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)

@@ -23,6 +23,7 @@ from edge.ledger.rows import (
     SqlValue,
     job_of,
 )
+from edge.ledger.search import Search
 from edge.model import FINAL, JobState, Power
 from edge.schedule.dependencies import GONE, Edge
 from edge.schedule.lane import Lane
@@ -51,6 +52,7 @@ class LedgerReader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.search = Search(connection)
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -49,9 +49,12 @@ class LedgerWriter:
         self._last_seq: int = connection.query("SELECT coalesce(max(seq), 0) FROM job")[0][0]
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The writer of the ledger at `path`, which is made when there is none. Raises StorageError."""
-        return cls(Connection(path, writable=True))
+    def open(cls, path: Path, *, by_kind: bool = False) -> Self:
+        """The writer of the ledger at `path`, which is made when there is none. Raises StorageError.
+
+        With `by_kind` it counts the open jobs of each kind.
+        """
+        return cls(Connection(path, writable=True, by_kind=by_kind))
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

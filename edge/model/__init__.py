@@ -8,6 +8,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
 - `waits`: what a job waits for before the broker gets it
 - `worker`: the status of a worker and of the jobs it runs
@@ -45,6 +46,7 @@ from edge.model.job import (
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
+from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
 from edge.model.waits import MOST_PARENTS, AfterFailure, Delay, Priority, UniqueKey, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
@@ -54,9 +56,11 @@ __all__ = [
     "FINAL",
     "MOST_CHILDREN",
     "MOST_PARENTS",
+    "RETIRED_EXIT",
     "AfterFailure",
     "Artifact",
     "Attempts",
+    "Backlog",
     "Begun",
     "Delay",
     "Energy",
@@ -68,6 +72,7 @@ __all__ = [
     "Locality",
     "MaxTemp",
     "Metering",
+    "OpenJobs",
     "Parked",
     "Pool",
     "Power",
@@ -79,6 +84,9 @@ __all__ = [
     "Result",
     "Retries",
     "RunningJob",
+    "ScaleStep",
+    "ScaledWorkers",
+    "ScalingStatus",
     "SpawnedJob",
     "SpawnedJobs",
     "Submission",

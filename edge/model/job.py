@@ -101,6 +101,7 @@ class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
     held_s: float = 0.0  # begun, but stopped for want of power
     max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
     throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
+    peak_bytes: int | None = None  # memory of its worker at the peak of its life; only where workers are scaled
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):

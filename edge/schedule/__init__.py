@@ -7,4 +7,7 @@
 - `later`: what a submission says about waiting, checked
 - `limits`: how many jobs of a kind may be at work
 - `release`: how many jobs the broker gets at a time, and which have waited too long
+- `cron`: the times of a cron expression, with Debian's rules for daylight saving
+- `zone`: time zones by name, and the zone of this machine
+- `words`: what a schedule means, in plain words
 """

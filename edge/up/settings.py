@@ -29,6 +29,10 @@ gateway:
 
 worker:
   name: main
+
+power:
+  critical:
+    dry_run: true # this computer stays on when power is critical; false: it is powered off, as a board is
 """
 
 

@@ -247,6 +247,7 @@ def test_one_writer_a_file(board: Machine) -> None:
         "/var/lib/edge/power",
         "/var/lib/edge/tokens.json",
         "/run/edge/orders",
+        "/run/edge/power-orders",
         "/run/edge/running",
         "/run/edge/power.json",
         "/run/edge/worker-main.json",
@@ -258,7 +259,7 @@ def test_one_writer_a_file(board: Machine) -> None:
     ]
     allowed = {
         "edge-worker": {paths[1], paths[2], paths[3], paths[4], "/run/edge/running", "/run/edge/worker-main.json"},
-        "edge-gateway": {"/var/lib/edge/ledger.sqlite", "/run/edge/orders"},
+        "edge-gateway": {"/var/lib/edge/ledger.sqlite", "/run/edge/orders", "/run/edge/power-orders"},
         "edge-power": {"/var/lib/edge/power", "/run/edge/power.json", "/run/edge/poweroff"},
     }
     for user, own in allowed.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ import urllib3
 
 from edge.config import Config
 from edge.core.host import boot_id
+from edge.core.layout import Layout
 from edge.gateway.background.announcements import Announced
 from edge.ledger.writer import LedgerWriter
 from edge.model import (
@@ -26,6 +29,8 @@ from edge.model import (
     Progress,
     Result,
     RunningJob,
+    SpawnedJob,
+    SpawnedJobs,
     WorkerState,
     WorkerStatus,
     new_job_id,
@@ -388,6 +393,23 @@ def test_a_result_that_is_announced_again_ends_no_removal(gateway: RunningGatewa
         assert order in orders.standing()
         results.remove(job_id)
         assert removing.result(10).status == 204
+
+
+def test_the_children_of_a_result_that_is_seen_early_are_known(gateway: RunningGateway, tmp_path: Path) -> None:
+    """A reader may find the file before the gateway is told of it, and of the jobs that its body spawned."""
+    job_id = gateway.submit()
+    family = SpawnedJobs(job_id, (SpawnedJob("echo", args=[1], call=1),))
+    child = family.jobs[0].id(job_id)
+    elsewhere = Layout(tmp_path / "elsewhere", gateway.layout.run)
+    Results(elsewhere).publish(Result(job_id, "echo", JobState.SUCCEEDED, children=(child,)))
+    # Neither file gets its name in the way that the gateway watches for.
+    gateway.layout.spawned.joinpath(f"{job_id}.000001.0123abcd.json").write_bytes(msgspec.json.encode(family))
+    path = Results(gateway.layout).path(job_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Results(elsewhere).path(job_id), path)
+    answer = gateway.ask("GET", f"/jobs/{job_id}/result")
+    assert answer.json["children"] == [child]
+    assert gateway.ask("GET", f"/jobs/{child}").json["parent"] == job_id
 
 
 def test_if_state_guards_against_the_race_between_end_and_cancel(gateway: RunningGateway) -> None:

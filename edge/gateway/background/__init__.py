@@ -10,6 +10,7 @@
 - `routing`: which queue each kind goes to, and what is moved when that changes
 - `retention`: removes the oldest finished jobs
 - `copies`: renews the copy of the ledger
+- `backlog`: tells the governor of the open jobs by kind, where workers are scaled
 - `journal`: keeps the last changes for the readers of events
 - `readers`: the readers of events, with the filter and the position of each
 - `status_watch`: follows the status files of workers and governor while somebody reads events

@@ -83,6 +83,10 @@ class Settler:
                 for job_id in news.removed:
                     self._removals.wake(job_id)
 
+    async def take_spawned(self, parent: str) -> None:
+        """Take what the job `parent` spawned, if that is not done yet. Raises StorageError."""
+        await self._spawned.take(await asyncio.to_thread(self._spawned.waiting, parent))
+
     def _urgent(self, news: Announced) -> bool:
         """True unless there are only results of jobs that no request waits for."""
         return bool(news.lost or news.removed or news.attempts or news.spawned) or self._waiters.any_of(news.results)
@@ -112,6 +116,8 @@ class Settler:
                 self.receipts = before  # they come again
                 raise
             self._outbox.ended([result for result, _ in found])
+            if self._outbox.backlog is not None:
+                self._outbox.backlog.learn(result for result, _ in found)
             await self._outbox.dependents.follow(followers)
             self._ended()
             if self._journal.on:

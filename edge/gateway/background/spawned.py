@@ -57,6 +57,10 @@ class SpawnedIntake:
         """Names of all files, those that were taken as well. For a thread."""
         return {*self._files.waiting(), *self._files.taken()}
 
+    def waiting(self, parent: str) -> list[str]:
+        """Names of the files of the job `parent` that were not taken. For a thread."""
+        return [name for name in self._files.waiting() if parent_of(name) == parent]
+
     async def take(self, names: Iterable[str]) -> None:
         """Put what these files hold into the ledger, durably; a file that cannot be read stays. Raises StorageError.
 

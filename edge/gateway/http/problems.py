@@ -67,6 +67,10 @@ class Busy(EdgeError, RuntimeError):
         super().__init__(message)
 
 
+class TooOften(Busy):
+    """One address asked too often: it has to wait."""
+
+
 #: The first class an error is an instance of decides: leaves before their parents.
 _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (BadRequest, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
@@ -85,6 +89,7 @@ _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (WrongType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ProblemCode.BAD_REQUEST),
     (WrongState, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (TooManyJobs, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
+    (TooOften, HTTPStatus.TOO_MANY_REQUESTS, ProblemCode.BUSY),
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE, ProblemCode.STORAGE),
     (TornResult, HTTPStatus.INTERNAL_SERVER_ERROR, ProblemCode.STORAGE),

@@ -24,7 +24,7 @@ from edge.model import ALLOWED, Power, PowerState, PowerStatus, Progress, Runnin
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.executor import interrupt
 from edge.worker.power.feasibility import too_hot
-from edge.worker.power.hold import PATIENCE_S
+from edge.worker.power.patience import Patience
 from edge.worker.process.control import (
     JobCancelled,
     JobControl,
@@ -99,7 +99,7 @@ class Body:
         self._held_s = 0.0
         self._held_at: float | None = None
         self._hot = False
-        self._wanted_since: float | None = None
+        self._patience = Patience()
 
     @property
     def id(self) -> str:
@@ -242,15 +242,10 @@ class Body:
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
         """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
         self._raise_due(saved=saved)
-        if self._objection() is None:
-            self._wanted_since = None
-            return
-        now = time.monotonic()
-        self._wanted_since = since = self._wanted_since or now
-        if not patient or now - since >= PATIENCE_S:
+        if self._patience.ends(wanted=self._objection() is not None, patient=patient):
             saved = saved or (save is not None and save())
             self._wait()
-            self._wanted_since = None
+            self._patience.reset()
             self._raise_due(saved=saved)
 
     # --- inside -------------------------------------------------------------------------------------------

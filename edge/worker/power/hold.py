@@ -20,6 +20,7 @@ from edge.power import status as power
 from edge.worker.power.feasibility import too_hot
 from edge.worker.power.freeze import Freeze
 from edge.worker.power.meter import Meter
+from edge.worker.power.patience import Patience
 from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.control import Control
 from edge.worker.process.status import StatusFile
@@ -29,8 +30,6 @@ logger = logging.getLogger(__name__)
 #: Shortest time between two reads of the report by a body that asks. Needed because neither the end of the governor
 #: nor a report that grows too old sends a signal.
 LOOK_S = 1.0
-#: A body that makes checkpoints is held at its next checkpoint if that comes within this time.
-PATIENCE_S = 2.0
 
 
 @dataclass
@@ -68,6 +67,7 @@ class Hold:
         self._mode = config.worker.running_job
         self._grace_s = config.power.critical.grace_s
         self._cpu_watts = config.worker.cpu_watts
+        self._scaled = bool(config.scaled)
         self._control = control
         self._status = status
         self._watcher = watcher
@@ -76,17 +76,17 @@ class Hold:
         self._report = PowerStatus(PowerState.UNKNOWN, "no-governor", "the governor has not spoken yet")
         self._seen = 0  # the watcher's version when `_report` was read
         self._look_at = 0.0
-        self._wanted_since: float | None = None
+        self._patience = Patience()
 
     def begin(self, job_id: str, klass: Power, report: PowerStatus, *, max_temp_c: float | None = None) -> Meter:
         """Note that a body is about to run, and return its meter; `report` is the one that allowed its start."""
-        meter = Meter(self._cpu_watts, report)
+        meter = Meter(self._cpu_watts, report, memory=self._scaled)
         self._report = report
         self._body = _Body(job_id, klass, meter, max_temp_c)
         if self._freeze is not None:
             self._freeze.begin(job_id, klass)
         self._look_at = time.monotonic() + LOOK_S
-        self._wanted_since = None
+        self._patience.reset()
         self._watcher.signals(True)
         self._seen = self._watcher.version
         self.changed()
@@ -122,22 +122,17 @@ class Hold:
 
         Args:
             saved: all progress is saved, so nothing is lost if the body ends here.
-            patient: the body makes checkpoints, so it is better held at the next one (`PATIENCE_S`).
+            patient: the body makes checkpoints, so it is better held at the next one (`patience.PATIENCE_S`).
             save: saves the state before the body is held, and returns True when it was saved.
 
         Raises:
             JobControl: the body is to end.
         """
         self._control.check(saved=saved)
-        if not self.wanted:
-            self._wanted_since = None
-            return
-        now = time.monotonic()
-        self._wanted_since = since = self._wanted_since or now
-        if not patient or now - since >= PATIENCE_S:
+        if self._patience.ends(wanted=self.wanted, patient=patient):
             saved = saved or (save is not None and save())
             self._wait()
-            self._wanted_since = None
+            self._patience.reset()
             self._control.check(saved=saved)
 
     # --- inside -------------------------------------------------------------------------------------------

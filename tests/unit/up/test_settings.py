@@ -22,6 +22,11 @@ def test_the_first_start_writes_a_file_that_keeps_all_state_under_the_root(tmp_p
     assert config.gateway.host == "127.0.0.1"
 
 
+def test_critical_power_leaves_this_computer_on(tmp_path: Path) -> None:
+    """Whoever tries `edge power simulate critical` on a laptop keeps it; a board's own file decides otherwise."""
+    assert settings(tmp_path, env={}).config.power.critical.dry_run
+
+
 def test_what_a_person_changed_stays(tmp_path: Path) -> None:
     """The second start reads the file and does not write it."""
     settings(tmp_path, env={})
