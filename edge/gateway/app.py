@@ -49,9 +49,9 @@ class Gateway:
     async def start(self) -> int:
         """Listen, then start the appliance; returns the port. Raises StackError, StorageError."""
         port = await self.server.open()
-        await self.appliance.start()
         if self._bridge is not None:
-            self._bridge.start()
+            self._bridge.start()  # its task begins once the ledger's threads do; it need not wait for the catalogue
+        await self.appliance.start()
         return port
 
     async def stop(self) -> None:
