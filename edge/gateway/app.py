@@ -29,7 +29,8 @@ class Gateway:
         limits = config.gateway
         certificate = tls.context(limits)
         self.appliance = Appliance(config, load)
-        door = Authenticator(config.layout.tokens, loopback_without_token=limits.loopback_without_token)
+        layout = config.layout
+        door = Authenticator(layout.tokens, paired=layout.paired, loopback_without_token=limits.loopback_without_token)
         page = Page(self.appliance, door)
         app = web.Application(middlewares=[problems_as_page.middleware(page), problems.middleware])
         app.on_response_prepare.append(_finish_headers)
