@@ -54,9 +54,9 @@ def test_no_change_is_lost_and_none_comes_too_often(states: list[dict[str, objec
     pace, sent, now = Pace(), list[float](), 0.0
     last: dict[str, object] = {}
     for state in [*states, *[states[-1]] * 130]:
-        due = pace.due(state)  # type: ignore[arg-type]
+        due = pace.due(state)
         if due is not None and due <= now:
-            pace.published(state, now)  # type: ignore[arg-type]
+            pace.published(state, now)
             sent.append(now)
             last = state
         now += 0.5
