@@ -18,7 +18,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut faults sums powercut-selftest recovery flash bench simulate-scale schedule-times windows lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut powercut-scaling faults sums powercut-selftest recovery flash bench simulate-scale scale-downs schedule-times schedule-cuts windows lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ faults: setup-dev ## kill, stop, fill the disk, fail it: FAULTS=300 under load (
 sums: setup-dev ## ask the kind solve CASES=100000 random sums, and as many slips and nonsense (an hour)
 	EDGE_SOLVE_CASES=$(or $(CASES),100000) $(PYTEST) --timeout 0 -p no:cacheprovider tests/unit/tasks/test_solve_properties.py
 
+powercut-scaling: setup-test ## cut the power CUTS=100 times while a worker retires under load (as root; SEED= replays)
+	$(BIN)/python -m tests.powercut --scaling --cuts $(or $(CUTS),100) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
@@ -115,6 +118,12 @@ simulate-scale: setup-dev ## simulate the rule that scales workers, beside two o
 
 schedule-times: setup-dev ## compare next times with a search by minutes in every zone, ten years from YEAR=2011 (EXPRESSIONS=200, SEED=1; half an hour)
 	$(BIN)/python -m tests.schedules --seed $(or $(SEED),1) --expressions $(or $(EXPRESSIONS),200) --year $(or $(YEAR),2011)
+
+schedule-cuts: setup-test ## cut the power of a board with 50 schedules whose clock jumps, CUTS=200 times (as root; SEED=1)
+	$(BIN)/python -m tests.schedules.cuts --cuts $(or $(CUTS),200) --seed $(or $(SEED),1)
+
+scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look whether a body was interrupted (SEED=1, MINUTES= bounds)
+	$(BIN)/python -m tests.scale.downs --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
 	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py
