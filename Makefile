@@ -122,6 +122,9 @@ scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look w
 schedule-times: setup-dev ## compare next times with a search by minutes in every zone, ten years from YEAR=2011 (EXPRESSIONS=200, SEED=1; half an hour)
 	$(BIN)/python -m tests.schedules --seed $(or $(SEED),1) --expressions $(or $(EXPRESSIONS),200) --year $(or $(YEAR),2011)
 
+schedule-cuts: setup-test ## cut the power of a board with 50 schedules whose clock jumps, CUTS=200 times (as root; SEED=1)
+	$(BIN)/python -m tests.schedules.cuts --cuts $(or $(CUTS),200) --seed $(or $(SEED),1)
+
 windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
 	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py
 	EDGE_WINDOWS=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(PYTEST) tests/integration/test_worker_power.py -k full_window
