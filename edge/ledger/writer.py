@@ -297,7 +297,7 @@ class LedgerWriter:
         Returns:
             The rows that are new, and those of `jobs` in whose place another job stands.
         """
-        self.link(parent, [job.id for job in jobs])
+        self.link(parent, [job.id for job in jobs if job.child])
         rows, others = list[JobRow](), list[NewJob]()
         for job in jobs:
             added = None if removed(job.id) else self.insert(job, now=now, lenient=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery import Celery, Signature, chain, group
+from kombu import Queue
 
 from edge.cli.main import main
 from edge.client import Client
 from edge.config import BrokerConfig
-from edge.core.errors import JobFailed
+from edge.core.errors import JobFailed, UnknownJob
 from edge.model import FailureCode, JobState, PowerState
 from edge.wire import BatchItem
 from tests.conftest import MakeConfig
@@ -119,3 +122,34 @@ def test_lines_of_a_batch_name_one_another(client: Client) -> None:
         ]
     )
     assert jobs[0].value(LIMIT_S) == 73
+
+
+def value_of(client: Client, job_id: str) -> object:
+    """What a job of plain Celery returned: the gateway hears of it only once a worker had its message."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            return client.wait(job_id, timeout=LIMIT_S).value
+        except UnknownJob:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_plain_celery_may_ask_for_later_and_for_a_chain(client: Client, broker: BrokerConfig) -> None:
+    """`countdown`, `eta`, `chain` and `group` of a client that knows nothing of us."""
+    url = f"amqp://{broker.user}:{broker.password()}@{broker.host}:{broker.port}//"
+    with Celery("plain", broker=url, set_as_current=False) as app:
+        app.conf.task_queues = [Queue("edge.normal", no_declare=True)]
+
+        def add(*args: int) -> Signature:
+            return app.signature("add", args=args, queue="edge.normal")
+
+        began = time.monotonic()
+        late = add(1, 2).apply_async(countdown=2)
+        chained = chain(add(1, 2), add(10), add(100)).apply_async()
+        grouped = group(add(1, n) for n in range(3)).apply_async()
+        assert [value_of(client, each.id) for each in grouped.children] == [1, 2, 3]
+        assert value_of(client, chained.id) == 113
+        assert value_of(client, chained.parent.id) == 13
+        assert value_of(client, late.id) == 3
+        assert time.monotonic() - began > 1.5
