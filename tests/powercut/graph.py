@@ -34,13 +34,14 @@ class Node(msgspec.Struct, frozen=True):
     parents: tuple[int, ...]
     delay_s: float | None
     priority: int
+    pause_s: float
 
     @property
     def line(self) -> bytes:
         """Its line of the batch."""
         line = {
             "task": "weigh",
-            "args": [self.number, [{"$result": f"n{parent}"} for parent in self.parents]],
+            "args": [self.number, [{"$result": f"n{parent}"} for parent in self.parents], self.pause_s],
             "key": f"graph-{self.number}",
             "ref": f"n{self.number}",
             "priority": self.priority,
@@ -50,14 +51,14 @@ class Node(msgspec.Struct, frozen=True):
         return msgspec.json.encode(line)
 
 
-def made(count: int, rng: random.Random) -> list[Node]:
+def made(count: int, rng: random.Random, *, pause_s: float) -> list[Node]:
     """A graph without circles: each job waits for some shortly before it."""
     nodes = list[Node]()
     for number in range(count):
         near = range(max(0, number - _BACK), number)
         parents = tuple(sorted(rng.sample(near, min(len(near), rng.choice((0, 1, 1, 2, 3))))))
         delay_s = round(rng.uniform(0.1, 60.0), 1) if rng.random() < 0.2 else None
-        nodes.append(Node(number, parents, delay_s, rng.choice((5, 5, 5, 0, 9))))
+        nodes.append(Node(number, parents, delay_s, rng.choice((5, 5, 5, 0, 9)), pause_s))
     return nodes
 
 
@@ -69,10 +70,13 @@ def values(nodes: Sequence[Node]) -> list[int]:
     return found
 
 
-def graph(folder: Path, *, jobs: int, cuts: int, seed: int) -> int:
-    """Hand in the graph, cut, and check; 1 when something is wrong."""
+def graph(folder: Path, *, jobs: int, cuts: int, seed: int, pause_s: float | None = None) -> int:
+    """Hand in the graph, cut, and check; 1 when something is wrong.
+
+    Each job sleeps `pause_s`, or for as long as lets the last cut find jobs that wait.
+    """
     rng = random.Random(seed)
-    nodes = made(jobs, rng)
+    nodes = made(jobs, rng, pause_s=round(20.0 * cuts / jobs, 3) if pause_s is None else pause_s)
     board = Board(folder, io=True)
     began = time.monotonic()
     try:

@@ -69,10 +69,10 @@ def steps(number: int, count: int, job: Job) -> list[int]:
 
 
 @task
-def weigh(number: int, before: list[int], job: Job) -> int:
+def weigh(number: int, before: list[int], pause: float, job: Job) -> int:
     """A job of a graph: adds what the jobs before it returned."""
     note(job)
-    time.sleep(0.05)
+    time.sleep(pause)
     return (number + sum(before)) % 1_000_003
 
 

@@ -129,8 +129,6 @@ def submit(
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
-    if delay is not None and not_before is not None:
-        raise UsageError("--in and --at: give one of them")
     named = [_split(text) for text in kwargs]
     with session.client() as client:
         if deadline is not None:

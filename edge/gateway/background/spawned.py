@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from edge.core.errors import BadJobId, UsageError
+from edge.core.errors import BadJobId, UnknownJob, UsageError
 from edge.core.layout import Layout
 from edge.gateway.background.outbox import Outbox
 from edge.ledger.rows import NewJob
@@ -87,7 +87,7 @@ class SpawnedIntake:
                 found.append((name, spawned))
             except FileNotFoundError:
                 continue
-            except (OSError, Unreadable, UsageError) as err:
+            except (OSError, Unreadable, UnknownJob, UsageError) as err:
                 log.error("spawned jobs cannot be read: %s", err)
         return found
 

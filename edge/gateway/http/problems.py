@@ -74,7 +74,7 @@ class TooOften(Busy):
 #: The first class an error is an instance of decides: leaves before their parents.
 _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (BadRequest, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
-    (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.BAD_REQUEST),
+    (UsageError, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
     (BadArguments, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.BAD_ARGUMENTS),
     (UnknownTask, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.UNKNOWN_TASK),
     (UnknownJob, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_JOB),
