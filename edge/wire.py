@@ -30,6 +30,7 @@ from edge.model import (
     WorkerState,
     WorkerStatus,
 )
+from edge.model.pairing import Digest, Nonce, TokenName
 
 #: An idempotency key: the `Idempotency-Key` header of `POST /v1/jobs`, or `key` in a line of a batch. What HTTP would
 #: change or refuse in a header is a key nowhere, so that each key can be sent either way.
@@ -267,6 +268,59 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str = ""  # set by the client: resumes behind this event
 
 
+class PairAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/pair`: somebody wants to be let in with a token of its own making."""
+
+    name: TokenName  # what it calls itself
+    sha256: Digest  # of the token, in hex
+
+
+class PairOpened(msgspec.Struct, frozen=True):
+    """A request for which the board has chosen a random number, and is bound to it by the hash."""
+
+    id: str
+    commitment: str
+    expires_s: float
+
+
+class PairNonce(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`PUT /v1/pair/ID`: the random number of who asks."""
+
+    nonce: Nonce
+
+
+class PairCommitted(msgspec.Struct, frozen=True):
+    """The board's number. From both, the certificate and the token each end computes the code's binding."""
+
+    nonce: str
+    expires_s: float
+
+
+class PairView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a request stands: `waiting`, `approved` or `denied`."""
+
+    state: str
+    name: str = ""  # of the token, once it is approved
+    scopes: tuple[str, ...] = ()
+    echo: str = ""  # the end of the code, as the owner typed it; none: nobody typed it (the button)
+    expires_s: float = 0.0  # while it waits
+
+
+class OpenPairing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A request that an admin may approve, who has to type the code that its screen shows."""
+
+    name: str
+    address: str
+    expires_s: float
+    page: bool = False  # asked by a browser, for which nobody compares certificates
+
+
+class OpenPairings(msgspec.Struct, frozen=True):
+    """`GET /v1/pairings`: who asks to be let in, oldest first."""
+
+    pairings: tuple[OpenPairing, ...]
+
+
 class ProblemCode(StrEnum):
     """Every `code` a problem may carry."""
 
@@ -280,6 +334,7 @@ class ProblemCode(StrEnum):
     WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    UNKNOWN_PAIRING = "unknown-pairing"
     NOT_FOUND = "not-found"
     NOT_ALLOWED = "method-not-allowed"
     TOO_LARGE = "too-large"

@@ -1,4 +1,5 @@
 """Who may use the gateway.
 
-- `tokens`: bearer tokens with scopes, kept as hashes in one file
+- `pairing`: requests of laptops and browsers to be let in, each with a short code
+- `tokens`: bearer tokens with scopes, kept as hashes
 """

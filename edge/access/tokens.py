@@ -1,7 +1,8 @@
-"""Bearer tokens of the gateway: shown once, kept as hashes in one file.
+"""Bearer tokens of the gateway: shown once, kept as hashes.
 
-`edge token` writes the file, the gateway reads it. A token holds 256 random bits, so a plain SHA-256 of it
-cannot be searched; only passwords need a slow hash.
+`edge token` writes `tokens.json`, the gateway reads it. What an admin approves over HTTP stands in a second file, since
+on an appliance the gateway may not write the first one; the tokens of both count alike. A token holds 256 random bits,
+so a plain SHA-256 of it cannot be searched; only passwords need a slow hash.
 """
 
 from __future__ import annotations
@@ -10,22 +11,20 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from edge.core import durable
 from edge.core.errors import StorageError, UsageError
+from edge.model.pairing import Digest, TokenName
 
 PREFIX = "edge_"
-TokenName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 #: Names that mean something as a submitter and so belong to no token.
 RESERVED = frozenset({"local", "amqp"})
 
@@ -46,7 +45,7 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token as the file keeps it: who it was given to, and its hash."""
 
     name: TokenName
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Digest
     scopes: tuple[Scope, ...]
     created_at: float = 0.0
 
@@ -66,52 +65,73 @@ class BadTokenFile(UsageError):
         super().__init__(f"token file {path}: {reason}")
 
 
-class Tokens:
-    """The token file at `path`; a missing file holds no tokens."""
+class TokenExists(UsageError):
+    """Another token has this name."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, name: str, *, cure: str = "revoke it first or choose another name") -> None:
+        self.name = name
+        super().__init__(f"token {name!r} exists; {cure}")
+
+
+class Tokens:
+    """The token file at `path`, and the one of tokens that the gateway let in; a missing file holds none."""
+
+    def __init__(self, path: Path, *, paired: Path | None = None) -> None:
+        self._path, self._paired = path, paired
 
     def list(self) -> tuple[Token, ...]:
-        """Every token, oldest first. Raises BadTokenFile."""
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_File).tokens
-        except FileNotFoundError:
-            return ()
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
-            raise BadTokenFile(self._path, str(err)) from err
+        """Every token, oldest first in each file. Raises BadTokenFile."""
+        return tuple(token for path in self._files() for token in _read(path))
 
     def add(self, name: str, scopes: Sequence[Scope]) -> str:
         """Make a token and return it: the only time it can be seen. Durable on return.
 
         Raises UsageError on a name that is taken or unusable, BadTokenFile, StorageError.
         """
-        secret = PREFIX + secrets.token_urlsafe(32)
-        digest = sha256(secret.encode()).hexdigest()
-        _check_scopes(name, scopes)
-        if name in RESERVED:
-            raise UsageError(f"token name {name!r} is reserved")
-        try:
-            record = {"name": name, "sha256": digest, "scopes": _ordered(scopes), "created_at": time.time()}
-            token = msgspec.convert(record, Token)
-        except msgspec.ValidationError as err:
-            raise UsageError(
-                f"token name {name[:80]!r}: 1 to 64 of A-Z a-z 0-9 . _ - starting with a letter or digit"
-            ) from err
-        with self._alone():
-            tokens = self.list()
-            if any(other.name == name for other in tokens):
-                raise UsageError(f"token {name!r} exists; revoke it first or choose another name")
-            self._write((*tokens, token))
+        secret = new_secret()
+        self.admit(name, scopes, sha256=digest(secret))
         return secret
 
+    def admit(
+        self, name: str, scopes: Sequence[Scope], *, sha256: str, replace: bool = False, by_gateway: bool = False
+    ) -> Token:
+        """Let in who has the token with this hash; durable on return.
+
+        Args:
+            name: what it is called here.
+            scopes: what it may do.
+            sha256: its hash; with one that is known already nothing is changed.
+            replace: revoke another token of this name.
+            by_gateway: write the file of the gateway.
+
+        Raises:
+            TokenExists: another token has the name.
+            UsageError: the name or the scopes are not usable.
+            BadTokenFile: a file cannot be read.
+            StorageError: the file cannot be written.
+        """
+        token = _new_token(name, scopes, sha256)
+        with self._alone():
+            tokens = self.list()
+            for other in tokens:
+                if other.sha256 == sha256:
+                    return other
+                if other.name == name and not replace:
+                    raise TokenExists(name)
+            if any(other.name == name for other in tokens):
+                self._rewrite(lambda other: None if other.name == name else other)
+            path = self._paired if by_gateway and self._paired is not None else self._path
+            self._write(path, (*_read(path), token))
+        return token
+
     def keep(self, more: Iterable[Token]) -> None:
-        """Let in who has one of these too, whatever its name: two that share one act as one. Durable on return.
+        """Let in who has one of these, too, whatever its name: two that share one act as one. Durable on return.
 
         Raises BadTokenFile, StorageError.
         """
         with self._alone():
-            self._write((*self.list(), *more))
+            known = {token.sha256 for token in self.list()}
+            self._write(self._path, (*_read(self._path), *(token for token in more if token.sha256 not in known)))
 
     def allow(self, name: str, scopes: Sequence[Scope]) -> None:
         """Let the token called `name` do `scopes` and nothing else, from its next request on. Durable on return.
@@ -122,13 +142,9 @@ class Tokens:
         """
         _check_scopes(name, scopes)
         with self._alone():
-            tokens = self.list()
-            _check_known(name, tokens)
-            self._write(
-                tuple(
-                    msgspec.structs.replace(token, scopes=_ordered(scopes)) if token.name == name else token
-                    for token in tokens
-                )
+            _check_known(name, self.list())
+            self._rewrite(
+                lambda token: msgspec.structs.replace(token, scopes=_ordered(scopes)) if token.name == name else token
             )
 
     def revoke(self, name: str) -> None:
@@ -137,9 +153,19 @@ class Tokens:
         Raises UsageError when there is none, BadTokenFile, StorageError.
         """
         with self._alone():
-            tokens = self.list()
-            _check_known(name, tokens)
-            self._write(tuple(token for token in tokens if token.name != name))
+            _check_known(name, self.list())
+            self._rewrite(lambda token: None if token.name == name else token)
+
+    def _files(self) -> tuple[Path, ...]:
+        return (self._path,) if self._paired is None else (self._path, self._paired)
+
+    def _rewrite(self, change: Callable[[Token], Token | None]) -> None:
+        """Write the files in which `change` makes another token of one, or none."""
+        for path in self._files():
+            tokens = _read(path)
+            changed = tuple(token for token in map(change, tokens) if token is not None)
+            if changed != tokens:
+                self._write(path, changed)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -158,12 +184,50 @@ class Tokens:
         finally:
             os.close(fd)
 
-    def _write(self, tokens: tuple[Token, ...]) -> None:
+    def _write(self, path: Path, tokens: tuple[Token, ...]) -> None:
         content = msgspec.json.format(msgspec.json.encode(_File(tokens)), indent=2) + b"\n"
         try:
-            durable.replace(self._path, content)
+            durable.make_folder(path.parent)
+            durable.replace(path, content)
         except OSError as err:
             raise StorageError("cannot write the token file", err) from err
+
+
+def new_secret() -> str:
+    """Return a token that nobody has yet."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    """Return the hash by which a token is known."""
+    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError where `name` cannot be one of a token."""
+    _new_token(name, [Scope.SUBMIT], "0" * 64)
+
+
+def _new_token(name: str, scopes: Sequence[Scope], token_sha256: str) -> Token:
+    _check_scopes(name, scopes)
+    if name in RESERVED:
+        raise UsageError(f"token name {name!r} is reserved")
+    try:
+        record = {"name": name, "sha256": token_sha256, "scopes": _ordered(scopes), "created_at": time.time()}
+        return msgspec.convert(record, Token)
+    except msgspec.ValidationError as err:
+        raise UsageError(
+            f"token name {name[:80]!r}: 1 to 64 of A-Z a-z 0-9 . _ - starting with a letter or digit"
+        ) from err
+
+
+def _read(path: Path) -> tuple[Token, ...]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_File).tokens
+    except FileNotFoundError:
+        return ()
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise BadTokenFile(path, str(err)) from err
 
 
 def _ordered(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
@@ -183,9 +247,9 @@ def _check_known(name: str, tokens: Sequence[Token]) -> None:
 
 def matching(tokens: Sequence[Token], secret: str) -> Token | None:
     """The token that `secret` is, or None; takes the same time whichever it is."""
-    digest = sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    wanted = digest(secret)
     found = None
     for token in tokens:
-        if compare_digest(token.sha256, digest):
+        if compare_digest(token.sha256, wanted):
             found = token
     return found

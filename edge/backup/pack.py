@@ -48,7 +48,10 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
         with packing(target, advance=advance, replace=replace) as packer:
             packer.file(copied, layout.ledger.name)
             _results(packer, layout)
-            for folder in (layout.attempts, layout.checkpoints, layout.spawned, layout.spawned_taken, layout.days):
+            for folder in (
+                *(layout.attempts, layout.checkpoints, layout.spawned, layout.spawned_taken, layout.days),
+                layout.paired.parent,
+            ):
                 _flat(packer, layout, folder)
             _tasks(packer, layout, Path(spare))
             for path in (layout.tokens, layout.pause):

@@ -27,7 +27,7 @@ from edge.ledger.recovery import copies
 from edge.ledger.recovery.damage import damage
 from edge.ledger.writer import LedgerWriter
 
-_FOLDERS = ("results", "attempts", "checkpoints", "spawned", "tasks", "power/days")
+_FOLDERS = ("results", "attempts", "checkpoints", "spawned", "tasks", "power/days", "paired")
 _NAME = re.compile(rf"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)|({'|'.join(_FOLDERS)})(/.+)?")
 _STATE = (*_FOLDERS, "power/pause.json", "tokens.json", "ledger.sqlite")
 _OLD = (*_STATE, "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.copy.sqlite")
@@ -71,7 +71,7 @@ def restore(
             manifest = unpack(archive, staging / "new", allowed=_allowed, advance=advance)
             _prepare(archive, staging / "new" / layout.ledger.name)
             if keep_tokens:
-                _keep_tokens(layout.tokens, staging / "new" / layout.tokens.name)
+                _keep_tokens(layout, Layout(staging / "new", layout.run))
             laid = _lay_config(staging / "new" / CONFIG, config)
             subprocess.run(["sync", "-f", str(staging)], check=True, stdin=subprocess.DEVNULL)
         except BaseException:
@@ -96,7 +96,7 @@ def _held(layout: Layout) -> str:
         folder = layout.root / name
         if any(path.is_file() for path in folder.glob("**/*")):
             return name
-    return "tokens" if layout.tokens.exists() else ""
+    return "tokens" if layout.tokens.exists() or layout.paired.exists() else ""
 
 
 def _prepare(archive: Path, ledger: Path) -> None:
@@ -114,10 +114,9 @@ def _prepare(archive: Path, ledger: Path) -> None:
         raise BadArchive(archive, f"its ledger cannot be used: {err}") from err
 
 
-def _keep_tokens(current: Path, new: Path) -> None:
-    tokens = Tokens(new)
-    present = {token.sha256 for token in tokens.list()}
-    tokens.keep(token for token in Tokens(current).list() if token.sha256 not in present)
+def _keep_tokens(current: Layout, new: Layout) -> None:
+    tokens = Tokens(new.tokens, paired=new.paired)
+    tokens.keep(Tokens(current.tokens, paired=current.paired).list())
 
 
 def _lay_config(new: Path, config: Path) -> Path | None:

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("board.power", "End a pause."),
     "deploy": ("lan.deploy", "Make a board an appliance, over ssh."),
     "discover": ("lan.discover", "Find boards on the LAN."),
+    "pair": ("lan.pair", "Ask a board to let this machine in; the owner confirms a code there."),
     "completion": ("completion", "Print the completion script of a shell."),
     "version": ("board.version", "Print the version."),
 }

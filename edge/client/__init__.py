@@ -5,6 +5,7 @@
 - `batch`: many submissions in one request
 - `events`: changes as they happen, from a stream of the gateway
 - `download`: fetches and checks one file
+- `pairing`: asks a board to let this machine in
 - `settings`: address and token of the gateway
 - `transport`: requests, retries and errors of one gateway
 - `connection`: HTTP/1.1 over connections that are kept open

@@ -337,6 +337,24 @@ class Connection:
         self._rest += block
 
 
+def shown_certificate(url: str, *, connect_s: float) -> bytes:
+    """Return the certificate (DER) that whoever answers at `url` shows, without any judgement. Raises LinkError."""
+    address = Address(url, fingerprint="any")
+    try:
+        with socket.create_connection(address.target, timeout=connect_s) as sock:
+            secured = address.context.wrap_socket(sock, server_hostname=address.target[0])
+            with secured:
+                return secured.getpeercert(binary_form=True) or b""
+    except TimeoutError as err:
+        raise LinkError(f"no connection within {connect_s:g} s") from err
+    except (socket.gaierror, UnicodeError) as err:
+        raise LinkError("no such host") from err
+    except ssl.SSLError as err:
+        raise LinkError(f"what answers does not speak TLS ({err.reason or err})") from err
+    except OSError as err:
+        raise LinkError(_lost(err)) from err
+
+
 def _secured(sock: socket.socket, address: Address) -> ssl.SSLSocket:
     """TLS over `sock`. Raises OSError, UntrustedCertificate."""
     secured = address.context.wrap_socket(sock, server_hostname=address.target[0])

@@ -24,6 +24,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str | None = None
     token_file: str | None = None
     ca_file: str | None = None
+    certificate: str | None = None
     patience_s: Annotated[float, Meta(ge=0, le=3600)] = 10.0
 
 
@@ -35,6 +36,7 @@ class Settings:
     token: str | None = field(default=None, repr=False)  # a secret must not end up in a log
     ca_file: Path | None = None  # PEM of who vouches for an https gateway; none: whom this machine trusts
     certificate: Path | None = None  # PEM of the gateway's own, which alone is trusted, whatever names it is for
+    paired: bool = False  # `certificate` was compared by `edge pair`
     patience_s: float = 10.0  # how long to try again when nobody answers
     connect_s: float = 5.0
     read_s: float = 30.0
@@ -50,8 +52,9 @@ class Settings:
     ) -> Settings:
         """The arguments, over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE`, `EDGE_CA_FILE`, over the file.
 
-        The file is `EDGE_CLIENT_CONFIG` or `~/.config/edge/client.yaml`, with the keys `url`, `token`,
-        `token_file`, `ca_file` and `patience_s`. Raises ConfigError, also on a secret that every user could read.
+        The file is `EDGE_CLIENT_CONFIG` or `~/.config/edge/client.yaml`, with the keys `url`, `token`, `token_file`,
+        `ca_file`, `certificate` and `patience_s`. The certificate counts for the `url` of the file alone, and an
+        `EDGE_CA_FILE` goes before it. Raises ConfigError, also on a secret that every user could read.
         """
         env = os.environ if env is None else env
         path = _file_path(env)
@@ -69,21 +72,41 @@ class Settings:
         ca_file = _expanded(env["EDGE_CA_FILE"]) if env.get("EDGE_CA_FILE") else None
         if ca_file is None and file.ca_file and path:
             ca_file = path.parent / _expanded(file.ca_file)
+        chosen = checked_url(url or env.get("EDGE_URL") or file.url or DEFAULT_URL)
+        certificate = None
+        if file.certificate and path and file.url and chosen == checked_url(file.url) and not env.get("EDGE_CA_FILE"):
+            certificate = path.parent / _expanded(file.certificate)
         return cls(
-            url=_checked_url(url or env.get("EDGE_URL") or file.url or DEFAULT_URL),
+            url=chosen,
             token=_checked_token(token) if token is not None else None,
             ca_file=_checked_ca(ca_file) if ca_file else None,
+            certificate=certificate,
+            paired=certificate is not None,
             patience_s=file.patience_s,
         )
+
+
+def config_folder(env: Mapping[str, str]) -> Path | None:
+    """Where a person's settings are; None: there is no home."""
+    folder = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    return Path(folder) / "edge" if folder else None
+
+
+def url_in(path: Path) -> str | None:
+    """The address that a file of settings leads to; None where it names none or cannot be read."""
+    try:
+        file = _read_file(path)
+        return checked_url(file.url) if file.url else None
+    except ConfigError:
+        return None
 
 
 def _file_path(env: Mapping[str, str]) -> Path | None:
     if env.get("EDGE_CLIENT_CONFIG"):
         return _expanded(env["EDGE_CLIENT_CONFIG"])
-    folder = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
-    path = Path(folder) / "edge" / "client.yaml"
+    folder = config_folder(env)
     try:
-        return path if folder and path.exists() else None
+        return folder / "client.yaml" if folder and (folder / "client.yaml").exists() else None
     except OSError:  # a home that cannot be looked into holds no settings
         return None
 
@@ -136,7 +159,8 @@ def _check_private(path: Path, name: str) -> None:
         raise ConfigError(name, str(path), f"every user of this machine can read it; run: chmod o= {path}")
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
+    """Return the address of a gateway as it is used. Raises ConfigError."""
     allowed = "expected http://HOST[:PORT] or https://HOST[:PORT]"
     try:
         parts = urlsplit(url)

@@ -137,7 +137,10 @@ class Transport:
         if not isinstance(err, UntrustedCertificate):
             return str(err)
         if self.settings.certificate:
-            return f"it has another certificate than {self.settings.certificate}; it reads that when it starts ({err})"
+            cure = "it reads that when it starts"
+            if self.settings.paired:
+                cure = "if the board has a new one, `edge pair` compares it; else somebody is between"
+            return f"it has another certificate than {self.settings.certificate}; {cure} ({err})"
         return f"its certificate is not trusted ({err}); name the PEM file that vouches for it in EDGE_CA_FILE"
 
 

@@ -143,7 +143,7 @@ class LedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class ButtonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A button: a short press pauses and resumes, a long one shuts down."""
+    """A button: a short press pauses and resumes, a long one shuts down, or lets in who asks to be paired."""
 
     pin: Annotated[Pin, about("the GPIO", example=27)]
     pull: Literal["up", "down"] = "up"
@@ -151,6 +151,8 @@ class ButtonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     bounce_s: Annotated[float, Meta(ge=0, le=5)] = 0.05
     hold_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
     pause_s: Annotated[float, Meta(gt=0)] | None = None
+    long_press: Literal["shutdown", "pair"] = "shutdown"
+    pair_scopes: Annotated[tuple[Literal["submit", "read", "admin"], ...], Meta(min_length=1)] = ("submit",)
 
 
 class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,7 +200,8 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ButtonConfig | None,
         about(
             "A button. A short press pauses work (for pause_s; null: until the next press), a long one of hold_s "
-            "shuts the board down. pull is up or down."
+            "shuts the board down, or with `long_press: pair` lets in the one machine that asks by `edge pair "
+            "--button`, with pair_scopes. pull is up or down."
         ),
     ] = None
     battery_wh: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -16,6 +17,9 @@ from edge.gateway.page import problems_as_page
 from edge.gateway.page.routes import Page
 from edge.gateway.service import Appliance
 
+if TYPE_CHECKING:
+    from edge.gateway.mqtt.bridge import Bridge
+
 
 class Gateway:
     """The appliance and its HTTP door; `start` and `stop` on one event loop."""
@@ -25,13 +29,15 @@ class Gateway:
         limits = config.gateway
         certificate = tls.context(limits)
         self.appliance = Appliance(config, load)
-        door = Authenticator(config.layout.tokens, loopback_without_token=limits.loopback_without_token)
+        layout = config.layout
+        door = Authenticator(layout.tokens, paired=layout.paired, loopback_without_token=limits.loopback_without_token)
         page = Page(self.appliance, door)
         app = web.Application(middlewares=[problems_as_page.middleware(page), problems.middleware])
         app.on_response_prepare.append(_finish_headers)
         for route in routes.table(self.appliance):
             route.bind(app.router, door)
         page.bind(app.router)
+        self._bridge = _bridge(self.appliance, door)
         self.server = Server(
             app, host=limits.host, port=limits.port, max_connections=limits.max_connections, tls=certificate
         )
@@ -40,13 +46,27 @@ class Gateway:
         """Listen, then start the appliance; returns the port. Raises StackError, StorageError."""
         port = await self.server.open()
         await self.appliance.start()
+        if self._bridge is not None:
+            self._bridge.start()
         return port
 
     async def stop(self) -> None:
         """Answer those who wait, let running requests end, write what is queued."""
         self.appliance.end_waits()
+        if self._bridge is not None:
+            await self._bridge.stop()
         await self.server.close()
         await self.appliance.stop()
+
+
+def _bridge(appliance: Appliance, door: Authenticator) -> Bridge | None:
+    """The board's side of MQTT, where it is configured, or where a broker keeps something of an earlier one."""
+    config = appliance.config
+    if (config.mqtt.broker is None or not config.mqtt.enabled) and not config.layout.mqtt.exists():
+        return None
+    from edge.gateway.mqtt.bridge import Bridge  # with paho: a board without MQTT does not pay for it
+
+    return Bridge(appliance, door)
 
 
 async def _finish_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from edge.access.tokens import Scope
 from edge.broker.coverage import gaps
 from edge.broker.publisher import BrokerLink
 from edge.catalog.catalogue import Catalogue
@@ -26,6 +27,7 @@ from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.journal import Journal
 from edge.gateway.background.outbox import Outbox
+from edge.gateway.background.pairing import Pairings
 from edge.gateway.background.readers import Readers
 from edge.gateway.background.retention import Retention
 from edge.gateway.background.settle import Settler
@@ -33,6 +35,7 @@ from edge.gateway.background.spawned import OldSpawned, new_jobs
 from edge.gateway.background.status_watch import StatusWatch
 from edge.gateway.background.storage_fault import StorageFault
 from edge.gateway.board import Board, broker_view
+from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
 from edge.gateway.receipts import Receipts
@@ -91,6 +94,12 @@ class Appliance:
                 scaling=self.board.scaling,
             ),
             most=max(1, config.gateway.max_connections // 2),
+        )
+        button = config.power.button
+        self.pairings = Pairings(
+            layout,
+            tls.fingerprint(config.gateway),
+            button_scopes=tuple(map(Scope, button.pair_scopes)) if button and button.long_press == "pair" else (),
         )
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
@@ -154,8 +163,9 @@ class Appliance:
         self._lock.close()
 
     def end_waits(self) -> None:
-        """Answer those who wait for a result, and end all streams of events: the gateway stops."""
+        """Answer those who wait for a result or to be let in, and end all streams of events: the gateway stops."""
         self.waiters.close()
+        self.pairings.close()
         self.readers.close()
 
     def _link_changed(self, link: BrokerLink) -> None:

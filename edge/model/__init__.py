@@ -5,6 +5,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 
 - `ids`: job ids: random, derived from an idempotency key, or from a parent
 - `job`: a job from its submission to its one result
+- `pairing`: the short code that a person compares when a laptop is let in
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared

@@ -252,6 +252,8 @@ def test_one_writer_a_file(board: Machine) -> None:
         "/run/edge/power.json",
         "/run/edge/worker-main.json",
         "/run/edge/poweroff",
+        "/var/lib/edge/paired",
+        "/run/edge/pairing",
         "/etc/edge/edge.yaml",
         "/etc/edge/credentials",
         "/etc/edge/tls/key.pem",
@@ -259,7 +261,13 @@ def test_one_writer_a_file(board: Machine) -> None:
     ]
     allowed = {
         "edge-worker": {paths[1], paths[2], paths[3], paths[4], "/run/edge/running", "/run/edge/worker-main.json"},
-        "edge-gateway": {"/var/lib/edge/ledger.sqlite", "/run/edge/orders", "/run/edge/power-orders"},
+        "edge-gateway": {
+            "/var/lib/edge/ledger.sqlite",
+            "/var/lib/edge/paired",
+            "/run/edge/orders",
+            "/run/edge/power-orders",
+            "/run/edge/pairing",
+        },
         "edge-power": {"/var/lib/edge/power", "/run/edge/power.json", "/run/edge/poweroff"},
     }
     for user, own in allowed.items():

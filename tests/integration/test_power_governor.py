@@ -16,6 +16,7 @@ import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
+from edge.access.pairing import held_at
 from edge.config.power import ButtonConfig, CriticalConfig, LedConfig, PowerConfig, SamplingConfig
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
@@ -311,6 +312,25 @@ class TestPins:
         assert self.state(layout, PowerState.CRITICAL)
         assert status.read(layout.power).code == "shutdown"
         pin.drive_high()
+        stop()
+
+    def test_a_button_for_pairing_held_shuts_nothing_down(self, tmp_path: Path, factory: MockFactory) -> None:
+        """The gateway is told when it was held; power stays as it is, and a short press still pauses."""
+        button = ButtonConfig(pin=17, bounce_s=0.0, hold_s=0.3, long_press="pair")
+        layout, stop = self.run(tmp_path, PowerConfig(button=button, critical=CriticalConfig(dry_run=True)))
+        assert self.state(layout, PowerState.SURPLUS)
+        pin, before = factory.pin(17), time.monotonic()
+        pin.drive_low()
+        until = before + PATIENCE_S
+        while (at := held_at(layout.button_held)) is None:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert before < at < time.monotonic()
+        pin.drive_high()
+        assert status.read(layout.power).state is PowerState.SURPLUS
+        pin.drive_low()
+        pin.drive_high()
+        assert self.state(layout, PowerState.PAUSED)
         stop()
 
 

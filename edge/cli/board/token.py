@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import platform
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import click
 
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
+from edge.core.errors import UsageError
+from edge.core.text import duration
+
+if TYPE_CHECKING:
+    from edge.access.tokens import Tokens
+    from edge.config import Config
 
 _SCOPES = ["submit", "read", "admin", "node"]
 _MEANING = (
@@ -28,17 +40,26 @@ def token() -> None:
     metavar="SCOPE",
     help=f"{_MEANING} [default: submit]",
 )
+@click.option("--qr", is_flag=True, help="Print a code for a phone too, which opens the board's page with the token.")
 @common
 @pass_session
-def add(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
+def add(session: Session, *, name: str, scopes: tuple[str, ...], qr: bool) -> int:
     """Make a token for NAME and print it: the only time it can be seen."""
-    from edge.access.tokens import Scope, Tokens  # the board's side; the client has no need of it
+    from edge.access.tokens import Scope  # the board's side; the client has no need of it
 
-    store = Tokens(session.board().config.layout.tokens)
+    config = session.board().config
     chosen = [Scope(scope) for scope in scopes or ("submit",)]
-    secret = store.add(name, chosen)
+    draw = _qr() if qr else None  # before the token is made: what draws it may be missing
+    secret = _tokens(config).add(name, chosen)
+    url = session.url or _page_url(config)
     if session.as_json:
-        output.document({"name": name, "scopes": chosen, "token": secret})
+        output.document(
+            {"name": name, "scopes": chosen, "token": secret} | ({"page": _link(url, secret)} if qr else {})
+        )
+    elif draw is not None:
+        click.echo(draw(_link(url, secret)))
+        click.echo(secret)
+        output.note(f"token {name!r} may {', '.join(chosen)}; it is not shown again. The code opens {url} with it.")
     else:
         click.echo(secret)
         output.note(f"token {name!r} may {', '.join(chosen)}; it is not shown again. On the other machine:")
@@ -56,10 +77,10 @@ def add(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
 @pass_session
 def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
     """Change what the token of NAME may do, from its next request on; the token itself stays."""
-    from edge.access.tokens import Scope, Tokens  # as above
+    from edge.access.tokens import Scope  # as above
 
     chosen = [Scope(scope) for scope in scopes]
-    Tokens(session.board().config.layout.tokens).allow(name, chosen)
+    _tokens(session.board().config).allow(name, chosen)
     if session.as_json:
         output.document({"name": name, "scopes": chosen})
     else:
@@ -72,9 +93,7 @@ def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
 @pass_session
 def list_tokens(session: Session) -> int:
     """List who has a token and what for."""
-    from edge.access.tokens import Tokens  # as above
-
-    tokens = Tokens(session.board().config.layout.tokens).list()
+    tokens = _tokens(session.board().config).list()
     if session.as_json:
         output.document([{"name": t.name, "scopes": t.scopes, "created_at": t.created_at} for t in tokens])
     elif tokens:
@@ -86,13 +105,113 @@ def list_tokens(session: Session) -> int:
 
 
 @token.command()
+@common
+@pass_session
+def pending(session: Session) -> int:
+    """List who asks to be let in (`edge pair` or the page elsewhere); each shows a code on its own screen."""
+    from edge.access import pairing  # as above
+
+    requests = pairing.read(session.board().config.layout.pairing)
+    now = time.monotonic()
+    if session.as_json:
+        fields = ("name", "address")
+        output.document(
+            [
+                {key: getattr(each, key) for key in fields} | {"page": each.here, "expires_s": each.until - now}
+                for each in requests
+            ]
+        )
+    elif requests:
+        rows = [
+            (each.name, each.address, "page" if each.here else "edge pair", duration(each.until - now))
+            for each in requests
+        ]
+        output.table(("NAME", "ADDRESS", "BY", "LEFT"), rows)
+        output.note("`edge token approve CODE` lets in who shows CODE")
+    else:
+        output.note("nobody asks to be let in")
+    return 0
+
+
+@token.command()
+@click.argument("code")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(_SCOPES),
+    metavar="SCOPE",
+    help=f"{_MEANING} [default: submit]",
+)
+@click.option("--name", metavar="NAME", help="What to call the token. [default: what it calls itself]")
+@click.option("--replace", is_flag=True, help="Revoke another token of that name: the same machine, paired again.")
+@common
+@pass_session
+def approve(session: Session, *, code: str, scopes: tuple[str, ...], name: str | None, replace: bool) -> int:
+    """Let in the machine or browser that shows CODE now; its token counts from its next request on.
+
+    A code can be confirmed for 5 minutes and once. That it is known here shows, for `edge pair`, that nobody sits
+    between that machine and this board.
+    """
+    from edge.access import pairing  # as above
+    from edge.access.tokens import Scope
+    from edge.model.pairing import typed
+
+    config = session.board().config
+    chosen = [Scope(scope) for scope in scopes or ("submit",)]
+    made, request = pairing.approve(
+        config.layout.pairing, _tokens(config), typed(code), chosen, name=name or "", replace=replace
+    )
+    if session.as_json:
+        output.document({"name": made.name, "scopes": made.scopes, "address": request.address, "page": request.here})
+    else:
+        what = "a browser at" if request.here else "a machine at"
+        click.echo(f"{what} {request.address} is let in: token {made.name!r} may {', '.join(made.scopes)}")
+        if request.here:
+            output.note("a browser compares no certificates; if in doubt, compare the fingerprint that the page shows")
+    return 0
+
+
+@token.command()
 @click.argument("name")
 @common
 @pass_session
 def revoke(session: Session, *, name: str) -> int:
     """Take the token of NAME back; the gateway refuses it from its next request on."""
-    from edge.access.tokens import Tokens  # as above
-
-    Tokens(session.board().config.layout.tokens).revoke(name)
+    _tokens(session.board().config).revoke(name)
     output.document({"name": name, "revoked": True}) if session.as_json else click.echo(f"token {name!r} revoked")
     return 0
+
+
+def _tokens(config: Config) -> Tokens:
+    from edge.access.tokens import Tokens  # as above
+
+    return Tokens(config.layout.tokens, paired=config.layout.paired)
+
+
+def _page_url(config: Config) -> str:
+    """Where a phone on the LAN finds the page, as far as this board knows."""
+    gateway = config.gateway
+    local = gateway.host in {"127.0.0.1", "::1", "localhost"}
+    host = "127.0.0.1" if local else f"{platform.node().partition('.')[0]}.local"
+    return f"{gateway.scheme}://{host}:{gateway.port}"
+
+
+def _link(url: str, secret: str) -> str:
+    """The page with the token behind `#`, which a browser sends to nobody."""
+    return f"{url.rstrip('/')}/login#{secret}"
+
+
+def _qr() -> Callable[[str], str]:
+    """What draws a QR code for a terminal. Raises UsageError."""
+    try:
+        import segno  # an optional part of the device's install, loaded only for this
+    except ImportError as err:
+        raise UsageError("--qr needs segno: pip install segno") from err
+
+    def draw(text: str) -> str:
+        drawn = io.StringIO()
+        segno.make(text, error="l", micro=False).terminal(drawn, compact=True)
+        return drawn.getvalue().rstrip("\n")
+
+    return draw

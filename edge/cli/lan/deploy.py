@@ -18,6 +18,7 @@ import click
 
 import edge
 from edge.cli import output
+from edge.cli.lan.machine import config_folder, own_name
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UsageError
 from edge.core.values import JsonObject
@@ -84,7 +85,7 @@ def deploy(
     name, host = _host(head)
     given: JsonObject = {
         # Nobody asked for these scopes: where a person has given others on the board since, those hold.
-        "edge_tokens": [{"name": _own_name(), "scopes": ["submit", "read"], "keep_scopes": True}],
+        "edge_tokens": [{"name": own_name(), "scopes": ["submit", "read"], "keep_scopes": True}],
         "edge_keep_config": True,
     }
     asked = dict(_variable(text) for text in variables)
@@ -164,11 +165,6 @@ def _check_variables(asked: Iterable[str], folder: Path) -> None:
             raise UsageError(f"--var {name}: no such variable; {hint}")
 
 
-def _own_name() -> str:
-    """What the token for this machine is called."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", os.uname().nodename).lstrip("._-")[:64] or "laptop"
-
-
 def _source(folder: Path) -> Path:
     """What the playbook deploys: the checkout this runs from, or the installed package put together in `folder`."""
     package = Path(edge.__file__).parent
@@ -188,11 +184,11 @@ def _source(folder: Path) -> Path:
 
 def _tell(session: Session, name: str, given: JsonObject) -> None:
     """How to reach the board from here; written down where nothing is yet."""
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "edge"
+    folder = config_folder()
     tls = given.get("edge_tls") != "none"
     lines = [f"url: {'https' if tls else 'http'}://{name}:{given.get('edge_gateway_port', 8420)}"]
     files = {"ca_file": f"{name}-ca.pem"} if tls else {}
-    files |= {"token_file": f"{name}-{_own_name()}.token"}
+    files |= {"token_file": f"{name}-{own_name()}.token"}
     lines += [f"{key}: {file}" for key, file in files.items() if (folder / file).exists()]
     target = folder / "client.yaml"
     written = not target.exists() and "edge_client_folder" not in given
@@ -205,7 +201,7 @@ def _tell(session: Session, name: str, given: JsonObject) -> None:
         output.note(f'{target} leads to it; try: edge submit solve 1 "What is 50 divided by 2?" --wait')
     else:
         output.note(f"{target} is as it was; for this board it would be: {'; '.join(lines)}")
-    own = _own_name()
+    own = own_name()
     expected = "edge_client_folder" not in given and any(token["name"] == own for token in given["edge_tokens"])
     if expected and not (folder / files["token_file"]).exists():
         output.note(f"the board gave token {own!r} out before, and it is not here; to have a new one, run there:")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
 from edge.cli import output
+from edge.cli.lan.machine import config_folder
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UsageError
 
@@ -21,6 +22,7 @@ class FoundBoard:
     name: str
     url: str
     addresses: tuple[str, ...]
+    paired: bool = False  # a file of this machine's client leads there
 
 
 @click.command(short_help="Find boards on the LAN.")
@@ -28,15 +30,30 @@ class FoundBoard:
 @common
 @pass_session
 def discover(session: Session, *, seconds: float) -> int:
-    """List the boards that announce a gateway on the LAN; exits 1 when there is none."""
-    found = _found(seconds)
+    """List the boards that announce a gateway on the LAN, to be paired with; exits 1 when there is none."""
+    known = _known_urls()
+    found = [replace(one, paired=one.url in known) for one in _found(seconds)]
     if session.as_json:
         output.document(found)
     elif found:
-        output.table(("BOARD", "URL", "ADDRESS"), [(one.name, one.url, ", ".join(one.addresses)) for one in found])
+        rows = [(one.name, one.url, ", ".join(one.addresses), "yes" if one.paired else "no") for one in found]
+        output.table(("BOARD", "URL", "ADDRESS", "PAIRED"), rows)
+        if not all(one.paired for one in found):
+            output.note("`edge pair URL` asks a board to let this machine in")
     else:
         output.note(f"no board announced itself within {seconds:g} s")
     return 0 if found else 1
+
+
+def _known_urls() -> frozenset[str]:
+    """The addresses in this machine's client files."""
+    from edge.client.settings import url_in  # YAML
+
+    try:
+        files = sorted(config_folder().glob("*.yaml"))
+    except (UsageError, OSError):
+        return frozenset()
+    return frozenset(url for file in files if (url := url_in(file)) is not None)
 
 
 def _found(seconds: float) -> list[FoundBoard]:

@@ -7,5 +7,6 @@
 - `nodes`: uploads of boards that work for this one (nodes)
 - `about`: tasks, status, health
 - `events`: changes as they happen
+- `pairing`: letting in who shows a code
 - `metrics`: Prometheus metrics, made at each scrape
 """

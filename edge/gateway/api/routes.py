@@ -12,6 +12,7 @@ from edge.gateway.api.about import BoardRoutes
 from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventRoutes
 from edge.gateway.api.jobs import ChildQuery, EndQuery, FollowerQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
+from edge.gateway.api.pairing import PairRoutes
 from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
@@ -200,6 +201,7 @@ def table(appliance: Appliance) -> list[Route]:
             ),
             problems=(HTTPStatus.INSUFFICIENT_STORAGE,),
         ),
+        *PairRoutes(appliance).table(),
         Route(
             *("GET", "/v1/healthz", "Whether jobs can be accepted", about.healthz, ANYONE),
             answers=(

@@ -15,4 +15,5 @@
 - `readers`: the readers of events, with the filter and the position of each
 - `status_watch`: follows the status files of workers and governor while somebody reads events
 - `storage_fault`: tracks whether the ledger accepts writes
+- `pairing`: lets in who shows a code
 """

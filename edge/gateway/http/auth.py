@@ -45,15 +45,15 @@ LOCAL = Caller("local", frozenset(Scope) - {Scope.NODE})
 
 
 class Authenticator:
-    """Tells the caller of each request from the token file, which is looked at anew with one stat a request.
+    """Tells the caller of each request from the token files, which are looked at anew with one stat a request each.
 
     So a revoked token is refused from the next request on, and nothing is watched while nobody asks.
     """
 
-    def __init__(self, path: Path, *, loopback_without_token: bool) -> None:
-        self._path, self._loopback = path, loopback_without_token
-        self._seen: tuple[int, int, int] | None = None
-        self._tokens: tuple[Token, ...] = ()
+    def __init__(self, path: Path, *, loopback_without_token: bool, paired: Path | None = None) -> None:
+        """`path` and `paired` are the two files of `Tokens`."""
+        self._files = [_TokenFile(each) for each in (path, paired) if each is not None]
+        self._loopback = loopback_without_token
         self._nodes: dict[str, float] = {}
 
     @property
@@ -63,7 +63,7 @@ class Authenticator:
 
     def tokens(self) -> tuple[Token, ...]:
         """All tokens there are now. Raises BadTokenFile."""
-        return self._current()
+        return tuple(token for file in self._files for token in file.tokens())
 
     def local(self, request: web.Request) -> Caller | None:
         """The caller of a request from this board, where the configuration trusts it without a token."""
@@ -78,18 +78,38 @@ class Authenticator:
                 raise Unauthenticated("this needs a token: Authorization: Bearer TOKEN, made by `edge token add NAME`")
             caller = local
         else:
-            token = matching(self._current(), secret)
-            if token is None:
+            known = self.by_secret(secret)
+            if known is None:
                 raise Unauthenticated("the token is not known here, or it was revoked")
-            caller = Caller(token.name, frozenset(token.scopes))
+            caller = known
             if Scope.NODE in caller.scopes:
-                self._nodes[token.name] = time.time()
+                self._nodes[caller.name] = time.time()
         if not caller.scopes & scopes:
             allowed = " or ".join(sorted(scopes))
             raise Forbidden(f"token {caller.name!r} has scope {', '.join(sorted(caller.scopes))}; this needs {allowed}")
         return caller
 
-    def _current(self) -> tuple[Token, ...]:
+    def token(self, name: str) -> Token | None:
+        """The token of this name, for what acts in its place; None: there is none. Raises BadTokenFile."""
+        return next((token for token in self.tokens() if token.name == name), None)
+
+    def by_secret(self, secret: str) -> Caller | None:
+        """Whoever holds this token; None: it is not known, or was revoked. Raises BadTokenFile."""
+        found = None
+        for file in self._files:
+            found = matching(file.tokens(), secret) or found
+        return None if found is None else Caller(found.name, frozenset(found.scopes))
+
+
+class _TokenFile:
+    """One file of tokens, read again when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._tokens: tuple[Token, ...] = ()
+
+    def tokens(self) -> tuple[Token, ...]:
         try:
             stat = os.stat(self._path)  # noqa: PTH116 - once a request; Path.stat costs twice as much
         except FileNotFoundError:

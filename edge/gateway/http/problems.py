@@ -9,7 +9,8 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from edge.access.tokens import BadTokenFile
+from edge.access.pairing import TooManyPairings, UnknownPairing
+from edge.access.tokens import BadTokenFile, TokenExists
 from edge.core.errors import (
     BadArguments,
     BadJobId,
@@ -87,10 +88,13 @@ _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemCode.TOO_LARGE),
     (TooSlow, HTTPStatus.REQUEST_TIMEOUT, ProblemCode.BAD_REQUEST),
     (WrongType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ProblemCode.BAD_REQUEST),
+    (UnknownPairing, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_PAIRING),
+    (TokenExists, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (WrongState, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (TooManyJobs, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
     (TooOften, HTTPStatus.TOO_MANY_REQUESTS, ProblemCode.BUSY),
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
+    (TooManyPairings, HTTPStatus.TOO_MANY_REQUESTS, ProblemCode.BUSY),
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE, ProblemCode.STORAGE),
     (TornResult, HTTPStatus.INTERNAL_SERVER_ERROR, ProblemCode.STORAGE),
     (BadTokenFile, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.STORAGE),
@@ -137,7 +141,7 @@ def of_http(err: web.HTTPException, method: str, path: str) -> Problem:
 def response(problem: Problem, err: BaseException | None = None) -> web.Response:
     """`problem` as an answer, with the headers its status calls for."""
     headers: dict[str, str] = {}
-    if isinstance(err, Busy):
+    if isinstance(err, Busy | TooManyPairings):
         headers["Retry-After"] = str(err.retry_after_s)
     elif problem.status in (503, 507):
         headers["Retry-After"] = "30"

@@ -26,6 +26,7 @@ ANYONE: frozenset[Scope] = frozenset()
 READERS = frozenset(Scope) - {Scope.NODE}  # `submit` sees less, but it may look
 NODES = frozenset({Scope.NODE})
 WATCHERS = frozenset({Scope.READ, Scope.ADMIN})
+ADMINS = frozenset({Scope.ADMIN})
 SUBMITTERS = frozenset({Scope.SUBMIT, Scope.ADMIN})
 
 

@@ -1,8 +1,9 @@
-"""The gateway's certificate as an SSL context."""
+"""The gateway's certificate: as an SSL context, and as the hash that pairing compares."""
 
 from __future__ import annotations
 
 import ssl
+from hashlib import sha256
 
 from edge.config import GatewayConfig
 from edge.core.errors import ConfigError
@@ -35,6 +36,18 @@ def context(config: GatewayConfig) -> ssl.SSLContext | None:
             "gateway.tls_key", str(config.tls_key), "an encrypted key; give one without a password"
         ) from err
     return made
+
+
+def fingerprint(config: GatewayConfig) -> str:
+    """SHA-256 of the certificate that clients are shown, in hex; empty where none is configured. Raises ConfigError."""
+    if config.tls_cert is None:
+        return ""
+    try:
+        _, begin, rest = config.tls_cert.read_text().partition(ssl.PEM_HEADER)
+        first, end, _ = rest.partition(ssl.PEM_FOOTER)
+        return sha256(ssl.PEM_cert_to_DER_cert(begin + first + end)).hexdigest()
+    except (OSError, ValueError) as err:
+        raise ConfigError("gateway.tls_cert", str(config.tls_cert), f"expected a readable PEM file ({err})") from err
 
 
 def _no_password() -> str:

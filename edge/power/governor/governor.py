@@ -10,12 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+import msgspec
+
 from edge.config.power import LedConfig, PowerConfig
-from edge.core import clock
+from edge.core import clock, durable
 from edge.core.errors import given
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
+from edge.model.pairing import ButtonHeld
 from edge.power import pause_order, status
 from edge.power.governor import pause, persisted_state
 from edge.power.governor.button import Button, Press
@@ -267,6 +270,9 @@ class Governor:
 
     def _pressed(self, press: Press, now: float) -> None:
         self._due = None
+        if press is Press.LONG and self._config.button is not None and self._config.button.long_press == "pair":
+            self._let_in(now)
+            return
         if press is Press.LONG:
             if self._shutdown is None:
                 self._go_down(now, "the button was held")
@@ -279,6 +285,15 @@ class Governor:
                 pause.clear(self._layout.pause)
         except OSError as err:
             log(f"{self._layout.pause}: {err.strerror or err}")
+
+    def _let_in(self, now: float) -> None:
+        """Tell the gateway, which knows who asks to be let in."""
+        path = self._layout.button_held
+        try:
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            durable.replace_volatile(path, msgspec.json.encode(ButtonHeld(boot_id(), now)))
+        except OSError as err:
+            log(f"{path}: {err.strerror or err}")
 
     def _persist(self) -> None:
         try:

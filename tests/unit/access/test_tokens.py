@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.access.tokens import BadTokenFile, Scope, Tokens, matching
+from edge.access.tokens import BadTokenFile, Scope, Tokens, digest, matching, new_secret
 from edge.core.errors import UsageError
 from edge.core.layout import Layout
 from edge.worker.context import _claim
@@ -173,3 +173,52 @@ def test_the_whole_hash_of_a_token_counts(tokens: Tokens) -> None:
     (token,) = tokens.list()
     near = msgspec.structs.replace(token, sha256=token.sha256[:-1] + ("0" if token.sha256[-1] != "0" else "1"))
     assert matching([near], secret) is None
+
+
+# ---- the second file, which the gateway writes ----
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Tokens:
+    """Both files of a board."""
+    return Tokens(tmp_path / "tokens.json", paired=tmp_path / "paired" / "tokens.json")
+
+
+def test_tokens_of_both_files_count_and_are_changed_alike(both: Tokens, tmp_path: Path) -> None:
+    """Listed, allowed and revoked by name, wherever they stand."""
+    both.add("anna", [Scope.READ])
+    secret = new_secret()
+    both.admit("bert", [Scope.SUBMIT], sha256=digest(secret), by_gateway=True)
+    assert [token.name for token in Tokens(tmp_path / "tokens.json").list()] == ["anna"]
+    assert [token.name for token in both.list()] == ["anna", "bert"]
+    both.allow("bert", [Scope.READ])
+    found = matching(both.list(), secret)
+    assert found is not None
+    assert found.scopes == (Scope.READ,)
+    both.revoke("bert")
+    assert matching(both.list(), secret) is None
+
+
+def test_a_name_is_taken_in_either_file(both: Tokens) -> None:
+    """Two that share one would act as one."""
+    both.admit("bert", [Scope.SUBMIT], sha256="0" * 64, by_gateway=True)
+    with pytest.raises(UsageError, match="exists"):
+        both.add("bert", [Scope.READ])
+    with pytest.raises(UsageError, match="exists"):
+        both.admit("bert", [Scope.SUBMIT], sha256="1" * 64, by_gateway=True)
+
+
+def test_what_is_known_already_is_not_let_in_twice(both: Tokens) -> None:
+    """An approval that is given again changes nothing."""
+    first = both.admit("bert", [Scope.SUBMIT], sha256="0" * 64)
+    assert both.admit("carl", [Scope.ADMIN], sha256="0" * 64, by_gateway=True) == first
+    assert both.list() == (first,)
+
+
+def test_a_damaged_second_file_lets_nobody_in(both: Tokens, tmp_path: Path) -> None:
+    """As the first one."""
+    both.add("anna", [Scope.READ])
+    (tmp_path / "paired").mkdir()
+    (tmp_path / "paired" / "tokens.json").write_text("{")
+    with pytest.raises(BadTokenFile):
+        both.list()

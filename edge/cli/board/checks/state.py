@@ -12,6 +12,7 @@ from pathlib import Path
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
 from edge.config import Config
 from edge.core.errors import EdgeError
+from edge.core.layout import Layout
 
 #: The broker of an appliance keeps its store here.
 APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
@@ -69,8 +70,12 @@ def secrets(config: Config) -> Iterator[Finding]:
             yield fail(name, f"every user can read {path}", f"chmod o= {path}")
         else:
             yield ok(name, str(path))
-    if not node and not config.gateway.loopback_without_token and not config.layout.tokens.exists():
-        yield warn("tokens", "there are none, so nobody may submit", "edge token add NAME")
+    if not node and not config.gateway.loopback_without_token and not _has_tokens(config.layout):
+        yield warn("tokens", "there are none, so nobody may submit", "edge token add NAME, or `edge pair` elsewhere")
+
+
+def _has_tokens(layout: Layout) -> bool:
+    return layout.tokens.exists() or layout.paired.exists()
 
 
 def ledger(path: Path) -> Iterator[Finding]:

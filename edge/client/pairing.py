@@ -1,0 +1,130 @@
+"""Asks a board to let this machine in: a code on both sides, then a token of its own making that counts there."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from edge.client.connection import LinkError, shown_certificate
+from edge.client.settings import Settings
+from edge.client.transport import Transport, path_of
+from edge.core.errors import EdgeError, GatewayError, Unreachable
+from edge.model import pairing
+from edge.wire import PairAsk, PairCommitted, PairNonce, PairOpened, PairView
+
+_JSON = {"Content-Type": "application/json"}
+_WAIT_S = 280.0  # below what proxies and NATs allow a silent connection
+#: Between two questions where the gateway does not let anybody wait (`gateway.max_wait_s`).
+_LEAST_S = 2.0
+_PREFIX = "edge_"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class NotPaired(EdgeError, RuntimeError):
+    """The board did not let this machine in."""
+
+
+class Paired(msgspec.Struct, frozen=True):
+    """What the board gave: the token counts there from now on."""
+
+    token: str
+    name: str  # as the board calls it
+    scopes: tuple[str, ...]
+
+
+def certificate_of(url: str, *, connect_s: float = 5.0) -> str:
+    """Return the certificate (PEM) that whoever answers at the https `url` shows. Nobody has judged it yet.
+
+    Raises:
+        Unreachable: nobody answers there, or not by TLS.
+    """
+    import ssl  # only for https
+
+    try:
+        return ssl.DER_cert_to_PEM_cert(shown_certificate(url, connect_s=connect_s))
+    except LinkError as err:
+        raise Unreachable(f"cannot reach the gateway at {url}: {err}") from err
+
+
+def pair(
+    settings: Settings, name: str, *, show: Callable[[pairing.Code, float], None], by_button: bool = False
+) -> Paired:
+    """Ask the gateway of `settings` to let this machine in as `name`, and wait until somebody there confirms the code.
+
+    Args:
+        settings: over https with `certificate`, which alone is trusted from here on and which the code depends on.
+        name: what the board is to call the token.
+        show: is given the code, and the seconds until it is too old.
+        by_button: accept that the board's button was pressed. Then nobody has compared the certificate.
+
+    Raises:
+        NotPaired: somebody refused, nobody confirmed in time, or what answers is not the board.
+        Unreachable: nobody answers any more.
+        GatewayError: the gateway refuses the request, or knows no pairing.
+    """
+    token = _PREFIX + secrets.token_urlsafe(32)
+    token_sha256 = hashlib.sha256(token.encode()).hexdigest()
+    http = Transport(replace(settings, token=None))  # an old token is nobody's business here
+    try:
+        opened = http.json(
+            "POST", path_of("pair"), PairOpened, body=_encode(PairAsk(name, token_sha256)), headers=_JSON
+        )
+        path = path_of("pair", opened.id)
+        nonce = pairing.new_nonce()
+        told = http.json("PUT", path, PairCommitted, body=_encode(PairNonce(nonce)), headers=_JSON)
+        if pairing.commitment(told.nonce) != opened.commitment:
+            raise NotPaired("the other end changed its random number: it is no gateway, and somebody may be between")
+        binding = pairing.binding_of(
+            certificate=_fingerprint(settings.certificate),
+            token_sha256=token_sha256,
+            name=name,
+            board_nonce=told.nonce,
+            own_nonce=nonce,
+        )
+        code = pairing.Code(binding, pairing.new_echo())
+        try:
+            show(code, told.expires_s)
+            view = _decided(http, path)
+        except BaseException:
+            with suppress(EdgeError):  # nobody waits any more; it ends by itself, too
+                http.send("DELETE", path, patience_s=0.0)
+            raise
+    finally:
+        http.close()
+    if view.state != "approved":
+        raise NotPaired(f"somebody on the board refused this machine ({view.state})")
+    if view.echo != code.echo and not (by_button and not view.echo):
+        raise NotPaired(
+            "what answers says that this machine is let in, but it does not know the code that was typed on the board: "
+            + ("the board's button was used; --button accepts that" if not view.echo else "somebody may be between")
+        )
+    return Paired(token, view.name, view.scopes)
+
+
+def _decided(http: Transport, path: str) -> PairView:
+    """Wait in one long request after the other until the request is decided."""
+    while True:
+        began = time.monotonic()
+        try:
+            view = http.json("GET", path, PairView, query={"wait_s": _WAIT_S}, longer_s=_WAIT_S)
+        except GatewayError as err:
+            if err.status != 404:
+                raise
+            raise NotPaired("nobody confirmed the code in time, or the gateway was restarted; ask again") from err
+        if view.state != "waiting":
+            return view
+        time.sleep(max(0.0, _LEAST_S - (time.monotonic() - began)))
+
+
+def _fingerprint(path: Path | None) -> str:
+    import ssl  # only for https
+
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(path.read_text())).hexdigest() if path else ""

@@ -1,0 +1,225 @@
+"""Letting in who shows a code: what of it needs time. Nothing is watched and no timer runs while nobody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from edge.access import pairing as requests
+from edge.access.pairing import Outcome, Pairing, PairingBook
+from edge.access.tokens import Scope, Token, Tokens
+from edge.core import durable
+from edge.core.errors import EdgeError, StorageError
+from edge.core.layout import Layout
+from edge.core.watch import Watch
+from edge.model.pairing import Code, new_echo, new_nonce
+
+log = logging.getLogger(__name__)
+
+
+class Pairings:
+    """Belongs to the event loop.
+
+    The board's own commands find the requests in a file. They let one in by writing the token file, and then a file
+    beside the one of the requests, by which whoever waits is told.
+    """
+
+    def __init__(self, layout: Layout, certificate: str, *, button_scopes: Sequence[Scope] = ()) -> None:
+        """Requests of an earlier gateway are gone.
+
+        Args:
+            layout: where the files are.
+            certificate: SHA-256 of the one that clients are shown; empty: none.
+            button_scopes: what somebody may do whom the button lets in; none: it lets in nobody.
+        """
+        self._layout, self._button_scopes = layout, tuple(button_scopes)
+        self._approving: set[asyncio.Task[None]] = set()
+        self._book = PairingBook(certificate)
+        self._tokens = Tokens(layout.tokens, paired=layout.paired)
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._watch: Watch | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        with suppress(OSError):
+            for path in layout.pairing.parent.iterdir():
+                path.unlink(missing_ok=True)
+
+    # ---- who asks ----
+
+    def ask(self, name: str, *, sha256: str, address: str) -> Pairing:
+        """A new request; it has no code before `reveal`. Raises TooManyPairings."""
+        return self._book.ask(name, sha256=sha256, address=address, now=time.monotonic())
+
+    def reveal(self, request_id: str, own_nonce: str, *, here: bool = False) -> Pairing:
+        """The request with its binding, from now on open to be approved.
+
+        Raises UnknownPairing, WrongState; StorageError when an approval could not be noticed.
+        """
+        now = time.monotonic()
+        self._book.find(request_id, now=now)
+        self._start()
+        try:
+            return self._book.reveal(request_id, own_nonce, now=now, here=here)
+        finally:
+            self._changed()
+
+    def ask_here(self, name: str, *, sha256: str, address: str) -> tuple[Pairing, Code]:
+        """A request through a page of this gateway, and its code. Raises TooManyPairings, StorageError."""
+        made = self.reveal(self.ask(name, sha256=sha256, address=address).id, new_nonce(), here=True)
+        return made, Code(made.binding, new_echo())
+
+    async def wait(self, request_id: str, wait_s: float) -> Pairing:
+        """The request once it no longer waits, or after `wait_s`. Raises UnknownPairing, also when its time ends."""
+        ends_at = time.monotonic() + wait_s
+        while True:
+            now = time.monotonic()
+            found = self._book.find(request_id, now=now)
+            if found.outcome is not Outcome.WAITING or now >= ends_at or self._closed:
+                return found
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await asyncio.wait([waiter], timeout=min(ends_at, found.until) - now)
+            finally:
+                self._waiters.discard(waiter)
+
+    def withdraw(self, request_id: str) -> None:
+        """Forget a request. Who asked no longer waits."""
+        self._book.withdraw(request_id)
+        self._changed()
+
+    # ---- who may let in ----
+
+    def open(self) -> list[Pairing]:
+        """What can be approved, oldest first."""
+        return self._book.open(time.monotonic())
+
+    async def approve(self, code: Code, scopes: Sequence[Scope], *, name: str = "", replace: bool = False) -> Token:
+        """Let in the request with this code; durable on return.
+
+        Raises UnknownPairing, UsageError (TokenExists), BadTokenFile, StorageError.
+        """
+        found = self._book.by_code(code, now=time.monotonic())
+        token = await self._admit(found, scopes, name=name, replace=replace)
+        self._let_in(found, token, code.echo)
+        self._changed()
+        return token
+
+    def deny(self, code: Code) -> None:
+        """Refuse the request with this code. Raises UnknownPairing."""
+        self._book.settle(self._book.by_code(code, now=time.monotonic()).id, Outcome.DENIED)
+        self._changed()
+
+    # ---- inside ----
+
+    def close(self) -> None:
+        """Answer those who wait: the gateway stops."""
+        self._closed = True
+        self._stop()
+        self._publish([])
+        self._wake()
+
+    def _start(self) -> None:
+        """Watch for approvals by the board's own commands."""
+        if self._watch is not None or self._closed:
+            return
+        folder = self._layout.pairing.parent
+        try:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._watch = Watch(folder)
+        except OSError as err:
+            raise StorageError(f"cannot watch {folder}", err) from err
+        if self._button_scopes:
+            try:
+                self._watch.add(self._layout.button_held.parent)
+            except OSError as err:
+                log.error("%s: %s; the button lets nobody in", self._layout.button_held, err.strerror or err)
+        asyncio.get_running_loop().add_reader(self._watch, self._look)
+
+    def _stop(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            asyncio.get_running_loop().remove_reader(watch)
+            watch.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        if self._watch is None:
+            return
+        if self._watch.read().may_touch(self._layout.button_held.name):
+            self._button()
+        folder, found = self._layout.pairing.parent, False
+        for each in self.open():
+            path = folder / f"{each.id}{requests.APPROVED}"
+            approval = requests.taken_approval(path) if path.exists() else None
+            if approval is not None:
+                self._let_in(each, approval.token, approval.echo)
+                found = True
+        if found:
+            self._changed()
+
+    def _button(self) -> None:
+        """Let in the one request that waited when the button was held."""
+        at = requests.held_at(self._layout.button_held)
+        still = [] if at is None else [each for each in self.open() if each.revealed_at < at]
+        if len(still) > 1:
+            log.warning(
+                "the button was held, but %d ask to be let in: `edge token approve CODE` chooses one", len(still)
+            )
+        if len(still) == 1 and self._button_scopes:
+            task = asyncio.get_running_loop().create_task(self._approve_by_button(still[0]))
+            self._approving.add(task)
+            task.add_done_callback(self._approving.discard)
+
+    async def _approve_by_button(self, found: Pairing) -> None:
+        try:
+            token = await self._admit(found, self._button_scopes)
+        except EdgeError as err:
+            log.error("the button was held for %s: %s", found.address, err)
+            return
+        self._let_in(found, token, "")
+        self._changed()
+
+    async def _admit(self, found: Pairing, scopes: Sequence[Scope], *, name: str = "", replace: bool = False) -> Token:
+        return await asyncio.to_thread(
+            self._tokens.admit, name or found.name, scopes, sha256=found.sha256, replace=replace, by_gateway=True
+        )
+
+    def _let_in(self, found: Pairing, token: Token, echo: str) -> None:
+        log.info("paired: token %r for %s may %s", token.name, found.address, ", ".join(token.scopes))
+        self._book.settle(found.id, Outcome.APPROVED, token=token, echo=echo)
+
+    def _changed(self) -> None:
+        """Publish what can be approved, wake who waits, and set the one timer for the oldest request."""
+        if self._closed:
+            return
+        still = self.open()
+        self._publish(still)
+        self._wake()
+        if not still:
+            self._stop()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        left_s = min(each.until for each in still) - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, left_s), self._changed)
+
+    def _publish(self, still: Sequence[Pairing]) -> None:
+        path = self._layout.pairing
+        try:
+            if still:
+                durable.replace_volatile(path, requests.encode(still))
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as err:
+            log.error("%s: %s; `edge token approve` does not see who asks", path, err.strerror or err)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,120 @@
+"""`edge token`: what it prints, and what it refuses before anything is made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.access import pairing
+from edge.access.pairing import PairingBook
+from edge.access.tokens import Scope, Tokens, digest, matching, new_secret
+from edge.cli.main import main
+from edge.core.layout import Layout
+from edge.model.pairing import Code, new_nonce
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """The edge.yaml of a board that is open to the LAN."""
+    path = tmp_path / "edge.yaml"
+    path.write_text("root: state\nrun: run\ngateway: {host: 0.0.0.0}\n")
+    return path
+
+
+def layout(board: Path) -> Layout:
+    """Where its files are."""
+    return Layout(board.parent / "state", board.parent / "run")
+
+
+def ask(board: Path, name: str) -> tuple[str, Code]:
+    """Somebody asks to be let in; its secret and its code."""
+    import time
+
+    secret, now = new_secret(), time.monotonic()
+    book = PairingBook("")
+    made = book.ask(name, sha256=digest(secret), address="10.0.0.7", now=now)
+    found = book.reveal(made.id, new_nonce(), now=now)
+    path = layout(board).pairing
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pairing.encode([found]))
+    return secret, Code(found.binding, "ZZ")
+
+
+def test_a_phone_gets_a_code_that_opens_the_page_with_the_token(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The token stands behind the `#`, which a browser keeps to itself."""
+    argv = ["--config", str(board), "--url", "https://pi.local:8420", "token", "add", "phone", "--qr"]
+    assert main([*argv, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["page"] == f"https://pi.local:8420/login#{said['token']}"
+    assert main([*argv[:-2], "other", "--qr"]) == 0
+    *drawn, secret = capsys.readouterr().out.splitlines()
+    assert matching(Tokens(layout(board).tokens).list(), secret) is not None
+    assert len(drawn) > 10
+    assert any("█" in line or "▀" in line for line in drawn)
+
+
+def test_without_segno_no_token_is_made(
+    board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says what is missing."""
+    monkeypatch.setitem(sys.modules, "segno", None)
+    assert main(["--config", str(board), "token", "add", "phone", "--qr"]) == 2
+    assert "pip install segno" in capsys.readouterr().err
+    assert Tokens(layout(board).tokens).list() == ()
+
+
+def test_only_a_code_for_a_phone_loads_segno(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not want one does not need it."""
+    monkeypatch.setitem(sys.modules, "segno", None)
+    assert main(["--config", str(board), "token", "add", "laptop"]) == 0
+
+
+def test_who_asks_is_listed_without_the_code(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is read from the screen of who asks."""
+    _, code = ask(board, "laptop")
+    assert main(["--config", str(board), "token", "pending"]) == 0
+    said = capsys.readouterr().out
+    assert "laptop" in said
+    assert "10.0.0.7" in said
+    assert code.binding not in said
+    assert main(["--config", str(board), "token", "pending", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert 0 < listed.pop("expires_s") <= pairing.LIFE_S
+    assert listed == {"name": "laptop", "address": "10.0.0.7", "page": False}
+
+
+@pytest.mark.parametrize(
+    ("word", "exit_code", "said"),
+    [
+        ("ABC", 2, "expected 8"),
+        ("00000000", 4, "do not go on"),
+        ("00000001", 2, "typing error"),
+        ("\x1b[2J", 2, "code"),
+    ],
+)
+def test_what_is_no_code_is_one_sentence(
+    board: Path, capsys: pytest.CaptureFixture[str], word: str, exit_code: int, said: str
+) -> None:
+    """Whether it is mistyped, made up or old; nobody is let in."""
+    assert main(["--config", str(board), "token", "approve", word]) == exit_code
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+    assert not layout(board).tokens.exists()
+
+
+def test_the_owner_chooses_name_and_scopes(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the laptop calls itself is a proposal."""
+    secret, code = ask(board, "laptop")
+    argv = ["--config", str(board), "token", "approve", str(code), "--name", "annas", "--scope", "read", "--json"]
+    assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "annas"
+    found = matching(Tokens(layout(board).tokens).list(), secret)
+    assert found is not None
+    assert (found.name, found.scopes) == ("annas", (Scope.READ,))
