@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from celery import Celery, Signature, chain, group
 from kombu import Queue
 
 from edge.cli.main import main
 from edge.client import Client
-from edge.config import BrokerConfig
+from edge.config import BrokerConfig, load
 from edge.core.errors import JobFailed, UnknownJob
 from edge.model import FailureCode, JobState, PowerState
 from edge.wire import BatchItem
@@ -51,7 +56,8 @@ def client(
 ) -> Iterator[Client]:
     """A client of a gateway with a worker."""
     (tmp_path / "graph.py").write_text(TASKS)
-    config = make_config(broker=broker, tasks=["graph"])
+    (tmp_path / "page.py").write_text(examples("kinds")[0])
+    config = make_config(broker=broker, tasks=["graph", "page"])
     tell_power(config, PowerState.NORMAL)
     edge_env["PYTHONPATH"] = str(tmp_path)
     gateway = Gateway(config, edge_env, tmp_path / "gateway.log")
@@ -153,3 +159,34 @@ def test_plain_celery_may_ask_for_later_and_for_a_chain(client: Client, broker: 
         assert value_of(client, chained.parent.id) == 13
         assert value_of(client, late.id) == 3
         assert time.monotonic() - began > 1.5
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "waiting.md").read_text()
+
+
+def examples(kind: str) -> list[str]:
+    """The code under each `<!-- test: KIND -->` of docs/waiting.md."""
+    return re.findall(rf"<!-- test: {re.escape(kind)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_examples_of_the_page_work(client: Client, tmp_path: Path, edge_env: dict[str, str]) -> None:
+    """The commands, the program, the batch, and the limits."""
+    env = edge_env | {"EDGE_URL": client.settings.url, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    later, first, unique = (run("bash", "-euc", block).split() for block in examples("shell"))
+    assert all(client.job(job_id).due_at for job_id in later)
+    assert first[1:] == ["has", "priority", "9"]
+    assert unique[0] == unique[1]
+    (program,) = examples("program")
+    assert run(sys.executable, "-c", program) == "-5.0 succeeded\n"
+    (lines,) = examples("batch")
+    jobs = client.submit_many(msgspec.json.decode(line, type=BatchItem) for line in lines.splitlines())
+    assert jobs[-1].value(LIMIT_S) == "-5.0"
+    (limits,) = examples("edge.yaml")
+    (tmp_path / "limits.yaml").write_text(limits)
+    assert load(tmp_path / "limits.yaml", env={}).config.limits["measure"].per_minute == 30
