@@ -134,6 +134,7 @@ def submit(
         raise UsageError("--timeout needs --wait")
     if delay is not None and not_before is not None:
         raise UsageError("--in and --at: give one of them")
+    named = [_split(text) for text in kwargs]
     with session.client() as client:
         if deadline is not None:
             _refuse_deadline(client, task, power)
