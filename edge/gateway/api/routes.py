@@ -13,6 +13,7 @@ from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventR
 from edge.gateway.api.jobs import ChildQuery, EndQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.pairing import PairRoutes
+from edge.gateway.api.series import SeriesRoutes
 from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
@@ -176,6 +177,7 @@ def table(appliance: Appliance) -> list[Route]:
             ),
             problems=(HTTPStatus.INSUFFICIENT_STORAGE,),
         ),
+        *SeriesRoutes(appliance).table(),
         *PairRoutes(appliance).table(),
         Route(
             *("GET", "/v1/healthz", "Whether jobs can be accepted", about.healthz, ANYONE),
