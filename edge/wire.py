@@ -21,9 +21,11 @@ from edge.model import (
     PowerStatus,
     Progress,
     Retries,
+    ScaledWorkers,
     TaskName,
     TimeLimit,
     WaitReason,
+    Waits,
     WorkerState,
     WorkerStatus,
 )
@@ -59,7 +61,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_at: float | None = None  # a surplus job runs at normal power too from then on
     resumes_at: float | None = None  # waits for power that is expected then; none: it does not, or nobody knows
     max_temp_c: float | None = None
-    due_at: float | None = None  # a retrying job is published again at this time
+    due_at: float | None = None  # it waits for this time: to be published again, or as it was submitted for later
     cancelling: bool = False  # asked to stop, has not ended yet
     waiting: str = ""  # why it does not run now, and the rule that ends it, in words
     ahead: int | None = None  # jobs that run before it, as far as is known; 5000 stands for that many or more
@@ -87,7 +89,7 @@ class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | None = None  # `cursor` of the page after this one; none: this is the last
 
 
-class BatchItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class BatchItem(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One line of `POST /v1/jobs/batch`: a submission with its own idempotency key."""
 
     task: TaskName
@@ -172,6 +174,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     at: float = 0.0  # the board's clock now
     free_bytes: int | None = None  # on the file system of the state root
     warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
+    scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry are to run, and why
     unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
 
 
@@ -224,10 +227,11 @@ class WorkerChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """A worker at the moment of a change."""
 
     name: str
-    state: WorkerState  # `stopped` once its process is gone
+    state: WorkerState  # `stopped` once its process is gone, and for an entry that is scaled: it has no process itself
     queues: tuple[str, ...] = ()
     reason: str = ""
     slots: int = 1
+    wanted: int | None = None  # of an entry that is scaled: how many processes are to run; `reason` says why
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -66,12 +67,17 @@ class Client:
         time_limit_s: float | None = None,
         deadline_s: float | None = None,
         max_temp_c: float | None = None,
+        delay_s: float | None = None,
+        not_before: datetime | str | None = None,
         **kwargs: object,
     ) -> Job:
         """Hand over one job; on return it is durable on the board.
 
         `key` makes two submits one job: the same key and body give the same job again, another body raises KeyReused.
         Without one, a fresh key still guards against a connection lost after the board took the job.
+
+        `delay_s` and `not_before` submit a job for later: the board keeps it until then. A time is a datetime with its
+        zone, or text as in RFC 3339.
         """
         submission = Submission(
             task,
@@ -82,6 +88,8 @@ class Client:
             time_limit_s,
             deadline_s,
             max_temp_c,
+            delay_s=delay_s,
+            not_before=_moment(not_before),
         )
         return self.submit_one(submission, key=key)
 
@@ -310,6 +318,14 @@ def _class(power: Power | str | None) -> Power | None:
         return None if power is None else Power(power)
     except ValueError as err:
         raise UsageError(f"power {power!r}: one of {', '.join(Power)}") from err
+
+
+def _moment(at: datetime | str | None) -> str | None:
+    if at is None or isinstance(at, str):
+        return at
+    if at.tzinfo is None:
+        raise UsageError(f"not_before {at}: without a time zone it names no moment; give one, or text as in RFC 3339")
+    return at.isoformat()
 
 
 def _several(values: str | Iterable[str] | None) -> str | None:

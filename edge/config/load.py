@@ -162,7 +162,6 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     config.gateway.check()
     config.node.check()
     workers.check(config.workers, running_job=config.worker.running_job, node=config.node.head_url is not None)
-    workers.check_carried_out(config.workers)
     return config
 
 

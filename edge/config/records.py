@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from edge.config.about import about
 from edge.config.power import ModuleName, PowerConfig
-from edge.config.workers import Name, WorkerEntry, planned
+from edge.config.workers import Name, WorkerEntry, entry_of, planned
 from edge.core.errors import ConfigError
 from edge.core.layout import Layout
 from edge.core.values import JsonObject
@@ -237,7 +237,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def own_worker(self) -> WorkerEntry:
         """The entry of the worker that `worker.name` names; one of the pool main where the list does not have it."""
         name = self.worker.name
-        return next((each for each in self.planned(io=self.threads) if each.name == name), WorkerEntry(name))
+        return entry_of(name, self.planned(io=self.threads)) or WorkerEntry(name)
+
+    @property
+    def scaled(self) -> tuple[WorkerEntry, ...]:
+        """The entries of the list whose number of processes changes."""
+        return tuple(entry for entry in self.workers if entry.scaled)
 
     @property
     def threads(self) -> bool:

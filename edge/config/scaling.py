@@ -33,8 +33,8 @@ class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max: Annotated[
         Number | Literal["auto"] | None,
         about(
-            "Processes at most, 1 to 64; auto: as cores, memory and power allow. null: always one process. This "
-            "version does not start further processes yet, and refuses a number and auto."
+            "Processes at most, 1 to 64, named NAME-1 and on; auto: as cores, memory and power allow. null: always "
+            "one process."
         ),
     ] = None
     mode: Annotated[

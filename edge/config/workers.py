@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta
 
 from edge.config.about import about
-from edge.config.scaling import ScaleConfig
+from edge.config.scaling import MOST, ScaleConfig
 from edge.core.errors import ConfigError
 from edge.model import Pool, Power, WorkerPool
 
@@ -18,6 +19,8 @@ Name = Annotated[
         description="1 to 32 of A-Z a-z 0-9 _ - starting with a letter or digit",
     ),
 ]
+#: Longest name of a scaled entry: that of a process is longer by a hyphen and two digits, and 32 at most.
+_LONGEST_SCALED = 29
 #: Bodies at once in a worker of threads without `concurrency`.
 THREADS = 100
 #: Name of the worker of threads on a board whose configuration lists no workers.
@@ -51,6 +54,22 @@ class WorkerEntry(ScaleConfig, frozen=True, forbid_unknown_fields=True):
     def takes(self) -> Pool:
         """The kinds of job that it takes."""
         return self.pool.takes
+
+
+def instance(entry: WorkerEntry, number: int) -> str:
+    """The name of one process of a scaled entry, counted from 1."""
+    return f"{entry.name}-{number}"
+
+
+def entry_of(name: str, entries: Iterable[WorkerEntry]) -> WorkerEntry | None:
+    """The entry that the worker `name` belongs to: the one of that name, or the scaled one that it is a process of."""
+    for entry in entries:
+        if name == entry.name:
+            return entry
+    base, _, number = name.rpartition("-")
+    if not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= MOST or number.startswith("0"):
+        return None
+    return next((entry for entry in entries if entry.scaled and entry.name == base), None)
 
 
 def planned(entries: tuple[WorkerEntry, ...], *, name: str, io: bool) -> tuple[WorkerEntry, ...]:
@@ -95,6 +114,12 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
         if entry.kinds and node:
             raise ConfigError(f"{key}.kinds", list(entry.kinds), "not on a node: its head decides where kinds go")
         entry.check_scale(key)
+        if entry.scaled and len(entry.name) > _LONGEST_SCALED:
+            raise ConfigError(
+                f"{key}.name",
+                entry.name,
+                f"at most {_LONGEST_SCALED} characters: NAME-1 names a process",
+            )
         if len(set(entry.classes)) < len(entry.classes):
             raise ConfigError(f"{key}.classes", [str(each) for each in entry.classes], "each class once")
         for kind in entry.kinds:
@@ -102,14 +127,11 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
                 other = "this worker" if owners[kind] == entry.name else f"the worker {owners[kind]!r}"
                 raise ConfigError(f"{key}.kinds", kind, f"{other} takes this kind already")
             owners[kind] = entry.name
-
-
-def check_carried_out(entries: tuple[WorkerEntry, ...]) -> None:
-    """Raise ConfigError, naming the key, where the list asks for workers that nothing starts and retires yet."""
     for number, entry in enumerate(entries):
-        if entry.scaled:
+        scaled = entry_of(entry.name, [each for each in entries if each is not entry])
+        if scaled is not None and not entry.scaled:
             raise ConfigError(
-                f"workers[{number}].max", entry.max, "this version does not scale workers: leave it out, list each one"
+                f"workers[{number}].name", entry.name, f"a process of the worker {scaled.name!r} has this name: another"
             )
 
 

@@ -11,6 +11,7 @@
 - `mounts`: which file system a path lies on, and whether a power cut takes it
 - `notify`: sd_notify(3): tells systemd how a process is
 - `ordered`: file systems where one commit makes content and name durable
+- `rfc3339`: times as text, with their offset from UTC
 - `text`: durations and sizes as text for people
 - `values`: the types of what JSON carries
 - `wakeup`: wakes a loop from a signal handler or another thread

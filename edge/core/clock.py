@@ -7,14 +7,23 @@ something keep the kernel's clock true? Nothing else in `edge` compares a time w
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from edge.core.host import boot_id
 
 #: 2025-01-01, before this program was written: a clock that shows an earlier time was not set since the boot.
 EARLIEST = 1_735_689_600.0
 EARLIEST_YEAR = 2025
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+_STEP_S = 0.05  # clocks that are read one after the other differ by less
+_ABSOLUTE, _CANCEL_ON_SET = 1, 2  # timerfd_settime(2)
+_NEVER_S = 1 << 33  # the year 2242, still a time to every kernel
 _TIMEX_BYTES = 256  # struct timex is 208 bytes on 64 bit
 
 
@@ -33,6 +42,18 @@ def synchronised() -> bool:
     return _TIMESYNC.exists() if state == -1 else bool(state != _TIME_ERROR)
 
 
+def left_s(for_s: float, *, wall: float, monotonic: float, boot: str) -> float:
+    """Seconds that are left of `for_s`, which began at these times of both clocks in the boot `boot`.
+
+    Within its boot by the monotonic clock, which nothing can set. In a later boot only the wall clock is left. One that
+    stands before the beginning (a board without RTC) tells nothing: the whole time counts from that boot on.
+    """
+    if boot == boot_id():
+        return for_s - (time.monotonic() - monotonic)
+    now = time.time()
+    return for_s - (time.monotonic() if now < wall else now - wall)
+
+
 def vouched_now() -> float | None:
     """Return the wall clock's time if it is synchronised; None when no decision may depend on ages.
 
@@ -40,3 +61,66 @@ def vouched_now() -> float | None:
     """
     now = time.time()
     return now if plausible(now) and synchronised() else None
+
+
+class SteadyClock:
+    """The wall clock as it was at one moment, carried on by the monotonic clock: a step of the wall clock is no time.
+
+    Not thread-safe: one thread calls all methods.
+    """
+
+    def __init__(
+        self, *, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._offset_s = wall() - monotonic()
+
+    def now(self) -> float:
+        """Seconds since 1970, as far as the wall clock was right at the last `follow`."""
+        return self._monotonic() + self._offset_s
+
+    def follow(self) -> float:
+        """Show what the wall clock shows again, and return the seconds by which it was set since the last call."""
+        offset_s = self._wall() - self._monotonic()
+        step_s = offset_s - self._offset_s
+        if abs(step_s) < _STEP_S:
+            return 0.0
+        self._offset_s = offset_s
+        return step_s
+
+
+class ClockSet:
+    """A descriptor that becomes readable when somebody sets the wall clock, so that nobody has to look at it.
+
+    A timer of the kernel that is never due, and is cancelled when the clock is set in a step (timerfd_create(2)).
+    """
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd: int = self._libc.timerfd_create(time.CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._arm()
+
+    def fileno(self) -> int:
+        """The descriptor; -1 after `close`."""
+        return self._fd
+
+    def hush(self) -> None:
+        """Wait for the next step; call it before looking at the clock."""
+        with suppress(OSError):  # ECANCELED says that the clock was set
+            os.read(self._fd, 8)
+        self._arm()
+
+    def close(self) -> None:
+        """Close the descriptor; a second call does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _arm(self) -> None:
+        never = (ctypes.c_long * 4)(0, 0, _NEVER_S, 0)  # struct itimerspec
+        failed = self._libc.timerfd_settime(self._fd, _ABSOLUTE | _CANCEL_ON_SET, never, None) < 0
+        if failed and ctypes.get_errno() != errno.ECANCELED:  # that one: set at this very moment, and armed
+            raise OSError(ctypes.get_errno(), "timerfd_settime")

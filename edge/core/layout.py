@@ -88,6 +88,11 @@ class Layout:
         return self.tasks / f".kinds-{name}.json"
 
     @property
+    def page_key(self) -> Path:
+        """Signs the session cookies of the page; the gateway makes it at the first login."""
+        return self.root / "page.key"
+
+    @property
     def broker(self) -> Path:
         """The private broker's store, cookie and log under `edge up`."""
         return self.root / "broker"
@@ -101,6 +106,11 @@ class Layout:
     def pause(self) -> Path:
         """A pause by hand, kept over power cuts; `edge pause`, `edge resume` and the governor write."""
         return self.root / "power" / "pause.json"
+
+    @property
+    def pause_order(self) -> Path:
+        """A wish to pause or resume, for the governor; the gateway writes."""
+        return self.run / "power-orders" / "pause.json"
 
     @property
     def days(self) -> Path:
@@ -141,6 +151,31 @@ class Layout:
     def button_held(self) -> Path:
         """When the button was last held to let somebody in; the governor writes."""
         return self.run / "button" / "held.json"
+
+    @property
+    def backlog(self) -> Path:
+        """The open jobs by kind, with what such a job costs, where workers are scaled; the gateway writes."""
+        return self.run / "backlog" / "backlog.json"
+
+    @property
+    def costs(self) -> Path:
+        """What a job of each kind costs, where workers are scaled; the gateway writes."""
+        return self.root / "costs.json"
+
+    @property
+    def scaling(self) -> Path:
+        """Which workers of scaled entries are to run, and why; the governor writes."""
+        return self.run / "scaling" / "workers.json"
+
+    @property
+    def starts(self) -> Path:
+        """A file for each worker that is to be started, until whoever keeps the processes has; the governor writes."""
+        return self.run / "scaling" / "start"
+
+    @property
+    def scale_by_hand(self) -> Path:
+        """Counts that a person set, kept over power cuts; `edge scale` writes."""
+        return self.root / "power" / "scale.json"
 
     @property
     def orders(self) -> Path:

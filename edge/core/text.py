@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
 
 
@@ -25,6 +27,18 @@ def duration(seconds: float, *, fine: bool = False) -> str:
         hours = f"{left_s / _HOUR_S:.1f}"
         return f"{hours if fine else hours.removesuffix('.0')} h"
     return f"{left_s / _DAY_S:.{1 if fine else 0}f} days"
+
+
+_UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|min|m|h|d)?")
+
+
+def seconds(text: str) -> float | None:
+    """The seconds of a duration as a person writes it: `90`, `30s`, `20m`, `2h`, `1h30m`, `3d`; None: it is none."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return float(sum(float(number) * _UNITS_S[unit or "s"] for number, unit in parts))
 
 
 def size(count_bytes: float) -> str:

@@ -2,6 +2,7 @@
 
 - `main`: the gateway as a process
 - `app`: puts the parts together as an aiohttp application
+- `page`: the page at `/`
 - `api`: the routes of `/v1`
 - `http`: HTTP itself: connections, routes as data, who asks, problems
 - `service`: the appliance as the routes see it; knows no HTTP
@@ -11,5 +12,6 @@
 - `board`: power, workers and room as a request finds them
 - `kinds`: the kinds of job, loaded and kept current
 - `series`: the last day or month: power and jobs in equal steps
+- `costs`: what a job of each kind costs, learned from the receipts
 - `receipts`: what ended jobs took, summed up for metrics
 """

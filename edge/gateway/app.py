@@ -12,6 +12,8 @@ from edge.gateway.api import routes
 from edge.gateway.http import problems, tls
 from edge.gateway.http.auth import Authenticator
 from edge.gateway.http.server import Server
+from edge.gateway.page import problems_as_page
+from edge.gateway.page.routes import Page
 from edge.gateway.service import Appliance
 
 
@@ -23,12 +25,14 @@ class Gateway:
         limits = config.gateway
         certificate = tls.context(limits)
         self.appliance = Appliance(config, load)
-        app = web.Application(middlewares=[problems.middleware])
-        app.on_response_prepare.append(_finish_headers)
         layout = config.layout
         door = Authenticator(layout.tokens, paired=layout.paired, loopback_without_token=limits.loopback_without_token)
+        page = Page(self.appliance, door)
+        app = web.Application(middlewares=[problems_as_page.middleware(page), problems.middleware])
+        app.on_response_prepare.append(_finish_headers)
         for route in routes.table(self.appliance):
             route.bind(app.router, door)
+        page.bind(app.router)
         self.server = Server(
             app, host=limits.host, port=limits.port, max_connections=limits.max_connections, tls=certificate
         )

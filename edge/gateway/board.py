@@ -19,11 +19,12 @@ from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
 from edge.core.text import duration
 from edge.gateway.background.outbox import Outbox
-from edge.model import FrozenJob, PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.model import FrozenJob, PowerStatus, RunningJob, ScaledWorkers, ScalingStatus, WorkerState, WorkerStatus
 from edge.power import status
 from edge.wire import BrokerState, BrokerView
 
 _decode = msgspec.json.Decoder(WorkerStatus).decode
+_decode_scaling = msgspec.json.Decoder(ScalingStatus).decode
 _decode_frozen = msgspec.json.Decoder(FrozenJob).decode
 _BROKER = {
     BrokerLinkState.UP: BrokerState.CONNECTED,
@@ -107,6 +108,14 @@ class Board:
             return worker
         why = f"its process {worker.pid} was stopped by a signal; `kill -CONT {worker.pid}` lets it go on"
         return msgspec.structs.replace(worker, reason=why)
+
+    def scaling(self) -> tuple[ScaledWorkers, ...]:
+        """How many workers of each scaled entry are to run, as the governor tells; none where none is scaled."""
+        try:
+            told = _decode_scaling(self._layout.scaling.read_bytes())
+        except _UNREADABLE:
+            return ()
+        return told.entries if told.boot_id == boot_id() else ()
 
     def routes(self) -> Routes:
         """Which queue each kind goes to, and which worker takes it."""

@@ -44,9 +44,11 @@ from edge.gateway.views import Views
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, Child, JobRow, NewJob
+from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Locality, Result, SpawnedJobs, Submission, check_job_id, derived_job_id, new_job_id
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
+from edge.schedule.later import later
 from edge.wire import ChildPage, JobPage, JobView
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,7 @@ class Appliance:
                 workers=self.board.workers,
                 verdict=self.board.verdict,
                 find=self.outbox.reader.find,
+                scaling=self.board.scaling,
             ),
             most=max(1, config.gateway.max_connections // 2),
         )
@@ -180,6 +183,7 @@ class Appliance:
         Raises:
             UnknownTask: no kind of job has this name.
             BadArguments: the kind does not take these arguments.
+            UsageError: it cannot wait like that.
             Busy: the catalogue has not been read yet.
         """
         catalogue = self.kinds.current
@@ -200,6 +204,7 @@ class Appliance:
                 _encode(submission)
             ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
+            later=later(submission),
         )
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
@@ -233,6 +238,8 @@ class Appliance:
             with suppress(EdgeError, OSError):  # damaged or removed meanwhile: what the ledger has is shown then
                 result = await asyncio.to_thread(self.results.read, job.id)
             return await self._with_family(job, result=result)
+        if job.waits:
+            return await self._with_family(job)
         kinds, only = self.outbox.routing.routes.beside(job.task)
         return await self._with_family(job, ahead=self.outbox.reader.ahead(job, tasks=kinds, only=only))
 
@@ -352,6 +359,35 @@ class Appliance:
         if self.journal.on and not now.state.final:
             self.journal.cancelling(now)
         return await self.view(now)
+
+    async def cancel_all(self, jobs: Sequence[JobRow]) -> None:
+        """Ask these open jobs to stop, in one durable commit. Raises StorageError."""
+
+        def work(ledger: LedgerWriter) -> None:
+            for job in jobs:
+                with suppress(UnknownJob):  # removed meanwhile
+                    ledger.ask_cancel(job.id)
+
+        await self._order_all(jobs, Order.CANCEL, work)
+
+    async def remove_all(self, jobs: Sequence[JobRow]) -> None:
+        """Ask for the removal of these ended jobs, in one durable commit. Raises StorageError."""
+        await self._order_all(jobs, Order.DELETE, lambda ledger: ledger.ask_remove([job.id for job in jobs]))
+
+    async def _order_all(self, jobs: Sequence[JobRow], order: Order, work: Callable[[LedgerWriter], None]) -> None:
+        if not jobs:
+            return
+        await self.outbox.write(work, durable=True)
+
+        def lay() -> None:
+            for job in jobs:
+                self._order(order, job.id)
+
+        await asyncio.to_thread(lay)
+        if order is Order.CANCEL and self.journal.on:
+            for job in jobs:
+                if not self.journal.has_ended(job.id):
+                    self.journal.cancelling(msgspec.structs.replace(job, cancel=True))
 
     async def _remove(self, job: JobRow) -> JobView | None:
         await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)

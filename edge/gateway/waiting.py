@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge.core import clock
 from edge.core.text import duration
 from edge.ledger.reader import AHEAD_MOST
 from edge.ledger.rows import JobRow
@@ -18,6 +19,7 @@ from edge.model import (
     WorkerState,
     WorkerStatus,
 )
+from edge.schedule.instant import shown
 from edge.wire import BrokerState, BrokerView
 
 #: A broker takes a job within milliseconds; one that hangs has not broken the connection yet.
@@ -44,6 +46,8 @@ def sentence(
         return ""
     if job.cancel:
         return "asked to stop; " + ("a worker ends it" if workers else "it ends when a worker runs")
+    if job.waits:
+        return _ledger(job, now)
     reasons = [_reason(job, power, workers, broker, ahead, now, nobody)]
     if ahead and job.state is not JobState.RETRYING:
         least = "at least " if ahead >= AHEAD_MOST else ""
@@ -102,6 +106,18 @@ def _board(
     if job.power not in ALLOWED[power.state]:
         return _power(job.power, power) + _deadline(job, now)
     return ""
+
+
+def _ledger(job: JobRow, now: float) -> str:
+    """Why a job is kept in the ledger, and goes to no worker yet."""
+    if job.due_at is None:
+        return ""
+    if job.delay_s is not None:
+        return f"submitted for later; starts in {duration(min(job.due_at - now, job.delay_s))}"
+    when = f"not before {shown(job.due_at)}"
+    if not clock.plausible(now):
+        return f"{when}; the board does not know the time, and waits until its clock is set"
+    return f"{when}, in {duration(job.due_at - now)}"
 
 
 def _retry(job: JobRow, left_s: float) -> str:

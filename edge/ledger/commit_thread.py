@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from edge.core.errors import StorageError
 from edge.ledger.checkpointer import Checkpointer
+from edge.ledger.open_kinds import OpenKind
 from edge.ledger.totals import Totals
 from edge.ledger.writer import LedgerWriter
 
@@ -57,8 +58,10 @@ _Outcome: TypeAlias = tuple[_AnyWrite, Any, Exception | None]
 class CommitThread:
     """The thread that owns a `LedgerWriter`. Call `start` before use and `close` at the end."""
 
-    def __init__(self, ledger: LedgerWriter) -> None:
+    def __init__(self, ledger: LedgerWriter, *, committed: Callable[[], None] | None = None) -> None:
+        """`committed` is called in this thread after each commit."""
         self._ledger = ledger
+        self._committed = committed
         connection = ledger.connection
         self._checkpointer = Checkpointer(connection.path, connection.log, failed=connection.doubt)
         self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None: look at `_late` and `_closing`
@@ -88,6 +91,11 @@ class CommitThread:
     def totals(self) -> Totals:
         """What the ledger held at its last commit; from any thread."""
         return self._ledger.connection.totals
+
+    @property
+    def open_kinds(self) -> tuple[OpenKind, ...]:
+        """Open jobs by kind at the last commit, where the ledger counts them; from any thread."""
+        return self._ledger.connection.open_kinds
 
     def write(self, work: Callable[[LedgerWriter], T], *, durable: bool, late: bool = False) -> Future[T]:
         """Run `work` inside the next commit; the future is done after that commit. From any thread.
@@ -178,6 +186,8 @@ class CommitThread:
         for loop, theirs in on_loops.items():  # one wake-up for all of a commit
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle_all, theirs)
+        if self._committed is not None:
+            self._committed()
         self._checkpointer.look()
 
     def _written(self, group: list[_AnyWrite]) -> list[_Outcome]:

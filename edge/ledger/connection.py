@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from edge.core.errors import StorageError
-from edge.ledger import schema, totals
+from edge.ledger import open_kinds, schema, totals
+from edge.ledger.open_kinds import OpenKind
 from edge.ledger.rows import SqlRow, SqlValue, legible
 from edge.ledger.totals import Totals
 from edge.ledger.wal import WriteAheadLog
@@ -22,12 +23,15 @@ _PAGE_BYTES = 1024
 class Connection:
     """A read-only connection, or the one that also writes.
 
-    Not thread-safe, except `doubt` and `totals`. After an error of the disk the next `transaction` first repairs the
-    damage, or raises too.
+    Not thread-safe, except `doubt`, `totals` and `open_kinds`. After an error of the disk the next `transaction` first
+    repairs the damage, or raises too.
     """
 
-    def __init__(self, path: Path, *, writable: bool = False) -> None:
-        """Open the file; a writable connection creates it and brings its tables up. Raises StorageError."""
+    def __init__(self, path: Path, *, writable: bool = False, by_kind: bool = False) -> None:
+        """Open the file; a writable connection creates it and brings its tables up. Raises StorageError.
+
+        With `by_kind` a writable connection counts the open jobs of each kind, too.
+        """
         self.path = path
         self.log = WriteAheadLog()
         self._writable = writable
@@ -36,6 +40,8 @@ class Connection:
         self._corrupt = False  # an index disagreed with its row
         self._stuck = False  # a transaction could not even be rolled back
         self._counts: list[totals.Count] = []  # as of the last commit
+        self._by_kind = by_kind
+        self._kinds: tuple[OpenKind, ...] = ()  # the same
         self._changes_before = 0
         self._db = self._open(create=writable)
 
@@ -67,6 +73,11 @@ class Connection:
         return totals.of(self._counts)
 
     @property
+    def open_kinds(self) -> tuple[OpenKind, ...]:
+        """Open jobs by kind as of the last commit, where they are counted. From any thread."""
+        return self._kinds
+
+    @property
     def open_jobs(self) -> int:
         """How many jobs have no result, as this connection sees it in the middle of a transaction too."""
         return totals.open_jobs(self._db)
@@ -74,7 +85,7 @@ class Connection:
     @property
     def open_jobs_at_most(self) -> int:
         """An upper bound on `open_jobs` inside a transaction, without a query: each change may have added a job."""
-        counted = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN)
+        counted = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN_STORED)
         return counted + self._db.total_changes - self._changes_before
 
     @property
@@ -115,9 +126,10 @@ class Connection:
             self._changes_before = before = self._db.total_changes
             yield
             now = totals.counted(self._db)
+            kinds = open_kinds.counted(self._db) if self._by_kind else ()
             self.log.begin_commit()
             self._db.execute("COMMIT")
-            self._counts = now
+            self._counts, self._kinds = now, kinds
         except BaseException as err:
             self._roll_back()
             if isinstance(err, sqlite3.Error):
@@ -185,6 +197,9 @@ class Connection:
         schema.bring_up(db)
         totals.count_along(db)
         self._counts = totals.counted(db)
+        if self._by_kind:
+            open_kinds.count_along(db)
+            self._kinds = open_kinds.counted(db)
 
     def _repair(self) -> None:
         """Repair the damage of an earlier disk error. Raises StorageError, sqlite3.Error."""

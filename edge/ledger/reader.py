@@ -10,13 +10,16 @@ import msgspec
 
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
-from edge.ledger.rows import COLUMNS, LEAN, LEAN_NAMES, STATES, Child, JobRow, SqlRow, SqlValue, job_of
+from edge.ledger.rows import COLUMNS, LEAN, LEAN_NAMES, STATES, WAITING, Child, JobRow, SqlRow, SqlValue, job_of
+from edge.ledger.search import Search
 from edge.model import FINAL, JobState
 
 #: Counting stops here: counting more would delay other queries, and the exact number matters to nobody.
 AHEAD_MOST = 5_000
 #: A damaged state counts as open: then the result of the job, once it is seen, sets the right one.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
+#: Index and condition of waiting jobs with a delay, then of those with a time.
+_TIMES = (("job_delayed", "IS NOT NULL"), ("job_not_before", "IS NULL"))
 #: Bytes of arguments, roughly, that are read at once to be published.
 READ_BYTES = 2 << 20
 
@@ -29,6 +32,7 @@ class LedgerReader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.search = Search(connection)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -56,6 +60,10 @@ class LedgerReader:
         """The row of a job, or None."""
         return next(self._rows("id = ?", job_id), None)
 
+    def rows(self, seqs: Sequence[int]) -> list[JobRow]:
+        """The rows with these numbers, without their arguments."""
+        return [job for seq in seqs for job in self._rows("seq = ?", seq, columns=LEAN)]
+
     def page(
         self,
         *,
@@ -75,7 +83,8 @@ class LedgerReader:
             if value is not None:
                 where.append(f"{column} = ?")
                 values.append(value)
-        return self._merged(states or tuple(STATES.values()), " AND ".join(where), *values, order="DESC", limit=limit)
+        stored = [text for text, state in STATES.items() if not states or state in states]
+        return self._merged(stored, " AND ".join(where), *values, order="DESC", limit=limit)
 
     def unpublished(self, *, after_seq: int, limit: int) -> list[JobRow]:
         """Jobs the broker has not confirmed, oldest first, with their arguments; fewer when these are large."""
@@ -109,6 +118,28 @@ class LedgerReader:
         """Jobs that wait for their next attempt."""
         return list(self._rows("state = 'retrying' ORDER BY seq", columns=LEAN))
 
+    def due(self, *, now: float, trusted: bool, limit: int) -> list[int]:
+        """Return the `seq` of waiting jobs whose time has come; without a clock to trust only of those with a delay."""
+        found = list[SqlRow]()
+        for index, delayed in _TIMES if trusted else _TIMES[:1]:
+            found += self._query(
+                f"SELECT seq FROM job INDEXED BY {index} WHERE state = '{WAITING}' AND delay_s {delayed}"
+                " AND due_at <= ? ORDER BY due_at LIMIT ?",
+                *(now, limit),
+            )
+        return [row[0] for row in found]
+
+    def next_due(self) -> tuple[float | None, float | None]:
+        """Return when the first job with a delay is due, and the first one with a time; None: there is none."""
+        first = [
+            self._query(
+                f"SELECT min(due_at) FROM job INDEXED BY {index} WHERE state = '{WAITING}' AND delay_s {delayed}"
+                " AND due_at IS NOT NULL"
+            )[0][0]
+            for index, delayed in _TIMES
+        ]
+        return first[0], first[1]
+
     def with_deadline(self) -> list[JobRow]:
         """Return open jobs that wait for surplus power and have a deadline."""
         where = f"deadline_s IS NOT NULL AND power = 'surplus' AND {IS_OPEN} ORDER BY seq"
@@ -120,7 +151,7 @@ class LedgerReader:
 
     def finished(self, *, limit: int) -> list[JobRow]:
         """Finished jobs that nobody asked to remove, oldest first."""
-        return self._merged(sorted(FINAL), "NOT remove", order="ASC", limit=limit)
+        return self._merged([state.value for state in sorted(FINAL)], "NOT remove", order="ASC", limit=limit)
 
     def open_by_id(self, prefix: str) -> dict[str, bool]:
         """Ids that begin with `prefix` (one character at least), each with whether the job is still open."""
@@ -180,16 +211,13 @@ class LedgerReader:
         using = f"INDEXED BY {index} " if index else ""
         return map(job_of, self._connection.stream(f"SELECT {columns} FROM job {using}WHERE {where}", values))
 
-    def _merged(
-        self, states: Sequence[JobState], where: str, *values: SqlValue, order: str, limit: int
-    ) -> list[JobRow]:
-        """Jobs in any of `states`, in the order of `seq`: each state's part of the index has that order by itself, and
-        they are read side by side only as far as the list goes.
+    def _merged(self, stored: Sequence[str], where: str, *values: SqlValue, order: str, limit: int) -> list[JobRow]:
+        """Jobs in any of these stored states, in the order of `seq`.
+
+        Each state's part of the index has that order by itself. They are read side by side, as far as the list goes.
         """
-        parts = (
-            f"SELECT seq FROM job INDEXED BY job_state WHERE state = '{state.value}' AND {where}" for state in states
-        )
+        parts = (f"SELECT seq FROM job INDEXED BY job_state WHERE state = '{state}' AND {where}" for state in stored)
         sql = f"{' UNION ALL '.join(parts)} ORDER BY seq {order} LIMIT ?"
-        found = [row[0] for row in self._query(sql, *(values * len(states)), limit)]
+        found = [row[0] for row in self._query(sql, *(values * len(stored)), limit)]
         marks = ",".join("?" * len(found))
         return list(self._rows(f"seq IN ({marks}) ORDER BY seq {order}", *found, columns=LEAN))

@@ -9,19 +9,23 @@ import msgspec
 
 from edge.core.values import JsonObject, JsonValue
 from edge.model import JobState, Power
+from edge.schedule.later import Later
 
 #: The columns of a row, in the order of the fields of `JobRow`.
 COLUMNS = (
     "seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state, "
-    "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message, deadline_s, max_temp_c"
+    "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message, deadline_s, "
+    "max_temp_c, priority, delay_s, clock, unique_key"
 )
 #: For lists: a job's arguments may be a megabyte, and a list has hundreds of jobs.
 LEAN = COLUMNS.replace("arguments", "x''")
 #: The columns of a list by themselves, without the arguments.
 LEAN_NAMES = tuple(name for name in COLUMNS.split(", ") if name != "arguments")
 
+#: Stored state of an accepted job that waits in the ledger for its time or for others. To everyone else it is accepted.
+WAITING = "waiting"
 #: The allowed values of the columns `state` and `power`.
-STATES = {state.value: state for state in JobState if state is not JobState.RUNNING}
+STATES = {state.value: state for state in JobState if state is not JobState.RUNNING} | {WAITING: JobState.ACCEPTED}
 POWERS = {power.value: power for power in Power}
 #: Conditions that are true for a row with another value.
 ODD_STATE = f"state NOT IN ({', '.join(map(repr, STATES))})"
@@ -31,6 +35,9 @@ ODD_POWER = f"power NOT IN ({', '.join(map(repr, POWERS))})"
 SqlValue: TypeAlias = str | bytes | int | float | None
 #: A row that a statement returns. `Any`: its columns are as the tables say, which the type checker does not read.
 SqlRow: TypeAlias = tuple[Any, ...]
+
+#: A job's priority where nobody chose one.
+USUAL_PRIORITY = 5
 
 #: Seq, failures and power class. They identify one message of a job; each retry is another edition.
 Edition = tuple[int, int, str]
@@ -54,6 +61,7 @@ class NewJob(msgspec.Struct, frozen=True):
     key: str = ""
     deadline_s: float | None = None
     max_temp_c: float | None = None
+    later: Later | None = None
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -80,6 +88,11 @@ class JobRow(msgspec.Struct, frozen=True):
     message: str = ""
     deadline_s: float | None = None
     max_temp_c: float | None = None
+    priority: int = USUAL_PRIORITY
+    delay_s: float | None = None  # `due_at` came from a delay; None: from a time
+    clock: int | None = None  # which run of the gateway `due_at` of a delay was counted in
+    unique_key: str | None = None
+    waits: bool = False  # it waits in the ledger, for `due_at` or for other jobs; no column
 
     @property
     def edition(self) -> Edition:
@@ -114,5 +127,5 @@ def job_of(row: SqlRow) -> JobRow:
     """
     asked = bool(row[15]), bool(row[16])
     state, power = STATES.get(row[9], JobState.ACCEPTED), POWERS.get(row[4], Power.NORMAL)
-    fields = (*row[:4], power, *row[5:9], state, *row[10:15], *asked, *row[17:])
+    fields = (*row[:4], power, *row[5:9], state, *row[10:15], *asked, *row[17:], row[9] == WAITING)
     return JobRow(*fields)

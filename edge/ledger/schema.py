@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 4
+VERSION = 5
 
 # One index serves every list: it holds all that a list is filtered by, so that what does not match costs no look at its
 # row, and what a count needs. An index for each filter would be one more page of the card written for each job.
-_BY_STATE = "CREATE INDEX job_state ON job (state, seq, power, remove, size_bytes, task, submitter);"
+_BY_STATE = "CREATE INDEX job_state ON job (state, seq, power, remove, size_bytes, task, submitter, priority);"
 
 # Which job's body spawned which job. In a table of its own: a job that spawns nothing and was not spawned pays nothing.
 _SPAWNED = """
@@ -18,6 +18,24 @@ CREATE TABLE spawned (
     n INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX spawned_of ON spawned (parent, n);
+"""
+
+# All of these are empty for a job that has no such option, so it pays nothing for them.
+_LATER = """
+CREATE INDEX job_not_before ON job (due_at, seq) WHERE state = 'waiting' AND delay_s IS NULL;
+CREATE INDEX job_delayed ON job (due_at, seq) WHERE state = 'waiting' AND delay_s IS NOT NULL;
+CREATE INDEX job_ranked ON job (priority, seq, power, task) WHERE state = 'accepted' AND priority <> 5;
+CREATE UNIQUE INDEX job_unique ON job (submitter, unique_key)
+    WHERE unique_key IS NOT NULL AND state NOT IN ('succeeded', 'failed', 'cancelled');
+CREATE TABLE after (
+    child TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    anyway INTEGER NOT NULL,
+    outcome TEXT,
+    PRIMARY KEY (child, n)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX after_of ON after (parent, child);
 """
 
 _TABLES = f"""
@@ -43,13 +61,18 @@ CREATE TABLE job (
     size_bytes INTEGER NOT NULL DEFAULT 0,
     message TEXT NOT NULL DEFAULT '',
     deadline_s REAL,
-    max_temp_c REAL
+    max_temp_c REAL,
+    priority INTEGER NOT NULL DEFAULT 5,
+    delay_s REAL,
+    clock INTEGER,
+    unique_key TEXT
 ) STRICT;
 {_BY_STATE}
 CREATE INDEX job_asked ON job (seq) WHERE cancel OR remove;
 CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 'surplus';
 {_SPAWNED}
-PRAGMA user_version = 4;
+{_LATER}
+PRAGMA user_version = 5;
 PRAGMA application_id = 1;
 COMMIT;
 """
@@ -66,10 +89,9 @@ PRAGMA user_version = 2;
 COMMIT;
 """,
     # Older files keep an AUTOINCREMENT that is no longer needed. It costs a page a commit; a rebuild costs more.
-    2: f"""
+    2: """
 BEGIN IMMEDIATE;
 DROP INDEX IF EXISTS job_state;
-{_BY_STATE}
 PRAGMA user_version = 3;
 COMMIT;
 """,
@@ -77,6 +99,18 @@ COMMIT;
 BEGIN IMMEDIATE;
 {_SPAWNED}
 PRAGMA user_version = 4;
+COMMIT;
+""",
+    4: f"""
+BEGIN IMMEDIATE;
+ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 5;
+ALTER TABLE job ADD COLUMN delay_s REAL;
+ALTER TABLE job ADD COLUMN clock INTEGER;
+ALTER TABLE job ADD COLUMN unique_key TEXT;
+DROP INDEX IF EXISTS job_state;
+{_BY_STATE}
+{_LATER}
+PRAGMA user_version = 5;
 COMMIT;
 """,
 }

@@ -12,18 +12,20 @@ from types import MappingProxyType
 
 import msgspec
 
+from edge.ledger.rows import STATES, WAITING
 from edge.model import JobState
 
 OPEN = (JobState.ACCEPTED, JobState.QUEUED, JobState.RETRYING)
 
-_STORED = tuple(state for state in JobState if state is not JobState.RUNNING)
+#: The stored states of open jobs.
+OPEN_STORED = frozenset({*(state.value for state in OPEN), WAITING})
 _KEPT = "CASE WHEN {row}.remove THEN 0 ELSE {row}.size_bytes END"
 _OLD, _NEW, _ROW = (_KEPT.format(row=row) for row in ("old", "new", "job"))
 _MAKE = f"""
 PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE total (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO total SELECT column1, count(seq), coalesce(sum({_ROW}), 0)
-    FROM (VALUES {", ".join(f"('{state.value}')" for state in _STORED)}) LEFT JOIN main.job ON job.state = column1
+    FROM (VALUES {", ".join(f"('{state}')" for state in STATES)}) LEFT JOIN main.job ON job.state = column1
     GROUP BY column1;
 CREATE TEMP TRIGGER total_more AFTER INSERT ON main.job BEGIN
     UPDATE total SET jobs = jobs + 1, bytes = bytes + {_NEW} WHERE state = new.state;
@@ -36,7 +38,7 @@ CREATE TEMP TRIGGER total_moved AFTER UPDATE OF state, remove, size_bytes ON mai
     UPDATE total SET jobs = jobs + 1, bytes = bytes + {_NEW} WHERE state = new.state;
 END;
 """
-_OPEN_JOBS = "SELECT coalesce(sum(jobs), 0) FROM total WHERE state IN ('accepted', 'queued', 'retrying')"
+_OPEN_JOBS = "SELECT coalesce(sum(jobs), 0) FROM total WHERE state IN ('accepted', 'queued', 'retrying', 'waiting')"
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -44,6 +46,7 @@ class Totals(msgspec.Struct, frozen=True):
 
     jobs: Mapping[JobState, int]  # states without a job are not in it
     finished_bytes: int  # of results that nobody asked to remove
+    waiting: int = 0  # accepted jobs that wait in the ledger, for their time or for others
 
     @property
     def open_jobs(self) -> int:
@@ -67,9 +70,12 @@ def counted(db: sqlite3.Connection) -> list[Count]:
 
 def of(counts: list[Count]) -> Totals:
     """The totals that these counts make."""
-    jobs = {JobState(state): count for state, count, _ in counts}
-    size = sum(size for state, _, size in counts if JobState(state).final)
-    return Totals(MappingProxyType(jobs), size)
+    jobs = dict[JobState, int]()
+    for state, count, _ in counts:
+        jobs[STATES[state]] = jobs.get(STATES[state], 0) + count
+    size = sum(size for state, _, size in counts if STATES[state].final)
+    waiting = sum(count for state, count, _ in counts if state == WAITING)
+    return Totals(MappingProxyType(jobs), size, waiting)
 
 
 def open_jobs(db: sqlite3.Connection) -> int:

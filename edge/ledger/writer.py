@@ -6,6 +6,7 @@ a board without a clock may jump decades.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -14,12 +15,15 @@ from typing import Self
 
 import msgspec
 
+from edge.core import clock
+from edge.core.clock import SteadyClock
 from edge.core.errors import KeyReused
 from edge.ledger import schema
 from edge.ledger.connection import Connection
 from edge.ledger.reader import IS_OPEN, LedgerReader
-from edge.ledger.rows import ODD_POWER, ODD_STATE, Accepted, Edition, JobRow, NewJob
+from edge.ledger.rows import ODD_POWER, ODD_STATE, WAITING, Accepted, Edition, JobRow, NewJob
 from edge.model import JobState, Power, Result
+from edge.schedule.later import Later
 
 _FINISH = (
     "UPDATE job SET state = ?, finished_at = ?, due_at = NULL, attempts = ?, size_bytes = ?, message = ?, cancel = 0"
@@ -34,16 +38,21 @@ class LedgerWriter:
     transaction turns into StorageError. `reader` sees what this very transaction has changed.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        """Take a writable connection. Raises StorageError."""
+    def __init__(self, connection: Connection, *, steady: SteadyClock | None = None) -> None:
+        """Take a writable connection; `steady` counts delays. Raises StorageError."""
         self.connection = connection
         self.reader = LedgerReader(connection)
+        self._steady = steady or SteadyClock()
+        self._run = secrets.randbits(31)  # names this run of the gateway in the column `clock`
         self._last_seq: int = connection.query("SELECT coalesce(max(seq), 0) FROM job")[0][0]
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The writer of the ledger at `path`, which is made when there is none. Raises StorageError."""
-        return cls(Connection(path, writable=True))
+    def open(cls, path: Path, *, by_kind: bool = False) -> Self:
+        """The writer of the ledger at `path`, which is made when there is none. Raises StorageError.
+
+        With `by_kind` it counts the open jobs of each kind.
+        """
+        return cls(Connection(path, writable=True, by_kind=by_kind))
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -125,7 +134,77 @@ class LedgerWriter:
             return None
         # No number is used twice in one process, not even that of a removed job: the broker may still confirm that job.
         self._last_seq = seq
+        if new.later is not None:
+            job = self._put_aside(job, new.later)
         return Accepted(job, created=True)
+
+    def _put_aside(self, job: JobRow, later: Later) -> JobRow:
+        """Store how a new job waits, and return its row as it is then."""
+        due_at = later.not_before if later.delay_s is None else self._steady.now() + later.delay_s
+        job = msgspec.structs.replace(
+            job,
+            due_at=due_at,
+            delay_s=later.delay_s,
+            clock=None if later.delay_s is None else self._run,
+            waits=later.waits,
+        )
+        self.connection.execute(
+            "UPDATE job SET state = ?, due_at = ?, delay_s = ?, clock = ? WHERE seq = ?",
+            (WAITING if job.waits else JobState.ACCEPTED.value, job.due_at, job.delay_s, job.clock, job.seq),
+        )
+        return job
+
+    # ---- time ----
+
+    def start_clock(self) -> None:
+        """Take over the delays of earlier runs of the gateway. Called once, before other writes.
+
+        A delay that would now last longer than it was given for was counted on a clock that was ahead, or this one is
+        behind; one from a clock that was never set tells nothing. Each starts anew: late, but never early.
+        """
+        now = self._steady.now()
+        self.connection.execute(
+            "UPDATE job INDEXED BY job_delayed SET due_at = ? + delay_s, clock = ?"
+            f" WHERE state = '{WAITING}' AND delay_s IS NOT NULL AND (due_at > ? + delay_s OR due_at < ?)",
+            (now, self._run, now, clock.EARLIEST),
+        )
+
+    def what_is_due(self, *, limit: int) -> tuple[list[JobRow], float | None]:
+        """Let waiting jobs go whose time has come, `limit` or a few more.
+
+        Where the wall clock was set meanwhile, the delays that this run counts keep their rest.
+
+        Returns:
+            Those that may be published now, and in how many seconds the next one is due; None: nobody knows, or none.
+        """
+        step_s = self._steady.follow()
+        if step_s:
+            self.connection.execute(
+                "UPDATE job INDEXED BY job_delayed SET due_at = due_at + ?"
+                f" WHERE state = '{WAITING}' AND delay_s IS NOT NULL AND due_at IS NOT NULL AND clock = ?",
+                (step_s, self._run),
+            )
+        now = self._steady.now()
+        trusted = clock.plausible(now)
+        seqs = self.reader.due(now=now, trusted=trusted, limit=limit)
+        self.connection.execute_many("UPDATE job SET due_at = NULL WHERE seq = ?", ((seq,) for seq in seqs))
+        free = self._let_go(seqs)
+        delayed, dated = self.reader.next_due()
+        nearest = min((at for at in (delayed, dated if trusted else None) if at is not None), default=None)
+        return free, None if nearest is None else max(0.0, nearest - now)
+
+    def _let_go(self, seqs: Sequence[int]) -> list[JobRow]:
+        """Let those of the waiting jobs `seqs` be published that wait for nothing any more; return them."""
+        free = [
+            seq
+            for seq in seqs
+            if self.connection.execute(
+                f"UPDATE job SET state = 'accepted' WHERE seq = ? AND state = '{WAITING}' AND due_at IS NULL"
+                " AND NOT EXISTS (SELECT 1 FROM after WHERE child = job.id AND outcome IS NULL)",
+                (seq,),
+            )
+        ]
+        return self.reader.rows(free)
 
     def spawn(
         self, parent: str, jobs: Sequence[NewJob], *, removed: Callable[[str], bool], now: float

@@ -9,7 +9,9 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
+- `waits`: what a job waits for before the broker gets it
 - `worker`: the status of a worker and of the jobs it runs
 """
 
@@ -45,16 +47,21 @@ from edge.model.job import (
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
+from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
+from edge.model.waits import Delay, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
     "ALLOWED",
     "FINAL",
     "MOST_CHILDREN",
+    "RETIRED_EXIT",
     "Artifact",
     "Attempts",
+    "Backlog",
     "Begun",
+    "Delay",
     "Energy",
     "Failure",
     "FailureCode",
@@ -64,6 +71,7 @@ __all__ = [
     "Locality",
     "MaxTemp",
     "Metering",
+    "OpenJobs",
     "Parked",
     "Pool",
     "Power",
@@ -74,6 +82,9 @@ __all__ = [
     "Result",
     "Retries",
     "RunningJob",
+    "ScaleStep",
+    "ScaledWorkers",
+    "ScalingStatus",
     "SpawnedJob",
     "SpawnedJobs",
     "Submission",
@@ -81,6 +92,7 @@ __all__ = [
     "TimeLimit",
     "Verdict",
     "WaitReason",
+    "Waits",
     "WorkerPool",
     "WorkerState",
     "WorkerStatus",

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from edge.core.values import JsonObject, JsonValue
 from edge.model.power import Power
+from edge.model.waits import Waits
 
 TaskName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$")]
 
@@ -99,6 +100,7 @@ class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
     held_s: float = 0.0  # begun, but stopped for want of power
     max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
     throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
+    peak_bytes: int | None = None  # memory of its worker at the peak of its life; only where workers are scaled
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,7 +128,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int = 1
 
 
-class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Submission(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A job as a submitter asks for it."""
 
     task: TaskName

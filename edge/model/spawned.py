@@ -12,6 +12,7 @@ from edge.core.values import JsonObject, JsonValue
 from edge.model.ids import spawned_job_id
 from edge.model.job import Retries, TaskName, TimeLimit
 from edge.model.power import Power
+from edge.model.waits import Waits
 
 #: Most jobs that one job may spawn: its result names each.
 MOST_CHILDREN = 100_000
@@ -24,7 +25,7 @@ def spawned_fingerprint(task: str, args: list[JsonValue], kwargs: JsonObject) ->
     return sha256(_encode((task, args, kwargs))).digest()
 
 
-class SpawnedJob(msgspec.Struct, frozen=True, omit_defaults=True):
+class SpawnedJob(Waits, msgspec.Struct, frozen=True, omit_defaults=True):
     """A job as a body spawned it, checked, with the settings of its kind."""
 
     task: TaskName

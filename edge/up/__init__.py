@@ -2,6 +2,7 @@
 
 - `main`: `edge up`
 - `supervise`: starts the parts in order, keeps them running, stops them
+- `scaled`: starts the workers that the governor asks for
 - `part`: one program of the stack
 - `child`: a child process that the kernel ends with us
 - `readiness`: whether a part is ready

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Literal
 
@@ -27,7 +27,7 @@ class Part:
 
     `launch` starts it. `ready` returns whether it is ready; it is called often during the start. `began` returns
     whether a program that ended before it was ready is worth another start. With `insist_s` SIGTERM is repeated after
-    that many seconds, for a program that may lose the first one.
+    that many seconds, for a program that may lose the first one. With an exit code of `leaves` it has left on purpose.
     """
 
     def __init__(
@@ -41,10 +41,11 @@ class Part:
         last_words: Callable[[], str] | None = None,
         began: Callable[[Child], bool] = lambda _child: False,
         insist_s: float | None = None,
+        leaves: Collection[int] = (),
     ) -> None:
         self.name = name
         self.grace_s = grace_s
-        self._insist_s = insist_s
+        self._insist_s, self._leaves = insist_s, leaves
         self._launch = launch
         self._ready = ready
         self._began = began
@@ -84,17 +85,27 @@ class Part:
             await self._again(problem, next(pauses))
 
     async def keep(self) -> None:
-        """Start it again whenever it ends, for ever; raises StackError on a configuration error."""
+        """Start it again whenever it ends, until it leaves; raises StackError on a configuration error."""
         pauses = RESTART.pauses()
         while True:
             code = await asyncio.shield(self._end)
             if code == CONFIG_ERROR:
                 raise PartMisconfigured(f"{self.name}: {await self._why()}")
+            if code in self._leaves:
+                await self._drain()
+                return
             if time.monotonic() - self._started > STEADY_S:
                 pauses = RESTART.pauses()
             await self._again(_ending(code), next(pauses))
             if not await self._until_ready(None):
                 self._lines.say(f"{self.name} is back after {self.ready_s:.1f} s")
+
+    async def run(self) -> None:
+        """Start it, and keep it until it leaves; raises StackError on a configuration error."""
+        await self._begin()
+        if not await self._until_ready(None):
+            self._lines.say(f"{self.name} ready after {self.ready_s:.1f} s")
+        await self.keep()
 
     async def end(self) -> str:
         """Wait for its end; how it ended."""

@@ -13,7 +13,7 @@ from functools import partial
 from edge.config import Loaded
 from edge.core import durable
 from edge.core.notify import notify
-from edge.model import KnownQueues
+from edge.model import RETIRED_EXIT, KnownQueues
 from edge.up import hint, readiness
 from edge.up.broker.broker import ROOM_BYTES, Broker
 from edge.up.broker.node import PrivateNode, Unwritable
@@ -21,6 +21,7 @@ from edge.up.broker.ports import check_free
 from edge.up.child import Child
 from edge.up.lines import StackLog
 from edge.up.part import RESTART, Part
+from edge.up.scaled import ScaledWorkers
 
 PART_S = 150.0  # more than the gateway gives the import of the tasks, so that what is late is named
 
@@ -39,7 +40,8 @@ class Stack:
         self._broker = Broker(config.layout, node, lines, env=self._env, hurry=self._hurry)
         self._gateway = self._python("gateway", partial(readiness.gateway, config.gateway), grace_s=10.0)
         self._governor = self._python("governor", partial(readiness.governor, config), module="edge.power", grace_s=5.0)
-        self._workers = [self._worker(entry.name) for entry in config.planned(io=False)]
+        self._workers = [self._worker(entry.name) for entry in config.planned(io=False) if not entry.scaled]
+        self._scaled = ScaledWorkers(config, self._worker, lines)
 
     async def run(self) -> None:
         """Run until SIGINT or SIGTERM; everything is stopped when this returns or raises StackError."""
@@ -99,12 +101,15 @@ class Stack:
         await self._accepting.wait()
         # The gateway has read the tasks by now: some kind may want a worker that the configuration does not name.
         io = bool(KnownQueues.read(self._config.layout.queues).io)
-        for entry in self._config.planned(io=io)[len(self._workers) :]:
+        known = {entry.name for entry in self._config.planned(io=False)}
+        for entry in [each for each in self._config.planned(io=io) if each.name not in known]:
             worker = self._worker(entry.name)
             self._workers.append(worker)
             await self._start_worker(worker)
         self._ready(time.monotonic() - started)
-        await _together(self._broker.epmd.keep(), self._broker.keep(), *(worker.keep() for worker in self._workers))
+        scaled = [self._scaled.run()] if self._config.scaled else []
+        kept = (worker.keep() for worker in self._workers)
+        await _together(self._broker.epmd.keep(), self._broker.keep(), *kept, *scaled)
 
     async def _start_worker(self, worker: Part) -> None:
         await worker.start(timeout_s=PART_S)
@@ -125,13 +130,14 @@ class Stack:
             X_EDGE_BROKER_S=f"{self._broker.ready_s:.3f}",
             X_EDGE_ACCEPTING_S=f"{self._accepting_s:.3f}",
             X_EDGE_GATEWAY_S=f"{self._gateway.ready_s:.3f}",
-            X_EDGE_WORKER_S=f"{self._workers[0].ready_s:.3f}",
+            X_EDGE_WORKER_S=f"{self._workers[0].ready_s if self._workers else 0.0:.3f}",
         )
 
     async def _stop(self) -> None:
         parts = (self._gateway, self._governor, self._broker.part, self._broker.epmd)
-        began = any(part.running for part in (*self._workers, *parts))
-        await asyncio.gather(*(self._end(worker) for worker in self._workers))
+        workers = (*self._workers, *self._scaled.parts)
+        began = any(part.running for part in (*workers, *parts))
+        await asyncio.gather(*(self._end(worker) for worker in workers))
         for part in parts:
             await self._end(part)
         if began:
@@ -151,6 +157,7 @@ class Stack:
             module="edge.worker",
             grace_s=config.worker.stop_grace_s + 5.0,
             began=partial(readiness.worker_began, config, name=name),
+            leaves=(RETIRED_EXIT,),
             EDGE_WORKER_NAME=name,
         )
 
@@ -162,6 +169,7 @@ class Stack:
         grace_s: float,
         module: str = "",
         began: Callable[[Child], bool] = lambda _child: False,
+        leaves: tuple[int, ...] = (),
         **env: str,
     ) -> Part:
         argv = [sys.executable, "-m", module or f"edge.{name}"]
@@ -169,7 +177,7 @@ class Stack:
         def launch() -> Child:
             return Child(argv, env=self._env | env, output=subprocess.PIPE)
 
-        return Part(name, launch, ready, lines=self._lines, grace_s=grace_s, began=began)
+        return Part(name, launch, ready, lines=self._lines, grace_s=grace_s, began=began, leaves=leaves)
 
 
 async def _together(*work: Coroutine[None, None, None]) -> None:

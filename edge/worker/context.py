@@ -15,7 +15,7 @@ from edge.core import clock, durable, notify
 from edge.core.errors import UsageError
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
-from edge.model import WorkerPool, WorkerState
+from edge.model import RETIRED_EXIT, WorkerPool, WorkerState
 from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.head import hand_over, stores
 from edge.worker.attempt.history import AttemptHistory
@@ -35,6 +35,7 @@ from edge.worker.power.freeze import Freeze
 from edge.worker.power.hold import Hold
 from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.control import Control, JobControl
+from edge.worker.process.retirement import Retirement
 from edge.worker.process.status import StatusFile
 from edge.worker.process.watchdog import Watchdog
 
@@ -87,7 +88,8 @@ class WorkerContext:
         self.wakeup = Wakeup()
         self._bodies = None if not threads else _bodies(self.wakeup)
         self.status = self._make_status()
-        self.watcher = PowerWatcher(config.layout.power)
+        self._retirement = self._make_retirement()
+        self.watcher = PowerWatcher(config.layout.power, retirement=self._retirement)
         frozen = config.worker.running_job == "freeze" and not threads
         self._freeze = Freeze(config, name) if frozen else None
         self.control = Control(
@@ -139,6 +141,8 @@ class WorkerContext:
             pace=self._make_pace(alone=alone),
             averages=self._averages,
             history=self._history,
+            retirement=self._retirement,
+            yields=bool(config.scaled) and not threads,
             control=self.control,
             status=self.status,
             wakeup=self.wakeup,
@@ -184,6 +188,7 @@ class WorkerContext:
         """Wait before the next try to connect, or until a stop. Bodies that run in threads are served meanwhile."""
         if not self._executor.elsewhere:
             self.wakeup.wait(timeout_s)
+            self._retire_if_idle()
             return
         until = time.monotonic() + timeout_s
         while (left_s := until - time.monotonic()) > 0 and not (self.control.stopping and not self._executor.busy):
@@ -192,6 +197,7 @@ class WorkerContext:
             self.wakeup.hush()
             self.intake.serve_bodies()
             self.status.flush_due()
+        self._retire_if_idle()
 
     def leave(self, exit_code: int) -> int:
         """Return the exit code of the process; call it last.
@@ -203,7 +209,24 @@ class WorkerContext:
             code = STUBBORN_EXIT if self._executor.exhausted else exit_code
             logging.shutdown()
             os._exit(code)
-        return exit_code
+        return RETIRED_EXIT if self._retired and not exit_code else exit_code
+
+    @property
+    def _retired(self) -> bool:
+        return self._retirement is not None and self._retirement.due and not self.control.stopping
+
+    def _retire_if_idle(self) -> None:
+        """End between two tries to connect; what waits for the disk keeps the worker."""
+        self.watcher.look()
+        if self._retired and not self._executor.busy and not self.intake.blocked:
+            self._stop_loop()
+
+    def _make_retirement(self) -> Retirement | None:
+        """What tells this worker to end, where the governor starts and retires it."""
+        if not self._entry.scaled:
+            return None
+        self.config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
+        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name)
 
     def _make_status(self) -> StatusFile:
         if self._bodies is None:

@@ -247,6 +247,7 @@ def test_one_writer_a_file(board: Machine) -> None:
         "/var/lib/edge/power",
         "/var/lib/edge/tokens.json",
         "/run/edge/orders",
+        "/run/edge/power-orders",
         "/run/edge/running",
         "/run/edge/power.json",
         "/run/edge/worker-main.json",
@@ -265,6 +266,7 @@ def test_one_writer_a_file(board: Machine) -> None:
             "/var/lib/edge/paired",
             "/run/edge/orders",
             "/run/edge/pairing",
+            "/run/edge/power-orders",
         },
         "edge-power": {"/var/lib/edge/power", "/run/edge/power.json", "/run/edge/poweroff"},
     }

@@ -3,6 +3,7 @@
 - `services`: `edge up`, `worker`, `gateway`
 - `power`: `edge power`, `edge pause`, `edge resume`
 - `config`: `edge config`
+- `scale`: `edge scale`
 - `token`: `edge token`
 - `backup`: `edge backup`, `edge restore`
 - `doctor`: `edge doctor`

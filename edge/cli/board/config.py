@@ -99,6 +99,8 @@ def example() -> int:
 
 
 def _unit(config: Config, entry: WorkerEntry) -> str:
+    if entry.scaled:
+        return f"edge-worker@{entry.name}-1.service and on, started when wanted"
     return "edge-worker.service" if entry.name == config.worker.name else f"edge-worker@{entry.name}.service"
 
 

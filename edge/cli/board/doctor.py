@@ -103,7 +103,8 @@ def _listed(config: Config) -> list[WorkerEntry]:
     from edge.model import KnownQueues, WorkerPool  # not for `edge --help`
 
     io = bool(KnownQueues.read(config.layout.queues).io)
-    return [entry for entry in config.planned(io=io) if config.workers or entry.pool is WorkerPool.THREADS]
+    planned = [entry for entry in config.planned(io=io) if not entry.scaled]
+    return [entry for entry in planned if config.workers or entry.pool is WorkerPool.THREADS]
 
 
 def _elsewhere() -> bool:

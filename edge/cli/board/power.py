@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,8 @@ from edge.cli import output
 from edge.cli.board.services import entry
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import StorageError
-from edge.core.text import duration
+from edge.core.text import duration, seconds
 
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _LONGEST_S = 366 * 86_400
 
 
@@ -27,13 +25,12 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only since 
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The seconds of `value`."""
-        parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(s|min|m|h|d)?", str(value))
-        if not parts or "".join(number + unit for number, unit in parts) != str(value):
+        found = seconds(str(value))
+        if found is None:
             self.fail(f"{value!r} is not a duration: 30s, 20m, 2h, 1h30m or 3d", param, ctx)
-        seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
-        if not 1 <= seconds <= _LONGEST_S:
+        if not 1 <= found <= _LONGEST_S:
             self.fail(f"{value!r} is not between one second and a year", param, ctx)
-        return seconds
+        return found
 
 
 @contextmanager

@@ -40,6 +40,8 @@ def text_of(event: Event) -> str:
         return f"power {power_text(event.power)}"
     if event.worker is not None:
         reason = f": {event.worker.reason}" if event.worker.reason else ""
+        if event.worker.wanted is not None:
+            return f"workers {event.worker.name}{reason}"
         return f"worker {event.worker.name} {event.worker.state}{reason}"
     if event.broker is not None:
         return f"broker {broker_text(event.broker)}"

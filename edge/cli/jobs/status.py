@@ -50,6 +50,7 @@ def _board(board: StatusView) -> None:
             ("expected", output.when(board.power.resumes_at)),
             ("broker", _broker(board.broker)),
             *(("worker", _worker(worker, board.at)) for worker in board.workers),
+            *(("scaling", f"{each.name}: {each.why}") for each in board.scaling),
             *([] if board.workers else [("worker", "none: jobs are kept, none is run")]),
             ("jobs", jobs),
             ("tasks", f"{board.tasks} kinds; `edge tasks` lists them"),

@@ -10,6 +10,7 @@ import click
 from edge.cli import output
 from edge.cli.board.power import Duration
 from edge.cli.completion import task_names
+from edge.cli.moment import Moment
 from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import EdgeError, UsageError
@@ -74,6 +75,14 @@ class _Submit(click.Command):
     help="With surplus power: run at normal power too once it waited so long (30m, 6h, 2d).",
 )
 @click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius.")
+@click.option("--in", "delay", type=Duration(), metavar="TIME", help="Start it so much later (30m, 6h, 2d).")
+@click.option(
+    "--at",
+    "not_before",
+    type=Moment(),
+    metavar="WHEN",
+    help="Start it then: 17:30, '2026-12-24 17:30' (this computer's time), or with an offset as in RFC 3339.",
+)
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
 @common
 @pass_session
@@ -91,6 +100,8 @@ def submit(
     time_limit: float | None,
     deadline: float | None,
     max_temp: float | None,
+    delay: float | None,
+    not_before: str | None,
     key: str | None,
 ) -> int:
     """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
@@ -105,6 +116,8 @@ def submit(
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
+    if delay is not None and not_before is not None:
+        raise UsageError("--in and --at: give one of them")
     named = [_split(text) for text in kwargs]
     with session.client() as client:
         if deadline is not None:
@@ -119,6 +132,8 @@ def submit(
             time_limit,
             deadline,
             max_temp,
+            delay_s=delay,
+            not_before=not_before,
         )
         job = client.submit_one(submission, key=key)
         if not wait:

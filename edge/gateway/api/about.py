@@ -50,6 +50,7 @@ class BoardRoutes:
             at=time.time(),
             free_bytes=appliance.board.free_bytes(),
             warnings=tuple(appliance.warnings()),
+            scaling=appliance.board.scaling(),
             unserved=appliance.unserved(),
         )
         return web.Response(body=_encode(view), content_type=JSON)

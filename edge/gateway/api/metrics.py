@@ -65,6 +65,10 @@ class _State(Collector):
         yield _gauges(
             "edge_workers", "Workers that live.", "state", {state: workers.count(state) for state in WorkerState}
         )
+        wanted = {each.name: each.wanted for each in board.scaling()}
+        if wanted:
+            text = "Processes of a scaled entry of `workers` that are to run."
+            yield _gauges("edge_workers_wanted", text, "entry", wanted)
         unserved = len(appliance.unserved())
         yield GaugeMetricFamily("edge_unserved", "Kinds and power classes that no worker takes, by sentence.", unserved)
         if (free_bytes := board.free_bytes()) is not None:

@@ -190,7 +190,7 @@ class Journal:
             submitter=job.submitter,
             attempts=max(job.attempts, job.failures),
             finished_at=job.finished_at,
-            due_at=job.due_at if state is JobState.RETRYING else None,
+            due_at=job.due_at if state is JobState.RETRYING or job.waits else None,
             cancelling=job.cancel and not state.final,
             removed=removed,
             error=job.message,

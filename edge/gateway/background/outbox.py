@@ -21,6 +21,8 @@ from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
+from edge.gateway.background.backlog import BacklogFile
+from edge.gateway.background.due import DueTimer
 from edge.gateway.background.journal import Journal
 from edge.gateway.background.routing import Routing
 from edge.ledger.commit_thread import CommitThread
@@ -59,17 +61,25 @@ class Outbox:
         path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
-        ledger = LedgerWriter.open(path)
+        scaled = bool(config.scaled)
+        ledger = LedgerWriter.open(path, by_kind=scaled)
         self._unmet = ledger.connection.unmet
-        self._writer = CommitThread(ledger)
+        self._writer = CommitThread(ledger, committed=self._on_commit if scaled else None)
         self.reader = LedgerReader.open(path)
         self._feed = LedgerReader.open(path)
         self._far = LedgerReader.open(path)
         self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # a single thread, because a reader is not thread-safe
         self._changed = changed
         self.routing = Routing(config, route=self._route)
+        #: None where no worker is scaled: then nothing is counted.
+        self.backlog: BacklogFile | None = None
+        if scaled:
+            self.backlog = BacklogFile(
+                config.layout, counts=lambda: self._writer.open_kinds, routes=lambda: self.routing.routes
+            )
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._due_timer = DueTimer(self._writer, free=self._let_go)
         self._due: list[str] = []  # ids whose deadline has just come
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
@@ -93,16 +103,22 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._writer.start()
         self._publisher.start()
+        if self.backlog is not None:
+            self.backlog.start()
         for job in self.reader.retrying():
             left = (job.due_at or 0.0) - time.time()
             self._wait_for(job.id, min(max(left, 0.0), RETRY.pause_s(job.failures)))
         for job in self.reader.with_deadline():
             self._note_deadline(job, time.time())
+        self._due_timer.start()
 
     async def stop(self) -> None:
         """Stop publishing, write what is queued, close the ledger."""
         for timer in (*self._timers.values(), *self._deadlines.values()):
             timer.cancel()
+        self._due_timer.stop()
+        if self.backlog is not None:
+            self.backlog.stop()
         await asyncio.to_thread(self._publisher.stop)
         await asyncio.to_thread(self._far_thread.shutdown)
         self._far.close()
@@ -169,6 +185,8 @@ class Outbox:
             if self._journal.on:
                 self._journal.accepted(new)
             self._publisher.ring()
+        if any(job.waits for job in new):
+            self._due_timer.look()
         for job in new:
             if job.deadline_s is not None and job.power is Power.SURPLUS:
                 self._note_deadline(job, job.accepted_at)
@@ -196,6 +214,12 @@ class Outbox:
             if self._journal.on:
                 self._journal.accepted(found[0])
             self._publisher.ring()
+        if any(job.waits for job in found[0]):
+            self._due_timer.look()
+
+    def _let_go(self, _jobs: Sequence[JobRow]) -> None:
+        """These wait for nothing in the ledger any more."""
+        self._publisher.ring(rewind=True)
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
@@ -306,6 +330,10 @@ class Outbox:
 
     def _route(self, routes: Routes) -> None:
         self._publisher.route(routes)
+
+    def _on_commit(self) -> None:
+        if self.backlog is not None:
+            self.backlog.committed()
 
     def _on_link(self, link: BrokerLink) -> None:
         if self._loop is not None and not self._loop.is_closed():

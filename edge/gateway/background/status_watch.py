@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from edge.core.layout import Layout
 from edge.core.watch import On, Watch
 from edge.gateway.background.journal import Journal
 from edge.ledger.rows import JobRow
-from edge.model import PowerStatus, RunningJob, WorkerState, WorkerStatus
+from edge.model import PowerStatus, RunningJob, ScaledWorkers, WorkerState, WorkerStatus
 from edge.power import status
 from edge.wire import WorkerChange
 
 #: A process that ended looks alive until its parent took note.
 _LATE_S = 0.05
+_ON = On.MOVED_TO | On.MOVED_FROM | On.DELETED
 
 
 class StatusWatch:
@@ -34,14 +35,19 @@ class StatusWatch:
         workers: Callable[[], list[WorkerStatus]],
         verdict: Callable[[], PowerStatus],
         find: Callable[[str], JobRow | None],
+        scaling: Callable[[], tuple[ScaledWorkers, ...]] = tuple,
     ) -> None:
-        """`workers` gives those that live, `verdict` the governor's status, `find` the row of a job."""
+        """`workers` gives those that live, `verdict` the governor's status, `find` the row of a job.
+
+        `scaling` tells how many workers of scaled entries are to run.
+        """
         self._journal, self._layout = journal, layout
-        self._workers, self._verdict, self._find = workers, verdict, find
+        self._workers, self._verdict, self._find, self._scaling = workers, verdict, find, scaling
         self._watch: Watch | None = None
         self._told: dict[str, WorkerChange] | None = None  # None: nobody has read yet
         self._bodies: dict[str, tuple[str, RunningJob]] = {}
         self._submitters: dict[str, str] = {}
+        self._wanted: dict[str, int] = {}  # processes that are to run, by scaled entry
         self._power: tuple[object, ...] = ()
         self._pidfds: dict[int, int] = {}
         self._dead: set[int] = set()
@@ -50,7 +56,9 @@ class StatusWatch:
     def start(self) -> None:
         """Watch, and tell what changed since `stop`. Raises OSError."""
         self._layout.run.mkdir(parents=True, exist_ok=True)  # on a board of its own nobody may have written yet
-        watch = Watch(self._layout.run, on=On.MOVED_TO | On.MOVED_FROM | On.DELETED)
+        watch = Watch(self._layout.run, on=_ON)
+        with suppress(OSError):  # only where workers are scaled
+            watch.add(self._layout.scaling.parent, on=_ON)
         self._watch = watch
         asyncio.get_running_loop().add_reader(watch, self._readable)
         self._compare()
@@ -84,7 +92,7 @@ class StatusWatch:
         changes = watch.read()
         if changes.gone:
             with suppress(OSError):  # without the folder nobody writes a status; the next reader tries again
-                watch.add(self._layout.run, on=On.MOVED_TO | On.MOVED_FROM | On.DELETED)
+                watch.add(self._layout.run, on=_ON)
         if changes.lost or any(_counts(name) for name in changes.names):
             self._compare()
 
@@ -94,9 +102,12 @@ class StatusWatch:
         verdict = self._verdict()
         first = self._told is None
         told = {each.name: _change(each) for each in workers}
+        scaling = self._scaling()
         if not first:
             self._note_power(verdict)
             self._note_workers(told)
+            self._note_scaling(scaling)
+        self._wanted = {each.name: each.wanted for each in scaling}
         self._power = _said(verdict)
         self._told = told
         self._note_bodies(workers, quietly=first)
@@ -113,6 +124,11 @@ class StatusWatch:
                 self._journal.worker(change)
         for name in before.keys() - now.keys():
             self._journal.worker(WorkerChange(name, WorkerState.STOPPED))
+
+    def _note_scaling(self, scaling: Iterable[ScaledWorkers]) -> None:
+        for each in scaling:
+            if self._wanted.get(each.name) != each.wanted:
+                self._journal.worker(WorkerChange(each.name, WorkerState.STOPPED, reason=each.why, wanted=each.wanted))
 
     def _note_bodies(self, workers: list[WorkerStatus], *, quietly: bool) -> None:
         bodies = {body.id: (worker.name, body) for worker in workers for body in worker.running}
@@ -173,7 +189,7 @@ class StatusWatch:
 
 def _counts(name: str) -> bool:
     """True for files that say something of a worker or of power."""
-    return name == "power.json" or name.startswith(("worker-", "frozen-"))
+    return name in {"power.json", "workers.json"} or name.startswith(("worker-", "frozen-"))
 
 
 def _said(verdict: PowerStatus) -> tuple[object, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,19 +54,36 @@ class Authenticator:
         """`path` and `paired` are the two files of `Tokens`."""
         self._files = [_TokenFile(each) for each in (path, paired) if each is not None]
         self._loopback = loopback_without_token
+        self._nodes: dict[str, float] = {}
+
+    @property
+    def nodes(self) -> Mapping[str, float]:
+        """When each node last asked for something, by its token's name, since the start of the gateway."""
+        return self._nodes
+
+    def tokens(self) -> tuple[Token, ...]:
+        """All tokens there are now. Raises BadTokenFile."""
+        return tuple(token for file in self._files for token in file.tokens())
+
+    def local(self, request: web.Request) -> Caller | None:
+        """The caller of a request from this board, where the configuration trusts it without a token."""
+        return LOCAL if self._loopback and _is_local(request) else None
 
     def caller(self, request: web.Request, scopes: frozenset[Scope]) -> Caller:
         """The caller, who has one of `scopes`. Raises Unauthenticated, Forbidden, BadTokenFile."""
         secret = _bearer(request)
         if secret is None:
-            if not (self._loopback and _is_local(request)):
+            local = self.local(request)
+            if local is None:
                 raise Unauthenticated("this needs a token: Authorization: Bearer TOKEN, made by `edge token add NAME`")
-            caller = LOCAL
+            caller = local
         else:
             known = self.by_secret(secret)
             if known is None:
                 raise Unauthenticated("the token is not known here, or it was revoked")
             caller = known
+            if Scope.NODE in caller.scopes:
+                self._nodes[caller.name] = time.time()
         if not caller.scopes & scopes:
             allowed = " or ".join(sorted(scopes))
             raise Forbidden(f"token {caller.name!r} has scope {', '.join(sorted(caller.scopes))}; this needs {allowed}")

@@ -23,6 +23,7 @@ from edge.core.errors import (
     UnknownFile,
     UnknownJob,
     UnknownTask,
+    UsageError,
     WrongState,
 )
 from edge.wire import Problem, ProblemCode
@@ -67,9 +68,14 @@ class Busy(EdgeError, RuntimeError):
         super().__init__(message)
 
 
+class TooOften(Busy):
+    """One address asked too often: it has to wait."""
+
+
 #: The first class an error is an instance of decides: leaves before their parents.
 _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (BadRequest, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
+    (UsageError, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
     (BadArguments, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.BAD_ARGUMENTS),
     (UnknownTask, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.UNKNOWN_TASK),
     (UnknownJob, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_JOB),
@@ -86,6 +92,7 @@ _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (TokenExists, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (WrongState, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (TooManyJobs, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
+    (TooOften, HTTPStatus.TOO_MANY_REQUESTS, ProblemCode.BUSY),
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
     (TooManyPairings, HTTPStatus.TOO_MANY_REQUESTS, ProblemCode.BUSY),
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE, ProblemCode.STORAGE),

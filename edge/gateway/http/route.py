@@ -98,7 +98,7 @@ class Route:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             caller = door.caller(request, self.scopes) if self.scopes else NOBODY
-            return await self.handler(Call(request, caller, _query(request, self.query)))
+            return await self.handler(Call(request, caller, read_query(request, self.query)))
 
         # `/v1/jobs/batch` is no job: without this the router would take GET and DELETE for it too.
         path = self.path.replace("{id}", "{id:(?!batch$)[^/]+}")
@@ -112,7 +112,7 @@ class Route:
 NOBODY = Caller("", frozenset())
 
 
-def _query(request: web.Request, kind: type) -> object:
+def read_query(request: web.Request, kind: type) -> object:
     """The query as a `kind`; raises BadRequest naming parameter, value and what is allowed.
 
     What may be left out is UNSET in `kind`: None would also be what msgspec makes of the word "null".

@@ -21,7 +21,7 @@ from edge.ledger.recovery.damage import limited, opened
 
 _SPARE_BYTES = 64 << 20  # room that a copy must leave on the disk
 _MARK = (
-    "SELECT coalesce(max(seq), 0), count(*), coalesce(sum(state IN ('accepted', 'queued', 'retrying')), 0),"
+    "SELECT coalesce(max(seq), 0), count(*), coalesce(sum(state NOT IN ('succeeded', 'failed', 'cancelled')), 0),"
     " coalesce(sum(remove), 0) FROM job"
 )
 

@@ -19,7 +19,7 @@ from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus, Reading
 from edge.model.pairing import ButtonHeld
-from edge.power import status
+from edge.power import pause_order, status
 from edge.power.governor import pause, persisted_state
 from edge.power.governor.button import Button, Press
 from edge.power.governor.days import Days
@@ -79,6 +79,12 @@ class Governor:
         self._reported: PowerStatus | None = None
         self._unwritten = False  # power.json cannot be written
         self._due: float | None = None
+        self._ordered_at = time.monotonic()  # an older order was for the governor before
+
+    @property
+    def reported(self) -> PowerStatus:
+        """What was written last; there is something after the first `turn`."""
+        return given(self._reported, "a report")
 
     def turn(self, now: float) -> None:
         """Do what is due: button presses, single sources with a notice, a whole sample, a step of going down."""
@@ -120,6 +126,7 @@ class Governor:
 
     def _sample(self, now: float, only: frozenset[str]) -> None:
         """Read, decide, report, and set the time of the next sample."""
+        self._carry_out()
         config = self._config.sampling
         wall = time.time()
         trusted = wall if clock.plausible(wall) else None
@@ -246,6 +253,20 @@ class Governor:
         """Note that a source has to be read at once. Sources call it, from any thread."""
         self._pending.append(name)
         self._wake()
+
+    def _carry_out(self) -> None:
+        """Pause or resume as the gateway asks for a person, once."""
+        order = pause_order.take(self._layout.pause_order, after=self._ordered_at)
+        if order is None:
+            return
+        self._ordered_at = order.monotonic
+        try:
+            if order.resume:
+                pause.clear(self._layout.pause)
+            else:
+                pause.set_pause(self._layout.pause, for_s=order.for_s, by=order.by)
+        except OSError as err:
+            log(f"{self._layout.pause}: {err.strerror or err}")
 
     def _pressed(self, press: Press, now: float) -> None:
         self._due = None

@@ -10,13 +10,18 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge.config import Loaded
+from edge.config import Config, Loaded
 from edge.core import durable, notify
 from edge.core.errors import StackError
+from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
 from edge.core.watch import Watch
-from edge.power.governor.governor import Governor
+from edge.power.governor.governor import Governor, log
+
+if TYPE_CHECKING:
+    from edge.power.workers.scaler import Scaler
 
 _ENDS = frozenset({signal.SIGTERM, signal.SIGINT})
 
@@ -26,19 +31,22 @@ def main(loaded: Loaded) -> int:
     layout = loaded.config.layout
     try:
         durable.make_folder(layout.pause.parent)
-        for folder in (layout.policy.parent, layout.simulated.parent, layout.button_held.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+        for path in (layout.policy, layout.simulated, layout.pause_order, layout.button_held):
+            path.parent.mkdir(parents=True, exist_ok=True)
         # lgpio keeps a pipe in the working folder, and under a unit that is the read-only `/`.
         os.chdir(layout.policy.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     with _locked(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
-        watch = Watch(layout.pause.parent, layout.simulated.parent)
+        watch = Watch(layout.pause.parent, layout.simulated.parent, layout.pause_order.parent)
         governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
         try:
             governor.turn(time.monotonic())
+            scaler = _scaler(loaded.config, watch)
+            if scaler is not None:
+                scaler.turn(time.monotonic(), governor.reported)
             notify.ready()
-            _loop(governor, watch, wakeup, files={layout.pause.name, layout.simulated.name})
+            _loop(governor, scaler, watch, wakeup, layout)
         finally:
             notify.stopping()
             governor.close()
@@ -46,8 +54,23 @@ def main(loaded: Loaded) -> int:
     return 0
 
 
-def _loop(governor: Governor, watch: Watch, wakeup: Wakeup, *, files: set[str]) -> None:
+def _scaler(config: Config, watch: Watch) -> Scaler | None:
+    """What scales the workers, and hears of the backlog; None where none is scaled. Raises StackError."""
+    if not config.scaled:
+        return None
+    from edge.power.workers.scaler import Scaler  # 0.7 MB that no other board needs
+
+    try:
+        scaler = Scaler(config, log)
+        watch.add(config.layout.backlog.parent)
+    except OSError as err:
+        raise StackError(f"{err.filename}: {err.strerror or err}") from err
+    return scaler
+
+
+def _loop(governor: Governor, scaler: Scaler | None, watch: Watch, wakeup: Wakeup, layout: Layout) -> None:
     """Turn the governor whenever something is due or happens, until a signal ends it."""
+    by_person = {layout.pause.name, layout.simulated.name, layout.pause_order.name}
     with selectors.DefaultSelector() as selector:
         selector.register(wakeup, selectors.EVENT_READ)
         selector.register(watch, selectors.EVENT_READ)
@@ -55,13 +78,20 @@ def _loop(governor: Governor, watch: Watch, wakeup: Wakeup, *, files: set[str]) 
         while True:
             governor.turn(time.monotonic())
             wait_s = governor.wait_s(time.monotonic())
+            if scaler is not None:
+                scaler.turn(time.monotonic(), governor.reported)
+                also_s = scaler.wait_s(time.monotonic())
+                wait_s = min((each for each in (wait_s, also_s) if each is not None), default=None)
             if every_s is not None:
                 notify.alive()
                 wait_s = every_s if wait_s is None else min(every_s, wait_s)
             for key, _ in selector.select(wait_s):
                 if key.fileobj is watch:
-                    if watch.read().may_touch(*files):
+                    changes = watch.read()
+                    if changes.may_touch(*by_person):
                         governor.look_again()
+                    if scaler is not None and changes.may_touch(layout.backlog.name, layout.scale_by_hand.name):
+                        scaler.changed()
                 elif _ENDS & wakeup.hush():
                     return
 

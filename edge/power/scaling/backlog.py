@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
 from edge.config.scaling import ScaleConfig
-from edge.model import Power
+from edge.config.workers import WorkerEntry
+from edge.model import OpenJobs, Power
+
+
+def taken(entry: WorkerEntry, rows: Iterable[OpenJobs]) -> Iterator[OpenJobs]:
+    """The open jobs that the workers of `entry` take."""
+    for row in rows:
+        mine = row.owner == entry.name if entry.kinds or row.owner else row.pool is entry.takes
+        if mine and row.power in entry.classes:
+            yield row
+
+
+def shared(entry: WorkerEntry, other: WorkerEntry) -> bool:
+    """True when both take some of the same jobs."""
+    if entry.kinds or other.kinds:
+        return entry.name == other.name
+    return entry.takes is other.takes and not set(entry.classes).isdisjoint(other.classes)
 
 
 class KindBacklog(msgspec.Struct, frozen=True, kw_only=True):

@@ -155,7 +155,9 @@ class Threads:
             on_resume=self._look_now,
         )
         bound, checkpoint = self._jobs.bind(attempt, task, body)
-        attempt.begin(Meter(self._config.worker.cpu_watts, power, alone=False), checkpoint)
+        attempt.begin(
+            Meter(self._config.worker.cpu_watts, power, alone=False, memory=bool(self._config.scaled)), checkpoint
+        )
         self._bodies.add(body)
         self._attempts[body.id] = attempt
         if body.id in self._cancelled:

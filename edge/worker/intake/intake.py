@@ -31,6 +31,7 @@ from edge.worker.intake.window import Window
 from edge.worker.power.feasibility import KindAverages
 from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.control import Control
+from edge.worker.process.retirement import Retirement
 from edge.worker.process.status import StatusFile
 
 logger = get_logger(__name__)
@@ -66,15 +67,21 @@ class Intake:
         wakeup: Wakeup,
         later: Callable[[float, Callable[[], None]], Timer],
         on_empty: Callable[[], None] = lambda: None,
+        retirement: Retirement | None = None,
+        yields: bool = False,
     ) -> None:
         """`wakeup` makes the event loop call `step`; `later(delay_s, call)` is the event loop's.
 
-        `on_empty` is called when the worker is to stop and the last body in another thread has ended.
+        With `yields` no queue stays open while a body lasts: another worker, which was started for that, takes the job.
+
+        `on_empty` is called when the worker is to stop and the last body in another thread has ended, and when it has
+        retired.
         """
         self._watcher = watcher
         self._flow, self._executor = flow, executor
         self._settlement, self._pace = settlement, pace
         self._averages, self._history = averages, history
+        self._retirement, self._yields = retirement, yields
         self._control, self._status = control, status
         self._wakeup, self._later = wakeup, later
         self._window = Window(settlement=settlement, history=history, status=status)
@@ -162,6 +169,9 @@ class Intake:
         if self._control.stopping:
             self._drain()
             return
+        if self._retires():
+            self._retire()
+            return
         # `_commit` may have closed queues because power fell. Take the new gate first: `_adjust` would open them again.
         self.refresh()
         self._adjust()
@@ -206,7 +216,11 @@ class Intake:
         try:
             self.refresh()
             self._commit()
-            self._keep_one()
+            if self._yields:
+                self._subscriptions.close_all()
+                self._window.give_back(lambda _: True, parked=False)
+            else:
+                self._keep_one()
         except CONNECTION_ERRORS as err:
             self._broken = True
             logger.warning("broker connection lost: %s; connecting again after the job", explain(err))
@@ -232,10 +246,15 @@ class Intake:
         if not self._flow.blocked:
             self._reopen()
 
+    @property
+    def blocked(self) -> bool:
+        """True while a result waits for the disk, or for the head."""
+        return bool(self._flow.blocked)
+
     # --- one message --------------------------------------------------------------------------------------
 
     def _may_begin(self) -> bool:
-        return not self._control.stopping and not self._flow.blocked and self._executor.free_slots > 0
+        return not (self._control.stopping or self._flow.blocked or self._retires()) and self._executor.free_slots > 0
 
     def _admits(self, attempt: Attempt) -> bool:
         """True when the body of `attempt` may begin beside those that run."""
@@ -408,6 +427,18 @@ class Intake:
         self._subscriptions.close_all()
         self._window.give_back(lambda _: True, parked=True)
         if not self._executor.busy:
+            self._on_empty()
+
+    def _retires(self) -> bool:
+        return self._retirement is not None and self._retirement.due
+
+    def _retire(self) -> None:
+        """Give all messages back, and end once no body runs and no result waits for the disk."""
+        self._subscriptions.close_all()
+        self._commit()
+        self._window.give_back(lambda _: True, parked=True)
+        self._window.report_parked()
+        if not self._executor.busy and not self._flow.blocked:
             self._on_empty()
 
     def _call_when_due(self) -> None:

@@ -67,6 +67,7 @@ class Hold:
         self._mode = config.worker.running_job
         self._grace_s = config.power.critical.grace_s
         self._cpu_watts = config.worker.cpu_watts
+        self._scaled = bool(config.scaled)
         self._control = control
         self._status = status
         self._watcher = watcher
@@ -79,7 +80,7 @@ class Hold:
 
     def begin(self, job_id: str, klass: Power, report: PowerStatus, *, max_temp_c: float | None = None) -> Meter:
         """Note that a body is about to run, and return its meter; `report` is the one that allowed its start."""
-        meter = Meter(self._cpu_watts, report)
+        meter = Meter(self._cpu_watts, report, memory=self._scaled)
         self._report = report
         self._body = _Body(job_id, klass, meter, max_temp_c)
         if self._freeze is not None:

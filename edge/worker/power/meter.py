@@ -6,6 +6,7 @@ only while the battery discharges. The two are never added.
 
 from __future__ import annotations
 
+import resource
 import time
 
 from edge.model import Energy, Metering, PowerStatus, Reading
@@ -17,15 +18,16 @@ _SLOWING = ("undervoltage", "throttled")
 class Meter:
     """Collects readings while one body runs; a short body costs only two clock calls. Belongs to the main thread."""
 
-    def __init__(self, cpu_watts: float, report: PowerStatus, *, alone: bool = True) -> None:
+    def __init__(self, cpu_watts: float, report: PowerStatus, *, alone: bool = True, memory: bool = False) -> None:
         """Begin to measure.
 
         Args:
             cpu_watts: watts of the board while one CPU is busy, for estimates.
             report: the governor's last report.
+            memory: tell the memory of the worker, too, by which further workers are started.
             alone: no other body runs at the same time. Otherwise the energy is estimated, because a shunt measures all.
         """
-        self._alone = alone
+        self._alone, self._memory = alone, memory
         self._cpu_watts = cpu_watts
         self.began = time.monotonic()
         self._watts: list[tuple[float, float]] = []  # (when, how many)
@@ -72,6 +74,7 @@ class Meter:
             held_s=round(held_s, 3),
             max_c=self._max_c,
             throttled=self._throttled,
+            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 if self._memory else None,
         )
 
 

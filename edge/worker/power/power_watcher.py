@@ -14,6 +14,7 @@ from pathlib import Path
 from edge.core.watch import Watch
 from edge.model import PowerState, PowerStatus
 from edge.power import status as power
+from edge.worker.process.retirement import Retirement
 
 _F_SETOWN_EX, _F_OWNER_TID = 15, 0
 
@@ -25,10 +26,13 @@ class PowerWatcher:
     sends SIGIO to the main thread only while `signals` is on, so an idle worker is not woken needlessly.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Watch `path`, whose folder must exist. Call it in the main thread. Raises OSError."""
-        self._path = path
-        self._watch = Watch(path.parent)
+    def __init__(self, path: Path, *, retirement: Retirement | None = None) -> None:
+        """Watch `path`, and what tells the worker to retire; their folders must exist.
+
+        Call it in the main thread. Raises OSError.
+        """
+        self._path, self._retirement = path, retirement
+        self._watch = Watch(path.parent, *([] if retirement is None else [retirement.path.parent]))
         self._epoll = select.epoll()
         self._epoll.register(self._watch.fileno(), select.EPOLLIN)
         self._governor: tuple[int, int] | None = None  # pid and pidfd
@@ -81,7 +85,10 @@ class PowerWatcher:
 
     def changed(self) -> bool:
         """Note whether the file has changed, without reading it; True when it has. Safe in signal handlers."""
-        changed = self._watch.read().may_touch(self._path.name)
+        changes = self._watch.read()
+        if self._retirement is not None and changes.may_touch(self._retirement.path.name):
+            self._retirement.note()
+        changed = changes.may_touch(self._path.name)
         self._stale |= changed
         return changed
 

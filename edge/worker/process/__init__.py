@@ -2,6 +2,7 @@
 
 - `control`: how a running body is interrupted: cancelled, timed out, stopped
 - `process_snapshot`: restores signals, limits and open files after each body
+- `retirement`: whether the governor wants this worker to end
 - `status`: writes `run/worker-NAME.json`
 - `threads_status`: the same for a worker that runs many bodies
 - `watchdog`: pings systemd's watchdog while the worker makes progress

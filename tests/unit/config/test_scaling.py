@@ -8,7 +8,7 @@ import pytest
 
 from edge.config import load
 from edge.config.scaling import MOST
-from edge.config.workers import WorkerEntry, check
+from edge.config.workers import WorkerEntry, check, entry_of
 from edge.core.errors import ConfigError
 
 
@@ -29,12 +29,27 @@ def test_auto_is_bounded_by_what_the_board_has() -> None:
     assert (entry.scaled, entry.most, entry.min) == (True, MOST, 0)
 
 
-@pytest.mark.parametrize("most", ["2", "auto"])
-def test_a_worker_that_nothing_would_scale_is_refused(tmp_path: Path, most: str) -> None:
-    """A board that runs one process where its owner asked for four would keep silent about it."""
-    with pytest.raises(ConfigError, match="does not scale workers") as refused:
-        load(written(tmp_path, f"[{{name: extra, max: {most}}}]"), {})
-    assert refused.value.key == "workers[0].max"
+@pytest.mark.parametrize("name", ["extra-1", "extra-64"])
+def test_a_process_has_the_entry_that_it_belongs_to(tmp_path: Path, name: str) -> None:
+    config = load(written(tmp_path, "[{name: main}, {name: extra, max: 2}]"), {"EDGE_WORKER_NAME": name}).config
+    assert config.own_worker == config.workers[1]
+
+
+@pytest.mark.parametrize("name", ["extra", "extra-", "extra-0", "extra-01", "extra-65", "extra-x", "main-1", "other-1"])
+def test_no_other_name_is_a_process_of_a_scaled_entry(name: str) -> None:
+    entries = (WorkerEntry("main"), WorkerEntry("extra", max=2))
+    assert entry_of(name, entries) is (entries[1] if name == "extra" else None)
+
+
+@pytest.mark.parametrize(
+    "workers",
+    ["[{name: a, max: 2}, {name: a-1}]", "[{name: a-2}, {name: a, max: 1}]", f"[{{name: {'a' * 30}, max: 2}}]"],
+)
+def test_names_of_processes_are_kept_free(tmp_path: Path, workers: str) -> None:
+    """Two processes of one name would fight for its lock, and a name of 33 characters is none."""
+    with pytest.raises(ConfigError) as refused:
+        load(written(tmp_path, workers), {})
+    assert refused.value.key.endswith(".name")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from edge.config.power import CriticalConfig, PolicyConfig, PowerConfig
 from edge.core.layout import Layout
 from edge.model import PowerState, PowerStatus
-from edge.power import status
+from edge.power import pause_order, status
 from edge.power.governor import pause, persisted_state
 from edge.power.governor.governor import Governor
 from edge.power.policy.policy import PolicyState
@@ -224,3 +224,34 @@ def test_the_state_of_another_boot_is_none(layout: Layout, monkeypatch: pytest.M
     assert persisted_state.read(layout.policy, set()).started
     monkeypatch.setattr(persisted_state, "boot_id", lambda: "another boot")
     assert persisted_state.read(layout.policy, set()) == PolicyState()
+
+
+class TestOrdersOfTheGateway:
+    def test_pause_and_resume(self, layout: Layout) -> None:
+        """An order is carried out at the next turn, durably, and says who gave it."""
+        board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+        assert board.turn() is PowerState.NORMAL
+        pause_order.give(layout.pause_order, for_s=600.0, by="anna")
+        assert board.turn() is PowerState.PAUSED
+        assert status.read(layout.power).reason == "paused by anna"
+        pause_order.give(layout.pause_order, resume=True, by="anna")
+        assert board.turn() is PowerState.NORMAL
+        assert pause.current(layout.pause) is None
+
+    def test_an_order_counts_once(self, layout: Layout) -> None:
+        """After `edge resume` the order that lies there still pauses nothing; nor for the next governor."""
+        pause_order.give(layout.pause_order, by="anna")
+        board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+        assert board.turn() is PowerState.NORMAL
+        pause_order.give(layout.pause_order, by="anna")
+        assert board.turn() is PowerState.PAUSED
+        pause.clear(layout.pause)
+        assert board.turn() is PowerState.NORMAL
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"resume": 3}', b"[]"])
+    def test_what_is_no_order_changes_nothing(self, layout: Layout, content: bytes) -> None:
+        """The gateway faces the network: nothing that it leaves there stops the governor."""
+        board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+        layout.pause_order.parent.mkdir(parents=True)
+        layout.pause_order.write_bytes(content)
+        assert board.turn() is PowerState.NORMAL

@@ -1,0 +1,34 @@
+"""A time on the command line: of the day, or with a date, in the zone of this computer unless it says which."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+import click
+
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_LOCAL = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """`17:30`, `2026-12-24 17:30`, or RFC 3339 with an offset, which the board itself reads."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """`value` as RFC 3339."""
+        text = str(value)
+        if found := _CLOCK.fullmatch(text):
+            now = datetime.now()  # noqa: DTZ005 - of this computer's zone, which `astimezone` adds
+            at = now.replace(hour=int(found[1]), minute=int(found[2]), second=int(found[3] or 0), microsecond=0)
+            return (at if at > now else at + timedelta(days=1)).astimezone().isoformat()
+        if found := _LOCAL.fullmatch(text):
+            try:
+                year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+                return datetime(year, month, day, hour, minute, second).astimezone().isoformat()
+            except (ValueError, OverflowError, OSError) as err:
+                self.fail(f"{value!r} is no time: {err}", param, ctx)
+        if not re.match(r"\d{4}-", text):
+            self.fail(f"{value!r} is no time: 17:30, '2026-12-24 17:30' or 2026-12-24T17:30:00+01:00", param, ctx)
+        return text

@@ -1,0 +1,5 @@
+"""Commands about periodic jobs.
+
+- `schedule`: the group `edge schedule`
+- `preview`: `edge schedule next`: when an expression would be due
+"""

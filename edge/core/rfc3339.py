@@ -1,0 +1,53 @@
+"""Times as text: reads and writes RFC 3339, such as `2026-03-29T02:30:00+02:00`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, tzinfo
+
+from edge.core.errors import UsageError
+
+_FORM = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+)
+_EXAMPLE = "2026-03-29T02:30:00+02:00"
+_FIRST, _LAST = 1970, 9000  # years: beyond them, conversions between zones leave what a calendar can hold
+
+
+def parsed(text: str, *, name: str, zone: tzinfo | None = None) -> datetime:
+    """The time in `text`, with its offset.
+
+    Args:
+        text: what somebody wrote.
+        name: what it is called in an error.
+        zone: the zone of a time without an offset; None: an offset is needed.
+
+    Raises:
+        UsageError: one sentence on what is wrong.
+    """
+    shown = f"{name} {text[:80]!r}"
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{shown}: expected a time in the form of RFC 3339, such as {_EXAMPLE}")
+    year, month, day, hour, minute = (int(part) for part in found.groups()[:5])
+    second, fraction, offset = int(found[6] or 0), found[7] or "", found[8] or ""
+    if not offset and zone is None:
+        raise UsageError(f"{shown}: expected an offset from UTC at its end, such as Z or +02:00")
+    if hour == 24:
+        raise UsageError(f"{shown}: hour 24 is not taken; write 00:00 of the next day")
+    if second == 60:
+        raise UsageError(f"{shown}: a leap second is not taken, because no clock of a computer shows it")
+    if not _FIRST <= year <= _LAST:
+        raise UsageError(f"{shown}: expected a year from {_FIRST} to {_LAST}")
+    try:
+        at = datetime(year, month, day, hour, minute, second, int(f"{fraction:0<6}"[:6]), tzinfo=zone or UTC)
+        if offset:
+            at = datetime.fromisoformat(f"{at.replace(tzinfo=None).isoformat()}{offset.upper()}")
+        return at
+    except ValueError as err:
+        raise UsageError(f"{shown}: no such time: {err}") from err
+
+
+def text_of(at: float, zone: tzinfo = UTC) -> str:
+    """Seconds since 1970 as RFC 3339, to the second, with the offset that `zone` has at that time."""
+    return datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")

@@ -1,0 +1,96 @@
+"""Lets jobs go whose time has come: one timer for all that wait in the ledger, however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from edge.core.clock import ClockSet
+from edge.core.errors import StorageError
+from edge.ledger.commit_thread import CommitThread
+from edge.ledger.rows import JobRow
+from edge.ledger.writer import LedgerWriter
+
+log = logging.getLogger(__name__)
+
+#: Jobs in one commit: few enough that submitters behind it do not wait.
+_AT_ONCE = 1000
+_AGAIN_S = 30.0
+
+
+class DueTimer:
+    """Runs on the gateway's loop. It wakes up when a job is due, or when somebody sets the wall clock."""
+
+    def __init__(self, writer: CommitThread, *, free: Callable[[Sequence[JobRow]], None]) -> None:
+        """`free` gets the jobs that may be published now, after they were let go."""
+        self._writer, self._free = writer, free
+        self._timer: asyncio.TimerHandle | None = None
+        self._clock_set: ClockSet | None = None
+        self._looking = False
+        self._again = False  # look once more after this look
+
+    def start(self) -> None:
+        """Look for the first time, on the running loop."""
+        try:
+            self._clock_set = ClockSet()
+            asyncio.get_running_loop().add_reader(self._clock_set, self._on_clock_set)
+        except OSError as err:  # then only a restart learns of a new time
+            log.warning("it is not noticed when the clock is set: %s", err)
+        with suppress(StorageError):
+            self._writer.write(lambda ledger: ledger.start_clock(), durable=False)
+        self.look()
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._clock_set is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                asyncio.get_running_loop().remove_reader(self._clock_set)
+            self._clock_set.close()
+
+    def look(self) -> None:
+        """Let go what is due, and set the timer anew: a job came that may be due before all others."""
+        if self._looking:
+            self._again = True
+            return
+        self._looking = True
+
+        def work(ledger: LedgerWriter) -> tuple[list[JobRow], float | None]:
+            return ledger.what_is_due(limit=_AT_ONCE)
+
+        try:
+            self._writer.submit(work, durable=False).add_done_callback(self._looked)
+        except StorageError:  # the gateway stops
+            self._looking = False
+
+    def _looked(self, found: asyncio.Future[tuple[list[JobRow], float | None]]) -> None:
+        self._looking = False
+        if found.cancelled():
+            return
+        if (err := found.exception()) is not None:
+            log.error("jobs that are due cannot be let go: %s; trying again in %g s", err, _AGAIN_S)
+            self._wait(_AGAIN_S)
+            return
+        free, left_s = found.result()
+        if free:
+            self._free(free)
+        if self._again:
+            self._again = False
+            self.look()
+        elif left_s is not None:
+            self._wait(left_s)
+        elif self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.look)
+
+    def _on_clock_set(self) -> None:
+        if self._clock_set is not None:
+            self._clock_set.hush()
+        self.look()

@@ -1,0 +1,87 @@
+"""What a job of each kind costs, learned from the receipts of the results, for the rule that scales workers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from edge.core import durable
+from edge.model import Result
+
+log = logging.getLogger(__name__)
+
+#: Weight of a new run in the mean, once there are many runs.
+_WEIGHT = 0.2
+_SAVE_EVERY_S = 600.0
+#: Kinds that are remembered; the one that was learned first goes first.
+_MOST = 1000
+
+
+class KindCost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a job of one kind took; newer runs count more."""
+
+    runs: int = 0
+    seconds: float = 0.0
+    busy: float = 0.0  # share of one core
+    peak_bytes: int | None = None  # of the worker that ran it
+
+
+class KindCosts:
+    """The costs by kind, saved to a small file every ten minutes. Belongs to the gateway's loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._saved_at = time.monotonic()
+        self._changed = False
+        try:
+            self._costs = msgspec.json.decode(path.read_bytes(), type=dict[str, KindCost])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._costs = {}
+
+    def of(self, kind: str) -> KindCost | None:
+        """What a job of this kind takes; None until one has run."""
+        return self._costs.get(kind)
+
+    def learn(self, results: Iterable[Result]) -> None:
+        """Add the runs that ended with these results; one without a receipt had no body."""
+        for result in results:
+            if (receipt := result.energy) is None:
+                continue
+            old = self._costs.get(result.task) or KindCost()
+            weight = max(_WEIGHT, 1 / (old.runs + 1))
+            busy = min(1.0, receipt.cpu_seconds / receipt.seconds) if receipt.seconds > 0 else 1.0
+            self._costs[result.task] = KindCost(
+                old.runs + 1,
+                old.seconds + weight * (receipt.seconds - old.seconds),
+                old.busy + weight * (busy - old.busy),
+                _peak(old.peak_bytes, receipt.peak_bytes, weight),
+            )
+            self._changed = True
+        while len(self._costs) > _MOST:
+            del self._costs[next(iter(self._costs))]
+        if self._changed and time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Write what has changed. An error is logged: it is learned again."""
+        self._saved_at = time.monotonic()
+        if not self._changed:
+            return
+        self._changed = False
+        try:
+            durable.replace_volatile(self._path, msgspec.json.encode(self._costs))
+        except OSError as err:
+            log.warning("%s cannot be written: %s", self._path, err.strerror or err)
+
+
+def _peak(old: int | None, new: int | None, weight: float) -> int | None:
+    """The peak of a kind. A worker tells the highest peak of its life, which another kind may have caused: the lowest
+    that was told lately is the nearest to the truth.
+    """
+    if old is None or new is None:
+        return old if new is None else new
+    return new if new < old else old + round(weight * (new - old))

@@ -1,0 +1,152 @@
+// Keeps an open page current: the board tells what changes (EventSource), then the parts marked data-swap are fetched
+// from the same address again, as the server makes them. Without this script every view works by a reload.
+"use strict";
+(() => {
+  const ahead = Date.now() / 1000 - Number(document.body.dataset.now || 0); // this clock, against the board's
+  const minute = 60, hour = 3600, day = 86400;
+
+  const span = (s) =>
+    s < 2 * minute ? `${Math.round(s)} s`
+    : s < 2 * hour ? `${Math.round(s / minute)} min`
+    : s < 2 * day ? `${(s / hour).toFixed(1).replace(".0", "")} h`
+    : `${Math.round(s / day)} days`;
+
+  const tick = () => {
+    const now = Date.now() / 1000 - ahead;
+    for (const time of document.querySelectorAll("time[data-t]")) {
+      const how = time.dataset.how;
+      const text = span(Math.max(0, how === "in" ? time.dataset.t - now : now - time.dataset.t));
+      const words = how === "ago" ? `${text} ago` : how === "in" ? `in ${text}` : text;
+      if (time.textContent !== words) time.textContent = words;
+    }
+  };
+
+  const say = (text) => {
+    const place = document.getElementById("say");
+    if (place && text && place.textContent !== text) place.textContent = text;
+  };
+
+  const live = (text) => {
+    const place = document.getElementById("live");
+    if (!place) return;
+    place.textContent = text;
+    place.hidden = !text;
+  };
+
+  const swap = (fresh) => {
+    const old = new Map([...document.querySelectorAll("[data-swap]")].map((part) => [part.id, part]));
+    const next = [...fresh.querySelectorAll("[data-swap]")];
+    if (next.some((part) => !old.has(part.id)) || old.size !== next.length) {
+      const main = fresh.getElementById("main");
+      if (!typing()) return document.getElementById("main").replaceWith(document.adoptNode(main));
+    }
+    for (const part of next) {
+      const before = old.get(part.id);
+      if (!before || before.innerHTML === part.innerHTML) continue;
+      const focus = before.contains(document.activeElement) ? path(before, document.activeElement) : null;
+      for (const open of before.querySelectorAll("details[open][id]")) {
+        const same = part.querySelector(`#${open.id}`);
+        if (same) same.open = true;
+      }
+      if (part.dataset.say && part.dataset.say !== before.dataset.say) say(part.dataset.say);
+      before.replaceWith(document.adoptNode(part));
+      if (focus) focus.reduce((node, n) => node && node.children[n], part)?.focus({ preventScroll: true });
+    }
+  };
+
+  const path = (root, node) => {
+    const steps = [];
+    for (; node !== root; node = node.parentElement) steps.unshift([...node.parentElement.children].indexOf(node));
+    return steps;
+  };
+
+  const typing = () => {
+    const at = document.activeElement;
+    return at && document.getElementById("main").contains(at) && /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName);
+  };
+
+  let due = 0, lookedAt = 0, looking = false;
+
+  // At most once a second, and twice as rarely as a look takes.
+  let pause = 1000;
+  const look = () => {
+    if (due || document.hidden) return;
+    due = setTimeout(async () => {
+      due = 0;
+      if (looking) return look();
+      looking = true;
+      lookedAt = Date.now();
+      try {
+        const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+        if (answer.redirected) return location.reload(); // the session is over
+        swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+        pause = Math.max(1000, 2 * (Date.now() - lookedAt));
+        tick();
+      } catch {
+        live("not live");
+      } finally {
+        looking = false;
+      }
+    }, Math.max(50, lookedAt + pause - Date.now()));
+  };
+
+  // Progress is drawn from the event itself: it comes four times a second.
+  const further = (job) => {
+    const bar = document.querySelector(`progress[data-p="${CSS.escape(job.id)}"]`);
+    if (!bar || job.state !== "running" || !job.progress || job.held) return false;
+    const { done = 0, total = 0, note = "" } = job.progress;
+    if (!total) return false;
+    bar.max = total;
+    bar.value = Math.min(done, total);
+    for (const [name, text] of [["pt", `${Math.round((100 * bar.value) / total)} %`], ["pn", note]]) {
+      const place = document.querySelector(`[data-${name}="${CSS.escape(job.id)}"]`);
+      if (place && text) place.textContent = text;
+    }
+    return true;
+  };
+
+  let source = null;
+  const connect = () => {
+    if (source || document.hidden) return;
+    let first = !lookedAt;
+    source = new EventSource("/events");
+    source.onopen = () => {
+      live("");
+      if (!first) look();
+      first = false;
+    };
+    source.onerror = () => {
+      live("not live");
+      if (source && source.readyState === EventSource.CLOSED) {
+        source = null;
+        setTimeout(connect, 5000);
+        look();
+      }
+    };
+    source.addEventListener("job", (event) => {
+      const { job } = JSON.parse(event.data);
+      if (!job || !further(job)) look();
+    });
+    for (const about of ["power", "worker", "broker", "reset", "dropped"]) source.addEventListener(about, look);
+  };
+
+  // A page that nobody sees holds no connection: a browser has six for a board, and each open tab would take one.
+  const hide = () => {
+    if (document.hidden) {
+      source?.close();
+      source = null;
+    } else if (document.body.hasAttribute("data-live")) {
+      if (lookedAt || !source) look();
+      connect();
+    }
+  };
+
+  tick();
+  setInterval(tick, 1000);
+  if (document.body.hasAttribute("data-live")) {
+    connect();
+    document.addEventListener("visibilitychange", hide);
+    addEventListener("pagehide", () => { source?.close(); source = null; });
+    addEventListener("pageshow", (event) => { if (event.persisted) hide(); });
+  }
+})();

@@ -1,0 +1,75 @@
+"""The findings of `edge doctor`, for an admin: run when asked for, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import msgspec
+from aiohttp import web
+
+from edge.gateway.http.problems import Busy
+from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.visit import Visit
+from edge.gateway.service import Appliance
+
+_RUN_S = 60.0
+_MAX_BYTES = 1024
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of `edge doctor --json`."""
+
+    level: str
+    part: str
+    text: str
+    advice: str = ""
+
+
+class DoctorView:
+    """`/doctor`. The checks load a dozen libraries, which this process should not keep."""
+
+    def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
+        self._appliance, self._rendering = appliance, rendering
+        self._findings: tuple[Finding, ...] = ()
+        self._at: float | None = None
+        self._running = False
+
+    async def show(self, visit: Visit) -> web.StreamResponse:
+        """Answer with what the last run found."""
+        return self._rendering.page(visit, "doctor.html", findings=self._findings, at=self._at)
+
+    async def run(self, visit: Visit) -> web.StreamResponse:
+        """Run the checks now. Raises Busy."""
+        await visit.form(max_bytes=_MAX_BYTES)
+        if self._running:
+            raise Busy("the checks run already; look again in a moment", retry_after_s=5)
+        self._running = True
+        try:
+            self._findings = await _findings()
+            self._at = time.time()
+        finally:
+            self._running = False
+        return see("/doctor")
+
+
+async def _findings() -> tuple[Finding, ...]:
+    argv = (sys.executable, "-P", "-m", "edge.cli.main", "doctor", "--json")
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(_RUN_S):
+            out, err = await process.communicate()
+    except TimeoutError as fault:
+        raise Busy(f"`edge doctor` did not end within {_RUN_S:g} s") from fault
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    try:
+        return tuple(msgspec.json.decode(line, type=Finding) for line in out.splitlines())
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        last = (err.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        raise Busy(f"`edge doctor` cannot be read: {last[:200]}") from fault

@@ -1,0 +1,104 @@
+"""Which jobs a list shows: from the address to a search, and back into an address."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlencode
+
+import msgspec
+
+from edge.gateway.http.problems import BadRequest
+from edge.ledger.search import Wanted
+from edge.model import FINAL, JobState
+
+_STORED_OPEN = (JobState.ACCEPTED, JobState.QUEUED, JobState.RETRYING)
+#: The choices of the field `state`, in the order in which they are offered.
+STATES = ("open", "ended", *JobState)
+_LONGEST = 200
+_TIMES = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+NAMES = ("state", "kind", "submitter", "text", "since", "until")
+
+
+class Filters(msgspec.Struct, frozen=True):
+    """What stands in the address, as text; empty: not filtered by."""
+
+    state: str = ""
+    kind: str = ""
+    submitter: str = ""
+    text: str = ""
+    since: str = ""
+    until: str = ""
+
+    @classmethod
+    def of(cls, query: dict[str, str]) -> Filters:
+        """Read a query. Raises BadRequest naming field, value and what is allowed; other fields are not looked at."""
+        given = {name: query.get(name, "").strip() for name in NAMES}
+        for name, value in given.items():
+            if len(value) > _LONGEST:
+                raise BadRequest(f"{name}: {len(value)} characters; at most {_LONGEST} are taken")
+        filters = cls(**given)
+        if filters.state and filters.state not in STATES:
+            raise BadRequest(f"state {filters.state[:40]!r}: expected one of {', '.join(STATES)}")
+        filters.wanted(None)
+        return filters
+
+    @property
+    def any(self) -> bool:
+        """True when something is filtered by."""
+        return any(getattr(self, name) for name in NAMES)
+
+    @property
+    def query(self) -> str:
+        """The filters as a query, without a question mark."""
+        return urlencode({name: value for name in NAMES if (value := getattr(self, name))})
+
+    @property
+    def words(self) -> str:
+        """The filters for a person: `state failed, kind solve`."""
+        given = {name: getattr(self, name) for name in NAMES}
+        return ", ".join(f"{name} {value}" for name, value in given.items() if value)
+
+    def wanted(self, own_only: str | None) -> Wanted:
+        """The search that finds these jobs; `own_only` names the only submitter whose jobs may be seen."""
+        return Wanted(
+            states=self._stored(),
+            task=self.kind,
+            submitter=self.submitter or None if own_only is None else own_only,
+            text=self.text,
+            since=_moment("since", self.since),
+            until=_moment("until", self.until),
+        )
+
+    def shows(self, state: JobState) -> bool:
+        """True when a job in this state, as it is now, is wanted: `running` is not stored."""
+        if self.state in {"", "open", "ended"}:
+            return True
+        return state == self.state
+
+    def narrowed(self, *, ended: bool) -> Filters | None:
+        """The same for jobs that have ended, or that have not; None: then none would be found."""
+        wanted = {*(FINAL if ended else _STORED_OPEN)}
+        if self.state in {"", "open", "ended"}:
+            group = "ended" if ended else "open"
+            return msgspec.structs.replace(self, state=group) if self.state in {"", group} else None
+        state = JobState(self.state)
+        return self if state in wanted or (not ended and state is JobState.RUNNING) else None
+
+    def _stored(self) -> tuple[JobState, ...]:
+        if self.state == "":
+            return ()
+        if self.state == "open" or self.state == JobState.RUNNING:
+            return _STORED_OPEN
+        return tuple(sorted(FINAL)) if self.state == "ended" else (JobState(self.state),)
+
+
+def _moment(name: str, text: str) -> float | None:
+    """The board's local time `text` as seconds since the epoch. Raises BadRequest."""
+    if not text:
+        return None
+    for form in _TIMES:
+        try:
+            return time.mktime(time.strptime(text, form))
+        except (ValueError, OverflowError):
+            continue
+    raise BadRequest(f"{name} {text[:40]!r}: expected a time of the board's clock, as 2026-11-28T14:30 or 2026-11-28")

@@ -1,0 +1,98 @@
+"""The kinds of job: what they do, and what their jobs took."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+from aiohttp import web
+
+from edge.catalog.catalogue import TaskInfo
+from edge.core.errors import EdgeError
+from edge.gateway.page.form import fields_of
+from edge.gateway.page.rendering import Rendering
+from edge.gateway.page.visit import Visit
+from edge.gateway.service import Appliance
+from edge.ledger.reader import LedgerReader
+from edge.model import JobState, Result
+
+#: The means are of so many jobs of a kind, at most, found among so many of the newest of all kinds.
+_EACH, _AMONG = 5, 5_000
+
+
+class Mean(msgspec.Struct, frozen=True):
+    """What the newest jobs of a kind took on average; None: no job tells."""
+
+    runs: int = 0
+    seconds: float | None = None
+    joules: float | None = None
+
+
+class KindRow(msgspec.Struct, frozen=True):
+    """A kind as the page shows it."""
+
+    info: TaskInfo
+    arguments: tuple[str, ...]
+    counts: dict[JobState, int]
+    mean: Mean
+
+    @property
+    def failed(self) -> int:
+        """How many of its jobs failed, among those that are kept."""
+        return self.counts.get(JobState.FAILED, 0)
+
+    @property
+    def ended(self) -> int:
+        """How many of its jobs have a result."""
+        return sum(count for state, count in self.counts.items() if state.final)
+
+
+class KindsView:
+    """`/kinds`."""
+
+    def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
+        self._appliance, self._rendering = appliance, rendering
+
+    async def show(self, visit: Visit) -> web.StreamResponse:
+        """Answer with all kinds."""
+        catalogue = self._appliance.kinds.current
+
+        def look(ledger: LedgerReader) -> tuple[dict[str, dict[JobState, int]], dict[str, list[str]]]:
+            return ledger.search.by_kind(), ledger.search.latest_of_kinds(each=_EACH, among=_AMONG)
+
+        counts, latest = await self._appliance.outbox.look(look)
+        means = await asyncio.to_thread(self._means, latest)
+        rows = [
+            KindRow(info, tuple(_argument(info)), counts.get(name, {}), means.get(name, Mean()))
+            for name, info in sorted(catalogue.tasks.items())
+        ]
+        return self._rendering.page(
+            visit, "kinds.html", kinds=rows, errors=catalogue.errors, each=_EACH, sees_all=visit.caller.sees_all
+        )
+
+    def _means(self, latest: dict[str, list[str]]) -> dict[str, Mean]:
+        """Reads results, in a thread."""
+        return {task: _mean(self._results(ids)) for task, ids in latest.items()}
+
+    def _results(self, ids: Iterable[str]) -> Iterable[Result]:
+        for job_id in ids:
+            try:
+                result = self._appliance.results.read(job_id)
+            except (EdgeError, OSError):
+                continue  # damaged, or removed meanwhile
+            if result is not None:
+                yield result
+
+
+def _mean(results: Iterable[Result]) -> Mean:
+    found = [result.energy for result in results if result.energy is not None]
+    if not found:
+        return Mean()
+    count = len(found)
+    return Mean(count, sum(each.seconds for each in found) / count, sum(each.joules for each in found) / count)
+
+
+def _argument(info: TaskInfo) -> Iterable[str]:
+    for field in fields_of(info):
+        yield field.name if field.required else f"{field.name} = {field.filled or 'none'}"

@@ -1,0 +1,117 @@
+"""The addresses of the page: who may use each, and what is checked before its handler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from aiohttp import hdrs, web
+
+from edge.access.tokens import Scope
+from edge.gateway.http.auth import Authenticator, Caller
+from edge.gateway.http.problems import Forbidden, Unauthenticated
+from edge.gateway.http.route import ANYONE, READERS, SUBMITTERS
+from edge.gateway.page.sessions import Sessions
+from edge.gateway.page.throttle import Throttle
+from edge.gateway.page.visit import Visit, check_same_site
+from edge.gateway.service import Appliance
+
+if TYPE_CHECKING:
+    from edge.gateway.page.site import Site
+
+_Handler: TypeAlias = "Callable[[Site], Callable[[Visit], Awaitable[web.StreamResponse]]]"
+_ADMINS = frozenset({Scope.ADMIN})
+_GET, _POST = hdrs.METH_GET, hdrs.METH_POST
+_NOBODY = Caller("", frozenset())
+
+
+@dataclass(frozen=True)
+class PageRoute:
+    """One method on one path, the handler among the site's, and the scopes of which one is needed."""
+
+    method: str
+    path: str
+    handler: _Handler
+    scopes: frozenset[Scope] = READERS
+
+
+_ROUTES = (
+    PageRoute(_GET, "/", lambda site: site.board.show),
+    PageRoute(_POST, "/pause", lambda site: site.board.pause, _ADMINS),
+    PageRoute(_POST, "/resume", lambda site: site.board.resume, _ADMINS),
+    PageRoute(_GET, "/jobs", lambda site: site.jobs.show),
+    PageRoute(_GET, "/jobs/all", lambda site: site.jobs.ask_all, SUBMITTERS),
+    PageRoute(_POST, "/jobs/all", lambda site: site.jobs.end_all, SUBMITTERS),
+    PageRoute(_GET, "/jobs/{id}", lambda site: site.job.show),
+    PageRoute(_GET, "/jobs/{id}/result", lambda site: site.job.result),
+    PageRoute(_GET, "/jobs/{id}/files/{name}", lambda site: site.job.file),
+    PageRoute(_GET, "/jobs/{id}/children", lambda site: site.job.children),
+    PageRoute(_POST, "/jobs/{id}/cancel", lambda site: site.job.cancel, SUBMITTERS),
+    PageRoute(_POST, "/jobs/{id}/remove", lambda site: site.job.remove, SUBMITTERS),
+    PageRoute(_POST, "/jobs/{id}/again", lambda site: site.job.again, SUBMITTERS),
+    PageRoute(_GET, "/submit", lambda site: site.submit.choose, SUBMITTERS),
+    PageRoute(_GET, "/submit/{id}", lambda site: site.submit.form, SUBMITTERS),
+    PageRoute(_POST, "/submit/{id}", lambda site: site.submit.send, SUBMITTERS),
+    PageRoute(_GET, "/kinds", lambda site: site.kinds.show),
+    PageRoute(_GET, "/doctor", lambda site: site.doctor.show, _ADMINS),
+    PageRoute(_POST, "/doctor", lambda site: site.doctor.run, _ADMINS),
+    PageRoute(_GET, "/login", lambda site: site.login.form, ANYONE),
+    PageRoute(_POST, "/login", lambda site: site.login.enter, ANYONE),
+    PageRoute(_POST, "/logout", lambda site: site.login.leave, ANYONE),
+    PageRoute(_GET, "/events", lambda site: site.events),
+    PageRoute(_GET, "/assets/{name}", lambda site: site.assets.send, ANYONE),
+)
+
+
+class Page:
+    """The page of one board. Light until the first visit, which makes the site."""
+
+    def __init__(self, appliance: Appliance, door: Authenticator) -> None:
+        self._appliance, self._door = appliance, door
+        config = appliance.config
+        self._sessions = Sessions(door, config.layout.page_key, secure=config.gateway.tls_cert is not None)
+        self._throttle = Throttle()
+        self._site: Site | None = None
+
+    @property
+    def site(self) -> Site:
+        """All views."""
+        if self._site is None:
+            # Imported at the first visit: a board that nobody looks at does not pay for jinja2 and the views.
+            from edge.gateway.page.site import Site
+
+            self._site = Site(self._appliance, self._door, self._sessions, self._throttle)
+        return self._site
+
+    def bind(self, router: web.UrlDispatcher) -> None:
+        """Put all routes into aiohttp's router."""
+        for route in _ROUTES:
+            if route.method == _GET:
+                router.add_get(route.path, self._handler(route))  # HEAD too
+            else:
+                router.add_route(route.method, route.path, self._handler(route))
+
+    def _handler(self, route: PageRoute) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if route.method == _POST:
+                check_same_site(request)
+            return await route.handler(self.site)(self.visit(request, route.scopes))
+
+        return handle
+
+    def visit(self, request: web.Request, scopes: frozenset[Scope]) -> Visit:
+        """Who asks: by the cookie, else as on `/v1`. Raises Unauthenticated, Forbidden, BadTokenFile."""
+        caller = self._sessions.caller(request)
+        by_session = caller is not None
+        if caller is None:
+            try:
+                caller = self._door.caller(request, READERS)
+            except (Unauthenticated, Forbidden):
+                if scopes:
+                    raise
+                caller = _NOBODY
+        if scopes and not caller.scopes & scopes:
+            allowed = " or ".join(sorted(scopes))
+            raise Forbidden(f"token {caller.name!r} has scope {', '.join(sorted(caller.scopes))}; this needs {allowed}")
+        return Visit(request, caller, by_session)

@@ -1,0 +1,42 @@
+"""All views of the page, made at the first visit."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from edge.gateway.api.events import EventQuery, EventRoutes
+from edge.gateway.http.auth import Authenticator
+from edge.gateway.http.route import Call, read_query
+from edge.gateway.page.assets import Assets
+from edge.gateway.page.board import BoardView
+from edge.gateway.page.doctor import DoctorView
+from edge.gateway.page.job import OneJobView
+from edge.gateway.page.jobs import JobsView
+from edge.gateway.page.kinds import KindsView
+from edge.gateway.page.login import LoginView
+from edge.gateway.page.rendering import Rendering
+from edge.gateway.page.sessions import Sessions
+from edge.gateway.page.submit import SubmitView
+from edge.gateway.page.throttle import Throttle
+from edge.gateway.page.visit import Visit
+from edge.gateway.service import Appliance
+
+
+class Site:
+    """Holds the views; each has one method for each of its routes."""
+
+    def __init__(self, appliance: Appliance, door: Authenticator, sessions: Sessions, throttle: Throttle) -> None:
+        self.assets = Assets()
+        self.rendering = Rendering(self.assets, appliance)
+        self.board = BoardView(appliance, self.rendering, door)
+        self.jobs = JobsView(appliance, self.rendering)
+        self.job = OneJobView(appliance, self.rendering)
+        self.submit = SubmitView(appliance, self.rendering)
+        self.kinds = KindsView(appliance, self.rendering)
+        self.doctor = DoctorView(appliance, self.rendering)
+        self.login = LoginView(appliance, self.rendering, door, sessions, throttle)
+        self._events = EventRoutes(appliance)
+
+    async def events(self, visit: Visit) -> web.StreamResponse:
+        """The stream of `GET /v1/events`, for the script of a page whose cookie `/v1` does not take."""
+        return await self._events.stream(Call(visit.request, visit.caller, read_query(visit.request, EventQuery)))

@@ -1,0 +1,132 @@
+"""Hands in a job: a form made from the kind's signature."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from edge.catalog.catalogue import TaskInfo
+from edge.core.errors import BadArguments, EdgeError, UnknownTask
+from edge.core.text import seconds
+from edge.core.values import JsonValue
+from edge.gateway.http.problems import BadRequest
+from edge.gateway.page.form import Field, arguments, choice_text, fields_of
+from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.visit import Visit
+from edge.gateway.service import Appliance
+from edge.model import Power, Submission
+
+#: A form grows in the address encoding: each character may take three bytes, of UTF-8 nine.
+_ENCODED = 9
+_KEY = re.compile(r"[0-9a-f]{32}")
+_LONGEST = 400
+
+
+class SubmitView:
+    """`/submit` and `/submit/KIND`."""
+
+    def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
+        self._appliance, self._rendering = appliance, rendering
+        self._max_bytes = appliance.config.gateway.max_body_bytes * _ENCODED
+
+    async def choose(self, visit: Visit) -> web.StreamResponse:
+        """Answer with the kinds; with the form at once where one is asked for in the query."""
+        kinds = self._appliance.kinds.current.tasks
+        wanted = visit.query().get("kind", "")
+        if wanted in kinds:
+            return see(f"/submit/{wanted}")
+        return self._rendering.page(visit, "submit.html", kinds=[kinds[name] for name in sorted(kinds)])
+
+    async def form(self, visit: Visit) -> web.StreamResponse:
+        """Answer with the form of a kind."""
+        kind = self._kind(visit)
+        return self._form(visit, kind, fields_of(kind), key=secrets.token_hex(16))
+
+    async def send(self, visit: Visit) -> web.StreamResponse:
+        """Hand in what was filled in; the same form sent twice makes one job."""
+        kind = self._kind(visit)
+        fields = fields_of(kind)
+        sent = await visit.form(max_bytes=self._max_bytes)
+        key = sent.get("key", "")
+        try:
+            if not _KEY.fullmatch(key):
+                raise BadRequest("this form is incomplete: its key is missing; open it anew")
+            submission = _submission(kind, fields, sent)
+            new = await asyncio.to_thread(self._appliance.checked, submission, key=f"page-{key}", caller=visit.caller)
+        except (BadArguments, BadRequest) as err:
+            fresh = key if _KEY.fullmatch(key) else secrets.token_hex(16)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+            return self._form(visit, kind, fields, key=fresh, sent=sent, why=_sentence(err), status=status)
+        (answer,) = await self._appliance.accept([new])
+        if isinstance(answer, EdgeError):
+            raise answer
+        return see(f"/jobs/{answer.job.id}")
+
+    def _kind(self, visit: Visit) -> TaskInfo:
+        kinds = self._appliance.kinds.current.tasks
+        if visit.path not in kinds:
+            raise UnknownTask(visit.path[:128], sorted(kinds))
+        return kinds[visit.path]
+
+    def _form(
+        self,
+        visit: Visit,
+        kind: TaskInfo,
+        fields: tuple[Field, ...],
+        *,
+        key: str,
+        sent: dict[str, str] | None = None,
+        why: str = "",
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> web.StreamResponse:
+        return self._rendering.page(
+            visit,
+            "form.html",
+            status=status,
+            kind=kind,
+            fields=[(field, _shown(field, sent)) for field in fields],
+            choice_text=choice_text,
+            sent=sent or {},
+            powers=tuple(Power),
+            key=key,
+            why=why,
+        )
+
+
+def _shown(field: Field, sent: dict[str, str] | None) -> str:
+    """What stands in the field: what was sent before, else its default."""
+    return field.filled if sent is None else sent.get(field.key, "")
+
+
+def _sentence(err: EdgeError) -> str:
+    return err.args[0] if not isinstance(err, BadArguments) else str(err).partition(": ")[2]
+
+
+def _submission(kind: TaskInfo, fields: tuple[Field, ...], sent: dict[str, str]) -> Submission:
+    """The job that was asked for. Raises BadArguments, BadRequest."""
+    raw: dict[str, JsonValue] = {"task": kind.name, "kwargs": arguments(kind, fields, sent)}
+    if sent.get("power"):
+        raw["power"] = sent["power"]
+    if text := sent.get("retries", "").strip():
+        raw["retries"] = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else text[:_LONGEST]
+    for name in ("time_limit_s", "deadline_s"):
+        if text := sent.get(name, "").strip():
+            if (found := seconds(text)) is None:
+                label = name.removesuffix("_s").replace("_", " ")
+                raise BadRequest(f"{label} {text[:40]!r}: expected a time, as 30s, 20m, 2h or 3d")
+            raw[name] = found
+    if text := sent.get("max_temp_c", "").strip():
+        try:
+            raw["max_temp_c"] = float(text)
+        except ValueError:
+            raise BadRequest(f"hottest {text[:40]!r}: expected degrees Celsius, as 70") from None
+    try:
+        return msgspec.convert(raw, Submission)
+    except msgspec.ValidationError as err:
+        what, _, where = str(err).replace("`", "").partition(" - at $.")
+        raise BadRequest(f"{where.replace('_', ' ')}: {what[:1].lower()}{what[1:]}" if where else what) from err

@@ -1,0 +1,155 @@
+"""Numbers, times and states in words, as filters of the templates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from markupsafe import Markup, escape
+
+from edge.core.text import duration, size
+from edge.model import JobState, PowerState, WorkerState
+
+#: How a state looks: one of five tones of the style sheet. Each state is told in words too.
+_TONES = {
+    JobState.SUCCEEDED: "good",
+    JobState.FAILED: "bad",
+    JobState.CANCELLED: "off",
+    JobState.RUNNING: "live",
+    JobState.RETRYING: "warn",
+    PowerState.SURPLUS: "good",
+    PowerState.NORMAL: "good",
+    PowerState.LOW: "warn",
+    PowerState.CRITICAL: "bad",
+    PowerState.UNKNOWN: "bad",
+    PowerState.PAUSED: "warn",
+    WorkerState.RUNNING: "live",
+    WorkerState.IDLE: "good",
+    WorkerState.HELD: "warn",
+    WorkerState.PAUSED: "warn",
+    WorkerState.DISCONNECTED: "bad",
+    "ok": "good",
+    "warn": "warn",
+    "FAIL": "bad",
+    "connected": "good",
+    "blocked": "warn",
+    "down": "bad",
+}
+_LONGEST_JSON = 4000
+
+
+def tone(state: str) -> str:
+    """The tone of a state of a job, of power, of a worker, of a finding."""
+    return _TONES.get(state, "off")
+
+
+def clock(at: float | None) -> str:
+    """A time as the board's local time; empty for none."""
+    if not at:
+        return ""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return f"{at:g}"
+
+
+def _iso(at: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def ago(at: float | None) -> Markup:
+    """How long ago that is, which the script keeps current; the time itself as a hint."""
+    return _span(at, "ago")
+
+
+def lasting(at: float | None) -> Markup:
+    """How long something has lasted since."""
+    return _span(at, "for")
+
+
+def coming(at: float | None) -> Markup:
+    """In how long that comes."""
+    return _span(at, "in")
+
+
+def _span(at: float | None, how: str) -> Markup:
+    if not at:
+        return Markup("")
+    off_s = at - time.time()
+    text = duration(off_s if how == "in" else -off_s)
+    text = f"{text} ago" if how == "ago" else f"in {text}" if how == "in" else text
+    return Markup('<time datetime="{}" title="{}" data-t="{}" data-how="{}">{}</time>').format(
+        _iso(at), clock(at), f"{at:.0f}", how, text
+    )
+
+
+def seconds(value: float | None) -> str:
+    """A measured span."""
+    return "" if value is None else duration(value, fine=True)
+
+
+def joules(value: float) -> str:
+    """Energy in the unit a person would choose."""
+    for unit, factor in (("Wh", 3600.0), ("J", 1.0), ("mJ", 1e-3)):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return "0 J"
+
+
+def number(value: float) -> str:
+    """A number with few digits."""
+    return f"{value:.4g}"
+
+
+def short(text: str, most: int = 200) -> str:
+    """`text` on one line, cut to `most` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def pretty(value: Any, most: int = _LONGEST_JSON) -> str:  # `Any`: what a job returned
+    """A JSON value for a person, cut to `most` characters; text without its quotes."""
+    if isinstance(value, str):
+        text = value
+    else:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        if len(text) < 100:
+            text = msgspec.json.format(text, indent=1).replace("\n", " ")
+    return text if len(text) <= most else text[:most] + f"… (all: {len(text)} characters)"
+
+
+def plural(count: float, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def code(text: str) -> Markup:
+    """A sentence in which what stands between backticks is code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
+
+
+FILTERS: dict[str, Callable[..., Any]] = {  # `Any`: filters return text or markup of what they are given
+    "ago": ago,
+    "clock": clock,
+    "code": code,
+    "coming": coming,
+    "joules": joules,
+    "lasting": lasting,
+    "number": number,
+    "plural": plural,
+    "pretty": pretty,
+    "seconds": seconds,
+    "short": short,
+    "size": size,
+    "tone": tone,
+}

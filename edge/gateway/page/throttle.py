@@ -1,0 +1,67 @@
+"""Slows down an address that sends wrong tokens."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge.core.backoff import Backoff
+
+#: Wrong tokens that cost nothing: a person who pastes the wrong line.
+FREE = 5
+_WAIT = Backoff(first_s=5.0, most_s=600.0)
+#: A quiet address is forgotten after so long; so are the oldest when there are many.
+_FORGET_S = 3600.0
+_MOST = 1000
+
+
+@dataclass
+class _Tries:
+    wrong: int
+    last: float
+    until: float
+
+
+class Throttle:
+    """Counts wrong tokens by address. Belongs to the event loop; costs nothing while nobody is wrong."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+
+    def wait_s(self, address: str) -> float:
+        """Seconds until this address may try again; 0: now."""
+        tries = self._tries.get(_network(address))
+        return 0.0 if tries is None else max(0.0, tries.until - self._now())
+
+    def wrong(self, address: str) -> None:
+        """This address sent a wrong token. From the fifth on each one makes it wait twice as long."""
+        network, now = _network(address), self._now()
+        tries = self._tries.pop(network, None)
+        if tries is None or now - tries.last > _FORGET_S:
+            tries = _Tries(0, now, 0.0)
+        tries.wrong += 1
+        tries.last = now
+        if tries.wrong >= FREE:
+            tries.until = now + _WAIT.pause_s(tries.wrong - FREE + 1)
+        self._tries[network] = tries
+        while len(self._tries) > _MOST:
+            self._tries.popitem(last=False)
+
+    def right(self, address: str) -> None:
+        """This address has a token: forget what was wrong."""
+        self._tries.pop(_network(address), None)
+
+
+def _network(address: str) -> str:
+    """What one person can hold: an IPv4 address, or the /64 around an IPv6 address."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,66 @@
+"""What the gateway tells of the open jobs, and what the governor decides of the number of workers by it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edge.model.pool import Pool
+from edge.model.power import Power
+
+#: Exit code of a worker that the governor does not want any more: nobody starts it again by itself.
+RETIRED_EXIT = 100
+
+
+class OpenJobs(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The open jobs of one kind and power class, with what such a job costs as far as that is known."""
+
+    kind: str
+    power: Power
+    jobs: int  # in a queue, in the hand of a worker, or running; those that wait for a retry count once it is due
+    pool: Pool = Pool.MAIN
+    owner: str = ""  # name of the only worker that takes this kind
+    seconds: float | None = None  # that a body ran
+    peak_bytes: int | None = None  # of the worker that ran it
+    busy: float | None = None  # share of one core
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """`run/backlog/backlog.json`: written by the gateway when it changes, at most once a second."""
+
+    boot_id: str
+    pid: int  # of the gateway: what it wrote counts while it lives
+    monotonic: float  # when it was true
+    rows: tuple[OpenJobs, ...] = ()
+
+
+class ScaleStep(msgspec.Struct, frozen=True):
+    """One decision that changed the count."""
+
+    at: float  # seconds since the epoch
+    wanted: int
+    why: str
+
+
+class ScaledWorkers(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many processes of one entry of `workers:` are to run."""
+
+    name: str  # of the entry
+    wanted: int
+    running: int  # those that live
+    why: str  # one sentence
+    workers: tuple[str, ...] = ()  # names of the processes that are to run; any other one of this entry retires
+    failing: tuple[str, ...] = ()  # those among them that crash again and again, or never get ready
+    until: float | None = None  # set by hand until then, in seconds since the epoch
+    steps: tuple[ScaleStep, ...] = ()  # the last decisions, newest first
+
+
+class ScalingStatus(msgspec.Struct, frozen=True):
+    """`run/scaling/workers.json`: written by the governor at each decision."""
+
+    boot_id: str
+    at: float
+    entries: tuple[ScaledWorkers, ...] = ()
+
+    def retires(self, entry: str, worker: str) -> bool:
+        """True when the worker, a process of this entry, is to end between two jobs."""
+        return any(each.name == entry and worker not in each.workers for each in self.entries)

@@ -1,0 +1,47 @@
+"""A person's wish to pause or resume, from the gateway to the governor: one small file in `/run`.
+
+The gateway faces the network, so it may not write `power/pause.json`. The governor alone decides about power: it
+watches the folder of this file and carries the order out. The gateway then sees `pause.json` change.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from edge.core import durable
+from edge.core.host import boot_id
+
+#: An older order is not carried out: whoever gave it has been told that nobody took it.
+FRESH_S = 10.0
+
+
+class PauseOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Pause for `for_s` seconds (None: until somebody resumes), or resume."""
+
+    resume: bool
+    for_s: float | None
+    by: str
+    monotonic: float
+    boot_id: str
+
+
+def give(path: Path, *, resume: bool = False, for_s: float | None = None, by: str) -> None:
+    """Write an order for the governor; a later one replaces it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = PauseOrder(resume, for_s, by, time.monotonic(), boot_id())
+    durable.replace_volatile(path, msgspec.json.encode(order))
+
+
+def take(path: Path, *, after: float = 0.0) -> PauseOrder | None:
+    """The order to carry out now, if it was given after `after` (CLOCK_MONOTONIC); None: there is none that counts."""
+    try:
+        order = msgspec.json.decode(path.read_bytes(), type=PauseOrder)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    age_s = time.monotonic() - order.monotonic
+    if order.boot_id != boot_id() or not 0 <= age_s <= FRESH_S or order.monotonic <= after:
+        return None
+    return order

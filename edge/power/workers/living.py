@@ -1,0 +1,35 @@
+"""What the workers say of themselves, read when the governor decides about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edge.core.host import boot_id, process_alive
+from edge.core.layout import Layout
+from edge.model import WorkerState, WorkerStatus
+
+_decode = msgspec.json.Decoder(WorkerStatus).decode
+
+
+def living(layout: Layout) -> dict[str, WorkerStatus]:
+    """The workers that live, by name; a frozen one counts as held."""
+    found = dict[str, WorkerStatus]()
+    for path in sorted(layout.run.glob("worker-*.json")):
+        status = _read(path)
+        if status is None or status.state is WorkerState.STOPPED:
+            continue
+        if status.boot_id != boot_id() or not process_alive(status.pid):
+            continue
+        if layout.frozen(status.name).exists():
+            status = msgspec.structs.replace(status, state=WorkerState.HELD)
+        found[status.name] = status
+    return found
+
+
+def _read(path: Path) -> WorkerStatus | None:
+    try:
+        return _decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,261 @@
+"""Runs the rule for each scaled entry of `workers:`, and writes which workers are to run.
+
+Whoever keeps the processes (`edge up`, systemd, the container's `run`) starts those that are asked for in
+`run/scaling/start/`. A worker that is not in `run/scaling/workers.json` any more ends by itself between two jobs, so
+no body is interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from edge.config import Config
+from edge.config.workers import WorkerEntry, entry_of
+from edge.core import durable
+from edge.core.errors import StorageError
+from edge.core.host import boot_id, process_alive
+from edge.model import (
+    Backlog,
+    OpenJobs,
+    Power,
+    PowerState,
+    PowerStatus,
+    ScaledWorkers,
+    ScaleStep,
+    ScalingStatus,
+    WorkerState,
+    WorkerStatus,
+)
+from edge.power.scaling.backlog import KindBacklog, shared, taken
+from edge.power.scaling.board import Board
+from edge.power.scaling.decide import Decision, Hand, decide
+from edge.power.scaling.state import ScaleState
+from edge.power.workers import by_hand, left
+from edge.power.workers.living import living
+from edge.power.workers.roster import Roster
+
+#: Decisions that are remembered of each entry.
+STEPS = 20
+#: Shortest time between two files that differ in words alone. Each wakes all who watch.
+_WORDS_S = 5.0
+#: Looks without any news: while a worker is to come, or a job waits for one that a held job may free; while jobs run.
+_SOON_S, _WORKING_S = 2.0, 10.0
+
+
+class _Entry:
+    """One scaled entry and what is remembered of it."""
+
+    def __init__(self, entry: WorkerEntry, living: Mapping[str, WorkerStatus], now_s: float) -> None:
+        self.entry = entry
+        self.roster = Roster(entry, living)
+        count = len(self.roster.names)
+        # Those of an earlier governor were wanted until now.
+        self.state = ScaleState(wanted=count, asked=count, changed_s=now_s if count else None)
+        self.steps: deque[ScaleStep] = deque(maxlen=STEPS)
+        self.decision: Decision | None = None
+
+
+class Scaler:
+    """Belongs to the governor's loop, which calls `turn`. Without scaled entries there is none."""
+
+    def __init__(self, config: Config, log: Callable[[str], None]) -> None:
+        """Make the folders. Raises OSError."""
+        self._config, self._layout, self._log = config, config.layout, log
+        for folder in (self._layout.starts, self._layout.backlog.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path in self._layout.starts.iterdir():
+            path.unlink(missing_ok=True)  # nobody asks for these any more
+        now_s, found = time.monotonic(), living(self._layout)
+        self._entries = [_Entry(entry, found, now_s) for entry in config.scaled]
+        self._power: PowerState | None = None
+        self._due_s: float | None = now_s
+        self._written: ScalingStatus | None = None
+        self._written_s = -math.inf
+
+    def changed(self) -> None:
+        """There is another backlog, or a person set a count: the next turn decides anew."""
+        self._due_s = None
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Seconds until the next turn is due; None: nothing is due until something happens."""
+        if self._due_s is None:
+            return 0.0
+        return None if self._due_s == math.inf else max(0.0, self._due_s - now_s)
+
+    def turn(self, now_s: float, power: PowerStatus) -> None:
+        """Decide for each entry if something is due or has happened."""
+        moved = power.state is not self._power
+        if not moved and self._due_s is not None and now_s < self._due_s:
+            return
+        self._power = power.state
+        rows, found, hands = self._rows(), living(self._layout), by_hand.current(self._layout.scale_by_hand)
+        # Workers hold their jobs a moment after power fell.
+        dues = [now_s + _SOON_S] if moved else []
+        for each in self._entries:
+            dues += self._decide(each, rows, found, hands, power, now_s)
+        dues += self._write(found, hands, now_s)
+        self._due_s = min(dues, default=math.inf)
+        try:
+            by_hand.forget(self._layout.scale_by_hand)
+        except StorageError as err:
+            self._log(str(err))
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _rows(self) -> tuple[OpenJobs, ...]:
+        """The open jobs, as a gateway that lives tells them."""
+        try:
+            backlog = msgspec.json.decode(self._layout.backlog.read_bytes(), type=Backlog)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return ()
+        return backlog.rows if backlog.boot_id == boot_id() and process_alive(backlog.pid) else ()
+
+    def _decide(
+        self,
+        each: _Entry,
+        rows: tuple[OpenJobs, ...],
+        found: Mapping[str, WorkerStatus],
+        hands: Mapping[str, by_hand.ByHand],
+        power: PowerStatus,
+        now_s: float,
+    ) -> list[float]:
+        """Decide for one entry; returns when to look again."""
+        entry = each.entry
+        each.roster.see(found, now_s)
+        mine = [status for status in found.values() if self._shares(entry, status.name)]
+        backlog = _backlog(entry, rows, mine, cpu_watts=self._config.worker.cpu_watts)
+        board = self._board(each, mine, found, power, now_s)
+        by_person = hands.get(entry.name)
+        hand = None if by_person is None else Hand(by_person.count, now_s + by_person.left_s)
+        decision = decide(entry, backlog, board, each.state, now_s=now_s, hand=hand)
+        if decision.wanted != each.state.wanted or each.decision is None:
+            each.steps.appendleft(ScaleStep(round(time.time(), 1), decision.wanted, decision.why))
+            self._log(f"workers {entry.name}: {decision.why}")
+        each.state, each.decision = decision.state, decision
+        each.roster.resize(decision.wanted, found, now_s)
+        self._ask(each, found, now_s)
+        missing = len(each.roster.running(found)) < decision.wanted
+        urgent = any(row.power is Power.ALWAYS and row.queued for row in backlog) and power.state is PowerState.LOW
+        dues = [] if decision.look_s is None else [decision.look_s]
+        if missing or urgent:
+            dues.append(now_s + _SOON_S)
+        elif backlog and decision.wanted:
+            dues.append(now_s + _WORKING_S)
+        return dues
+
+    def _shares(self, entry: WorkerEntry, worker: str) -> bool:
+        """True for a worker of this entry, and for one of another that takes the same jobs."""
+        other = entry_of(worker, self._config.planned(io=True))
+        return other is not None and (other.name == entry.name or shared(entry, other))
+
+    def _board(
+        self,
+        each: _Entry,
+        mine: list[WorkerStatus],
+        found: Mapping[str, WorkerStatus],
+        power: PowerStatus,
+        now_s: float,
+    ) -> Board:
+        names, failing = each.roster.names, each.roster.failing(now_s)
+        running = [name for name in each.roster.running(found) if name not in failing]
+        retiring = [status for status in mine if self._is_of(each.entry, status.name) and status.name not in names]
+        others = [status for status in mine if not self._is_of(each.entry, status.name)]
+        return Board(
+            cores=left.cores(),
+            fixed=len(others) or self._fixed(each.entry),
+            running=len(running),
+            failing=len(failing),
+            held=sum(status.state is WorkerState.HELD for status in mine if status not in retiring),
+            memory_left_bytes=left.memory_bytes(),
+            watts_left=left.watts(power.readings, self._config.power),
+            core_watts=self._config.worker.cpu_watts,
+            power=power.state,
+        )
+
+    def _fixed(self, entry: WorkerEntry) -> int:
+        """Workers that are always there for the same jobs, as configured: they may not have started yet."""
+        planned = self._config.planned(io=True)
+        return sum(not other.scaled and shared(entry, other) for other in planned if other.name != entry.name)
+
+    def _is_of(self, entry: WorkerEntry, worker: str) -> bool:
+        return worker.startswith(f"{entry.name}-") and entry_of(worker, (entry,)) is not None
+
+    def _ask(self, each: _Entry, found: Mapping[str, WorkerStatus], now_s: float) -> None:
+        """Ask whoever keeps the processes to start those that are missing, and no others."""
+        names = each.roster.names
+        for path in self._layout.starts.iterdir():
+            if self._is_of(each.entry, path.name) and path.name not in names:
+                path.unlink(missing_ok=True)
+        for name in each.roster.to_start(found, now_s):
+            try:
+                durable.replace_volatile(self._layout.starts / name, b"")
+            except OSError as err:
+                self._log(f"{self._layout.starts / name}: {err.strerror or err}")
+
+    def _write(
+        self, found: Mapping[str, WorkerStatus], hands: Mapping[str, by_hand.ByHand], now_s: float
+    ) -> list[float]:
+        """Write what was decided if it is news; returns when to look again."""
+        entries = tuple(self._told(each, found, hands, now_s) for each in self._entries)
+        before = self._written.entries if self._written is not None else ()
+        if entries == before:
+            return []
+        if tuple(map(_without_words, entries)) == tuple(map(_without_words, before)):
+            words_s = self._written_s + _WORDS_S
+            if now_s < words_s:
+                return [words_s]
+        status = ScalingStatus(boot_id(), round(time.time(), 1), entries)
+        try:
+            durable.replace_volatile(self._layout.scaling, msgspec.json.encode(status))
+        except OSError as err:
+            self._log(f"{self._layout.scaling}: {err.strerror or err}")
+            return [now_s + _WORKING_S]
+        self._written, self._written_s = status, now_s
+        return []
+
+    def _told(
+        self, each: _Entry, found: Mapping[str, WorkerStatus], hands: Mapping[str, by_hand.ByHand], now_s: float
+    ) -> ScaledWorkers:
+        decision, by_person = each.decision, hands.get(each.entry.name)
+        return ScaledWorkers(
+            each.entry.name,
+            wanted=each.state.wanted,
+            running=len(each.roster.running(found)),
+            why="" if decision is None else decision.why,
+            workers=each.roster.names,
+            failing=each.roster.failing(now_s),
+            until=None if by_person is None else round(time.time() + by_person.left_s),
+            steps=tuple(each.steps),
+        )
+
+
+def _without_words(entry: ScaledWorkers) -> ScaledWorkers:
+    return msgspec.structs.replace(entry, why="", until=None, steps=())
+
+
+def _backlog(
+    entry: WorkerEntry, rows: tuple[OpenJobs, ...], workers: list[WorkerStatus], *, cpu_watts: float
+) -> list[KindBacklog]:
+    """The rows that the workers of `entry` take, with how many of the jobs run."""
+    running = [job.task for worker in workers for job in worker.running]
+    found = list[KindBacklog]()
+    for row in taken(entry, rows):
+        # Of a kind with several power classes nobody tells which of them runs: the first row has them all.
+        runs = min(row.jobs, running.count(row.kind) - sum(each.running for each in found if each.kind == row.kind))
+        found.append(
+            KindBacklog(
+                kind=row.kind,
+                power=row.power,
+                queued=row.jobs - runs,
+                running=runs,
+                seconds=row.seconds,
+                peak_bytes=row.peak_bytes,
+                watts=None if row.busy is None else row.busy * cpu_watts,
+            )
+        )
+    return found

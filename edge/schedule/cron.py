@@ -1,0 +1,248 @@
+"""The times of a cron expression in a zone, as Debian's cron runs it.
+
+`cronsim` reads the expression and says which days match. The times are found here, because `cronsim` (2.8) steps by
+whole hours of real time: it skips minutes where the clock changes by half an hour (Lord Howe), gives times that do not
+exist where midnight is skipped (Cuba), and times before its start in an hour that comes twice.
+
+Rules, when the local clock jumps:
+- An expression whose minute or hour begins with `*` follows real time: it is due at each minute whose local time
+  matches, also twice in an hour that comes twice, never in an hour that is skipped.
+- Any other one has fixed times: one that is skipped is due at the first minute after the gap, one that comes twice is
+  due the first time only. Several that fall on one minute are due once.
+"""
+
+from __future__ import annotations
+
+import calendar
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from edge.core.errors import UsageError
+
+_LONGEST = 200  # characters: reading an expression must cost little
+_NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
+_ALLOWED = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, L (the last day) or LW (the last weekday)",
+    "month": "1 to 12, or JAN to DEC",
+    "day-of-week": "0 to 7 (0 and 7 are Sunday), SUN to SAT, 5L (the last Friday) or 5#2 (the second Friday)",
+}
+_DAY = 24 * 60  # all times in this module are whole minutes since 1970, in UTC or on the local clock
+_EPOCH = date(1970, 1, 1).toordinal()
+_START = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time, whose zone is kept beside it
+#: 29 February falls on a given weekday every 28 years, but only after 40 years across 2100.
+_HORIZON_YEARS = 50
+_STEP = 3 * 60  # no zone changes its offset twice within it
+
+
+class Cron:
+    """An expression in a zone. Raises UsageError when it cannot be read, or names no date at all."""
+
+    def __init__(self, expression: str, zone: ZoneInfo) -> None:
+        self.expression, self.zone = expression, zone
+        self.fields = tuple(_fields(expression))
+        self._sim = _read(expression, self.fields)
+        self._of_day = tuple(sorted(hour * 60 + minute for hour in self._sim.hours for minute in self._sim.minutes))
+        self._days: dict[tuple[int, int], tuple[int, ...]] = {}
+        #: True: it follows real time; False: it has fixed times of the local day.
+        self.follows_real_time = self.fields[0].startswith("*") or self.fields[1].startswith("*")
+        if not any(self._month(year, month) for year, month in _every_month() if month in self._sim.months):
+            raise UsageError(_never(expression))
+
+    def after(self, at: float) -> int | None:
+        """Return the first time after `at`, both in seconds since 1970; None when there is none within 50 years."""
+        found = self._real(int(at // 60) + 1) if self.follows_real_time else self._fixed(int(at // 60))
+        return None if found is None else found * 60
+
+    def explain(self) -> str:
+        """What the expression means, in the words of `cronsim`."""
+        return self._sim.explain()
+
+    # ---- fixed times ----
+
+    def _fixed(self, after: int) -> int | None:
+        local = after + self._offset(after)
+        until = _horizon(local)
+        while (found := self._match(local + 1, until)) is not None:
+            due = self._instant(found)
+            if due > after:
+                return due
+            local = found  # it was there before, in the first pass of an hour that comes twice
+        return None
+
+    def _instant(self, local: int) -> int:
+        """The minute in UTC of a time on the local clock: its first one, or the first after the gap that skips it."""
+        wall = (_START + timedelta(minutes=local)).replace(tzinfo=self.zone)
+        before = _minutes(wall.utcoffset())
+        due = local - before
+        if self._offset(due) == before:
+            return due
+        # In a gap the zone gives the offset from before it, which leads behind the change, or with `fold` the other.
+        return self._change(local - _minutes(wall.replace(fold=1).utcoffset()), due)
+
+    # ---- real time ----
+
+    def _real(self, first: int) -> int | None:
+        """The first minute from `first` on whose local time matches.
+
+        Between two changes of the offset, local time is a straight line: there the next match is arithmetic.
+        """
+        at, until = first, _horizon(first)
+        while True:
+            offset = self._offset(at)
+            local = self._match(at + offset, until)
+            if local is None:
+                return None
+            due = local - offset
+            if due - at > 4 * _DAY:  # nothing matches on the days between, whatever the offset is
+                at = due - 3 * _DAY
+                continue
+            change = self._first_change(at, due)
+            if change is None:
+                return due
+            at = change
+
+    def _first_change(self, first: int, last: int) -> int | None:
+        """The first minute after `first`, up to `last`, with another offset than `first` has; None: there is none."""
+        offset, at = self._offset(first), first
+        while at < last:
+            step = min(at + _STEP, last)
+            if self._offset(step) != offset:
+                return self._change(at, step)
+            at = step
+        return None
+
+    def _change(self, before: int, after: int) -> int:
+        """The first minute with the offset of `after`; `before` has another one."""
+        offset = self._offset(after)
+        while after - before > 1:
+            middle = (before + after) // 2
+            if self._offset(middle) == offset:
+                after = middle
+            else:
+                before = middle
+        return after
+
+    def _offset(self, minute: int) -> int:
+        """Minutes by which the local clock is ahead of UTC."""
+        return _minutes(datetime.fromtimestamp(minute * 60, self.zone).utcoffset())
+
+    # ---- the local calendar ----
+
+    def _match(self, local: int, until: int) -> int | None:
+        """The first local minute from `local` on that the expression names, whatever the clock does there."""
+        day, minute = divmod(local, _DAY)
+        today = date.fromordinal(day + _EPOCH)
+        year, month, first_day = today.year, today.month, today.day
+        while True:
+            if month in self._sim.months:
+                for found in self._month(year, month):
+                    if found < first_day:
+                        continue
+                    at = bisect_left(self._of_day, minute) if found == first_day else 0
+                    if at < len(self._of_day):
+                        return (date(year, month, found).toordinal() - _EPOCH) * _DAY + self._of_day[at]
+            year, month, first_day, minute = year + month // 12, month % 12 + 1, 1, 0
+            if (date(year, month, 1).toordinal() - _EPOCH) * _DAY > until:
+                return None
+
+    def _month(self, year: int, month: int) -> tuple[int, ...]:
+        """The days of a month that match; all months of one length that begin on one weekday have the same."""
+        key = _, length = calendar.monthrange(year, month)
+        days = self._days.get(key)
+        if days is None:
+            days = tuple(day for day in range(1, length + 1) if self._sim.match_day(date(year, month, day)))
+            self._days[key] = days
+        return days
+
+
+def times(schedule: Cron, after: float, count: int) -> Iterator[int]:
+    """Yield the next `count` times after `after`; fewer when there are no more."""
+    at: float | None = after
+    for _ in range(count):
+        at = schedule.after(at) if at is not None else None
+        if at is None:
+            return
+        yield int(at)
+
+
+def _fields(expression: str) -> list[str]:
+    """The five fields of an expression or of a name such as `@daily`. Raises UsageError."""
+    shown = _shown(expression)
+    if len(expression) > _LONGEST:
+        raise UsageError(f"{shown}: {len(expression)} characters; at most {_LONGEST} are taken")
+    text = expression.strip().lower()
+    if text.startswith("@"):
+        if text == "@reboot":
+            raise UsageError(f"{shown}: a start of the board is no time; expected five fields or {_names()}")
+        if text not in _NAMED:
+            raise UsageError(f"{shown}: expected five fields or {_names()}")
+        return _NAMED[text].split()
+    fields = expression.split()
+    if len(fields) != len(_FIELDS):
+        said = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+        raise UsageError(f"{shown}: {said}; expected five ({' '.join(_FIELDS)}) or {_names()}")
+    return fields
+
+
+def _read(expression: str, fields: tuple[str, ...]) -> CronSim:
+    try:
+        return CronSim(" ".join(fields), _START)
+    except (CronSimError, AssertionError) as err:
+        name = str(err).removeprefix("Bad ")
+        if name not in _ALLOWED:
+            raise UsageError(f"{_shown(expression)}: {str(err).lower() or 'it cannot be read'}") from err
+        value = fields[_FIELDS.index(name)]
+        if name == "day-of-month" and _reads(*fields[:3], "*", fields[4]):
+            raise UsageError(_never(expression)) from err  # 30 February
+        raise UsageError(
+            f"{_shown(expression)}: {name} is {value[:40]!r}; expected * or {_ALLOWED[name]},"
+            " ranges as in 1-5, lists as in 1,3 and steps as in */2"
+        ) from err
+
+
+def _reads(*fields: str) -> bool:
+    try:
+        CronSim(" ".join(fields), _START)
+    except (CronSimError, AssertionError):
+        return False
+    return True
+
+
+def _never(expression: str) -> str:
+    return f"{_shown(expression)}: no month has such a day; it would never be due"
+
+
+def _shown(expression: str) -> str:
+    return f"cron {expression[:80]!r}"
+
+
+def _names() -> str:
+    return f"one of {', '.join(_NAMED)}"
+
+
+def _horizon(local: int) -> int:
+    return local + _HORIZON_YEARS * 366 * _DAY
+
+
+def _minutes(offset: timedelta | None) -> int:
+    return 0 if offset is None else offset // timedelta(minutes=1)
+
+
+def _every_month() -> Iterator[tuple[int, int]]:
+    """A month of each name, length and first weekday: the calendar repeats after 28 years."""
+    return ((year, month) for year in range(2000, 2028) for month in range(1, 13))

@@ -1,0 +1,47 @@
+"""Time zones by their IANA name, and the zone of this machine.
+
+The rules come from the system's tzdata. Debian 13 keeps older names such as `US/Eastern` in a package of its own, and
+a small image may have no rules at all: then the Python package `tzdata` has them, which is installed with us.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from edge.core.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9_+-]{1,64}(/[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII)
+#: Copies with other rules: `right` counts leap seconds, by which no clock here goes.
+_COPIES = ("posix/", "right/")
+_LOCALTIME, _TIMEZONE = Path("/etc/localtime"), Path("/etc/timezone")
+
+
+def zone(name: str) -> ZoneInfo:
+    """The rules of a zone. Raises UsageError."""
+    if _NAME.fullmatch(name) and not name.startswith(_COPIES):
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder such as `Europe`
+            pass
+    raise UsageError(
+        f"timezone {name[:80]!r}: expected the name of a zone in the IANA database, such as Europe/Berlin or UTC"
+    )
+
+
+def board_zone(localtime: Path = _LOCALTIME, timezone: Path = _TIMEZONE) -> str:
+    """Name of the zone of this machine: by `TZ`, `/etc/localtime` or `/etc/timezone`; UTC where none tells it."""
+    names = [os.environ.get("TZ", "").removeprefix(":")]
+    target = os.path.realpath(localtime)
+    names += [target.rpartition("/zoneinfo/")[2]] if "/zoneinfo/" in target else []
+    with suppress(OSError, UnicodeDecodeError):
+        names.append(timezone.read_text().strip())
+    for name in names:
+        try:
+            return zone(name.removeprefix("posix/")).key
+        except UsageError:
+            continue
+    return "UTC"

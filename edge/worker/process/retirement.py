@@ -1,0 +1,50 @@
+"""Whether this worker is to end between two jobs, because the governor wants fewer of its entry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edge.core.host import boot_id
+from edge.core.layout import Layout
+from edge.model import ScalingStatus
+
+_decode = msgspec.json.Decoder(ScalingStatus).decode
+
+
+class Retirement:
+    """Reads `run/scaling/workers.json` after a change. Belongs to the main thread, except `note`.
+
+    A worker that is wanted again before it has ended stays. No body is interrupted: nothing but the intake asks.
+    """
+
+    def __init__(self, layout: Layout, *, entry: str, worker: str) -> None:
+        """`entry` is the scaled entry that `worker` is a process of."""
+        self._path, self._entry, self._worker = layout.scaling, entry, worker
+        self._stale = True
+        self._due = False
+
+    @property
+    def path(self) -> Path:
+        """The file to watch."""
+        return self._path
+
+    @property
+    def due(self) -> bool:
+        """True while the governor does not want this worker. Costs nothing while the file is the same."""
+        if self._stale:
+            self._stale = False  # first: the file may change while it is read
+            self._due = self._told()
+        return self._due
+
+    def note(self) -> None:
+        """The file has changed. Safe in signal handlers."""
+        self._stale = True
+
+    def _told(self) -> bool:
+        try:
+            status = _decode(self._path.read_bytes())
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return False  # nobody has decided yet: a worker that was started by hand runs
+        return status.boot_id == boot_id() and status.retires(self._entry, self._worker)
