@@ -133,7 +133,7 @@ def state(series: SeriesView) -> Figure:
     parts = [frame.grid(_STATE_TICKS), *blocks, frame.labels(_STATE_TICKS, "plot-value plot-level")]
     return Figure(
         *("state", title, summary),
-        picture("state", title, summary, parts) if known else Svg(),
+        picture("state", title, summary, parts) if known else Svg(""),
         _table(title, series, columns),
         tuple(Legend(f"plot-{each}", str(each)) for each in PowerState if sums[each] >= 30),
     )
@@ -221,7 +221,7 @@ def _figure(
         )
     else:
         summary = _NO_SOURCE
-    svg = picture(name, title, summary, parts) if known else Svg()
+    svg = picture(name, title, summary, parts) if known else Svg("")
     return Figure(name, title, summary, svg, _table(title, series, columns), tuple(legend))
 
 

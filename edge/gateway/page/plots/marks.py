@@ -18,7 +18,7 @@ def line(frame: Frame, values: Sequence[float | None], class_: str) -> Svg:
         if len(points) == 1:  # a dot: a line needs a length
             points.append(f"{number(frame.x(begin + 0.5) + 0.1)} {number(frame.y(run[0]))}")
         parts.append("M" + "L".join(points))
-    return element("path", class_=class_, d="".join(parts)) if parts else Svg()
+    return element("path", class_=class_, d="".join(parts)) if parts else Svg("")
 
 
 def area(frame: Frame, values: Sequence[float | None], class_: str) -> Svg:
@@ -29,7 +29,7 @@ def area(frame: Frame, values: Sequence[float | None], class_: str) -> Svg:
         for at, value in enumerate(run):
             path += f"V{number(frame.y(value))}H{number(frame.x(begin + at + 1))}"
         parts.append(f"{path}V{number(frame.bottom)}Z")
-    return element("path", class_=class_, d="".join(parts)) if parts else Svg()
+    return element("path", class_=class_, d="".join(parts)) if parts else Svg("")
 
 
 def bars(
@@ -61,7 +61,7 @@ def bars(
         top, bottom = frame.y(base + value), frame.y(base)
         width = usable * share
         path += f"M{number(x)} {number(bottom)}V{number(top)}h{number(width)}V{number(bottom)}Z"
-    return element("path", class_=class_, d=path) if path else Svg()
+    return element("path", class_=class_, d=path) if path else Svg("")
 
 
 def blocks(frame: Frame, begin: int, end: int, height: float, class_: str, title: str) -> Svg:
