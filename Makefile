@@ -18,7 +18,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut faults sums powercut-selftest recovery flash bench simulate-scale windows lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut powercut-scaling faults sums powercut-selftest recovery flash bench simulate-scale scale-downs windows lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ faults: setup-dev ## kill, stop, fill the disk, fail it: FAULTS=300 under load (
 sums: setup-dev ## ask the kind solve CASES=100000 random sums, and as many slips and nonsense (an hour)
 	EDGE_SOLVE_CASES=$(or $(CASES),100000) $(PYTEST) --timeout 0 -p no:cacheprovider tests/unit/tasks/test_solve_properties.py
 
+powercut-scaling: setup-test ## cut the power CUTS=100 times while a worker retires under load (as root; SEED= replays)
+	$(BIN)/python -m tests.powercut --scaling --cuts $(or $(CUTS),100) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
@@ -112,6 +115,9 @@ bench: setup-dev ## measure the appliance beside plain and durable Celery, and a
 
 simulate-scale: setup-dev ## simulate the rule that scales workers, beside two others and on 1 to 1,000 boards (SEED=1, BOARDS="1 10 100 1000")
 	$(BIN)/python -m tests.scale $(if $(SEED),--seed $(SEED)) $(foreach one,$(BOARDS),--boards $(one))
+
+scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look whether a body was interrupted (SEED=1, MINUTES= bounds)
+	$(BIN)/python -m tests.scale.downs --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
 	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py

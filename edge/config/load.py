@@ -156,11 +156,13 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
         raise explained(err, plain, CONFIG) from err
     if items:
         kinds = Kinds(config.power.source_modules, path.absolute().parent if path else None)
-        sources = tuple(_source(kinds, item, f"power.sources[{number}]") for number, item in enumerate(items))
+        found = (_source(kinds, item, f"power.sources[{number}]") for number, item in enumerate(items))
+        sources = tuple(source.beside(config.mqtt) for source in found)
         config = msgspec.structs.replace(config, power=msgspec.structs.replace(config.power, sources=sources))
     config.power.check()
     config.gateway.check()
     config.node.check()
+    config.mqtt.check()
     workers.check(config.workers, running_job=config.worker.running_job, node=config.node.head_url is not None)
     return config
 
@@ -229,5 +231,6 @@ def _absolute(config: Config, path: Path | None) -> Config:
         broker=broker,
         gateway=gateway,
         node=node,
+        mqtt=config.mqtt.absolute(base),
         power=config.power.absolute(base),
     )

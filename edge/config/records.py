@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.mqtt import MqttConfig
 from edge.config.power import ModuleName, PowerConfig
 from edge.config.workers import Name, WorkerEntry, entry_of, planned
 from edge.core.errors import ConfigError
@@ -227,6 +228,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "is the head's."
         ),
     ] = NodeConfig()
+    mqtt: Annotated[
+        MqttConfig,
+        about("The MQTT broker of the house: with `host` the board is a device in Home Assistant."),
+    ] = MqttConfig()
     retention: Annotated[
         RetentionConfig,
         about("Ended jobs go, oldest first, when they are older or when all together are larger; open jobs never do."),

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.mqtt import MqttConfig
 
 SourceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Unknown = Literal["low", "stop", "normal"]
@@ -55,6 +56,10 @@ class SourceConfig(
     def owns(self) -> tuple[tuple[str, str, str], ...]:
         """(field, noun, thing) of what only one source may read: `("pin", "pin", "6")` for a GPIO line."""
         return ()
+
+    def beside(self, mqtt: MqttConfig) -> Self:  # noqa: ARG002 - most kinds have nothing to do with it
+        """The same with what it takes from the section `mqtt` of the file."""
+        return self
 
     def absolute(self, base: Path) -> Self:
         """The same record with relative paths taken from `base`."""

@@ -29,6 +29,11 @@ class Layout:
         return self.root / "queues.json"
 
     @property
+    def mqtt(self) -> Path:
+        """What MQTT brokers keep of this board, to be taken back once it is no longer wanted; the gateway writes."""
+        return self.root / "mqtt.json"
+
+    @property
     def restoring(self) -> Path:
         """The unpacked backup of a restore in progress; `edge restore` writes."""
         return self.root / ".restoring"
@@ -143,16 +148,6 @@ class Layout:
         return self.run / "simulated" / "state"
 
     @property
-    def pairing(self) -> Path:
-        """Who asks to be let in, each with a code; the gateway writes, `edge token approve` reads."""
-        return self.run / "pairing" / "requests.json"
-
-    @property
-    def button_held(self) -> Path:
-        """When the button was last held to let somebody in; the governor writes."""
-        return self.run / "button" / "held.json"
-
-    @property
     def backlog(self) -> Path:
         """The open jobs by kind, with what such a job costs, where workers are scaled; the gateway writes."""
         return self.run / "backlog" / "backlog.json"
@@ -176,6 +171,16 @@ class Layout:
     def scale_by_hand(self) -> Path:
         """Counts that a person set, kept over power cuts; `edge scale` writes."""
         return self.root / "power" / "scale.json"
+
+    @property
+    def pairing(self) -> Path:
+        """Who asks to be let in, each with a code; the gateway writes, `edge token approve` reads."""
+        return self.run / "pairing" / "requests.json"
+
+    @property
+    def button_held(self) -> Path:
+        """When the button was last held to let somebody in; the governor writes."""
+        return self.run / "button" / "held.json"
 
     @property
     def orders(self) -> Path:

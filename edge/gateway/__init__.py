@@ -4,6 +4,7 @@
 - `app`: puts the parts together as an aiohttp application
 - `page`: the page at `/`
 - `api`: the routes of `/v1`
+- `mqtt`: the board in MQTT and Home Assistant
 - `http`: HTTP itself: connections, routes as data, who asks, problems
 - `service`: the appliance as the routes see it; knows no HTTP
 - `background`: what is done without being asked: settle, publish, retry, retain, copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -15,6 +16,9 @@ from edge.gateway.http.server import Server
 from edge.gateway.page import problems_as_page
 from edge.gateway.page.routes import Page
 from edge.gateway.service import Appliance
+
+if TYPE_CHECKING:
+    from edge.gateway.mqtt.bridge import Bridge
 
 
 class Gateway:
@@ -33,6 +37,7 @@ class Gateway:
         for route in routes.table(self.appliance):
             route.bind(app.router, door)
         page.bind(app.router)
+        self._bridge = _bridge(self.appliance, door)
         self.server = Server(
             app, host=limits.host, port=limits.port, max_connections=limits.max_connections, tls=certificate
         )
@@ -41,13 +46,27 @@ class Gateway:
         """Listen, then start the appliance; returns the port. Raises StackError, StorageError."""
         port = await self.server.open()
         await self.appliance.start()
+        if self._bridge is not None:
+            self._bridge.start()
         return port
 
     async def stop(self) -> None:
         """Answer those who wait, let running requests end, write what is queued."""
         self.appliance.end_waits()
+        if self._bridge is not None:
+            await self._bridge.stop()
         await self.server.close()
         await self.appliance.stop()
+
+
+def _bridge(appliance: Appliance, door: Authenticator) -> Bridge | None:
+    """The board's side of MQTT, where it is configured, or where a broker keeps something of an earlier one."""
+    config = appliance.config
+    if (config.mqtt.broker is None or not config.mqtt.enabled) and not config.layout.mqtt.exists():
+        return None
+    from edge.gateway.mqtt.bridge import Bridge  # with paho: a board without MQTT does not pay for it
+
+    return Bridge(appliance, door)
 
 
 async def _finish_headers(_request: web.Request, response: web.StreamResponse) -> None:

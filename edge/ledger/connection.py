@@ -85,7 +85,7 @@ class Connection:
     @property
     def open_jobs_at_most(self) -> int:
         """An upper bound on `open_jobs` inside a transaction, without a query: each change may have added a job."""
-        counted = sum(jobs for state, jobs, _ in self._counts if state in totals.OPEN_STORED)
+        counted = sum(jobs for state, _, jobs, _ in self._counts if state in totals.OPEN_STORED)
         return counted + self._db.total_changes - self._changes_before
 
     @property

@@ -5,6 +5,8 @@
 - `scaled`: starts the workers that the governor asks for
 - `part`: one program of the stack
 - `child`: a child process that the kernel ends with us
+- `worker_part`: a worker as such a program
+- `workers`: `edge worker --all`: all workers of a container
 - `readiness`: whether a part is ready
 - `lines`: the common log of the parts
 - `lock`: allows one `edge up` for a state folder

@@ -55,7 +55,10 @@ class ScaledWorkers:
         for path in sorted(self._folder.iterdir()):
             if path.name in self._running or re.fullmatch(r"\..*\.tmp", path.name):
                 continue
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink()
+            except FileNotFoundError:  # another keeper, in a container beside this one, was faster
+                continue
             if entry_of(path.name, self._config.scaled) is not None:
                 self._running[path.name] = asyncio.create_task(self._keep(path.name))
 

@@ -13,7 +13,7 @@ from functools import partial
 from edge.config import Loaded
 from edge.core import durable
 from edge.core.notify import notify
-from edge.model import RETIRED_EXIT, KnownQueues
+from edge.model import KnownQueues
 from edge.up import hint, readiness
 from edge.up.broker.broker import ROOM_BYTES, Broker
 from edge.up.broker.node import PrivateNode, Unwritable
@@ -22,6 +22,7 @@ from edge.up.child import Child
 from edge.up.lines import StackLog
 from edge.up.part import RESTART, Part
 from edge.up.scaled import ScaledWorkers
+from edge.up.worker_part import worker_part
 
 PART_S = 150.0  # more than the gateway gives the import of the tasks, so that what is late is named
 
@@ -149,17 +150,7 @@ class Stack:
             await part.stop(self._hurry)
 
     def _worker(self, name: str) -> Part:
-        """The worker of that name, which takes what its entry in `workers` says."""
-        config = self._config
-        return self._python(
-            "worker" if name == config.worker.name else f"worker {name}",
-            partial(readiness.worker, config, name=name),
-            module="edge.worker",
-            grace_s=config.worker.stop_grace_s + 5.0,
-            began=partial(readiness.worker_began, config, name=name),
-            leaves=(RETIRED_EXIT,),
-            EDGE_WORKER_NAME=name,
-        )
+        return worker_part(self._config, name, env=self._env, lines=self._lines)
 
     def _python(
         self,
@@ -168,16 +159,13 @@ class Stack:
         *,
         grace_s: float,
         module: str = "",
-        began: Callable[[Child], bool] = lambda _child: False,
-        leaves: tuple[int, ...] = (),
-        **env: str,
     ) -> Part:
         argv = [sys.executable, "-m", module or f"edge.{name}"]
 
         def launch() -> Child:
-            return Child(argv, env=self._env | env, output=subprocess.PIPE)
+            return Child(argv, env=self._env, output=subprocess.PIPE)
 
-        return Part(name, launch, ready, lines=self._lines, grace_s=grace_s, began=began, leaves=leaves)
+        return Part(name, launch, ready, lines=self._lines, grace_s=grace_s)
 
 
 async def _together(*work: Coroutine[None, None, None]) -> None:

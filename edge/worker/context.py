@@ -223,7 +223,7 @@ class WorkerContext:
 
     def _make_retirement(self) -> Retirement | None:
         """What tells this worker to end, where the governor starts and retires it."""
-        if not self._entry.scaled:
+        if not self._entry.scaled or self.name == self._entry.name:  # by the entry's own name nobody scales it
             return None
         self.config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
         return Retirement(self.config.layout, entry=self._entry.name, worker=self.name)

@@ -265,8 +265,8 @@ def test_one_writer_a_file(board: Machine) -> None:
             "/var/lib/edge/ledger.sqlite",
             "/var/lib/edge/paired",
             "/run/edge/orders",
-            "/run/edge/pairing",
             "/run/edge/power-orders",
+            "/run/edge/pairing",
         },
         "edge-power": {"/var/lib/edge/power", "/run/edge/power.json", "/run/edge/poweroff"},
     }

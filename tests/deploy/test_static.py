@@ -122,6 +122,7 @@ def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_pat
         ("", {}, []),
         ("workers: [{name: main}, {name: sun}, {name: io, pool: threads}]", {}, ["sun", "io"]),
         ("{workers: [{name: sun}, {name: main}], worker: {name: sun}}", {"edge_workers": ["two"]}, ["two", "main"]),
+        ("workers: [{name: main}, {name: extra, min: 0, max: auto}]", {}, []),
         ("{worker: {name: node-2}}", {"edge_head": "head", "edge_workers": ["io"]}, ["io"]),
     ],
 )

@@ -7,32 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from edge.model import JobState, ScaledWorkers, ScalingStatus
+from edge.model import JobState
 from edge.up.broker.node import PrivateNode
-from tests.integration.test_up_workers import Listed
 from tests.running_worker import until
+from tests.scale.downs import ScaledBoard
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-KINDS = '''
-import os
-import time
-from edge.worker import Job, task
-
-
-@task
-def nap(seconds: float, job: Job) -> int:
-    """Sleep, and say so in a file that tells which bodies ended."""
-    fd = os.open(job.settings["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(fd, f"begin {job.id}\\n".encode())
-    time.sleep(seconds)
-    os.write(fd, f"end {job.id}\\n".encode())
-    os.close(fd)
-    return os.getpid()
-'''
 WORKERS = """
 workers:
   - {name: main}
@@ -41,33 +24,17 @@ settings: {nap: {log: LOG}}
 """
 
 
-class Scaled(Listed):
-    """An `edge up` whose extra workers come and go."""
-
-    def __init__(self, root: Path, more: str = WORKERS) -> None:
-        self.bodies_log = root.parent / "bodies"
-        super().__init__(root, more.replace("LOG", str(self.bodies_log)), KINDS)
-
-    def told(self) -> ScaledWorkers:
-        """What the governor decided last of the one scaled entry."""
-        return msgspec.json.decode(self.layout.scaling.read_bytes(), type=ScalingStatus).entries[0]
-
-    def bodies(self) -> Counter[str]:
-        """How often each line stands in the file of the bodies."""
-        return Counter(self.bodies_log.read_text().splitlines())
-
-
 @pytest.fixture
-def board(broker_node: PrivateNode, tmp_path: Path) -> Iterator[Scaled]:
+def board(broker_node: PrivateNode, tmp_path: Path) -> Iterator[ScaledBoard]:
     """A board with one scaled entry."""
     del broker_node
-    stack = Scaled(tmp_path / "state")
+    stack = ScaledBoard(tmp_path / "state", WORKERS)
     yield stack
     stack.background.stop()
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a board with one core has no room for a second worker")
-def test_workers_come_for_a_backlog_and_go_after_it_and_no_body_is_interrupted(board: Scaled) -> None:
+def test_workers_come_for_a_backlog_and_go_after_it_and_no_body_is_interrupted(board: ScaledBoard) -> None:
     """Each job runs once, some on the further worker; that one ends by itself and gives its memory back."""
     with board.client() as client:
         jobs = [client.submit("nap", 0.2) for _ in range(60)]

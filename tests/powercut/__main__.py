@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--chunk", type=int, default=0, help="tell after each so many, which have a seed of their own")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes, whatever is left to cut")
     parser.add_argument("--marathon", type=int, default=0, help="one job of so many steps, 25 a second")
+    parser.add_argument("--scaling", action="store_true", help="cut while a further worker retires under load")
     parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
     parser.add_argument("--faults", type=int, default=0, help="inject so many faults under load in place of cuts")
     parser.add_argument("--only", action="append", default=[], help="only this kind of fault (may be repeated)")
@@ -107,6 +108,7 @@ def _campaign(options: argparse.Namespace, folder: Path, *, seed: int, count: in
         bug=options.bug,
         newborn=options.newborn,
         marathon=options.marathon,
+        scaling=options.scaling,
     )
     if not isinstance(campaign, FaultCampaign):
         return campaign.run(count, until=until)

@@ -13,14 +13,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast, get_args
 
-from edge.model import WorkerState
+import msgspec
+
+from edge.core.layout import Layout
+from edge.model import ScalingStatus, WorkerState
 from edge.power.governor.pause import clear, set_pause
+from edge.power.workers import by_hand
 from tests.powercut import probe
 from tests.powercut.audit import Audit, named, until_true
 from tests.powercut.disk import Event
 from tests.powercut.load import Load, Mood
 from tests.powercut.oracle import Oracle, Sent
-from tests.powercut.plan import Plan, When, plan
+from tests.powercut.plan import Plan, When, plan, retiring
 from tests.powercut.stack import Board, NotReady
 from tests.powercut.trap import Moment, Trap
 from tests.powercut.verdict import Summary, Verdict
@@ -35,7 +39,9 @@ _AUDIT_EVERY = 10
 _PAUSED_S = 20.0
 #: After so many power-ons with bursts, each worker must have made results, some in groups, some of spawned children.
 _ENOUGH_BURSTS = 3
-_WORKERS = frozenset({"main", "second", "io"})
+_WORKERS, _SCALED = frozenset({"main", "second", "io"}), frozenset({"main", "extra-1", "io"})
+#: So long a further worker may take to come.
+_COMES_S = 30.0
 
 
 class Campaign:
@@ -52,17 +58,19 @@ class Campaign:
         newborn: bool = False,
         born: Path | None = None,
         marathon: int = 0,
+        scaling: bool = False,
     ) -> None:
         """What is cut, and how.
 
         `newborn`: cut the first power-on too, without letting the store settle. `born`: the image of a board that has
         settled; made there when it is missing. `marathon`: a job of so many steps, 25 a second, that outlasts cuts;
         while it runs, jobs may wait behind it, so only the last power-on asks for everything. `evidence` gets the
-        logs of power-ons with faults.
+        logs of power-ons with faults. `scaling`: every cut comes while a further worker retires under load.
         """
         self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
         self._newborn, self._born = newborn, born
-        self.board = Board(folder, bug=bug, probed=True, io=True)
+        self.board = Board(folder, bug=bug, probed=True, io=True, scaled=scaling)
+        self._plan = retiring if scaling else plan
         self.oracle = Oracle()
         self.audit = Audit(self.board, self.oracle)
         self.verdicts: list[Verdict] = []
@@ -78,7 +86,7 @@ class Campaign:
             for number in range(1, cuts + 1):
                 if until is not None and time.monotonic() > until:
                     break
-                verdict = self._power_on(number, plan(self.seed, number))
+                verdict = self._power_on(number, self._plan(self.seed, number))
                 self._tell(verdict)
                 if verdict.faults and stop_at_fault:
                     return self.summary()
@@ -92,12 +100,13 @@ class Campaign:
     def _not_tried(self) -> list[str]:
         """What the load should have brought about and did not: such a campaign proves less than it says."""
         plans = [verdict.plan for verdict in self.verdicts]
-        if sum(each.when is When.BURST for each in plans) < _ENOUGH_BURSTS:
+        if sum(each.when in (When.BURST, When.RETIRING) for each in plans) < _ENOUGH_BURSTS:
             return []
         missing = [] if probe.read(self.board.groups).groups else ["no group of two results was ever committed"]
         if not self.oracle.counts()["children"]:
             missing.append("no spawned child ever had a result")
-        if not _WORKERS.issubset(by_worker := self.oracle.by_worker()):
+        wanted = _SCALED if self._plan is retiring else _WORKERS
+        if not wanted.issubset(by_worker := self.oracle.by_worker()):
             missing.append(f"not every worker made results: {by_worker}")
         return missing
 
@@ -178,8 +187,14 @@ class Campaign:
         if self._marathon:
             self._runner = load.marathon(self._marathon)
             self._marathon = 0
-        self._arm(plan)
-        load.start()
+        if plan.when is When.RETIRING:
+            load.start()
+            self._scale(verdict, 1)
+            self._scale(verdict, 0)
+            self._arm(plan)  # only now: the count itself is a write
+        else:
+            self._arm(plan)
+            load.start()
         if plan.when is When.PAUSED:
             self._pause(verdict, plan)
         self._await_cut(plan, plan.after_s)
@@ -187,6 +202,19 @@ class Campaign:
             self.board.signal(plan.stall, signal.SIGSTOP)
             time.sleep(_STALL_S)
         return load
+
+    def _scale(self, verdict: Verdict, count: int) -> None:
+        """Set the count of the further worker by hand; with 1 it is at work on return, with 0 it is told to retire."""
+        layout = self.board.config.layout
+        by_hand.put(layout.scale_by_hand, "extra", count, for_s=600.0)
+        if count and not until_true(lambda: self._works("extra-1"), _COMES_S):
+            verdict.faults.append(f"no further worker comes within {_COMES_S:g} s: {self.board.statuses()}")
+        elif not count and not until_true(lambda: _told(layout) == 0, _COMES_S):
+            verdict.faults.append(f"the governor does not retire the further worker: {self.board.statuses()}")
+
+    def _works(self, name: str) -> bool:
+        works = (WorkerState.IDLE, WorkerState.RUNNING)
+        return any(status.name == name and status.state in works for status in self.board.statuses())
 
     def _pause(self, verdict: Verdict, plan: Plan) -> None:
         """Pause the board under load: workers let go of all they have, and nothing starts until it is resumed."""
@@ -334,3 +362,12 @@ class Campaign:
         for log in (self.board.log, broker / "edge@localhost.log", broker / "console.log"):
             with suppress(OSError):  # the power may be gone already
                 shutil.copy(log, self._evidence / f"{number}-{log.name}")
+
+
+def _told(layout: Layout) -> int | None:
+    """How many further workers the governor wants."""
+    try:
+        entries = msgspec.json.decode(layout.scaling.read_bytes(), type=ScalingStatus).entries
+    except (OSError, msgspec.DecodeError):
+        return None
+    return entries[0].wanted

@@ -22,6 +22,7 @@ class When(StrEnum):
     QUIET = "quiet"  # while one submitter alone is at work
     STALLED = "stalled"  # under load, with one part of the stack held still for a moment
     BURST = "burst"  # under a load of short jobs in bursts, which become durable in groups
+    RETIRING = "retiring"  # in such a burst, while a further worker retires; only in a campaign of its own
     PAUSED = "paused"  # in such a burst, after somebody paused the board and resumed it
 
 
@@ -39,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def bursts(self) -> bool:
         """True when short jobs come in bursts."""
-        return self.when in (When.BURST, When.PAUSED)
+        return self.when in (When.BURST, When.PAUSED, When.RETIRING)
 
     def __str__(self) -> str:
         then = f"{self.at:<9} {self.count:>3}" if self.at else f"+{self.after_s:.2f} s {self.stall or ''}"
@@ -82,3 +83,14 @@ def plan(campaign_seed: int, number: int) -> Plan:
         events += [("accepted", 20), ("confirmed", 10), ("seen", 20)]
     event, most = rng.choice(events)
     return Plan(when, 0.0, seed, event, rng.randint(1, most), alone=alone)
+
+
+def retiring(campaign_seed: int, number: int) -> Plan:
+    """How power-on `number` ends in a campaign that cuts the power in the middle of scaling down."""
+    rng = random.Random(f"{campaign_seed}:retiring:{number}")
+    seed = rng.getrandbits(32)
+    if rng.random() < 0.5:
+        return Plan(When.RETIRING, rng.uniform(0.0, 1.0), seed, alone=True)
+    events: list[tuple[Event | Moment, int]] = [("flush", 60), ("write", 120), ("seen", 20)]
+    event, most = rng.choice(events)
+    return Plan(When.RETIRING, 0.0, seed, event, rng.randint(1, most), alone=True)

@@ -71,11 +71,16 @@ class NotReady(RuntimeError):
 class Board:
     """One board under `folder`, with a seeded `bug` or none. Power it on and cut it as often as you like."""
 
-    def __init__(self, folder: Path, *, bug: str = "", probed: bool = False, io: bool = False) -> None:
-        """With the probe its workers tell what they commit together, in `groups`; `io` adds a worker of threads."""
+    def __init__(
+        self, folder: Path, *, bug: str = "", probed: bool = False, io: bool = False, scaled: bool = False
+    ) -> None:
+        """With the probe its workers tell what they commit together, in `groups`.
+
+        `io` adds a worker of threads, `scaled` one that comes and goes.
+        """
         self.folder = folder
         self.volume = Volume(folder)
-        self.bug, self.probed, self._io = bug, probed, io
+        self.bug, self.probed, self._io, self._scaled = bug, probed, io, scaled
         self.groups = folder / "groups.log"
         self.proxied = False  # with a network between the broker and all others
         self.run = folder / "run"
@@ -118,13 +123,16 @@ class Board:
     def configure(self) -> None:
         """Write the edge.yaml of this board, durable; on an attached volume."""
         self.root.mkdir(parents=True, exist_ok=True)
-        tree = {
+        tree: dict[str, object] = {
             "root": ".",
             "run": str(self.run),
             "tasks": ["tests.powercut.jobs", *(["tests.powercut.io_jobs"] if self._io else [])],
             "broker": {"port": self.broker_port, "user": "edge", "password_file": "broker/password"},
             "gateway": {"port": self.port, "loopback_without_token": True},
         }
+        if self._scaled:
+            extra = {"name": "extra", "max": 2, "down_after_s": 10}
+            tree["workers"] = [{"name": "main"}, extra, *([{"name": "io", "pool": "threads"}] if self._io else [])]
         (self.root / "edge.yaml").write_text(yaml.safe_dump(tree))
         self.volume.sync()
 

@@ -167,6 +167,15 @@ def test_workers_that_are_named_have_to_be_connected(tmp_path: Path) -> None:
     assert _healthy("worker", tmp_path, WORKERS="main,io") == 0
 
 
+def test_workers_that_have_retired_are_no_fault(tmp_path: Path) -> None:
+    """Of a container that scales them each of the others has to be connected."""
+    _worker(tmp_path, "main", WorkerState.IDLE)
+    _worker(tmp_path, "extra-1", WorkerState.STOPPED)
+    assert _healthy("worker", tmp_path, WORKERS="scale") == 0
+    _worker(tmp_path, "extra-2", WorkerState.DISCONNECTED)
+    assert _healthy("worker", tmp_path, WORKERS="scale") == 1
+
+
 @pytest.mark.parametrize(("age_s", "valid_s", "code"), [(5, 30, 0), (50, 30, 1), (5000, 0, 0)])
 def test_a_governor_is_healthy_while_its_word_counts(tmp_path: Path, age_s: float, valid_s: float, code: int) -> None:
     """Whatever it says of the power; a word that never expires counts as long as the container runs."""
@@ -290,6 +299,7 @@ def test_the_entry_is_edge(entry: Entry, tmp_path: Path) -> None:
             if (cpus := len(os.sched_getaffinity(0))) > 1
             else [f"edge worker name={NAME}"],
         ),
+        ({"WORKERS": "scale"}, ["edge worker --all name="]),
         ({"WORKERS": "main,io"}, ["edge worker name=io", "edge worker name=main"]),
         (
             {"WORKERS": "main, io", "QUEUES": "edge.always,edge.io.always"},

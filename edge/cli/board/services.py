@@ -68,10 +68,13 @@ def up(
 
 
 @click.command()
+@click.option("--all", "every", is_flag=True, help="All that `workers` lists, and those that scaling asks for.")
 @common
 @pass_session
-def worker(session: Session) -> int:
+def worker(session: Session, *, every: bool) -> int:
     """Run the worker: takes jobs while power allows, and leaves each with one durable result."""
+    if every:
+        return int(entry("edge.up.workers", "worker")(session.board()) or 0)
     return int(entry("edge.worker.celery.main", "worker")(session.board()) or 0)
 
 

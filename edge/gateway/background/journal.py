@@ -1,7 +1,8 @@
 """The last changes of this gateway's life, in order and encoded once: what `/v1/events` gives out.
 
 Empty and off until somebody reads for the first time. From then on a change costs a record in a ring, also while nobody
-reads, so that a reader who comes back misses nothing. It never wakes the loop for that.
+reads, so that a reader who comes back misses nothing. It never wakes the loop for that. A follower is told of each
+change without any being kept.
 """
 
 from __future__ import annotations
@@ -51,17 +52,30 @@ class Journal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._came: Callable[[], None] | None = None  # None: nobody reads
         self._look: Callable[[], None] | None = None
+        self._keeps = False  # whether events are kept for readers
+        self._followers: list[Callable[[Event | None], None]] = []
 
     # ---- who reads ----
 
     def listen(self, came: Callable[[], None], *, look: Callable[[], None]) -> None:
         """Note from now on, and call `came` after each event; `look` before a job ends, for what comes before that."""
         self._loop = asyncio.get_running_loop()
-        self.on, self._came, self._look = True, came, look
+        self.on = self._keeps = True
+        self._came, self._look = came, look
 
     def unlisten(self) -> None:
         """Nobody reads any more: go on noting, and wake nobody."""
         self._came = self._look = None
+
+    def follow(self, follower: Callable[[Event | None], None]) -> None:
+        """Call `follower` with each event, and with None when status files were written; nothing is kept."""
+        self._followers.append(follower)
+        self.on = True
+
+    def unfollow(self, follower: Callable[[Event | None], None]) -> None:
+        """Call `follower` no more."""
+        self._followers.remove(follower)
+        self.on = self._keeps or bool(self._followers)
 
     @property
     def first(self) -> int:
@@ -86,7 +100,9 @@ class Journal:
             self._row(job, JobState.ACCEPTED)
 
     def confirmed(self, jobs: Sequence[JobRow]) -> None:
-        """The broker has these. From any thread."""
+        """The broker has these. From any thread. No news for a follower, whose jobs wait before and after."""
+        if self._only_followed:
+            return
         self._confirmed.append(jobs)
         if self._came is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._take_confirmed)
@@ -164,11 +180,20 @@ class Journal:
         """The broker came, went, or is blocked."""
         self._note(Event(About.BROKER, time.time(), broker=view))
 
+    def looked(self) -> None:
+        """Status files were written; what of it is an event was noted before."""
+        for follower in self._followers:
+            follower(None)
+
     def has_ended(self, job_id: str) -> bool:
         """True when this job ended not long ago: what a worker's file says of it is old."""
         return job_id in self._ended
 
     # ---- inside ----
+
+    @property
+    def _only_followed(self) -> bool:
+        return bool(self._followers) and not self._keeps
 
     def _before_end(self) -> None:
         self._take_confirmed()
@@ -201,6 +226,10 @@ class Journal:
         self._note(Event(About.JOB, time.time(), job=change))
 
     def _note(self, event: Event) -> None:
+        for follower in self._followers:
+            follower(event)
+        if self._only_followed:
+            return
         self.last += 1
         block = block_of(event, self.id_of(self.last))
         job = event.job

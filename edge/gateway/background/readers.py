@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -12,7 +12,7 @@ from edge.core.errors import EdgeError
 from edge.gateway.background.journal import Journal, Noted
 from edge.gateway.background.status_watch import StatusWatch
 from edge.model import JobState
-from edge.wire import About
+from edge.wire import About, Event
 
 #: Events that follow one another more closely are written together. The first one after a rest goes out at once.
 _GATHER_S = 0.2
@@ -131,6 +131,7 @@ class Readers:
     def __init__(self, journal: Journal, watch: StatusWatch, *, most: int) -> None:
         self._journal, self._watch, self._most = journal, watch, most
         self._readers: set[Reader] = set()
+        self._followers = 0
         self._flush_comes = False
         self._flushed_at = float("-inf")
         self._closed = False
@@ -157,7 +158,8 @@ class Readers:
             journal.listen(self._came, look=self._watch.look)
             self._readers.add(reader)
             try:
-                self._watch.start()
+                if not self._followers:
+                    self._watch.start()
             except OSError:
                 self._left(reader)
                 raise
@@ -170,6 +172,24 @@ class Readers:
         finally:
             self._left(reader)
 
+    @contextmanager
+    def following(self, follower: Callable[[Event | None], None]) -> Iterator[None]:
+        """Call `follower` for each event, and with None whenever a status file was written, inside the block.
+
+        For a part of the gateway that looks at the board itself and wants to know when: it takes no place of a reader,
+        and nothing is kept for it. Raises OSError.
+        """
+        self._journal.follow(follower)
+        self._followers += 1
+        try:
+            if not self._readers and self._followers == 1:
+                self._watch.start()
+            yield
+        finally:
+            self._followers -= 1
+            self._journal.unfollow(follower)
+            self._rest()
+
     def close(self) -> None:
         """End all streams: the gateway stops."""
         self._closed = True
@@ -179,8 +199,13 @@ class Readers:
     def _left(self, reader: Reader) -> None:
         self._readers.discard(reader)
         if not self._readers:
-            self._watch.stop()
             self._journal.unlisten()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Watch no more once nobody wants to know."""
+        if not self._readers and not self._followers:
+            self._watch.stop()
 
     def _came(self) -> None:
         if self._flush_comes:

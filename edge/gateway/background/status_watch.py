@@ -112,6 +112,7 @@ class StatusWatch:
         self._told = told
         self._note_bodies(workers, quietly=first)
         self._follow({each.pid for each in workers} | {verdict.pid}, verdict)
+        self._journal.looked()
 
     def _note_power(self, verdict: PowerStatus) -> None:
         if _said(verdict) != self._power:

@@ -89,6 +89,10 @@ class Authenticator:
             raise Forbidden(f"token {caller.name!r} has scope {', '.join(sorted(caller.scopes))}; this needs {allowed}")
         return caller
 
+    def token(self, name: str) -> Token | None:
+        """The token of this name, for what acts in its place; None: there is none. Raises BadTokenFile."""
+        return next((token for token in self.tokens() if token.name == name), None)
+
     def by_secret(self, secret: str) -> Caller | None:
         """Whoever holds this token; None: it is not known, or was revoked. Raises BadTokenFile."""
         found = None

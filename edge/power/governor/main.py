@@ -31,8 +31,9 @@ def main(loaded: Loaded) -> int:
     layout = loaded.config.layout
     try:
         durable.make_folder(layout.pause.parent)
-        for path in (layout.policy, layout.simulated, layout.pause_order, layout.button_held):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        made = (layout.policy, layout.simulated, layout.pause_order, layout.button_held)
+        for folder in dict.fromkeys(path.parent for path in made):
+            folder.mkdir(parents=True, exist_ok=True)
         # lgpio keeps a pipe in the working folder, and under a unit that is the read-only `/`.
         os.chdir(layout.policy.parent)
     except OSError as err:

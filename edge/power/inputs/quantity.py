@@ -27,6 +27,7 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     only_claims: bool = False  # can report surplus, and never makes power worse than normal
     claims_surplus: bool = True  # a surplus reading means spare power, not only a good state
     vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports it
+    holds_s: float | None = None  # a value is as good as new for so long, where its device tells of changes only
 
 
 class Quantity(msgspec.Struct, frozen=True, kw_only=True):

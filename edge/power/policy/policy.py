@@ -78,6 +78,8 @@ def step(rules: Rules, state: PolicyState, readings: Sequence[Reading], now: flo
         rule = rules.rule(reading.source, reading.what)
         if rule is None:  # it decides nothing any more: the configuration changed since the state was kept
             continue
+        if rule.holds_s is not None and reading.age_s <= rule.holds_s:
+            reading = msgspec.structs.replace(reading, age_s=0.0)  # noqa: PLW2901 - a value that holds is a sample of now
         judged = _judge(rules, rule, reading, on_battery=on_battery, backed=backed, assumed=assumed)
         if reading.source in idle and reading.what in _BATTERY_LEVELS:
             # Nobody drains it: going down would save nothing.

@@ -37,6 +37,7 @@ class Rule(msgspec.Struct, frozen=True):
     only_claims: bool = False  # can report surplus, and never makes power worse than normal
     claims_surplus: bool = True  # a surplus reading means spare power, not only a good state
     vetoes_surplus: bool = False  # a normal reading forbids surplus, whichever quantity reports it
+    holds_s: float | None = None  # a value is as good as new for so long
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -140,6 +141,7 @@ def _rule(base: Rule, criterion: Criterion) -> Rule:
         only_claims=criterion.only_claims,
         claims_surplus=criterion.claims_surplus,
         vetoes_surplus=criterion.vetoes_surplus,
+        holds_s=criterion.holds_s,
     )
 
 

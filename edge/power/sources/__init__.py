@@ -12,6 +12,7 @@ sources is tested, and its section in `docs/power-sources.md`. `edge.config.kind
 - `shunt`: INA219, INA226, INA260, INA3221
 - `nut`: any UPS of Network UPS Tools
 - `vedirect`: Victron chargers and battery monitors
+- `mqtt`: a value that somebody publishes by MQTT
 - `temperature`: the temperature of the SoC
 - `disk`: the room left where results go
 - `clock`: whether the wall clock can be right

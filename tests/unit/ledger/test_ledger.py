@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.errors import KeyReused, StorageError, UnknownJob
+from edge.ledger.reader import IS_OPEN
 from edge.ledger.recovery.damage import damage, rot
 from edge.ledger.rows import NewJob
 from edge.ledger.writer import LedgerWriter
@@ -398,6 +399,8 @@ def test_the_running_totals_are_what_a_count_would_find(steps: list[tuple[str, b
                 size for state, (_, size) in counted.items() if state.final
             )
             assert ledger.open_jobs == ledger.connection.totals.open_jobs
+            rows = ledger.connection._db.execute(f"SELECT power, count(*) FROM job WHERE {IS_OPEN} GROUP BY power")
+            assert ledger.connection.totals.backlog == {**dict.fromkeys(Power, 0), **dict(rows)}
         before = ledger.connection.totals
         ledger.close()
         with closing(LedgerWriter.open(Path(folder) / "l")) as again:

@@ -1,0 +1,178 @@
+"""The section `mqtt` of `edge.yaml`: which MQTT broker the board speaks to, and what others may do through it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+import msgspec
+from msgspec import Meta
+
+from edge.config.about import about
+from edge.core.errors import ConfigError
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+#: One level of a topic: what Home Assistant and every broker take.
+Level = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", description="1 to 64 of A-Z a-z 0-9 _ -, such as attic")
+]
+Levels = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*\Z",
+        max_length=128,
+        description="levels of a topic, such as homeassistant",
+    ),
+]
+#: A topic that is read: no wildcard, nothing of the broker's own (`$SYS`).
+Topic = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^$+#\x00-\x1f][^+#\x00-\x1f]{0,254}\Z",
+        description="a topic without wildcards, such as home/solar/power",
+    ),
+]
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
+
+
+class MqttBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """How to reach an MQTT broker. The passwords stand in files."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=255)]
+    port: Port | None = None
+    user: str | None = None
+    password_file: Path | None = None
+    tls_ca: Path | None = None
+    keepalive_s: Annotated[int, Meta(ge=10, le=3600)] = 300
+
+    @property
+    def address(self) -> str:
+        """Host and port, as a person writes them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.tcp_port}"
+
+    @property
+    def tcp_port(self) -> int:
+        """The port: the usual one of MQTT, or that of MQTT over TLS, where none is given."""
+        return self.port or (8883 if self.tls_ca else 1883)
+
+    @property
+    def local(self) -> bool:
+        """True for a broker on this board, to which no network lies between."""
+        return _LOOPBACK.fullmatch(self.host) is not None
+
+    def password(self) -> str | None:
+        """The password, read at each connect so that it can be changed without a restart. Raises ConfigError."""
+        if self.password_file is None:
+            return None
+        try:
+            return self.password_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as err:
+            raise ConfigError("mqtt.password_file", str(self.password_file), str(err)) from err
+
+    def absolute(self, base: Path) -> Self:
+        """The same with relative paths taken from `base`."""
+        password, ca = self.password_file, self.tls_ca
+        return msgspec.structs.replace(
+            self, password_file=base / password if password else None, tls_ca=base / ca if ca else None
+        )
+
+
+class MqttSubmitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who submits by topic, and what."""
+
+    token: Annotated[
+        str,
+        about(
+            "Name of a token of scope submit (`edge token add NAME`). Its jobs are this submitter's; once it is "
+            "revoked, nobody submits by topic.",
+            example="home",
+        ),
+    ]
+    kinds: Annotated[tuple[str, ...], about("The kinds of job that may be asked for; at least one.", example=["solve"])]
+
+
+class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The MQTT broker of the house, for Home Assistant and others."""
+
+    host: Annotated[str | None, about("The MQTT broker's name or address. null: no MQTT.")] = None
+    port: Annotated[Port | None, about("null: 1883, or 8883 with tls_ca.")] = None
+    user: str | None = None
+    password_file: Annotated[
+        Path | None, about("File that holds the password, readable by the edge users only. null: none.")
+    ] = None
+    tls_ca: Annotated[
+        Path | None,
+        about(
+            "PEM file that vouches for the MQTT broker: then it is spoken to by TLS only. null: in the open, where "
+            "whoever listens on the network reads the password."
+        ),
+    ] = None
+    keepalive_s: Annotated[
+        int,
+        Meta(ge=10, le=3600),
+        about(
+            "The board shows that it is there this often, 10 to 3600; after one and a half times as long without a "
+            "word it counts as offline."
+        ),
+    ] = 300
+    board: Annotated[
+        Level | None,
+        about("The board's name in topics, `edge/BOARD/...`. null: its host name. Each board needs its own."),
+    ] = None
+    discovery_prefix: Annotated[Levels, about("As in Home Assistant's MQTT options.")] = "homeassistant"
+    enabled: Annotated[
+        bool,
+        about(
+            "false: the board takes its device back from Home Assistant, removes what the MQTT broker keeps of it, "
+            "and is silent. Do that before you remove this section."
+        ),
+    ] = True
+    controls: Annotated[
+        bool,
+        about(
+            "false: no pause and no resume by MQTT. Else whoever may write to the broker's topics can pause the board."
+        ),
+    ] = True
+    submit: Annotated[
+        MqttSubmitConfig | None,
+        about("Jobs by the topic edge/BOARD/submit; see docs/home-assistant.md. null: none."),
+    ] = None
+
+    @property
+    def broker(self) -> MqttBroker | None:
+        """How to reach it; None where no MQTT broker is named."""
+        if self.host is None:
+            return None
+        return MqttBroker(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password_file=self.password_file,
+            tls_ca=self.tls_ca,
+            keepalive_s=self.keepalive_s,
+        )
+
+    def absolute(self, base: Path) -> MqttConfig:
+        """The same with relative paths taken from `base`."""
+        password, ca = self.password_file, self.tls_ca
+        return msgspec.structs.replace(
+            self, password_file=base / password if password else None, tls_ca=base / ca if ca else None
+        )
+
+    def check(self) -> None:
+        """Raise ConfigError where two values that are each allowed contradict each other."""
+        if self.host is not None and not self.host.strip():
+            raise ConfigError("mqtt.host", self.host, "expected a name or an address, or null")
+        if self.user is None and self.password_file is not None:
+            raise ConfigError("mqtt.user", None, "give the user whose password mqtt.password_file holds")
+        if self.submit is None:
+            return
+        if self.host is None:
+            raise ConfigError("mqtt.host", None, "mqtt.submit needs an MQTT broker")
+        if self.user is None:
+            allowed = "mqtt.submit needs one: a broker that lets in everyone would let everyone submit"
+            raise ConfigError("mqtt.user", None, allowed)
+        if not self.submit.kinds:
+            raise ConfigError("mqtt.submit.kinds", [], "name the kinds of job that may be asked for")

@@ -1,0 +1,118 @@
+"""Jobs by topic: a message is a job, its answer another message, sent once the job is durable.
+
+The users of an MQTT broker are not ours, so a message proves nothing about its sender. Whoever may write to the topic
+is one submitter: the token that `mqtt.submit` names. It bounds what can be done (scope submit, some kinds of job), and
+`edge token revoke` ends it. Which of the broker's users may write to the topic is for the broker's own list to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from edge.access.tokens import Scope
+from edge.config.mqtt import MqttSubmitConfig
+from edge.core.errors import EdgeError
+from edge.core.values import JsonObject
+from edge.gateway.http import bodies, problems
+from edge.gateway.http.auth import Authenticator, Caller
+from edge.gateway.http.problems import BadRequest, Busy, Forbidden, TooLarge
+from edge.gateway.mqtt.entities import Topics
+from edge.gateway.mqtt.log_limit import LogLimit
+from edge.gateway.service import Appliance
+from edge.ledger.rows import Accepted, NewJob
+from edge.model import Submission
+from edge.mqtt.connection import Publication, Received
+from edge.wire import KEY_RULE, BatchItem, is_key
+
+#: A job with more to say comes by HTTP.
+MAX_BYTES = 65_536
+_AT_ONCE = 64  # messages that are being taken
+_LONGEST = 500  # characters of an answer that says why not
+_encode = msgspec.json.Encoder().encode
+
+
+class SubmitByTopic:
+    """Takes jobs from the topic. Belongs to the event loop."""
+
+    def __init__(
+        self,
+        appliance: Appliance,
+        door: Authenticator,
+        config: MqttSubmitConfig,
+        topics: Topics,
+        publish: Callable[[Publication], bool],
+    ) -> None:
+        self._appliance, self._door, self._config, self._topics = appliance, door, config, topics
+        self._publish = publish
+        self._refused = LogLimit()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, message: Received) -> None:
+        """Begin to take a job; the answer is published later."""
+        if message.retained:
+            self._refuse("", BadRequest("a job that the MQTT broker has kept is not taken: publish it without retain"))
+            return
+        if len(self._tasks) >= _AT_ONCE:
+            self._refuse("", Busy(f"{_AT_ONCE} jobs are being taken; send this one again"))
+            return
+        task = asyncio.get_running_loop().create_task(self._take(message.payload))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Let what is being taken come to its answer."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+
+    async def _take(self, payload: bytes) -> None:
+        key = ""
+        try:
+            if len(payload) > MAX_BYTES:
+                raise TooLarge(f"the message has {len(payload)} bytes; at most {MAX_BYTES} are taken, more by HTTP")
+            item = bodies.decode(payload, BatchItem)
+            key = item.key if item.key is not None and is_key(item.key) else ""
+            job = await asyncio.to_thread(self._checked, item)
+            (answer,) = await self._appliance.accept([job])
+            if isinstance(answer, EdgeError):
+                raise answer
+        except EdgeError as err:
+            self._refuse(key, err)
+        except Exception as err:  # nobody else would be told, and the submitter waits for a word
+            self._refuse(key, err)
+            raise
+        else:
+            self._accept(key, answer)
+
+    def _checked(self, item: BatchItem) -> NewJob:
+        """The job, or the EdgeError that says why it is none. Runs in a thread."""
+        caller = self._caller()
+        if not item.key:
+            raise BadRequest("key: must be given, so that a job that is sent twice is one job")
+        if not is_key(item.key):
+            raise BadRequest(f"key {item.key[:80]!r}: {KEY_RULE}")
+        if item.task not in self._config.kinds:
+            allowed = ", ".join(self._config.kinds)
+            raise Forbidden(f"task {item.task!r}: by topic there are {allowed} (mqtt.submit.kinds)")
+        submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
+        return self._appliance.checked(submission, key=item.key, caller=caller)
+
+    def _caller(self) -> Caller:
+        name = self._config.token
+        token = self._door.token(name)
+        if token is None or not {Scope.SUBMIT, Scope.ADMIN} & set(token.scopes):
+            raise Forbidden(f"no token {name!r} with scope submit is here: edge token add {name}")
+        return Caller(name, frozenset({Scope.SUBMIT}))
+
+    def _accept(self, key: str, answer: Accepted) -> None:
+        told: JsonObject = {"key": key, "id": answer.job.id, "state": answer.job.state.value, "new": answer.created}
+        self._publish(Publication(self._topics.accepted, _encode(told), sure=True))
+
+    def _refuse(self, key: str, err: Exception) -> None:
+        problem = problems.of(err)
+        detail = " ".join(problem.detail.split())[:_LONGEST]
+        self._refused.warn(f"{self._topics.submit}: {detail}")
+        told: JsonObject = {"key": key, "code": problem.code, "error": detail}
+        self._publish(Publication(self._topics.refused, _encode(told), sure=True))

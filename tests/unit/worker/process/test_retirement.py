@@ -1,0 +1,52 @@
+"""Whether a worker is to end between two jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge.core.host import boot_id
+from edge.core.layout import Layout
+from edge.model import ScaledWorkers, ScalingStatus
+from edge.worker.process.retirement import Retirement
+
+
+def told(layout: Layout, *workers: str, boot: str = "", entry: str = "extra") -> None:
+    layout.scaling.parent.mkdir(parents=True, exist_ok=True)
+    entries = (ScaledWorkers(entry, len(workers), 0, "", workers),)
+    layout.scaling.write_bytes(msgspec.json.encode(ScalingStatus(boot or boot_id(), 0.0, entries)))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path, tmp_path)
+
+
+def test_it_ends_when_it_is_no_longer_named_and_stays_when_it_is_again(layout: Layout) -> None:
+    told(layout, "extra-1", "extra-2")
+    retirement = Retirement(layout, entry="extra", worker="extra-2")
+    due = [retirement.due]
+    told(layout, "extra-1")
+    due.append(retirement.due)  # nobody has said that the file changed
+    retirement.note()
+    due.append(retirement.due)
+    told(layout, "extra-2")
+    retirement.note()
+    assert [*due, retirement.due] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff"])
+def test_what_nobody_has_decided_ends_no_worker(layout: Layout, content: bytes | None) -> None:
+    if content is not None:
+        layout.scaling.parent.mkdir()
+        layout.scaling.write_bytes(content)
+    assert not Retirement(layout, entry="extra", worker="extra-1").due
+
+
+def test_neither_another_boot_nor_another_entry_ends_it(layout: Layout) -> None:
+    told(layout, boot="another")
+    assert not Retirement(layout, entry="extra", worker="extra-1").due
+    told(layout, entry="other")
+    assert not Retirement(layout, entry="extra", worker="extra-1").due
