@@ -16,7 +16,7 @@ from edge.gateway.page.plots.words import clock, day
 WIDTH, HEIGHT = 640.0, 210.0
 _TOP, _BOTTOM = 30.0, 176.0
 _LABELS_Y = 201.0
-_NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+_NICE = (1.0, 2.0, 5.0, 10.0)  # so that counts have whole numbers at their lines
 _DAY_S = 86_400.0
 
 
@@ -109,10 +109,11 @@ def frame_of(
 
 
 def _round_up(value: float) -> float:
-    """The next larger of 1, 2, 2.5, 5 times a power of ten."""
+    """The next larger of 1, 2, 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(nice * power for nice in _NICE if nice * power >= value * 0.999_999)
 
 
 def _label(value: float, unit: str) -> str:
-    return f"{value:g} {unit}".strip()
+    text = f"{value:g}" if abs(value) < 100_000 else f"{value:,.0f}"
+    return f"{text} {unit}".strip()

@@ -13,7 +13,7 @@ def amount(value: float | None, unit: str = "") -> str:
     """A number with two or three digits and its unit; `NOTHING` for none."""
     if value is None:
         return NOTHING
-    text = f"{value:.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.1f}"
+    text = f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.1f}"
     text = "0" if text == "-0" else text
     return f"{text} {unit}".strip()
 
