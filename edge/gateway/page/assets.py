@@ -18,6 +18,7 @@ _TYPES = {
     "plots.css": "text/css",
     "page.js": "text/javascript",
     "pair.js": "text/javascript",
+    "login.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 _FOR_EVER = "public, max-age=31536000, immutable"

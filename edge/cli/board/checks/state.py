@@ -51,14 +51,15 @@ def secrets(config: Config) -> Iterator[Finding]:
     """Files that hold secrets are not for everyone to read."""
     node = config.node.head_url is not None
     named = [("broker.password_file", config.broker.password_file)]
-    named.append(("node.token_file", config.node.token_file) if node else ("tokens", config.layout.tokens))
+    own = (("tokens", config.layout.tokens), ("paired tokens", config.layout.paired))
+    named += [("node.token_file", config.node.token_file)] if node else own
     for name, path in named:
         if path is None:
             continue
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
-            if name != "tokens":
+            if name not in dict(own):
                 what = "the token that the head gave" if name == "node.token_file" else "the broker's password"
                 anew = "deploy the board again, which makes one; elsewhere"
                 yield fail(name, f"{path} is not there", f"{anew}: write {what} into it, mode 0640")
