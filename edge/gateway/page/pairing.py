@@ -6,7 +6,6 @@ token counts, and a session is opened for it.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from http import HTTPStatus
@@ -182,4 +181,4 @@ def _asked(request: web.Request) -> Asked | None:
 
 
 def _browser(agent: str) -> str:
-    return next((name for word, name in _BROWSERS if re.search(rf"\b{word}", agent)), "browser")
+    return next((name for word, name in _BROWSERS if word in agent), "browser")
