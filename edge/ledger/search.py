@@ -11,7 +11,7 @@ from edge.ledger.rows import LEAN, STATES, JobRow, SqlValue, job_of
 from edge.model import JobState, Power
 
 #: Rows looked at in one statement: at first, and at most. The next one looks at more when this one was quick.
-_FIRST_SPAN, _MOST_SPAN = 2_000, 64_000
+_FIRST_SPAN, _MOST_SPAN = 2_000, 16_000
 _QUICK_S = 0.02
 _OPEN = (JobState.ACCEPTED, JobState.QUEUED, JobState.RETRYING)
 

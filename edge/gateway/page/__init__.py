@@ -18,6 +18,7 @@ all that it imports, jinja2 among it, come with the first view: a board that nob
 - `filters`: which jobs a list shows, from the address and back
 - `jobs`: the list of jobs, and what acts on all that a filter finds
 - `job`: one job with its whole story
+- `schedules`: periodic jobs: next times, last ones, run now, pause
 - `form`: fields from the schema of a kind, and arguments from what was filled in
 - `submit`: hands in a job
 - `kinds`: the kinds of job, with what they take

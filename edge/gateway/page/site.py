@@ -19,6 +19,7 @@ from edge.gateway.page.kinds import KindsView
 from edge.gateway.page.login import LoginView
 from edge.gateway.page.pairing import PairingView
 from edge.gateway.page.rendering import Rendering
+from edge.gateway.page.schedules import SchedulesView
 from edge.gateway.page.sessions import Sessions
 from edge.gateway.page.submit import SubmitView
 from edge.gateway.page.throttle import Throttle
@@ -43,6 +44,7 @@ class Site:
         self.board = BoardView(appliance, self.rendering, door)
         self.jobs = JobsView(appliance, self.rendering)
         self.job = OneJobView(appliance, self.rendering)
+        self.schedules = SchedulesView(appliance, self.rendering)
         self.submit = SubmitView(appliance, self.rendering)
         self.kinds = KindsView(appliance, self.rendering)
         self.doctor = DoctorView(self.rendering, config_path)
