@@ -46,6 +46,12 @@ class _State(Collector):
         counts = appliance.outbox.totals.jobs
         yield _gauges("edge_jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in _STORED})
         yield CounterMetricFamily("edge_results", "Results seen since the start.", value=appliance.settled)
+        active, idle = appliance.schedules.counts()
+        yield _gauges("edge_schedules", "Periodic jobs.", "state", {"active": active, "idle": idle})
+        slots = CounterMetricFamily("edge_slots", "Slots of schedules since the start.", labels=["fate"])
+        for fate, count in appliance.schedules.decided.items():
+            slots.add_metric([fate.value], count)
+        yield slots
         yield GaugeMetricFamily("edge_waiting_requests", "Requests that wait for a result.", len(appliance.waiters))
         broker = board.broker().state
         yield _gauges(
