@@ -277,7 +277,7 @@ class ScheduleChange(msgspec.Struct, frozen=True, omit_defaults=True):
     deed: ScheduleDeed
     submitter: str = ""
     slot: float | None = None  # the slot, or the last one of several
-    count: int = 1  # slots; 1000 stands for that many or more
+    count: int = 1  # slots; 100 stands for that many or more
     job: str = ""  # id of the job that was made
     reason: str = ""
 
@@ -288,7 +288,7 @@ class SlotView(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: str  # RFC 3339, in the zone of the schedule; of several the first one
     fate: Fate
     until: str = ""  # of several the last one
-    count: int = 1  # 1000 stands for that many or more
+    count: int = 1  # 100 stands for that many or more
     job: str = ""  # id of the job that was made
     reason: str = ""  # why it did not run, or ran otherwise than at its time
     decided_at: float = 0.0

@@ -114,7 +114,8 @@ class WorkerContext:
             config.layout, name, attempts, early_cut_s=config.worker.early_cut_s, many=threads
         )
         self._averages = KindAverages(config.layout.kinds(name))
-        spawners = Spawners(hand_over(config), kinds=app.edge_tasks, max_bytes=config.gateway.max_body_bytes)
+        gateway = hand_over(config)
+        spawners = Spawners(gateway, kinds=app.edge_tasks, max_bytes=config.gateway.max_body_bytes)
         self._executor = self._make_executor(JobMaker(config, spawners))
         running = RunningJobs()
         # A frozen process commits nothing, so in this mode no ended job and no message may wait in this process.
@@ -132,6 +133,7 @@ class WorkerContext:
             blocked=Blocked(config.root, status=self.status, later=later, on_due=self._retry),
             control=self.control,
             status=self.status,
+            hand_over=gateway,
         )
         self.intake = Intake(
             watcher=self.watcher,

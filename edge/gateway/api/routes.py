@@ -82,6 +82,7 @@ def table(appliance: Appliance) -> list[Route]:
                 Answer(HTTPStatus.OK, "The key had brought it before", JobView, headers={"Location": "the job"}),
             ),
             problems=(
+                HTTPStatus.NOT_FOUND,
                 HTTPStatus.CONFLICT,
                 HTTPStatus.GONE,
                 HTTPStatus.UNPROCESSABLE_ENTITY,

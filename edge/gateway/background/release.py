@@ -169,6 +169,11 @@ class Release:
         """In how many seconds `next` may have more, though nothing happens until then."""
         return self._again_s
 
+    @property
+    def out(self) -> int:
+        """How many jobs the broker has, or gets now."""
+        return len(self._out)
+
     def why(self, job: JobRow) -> str:
         """Why an accepted job is not with the broker, in words; empty where it may be on its way."""
         with self._lock:

@@ -10,6 +10,7 @@ all that it imports, jinja2 among it, come with the first view: a board that nob
 - `problems_as_page`: a problem document as a page, for a browser
 - `site`: all views, made at the first visit
 - `rendering`: templates to answers, with the headers that every page has
+- `recent`: a value that several looks share for a moment
 - `texts`: numbers, times and states in words
 - `assets`: style sheet, script and icon
 - `login`: in with a token, and out

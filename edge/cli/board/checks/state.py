@@ -56,9 +56,9 @@ def secrets(config: Config) -> Iterator[Finding]:
     """Files that hold secrets are not for everyone to read."""
     node = config.node.head_url is not None
     named = [("broker.password_file", config.broker.password_file)]
-    own = (("tokens", config.layout.tokens), ("paired tokens", config.layout.paired))
     if config.mqtt.password_file is not None and not node:
         named.append(("mqtt.password_file", config.mqtt.password_file))
+    own = (("tokens", config.layout.tokens), ("paired tokens", config.layout.paired))
     named += [("node.token_file", config.node.token_file)] if node else own
     for name, path in named:
         if path is None:
