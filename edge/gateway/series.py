@@ -43,7 +43,8 @@ class SeriesMaker:
         first = last - (count - 1) * step_s
         power, jobs = await asyncio.to_thread(self._read, first, last + step_s - 1)
         begun = [body.started_at for worker in self._board.workers() for body in worker.running]
-        points = joined(power, jobs, begun, first=first, step_s=step_s, count=count, now=now)
+        open_now = self._activity.open_jobs()
+        points = joined(power, jobs, begun, first=first, step_s=step_s, count=count, now=now, open_now=open_now)
         charged = any(point.charge is not None for point in points)
         limits = self._thresholds
         return SeriesView(
@@ -69,6 +70,7 @@ def joined(
     step_s: int,
     count: int,
     now: float,
+    open_now: int | None = None,
 ) -> tuple[SeriesPoint, ...]:
     """Put slots of a quarter of an hour into steps.
 
@@ -80,6 +82,7 @@ def joined(
         step_s: length of a step, a multiple of a slot.
         count: number of steps.
         now: no step tells a backlog from after that.
+        open_now: the backlog at that time.
     """
     steps = range(first, first + count * step_s, step_s)
     by_step: dict[int, list[PowerSlot]] = defaultdict(list)
@@ -97,6 +100,8 @@ def joined(
     for at in steps:
         slots, job_slots = by_step[at], jobs_by_step[at]
         taken = [slot for slot in job_slots if slot.backlog >= 0]
+        if open_now is not None and at <= now < at + step_s:
+            taken.append(JobSlot(backlog=open_now, most=open_now))
         most = max([slot.most for slot in taken] + ([] if backlog is None else [backlog]), default=None)
         if taken:
             backlog = taken[-1].backlog

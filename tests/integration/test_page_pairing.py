@@ -233,7 +233,7 @@ def test_the_history_is_drawn_without_style_or_script(gateway: RunningGateway, s
     answer = Browser(gateway).ask("GET", f"/history?span={span}")
     text = answer.data.decode()
     assert answer.status == 200
-    assert re.findall(r'<title id="plot-(\w+)-title"', text) == ["charge", "state", "jobs"]
+    assert re.findall(r'<title id="plot-(\w+)-title"', text) == ["charge", "state", "jobs", "backlog"]
     assert {"table-charge", "table-state"} <= set(re.findall(r'<details id="([^"]+)"', text))
     assert not re.search(r"<[^>]*\sstyle=|<style|<script>|\son\w+=", text)
     for name in re.findall(r'href="(/assets/plots[^"]+)"', text):

@@ -48,7 +48,7 @@ class Activity:
     """Counts in memory, with a file for each day. Belongs to the event loop; only `slots` is called in threads."""
 
     def __init__(self, folder: Path, *, open_jobs: Callable[[], int]) -> None:
-        self._folder, self._open_jobs = folder, open_jobs
+        self._folder, self.open_jobs = folder, open_jobs
         self._days: dict[int, JobDay] = {}
         self._changed: set[int] = set()
         self._ended: dict[str, None] = {}
@@ -104,7 +104,7 @@ class Activity:
     def _backlog(self, now: float) -> None:
         slot = self._slot(now)
         if slot is not None:
-            slot.backlog = self._open_jobs()
+            slot.backlog = self.open_jobs()
             slot.most = max(slot.most, slot.backlog)
 
     def _slot(self, at: float) -> JobSlot | None:

@@ -51,6 +51,12 @@ def test_the_backlog_holds_until_something_happens() -> None:
     assert [point.backlog for point in points(jobs=jobs, now=_FIRST + 2.5 * SLOT_S)] == [4, 6, 1, None]
 
 
+def test_the_backlog_of_now_is_known_without_a_record() -> None:
+    """As after a reboot, before anything has happened."""
+    made = joined({}, {}, [], first=_FIRST, step_s=SLOT_S, count=3, now=_FIRST + 1.5 * SLOT_S, open_now=7)
+    assert [point.backlog for point in made] == [None, 7, None]
+
+
 def test_jobs_that_run_now_have_started() -> None:
     """When they did; one from before the first step is not in it."""
     assert [point.started for point in points(begun=[_FIRST + 1.0, _FIRST - 1.0])] == [1, 0, 0, 0]
