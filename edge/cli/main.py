@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "result": ("jobs.result", "Print what a job returned; --save fetches its files."),
     "list": ("jobs.many", "List jobs, newest first."),
     "cancel": ("jobs.many", "Ask open jobs to stop."),
+    "reprioritise": ("jobs.many", "Give an open job another priority."),
     "rm": ("jobs.many", "Remove ended jobs with their results and files."),
     "schedule": ("schedules.schedule", "Show, add, change, pause and run periodic jobs."),
     "tasks": ("jobs.tasks", "List the kinds of job, or explain one."),
@@ -47,7 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: Commands and options whose words are names of files, which Linux lets hold any bytes.
-_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "up"})
+_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "schedule apply", "up"})
 _FILE_OPTIONS = frozenset({"--config", "--token-file", "--save"})
 #: Options before the command that have a value: it is not the command.
 _VALUED = frozenset({"--url", "--config", "--token-file"})

@@ -75,6 +75,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     node = config.node.head_url is not None
     if not node:
         yield from state.ledger(config.layout.ledger)
+        yield from state.schedules(config.layout.ledger)
         yield from state.set_aside(config.root)
         yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
         yield from parts.complaints(config.layout)

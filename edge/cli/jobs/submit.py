@@ -16,7 +16,10 @@ from edge.cli.session import Session, common, pass_session
 from edge.core.errors import EdgeError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.client import Client
+    from edge.core.values import JsonObject, JsonValue
     from edge.wire import TaskView
 
 #: A word after TASK that has the shape of an option: refused when it is none, for it is most likely mistyped.
@@ -24,7 +27,7 @@ _LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
 _INFINITY = "-Infinity"  # JSON has no such number, but people write it; the task says what it thinks of it
 
 
-class _Submit(click.Command):
+class ArgumentsCommand(click.Command):
     """Reads a word as an option only when it is the whole name of one: `-7 plus three` is an argument, not `-7 -h`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -53,7 +56,7 @@ class _Submit(click.Command):
         return super().parse_args(ctx, [*options, "--", *words])
 
 
-@click.command(cls=_Submit)
+@click.command(cls=ArgumentsCommand)
 @click.argument("task", shell_complete=task_names)
 @click.argument("args", nargs=-1)
 @click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
@@ -83,6 +86,15 @@ class _Submit(click.Command):
     metavar="WHEN",
     help="Start it then: 17:30, '2026-12-24 17:30' (this computer's time), or with an offset as in RFC 3339.",
 )
+@click.option("--priority", type=click.IntRange(0, 9), metavar="0-9", help="Higher ones start first; 5 is usual.")
+@click.option("--unique-key", metavar="TEXT", help="While a job with this key is open, that job is the answer.")
+@click.option("--after", multiple=True, metavar="ID", help="Start it when this job has ended; may be repeated.")
+@click.option(
+    "--after-failure",
+    type=click.Choice(["fail", "run"]),
+    metavar="fail|run",
+    help="If one of those does not succeed, this one fails (as without the option), or runs all the same.",
+)
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
 @common
 @pass_session
@@ -102,6 +114,10 @@ def submit(
     max_temp: float | None,
     delay: float | None,
     not_before: str | None,
+    priority: int | None,
+    unique_key: str | None,
+    after: tuple[str, ...],
+    after_failure: str | None,
     key: str | None,
 ) -> int:
     """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
@@ -112,21 +128,20 @@ def submit(
     \b
     edge submit solve 1 "What is 50 divided by 2?" --wait
     """
-    from edge.model import Power, Submission  # with HTTP below: not for `edge submit --help`
+    from edge.model import AfterFailure, Power, Submission  # with HTTP below: not for `edge submit --help`
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     if delay is not None and not_before is not None:
         raise UsageError("--in and --at: give one of them")
-    named = [_split(text) for text in kwargs]
     with session.client() as client:
         if deadline is not None:
             _refuse_deadline(client, task, power)
-        kind = None if json_args or not _ambiguous([*args, *(text for _, text in named)]) else _kind(client, task)
+        placed, named = arguments(client, task, args, kwargs, json_args=json_args)
         submission = Submission(
             task,
-            [_value(text, _schema(kind, place), strict=json_args) for place, text in enumerate(args)],
-            {name: _value(text, _schema(kind, name), strict=json_args) for name, text in named},
+            placed,
+            named,
             Power(power) if power else None,
             retries,
             time_limit,
@@ -134,6 +149,10 @@ def submit(
             max_temp,
             delay_s=delay,
             not_before=not_before,
+            priority=priority,
+            unique_key=unique_key,
+            after=after or None,
+            after_failure=AfterFailure(after_failure) if after_failure else None,
         )
         job = client.submit_one(submission, key=key)
         if not wait:
@@ -147,6 +166,16 @@ def submit(
         if not session.as_json:
             output.note(job.id)
         return show(session, waited(session, client, job.id, timeout=timeout))
+
+
+def arguments(
+    client: Client, task: str, args: Sequence[str], kwargs: Sequence[str], *, json_args: bool
+) -> tuple[list[JsonValue], JsonObject]:
+    """Return the arguments that the words of a command line stand for: by place, and by name."""
+    named = [_split(text) for text in kwargs]
+    kind = None if json_args or not _ambiguous([*args, *(text for _, text in named)]) else _kind(client, task)
+    placed = [_value(text, _schema(kind, place), strict=json_args) for place, text in enumerate(args)]
+    return placed, {name: _value(text, _schema(kind, name), strict=json_args) for name, text in named}
 
 
 def _split(text: str) -> tuple[str, str]:

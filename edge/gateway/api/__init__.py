@@ -1,9 +1,11 @@
 """The routes of `/v1`: what they take and what they answer.
 
+- `references`: lines of a batch that name other lines
 - `routes`: the table of all routes
 - `submit`: `POST /v1/jobs` and its batch
 - `jobs`: list, show, wait, fetch files, cancel, remove
 - `nodes`: uploads of boards that work for this one (nodes)
+- `schedules`: periodic jobs
 - `about`: tasks, status, health
 - `events`: changes as they happen
 - `pairing`: letting in who shows a code

@@ -112,6 +112,28 @@ def ledger(path: Path) -> Iterator[Finding]:
         yield ok("ledger", f"{path}, {jobs} open jobs")
 
 
+def schedules(path: Path) -> Iterator[Finding]:
+    """Periodic jobs: how many, and whether the clock that they go by can be trusted."""
+    from edge.core.clock import trusted_now
+    from edge.ledger.reader import LedgerReader  # on a board only
+
+    try:
+        if not path.exists():
+            return
+        with closing(LedgerReader.open(path)) as opened:
+            active, idle = opened.schedules.counts()
+    except (EdgeError, OSError):
+        return  # told as a fault of the ledger
+    if active + idle == 0:
+        return
+    text = f"{active} active, {idle} paused or never due"
+    if trusted_now() is None:
+        advice = "connect it to a time server; until then no slot runs, and none is lost"
+        yield warn("schedules", f"{text}; the board does not know the time", advice)
+    else:
+        yield ok("schedules", text)
+
+
 def set_aside(root: Path) -> Iterator[Finding]:
     """Ledgers that broke and were made again: told until a person has looked and moved them away."""
     from edge.ledger.recovery import rebuild  # with the ledger, on a board only
