@@ -126,7 +126,7 @@ class WorkerContext:
             results=self._results,
             history=self._history,
             averages=self._averages,
-            kinds=lambda: Kinds(app.edge_tasks(), app.module_errors),
+            kinds=lambda: Kinds(app.edge_tasks(), app.module_errors, frozenset(config.limits)),
             executor=self._executor,
             running=running,
             batch=Batch(most=1) if alone else Batch(),

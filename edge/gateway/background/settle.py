@@ -90,8 +90,10 @@ class Settler:
         await self._spawned.take(await asyncio.to_thread(self._spawned.waiting, parent))
 
     def _urgent(self, news: Announced) -> bool:
-        """True unless there are only results of jobs that no request waits for."""
-        return bool(news.lost or news.removed or news.attempts or news.spawned) or self._waiters.any_of(news.results)
+        """True unless there are only results of jobs that no request waits for, and no job for its turn."""
+        if news.lost or news.removed or news.attempts or news.spawned or self._waiters.any_of(news.results):
+            return True
+        return self._outbox.release.hungry(news.results)
 
     async def _settle(self, news: Announced) -> None:
         if news.spawned:  # before the results: who sees a job ended finds its children

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from edge.broker.topology import DEAD_NAME, class_of
@@ -67,6 +67,7 @@ class Kinds:
 
     tasks: Mapping[str, TaskKind]
     broken: Mapping[str, str]
+    limited: Collection[str] = ()  # kinds with a limit, which the gateway alone can keep
 
 
 def first_look(
@@ -103,6 +104,9 @@ def admit(
     failure = delivery.problem or _repeated_failure(delivery, earlier, config)
     if failure is not None:
         return Refuse(failure)
+    if delivery.task in kinds.limited and not isinstance(delivery.headers.get("edge"), dict):
+        jobs = delivery.handed or (own_job(delivery),)  # plain Celery published it past the gateway
+        return Hand(with_kinds(jobs, kinds.tasks, power=class_of(delivery.queue)))
     if delivery.handed:
         return Hand(with_kinds(delivery.handed, kinds.tasks, power=class_of(delivery.queue)))
     task = kinds.tasks.get(delivery.task)
@@ -112,6 +116,11 @@ def admit(
         return Run(task, task.edge_signature.bind(delivery.args, delivery.kwargs))
     except BadArguments as err:
         return Refuse(Failure(FailureCode.BAD_ARGUMENTS, clean(str(err))))
+
+
+def own_job(delivery: Delivery) -> SpawnedJob:
+    """The job of a message, for the ledger."""
+    return SpawnedJob(delivery.task, delivery.args, delivery.kwargs, own_id=delivery.id)
 
 
 def _repeated_failure(delivery: Delivery, earlier: Attempts | None, config: WorkerConfig) -> Failure | None:
