@@ -22,6 +22,7 @@ from edge.model import (
     Overlap,
     Power,
     PowerStatus,
+    Priority,
     Progress,
     Retries,
     ScaledWorkers,
@@ -64,6 +65,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_at: float | None = None  # a surplus job runs at normal power too from then on
     resumes_at: float | None = None  # waits for power that is expected then; none: it does not, or nobody knows
     max_temp_c: float | None = None
+    priority: int = 5  # 0 to 9, higher first
     due_at: float | None = None  # it waits for this time: to be published again, or as it was submitted for later
     cancelling: bool = False  # asked to stop, has not ended yet
     waiting: str = ""  # why it does not run now, and the rule that ends it, in words
@@ -73,6 +75,8 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     held: WaitReason | None = None  # it has begun and does not go on now; `waiting` says so in words
     energy: Energy | None = None  # what an ended job took
     error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
+    after: tuple[str, ...] = ()  # it runs after these
+    followers: int = 0  # jobs that run after it, at most 1000 are counted
     parent: str = ""  # the job whose body spawned this one
     children: dict[str, int] = {}  # state -> how many of the jobs that its body spawned; `removed` ones counted too
 
@@ -85,11 +89,21 @@ class ChildPage(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | None = None  # `cursor` of the page after this one; none: this is the last
 
 
+class FollowerPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of `GET /v1/jobs/ID/followers`: the jobs that run after a job, by id."""
+
+    jobs: tuple[JobView, ...]
+    next: str | None = None  # `cursor` of the page after this one; none: this is the last
+
+
 class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One page of `GET /v1/jobs`, newest first."""
 
     jobs: tuple[JobView, ...]
     next: str | None = None  # `cursor` of the page after this one; none: this is the last
+
+
+Ref = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class BatchItem(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -104,6 +118,13 @@ class BatchItem(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     key: Key | None = None
     deadline_s: TimeLimit | None = None
     max_temp_c: MaxTemp | None = None
+    ref: Ref | None = None  # names this line in `after` and in `{"$result": ...}` of other lines
+
+
+class JobPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `PATCH /v1/jobs/ID` changes of an open job."""
+
+    priority: Priority
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

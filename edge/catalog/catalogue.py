@@ -20,6 +20,7 @@ from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
 from edge.core.values import JsonObject
 from edge.model import Pool, Power
+from edge.schedule.arguments import results_in
 
 #: Importing every module of a small board's tasks may take a while when its card is cold and RabbitMQ starts beside it.
 TIMEOUT_S = 120.0
@@ -60,8 +61,12 @@ class Catalogue:
         self._judges: dict[str, Judge] = {}
         self._quick: dict[str, Callable[[Mapping[str, object]], bool]] = {}
 
-    def check(self, task: str, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+    def check(
+        self, task: str, args: Sequence[object], kwargs: Mapping[str, object], *, open_values: bool = False
+    ) -> None:
         """Return if the worker will accept these arguments. Callable from any thread.
+
+        With `open_values` those are not judged yet that have the result of another job in them.
 
         Raises UnknownTask or BadArguments, each with one sentence.
         """
@@ -76,12 +81,23 @@ class Catalogue:
         for name in info.schema.get("required", ()):
             if name not in arguments:
                 raise BadArguments(task, f"argument {name!r} is missing; {takes(tuple(properties))}")
+        if open_values:
+            known = {name: value for name, value in arguments.items() if not any(results_in(value))}
+            if len(known) < len(arguments):
+                arguments, info = known, msgspec.structs.replace(info, schema={**info.schema, "required": []})
+                self._judge_all(info, arguments, judge_of=_judge)
+                return
         if task not in self._quick:
             self._quick[task] = quick.compiled(properties)
         if self._quick[task](arguments):
             return
+        self._judge_all(info, arguments, judge_of=self._judge)
+
+    @staticmethod
+    def _judge_all(info: TaskInfo, arguments: JsonObject, *, judge_of: Callable[[TaskInfo], Judge]) -> None:
+        task = info.name
         try:
-            problem = self._judge(info)(arguments)
+            problem = judge_of(info)(arguments)
         except RecursionError as err:
             raise BadArguments(task, "the arguments are nested too deeply") from err
         if problem:
@@ -89,11 +105,15 @@ class Catalogue:
 
     def _judge(self, info: TaskInfo) -> Judge:
         if info.name not in self._judges:
-            # Here, because JSON Schema's library takes 5 MiB: a board whose jobs all fit never needs it.
-            from edge.catalog import judge
-
-            self._judges[info.name] = judge.judge(info.schema)
+            self._judges[info.name] = _judge(info)
         return self._judges[info.name]
+
+
+def _judge(info: TaskInfo) -> Judge:
+    # Here, because JSON Schema's library takes 5 MiB: a board whose jobs all fit never needs it.
+    from edge.catalog import judge
+
+    return judge.judge(info.schema)
 
 
 def load(config_path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> Catalogue:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "result": ("jobs.result", "Print what a job returned; --save fetches its files."),
     "list": ("jobs.many", "List jobs, newest first."),
     "cancel": ("jobs.many", "Ask open jobs to stop."),
+    "reprioritise": ("jobs.many", "Give an open job another priority."),
     "rm": ("jobs.many", "Remove ended jobs with their results and files."),
     "schedule": ("schedules.schedule", "Show, add, change, pause and run periodic jobs."),
     "tasks": ("jobs.tasks", "List the kinds of job, or explain one."),

@@ -12,6 +12,8 @@ from edge.model import Locality, Submission, fresh_key
 from edge.wire import KEY_RULE, BatchItem, is_key
 
 _JOBS, _BYTES = 1000, 1 << 20  # well inside the gateway's own limits
+#: Lines that name one another go in one request, as large as a gateway takes where nobody has changed its limits.
+_LINKED_JOBS, _LINKED_BYTES = 10_000, 16 << 20
 
 
 class BatchRefused(EdgeError, ValueError):
@@ -48,14 +50,16 @@ def encoded(submission: Submission | BatchItem) -> bytes:
 def batches(jobs: Iterable[Submission | BatchItem], locality: Locality) -> Iterator[list[tuple[BatchItem, bytes]]]:
     """`jobs` in order, cut into requests of a bounded size; whoever has no key gets a fresh one."""
     batch: list[tuple[BatchItem, bytes]] = []
-    size = 0
+    size, linked = 0, False
     for job in jobs:
         fields: JsonObject = {name: getattr(job, name) for name in job.__struct_fields__}
         item = BatchItem(**{**fields, "key": checked_key(fields.get("key") or fresh_key(locality.prefix()))})
         line = encoded(item) + b"\n"
-        if batch and (len(batch) == _JOBS or size + len(line) > _BYTES):
+        linked = linked or item.ref is not None
+        most_jobs, most_bytes = (_LINKED_JOBS, _LINKED_BYTES) if linked else (_JOBS, _BYTES)
+        if batch and (len(batch) == most_jobs or size + len(line) > most_bytes):
             yield batch
-            batch, size = [], 0
+            batch, size, linked = [], 0, item.ref is not None
         batch.append((item, line))
         size += len(line)
     if batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -17,8 +18,20 @@ from edge.client.schedules import Schedules
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
 from edge.core.errors import EdgeError, GatewayError, NotAllowed, NotReady, Unreachable, UsageError
-from edge.model import FINAL, JobState, Locality, Power, Result, Submission, fresh_key
-from edge.wire import About, BatchAnswer, BatchItem, ChildPage, Event, JobPage, JobView, StatusView, TaskList, TaskView
+from edge.model import FINAL, AfterFailure, JobState, Locality, Power, Result, Submission, fresh_key
+from edge.wire import (
+    About,
+    BatchAnswer,
+    BatchItem,
+    ChildPage,
+    Event,
+    FollowerPage,
+    JobPage,
+    JobView,
+    StatusView,
+    TaskList,
+    TaskView,
+)
 
 #: One long poll; short enough that a router between does not forget the connection.
 _POLL_S = 50.0
@@ -72,6 +85,10 @@ class Client:
         max_temp_c: float | None = None,
         delay_s: float | None = None,
         not_before: datetime | str | None = None,
+        priority: int | None = None,
+        unique_key: str | None = None,
+        after: Iterable[str | Job] = (),
+        after_failure: str | None = None,
         **kwargs: object,
     ) -> Job:
         """Hand over one job; on return it is durable on the board.
@@ -80,7 +97,12 @@ class Client:
         Without one, a fresh key still guards against a connection lost after the board took the job.
 
         `delay_s` and `not_before` submit a job for later: the board keeps it until then. A time is a datetime with its
-        zone, or text as in RFC 3339.
+        zone, or text as in RFC 3339. Of the jobs that may start, those of higher `priority` (0 to 9, 5 where none is
+        given) go first. While a job with the same `unique_key` is open, that job is the answer.
+
+        The job runs when the jobs `after` (ids, or what `submit` returned) have ended; if one of them does not succeed,
+        it fails, or runs all the same with `after_failure="run"`. `{"$result": ID}` as an argument, or within one,
+        stands for what that job returns.
         """
         submission = Submission(
             task,
@@ -93,6 +115,10 @@ class Client:
             max_temp_c,
             delay_s=delay_s,
             not_before=_moment(not_before),
+            priority=priority,
+            unique_key=unique_key,
+            after=tuple(str(getattr(job, "id", job)) for job in after) or None,
+            after_failure=_after_failure(after_failure),
         )
         return self.submit_one(submission, key=key)
 
@@ -146,6 +172,17 @@ class Client:
             page = self._http.json("GET", path_of("jobs", job_id, "children"), ChildPage, query=query)
             yield from page.jobs
             yield from page.removed
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def followers(self, job_id: str) -> Iterator[JobView]:
+        """The jobs that run after a job, by id; pages are fetched as they are needed."""
+        cursor: str | None = None
+        while True:
+            query = {"limit": 500, "cursor": cursor}
+            page = self._http.json("GET", path_of("jobs", job_id, "followers"), FollowerPage, query=query)
+            yield from page.jobs
             cursor = page.next
             if cursor is None:
                 return
@@ -291,6 +328,16 @@ class Client:
         """Ask that an open job stop; raises WrongState when it has ended (its result is never touched)."""
         return self._http.json("DELETE", path_of("jobs", job_id), JobView, query={"if_state": "open"})
 
+    def reprioritise(self, job_id: str, priority: int) -> JobView:
+        """Give an open job another priority, 0 to 9; raises WrongState when it has ended."""
+        return self._http.json(
+            "PATCH",
+            path_of("jobs", job_id),
+            JobView,
+            body=json.dumps({"priority": priority}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+
     def remove(self, job_id: str) -> None:
         """Remove an ended job with its result and files; raises WrongState when it is still open."""
         self._http.send("DELETE", path_of("jobs", job_id), query={"if_state": "final"})
@@ -321,6 +368,13 @@ def _class(power: Power | str | None) -> Power | None:
         return None if power is None else Power(power)
     except ValueError as err:
         raise UsageError(f"power {power!r}: one of {', '.join(Power)}") from err
+
+
+def _after_failure(what: str | None) -> AfterFailure | None:
+    try:
+        return None if what is None else AfterFailure(what)
+    except ValueError as err:
+        raise UsageError(f"after_failure {what!r}: one of {', '.join(AfterFailure)}") from err
 
 
 def _moment(at: datetime | str | None) -> str | None:

@@ -6,6 +6,7 @@
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need
+- `limits`: how many jobs of a kind may be at work
 - `source`: the keys that every power source has
 - `kinds`: finds the record of a kind of power source
 - `pins`: the names of a GPIO pin
@@ -16,6 +17,7 @@
 - `tree`: YAML as plain values
 """
 
+from edge.config.limits import LimitConfig
 from edge.config.load import Loaded, default_path, load
 from edge.config.records import (
     BrokerConfig,
@@ -30,6 +32,7 @@ __all__ = [
     "BrokerConfig",
     "Config",
     "GatewayConfig",
+    "LimitConfig",
     "Loaded",
     "RetentionConfig",
     "WorkerConfig",

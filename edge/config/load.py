@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 from msgspec import inspect
 
+from edge.config import limits, workers
 from edge.config import tree as yaml_tree
-from edge.config import workers
 from edge.config.about import bare
 from edge.config.explain import explained
 from edge.config.kinds import Kinds, UnknownKind
@@ -162,6 +162,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     config.power.check()
     config.gateway.check()
     config.node.check()
+    limits.check(config.limits)
     config.mqtt.check()
     workers.check(config.workers, running_job=config.worker.running_job, node=config.node.head_url is not None)
     return config

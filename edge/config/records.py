@@ -13,12 +13,14 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.limits import LimitConfig
 from edge.config.mqtt import MqttConfig
 from edge.config.power import ModuleName, PowerConfig
 from edge.config.workers import Name, WorkerEntry, entry_of, planned
 from edge.core.errors import ConfigError
 from edge.core.layout import Layout
 from edge.core.values import JsonObject
+from edge.model import TaskName
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -88,6 +90,18 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_wait_s: Annotated[float, Meta(ge=0, le=3600), about("Longest wait for a result in one request, 0 to 3600.")] = (
         300.0
     )
+    release_window: Annotated[
+        int,
+        Meta(ge=1, le=4096),
+        about(
+            "Jobs of a queue that the broker holds at a time, 1 to 4096; more where they end quickly or threads take"
+            " many. The rest waits in the ledger, in the order of priorities: a job of high priority starts after those"
+            " that the broker has already."
+        ),
+    ] = 128
+    overtaken_s: Annotated[
+        Seconds, about("A job that others of higher priority have overtaken for so long goes before them.")
+    ] = 3600.0
     ledger_copy_s: Annotated[
         Seconds,
         about(
@@ -209,6 +223,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: Annotated[
         dict[str, JsonObject],
         about("What single tasks may be told, by the name of the task: `settings: {chat: {corpora: [english]}}`."),
+    ] = {}
+    limits: Annotated[
+        dict[TaskName, LimitConfig],
+        about(
+            "How many jobs of a kind may be at work, on all workers and nodes together: "
+            "`limits: {chat: {at_once: 1, per_minute: 30}}`. Others wait in the ledger and say so."
+        ),
     ] = {}
     broker: Annotated[BrokerConfig, about("RabbitMQ, which holds the queues.")] = BrokerConfig()
     gateway: Annotated[GatewayConfig, about("HTTP for the LAN.")] = GatewayConfig()

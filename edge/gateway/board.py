@@ -19,6 +19,7 @@ from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
 from edge.core.text import duration
 from edge.gateway.background.outbox import Outbox
+from edge.ledger.rows import JobRow
 from edge.model import FrozenJob, PowerStatus, RunningJob, ScaledWorkers, ScalingStatus, WorkerState, WorkerStatus
 from edge.power import status
 from edge.wire import BrokerState, BrokerView
@@ -120,6 +121,10 @@ class Board:
     def routes(self) -> Routes:
         """Which queue each kind goes to, and which worker takes it."""
         return self._outbox.routing.routes
+
+    def why_kept(self, job: JobRow) -> str:
+        """Why an accepted job is not given to the broker yet; empty where it may be on its way."""
+        return self._outbox.waits_for(job) if job.waits else self._outbox.release.why(job)
 
     def broker(self) -> BrokerView:
         """How the publisher stands with the broker, and since when that is so."""

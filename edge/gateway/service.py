@@ -7,7 +7,7 @@ import fcntl
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +22,7 @@ from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.core import durable
 from edge.core.errors import EdgeError, JobGone, SpawnedOtherwise, StackError, StorageError, UnknownJob, WrongState
+from edge.core.values import JsonObject, JsonValue
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.journal import Journal
@@ -59,7 +60,7 @@ from edge.model import (
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
 from edge.schedule.later import later
-from edge.wire import ChildPage, JobPage, JobView
+from edge.wire import ChildPage, FollowerPage, JobPage, JobView
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,9 @@ class Appliance:
         self._lock = _alone(layout.root)
         rebuild.rebuild(layout)
         self.journal = Journal()
-        self.outbox = Outbox(config, changed=self._link_changed, journal=self.journal)
+        self.outbox = Outbox(
+            config, changed=self._link_changed, journal=self.journal, begun=self._begun, check=self._check
+        )
         self.kinds = CatalogueLoader(load, learnt=self.outbox.routing.learn)
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
@@ -189,14 +192,24 @@ class Appliance:
         if self.journal.on:
             self.journal.broker(broker_view(link))
 
+    def _check(self, task: str, args: list[JsonValue], kwargs: JsonObject) -> None:
+        self.kinds.current.check(task, args, kwargs)
+
+    def _begun(self) -> dict[str, float]:
+        """For how many seconds each job runs that is known to run."""
+        now = time.time()
+        return {job.id: now - job.started_at for worker in self.board.workers() for job in worker.running}
+
     # ---- in ----
 
     def _check_schedule(self, asked: Schedule) -> None:
         """Raise UnknownTask, BadArguments or Busy when no such job can be made."""
         self.kinds.current.check(asked.task, asked.args, asked.kwargs)
 
-    def checked(self, submission: Submission, *, key: str, caller: Caller) -> NewJob:
+    def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
+
+        `results` are the ids of jobs whose results stand in its arguments.
 
         Raises:
             UnknownTask: no kind of job has this name.
@@ -205,7 +218,7 @@ class Appliance:
             Busy: the catalogue has not been read yet.
         """
         catalogue = self.kinds.current
-        catalogue.check(submission.task, submission.args, submission.kwargs)
+        catalogue.check(submission.task, submission.args, submission.kwargs, open_values=bool(results))
         kind = catalogue.tasks[submission.task]
         return NewJob(
             id=derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix()),
@@ -222,7 +235,7 @@ class Appliance:
                 _encode(submission)
             ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
-            later=later(submission),
+            later=later(submission, results=results, foreign=caller.sees_all),
         )
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
@@ -266,7 +279,37 @@ class Appliance:
         if reader.has_children(job.id):  # counting many takes a while
             running = views.running_ids()
             children = await self.outbox.look(lambda ledger: ledger.child_counts(job.id, running=running))
-        return views.of(job, ahead=ahead, result=result, parent=parent, children=children)
+        return views.of(
+            job,
+            ahead=ahead,
+            result=result,
+            parent=parent,
+            children=children,
+            after=tuple(edge.parent for edge in reader.edges(job.id)),
+            followers=reader.follower_count(job.id),
+        )
+
+    async def followers(self, job: JobRow, caller: Caller, *, after: str, limit: int) -> FollowerPage:
+        """Return a page of the jobs that run after `job`, by id, as far as this caller may see them."""
+
+        def look(ledger: LedgerReader) -> list[tuple[JobRow, tuple[str, ...], int]]:
+            found = ledger.followers(job.id, after=after, limit=limit + 1)
+            return [
+                (row, tuple(edge.parent for edge in ledger.edges(row.id)), ledger.follower_count(row.id))
+                for row in found
+            ]
+
+        found = await self.outbox.look(look)
+        more, found = len(found) > limit, found[:limit]
+        views = Views(self.board)
+        return FollowerPage(
+            tuple(
+                views.of(row, after=parents, followers=count)
+                for row, parents, count in found
+                if caller.may_see(row.submitter)
+            ),
+            next=found[-1][0].id if more else None,
+        )
 
     async def children(self, job: JobRow, caller: Caller, *, after: int, limit: int) -> ChildPage:
         """Return a page of the jobs that `job` spawned, in order, as far as this caller may see them."""
@@ -376,6 +419,17 @@ class Appliance:
         if self.journal.on and not now.state.final:
             self.journal.cancelling(now)
         return await self.view(now)
+
+    async def reprioritise(self, job: JobRow, priority: int) -> JobView:
+        """Give an open job another priority. One that the broker has already keeps its place there.
+
+        Raises WrongState when it has ended.
+        """
+        if not job.state.final:
+            job = await self.outbox.reprioritise(job.id, priority)
+        if job.state.final:
+            raise WrongState(f"job {job.id!r} has ended ({job.state})")
+        return await self.view(job)
 
     async def cancel_all(self, jobs: Sequence[JobRow]) -> None:
         """Ask these open jobs to stop, in one durable commit. Raises StorageError."""

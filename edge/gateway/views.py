@@ -18,6 +18,7 @@ class Views:
         self._workers = board.workers()
         self._running = running(self._workers)
         self._power, self._broker, self._routes = board.verdict(), board.broker(), board.routes()
+        self._why = board.why_kept
         self._now = time.time()
 
     def running_ids(self) -> list[str]:
@@ -49,6 +50,8 @@ class Views:
         result: Result | None = None,
         parent: str = "",
         children: dict[str, int] | None = None,
+        after: tuple[str, ...] = (),
+        followers: int = 0,
     ) -> JobView:
         """What is to be seen of `job`; the rest as far as the caller found it worth a look."""
         state = self.state(job)
@@ -63,6 +66,7 @@ class Views:
                 broker=self._broker,
                 ahead=ahead,
                 now=self._now,
+                kept=self._why(job) if state is JobState.ACCEPTED else "",
             )
         elif body.held is not None:
             waiting = held(body.held, self._now)
@@ -81,6 +85,7 @@ class Views:
             deadline_at=_deadline_at(job),
             resumes_at=resumes_at(job, body, self._power),
             max_temp_c=job.max_temp_c,
+            priority=job.priority,
             due_at=job.due_at,
             cancelling=job.cancel and not state.final,
             waiting=waiting,
@@ -92,6 +97,8 @@ class Views:
             error=job.message,
             parent=parent,
             children=children or {},
+            after=after,
+            followers=followers,
         )
 
 

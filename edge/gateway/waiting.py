@@ -35,20 +35,21 @@ def sentence(
     ahead: int | None,
     now: float,
     nobody: str = "no worker is running",
+    kept: str = "",
 ) -> str:
     """Why `job` waits; empty when it runs or is over.
 
     `workers` are those that live and take such jobs; `nobody` is what is said when there are none. Whatever holds the
     whole board comes before what holds this job, so that two waiting jobs tell the same story. `now` is the wall clock
-    that `due_at` was taken from.
+    that `due_at` was taken from. `kept` says why the broker does not get an accepted job yet.
     """
     if job.state.final or job.state is JobState.RUNNING:
         return ""
     if job.cancel:
         return "asked to stop; " + ("a worker ends it" if workers else "it ends when a worker runs")
     if job.waits:
-        return _ledger(job, now)
-    reasons = [_reason(job, power, workers, broker, ahead, now, nobody)]
+        return "; ".join(filter(None, (kept, _ledger(job, now)))) or "about to go to the broker"
+    reasons = [_reason(job, power, workers, broker, ahead, now, nobody, kept)]
     if ahead and job.state is not JobState.RETRYING:
         least = "at least " if ahead >= AHEAD_MOST else ""
         reasons.append(f"{least}{ahead} job{'' if ahead == 1 else 's'} ahead")
@@ -80,12 +81,15 @@ def _reason(
     ahead: int | None,
     now: float,
     nobody: str,
+    kept: str,
 ) -> str:
     board = _board(job, power, workers, broker, now, nobody)
     if job.state is JobState.RETRYING:
         left_s = (job.due_at or now) - now
         return "; ".join(filter(None, (_retry(job, left_s), "" if left_s > 0 else board)))
-    return board or _worker(job, workers, now) or _next(job, ahead, now)
+    if kept.startswith("waits for the limit"):
+        return board or kept
+    return board or _worker(job, workers, now) or kept or _next(job, ahead, now)
 
 
 def _board(

@@ -10,15 +10,35 @@ import msgspec
 
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
-from edge.ledger.rows import COLUMNS, LEAN, LEAN_NAMES, STATES, WAITING, Child, JobRow, SqlRow, SqlValue, job_of
+from edge.ledger.rows import (
+    COLUMNS,
+    LEAN,
+    LEAN_NAMES,
+    POWERS,
+    STATES,
+    WAITING,
+    Child,
+    JobRow,
+    SqlRow,
+    SqlValue,
+    job_of,
+)
 from edge.ledger.schedules import ScheduleReader
 from edge.ledger.search import Search
-from edge.model import FINAL, JobState
+from edge.model import FINAL, JobState, Power
+from edge.schedule.dependencies import GONE, Edge
+from edge.schedule.lane import Lane
+from edge.schedule.later import USUAL_PRIORITY
 
 #: Counting stops here: counting more would delay other queries, and the exact number matters to nobody.
 AHEAD_MOST = 5_000
 #: A damaged state counts as open: then the result of the job, once it is seen, sets the right one.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
+#: A finished job whose result no waiting job needs.
+_UNNEEDED = (
+    "NOT EXISTS (SELECT 1 FROM after JOIN job AS child ON child.id = after.child"
+    f" WHERE after.parent = job.id AND child.state = '{WAITING}')"
+)
 #: Index and condition of waiting jobs with a delay, then of those with a time.
 _TIMES = (("job_delayed", "IS NOT NULL"), ("job_not_before", "IS NULL"))
 #: Bytes of arguments, roughly, that are read at once to be published.
@@ -90,8 +110,53 @@ class LedgerReader:
 
     def unpublished(self, *, after_seq: int, limit: int) -> list[JobRow]:
         """Jobs the broker has not confirmed, oldest first, with their arguments; fewer when these are large."""
+        return self._bounded("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit, index="job_state")
+
+    def unpublished_beside(self, lanes: Iterable[Lane], *, after_seq: int, limit: int) -> list[JobRow]:
+        """As `unpublished`, of usual priority and in none of `lanes`."""
+        wheres, values = (
+            [f"state = 'accepted' AND seq > ? AND priority = {USUAL_PRIORITY}"],
+            list[SqlValue]([after_seq]),
+        )
+        for lane in lanes:
+            where, more = _inside(lane)
+            wheres.append(f"NOT ({where})")
+            values += more
+        return self._bounded(f"{' AND '.join(wheres)} ORDER BY seq LIMIT ?", *values, limit, index="job_state")
+
+    def accepted(self, lane: Lane, *, priority: int, after_seq: int, limit: int) -> list[JobRow]:
+        """As `unpublished`, of one lane and priority."""
+        where, values = _inside(lane)
+        usual = priority == USUAL_PRIORITY
+        other = "" if usual else f"AND priority <> {USUAL_PRIORITY} "
+        return self._bounded(
+            f"state = 'accepted' AND priority = ? AND seq > ? {other}AND {where} ORDER BY seq LIMIT ?",
+            *(priority, after_seq, *values, limit),
+            index="job_state" if usual else "job_ranked",
+        )
+
+    def ranked_kinds(self) -> list[tuple[str, Power, int]]:
+        """Kind, power class and priority of unpublished jobs whose priority is not the usual one."""
+        rows = self._query(
+            "SELECT DISTINCT task, power, priority FROM job INDEXED BY job_ranked"
+            f" WHERE state = 'accepted' AND priority <> {USUAL_PRIORITY}"
+        )
+        return [(task, POWERS.get(power, Power.NORMAL), priority) for task, power, priority in rows]
+
+    def queued(self) -> list[tuple[str, str, Power]]:
+        """Id, kind and power class of each job that the broker has."""
+        rows = self._query("SELECT id, task, power FROM job WHERE state = 'queued'")
+        return [(job_id, task, POWERS.get(power, Power.NORMAL)) for job_id, task, power in rows]
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest job."""
+        return self._count("SELECT coalesce(max(seq), 0) FROM job")
+
+    def _bounded(self, where: str, *values: SqlValue, index: str) -> list[JobRow]:
+        """Rows with their arguments; fewer when these are large."""
         jobs, size = list[JobRow](), 0
-        for job in self._rows("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit):
+        for job in self._rows(where, *values, index=index):
             jobs.append(job)
             size += len(job.arguments)
             if size >= READ_BYTES:
@@ -99,16 +164,30 @@ class LedgerReader:
         return jobs
 
     def ahead(self, job: JobRow, *, tasks: Collection[str] = (), only: bool = False, most: int = AHEAD_MOST) -> int:
-        """Return how many open jobs of the same power class were accepted before `job`, at most `most`.
+        """Return how many open jobs of the same power class go before `job`, at most `most`.
 
         With `only` just the kinds `tasks` count, without it all other kinds: a queue has the kinds of one pool.
         """
         marks = ", ".join("?" * len(tasks))
         kinds = f"AND task {'IN' if only else 'NOT IN'} ({marks})" if tasks or only else ""
+        same: list[SqlValue] = [job.power.value, *tasks]
+        if job.state is not JobState.ACCEPTED:  # what the broker has keeps its order
+            return self._count(
+                "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' AND seq < ?"
+                f" AND power = ? {kinds} LIMIT ?)",
+                *(job.seq, *same, most),
+            )
+        number: list[SqlValue] = [job.seq] if job.priority == USUAL_PRIORITY else []
+        usual = {-1: "1", 0: "seq < ?", 1: "0"}[(job.priority > USUAL_PRIORITY) - (job.priority < USUAL_PRIORITY)]
         return self._count(
-            "SELECT count(*) FROM"
-            f" (SELECT 1 FROM job WHERE state IN ('accepted', 'queued') AND seq < ? AND power = ? {kinds} LIMIT ?)",
-            *(job.seq, job.power.value, *tasks, most),
+            "SELECT count(*) FROM ("
+            f"SELECT 1 FROM job WHERE state = 'queued' AND power = ? {kinds}"
+            f" UNION ALL SELECT 1 FROM job WHERE state = 'accepted'"
+            f" AND priority = {USUAL_PRIORITY} AND {usual} AND power = ? {kinds}"
+            f" UNION ALL SELECT 1 FROM job WHERE state = 'accepted'"
+            f" AND priority <> {USUAL_PRIORITY} AND (priority > ? OR (priority = ? AND seq < ?)) AND power = ? {kinds}"
+            " LIMIT ?)",
+            *(*same, *number, *same, job.priority, job.priority, job.seq, *same, most),
         )
 
     @property
@@ -152,8 +231,9 @@ class LedgerReader:
         return list(self._rows("(cancel OR remove) ORDER BY seq", columns=LEAN, index="job_asked"))
 
     def finished(self, *, limit: int) -> list[JobRow]:
-        """Finished jobs that nobody asked to remove, oldest first."""
-        return self._merged([state.value for state in sorted(FINAL)], "NOT remove", order="ASC", limit=limit)
+        """Finished jobs that nobody asked to remove and no waiting job needs, oldest first."""
+        where = f"NOT remove AND {_UNNEEDED}"
+        return self._merged([state.value for state in sorted(FINAL)], where, order="ASC", limit=limit)
 
     def open_by_id(self, prefix: str) -> dict[str, bool]:
         """Ids that begin with `prefix` (one character at least), each with whether the job is still open."""
@@ -165,6 +245,52 @@ class LedgerReader:
         """Those of `job_ids` that are open jobs."""
         sql = f"SELECT count(*) FROM job WHERE id = ? AND {IS_OPEN}"
         return {job_id for job_id in job_ids if self._count(sql, job_id)}
+
+    def open_with(self, submitter: str, unique_key: str) -> JobRow | None:
+        """The open job of this submitter with this unique key, or None."""
+        where = f"submitter = ? AND unique_key = ? AND unique_key IS NOT NULL AND {IS_OPEN}"
+        return next(self._rows(where, submitter, unique_key, index="job_unique"), None)
+
+    def edges(self, child: str) -> list[Edge]:
+        """The jobs that `child` waits for, or waited for, in the order in which it named them."""
+        rows = self._query("SELECT parent, outcome, anyway FROM after WHERE child = ? AND n >= 0 ORDER BY n", child)
+        return [Edge(parent, outcome or "", bool(anyway)) for parent, outcome, anyway in rows]
+
+    def needs_results(self, child: str) -> bool:
+        """True while results of others have to be put into the arguments of `child`."""
+        return bool(self._query("SELECT 1 FROM after WHERE child = ? AND n = -1 AND outcome IS NULL", child))
+
+    def followers(self, parent: str, *, after: str = "", limit: int = 50) -> list[JobRow]:
+        """The jobs that run after `parent`, by id, from the one after `after` on."""
+        columns = ", ".join(f"job.{name}" for name in LEAN_NAMES)
+        rows = self._query(
+            f"SELECT {columns} FROM after INDEXED BY after_of JOIN job ON job.id = after.child"
+            " WHERE after.parent = ? AND after.child > ? ORDER BY after.child LIMIT ?",
+            *(parent, after, limit),
+        )
+        return [job_of((*row[:3], b"", *row[3:])) for row in rows]
+
+    def follower_count(self, parent: str, *, most: int = 1000) -> int:
+        """How many jobs run after `parent`, at most `most`."""
+        return self._count("SELECT count(*) FROM (SELECT 1 FROM after WHERE parent = ? LIMIT ?)", parent, most)
+
+    def undecided(self) -> list[str]:
+        """Ids of waiting jobs of which some has ended that they wait for."""
+        rows = self._query(
+            "SELECT DISTINCT child FROM after JOIN job ON job.id = after.child"
+            f" WHERE job.state = '{WAITING}' AND after.outcome IS NOT NULL"
+        )
+        return [row[0] for row in rows]
+
+    def unfired(self) -> list[tuple[str, str, str]]:
+        """Child, parent and outcome of each edge whose parent has ended, or is gone, without a note of it."""
+        return [
+            (child, parent, state or GONE)
+            for child, parent, state in self._query(
+                "SELECT child, parent, job.state FROM after LEFT JOIN job ON job.id = after.parent"
+                f" WHERE outcome IS NULL AND n >= 0 AND (job.id IS NULL OR NOT (job.{IS_OPEN}))"
+            )
+        ]
 
     def parent_of(self, job_id: str) -> str:
         """The job whose body spawned this one; empty: nobody's."""
@@ -223,3 +349,11 @@ class LedgerReader:
         found = [row[0] for row in self._query(sql, *(values * len(stored)), limit)]
         marks = ",".join("?" * len(found))
         return list(self._rows(f"seq IN ({marks}) ORDER BY seq {order}", *found, columns=LEAN))
+
+
+def _inside(lane: Lane) -> tuple[str, list[SqlValue]]:
+    """The condition that a row is in `lane`, and its values."""
+    if not lane.kinds and not lane.only:
+        return "power = ?", [lane.power.value]
+    marks = ", ".join("?" * len(lane.kinds))
+    return f"power = ? AND task {'IN' if lane.only else 'NOT IN'} ({marks})", [lane.power.value, *sorted(lane.kinds)]

@@ -9,7 +9,7 @@ import msgspec
 
 from edge.core.values import JsonObject, JsonValue
 from edge.model import JobState, Power
-from edge.schedule.later import Later
+from edge.schedule.later import USUAL_PRIORITY, Later
 
 #: The columns of a row, in the order of the fields of `JobRow`.
 COLUMNS = (
@@ -35,9 +35,6 @@ ODD_POWER = f"power NOT IN ({', '.join(map(repr, POWERS))})"
 SqlValue: TypeAlias = str | bytes | int | float | None
 #: A row that a statement returns. `Any`: its columns are as the tables say, which the type checker does not read.
 SqlRow: TypeAlias = tuple[Any, ...]
-
-#: A job's priority where nobody chose one.
-USUAL_PRIORITY = 5
 
 #: Seq, failures and power class. They identify one message of a job; each retry is another edition.
 Edition = tuple[int, int, str]
@@ -111,6 +108,13 @@ class Child(msgspec.Struct, frozen=True):
     n: int
     id: str
     job: JobRow | None
+
+
+class Followers(msgspec.Struct, frozen=True):
+    """What the end of jobs means for those that wait for them."""
+
+    free: list[JobRow] = []  # these may be published now
+    waiting: list[str] = []  # these not, or never: something has to be decided or fetched
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -17,13 +17,14 @@ import msgspec
 
 from edge.core import clock
 from edge.core.clock import SteadyClock
-from edge.core.errors import KeyReused
+from edge.core.errors import KeyReused, UsageError
 from edge.ledger import schema
 from edge.ledger.connection import Connection
 from edge.ledger.reader import IS_OPEN, LedgerReader
-from edge.ledger.rows import ODD_POWER, ODD_STATE, WAITING, Accepted, Edition, JobRow, NewJob
+from edge.ledger.rows import ODD_POWER, ODD_STATE, WAITING, Accepted, Edition, Followers, JobRow, NewJob, SqlValue
 from edge.ledger.schedules import ScheduleWriter
 from edge.model import JobState, Power, Result
+from edge.schedule.dependencies import GONE
 from edge.schedule.later import Later
 
 _FINISH = (
@@ -44,6 +45,7 @@ class LedgerWriter:
         self.connection = connection
         self.reader = LedgerReader(connection)
         self.schedules = ScheduleWriter(connection)
+        self._has_edges = bool(connection.query("SELECT 1 FROM after LIMIT 1"))  # almost no ledger has
         self._steady = steady or SteadyClock()
         self._run = secrets.randbits(31)  # names this run of the gateway in the column `clock`
         self._last_seq: int = connection.query("SELECT coalesce(max(seq), 0) FROM job")[0][0]
@@ -105,8 +107,17 @@ class LedgerWriter:
             raise sqlite3.IntegrityError(f"job {new.id!r} is in the ledger already")
         return added
 
-    def insert(self, new: NewJob, *, now: float) -> Accepted | None:
-        """Put in a job; None when one with its id is there already."""
+    def insert(self, new: NewJob, *, now: float, lenient: bool = False) -> Accepted | None:
+        """Put in a job; None when one with its id is there already.
+
+        While a job of the submitter with its unique key is open, that one is the answer.
+        `lenient`: it may wait for a job that is not known, which ends it. Raises UsageError.
+        """
+        if new.later is not None and new.later.unique_key is not None:
+            same = self.reader.open_with(new.submitter, new.later.unique_key)
+            if same is not None and same.id != new.id:
+                return Accepted(same, created=False)
+        outcomes = {} if new.later is None or not new.later.after else self._outcomes(new, new.later, lenient=lenient)
         seq = self._last_seq + 1
         job = JobRow(
             seq=seq,
@@ -137,24 +148,89 @@ class LedgerWriter:
         # No number is used twice in one process, not even that of a removed job: the broker may still confirm that job.
         self._last_seq = seq
         if new.later is not None:
-            job = self._put_aside(job, new.later)
+            job = self._put_aside(job, new.later, outcomes)
         return Accepted(job, created=True)
 
-    def _put_aside(self, job: JobRow, later: Later) -> JobRow:
+    def _outcomes(self, new: NewJob, later: Later, *, lenient: bool) -> dict[str, str | None]:
+        """How the jobs that a new one waits for have ended; None: not yet. Raises UsageError where one is not known."""
+        found = dict[str, str | None]()
+        for job_id in later.after:
+            parent = self.reader.find(job_id)
+            if job_id == new.id or parent is None or not (later.foreign or parent.submitter == new.submitter):
+                if not lenient and self.reader.find(new.id) is None:  # else it was accepted when that one was there
+                    raise UsageError(f"after: no job {job_id!r}")
+                found[job_id] = GONE
+            else:
+                found[job_id] = parent.state.value if parent.state.final else None
+        return found
+
+    def _put_aside(self, job: JobRow, later: Later, outcomes: Mapping[str, str | None]) -> JobRow:
         """Store how a new job waits, and return its row as it is then."""
         due_at = later.not_before if later.delay_s is None else self._steady.now() + later.delay_s
         job = msgspec.structs.replace(
             job,
             due_at=due_at,
+            priority=later.priority,
+            unique_key=later.unique_key,
             delay_s=later.delay_s,
             clock=None if later.delay_s is None else self._run,
             waits=later.waits,
         )
         self.connection.execute(
-            "UPDATE job SET state = ?, due_at = ?, delay_s = ?, clock = ? WHERE seq = ?",
-            (WAITING if job.waits else JobState.ACCEPTED.value, job.due_at, job.delay_s, job.clock, job.seq),
+            "UPDATE job SET state = ?, priority = ?, due_at = ?, delay_s = ?, clock = ?, unique_key = ? WHERE seq = ?",
+            (
+                *(WAITING if job.waits else JobState.ACCEPTED.value, job.priority, job.due_at, job.delay_s),
+                *(job.clock, job.unique_key, job.seq),
+            ),
         )
-        return job
+        if not later.after:
+            return job
+        self._has_edges = True
+        rows: list[tuple[SqlValue, ...]] = [
+            (job.id, parent, n, later.anyway, outcomes[parent]) for n, parent in enumerate(later.after)
+        ]
+        if later.results:  # one more thing to wait for, which nobody fires but `supply`
+            rows.append((job.id, "", -1, False, None))
+        self.connection.execute_many("INSERT INTO after (child, parent, n, anyway, outcome) VALUES (?,?,?,?,?)", rows)
+        return next(iter(self._let_go([job.seq])), job)
+
+    # ---- one after another ----
+
+    def fire(self, ended: Iterable[tuple[str, str]]) -> Followers:
+        """Note at all jobs that wait for these (id, outcome) that they have ended; each is noted once."""
+        if not self._has_edges:
+            return Followers()
+        children = dict[str, None]()
+        for parent, outcome in ended:
+            if self.connection.execute(
+                "UPDATE after SET outcome = ? WHERE parent = ? AND outcome IS NULL", (outcome, parent)
+            ):
+                rows = self.connection.query("SELECT child FROM after WHERE parent = ?", (parent,))
+                children.update((row[0], None) for row in rows)
+        return self._look_at(children)
+
+    def fire_missed(self) -> Followers:
+        """As `fire`, for all that ended without a note of it: a row was lost, or came from a copy."""
+        edges = self.reader.unfired()
+        self.connection.execute_many(
+            "UPDATE after SET outcome = ? WHERE child = ? AND parent = ? AND outcome IS NULL",
+            ((outcome, child, parent) for child, parent, outcome in edges),
+        )
+        return self._look_at(dict.fromkeys([*(child for child, _, _ in edges), *self.reader.undecided()]))
+
+    def supply(self, job_id: str, arguments: bytes) -> list[JobRow]:
+        """Give a waiting job its arguments, with the results of others in them; return it if it may be published."""
+        self.connection.execute(
+            f"UPDATE job SET arguments = ? WHERE id = ? AND state = '{WAITING}'", (arguments, job_id)
+        )
+        self.connection.execute("UPDATE after SET outcome = 'succeeded' WHERE child = ? AND n = -1", (job_id,))
+        job = self.reader.get(job_id)
+        return self._let_go([job.seq])
+
+    def _look_at(self, children: Iterable[str]) -> Followers:
+        waiting = [job for job in map(self.reader.find, children) if job is not None and job.waits]
+        free = self._let_go([job.seq for job in waiting])
+        return Followers(free, [job.id for job in waiting if job.seq not in {each.seq for each in free}])
 
     # ---- time ----
 
@@ -202,7 +278,8 @@ class LedgerWriter:
             for seq in seqs
             if self.connection.execute(
                 f"UPDATE job SET state = 'accepted' WHERE seq = ? AND state = '{WAITING}' AND due_at IS NULL"
-                " AND NOT EXISTS (SELECT 1 FROM after WHERE child = job.id AND outcome IS NULL)",
+                " AND NOT EXISTS (SELECT 1 FROM after WHERE child = job.id "
+                " AND (outcome IS NULL OR outcome = 'gone' OR (outcome <> 'succeeded' AND NOT anyway)))",
                 (seq,),
             )
         ]
@@ -225,7 +302,7 @@ class LedgerWriter:
         self.link(parent, [job.id for job in jobs])
         rows, others = list[JobRow](), list[NewJob]()
         for job in jobs:
-            added = None if removed(job.id) else self.insert(job, now=now)
+            added = None if removed(job.id) else self.insert(job, now=now, lenient=True)
             if added is not None:
                 rows.append(added.job)
                 continue
@@ -325,18 +402,27 @@ class LedgerWriter:
         """Close the row of a job whose durable result was seen; False when there is no open row of it."""
         return self.connection.execute(_FINISH, _ending(result, size_bytes)) > 0
 
-    def finish_all(self, ended: Sequence[tuple[Result, int]], *, now: float) -> None:
-        """Close the rows of these results, each with its size in bytes; one without a row gets a closed one."""
+    def finish_all(self, ended: Sequence[tuple[Result, int]], *, now: float) -> Followers:
+        """Close the rows of these results, each with its size in bytes; one without a row gets a closed one.
+
+        Returns what this means for jobs that run after them.
+        """
         closed = self.connection.execute_many(_FINISH, (_ending(result, size_bytes) for result, size_bytes in ended))
         if closed < len(ended):  # some were closed before, or came by plain Celery
             for result, size_bytes in ended:
                 self.adopt(result, size_bytes=size_bytes, now=now)
+        return self.fire((result.id, result.state.value) for result, _ in ended)
 
     def redate(self, job_ids: Iterable[str], *, now: float) -> None:
         """Count the age of these from now on: they ended when the board did not know the time."""
         self.connection.execute_many(
             f"UPDATE job SET finished_at = ? WHERE id = ? AND NOT {IS_OPEN}", ((now, job_id) for job_id in job_ids)
         )
+
+    def reprioritise(self, job_id: str, priority: int) -> JobRow:
+        """Give an open job another priority. Raises UnknownJob."""
+        self.connection.execute(f"UPDATE job SET priority = ? WHERE id = ? AND {IS_OPEN}", (priority, job_id))
+        return self.reader.get(job_id)
 
     def ask_cancel(self, job_id: str) -> JobRow:
         """Note that the submitter wants an open job cancelled. Raises UnknownJob."""
@@ -353,6 +439,8 @@ class LedgerWriter:
         """Remove the row of a job whose tombstone is durable."""
         self.connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
         self.connection.execute("DELETE FROM spawned WHERE parent = ?", (job_id,))
+        if self._has_edges:
+            self.connection.execute("DELETE FROM after WHERE child = ?", (job_id,))
 
 
 def _ending(result: Result, size_bytes: int) -> tuple[str | float | int, ...]:

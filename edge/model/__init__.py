@@ -59,7 +59,7 @@ from edge.model.schedule import (
     is_schedule_name,
 )
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
-from edge.model.waits import Delay, Waits
+from edge.model.waits import MOST_PARENTS, AfterFailure, Delay, Priority, UniqueKey, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
@@ -67,8 +67,10 @@ __all__ = [
     "EVERY_SCHEMA",
     "FINAL",
     "MOST_CHILDREN",
+    "MOST_PARENTS",
     "RETIRED_EXIT",
     "SCHEDULE_NAME_RULE",
+    "AfterFailure",
     "Artifact",
     "Attempts",
     "Backlog",
@@ -92,6 +94,7 @@ __all__ = [
     "Power",
     "PowerState",
     "PowerStatus",
+    "Priority",
     "Progress",
     "Reading",
     "Result",
@@ -106,6 +109,7 @@ __all__ = [
     "Submission",
     "TaskName",
     "TimeLimit",
+    "UniqueKey",
     "Verdict",
     "WaitReason",
     "Waits",

@@ -63,6 +63,7 @@ class FailureCode(StrEnum):
     CRASH_LOOP = "crash-loop"
     BROWN_OUT = "brown-out"
     DEAD_LETTERED = "dead-lettered"
+    DEPENDENCY_FAILED = "dependency-failed"  # a job that it was to run after did not succeed
     INTERNAL = "internal"  # the worker itself failed over the job, in each of several tries
 
 

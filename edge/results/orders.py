@@ -1,4 +1,4 @@
-"""Orders of the gateway to the workers: empty files `ID.cancel`, `ID.delete` and `ID.take` in one folder.
+"""Orders of the gateway to the workers: files `ID.cancel`, `ID.delete`, `ID.fail` and `ID.take` in one folder.
 
 The gateway faces the network, so it may not write results. A worker watches the folder and carries out the orders.
 Orders lie in `/run`. The ledger has cancels and removals too, and the gateway writes them again after a boot.
@@ -11,9 +11,12 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 
+import msgspec
+
+from edge.core import durable
 from edge.core.errors import BadJobId
 from edge.core.layout import Layout
-from edge.model import check_job_id
+from edge.model import Failure, check_job_id
 
 
 class Order(StrEnum):
@@ -21,6 +24,7 @@ class Order(StrEnum):
 
     CANCEL = "cancel"
     DELETE = "delete"
+    FAIL = "fail"  # publish the failure in the file: the job can never run
     TAKE = "take"  # publish a node's result from `uploads/`
 
 
@@ -35,9 +39,23 @@ class Orders:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{check_job_id(job_id)}.{order}").touch()
 
+    def fail(self, job_id: str, failure: Failure) -> None:
+        """Write the order to end a waiting job with `failure`; a second one takes its place."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{check_job_id(job_id)}.{Order.FAIL}"
+        durable.replace_volatile(path, msgspec.json.encode(failure))
+
+    def failure(self, job_id: str) -> Failure | None:
+        """What stands in the order to end a job; None when it was taken back, or cannot be read."""
+        try:
+            content = (self.folder / f"{check_job_id(job_id)}.{Order.FAIL}").read_bytes()
+            return msgspec.json.decode(content, type=Failure)
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
     def ended(self, job_ids: Iterable[str]) -> None:
         """Remove the orders that a result fulfils; orders to delete the result stay."""
-        self._take_back(job_ids, (Order.CANCEL, Order.TAKE))
+        self._take_back(job_ids, (Order.CANCEL, Order.FAIL, Order.TAKE))
 
     def removed(self, job_ids: Iterable[str]) -> None:
         """Remove all orders on jobs whose results were removed."""

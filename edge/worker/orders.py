@@ -109,6 +109,8 @@ class OrderWatch:
         try:
             if order is Order.CANCEL:
                 self.cancel(job_id)
+            elif order is Order.FAIL:
+                self._fail(job_id)
             elif order is Order.TAKE:
                 self._uploads.publish(job_id, self._results)
             else:
@@ -118,6 +120,17 @@ class OrderWatch:
             self._again.add((order, job_id))
         except Exception:
             logger.exception("cannot %s %s", order, job_id)
+
+    def _fail(self, job_id: str) -> None:
+        """Publish the failure of a job that can never run, unless it has a result. Raises OSError."""
+        failure = self._orders.failure(job_id)
+        if failure is None:
+            return
+        with self._running.locked(job_id) as runs:
+            if not runs:
+                self._results.publish(
+                    Result(job_id, "", JobState.FAILED, failure=failure, finished_at=time.time(), attempts=0)
+                )
 
     def cancel(self, job_id: str) -> None:
         """Interrupt the job if it runs here; else publish the result `cancelled`, unless it has one. Raises OSError."""

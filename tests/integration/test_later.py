@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -83,3 +84,112 @@ def test_a_time_that_is_none_gets_one_sentence(board: RunningGateway, fields: di
     assert answer.status == 400
     assert says in answer.json["detail"]
     assert "\n" not in answer.json["detail"]
+
+
+def batch(board: RunningGateway, *lines: dict[str, object]) -> list[dict[str, object]]:
+    body = b"".join(json.dumps({"task": "echo", "args": ["x"], **line}).encode() + b"\n" for line in lines)
+    answer = board.ask("POST", "/jobs/batch", body, Content_Type="application/x-ndjson")
+    assert answer.status == 200, answer.body
+    return list(answer.lines)
+
+
+def test_jobs_run_one_after_another(board: RunningGateway) -> None:
+    """The next one goes out when all before it have ended; until then it names them."""
+    first, second = submit(board), submit(board)
+    third = submit(board, after=[first, second])
+    fourth = submit(board, after=[third])
+    board.becomes(first, "queued")
+    view = board.ask("GET", f"/jobs/{third}").json
+    assert view["after"] == [first, second]
+    assert view["waiting"] == f"runs after job {first} and 1 other, which have not ended"
+    assert [job["id"] for job in board.ask("GET", f"/jobs/{first}/followers").json["jobs"]] == [third]
+    board.finish(first)
+    board.becomes(first, "succeeded")
+    assert board.ask("GET", f"/jobs/{third}").json["state"] == "accepted"
+    board.finish(second)
+    board.becomes(third, "queued")
+    assert board.ask("GET", f"/jobs/{fourth}").json["waiting"] == f"runs after job {third}, which has not ended"
+    after_an_ended_one = submit(board, after=[first])
+    board.becomes(after_an_ended_one, "queued")
+
+
+def test_results_become_arguments(board: RunningGateway) -> None:
+    """Also deep inside, and of a line of the same batch; the kind's signature counts once they are known."""
+    answers = batch(
+        board,
+        {"ref": "sum", "task": "total", "args": [[{"$result": "a"}, 1.5]]},
+        {"ref": "a"},
+        {"ref": "bad", "args": [{"$result": "a"}]},
+    )
+    a, total, bad = (str(answers[n]["id"]) for n in (1, 0, 2))
+    board.finish(a, value=40.5)
+    board.becomes(total, "queued")
+    row = board.gateway.appliance.outbox.reader.get(total)
+    assert row.call() == ([[40.5, 1.5]], {})
+    order = board.layout.orders / f"{bad}.fail"
+    deadline = time.monotonic() + 10
+    while not order.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert json.loads(order.read_bytes())["code"] == "bad-arguments"
+    assert "argument 'text'" in json.loads(order.read_bytes())["message"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([{"after": ["nobody"]}], ["after: no job 'nobody'"]),
+        ([{"ref": "a", "after": ["b"]}, {"ref": "b", "after": ["a"]}, {}], ["waits for itself"] * 2 + [""]),
+        ([{"ref": "a", "args": [1, 2, 3]}, {"after": ["a"]}], ["given by place", "line 1, 'a', was refused"]),
+        ([{"ref": "a"}, {"ref": "a"}], ["", "line 1 has it already"]),
+        ([{"args": [{"$result": "a b"}]}], ["job id 'a b'"]),
+        ([{"after": ["x" * 129]}], ["after"]),
+        ([{"ref": "../x"}], ["ref"]),
+    ],
+)
+def test_a_line_that_cannot_wait_gets_one_sentence(
+    board: RunningGateway, lines: list[dict[str, object]], says: list[str]
+) -> None:
+    """And harms no other."""
+    answers = batch(board, *lines)
+    for answer, expected in zip(answers, says, strict=True):
+        problem = answer.get("problem")
+        assert (problem is not None) == bool(expected), answer
+        if isinstance(problem, dict):
+            assert expected in problem["detail"]
+            assert problem["status"] in (400, 422)
+
+
+def test_ten_megabytes_of_names_get_one_sentence(board: RunningGateway) -> None:
+    """And so do a thousand and one."""
+    many = {"task": "echo", "args": ["x"], "after": ["0" * 36] * 270_000}
+    answer = board.ask("POST", "/jobs", many)
+    assert (answer.status, "\n" in answer.json["detail"]) == (413, False)
+    answer = board.ask("POST", "/jobs", {**many, "after": ["0" * 36] * 1001})
+    assert answer.status == 400
+    assert "after" in answer.json["detail"]
+
+
+def test_a_unique_key_brings_the_job_that_is_open(board: RunningGateway) -> None:
+    """200 with the same id; once it has ended, a new one."""
+    first = submit(board, unique_key="refresh")
+    again = board.ask("POST", "/jobs", {"task": "echo", "args": ["other"], "unique_key": "refresh"})
+    assert (again.status, again.json["id"]) == (200, first)
+    board.becomes(first, "queued")
+    board.finish(first)
+    board.becomes(first, "succeeded")
+    assert submit(board, unique_key="refresh") != first
+
+
+def test_the_priority_of_an_open_job_can_be_changed(board: RunningGateway) -> None:
+    """And not of an ended one, nor to what is none."""
+    job_id = submit(board, delay_s=100, priority=2)
+    assert board.ask("GET", f"/jobs/{job_id}").json["priority"] == 2
+    assert board.ask("PATCH", f"/jobs/{job_id}", {"priority": 9}).json["priority"] == 9
+    for priority in (10, -1, 1.5, "9", None):
+        answer = board.ask("PATCH", f"/jobs/{job_id}", {"priority": priority})
+        assert (answer.status, "priority" in answer.json["detail"]) == (400, True)
+    board.finish(job_id)
+    board.becomes(job_id, "succeeded")
+    assert board.ask("PATCH", f"/jobs/{job_id}", {"priority": 9}).status == 409
+    assert board.ask("PATCH", "/jobs/nobody", {"priority": 9}).status == 404

@@ -135,7 +135,7 @@ def test_a_broker_that_dies_under_load_gets_every_job(
     """SIGKILL of the broker in the middle of a batch: afterwards each job is there, at least once."""
 
     async def main() -> None:
-        async with running(make_config(broker)) as outbox:
+        async with running(make_config(broker, gateway={"release_window": 4096})) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
             await asyncio.sleep(15.0)  # RabbitMQ 3.10 forgets who leads a queue that is younger than this
             ids = await accept(outbox, *(new() for _ in range(3000)))

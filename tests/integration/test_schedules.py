@@ -65,6 +65,17 @@ def test_an_overlapping_slot_is_skipped_with_its_reason(gateway: RunningGateway)
     assert slots[0]["reason"] == f"job {slots[-1]['job']} of an earlier slot has not ended"
 
 
+def test_a_queued_slot_waits_for_the_job_before_it(gateway: RunningGateway) -> None:
+    """Every slot has its job at once; it is let go when the one before has ended, and has the schedule's priority."""
+    gateway.ask("PUT", "/schedules/tick", TICK | {"overlap": "queue", "priority": 8})
+    until(lambda: len(_slots(gateway, "tick")) >= 2)
+    second, first = _slots(gateway, "tick")[-2:]
+    assert (first["fate"], second["fate"]) == ("ran", "ran")
+    view = gateway.ask("GET", f"/jobs/{second['job']}").json
+    assert view["priority"] == 8
+    assert first["job"] in view["waiting"]
+
+
 def test_a_slot_is_one_job_over_a_restart(gateway: RunningGateway, start_gateway: StartGateway) -> None:
     """And what became due meanwhile is decided: the last one ran for the others."""
     gateway.ask("PUT", "/schedules/tick", TICK)
@@ -144,15 +155,15 @@ def test_a_token_changes_its_own_schedules_only(make_config: MakeConfig, start_g
     gateway = start_gateway(make_config(gateway={"loopback_without_token": False}))
     tokens = Tokens(gateway.layout.tokens)
     mine, other, reader = (
-        {"Authorization": f"Bearer {tokens.add(name, [scope])}"}
+        f"Bearer {tokens.add(name, [scope])}"
         for name, scope in (("me", Scope.SUBMIT), ("other", Scope.SUBMIT), ("eye", Scope.READ))
     )
-    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, **mine).status == 201
-    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, **other).status == 403
-    assert gateway.ask("GET", "/schedules/nightly", **other).status == 404
-    assert gateway.ask("GET", "/schedules/nightly", **reader).status == 200
-    assert gateway.ask("DELETE", "/schedules/nightly", **reader).status == 403
-    assert gateway.ask("GET", "/schedules", **other).json["schedules"] == []
+    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=mine).status == 201
+    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=other).status == 403
+    assert gateway.ask("GET", "/schedules/nightly", Authorization=other).status == 404
+    assert gateway.ask("GET", "/schedules/nightly", Authorization=reader).status == 200
+    assert gateway.ask("DELETE", "/schedules/nightly", Authorization=reader).status == 403
+    assert gateway.ask("GET", "/schedules", Authorization=other).json["schedules"] == []
 
 
 def test_the_client_does_all_of_it(gateway: RunningGateway) -> None:
@@ -166,13 +177,14 @@ def test_the_client_does_all_of_it(gateway: RunningGateway) -> None:
         assert not schedules.resume("a").paused
         assert schedules.get("a").slots[0].reason == "by hand"
         schedules.remove("a")
-        for wrong, error in (
+        refused: tuple[tuple[Callable[[], object], type[Exception]], ...] = (
             (lambda: schedules.get("a"), UnknownSchedule),
             (lambda: schedules.get("../a"), BadSchedule),
             (lambda: schedules.put("a", Schedule("echo", ["hi"], cron="x")), BadSchedule),
             (lambda: schedules.put("a", Schedule("echo", cron="@daily")), BadArguments),
             (lambda: schedules.put("a", Schedule("nope", cron="@daily")), UnknownTask),
-        ):
+        )
+        for wrong, error in refused:
             with pytest.raises(error):
                 wrong()
 

@@ -45,6 +45,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     """What every check found, in the order in which faults explain later ones."""
     from edge.cli.board.checks import (
         machine,
+        mqtt,
         parts,
         state,  # a dozen libraries, for this command alone
     )
@@ -85,6 +86,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     except ImportError as err:
         yield fail("broker", f"cannot be asked: {err.name} is missing", "pip install 'edge-worker[device]'")
     yield from parts.power(config.layout)
+    if not node:
+        yield from mqtt.broker(config)
     yield from parts.workers(config.layout, _listed(config))
     if node:
         yield from parts.head(config.node)

@@ -5,7 +5,7 @@
 - `tree`: the jobs that a job spawned, for `edge status ID --tree`
 - `wait`: `edge wait`
 - `result`: `edge result`
-- `many`: `edge list`, `edge cancel`, `edge rm`
+- `many`: `edge list`, `edge cancel`, `edge rm`, `edge reprioritise`
 - `tasks`: `edge tasks`
 - `watch`: `edge watch`
 - `live`: draws `edge watch` in a terminal

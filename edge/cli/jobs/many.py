@@ -1,4 +1,4 @@
-"""`edge list`, `edge cancel`, `edge rm`: jobs by the dozen."""
+"""`edge list`, `edge cancel`, `edge reprioritise`, `edge rm`: jobs by the dozen."""
 
 from __future__ import annotations
 
@@ -43,6 +43,20 @@ def cancel(session: Session, *, ids: tuple[str, ...]) -> int:
     """Ask the open jobs ID... to stop; results of ended ones are not touched."""
     with session.client() as client:
         return _each(session, ids, client.cancel, "asked to stop")
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=job_ids)
+@click.argument("priority", type=click.IntRange(0, 9), metavar="0-9")
+@common
+@pass_session
+def reprioritise(session: Session, *, ids: tuple[str, ...], priority: int) -> int:
+    """Give the open jobs ID... another priority, 0 to 9; higher ones start first, 5 is usual.
+
+    A job that is queued at the broker already keeps its place there.
+    """
+    with session.client() as client:
+        return _each(session, ids, lambda job_id: client.reprioritise(job_id, priority), f"has priority {priority}")
 
 
 @click.command()

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from edge.wire import BrokerView, JobView, StatusView
 
 
+_USUAL = 5  # a priority that nobody chose
+
+
 @click.command()
 @click.argument("job_id", metavar="[ID]", required=False, shell_complete=job_ids)
-@click.option("--tree", is_flag=True, help="Show the jobs that ID spawned, those that they spawned, and so on.")
+@click.option("--tree", is_flag=True, help="Show the jobs that ID spawned and those that run after it, and so on.")
 @common
 @pass_session
 def status(session: Session, *, job_id: str | None, tree: bool) -> int:
@@ -137,6 +140,9 @@ def _job(job: JobView) -> None:
             ("max temp", f"{job.max_temp_c:g} °C" if job.max_temp_c is not None else ""),
             ("worker", job.worker),
             ("submitter", job.submitter),
+            ("priority", str(job.priority) if job.priority != _USUAL else ""),
+            ("after", " ".join(job.after)),
+            ("followers", str(job.followers or "")),
             ("parent", job.parent),
             ("children", children_line(job)),
             ("accepted", output.when(job.accepted_at)),

@@ -86,6 +86,15 @@ class ArgumentsCommand(click.Command):
     metavar="WHEN",
     help="Start it then: 17:30, '2026-12-24 17:30' (this computer's time), or with an offset as in RFC 3339.",
 )
+@click.option("--priority", type=click.IntRange(0, 9), metavar="0-9", help="Higher ones start first; 5 is usual.")
+@click.option("--unique-key", metavar="TEXT", help="While a job with this key is open, that job is the answer.")
+@click.option("--after", multiple=True, metavar="ID", help="Start it when this job has ended; may be repeated.")
+@click.option(
+    "--after-failure",
+    type=click.Choice(["fail", "run"]),
+    metavar="fail|run",
+    help="If one of those does not succeed, this one fails (as without the option), or runs all the same.",
+)
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
 @common
 @pass_session
@@ -105,6 +114,10 @@ def submit(
     max_temp: float | None,
     delay: float | None,
     not_before: str | None,
+    priority: int | None,
+    unique_key: str | None,
+    after: tuple[str, ...],
+    after_failure: str | None,
     key: str | None,
 ) -> int:
     """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
@@ -115,7 +128,7 @@ def submit(
     \b
     edge submit solve 1 "What is 50 divided by 2?" --wait
     """
-    from edge.model import Power, Submission  # with HTTP below: not for `edge submit --help`
+    from edge.model import AfterFailure, Power, Submission  # with HTTP below: not for `edge submit --help`
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
@@ -136,6 +149,10 @@ def submit(
             max_temp,
             delay_s=delay,
             not_before=not_before,
+            priority=priority,
+            unique_key=unique_key,
+            after=after or None,
+            after_failure=AfterFailure(after_failure) if after_failure else None,
         )
         job = client.submit_one(submission, key=key)
         if not wait:

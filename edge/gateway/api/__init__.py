@@ -1,5 +1,6 @@
 """The routes of `/v1`: what they take and what they answer.
 
+- `references`: lines of a batch that name other lines
 - `routes`: the table of all routes
 - `submit`: `POST /v1/jobs` and its batch
 - `jobs`: list, show, wait, fetch files, cancel, remove

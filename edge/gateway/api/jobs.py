@@ -14,11 +14,14 @@ from aiohttp import ETag, web
 from msgspec import UNSET, Meta, UnsetType
 
 from edge.core.errors import UnknownFile
-from edge.gateway.http import files
+from edge.gateway.http import bodies, files
 from edge.gateway.http.problems import BadRequest, Forbidden
 from edge.gateway.http.route import JSON, Call
 from edge.gateway.service import Appliance
 from edge.model import JobState
+from edge.wire import JobPatch
+
+_PATCH_BYTES, _PATCH_S = 1024, 30.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,6 +42,16 @@ class ChildQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     limit: Annotated[int, Meta(description="how many at most", ge=1, le=500)] = 50
     cursor: Annotated[str, Meta(description="`next` of the page before", pattern=r"^[0-9]{1,18}$")] | UnsetType = UNSET
+
+
+class FollowerQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of the jobs that run after a job."""
+
+    limit: Annotated[int, Meta(description="how many at most", ge=1, le=500)] = 50
+    cursor: (
+        Annotated[str, Meta(description="`next` of the page before", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+        | UnsetType
+    ) = UNSET
 
 
 class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +110,13 @@ class JobRoutes:
         page = await self._appliance.children(job, call.caller, after=after, limit=query.limit)
         return web.Response(body=_encode(page), content_type=JSON)
 
+    async def followers(self, call: Call) -> web.StreamResponse:
+        """The jobs that run after one, by id, a page at a time."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        query: FollowerQuery = call.query
+        page = await self._appliance.followers(job, call.caller, after=query.cursor or "", limit=query.limit)
+        return web.Response(body=_encode(page), content_type=JSON)
+
     async def result(self, call: Call) -> web.StreamResponse:
         """The result: at once, or when the job ends within `wait` seconds; else how the job stands."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
@@ -126,6 +146,15 @@ class JobRoutes:
             return await files.send(call.request, results.artifact(result, name), by_name[name])
         except FileNotFoundError as err:
             raise UnknownFile(job.id, name, []) from err  # removed at this moment
+
+    async def change(self, call: Call) -> web.StreamResponse:
+        """Give a job that has not ended another priority."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        if not call.caller.may_end(job.submitter):
+            raise Forbidden(f"token {call.caller.name!r} may change only jobs of its own")
+        content = await bodies.read(call.request, (JSON,), max_bytes=_PATCH_BYTES, max_s=_PATCH_S)
+        view = await self._appliance.reprioritise(job, bodies.decode(content, JobPatch).priority)
+        return web.Response(body=_encode(view), content_type=JSON)
 
     async def end(self, call: Call) -> web.StreamResponse:
         """Cancel a job that waits or runs; remove one that has ended."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from edge.catalog.catalogue import Catalogue
 from edge.gateway.api.about import BoardRoutes
 from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventRoutes
-from edge.gateway.api.jobs import ChildQuery, EndQuery, JobRoutes, ListQuery, WaitQuery
+from edge.gateway.api.jobs import ChildQuery, EndQuery, FollowerQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.pairing import PairRoutes
 from edge.gateway.api.schedules import Nothing, ScheduleQuery, ScheduleRoutes
@@ -38,8 +38,10 @@ from edge.wire import (
     BatchItem,
     ChildPage,
     Event,
+    FollowerPage,
     HealthView,
     JobPage,
+    JobPatch,
     JobView,
     Key,
     SchedulePage,
@@ -111,6 +113,18 @@ def table(appliance: Appliance) -> list[Route]:
             query=ChildQuery,
             answers=(Answer(HTTPStatus.OK, "A page; each job with the numbers of its own children", ChildPage),),
             problems=_MISSING,
+        ),
+        Route(
+            *("GET", "/v1/jobs/{id}/followers", "The jobs that run after a job, by id", jobs.followers, READERS),
+            query=FollowerQuery,
+            answers=(Answer(HTTPStatus.OK, "A page; each job with what it runs after", FollowerPage),),
+            problems=_MISSING,
+        ),
+        Route(
+            *("PATCH", "/v1/jobs/{id}", "Give an open job another priority", jobs.change, SUBMITTERS),
+            body=Body(JobPatch, JOB_MEDIA, "The new priority. What the broker has already keeps its place there."),
+            answers=(Answer(HTTPStatus.OK, "How the job stands now", JobView),),
+            problems=(*_MISSING, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
             *("DELETE", "/v1/jobs/{id}", "Cancel an open job, or remove an ended one", jobs.end, SUBMITTERS),

@@ -11,7 +11,8 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from edge.core.errors import EdgeError
+from edge.core.errors import EdgeError, instance
+from edge.gateway.api.references import Line, linked
 from edge.gateway.http import bodies, problems
 from edge.gateway.http.problems import BadRequest, Busy, TooLarge
 from edge.gateway.http.route import JSON, NDJSON, Call
@@ -19,6 +20,7 @@ from edge.gateway.service import Appliance
 from edge.gateway.views import Views
 from edge.ledger.rows import Accepted, NewJob
 from edge.model import Submission
+from edge.schedule.arguments import results_in
 from edge.wire import KEY_RULE, BatchAnswer, BatchItem, is_key
 
 JOB_MEDIA = (JSON,)
@@ -50,7 +52,10 @@ class SubmitRoutes:
         content = await bodies.read(call.request, JOB_MEDIA, max_bytes=self._limits.max_body_bytes, max_s=_JOB_S)
 
         def checked() -> NewJob:
-            return self._appliance.checked(bodies.decode(content, Submission), key=key, caller=call.caller)
+            submission = bodies.decode(content, Submission)
+            return self._appliance.checked(
+                submission, key=key, caller=call.caller, results=_results(content, submission)
+            )
 
         new = checked() if len(content) <= _SMALL_BYTES else await asyncio.to_thread(checked)
         (answer,) = await self._appliance.accept([new])
@@ -94,33 +99,53 @@ class SubmitRoutes:
         lines = content.removesuffix(b"\n").split(b"\n")
         if len(lines) > self._limits.max_batch_jobs:
             raise TooLarge(f"the body has {len(lines)} lines; at most {self._limits.max_batch_jobs} are taken")
-        checked: list[NewJob | EdgeError] = []
+        checked, refs = list[Line](), list[str]()
         for first in range(0, len(lines), _LINES):
-            checked += await asyncio.to_thread(self._look, lines[first : first + _LINES], call)
-        jobs = [job for job in checked if isinstance(job, NewJob)]
-        accepted = iter(await self._appliance.accept(jobs) if jobs else ())
-        answers = (next(accepted) if isinstance(job, NewJob) else job for job in checked)
+            for job, ref in await asyncio.to_thread(self._look, lines[first : first + _LINES], call):
+                checked.append(job)
+                refs.append(ref)
+        checked, order = await asyncio.to_thread(linked, checked, refs)
+        jobs = [job for job in map(checked.__getitem__, order) if isinstance(job, NewJob)]
+        accepted = dict(zip(order, await self._appliance.accept(jobs) if jobs else (), strict=True))
+        answers = (accepted.get(number) or _refused(job) for number, job in enumerate(checked))
         lines_out = (_batch_answer(number, answer) for number, answer in enumerate(answers, 1))
         return web.Response(body=b"".join(_encode(answer) + b"\n" for answer in lines_out), content_type=NDJSON)
 
-    def _look(self, lines: list[bytes], call: Call) -> list[NewJob | EdgeError]:
-        """What each line asks for, or what is wrong with it. Runs in a thread."""
-        found: list[NewJob | EdgeError] = []
+    def _look(self, lines: list[bytes], call: Call) -> list[tuple[Line, str]]:
+        """What each line asks for, or what is wrong with it; and its name in the batch. Runs in a thread."""
+        found: list[tuple[Line, str]] = []
         for line in lines:
+            ref = ""
             try:
-                found.append(self._checked(line, call))
+                item = self._item(line)
+                ref = item.ref or ""  # also of a line that is refused: others may name it
+                found.append((self._checked(line, item, call), ref))
             except EdgeError as err:
-                found.append(err)
+                found.append((err, ref))
         return found
 
-    def _checked(self, line: bytes, call: Call) -> NewJob:
+    def _item(self, line: bytes) -> BatchItem:
         limit = self._limits.max_body_bytes
         if len(line) > limit:
             raise TooLarge(f"the line has {len(line)} bytes; a job may have at most {limit}")
-        item = bodies.decode(line, BatchItem)
+        return bodies.decode(line, BatchItem)
+
+    def _checked(self, line: bytes, item: BatchItem, call: Call) -> NewJob:
         submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
         key = "" if item.key is None else _checked_key("key", item.key)
-        return self._appliance.checked(submission, key=key, caller=call.caller)
+        results = _results(line, submission)
+        return self._appliance.checked(submission, key=key, caller=call.caller, results=results)
+
+
+def _results(content: bytes, submission: Submission) -> list[str]:
+    """Ids of the jobs whose results stand in the arguments. Almost no body has one."""
+    if b"$result" not in content and b"u0024" not in content:
+        return []
+    return list(dict.fromkeys(results_in([submission.args, submission.kwargs])))
+
+
+def _refused(line: Line) -> EdgeError:
+    return instance(line, EdgeError, "a line of a batch that was not accepted")
 
 
 def idempotency_key(request: web.Request) -> str:

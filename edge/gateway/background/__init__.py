@@ -3,7 +3,9 @@
 - `announcements`: receives from inotify what the workers made durable
 - `settle`: notes announced results in the ledger and wakes waiting requests
 - `spawned`: takes spawned jobs into the ledger and removes their files later
+- `dependents`: lets jobs go that run after others, or ends them
 - `due`: lets jobs go whose time has come: one timer for all
+- `release`: which jobs the broker gets next: by priority, few at a time, within limits
 - `outbox`: accepts jobs and publishes them: ledger, publisher, retries, deadlines
 - `timekeeper`: makes the jobs of schedules when they are due
 - `slots`: decides the due slots of one schedule, inside a transaction

@@ -180,14 +180,14 @@ class Journal:
         """The broker came, went, or is blocked."""
         self._note(Event(About.BROKER, time.time(), broker=view))
 
-    def schedule(self, change: ScheduleChange) -> None:
-        """A schedule was made, changed or removed, or slots of it are decided."""
-        self._note(Event(About.SCHEDULE, time.time(), schedule=change))
-
     def looked(self) -> None:
         """Status files were written; what of it is an event was noted before."""
         for follower in self._followers:
             follower(None)
+
+    def schedule(self, change: ScheduleChange) -> None:
+        """A schedule was made, changed or removed, or slots of it are decided."""
+        self._note(Event(About.SCHEDULE, time.time(), schedule=change))
 
     def has_ended(self, job_id: str) -> bool:
         """True when this job ended not long ago: what a worker's file says of it is old."""

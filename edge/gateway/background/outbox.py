@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -22,17 +22,20 @@ from edge.core import clock
 from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
 from edge.gateway.background.backlog import BacklogFile
+from edge.gateway.background.dependents import Check, Dependents
 from edge.gateway.background.due import DueTimer
 from edge.gateway.background.journal import Journal
+from edge.gateway.background.release import Release
 from edge.gateway.background.routing import Routing
 from edge.ledger.commit_thread import CommitThread
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
-from edge.ledger.rows import Accepted, JobRow, NewJob
+from edge.ledger.rows import Accepted, Followers, JobRow, NewJob
 from edge.ledger.totals import Totals
 from edge.ledger.writer import LedgerWriter
-from edge.model import Power
+from edge.model import JobState, Power, Result
 from edge.results.store import Results
+from edge.schedule.dependencies import hindrance, still_open
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +58,13 @@ class Outbox:
         *,
         changed: Callable[[BrokerLink], None] = lambda _: None,
         journal: Journal | None = None,
+        begun: Callable[[], Mapping[str, float]] = dict,
+        check: Check = lambda *_: None,
     ) -> None:
         """Open the ledger under `config.root`; `changed` is called on the loop at changes of the broker's state.
 
-        Raises StorageError.
+        `begun` returns for how many seconds each job runs that is known to run.
+        `check` raises BadArguments where arguments do not fit. Raises StorageError.
         """
         self._journal = Journal() if journal is None else journal
         path, self._layout = config.layout.ledger, config.layout
@@ -82,7 +88,11 @@ class Outbox:
             )
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self.release = Release(config, routes=lambda: self.routing.routes, begun=begun)
+        self._release_timer: asyncio.TimerHandle | None = None
+        self._tasks = set[asyncio.Task[None]]()
         self._due_timer = DueTimer(self._writer, free=self._let_go)
+        self.dependents = Dependents(config.layout, self._writer, self.reader, free=self._let_go, check=check)
         self._due: list[str] = []  # ids whose deadline has just come
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
@@ -105,6 +115,7 @@ class Outbox:
         """Start both threads, on the running loop. Pending retries wait for their rest, at most a full back-off."""
         self._loop = asyncio.get_running_loop()
         self._writer.start()
+        self.release.load(self.reader)
         self._publisher.start()
         if self.backlog is not None:
             self.backlog.start()
@@ -120,6 +131,10 @@ class Outbox:
         for timer in (*self._timers.values(), *self._deadlines.values()):
             timer.cancel()
         self._due_timer.stop()
+        for task in self._tasks:
+            task.cancel()
+        if self._release_timer is not None:
+            self._release_timer.cancel()
         if self.backlog is not None:
             self.backlog.stop()
         await asyncio.to_thread(self._publisher.stop)
@@ -161,6 +176,7 @@ class Outbox:
             return ledger.requeue_all()
 
         count = await self._writer.submit(work)
+        self.release.lost_all()
         self._publisher.ring(rewind=True)
         return count
 
@@ -187,9 +203,9 @@ class Outbox:
         if new:
             if self._journal.on:
                 self._journal.accepted(new)
+            self.release.came(job for job in new if not job.waits)
             self._publisher.ring()
-        if any(job.waits for job in new):
-            self._due_timer.look()
+        self._note_waiting(new)
         for job in new:
             if job.deadline_s is not None and job.power is Power.SURPLUS:
                 self._note_deadline(job, job.accepted_at)
@@ -231,13 +247,52 @@ class Outbox:
         if found[0]:
             if self._journal.on:
                 self._journal.accepted(found[0])
+            self.release.came(job for job in found[0] if not job.waits)
             self._publisher.ring()
-        if any(job.waits for job in found[0]):
-            self._due_timer.look()
+        self._note_waiting(found[0])
 
-    def _let_go(self, _jobs: Sequence[JobRow]) -> None:
+    def waits_for(self, job: JobRow) -> str:
+        """Which jobs a waiting one waits for, in words; empty: none. Raises StorageError."""
+        edges = self.reader.edges(job.id)
+        if (edge := hindrance(edges)) is not None:
+            return f"job {edge.parent}, which it was to run after, {edge.outcome}; a worker ends it"
+        left = [edge.parent for edge in edges if not edge.outcome]
+        if not left:
+            return ""
+        others = len(left) - 1
+        more = f" and {others} other{'' if others == 1 else 's'}" if others else ""
+        return f"runs after job {left[0]}{more}, which {'has' if not others else 'have'} not ended"
+
+    def _note_waiting(self, jobs: Sequence[JobRow]) -> None:
+        """Wait for the time of those that wait in the ledger, and decide on those whose parents have all ended."""
+        waiting = [job for job in jobs if job.waits]
+        if any(job.due_at is not None for job in waiting):
+            self._due_timer.look()
+        undecided = [job.id for job in waiting if (edges := self.reader.edges(job.id)) and not still_open(edges)]
+        if undecided:
+            task = self._running.create_task(self._decide(undecided))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _decide(self, job_ids: list[str]) -> None:
+        try:
+            await self.dependents.follow(Followers(waiting=job_ids))
+        except StorageError as err:
+            log.error("%s; trying again in %g s", err, _AGAIN_S)
+            self._running.call_later(_AGAIN_S, lambda: self._running.create_task(self._decide(job_ids)))
+
+    def _let_go(self, jobs: Sequence[JobRow]) -> None:
         """These wait for nothing in the ledger any more."""
-        self._publisher.ring(rewind=True)
+        self.release.came(jobs)
+        self._publisher.ring()
+
+    async def reprioritise(self, job_id: str, priority: int) -> JobRow:
+        """Give an open job another priority. Raises UnknownJob, StorageError."""
+        job = await self._writer.submit(lambda ledger: ledger.reprioritise(job_id, priority))
+        if job.state is JobState.ACCEPTED and not job.waits:
+            self.release.reranked(job)
+            self._publisher.ring()
+        return job
 
     async def retry(self, job_id: str, *, failures: int, message: str) -> None:
         """A worker reported a failed attempt with retries left: publish again after the back-off."""
@@ -247,6 +302,8 @@ class Outbox:
             lambda ledger: ledger.mark_retrying(job_id, failures=failures, due_at=due_at, message=message)
         ):
             self._wait_for(job_id, wait_s)
+            if self.release.back([job_id]):
+                self._publisher.ring()
             if self._journal.on and (job := self.reader.find(job_id)) is not None:
                 self._journal.retrying(job)
 
@@ -298,11 +355,13 @@ class Outbox:
         left_s = min(max(left_s, 0.0), job.deadline_s)
         self._remind([job.id], left_s)
 
-    def ended(self, job_ids: Iterable[str]) -> None:
-        """Cancel the deadline timers of ended jobs; they may be a year away."""
-        for job_id in job_ids:
-            if timer := self._deadlines.pop(job_id, None):
+    def ended(self, results: Sequence[Result]) -> None:
+        """Let others go in the place of these, and cancel their deadline timers, which may be a year away."""
+        for result in results:
+            if timer := self._deadlines.pop(result.id, None):
                 timer.cancel()
+        if self.release.ended(results):
+            self._publisher.ring()
 
     def _remind(self, job_ids: Iterable[str], left_s: float) -> None:
         for job_id in job_ids:
@@ -317,14 +376,25 @@ class Outbox:
 
     def _hurry(self) -> None:
         due, self._due = self._due, []
+        self.release.back(due)
         written = self._writer.write(lambda ledger: ledger.hurry(due), durable=False)
         written.add_done_callback(partial(self._after_due, again=partial(self._remind, due, _AGAIN_S)))
 
     def _fetch(self, after_seq: int, limit: int) -> list[JobRow]:
-        return self._feed.unpublished(after_seq=after_seq, limit=limit)
+        jobs = self.release.next(self._feed, limit, anew=not after_seq)
+        if (again_s := self.release.again_s) is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ring_in, again_s)
+        return jobs
+
+    def _ring_in(self, seconds: float) -> None:
+        """Look for jobs to publish then: a limit may leave room without anything that happens."""
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+        self._release_timer = self._running.call_later(seconds, self._publisher.ring)
 
     def _on_confirmed(self, jobs: list[JobRow]) -> Future[None]:
         editions = [job.edition for job in jobs]
+        self.release.confirmed(jobs)
         if self._journal.on:
             self._journal.confirmed(jobs)
         return self._writer.write(lambda ledger: ledger.mark_queued(editions), durable=False, late=True)
@@ -336,6 +406,7 @@ class Outbox:
 
         self._unmet = False
         count = self._writer.write(work, durable=True).result()
+        self.release.lost_all()
         if count:
             log.warning("the broker's store is new or may have lost some: %d open jobs are published again", count)
 

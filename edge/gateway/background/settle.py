@@ -111,13 +111,14 @@ class Settler:
             # Before the rows are closed, so that the sums include every job that is seen as ended.
             self.receipts = before.plus(result for result, _ in found)
             try:
-                await self._outbox.write(lambda ledger: ledger.finish_all(found, now=time.time()))
+                followers = await self._outbox.write(lambda ledger: ledger.finish_all(found, now=time.time()))
             except BaseException:
                 self.receipts = before  # they come again
                 raise
-            self._outbox.ended(result.id for result, _ in found)
+            self._outbox.ended([result for result, _ in found])
             if self._outbox.backlog is not None:
                 self._outbox.backlog.learn(result for result, _ in found)
+            await self._outbox.dependents.follow(followers)
             self._ended()
             if self._journal.on:
                 self._journal.ended((result for result, _ in found), self._outbox.reader.find)
@@ -185,6 +186,7 @@ class Settler:
             except OSError as err:
                 raise StorageError("cannot lay out orders", err) from err
         await self._settle(news)
+        await self._outbox.dependents.survey()
 
     def _survey(self) -> tuple[Announced, list[tuple[Order, str]]]:
         """Runs in a thread with its own view of the ledger: there may be many thousands of files."""

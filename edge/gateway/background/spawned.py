@@ -7,12 +7,15 @@ import logging
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from edge.core.errors import UsageError
 from edge.core.layout import Layout
 from edge.gateway.background.outbox import Outbox
 from edge.ledger.rows import NewJob
 from edge.model import SpawnedJobs
 from edge.results.spawned import SpawnedFiles, Unreadable, parent_of
 from edge.results.store import Results
+from edge.schedule.arguments import results_in
+from edge.schedule.later import later
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,10 @@ _PLAIN = "amqp"
 
 
 def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
-    """Return the jobs of a file for the ledger; `submitter` is used when the file names none."""
+    """Return the jobs of a file for the ledger; `submitter` is used when the file names none.
+
+    Raises UsageError where a job says something about waiting that its worker should have refused.
+    """
     return [
         NewJob(
             id=job.id(spawned.id),
@@ -35,6 +41,7 @@ def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
             submitter=spawned.submitter or submitter or _PLAIN,
             fingerprint=job.fingerprint,
             key=job.key,
+            later=later(job, results=list(results_in([job.args, job.kwargs])), foreign=True),
         )
         for job in spawned.jobs
     ]
@@ -71,10 +78,12 @@ class SpawnedIntake:
         found = list[tuple[str, SpawnedJobs]]()
         for name in names:
             try:
-                found.append((name, self._files.read(name)))
+                spawned = self._files.read(name)
+                new_jobs(spawned)
+                found.append((name, spawned))
             except FileNotFoundError:
                 continue
-            except (OSError, Unreadable) as err:
+            except (OSError, Unreadable, UsageError) as err:
                 log.error("spawned jobs cannot be read: %s", err)
         return found
 

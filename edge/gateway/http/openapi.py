@@ -21,12 +21,12 @@ _JOB_ID: JsonObject = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{
 _CODE: JsonObject = {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{8}$"}
 _PLACES: dict[str, tuple[JsonObject, str]] = {
     "id": (_JOB_ID, "id of a job"),
+    "request": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "id of a pairing request"),
+    "code": (_CODE, "code of a pairing request, as its screen shows it; a dash, spaces and small letters are fine"),
     "schedule": (
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
         "name of a schedule",
     ),
-    "request": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "id of a pairing request"),
-    "code": (_CODE, "code of a pairing request, as its screen shows it; a dash, spaces and small letters are fine"),
     "name": ({"type": "string", "minLength": 1, "maxLength": 200}, "name of a file, from the result's `files`"),
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}

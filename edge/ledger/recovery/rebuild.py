@@ -131,6 +131,7 @@ def _make_anew(layout: Layout, why: str) -> None:
         for path in (layout.ledger, layout.ledger_copy):
             keep_schedules(db, path)
             db.executemany("INSERT OR IGNORE INTO spawned (child, parent, n) VALUES (?, ?, ?)", _links(path))
+            db.executemany("INSERT OR IGNORE INTO after (child, parent, n, anyway) VALUES (?, ?, ?, ?)", _edges(path))
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     durable.sync_file(new)
@@ -247,6 +248,23 @@ def _links(path: Path) -> list[tuple[str, str, int]]:
                         found.append((child, parent, n))
     except sqlite3.Error as err:
         log.warning("%s does not tell all jobs that were spawned: %s", path, err)
+    return found
+
+
+def _edges(path: Path) -> list[tuple[str, str, int, int]]:
+    """Return (child, parent, n, anyway) for the jobs that wait for others, as far as the file can be read.
+
+    How those have ended is looked up again in their rows.
+    """
+    found = list[tuple[str, str, int, int]]()
+    try:
+        if path.exists() and path.stat().st_size:
+            with closing(opened(path)) as db:
+                for child, parent, n, anyway in db.execute("SELECT child, parent, n, anyway FROM after"):
+                    if is_job_id(str(child)) and isinstance(n, int) and (n < 0 or is_job_id(str(parent))):
+                        found.append((child, parent, n, int(bool(anyway))))
+    except sqlite3.Error as err:
+        log.warning("%s does not tell all jobs that wait for others: %s", path, err)
     return found
 
 

@@ -140,11 +140,15 @@ class Job:
         give each job a key where another attempt may spawn other jobs, or the same in another order. The new job has
         the power class, the retries and the time limit of its kind. May be called from any thread of the body.
 
+        Among the named arguments may also be what lets the job wait, as in a submission: `delay_s` or `not_before`,
+        `priority`, `unique_key`, `after` (ids, those of jobs that were spawned before, too) and `after_failure`. If the
+        kind has an argument of such a name, it is that argument.
+
         Args:
             task: what `@task` made, or the name of a kind of job.
             *args: positional arguments of the job.
             key: 1 to 255 printable ASCII characters, one key a job.
-            **kwargs: named arguments of the job.
+            **kwargs: named arguments of the job, and what lets it wait.
 
         Raises:
             UnknownTask: no kind of job has this name.

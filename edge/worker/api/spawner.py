@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from edge.core.duplicates import duplicate
 from edge.core.errors import BadArguments, SpawnedOtherwise, UnknownTask, UsageError
 from edge.core.values import JsonObject, JsonValue
-from edge.model import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_job_id
+from edge.model import MOST_CHILDREN, SpawnedJob, SpawnedJobs, Waits, spawned_job_id
+from edge.schedule.arguments import results_in
+from edge.schedule.later import later
 from edge.wire import KEY_RULE, is_key
 from edge.worker.api.kind import TaskKind
 
@@ -183,16 +187,21 @@ class Spawner:
             raise BadArguments(kind.name, "the arguments are nested too deeply")
         if (name := duplicate(content)) is not None:
             raise BadArguments(kind.name, f"two keys of a dict become {name[:80]!r} in JSON, as 1 and '1' do")
-        kind.edge_signature.bind(*plain)
+        waits, named = _options(kind, plain[1])
+        results = list(results_in([plain[0], named]))
+        if not results:
+            kind.edge_signature.bind(plain[0], named)  # else the gateway does, once it has them
+        later(waits, results=results)
         job = SpawnedJob(
             kind.name,
             plain[0],
-            plain[1],
+            named,
             power=kind.edge_power,
             retries=kind.edge_retries,
             time_limit_s=kind.edge_time_limit_s,
             key=key or "",
             call=0 if key else self._calls + 1,
+            **{name: getattr(waits, name) for name in Waits.__struct_fields__},
         )
         return job, len(content)
 
@@ -246,6 +255,23 @@ class LocalSpawner:
         with self._path.open("a") as file:
             file.write(f"{json.dumps(call, allow_nan=False)}\n")
         return job_id
+
+
+def _options(kind: TaskKind, kwargs: JsonObject) -> tuple[Waits, JsonObject]:
+    """Split the named arguments of a call into what `Waits` has and what the job gets. Raises UsageError.
+
+    A name that the kind has for an argument of its own is that argument, as it was before there were such options.
+    """
+    own = {parameter.name for parameter in kind.edge_signature.parameters}
+    names = set(Waits.__struct_fields__) - own
+    given = {name: value for name, value in kwargs.items() if name in names}
+    if isinstance(given.get("after"), str):
+        given["after"] = [given["after"]]
+    try:
+        waits = msgspec.convert(given, Waits)
+    except msgspec.ValidationError as err:
+        raise UsageError(f"spawn: {str(err).replace('`', '').replace(' - at $.', ' in ')}") from err
+    return waits, {name: value for name, value in kwargs.items() if name not in names}
 
 
 def task_name(task: object) -> str:

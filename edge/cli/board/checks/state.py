@@ -18,6 +18,11 @@ from edge.core.layout import Layout
 APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
 _CHECK_S = 60.0
 _OTHER_USER = "to check all of it: sudo edge doctor"
+_CONTENT = {
+    "node.token_file": "the token that the head gave",
+    "broker.password_file": "the broker's password",
+    "mqtt.password_file": "the password of the MQTT user",
+}
 _ASIDE = re.compile(r"\.(set-aside|no-better)-\d+$")
 
 
@@ -51,6 +56,8 @@ def secrets(config: Config) -> Iterator[Finding]:
     """Files that hold secrets are not for everyone to read."""
     node = config.node.head_url is not None
     named = [("broker.password_file", config.broker.password_file)]
+    if config.mqtt.password_file is not None and not node:
+        named.append(("mqtt.password_file", config.mqtt.password_file))
     named.append(("node.token_file", config.node.token_file) if node else ("tokens", config.layout.tokens))
     for name, path in named:
         if path is None:
@@ -59,7 +66,7 @@ def secrets(config: Config) -> Iterator[Finding]:
             mode = path.stat().st_mode
         except FileNotFoundError:
             if name != "tokens":
-                what = "the token that the head gave" if name == "node.token_file" else "the broker's password"
+                what = _CONTENT[name]
                 anew = "deploy the board again, which makes one; elsewhere"
                 yield fail(name, f"{path} is not there", f"{anew}: write {what} into it, mode 0640")
             continue

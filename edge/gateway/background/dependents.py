@@ -1,0 +1,140 @@
+"""Jobs that run after others: lets them go, gives them the results they ask for, or ends them where they never can run.
+
+The gateway writes no results. A job that can never run gets an order, and a worker publishes its failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from edge.core.errors import BadArguments, EdgeError, StorageError, TornResult
+from edge.core.layout import Layout
+from edge.core.values import JsonValue
+from edge.ledger.commit_thread import CommitThread
+from edge.ledger.reader import LedgerReader
+from edge.ledger.rows import Followers, JobRow
+from edge.model import Failure, FailureCode, JobState
+from edge.results.orders import Orders
+from edge.results.store import Results
+from edge.schedule.arguments import with_results
+from edge.schedule.dependencies import GONE, Edge, hindrance, may_run
+
+log = logging.getLogger(__name__)
+
+#: How a job that failed for another one names it, at the start of its message.
+_ROOT = re.compile(r"job (\S+) (?:failed|was cancelled|is not known)")
+
+#: As much as a submission may have at most: RabbitMQ 4 takes no message above 16 MiB.
+_MOST_BYTES = 4 << 20
+
+#: Raises BadArguments where these arguments do not fit the kind, as far as it is known.
+Check = Callable[[str, list[JsonValue], dict[str, JsonValue]], None]
+
+
+class Dependents:
+    """Runs on the gateway's loop; reads results in a thread."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        writer: CommitThread,
+        reader: LedgerReader,
+        *,
+        free: Callable[[Sequence[JobRow]], None],
+        check: Check,
+    ) -> None:
+        """`free` gets jobs that may be published now."""
+        self._writer, self._reader, self._free = writer, reader, free
+        self._check = check
+        self._results, self._orders = Results(layout), Orders(layout)
+
+    async def survey(self) -> None:
+        """Decide on all that was not decided when it should have been. Raises StorageError."""
+        await self.follow(await self._writer.submit(lambda ledger: ledger.fire_missed(), durable=False))
+
+    async def follow(self, followers: Followers) -> None:
+        """Do what the end of jobs means for those after them. Raises StorageError."""
+        if followers.free:
+            self._free(followers.free)
+        for job_id in followers.waiting:
+            await self._decide(job_id)
+
+    async def _decide(self, job_id: str) -> None:
+        edges = self._reader.edges(job_id)
+        if (edge := hindrance(edges)) is not None:
+            self._end(job_id, Failure(FailureCode.DEPENDENCY_FAILED, self._words(edge)))
+        elif may_run(edges) and self._reader.needs_results(job_id):
+            await self._supply(job_id)
+
+    def _words(self, edge: Edge) -> str:
+        """Which job is to blame: the first one of the chain."""
+        if edge.outcome == GONE:
+            return f"job {edge.parent} is not known, and this one was to run after it"
+        parent = self._reader.find(edge.parent)
+        root = _ROOT.match(parent.message) if parent is not None else None
+        how = "was cancelled" if edge.outcome == JobState.CANCELLED else "failed"
+        if root is None:
+            why = f": {parent.message}" if parent is not None and parent.message and how == "failed" else ""
+            return f"job {edge.parent} {how}, and this one was to run after it{why}"
+        return f"{root[0]}; this one was to run after {edge.parent}, which was to run after it"
+
+    async def _supply(self, job_id: str) -> None:
+        """Put results into the arguments of a job, and let it go."""
+        job = self._reader.find(job_id)
+        if job is None:
+            return
+        try:
+            arguments = await asyncio.to_thread(self._supplied, job)
+        except BadArguments as err:
+            self._end(job_id, Failure(FailureCode.BAD_ARGUMENTS, str(err)))
+            return
+        except OSError as err:
+            raise StorageError(f"results for job {job_id}", err) from err
+        free = await self._writer.submit(lambda ledger: ledger.supply(job_id, arguments), durable=False)
+        if free:
+            self._free(free)
+
+    def _supplied(self, job: JobRow) -> bytes:
+        """The arguments of `job` with the results in them, as JSON. Raises BadArguments, OSError."""
+        values: dict[str, JsonValue] = {}
+
+        def value_of(parent: str) -> JsonValue:
+            if parent not in values:
+                values[parent] = self._value(job, parent)
+            return values[parent]
+
+        args, kwargs = (with_results(each, value_of) for each in job.call())
+        try:
+            self._check(job.task, args, kwargs)
+        except BadArguments:
+            raise
+        except EdgeError as err:  # no catalogue yet, or the kind is not in it: the worker checks
+            log.info("the arguments of job %s are not checked here: %s", job.id, err)
+        arguments = msgspec.json.encode([args, kwargs])
+        if len(arguments) > _MOST_BYTES:
+            what = f"with the results in them the arguments have {len(arguments)} bytes"
+            raise BadArguments(job.task, f"{what}; at most {_MOST_BYTES} are taken")
+        return arguments
+
+    def _value(self, job: JobRow, parent: str) -> JsonValue:
+        try:
+            result = self._results.read(parent)
+        except (TornResult, FileNotFoundError):
+            result = None
+        if result is None:
+            raise BadArguments(job.task, f"the result of job {parent}, which is an argument, has been removed")
+        if result.state is not JobState.SUCCEEDED:
+            raise BadArguments(job.task, f"the result of job {parent} is an argument, and it {result.state}")
+        return result.value
+
+    def _end(self, job_id: str, failure: Failure) -> None:
+        log.info("job %s ends without a run: %s", job_id, failure.message)
+        try:
+            self._orders.fail(job_id, failure)
+        except OSError as err:
+            raise StorageError("cannot lay out orders", err) from err

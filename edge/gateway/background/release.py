@@ -1,0 +1,320 @@
+"""Which jobs the broker gets next: by priority, few at a time, within the limits of their kinds.
+
+The ledger may hold a hundred thousand accepted jobs; the broker has a window of each lane. Nothing here polls: jobs
+that come and jobs that end ring the publisher, which asks `next`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from edge.broker.routes import Routes
+from edge.config import Config, LimitConfig
+from edge.ledger.reader import READ_BYTES, LedgerReader
+from edge.ledger.rows import JobRow
+from edge.model import Pool, Power, Result
+from edge.schedule import limits
+from edge.schedule.lane import Lane
+from edge.schedule.later import USUAL_PRIORITY
+from edge.schedule.limits import Room
+from edge.schedule.release import MOST, Overtaken, Pace, refill, window
+
+_HIGH, _LOW = range(9, USUAL_PRIORITY, -1), range(USUAL_PRIORITY - 1, -1, -1)
+#: Bodies of a worker of threads are many: a lane whose jobs they take gets at least so many jobs.
+_THREADS = 512
+
+
+class _Out(msgspec.Struct, frozen=True):
+    """A job that the broker has, or will have in a moment."""
+
+    task: str
+    lane: str  # its queue
+    confirmed: bool = False
+
+
+class Release:
+    """Decides in the publisher's thread, and hears from others what ended. Each method takes the lock briefly."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        routes: Callable[[], Routes],
+        begun: Callable[[], Mapping[str, float]] = dict,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`routes` are the present ones; `begun` returns for how long (seconds) each job runs that is known to run."""
+        self._limits: Mapping[str, LimitConfig] = config.limits
+        self._usual = config.gateway.release_window
+        threads = sum(each.bodies for each in config.planned(io=True) if each.takes is Pool.IO)
+        self._usual_io = max(self._usual, _THREADS, 2 * threads)
+        self._get_routes, self._begun, self._clock = routes, begun, clock
+        self._lock = threading.Lock()  # guards all below
+        self._routes: Routes | None = None  # what `_lanes` was made of
+        self._lanes: dict[tuple[str, Power], Lane] = {}
+        self._out: dict[str, _Out] = {}
+        self._count: Counter[str] = Counter()  # of those by queue
+        self._kinds: Counter[str] = Counter()  # and by kind
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
+        self._starts: dict[str, deque[float]] = {kind: deque(maxlen=100_000) for kind in self._limits}
+        self._head = 0  # jobs of usual priority up to this number went out, or are in `_behind`
+        #: Lanes with jobs that did not go out; for each priority the number up to which all did.
+        self._behind: defaultdict[Lane, dict[int, int]] = defaultdict(dict)
+        self._failed = False  # the ledger could not be read to the end
+        self._overtaken = Overtaken(config.gateway.overtaken_s)
+        self._again_s: float | None = None
+
+    # ---- the publisher's thread ----
+
+    def load(self, reader: LedgerReader) -> None:
+        """Take over what an earlier gateway handed out. Raises StorageError."""
+        with self._lock:
+            for job_id, task, power in reader.queued():
+                self._add(job_id, task, self._lane(task, power), confirmed=True)
+
+    def next(self, reader: LedgerReader, limit: int, *, anew: bool) -> list[JobRow]:
+        """Return at most `limit` jobs to publish now, in order; `anew`: jobs before those read so far, too.
+
+        Raises StorageError.
+        """
+        with self._lock:
+            if anew or self._failed:
+                self._begin_anew(reader)
+            self._failed = True
+            jobs = self._next(reader, limit, self._clock())
+            self._failed = False
+            return jobs
+
+    def _next(self, reader: LedgerReader, limit: int, now: float) -> list[JobRow]:
+        self._again_s = None
+        jobs = list[JobRow]()
+        newest = reader.newest
+        self._overtaken.note(newest, now=now)
+        upto = self._overtaken.upto(now)
+        for lane, cursors in list(self._behind.items()):
+            for priority in (each for each in range(9) if each in cursors and upto):
+                jobs += self._more(reader, lane, priority, limit - len(jobs), now, upto=upto)
+            for priority in (each for each in _HIGH if each in cursors):
+                jobs += self._more(reader, lane, priority, limit - len(jobs), now)
+            if USUAL_PRIORITY in cursors:
+                jobs += self._more(reader, lane, USUAL_PRIORITY, limit - len(jobs), now)
+        jobs += self._fresh(reader, newest, limit - len(jobs), now)
+        for lane, cursors in list(self._behind.items()):
+            for priority in (each for each in _LOW if each in cursors):
+                if not any(higher in cursors for higher in range(priority + 1, 10)):
+                    jobs += self._more(reader, lane, priority, limit - len(jobs), now)
+            if not cursors:
+                del self._behind[lane]
+        return jobs
+
+    def confirmed(self, jobs: Iterable[JobRow]) -> None:
+        """The broker has these."""
+        with self._lock:
+            for job in jobs:
+                if (out := self._out.get(job.id)) is not None:
+                    self._out[job.id] = msgspec.structs.replace(out, confirmed=True)
+
+    def lost_all(self) -> None:
+        """The broker may have none of the jobs that it was given."""
+        with self._lock:
+            for job_id in list(self._out):
+                self._drop(job_id)
+
+    # ---- any thread ----
+
+    def came(self, jobs: Iterable[JobRow]) -> None:
+        """These may go out now, though jobs after them went out before, or they have another priority than usual."""
+        with self._lock:
+            for job in jobs:
+                if job.priority != USUAL_PRIORITY or job.seq <= self._head:
+                    self._drop(job.id)
+                    self._is_behind(self._lane(job.task, job.power), job)
+
+    def reranked(self, job: JobRow) -> None:
+        """This one has another priority now, if the broker does not have it yet."""
+        with self._lock:
+            if job.id not in self._out:
+                self._is_behind(self._lane(job.task, job.power), job)
+
+    def ended(self, results: Iterable[Result]) -> bool:
+        """These have their results; True when others may go out in their place."""
+        now, counts = self._clock(), Counter[str]()
+        with self._lock:
+            for result in results:
+                if (out := self._out.get(result.id)) is None:
+                    continue
+                self._drop(result.id)
+                counts[out.lane] += 1
+                if (starts := self._starts.get(out.task)) is not None and result.started_at is not None:
+                    starts.append(now - result.seconds)
+            for queue, count in counts.items():
+                self._paces[queue].note(count, now=now)
+            return bool(counts and self._behind)
+
+    def back(self, job_ids: Iterable[str]) -> bool:
+        """These are with the broker no more, without a result; True when others may go out in their place."""
+        with self._lock:
+            found = [job_id for job_id in job_ids if job_id in self._out]
+            for job_id in found:
+                self._drop(job_id)
+            return bool(found and self._behind)
+
+    @property
+    def again_s(self) -> float | None:
+        """In how many seconds `next` may have more, though nothing happens until then."""
+        return self._again_s
+
+    def why(self, job: JobRow) -> str:
+        """Why an accepted job is not with the broker, in words; empty where it may be on its way."""
+        with self._lock:
+            if job.id in self._out:
+                return ""
+            lane, now = self._lane(job.task, job.power), self._clock()
+            if lane.limited:
+                room = self._limit_room(lane.limited, now)
+                if room.jobs <= 0:
+                    return self._limit_words(lane.limited, room)
+            return "waits in the ledger for its turn" if lane in self._behind else ""
+
+    # ---- inside, under the lock ----
+
+    def _begin_anew(self, reader: LedgerReader) -> None:
+        for job_id in [job_id for job_id, out in self._out.items() if not out.confirmed]:
+            self._drop(job_id)
+        self._head = 0
+        self._behind.clear()
+        for task, power, priority in reader.ranked_kinds():
+            self._behind[self._lane(task, power)][priority] = 0
+
+    def _is_behind(self, lane: Lane, job: JobRow) -> None:
+        cursors = self._behind[lane]
+        cursors[job.priority] = min(job.seq - 1, cursors.get(job.priority, job.seq))
+
+    def _lane(self, task: str, power: Power) -> Lane:
+        routes = self._get_routes()
+        if routes is not self._routes:
+            self._routes = routes
+            self._lanes.clear()
+        found = self._lanes.get((task, power))
+        if found is None:
+            queue = routes.queue(task, power)
+            if task in self._limits:
+                found = Lane(queue, power, frozenset({task}), True, task)
+            else:
+                kinds, only = routes.beside(task)
+                limited = frozenset(self._limits)
+                found = Lane(queue, power, kinds - limited if only else kinds | limited, only)
+            if len(self._lanes) > MOST:  # names of kinds come from submitters of spawned jobs, too
+                self._lanes.clear()
+            self._lanes[task, power] = found
+        return found
+
+    def _room(self, lane: Lane, now: float, *, eager: bool) -> int:
+        """How many jobs of `lane` may go out; `eager`: without waiting until half of those that are out have ended."""
+        usual = self._usual_io if lane.queue.startswith("edge.io.") else self._usual
+        out, lately = self._count[lane.queue], self._paces[lane.queue].lately(now)
+        jobs = max(0, window(usual, lately) - out if eager else refill(usual, lately, out=out))
+        if lane.limited:
+            room = self._limit_room(lane.limited, now)
+            self._wait(room)
+            # A limit may leave room for one at a time: there is no group to wait for.
+            jobs = min(room.jobs, max(0, window(usual, lately) - out))
+        return jobs
+
+    def _limit_room(self, kind: str, now: float) -> Room:
+        limit, starts = self._limits[kind], self._starts[kind]
+        while starts and now - starts[0] > limits.MINUTE_S and len(starts) > 1:
+            starts.popleft()
+        out, old = self._kinds[kind], 0
+        if limit.per_minute is not None and out:
+            begun = self._begun()
+            old = sum(
+                begun.get(job_id, 0.0) > limits.MINUTE_S for job_id, each in self._out.items() if each.task == kind
+            )
+        room = limits.room(limit, out=out, may_begin=out - old, begun=starts, now=now)
+        if limit.per_minute is not None and out and room.again_s is None and room.jobs <= 0:
+            # A body that runs for more than a minute tells nobody; look whether there is one.
+            return Room(room.jobs, limits.MINUTE_S)
+        return room
+
+    def _limit_words(self, kind: str, room: Room) -> str:
+        limit, out = self._limits[kind], self._kinds[kind]
+        if limit.at_once is not None and out >= limit.at_once:
+            return f"waits for the limit of {kind}, {limit.at_once} at once: the next one starts when one ends"
+        when = f"in {room.again_s:.0f} s" if room.again_s is not None else "when one has begun and a minute is over"
+        return f"waits for the limit of {kind}, {limit.per_minute} a minute: the next one may start {when}"
+
+    def _wait(self, room: Room) -> None:
+        if room.jobs <= 0 and room.again_s is not None:
+            self._again_s = room.again_s if self._again_s is None else min(self._again_s, room.again_s)
+
+    def _take(self, jobs: Sequence[JobRow], lane: Lane) -> list[JobRow]:
+        """Those of `jobs` that are not out yet; they are from now on."""
+        fresh = [job for job in jobs if job.id not in self._out]
+        for job in fresh:
+            self._add(job.id, job.task, lane, confirmed=False)
+        return fresh
+
+    def _add(self, job_id: str, task: str, lane: Lane, *, confirmed: bool) -> None:
+        self._drop(job_id)
+        self._out[job_id] = _Out(task, lane.queue, confirmed)
+        self._count[lane.queue] += 1
+        self._kinds[task] += 1
+
+    def _drop(self, job_id: str) -> None:
+        if (out := self._out.pop(job_id, None)) is not None:
+            self._count[out.lane] -= 1
+            self._kinds[out.task] -= 1
+            if not self._kinds[out.task]:
+                del self._kinds[out.task]
+
+    def _more(
+        self, reader: LedgerReader, lane: Lane, priority: int, limit: int, now: float, *, upto: int = 0
+    ) -> list[JobRow]:
+        """Further jobs of a lane that had no room for all; with `upto` only those up to this number."""
+        eager = priority > USUAL_PRIORITY or bool(upto)
+        room = min(limit, self._room(lane, now, eager=eager))
+        taken, size, cursors = list[JobRow](), 0, self._behind[lane]
+        while len(taken) < room and size < READ_BYTES:
+            wanted = room - len(taken)
+            found = reader.accepted(lane, priority=priority, after_seq=cursors[priority], limit=wanted)
+            if not found:
+                del cursors[priority]
+                break
+            if upto:
+                found = [job for job in found if job.seq <= upto]
+                if not found:
+                    break
+            cursors[priority] = found[-1].seq
+            taken += self._take(found, lane)
+            size += sum(len(job.arguments) for job in found)
+        return taken
+
+    def _fresh(self, reader: LedgerReader, newest: int, limit: int, now: float) -> list[JobRow]:
+        """Jobs that were not looked at yet, of lanes with room."""
+        taken, size = list[JobRow](), 0
+        while len(taken) < limit and self._head < newest and size < READ_BYTES:
+            wanted = limit - len(taken)
+            full = [lane for lane, cursors in self._behind.items() if USUAL_PRIORITY in cursors]
+            if full:
+                found = reader.unpublished_beside(full, after_seq=self._head, limit=wanted)
+            else:
+                found = reader.unpublished(after_seq=self._head, limit=wanted)
+            for job in found:
+                lane = self._lane(job.task, job.power)
+                if job.priority != USUAL_PRIORITY:
+                    self._is_behind(lane, job)
+                elif job.id in self._out or USUAL_PRIORITY in self._behind.get(lane, ()):
+                    continue
+                elif self._room(lane, now, eager=True) > 0:
+                    taken += self._take([job], lane)
+                else:
+                    self._is_behind(lane, job)
+            size += sum(len(job.arguments) for job in found)
+            self._head = found[-1].seq if found else newest
+        return taken

@@ -1,0 +1,271 @@
+"""The broker gets the right jobs: by priority, few at a time, within limits, and each one once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.broker.routes import Routes
+from edge.config import Config, GatewayConfig, LimitConfig
+from edge.gateway.background.release import Release
+from edge.ledger.rows import JobRow, NewJob
+from edge.ledger.writer import LedgerWriter
+from edge.model import JobState, Power, Result, new_job_id
+from edge.schedule.later import Later
+
+WINDOW = 8
+
+
+class Board:
+    """A ledger, the release, and a broker whose workers end jobs when the test says so."""
+
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.now = 1000.0
+        self.ledger = LedgerWriter.open(path / "l")
+        gateway = GatewayConfig(release_window=WINDOW, overtaken_s=settings.pop("overtaken_s", 3600.0))
+        self.config = Config(gateway=gateway, **settings)
+        self.running: dict[str, float] = {}
+        self.release = self.fresh()
+        self.out: list[JobRow] = []  # with the broker, oldest first
+        self.given: list[str] = []
+
+    def fresh(self) -> Release:
+        routes = Routes(io=frozenset({"fetch"}))
+        return Release(self.config, routes=lambda: routes, begun=lambda: self.running, clock=lambda: self.now)
+
+    def accept(
+        self, count: int = 1, *, priority: int = 5, task: str = "solve", power: Power = Power.NORMAL
+    ) -> list[str]:
+        """Put jobs in."""
+        later = Later(priority=priority) if priority != 5 else None
+        with self.ledger.transaction(durable=False):
+            jobs = [
+                self.ledger.add(NewJob(new_job_id(), task, [], {}, power, 0, None, "me", b"", later=later), now=1.0).job
+                for _ in range(count)
+            ]
+        self.release.came(jobs)
+        return [job.id for job in jobs]
+
+    def publish(self, limit: int = 256, *, anew: bool = False, noted: bool = True) -> list[str]:
+        """What the publisher does when it is rung; the broker confirms at once."""
+        ids = list[str]()
+        more = True
+        while more:
+            jobs = self.release.next(self.ledger.reader, limit, anew=anew)
+            anew, more = False, len(jobs) == limit
+            self.release.confirmed(jobs)
+            if noted:
+                self.note(jobs)
+            self.out += jobs
+            ids += [job.id for job in jobs]
+        self.given += ids
+        return ids
+
+    def note(self, jobs: list[JobRow]) -> None:
+        """The ledger learns that the broker has these."""
+        with self.ledger.transaction(durable=False):
+            self.ledger.mark_queued([job.edition for job in jobs])
+
+    def end(self, count: int = 1, *, seconds: float = 0.0) -> bool:
+        """The first jobs of the broker end."""
+        over, self.out = self.out[:count], self.out[count:]
+        results = [
+            Result(job.id, job.task, JobState.SUCCEEDED, started_at=1.0, finished_at=1.0, seconds=seconds)
+            for job in over
+        ]
+        with self.ledger.transaction(durable=False):
+            self.ledger.finish_all([(result, 1) for result in results], now=1.0)
+        return self.release.ended(results)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    board = Board(tmp_path)
+    yield board
+    board.ledger.close()
+
+
+def test_the_broker_gets_a_window_and_the_next_group_when_half_of_it_has_ended(board: Board) -> None:
+    """In the order of acceptance."""
+    ids = board.accept(30)
+    assert board.publish() == ids[:WINDOW]
+    assert board.end(3)
+    board.now += 10
+    assert board.publish() == []
+    board.end(1)
+    board.now += 10
+    assert board.publish() == ids[WINDOW : WINDOW + 4]
+
+
+def test_quick_jobs_get_a_wider_window(board: Board) -> None:
+    """Twice as many as ended in the last two seconds."""
+    board.accept(200)
+    assert len(board.publish()) == WINDOW
+    board.end(WINDOW)
+    assert len(board.publish()) == 2 * WINDOW
+    board.end(2 * WINDOW)
+    assert len(board.publish()) == 6 * WINDOW
+
+
+def test_a_high_priority_waits_for_the_window_alone(board: Board) -> None:
+    """Behind a backlog of a thousand it is the next one that goes out, as soon as one has ended."""
+    board.accept(1000)
+    board.publish()
+    (urgent,) = board.accept(priority=9)
+    assert board.publish() == []
+    board.end(1)
+    assert board.publish() == [urgent]
+
+
+def test_higher_ones_first_then_the_usual_then_the_lower_ones(board: Board) -> None:
+    """And among the same in the order of acceptance."""
+    low, usual, high, highest = (board.accept(3, priority=each) for each in (2, 5, 7, 9))
+    got = board.publish(noted=False)
+    assert got == [*highest, *high, *usual[:2]]
+    board.note(board.out)
+    board.end(WINDOW)
+    board.now += 10
+    assert board.publish() == [usual[2], *low]
+
+
+def test_another_class_is_not_held_up_by_a_full_one(board: Board) -> None:
+    """A night's backlog for surplus power stays behind, and others go out at once."""
+    board.accept(500, power=Power.SURPLUS)
+    assert len(board.publish()) == WINDOW
+    ids = board.accept(2)
+    assert board.publish() == ids
+    assert len(board.accept(300, task="fetch")) == len(board.publish())  # threads take many
+
+
+@pytest.mark.parametrize("priority", [0, 4, 5])
+def test_what_was_overtaken_for_too_long_goes_next(tmp_path: Path, priority: int) -> None:
+    """Though higher ones keep coming."""
+    board = Board(tmp_path, overtaken_s=100.0)
+    board.accept(WINDOW, priority=9)
+    board.publish()
+    (old,) = board.accept(priority=priority)
+    for _ in range(11):
+        board.now += 10.0
+        board.accept(1, priority=9)
+        board.end(1)
+        if old in board.publish():
+            break
+    assert old in board.given
+    assert board.now >= 1100.0
+
+
+def test_a_changed_priority_counts_where_the_broker_does_not_have_the_job(board: Board) -> None:
+    """Up and down."""
+    ids = board.accept(20)
+    board.publish()
+    for job_id, priority in ((ids[19], 9), (ids[8], 0)):
+        with board.ledger.transaction(durable=False):
+            job = board.ledger.reprioritise(job_id, priority)
+        board.release.reranked(job)
+    board.end(WINDOW)
+    board.now += 10
+    assert board.publish(limit=8) == [ids[19], *ids[9:16]]
+    board.end(WINDOW)
+    board.now += 10
+    assert board.publish() == [*ids[16:19], ids[8]]
+
+
+def test_a_kind_with_a_limit_goes_out_one_by_one(tmp_path: Path) -> None:
+    """Others pass it; the next one goes out when one has ended. It says what it waits for."""
+    board = Board(tmp_path, limits={"chat": LimitConfig(at_once=1)})
+    chats, others = board.accept(3, task="chat"), board.accept(2)
+    assert board.publish() == [chats[0], *others]
+    assert board.release.why(board.ledger.reader.get(chats[1])) == (
+        "waits for the limit of chat, 1 at once: the next one starts when one ends"
+    )
+    assert board.end(1)
+    assert board.publish() == [chats[1]]
+
+
+def test_a_kind_with_a_rate_begins_so_many_in_a_minute(tmp_path: Path) -> None:
+    """The minute counts from the start of a body; the release knows when to look again."""
+    board = Board(tmp_path, limits={"chat": LimitConfig(per_minute=2)})
+    chats = board.accept(5, task="chat")
+    assert board.publish() == chats[:2]
+    board.now += 20.0
+    board.end(2, seconds=10.0)
+    assert board.publish() == []
+    assert board.release.again_s == pytest.approx(50.0)
+    assert "2 a minute: the next one may start in 50 s" in board.release.why(board.ledger.reader.get(chats[2]))
+    board.now += 50.0
+    assert board.publish() == chats[2:4]
+    board.running = dict.fromkeys(chats[2:4], 30.0)
+    assert board.publish() == []
+    assert board.release.again_s == pytest.approx(60.0)  # a body that runs on for more than a minute tells nobody
+    board.running = dict.fromkeys(chats[2:4], 61.0)
+    assert board.publish() == chats[4:]
+
+
+def test_a_new_gateway_knows_what_the_old_one_handed_out(board: Board) -> None:
+    """The window counts what the broker has from before."""
+    board.accept(30)
+    board.publish()
+    board.release = board.fresh()
+    board.release.load(board.ledger.reader)
+    assert board.publish(anew=True) == []
+    board.end(WINDOW)
+    board.now += 10
+    assert len(board.publish()) == WINDOW
+
+
+OPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("accept"), st.integers(1, 12), st.sampled_from([0, 3, 5, 5, 5, 9]), st.sampled_from("abc")),
+        st.tuples(st.just("end"), st.integers(1, 9)),
+        st.tuples(st.just("publish"), st.sampled_from([1, 3, 256]), st.booleans(), st.booleans()),
+        st.tuples(st.just("time"), st.floats(0, 90)),
+        st.tuples(st.just("lost")),
+    ),
+    max_size=40,
+)
+
+
+@given(ops=OPS)
+@settings(max_examples=150, deadline=None)
+def test_every_job_goes_out_once_within_limits_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory, ops: list[Any]
+) -> None:
+    """Never more than the window and the limits allow; at the end, when all others have ended, none is left."""
+    board = Board(tmp_path_factory.mktemp("b"), limits={"b": LimitConfig(at_once=2), "c": LimitConfig(per_minute=3)})
+
+    def check() -> None:
+        assert sum(job.task == "b" for job in board.out) <= 2
+        assert sum(job.task == "c" for job in board.out) <= 3
+
+    accepted = list[str]()
+    act: dict[str, Callable[..., object]] = {
+        "accept": lambda count, priority, task: accepted.extend(board.accept(count, priority=priority, task=task)),
+        "end": board.end,
+        "publish": lambda limit, anew, noted: board.publish(limit, anew=anew, noted=noted),
+        "time": lambda seconds: setattr(board, "now", board.now + seconds),
+        "lost": lambda: None,
+    }
+    for name, *values in ops:
+        if name == "lost":  # the broker's store is new: everything is published again
+            with board.ledger.transaction(durable=False):
+                board.ledger.requeue_all()
+            board.release.lost_all()
+            board.given = [job_id for job_id in board.given if board.ledger.reader.get(job_id).state.final]
+            board.out = []
+            board.publish(anew=True)
+        act[name](*values)
+        check()
+    for _ in range(2000):
+        board.note(board.out)
+        board.end(len(board.out))
+        board.now += 100.0
+        if not board.publish():
+            break
+        check()
+    board.ledger.close()
+    assert sorted(board.given) == sorted(accepted)
