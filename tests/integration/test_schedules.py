@@ -65,6 +65,17 @@ def test_an_overlapping_slot_is_skipped_with_its_reason(gateway: RunningGateway)
     assert slots[0]["reason"] == f"job {slots[-1]['job']} of an earlier slot has not ended"
 
 
+def test_a_queued_slot_waits_for_the_job_before_it(gateway: RunningGateway) -> None:
+    """Every slot has its job at once; it is let go when the one before has ended, and has the schedule's priority."""
+    gateway.ask("PUT", "/schedules/tick", TICK | {"overlap": "queue", "priority": 8})
+    until(lambda: len(_slots(gateway, "tick")) >= 2)
+    second, first = _slots(gateway, "tick")[-2:]
+    assert (first["fate"], second["fate"]) == ("ran", "ran")
+    view = gateway.ask("GET", f"/jobs/{second['job']}").json
+    assert view["priority"] == 8
+    assert first["job"] in view["waiting"]
+
+
 def test_a_slot_is_one_job_over_a_restart(gateway: RunningGateway, start_gateway: StartGateway) -> None:
     """And what became due meanwhile is decided: the last one ran for the others."""
     gateway.ask("PUT", "/schedules/tick", TICK)
