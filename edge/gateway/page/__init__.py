@@ -23,4 +23,7 @@ all that it imports, jinja2 among it, come with the first view: a board that nob
 - `submit`: hands in a job
 - `kinds`: the kinds of job, with what they take
 - `doctor`: the findings of `edge doctor`
+- `history`: the last day or month
+- `plots`: such a span as SVG, with tables
+- `pairing`: a visitor's code, and the form where an admin types it
 """

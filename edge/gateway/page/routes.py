@@ -66,6 +66,12 @@ _ROUTES = (
     PageRoute(_GET, "/login", lambda site: site.login.form, ANYONE),
     PageRoute(_POST, "/login", lambda site: site.login.enter, ANYONE),
     PageRoute(_POST, "/logout", lambda site: site.login.leave, ANYONE),
+    PageRoute(_GET, "/history", lambda site: site.history.show),
+    PageRoute(_GET, "/pair", lambda site: site.pairing.show, ANYONE),
+    PageRoute(_POST, "/pair", lambda site: site.pairing.ask, ANYONE),
+    PageRoute(_GET, "/pair/wait", lambda site: site.pairing.wait, ANYONE),
+    PageRoute(_GET, "/pairings", lambda site: site.pairing.list, _ADMINS),
+    PageRoute(_POST, "/pairings", lambda site: site.pairing.decide, _ADMINS),
     PageRoute(_GET, "/events", lambda site: site.events),
     PageRoute(_GET, "/assets/{name}", lambda site: site.assets.send, ANYONE),
 )

@@ -71,7 +71,7 @@ class Governor:
         self._sensing = Sensing(records, layout, self._on_notice)
         self._history = ReadingHistory(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
         self._local = LocalTime()
-        self._days = Days(layout.days, keep=config.history.keep_days)
+        self._days = Days(layout.days, keep=config.history.keep_days, shown=layout.today)
         self._led = _led(config.led) if config.led else None
         self._button = Button(config.button, wake, log) if config.button else None
         self._state = persisted_state.read(layout.policy, {record.label for record in records})
