@@ -243,6 +243,25 @@ def test_a_sum_from_log_in_to_its_file(person: Person, board: Board) -> None:
         assert person.page.evaluate("window.loadedOnce") is True
 
 
+def test_a_person_pairs(person: Person, browser: Browser, board: Board) -> None:
+    """The browser shows a code, an admin types it, and the person is in: by itself, or after a link."""
+    person.page.goto(board.url)
+    person.press("Show a code")
+    code = person.page.locator(".id").inner_text()
+    with _person(browser, board) as admin:
+        admin.log_in(board.token)
+        admin.go("Access")
+        admin.page.get_by_label("Code on the other screen").fill(code)
+        admin.page.get_by_label("Name", exact=True).fill("phone-script" if person.script else "phone-plain")
+        admin.press("Let in")
+        expect(admin.page.get_by_role("status").filter(has_text="is let in")).to_be_visible()
+    if not person.script:
+        person.page.get_by_role("link", name="Go on once it is confirmed").click()
+    expect(person.page.get_by_role("heading", name="Power")).to_be_visible()
+    person.submit("solve", message_id="6", message="3 plus 4")
+    person.sees("3 plus 4 = 7", where="#result")
+
+
 def test_progress_moves_without_a_reload(browser: Browser, board: Board) -> None:
     """The board shows a running job and its bar, which moves; then the job is gone from there."""
     with _person(browser, board) as person:
@@ -321,7 +340,7 @@ def test_a_reader_sees_no_button_that_would_be_refused(browser: Browser, board: 
             person.page.goto(board.url + path)
             names = {each.inner_text() for each in person.page.get_by_role("button").all()}
             assert names <= {"Log out", "Filter"}, path
-        assert person.page.get_by_role("navigation").inner_text().split() == ["Board", "Jobs", "Kinds"]
+        assert person.page.get_by_role("navigation").inner_text().split() == ["Board", "Jobs", "Kinds", "History"]
         person.page.goto(board.url + "/jobs")
         person.page.locator("#list tbody a").first.click()
         assert {each.inner_text() for each in person.page.get_by_role("button").all()} == {"Log out"}
@@ -364,6 +383,8 @@ def _views(board: Board) -> dict[str, str]:
         "form": "/submit/mean",
         "solve": "/submit/solve",
         "kinds": "/kinds",
+        "history": "/history",
+        "access": "/pairings",
         "doctor": "/doctor",
     }
 
