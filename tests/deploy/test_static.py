@@ -19,10 +19,13 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.access.tokens import Scope, Tokens
 from edge.broker import topology
 from edge.config import Config
+from tests.conftest import MakeConfig
 from tests.deploy.controller import ansible
 from tests.deploy.root import REPO
+from tests.running_gateway import gateways
 
 ROLES = sorted(path.name for path in (REPO / "ansible/roles").iterdir())
 LIMITS = {"edge-gateway": 1.5, "edge-worker": 2.5, "edge-worker@": 2.5, "edge-power": 2.5}
@@ -138,6 +141,31 @@ def test_the_way_back_has_the_workers_of_its_own_configuration(
     services, threads = json.loads(done.stdout.partition("=>")[2])["msg"]
     assert [each for each in services if "@" in each] == [f"edge-worker@{name}.service" for name in units]
     assert threads == ([] if "workers" in wanted or "edge_head" in given else ["edge-worker@io.service"])
+
+
+@pytest.mark.parametrize(
+    ("given", "loads"),
+    [
+        ({"edge_mqtt": {"host": "ha.local", "user": "edge"}, "edge_mqtt_password": "secret"}, True),
+        ({"edge_mqtt": {"host": "ha.local"}}, False),
+        ({}, False),
+    ],
+)
+def test_the_password_of_mqtt_reaches_the_units_alone(tmp_path: Path, given: dict[str, Any], loads: bool) -> None:
+    """The configuration names its file, the unit loads it, and what is rendered holds no secret."""
+    names = "edge_whole_config.mqtt | default({})", "edge_mqtt_credential"
+    argv: list[str | Path] = ["localhost", "-m", "debug", "-a", f"msg={{{{ [{', '.join(names)}] }}}}"]
+    for name in ("defaults", "vars"):
+        argv += ["-e", f"@{REPO / 'ansible/roles/edge' / name / 'main.yml'}"]
+    (tmp_path / "templates").symlink_to(REPO / "ansible/roles/edge/templates")
+    wanted = {"edge_wanted_config": "{{ edge_whole_config | to_json }}", "edge_tls": "none", "edge_head": ""}
+    done = _ansible(tmp_path, *argv, "-e", json.dumps(wanted | given))
+    section, unit = json.loads(done.stdout.partition("=>")[2])["msg"]
+    assert "secret" not in done.stdout
+    assert section == given.get("edge_mqtt", {}) | (
+        {"password_file": "/etc/edge/credentials/mqtt.password"} if loads else {}
+    )
+    assert ("LoadCredential=mqtt-password:/etc/edge/credentials/mqtt.password" in unit) is loads
 
 
 def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
@@ -501,3 +529,38 @@ def test_packages_that_are_half_done_are_told(tmp_path: Path, monkeypatch: pytes
     assert packages.faults() == ["E: Unmet dependencies."]
     packages.wait_for_others(0.0)
     assert packages.last_words("") == "no reason given"
+
+
+def test_schedules_reach_the_board_once(tmp_path: Path, make_config: MakeConfig) -> None:
+    """The first play makes them, the second changes nothing, the third removes what is no longer named."""
+    config = make_config(gateway={"loopback_without_token": False})
+    text = (REPO / "ansible/roles/edge/tasks/schedules.yml").read_text()
+    edge = Path(sys.executable).with_name("edge")
+    text = text.replace("/opt/edge/current/bin/edge", str(edge)).replace(
+        "/etc/edge/edge.yaml", str(tmp_path / "edge.yaml")
+    )
+    (tmp_path / "schedules.yml").write_text(text.replace("/etc/edge/", f"{tmp_path}/"))
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.import_tasks": "schedules.yml"}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
+
+    with gateways() as start:
+        gateway = start(config)
+        reader = Tokens(config.layout.tokens).add("reader", [Scope.READ])
+
+        def played(**schedules: object) -> tuple[int, list[str]]:
+            """How many tasks changed something, and the names of the schedules after it."""
+            given = {"edge_schedules": schedules, "edge_schedules_prune": True, "edge_schedules_token": "playbook"}
+            given |= {"edge_schedules_url": f"http://127.0.0.1:{gateway.port}", "edge_tls": "none"}
+            argv: list[str | Path] = [ansible() / "ansible-playbook", "play.yml", "-e", json.dumps(given)]
+            argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
+            done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            found = gateway.ask("GET", "/schedules", Authorization=f"Bearer {reader}").json["schedules"]
+            return int(re.findall(r"changed=(\d+)", done.stdout)[0]), [each["name"] for each in found]
+
+        nightly = {"task": "echo", "args": ["hi"], "cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+        assert played(nightly=nightly) == (2, ["nightly"])  # the file, and the board
+        assert played(nightly=nightly) == (0, ["nightly"])
+        assert played(other={"task": "nothing", "every_s": 60}) == (2, ["other"])
+        assert [token.name for token in Tokens(config.layout.tokens).list()] == ["reader"]
