@@ -18,7 +18,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut powercut-scaling faults sums powercut-selftest powercut-graph later recovery flash bench simulate-scale scale-downs windows lock clean
+.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut powercut-scaling faults sums powercut-selftest recovery flash bench simulate-scale scale-downs windows mqtt-restarts schedule-times lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -125,9 +125,15 @@ simulate-scale: setup-dev ## simulate the rule that scales workers, beside two o
 scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look whether a body was interrupted (SEED=1, MINUTES= bounds)
 	$(BIN)/python -m tests.scale.downs --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
+schedule-times: setup-dev ## compare next times with a search by minutes in every zone, ten years from YEAR=2011 (EXPRESSIONS=200, SEED=1; half an hour)
+	$(BIN)/python -m tests.schedules --seed $(or $(SEED),1) --expressions $(or $(EXPRESSIONS),200) --year $(or $(YEAR),2011)
+
 windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
 	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py
 	EDGE_WINDOWS=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(PYTEST) tests/integration/test_worker_power.py -k full_window
+
+mqtt-restarts: setup-test ## start MQTT broker, gateway and a listener that plays Home Assistant anew, RESTARTS=100 times each (SEED= replays)
+	$(BIN)/python -m tests.homeassistant $(if $(RESTARTS),--restarts $(RESTARTS)) $(if $(SEED),--seed $(SEED))
 
 lock: setup ## add what pyproject.toml newly asks for to requirements.lock (UPGRADE=1: resolve all versions anew)
 	.ci/lock $(if $(UPGRADE),--upgrade)

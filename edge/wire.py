@@ -15,8 +15,11 @@ from msgspec import Meta
 from edge.core.values import JsonObject, JsonValue
 from edge.model import (
     Energy,
+    Fate,
     JobState,
     MaxTemp,
+    Missed,
+    Overlap,
     Power,
     PowerStatus,
     Priority,
@@ -221,6 +224,7 @@ class About(StrEnum):
     POWER = "power"
     WORKER = "worker"
     BROKER = "broker"
+    SCHEDULE = "schedule"
     RESET = "reset"  # events are missing here: look at everything anew, and go on from this one
     DROPPED = "dropped"  # the reader was too slow and is cut off; it may come back with `Last-Event-ID`
 
@@ -255,6 +259,77 @@ class WorkerChange(msgspec.Struct, frozen=True, omit_defaults=True):
     wanted: int | None = None  # of an entry that is scaled: how many processes are to run; `reason` says why
 
 
+class ScheduleDeed(StrEnum):
+    """What happened to a schedule, or became of its slots."""
+
+    MADE = "made"
+    CHANGED = "changed"  # also: paused, resumed
+    REMOVED = "removed"
+    RAN = "ran"
+    COALESCED = "coalesced"
+    SKIPPED = "skipped"
+
+
+class ScheduleChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A schedule at the moment of a change; `GET /v1/schedules/NAME` tells more."""
+
+    name: str
+    deed: ScheduleDeed
+    submitter: str = ""
+    slot: float | None = None  # the slot, or the last one of several
+    count: int = 1  # slots; 1000 stands for that many or more
+    job: str = ""  # id of the job that was made
+    reason: str = ""
+
+
+class SlotView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a slot of a schedule, or of several that follow one another."""
+
+    slot: str  # RFC 3339, in the zone of the schedule; of several the first one
+    fate: Fate
+    until: str = ""  # of several the last one
+    count: int = 1  # 1000 stands for that many or more
+    job: str = ""  # id of the job that was made
+    reason: str = ""  # why it did not run, or ran otherwise than at its time
+    decided_at: float = 0.0
+
+
+class ScheduleView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A schedule as `GET /v1/schedules/NAME` shows it."""
+
+    name: str
+    sentence: str  # what it does, in words: `every day at 02:30 (Europe/Berlin); next: ...`
+    task: str
+    args: list[JsonValue] = []
+    kwargs: JsonObject = {}
+    power: Power | None = None
+    priority: int | None = None
+    retries: int | None = None
+    time_limit_s: float | None = None
+    deadline_s: float | None = None
+    max_temp_c: float | None = None
+    cron: str | None = None
+    every_s: int | None = None
+    timezone: str = "UTC"
+    missed: Missed = Missed.LAST
+    within_s: float | None = None
+    overlap: Overlap = Overlap.SKIP
+    jitter_s: float = 0.0
+    paused: bool = False
+    submitter: str = ""
+    made_at: float = 0.0
+    waiting: str = ""  # why no slot is decided now
+    next: tuple[str, ...] = ()  # RFC 3339, in its zone; five of one schedule, one in a list
+    slots: tuple[SlotView, ...] = ()  # the last twenty, latest first; none in a list
+
+
+class SchedulePage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of `GET /v1/schedules`, by name."""
+
+    schedules: tuple[ScheduleView, ...]
+    next: str | None = None  # `cursor` of the page after this one; none: this is the last
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `data` of one event of `GET /v1/events`: `about` says which one of the members it has."""
 
@@ -264,6 +339,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     power: PowerStatus | None = None  # without its readings
     worker: WorkerChange | None = None
     broker: BrokerView | None = None
+    schedule: ScheduleChange | None = None
     reason: str = ""  # of `reset` and `dropped`
     id: str = ""  # set by the client: resumes behind this event
 
@@ -329,6 +405,8 @@ class ProblemCode(StrEnum):
     UNKNOWN_TASK = "unknown-task"
     UNKNOWN_JOB = "unknown-job"
     UNKNOWN_FILE = "unknown-file"
+    UNKNOWN_SCHEDULE = "unknown-schedule"
+    BAD_SCHEDULE = "bad-schedule"  # 422: a cron expression, zone or name that cannot be read
     JOB_GONE = "job-gone"
     KEY_REUSED = "key-reused"
     WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one

@@ -48,7 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: Commands and options whose words are names of files, which Linux lets hold any bytes.
-_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "up"})
+_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "schedule apply", "up"})
 _FILE_OPTIONS = frozenset({"--config", "--token-file", "--save"})
 #: Options before the command that have a value: it is not the command.
 _VALUED = frozenset({"--url", "--config", "--token-file"})

@@ -3,6 +3,7 @@
 - `client`: submit jobs, wait for them, fetch their files
 - `job`: the handle of an accepted job
 - `batch`: many submissions in one request
+- `schedules`: periodic jobs
 - `events`: changes as they happen, from a stream of the gateway
 - `download`: fetches and checks one file
 - `pairing`: asks a board to let this machine in
@@ -15,6 +16,7 @@ from edge.client.batch import BatchRefused
 from edge.client.client import Client
 from edge.client.job import Job
 from edge.client.settings import Settings
+from edge.model import Schedule
 from edge.wire import Event
 
-__all__ = ["BatchRefused", "Client", "Event", "Job", "Settings"]
+__all__ = ["BatchRefused", "Client", "Event", "Job", "Schedule", "Settings"]

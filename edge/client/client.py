@@ -14,6 +14,7 @@ from edge.client.batch import BatchRefused, batches, checked_key, encoded
 from edge.client.download import download
 from edge.client.events import EventStream
 from edge.client.job import Job
+from edge.client.schedules import Schedules
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
 from edge.core.errors import EdgeError, GatewayError, NotAllowed, NotReady, Unreachable, UsageError
@@ -56,6 +57,8 @@ class Client:
         self.settings = Settings.find(url=url, token=token) if settings is None else settings
         self._locality = Locality()
         self._http = Transport(self.settings, on_retry=on_retry)
+        #: Periodic jobs: list, get, put, remove, run, pause, resume.
+        self.schedules = Schedules(self._http)
 
     def __enter__(self) -> Self:
         return self

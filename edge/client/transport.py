@@ -19,6 +19,7 @@ from edge.core.backoff import Backoff
 from edge.core.errors import (
     BadArguments,
     BadJobId,
+    BadSchedule,
     ConfigError,
     EdgeError,
     GatewayError,
@@ -27,6 +28,7 @@ from edge.core.errors import (
     NotAllowed,
     UnknownFile,
     UnknownJob,
+    UnknownSchedule,
     UnknownTask,
     Unreachable,
     UsageError,
@@ -189,6 +191,10 @@ def error_of(problem: Problem) -> EdgeError:
             return UnknownTask.reported(said, task="", known=[])
         case ProblemCode.UNKNOWN_FILE:
             return UnknownFile.reported(said, job_id=problem.job_id, name="", known=[])
+        case ProblemCode.UNKNOWN_SCHEDULE:
+            return UnknownSchedule.reported(said, name="")
+        case ProblemCode.BAD_SCHEDULE:
+            return BadSchedule(said)
         case ProblemCode.UNAUTHENTICATED | ProblemCode.FORBIDDEN:
             return NotAllowed(said)
         case ProblemCode.BAD_REQUEST | ProblemCode.TOO_LARGE:

@@ -1,6 +1,6 @@
 """Whether the wall clock can be trusted: a board without a battery-backed clock boots in the past.
 
-Two questions are answered here and nowhere else. `plausible`: can a time be right at all? `synchronised`: does
+These questions are answered here and nowhere else. `plausible`: can a time be right at all? `synchronised`: does
 something keep the kernel's clock true? Nothing else in `edge` compares a time with a fixed date.
 """
 
@@ -20,6 +20,9 @@ from edge.core.host import boot_id
 EARLIEST = 1_735_689_600.0
 EARLIEST_YEAR = 2025
 _TIMESYNC = Path("/run/systemd/timesync/synchronized")
+_CLOCKLESS = Path("/proc/device-tree/model")  # a board; other computers have a clock with a battery
+_RTC = Path("/sys/class/rtc/rtc0/since_epoch")
+_DRIFT_S = 120.0
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _STEP_S = 0.05  # clocks that are read one after the other differ by less
 _ABSOLUTE, _CANCEL_ON_SET = 1, 2  # timerfd_settime(2)
@@ -61,6 +64,27 @@ def vouched_now() -> float | None:
     """
     now = time.time()
     return now if plausible(now) and synchronised() else None
+
+
+def trusted_now() -> float | None:
+    """Return the wall clock's time if slots of a schedule may be decided by it; None while the board does not know it.
+
+    A board without a clock of its own (a Raspberry Pi before the 5) boots with the time of its last shutdown. That is
+    plausible and wrong: a time server has to set it first. A computer with a clock, a virtual machine and a container
+    have the time without one.
+    """
+    now = time.time()
+    if not plausible(now):
+        return None
+    return now if synchronised() or not _CLOCKLESS.exists() or _agrees(now) else None
+
+
+def _agrees(now: float) -> bool:
+    """True when the clock that runs through power cuts shows this time: it was set once, and has a battery."""
+    try:
+        return abs(int(_RTC.read_text()) - now) < _DRIFT_S
+    except (OSError, ValueError):
+        return False
 
 
 class SteadyClock:

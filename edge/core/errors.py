@@ -102,6 +102,22 @@ class JobGone(EdgeError, LookupError):
         super().__init__(f"job {job_id!r} ended and its result has been removed")
 
 
+class UnknownSchedule(EdgeError, LookupError):
+    """No schedule has this name."""
+
+    exit_code = 4
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no schedule {name[:80]!r}")
+
+
+class BadSchedule(EdgeError, ValueError):
+    """A schedule whose name, times or zone cannot be read."""
+
+    exit_code = 2
+
+
 class KeyReused(EdgeError, ValueError):
     """An idempotency key was sent before with another body."""
 

@@ -8,6 +8,7 @@
 - `http`: HTTP itself: connections, routes as data, who asks, problems
 - `service`: the appliance as the routes see it; knows no HTTP
 - `background`: what is done without being asked: settle, publish, retry, retain, copy
+- `schedules`: periodic jobs as the routes see them
 - `views`: from a ledger row to what a person sees
 - `waiting`: why a job waits, as one sentence
 - `board`: power, workers and room as a request finds them

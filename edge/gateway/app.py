@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
 class Gateway:
     """The appliance and its HTTP door; `start` and `stop` on one event loop."""
 
-    def __init__(self, config: Config, load: Callable[[], Catalogue]) -> None:
-        """Open the ledger; `load` reads the catalogue of tasks. Raises StorageError, ConfigError."""
+    def __init__(self, config: Config, load: Callable[[], Catalogue], *, path: Path | None = None) -> None:
+        """Open the ledger; `load` reads the catalogue of tasks, `path` is the file that `config` was read from.
+
+        Raises StorageError, ConfigError.
+        """
         limits = config.gateway
         certificate = tls.context(limits)
         self.appliance = Appliance(config, load)
         layout = config.layout
         door = Authenticator(layout.tokens, paired=layout.paired, loopback_without_token=limits.loopback_without_token)
-        page = Page(self.appliance, door)
+        page = Page(self.appliance, door, path)
         app = web.Application(middlewares=[problems_as_page.middleware(page), problems.middleware])
         app.on_response_prepare.append(_finish_headers)
         for route in routes.table(self.appliance):
@@ -45,9 +49,9 @@ class Gateway:
     async def start(self) -> int:
         """Listen, then start the appliance; returns the port. Raises StackError, StorageError."""
         port = await self.server.open()
-        await self.appliance.start()
         if self._bridge is not None:
-            self._bridge.start()
+            self._bridge.start()  # its task begins once the ledger's threads do; it need not wait for the catalogue
+        await self.appliance.start()
         return port
 
     async def stop(self) -> None:

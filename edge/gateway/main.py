@@ -23,7 +23,7 @@ def main(loaded: Loaded) -> int:
 
 async def _serve(loaded: Loaded) -> None:
     config = loaded.config
-    gateway = Gateway(config, lambda: catalogue.load(loaded.path))
+    gateway = Gateway(config, lambda: catalogue.load(loaded.path), path=loaded.path)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()

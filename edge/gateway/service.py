@@ -34,17 +34,29 @@ from edge.gateway.background.settle import Settler
 from edge.gateway.background.spawned import OldSpawned, new_jobs
 from edge.gateway.background.status_watch import StatusWatch
 from edge.gateway.background.storage_fault import StorageFault
+from edge.gateway.background.timekeeper import Timekeeper
 from edge.gateway.board import Board, broker_view
 from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
 from edge.gateway.receipts import Receipts
+from edge.gateway.schedules import Schedules
 from edge.gateway.views import Views
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, Child, JobRow, NewJob
 from edge.ledger.writer import LedgerWriter
-from edge.model import JobState, Locality, Result, SpawnedJobs, Submission, check_job_id, derived_job_id, new_job_id
+from edge.model import (
+    JobState,
+    Locality,
+    Result,
+    Schedule,
+    SpawnedJobs,
+    Submission,
+    check_job_id,
+    derived_job_id,
+    new_job_id,
+)
 from edge.results.orders import Order, Orders
 from edge.results.store import Results
 from edge.schedule.later import later
@@ -117,6 +129,12 @@ class Appliance:
             ended=self._retention.ended,
             journal=self.journal,
         )
+        self._keeper = Timekeeper(
+            self.outbox,
+            self.journal,
+            kind=lambda task: self.kinds.current.tasks.get(task) if self.kinds.readable else None,
+        )
+        self.schedules = Schedules(self.outbox, self._keeper, check=self._check_schedule)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -132,7 +150,7 @@ class Appliance:
     def warnings(self) -> list[str]:
         """Return what a person should know: ledgers that were set aside, a copy that cannot be made."""
         notes = [f"{folder}: {why}" for folder, why in rebuild.notes(self.config.root)]
-        return [*notes, *filter(None, [self._copies.fault])]
+        return [*notes, *filter(None, [self._copies.fault, self.schedules.waiting])]
 
     def unserved(self) -> tuple[str, ...]:
         """Return one sentence for each gap that no configured worker covers, with what to change."""
@@ -147,6 +165,8 @@ class Appliance:
             for work in (self._settler.run, self._retention.run, self._copies.run, self.outbox.routing.run)
         ]
         await self.kinds.reload()
+        # After the catalogue, whose kinds say how their jobs run.
+        self._tasks.append(asyncio.create_task(self._keeper.run()))
         self._tasks.append(asyncio.create_task(self.kinds.persist()))
 
     async def stop(self) -> None:
@@ -181,6 +201,10 @@ class Appliance:
         return {job.id: now - job.started_at for worker in self.board.workers() for job in worker.running}
 
     # ---- in ----
+
+    def _check_schedule(self, asked: Schedule) -> None:
+        """Raise UnknownTask, BadArguments or Busy when no such job can be made."""
+        self.kinds.current.check(asked.task, asked.args, asked.kwargs)
 
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.

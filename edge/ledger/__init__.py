@@ -6,6 +6,7 @@
 - `reader`: queries: lists, counts, pending jobs
 - `search`: lists for a person: filters, bounded in time; counts by class and kind
 - `writer`: changes, inside a transaction of the one writing connection
+- `schedules`: periodic jobs, and the record of their slots
 - `commit_thread`: one thread writes; concurrent callers share a commit
 - `wal`: the length of the write-ahead log, and which checkpoint may start
 - `checkpointer`: the thread that checkpoints the write-ahead log

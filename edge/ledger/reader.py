@@ -23,6 +23,7 @@ from edge.ledger.rows import (
     SqlValue,
     job_of,
 )
+from edge.ledger.schedules import ScheduleReader
 from edge.ledger.search import Search
 from edge.model import FINAL, JobState, Power
 from edge.schedule.dependencies import GONE, Edge
@@ -52,6 +53,7 @@ class LedgerReader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.schedules = ScheduleReader(connection)
         self.search = Search(connection)
 
     @classmethod

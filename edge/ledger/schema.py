@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 5
+VERSION = 6
 
 # One index serves every list: it holds all that a list is filtered by, so that what does not match costs no look at its
 # row, and what a count needs. An index for each filter would be one more page of the card written for each job.
@@ -36,6 +36,36 @@ CREATE TABLE after (
     PRIMARY KEY (child, n)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX after_of ON after (parent, child);
+"""
+
+# A schedule has a row, and one for each of its last slots. `due_at` of all of them is one index, so the next one is one
+# look, however many there are.
+_SCHEDULES = """
+CREATE TABLE schedule (
+    seq INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    uid TEXT NOT NULL UNIQUE,
+    asked BLOB NOT NULL,
+    submitter TEXT NOT NULL,
+    timezone TEXT NOT NULL,
+    cursor INTEGER,
+    due_at REAL,
+    made_at REAL NOT NULL
+) STRICT;
+CREATE INDEX schedule_due ON schedule (due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE slot (
+    schedule TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    by_hand INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    fate TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    job TEXT NOT NULL,
+    decided_at REAL NOT NULL,
+    PRIMARY KEY (schedule, first, by_hand)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE zone_rules (rules TEXT NOT NULL) STRICT;
 """
 
 _TABLES = f"""
@@ -111,6 +141,12 @@ DROP INDEX IF EXISTS job_state;
 {_BY_STATE}
 {_LATER}
 PRAGMA user_version = 5;
+COMMIT;
+""",
+    5: f"""
+BEGIN IMMEDIATE;
+{_SCHEDULES}
+PRAGMA user_version = 6;
 COMMIT;
 """,
 }

@@ -71,12 +71,11 @@ class Search:
     def _between(self, wanted: Wanted, low: int, top: int, limit: int) -> list[JobRow]:
         where, values = _conditions(wanted, low, top)
         # Text and time are in no index, so their rows are read in order; all else one index answers by itself.
-        stored = [text for text, state in STATES.items() if not wanted.states or state in wanted.states]
-        if not (wanted.states or wanted.task or wanted.submitter is not None) or (
-            not wanted.states and (wanted.text or wanted.since or wanted.until)
-        ):
+        by_index = wanted.task or wanted.submitter is not None
+        if not wanted.states and (not by_index or wanted.text or wanted.since or wanted.until):
             sql = f"SELECT {LEAN} FROM job NOT INDEXED WHERE {where} ORDER BY seq DESC LIMIT ?"
             return [job_of(row) for row in self._connection.query(sql, (*values, limit))]
+        stored = [text for text, state in STATES.items() if not wanted.states or state in wanted.states]
         parts = (f"SELECT seq FROM job INDEXED BY job_state WHERE state = '{state}' AND {where}" for state in stored)
         sql = f"{' UNION ALL '.join(parts)} ORDER BY seq DESC LIMIT ?"
         found = [row[0] for row in self._connection.query(sql, (*values * len(stored), limit))]
@@ -86,7 +85,7 @@ class Search:
         return [job_of(row) for row in self._connection.query(sql, found)]
 
     def waiting_by_power(self) -> dict[Power, int]:
-        """How many open jobs there are of each power class."""
+        """How many jobs of each power class have not ended and do not wait in the ledger for their time."""
         states = ", ".join(f"'{state}'" for state in _OPEN)
         rows = self._connection.query(
             f"SELECT power, count(*) FROM job INDEXED BY job_state WHERE state IN ({states}) GROUP BY power"
@@ -110,7 +109,7 @@ class Search:
         counts: dict[str, dict[JobState, int]] = {}
         sql = "SELECT task, state, count(*) FROM job INDEXED BY job_state GROUP BY task, state"
         for task, state, count in self._connection.query(sql):
-            if state in STATES:
+            if state in STATES:  # a damaged one is not
                 of_kind = counts.setdefault(task, {})
                 of_kind[STATES[state]] = of_kind.get(STATES[state], 0) + count
         return counts

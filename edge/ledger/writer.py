@@ -22,6 +22,7 @@ from edge.ledger import schema
 from edge.ledger.connection import Connection
 from edge.ledger.reader import IS_OPEN, LedgerReader
 from edge.ledger.rows import ODD_POWER, ODD_STATE, WAITING, Accepted, Edition, Followers, JobRow, NewJob, SqlValue
+from edge.ledger.schedules import ScheduleWriter
 from edge.model import JobState, Power, Result
 from edge.schedule.dependencies import GONE
 from edge.schedule.later import Later
@@ -43,6 +44,7 @@ class LedgerWriter:
         """Take a writable connection; `steady` counts delays. Raises StorageError."""
         self.connection = connection
         self.reader = LedgerReader(connection)
+        self.schedules = ScheduleWriter(connection)
         self._has_edges = bool(connection.query("SELECT 1 FROM after LIMIT 1"))  # almost no ledger has
         self._steady = steady or SteadyClock()
         self._run = secrets.randbits(31)  # names this run of the gateway in the column `clock`

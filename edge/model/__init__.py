@@ -9,6 +9,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `schedule`: periodic jobs, and what becomes of their slots
 - `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
 - `waits`: what a job waits for before the broker gets it
@@ -48,16 +49,27 @@ from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
 from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
+from edge.model.schedule import (
+    EVERY_SCHEMA,
+    SCHEDULE_NAME_RULE,
+    Fate,
+    Missed,
+    Overlap,
+    Schedule,
+    is_schedule_name,
+)
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
 from edge.model.waits import MOST_PARENTS, AfterFailure, Delay, Priority, UniqueKey, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
 
 __all__ = [
     "ALLOWED",
+    "EVERY_SCHEMA",
     "FINAL",
     "MOST_CHILDREN",
     "MOST_PARENTS",
     "RETIRED_EXIT",
+    "SCHEDULE_NAME_RULE",
     "AfterFailure",
     "Artifact",
     "Attempts",
@@ -67,13 +79,16 @@ __all__ = [
     "Energy",
     "Failure",
     "FailureCode",
+    "Fate",
     "FrozenJob",
     "JobState",
     "KnownQueues",
     "Locality",
     "MaxTemp",
     "Metering",
+    "Missed",
     "OpenJobs",
+    "Overlap",
     "Parked",
     "Pool",
     "Power",
@@ -88,6 +103,7 @@ __all__ = [
     "ScaleStep",
     "ScaledWorkers",
     "ScalingStatus",
+    "Schedule",
     "SpawnedJob",
     "SpawnedJobs",
     "Submission",
@@ -105,6 +121,7 @@ __all__ = [
     "file_safe_id",
     "fresh_key",
     "is_job_id",
+    "is_schedule_name",
     "new_job_id",
     "spawned_fingerprint",
     "spawned_job_id",

@@ -9,5 +9,7 @@
 - `release`: how many jobs the broker gets at a time, and which have waited too long
 - `cron`: the times of a cron expression, with Debian's rules for daylight saving
 - `zone`: time zones by name, and the zone of this machine
+- `slots`: what becomes of the slots of a schedule that are due
+- `timetable`: from what somebody asked for to times
 - `words`: what a schedule means, in plain words
 """

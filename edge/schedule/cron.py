@@ -14,6 +14,7 @@ Rules, when the local clock jumps:
 from __future__ import annotations
 
 import calendar
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -192,7 +193,7 @@ def _fields(expression: str) -> list[str]:
         if text not in _NAMED:
             raise UsageError(f"{shown}: expected five fields or {_names()}")
         return _NAMED[text].split()
-    fields = expression.split()
+    fields = [_without_idle_steps(field) for field in expression.split()]
     if len(fields) != len(_FIELDS):
         said = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
         raise UsageError(f"{shown}: {said}; expected five ({' '.join(_FIELDS)}) or {_names()}")
@@ -213,6 +214,11 @@ def _read(expression: str, fields: tuple[str, ...]) -> CronSim:
             f"{_shown(expression)}: {name} is {value[:40]!r}; expected * or {_ALLOWED[name]},"
             " ranges as in 1-5, lists as in 1,3 and steps as in */2"
         ) from err
+
+
+def _without_idle_steps(field: str) -> str:
+    """`2-2/1` as `2`: `cronsim` reads it as `2/1`, which are all from 2 on."""
+    return ",".join(re.sub(r"^0*([0-9A-Za-z]+)-0*\1/0*[1-9][0-9]*$", r"\1", part) for part in field.split(","))
 
 
 def _reads(*fields: str) -> bool:

@@ -10,7 +10,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError
 
 from edge.core.errors import UsageError
 
@@ -45,3 +45,19 @@ def board_zone(localtime: Path = _LOCALTIME, timezone: Path = _TIMEZONE) -> str:
         except UsageError:
             continue
     return "UTC"
+
+
+def rules_edition() -> str:
+    """What tells one edition of the zones' rules from another: the next time of a schedule may be another by each."""
+    for folder in TZPATH:
+        try:
+            found = os.stat(Path(folder, "tzdata.zi"))  # noqa: PTH116 - every package of rules has this file
+        except OSError:
+            continue
+        return f"{found.st_size} {found.st_mtime_ns}"
+    from importlib.metadata import PackageNotFoundError, version  # only where the system has no rules
+
+    try:
+        return f"tzdata {version('tzdata')}"
+    except PackageNotFoundError:
+        return "none"

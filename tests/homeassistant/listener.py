@@ -83,6 +83,7 @@ class Listener:
         client.reconnect_delay_set(min_delay=1, max_delay=1)
         client.will_set("homeassistant/status", "offline", qos=0)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.connect_async("127.0.0.1", self._port, 60)
         client.loop_start()
@@ -125,12 +126,15 @@ class Listener:
             return
         with self._lock:
             topics = {topic for each in self.entities.values() for topic in _topics(each.config)}
-            for each in self.entities.values():  # a lost connection makes all unavailable until it is known anew
-                each.available, each.value = "availability_topic" not in each.config, None
         client.subscribe([("homeassistant/+/+/config", 0), ("homeassistant/+/+/+/config", 0)])
         for topic in topics:
             client.subscribe(topic, 0)
         client.publish("homeassistant/status", "online", qos=0)
+
+    def _on_disconnect(self, *_: object) -> None:
+        with self._lock:
+            for each in self.entities.values():  # all are unavailable until they are known anew
+                each.available, each.value = "availability_topic" not in each.config, None
 
     def _on_message(self, client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         match = _TOPIC.fullmatch(message.topic)

@@ -45,6 +45,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     """What every check found, in the order in which faults explain later ones."""
     from edge.cli.board.checks import (
         machine,
+        mqtt,
         parts,
         state,  # a dozen libraries, for this command alone
     )
@@ -74,6 +75,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     node = config.node.head_url is not None
     if not node:
         yield from state.ledger(config.layout.ledger)
+        yield from state.schedules(config.layout.ledger)
         yield from state.set_aside(config.root)
         yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
         yield from parts.complaints(config.layout)
@@ -84,6 +86,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     except ImportError as err:
         yield fail("broker", f"cannot be asked: {err.name} is missing", "pip install 'edge-worker[device]'")
     yield from parts.power(config.layout)
+    if not node:
+        yield from mqtt.broker(config)
     yield from parts.workers(config.layout, _listed(config))
     if node:
         yield from parts.head(config.node)

@@ -16,7 +16,10 @@ from edge.cli.session import Session, common, pass_session
 from edge.core.errors import EdgeError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.client import Client
+    from edge.core.values import JsonObject, JsonValue
     from edge.wire import TaskView
 
 #: A word after TASK that has the shape of an option: refused when it is none, for it is most likely mistyped.
@@ -24,7 +27,7 @@ _LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
 _INFINITY = "-Infinity"  # JSON has no such number, but people write it; the task says what it thinks of it
 
 
-class _Submit(click.Command):
+class ArgumentsCommand(click.Command):
     """Reads a word as an option only when it is the whole name of one: `-7 plus three` is an argument, not `-7 -h`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -53,7 +56,7 @@ class _Submit(click.Command):
         return super().parse_args(ctx, [*options, "--", *words])
 
 
-@click.command(cls=_Submit)
+@click.command(cls=ArgumentsCommand)
 @click.argument("task", shell_complete=task_names)
 @click.argument("args", nargs=-1)
 @click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
@@ -129,15 +132,14 @@ def submit(
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
-    named = [_split(text) for text in kwargs]
     with session.client() as client:
         if deadline is not None:
             _refuse_deadline(client, task, power)
-        kind = None if json_args or not _ambiguous([*args, *(text for _, text in named)]) else _kind(client, task)
+        placed, named = arguments(client, task, args, kwargs, json_args=json_args)
         submission = Submission(
             task,
-            [_value(text, _schema(kind, place), strict=json_args) for place, text in enumerate(args)],
-            {name: _value(text, _schema(kind, name), strict=json_args) for name, text in named},
+            placed,
+            named,
             Power(power) if power else None,
             retries,
             time_limit,
@@ -162,6 +164,16 @@ def submit(
         if not session.as_json:
             output.note(job.id)
         return show(session, waited(session, client, job.id, timeout=timeout))
+
+
+def arguments(
+    client: Client, task: str, args: Sequence[str], kwargs: Sequence[str], *, json_args: bool
+) -> tuple[list[JsonValue], JsonObject]:
+    """Return the arguments that the words of a command line stand for: by place, and by name."""
+    named = [_split(text) for text in kwargs]
+    kind = None if json_args or not _ambiguous([*args, *(text for _, text in named)]) else _kind(client, task)
+    placed = [_value(text, _schema(kind, place), strict=json_args) for place, text in enumerate(args)]
+    return placed, {name: _value(text, _schema(kind, name), strict=json_args) for name, text in named}
 
 
 def _split(text: str) -> tuple[str, str]:

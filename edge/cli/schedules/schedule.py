@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
+from edge.cli.schedules.apply import apply
+from edge.cli.schedules.change import add, pause, resume, rm, run
 from edge.cli.schedules.preview import next_times
+from edge.cli.schedules.show import list_schedules, show
 
 
 @click.group()
@@ -12,4 +15,5 @@ def schedule() -> None:
     """Jobs that the board makes again and again, at the times of a cron expression or at an interval."""
 
 
-schedule.add_command(next_times)
+for command in (list_schedules, show, add, rm, run, pause, resume, apply, next_times):
+    schedule.add_command(command)

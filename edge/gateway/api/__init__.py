@@ -5,6 +5,7 @@
 - `submit`: `POST /v1/jobs` and its batch
 - `jobs`: list, show, wait, fetch files, cancel, remove
 - `nodes`: uploads of boards that work for this one (nodes)
+- `schedules`: periodic jobs
 - `about`: tasks, status, health
 - `events`: changes as they happen
 - `pairing`: letting in who shows a code

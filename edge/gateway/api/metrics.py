@@ -51,6 +51,12 @@ class _State(Collector):
             "edge_jobs_released", "Jobs that the broker has, or gets now.", appliance.outbox.release.out
         )
         yield CounterMetricFamily("edge_results", "Results seen since the start.", value=appliance.settled)
+        active, idle = appliance.schedules.counts()
+        yield _gauges("edge_schedules", "Periodic jobs.", "state", {"active": active, "idle": idle})
+        slots = CounterMetricFamily("edge_slots", "Slots of schedules since the start.", labels=["fate"])
+        for fate, count in appliance.schedules.decided.items():
+            slots.add_metric([fate.value], count)
+        yield slots
         yield GaugeMetricFamily("edge_waiting_requests", "Requests that wait for a result.", len(appliance.waiters))
         broker = board.broker().state
         yield _gauges(

@@ -13,6 +13,7 @@ from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventR
 from edge.gateway.api.jobs import ChildQuery, EndQuery, FollowerQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.pairing import PairRoutes
+from edge.gateway.api.schedules import Nothing, ScheduleQuery, ScheduleRoutes
 from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
@@ -32,7 +33,7 @@ from edge.gateway.http.route import (
     Route,
 )
 from edge.gateway.service import Appliance
-from edge.model import Attempts, Result, SpawnedJobs, Submission
+from edge.model import Attempts, Result, Schedule, SpawnedJobs, Submission
 from edge.wire import (
     BatchItem,
     ChildPage,
@@ -43,6 +44,8 @@ from edge.wire import (
     JobPatch,
     JobView,
     Key,
+    SchedulePage,
+    ScheduleView,
     StatusView,
     TaskList,
 )
@@ -178,6 +181,7 @@ def table(appliance: Appliance) -> list[Route]:
             answers=(Answer(HTTPStatus.NO_CONTENT, "Kept from now on; those that were there already stay"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
+        *_schedule_routes(ScheduleRoutes(appliance)),
         Route(
             *("GET", "/v1/tasks", "What can be asked for", about.tasks, READERS),
             answers=(Answer(HTTPStatus.OK, "The kinds of job", TaskList),),
@@ -215,6 +219,69 @@ def table(appliance: Appliance) -> list[Route]:
         ),
     ]
     return [*routes, _document_route(routes, appliance)]
+
+
+def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
+    """The routes of periodic jobs."""
+    missing = (HTTPStatus.NOT_FOUND,)
+    refused = (*missing, HTTPStatus.INSUFFICIENT_STORAGE)
+    nothing = Body(Nothing, JOB_MEDIA, "An empty object: {}.", required=False)
+    return [
+        Route(
+            *("GET", "/v1/schedules", "List periodic jobs, by name", schedules.list, READERS),
+            query=ScheduleQuery,
+            answers=(Answer(HTTPStatus.OK, "A page; with only `submit` those of the token's own name", SchedulePage),),
+        ),
+        Route(
+            *("PUT", "/v1/schedules/{schedule}", "Make or change a periodic job", schedules.put, SUBMITTERS),
+            body=Body(
+                Schedule, JOB_MEDIA, "The job, its times (`cron` or `every_s`), and what to do when it cannot run."
+            ),
+            answers=(
+                Answer(HTTPStatus.CREATED, "Kept from now on", ScheduleView),
+                Answer(HTTPStatus.OK, "It takes the place of the one of this name", ScheduleView),
+            ),
+            problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *(
+                "GET",
+                "/v1/schedules/{schedule}",
+                "Next times and last slots of a periodic job",
+                schedules.show,
+                READERS,
+            ),
+            answers=(Answer(HTTPStatus.OK, "The schedule", ScheduleView),),
+            problems=missing,
+        ),
+        Route(
+            *("DELETE", "/v1/schedules/{schedule}", "Remove a periodic job", schedules.remove, SUBMITTERS),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Removed; the jobs that it has made stay"),),
+            problems=refused,
+        ),
+        Route(
+            *("POST", "/v1/schedules/{schedule}/run", "Run a periodic job now", schedules.run, SUBMITTERS),
+            headers=(_KEY,),
+            body=nothing,
+            answers=(
+                Answer(HTTPStatus.ACCEPTED, "Its job, kept from now on", JobView, headers={"Location": "the job"}),
+                Answer(HTTPStatus.OK, "The key had brought it before", JobView, headers={"Location": "the job"}),
+            ),
+            problems=(*refused, HTTPStatus.CONFLICT, HTTPStatus.GONE),
+        ),
+        Route(
+            *("POST", "/v1/schedules/{schedule}/pause", "Skip what is due from now on", schedules.pause, SUBMITTERS),
+            body=nothing,
+            answers=(Answer(HTTPStatus.OK, "How it stands now", ScheduleView),),
+            problems=refused,
+        ),
+        Route(
+            *("POST", "/v1/schedules/{schedule}/resume", "Let what is due run again", schedules.resume, SUBMITTERS),
+            body=nothing,
+            answers=(Answer(HTTPStatus.OK, "How it stands now", ScheduleView),),
+            problems=refused,
+        ),
+    ]
 
 
 def _document_route(routes: list[Route], appliance: Appliance) -> Route:

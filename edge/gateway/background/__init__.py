@@ -7,6 +7,8 @@
 - `due`: lets jobs go whose time has come: one timer for all
 - `release`: which jobs the broker gets next: by priority, few at a time, within limits
 - `outbox`: accepts jobs and publishes them: ledger, publisher, retries, deadlines
+- `timekeeper`: makes the jobs of schedules when they are due
+- `slots`: decides the due slots of one schedule, inside a transaction
 - `routing`: which queue each kind goes to, and what is moved when that changes
 - `retention`: removes the oldest finished jobs
 - `copies`: renews the copy of the ledger

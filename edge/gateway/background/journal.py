@@ -17,7 +17,7 @@ import msgspec
 
 from edge.ledger.rows import JobRow
 from edge.model import JobState, PowerStatus, Result, RunningJob
-from edge.wire import About, BrokerView, Event, JobChange, WorkerChange
+from edge.wire import About, BrokerView, Event, JobChange, ScheduleChange, WorkerChange
 
 #: How many events a reader may be behind.
 RING = 10_000
@@ -185,6 +185,10 @@ class Journal:
         for follower in self._followers:
             follower(None)
 
+    def schedule(self, change: ScheduleChange) -> None:
+        """A schedule was made, changed or removed, or slots of it are decided."""
+        self._note(Event(About.SCHEDULE, time.time(), schedule=change))
+
     def has_ended(self, job_id: str) -> bool:
         """True when this job ended not long ago: what a worker's file says of it is old."""
         return job_id in self._ended
@@ -236,7 +240,8 @@ class Journal:
         if job is not None:
             noted = Noted(event.about, job.id, job.task, job.state, job.submitter, block)
         else:
-            noted = Noted(event.about, "", "", None, "", block)
+            submitter = event.schedule.submitter if event.schedule is not None else ""
+            noted = Noted(event.about, "", "", None, submitter, block)
         if len(self._ring) < self.size:
             self._ring.append(noted)
         else:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from edge.broker.publisher import BrokerLink, Publisher
 from edge.broker.restart_request import RestartRequest
@@ -40,6 +40,9 @@ from edge.schedule.dependencies import hindrance, still_open
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: Puts a job into the ledger inside a transaction, or says why not.
+Accept: TypeAlias = Callable[[NewJob], Accepted | EdgeError]
 
 #: Pause before the next attempt after a failed one.
 RETRY = Backoff(first_s=5.0, most_s=3600.0)
@@ -206,6 +209,21 @@ class Outbox:
         for job in new:
             if job.deadline_s is not None and job.power is Power.SURPLUS:
                 self._note_deadline(job, job.accepted_at)
+
+    async def make(self, work: Callable[[LedgerWriter, Accept], T]) -> T:
+        """Run `work` in a durable commit; the jobs that it accepts are published after it. Raises StorageError."""
+
+        def both(ledger: LedgerWriter) -> tuple[T, list[Accepted | EdgeError]]:
+            now, answers = time.time(), list[Accepted | EdgeError]()
+
+            def accept(job: NewJob) -> Accepted | EdgeError:
+                answers.append(self._accept_one(ledger, job, now))
+                return answers[-1]
+
+            return work(ledger, accept), answers
+
+        value, _ = await self._writer.submit(both, then=lambda found: self._accepted(found[1]))
+        return value
 
     async def take_spawned(self, families: Sequence[tuple[str, Sequence[NewJob]]]) -> list[NewJob]:
         """Put in, durably and in one commit, what the bodies of these jobs spawned: (parent, jobs) each.

@@ -48,6 +48,8 @@ class View(msgspec.Struct, frozen=True):
         """True when this reader gets `event`."""
         if self.about and event.about not in self.about:
             return False
+        if event.about is About.SCHEDULE:
+            return self.submitter is None or event.submitter == self.submitter
         if event.about is not About.JOB:
             return True
         return (

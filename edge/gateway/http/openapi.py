@@ -13,7 +13,7 @@ from edge.catalog.catalogue import Catalogue, TaskInfo
 from edge.core.values import JsonObject, JsonValue
 from edge.gateway.http import problems
 from edge.gateway.http.route import EVENT_STREAM, JSON, OCTETS, Answer, Header, NoQuery, Route
-from edge.model import Submission
+from edge.model import EVERY_SCHEMA, Submission
 from edge.wire import Problem
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -23,6 +23,10 @@ _PLACES: dict[str, tuple[JsonObject, str]] = {
     "id": (_JOB_ID, "id of a job"),
     "request": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "id of a pairing request"),
     "code": (_CODE, "code of a pairing request, as its screen shows it; a dash, spaces and small letters are fine"),
+    "schedule": (
+        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
+        "name of a schedule",
+    ),
     "name": ({"type": "string", "minLength": 1, "maxLength": 200}, "name of a file, from the result's `files`"),
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -78,7 +82,7 @@ def _operation(route: Route) -> JsonObject:
         elif route.body.media[0] != JSON:
             schema = {"type": "string", "pattern": "[{]"}  # lines of JSON have no schema of their own in 3.1
         operation["requestBody"] = {
-            "required": True,
+            "required": route.body.required,
             "description": route.body.description,
             "content": {route.body.media[0]: {"schema": schema}},
         }
@@ -170,20 +174,38 @@ def _header(header: Header) -> JsonObject:
 def _describe_tasks(schemas: JsonObject, catalogue: Catalogue) -> None:
     """Put a schema for each task in place of the general one, which knows nothing of arguments."""
     general = schemas["Submission"]
-    choices = []
+    choices, periodic = list[JsonObject](), list[JsonObject]()
     for name, kind in sorted(catalogue.tasks.items()):
         part = f"Submission.{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
         arguments = dict(kind.schema)
         for own, schema in arguments.pop("$defs", {}).items():
             schemas[f"{part}.{own}"] = _moved(schema, part)
-        schemas[part] = {"description": kind.summary, "anyOf": list(_forms(general, kind, _moved(arguments, part)))}
+        arguments = _moved(arguments, part)
+        schemas[part] = {"description": kind.summary, "anyOf": list(_forms(general, kind, arguments))}
         choices.append({"$ref": _REFERENCE.format(name=part)})
+        part = part.replace("Submission", "Schedule", 1)
+        schemas[part] = {
+            "description": kind.summary,
+            "anyOf": list(_periodic_forms(schemas["Schedule"], kind, arguments)),
+        }
+        periodic.append({"$ref": _REFERENCE.format(name=part)})
     schemas["Submission"] = {
         "title": general["title"],
         "description": f"{general['description']} Arguments by place (`args`), by name (`kwargs`), or first ones by "
         "place and the rest by name.",
         "anyOf": choices,
     }
+    schemas["Schedule"] = {"title": "Schedule", "description": schemas["Schedule"]["description"], "anyOf": periodic}
+
+
+def _periodic_forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) -> Iterator[JsonObject]:
+    """A schedule of `kind`: with `cron`, or with `every_s`."""
+    times: dict[str, JsonObject] = {"cron": {"type": "string", "format": "cron"}, "every_s": EVERY_SCHEMA}
+    zone: JsonObject = {"anyOf": [{"type": "string", "format": "timezone"}, {"type": "null"}]}
+    for name, schema in times.items():
+        others = {key: value for key, value in general["properties"].items() if key not in times}
+        for form in _forms({"properties": others | {name: schema, "timezone": zone}}, kind, arguments):
+            yield form | {"required": [*form["required"], name]}
 
 
 def _forms(general: JsonObject, kind: TaskInfo, arguments: JsonObject) -> Iterator[JsonObject]:

@@ -41,6 +41,7 @@ class Body:
     kind: type
     media: tuple[str, ...]
     description: str = ""
+    required: bool = True
 
 
 @dataclass(frozen=True)

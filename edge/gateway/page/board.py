@@ -110,6 +110,8 @@ class BoardView:
             waiting=[self._waiting(visit, views, each, counts, first, running_ids) for each in Power if each in counts],
             newest=[views.of(row) for row in newest.rows],
             workers=workers,
+            later=appliance.outbox.totals.waiting,
+            scaling=appliance.board.scaling(),
             nodes=self._nodes(),
             broker=appliance.board.broker(),
             counts=appliance.counts(),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 from aiohttp import web
@@ -12,7 +14,6 @@ from aiohttp import web
 from edge.gateway.http.problems import Busy
 from edge.gateway.page.rendering import Rendering, see
 from edge.gateway.page.visit import Visit
-from edge.gateway.service import Appliance
 
 _RUN_S = 60.0
 _MAX_BYTES = 1024
@@ -30,8 +31,8 @@ class Finding(msgspec.Struct, frozen=True):
 class DoctorView:
     """`/doctor`. The checks load a dozen libraries, which this process should not keep."""
 
-    def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
-        self._appliance, self._rendering = appliance, rendering
+    def __init__(self, rendering: Rendering, config_path: Path | None) -> None:
+        self._rendering, self._config_path = rendering, config_path
         self._findings: tuple[Finding, ...] = ()
         self._at: float | None = None
         self._running = False
@@ -47,17 +48,23 @@ class DoctorView:
             raise Busy("the checks run already; look again in a moment", retry_after_s=5)
         self._running = True
         try:
-            self._findings = await _findings()
+            self._findings = await _findings(self._config_path)
             self._at = time.time()
         finally:
             self._running = False
         return see("/doctor")
 
 
-async def _findings() -> tuple[Finding, ...]:
-    argv = (sys.executable, "-P", "-m", "edge.cli.main", "doctor", "--json")
+async def _findings(config_path: Path | None) -> tuple[Finding, ...]:
+    env = dict(os.environ)
+    if config_path is not None:
+        env["EDGE_CONFIG"] = str(config_path)
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-P", "-m", "edge.cli.main", "doctor", "--json"),
+        env=env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(_RUN_S):

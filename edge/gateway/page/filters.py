@@ -65,8 +65,8 @@ class Filters(msgspec.Struct, frozen=True):
             task=self.kind,
             submitter=self.submitter or None if own_only is None else own_only,
             text=self.text,
-            since=_moment("since", self.since),
-            until=_moment("until", self.until),
+            since=moment("since", self.since) if self.since else None,
+            until=moment("until", self.until) if self.until else None,
         )
 
     def shows(self, state: JobState) -> bool:
@@ -92,10 +92,8 @@ class Filters(msgspec.Struct, frozen=True):
         return tuple(sorted(FINAL)) if self.state == "ended" else (JobState(self.state),)
 
 
-def _moment(name: str, text: str) -> float | None:
+def moment(name: str, text: str) -> float:
     """The board's local time `text` as seconds since the epoch. Raises BadRequest."""
-    if not text:
-        return None
     for form in _TIMES:
         try:
             return time.mktime(time.strptime(text, form))

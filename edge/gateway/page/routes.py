@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from aiohttp import hdrs, web
@@ -67,8 +68,8 @@ _ROUTES = (
 class Page:
     """The page of one board. Light until the first visit, which makes the site."""
 
-    def __init__(self, appliance: Appliance, door: Authenticator) -> None:
-        self._appliance, self._door = appliance, door
+    def __init__(self, appliance: Appliance, door: Authenticator, config_path: Path | None) -> None:
+        self._appliance, self._door, self._config_path = appliance, door, config_path
         config = appliance.config
         self._sessions = Sessions(door, config.layout.page_key, secure=config.gateway.tls_cert is not None)
         self._throttle = Throttle()
@@ -81,7 +82,9 @@ class Page:
             # Imported at the first visit: a board that nobody looks at does not pay for jinja2 and the views.
             from edge.gateway.page.site import Site
 
-            self._site = Site(self._appliance, self._door, self._sessions, self._throttle)
+            self._site = Site(
+                self._appliance, self._door, self._sessions, self._throttle, config_path=self._config_path
+            )
         return self._site
 
     def bind(self, router: web.UrlDispatcher) -> None:

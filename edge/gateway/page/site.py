@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiohttp import web
 
 from edge.gateway.api.events import EventQuery, EventRoutes
@@ -25,7 +27,15 @@ from edge.gateway.service import Appliance
 class Site:
     """Holds the views; each has one method for each of its routes."""
 
-    def __init__(self, appliance: Appliance, door: Authenticator, sessions: Sessions, throttle: Throttle) -> None:
+    def __init__(
+        self,
+        appliance: Appliance,
+        door: Authenticator,
+        sessions: Sessions,
+        throttle: Throttle,
+        *,
+        config_path: Path | None,
+    ) -> None:
         self.assets = Assets()
         self.rendering = Rendering(self.assets, appliance)
         self.board = BoardView(appliance, self.rendering, door)
@@ -33,7 +43,7 @@ class Site:
         self.job = OneJobView(appliance, self.rendering)
         self.submit = SubmitView(appliance, self.rendering)
         self.kinds = KindsView(appliance, self.rendering)
-        self.doctor = DoctorView(appliance, self.rendering)
+        self.doctor = DoctorView(self.rendering, config_path)
         self.login = LoginView(appliance, self.rendering, door, sessions, throttle)
         self._events = EventRoutes(appliance)
 

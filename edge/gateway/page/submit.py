@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import time
 from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
 
 from edge.catalog.catalogue import TaskInfo
-from edge.core.errors import BadArguments, EdgeError, UnknownTask
+from edge.core.errors import BadArguments, EdgeError, UnknownTask, UsageError
 from edge.core.text import seconds
 from edge.core.values import JsonValue
 from edge.gateway.http.problems import BadRequest
+from edge.gateway.page.filters import moment
 from edge.gateway.page.form import Field, arguments, choice_text, fields_of
 from edge.gateway.page.rendering import Rendering, see
 from edge.gateway.page.visit import Visit
@@ -58,7 +60,7 @@ class SubmitView:
                 raise BadRequest("this form is incomplete: its key is missing; open it anew")
             submission = _submission(kind, fields, sent)
             new = await asyncio.to_thread(self._appliance.checked, submission, key=f"page-{key}", caller=visit.caller)
-        except (BadArguments, BadRequest) as err:
+        except (BadArguments, BadRequest, UsageError) as err:
             fresh = key if _KEY.fullmatch(key) else secrets.token_hex(16)
             status = HTTPStatus.UNPROCESSABLE_ENTITY
             return self._form(visit, kind, fields, key=fresh, sent=sent, why=_sentence(err), status=status)
@@ -107,6 +109,11 @@ def _sentence(err: EdgeError) -> str:
     return err.args[0] if not isinstance(err, BadArguments) else str(err).partition(": ")[2]
 
 
+def _instant(text: str) -> str:
+    """The board's local time `text` as a submission has it. Raises BadRequest."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment("not before", text)))
+
+
 def _submission(kind: TaskInfo, fields: tuple[Field, ...], sent: dict[str, str]) -> Submission:
     """The job that was asked for. Raises BadArguments, BadRequest."""
     raw: dict[str, JsonValue] = {"task": kind.name, "kwargs": arguments(kind, fields, sent)}
@@ -114,7 +121,9 @@ def _submission(kind: TaskInfo, fields: tuple[Field, ...], sent: dict[str, str])
         raw["power"] = sent["power"]
     if text := sent.get("retries", "").strip():
         raw["retries"] = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else text[:_LONGEST]
-    for name in ("time_limit_s", "deadline_s"):
+    if text := sent.get("not_before", "").strip():
+        raw["not_before"] = _instant(text)
+    for name in ("time_limit_s", "deadline_s", "delay_s"):
         if text := sent.get(name, "").strip():
             if (found := seconds(text)) is None:
                 label = name.removesuffix("_s").replace("_", " ")

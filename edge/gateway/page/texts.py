@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from markupsafe import Markup, escape
 
 from edge.core.text import duration, size
+from edge.core.values import JsonValue
 from edge.model import JobState, PowerState, WorkerState
 
 #: How a state looks: one of five tones of the style sheet. Each state is told in words too.
@@ -33,6 +33,7 @@ _TONES = {
     "ok": "good",
     "warn": "warn",
     "FAIL": "bad",
+    "failing": "bad",
     "connected": "good",
     "blocked": "warn",
     "down": "bad",
@@ -112,7 +113,30 @@ def short(text: str, most: int = 200) -> str:
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
-def pretty(value: Any, most: int = _LONGEST_JSON) -> str:  # `Any`: what a job returned
+#: Characters that turn around or hide the text beside them, and those that are no text at all.
+_TRICKS = {ord(each): f"\\u{ord(each):04x}" for each in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
+_TRICKS |= {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code not in {0x09, 0x0A}}
+
+
+def honest(value: object) -> object:
+    """`value` with characters made visible that would let text look like other text; markup of ours as it is."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return value.translate(_TRICKS)
+
+
+def exact(value: str) -> Markup:
+    """Text for a field of a form: it is sent back, so it must stay what it is."""
+    return escape(value)
+
+
+def doc(text: str) -> Markup:
+    """The docstring of a kind: its paragraphs, each as wide as the page has room."""
+    paragraphs = (" ".join(part.split()) for part in text.split("\n\n"))
+    return Markup("").join(Markup("<p>{}</p>").format(code(part)) for part in paragraphs if part)
+
+
+def pretty(value: JsonValue, most: int = _LONGEST_JSON) -> str:
     """A JSON value for a person, cut to `most` characters; text without its quotes."""
     if isinstance(value, str):
         text = value
@@ -130,6 +154,7 @@ def plural(count: float, noun: str) -> str:
 
 def code(text: str) -> Markup:
     """A sentence in which what stands between backticks is code."""
+    text = text.translate(_TRICKS)
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return escape(text)
@@ -138,11 +163,13 @@ def code(text: str) -> Markup:
     )
 
 
-FILTERS: dict[str, Callable[..., Any]] = {  # `Any`: filters return text or markup of what they are given
+FILTERS: dict[str, Callable[..., str]] = {
     "ago": ago,
     "clock": clock,
     "code": code,
     "coming": coming,
+    "doc": doc,
+    "exact": exact,
     "joules": joules,
     "lasting": lasting,
     "number": number,

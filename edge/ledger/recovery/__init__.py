@@ -2,5 +2,6 @@
 
 - `damage`: checks the file and its rows
 - `copies`: the ledger's own copy beside it
+- `schedules`: takes schedules over into a new ledger
 - `rebuild`: a new ledger from the old file, its copy and the results
 """

@@ -23,6 +23,7 @@ from edge.core.errors import StorageError
 from edge.core.layout import Layout
 from edge.ledger import schema
 from edge.ledger.recovery.damage import EMPTY, damage, opened
+from edge.ledger.recovery.schedules import keep_schedules
 from edge.ledger.rows import POWERS, STATES, JobRow
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Power, is_job_id
@@ -128,6 +129,7 @@ def _make_anew(layout: Layout, why: str) -> None:
             state, power = STATES.get(row["state"], JobState.ACCEPTED), POWERS.get(row["power"], Power.NORMAL)
             read += _insert(db, row | {"state": state.value, "power": power.value})
         for path in (layout.ledger, layout.ledger_copy):
+            keep_schedules(db, path)
             db.executemany("INSERT OR IGNORE INTO spawned (child, parent, n) VALUES (?, ?, ?)", _links(path))
             db.executemany("INSERT OR IGNORE INTO after (child, parent, n, anyway) VALUES (?, ?, ?, ?)", _edges(path))
         db.execute("COMMIT")

@@ -2,6 +2,7 @@
 
 - `finding`: what a check found
 - `machine`: versions, clock, disk, memory limits
+- `mqtt`: the MQTT broker, and what was left at brokers
 - `parts`: broker, governor, workers, gateway
 - `state`: folders, secrets, ledger
 """

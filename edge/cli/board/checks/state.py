@@ -18,6 +18,11 @@ from edge.core.layout import Layout
 APPLIANCE_BROKER = Path("/var/lib/rabbitmq")
 _CHECK_S = 60.0
 _OTHER_USER = "to check all of it: sudo edge doctor"
+_CONTENT = {
+    "node.token_file": "the token that the head gave",
+    "broker.password_file": "the broker's password",
+    "mqtt.password_file": "the password of the MQTT user",
+}
 _ASIDE = re.compile(r"\.(set-aside|no-better)-\d+$")
 
 
@@ -51,6 +56,8 @@ def secrets(config: Config) -> Iterator[Finding]:
     """Files that hold secrets are not for everyone to read."""
     node = config.node.head_url is not None
     named = [("broker.password_file", config.broker.password_file)]
+    if config.mqtt.password_file is not None and not node:
+        named.append(("mqtt.password_file", config.mqtt.password_file))
     named.append(("node.token_file", config.node.token_file) if node else ("tokens", config.layout.tokens))
     for name, path in named:
         if path is None:
@@ -59,7 +66,7 @@ def secrets(config: Config) -> Iterator[Finding]:
             mode = path.stat().st_mode
         except FileNotFoundError:
             if name != "tokens":
-                what = "the token that the head gave" if name == "node.token_file" else "the broker's password"
+                what = _CONTENT[name]
                 anew = "deploy the board again, which makes one; elsewhere"
                 yield fail(name, f"{path} is not there", f"{anew}: write {what} into it, mode 0640")
             continue
@@ -103,6 +110,28 @@ def ledger(path: Path) -> Iterator[Finding]:
         yield warn("ledger", f"{path}, {jobs} open jobs; rows have rotted: {'; '.join(odd)}", advice)
     else:
         yield ok("ledger", f"{path}, {jobs} open jobs")
+
+
+def schedules(path: Path) -> Iterator[Finding]:
+    """Periodic jobs: how many, and whether the clock that they go by can be trusted."""
+    from edge.core.clock import trusted_now
+    from edge.ledger.reader import LedgerReader  # on a board only
+
+    try:
+        if not path.exists():
+            return
+        with closing(LedgerReader.open(path)) as opened:
+            active, idle = opened.schedules.counts()
+    except (EdgeError, OSError):
+        return  # told as a fault of the ledger
+    if active + idle == 0:
+        return
+    text = f"{active} active, {idle} paused or never due"
+    if trusted_now() is None:
+        advice = "connect it to a time server; until then no slot runs, and none is lost"
+        yield warn("schedules", f"{text}; the board does not know the time", advice)
+    else:
+        yield ok("schedules", text)
 
 
 def set_aside(root: Path) -> Iterator[Finding]:

@@ -90,18 +90,26 @@
     }, Math.max(50, lookedAt + pause - Date.now()));
   };
 
+  // As the server shows text: what would turn it around or hide it is made visible.
+  const honest = (text) =>
+    text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (each) => {
+      const code = each.charCodeAt(0).toString(16);
+      return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+    }).slice(0, 120);
+
   // Progress is drawn from the event itself: it comes four times a second.
   const further = (job) => {
-    const bar = document.querySelector(`progress[data-p="${CSS.escape(job.id)}"]`);
-    if (!bar || job.state !== "running" || !job.progress || job.held) return false;
+    const places = (name) => document.querySelectorAll(`[data-${name}="${CSS.escape(job.id)}"]`);
+    const bars = places("p");
+    if (!bars.length || job.state !== "running" || !job.progress || job.held) return false;
     const { done = 0, total = 0, note = "" } = job.progress;
-    if (!total) return false;
-    bar.max = total;
-    bar.value = Math.min(done, total);
-    for (const [name, text] of [["pt", `${Math.round((100 * bar.value) / total)} %`], ["pn", note]]) {
-      const place = document.querySelector(`[data-${name}="${CSS.escape(job.id)}"]`);
-      if (place && text) place.textContent = text;
+    if (!total || !note !== !places("pn").length) return false;
+    for (const bar of bars) {
+      bar.max = total;
+      bar.value = Math.min(done, total);
     }
+    for (const place of places("pt")) place.textContent = `${Math.round((100 * Math.min(done, total)) / total)} %`;
+    for (const place of places("pn")) place.textContent = honest(note);
     return true;
   };
 

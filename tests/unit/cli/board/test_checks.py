@@ -6,22 +6,27 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from edge.cli.board.checks import machine, parts, state
+from edge.access.tokens import Scope, Tokens
+from edge.cli.board.checks import machine, mqtt, parts, state
 from edge.cli.board.checks.finding import Finding
 from edge.client import Client, Settings
 from edge.config import BrokerConfig, Config, WorkerEntry
+from edge.config.mqtt import MqttBroker
 from edge.core.host import boot_id
+from edge.gateway.mqtt.announced import Announced, AnnouncedFile, Place
+from edge.gateway.mqtt.entities import Topics
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, PowerState, PowerStatus, Result, WorkerPool, WorkerState, WorkerStatus
 from edge.power import status
 from tests.conftest import MakeConfig
+from tests.homeassistant.mosquitto import Mosquitto
 
 
 def levels(findings: Iterable[Finding]) -> list[str]:
@@ -274,3 +279,75 @@ def test_no_gateway_is_told() -> None:
     """Nothing listens there."""
     with Client(settings=Settings("http://127.0.0.1:9", patience_s=0)) as client:
         assert levels(parts.gateway(client)) == ["FAIL"]
+
+
+class TestMqtt:
+    """The MQTT broker, who submits by it, and what was left."""
+
+    @pytest.fixture
+    def broker(self, tmp_path: Path) -> Iterator[Mosquitto]:
+        """A broker with one user."""
+        with Mosquitto(tmp_path / "mosquitto", users={"edge": "secret"}) as found:
+            yield found
+
+    def test_a_board_without_mqtt_says_nothing_of_it(self, board: Config) -> None:
+        """No line, and nothing is loaded for it."""
+        assert levels(mqtt.broker(board)) == []
+
+    @pytest.mark.parametrize(
+        ("password", "level", "said"),
+        [("secret", "ok", "takes us in as edge"), ("wrong", "FAIL", "not authorized"), (None, "FAIL", "No such file")],
+    )
+    def test_whether_it_takes_us_in(
+        self, make_config: MakeConfig, broker: Mosquitto, tmp_path: Path, password: str | None, level: str, said: str
+    ) -> None:
+        """With the password of the file."""
+        if password is not None:
+            (tmp_path / "secret").write_text(f"{password}\n")
+        section = {"host": "127.0.0.1", "port": broker.port, "user": "edge", "password_file": "secret"}
+        (finding,) = mqtt.broker(make_config(mqtt=section))
+        assert finding.level == level
+        assert said in finding.text
+
+    def test_a_broker_that_is_away(self, make_config: MakeConfig) -> None:
+        """Nothing listens there."""
+        (finding,) = mqtt.broker(make_config(mqtt={"host": "127.0.0.1", "port": 1}))
+        assert (finding.level, finding.text) == ("FAIL", "127.0.0.1:1: Connection refused")
+
+    def test_who_may_submit_by_topic(self, make_config: MakeConfig, broker: Mosquitto, tmp_path: Path) -> None:
+        """The token has to be there; a broker that lets in everybody is told."""
+        (tmp_path / "secret").write_text("secret\n")
+        submit = {"token": "home", "kinds": ["echo"]}
+        section = {
+            "host": "127.0.0.1",
+            "port": broker.port,
+            "user": "edge",
+            "password_file": "secret",
+            "submit": submit,
+        }
+        config = make_config(mqtt=section)
+        assert levels(mqtt.broker(config)) == ["ok", "warn"]
+        Tokens(config.layout.tokens).add("home", [Scope.SUBMIT])
+        assert levels(mqtt.broker(config)) == ["ok"]
+        with Mosquitto(tmp_path / "open") as everybody:
+            found = list(mqtt.broker(make_config(mqtt={**section, "port": everybody.port})))
+        assert [finding.level for finding in found] == ["ok", "warn"]
+        assert "without a password" in found[1].text
+
+    def test_what_was_left_at_a_broker_is_told_with_the_way_out(self, board: Config) -> None:
+        """The commands that remove it by hand."""
+        place = Place(MqttBroker(host="old.local", user="edge"), Topics("edge_1", "attic"))
+        AnnouncedFile(board.layout.mqtt).write(Announced("edge_1", old=(place,)))
+        (finding,) = mqtt.broker(board)
+        assert finding.level == "warn"
+        for topic in place.topics.retained:
+            assert f"mosquitto_pub -h old.local -p 1883 -u edge -P PASSWORD -r -n -t {topic}" in finding.advice
+
+    def test_its_password_is_not_for_everybody(self, make_config: MakeConfig, tmp_path: Path) -> None:
+        """As with the other secrets."""
+        (tmp_path / "secret").write_text("secret\n")
+        config = make_config(mqtt={"host": "h", "user": "edge", "password_file": "secret"})
+        for mode, level in ((0o640, "ok"), (0o644, "FAIL")):
+            (tmp_path / "secret").chmod(mode)
+            found = {finding.part: finding.level for finding in state.secrets(config)}
+            assert found["mqtt.password_file"] == level

@@ -78,6 +78,44 @@ def test_the_watch_runs_while_somebody_reads() -> None:
     on_loop(work)
 
 
+def test_a_follower_is_told_of_everything_and_nothing_is_kept() -> None:
+    """The watch runs for it as for a reader; with a reader beside it, events are kept as ever."""
+
+    async def work() -> None:
+        journal, readers, watch = made()
+        seen: list[str] = []
+        with readers.following(lambda event: seen.append(event.about if event else "looked")):
+            assert watch.runs()
+            assert journal.on
+            journal.accepted([row("a")])
+            journal.confirmed([row("a")])
+            journal.looked()
+            assert seen == ["job", "looked"]
+            assert journal.last == 0
+            with readers.reading(View(), None) as (reader, _):
+                journal.accepted([row("b")])
+                assert ids(reader.take()) == [1]
+            assert watch.runs()
+        assert seen == ["job", "looked", "job"]
+        assert not watch.runs()
+        assert journal.on  # a reader was here: it may come back
+
+    on_loop(work)
+
+
+def test_a_follower_alone_leaves_nothing_behind() -> None:
+    """Once it goes, changes cost nothing again."""
+
+    async def work() -> None:
+        journal, readers, watch = made()
+        with readers.following(lambda _: None), readers.following(lambda _: None):
+            assert watch.runs()
+        assert not watch.runs()
+        assert not journal.on
+
+    on_loop(work)
+
+
 @settings(deadline=None)
 @given(taken=st.integers(0, 30), more=st.integers(0, 60))
 def test_a_reader_goes_on_where_it_was(taken: int, more: int) -> None:

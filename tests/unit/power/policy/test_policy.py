@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.config.mqtt import MqttBroker
 from edge.config.power import PolicyConfig, PowerConfig, ThresholdConfig, WindowConfig
 from edge.config.source import SourceConfig
 from edge.model import Reading, Verdict
 from edge.power.policy import policy
 from edge.power.policy.rules import Level, Rules, from_config
+from edge.power.sources.mqtt import MqttSourceConfig
 from edge.power.sources.pin import PinConfig
 from edge.power.sources.plain import PlainConfig
 from edge.power.sources.simulated import SimulatedConfig
@@ -188,6 +190,15 @@ class TestUnknown:
         day = Day()
         day.see(charge(60), times=3)
         assert day.see(charge(60, age_s=46.0)) is Level.LOW
+
+    def test_a_value_that_holds_counts_at_each_look_until_it_is_too_old(self) -> None:
+        """A device that tells of changes only said it once; after `max_age_s` its source itself says unknown."""
+        source = MqttSourceConfig(name="battery", topic="t", tells="charge", max_age_s=600, broker=MqttBroker(host="h"))
+        day = Day(from_config(PowerConfig(sources=(source,))))
+        for age_s in range(0, 600, 10):
+            day.see(charge(60, age_s=float(age_s)))
+        assert day.levels[2:] == [Level.NORMAL] * 58
+        assert day.see(charge(60, age_s=601.0)) is Level.LOW
 
     def test_a_reading_that_is_no_longer_reported_is_unknown(self) -> None:
         """A source that stops to speak of its battery does not make it good."""

@@ -1,0 +1,114 @@
+"""Checks of MQTT: the broker lets us in, and what earlier configurations left at brokers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.access.tokens import BadTokenFile, Scope, Tokens
+from edge.cli.board.checks.finding import Finding, fail, ok, warn
+from edge.config import Config
+from edge.config.mqtt import MqttBroker
+from edge.core.errors import ConfigError
+
+_PATIENCE_S = 10.0
+
+
+def broker(config: Config, *, patience_s: float = _PATIENCE_S) -> Iterator[Finding]:
+    """The MQTT broker takes us in with the password that we have, and nobody without one where jobs come by topic."""
+    wanted = config.mqtt.broker
+    if wanted is not None and config.mqtt.enabled:
+        try:
+            wanted.password()
+        except ConfigError as err:
+            yield fail("mqtt", str(err), "write the MQTT user's password into it, mode 0640")
+            return
+        why = _refusal(wanted, patience_s)
+        if why:
+            yield fail("mqtt", f"{wanted.address}: {why}", "mqtt.host, port, user and password_file; is the broker up?")
+        elif wanted.user is not None and wanted.tls_ca is None and not wanted.local:
+            text = (
+                f"{wanted.address} takes us in as {wanted.user}, but whoever listens on the network reads the password"
+            )
+            yield warn("mqtt", text, "mqtt.tls_ca: the PEM file that vouches for the broker")
+        else:
+            yield ok("mqtt", f"{wanted.address} takes us in" + (f" as {wanted.user}" if wanted.user else ""))
+        yield from _submit(config, wanted, reached=not why, patience_s=patience_s)
+    yield from _left(config.layout.mqtt)
+
+
+def _submit(config: Config, wanted: MqttBroker, *, reached: bool, patience_s: float) -> Iterator[Finding]:
+    """Who may submit by topic."""
+    submit = config.mqtt.submit
+    if submit is None:
+        return
+    try:
+        tokens = {token.name: token for token in Tokens(config.layout.tokens).list()}
+    except BadTokenFile as err:
+        yield warn("mqtt.submit", str(err), "to check all of it: sudo edge doctor")
+        return
+    token = tokens.get(submit.token)
+    if token is None or not {Scope.SUBMIT, Scope.ADMIN} & set(token.scopes):
+        text = f"no token {submit.token!r} with scope submit is here, so nobody submits by topic"
+        yield warn("mqtt.submit", text, f"edge token add {submit.token}")
+    stranger = MqttBroker(host=wanted.host, port=wanted.port, tls_ca=wanted.tls_ca)
+    if reached and not _refusal(stranger, patience_s):
+        text = f"{wanted.address} takes in clients without a password: whoever is on the network may submit jobs"
+        yield warn("mqtt.submit", text, "allow_anonymous false, in the broker's configuration")
+
+
+def _left(path: Path) -> Iterator[Finding]:
+    """What could not be removed from brokers that are no longer configured."""
+    if not path.exists():
+        return
+    from edge.gateway.mqtt.announced import AnnouncedFile  # reads one file; without aiohttp and paho
+
+    for place in AnnouncedFile(path).read().old:
+        at, topics = place.broker, place.topics
+        login = f" -u {at.user} -P PASSWORD" if at.user else ""
+        host = f"mosquitto_pub -h {at.host} -p {at.tcp_port}{login} -r -n -t"
+        text = f"{at.address} still keeps topics of {topics.base}; the gateway tries to remove them at each start"
+        yield warn("mqtt", text, f"by hand: {'; '.join(f'{host} {topic}' for topic in topics.retained)}")
+
+
+class _Try:
+    """Waits for one connection, or for the reason why there is none."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.let_in = False
+
+    def up(self) -> None:
+        """It worked."""
+        self.let_in = True
+        self.done.set()
+
+    def down(self) -> None:
+        """It is over."""
+
+    def received(self, message: object) -> None:
+        """Nothing is subscribed."""
+
+    def confirmed(self, topic: str) -> None:
+        """Nothing is published."""
+
+    def note(self, line: str) -> None:
+        """A try that failed."""
+        if not self.let_in and "connected to" not in line:
+            self.done.set()
+
+
+def _refusal(wanted: MqttBroker, patience_s: float) -> str:
+    """Why the broker does not let us in; empty: it does."""
+    from edge.mqtt.connection import Connection  # with paho: only where there is MQTT
+
+    attempt = _Try()
+    connection = Connection(wanted, attempt, note=attempt.note)
+    connection.start()
+    try:
+        if not attempt.done.wait(patience_s):
+            return f"no answer for {patience_s:g} s"
+        return "" if attempt.let_in else connection.why or "the connection was lost"
+    finally:
+        connection.close()

@@ -1,0 +1,158 @@
+"""`edge schedule add`, `rm`, `run`, `pause`, `resume`."""
+
+from __future__ import annotations
+
+import click
+
+from edge.cli import output
+from edge.cli.board.power import Duration
+from edge.cli.completion import task_names
+from edge.cli.jobs.submit import ArgumentsCommand, arguments
+from edge.cli.number import Number
+from edge.cli.session import Session, common, pass_session
+from edge.core.errors import UsageError
+
+
+@click.command(cls=ArgumentsCommand)
+@click.argument("name")
+@click.argument("task", shell_complete=task_names)
+@click.argument("args", nargs=-1)
+@click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
+@click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
+@click.option("--cron", metavar="CRON", help="Five fields in quotes, or a name such as @daily.")
+@click.option("--every", type=Duration(), metavar="TIME", help="In place of --cron: an interval (30s, 20m, 6h).")
+@click.option("--timezone", metavar="ZONE", help="IANA name, such as Europe/Berlin  [default: the board's]")
+@click.option(
+    "--missed",
+    type=click.Choice(["last", "all", "skip"]),
+    default="last",
+    show_default=True,
+    help="Of what became due while the board was off, run the last one, all, or none.",
+)
+@click.option("--within", type=Duration(), metavar="TIME", help="Skip a slot that is later than that.")
+@click.option(
+    "--overlap",
+    type=click.Choice(["skip", "queue", "allow"]),
+    default="skip",
+    show_default=True,
+    help="While an earlier job has not ended: skip the slot, let its job wait, or run it beside.",
+)
+@click.option("--jitter", type=Duration(), metavar="TIME", help="Run each slot later, by a fixed part of it.")
+@click.option("--paused", is_flag=True, help="Run nothing until `edge schedule resume`.")
+@click.option(
+    "--power", type=click.Choice(["always", "normal", "surplus"]), metavar="CLASS", help="As of `edge submit`."
+)
+@click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9, higher first; 5 is usual.")
+@click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
+@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End a job then.")
+@click.option("--deadline", type=Duration(), metavar="TIME", help="As of `edge submit`.")
+@click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter.")
+@common
+@pass_session
+def add(
+    session: Session,
+    *,
+    name: str,
+    task: str,
+    args: tuple[str, ...],
+    kwargs: tuple[str, ...],
+    json_args: bool,
+    cron: str | None,
+    every: float | None,
+    timezone: str | None,
+    missed: str,
+    within: float | None,
+    overlap: str,
+    jitter: float | None,
+    paused: bool,
+    power: str | None,
+    priority: int | None,
+    retries: int | None,
+    time_limit: float | None,
+    deadline: float | None,
+    max_temp: float | None,
+) -> int:
+    """Make a job of the kind TASK again and again, or change the schedule NAME.
+
+    \b
+    edge schedule add backup solve 1 "What is 6 times 7?" --cron "30 2 * * *"
+    """
+    from edge.model import Missed, Overlap, Power, Schedule  # with HTTP below: not for --help
+
+    if (cron is None) == (every is None):
+        raise UsageError("--cron, --every: give one of them")
+    if every is not None and every != int(every):
+        raise UsageError(f"--every {every:g}s: expected whole seconds")
+    with session.client() as client:
+        placed, named = arguments(client, task, args, kwargs, json_args=json_args)
+        schedule = Schedule(
+            task=task,
+            args=placed,
+            kwargs=named,
+            power=Power(power) if power else None,
+            priority=priority,
+            retries=retries,
+            time_limit_s=time_limit,
+            deadline_s=deadline,
+            max_temp_c=max_temp,
+            cron=cron,
+            every_s=int(every) if every is not None else None,
+            timezone=timezone,
+            missed=Missed(missed),
+            within_s=within,
+            overlap=Overlap(overlap),
+            jitter_s=jitter or 0.0,
+            paused=paused,
+        )
+        view = client.schedules.put(name, schedule)
+    output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")
+    return 0
+
+
+@click.command()
+@click.argument("name")
+@common
+@pass_session
+def rm(session: Session, *, name: str) -> int:
+    """Remove the schedule NAME; the jobs that it has made stay."""
+    with session.client() as client:
+        client.schedules.remove(name)
+    output.document({"name": name, "removed": True}) if session.as_json else click.echo(f"{name} removed")
+    return 0
+
+
+@click.command()
+@click.argument("name")
+@click.option("--key", metavar="TEXT", help="Idempotency key: the same key twice makes one job.")
+@common
+@pass_session
+def run(session: Session, *, name: str, key: str | None) -> int:
+    """Make a job of the schedule NAME now, outside its slots; prints the id of the job."""
+    with session.client() as client:
+        job = client.schedules.run(name, key=key)
+    output.document(job) if session.as_json else click.echo(job.id)
+    return 0
+
+
+@click.command()
+@click.argument("name")
+@common
+@pass_session
+def pause(session: Session, *, name: str) -> int:
+    """Skip what is due of the schedule NAME from now on."""
+    with session.client() as client:
+        view = client.schedules.pause(name)
+    output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")
+    return 0
+
+
+@click.command()
+@click.argument("name")
+@common
+@pass_session
+def resume(session: Session, *, name: str) -> int:
+    """Let what is due of the schedule NAME run again."""
+    with session.client() as client:
+        view = client.schedules.resume(name)
+    output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")
+    return 0

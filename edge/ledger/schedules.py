@@ -1,0 +1,209 @@
+"""Schedules in the ledger, and the record of their slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from edge.ledger.connection import Connection
+from edge.ledger.rows import SqlRow
+from edge.model import Fate, Schedule
+
+_COLUMNS = "name, uid, asked, submitter, timezone, cursor, due_at, made_at"
+#: Slots of a schedule that are remembered.
+KEEP_SLOTS = 100
+#: Conditions of a job that has not ended, of the table `job`.
+_OPEN = "job.state NOT IN ('succeeded', 'failed', 'cancelled')"
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Schedule).decode
+
+
+class ScheduleRow(msgspec.Struct, frozen=True):
+    """A schedule in the ledger."""
+
+    name: str
+    uid: str  # of this schedule; another one may have the same name later
+    asked: Schedule
+    submitter: str
+    timezone: str
+    cursor: int | None  # all slots up to this time are decided; None: it was made without a clock
+    due_at: float | None  # when the gateway looks at it next; None: paused, or never
+    made_at: float
+
+
+class SlotRow(msgspec.Struct, frozen=True):
+    """What became of a slot, or of several that follow one another."""
+
+    first: int
+    last: int
+    count: int
+    fate: Fate
+    reason: str = ""
+    job: str = ""
+    decided_at: float = 0.0
+    by_hand: bool = False  # `run`: no slot of the schedule
+
+
+class ScheduleReader:
+    """Queries about schedules over one connection. Not thread-safe. All methods raise StorageError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, name: str) -> ScheduleRow | None:
+        """The schedule of this name, or None."""
+        rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE name = ?", (name,))
+        return _row(rows[0]) if rows else None
+
+    def page(self, *, after: str = "", submitter: str | None = None, limit: int = 50) -> list[ScheduleRow]:
+        """Schedules by name, from the one behind `after`."""
+        whose, values = ("AND submitter = ?", (submitter,)) if submitter is not None else ("", ())
+        rows = self._connection.query(
+            f"SELECT {_COLUMNS} FROM schedule WHERE name > ? {whose} ORDER BY name LIMIT ?", (after, *values, limit)
+        )
+        return [_row(row) for row in rows]
+
+    def due(self, now: float, *, limit: int) -> list[ScheduleRow]:
+        """Schedules that are to be looked at by `now`, longest due first."""
+        rows = self._connection.query(
+            f"SELECT {_COLUMNS} FROM schedule INDEXED BY schedule_due WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+            (now, limit),
+        )
+        return [_row(row) for row in rows]
+
+    def next_due(self) -> float | None:
+        """When the first of all schedules is to be looked at; None: none of them ever."""
+        return self._first("SELECT min(due_at) FROM schedule INDEXED BY schedule_due WHERE due_at IS NOT NULL")
+
+    def ahead(self, now: float) -> list[ScheduleRow]:
+        """Schedules whose slots are decided up to a time that has not come: the clock went back."""
+        rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE cursor > ?", (int(now),))
+        return [_row(row) for row in rows]
+
+    def timeless(self) -> list[ScheduleRow]:
+        """Schedules that were made while the time was not known."""
+        return [_row(row) for row in self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE cursor IS NULL")]
+
+    def waiting(self) -> list[ScheduleRow]:
+        """Schedules that are to be looked at some time."""
+        rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE due_at IS NOT NULL")
+        return [_row(row) for row in rows]
+
+    def slots(self, uid: str, *, limit: int = 20) -> list[SlotRow]:
+        """The last slots of a schedule, latest first."""
+        rows = self._connection.query(
+            "SELECT first, last, count, fate, reason, job, decided_at, by_hand FROM slot"
+            " WHERE schedule = ? ORDER BY first DESC, by_hand DESC LIMIT ?",
+            (uid, limit),
+        )
+        return [_slot(row) for row in rows]
+
+    def ran_after(self, uid: str, at: int) -> frozenset[int]:
+        """The slots after `at` that have made their job, before the clock went back: they make no other one."""
+        rows = self._connection.query(
+            "SELECT first FROM slot WHERE schedule = ? AND first > ? AND by_hand = 0 AND fate = 'ran'", (uid, at)
+        )
+        return frozenset(row[0] for row in rows)
+
+    def open_jobs(self, uid: str) -> list[str]:
+        """Ids of the jobs of a schedule that have not ended, oldest first."""
+        rows = self._connection.query(
+            f"SELECT job.id FROM slot JOIN job ON job.id = slot.job WHERE slot.schedule = ? AND slot.job <> ''"
+            f" AND {_OPEN} ORDER BY job.seq",
+            (uid,),
+        )
+        return [row[0] for row in rows]
+
+    def counts(self) -> tuple[int, int]:
+        """How many schedules are active, and how many are paused or never due."""
+        rows = self._connection.query("SELECT count(due_at), count(*) FROM schedule")
+        active, total = rows[0]
+        return active, total - active
+
+    def rules(self) -> str:
+        """Which edition of the zones' rules the times in `due_at` come from; empty: none yet."""
+        rows = self._connection.query("SELECT rules FROM zone_rules")
+        return str(rows[0][0]) if rows else ""
+
+    def _first(self, sql: str) -> float | None:
+        value: float | None = self._connection.query(sql)[0][0]
+        return value
+
+
+class ScheduleWriter:
+    """Changes of schedules, inside `LedgerWriter.transaction`. Raises sqlite3.Error."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.reader = ScheduleReader(connection)
+
+    def put(self, row: ScheduleRow) -> None:
+        """Store a schedule, in place of the one of this name."""
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO schedule ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
+            (
+                *(row.name, row.uid, _encode(row.asked), row.submitter, row.timezone),
+                *(row.cursor, row.due_at, row.made_at),
+            ),
+        )
+
+    def move(self, name: str, *, cursor: int | None, due_at: float | None) -> None:
+        """Note up to which time the slots of a schedule are decided, and when it is to be looked at next."""
+        self._connection.execute("UPDATE schedule SET cursor = ?, due_at = ? WHERE name = ?", (cursor, due_at, name))
+
+    def drop(self, row: ScheduleRow) -> None:
+        """Remove a schedule and the record of its slots. Its jobs stay."""
+        self._connection.execute("DELETE FROM schedule WHERE name = ?", (row.name,))
+        self._connection.execute("DELETE FROM slot WHERE schedule = ?", (row.uid,))
+
+    def record(self, uid: str, slots: Iterable[SlotRow], *, now: float) -> None:
+        """Note what became of these slots, and forget old ones: `KEEP_SLOTS` stay, and all that lie ahead."""
+        self._connection.execute_many(
+            "INSERT OR REPLACE INTO slot (schedule, first, last, count, fate, reason, job, decided_at, by_hand)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            (
+                (
+                    uid,
+                    slot.first,
+                    slot.last,
+                    slot.count,
+                    slot.fate.value,
+                    slot.reason[:200],
+                    slot.job,
+                    now,
+                    slot.by_hand,
+                )
+                for slot in slots
+            ),
+        )
+        self._connection.execute(
+            "DELETE FROM slot WHERE schedule = ?1 AND first < (SELECT first FROM slot WHERE schedule = ?1"
+            " AND first <= ?2 ORDER BY first DESC LIMIT 1 OFFSET ?3)",
+            (uid, int(now), KEEP_SLOTS - 1),
+        )
+
+    def rewind(self, row: ScheduleRow, *, now: float, due_at: float | None) -> None:
+        """Go back to `now`, because the clock did: what has not run is decided anew when its time comes."""
+        at = int(now)
+        self._connection.execute("DELETE FROM slot WHERE schedule = ? AND first > ? AND fate <> 'ran'", (row.uid, at))
+        self._connection.execute(
+            "UPDATE slot SET last = ?2 WHERE schedule = ?1 AND first <= ?2 AND last > ?2 AND fate <> 'ran'",
+            (row.uid, at),
+        )
+        self.move(row.name, cursor=at, due_at=due_at)
+
+    def set_rules(self, rules: str) -> None:
+        """Note which edition of the zones' rules the times in `due_at` come from."""
+        self._connection.execute("DELETE FROM zone_rules")
+        self._connection.execute("INSERT INTO zone_rules (rules) VALUES (?)", (rules,))
+
+
+def _row(row: SqlRow) -> ScheduleRow:
+    return ScheduleRow(row[0], row[1], _decode(row[2]), *row[3:])
+
+
+def _slot(row: SqlRow) -> SlotRow:
+    first, last, count, fate, reason, job, decided_at, by_hand = row
+    return SlotRow(first, last, count, Fate(fate), reason, job, decided_at, bool(by_hand))

@@ -1,0 +1,211 @@
+"""What becomes of the slots of a schedule that are due. Pure: the same slots and times give the same decisions.
+
+A slot is a time at which a schedule is due. All slots up to a schedule's `cursor` are decided. A decision covers all
+slots behind it that are due now, so none is lost and none is decided twice, whatever the clock does:
+- After a jump ahead, many slots are due at once. What was due before `since` was missed, and `missed` decides.
+- After a jump back, the cursor lies ahead of the time. It is moved back to it, see `rewound`. Slots that have run stay
+  so; the others get a new decision when their time comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from edge.core.text import duration
+from edge.model import Fate, Missed
+
+#: Slots that run at once at most, after a jump of the clock or a long time without power.
+MOST_AT_ONCE = 100
+#: Counting stops here: the exact number matters to nobody.
+COUNT_MOST = 1000
+
+
+class Times(Protocol):
+    """The times of a schedule."""
+
+    def after(self, at: float) -> int | None:
+        """The first time after `at`; None: there is none."""
+
+
+class Interval:
+    """A time every so many seconds, counted from 1970 in UTC: so no start and no jump of the clock moves them."""
+
+    def __init__(self, every_s: int) -> None:
+        self.every_s = every_s
+
+    def after(self, at: float) -> int | None:
+        """As `Times.after`."""
+        return (int(at // self.every_s) + 1) * self.every_s
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a schedule says about slots that cannot run in time."""
+
+    missed: Missed = Missed.LAST
+    within_s: float | None = None
+    delay_s: float = 0.0  # each slot runs so long after its time: the part of `jitter_s` that was chosen
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What becomes of one slot, or of several that follow one another."""
+
+    first: int
+    last: int
+    count: int  # `COUNT_MOST` stands for that many or more
+    fate: Fate  # `RAN`: make a job for it
+    reason: str = ""
+    missed: bool = False  # it runs late, after a time without power or clock
+
+
+def decide(times: Times, rule: Rule, *, cursor: int, since: float, now: float) -> list[Decision]:
+    """Decide all slots after `cursor` that are due at `now`, in order.
+
+    Args:
+        times: of the schedule.
+        rule: of the schedule.
+        cursor: all slots up to this time are decided.
+        since: the gateway has kept this schedule's time without a break from this moment on.
+        now: the time, from a clock that can be trusted.
+    """
+    due = int(now - rule.delay_s)
+    first = times.after(cursor)
+    if first is None or first > due:
+        return []
+    live = list(_few(times, max(cursor, int(since - rule.delay_s)), due, MOST_AT_ONCE + 1))
+    if len(live) > MOST_AT_ONCE:  # the ledger could not be written for a long time
+        live = []
+    until = live[0] - 1 if live else due
+    found = list(_missed(times, rule, cursor, until, now)) if first <= until else []
+    for slot in live:
+        late_s = now - rule.delay_s - slot
+        if rule.within_s is not None and late_s > rule.within_s:
+            found.append(_skipped(slot, slot, 1, _too_late(late_s, rule.within_s)))
+        else:
+            found.append(Decision(slot, slot, 1, Fate.RAN))
+    return found
+
+
+def rewound(cursor: int, now: float) -> int:
+    """The cursor after a jump of the clock: never ahead of the time, for what lies ahead is not decided yet."""
+    return min(cursor, int(now))
+
+
+def _missed(times: Times, rule: Rule, cursor: int, until: int, now: float) -> Iterator[Decision]:
+    """Decide the slots behind `cursor` up to `until`, of which there is one at least."""
+    if rule.missed is Missed.SKIP:
+        yield _range(times, cursor, until, Fate.SKIPPED, "missed: the board was off, or did not know the time")
+        return
+    last = last_time(times, cursor, until)
+    late_s = now - rule.delay_s - last
+    if rule.within_s is not None and late_s > rule.within_s:
+        yield _range(times, cursor, until, Fate.SKIPPED, _too_late(late_s, rule.within_s))
+        return
+    if rule.missed is Missed.LAST:
+        before = times.after(cursor)
+        if before is not None and before < last:
+            yield _range(times, cursor, last - 1, Fate.COALESCED, "missed: the last of the missed slots ran for all")
+        yield Decision(last, last, 1, Fate.RAN, missed=True)
+        return
+    runs = [last]
+    while len(runs) < MOST_AT_ONCE:
+        before = times.after(cursor)
+        if before is None or before >= runs[0]:
+            break
+        slot = last_time(times, cursor, runs[0] - 1)
+        if rule.within_s is not None and now - rule.delay_s - slot > rule.within_s:
+            break
+        runs.insert(0, slot)
+    before = times.after(cursor)
+    if before is not None and before < runs[0]:
+        late_s = now - rule.delay_s - last_time(times, cursor, runs[0] - 1)
+        too_late = rule.within_s is not None and late_s > rule.within_s
+        why = _too_late(late_s, rule.within_s or 0.0) if too_late else f"missed: the last {MOST_AT_ONCE} run at most"
+        yield _range(times, cursor, runs[0] - 1, Fate.SKIPPED, why)
+    for slot in runs:
+        yield Decision(slot, slot, 1, Fate.RAN, missed=True)
+
+
+def last_time(times: Times, after: int, until: int) -> int:
+    """The last time after `after` and up to `until`; there has to be one.
+
+    Found by halves, because a year has half a million minutes.
+    """
+    found = times.after(after)
+    if found is None or found > until:
+        raise ValueError(f"no time after {after} up to {until}")
+    above = until
+    while above - found > 1:
+        middle = (found + above) // 2
+        later = times.after(middle)
+        if later is not None and later <= until:
+            found = later
+        else:
+            above = middle
+    later = times.after(found)
+    return later if later is not None and later <= until else found
+
+
+def count_times(times: Times, after: int, until: int) -> int:
+    """How many times there are after `after` and up to `until`, at most `COUNT_MOST`."""
+    if isinstance(times, Interval):
+        return min(until // times.every_s - after // times.every_s, COUNT_MOST)
+    return sum(1 for _ in _few(times, after, until, COUNT_MOST))
+
+
+def skipped_while_paused(times: Times, cursor: int, now: float) -> Decision | None:
+    """The slots that were due while the schedule was paused; None: there was none."""
+    first, until = times.after(cursor), int(now)
+    if first is None or first > until:
+        return None
+    return _range(times, cursor, until, Fate.SKIPPED, "paused")
+
+
+def _few(times: Times, after: int, until: int, most: int) -> Iterator[int]:
+    at: int | None = after
+    for _ in range(most):
+        at = times.after(at) if at is not None else None
+        if at is None or at > until:
+            return
+        yield at
+
+
+def _range(times: Times, after: int, until: int, fate: Fate, reason: str) -> Decision:
+    first = times.after(after)
+    last = last_time(times, after, until)
+    return Decision(last if first is None else first, last, count_times(times, after, until), fate, reason)
+
+
+def _skipped(first: int, last: int, count: int, reason: str) -> Decision:
+    return Decision(first, last, count, Fate.SKIPPED, reason)
+
+
+def _too_late(late_s: float, within_s: float) -> str:
+    return f"too late by {duration(late_s - within_s)}: within_s is {within_s:g}"
+
+
+class Without:
+    """The times of a schedule without those that have run: they ran before the clock went back."""
+
+    def __init__(self, times: Times, ran: frozenset[int]) -> None:
+        self._times, self._ran = times, ran
+
+    def after(self, at: float) -> int | None:
+        """As `Times.after`."""
+        found = self._times.after(at)
+        while found in self._ran:
+            found = self._times.after(found)
+        return found
+
+
+def around(times: Times, decision: Decision, ran: frozenset[int]) -> Iterator[Decision]:
+    """`decision` cut into pieces between the slots that have run, so that each slot has one fate."""
+    left = Without(times, ran)
+    after = decision.first - 1
+    for end in (*sorted(slot for slot in ran if decision.first < slot < decision.last), decision.last + 1):
+        first = left.after(after)
+        if first is not None and first < end:
+            yield _range(left, after, end - 1, decision.fate, decision.reason)
+        after = end
