@@ -18,7 +18,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut powercut-scaling faults sums powercut-selftest recovery flash bench simulate-scale scale-downs windows mqtt-restarts schedule-times schedule-cuts lock clean
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,12 @@ powercut-scaling: setup-test ## cut the power CUTS=100 times while a worker reti
 
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
+
+powercut-graph: setup-test ## cut the power CUTS=50 times of a board that runs a graph of JOBS=1000 jobs after one another (as root; SEED= replays)
+	$(BIN)/python -m tests.powercut --graph $(or $(JOBS),1000) --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
+
+later: setup-dev ## measure what JOBS=100000 jobs that wait cost an idle gateway, and how many start before one of priority 9
+	$(BIN)/python -m tests.bench.later --jobs $(or $(JOBS),100000)
 
 recovery: setup-dev ## measure power-on to accepting, and to the first job done, with WAITING="0 10000 100000" jobs (as root)
 	$(BIN)/python -m tests.powercut --recovery $(if $(WAITING),--waiting $(WAITING))

@@ -143,6 +143,31 @@ def test_the_way_back_has_the_workers_of_its_own_configuration(
     assert threads == ([] if "workers" in wanted or "edge_head" in given else ["edge-worker@io.service"])
 
 
+@pytest.mark.parametrize(
+    ("given", "loads"),
+    [
+        ({"edge_mqtt": {"host": "ha.local", "user": "edge"}, "edge_mqtt_password": "secret"}, True),
+        ({"edge_mqtt": {"host": "ha.local"}}, False),
+        ({}, False),
+    ],
+)
+def test_the_password_of_mqtt_reaches_the_units_alone(tmp_path: Path, given: dict[str, Any], loads: bool) -> None:
+    """The configuration names its file, the unit loads it, and what is rendered holds no secret."""
+    names = "edge_whole_config.mqtt | default({})", "edge_mqtt_credential"
+    argv: list[str | Path] = ["localhost", "-m", "debug", "-a", f"msg={{{{ [{', '.join(names)}] }}}}"]
+    for name in ("defaults", "vars"):
+        argv += ["-e", f"@{REPO / 'ansible/roles/edge' / name / 'main.yml'}"]
+    (tmp_path / "templates").symlink_to(REPO / "ansible/roles/edge/templates")
+    wanted = {"edge_wanted_config": "{{ edge_whole_config | to_json }}", "edge_tls": "none", "edge_head": ""}
+    done = _ansible(tmp_path, *argv, "-e", json.dumps(wanted | given))
+    section, unit = json.loads(done.stdout.partition("=>")[2])["msg"]
+    assert "secret" not in done.stdout
+    assert section == given.get("edge_mqtt", {}) | (
+        {"password_file": "/etc/edge/credentials/mqtt.password"} if loads else {}
+    )
+    assert ("LoadCredential=mqtt-password:/etc/edge/credentials/mqtt.password" in unit) is loads
+
+
 def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
     """The next play applies them and the token stays; one that says nothing new changes nothing."""
     board = tmp_path / "edge.yaml"

@@ -124,6 +124,9 @@ def test_a_board_is_a_device_with_values(board: MakeBoard, start_gateway: StartG
     tell_power(config, PowerState.LOW)
     until(lambda: listener.values()["power_state"] == "low", _SOON_S, listener.values)
     assert listener.values()["backlog_normal"] == "1"
+    tell_power(config, PowerState.LOW, reason="a sentence that waits for its minute")
+    tell_power(config, PowerState.SURPLUS)
+    until(lambda: listener.values()["power_state"] == "surplus", 8.0, listener.values)  # and takes nothing along
     gateway.stop()
     until(lambda: listener.values()["online"] == "offline", _SOON_S, listener.values)
     assert not listener.ready()
@@ -197,6 +200,24 @@ def test_rubbish_on_the_topics_changes_nothing(
     until(lambda: "expected ON or OFF" in caplog.text or "expected PRESS" in caplog.text, _SOON_S, lambda: caplog.text)
     assert caplog.text.count("expected") == 1
     assert not config.layout.pause_order.exists()
+
+
+def test_a_flood_of_messages_holds_up_nothing(
+    board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto
+) -> None:
+    """Thousands of commands that are none, and jobs are accepted meanwhile."""
+    gateway = start_gateway(board())
+    until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.loop_start()
+    for _ in range(5000):
+        client.publish("edge/attic/pause/set", "rubbish", qos=0)
+    gateway.submit()
+    client.disconnect()
+    client.loop_stop()
+    tell_power(gateway.config, PowerState.LOW)
+    until(lambda: b'"low"' in mosquitto.retained()["edge/attic/state"], _SOON_S, mosquitto.retained)
 
 
 def test_an_entity_that_a_new_configuration_no_longer_has_is_removed(

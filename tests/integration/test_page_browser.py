@@ -21,7 +21,7 @@ from edge.access.tokens import Scope, Tokens
 from edge.client import Client, Settings
 from edge.config import Config, load
 from edge.core.errors import EdgeError
-from edge.model import JobState, PowerState
+from edge.model import JobState, PowerState, Schedule
 from edge.power import status
 from edge.power.simulate import simulate
 from edge.up.broker.node import PrivateNode
@@ -348,6 +348,7 @@ def _views(board: Board) -> dict[str, str]:
     done = board.client.submit("solve", 4, QUESTION, power="always")
     until(lambda: long.refresh().state is JobState.RUNNING, "a job runs")
     waits = board.client.submit("mean", [1.0])
+    board.client.schedules.put("nightly", Schedule(task="solve", args=[5, NASTY], cron="30 2 * * *"))
     return {
         "board": "/",
         "jobs": "/jobs",
@@ -357,6 +358,8 @@ def _views(board: Board) -> dict[str, str]:
         "queued": f"/jobs/{failed.id}",
         "done": f"/jobs/{done.id}",
         "all": "/jobs/all?do=cancel",
+        "schedules": "/schedules",
+        "schedule": "/schedules/nightly",
         "submit": "/submit",
         "form": "/submit/mean",
         "solve": "/submit/solve",

@@ -56,18 +56,18 @@ def faults(path: Path, promised: Ran) -> Iterator[str]:
             others = Without(times, frozenset(ran))
             delay_s = rule(row.asked, uid=row.uid).delay_s
             after: int | None = None
-            for slot in slots:
-                if slot.first > row.cursor:
-                    if slot.fate is not Fate.RAN:
-                        yield f"{row.name}: slot {slot.first} ahead of the cursor {row.cursor} is {slot.fate}"
+            for each in slots:
+                if each.first > row.cursor:
+                    if each.fate is not Fate.RAN:
+                        yield f"{row.name}: slot {each.first} ahead of the cursor {row.cursor} is {each.fate}"
                     continue
-                if after is not None and slot.first <= after:
-                    yield f"{row.name}: slot {slot.first} is in two records"
+                if after is not None and each.first <= after:
+                    yield f"{row.name}: slot {each.first} is in two records"
                 following = times.after(after) if after is not None else None
-                if following is not None and following != slot.first:
+                if following is not None and following != each.first:
                     gap = others.after(after or 0)
-                    yield f"{row.name}: slot {gap} before {slot.first} has no fate"
-                after = slot.last
+                    yield f"{row.name}: slot {gap} before {each.first} has no fate"
+                after = each.last
             following = times.after(after) if after is not None else None
             if following is not None and following <= row.cursor:
                 yield f"{row.name}: slot {following} has no fate; the cursor is at {row.cursor}, delay {delay_s}"

@@ -10,6 +10,7 @@ import asyncio
 import platform
 import random
 import re
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from hashlib import sha256
@@ -33,8 +34,12 @@ from edge.mqtt.connection import Connection, Publication, Received
 from edge.power.sources import configured
 from edge.wire import Event
 
-#: Changes that come so close together are looked at once.
-_GATHER_S = 0.2
+#: Changes that come so close together are looked at once; while they go on, so often.
+_GATHER_S, _LOOK_EVERY_S = 0.2, 1.0
+#: After an error that nobody foresaw.
+_AGAIN_S = 10.0
+#: Messages of others that wait for the loop; what comes beyond that is dropped.
+_WAITING = 256
 #: A Home Assistant that starts asks all devices at once: answer within this time, not all at the same moment.
 _BIRTH_S = (0.1, 1.0)
 _MODEL = Path("/proc/device-tree/model")
@@ -46,6 +51,7 @@ class _ToLoop:
 
     def __init__(self, bridge: Bridge, loop: asyncio.AbstractEventLoop) -> None:
         self._bridge, self._loop = bridge, loop
+        self._waiting: deque[Received] = deque()
 
     def up(self) -> None:
         self._call(self._bridge.up)
@@ -54,7 +60,18 @@ class _ToLoop:
         self._call(self._bridge.down)
 
     def received(self, message: Received) -> None:
-        self._call(lambda: self._bridge.received(message))
+        if len(self._waiting) >= _WAITING:  # a client that floods our topics must not hold up the gateway
+            return
+        self._waiting.append(message)
+        if len(self._waiting) == 1:
+            self._call(self._take)
+
+    def _take(self) -> None:
+        """On the loop: hand over what waits."""
+        for _ in range(len(self._waiting)):
+            self._bridge.received(self._waiting.popleft())
+        if self._waiting:
+            self._call(self._take)
 
     def confirmed(self, topic: str) -> None:
         """The next one tells more."""
@@ -90,8 +107,10 @@ class Bridge:
         self._announce_at: float | None = None  # of the loop's clock
         self._births = False  # a Home Assistant has started since the last announcement
         self._look_at: float | None = None
+        self._looked_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -153,8 +172,7 @@ class Bridge:
         job = event.job if event is not None else None
         if job is not None and job.state is JobState.FAILED and not job.removed:
             self._failure = LastFailure.of(job)
-        if self._look_at is None:
-            self._wake_at(asyncio.get_running_loop().time() + _GATHER_S)
+        self._wake_at(max(asyncio.get_running_loop().time() + _GATHER_S, self._looked_at + _LOOK_EVERY_S))
 
     def _announce_soon(self, in_s: float) -> None:
         at = asyncio.get_running_loop().time() + in_s
@@ -187,14 +205,22 @@ class Bridge:
             connection = self._connection
             if connection is None or not connection.is_up:
                 continue
-            now = asyncio.get_running_loop().time()
-            if self._announce_at is not None:
-                if self._announce_at <= now:
-                    self._announce_at = None
-                    await self._announce()
-                else:
-                    self._wake_at(self._announce_at)
-            await self._publish_state()
+            self._looked_at = asyncio.get_running_loop().time()
+            try:
+                await self._turn(self._looked_at)
+            except Exception:  # whatever it was: a board that is silent from here on looks dead to its house
+                log.exception("values cannot be published; trying again in %g s", _AGAIN_S)
+                self._announce_soon(_AGAIN_S)
+
+    async def _turn(self, now: float) -> None:
+        """What is due now: announce, publish."""
+        if self._announce_at is not None:
+            if self._announce_at <= now:
+                self._announce_at = None
+                await self._announce()
+            else:
+                self._wake_at(self._announce_at)
+        await self._publish_state()
 
     async def _announce(self) -> None:
         """Say what entities there are, and that the board is online."""
@@ -243,7 +269,8 @@ class Bridge:
         """Keep on disk what is about to be published."""
         self._known = known
         try:
-            await asyncio.to_thread(self._file.write, known)
+            async with self._writing:  # two tasks change it; the last one to know more writes last
+                await asyncio.to_thread(self._file.write, self._known)
         except OSError as err:
             path = self._appliance.config.layout.mqtt
             log.error("%s: %s; what the MQTT broker keeps may have to be removed by hand", path, err.strerror or err)

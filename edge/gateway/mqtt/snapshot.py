@@ -52,7 +52,7 @@ def snapshot(appliance: Appliance, failure: LastFailure) -> dict[str, JsonValue]
         "power_state": power.state.value,
         "power_reason": _text(power.reason),
         "power_until": _text(power.until),
-        "resumes_at": _moment(power.resumes_at),
+        "resumes_at": _moment(power.resumes_at, to_s=60),  # it is reckoned anew at each report
         "paused": ON if paused else OFF,
         **_readings(power.readings),
         "energy": round(joules / 3600, 2),
@@ -114,10 +114,10 @@ def _text(text: str) -> str | None:
     return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
 
 
-def _moment(at: float | None) -> str | None:
+def _moment(at: float | None, *, to_s: int = 1) -> str | None:
     if at is None:
         return None
     try:
-        return datetime.fromtimestamp(round(at), UTC).isoformat()
+        return datetime.fromtimestamp(round(at / to_s) * to_s, UTC).isoformat()
     except (OverflowError, ValueError, OSError):  # a clock beyond all calendars
         return None

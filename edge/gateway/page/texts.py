@@ -34,6 +34,7 @@ _TONES = {
     "warn": "warn",
     "FAIL": "bad",
     "failing": "bad",
+    "ran": "good",
     "connected": "good",
     "blocked": "warn",
     "down": "bad",

@@ -243,6 +243,16 @@ class TestSurplus:
         silent = msgspec.structs.replace(sunny, value=None, verdict=Verdict.UNKNOWN)
         assert day.see(charge(60), silent, times=9) is Level.NORMAL
 
+    def test_the_surplus_of_a_house_is_claimed_by_mqtt_alone(self) -> None:
+        """A board without another sensor works normally, with the sun more, and never less for want of the message."""
+        source = MqttSourceConfig(name="house", topic="t", max_age_s=600, broker=MqttBroker(host="h"))
+        day = Day(from_config(PowerConfig(sources=(source,), policy=PolicyConfig(surplus_watts=300))))
+        silent = Reading("house", "solar_watts", reason="nothing was published yet")
+        assert day.see(silent, times=3) is Level.NORMAL
+        watts = Reading("house", "solar_watts", 850.0, "W", verdict=Verdict.OK)
+        assert day.see(watts, times=40) is Level.SURPLUS
+        assert day.see(silent, times=3) is Level.NORMAL
+
     def test_a_plain_supply_is_surplus_with_the_first_sample(self) -> None:
         """Nothing measures it, so there is nothing to wait for."""
         day = Day(from_config(PowerConfig(sources=(PlainConfig(),))))

@@ -1,0 +1,118 @@
+"""The Grafana dashboard and the page on Prometheus say nothing that `/v1/metrics` does not have."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge.config import Config
+from edge.model import PowerState, Reading, Verdict
+from edge.wire import BrokerState
+from tests.running_gateway import RunningGateway, StartGateway
+from tests.running_worker import tell_power
+
+DOCS = Path(__file__).parents[2] / "docs"
+DASHBOARD = json.loads((DOCS / "grafana-dashboard.json").read_text())
+PAGE = (DOCS / "prometheus.md").read_text()
+#: Labels that Prometheus itself gives each series.
+_OWN = {"instance", "job"}
+_OWN_METRICS = {"up"}
+_STATES = {
+    "edge_power": {state.value for state in PowerState},
+    "edge_broker": {state.value for state in BrokerState},
+}
+Labels = dict[str, set[str]]
+
+
+@pytest.fixture
+def metrics(config: Config, start_gateway: StartGateway) -> Labels:
+    """The labels of each metric that a board with a sensor and an ended job has."""
+    tell_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.0, "%", verdict=Verdict.OK),))
+    gateway: RunningGateway = start_gateway(config)
+    gateway.finish(job := gateway.submit())
+    gateway.becomes(job, "succeeded")
+    found: Labels = {}
+    for family in text_string_to_metric_families(gateway.ask("GET", "/metrics").body.decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    return found
+
+
+def _expressions() -> Iterator[tuple[str, str]]:
+    """(expression, legend) of each panel and each alert."""
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            yield target["expr"], target["legendFormat"]
+    (rules,) = re.findall(r"<!-- test: rules.yml -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    for rule in yaml.safe_load(rules)["groups"][0]["rules"]:
+        yield rule["expr"], ""
+
+
+def test_each_query_names_metrics_and_labels_that_are_there(metrics: Labels) -> None:
+    """Names, labels in braces, in groupings and in legends; and states that there are."""
+    for expression, legend in _expressions():
+        bare = re.sub(r'"[^"]*"', '""', expression)
+        names = set(re.findall(r"\b(edge_\w+|up)\b", bare))
+        assert names, expression
+        assert names <= metrics.keys() | _OWN_METRICS, expression
+        labels = set().union(_OWN, *(metrics.get(name, set()) for name in names))
+        for name, braces in re.findall(r"\b(edge_\w+|up)\{([^}]*)\}", bare):
+            assert set(re.findall(r"(\w+)\s*[=!]~?", braces)) <= metrics.get(name, set()) | _OWN, expression
+        for group in re.findall(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)", bare):
+            assert set(re.findall(r"\w+", group)) <= labels, expression
+        assert set(re.findall(r"\{\{\s*(\w+)\s*\}\}", legend)) <= labels, legend
+        for name, state in re.findall(r'\b(edge_\w+)\{[^}]*state="(\w+)"', expression):
+            assert state in _STATES.get(name, {state}), expression
+
+
+def test_the_page_names_each_metric_with_its_labels(metrics: Labels) -> None:
+    """And none that is gone."""
+    told: Labels = {}
+    for names, labels in re.findall(r"^\| (`edge_[^|]*`) \| ([^|]*)\|", PAGE, re.MULTILINE):
+        told.update({key: set(re.findall(r"`(\w+)`", labels)) for key in re.findall(r"`(\w+)`", names)})
+    made = {name: labels for name, labels in metrics.items() if not name.endswith("_created")}
+    assert {name: labels for name, labels in told.items() if name in made} == {
+        name: labels for name, labels in made.items() if name in told
+    }
+    assert made.keys() <= told.keys()
+    assert told.keys() - made.keys() <= {"edge_workers_wanted"}  # only where an entry is scaled
+
+
+def test_the_dashboard_can_be_imported() -> None:
+    """Nothing of one Grafana's own: no id, each data source is the one that is chosen, panels beside one another."""
+    assert DASHBOARD["uid"]
+    assert DASHBOARD["title"]
+    assert "id" not in DASHBOARD
+    assert "__inputs" not in DASHBOARD
+    variables = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
+    assert variables["datasource"]["query"] == "prometheus"
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        for each in (panel, *panel["targets"], variables["board"]):
+            assert each["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        place: dict[str, Any] = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert max(x for x, _ in cells) < 24
+        assert taken.isdisjoint(cells)
+        taken |= cells
+
+
+def test_the_scrape_of_the_page_fits_the_gateway() -> None:
+    """Path and port are those of the product."""
+    (text,) = re.findall(r"<!-- test: prometheus.yml -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    assert job["metrics_path"] == "/v1/metrics"
+    assert {target.rpartition(":")[2] for target in job["static_configs"][0]["targets"]} == {str(Config().gateway.port)}
