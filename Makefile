@@ -18,7 +18,7 @@ MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" 
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-test demo demo-stop up test test-units test-integration test-deploy test-deploy-cuts test-arm64 image lint format powercut powercut-scaling faults sums powercut-selftest recovery flash bench simulate-scale scale-downs windows mqtt-restarts schedule-times lock clean
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,6 +103,12 @@ powercut-scaling: setup-test ## cut the power CUTS=100 times while a worker reti
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
+powercut-graph: setup-test ## cut the power CUTS=50 times of a board that runs a graph of JOBS=1000 jobs after one another (as root; SEED= replays)
+	$(BIN)/python -m tests.powercut --graph $(or $(JOBS),1000) --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
+
+later: setup-dev ## measure what JOBS=100000 jobs that wait cost an idle gateway, and how many start before one of priority 9
+	$(BIN)/python -m tests.bench.later --jobs $(or $(JOBS),100000)
+
 recovery: setup-dev ## measure power-on to accepting, and to the first job done, with WAITING="0 10000 100000" jobs (as root)
 	$(BIN)/python -m tests.powercut --recovery $(if $(WAITING),--waiting $(WAITING))
 
@@ -121,6 +127,9 @@ scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look w
 
 schedule-times: setup-dev ## compare next times with a search by minutes in every zone, ten years from YEAR=2011 (EXPRESSIONS=200, SEED=1; half an hour)
 	$(BIN)/python -m tests.schedules --seed $(or $(SEED),1) --expressions $(or $(EXPRESSIONS),200) --year $(or $(YEAR),2011)
+
+schedule-cuts: setup-test ## cut the power of a board with 50 schedules whose clock jumps, CUTS=200 times (as root; SEED=1)
+	$(BIN)/python -m tests.schedules.cuts --cuts $(or $(CUTS),200) --seed $(or $(SEED),1)
 
 windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
 	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py

@@ -277,7 +277,7 @@ class ScheduleChange(msgspec.Struct, frozen=True, omit_defaults=True):
     deed: ScheduleDeed
     submitter: str = ""
     slot: float | None = None  # the slot, or the last one of several
-    count: int = 1  # slots; 1000 stands for that many or more
+    count: int = 1  # slots; 100 stands for that many or more
     job: str = ""  # id of the job that was made
     reason: str = ""
 
@@ -288,7 +288,7 @@ class SlotView(msgspec.Struct, frozen=True, omit_defaults=True):
     slot: str  # RFC 3339, in the zone of the schedule; of several the first one
     fate: Fate
     until: str = ""  # of several the last one
-    count: int = 1  # 1000 stands for that many or more
+    count: int = 1  # 100 stands for that many or more
     job: str = ""  # id of the job that was made
     reason: str = ""  # why it did not run, or ran otherwise than at its time
     decided_at: float = 0.0
@@ -342,6 +342,32 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     schedule: ScheduleChange | None = None
     reason: str = ""  # of `reset` and `dropped`
     id: str = ""  # set by the client: resumes behind this event
+
+
+class SeriesPoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step of `GET /v1/series`: means over it, and what happened in it. A member that is missing is not known."""
+
+    at: float  # when it begins
+    charge: float | None = None  # percent
+    watts: float | None = None
+    solar_watts: float | None = None
+    temperature: float | None = None  # of the board, in degrees Celsius
+    seconds: dict[str, float] = {}  # power state -> how long; less than the step where the board was off
+    started: int = 0  # jobs whose last attempt began, as far as they have ended or run now
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    backlog: int | None = None  # the most jobs without a result at once
+
+
+class SeriesView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`GET /v1/series`: the last day or month in equal steps, oldest first."""
+
+    span: str
+    step_s: float
+    points: tuple[SeriesPoint, ...]
+    pause_percent: float | None = None  # work pauses at or below this charge; none: no source tells a charge
+    resume_percent: float | None = None  # and goes on at or above this one
 
 
 class PairAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

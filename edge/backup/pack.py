@@ -51,6 +51,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
             for folder in (
                 *(layout.attempts, layout.checkpoints, layout.spawned, layout.spawned_taken, layout.days),
                 layout.paired.parent,
+                layout.activity,
             ):
                 _flat(packer, layout, folder)
             _tasks(packer, layout, Path(spare))

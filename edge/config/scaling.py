@@ -42,14 +42,14 @@ class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     ] = ScaleMode.DRAIN
     drain_target_s: Annotated[
         Annotated[float, Meta(ge=1, le=86_400)], about("As many workers as end the work in this time, 1 to 86400.")
-    ] = 30.0
+    ] = 10.0
     up_after_s: Annotated[Wait, about("More must be wanted for so long before another starts, 0 to 86400.")] = 0.0
     down_after_s: Annotated[
         Annotated[float, Meta(ge=10, le=86_400)], about("Fewer are kept once no more were wanted for so long.")
     ] = 120.0
     start_cost_s: Annotated[
         Wait, about("Time that a start takes: none is started for work that the others end before.")
-    ] = 5.0
+    ] = 3.0
     guess_s: Annotated[
         Annotated[float, Meta(gt=0, le=86_400)], about("Seconds of a job whose kind has not been learned.")
     ] = 10.0

@@ -123,6 +123,16 @@ class Layout:
         return self.root / "power" / "days"
 
     @property
+    def today(self) -> Path:
+        """The last of `days` as it is now; the governor writes."""
+        return self.run / "governor" / "today.json"
+
+    @property
+    def activity(self) -> Path:
+        """How many jobs started and ended, `YYYY-MM-DD.json`; the gateway writes."""
+        return self.root / "activity"
+
+    @property
     def policy(self) -> Path:
         """What the policy remembers, so that a new governor of this boot goes on with it; the governor writes."""
         return self.run / "governor" / "policy.json"

@@ -13,6 +13,7 @@
 - `waiting`: why a job waits, as one sentence
 - `board`: power, workers and room as a request finds them
 - `kinds`: the kinds of job, loaded and kept current
+- `series`: the last day or month: power and jobs in equal steps
 - `costs`: what a job of each kind costs, learned from the receipts
 - `receipts`: what ended jobs took, summed up for metrics
 """

@@ -23,6 +23,7 @@ from edge.config import Config
 from edge.core import durable
 from edge.core.errors import EdgeError, JobGone, SpawnedOtherwise, StackError, StorageError, UnknownJob, WrongState
 from edge.core.values import JsonObject, JsonValue
+from edge.gateway.background.activity import Activity
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.journal import Journal
@@ -41,6 +42,7 @@ from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
 from edge.gateway.receipts import Receipts
 from edge.gateway.schedules import Schedules
+from edge.gateway.series import SeriesMaker
 from edge.gateway.views import Views
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
@@ -120,6 +122,8 @@ class Appliance:
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s, copied=OldSpawned(layout).forget)
+        self.activity = Activity(layout.activity, open_jobs=lambda: self.outbox.totals.open_jobs)
+        self.series = SeriesMaker(config, self.activity, self.board)
         self._settler = Settler(
             layout,
             self.outbox,
@@ -128,6 +132,7 @@ class Appliance:
             removals=self._removals,
             ended=self._retention.ended,
             journal=self.journal,
+            activity=self.activity,
         )
         self._keeper = Timekeeper(
             self.outbox,
@@ -177,6 +182,7 @@ class Appliance:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._events.close()
+        await self.activity.stop()
         await self.fault.close()
         await self.outbox.stop()
         await asyncio.to_thread(self._copies.stop)
@@ -246,6 +252,7 @@ class Appliance:
             self.fault.note(err)
             raise
         self.fault.clear()
+        self.activity.accepted()
         return answers
 
     # ---- out ----

@@ -59,6 +59,7 @@ class NewJob(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
     max_temp_c: float | None = None
     later: Later | None = None
+    child: bool = True  # of those that are spawned: False for a job of its own that a worker handed over
 
 
 class JobRow(msgspec.Struct, frozen=True):

@@ -11,8 +11,8 @@ from edge.ledger.rows import SqlRow
 from edge.model import Fate, Schedule
 
 _COLUMNS = "name, uid, asked, submitter, timezone, cursor, due_at, made_at"
-#: Slots of a schedule that are remembered.
-KEEP_SLOTS = 100
+#: Records of a schedule that stay. More than the slots that may run at once: what was skipped before them is seen, too.
+KEEP_SLOTS = 200
 #: Conditions of a job that has not ended, of the table `job`.
 _OPEN = "job.state NOT IN ('succeeded', 'failed', 'cancelled')"
 

@@ -17,7 +17,7 @@ import msgspec
 
 from edge.core import clock
 from edge.core.clock import SteadyClock
-from edge.core.errors import KeyReused, UsageError
+from edge.core.errors import KeyReused, UnknownJob, UsageError
 from edge.ledger import schema
 from edge.ledger.connection import Connection
 from edge.ledger.reader import IS_OPEN, LedgerReader
@@ -111,12 +111,14 @@ class LedgerWriter:
         """Put in a job; None when one with its id is there already.
 
         While a job of the submitter with its unique key is open, that one is the answer.
-        `lenient`: it may wait for a job that is not known, which ends it. Raises UsageError.
+        `lenient`: it may wait for a job that is not known, which ends it. Raises UnknownJob, UsageError.
         """
         if new.later is not None and new.later.unique_key is not None:
             same = self.reader.open_with(new.submitter, new.later.unique_key)
             if same is not None and same.id != new.id:
                 return Accepted(same, created=False)
+        if new.later is not None:
+            self._due(new.later)  # before anything is written
         outcomes = {} if new.later is None or not new.later.after else self._outcomes(new, new.later, lenient=lenient)
         seq = self._last_seq + 1
         job = JobRow(
@@ -152,13 +154,13 @@ class LedgerWriter:
         return Accepted(job, created=True)
 
     def _outcomes(self, new: NewJob, later: Later, *, lenient: bool) -> dict[str, str | None]:
-        """How the jobs that a new one waits for have ended; None: not yet. Raises UsageError where one is not known."""
+        """How the jobs that a new one waits for have ended; None: not yet. Raises UnknownJob."""
         found = dict[str, str | None]()
         for job_id in later.after:
             parent = self.reader.find(job_id)
             if job_id == new.id or parent is None or not (later.foreign or parent.submitter == new.submitter):
                 if not lenient and self.reader.find(new.id) is None:  # else it was accepted when that one was there
-                    raise UsageError(f"after: no job {job_id!r}")
+                    raise UnknownJob.reported(f"after: no job {job_id!r}", job_id=job_id)
                 found[job_id] = GONE
             else:
                 found[job_id] = parent.state.value if parent.state.final else None
@@ -166,14 +168,14 @@ class LedgerWriter:
 
     def _put_aside(self, job: JobRow, later: Later, outcomes: Mapping[str, str | None]) -> JobRow:
         """Store how a new job waits, and return its row as it is then."""
-        due_at = later.not_before if later.delay_s is None else self._steady.now() + later.delay_s
+        due_at, delay_s = self._due(later)
         job = msgspec.structs.replace(
             job,
             due_at=due_at,
             priority=later.priority,
             unique_key=later.unique_key,
-            delay_s=later.delay_s,
-            clock=None if later.delay_s is None else self._run,
+            delay_s=delay_s,
+            clock=None if delay_s is None else self._run,
             waits=later.waits,
         )
         self.connection.execute(
@@ -193,6 +195,17 @@ class LedgerWriter:
             rows.append((job.id, "", -1, False, None))
         self.connection.execute_many("INSERT INTO after (child, parent, n, anyway, outcome) VALUES (?,?,?,?,?)", rows)
         return next(iter(self._let_go([job.seq])), job)
+
+    def _due(self, later: Later) -> tuple[float | None, float | None]:
+        """When a new job is due, and the delay that this comes from, if it is one. Raises UsageError."""
+        now = self._steady.now()
+        if later.delay_s is None:
+            return later.not_before, None
+        if later.not_before is not None and not clock.plausible(now):
+            raise UsageError("delay_s and not_before: while the board does not know the time, give one of them")
+        if later.not_before is not None and later.not_before > now + later.delay_s:
+            return later.not_before, None
+        return now + later.delay_s, later.delay_s
 
     # ---- one after another ----
 
@@ -299,7 +312,7 @@ class LedgerWriter:
         Returns:
             The rows that are new, and those of `jobs` in whose place another job stands.
         """
-        self.link(parent, [job.id for job in jobs])
+        self.link(parent, [job.id for job in jobs if job.child])
         rows, others = list[JobRow](), list[NewJob]()
         for job in jobs:
             added = None if removed(job.id) else self.insert(job, now=now, lenient=True)

@@ -35,11 +35,12 @@ class SpawnedJob(Waits, msgspec.Struct, frozen=True, omit_defaults=True):
     retries: Retries = 0
     time_limit_s: TimeLimit | None = None
     key: Annotated[str, Meta(max_length=255)] = ""
+    own_id: Annotated[str, Meta(max_length=128)] = ""  # of a job that came by plain Celery: it has its id already
     call: Annotated[int, Meta(ge=0, le=MOST_CHILDREN)] = 0  # ordinal of a call without a key, counted from 1
 
     def id(self, parent: str) -> str:
         """The id it has as a job of `parent`."""
-        return spawned_job_id(parent, key=self.key, call=self.call)
+        return self.own_id or spawned_job_id(parent, key=self.key, call=self.call)
 
     @property
     def fingerprint(self) -> bytes:

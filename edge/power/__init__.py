@@ -6,6 +6,7 @@
 - `scaling`: pure functions: backlog, learned costs, what is left -> how many workers
 - `workers`: which workers of scaled entries run, and which are to run
 - `governor`: the process that senses, decides and tells
+- `series`: what power was like, a quarter of an hour at a time
 - `status`: `power.json`: written by the governor, read by everyone
 - `probe`: looks at what the board has and says how `edge.yaml` would name it
 - `pause_order`: a wish to pause or resume, from the gateway to the governor

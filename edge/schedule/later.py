@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from edge.core.errors import BadJobId, UsageError
+from edge.core.errors import BadJobId, UnknownJob, UsageError
 from edge.model import MOST_PARENTS, AfterFailure, Waits, is_job_id
 from edge.schedule.instant import BadInstant, instant
 
@@ -18,7 +18,7 @@ class Later(msgspec.Struct, frozen=True):
     """How a new job waits in the ledger before the broker gets it. Most jobs have none of this."""
 
     delay_s: float | None = None  # counts from the moment it is accepted
-    not_before: float | None = None  # wall clock; one of the two at most
+    not_before: float | None = None  # wall clock; with both, the later of the two counts
     priority: int = USUAL_PRIORITY
     unique_key: str | None = None
     after: tuple[str, ...] = ()  # ids of jobs that have to end first
@@ -33,7 +33,7 @@ class Later(msgspec.Struct, frozen=True):
 
 
 def later(asked: Waits, *, results: Collection[str] = (), foreign: bool = False) -> Later | None:
-    """Return how the job waits; None for one that goes to the broker at once. Raises UsageError.
+    """Return how the job waits; None for one that goes to the broker at once. Raises UsageError, UnknownJob.
 
     Args:
         asked: what the submission says.
@@ -47,9 +47,7 @@ def later(asked: Waits, *, results: Collection[str] = (), foreign: bool = False)
         raise UsageError(f"after: {len(after)} jobs, with those in the arguments; a job may wait for {MOST_PARENTS}")
     for job_id in after:
         if not is_job_id(job_id):
-            raise UsageError(f"after: {BadJobId(job_id)}")
-    if asked.delay_s is not None and asked.not_before is not None:
-        raise UsageError("delay_s and not_before: give one of them")
+            raise UnknownJob.reported(f"after: {BadJobId(job_id)}", job_id=job_id)
     try:
         not_before = None if asked.not_before is None else instant(asked.not_before)
     except BadInstant as err:

@@ -20,7 +20,8 @@ from edge.model import Fate, Missed
 #: Slots that run at once at most, after a jump of the clock or a long time without power.
 MOST_AT_ONCE = 100
 #: Counting stops here: the exact number matters to nobody.
-COUNT_MOST = 1000
+COUNT_MOST = 100
+_WALK = 4 * MOST_AT_ONCE
 
 
 class Times(Protocol):
@@ -109,15 +110,10 @@ def _missed(times: Times, rule: Rule, cursor: int, until: int, now: float) -> It
             yield _range(times, cursor, last - 1, Fate.COALESCED, "missed: the last of the missed slots ran for all")
         yield Decision(last, last, 1, Fate.RAN, missed=True)
         return
-    runs = [last]
-    while len(runs) < MOST_AT_ONCE:
-        before = times.after(cursor)
-        if before is None or before >= runs[0]:
-            break
-        slot = last_time(times, cursor, runs[0] - 1)
-        if rule.within_s is not None and now - rule.delay_s - slot > rule.within_s:
-            break
-        runs.insert(0, slot)
+    in_time = cursor if rule.within_s is None else max(cursor, int(now - rule.delay_s - rule.within_s) - 1)
+    runs = _last_few(times, in_time, last)
+    if rule.within_s is not None:
+        runs = [slot for slot in runs if now - rule.delay_s - slot <= rule.within_s]
     before = times.after(cursor)
     if before is not None and before < runs[0]:
         late_s = now - rule.delay_s - last_time(times, cursor, runs[0] - 1)
@@ -153,6 +149,21 @@ def count_times(times: Times, after: int, until: int) -> int:
     if isinstance(times, Interval):
         return min(until // times.every_s - after // times.every_s, COUNT_MOST)
     return sum(1 for _ in _few(times, after, until, COUNT_MOST))
+
+
+def _last_few(times: Times, after: int, last: int) -> list[int]:
+    """The last `MOST_AT_ONCE` times after `after` up to `last`, which is one of them."""
+    span_s = 60
+    while True:
+        start = max(after, last - span_s)
+        found = list(_few(times, start, last, _WALK))
+        if len(found) == _WALK:  # they are dense here: the last ones lie farther on
+            found = [last]
+            while len(found) < MOST_AT_ONCE:
+                found.insert(0, last_time(times, start, found[0] - 1))
+        if start == after or len(found) >= MOST_AT_ONCE:
+            return found[-MOST_AT_ONCE:]
+        span_s *= 2
 
 
 def skipped_while_paused(times: Times, cursor: int, now: float) -> Decision | None:

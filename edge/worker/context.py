@@ -114,7 +114,8 @@ class WorkerContext:
             config.layout, name, attempts, early_cut_s=config.worker.early_cut_s, many=threads
         )
         self._averages = KindAverages(config.layout.kinds(name))
-        spawners = Spawners(hand_over(config), kinds=app.edge_tasks, max_bytes=config.gateway.max_body_bytes)
+        gateway = hand_over(config)
+        spawners = Spawners(gateway, kinds=app.edge_tasks, max_bytes=config.gateway.max_body_bytes)
         self._executor = self._make_executor(JobMaker(config, spawners))
         running = RunningJobs()
         # A frozen process commits nothing, so in this mode no ended job and no message may wait in this process.
@@ -125,13 +126,14 @@ class WorkerContext:
             results=self._results,
             history=self._history,
             averages=self._averages,
-            kinds=lambda: Kinds(app.edge_tasks(), app.module_errors),
+            kinds=lambda: Kinds(app.edge_tasks(), app.module_errors, frozenset(config.limits)),
             executor=self._executor,
             running=running,
             batch=Batch(most=1) if alone else Batch(),
             blocked=Blocked(config.root, status=self.status, later=later, on_due=self._retry),
             control=self.control,
             status=self.status,
+            hand_over=gateway,
         )
         self.intake = Intake(
             watcher=self.watcher,

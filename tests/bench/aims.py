@@ -59,6 +59,10 @@ AIMS = (
     Aim("pause: bodies begun after it", ("pause", "full_started_after"), 0.0, False, "0"),
     Aim("10 readers of events: CPU % of a core", ("events", "cpu_percent"), 2.0, False, "-"),
     Aim("10 readers of events: memory MiB", ("events", "memory_mib"), 10.0, False, "-"),
+    Aim("page: slowest view, p95 ms", ("views", "worst_p95_ms"), 300.0, False, "-"),
+    Aim("page: first visit, kB", ("views", "first_visit_kb"), 45.0, False, "-"),
+    Aim("page: first visit, requests", ("views", "first_visit_requests"), 6.0, False, "-"),
+    Aim("page: bytes written while open", ("views", "open_page_bytes"), 0.0, False, "-"),
     Aim("100 pages: times as fast a page", ("pages", "spawned-100", "times_as_fast"), 50.0, True, "50"),
     Aim("2,100 pages, s", ("pages", "spawned-2100", "seconds"), 15.0, False, "120"),
 )

@@ -19,10 +19,13 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.access.tokens import Scope, Tokens
 from edge.broker import topology
 from edge.config import Config
+from tests.conftest import MakeConfig
 from tests.deploy.controller import ansible
 from tests.deploy.root import REPO
+from tests.running_gateway import gateways
 
 ROLES = sorted(path.name for path in (REPO / "ansible/roles").iterdir())
 LIMITS = {"edge-gateway": 1.5, "edge-worker": 2.5, "edge-worker@": 2.5, "edge-power": 2.5}
@@ -526,3 +529,38 @@ def test_packages_that_are_half_done_are_told(tmp_path: Path, monkeypatch: pytes
     assert packages.faults() == ["E: Unmet dependencies."]
     packages.wait_for_others(0.0)
     assert packages.last_words("") == "no reason given"
+
+
+def test_schedules_reach_the_board_once(tmp_path: Path, make_config: MakeConfig) -> None:
+    """The first play makes them, the second changes nothing, the third removes what is no longer named."""
+    config = make_config(gateway={"loopback_without_token": False})
+    text = (REPO / "ansible/roles/edge/tasks/schedules.yml").read_text()
+    edge = Path(sys.executable).with_name("edge")
+    text = text.replace("/opt/edge/current/bin/edge", str(edge)).replace(
+        "/etc/edge/edge.yaml", str(tmp_path / "edge.yaml")
+    )
+    (tmp_path / "schedules.yml").write_text(text.replace("/etc/edge/", f"{tmp_path}/"))
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.import_tasks": "schedules.yml"}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
+
+    with gateways() as start:
+        gateway = start(config)
+        reader = Tokens(config.layout.tokens).add("reader", [Scope.READ])
+
+        def played(**schedules: object) -> tuple[int, list[str]]:
+            """How many tasks changed something, and the names of the schedules after it."""
+            given = {"edge_schedules": schedules, "edge_schedules_prune": True, "edge_schedules_token": "playbook"}
+            given |= {"edge_schedules_url": f"http://127.0.0.1:{gateway.port}", "edge_tls": "none"}
+            argv: list[str | Path] = [ansible() / "ansible-playbook", "play.yml", "-e", json.dumps(given)]
+            argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
+            done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            found = gateway.ask("GET", "/schedules", Authorization=f"Bearer {reader}").json["schedules"]
+            return int(re.findall(r"changed=(\d+)", done.stdout)[0]), [each["name"] for each in found]
+
+        nightly = {"task": "echo", "args": ["hi"], "cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+        assert played(nightly=nightly) == (2, ["nightly"])  # the file, and the board
+        assert played(nightly=nightly) == (0, ["nightly"])
+        assert played(other={"task": "nothing", "every_s": 60}) == (2, ["other"])
+        assert [token.name for token in Tokens(config.layout.tokens).list()] == ["reader"]

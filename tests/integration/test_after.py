@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from celery import Celery, Signature, chain, group
+from kombu import Queue
 
 from edge.cli.main import main
 from edge.client import Client
-from edge.config import BrokerConfig
-from edge.core.errors import JobFailed
+from edge.config import BrokerConfig, load
+from edge.core.errors import JobFailed, UnknownJob
 from edge.model import FailureCode, JobState, PowerState
 from edge.wire import BatchItem
 from tests.conftest import MakeConfig
@@ -48,7 +56,8 @@ def client(
 ) -> Iterator[Client]:
     """A client of a gateway with a worker."""
     (tmp_path / "graph.py").write_text(TASKS)
-    config = make_config(broker=broker, tasks=["graph"])
+    (tmp_path / "page.py").write_text(examples("kinds")[0])
+    config = make_config(broker=broker, tasks=["graph", "page"])
     tell_power(config, PowerState.NORMAL)
     edge_env["PYTHONPATH"] = str(tmp_path)
     gateway = Gateway(config, edge_env, tmp_path / "gateway.log")
@@ -119,3 +128,65 @@ def test_lines_of_a_batch_name_one_another(client: Client) -> None:
         ]
     )
     assert jobs[0].value(LIMIT_S) == 73
+
+
+def value_of(client: Client, job_id: str) -> object:
+    """What a job of plain Celery returned: the gateway hears of it only once a worker had its message."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            return client.wait(job_id, timeout=LIMIT_S).value
+        except UnknownJob:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_plain_celery_may_ask_for_later_and_for_a_chain(client: Client, broker: BrokerConfig) -> None:
+    """`countdown`, `eta`, `chain` and `group` of a client that knows nothing of us."""
+    url = f"amqp://{broker.user}:{broker.password()}@{broker.host}:{broker.port}//"
+    with Celery("plain", broker=url, set_as_current=False) as app:
+        app.conf.task_queues = [Queue("edge.normal", no_declare=True)]
+
+        def add(*args: int) -> Signature:
+            return app.signature("add", args=args, queue="edge.normal")
+
+        began = time.monotonic()
+        late = add(1, 2).apply_async(countdown=2)
+        chained = chain(add(1, 2), add(10), add(100)).apply_async()
+        grouped = group(add(1, n) for n in range(3)).apply_async()
+        assert [value_of(client, each.id) for each in grouped.children] == [1, 2, 3]
+        assert value_of(client, chained.id) == 113
+        assert value_of(client, chained.parent.id) == 13
+        assert value_of(client, late.id) == 3
+        assert time.monotonic() - began > 1.5
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "waiting.md").read_text()
+
+
+def examples(kind: str) -> list[str]:
+    """The code under each `<!-- test: KIND -->` of docs/waiting.md."""
+    return re.findall(rf"<!-- test: {re.escape(kind)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_examples_of_the_page_work(client: Client, tmp_path: Path, edge_env: dict[str, str]) -> None:
+    """The commands, the program, the batch, and the limits."""
+    env = edge_env | {"EDGE_URL": client.settings.url, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    later, first, unique = (run("bash", "-euc", block).split() for block in examples("shell"))
+    assert all(client.job(job_id).due_at for job_id in later)
+    assert first[1:] == ["has", "priority", "9"]
+    assert unique[0] == unique[1]
+    (program,) = examples("program")
+    assert run(sys.executable, "-c", program) == "-5.0 succeeded\n"
+    (lines,) = examples("batch")
+    jobs = client.submit_many(msgspec.json.decode(line, type=BatchItem) for line in lines.splitlines())
+    assert jobs[-1].value(LIMIT_S) == "-5.0"
+    (limits,) = examples("edge.yaml")
+    (tmp_path / "limits.yaml").write_text(limits)
+    assert load(tmp_path / "limits.yaml", env={}).config.limits["measure"].per_minute == 30

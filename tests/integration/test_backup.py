@@ -70,6 +70,7 @@ def packed(gateway: RunningGateway, tmp_path: Path) -> Path:
     AttemptsStore(layout).write(Attempts(still, deliveries=3, ended=("power-cut",) * 3))
     assert Checkpoint(layout.checkpoints / f"{still}.json").save({"line": 7}, now=True)
     Tokens(layout.tokens).add("sensor", [Scope.SUBMIT])
+    Tokens(layout.tokens, paired=layout.paired).admit("phone", [Scope.READ], sha256="0" * 64, by_gateway=True)
     layout.days.mkdir(parents=True)
     (layout.days / "2026-11-20.json").write_text("{}")
     (layout.tasks / "chat").mkdir(parents=True)
@@ -105,7 +106,7 @@ def test_everything_comes_back_onto_a_blank_board(
     assert known is not None
     assert known.deliveries == 3
     assert Checkpoint(layout.checkpoints / f"{still['id']}.json").read() == {"line": 7}
-    assert [token.name for token in Tokens(layout.tokens).list()] == ["sensor"]
+    assert [token.name for token in Tokens(layout.tokens, paired=layout.paired).list()] == ["sensor", "phone"]
     assert (layout.days / "2026-11-20.json").read_text() == "{}"
     with closing(sqlite3.connect(layout.tasks / "chat" / "bot.sqlite")) as db:
         assert db.execute("SELECT text FROM said").fetchall() == [("hello",)]

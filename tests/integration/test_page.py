@@ -364,3 +364,41 @@ def test_a_page_is_small(browser: Browser) -> None:
     for name in ("page.css", "page.js", "icon.svg"):
         total += len(gzip.compress(browser.get(f"/assets/{name}").data))
     assert total < 14_200
+
+
+class TestSchedules:
+    def test_a_periodic_job_from_its_list(self, gateway: RunningGateway, browser: Browser) -> None:
+        """Next times are there; it is run now, paused, resumed and removed."""
+        until(lambda: gateway.ask("GET", "/tasks").status == 200, "the kinds")
+        asked = {"task": "echo", "args": ["<b>hi</b>"], "cron": "30 2 * * *"}
+        assert gateway.ask("PUT", "/schedules/nightly", asked).status == 201
+        assert "nightly" in browser.get("/schedules").data.decode()
+        text = browser.get("/schedules/nightly").data.decode()
+        assert "&lt;b&gt;hi&lt;/b&gt;" in text
+        assert "30 2 * * *" in text
+        ran = browser.post("/schedules/nightly/run", {"key": "0" * 32})
+        again = browser.post("/schedules/nightly/run", {"key": "0" * 32})
+        assert (ran.status, ran.headers["Location"]) == (303, again.headers["Location"])
+        assert gateway.ask("GET", ran.headers["Location"]).json["task"] == "echo"
+        for action, paused in (("pause", True), ("resume", False)):
+            assert browser.post(f"/schedules/nightly/{action}").headers["Location"] == "/schedules/nightly"
+            assert gateway.ask("GET", "/schedules/nightly").json.get("paused", False) is paused
+        assert browser.post("/schedules/nightly/remove").headers["Location"] == "/schedules"
+        assert browser.get("/schedules/nightly").status == 404
+
+    def test_who_reads_changes_no_schedule(self, closed: RunningGateway) -> None:
+        """The buttons are not there, and a change is refused."""
+        admin, reader = token(closed.config, Scope.ADMIN, name="ada"), Browser(closed)
+        until(lambda: closed.ask("GET", "/tasks", Authorization=f"Bearer {admin}").status == 200, "the kinds")
+        asked = {"task": "nothing", "every_s": 3600}
+        assert closed.ask("PUT", "/schedules/hourly", asked, Authorization=f"Bearer {admin}").status == 201
+        reader.log_in(token(closed.config, Scope.READ, name="rita"))
+        assert "Run now" not in reader.get("/schedules/hourly").data.decode()
+        assert reader.post("/schedules/hourly/remove").status == 403
+
+    @pytest.mark.parametrize("path", ["/schedules/none", "/schedules/%00", "/schedules?after=%2e%2e"])
+    def test_names_that_are_none(self, browser: Browser, path: str) -> None:
+        """A page with one sentence."""
+        answer = browser.get(path)
+        assert answer.status in {400, 404}
+        assert "<h1" in answer.data.decode()

@@ -248,8 +248,7 @@ class TestPins:
         wakeup = Wakeup()
         watch = Watch(layout.pause.parent, layout.simulated.parent)
         governed = Governor(config, layout, wake=wakeup.ring)
-        files = {layout.pause.name, layout.simulated.name}
-        thread = threading.Thread(target=main._loop, args=(governed, watch, wakeup), kwargs={"files": files})
+        thread = threading.Thread(target=main._loop, args=(governed, None, watch, wakeup, layout))
         thread.start()
 
         def stop() -> None:

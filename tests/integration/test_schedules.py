@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +63,17 @@ def test_an_overlapping_slot_is_skipped_with_its_reason(gateway: RunningGateway)
     slots = _slots(gateway, "tick")
     assert slots[-1]["fate"] == "ran"
     assert slots[0]["reason"] == f"job {slots[-1]['job']} of an earlier slot has not ended"
+
+
+def test_a_queued_slot_waits_for_the_job_before_it(gateway: RunningGateway) -> None:
+    """Every slot has its job at once; it is let go when the one before has ended, and has the schedule's priority."""
+    gateway.ask("PUT", "/schedules/tick", TICK | {"overlap": "queue", "priority": 8})
+    until(lambda: len(_slots(gateway, "tick")) >= 2)
+    second, first = _slots(gateway, "tick")[-2:]
+    assert (first["fate"], second["fate"]) == ("ran", "ran")
+    view = gateway.ask("GET", f"/jobs/{second['job']}").json
+    assert view["priority"] == 8
+    assert first["job"] in view["waiting"]
 
 
 def test_a_slot_is_one_job_over_a_restart(gateway: RunningGateway, start_gateway: StartGateway) -> None:
@@ -193,3 +209,52 @@ def test_metrics_count_schedules_and_slots(gateway: RunningGateway) -> None:
     text = gateway.ask("GET", "/metrics").body.decode()
     assert 'edge_schedules{state="active"} 1.0' in text
     assert 'edge_slots_total{fate="ran"} 0.0' not in text
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
+
+
+def example(name: str) -> str:
+    """The block of docs/schedules.md under the mark of this name, with a kind of job that is known here."""
+    (code,) = re.findall(rf"<!-- test: {re.escape(name)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+    code = re.sub(r'solve 1 "[^"]*"', "echo hello", code)
+    code = re.sub(r'"solve", \[1, "[^"]*"\]', '"echo", ["hello"]', code)
+    return re.sub(r'task: solve\n  args: \[1, "[^"]*"\]', "task: echo\n  args: [hello]", code)
+
+
+@pytest.fixture
+def environment(gateway: RunningGateway) -> dict[str, str]:
+    """That of a command for this gateway."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    return env | {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": "/nonexistent", "PATH": path}
+
+
+@pytest.mark.parametrize("name", ["commands", "schedules.py"])
+def test_the_examples_of_the_page_run_as_they_stand(environment: dict[str, str], name: str) -> None:
+    argv = [sys.executable, "-c", example(name)] if name.endswith(".py") else ["bash", "-euc", example(name)]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    expected = "every day at 12:00 (UTC); next: " if name.endswith(".py") else "2026-03-29T03:00:00+02:00"
+    assert expected in done.stdout
+
+
+def test_the_file_of_the_page_is_applied_once(environment: dict[str, str], tmp_path: Path) -> None:
+    """The first line says what would change (exit 1), the second changes it, the third finds nothing to do."""
+    (tmp_path / "schedules.yaml").write_text(example("schedules.yaml"))
+    codes, outs = [], []
+    for line in example("apply").splitlines():
+        done = subprocess.run(
+            ["bash", "-euc", line],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        codes.append(done.returncode)
+        outs.append(done.stdout + done.stderr)
+    assert codes == [1, 0, 0]
+    assert "add nightly: echo, every day at 02:30 (Europe/Berlin)" in outs[0]
+    assert outs[2] == "nothing to change\n"

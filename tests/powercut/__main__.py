@@ -45,6 +45,8 @@ def main() -> int:
     parser.add_argument("--flash", action="store_true", help="measure what a job costs the card, by component")
     parser.add_argument("--quick", action="store_true", help="with --flash: few jobs, no idle minute")
     parser.add_argument("--recovery", action="store_true", help="measure power-on to accepting and to the first job")
+    parser.add_argument("--graph", type=int, default=0, help="cut a board that runs a graph of so many jobs")
+    parser.add_argument("--pause", type=float, help="with --graph: each job sleeps so many seconds")
     parser.add_argument("--waiting", type=int, nargs="+", default=[0, 10_000, 100_000], help="with so many jobs")
     parser.add_argument("--bug", default="", help="with one seeded bug (tests/powercut/bugs.py); a selftest: several")
     parser.add_argument("--json", type=Path, help="write the summary there as JSON")
@@ -68,6 +70,10 @@ def main() -> int:
             from tests.powercut.recovery import recovery
 
             return recovery(folder, options.waiting)
+        if options.graph:
+            from tests.powercut.graph import graph
+
+            return graph(folder, jobs=options.graph, cuts=options.cuts, seed=seed, pause_s=options.pause)
         if options.selftest:
             from tests.powercut.selftest import selftest
 

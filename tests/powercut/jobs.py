@@ -69,6 +69,14 @@ def steps(number: int, count: int, job: Job) -> list[int]:
 
 
 @task
+def weigh(number: int, before: list[int], pause: float, job: Job) -> int:
+    """A job of a graph: adds what the jobs before it returned."""
+    note(job)
+    time.sleep(pause)
+    return (number + sum(before)) % 1_000_003
+
+
+@task
 def files(number: int, count: int, job: Job) -> int:
     """A job that leaves files."""
     note(job)

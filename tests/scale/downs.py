@@ -50,9 +50,9 @@ _OPEN = 40  # jobs that are open at least
 class ScaledBoard(Listed):
     """An `edge up` whose workers come and go, and whose bodies tell when they begin and end."""
 
-    def __init__(self, root: Path, more: str) -> None:
+    def __init__(self, root: Path, more: str, kinds: str = KINDS) -> None:
         self.bodies_log = root.parent / "bodies"
-        super().__init__(root, more.replace("LOG", str(self.bodies_log)), KINDS)
+        super().__init__(root, more.replace("LOG", str(self.bodies_log)), kinds)
 
     def told(self) -> ScaledWorkers:
         """What the governor decided last of the first scaled entry."""

@@ -74,8 +74,8 @@ def named(expression: Expression, first: int, last: int) -> Flags:
     )
     epoch = date(1970, 1, 1).toordinal()
     days = np.array([expression.names(date.fromordinal(epoch + day)) for day in range(start // _DAY, -(-end // _DAY))])
-    flags: Flags = np.repeat(days, _DAY) & np.tile(of_day, len(days))
-    return flags
+    found: Flags = np.repeat(days, _DAY) & np.tile(of_day, len(days))
+    return found
 
 
 def due(expression: Expression, names: Flags, clock: WallClock) -> NDArray[np.int64]:

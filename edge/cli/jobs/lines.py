@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.cli import output
+from edge.model import JobState
 from edge.wire import About, Event, JobChange
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def job_text(job: JobChange) -> str:
         text += ", asked to stop"
     if job.held is not None:
         text += f", held: {job.held.reason}"
+    elif job.due_at is not None and job.state is JobState.ACCEPTED:
+        text += f", for {output.when(job.due_at)}"
     elif job.progress is not None and job.progress.note:
         text += f": {job.progress.note}"
     if job.error and not job.removed:

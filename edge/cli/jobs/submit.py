@@ -132,8 +132,8 @@ def submit(
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
-    if delay is not None and not_before is not None:
-        raise UsageError("--in and --at: give one of them")
+    for text in kwargs:
+        _split(text)  # a fault of the command line is told before the board is asked
     with session.client() as client:
         if deadline is not None:
             _refuse_deadline(client, task, power)

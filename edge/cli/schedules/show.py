@@ -74,7 +74,7 @@ def facts(view: ScheduleView) -> list[tuple[str, str]]:
 
 
 def _slot(slot: SlotView) -> tuple[str, str, str, str]:
-    count = f"{slot.count}{'+' if slot.count >= 1000 else ''} slots until {slot.until}" if slot.until else ""
+    count = f"{slot.count}{'+' if slot.count >= 100 else ''} slots until {slot.until}" if slot.until else ""
     return slot.slot, slot.fate.value, slot.job, "; ".join(filter(None, (count, slot.reason)))
 
 

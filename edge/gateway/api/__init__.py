@@ -9,5 +9,6 @@
 - `about`: tasks, status, health
 - `events`: changes as they happen
 - `pairing`: letting in who shows a code
+- `series`: the last day or month, for plots
 - `metrics`: Prometheus metrics, made at each scrape
 """

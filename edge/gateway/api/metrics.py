@@ -47,6 +47,11 @@ class _State(Collector):
         yield _gauges("edge_jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in _STORED})
         backlog = {klass.value: count for klass, count in appliance.outbox.totals.backlog.items()}
         yield _gauges("edge_backlog", "Open jobs that do not wait for a time, by power class.", "power", backlog)
+        waiting = appliance.outbox.totals.waiting
+        yield GaugeMetricFamily("edge_jobs_waiting", "Accepted jobs that wait for their time or for others.", waiting)
+        yield GaugeMetricFamily(
+            "edge_jobs_released", "Jobs that the broker has, or gets now.", appliance.outbox.release.out
+        )
         yield CounterMetricFamily("edge_results", "Results seen since the start.", value=appliance.settled)
         active, idle = appliance.schedules.counts()
         yield _gauges("edge_schedules", "Periodic jobs.", "state", {"active": active, "idle": idle})

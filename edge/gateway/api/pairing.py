@@ -14,7 +14,6 @@ from edge.access.pairing import Outcome, Pairing, UnknownPairing
 from edge.access.tokens import Scope
 from edge.core.errors import UsageError
 from edge.gateway.http import bodies
-from edge.gateway.http.problems import BadRequest
 from edge.gateway.http.route import ADMINS, ANYONE, JSON, Answer, Body, Call, Route
 from edge.gateway.service import Appliance
 from edge.model.pairing import Code, TokenName, commitment, typed
@@ -130,14 +129,9 @@ class PairRoutes:
     async def approve(self, call: Call) -> web.StreamResponse:
         """Let somebody in."""
         approval = await _body(call, PairApproval)
-        try:
-            token = await self._pairings.approve(
-                _code(call), approval.scopes, name=approval.name or "", replace=approval.replace
-            )
-        except UsageError as err:
-            if type(err) is UsageError:  # a reserved name
-                raise BadRequest(str(err)) from err
-            raise
+        token = await self._pairings.approve(
+            _code(call), approval.scopes, name=approval.name or "", replace=approval.replace
+        )
         view = PairView(Outcome.APPROVED, token.name, tuple(token.scopes))
         return web.Response(body=_encode(view), content_type=JSON)
 

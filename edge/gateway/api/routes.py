@@ -14,6 +14,7 @@ from edge.gateway.api.jobs import ChildQuery, EndQuery, FollowerQuery, JobRoutes
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.pairing import PairRoutes
 from edge.gateway.api.schedules import Nothing, ScheduleQuery, ScheduleRoutes
+from edge.gateway.api.series import SeriesRoutes
 from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
@@ -81,6 +82,7 @@ def table(appliance: Appliance) -> list[Route]:
                 Answer(HTTPStatus.OK, "The key had brought it before", JobView, headers={"Location": "the job"}),
             ),
             problems=(
+                HTTPStatus.NOT_FOUND,
                 HTTPStatus.CONFLICT,
                 HTTPStatus.GONE,
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -204,6 +206,7 @@ def table(appliance: Appliance) -> list[Route]:
             ),
             problems=(HTTPStatus.INSUFFICIENT_STORAGE,),
         ),
+        *SeriesRoutes(appliance).table(),
         *PairRoutes(appliance).table(),
         Route(
             *("GET", "/v1/healthz", "Whether jobs can be accepted", about.healthz, ANYONE),

@@ -16,6 +16,7 @@
 - `journal`: keeps the last changes for the readers of events
 - `readers`: the readers of events, with the filter and the position of each
 - `status_watch`: follows the status files of workers and governor while somebody reads events
+- `activity`: how many jobs started, ended and waited, for the plots
 - `storage_fault`: tracks whether the ledger accepts writes
 - `pairing`: lets in who shows a code
 """

@@ -55,6 +55,8 @@ class Dependents:
 
     async def survey(self) -> None:
         """Decide on all that was not decided when it should have been. Raises StorageError."""
+        if not self._reader.unfired() and not self._reader.undecided():
+            return
         await self.follow(await self._writer.submit(lambda ledger: ledger.fire_missed(), durable=False))
 
     async def follow(self, followers: Followers) -> None:

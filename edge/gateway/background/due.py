@@ -10,6 +10,7 @@ from contextlib import suppress
 from edge.core.clock import ClockSet
 from edge.core.errors import StorageError
 from edge.ledger.commit_thread import CommitThread
+from edge.ledger.reader import LedgerReader
 from edge.ledger.rows import JobRow
 from edge.ledger.writer import LedgerWriter
 
@@ -23,21 +24,23 @@ _AGAIN_S = 30.0
 class DueTimer:
     """Runs on the gateway's loop. It wakes up when a job is due, or when somebody sets the wall clock."""
 
-    def __init__(self, writer: CommitThread, *, free: Callable[[Sequence[JobRow]], None]) -> None:
+    def __init__(self, writer: CommitThread, reader: LedgerReader, *, free: Callable[[Sequence[JobRow]], None]) -> None:
         """`free` gets the jobs that may be published now, after they were let go."""
-        self._writer, self._free = writer, free
+        self._writer, self._reader, self._free = writer, reader, free
         self._timer: asyncio.TimerHandle | None = None
         self._clock_set: ClockSet | None = None
         self._looking = False
         self._again = False  # look once more after this look
 
     def start(self) -> None:
-        """Look for the first time, on the running loop."""
+        """Look for the first time, on the running loop. Raises StorageError."""
         try:
             self._clock_set = ClockSet()
             asyncio.get_running_loop().add_reader(self._clock_set, self._on_clock_set)
         except OSError as err:  # then only a restart learns of a new time
             log.warning("it is not noticed when the clock is set: %s", err)
+        if self._reader.next_due() == (None, None):
+            return
         with suppress(StorageError):
             self._writer.write(lambda ledger: ledger.start_clock(), durable=False)
         self.look()

@@ -91,7 +91,7 @@ class Outbox:
         self.release = Release(config, routes=lambda: self.routing.routes, begun=begun)
         self._release_timer: asyncio.TimerHandle | None = None
         self._tasks = set[asyncio.Task[None]]()
-        self._due_timer = DueTimer(self._writer, free=self._let_go)
+        self._due_timer = DueTimer(self._writer, self.reader, free=self._let_go)
         self.dependents = Dependents(config.layout, self._writer, self.reader, free=self._let_go, check=check)
         self._due: list[str] = []  # ids whose deadline has just come
         self._loop: asyncio.AbstractEventLoop | None = None

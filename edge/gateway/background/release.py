@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -141,6 +141,21 @@ class Release:
             if job.id not in self._out:
                 self._is_behind(self._lane(job.task, job.power), job)
 
+    def hungry(self, ended: Set[str]) -> bool:
+        """True when others wait, and with these out of the way half of what a queue may have is gone."""
+        with self._lock:
+            if not self._behind or not ended:
+                return False
+            queues = {lane.queue for lane in self._behind}
+            left = self._count.copy()
+            for job_id in ended:
+                if (out := self._out.get(job_id)) is not None:
+                    left[out.lane] -= 1
+            now = self._clock()
+            return any(
+                2 * left[queue] <= window(self._usual_of(queue), self._paces[queue].lately(now)) for queue in queues
+            )
+
     def ended(self, results: Iterable[Result]) -> bool:
         """These have their results; True when others may go out in their place."""
         now, counts = self._clock(), Counter[str]()
@@ -168,6 +183,11 @@ class Release:
     def again_s(self) -> float | None:
         """In how many seconds `next` may have more, though nothing happens until then."""
         return self._again_s
+
+    @property
+    def out(self) -> int:
+        """How many jobs the broker has, or gets now."""
+        return len(self._out)
 
     def why(self, job: JobRow) -> str:
         """Why an accepted job is not with the broker, in words; empty where it may be on its way."""
@@ -216,7 +236,7 @@ class Release:
 
     def _room(self, lane: Lane, now: float, *, eager: bool) -> int:
         """How many jobs of `lane` may go out; `eager`: without waiting until half of those that are out have ended."""
-        usual = self._usual_io if lane.queue.startswith("edge.io.") else self._usual
+        usual = self._usual_of(lane.queue)
         out, lately = self._count[lane.queue], self._paces[lane.queue].lately(now)
         jobs = max(0, window(usual, lately) - out if eager else refill(usual, lately, out=out))
         if lane.limited:
@@ -225,6 +245,9 @@ class Release:
             # A limit may leave room for one at a time: there is no group to wait for.
             jobs = min(room.jobs, max(0, window(usual, lately) - out))
         return jobs
+
+    def _usual_of(self, queue: str) -> int:
+        return self._usual_io if queue.startswith("edge.io.") else self._usual
 
     def _limit_room(self, kind: str, now: float) -> Room:
         limit, starts = self._limits[kind], self._starts[kind]

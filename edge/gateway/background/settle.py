@@ -14,6 +14,7 @@ from itertools import islice
 
 from edge.core.errors import StorageError, TornResult
 from edge.core.layout import Layout
+from edge.gateway.background.activity import Activity
 from edge.gateway.background.announcements import Announced, Announcements, Waiters
 from edge.gateway.background.journal import Journal
 from edge.gateway.background.outbox import Outbox
@@ -49,6 +50,7 @@ class Settler:
         removals: Waiters,
         ended: Callable[[], None],
         journal: Journal,
+        activity: Activity,
     ) -> None:
         """`waiters` wait for a job's end, `removals` for its tombstone; `ended` is called after results were settled.
 
@@ -56,7 +58,7 @@ class Settler:
         """
         self._layout, self._outbox, self._events = layout, outbox, events
         self._waiters, self._removals = waiters, removals
-        self._ended, self._journal = ended, journal
+        self._ended, self._journal, self._activity = ended, journal, activity
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
         self._spawned = SpawnedIntake(layout, outbox)
         self.receipts = Receipts()
@@ -88,8 +90,10 @@ class Settler:
         await self._spawned.take(await asyncio.to_thread(self._spawned.waiting, parent))
 
     def _urgent(self, news: Announced) -> bool:
-        """True unless there are only results of jobs that no request waits for."""
-        return bool(news.lost or news.removed or news.attempts or news.spawned) or self._waiters.any_of(news.results)
+        """True unless there are only results of jobs that no request waits for, and no job for its turn."""
+        if news.lost or news.removed or news.attempts or news.spawned or self._waiters.any_of(news.results):
+            return True
+        return self._outbox.release.hungry(news.results)
 
     async def _settle(self, news: Announced) -> None:
         if news.spawned:  # before the results: who sees a job ended finds its children
@@ -120,6 +124,7 @@ class Settler:
                 self._outbox.backlog.learn(result for result, _ in found)
             await self._outbox.dependents.follow(followers)
             self._ended()
+            self._activity.ended(result for result, _ in found)
             if self._journal.on:
                 self._journal.ended((result for result, _ in found), self._outbox.reader.find)
         if unread:

@@ -13,7 +13,7 @@ from edge.gateway.background.outbox import Accept
 from edge.ledger.rows import Accepted, NewJob
 from edge.ledger.schedules import ScheduleRow, ScheduleWriter, SlotRow
 from edge.model import Fate, Missed, Overlap, Power, derived_job_id
-from edge.schedule.later import Later
+from edge.schedule.later import USUAL_PRIORITY, Later
 from edge.schedule.slots import (
     MOST_AT_ONCE,
     Decision,
@@ -162,9 +162,13 @@ class SlotWriter:
         return None if following is None else following + rule(row.asked, uid=row.uid).delay_s
 
 
-def _later(_priority: int | None, _after: list[str]) -> Later | None:
-    """How the job waits in the ledger."""
-    return None
+def _later(priority: int | None, after: list[str]) -> Later | None:
+    """How the job waits in the ledger: for the job before it, however that ends."""
+    if priority is None and not after:
+        return None
+    return Later(
+        priority=USUAL_PRIORITY if priority is None else priority, after=tuple(after), anyway=True, foreign=True
+    )
 
 
 def _slot(decision: Decision, *, job: str = "", skipped: str = "") -> SlotRow:

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from edge.core.errors import UsageError
+from edge.core.errors import BadJobId, UnknownJob, UsageError
 from edge.core.layout import Layout
 from edge.gateway.background.outbox import Outbox
 from edge.ledger.rows import NewJob
-from edge.model import SpawnedJobs
+from edge.model import SpawnedJobs, is_job_id
 from edge.results.spawned import SpawnedFiles, Unreadable, parent_of
 from edge.results.store import Results
 from edge.schedule.arguments import results_in
@@ -29,6 +29,9 @@ def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
 
     Raises UsageError where a job says something about waiting that its worker should have refused.
     """
+    for job in spawned.jobs:
+        if job.own_id and not is_job_id(job.own_id):
+            raise UsageError(str(BadJobId(job.own_id)))
     return [
         NewJob(
             id=job.id(spawned.id),
@@ -41,6 +44,7 @@ def new_jobs(spawned: SpawnedJobs, *, submitter: str = "") -> list[NewJob]:
             submitter=spawned.submitter or submitter or _PLAIN,
             fingerprint=job.fingerprint,
             key=job.key,
+            child=not job.own_id,
             later=later(job, results=list(results_in([job.args, job.kwargs])), foreign=True),
         )
         for job in spawned.jobs
@@ -83,7 +87,7 @@ class SpawnedIntake:
                 found.append((name, spawned))
             except FileNotFoundError:
                 continue
-            except (OSError, Unreadable, UsageError) as err:
+            except (OSError, Unreadable, UnknownJob, UsageError) as err:
                 log.error("spawned jobs cannot be read: %s", err)
         return found
 

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 #: Schedules in one commit: few enough that submitters behind it do not wait.
 _AT_ONCE = 200
+_COMMIT_S = 0.05  # for all of them together: after a long time without power each may have many slots
 _AGAIN_S = 30.0
 #: While the time is not known, and schedules wait for it. Setting the clock in a step is noticed at once.
 _LOOK_S = 60.0
@@ -79,6 +80,10 @@ class Timekeeper:
 
     def _on_clock_set(self, clock_set: ClockSet) -> None:
         clock_set.hush()
+        self.clock_was_set()
+
+    def clock_was_set(self) -> None:
+        """Look at once: the wall clock shows another time."""
         self._wake.set()
 
     async def _look(self) -> float | None:
@@ -135,8 +140,10 @@ class Timekeeper:
     async def _fire(self, names: Sequence[str], *, since: float, now: float) -> None:
         def work(ledger: LedgerWriter, accept: Accept) -> list[tuple[ScheduleRow, list[SlotRow]]]:
             writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=now)
-            found = []
+            found, until = list[tuple[ScheduleRow, list[SlotRow]]](), time.monotonic() + _COMMIT_S
             for name in names:
+                if found and time.monotonic() > until:  # the others are due in the next one
+                    break
                 row = ledger.schedules.reader.find(name)
                 if row is not None and row.due_at is not None and row.due_at <= now:
                     found.append((row, writer.decide(row, since=since)))

@@ -77,7 +77,6 @@ class TooOften(Busy):
 #: The first class an error is an instance of decides: leaves before their parents.
 _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (BadRequest, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
-    (UsageError, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
     (BadArguments, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.BAD_ARGUMENTS),
     (UnknownTask, HTTPStatus.UNPROCESSABLE_ENTITY, ProblemCode.UNKNOWN_TASK),
     (UnknownJob, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_JOB),
@@ -102,6 +101,7 @@ _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE, ProblemCode.STORAGE),
     (TornResult, HTTPStatus.INTERNAL_SERVER_ERROR, ProblemCode.STORAGE),
     (BadTokenFile, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.STORAGE),
+    (UsageError, HTTPStatus.BAD_REQUEST, ProblemCode.BAD_REQUEST),
 )
 
 _HTTP_CODES = {

@@ -10,6 +10,7 @@ all that it imports, jinja2 among it, come with the first view: a board that nob
 - `problems_as_page`: a problem document as a page, for a browser
 - `site`: all views, made at the first visit
 - `rendering`: templates to answers, with the headers that every page has
+- `recent`: a value that several looks share for a moment
 - `texts`: numbers, times and states in words
 - `assets`: style sheet, script and icon
 - `login`: in with a token, and out
@@ -17,8 +18,12 @@ all that it imports, jinja2 among it, come with the first view: a board that nob
 - `filters`: which jobs a list shows, from the address and back
 - `jobs`: the list of jobs, and what acts on all that a filter finds
 - `job`: one job with its whole story
+- `schedules`: periodic jobs: next times, last ones, run now, pause
 - `form`: fields from the schema of a kind, and arguments from what was filled in
 - `submit`: hands in a job
 - `kinds`: the kinds of job, with what they take
 - `doctor`: the findings of `edge doctor`
+- `history`: the last day or month
+- `plots`: such a span as SVG, with tables
+- `pairing`: a visitor's code, and the form where an admin types it
 """

@@ -13,7 +13,14 @@ from aiohttp import hdrs, web
 from edge.gateway.page.visit import Visit
 
 _FOLDER = Path(__file__).parent / "assets"
-_TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_TYPES = {
+    "page.css": "text/css",
+    "plots.css": "text/css",
+    "page.js": "text/javascript",
+    "pair.js": "text/javascript",
+    "login.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 

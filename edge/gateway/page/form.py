@@ -192,7 +192,7 @@ def _hints(node: JsonObject, shape: Shape) -> Iterator[str]:
     for word, text in words.items():
         if word in node:
             value = node[word]
-            yield text.format(f"{value:,}" if isinstance(value, int) and abs(value) < 10**15 else value)
+            yield text.format(f"{value:,}" if isinstance(value, int) else value)
 
 
 def _whole(text: str) -> int:

@@ -11,6 +11,7 @@ from aiohttp import web
 from edge.catalog.catalogue import TaskInfo
 from edge.core.errors import EdgeError
 from edge.gateway.page.form import fields_of
+from edge.gateway.page.recent import Recent
 from edge.gateway.page.rendering import Rendering
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
@@ -19,6 +20,8 @@ from edge.model import JobState, Result
 
 #: The means are of so many jobs of a kind, at most, found among so many of the newest of all kinds.
 _EACH, _AMONG = 5, 5_000
+#: Counting reads a whole index: looks that follow one another so closely share a count.
+_SAME_S = 10.0
 
 
 class Mean(msgspec.Struct, frozen=True):
@@ -53,13 +56,15 @@ class KindsView:
 
     def __init__(self, appliance: Appliance, rendering: Rendering) -> None:
         self._appliance, self._rendering = appliance, rendering
+        self._counts = Recent[dict[str, dict[JobState, int]]](_SAME_S)
 
     async def show(self, visit: Visit) -> web.StreamResponse:
         """Answer with all kinds."""
         catalogue = self._appliance.kinds.current
 
         def look(ledger: LedgerReader) -> tuple[dict[str, dict[JobState, int]], dict[str, list[str]]]:
-            return ledger.search.by_kind(), ledger.search.latest_of_kinds(each=_EACH, among=_AMONG)
+            counts = self._counts.get(ledger.search.by_kind)
+            return counts, ledger.search.latest_of_kinds(each=_EACH, among=_AMONG)
 
         counts, latest = await self._appliance.outbox.look(look)
         means = await asyncio.to_thread(self._means, latest)

@@ -12,11 +12,14 @@ from edge.gateway.http.route import Call, read_query
 from edge.gateway.page.assets import Assets
 from edge.gateway.page.board import BoardView
 from edge.gateway.page.doctor import DoctorView
+from edge.gateway.page.history import HistoryView
 from edge.gateway.page.job import OneJobView
 from edge.gateway.page.jobs import JobsView
 from edge.gateway.page.kinds import KindsView
 from edge.gateway.page.login import LoginView
+from edge.gateway.page.pairing import PairingView
 from edge.gateway.page.rendering import Rendering
+from edge.gateway.page.schedules import SchedulesView
 from edge.gateway.page.sessions import Sessions
 from edge.gateway.page.submit import SubmitView
 from edge.gateway.page.throttle import Throttle
@@ -41,10 +44,13 @@ class Site:
         self.board = BoardView(appliance, self.rendering, door)
         self.jobs = JobsView(appliance, self.rendering)
         self.job = OneJobView(appliance, self.rendering)
+        self.schedules = SchedulesView(appliance, self.rendering)
         self.submit = SubmitView(appliance, self.rendering)
         self.kinds = KindsView(appliance, self.rendering)
         self.doctor = DoctorView(self.rendering, config_path)
         self.login = LoginView(appliance, self.rendering, door, sessions, throttle)
+        self.history = HistoryView(appliance, self.rendering)
+        self.pairing = PairingView(appliance, self.rendering, sessions)
         self._events = EventRoutes(appliance)
 
     async def events(self, visit: Visit) -> web.StreamResponse:

@@ -22,7 +22,7 @@ from edge.ledger.recovery.damage import limited, opened
 _SPARE_BYTES = 64 << 20  # room that a copy must leave on the disk
 _MARK = (
     "SELECT coalesce(max(seq), 0), count(*), coalesce(sum(state NOT IN ('succeeded', 'failed', 'cancelled')), 0),"
-    " coalesce(sum(remove), 0), (SELECT count(*) FROM schedule), (SELECT coalesce(sum(made_at), 0) FROM schedule)"
+    " coalesce(sum(remove), 0), (SELECT count(*) FROM schedule), (SELECT coalesce(sum(cursor), 0) FROM schedule)"
     " FROM job"
 )
 
@@ -35,7 +35,7 @@ class CopyMark(msgspec.Struct, frozen=True):
     open_jobs: int
     leaving: int
     schedules: int = 0
-    changes: float = 0.0  # of schedules: a sum that each change of one moves
+    decided: int = 0  # sum of their cursors, which each change and each slot moves
 
 
 def mark(path: Path) -> CopyMark | None:

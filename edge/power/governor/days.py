@@ -1,17 +1,26 @@
-"""What each day's power was like: one small file a day on disk, written a few times a day and at the end."""
+"""What each day's power was like: one small file a day on disk, written every two hours and at the end.
+
+A copy of it in tmpfs is a few minutes old at most, for who looks at the plots; it costs the card nothing.
+"""
 
 from __future__ import annotations
 
+import calendar
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from edge.core import durable
 from edge.model import PowerState, Reading
+from edge.power import series
+from edge.power.series import PowerSlot
 
-_WRITE_EVERY_S = 6 * 3600.0
+#: The gateway writes its part of the plots as often: together at most one small write an hour.
+_WRITE_EVERY_S = 2 * 3600.0
+_SHOW_EVERY_S = 300.0
 _LONGEST_GAP_S = 3600.0  # a board that slept through longer was not in a state, it was off
 
 
@@ -26,19 +35,22 @@ class Range(msgspec.Struct):
 
 
 class Day(msgspec.Struct):
-    """One day: seconds in each state, how often power fell, the range of each quantity."""
+    """One day: seconds in each state, how often power fell, the range of each quantity, and the quarters of hours."""
 
     date: str
     seconds: dict[str, float] = {}
     falls: int = 0
     ranges: dict[str, Range] = {}
+    slots: dict[int, PowerSlot] = {}
 
 
 class Days:
     """Adds samples to the day they belong to. A clock nobody set belongs to no day."""
 
-    def __init__(self, folder: Path, *, keep: int = 400) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, *, keep: int = 400, shown: Path | None = None) -> None:
+        """`shown` is the copy in tmpfs."""
+        self.folder, self.keep, self._shown = folder, keep, shown
+        self._shown_at = float("-inf")
         self._day: Day | None = None
         self._last: tuple[float, PowerState] | None = None
         self._written = 0.0
@@ -60,8 +72,11 @@ class Days:
         good = (PowerState.NORMAL, PowerState.SURPLUS)
         if last is not None and last[1] in good and state not in good:
             day.falls += 1
+        readings = tuple(readings)
         for reading in readings:
             self._range(day, reading)
+        self._slot(day, wall, readings, last if last is not None and now - last[0] <= _LONGEST_GAP_S else None, now)
+        self._show(day, now)
         if now - self._written >= _WRITE_EVERY_S:
             self._written = now
             self.flush()
@@ -72,14 +87,39 @@ class Days:
             return
         durable.make_folder(self.folder)
         durable.replace(self.folder / f"{self._day.date}.json", msgspec.json.encode(self._day))
-        for old in sorted(self.folder.glob("????-??-??.json"))[: -self.keep]:
-            old.unlink(missing_ok=True)
+        # Those farthest from the day that is written: a clock that was years ahead must not cost the true days.
+        today = _day_number(self._day.date)
+        files = sorted(self.folder.glob("????-??-??.json"), key=lambda path: abs(_day_number(path.stem) - today))
+        for far in files[self.keep :]:
+            far.unlink(missing_ok=True)
 
     def _load(self, date: str) -> Day:
         try:
             return msgspec.json.decode((self.folder / f"{date}.json").read_bytes(), type=Day)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return Day(date)
+
+    @staticmethod
+    def _slot(
+        day: Day, wall: float, readings: tuple[Reading, ...], last: tuple[float, PowerState] | None, now: float
+    ) -> None:
+        """Add a sample to its slot, and the time since the last one to the slots that it lay in."""
+        spans = [(series.slot_of(wall), 0.0)] if last is None else list(series.parts(wall - (now - last[0]), wall))
+        for at in {series.slot_of(wall), *(at for at, _ in spans)}:
+            if at not in day.slots and len(day.slots) < series.MOST_SLOTS:
+                day.slots[at] = PowerSlot()
+        for at, seconds in spans:
+            if last is not None and at in day.slots:
+                day.slots[at].lasted(last[1], seconds)
+        if (slot := day.slots.get(series.slot_of(wall))) is not None:
+            slot.read(readings)
+
+    def _show(self, day: Day, now: float) -> None:
+        if self._shown is None or now - self._shown_at < _SHOW_EVERY_S:
+            return
+        self._shown_at = now
+        with suppress(OSError):  # a full tmpfs: the plots end earlier
+            durable.replace_volatile(self._shown, msgspec.json.encode(day))
 
     def _range(self, day: Day, reading: Reading) -> None:
         key, value = f"{reading.source}/{reading.what}", reading.value
@@ -92,3 +132,11 @@ class Days:
         else:
             extent.low, extent.high = min(extent.low, value), max(extent.high, value)
             extent.total, extent.count = round(extent.total + value, 3), extent.count + 1
+
+
+def _day_number(date: str) -> int:
+    """Days since 1970 of a date; a name that is none counts as the oldest."""
+    try:
+        return calendar.timegm(time.strptime(date, "%Y-%m-%d")) // 86_400
+    except ValueError:
+        return -(1 << 40)

@@ -71,7 +71,7 @@ class Governor:
         self._sensing = Sensing(records, layout, self._on_notice)
         self._history = ReadingHistory(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
         self._local = LocalTime()
-        self._days = Days(layout.days, keep=config.history.keep_days)
+        self._days = Days(layout.days, keep=config.history.keep_days, shown=layout.today)
         self._led = _led(config.led) if config.led else None
         self._button = Button(config.button, wake, log) if config.button else None
         self._state = persisted_state.read(layout.policy, {record.label for record in records})
@@ -79,6 +79,7 @@ class Governor:
         self._reported: PowerStatus | None = None
         self._unwritten = False  # power.json cannot be written
         self._due: float | None = None
+        self._told_pause: pause.Pause | None = None
         self._ordered_at = time.monotonic()  # an older order was for the governor before
 
     @property
@@ -176,7 +177,9 @@ class Governor:
         if paused is not None and state is not PowerState.CRITICAL:
             state, why = PowerState.PAUSED, wording.Wording("paused-by-hand", *paused[0].words(paused[1]))
         last = self._reported
-        changed = last is None or (last.state, last.code) != (state, why.code)
+        by_hand = paused[0] if paused is not None else None
+        changed = last is None or (last.state, last.code) != (state, why.code) or by_hand != self._told_pause
+        self._told_pause = by_hand
         silent_s = now - (last.monotonic if last else 0.0)
         below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
         worded = below and last is not None and last.reason != why.reason and silent_s >= _REASON_S

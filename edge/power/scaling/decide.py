@@ -57,7 +57,7 @@ def decide(
     """
     asked = need(rule, rows, board, wanted=state.wanted)
     urgent_s = now_s if asked.urgent else state.urgent_s
-    recent = urgent_s is not None and now_s - urgent_s < rule.down_after_s
+    recent = urgent_s is not None and now_s < urgent_s + rule.down_after_s
     urgent = max(asked.urgent, min(1, state.wanted) if recent else 0)
     limit = nearest(rule, rows, board, urgent=urgent, wanted=state.wanted)
     by_hand = hand is not None and now_s < hand.until_s

@@ -3,6 +3,7 @@
 - `delivery`: a message from the broker, read without trusting it
 - `attempt`: a delivery, and the stage it has reached
 - `admission`: decides: already ended, old copy, refused, parked, or to be run now
+- `handed`: messages of plain Celery that are for later, or begin a chain
 - `outcome`: how a body ended
 - `ending`: what follows from that
 - `history`: earlier attempts: crashes, interruptions, power cuts

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from edge.broker.topology import DEAD_NAME
+from edge.broker.topology import DEAD_NAME, class_of
 from edge.config import WorkerConfig
 from edge.config.power import PowerConfig
 from edge.core.errors import BadArguments, UnknownTask
 from edge.core.values import JsonObject
-from edge.model import Attempts, Failure, FailureCode, PowerStatus, WaitReason
+from edge.model import Attempts, Failure, FailureCode, PowerStatus, SpawnedJob, WaitReason
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.brownout import suspected
 from edge.worker.attempt.delivery import Delivery, clean
+from edge.worker.attempt.handed import with_kinds
 from edge.worker.attempt.history import STARVED
 from edge.worker.power.feasibility import KindAverage, too_hot, too_much
 
@@ -50,7 +51,14 @@ class Run:
     bound: JsonObject
 
 
-Decision = JobEnded | Old | Park | Refuse | Run
+@dataclass(frozen=True)
+class Hand:
+    """The gateway is to keep `jobs` in the ledger: the message is not for now."""
+
+    jobs: tuple[SpawnedJob, ...]
+
+
+Decision = JobEnded | Old | Park | Refuse | Run | Hand
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Kinds:
 
     tasks: Mapping[str, TaskKind]
     broken: Mapping[str, str]
+    limited: Collection[str] = ()  # kinds with a limit, which the gateway alone can keep
 
 
 def first_look(
@@ -86,13 +95,20 @@ def first_look(
     return Park(why) if why is not None else None
 
 
-def admit(delivery: Delivery, earlier: Attempts | None, kinds: Kinds, config: WorkerConfig) -> Old | Refuse | Run:
+def admit(
+    delivery: Delivery, earlier: Attempts | None, kinds: Kinds, config: WorkerConfig
+) -> Old | Refuse | Run | Hand:
     """Decide on a delivery that `first_look` let through; `earlier` is the record of the earlier attempts."""
     if earlier is not None and earlier.failures > delivery.failures:
         return Old()
     failure = delivery.problem or _repeated_failure(delivery, earlier, config)
     if failure is not None:
         return Refuse(failure)
+    if delivery.task in kinds.limited and not isinstance(delivery.headers.get("edge"), dict):
+        jobs = delivery.handed or (own_job(delivery),)  # plain Celery published it past the gateway
+        return Hand(with_kinds(jobs, kinds.tasks, power=class_of(delivery.queue)))
+    if delivery.handed:
+        return Hand(with_kinds(delivery.handed, kinds.tasks, power=class_of(delivery.queue)))
     task = kinds.tasks.get(delivery.task)
     if task is None:
         return Refuse(Failure(FailureCode.UNKNOWN_TASK, _unknown_task(delivery.task, kinds)))
@@ -100,6 +116,11 @@ def admit(delivery: Delivery, earlier: Attempts | None, kinds: Kinds, config: Wo
         return Run(task, task.edge_signature.bind(delivery.args, delivery.kwargs))
     except BadArguments as err:
         return Refuse(Failure(FailureCode.BAD_ARGUMENTS, clean(str(err))))
+
+
+def own_job(delivery: Delivery) -> SpawnedJob:
+    """The job of a message, for the ledger."""
+    return SpawnedJob(delivery.task, delivery.args, delivery.kwargs, own_id=delivery.id)
 
 
 def _repeated_failure(delivery: Delivery, earlier: Attempts | None, config: WorkerConfig) -> Failure | None:

@@ -8,10 +8,12 @@ from hashlib import sha256
 
 from edge.broker.border import Message
 from edge.core.duplicates import duplicate
+from edge.core.errors import UsageError
 from edge.core.values import JsonObject, JsonValue
-from edge.model import Failure, FailureCode, file_safe_id
+from edge.model import Failure, FailureCode, SpawnedJob, file_safe_id
+from edge.worker.attempt.handed import handed
 
-_UNSUPPORTED = ("callbacks", "errbacks", "chain", "chord")
+_UNSUPPORTED = ("callbacks", "errbacks", "chord")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Delivery:
     max_temp_c: float | None = None
     submitter: str = ""  # empty: it did not come through the gateway
     problem: Failure | None = None
+    #: Not for now: the gateway is to keep these, this message's own job first. Empty for almost every message.
+    handed: tuple[SpawnedJob, ...] = ()
     headers: JsonObject = field(default_factory=dict)
 
 
@@ -84,8 +88,14 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         problem = Failure(FailureCode.UNDECODABLE, "the message's arguments are not a list and an object")
     if problem is not None:
         args, kwargs, embed = [], {}, {}
+    later: tuple[SpawnedJob, ...] = ()
     if problem is None:
-        problem = _unsupported(headers, first, embed)
+        problem = _unsupported(embed)
+    if problem is None:
+        try:
+            later = handed(headers, first, embed, job_id=job_id, task=task, args=args, kwargs=kwargs)
+        except UsageError as err:
+            problem = Failure(FailureCode.BAD_ARGUMENTS, clean(str(err)))
     edge = headers.get("edge")
     edge = edge if isinstance(edge, dict) else {}
     return Delivery(
@@ -104,6 +114,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         max_temp_c=_positive(edge.get("max_temp_c")),
         submitter=clean(name)[:64] if isinstance(name := edge.get("submitter"), str) else "",
         problem=problem,
+        handed=later,
         headers=headers,
     )
 
@@ -136,15 +147,13 @@ def _content_id(message: Message, headers: JsonObject) -> str:
     return f"x-{digest.hexdigest()[:32]}"
 
 
-def _unsupported(headers: JsonObject, first: JsonObject, embed: JsonObject) -> Failure | None:
+def _unsupported(embed: JsonObject) -> Failure | None:
     """Return a failure when the message needs a feature of Celery that this worker does not have, else None."""
-    if headers.get("eta") or first.get("eta"):
-        return Failure(
-            FailureCode.BAD_ARGUMENTS, "the message has an eta or countdown: nothing waits in the broker here"
-        )
     for name in _UNSUPPORTED:
         if embed.get(name):
-            return Failure(FailureCode.BAD_ARGUMENTS, f"the message has {name!r}: this worker runs no canvas")
+            return Failure(
+                FailureCode.BAD_ARGUMENTS, f"the message has {name!r}: this worker runs no callbacks and no chord"
+            )
     return None
 
 

@@ -17,13 +17,10 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 _REFUSED = {
-    "countdown": "nothing waits in the broker; submit it when it is due",
-    "eta": "nothing waits in the broker; submit it when it is due",
     "expires": "the board's clock may jump; cancel the job in its place",
-    "link": "this worker runs no canvas",
-    "link_error": "this worker runs no canvas",
-    "chain": "this worker runs no canvas",
-    "chord": "this worker runs no canvas",
+    "link": "this worker runs no callbacks and no chord",
+    "link_error": "this worker runs no callbacks and no chord",
+    "chord": "this worker runs no callbacks and no chord",
 }
 
 

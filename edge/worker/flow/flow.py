@@ -18,9 +18,10 @@ import msgspec
 from edge.config import Config
 from edge.core.durable import has_free_space
 from edge.core.errors import NotAllowed, Unreachable, given, instance
-from edge.model import Failure, FailureCode, JobState, PowerStatus, WaitReason
+from edge.model import Failure, FailureCode, JobState, PowerStatus, SpawnedJobs, WaitReason
 from edge.results.store import Results
-from edge.worker.attempt.admission import Decision, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
+from edge.worker.api.spawner import HandOver
+from edge.worker.attempt.admission import Decision, Hand, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.ending import Ending, disk_full, ending
@@ -58,6 +59,7 @@ class Flow:
         blocked: Blocked,
         control: Control,
         status: StatusFile,
+        hand_over: HandOver,
     ) -> None:
         """`kinds` returns the known kinds of job; it is called again when a kind is unknown."""
         self._config, self._name = config, name
@@ -67,6 +69,7 @@ class Flow:
         self._executor, self._running = executor, running
         self.batch, self.blocked = batch, blocked
         self._control, self._status = control, status
+        self._hand_over = hand_over
         self._files_blamed: set[str] = set()  # jobs whose bodies ended when no file could be opened any more
         self._disk_blamed: set[str] = set()  # ids of jobs that a full disk ended once, see `_disk_to_blame`
 
@@ -201,6 +204,11 @@ class Flow:
                 if attempt.parked is None:
                     logger.info("%s is not begun: %s", attempt, reason.reason)
                 attempt.park(reason)
+            case Hand(jobs):
+                self._hand_over.write(SpawnedJobs(delivery.id, jobs, delivery.submitter), number=0)
+                logger.info("%s is kept by the gateway until it is due", attempt)
+                attempt.finish(job_ended=False)
+                self.batch.add(attempt)
             case Refuse(failure):
                 logger.error("%s not run: %s (%s)", attempt, failure.message, failure.code)
                 attempt.conclude(attempt.make_result(failure, worker=self._name))

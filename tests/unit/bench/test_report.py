@@ -65,6 +65,15 @@ def figures() -> dict[str, Any]:
             "events_per_s_each": 296.1,
             "memory_mib": 4.6,
         },
+        "views": {
+            "jobs": 100_000,
+            "views": {"board": {"p95_ms": 20.0, **_SPREAD, "cpu_ms": 5.0}},
+            "worst_p95_ms": 20.0,
+            "first_visit_kb": 12.3,
+            "first_visit_requests": 5,
+            "open_page_bytes": 0,
+            "memory_mib": 6.0,
+        },
     }
 
 

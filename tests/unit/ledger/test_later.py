@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.clock import EARLIEST, SteadyClock
+from edge.core.errors import UsageError
 from edge.ledger.connection import Connection
 from edge.ledger.rows import NewJob
 from edge.ledger.writer import LedgerWriter
@@ -149,3 +150,14 @@ def test_a_delay_goes_on_after_a_restart(tmp_path: Path, wall: float, left_s: fl
         assert (len(free), left) == ((0, left_s) if left_s else (1, None))
         clock.wall = T0 + 1e7  # a time server answers
         assert len(due(ledger)[0]) == (1 if wall == T0 + 40.0 else 0)
+
+
+def test_of_a_delay_and_a_time_the_later_one_counts(ledger: LedgerWriter, clock: Clock) -> None:
+    """Where the time is not known they cannot be compared, and the job is refused."""
+    far, near = put(ledger, Later(delay_s=5.0, not_before=T0 + 20)), put(ledger, Later(delay_s=5.0, not_before=T0 + 1))
+    assert (ledger.reader.get(far).due_at, ledger.reader.get(near).due_at) == (T0 + 20, T0 + 5)
+    clock.wall = 1000.0
+    with ledger.transaction(durable=False):
+        ledger.what_is_due(limit=1)
+    with pytest.raises(UsageError, match="does not know the time"):
+        put(ledger, Later(delay_s=5.0, not_before=T0 + 1))

@@ -167,8 +167,11 @@ def test_a_result_comes_back_from_the_wire(value: object, args: list[object]) ->
         b'{"task": "solve", "power": "max"}',
         b'{"task": "solve", "retries": -1}',
         b'{"task": "solve", "time_limit_s": 0}',
+        b'{"task": "solve", "urgency": 1}',
         b'{"task": "solve", "priority": 10}',
-        b'{"task": "solve", "colour": 1}',
+        b'{"task": "solve", "delay_s": -1}',
+        b'{"task": "solve", "after_failure": "ignore"}',
+        b'{"task": "solve", "unique_key": "\\n"}',
         b'{"args": []}',
     ],
 )

@@ -16,6 +16,7 @@ from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Attempts, Energy, Failure, Power, PowerState, PowerStatus, Reading, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
+from edge.results.spawned import SpawnedFiles
 from edge.results.staging import Staging
 from edge.results.store import Results
 from edge.worker.attempt.admission import Kinds
@@ -464,6 +465,7 @@ class Board:
             blocked=Blocked(config.root, status=self.status, later=self.later, on_due=self._retry),
             control=cast("Control", self.control),
             status=self.status,
+            hand_over=SpawnedFiles(config.layout),
         )
         self.intake = Intake(
             watcher=cast("PowerWatcher", self.power),

@@ -58,14 +58,15 @@ def secrets(config: Config) -> Iterator[Finding]:
     named = [("broker.password_file", config.broker.password_file)]
     if config.mqtt.password_file is not None and not node:
         named.append(("mqtt.password_file", config.mqtt.password_file))
-    named.append(("node.token_file", config.node.token_file) if node else ("tokens", config.layout.tokens))
+    own = (("tokens", config.layout.tokens), ("paired tokens", config.layout.paired))
+    named += [("node.token_file", config.node.token_file)] if node else own
     for name, path in named:
         if path is None:
             continue
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
-            if name != "tokens":
+            if name not in dict(own):
                 what = _CONTENT[name]
                 anew = "deploy the board again, which makes one; elsewhere"
                 yield fail(name, f"{path} is not there", f"{anew}: write {what} into it, mode 0640")

@@ -135,7 +135,7 @@
       const { job } = JSON.parse(event.data);
       if (!job || !further(job)) look();
     });
-    for (const about of ["power", "worker", "broker", "reset", "dropped"]) source.addEventListener(about, look);
+    for (const about of ["power", "worker", "broker", "schedule", "reset", "dropped"]) source.addEventListener(about, look);
   };
 
   // A page that nobody sees holds no connection: a browser has six for a board, and each open tab would take one.

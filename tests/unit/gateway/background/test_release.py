@@ -102,6 +102,18 @@ def test_the_broker_gets_a_window_and_the_next_group_when_half_of_it_has_ended(b
     assert board.publish() == ids[WINDOW : WINDOW + 4]
 
 
+def test_results_are_urgent_once_half_of_the_window_has_ended(board: Board) -> None:
+    """While others wait for their place; else the ledger may note them at leisure."""
+    ids = board.accept(WINDOW)
+    board.publish()
+    assert not board.release.hungry(set(ids))
+    board.accept(1)
+    board.publish()
+    assert not board.release.hungry(set(ids[:3]))
+    assert board.release.hungry(set(ids[:4]))
+    assert not board.release.hungry({"nobody", *ids[:3]})
+
+
 def test_quick_jobs_get_a_wider_window(board: Board) -> None:
     """Twice as many as ended in the last two seconds."""
     board.accept(200)

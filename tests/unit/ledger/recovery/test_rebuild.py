@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.config import Config
@@ -24,6 +25,8 @@ from edge.ledger.rows import NewJob
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Power, Result
 from edge.results.store import Results
+from edge.schedule.dependencies import Edge
+from edge.schedule.later import Later
 from tests.unit.results.crash_states import Died
 
 COPIED, LATE = 600, 40
@@ -141,6 +144,28 @@ def test_pages_that_broke_come_from_the_copy_and_all_else_from_the_file(
     assert "Missing may be: jobs accepted after that copy" in why
     rebuild.rebuild(layout)  # the next start finds nothing to do
     assert len(rebuild.notes(layout.root)) == 1
+
+
+def test_what_waits_in_a_broken_ledger_waits_in_the_new_one(layout: Layout) -> None:
+    """For its time, with its priority and key, and for other jobs, however those have ended meanwhile."""
+    with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
+        for number, later in (
+            (901, Later(not_before=4e9, priority=7, unique_key="k")),
+            (902, Later(after=("0001-job",))),
+            (903, Later(after=("0901-job",), anyway=True, results=True)),
+        ):
+            ledger.add(msgspec.structs.replace(_new(number), later=later), now=1.0)
+        ledger.finish(Result("0001-job", "echo", JobState.SUCCEEDED), size_bytes=1)
+    _middle(layout)
+    rebuild.rebuild(layout)
+    with closing(LedgerWriter.open(layout.ledger)) as ledger:
+        job = ledger.reader.get("0901-job")
+        assert (job.waits, job.due_at, job.priority, job.unique_key) == (True, 4e9, 7, "k")
+        assert ledger.reader.edges("0903-job") == [Edge("0901-job", "", True)]
+        assert ledger.reader.needs_results("0903-job")
+        with ledger.transaction(durable=False):
+            followers = ledger.fire_missed()
+        assert [job.id for job in followers.free] == ["0902-job"]
 
 
 def _all_gone(layout: Layout) -> None:

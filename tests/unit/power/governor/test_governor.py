@@ -248,6 +248,16 @@ class TestOrdersOfTheGateway:
         pause.clear(layout.pause)
         assert board.turn() is PowerState.NORMAL
 
+    def test_a_longer_pause_is_reported_at_once(self, layout: Layout) -> None:
+        """Though the state stays `paused`: whoever waits reads when it ends now."""
+        board = Board(layout, sources=(SimulatedConfig(start="normal"),))
+        pause_order.give(layout.pause_order, for_s=600.0, by="anna")
+        assert board.turn() is PowerState.PAUSED
+        assert "in 10 min" in status.read(layout.power).until
+        pause_order.give(layout.pause_order, for_s=1200.0, by="anna")
+        assert board.turn() is PowerState.PAUSED
+        assert "in 20 min" in status.read(layout.power).until
+
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"resume": 3}', b"[]"])
     def test_what_is_no_order_changes_nothing(self, layout: Layout, content: bytes) -> None:
         """The gateway faces the network: nothing that it leaves there stops the governor."""

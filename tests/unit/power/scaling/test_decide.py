@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.config.scaling import ScaleMode
 from edge.config.workers import WorkerEntry
@@ -11,7 +13,7 @@ from edge.model import Power, PowerState, WorkerPool
 from edge.power.scaling.backlog import KindBacklog
 from edge.power.scaling.board import Board
 from edge.power.scaling.decide import Decision, Hand, decide
-from edge.power.scaling.state import ScaleState
+from edge.power.scaling.state import Peak, ScaleState, remember
 from tests.scale.rules import Ours, Published
 
 EXTRA = WorkerEntry("extra", max="auto", drain_target_s=60.0, down_after_s=300.0)
@@ -177,3 +179,10 @@ class TestThresholds:
             counts.append(each)
         assert [mine for mine, _ in counts] == [3, 3, 3, 3]
         assert [other for _, other in counts] == [0, 3, 6, 0]  # it adds the whole need again, then drops 25 that run
+
+
+@given(until_s=st.floats(0, 1e7), window_s=st.floats(10, 86_400))
+def test_a_peak_has_left_the_window_at_the_time_that_the_decision_tells(until_s: float, window_s: float) -> None:
+    """Rounded to the other side it would be looked at again and again at the same moment."""
+    state = ScaleState(wanted=1, peaks=(Peak(until_s, 1),))
+    assert remember(state, 0, now_s=until_s + window_s, window_s=window_s) == ()

@@ -9,8 +9,8 @@ import pytest
 
 from edge.broker.topology import DEAD_NAME
 from edge.config import WorkerConfig
-from edge.model import Attempts, FailureCode
-from edge.worker.attempt.admission import Kinds, Old, Refuse, Run, admit
+from edge.model import Attempts, FailureCode, Power
+from edge.worker.attempt.admission import Hand, Kinds, Old, Refuse, Run, admit
 from edge.worker.attempt.delivery import Delivery
 from tests.unit.worker.played_worker import NORMAL
 
@@ -33,6 +33,17 @@ def test_a_job_runs_until_it_has_crashed_as_often_as_allowed(crashes: int) -> No
     else:
         assert isinstance(decision, Refuse)
         assert decision.failure.code is FailureCode.CRASH_LOOP
+
+
+def test_a_message_of_a_limited_kind_that_passed_the_gateway_by_goes_to_it() -> None:
+    """Only the gateway knows how many are at work; what came through it runs."""
+    kind = SimpleNamespace(edge_power=Power.SURPLUS, edge_retries=2, edge_time_limit_s=3.0, **vars(_TASK))
+    kinds = Kinds(cast("Any", {"echo": kind}), {}, frozenset({"echo"}))
+    decision = admit(delivery(), None, kinds, CONFIG)
+    assert isinstance(decision, Hand)
+    (job,) = decision.jobs
+    assert (job.own_id, job.power, job.retries, job.time_limit_s) == ("a", Power.NORMAL, 2, 3.0)
+    assert isinstance(admit(delivery(headers={"edge": {}}), None, kinds, CONFIG), Run)
 
 
 def test_a_dead_letter_does_not_run() -> None:

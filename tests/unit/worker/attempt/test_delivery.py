@@ -75,15 +75,20 @@ def test_the_content_gives_an_id_that_redelivery_does_not_change() -> None:
 
 
 def test_what_celery_could_do_and_we_do_not_is_said() -> None:
-    """An eta or a chain left out in silence would be a wrong answer."""
-    headers = {"id": "a", "task": "echo", "eta": "2030-01-01T00:00:00"}
-    late = read(_message([[], {}, {}], headers), "q").problem
-    chained = read(_message([[], {}, {"chain": [1]}], {"id": "a", "task": "echo"}), "q").problem
+    """A callback, a chord or a broken chain left out in silence would be a wrong answer."""
+    headers = {"id": "a", "task": "echo"}
+    for embed, says in (
+        ({"chain": [1]}, "a chain with a step that names no task"),
+        ({"chord": {"task": "echo"}}, "'chord'"),
+        ({"callbacks": [{"task": "echo"}]}, "'callbacks'"),
+    ):
+        problem = read(_message([[], {}, embed], headers), "q").problem
+        assert problem is not None
+        assert says in problem.message
+        json.dumps(problem.message)
+    late = read(_message([[], {}, {}], {**headers, "eta": "tomorrow"}), "q").problem
     assert late is not None
-    assert "eta" in late.message
-    assert chained is not None
-    assert "'chain'" in chained.message
-    json.dumps([late.message, chained.message])
+    assert "an eta that is no time" in late.message
 
 
 def test_a_message_with_one_key_twice_is_not_run() -> None:

@@ -1,0 +1,179 @@
+"""How many jobs started and ended, and how many waited, a quarter of an hour at a time: for the plots.
+
+Noted when results are noted, so it costs no wake-up, and written every two hours in which something happened and at a
+clean stop. After a power cut up to two hours of it are missing; the jobs themselves never are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from edge.core import clock, durable
+from edge.model import JobState, Result
+from edge.power.series import MOST_SLOTS, slot_of
+
+#: The governor writes its part as often: together at most one small write an hour.
+_WRITE_EVERY_S = 2 * 3600.0
+_DAY_S = 86_400
+_KEEP_DAYS = 32
+_MOST_FILES = 40
+_LARGEST_BYTES = 64 << 10
+#: Ended jobs that are remembered: a worker may announce a result a second time.
+_REMEMBERED = 1024
+
+
+class JobSlot(msgspec.Struct, array_like=True):
+    """A quarter of an hour: jobs by what happened to them, and the jobs that had not ended."""
+
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    backlog: int = -1  # the last number; -1: none was taken
+    most: int = -1  # the largest
+
+
+class JobDay(msgspec.Struct):
+    """One day, by UTC."""
+
+    slots: dict[int, JobSlot] = {}
+
+
+class Activity:
+    """Counts in memory, with a file for each day. Belongs to the event loop; only `slots` is called in threads."""
+
+    def __init__(self, folder: Path, *, open_jobs: Callable[[], int]) -> None:
+        self._folder, self.open_jobs = folder, open_jobs
+        self._days: dict[int, JobDay] = {}
+        self._changed: set[int] = set()
+        self._ended: dict[str, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._write: asyncio.Task[None] | None = None
+
+    def accepted(self) -> None:
+        """Jobs came in: take the backlog."""
+        now = time.time()
+        if clock.plausible(now):
+            self._backlog(now)
+            self._due()
+
+    def ended(self, results: Iterable[Result]) -> None:
+        """These have their one result."""
+        for result in results:
+            if result.id in self._ended:
+                continue
+            self._ended[result.id] = None
+            if len(self._ended) > _REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+            self._count(result)
+        now = time.time()
+        if clock.plausible(now):
+            self._backlog(now)
+        self._due()
+
+    def slots(self, *, first: float, last: float) -> dict[int, JobSlot]:
+        """The slots that begin between two times. May read some files of a few KB; call it in a thread."""
+        found: dict[int, JobSlot] = {}
+        for number in range(int(first // _DAY_S), int(last // _DAY_S) + 1):
+            day = self._days.get(number) or _read(self._path(number))
+            found |= {at: slot for at, slot in list(day.slots.items()) if first <= at <= last}
+        return dict(sorted(found.items()))
+
+    async def stop(self) -> None:
+        """Write what is not written yet."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*([self._write] if self._write is not None else []), return_exceptions=True)
+        await asyncio.to_thread(self._flush, self._taken())
+
+    # ---- inside ----
+
+    def _count(self, result: Result) -> None:
+        if result.started_at is not None and (slot := self._slot(result.started_at)) is not None:
+            slot.started += 1
+        if (slot := self._slot(result.finished_at)) is not None:
+            slot.succeeded += result.state is JobState.SUCCEEDED
+            slot.failed += result.state is JobState.FAILED
+            slot.cancelled += result.state is JobState.CANCELLED
+
+    def _backlog(self, now: float) -> None:
+        slot = self._slot(now)
+        if slot is not None:
+            slot.backlog = self.open_jobs()
+            slot.most = max(slot.most, slot.backlog)
+
+    def _slot(self, at: float) -> JobSlot | None:
+        """The slot of a time, to be changed; None for one that a wrong clock told."""
+        if not clock.plausible(at) or abs(at - time.time()) > _KEEP_DAYS * _DAY_S:
+            return None
+        number = int(at // _DAY_S)
+        day = self._days.get(number)
+        if day is None:
+            day = self._days[number] = _read(self._path(number))
+        start = slot_of(at)
+        if start not in day.slots and len(day.slots) >= MOST_SLOTS:
+            return None
+        self._changed.add(number)
+        return day.slots.setdefault(start, JobSlot())
+
+    def _due(self) -> None:
+        """Set the one timer, while there is something to write."""
+        if self._timer is None and self._changed:
+            self._timer = asyncio.get_running_loop().call_later(_WRITE_EVERY_S, self._start_write)
+
+    def _start_write(self) -> None:
+        self._timer = None
+        self._write = asyncio.get_running_loop().create_task(asyncio.to_thread(self._flush, self._taken()))
+
+    def _taken(self) -> dict[int, bytes]:
+        """The files to be written; only today's day stays in memory."""
+        files = {number: msgspec.json.encode(self._days[number]) for number in self._changed}
+        today = int(time.time() // _DAY_S)
+        self._days = {number: day for number, day in self._days.items() if number == today}
+        self._changed = set()
+        return files
+
+    def _flush(self, files: dict[int, bytes]) -> None:
+        try:
+            for number, content in files.items():
+                durable.make_folder(self._folder)
+                durable.replace(self._path(number), content)
+            if files:
+                newest = int(time.time() // _DAY_S)
+                kept = sorted(self._folder.glob("????-??-??.json"), key=lambda path: abs(_number(path) - newest))
+                for far in kept[_MOST_FILES:]:
+                    far.unlink(missing_ok=True)
+        except OSError:
+            return  # a plot with a gap; the disk's fault is told elsewhere, by what matters
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{time.strftime('%Y-%m-%d', time.gmtime(number * _DAY_S))}.json"
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(time.mktime(time.strptime(path.stem, "%Y-%m-%d")) // _DAY_S)
+    except (ValueError, OverflowError):
+        return -(1 << 40)
+
+
+def _read(path: Path) -> JobDay:
+    """What a file says; nothing where it is torn, odd or not there."""
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            return JobDay()
+        day = msgspec.json.decode(path.read_bytes(), type=JobDay)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return JobDay()
+    sound = {at: slot for at, slot in day.slots.items() if _sound(at, slot)}
+    return JobDay(dict(sorted(sound.items())[:MOST_SLOTS]))
+
+
+def _sound(at: int, slot: JobSlot) -> bool:
+    counts = (slot.started, slot.succeeded, slot.failed, slot.cancelled)
+    return slot_of(at) == at and min(counts) >= 0 and min(slot.backlog, slot.most) >= -1

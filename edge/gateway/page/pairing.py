@@ -1,0 +1,184 @@
+"""Pairing in a browser: a visitor shows a code, and an admin types it.
+
+The visitor's browser keeps the token of its request in a cookie from the beginning. Once an admin has let it in, that
+token counts, and a session is opened for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from http import HTTPStatus
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import hdrs, web
+
+from edge.access import tokens
+from edge.access.pairing import LIFE_S, Outcome, Pairing, UnknownPairing
+from edge.access.tokens import Scope
+from edge.core.errors import UsageError
+from edge.gateway.http import problems, tls
+from edge.gateway.http.problems import Forbidden
+from edge.gateway.http.route import READERS
+from edge.gateway.page.rendering import Rendering, see
+from edge.gateway.page.sessions import Sessions
+from edge.gateway.page.visit import Visit
+from edge.gateway.service import Appliance
+from edge.model.pairing import Code, typed
+
+_COOKIE = "edge_pairing"
+_MAX_BYTES = 4096
+#: What an admin may give; `node` is for boards, which are paired by `edge deploy`.
+_SCOPES = (
+    (Scope.SUBMIT, "submit: hand in jobs, and see its own"),
+    (Scope.READ, "read: see all jobs"),
+    (Scope.ADMIN, "admin: everything"),
+)
+#: Browsers by a word of their header, the more special first.
+_BROWSERS = (("Firefox", "firefox"), ("Edg", "edge"), ("Chrome", "chrome"), ("Safari", "safari"))
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A visitor's request, as its cookie keeps it."""
+
+    id: str
+    code: Code
+    secret: str
+
+
+class PairingView:
+    """`/pair` for a visitor, `/pairings` for an admin."""
+
+    def __init__(self, appliance: Appliance, rendering: Rendering, sessions: Sessions) -> None:
+        self._pairings, self._rendering, self._sessions = appliance.pairings, rendering, sessions
+        gateway = appliance.config.gateway
+        self._secure = gateway.tls_cert is not None
+        self._fingerprint = tls.fingerprint(gateway)
+        self._max_wait_s = gateway.max_wait_s
+
+    # ---- a visitor ----
+
+    async def ask(self, visit: Visit) -> web.StreamResponse:
+        """Make a request, unless this browser has one that waits. Raises TooManyPairings."""
+        await visit.form(max_bytes=_MAX_BYTES)
+        asked = _asked(visit.request)
+        answer = see("/pair")
+        if asked is None or await self._found(asked, 0.0) is None:
+            secret, browser = tokens.new_secret(), _browser(visit.request.headers.get(hdrs.USER_AGENT, ""))
+            name = f"{browser}-{secrets.token_hex(2)}"
+            made, code = self._pairings.ask_here(name, sha256=tokens.digest(secret), address=visit.request.remote or "")
+            self._keep(answer, f"{made.id}~{code}~{secret}", max_age=int(LIFE_S))
+        return answer
+
+    async def show(self, visit: Visit) -> web.StreamResponse:
+        """Show the code; go in where it was confirmed."""
+        return await self._show(visit, 0.0)
+
+    async def wait(self, visit: Visit) -> web.StreamResponse:
+        """As `show`, once somebody has decided: for browsers without the script, in one long request."""
+        return await self._show(visit, self._max_wait_s)
+
+    async def _show(self, visit: Visit, wait_s: float) -> web.StreamResponse:
+        asked = _asked(visit.request)
+        if asked is None:
+            return see("/login")
+        found = await self._found(asked, wait_s)
+        token = self._sessions.who(asked.secret)
+        if token is not None:
+            if not set(token.scopes) & READERS:
+                raise Forbidden(f"token {token.name!r} has scope {Scope.NODE}: it is for a board, not for a person")
+            answer = see("/")
+            self._sessions.open(answer, token)
+            self._keep(answer, "", max_age=0)
+            return answer
+        if found is not None and wait_s:
+            return see("/pair")
+        left_s = 0.0 if found is None else max(0.0, found.until - time.monotonic())
+        page = self._rendering.page(
+            *(visit, "pair.html"),
+            asked=asked if found is not None else None,
+            left_s=left_s,
+            fingerprint=self._fingerprint,
+        )
+        if found is None:
+            self._keep(page, "", max_age=0)
+        return page
+
+    async def _found(self, asked: Asked, wait_s: float) -> Pairing | None:
+        """The request of this browser while it can still be confirmed."""
+        try:
+            found = await self._pairings.wait(asked.id, wait_s)
+        except UnknownPairing:
+            return None
+        return None if found.outcome is Outcome.DENIED else found
+
+    def _keep(self, answer: web.StreamResponse, value: str, *, max_age: int) -> None:
+        answer.set_cookie(
+            *(_COOKIE, value),
+            max_age=max_age,
+            path="/pair",
+            httponly=True,
+            samesite="Strict",
+            secure=self._secure,
+        )
+
+    # ---- an admin ----
+
+    async def list(self, visit: Visit) -> web.StreamResponse:
+        """Show who asks, and the form for a code."""
+        return self._list(visit, said=visit.query().get("let-in", "")[:80])
+
+    async def decide(self, visit: Visit) -> web.StreamResponse:
+        """Let in, or refuse, whoever shows the code."""
+        fields = await visit.form(max_bytes=_MAX_BYTES)
+        scopes = [scope for scope, _ in _SCOPES if fields.get(f"scope-{scope}")]
+        try:
+            code = typed(fields.get("code", ""))
+            if fields.get("do") == "deny":
+                self._pairings.deny(code)
+                return see("/pairings")
+            if not scopes:
+                raise UsageError("give it at least one scope")
+            name = fields.get("name", "").strip()
+            token = await self._pairings.approve(code, scopes, name=name, replace=bool(fields.get("replace")))
+        except (UsageError, UnknownPairing) as err:
+            return self._list(visit, fields=fields, why=str(err), status=HTTPStatus(problems.of(err).status))
+        return see(f"/pairings?let-in={quote(token.name)}")
+
+    def _list(
+        self,
+        visit: Visit,
+        *,
+        fields: dict[str, str] | None = None,
+        why: str = "",
+        said: str = "",
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> web.StreamResponse:
+        now = time.monotonic()
+        waiting = [(each, max(0.0, each.until - now)) for each in self._pairings.open()]
+        return self._rendering.page(
+            *(visit, "pairings.html"),
+            status=status,
+            waiting=waiting,
+            scopes=_SCOPES,
+            fields={f"scope-{Scope.SUBMIT}": "on"} if fields is None else fields,
+            why=why,
+            said=said,
+        )
+
+
+def _asked(request: web.Request) -> Asked | None:
+    """What the cookie says; None where it is none of ours."""
+    match request.cookies.get(_COOKIE, "").split("~"):
+        case [request_id, code, secret] if secret.startswith(tokens.PREFIX) and len(secret) < 200:
+            try:
+                return Asked(request_id[:40], typed(code), secret)
+            except UsageError:
+                return None
+        case _:
+            return None
+
+
+def _browser(agent: str) -> str:
+    return next((name for word, name in _BROWSERS if word in agent), "browser")
