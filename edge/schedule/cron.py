@@ -109,10 +109,12 @@ class Cron:
             if local is None:
                 return None
             due = local - offset
-            if due - at > 4 * _DAY:  # nothing matches on the days between, whatever the offset is
-                at = due - 3 * _DAY
+            far = due - at > 4 * _DAY
+            # Where the clock goes back, times that have passed come again: within a day, whatever the zone.
+            change = self._first_change(at, at + 2 * _DAY if far else due)
+            if change is None and far:
+                at = due - 3 * _DAY  # nothing matches on the days between
                 continue
-            change = self._first_change(at, due)
             if change is None:
                 return due
             at = change

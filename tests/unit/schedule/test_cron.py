@@ -56,6 +56,15 @@ def test_wildcards_follow_real_time() -> None:
     assert _next("*/30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 1) == ["2026-03-30T02:00:00+02:00"]
 
 
+def test_an_evening_that_comes_twice_counts_twice_for_wildcards() -> None:
+    """The clock goes back from midnight to 23:00 of the day before, and the next day of the expression is far away."""
+    assert _next("53 * 19 * *", "America/Campo_Grande", "2011-02-19T23:00:00", 3) == [
+        "2011-02-19T23:53:00-03:00",
+        "2011-02-19T23:53:00-04:00",
+        "2011-03-19T00:53:00-04:00",
+    ]
+
+
 def test_half_an_hour_of_change_loses_no_minute() -> None:
     """`cronsim` by itself begins at 03:30 here: it steps by whole hours of real time."""
     assert _next("*/15 3 * * *", "Australia/Lord_Howe", "2026-10-04T00:00:00", 2) == [
