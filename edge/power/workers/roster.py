@@ -20,8 +20,8 @@ _FAILING_AGAIN_S = 300.0
 _BUSY = (WorkerState.RUNNING, WorkerState.HELD)
 
 
-class _Process:
-    """What is known of one name that is to run."""
+class Process:
+    """What is known of one worker that is to run: whether it can be counted on."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -53,7 +53,7 @@ class Roster:
         """Go on with the processes that live, of an earlier governor of this boot."""
         self._entry = entry
         mine = (instance(entry, number) for number in range(1, entry.most + 1))
-        self._processes = {name: _Process() for name in mine if name in living}
+        self._processes = {name: Process() for name in mine if name in living}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class Roster:
         while len(self._processes) < count:
             free = (instance(self._entry, number) for number in range(1, self._entry.most + 1))
             name = min((name for name in free if name not in self._processes), key=lambda name: name not in living)
-            self._processes[name] = _Process()
+            self._processes[name] = Process()
 
     def to_start(self, living: Mapping[str, WorkerStatus], now_s: float) -> Iterator[str]:
         """Those that are to be asked for now; each counts as asked for."""

@@ -20,6 +20,7 @@ from edge.core import durable
 from edge.core.errors import StorageError
 from edge.core.host import boot_id, process_alive
 from edge.model import (
+    ALLOWED,
     Backlog,
     OpenJobs,
     Power,
@@ -37,7 +38,7 @@ from edge.power.scaling.decide import Decision, Hand, decide
 from edge.power.scaling.state import ScaleState
 from edge.power.workers import by_hand, left
 from edge.power.workers.living import living
-from edge.power.workers.roster import Roster
+from edge.power.workers.roster import Process, Roster
 
 #: Decisions that are remembered of each entry.
 STEPS = 20
@@ -71,6 +72,8 @@ class Scaler:
         for path in self._layout.starts.iterdir():
             path.unlink(missing_ok=True)  # nobody asks for these any more
         now_s, found = time.monotonic(), living(self._layout)
+        #: Workers that always run, by name.
+        self._fixed = {entry.name: (entry, Process()) for entry in config.workers if not entry.scaled}
         self._entries = [_Entry(entry, found, now_s) for entry in config.scaled]
         self._power: PowerState | None = None
         self._due_s: float | None = now_s
@@ -96,6 +99,8 @@ class Scaler:
         rows, found, hands = self._rows(), living(self._layout), by_hand.current(self._layout.scale_by_hand)
         # Workers hold their jobs a moment after power fell.
         dues = [now_s + _SOON_S] if moved else []
+        for name, (_, process) in self._fixed.items():
+            process.see(found[name].pid if name in found else None, now_s)
         for each in self._entries:
             dues += self._decide(each, rows, found, hands, power, now_s)
         dues += self._write(found, hands, now_s)
@@ -144,7 +149,7 @@ class Scaler:
         dues = [] if decision.look_s is None else [decision.look_s]
         if missing or urgent:
             dues.append(now_s + _SOON_S)
-        elif backlog and decision.wanted:
+        elif any(row.power in ALLOWED[power.state] for row in backlog):  # a worker may crash: nobody tells of it
             dues.append(now_s + _WORKING_S)
         return dues
 
@@ -167,7 +172,7 @@ class Scaler:
         others = [status for status in mine if not self._is_of(each.entry, status.name)]
         return Board(
             cores=left.cores(),
-            fixed=len(others) or self._fixed(each.entry),
+            fixed=self._count_fixed(each.entry, others, now_s),
             running=len(running),
             failing=len(failing),
             held=sum(status.state is WorkerState.HELD for status in mine if status not in retiring),
@@ -177,10 +182,11 @@ class Scaler:
             power=power.state,
         )
 
-    def _fixed(self, entry: WorkerEntry) -> int:
-        """Workers that are always there for the same jobs, as configured: they may not have started yet."""
-        planned = self._config.planned(io=True)
-        return sum(not other.scaled and shared(entry, other) for other in planned if other.name != entry.name)
+    def _count_fixed(self, entry: WorkerEntry, others: list[WorkerStatus], now_s: float) -> int:
+        """Other workers for the same jobs. A listed one counts before it has started, unless it crashes in a loop."""
+        listed = [process for other, process in self._fixed.values() if shared(entry, other)]
+        unlisted = sum(status.name not in self._fixed for status in others)
+        return unlisted + sum(not process.failing(now_s) for process in listed)
 
     def _is_of(self, entry: WorkerEntry, worker: str) -> bool:
         return worker.startswith(f"{entry.name}-") and entry_of(worker, (entry,)) is not None

@@ -183,3 +183,27 @@ def test_old_asks_are_taken_back_at_the_start(board: Played) -> None:
     (board.layout.starts / "extra-3").touch()
     Scaler(board.config, board.logged.append)
     assert board.asked == []
+
+
+def test_a_listed_worker_that_crashes_in_a_loop_is_no_capacity(board: Played) -> None:
+    """Another one does its work; a listed one that is only late is waited for."""
+    board.waits(jobs(1))
+    assert board.turn().wanted == 0
+    board.layout.worker("main").unlink()
+    for _ in range(3):
+        board.worker("main")
+        board.scaler.changed()
+        board.turn(after_s=3.0)
+        board.layout.worker("main").unlink()
+        board.scaler.changed()
+        told = board.turn(after_s=3.0)
+    assert (told.wanted, told.workers) == (1, ("extra-1",))
+
+
+def test_jobs_that_power_holds_back_all_night_wake_nobody(board: Played) -> None:
+    board.waits(jobs(5))
+    board.turn(power=LOW)
+    board.turn(after_s=2.0, power=LOW)
+    assert board.scaler.wait_s(board.now_s) is None
+    board.turn(power=GOOD)
+    assert board.scaler.wait_s(board.now_s) is not None
