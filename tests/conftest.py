@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import amqp
+import hypothesis
 import pytest
 import yaml
 
@@ -37,7 +38,11 @@ def pytest_configure() -> None:
     """Let the programs under test be interrupted where the session itself is not (`nohup`, a shell's background job).
 
     What is ignored stays ignored in a child; a handler, even an empty one, becomes the default there.
+
+    Properties get no deadline for an example: on a busy machine it fails a test that is right.
     """
+    hypothesis.settings.register_profile("edge", deadline=None)
+    hypothesis.settings.load_profile("edge")
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)

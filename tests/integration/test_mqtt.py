@@ -307,10 +307,10 @@ class TestSubmit:
         bridge = self.gateway.gateway._bridge
         assert bridge is not None
 
-        def make(message: Any, topic: str, *, retain: bool = False) -> Any:
+        def make(message: Any, topic: str) -> Any:
             payload = message if isinstance(message, bytes) else json.dumps(message).encode()
             until(lambda: bridge.connection is not None and bridge.connection.is_up, _SOON_S, lambda: "not connected")
-            mosquitto.publish("edge/attic/submit", payload, user="home", password="other", retain=retain)
+            mosquitto.publish("edge/attic/submit", payload, user="home", password="other")
             return answers.next(topic)
 
         return make
@@ -395,6 +395,25 @@ def test_nobody_is_watched_while_the_broker_is_away(
     until(lambda: not journal.on, _SOON_S, lambda: "still followed")
 
 
+def test_an_idle_connection_wakes_nobody(board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto) -> None:
+    """Between two pings its thread sleeps: no timer of the library's own."""
+    start_gateway(board())
+    until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
+    (thread,) = (each for each in threading.enumerate() if each.name == "mqtt")
+    status = Path(f"/proc/self/task/{thread.native_id}/status")
+
+    def switches() -> int:
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("voluntary_ctxt_switches"))
+        return int(line.split()[1])
+
+    def slept(seconds: float) -> bool:
+        before = switches()
+        time.sleep(seconds)
+        return switches() == before
+
+    until(lambda: slept(2.5), _SOON_S, switches)  # what was published at the start is confirmed by then
+
+
 def _password(tmp_path: Path, text: str) -> str:
     (tmp_path / "password").write_text(f"{text}\n")
     return "password"
@@ -475,7 +494,7 @@ def test_the_governor_reads_sensors_by_mqtt(mosquitto: Mosquitto, tmp_path: Path
 
 def test_every_part_may_be_started_anew(tmp_path: Path) -> None:
     """All entities come back and none stays behind; `make mqtt-restarts` does it 100 times each."""
-    outcome = Campaign(tmp_path, seed=7).run(2)
+    outcome = Campaign(tmp_path, seed=7).run(1)
     assert not outcome.ghosts
     assert not outcome.left
     assert not outcome.faults

@@ -375,6 +375,11 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+#: The views that hold all elements and colours there are; the others are looked at in light, and at 320 px for width.
+ALL_ELEMENTS = frozenset({"login", "board", "jobs", "running", "done", "form", "doctor"})
+
+
+@pytest.mark.timeout(300)
 def test_every_view_is_accessible_in_light_dark_and_narrow(browser: Browser, board: Board, tmp_path: Path) -> None:
     """No violation by axe, nothing wider than 320 px, no error in the console; pictures are left to be looked at."""
     pictures = Path(os.environ.get("EDGE_PAGE_PICTURES", tmp_path))
@@ -386,6 +391,8 @@ def test_every_view_is_accessible_in_light_dark_and_narrow(browser: Browser, boa
                 _check(person.page, f"login-{look}", pictures)
                 person.log_in(board.token)
                 for name, path in views.items():
+                    if look == "dark" and name not in ALL_ELEMENTS and "EDGE_PAGE_PICTURES" not in os.environ:
+                        continue
                     person.page.goto(board.url + path)
                     if (name, look) == ("doctor", "light"):
                         person.press("Check everything now")
@@ -400,7 +407,7 @@ def test_every_view_is_accessible_in_light_dark_and_narrow(browser: Browser, boa
 
 def _check(page: Page, name: str, pictures: Path) -> None:
     view, _, look = name.partition("-")
-    if look != "narrow" or view in {"board", "jobs", "running", "form"}:  # the same elements are elsewhere
+    if look == "light" or view in ALL_ELEMENTS:
         rules = {"runOnly": ["color-contrast"]} if look == "dark" else {}  # the colours are all that differs from light
         page.evaluate(AXE.read_text())
         found = page.evaluate("rules => axe.run(document, {resultTypes: ['violations'], ...rules})", rules)

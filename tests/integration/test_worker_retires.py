@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +16,15 @@ from edge.broker import topology
 from edge.config import BrokerConfig, Config
 from edge.core import durable
 from edge.core.host import boot_id
-from edge.model import RETIRED_EXIT, JobState, PowerState, ScaledWorkers, ScalingStatus, WorkerState
+from edge.model import RETIRED_EXIT, JobState, PowerState, ScaledWorkers, ScalingStatus, WorkerState, WorkerStatus
 from tests.conftest import MakeConfig
 from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 KINDS = """
+import subprocess
+import sys
 import time
 from edge.worker import Job, task
 
@@ -156,3 +160,31 @@ def test_a_job_of_class_always_does_not_wait_behind_a_held_one(
     status = main.status
     assert status is not None
     assert status.state is WorkerState.HELD
+
+
+def test_the_workers_of_a_container_come_and_go_as_asked_for(
+    board: Config, edge_env: dict[str, str], tmp_path: Path
+) -> None:
+    """`edge worker --all`: the listed ones stay, the scaled ones are started by a file, and SIGTERM ends all."""
+    board.layout.starts.mkdir(parents=True)
+    with (tmp_path / "all.log").open("wb") as log:
+        argv = [sys.executable, "-m", "edge.cli.main", "worker", "--all"]
+        keeper = subprocess.Popen(argv, env=edge_env, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        until(lambda: living(board) == {"main"}, lambda: f"{living(board)}; {(tmp_path / 'all.log').read_text()}")
+        for name in ("extra-1", "other-1"):
+            (board.layout.starts / name).touch()
+        until(lambda: living(board) == {"main", "extra-1"}, lambda: f"{living(board)}")
+        assert not list(board.layout.starts.iterdir())
+        want(board, extra=[])
+        until(lambda: living(board) == {"main"}, lambda: f"{living(board)}")
+    finally:
+        keeper.terminate()
+    assert keeper.wait(PATIENCE_S) == 0
+    assert living(board) == set()
+
+
+def living(board: Config) -> set[str]:
+    """Names of the workers that are connected."""
+    found = [msgspec.json.decode(path.read_bytes(), type=WorkerStatus) for path in board.run.glob("worker-*.json")]
+    return {status.name for status in found if status.state is WorkerState.IDLE}

@@ -144,7 +144,7 @@ def pretty(value: JsonValue, most: int = _LONGEST_JSON) -> str:
     else:
         text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
         if len(text) < 100:
-            text = msgspec.json.format(text, indent=1).replace("\n", " ")
+            text = msgspec.json.format(text, indent=0)
     return text if len(text) <= most else text[:most] + f"… (all: {len(text)} characters)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from datetime import UTC, datetime
 
@@ -45,3 +46,23 @@ def test_a_clock_that_shows_1970_is_not_vouched_for(monkeypatch: pytest.MonkeyPa
 def test_whether_the_kernel_keeps_its_clock_true_can_be_asked() -> None:
     """Whatever it says here."""
     assert clock.synchronised() in {True, False}
+
+
+def test_a_steady_clock_follows_when_it_is_told_to() -> None:
+    """A step of the wall clock is no time, and is reported once."""
+    wall, monotonic = [1000.0], [5.0]
+    steady = clock.SteadyClock(wall=lambda: wall[0], monotonic=lambda: monotonic[0])
+    wall[0], monotonic[0] = 5010.0, 15.0
+    assert steady.now() == 1010.0
+    assert steady.follow() == 4000.0
+    assert (steady.now(), steady.follow()) == (5010.0, 0.0)
+
+
+def test_nobody_is_woken_while_the_clock_is_not_set() -> None:
+    """The descriptor stays quiet; closing it twice does nothing."""
+    watch = clock.ClockSet()
+    watch.hush()
+    assert select.select([watch], [], [], 0.05)[0] == []
+    watch.close()
+    watch.close()
+    assert watch.fileno() == -1
