@@ -1,8 +1,9 @@
 """One connection to an MQTT broker, on a thread of its own that sleeps until something happens.
 
-By paho, and not by aiomqtt, which is a layer over it and wakes up once a second for paho's timers. Here the thread
+It uses paho, not aiomqtt: that is a layer over paho which wakes up once a second for paho's timers. Here the thread
 waits for the socket, for `publish`, or for the next ping: with a keep-alive of 300 s an idle connection costs two
-packets of two bytes in five minutes. MQTT 5, whose brokers say why they refuse, and send nothing larger than asked for.
+packets of two bytes in five minutes. It speaks MQTT 5: brokers say why they refuse, and send no message larger than we
+allow.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _ANSWER_S = 15.0  # longest wait for the answer to a connect
 _CLOSE_S = 2.0  # longest time for the last messages
 _REASONS = 8  # lines in the log for one outage, at most
 _WAITING = 512  # messages that wait for the thread, at most
-_MARGIN_S = 0.05  # paho looks at its own clock: a little later than due
+_MARGIN_S = 0.05  # paho compares with its own clock, so we wake a little later than due
 _TAKEN_OVER = 0x8E
 
 
@@ -70,7 +71,7 @@ class Listener(Protocol):
         """A message on one of the topics."""
 
     def confirmed(self, topic: str) -> None:
-        """The broker has taken a publication that was to be sure."""
+        """The broker has confirmed a publication that had `sure`."""
 
 
 class Connection:
@@ -139,7 +140,7 @@ class Connection:
         return True
 
     def close(self, *last: Publication) -> None:
-        """Send `last` if there is a connection, and end it; at most some seconds. A second call does nothing."""
+        """Send `last` if there is a connection, and end it; takes a few seconds at most. A second call does nothing."""
         if self._closing.is_set():
             return
         self._last = last
@@ -219,7 +220,7 @@ class Connection:
                 client.loop_write()
             client.loop_misc()
             if time.monotonic() - self._sent_at > keepalive_s + 1.0:
-                self._sent_at = time.monotonic() - keepalive_s + 1.0  # paho sees it otherwise: look again in a second
+                self._sent_at = time.monotonic() - keepalive_s + 1.0  # paho counts otherwise: look again in a second
         return self._up
 
     def _wait(self, client: paho.Client, sock: paho.SocketLike, wait_s: float) -> bool:
@@ -380,7 +381,7 @@ class _ClosingSocket(ssl.SSLSocket):
 
 
 def _limits(max_bytes: int) -> Properties:
-    """What the broker may send us at once: it keeps to that, so nobody can fill our memory."""
+    """How much the broker may send us at once. It keeps to these limits, so nobody can fill our memory."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho has none here
     properties.MaximumPacketSize = max_bytes + 1024
     properties.ReceiveMaximum = 16

@@ -10,7 +10,7 @@ NAME = "$result"
 
 
 def result_of(value: JsonValue) -> str | None:
-    """The id of the job whose result `value` stands for; None: it stands for itself."""
+    """Return the id of the job whose result `value` stands for; None where `value` is an ordinary value."""
     if isinstance(value, dict) and len(value) == 1 and isinstance(job_id := value.get(NAME), str):
         return job_id
     return None
@@ -30,7 +30,7 @@ def results_in(value: JsonValue) -> Iterator[str]:
 
 
 def with_results(value: JsonValue, given: Callable[[str], JsonValue]) -> JsonValue:
-    """`value` with what `given` returns for the id of each job in it. What is not replaced stays the same object."""
+    """Return a copy of `value` in which what `given` returns for an id stands in place of each `{"$result": ID}`."""
     if (job_id := result_of(value)) is not None:
         return given(job_id)
     if isinstance(value, dict):

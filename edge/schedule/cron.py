@@ -82,7 +82,7 @@ class Cron:
             due = self._instant(found)
             if due > after:
                 return due
-            local = found  # it was there before, in the first pass of an hour that comes twice
+            local = found  # it was due before, in the first pass of an hour that comes twice
         return None
 
     def _instant(self, local: int) -> int:
@@ -92,7 +92,8 @@ class Cron:
         due = local - before
         if self._offset(due) == before:
             return due
-        # In a gap the zone gives the offset from before it, which leads behind the change, or with `fold` the other.
+        # In a gap, `utcoffset` gives the offset from before it, so `due` lies after the change. With `fold=1` it gives
+        # the offset from after it, which leads to a time before the change.
         return self._change(local - _minutes(wall.replace(fold=1).utcoffset()), due)
 
     # ---- real time ----
@@ -110,7 +111,8 @@ class Cron:
                 return None
             due = local - offset
             far = due - at > 4 * _DAY
-            # Where the clock goes back, times that have passed come again: within a day, whatever the zone.
+            # Where the clock goes back, local times that have passed come again. No zone goes back by more than a day,
+            # so two days are enough to look at.
             change = self._first_change(at, at + 2 * _DAY if far else due)
             if change is None and far:
                 at = due - 3 * _DAY  # nothing matches on the days between

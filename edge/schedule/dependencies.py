@@ -17,16 +17,16 @@ class Edge(msgspec.Struct, frozen=True):
 
     parent: str
     outcome: str = ""  # a final state, or `GONE`; empty: it has not ended
-    anyway: bool = False  # the other one runs also if this one does not succeed
+    anyway: bool = False  # the job that waits runs even if this one does not succeed
 
     @property
     def hinders(self) -> bool:
-        """True when the other one can never run."""
+        """True when the job that waits can never run."""
         return self.outcome == GONE or (not self.anyway and self.outcome not in ("", JobState.SUCCEEDED))
 
 
 def hindrance(edges: Iterable[Edge]) -> Edge | None:
-    """Return the first edge for which the job can never run; None: it may still."""
+    """Return the first edge because of which the job can never run; None: it may still run."""
     return next((edge for edge in edges if edge.hinders), None)
 
 

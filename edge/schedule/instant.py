@@ -9,7 +9,7 @@ _FORM = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
 )
 EXAMPLE = "2026-11-28T14:30:00+01:00"
-#: Farther away nobody plans, and most programs cannot print it.
+#: Nobody plans farther ahead, and most programs cannot print such a date.
 LAST_YEAR = 2200
 
 

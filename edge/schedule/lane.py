@@ -8,7 +8,7 @@ from edge.model import Power
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """Which jobs are in a lane. The gateway lets jobs of one lane go in order, and each lane for itself."""
+    """Which jobs are in a lane. The gateway releases the jobs of a lane in order, and each lane independently."""
 
     queue: str
     power: Power

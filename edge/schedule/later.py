@@ -22,7 +22,7 @@ class Later(msgspec.Struct, frozen=True):
     priority: int = USUAL_PRIORITY
     unique_key: str | None = None
     after: tuple[str, ...] = ()  # ids of jobs that have to end first
-    anyway: bool = False  # it runs also if one of these does not succeed
+    anyway: bool = False  # it runs even if one of these does not succeed
     results: bool = False  # results of these are to be put into its arguments
     foreign: bool = False  # these may be jobs of other submitters
 
@@ -33,7 +33,7 @@ class Later(msgspec.Struct, frozen=True):
 
 
 def later(asked: Waits, *, results: Collection[str] = (), foreign: bool = False) -> Later | None:
-    """Return how the job waits; None for one that goes to the broker at once. Raises UsageError, UnknownJob.
+    """Return how the job waits; None where the submission says nothing of it. Raises UsageError, UnknownJob.
 
     Args:
         asked: what the submission says.

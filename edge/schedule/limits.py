@@ -24,8 +24,8 @@ def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float]
     Args:
         limit: the limit of the kind.
         out: jobs that are with the broker or run.
-        may_begin: those of them that have not begun for certain, or did so within the last minute.
-        begun: when ended jobs began, as far as that may be within the last minute.
+        may_begin: those of them that may have begun within the last minute, or may still begin.
+        begun: when jobs that have ended began; times more than a minute ago are ignored.
         now: the present time.
     """
     jobs = out if limit.at_once is None else limit.at_once - out
@@ -35,6 +35,6 @@ def room(limit: LimitConfig, *, out: int, may_begin: int, begun: Iterable[float]
         left = limit.per_minute - may_begin - len(lately)
         jobs = left if limit.at_once is None else min(jobs, left)
         if left <= 0 and lately:
-            # Room comes when as many of those that ended are a minute old as there are too many now.
+            # There is room once so many of these starts are a minute old: one more than there are too many now.
             again_s = lately[min(-left, len(lately) - 1)] + MINUTE_S - now
     return Room(max(0, jobs), again_s)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 
-#: Fast jobs: as many as ended in so many seconds may be out, so that workers never wait for the gateway.
+#: Jobs that ended within so many seconds are counted. Twice as many may be out: of fast jobs half of them, after which
+#: the gateway refills, last for this time, so workers never wait for it.
 AHEAD_S = 2.0
 #: Most jobs out in one lane, at any speed. A gateway notices results and answers within a fraction of a second.
 MOST = 4096
@@ -35,7 +36,7 @@ class Pace:
 
 
 def window(usual: int, ended_lately: int) -> int:
-    """Return how many jobs of a lane may be out: `usual`, and more where they end quickly."""
+    """Return how many jobs of a lane may be out: `usual`, or twice `ended_lately` up to `MOST` if that is more."""
     return max(usual, min(MOST, 2 * ended_lately))
 
 

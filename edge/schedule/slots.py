@@ -1,7 +1,7 @@
 """What becomes of the slots of a schedule that are due. Pure: the same slots and times give the same decisions.
 
 A slot is a time at which a schedule is due. All slots up to a schedule's `cursor` are decided. A decision covers all
-slots behind it that are due now, so none is lost and none is decided twice, whatever the clock does:
+slots after it that are due now, so none is lost and none is decided twice, whatever the clock does:
 - After a jump ahead, many slots are due at once. What was due before `since` was missed, and `missed` decides.
 - After a jump back, the cursor lies ahead of the time. It is moved back to it, see `rewound`. Slots that have run stay
   so; the others get a new decision when their time comes.
@@ -68,7 +68,7 @@ def decide(times: Times, rule: Rule, *, cursor: int, since: float, now: float) -
         times: of the schedule.
         rule: of the schedule.
         cursor: all slots up to this time are decided.
-        since: the gateway has kept this schedule's time without a break from this moment on.
+        since: from this moment on the gateway has kept time without a break; what was due before was missed.
         now: the time, from a clock that can be trusted.
     """
     due = int(now - rule.delay_s)
@@ -95,7 +95,7 @@ def rewound(cursor: int, now: float) -> int:
 
 
 def _missed(times: Times, rule: Rule, cursor: int, until: int, now: float) -> Iterator[Decision]:
-    """Decide the slots behind `cursor` up to `until`, of which there is one at least."""
+    """Decide the slots after `cursor` up to `until`; there has to be one."""
     if rule.missed is Missed.SKIP:
         yield _range(times, cursor, until, Fate.SKIPPED, "missed: the board was off, or did not know the time")
         return
@@ -127,7 +127,7 @@ def _missed(times: Times, rule: Rule, cursor: int, until: int, now: float) -> It
 def last_time(times: Times, after: int, until: int) -> int:
     """The last time after `after` and up to `until`; there has to be one.
 
-    Found by halves, because a year has half a million minutes.
+    It halves the span at each step, because a year has half a million minutes.
     """
     found = times.after(after)
     if found is None or found > until:

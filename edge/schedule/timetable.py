@@ -1,4 +1,4 @@
-"""From what somebody asked for to times: the one place that reads `cron`, `every_s`, `timezone` and `jitter_s`."""
+"""The times of a schedule: the one place that reads `cron`, `every_s`, `timezone` and `jitter_s`."""
 
 from __future__ import annotations
 

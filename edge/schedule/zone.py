@@ -15,7 +15,7 @@ from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError
 from edge.core.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9_+-]{1,64}(/[A-Za-z0-9_+-]{1,64}){0,3}", re.ASCII)
-#: Copies with other rules: `right` counts leap seconds, by which no clock here goes.
+#: Copies with other rules: `right` counts leap seconds, which no clock here does.
 _COPIES = ("posix/", "right/")
 _LOCALTIME, _TIMEZONE = Path("/etc/localtime"), Path("/etc/timezone")
 
@@ -48,7 +48,7 @@ def board_zone(localtime: Path = _LOCALTIME, timezone: Path = _TIMEZONE) -> str:
 
 
 def rules_edition() -> str:
-    """What tells one edition of the zones' rules from another: the next time of a schedule may be another by each."""
+    """A text that changes with the edition of the zones' rules: by other rules a schedule may have other next times."""
     for folder in TZPATH:
         try:
             found = os.stat(Path(folder, "tzdata.zi"))  # noqa: PTH116 - every package of rules has this file

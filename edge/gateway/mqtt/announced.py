@@ -18,7 +18,7 @@ from edge.core import durable
 from edge.gateway.mqtt.entities import Topics
 
 _MACHINE_ID = Path("/etc/machine-id")
-_MOST_OLD = 8  # places to be tidied up that are remembered; who changes brokers more often loses the oldest
+_MOST_OLD = 8  # remembered places that are to be tidied up; beyond that the oldest is forgotten
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -29,19 +29,19 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def where(self) -> tuple[str, int, Topics]:
-        """What makes it another place."""
+        """What identifies a place: two with the same value are one."""
         return self.broker.host, self.broker.tcp_port, self.topics
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """All of it."""
+    """What MQTT brokers keep of this board now, and what is still to be removed from them."""
 
     device: str  # the board's id in discovery
     place: Place | None = None
     components: Mapping[str, str] = {}  # those that Home Assistant was told of, each with its platform
-    removed: Mapping[str, str] = {}  # those that are gone, until a Home Assistant that started was told so
+    removed: Mapping[str, str] = {}  # those that are gone, until a Home Assistant that has just started was told so
     seen: tuple[str, ...] = ()  # quantities that power sources reported without declaring them
-    sources: str = ""  # of these sources, as a hash of their configuration
+    sources: str = ""  # which sources `seen` is about, as a hash of their configuration
     old: tuple[Place, ...] = ()  # places that are to be tidied up
     format: int = 1
 
@@ -85,7 +85,7 @@ class AnnouncedFile:
         return self._written
 
     def write(self, announced: Announced) -> None:
-        """Keep it, durably; one that tells of no place removes the file. Raises OSError."""
+        """Write it durably; where there is no place in it, remove the file. Raises OSError."""
         if announced == self._written:
             return
         if announced.place is None and not announced.old:
@@ -98,7 +98,8 @@ class AnnouncedFile:
 def device_id(path: Path, machine_id: Path = _MACHINE_ID) -> str:
     """An id that no other board has, the same after each start.
 
-    The machine's own id is not to leave it: a hash of it with the path of the state does.
+    The machine's own id must not leave the machine, so this is a hash of it and of the state's path. On a machine
+    without an id it is random, and stays the same because `mqtt.json` has it.
     """
     try:
         machine = machine_id.read_text().strip()

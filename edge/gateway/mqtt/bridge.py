@@ -34,9 +34,9 @@ from edge.mqtt.connection import Connection, Publication, Received
 from edge.power.sources import configured
 from edge.wire import Event
 
-#: Changes that come so close together are looked at once; while they go on, so often.
+#: Changes within the first time are looked at together. Two looks are at least the second time apart.
 _GATHER_S, _LOOK_EVERY_S = 0.2, 1.0
-#: After an error that nobody foresaw.
+#: Wait after an unexpected error.
 _AGAIN_S = 10.0
 #: Messages of others that wait for the loop; what comes beyond that is dropped.
 _WAITING = 256
@@ -74,7 +74,7 @@ class _ToLoop:
             self._call(self._take)
 
     def confirmed(self, topic: str) -> None:
-        """The next one tells more."""
+        """Nothing: the bridge waits for no confirmation."""
 
     def _call(self, what: Callable[[], None]) -> None:
         try:
@@ -192,7 +192,7 @@ class Bridge:
 
     async def _run(self) -> None:
         """Connect, then announce and publish whenever it is time to; sleeps in between."""
-        # Before there is a connection: its last will alone leaves something at the broker.
+        # Written before there is a connection: its last will alone leaves a message at the broker.
         await self._remember(self._known)
         if self._place is None:
             return
@@ -208,7 +208,7 @@ class Bridge:
             self._looked_at = asyncio.get_running_loop().time()
             try:
                 await self._turn(self._looked_at)
-            except Exception:  # whatever it was: a board that is silent from here on looks dead to its house
+            except Exception:  # a bridge that ended here would leave the board looking dead in Home Assistant
                 log.exception("values cannot be published; trying again in %g s", _AGAIN_S)
                 self._announce_soon(_AGAIN_S)
 
@@ -230,7 +230,7 @@ class Bridge:
         removed = self._known.removed
         model = _model()
         self._publish_config(document(self._topics, shown, removed, model=model))
-        if removed and answered:  # whoever has just started knows it by now
+        if removed and answered:  # the Home Assistant that has just started was told by now
             await self._remember(msgspec.structs.replace(self._known, removed={}))
             self._publish_config(document(self._topics, shown, {}, model=model))
         self._publish(Publication(self._topics.online, ONLINE.encode(), retain=True, sure=True))
@@ -269,7 +269,7 @@ class Bridge:
         """Keep on disk what is about to be published."""
         self._known = known
         try:
-            async with self._writing:  # two tasks change it; the last one to know more writes last
+            async with self._writing:  # two tasks call this; each writes what is known when its turn comes
                 await asyncio.to_thread(self._file.write, self._known)
         except OSError as err:
             path = self._appliance.config.layout.mqtt
@@ -345,7 +345,7 @@ def _declared(appliance: Appliance) -> frozenset[str]:
         try:
             found.update(quantity.what for quantity in record.quantities(power))
         except Exception as err:  # a kind from elsewhere may raise anything
-            log.warning("power source %s: what it reports cannot be told: %s", record.label, err)
+            log.warning("power source %s: what it reports is not known: %s", record.label, err)
     return frozenset(found & QUANTITIES)
 
 

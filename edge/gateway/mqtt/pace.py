@@ -24,7 +24,7 @@ _LIMITS_S = {
     "runtime": 60.0,
     "free_space": 60.0,
 }
-#: Differences that are none: an absolute one, and a share of the value.
+#: Differences that count as noise: an absolute one, and a share of the value. The larger of the two counts.
 _NOISE: dict[str, tuple[float, float]] = {
     "charge": (0.9, 0.0),
     "runtime": (30.0, 0.05),

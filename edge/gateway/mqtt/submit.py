@@ -30,7 +30,7 @@ from edge.wire import KEY_RULE, BatchItem, is_key
 #: A job with more to say comes by HTTP.
 MAX_BYTES = 65_536
 _AT_ONCE = 64  # messages that are being taken
-_LONGEST = 500  # characters of an answer that says why not
+_LONGEST = 500  # characters of the reason in a refusal
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,7 +63,7 @@ class SubmitByTopic:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Let what is being taken come to its answer."""
+        """Wait until the jobs that are being taken are answered; 5 s at most."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5.0)
 
@@ -80,7 +80,7 @@ class SubmitByTopic:
                 raise answer
         except EdgeError as err:
             self._refuse(key, err)
-        except Exception as err:  # nobody else would be told, and the submitter waits for a word
+        except Exception as err:  # the submitter waits for an answer, and nobody else would give one
             self._refuse(key, err)
             raise
         else:

@@ -27,7 +27,7 @@ class _Removal:
             self.connection.publish(*empty)
 
     def down(self) -> None:
-        """Connect again, and begin anew."""
+        """Nothing: the connection is made again, and `up` publishes once more."""
 
     def received(self, message: Received) -> None:
         """Nothing is subscribed."""
