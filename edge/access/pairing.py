@@ -1,4 +1,7 @@
-"""Requests to be let in, each with a short code that the owner confirms. Pure: the caller brings the time.
+"""Requests to be let in, each with a short code that the owner confirms.
+
+`PairingBook` holds them in the gateway's memory; the caller passes the time. The functions below it read and write the
+files between the gateway and the board's own commands.
 
 Who asks has made its token already and tells only the hash. A confirmation writes that hash to the token file, and from
 then on the token counts. It brings back nothing but the echo, by which the laptop knows that its code was typed.
@@ -70,12 +73,12 @@ class Pairing(msgspec.Struct, frozen=True):
     nonce: str  # of the board
     until: float  # by the monotonic clock of this boot
     here: bool = False  # asked through a page of this gateway, which cannot know what certificate the browser saw
-    own_nonce: str = ""  # of who asks; none: not told yet, so there is no binding
+    own_nonce: str = ""  # random number of who asks; empty: not told yet, so there is no binding
     binding: str = ""  # first part of its code
-    revealed_at: float = 0.0  # since when there is one
+    revealed_at: float = 0.0  # when the binding was made
     outcome: Outcome = Outcome.WAITING
     token: Token | None = None  # once it is let in
-    echo: str = ""  # the rest of the code, as it was typed on the board; none: nobody typed it
+    echo: str = ""  # the rest of the code, as it was typed on the board; empty: nobody typed it
 
     @property
     def open(self) -> bool:
@@ -84,7 +87,7 @@ class Pairing(msgspec.Struct, frozen=True):
 
 
 class PairingBook:
-    """The requests of the last minutes, at most `MOST`."""
+    """The requests of the last `LIFE_S`, at most `MOST`."""
 
     def __init__(self, certificate: str) -> None:
         """`certificate` is the SHA-256 of the one that this gateway shows; empty: none."""
@@ -148,7 +151,7 @@ class PairingBook:
             self._replace(found, outcome=outcome, token=token, echo=echo)
 
     def withdraw(self, request_id: str) -> None:
-        """Forget a request; one that is not there is none."""
+        """Forget a request; an unknown id is ignored."""
         self._pairings.pop(request_id, None)
 
     def next_end(self) -> float | None:
@@ -193,7 +196,7 @@ class OpenRequest(msgspec.Struct, frozen=True):
 
 
 class OpenRequests(msgspec.Struct, frozen=True):
-    """The file of requests that wait: of this boot, whose clock they count by."""
+    """The file of requests that wait: of this boot, by whose clock `until` counts."""
 
     boot_id: str
     requests: tuple[OpenRequest, ...] = ()
@@ -222,7 +225,8 @@ def read(path: Path) -> tuple[OpenRequest, ...]:
     except FileNotFoundError:
         return ()
     except OSError as err:
-        raise UsageError(f"{path}: {err.strerror or err}; run this as who may write the board's state (sudo)") from err
+        why = f"{path}: {err.strerror or err}"
+        raise UsageError(f"{why}; run this as a user who may write the board's state (sudo)") from err
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
         raise UsageError(f"{path}: not a list of pairing requests: {err}") from err
     now = time.monotonic()

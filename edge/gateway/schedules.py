@@ -25,7 +25,7 @@ from edge.wire import SchedulePage, ScheduleView, SlotView
 
 #: Times and slots that one schedule is shown with.
 NEXT, SLOTS = 5, 20
-#: Slots of one board at most: each schedule is a row and a record of its slots.
+#: Schedules of one board at most: each is a row and a record of its slots.
 MOST_SCHEDULES = 100_000
 _NO_CLOCK = "the board does not know the time yet: slots wait until its clock can be trusted"
 
@@ -50,7 +50,7 @@ class Schedules:
 
     @property
     def waiting(self) -> str:
-        """Why no slot is decided now; empty: they are."""
+        """Why no slot is decided now; empty: slots are decided."""
         return "" if self._keeper.knows_time or not sum(self.counts()) else _NO_CLOCK
 
     def checked(self, name: str, asked: Schedule, caller: Caller) -> ScheduleRow:

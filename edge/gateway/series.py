@@ -81,7 +81,7 @@ def joined(
         first: when the first step begins.
         step_s: length of a step, a multiple of a slot.
         count: number of steps.
-        now: no step tells a backlog from after that.
+        now: steps that begin later have no backlog.
         open_now: the backlog at that time.
     """
     steps = range(first, first + count * step_s, step_s)

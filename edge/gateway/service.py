@@ -479,7 +479,7 @@ class Appliance:
         try:
             self._orders.give(order, job_id)
         except OSError as err:
-            raise StorageError("cannot lay out orders", err) from err
+            raise StorageError("cannot write orders", err) from err
 
 
 def _alone(root: Path) -> BinaryIO:

@@ -11,7 +11,7 @@ from edge.ledger.rows import SqlRow
 from edge.model import Fate, Schedule
 
 _COLUMNS = "name, uid, asked, submitter, timezone, cursor, due_at, made_at"
-#: Records of a schedule that stay. More than the slots that may run at once: what was skipped before them is seen, too.
+#: Records that are kept of a schedule: more than may run at once, so that those skipped before them can be seen, too.
 KEEP_SLOTS = 200
 #: Conditions of a job that has not ended, of the table `job`.
 _OPEN = "job.state NOT IN ('succeeded', 'failed', 'cancelled')"
@@ -58,7 +58,7 @@ class ScheduleReader:
         return _row(rows[0]) if rows else None
 
     def page(self, *, after: str = "", submitter: str | None = None, limit: int = 50) -> list[ScheduleRow]:
-        """Schedules by name, from the one behind `after`."""
+        """Schedules in the order of their names, beginning after the name `after`."""
         whose, values = ("AND submitter = ?", (submitter,)) if submitter is not None else ("", ())
         rows = self._connection.query(
             f"SELECT {_COLUMNS} FROM schedule WHERE name > ? {whose} ORDER BY name LIMIT ?", (after, *values, limit)
@@ -87,7 +87,7 @@ class ScheduleReader:
         return [_row(row) for row in self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE cursor IS NULL")]
 
     def waiting(self) -> list[ScheduleRow]:
-        """Schedules that are to be looked at some time."""
+        """Schedules that have a next time."""
         rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE due_at IS NOT NULL")
         return [_row(row) for row in rows]
 

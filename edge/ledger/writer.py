@@ -261,9 +261,9 @@ class LedgerWriter:
         )
 
     def what_is_due(self, *, limit: int) -> tuple[list[JobRow], float | None]:
-        """Let waiting jobs go whose time has come, `limit` or a few more.
+        """Release waiting jobs whose time has come, `limit` or a few more.
 
-        Where the wall clock was set meanwhile, the delays that this run counts keep their rest.
+        Where the wall clock was set meanwhile, delays counted by this run of the gateway keep the time that was left.
 
         Returns:
             Those that may be published now, and in how many seconds the next one is due; None: nobody knows, or none.
@@ -285,7 +285,7 @@ class LedgerWriter:
         return free, None if nearest is None else max(0.0, nearest - now)
 
     def _let_go(self, seqs: Sequence[int]) -> list[JobRow]:
-        """Let those of the waiting jobs `seqs` be published that wait for nothing any more; return them."""
+        """Release those of the waiting jobs `seqs` that wait for nothing any more; return them."""
         free = [
             seq
             for seq in seqs

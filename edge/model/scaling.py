@@ -49,13 +49,13 @@ class ScaledWorkers(msgspec.Struct, frozen=True, omit_defaults=True):
     running: int  # those that live
     why: str  # one sentence
     workers: tuple[str, ...] = ()  # names of the processes that are to run; any other one of this entry retires
-    failing: tuple[str, ...] = ()  # those among them that crash again and again, or never get ready
+    failing: tuple[str, ...] = ()  # those of them that crash again and again, or do not get ready in time
     until: float | None = None  # set by hand until then, in seconds since the epoch
     steps: tuple[ScaleStep, ...] = ()  # the last decisions, newest first
 
 
 class ScalingStatus(msgspec.Struct, frozen=True):
-    """`run/scaling/workers.json`: written by the governor at each decision."""
+    """`run/scaling/workers.json`: written by the governor when a decision brings news."""
 
     boot_id: str
     at: float

@@ -41,7 +41,7 @@ class Overlap(StrEnum):
 
     SKIP = "skip"  # it does not run
     QUEUE = "queue"  # its job waits for the one before
-    ALLOW = "allow"  # its job does not care
+    ALLOW = "allow"  # its job runs beside the earlier one
 
 
 class Fate(StrEnum):
@@ -70,5 +70,5 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     missed: Missed = Missed.LAST
     within_s: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None  # a slot that is later is skipped
     overlap: Overlap = Overlap.SKIP
-    jitter_s: Jitter = 0.0  # each slot runs later, by a part of it that is chosen for this schedule on this board
+    jitter_s: Jitter = 0.0  # each slot runs later by a part of it, fixed for this schedule on this board
     paused: bool = False

@@ -11,7 +11,7 @@ from msgspec import Meta
 Delay = Annotated[float, Meta(ge=0, le=31_536_000)]
 
 
-#: For the schema alone: whoever reads it can say what is wrong with it.
+#: This pattern stands in the JSON schema only. The board parses the text itself, and says what is wrong with it.
 _DAY = r"(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 _INSTANT = rf"^(19[789]|20[0-9]|21[0-9])[0-9]-({_DAY})T{_CLOCK}:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]{_CLOCK})$"

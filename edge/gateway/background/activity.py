@@ -45,7 +45,7 @@ class JobDay(msgspec.Struct):
 
 
 class Activity:
-    """Counts in memory, with a file for each day. Belongs to the event loop; only `slots` is called in threads."""
+    """Counts in memory, with a file for each day. Belongs to the event loop; only `slots` may be called in a thread."""
 
     def __init__(self, folder: Path, *, open_jobs: Callable[[], int]) -> None:
         self._folder, self.open_jobs = folder, open_jobs
@@ -63,7 +63,7 @@ class Activity:
             self._due()
 
     def ended(self, results: Iterable[Result]) -> None:
-        """These have their one result."""
+        """Count these results, each job once."""
         for result in results:
             if result.id in self._ended:
                 continue
@@ -108,7 +108,7 @@ class Activity:
             slot.most = max(slot.most, slot.backlog)
 
     def _slot(self, at: float) -> JobSlot | None:
-        """The slot of a time, to be changed; None for one that a wrong clock told."""
+        """The slot of a time, to be changed; None where a wrong clock gave the time."""
         if not clock.plausible(at) or abs(at - time.time()) > _KEEP_DAYS * _DAY_S:
             return None
         number = int(at // _DAY_S)

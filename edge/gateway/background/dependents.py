@@ -1,4 +1,4 @@
-"""Jobs that run after others: lets them go, gives them the results they ask for, or ends them where they never can run.
+"""Jobs that run after others: releases them, gives them the results they ask for, or ends them if they can never run.
 
 The gateway writes no results. A job that can never run gets an order, and a worker publishes its failure.
 """
@@ -26,7 +26,7 @@ from edge.schedule.dependencies import GONE, Edge, hindrance, may_run
 
 log = logging.getLogger(__name__)
 
-#: How a job that failed for another one names it, at the start of its message.
+#: How the message of a job that failed because of another one begins: with that one.
 _ROOT = re.compile(r"job (\S+) (?:failed|was cancelled|is not known)")
 
 #: As much as a submission may have at most: RabbitMQ 4 takes no message above 16 MiB.
@@ -54,13 +54,13 @@ class Dependents:
         self._results, self._orders = Results(layout), Orders(layout)
 
     async def survey(self) -> None:
-        """Decide on all that was not decided when it should have been. Raises StorageError."""
+        """Decide what an earlier gateway left undecided. Raises StorageError."""
         if not self._reader.unfired() and not self._reader.undecided():
             return
         await self.follow(await self._writer.submit(lambda ledger: ledger.fire_missed(), durable=False))
 
     async def follow(self, followers: Followers) -> None:
-        """Do what the end of jobs means for those after them. Raises StorageError."""
+        """Release, supply or end the jobs that waited for jobs which have ended. Raises StorageError."""
         if followers.free:
             self._free(followers.free)
         for job_id in followers.waiting:
@@ -83,10 +83,10 @@ class Dependents:
         if root is None:
             why = f": {parent.message}" if parent is not None and parent.message and how == "failed" else ""
             return f"job {edge.parent} {how}, and this one was to run after it{why}"
-        return f"{root[0]}; this one was to run after {edge.parent}, which was to run after it"
+        return f"{root[0]}; this one was to run after job {edge.parent}, which depended on it"
 
     async def _supply(self, job_id: str) -> None:
-        """Put results into the arguments of a job, and let it go."""
+        """Put results into the arguments of a job, and release it."""
         job = self._reader.find(job_id)
         if job is None:
             return
@@ -139,4 +139,4 @@ class Dependents:
         try:
             self._orders.fail(job_id, failure)
         except OSError as err:
-            raise StorageError("cannot lay out orders", err) from err
+            raise StorageError("cannot write orders", err) from err

@@ -1,4 +1,4 @@
-"""Lets jobs go whose time has come: one timer for all that wait in the ledger, however many they are."""
+"""Releases jobs whose time has come: one timer for all that wait in the ledger, however many they are."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DueTimer:
     """Runs on the gateway's loop. It wakes up when a job is due, or when somebody sets the wall clock."""
 
     def __init__(self, writer: CommitThread, reader: LedgerReader, *, free: Callable[[Sequence[JobRow]], None]) -> None:
-        """`free` gets the jobs that may be published now, after they were let go."""
+        """`free` gets the jobs that may be published now; the ledger has them as `accepted` already."""
         self._writer, self._reader, self._free = writer, reader, free
         self._timer: asyncio.TimerHandle | None = None
         self._clock_set: ClockSet | None = None
@@ -38,7 +38,7 @@ class DueTimer:
             self._clock_set = ClockSet()
             asyncio.get_running_loop().add_reader(self._clock_set, self._on_clock_set)
         except OSError as err:  # then only a restart learns of a new time
-            log.warning("it is not noticed when the clock is set: %s", err)
+            log.warning("nothing tells when the clock is set: %s", err)
         if self._reader.next_due() == (None, None):
             return
         with suppress(StorageError):
@@ -55,7 +55,7 @@ class DueTimer:
             self._clock_set.close()
 
     def look(self) -> None:
-        """Let go what is due, and set the timer anew: a job came that may be due before all others."""
+        """Release what is due, and set the timer anew. Called when a job came that may be due before all others."""
         if self._looking:
             self._again = True
             return
@@ -74,7 +74,7 @@ class DueTimer:
         if found.cancelled():
             return
         if (err := found.exception()) is not None:
-            log.error("jobs that are due cannot be let go: %s; trying again in %g s", err, _AGAIN_S)
+            log.error("jobs that are due cannot be released: %s; trying again in %g s", err, _AGAIN_S)
             self._wait(_AGAIN_S)
             return
         free, left_s = found.result()

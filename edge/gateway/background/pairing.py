@@ -1,4 +1,4 @@
-"""Letting in who shows a code: what of it needs time. Nothing is watched and no timer runs while nobody asks."""
+"""Lets in whoever shows a code: the waiting and the files. Nothing is watched and no timer runs while nobody asks."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ log = logging.getLogger(__name__)
 
 
 class Pairings:
-    """Belongs to the event loop.
+    """The requests to be let in, and whoever waits for an answer. Belongs to the event loop.
 
     The board's own commands find the requests in a file. They let one in by writing the token file, and then a file
     beside the one of the requests, by which whoever waits is told.
     """
 
     def __init__(self, layout: Layout, certificate: str, *, button_scopes: Sequence[Scope] = ()) -> None:
-        """Requests of an earlier gateway are gone.
+        """Begin without requests: files of an earlier gateway are removed.
 
         Args:
             layout: where the files are.
             certificate: SHA-256 of the one that clients are shown; empty: none.
-            button_scopes: what somebody may do whom the button lets in; none: it lets in nobody.
+            button_scopes: what a token may do that the button lets in; none: the button lets in nobody.
         """
         self._layout, self._button_scopes = layout, tuple(button_scopes)
         self._approving: set[asyncio.Task[None]] = set()
@@ -56,7 +56,7 @@ class Pairings:
     def reveal(self, request_id: str, own_nonce: str, *, here: bool = False) -> Pairing:
         """The request with its binding, from now on open to be approved.
 
-        Raises UnknownPairing, WrongState; StorageError when an approval could not be noticed.
+        Raises UnknownPairing, WrongState; StorageError where approvals cannot be watched for.
         """
         now = time.monotonic()
         self._book.find(request_id, now=now)
@@ -72,7 +72,7 @@ class Pairings:
         return made, Code(made.binding, new_echo())
 
     async def wait(self, request_id: str, wait_s: float) -> Pairing:
-        """The request once it no longer waits, or after `wait_s`. Raises UnknownPairing, also when its time ends."""
+        """Return the request once it is decided, or after `wait_s`. Raises UnknownPairing, also when its time ends."""
         ends_at = time.monotonic() + wait_s
         while True:
             now = time.monotonic()

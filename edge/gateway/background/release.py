@@ -1,7 +1,7 @@
 """Which jobs the broker gets next: by priority, few at a time, within the limits of their kinds.
 
-The ledger may hold a hundred thousand accepted jobs; the broker has a window of each lane. Nothing here polls: jobs
-that come and jobs that end ring the publisher, which asks `next`.
+The ledger may hold a hundred thousand accepted jobs; the broker has only a window of each queue. Nothing here polls:
+jobs that come and jobs that end wake the publisher, which asks `next`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge.schedule.limits import Room
 from edge.schedule.release import MOST, Overtaken, Pace, refill, window
 
 _HIGH, _LOW = range(9, USUAL_PRIORITY, -1), range(USUAL_PRIORITY - 1, -1, -1)
-#: Bodies of a worker of threads are many: a lane whose jobs they take gets at least so many jobs.
+#: A worker of threads runs many bodies: a queue that it takes has a window of at least so many jobs.
 _THREADS = 512
 
 
@@ -38,7 +38,10 @@ class _Out(msgspec.Struct, frozen=True):
 
 
 class Release:
-    """Decides in the publisher's thread, and hears from others what ended. Each method takes the lock briefly."""
+    """Decides in the publisher's thread, and hears from others what ended.
+
+    `load` and `next` hold the lock while they read the ledger; all other methods take it briefly, in any thread.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Release:
         begun: Callable[[], Mapping[str, float]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`routes` are the present ones; `begun` returns for how long (seconds) each job runs that is known to run."""
+        """`routes` returns the present routes; `begun` for how many seconds each known running job has run."""
         self._limits: Mapping[str, LimitConfig] = config.limits
         self._usual = config.gateway.release_window
         threads = sum(each.bodies for each in config.planned(io=True) if each.takes is Pool.IO)
@@ -128,7 +131,7 @@ class Release:
     # ---- any thread ----
 
     def came(self, jobs: Iterable[JobRow]) -> None:
-        """These may go out now, though jobs after them went out before, or they have another priority than usual."""
+        """Note jobs that may go out now: later jobs may be out already, or their priority may not be the usual one."""
         with self._lock:
             for job in jobs:
                 if job.priority != USUAL_PRIORITY or job.seq <= self._head:
@@ -136,13 +139,13 @@ class Release:
                     self._is_behind(self._lane(job.task, job.power), job)
 
     def reranked(self, job: JobRow) -> None:
-        """This one has another priority now, if the broker does not have it yet."""
+        """Note that this job has another priority now. One that the broker has keeps its place."""
         with self._lock:
             if job.id not in self._out:
                 self._is_behind(self._lane(job.task, job.power), job)
 
     def hungry(self, ended: Set[str]) -> bool:
-        """True when others wait, and with these out of the way half of what a queue may have is gone."""
+        """True when others wait, and without those in `ended` no more than half of a queue's window is out."""
         with self._lock:
             if not self._behind or not ended:
                 return False
@@ -157,7 +160,7 @@ class Release:
             )
 
     def ended(self, results: Iterable[Result]) -> bool:
-        """These have their results; True when others may go out in their place."""
+        """Note jobs that have their results; True when others may go out in their place."""
         now, counts = self._clock(), Counter[str]()
         with self._lock:
             for result in results:
@@ -172,7 +175,7 @@ class Release:
             return bool(counts and self._behind)
 
     def back(self, job_ids: Iterable[str]) -> bool:
-        """These are with the broker no more, without a result; True when others may go out in their place."""
+        """Note jobs that left the broker without a result; True when others may go out in their place."""
         with self._lock:
             found = [job_id for job_id in job_ids if job_id in self._out]
             for job_id in found:
@@ -181,7 +184,7 @@ class Release:
 
     @property
     def again_s(self) -> float | None:
-        """In how many seconds `next` may have more, though nothing happens until then."""
+        """In how many seconds `next` may have more by time alone; None: only when something happens."""
         return self._again_s
 
     @property
@@ -261,7 +264,7 @@ class Release:
             )
         room = limits.room(limit, out=out, may_begin=out - old, begun=starts, now=now)
         if limit.per_minute is not None and out and room.again_s is None and room.jobs <= 0:
-            # A body that runs for more than a minute tells nobody; look whether there is one.
+            # Nobody tells when a body has run for a minute: look again then whether one has.
             return Room(room.jobs, limits.MINUTE_S)
         return room
 
@@ -277,7 +280,7 @@ class Release:
             self._again_s = room.again_s if self._again_s is None else min(self._again_s, room.again_s)
 
     def _take(self, jobs: Sequence[JobRow], lane: Lane) -> list[JobRow]:
-        """Those of `jobs` that are not out yet; they are from now on."""
+        """Return those of `jobs` that are not out yet, and count them as out from now on."""
         fresh = [job for job in jobs if job.id not in self._out]
         for job in fresh:
             self._add(job.id, job.task, lane, confirmed=False)

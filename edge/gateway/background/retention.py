@@ -65,7 +65,7 @@ class Retention:
                 for job_id in ids:
                     self._orders.give(Order.DELETE, job_id)
             except OSError as err:
-                raise StorageError("cannot lay out orders", err) from err
+                raise StorageError("cannot write orders", err) from err
             log.info("asked for the removal of %d old jobs", len(ids))
         return len(jobs)
 

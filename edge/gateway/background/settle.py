@@ -189,7 +189,7 @@ class Settler:
             try:
                 self._orders.give(order, job_id)
             except OSError as err:
-                raise StorageError("cannot lay out orders", err) from err
+                raise StorageError("cannot write orders", err) from err
         await self._settle(news)
         await self._outbox.dependents.survey()
 

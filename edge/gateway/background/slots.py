@@ -54,7 +54,7 @@ class SlotWriter:
         return slots
 
     def begin(self, row: ScheduleRow, *, cursor: int) -> None:
-        """Let the slots after `cursor` count: the time is known now."""
+        """Decide the slots after `cursor` from now on, and set the next time."""
         self._move(row, Timetable(row.asked, timezone=row.timezone), cursor=cursor)
 
     def rewind(self, row: ScheduleRow) -> None:
@@ -127,7 +127,7 @@ class SlotWriter:
         job = self._job(row, str(decision.first), after=after)
         answer = self._accept(job)
         if isinstance(answer, JobGone | KeyReused):
-            return _slot(decision, job=job.id)  # it ran, and this ledger is an older one
+            return _slot(decision, job=job.id)  # the job was made before; this ledger is an older copy
         if isinstance(answer, EdgeError):
             return _slot(decision, skipped=str(answer))
         return _slot(decision, job=answer.job.id)

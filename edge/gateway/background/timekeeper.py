@@ -27,14 +27,17 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 200
 _COMMIT_S = 0.05  # for all of them together: after a long time without power each may have many slots
 _AGAIN_S = 30.0
-#: While the time is not known, and schedules wait for it. Setting the clock in a step is noticed at once.
+#: Between two looks while the time is not known and schedules wait. A step of the clock is noticed at once.
 _LOOK_S = 60.0
 #: A step of the clock ahead that is longer is a time without a clock; a time server moves it by less.
 _STEP_S = 60.0
 
 
 class Timekeeper:
-    """Runs on the gateway's loop. It wakes up when a slot is due, when a schedule changes, or the clock is set."""
+    """Runs on the gateway's loop. It wakes up when a slot is due, a schedule changes, or the clock is set.
+
+    While the time is not known and schedules wait for it, it also looks once a minute.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Timekeeper:
         self._outbox, self._journal, self._kind, self._trusted = outbox, journal, kind, trusted
         self._steady = steady or SteadyClock()
         self._wake = asyncio.Event()
-        self._since: float | None = None  # the time is kept without a break since then; None: it is not known
+        self._since: float | None = None  # since when the time is kept without a break; None: it is not known
         self._looked = False
         self._made_at: dict[str, float] = {}  # monotonic time at which a schedule was made without a clock
         self.decided = dict.fromkeys(Fate, 0)  # slots since the start
@@ -59,7 +62,7 @@ class Timekeeper:
         return self._since is not None or not self._looked
 
     async def run(self) -> None:
-        """Keep time for ever."""
+        """Decide slots when they are due, until this is cancelled."""
         loop = asyncio.get_running_loop()
         clock_set: ClockSet | None = None
         with suppress(OSError):  # then a new time is noticed at the next slot
@@ -119,7 +122,7 @@ class Timekeeper:
         return None if next_at is None else max(0.0, next_at - time.time())
 
     async def _set_cursors(self, now: float) -> None:
-        """Begin with those made without a clock, and go back where the clock did."""
+        """Let schedules made without a clock begin now, and move cursors back to now where the clock went back."""
         reader = self._outbox.reader.schedules
         timeless, ahead = reader.timeless(), reader.ahead(now)
         if not timeless and not ahead:
@@ -142,7 +145,7 @@ class Timekeeper:
             writer = SlotWriter(ledger.schedules, accept, kind=self._kind, now=now)
             found, until = list[tuple[ScheduleRow, list[SlotRow]]](), time.monotonic() + _COMMIT_S
             for name in names:
-                if found and time.monotonic() > until:  # the others are due in the next one
+                if found and time.monotonic() > until:  # the next commit decides the others
                     break
                 row = ledger.schedules.reader.find(name)
                 if row is not None and row.due_at is not None and row.due_at <= now:

@@ -34,7 +34,7 @@ class Asset(msgspec.Struct, frozen=True):
 
 
 class Assets:
-    """All of them. An address holds the version of its file, so that a new version is fetched at once."""
+    """All files of the page. An address holds the version of its file, so browsers fetch a new version at once."""
 
     def __init__(self) -> None:
         self._assets = {name: _read(name) for name in _TYPES}

@@ -66,7 +66,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
     power: Power
     count: int
-    first: JobView | None  # the one that runs next, with the reason why it waits
+    first: JobView | None  # the oldest of them, with the reason why it waits
     visible: bool
 
 

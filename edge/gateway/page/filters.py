@@ -20,7 +20,7 @@ NAMES = ("state", "kind", "submitter", "text", "since", "until")
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """What stands in the address, as text; empty: not filtered by."""
+    """The filters as they stand in the address; an empty one filters nothing."""
 
     state: str = ""
     kind: str = ""
@@ -44,7 +44,7 @@ class Filters(msgspec.Struct, frozen=True):
 
     @property
     def any(self) -> bool:
-        """True when something is filtered by."""
+        """True when at least one filter is set."""
         return any(getattr(self, name) for name in NAMES)
 
     @property
@@ -76,7 +76,7 @@ class Filters(msgspec.Struct, frozen=True):
         return state == self.state
 
     def narrowed(self, *, ended: bool) -> Filters | None:
-        """The same for jobs that have ended, or that have not; None: then none would be found."""
+        """The same filters for jobs that have ended, or that have not; None: they would find none."""
         wanted = {*(FINAL if ended else _STORED_OPEN)}
         if self.state in {"", "open", "ended"}:
             group = "ended" if ended else "open"

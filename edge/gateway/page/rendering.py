@@ -24,7 +24,7 @@ _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Not `no-referrer`: with it browsers send `Origin: null`, by which a change of ours could not be told from others'.
+    # Not `no-referrer`: with it browsers send `Origin: null`, and a form of ours would look like one of another site.
     "Referrer-Policy": "same-origin",
     hdrs.CACHE_CONTROL: "private, no-cache",
     hdrs.VARY: hdrs.ACCEPT_ENCODING,

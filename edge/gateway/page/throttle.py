@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edge.core.backoff import Backoff
 
-#: Wrong tokens that cost nothing: a person who pastes the wrong line.
+#: From this wrong token on an address has to wait; before, a person may have pasted a wrong line.
 FREE = 5
 _WAIT = Backoff(first_s=5.0, most_s=600.0)
 #: A quiet address is forgotten after so long; so are the oldest when there are many.
@@ -38,7 +38,7 @@ class Throttle:
         return 0.0 if tries is None else max(0.0, tries.until - self._now())
 
     def wrong(self, address: str) -> None:
-        """This address sent a wrong token. From the fifth on each one makes it wait twice as long."""
+        """Note a wrong token. From the fifth on the address has to wait, each time twice as long, up to 10 min."""
         network, now = _network(address), self._now()
         tries = self._tries.pop(network, None)
         if tries is None or now - tries.last > _FORGET_S:
@@ -52,7 +52,7 @@ class Throttle:
             self._tries.popitem(last=False)
 
     def right(self, address: str) -> None:
-        """This address has a token: forget what was wrong."""
+        """Note a right token: forget the wrong ones of this address."""
         self._tries.pop(_network(address), None)
 
 

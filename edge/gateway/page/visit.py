@@ -74,7 +74,7 @@ class Visit:
 
 
 def legible(text: str) -> str:
-    """`text` without halves of characters, which no answer could carry."""
+    """`text` with halves of surrogate pairs replaced, because no answer could carry them."""
     return text.encode("utf-8", "replace").decode()
 
 

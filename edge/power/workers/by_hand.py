@@ -50,7 +50,7 @@ def take_away(path: Path, entry: str) -> bool:
 
 
 def forget(path: Path) -> None:
-    """Remove what is over: in a later boot, with a clock in the past, it would begin again. Raises StorageError."""
+    """Remove counts that are over: in a later boot, with a clock in the past, they would count. Raises StorageError."""
     found = current(path)
     if len(found) < len(_read(path)):
         _write(path, found)

@@ -44,7 +44,7 @@ from edge.power.workers.roster import Process, Roster
 STEPS = 20
 #: Shortest time between two files that differ in words alone. Each wakes all who watch.
 _WORDS_S = 5.0
-#: Looks without any news: while a worker is to come, or a job waits for one that a held job may free; while jobs run.
+#: Time to the next look without news: the first while a worker is to start or an urgent job waits, else while jobs run.
 _SOON_S, _WORKING_S = 2.0, 10.0
 
 
@@ -97,7 +97,7 @@ class Scaler:
             return
         self._power = power.state
         rows, found, hands = self._rows(), living(self._layout), by_hand.current(self._layout.scale_by_hand)
-        # Workers hold their jobs a moment after power fell.
+        # After power fell, workers take a moment until they hold their jobs: look once more.
         dues = [now_s + _SOON_S] if moved else []
         for name, (_, process) in self._fixed.items():
             process.see(found[name].pid if name in found else None, now_s)
@@ -113,7 +113,7 @@ class Scaler:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _rows(self) -> tuple[OpenJobs, ...]:
-        """The open jobs, as a gateway that lives tells them."""
+        """The open jobs as the gateway wrote them; none while no gateway lives."""
         try:
             backlog = msgspec.json.decode(self._layout.backlog.read_bytes(), type=Backlog)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -149,7 +149,7 @@ class Scaler:
         dues = [] if decision.look_s is None else [decision.look_s]
         if missing or urgent:
             dues.append(now_s + _SOON_S)
-        elif any(row.power in ALLOWED[power.state] for row in backlog):  # a worker may crash: nobody tells of it
+        elif any(row.power in ALLOWED[power.state] for row in backlog):  # a worker may crash, which nobody reports
             dues.append(now_s + _WORKING_S)
         return dues
 
@@ -251,7 +251,7 @@ def _backlog(
     running = [job.task for worker in workers for job in worker.running]
     found = list[KindBacklog]()
     for row in taken(entry, rows):
-        # Of a kind with several power classes nobody tells which of them runs: the first row has them all.
+        # Nobody tells the power class of a running job: of a kind with several classes, the first row counts them all.
         runs = min(row.jobs, running.count(row.kind) - sum(each.running for each in found if each.kind == row.kind))
         found.append(
             KindBacklog(

@@ -58,7 +58,7 @@ class Frame(msgspec.Struct, frozen=True):
         return joined([*lines, *self._times()])
 
     def labels(self, ticks: Sequence[tuple[float, str]], class_: str = "plot-value") -> Svg:
-        """What is written at the values: over all else."""
+        """The labels of the values. They are drawn last, over everything else."""
         return joined(element("text", class_=class_, x=4, y=self.y(value) - 4, text=text) for value, text in ticks)
 
     def band(self, low: float, high: float, class_: str) -> Svg:
