@@ -1,4 +1,4 @@
-"""A time on the command line: of the day, or with a date, in the zone of this computer unless it says which."""
+"""A time on the command line: of the day, or with a date; in the zone of this computer unless it has an offset."""
 
 from __future__ import annotations
 

@@ -50,11 +50,11 @@ class Schedules:
         return self._http.json("POST", f"{_path(name)}/run", JobView, body=b"{}", headers=headers)
 
     def pause(self, name: str) -> ScheduleView:
-        """Skip what is due from now on, until `resume`."""
+        """Pause it: its slots are skipped until `resume`."""
         return self._http.json("POST", f"{_path(name)}/pause", ScheduleView, body=b"{}", headers=_JSON)
 
     def resume(self, name: str) -> ScheduleView:
-        """Let what is due run again."""
+        """End its pause: its slots run again."""
         return self._http.json("POST", f"{_path(name)}/resume", ScheduleView, body=b"{}", headers=_JSON)
 
 

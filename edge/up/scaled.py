@@ -33,7 +33,7 @@ class ScaledWorkers:
         return tuple(self._parts.values())
 
     async def run(self) -> None:
-        """Start who is asked for, for ever. Raises OSError where the folder cannot be watched."""
+        """Start those that are asked for, until this is cancelled. Raises OSError where the folder cannot be watched."""
         self._folder.mkdir(parents=True, exist_ok=True)
         watch, asked = Watch(self._folder), asyncio.Event()
         asyncio.get_running_loop().add_reader(watch, asked.set)
@@ -51,7 +51,7 @@ class ScaledWorkers:
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _take(self) -> None:
-        """Start those that are asked for. Who has not retired yet is asked for until then."""
+        """Start those that are asked for. A request for one that still runs stays until that one has retired."""
         for path in sorted(self._folder.iterdir()):
             if path.name in self._running or re.fullmatch(r"\..*\.tmp", path.name):
                 continue

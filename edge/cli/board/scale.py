@@ -28,7 +28,7 @@ _AUTO = "auto"
 @common
 @pass_session
 def scale(session: Session, *, name: str | None, count: str | None, for_s: float | None) -> int:
-    """Show how many workers are wanted, how many run, and why; with COUNT set that of worker NAME for a time.
+    """Show how many workers are wanted, how many run, and why; with COUNT, set how many of NAME run for a time.
 
     A count set by hand is obeyed as far as the board allows. It is kept over restarts and power cuts and ends by time;
     COUNT `auto` ends it now.

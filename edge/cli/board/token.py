@@ -40,7 +40,7 @@ def token() -> None:
     metavar="SCOPE",
     help=f"{_MEANING} [default: submit]",
 )
-@click.option("--qr", is_flag=True, help="Print a code for a phone too, which opens the board's page with the token.")
+@click.option("--qr", is_flag=True, help="Print a QR code, too: with it a phone opens the board's page with the token.")
 @common
 @pass_session
 def add(session: Session, *, name: str, scopes: tuple[str, ...], qr: bool) -> int:
@@ -108,7 +108,7 @@ def list_tokens(session: Session) -> int:
 @common
 @pass_session
 def pending(session: Session) -> int:
-    """List who asks to be let in (`edge pair` or the page elsewhere); each shows a code on its own screen."""
+    """List who asks to be let in, by `edge pair` or on the page; each shows a code on its own screen."""
     from edge.access import pairing  # as above
 
     requests = pairing.read(session.board().config.layout.pairing)

@@ -78,7 +78,7 @@ class ArgumentsCommand(click.Command):
     help="With surplus power: run at normal power too once it waited so long (30m, 6h, 2d).",
 )
 @click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius.")
-@click.option("--in", "delay", type=Duration(), metavar="TIME", help="Start it so much later (30m, 6h, 2d).")
+@click.option("--in", "delay", type=Duration(), metavar="TIME", help="Start it after this time (30m, 6h, 2d).")
 @click.option(
     "--at",
     "not_before",
@@ -93,7 +93,7 @@ class ArgumentsCommand(click.Command):
     "--after-failure",
     type=click.Choice(["fail", "run"]),
     metavar="fail|run",
-    help="If one of those does not succeed, this one fails (as without the option), or runs all the same.",
+    help="If one of those does not succeed: fail this job too (the default), or run it all the same.",
 )
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
 @common

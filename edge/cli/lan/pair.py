@@ -35,20 +35,20 @@ _PORT = 8420
 @common
 @pass_session
 def pair(session: Session, *, board: str | None, name: str | None, button: bool) -> int:
-    """Show a code, wait until the owner has confirmed it on the board, and keep what leads there.
+    """Show a code, wait until the owner has confirmed it on the board, and keep token and certificate.
 
     \b
     edge pair raspberrypi.local              # here
     sudo edge token approve 7KQ4-M2XD        # on the board
 
     A HOST alone means https://HOST:8420. The code depends on the certificate that this machine sees: the board knows it
-    only if nobody is between. From then on that certificate alone is trusted for the board.
+    only if nobody is between them. From then on that certificate alone is trusted for the board.
     """
     import edge.client.pairing as asking  # only here
     from edge.client.settings import Settings, checked_url
 
     session.url = _address(board) if board else session.url
-    # The token and the certificate from before may be what is wrong: only the address is wanted.
+    # Only the address is taken from before: the old token or certificate may be what is wrong.
     found = checked_url(session.url) if session.url else Settings.find().url
     called = name or own_name()
     folder = config_folder()
@@ -94,7 +94,7 @@ def _certificate(url: str, *, guessed: bool) -> str:
     try:
         return certificate_of(url)
     except Unreachable as err:
-        if guessed:  # never tried by itself: whoever is between could ask for it
+        if guessed:  # HTTP is never tried by itself: an attacker between could bring that about
             err.add_note(f"a board without a certificate: edge pair {url.replace('https:', 'http:', 1)}")
         raise
 

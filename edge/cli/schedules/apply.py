@@ -28,7 +28,7 @@ _MOST_BYTES = 16 << 20
 @common
 @pass_session
 def apply(session: Session, *, file: Path, yes: bool, check: bool, prune: bool) -> int:
-    """Make and change the schedules that FILE names; says first what changes.
+    """Make and change the schedules that FILE names; first say what changes.
 
     FILE is YAML: a schedule's name, and below it what `PUT /v1/schedules/NAME` takes.
 

@@ -29,22 +29,22 @@ from edge.core.errors import UsageError
     show_default=True,
     help="Of what became due while the board was off, run the last one, all, or none.",
 )
-@click.option("--within", type=Duration(), metavar="TIME", help="Skip a slot that is later than that.")
+@click.option("--within", type=Duration(), metavar="TIME", help="Skip a slot that would run later than that.")
 @click.option(
     "--overlap",
     type=click.Choice(["skip", "queue", "allow"]),
     default="skip",
     show_default=True,
-    help="While an earlier job has not ended: skip the slot, let its job wait, or run it beside.",
+    help="While an earlier job has not ended: skip the slot, queue its job behind that, or run both.",
 )
-@click.option("--jitter", type=Duration(), metavar="TIME", help="Run each slot later, by a fixed part of it.")
+@click.option("--jitter", type=Duration(), metavar="TIME", help="Run each slot later, by a fixed part of this time.")
 @click.option("--paused", is_flag=True, help="Run nothing until `edge schedule resume`.")
 @click.option(
     "--power", type=click.Choice(["always", "normal", "surplus"]), metavar="CLASS", help="As of `edge submit`."
 )
 @click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="0 to 9, higher first; 5 is usual.")
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Run it again up to N times if it fails.")
-@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End a job then.")
+@click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End a job that runs longer.")
 @click.option("--deadline", type=Duration(), metavar="TIME", help="As of `edge submit`.")
 @click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter.")
 @common
@@ -139,7 +139,7 @@ def run(session: Session, *, name: str, key: str | None) -> int:
 @common
 @pass_session
 def pause(session: Session, *, name: str) -> int:
-    """Skip what is due of the schedule NAME from now on."""
+    """Pause the schedule NAME: its slots are skipped until `edge schedule resume`."""
     with session.client() as client:
         view = client.schedules.pause(name)
     output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")
@@ -151,7 +151,7 @@ def pause(session: Session, *, name: str) -> int:
 @common
 @pass_session
 def resume(session: Session, *, name: str) -> int:
-    """Let what is due of the schedule NAME run again."""
+    """End the pause of the schedule NAME: its slots run again."""
     with session.client() as client:
         view = client.schedules.resume(name)
     output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")

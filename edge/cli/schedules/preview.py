@@ -1,4 +1,4 @@
-"""`edge schedule next`: when a cron expression would be due. Asks no board and makes nothing."""
+"""`edge schedule next`: shows when a cron expression would be due. It asks no board and makes nothing."""
 
 from __future__ import annotations
 

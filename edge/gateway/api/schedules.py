@@ -88,12 +88,12 @@ class ScheduleRoutes:
         )
 
     async def pause(self, call: Call) -> web.StreamResponse:
-        """Skip what is due from now on."""
+        """Pause it: skip its slots from now on."""
         await self._nothing(call)
         return self._shown(await self._appliance.schedules.pause(self._row(call, change=True), paused=True))
 
     async def resume(self, call: Call) -> web.StreamResponse:
-        """Let what is due run again."""
+        """End its pause: its slots run again."""
         await self._nothing(call)
         return self._shown(await self._appliance.schedules.pause(self._row(call, change=True), paused=False))
 

@@ -56,11 +56,11 @@ class SchedulesView:
         return see(f"/jobs/{job.id}")
 
     async def pause(self, visit: Visit) -> web.StreamResponse:
-        """Skip what is due from now on."""
+        """Pause it: skip its slots from now on."""
         return await self._pause(visit, paused=True)
 
     async def resume(self, visit: Visit) -> web.StreamResponse:
-        """Let what is due run again."""
+        """End its pause: its slots run again."""
         return await self._pause(visit, paused=False)
 
     async def remove(self, visit: Visit) -> web.StreamResponse:
