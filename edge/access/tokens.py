@@ -125,7 +125,7 @@ class Tokens:
         return token
 
     def keep(self, more: Iterable[Token]) -> None:
-        """Let in who has one of these, too, whatever its name: two that share one act as one. Durable on return.
+        """Add these tokens; one whose name is taken acts as the same submitter. Durable on return.
 
         Raises BadTokenFile, StorageError.
         """
@@ -160,7 +160,7 @@ class Tokens:
         return (self._path,) if self._paired is None else (self._path, self._paired)
 
     def _rewrite(self, change: Callable[[Token], Token | None]) -> None:
-        """Write the files in which `change` makes another token of one, or none."""
+        """Apply `change` to each token, None removing it, and write the files that differ."""
         for path in self._files():
             tokens = _read(path)
             changed = tuple(token for token in map(change, tokens) if token is not None)
@@ -194,7 +194,7 @@ class Tokens:
 
 
 def new_secret() -> str:
-    """Return a token that nobody has yet."""
+    """Return a new random token."""
     return PREFIX + secrets.token_urlsafe(32)
 
 

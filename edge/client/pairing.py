@@ -1,4 +1,4 @@
-"""Asks a board to let this machine in: a code on both sides, then a token of its own making that counts there."""
+"""Asks a board to let this machine in: both compute a code, then a token that this machine made counts there."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def pair(
     """
     token = _PREFIX + secrets.token_urlsafe(32)
     token_sha256 = hashlib.sha256(token.encode()).hexdigest()
-    http = Transport(replace(settings, token=None))  # an old token is nobody's business here
+    http = Transport(replace(settings, token=None))  # nobody here needs to see an old token
     try:
         opened = http.json(
             "POST", path_of("pair"), PairOpened, body=_encode(PairAsk(name, token_sha256)), headers=_JSON

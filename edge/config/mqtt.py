@@ -105,16 +105,16 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_ca: Annotated[
         Path | None,
         about(
-            "PEM file that vouches for the MQTT broker: then it is spoken to by TLS only. null: in the open, where "
-            "whoever listens on the network reads the password."
+            "PEM file of the CA of the MQTT broker's certificate; the board then uses TLS only. null: no TLS, "
+            "so whoever listens on the network reads the password."
         ),
     ] = None
     keepalive_s: Annotated[
         int,
         Meta(ge=10, le=3600),
         about(
-            "The board shows that it is there this often, 10 to 3600; after one and a half times as long without a "
-            "word it counts as offline."
+            "The board pings the MQTT broker this often, 10 to 3600. When nothing has come for 1.5 times as long, it "
+            "counts as offline."
         ),
     ] = 300
     board: Annotated[

@@ -88,7 +88,7 @@ def _agrees(now: float) -> bool:
 
 
 class SteadyClock:
-    """The wall clock as it was at one moment, carried on by the monotonic clock: a step of the wall clock is no time.
+    """The wall clock as it was at one moment, carried on by the monotonic clock, so that a step does not count as time.
 
     Not thread-safe: one thread calls all methods.
     """
@@ -116,7 +116,8 @@ class SteadyClock:
 class ClockSet:
     """A descriptor that becomes readable when somebody sets the wall clock, so that nobody has to look at it.
 
-    A timer of the kernel that is never due, and is cancelled when the clock is set in a step (timerfd_create(2)).
+    It is a timer of the kernel that is never due, and that the kernel cancels when the clock is set in a step
+    (timerfd_create(2)).
     """
 
     def __init__(self) -> None:
@@ -146,5 +147,5 @@ class ClockSet:
     def _arm(self) -> None:
         never = (ctypes.c_long * 4)(0, 0, _NEVER_S, 0)  # struct itimerspec
         failed = self._libc.timerfd_settime(self._fd, _ABSOLUTE | _CANCEL_ON_SET, never, None) < 0
-        if failed and ctypes.get_errno() != errno.ECANCELED:  # that one: set at this very moment, and armed
+        if failed and ctypes.get_errno() != errno.ECANCELED:  # set at this moment, but armed
             raise OSError(ctypes.get_errno(), "timerfd_settime")

@@ -114,7 +114,7 @@ class Layout:
 
     @property
     def pause_order(self) -> Path:
-        """A wish to pause or resume, for the governor; the gateway writes."""
+        """An order to pause or resume, for the governor; the gateway writes."""
         return self.run / "power-orders" / "pause.json"
 
     @property

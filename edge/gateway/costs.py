@@ -31,7 +31,7 @@ class KindCost(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class KindCosts:
-    """The costs by kind, saved to a small file every ten minutes. Belongs to the gateway's loop."""
+    """The costs by kind, saved to a small file every ten minutes while jobs end. Belongs to the gateway's loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,8 +79,10 @@ class KindCosts:
 
 
 def _peak(old: int | None, new: int | None, weight: float) -> int | None:
-    """The peak of a kind. A worker tells the highest peak of its life, which another kind may have caused: the lowest
-    that was told lately is the nearest to the truth.
+    """The peak of a kind: a lower one counts at once, a higher one slowly.
+
+    A worker reports the highest peak of its life, which another kind may have caused. The lowest peak that was reported
+    lately is therefore nearest to the truth.
     """
     if old is None or new is None:
         return old if new is None else new

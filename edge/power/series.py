@@ -114,6 +114,6 @@ def _slots(path: Path) -> Mapping[int, PowerSlot]:
 
 
 def state_of(slot: PowerSlot) -> PowerState | None:
-    """The state that the board was in for most of a slot; None: it was off, or nobody knows."""
+    """The state that the board was in longest in a slot; None where no state is known in it."""
     known = [(seconds, state) for state in PowerState if (seconds := slot.seconds.get(state, 0.0)) > 0]
     return max(known)[1] if known else None

@@ -33,7 +33,7 @@ class ScaledWorkers:
         return tuple(self._parts.values())
 
     async def run(self) -> None:
-        """Start those that are asked for, until this is cancelled. Raises OSError where the folder cannot be watched."""
+        """Start those that are asked for, until cancelled. Raises OSError where the folder cannot be watched."""
         self._folder.mkdir(parents=True, exist_ok=True)
         watch, asked = Watch(self._folder), asyncio.Event()
         asyncio.get_running_loop().add_reader(watch, asked.set)

@@ -73,7 +73,7 @@ class Journal:
         self.on = True
 
     def unfollow(self, follower: Callable[[Event | None], None]) -> None:
-        """Call `follower` no more."""
+        """Stop calling `follower`."""
         self._followers.remove(follower)
         self.on = self._keeps or bool(self._followers)
 

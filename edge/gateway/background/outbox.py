@@ -35,7 +35,7 @@ from edge.ledger.totals import Totals
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Power, Result
 from edge.results.store import Results
-from edge.schedule.dependencies import hindrance, still_open
+from edge.schedule.dependencies import GONE, hindrance, still_open
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +255,8 @@ class Outbox:
         """Which jobs a waiting one waits for, in words; empty: none. Raises StorageError."""
         edges = self.reader.edges(job.id)
         if (edge := hindrance(edges)) is not None:
-            return f"job {edge.parent}, which it was to run after, {edge.outcome}; a worker ends it"
+            how = {GONE: "is not known", str(JobState.CANCELLED): "was cancelled"}.get(edge.outcome, edge.outcome)
+            return f"was to run after job {edge.parent}, which {how}; a worker ends this job"
         left = [edge.parent for edge in edges if not edge.outcome]
         if not left:
             return ""
@@ -282,7 +283,7 @@ class Outbox:
             self._running.call_later(_AGAIN_S, lambda: self._running.create_task(self._decide(job_ids)))
 
     def _let_go(self, jobs: Sequence[JobRow]) -> None:
-        """These wait for nothing in the ledger any more."""
+        """Publish these jobs, which no longer wait in the ledger."""
         self.release.came(jobs)
         self._publisher.ring()
 
@@ -356,7 +357,7 @@ class Outbox:
         self._remind([job.id], left_s)
 
     def ended(self, results: Sequence[Result]) -> None:
-        """Let others go in the place of these, and cancel their deadline timers, which may be a year away."""
+        """Let others be published in place of these, and cancel their deadline timers, which may be a year away."""
         for result in results:
             if timer := self._deadlines.pop(result.id, None):
                 timer.cancel()

@@ -205,7 +205,7 @@ class Readers:
         self._rest()
 
     def _rest(self) -> None:
-        """Watch no more once nobody wants to know."""
+        """Stop watching once nobody follows any more."""
         if not self._readers and not self._followers:
             self._watch.stop()
 

@@ -80,7 +80,7 @@ class Governor:
         self._unwritten = False  # power.json cannot be written
         self._due: float | None = None
         self._told_pause: pause.Pause | None = None
-        self._ordered_at = time.monotonic()  # an older order was for the governor before
+        self._ordered_at = time.monotonic()  # older orders were for an earlier governor
 
     @property
     def reported(self) -> PowerStatus:

@@ -2,7 +2,7 @@
 
 For any backlog the count changes at most `(N + 1) * (3600 / down_after_s + 1)` times an hour, N being the distance of
 the bounds: counts fall only `down_after_s` after the last change, and between two falls they can only rise. After the
-board took workers away, by want of memory or power, none is added for `down_after_s` but for class `always`.
+board took workers away, by want of memory or power, none is added for `down_after_s`, except for class `always`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _up(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit: 
         return _told(rule, board, _changed(state, state.asked, now_s), why)
     if at_once > state.wanted:
         state = _changed(state, at_once, now_s)
-    why = f"{state.asked} are asked for, and may start in {duration(begins_s - now_s)}"
+    why = f"{_asked(state.asked)}, and may start in {duration(begins_s - now_s)}"
     return _told(rule, board, state, why, look_s=begins_s)
 
 
@@ -107,7 +107,7 @@ def _down(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit
     # The highest peak leaves the window next.
     leaves_s = [peak.until_s + rule.down_after_s for peak in state.peaks if peak.count >= state.wanted]
     look_s = max(falls_s, max(leaves_s, default=now_s))
-    why = f"{state.asked} are asked for, fewer are kept in {duration(look_s - now_s)}"
+    why = f"{_asked(state.asked)}; the count stays for another {duration(look_s - now_s)}"
     return _told(rule, board, state, why, look_s=look_s)
 
 
@@ -117,6 +117,10 @@ def _by_hand(rule: WorkerEntry, board: Board, state: ScaleState, hand: Hand, lim
         state = _changed(state, count, now_s)
     why = limit.why if hand.count > count else "set by hand"
     return _told(rule, board, state, f"{why}, for another {duration(hand.until_s - now_s)}", look_s=hand.until_s)
+
+
+def _asked(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'} asked for"
 
 
 def _changed(state: ScaleState, wanted: int, now_s: float, *, forced: bool = False) -> ScaleState:

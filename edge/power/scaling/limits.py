@@ -39,13 +39,13 @@ def nearest(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, *, urg
 
 
 def top(rule: WorkerEntry, board: Board) -> int:
-    """What the count is told of: `2 of 4`."""
+    """The number beside the count, as in `2 of 4`."""
     return max(rule.min, min(rule.most, max(0, board.cores - board.fixed))) if rule.max == AUTO else rule.most
 
 
 def _limits(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, urgent: int, wanted: int) -> Iterator[Limit]:
     yield Limit(rule.most, f"max is {rule.most}")
-    # A held job draws no core.
+    # A held job uses no core.
     cores = max(0, board.cores - board.fixed + board.held)
     yield Limit(cores, f"{board.cores} core{' is' if board.cores == 1 else 's are'} in use")
     if board.failing:

@@ -49,9 +49,9 @@ def _by_work(rule: WorkerEntry, rows: Sequence[KindBacklog], board: Board, wante
         return 0, "no job waits"
     # More workers than jobs would idle, however long the jobs are.
     total = min(math.ceil(work_s / (rule.drain_target_s * rule.bodies)), math.ceil(jobs / rule.bodies))
-    # Kinds of no measurable time still have to be run by somebody.
+    # Kinds that take no measurable time still need one worker.
     free = board.fixed + wanted - board.held
-    count = max(0, max(1, total) - board.fixed + board.held)  # who holds a job is no capacity
+    count = max(0, max(1, total) - board.fixed + board.held)  # a worker that holds a job is no capacity
     why = f"{_jobs(jobs)} of {duration(work_s, fine=True)} of work, to be done in {duration(rule.drain_target_s)}"
     if count > wanted and rule.start_cost_s > 0 and free > 0:
         left_s = work_s - free * rule.bodies * rule.start_cost_s

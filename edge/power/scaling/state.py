@@ -29,7 +29,7 @@ def remember(state: ScaleState, asked: int, *, now_s: float, window_s: float) ->
 
     A lower count that ended before a higher one says nothing, so the list falls and stays short.
     """
-    # The sum that a decision tells as its next look: a difference may be rounded to the other side of it.
+    # A decision gives this sum as its next look. Comparing a difference could round to the other side of it.
     kept = [peak for peak in state.peaks if peak.until_s + window_s > now_s and peak.count > asked]
     if state.asked > asked:
         kept = [*(peak for peak in kept if peak.count > state.asked), Peak(now_s, state.asked)]

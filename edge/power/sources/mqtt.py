@@ -56,7 +56,7 @@ class MqttSourceConfig(PowerSourceConfig, frozen=True, tag="mqtt"):
     max_age_s: Annotated[
         float,
         Meta(ge=1, le=86_400),
-        about("a value older than this is unknown: longer than the pauses of who publishes"),
+        about("a value older than this is unknown; choose more than the time between two messages"),
     ] = 300.0
     retained: Annotated[
         bool, about("true: also believe what the MQTT broker had kept from before, which may be of any age")

@@ -249,7 +249,7 @@ def _span(series: SeriesView) -> str:
 
 
 def _state_of(point: SeriesPoint) -> str | None:
-    """The state that held longest in a step; None where the board was off for most of it or nobody knows."""
+    """The state that held longest in a step; None where no state is known in it."""
     known = [(seconds, each) for each, seconds in point.seconds.items() if each in set(PowerState) and seconds > 0]
     return max(known)[1] if known else None
 
