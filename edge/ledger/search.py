@@ -1,4 +1,4 @@
-"""Search of the ledger for a person: newest first, bounded in time, and whoever asks learns how far it came."""
+"""Search of the ledger for a person: newest first, bounded in time, with an answer that says how far it came."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Found(msgspec.Struct, frozen=True):
 
     rows: tuple[JobRow, ...]
     before_seq: int | None
-    complete: bool  # False: the time was over before the list was full
+    complete: bool  # False: the time ended before the list was full
 
 
 class Search:
@@ -87,7 +87,7 @@ class Search:
         return [job_of(row) for row in self._connection.query(sql, found)]
 
     def waiting_by_power(self) -> dict[Power, int]:
-        """How many jobs of each power class have not ended and do not wait in the ledger for their time."""
+        """How many jobs of each power class have not ended, without those that wait in the ledger."""
         states = ", ".join(f"'{state}'" for state in _OPEN)
         rows = self._connection.query(
             f"SELECT power, count(*) FROM job INDEXED BY job_state WHERE state IN ({states}) GROUP BY power"

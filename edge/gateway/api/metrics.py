@@ -46,7 +46,7 @@ class _State(Collector):
         counts = appliance.outbox.totals.jobs
         yield _gauges("edge_jobs", "Jobs in the ledger.", "state", {state: counts.get(state, 0) for state in _STORED})
         backlog = {klass.value: count for klass, count in appliance.outbox.totals.backlog.items()}
-        yield _gauges("edge_backlog", "Open jobs that do not wait for a time, by power class.", "power", backlog)
+        yield _gauges("edge_backlog", "Open jobs that do not wait in the ledger, by power class.", "power", backlog)
         waiting = appliance.outbox.totals.waiting
         yield GaugeMetricFamily("edge_jobs_waiting", "Accepted jobs that wait for their time or for others.", waiting)
         yield GaugeMetricFamily(

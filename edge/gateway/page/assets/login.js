@@ -1,5 +1,5 @@
 // A code for a phone (`edge token add --qr`) brings the token behind the `#`, which no browser sends. It is filled in
-// and forgotten by the address. A person presses the button: a link of somebody's must not log anybody in.
+// and removed from the address. A person has to press the button: somebody else's link must not log anybody in.
 "use strict";
 (() => {
   const token = location.hash.slice(1);

@@ -67,7 +67,7 @@
 
   let due = 0, lookedAt = 0, looking = false;
 
-  // At most once a second, and twice as rarely as a look takes.
+  // At most once a second, and not before twice the time that the last look took.
   let pause = 1000;
   const look = () => {
     if (due || document.hidden) return;
