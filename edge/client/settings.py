@@ -53,8 +53,8 @@ class Settings:
         """The arguments, over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE`, `EDGE_CA_FILE`, over the file.
 
         The file is `EDGE_CLIENT_CONFIG` or `~/.config/edge/client.yaml`, with the keys `url`, `token`, `token_file`,
-        `ca_file`, `certificate` and `patience_s`. The certificate counts for the `url` of the file alone, and an
-        `EDGE_CA_FILE` goes before it. Raises ConfigError, also on a secret that every user could read.
+        `ca_file`, `certificate` and `patience_s`. The certificate counts for the `url` of the file alone, and
+        `EDGE_CA_FILE` takes its place. Raises ConfigError, also on a secret that every user could read.
         """
         env = os.environ if env is None else env
         path = _file_path(env)

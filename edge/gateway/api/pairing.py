@@ -1,4 +1,4 @@
-"""The routes of pairing: who asks shows a code, and whoever may confirms it."""
+"""The routes of pairing: a machine asks and shows a code, and an admin confirms that code."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def linked(lines: Sequence[Line], refs: Sequence[str]) -> tuple[list[Line], list
         refs: the name of each line; empty: none.
 
     Returns:
-        The lines, and the numbers (from 0) of those that are jobs, each behind those that it waits for.
+        The lines, and the numbers (from 0) of those that are jobs, each after those that it waits for.
     """
     found, places = list(lines), dict[str, int]()
     for number, ref in enumerate(refs):

@@ -79,7 +79,7 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(Submission, JOB_MEDIA, "The task and its arguments."),
             answers=(
                 Answer(HTTPStatus.ACCEPTED, "Kept from now on", JobView, headers={"Location": "the job"}),
-                Answer(HTTPStatus.OK, "The key had brought it before", JobView, headers={"Location": "the job"}),
+                Answer(HTTPStatus.OK, "The job that the same key made before", JobView, headers={"Location": "the job"}),
             ),
             problems=(
                 HTTPStatus.NOT_FOUND,
@@ -267,18 +267,18 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
             body=nothing,
             answers=(
                 Answer(HTTPStatus.ACCEPTED, "Its job, kept from now on", JobView, headers={"Location": "the job"}),
-                Answer(HTTPStatus.OK, "The key had brought it before", JobView, headers={"Location": "the job"}),
+                Answer(HTTPStatus.OK, "The job that the same key made before", JobView, headers={"Location": "the job"}),
             ),
             problems=(*refused, HTTPStatus.CONFLICT, HTTPStatus.GONE),
         ),
         Route(
-            *("POST", "/v1/schedules/{schedule}/pause", "Skip what is due from now on", schedules.pause, SUBMITTERS),
+            *("POST", "/v1/schedules/{schedule}/pause", "Pause a periodic job", schedules.pause, SUBMITTERS),
             body=nothing,
             answers=(Answer(HTTPStatus.OK, "How it stands now", ScheduleView),),
             problems=refused,
         ),
         Route(
-            *("POST", "/v1/schedules/{schedule}/resume", "Let what is due run again", schedules.resume, SUBMITTERS),
+            *("POST", "/v1/schedules/{schedule}/resume", "Resume a periodic job", schedules.resume, SUBMITTERS),
             body=nothing,
             answers=(Answer(HTTPStatus.OK, "How it stands now", ScheduleView),),
             problems=refused,

@@ -1,6 +1,6 @@
 """What each day's power was like: one small file a day on disk, written every two hours and at the end.
 
-A copy of it in tmpfs is a few minutes old at most, for who looks at the plots; it costs the card nothing.
+A copy of it in tmpfs, for whoever looks at the plots, is a few minutes old at most and costs the card nothing.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Days:
             return
         durable.make_folder(self.folder)
         durable.replace(self.folder / f"{self._day.date}.json", msgspec.json.encode(self._day))
-        # Those farthest from the day that is written: a clock that was years ahead must not cost the true days.
+        # The files farthest from today go: a clock that was years ahead must not cost the true days.
         today = _day_number(self._day.date)
         files = sorted(self.folder.glob("????-??-??.json"), key=lambda path: abs(_day_number(path.stem) - today))
         for far in files[self.keep :]:
