@@ -79,7 +79,7 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(Submission, JOB_MEDIA, "The task and its arguments."),
             answers=(
                 Answer(HTTPStatus.ACCEPTED, "Kept from now on", JobView, headers={"Location": "the job"}),
-                Answer(HTTPStatus.OK, "The job that the same key made before", JobView, headers={"Location": "the job"}),
+                Answer(HTTPStatus.OK, "The job that this key made before", JobView, headers={"Location": "the job"}),
             ),
             problems=(
                 HTTPStatus.NOT_FOUND,
@@ -267,7 +267,7 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
             body=nothing,
             answers=(
                 Answer(HTTPStatus.ACCEPTED, "Its job, kept from now on", JobView, headers={"Location": "the job"}),
-                Answer(HTTPStatus.OK, "The job that the same key made before", JobView, headers={"Location": "the job"}),
+                Answer(HTTPStatus.OK, "The job that this key made before", JobView, headers={"Location": "the job"}),
             ),
             problems=(*refused, HTTPStatus.CONFLICT, HTTPStatus.GONE),
         ),
