@@ -227,7 +227,7 @@ def read(path: Path) -> tuple[OpenRequest, ...]:
     except OSError as err:
         why = f"{path}: {err.strerror or err}"
         raise UsageError(f"{why}; run this as a user who may write the board's state (sudo)") from err
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise UsageError(f"{path}: not a list of pairing requests: {err}") from err
     now = time.monotonic()
     return tuple(each for each in found.requests if found.boot_id == boot_id() and each.until > now)
@@ -255,7 +255,7 @@ def taken_approval(path: Path) -> Approval | None:
     """Return what stands in an `ID.approved`, and remove it; None where that is no approval."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Approval)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
     with suppress(OSError):
         path.unlink()
@@ -266,7 +266,7 @@ def held_at(path: Path) -> float | None:
     """Return when the button was last held in this boot, by the monotonic clock; None: it was not."""
     try:
         held = msgspec.json.decode(path.read_bytes(), type=ButtonHeld)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return held.at if held.boot_id == boot_id() else None
 

@@ -226,7 +226,7 @@ def _read(path: Path) -> tuple[Token, ...]:
         return msgspec.json.decode(path.read_bytes(), type=_File).tokens
     except FileNotFoundError:
         return ()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise BadTokenFile(path, str(err)) from err
 
 

@@ -39,7 +39,7 @@ def take(path: Path, *, after: float = 0.0) -> PauseOrder | None:
     """The order to carry out now, if it was given after `after` (CLOCK_MONOTONIC); None: there is none that counts."""
     try:
         order = msgspec.json.decode(path.read_bytes(), type=PauseOrder)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     age_s = time.monotonic() - order.monotonic
     if order.boot_id != boot_id() or not 0 <= age_s <= FRESH_S or order.monotonic <= after:

@@ -6,7 +6,6 @@ they are bounded in number, and a reader asks for those of a span only.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ SLOT_S = 900
 MOST_SLOTS = 120
 _DAY_S = 86_400.0
 _LARGEST_BYTES = 256 << 10  # of a file: a day takes 10 KB
+_MOST = 1e12  # beyond it nothing is a sum of readings or their number; plots reckon with what is below
 #: What is kept, by the name of the quantity. Of several sources that tell one, the first counts.
 QUANTITIES = ("charge", "watts", "solar_watts", "temperature")
 
@@ -37,7 +37,7 @@ class Mean(msgspec.Struct, array_like=True):
     @property
     def value(self) -> float | None:
         """None while there is none, or where a file held nonsense."""
-        if self.count <= 0 or not math.isfinite(self.total):
+        if not 0 < self.count < _MOST or not abs(self.total) < _MOST:
             return None
         return self.total / self.count
 

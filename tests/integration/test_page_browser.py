@@ -363,6 +363,8 @@ def test_wrong_tokens_are_told_and_then_slowed_down(browser: Browser, board: Boa
 
 def _views(board: Board) -> dict[str, str]:
     """The address of each view, with content in it."""
+    wordy = board.client.submit("solve", 5, "A" * 200, power="always")
+    until(lambda: wordy.refresh().state is JobState.FAILED, "a job failed with a long word")
     long, failed = board.client.submit("slow", 30.0, NASTY), board.client.submit("wrong", NASTY)
     done = board.client.submit("solve", 4, QUESTION, power="always")
     until(lambda: long.refresh().state is JobState.RUNNING, "a job runs")
@@ -376,6 +378,7 @@ def _views(board: Board) -> dict[str, str]:
         "waiting": f"/jobs/{waits.id}",
         "queued": f"/jobs/{failed.id}",
         "done": f"/jobs/{done.id}",
+        "wordy": f"/jobs/{wordy.id}",
         "all": "/jobs/all?do=cancel",
         "schedules": "/schedules",
         "schedule": "/schedules/nightly",

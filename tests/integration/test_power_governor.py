@@ -64,6 +64,16 @@ class TestPlainSupply:
             running.until(PowerState.SURPLUS)
             assert Path(f"/proc/{running.process.pid}/cwd").resolve() == running.layout.history.parent.resolve()
 
+    def test_lives_through_a_pause_of_months(self, tmp_path: Path) -> None:
+        """The longest that a page or `edge pause` takes; epoll counts no more than 24 days."""
+        with governor(tmp_path) as running:
+            running.until(PowerState.SURPLUS)
+            pause.set_pause(running.layout.pause, for_s=366 * 86_400.0)
+            running.until(PowerState.PAUSED)
+            pause.clear(running.layout.pause)
+            running.until(PowerState.SURPLUS)
+            assert running.stop() == 0
+
     def test_sleeps_without_any_wake_up(self, tmp_path: Path) -> None:
         """A plain supply costs nothing: not one context switch in seconds."""
         with governor(tmp_path) as running:

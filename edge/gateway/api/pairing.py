@@ -76,7 +76,7 @@ class PairRoutes:
             Route(
                 *("DELETE", "/v1/pair/{request}", "Withdraw a request", self.withdraw, ANYONE),
                 answers=(Answer(HTTPStatus.NO_CONTENT, "It can no longer be approved"),),
-                problems=(HTTPStatus.NOT_FOUND,),
+                problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
             ),
             Route(
                 *("GET", "/v1/pairings", "Who asks to be let in", self.list, ADMINS),
@@ -91,7 +91,7 @@ class PairRoutes:
             Route(
                 *("DELETE", "/v1/pairings/{code}", "Refuse who shows this code", self.deny, ADMINS),
                 answers=(Answer(HTTPStatus.NO_CONTENT, "Refused"),),
-                problems=(HTTPStatus.NOT_FOUND,),
+                problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
             ),
         ]
 

@@ -23,6 +23,7 @@ _DAY_S = 86_400
 _KEEP_DAYS = 32
 _MOST_FILES = 40
 _LARGEST_BYTES = 64 << 10
+_MOST_JOBS = 1 << 40  # in a slot of a file that is sound
 #: Ended jobs that are remembered: a worker may announce a result a second time.
 _REMEMBERED = 1024
 
@@ -176,4 +177,5 @@ def _read(path: Path) -> JobDay:
 
 def _sound(at: int, slot: JobSlot) -> bool:
     counts = (slot.started, slot.succeeded, slot.failed, slot.cancelled)
-    return slot_of(at) == at and min(counts) >= 0 and min(slot.backlog, slot.most) >= -1
+    most = max(*counts, slot.backlog, slot.most)
+    return slot_of(at) == at and min(counts) >= 0 and min(slot.backlog, slot.most) >= -1 and most < _MOST_JOBS

@@ -12,7 +12,7 @@ from edge.access import pairing as requests
 from edge.access.pairing import Outcome, Pairing, PairingBook
 from edge.access.tokens import Scope, Token, Tokens
 from edge.core import durable
-from edge.core.errors import EdgeError, StorageError
+from edge.core.errors import EdgeError, StorageError, WrongState
 from edge.core.layout import Layout
 from edge.core.watch import Watch
 from edge.model.pairing import Code, new_echo, new_nonce
@@ -37,6 +37,7 @@ class Pairings:
         """
         self._layout, self._button_scopes = layout, tuple(button_scopes)
         self._approving: set[asyncio.Task[None]] = set()
+        self._admitting: set[str] = set()  # requests whose token is being written: it is too late for another word
         self._book = PairingBook(certificate)
         self._tokens = Tokens(layout.tokens, paired=layout.paired)
         self._waiters: set[asyncio.Future[None]] = set()
@@ -87,7 +88,8 @@ class Pairings:
                 self._waiters.discard(waiter)
 
     def withdraw(self, request_id: str) -> None:
-        """Forget a request. Who asked no longer waits."""
+        """Forget a request. Who asked no longer waits. Raises WrongState when it is being let in."""
+        self._check_free(request_id)
         self._book.withdraw(request_id)
         self._changed()
 
@@ -100,17 +102,21 @@ class Pairings:
     async def approve(self, code: Code, scopes: Sequence[Scope], *, name: str = "", replace: bool = False) -> Token:
         """Let in the request with this code; durable on return.
 
-        Raises UnknownPairing, UsageError (TokenExists), BadTokenFile, StorageError.
+        Raises UnknownPairing, WrongState, UsageError (TokenExists), BadTokenFile, StorageError.
         """
         found = self._book.by_code(code, now=time.monotonic())
+        self._check_free(found.id)
         token = await self._admit(found, scopes, name=name, replace=replace)
         self._let_in(found, token, code.echo)
         self._changed()
         return token
 
     def deny(self, code: Code) -> None:
-        """Refuse the request with this code. Raises UnknownPairing."""
-        self._book.settle(self._book.by_code(code, now=time.monotonic()).id, Outcome.DENIED)
+        """Refuse the request with this code. Raises UnknownPairing, WrongState when it is being let in."""
+        self._look()  # the board's own command may have let it in a moment ago
+        found = self._book.by_code(code, now=time.monotonic())
+        self._check_free(found.id)
+        self._book.settle(found.id, Outcome.DENIED)
         self._changed()
 
     # ---- inside ----
@@ -186,9 +192,18 @@ class Pairings:
         self._changed()
 
     async def _admit(self, found: Pairing, scopes: Sequence[Scope], *, name: str = "", replace: bool = False) -> Token:
-        return await asyncio.to_thread(
-            self._tokens.admit, name or found.name, scopes, sha256=found.sha256, replace=replace, by_gateway=True
-        )
+        self._admitting.add(found.id)
+        try:
+            return await asyncio.to_thread(
+                self._tokens.admit, name or found.name, scopes, sha256=found.sha256, replace=replace, by_gateway=True
+            )
+        finally:
+            self._admitting.discard(found.id)
+
+    def _check_free(self, request_id: str) -> None:
+        """Nobody is told "refused" whose token counts a moment later. Raises WrongState."""
+        if request_id in self._admitting:
+            raise WrongState(f"pairing request {request_id!r} is being let in at this moment")
 
     def _let_in(self, found: Pairing, token: Token, echo: str) -> None:
         log.info("paired: token %r for %s may %s", token.name, found.address, ", ".join(token.scopes))

@@ -80,7 +80,7 @@ class AnnouncedFile:
         """What stands there; a file that is missing or damaged knows of nothing."""
         try:
             self._written = msgspec.json.decode(self._path.read_bytes(), type=Announced, dec_hook=_path)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             return Announced(device_id(self._path, self._machine_id))
         return self._written
 

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from edge.access import tokens
 from edge.access.pairing import LIFE_S, Outcome, Pairing, UnknownPairing
 from edge.access.tokens import Scope
-from edge.core.errors import UsageError
+from edge.core.errors import UsageError, WrongState
 from edge.gateway.http import problems, tls
 from edge.gateway.http.problems import Forbidden
 from edge.gateway.http.route import READERS
@@ -142,7 +142,7 @@ class PairingView:
                 raise UsageError("give it at least one scope")
             name = fields.get("name", "").strip()
             token = await self._pairings.approve(code, scopes, name=name, replace=bool(fields.get("replace")))
-        except (UsageError, UnknownPairing) as err:
+        except (UsageError, UnknownPairing, WrongState) as err:
             return self._list(visit, fields=fields, why=str(err), status=HTTPStatus(problems.of(err).status))
         return see(f"/pairings?let-in={quote(token.name)}")
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge.power.workers.scaler import Scaler
 
 _ENDS = frozenset({signal.SIGTERM, signal.SIGINT})
+_LONGEST_WAIT_S = 86_400.0
 
 
 def main(loaded: Loaded) -> int:
@@ -86,7 +87,8 @@ def _loop(governor: Governor, scaler: Scaler | None, watch: Watch, wakeup: Wakeu
             if every_s is not None:
                 notify.alive()
                 wait_s = every_s if wait_s is None else min(every_s, wait_s)
-            for key, _ in selector.select(wait_s):
+            # A pause may last a year, and epoll counts milliseconds in 32 bits: 24 days.
+            for key, _ in selector.select(None if wait_s is None else min(wait_s, _LONGEST_WAIT_S)):
                 if key.fileobj is watch:
                     changes = watch.read()
                     if changes.may_touch(*by_person):

@@ -73,7 +73,7 @@ def current(path: Path) -> tuple[Pause, float | None] | None:
         pause = msgspec.json.decode(path.read_bytes(), type=Pause)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         return Pause(None, f"hand (for how long is lost: {err})", 0.0, 0.0, ""), None
     left_s = pause.left_s(wall=time.time(), monotonic=time.monotonic(), boot=boot_id())
     return None if left_s is not None and left_s <= 0 else (pause, left_s)

@@ -16,6 +16,7 @@ from edge.core.watch import On, Watch
 from edge.model import JobState, Result
 from edge.results.store import Results
 
+_LONGEST_POLL_MS = 86_400_000.0  # poll counts milliseconds in 32 bits: 24 days
 _STATES = {
     JobState.SUCCEEDED: states.SUCCESS,
     JobState.FAILED: states.FAILURE,
@@ -56,7 +57,7 @@ class ResultFiles(BaseBackend):  # type: ignore[misc]
                 left_ms = None if deadline is None else (deadline - time.monotonic()) * 1000
                 if left_ms is not None and left_ms <= 0:
                     raise CeleryTimeoutError("The operation timed out.")
-                poll.poll(left_ms)
+                poll.poll(None if left_ms is None else min(left_ms, _LONGEST_POLL_MS))
                 watch.read()
 
     def _results(self) -> Results:

@@ -84,7 +84,7 @@ def test_revoking_an_unknown_name_lists_the_known(tokens: Tokens) -> None:
         tokens.revoke("ana")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tokens":[{"name":"a"}]}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tokens":[{"name":"a"}]}', b"\xff", b'{"x":' + b"[" * 9999])
 def test_a_damaged_file_lets_nobody_in(tmp_path: Path, content: bytes) -> None:
     """Fail closed, and say which file it is."""
     path = tmp_path / "tokens.json"

@@ -143,3 +143,9 @@ def test_slots_that_cannot_be_are_left_out(tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(msgspec.json.encode({"slots": slots}))
     (slot,) = found(tmp_path).values()
     assert (slot.charge.value, slot.watts.value) == (None, None)
+
+
+@pytest.mark.parametrize("mean", [(1e308, 1), (-1e308, 1), (1.0, 10**400), (1e12, 1), (5.0, 0), (5.0, -1)])
+def test_a_mean_that_no_readings_make_is_none(mean: tuple[float, int]) -> None:
+    """A file may hold any number, and plots would stumble over it."""
+    assert series.Mean(*mean).value is None

@@ -114,7 +114,12 @@ def test_nothing_is_timed_or_written_while_nothing_happens(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"slots": {"900": ["x"]}}', b"\xff", b'{"slots": {"901": [1]}}']
+    "content",
+    [
+        *(b"", b"{", b"[]", b'{"slots": {"900": ["x"]}}', b"\xff", b'{"slots": {"901": [1]}}'),
+        f'{{"slots": {{"{slot_of(time.time())}": [{"9" * 400}]}}}}'.encode(),
+    ],
+    ids=range(7),
 )
 def test_an_odd_file_costs_what_it_held(tmp_path: Path, content: bytes) -> None:
     """And is replaced by the next one."""

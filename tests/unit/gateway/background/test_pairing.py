@@ -13,6 +13,7 @@ from edge.access import pairing as requests
 from edge.access.pairing import LIFE_S, Outcome, Pairing, UnknownPairing
 from edge.access.tokens import Scope, Tokens, digest, matching, new_secret
 from edge.core import durable
+from edge.core.errors import WrongState
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.gateway.background.pairing import Pairings
@@ -75,6 +76,45 @@ def test_nothing_is_watched_or_timed_once_nobody_can_be_let_in(layout: Layout) -
         pairings.deny(Code(second.binding, "ZZ"))
         assert not at_work(pairings)
         assert not layout.pairing.exists()
+        pairings.close()
+
+    asyncio.run(run())
+
+
+def test_nobody_is_refused_while_the_token_is_written(layout: Layout) -> None:
+    """A second word that comes meanwhile is told so: who was told "refused" must not have a token that counts."""
+
+    async def run() -> None:
+        pairings = Pairings(layout, "")
+        request = asked(pairings)
+        code = Code(request.binding, "ZZ")
+        approval = asyncio.create_task(pairings.approve(code, [Scope.READ]))
+        await asyncio.sleep(0)
+        with pytest.raises(WrongState, match="is being let in"):
+            pairings.deny(code)
+        with pytest.raises(WrongState, match="is being let in"):
+            pairings.withdraw(request.id)
+        with pytest.raises(WrongState, match="is being let in"):
+            await pairings.approve(code, [Scope.ADMIN], name="other")
+        token = await approval
+        found = await pairings.wait(request.id, 0.0)
+        assert (found.outcome, found.token) == (Outcome.APPROVED, token)
+        pairings.close()
+
+    asyncio.run(run())
+
+
+def test_who_was_let_in_on_the_board_is_not_refused_a_moment_later(layout: Layout) -> None:
+    """The command has written the token, and the gateway was not told yet."""
+
+    async def run() -> None:
+        pairings = Pairings(layout, "")
+        request = asked(pairings)
+        code = Code(request.binding, "ZZ")
+        requests.approve(layout.pairing, tokens_of(layout), code, [Scope.READ])
+        with pytest.raises(UnknownPairing):
+            pairings.deny(code)
+        assert (await pairings.wait(request.id, 0.0)).outcome is Outcome.APPROVED
         pairings.close()
 
     asyncio.run(run())

@@ -67,7 +67,7 @@ def test_the_file_keeps_it_and_goes_with_it(tmp_path: Path) -> None:
     assert not (tmp_path / "mqtt.json").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"device": 3}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"device": 3}', b"\xff", b'{"x":' + b"[" * 9999])
 def test_a_damaged_file_knows_of_nothing(tmp_path: Path, content: bytes) -> None:
     """The board's id is that of before, as it comes from the machine."""
     (tmp_path / "machine-id").write_text("0123456789abcdef\n")
