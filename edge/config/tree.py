@@ -13,6 +13,7 @@ from edge.core.values import JsonObject
 
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 20
+_MAX_JSON_DEPTH = 100  # of arguments, as the gateway takes them
 _MAX_VALUES = 20_000  # aliases count each time they stand for something: a file of 1 kB can mean 10^9 values
 
 
@@ -85,29 +86,36 @@ def value(text: str, name: str) -> object:
         raise ConfigError(err.key, err.value, err.allowed, origin="environment") from err
 
 
-def _parsed(data: str | bytes, key: str, shown: str) -> object:
+def parsed(data: bytes, name: str, *, most_values: int) -> object:
+    """Return what the YAML file `name` says, by the rules of `edge.yaml` but for its bounds. Raises ConfigError."""
+    return _parsed(data, "file", name, most_values=most_values, most_depth=_MAX_JSON_DEPTH)
+
+
+def _parsed(
+    data: str | bytes, key: str, shown: str, *, most_values: int = _MAX_VALUES, most_depth: int = _MAX_DEPTH
+) -> object:
     try:
         tree = yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as err:
         # ValueError and its like: dates such as 2001-13-45, numbers too long for Python, bytes that are no text.
         raise ConfigError(key, shown, f"not YAML: {' '.join(str(err).split())}") from err
-    fault = _fault(tree)
+    fault = _fault(tree, most_values, most_depth)
     if fault:
         raise ConfigError(key, shown, fault)
     return tree
 
 
-def _fault(tree: object) -> str:
+def _fault(tree: object, most_values: int, most_depth: int) -> str:
     """What makes the tree unusable, if anything does; goes no deeper and no further than its bounds."""
     values = 0
     todo: list[tuple[object, int]] = [(tree, 0)]
     while todo:
         node, depth = todo.pop()
         values += 1
-        if depth > _MAX_DEPTH:
-            return f"nested deeper than {_MAX_DEPTH} levels"
-        if values > _MAX_VALUES:
-            return f"more than {_MAX_VALUES} values"
+        if depth > most_depth:
+            return f"nested deeper than {most_depth} levels"
+        if values > most_values:
+            return f"more than {most_values} values"
         if isinstance(node, dict):
             todo += [(part, depth + 1) for pair in node.items() for part in pair]
         elif isinstance(node, list | tuple | set):

@@ -35,6 +35,8 @@ def parsed(text: str, *, name: str, zone: tzinfo | None = None) -> datetime:
         raise UsageError(f"{shown}: expected an offset from UTC at its end, such as Z or +02:00")
     if hour == 24:
         raise UsageError(f"{shown}: hour 24 is not taken; write 00:00 of the next day")
+    if offset[1:] and (int(offset[1:3]) > 23 or int(offset[4:]) > 59):
+        raise UsageError(f"{shown}: no such time: an offset has hours 00 to 23 and minutes 00 to 59")
     if second == 60:
         raise UsageError(f"{shown}: a leap second is not taken, because no clock of a computer shows it")
     if not _FIRST <= year <= _LAST:

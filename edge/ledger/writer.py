@@ -310,14 +310,15 @@ class LedgerWriter:
             now: the time at which they are accepted.
 
         Returns:
-            The rows that are new, and those of `jobs` in whose place another job stands.
+            The rows that are new, and those of `jobs` in whose place another job stands. One whose unique key an
+            open job has is among neither.
         """
         self.link(parent, [job.id for job in jobs if job.child])
         rows, others = list[JobRow](), list[NewJob]()
         for job in jobs:
             added = None if removed(job.id) else self.insert(job, now=now, lenient=True)
             if added is not None:
-                rows.append(added.job)
+                rows += [added.job] if added.created else []
                 continue
             known = self.reader.find(job.id)
             if known is not None and known.fingerprint and known.fingerprint != job.fingerprint:

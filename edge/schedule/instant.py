@@ -33,6 +33,8 @@ def instant(text: str) -> float:
             hours, minutes = int(found[10]), int(found[11])
             if minutes > 59:
                 raise ValueError("minutes of an offset are 00 to 59")
+            if hours > 23:
+                raise ValueError("hours of an offset are 00 to 23")
             zone = timezone((1 if found[9] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
         at = datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()
     except (ValueError, OverflowError) as err:

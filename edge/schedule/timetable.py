@@ -20,7 +20,9 @@ class Timetable:
         """`timezone` is used where `asked` names none; empty: that of this machine."""
         if (asked.cron is None) == (asked.every_s is None):
             raise UsageError("cron, every_s: give one of them")
-        self.zone: ZoneInfo = zone(asked.timezone or timezone or board_zone())
+        named = asked.timezone or timezone
+        # An empty name was written by somebody, and is no zone; only without any it is the board's.
+        self.zone: ZoneInfo = zone(named or (board_zone() if asked.timezone is None else ""))
         self.times: Cron | Interval
         if asked.cron is not None:
             self.times = Cron(asked.cron, self.zone)

@@ -78,6 +78,23 @@ def test_a_removed_child_does_not_come_back(gateway: RunningGateway) -> None:
     assert gateway.ask("GET", f"/jobs/{parent}").json["children"] == {"accepted": 1, "removed": 1}
 
 
+def test_a_child_that_another_job_answered_for_is_not_made_later(gateway: RunningGateway) -> None:
+    """Its unique key is free again when its file is taken once more, as at each start."""
+    parent = gateway.submit()
+    files = SpawnedFiles(gateway.layout)
+    whole = SpawnedJobs(parent, tuple(SpawnedJob("echo", ["a"], call=call, unique_key="one") for call in (1, 2)))
+    files.write(whole, number=0)
+    until(lambda: taken(gateway.layout), "the file was not taken")
+    made, other = (job.id(parent) for job in whole.jobs)
+    assert [job["id"] for job in children(gateway, parent)["jobs"]] == [made]
+    gateway.finish(made)
+    gateway.becomes(made, "succeeded")
+    files.write(whole, number=1)
+    until(lambda: taken(gateway.layout), "the second file was not taken")
+    page = children(gateway, parent)
+    assert ([job["id"] for job in page["jobs"]], page["removed"]) == ([made], [other])
+
+
 def test_children_are_in_before_their_parent_ends(gateway: RunningGateway) -> None:
     """Who sees the parent ended, and then no open job, has seen the end of all."""
     parent = gateway.submit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import click
 
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
-from edge.core.errors import EdgeError, UsageError
+from edge.core.errors import ConfigError, EdgeError, UsageError
 
 if TYPE_CHECKING:
     from edge.client import Client
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from edge.wire import ScheduleView
 
 _MOST_BYTES = 16 << 20
+_MOST_VALUES = 2_000_000  # an alias counts each time: a file of 1 kB can mean 10^9 values
 
 
 @click.command()
@@ -93,18 +95,18 @@ def _say(session: Session, steps: list[tuple[str, str, list[str]]]) -> None:
 def _read(file: Path) -> dict[str, Schedule]:
     """The schedules in a file. Raises UsageError, naming the file, the schedule and what is wrong."""
     import msgspec  # with YAML: for this command alone
-    import yaml
 
+    from edge.config import tree as yaml_tree
     from edge.model import SCHEDULE_NAME_RULE, Schedule, is_schedule_name
     from edge.schedule.timetable import Timetable
 
+    text = sys.stdin.buffer.read(_MOST_BYTES + 1) if str(file) == "-" else file.read_bytes()
+    if len(text) > _MOST_BYTES:
+        raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB")
     try:
-        text = sys.stdin.buffer.read(_MOST_BYTES + 1) if str(file) == "-" else file.read_bytes()
-        if len(text) > _MOST_BYTES:
-            raise UsageError(f"{file}: more than {_MOST_BYTES >> 20} MiB")
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as err:
-        raise UsageError(f"{file}: not YAML: {' '.join(str(err).split())}") from err
+        tree = yaml_tree.parsed(text, str(file), most_values=_MOST_VALUES)
+    except ConfigError as err:
+        raise UsageError(f"{file}: {err.allowed}") from err
     if not isinstance(tree, dict):
         raise UsageError(f"{file}: expected the names of schedules, each with its settings below it")
     found = dict[str, Schedule]()
@@ -114,9 +116,26 @@ def _read(file: Path) -> dict[str, Schedule]:
         try:
             found[name] = msgspec.convert(settings, Schedule)
             Timetable(found[name])
+            _check_json(settings)
         except (msgspec.ValidationError, UsageError) as err:
             raise UsageError(f"{file}: schedule {name!r}: {err}") from err
     return found
+
+
+def _check_json(value: object, place: str = "") -> None:
+    """Raise UsageError for what YAML has and JSON has not; it would reach the board as something else."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                raise UsageError(f"{place}: key {key!s}: expected text; put quotes around it")
+            _check_json(each, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            _check_json(each, f"{place}[{number}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{place}: {value}: JSON has no such number")
+    elif not isinstance(value, str | int | float | None):
+        raise UsageError(f"{place}: {str(value)[:80]}: a {type(value).__name__} is not JSON; put quotes around it")
 
 
 def _steps(client: Client, wanted: dict[str, Schedule], *, prune: bool) -> list[tuple[str, str, list[str]]]:
@@ -139,9 +158,18 @@ def _changed(view: ScheduleView, wanted: Schedule) -> list[str]:
         now, then = getattr(view, name), getattr(wanted, name)
         if name == "timezone" and then is None:
             continue  # the board's own: the schedule keeps the one that it got
-        if now != then:
+        if not _same(now, then):
             changes.append(f"{name} {_shown(now)} -> {_shown(then)}")
     return changes
+
+
+def _same(now: object, then: object) -> bool:
+    """True when both mean the same to a task: 5 and 5.0 do, 1 and true do not, though Python takes them for equal."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        return now.keys() == then.keys() and all(_same(each, then[name]) for name, each in now.items())
+    if isinstance(now, list) and isinstance(then, list):
+        return len(now) == len(then) and all(_same(*pair) for pair in zip(now, then, strict=True))
+    return now == then and isinstance(now, bool) == isinstance(then, bool)
 
 
 def _meaning(schedule: Schedule) -> str:

@@ -230,7 +230,11 @@ class Outbox:
 
         They were accepted when they were handed over, so `max_open_jobs` keeps none out. Returns those in whose place
         another job stands. Raises StorageError.
+
+        A job is not made where an open one has its unique key. It leaves a tombstone: its file is taken again at each
+        start, and its node may hand it in again, when that other job has ended long since.
         """
+        answered = list[str]()
 
         def work(ledger: LedgerWriter) -> tuple[list[JobRow], list[NewJob]]:
             now, rows, others = time.time(), list[JobRow](), list[NewJob]()
@@ -238,10 +242,22 @@ class Outbox:
                 new, different = ledger.spawn(parent, jobs, removed=self._results.removed, now=now)
                 rows += new
                 others += different
+                keyed = (job.id for job in jobs if job.later is not None and job.later.unique_key is not None)
+                answered.extend(job_id for job_id in keyed if ledger.reader.find(job_id) is None)
             return rows, others
 
         _, others = await self._writer.submit(work, then=self._spawned)
+        if answered:
+            await asyncio.to_thread(self._bury, answered)
         return others
+
+    def _bury(self, job_ids: Iterable[str]) -> None:
+        try:
+            for job_id in job_ids:
+                if not self._results.removed(job_id):
+                    self._results.remove(job_id)
+        except OSError as err:
+            raise StorageError("the note of jobs that are not made", err) from err
 
     def _spawned(self, found: tuple[list[JobRow], list[NewJob]]) -> None:
         if found[0]:

@@ -90,7 +90,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         args, kwargs, embed = [], {}, {}
     later: tuple[SpawnedJob, ...] = ()
     if problem is None:
-        problem = _unsupported(embed)
+        problem = _unsupported(embed, expires=headers.get("expires") or first.get("expires"))
     if problem is None:
         try:
             later = handed(headers, first, embed, job_id=job_id, task=task, args=args, kwargs=kwargs)
@@ -147,8 +147,13 @@ def _content_id(message: Message, headers: JsonObject) -> str:
     return f"x-{digest.hexdigest()[:32]}"
 
 
-def _unsupported(embed: JsonObject) -> Failure | None:
+def _unsupported(embed: JsonObject, *, expires: JsonValue) -> Failure | None:
     """Return a failure when the message needs a feature of Celery that this worker does not have, else None."""
+    if expires:
+        return Failure(
+            FailureCode.BAD_ARGUMENTS,
+            f"the message has expires = {str(expires)[:80]!r}: the board's clock may jump; cancel the job in its place",
+        )
     for name in _UNSUPPORTED:
         if embed.get(name):
             return Failure(

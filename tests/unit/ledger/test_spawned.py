@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.config import Config
@@ -13,6 +14,7 @@ from edge.ledger.recovery import rebuild
 from edge.ledger.rows import NewJob
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Power, Result, spawned_job_id
+from edge.schedule.later import Later
 
 PARENT = "3f-parent"
 
@@ -39,6 +41,14 @@ def never(_job_id: str) -> bool:
 def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
     with LedgerWriter.open(tmp_path / "ledger.sqlite") as opened:
         yield opened
+
+
+def test_an_open_job_with_the_unique_key_is_not_new(ledger: LedgerWriter) -> None:
+    """It was released before, and would be once more."""
+    keyed = [msgspec.structs.replace(child(call), later=Later(unique_key="one")) for call in (1, 2)]
+    with ledger.transaction(durable=True):
+        rows, others = ledger.spawn(PARENT, keyed, removed=never, now=1.0)
+    assert ([row.id for row in rows], others) == ([keyed[0].id], [])
 
 
 def spawn(

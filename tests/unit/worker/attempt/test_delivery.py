@@ -89,6 +89,9 @@ def test_what_celery_could_do_and_we_do_not_is_said() -> None:
     late = read(_message([[], {}, {}], {**headers, "eta": "tomorrow"}), "q").problem
     assert late is not None
     assert "an eta that is no time" in late.message
+    old = read(_message([[], {}, {}], {**headers, "expires": "2026-01-01T00:00:00+00:00"}), "q").problem
+    assert old is not None
+    assert "'2026-01-01T00:00:00+00:00': the board's clock may jump" in old.message
 
 
 def test_a_message_with_one_key_twice_is_not_run() -> None:

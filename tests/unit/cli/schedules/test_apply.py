@@ -1,0 +1,60 @@
+"""A file of schedules means what it says, or is refused before anything changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edge.cli.main import main
+from edge.cli.schedules import apply
+from edge.model import Schedule
+
+DAILY = "task: echo, cron: '@daily'"
+BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"a: &x {{{DAILY}, args: [*x]}}", "nested deeper than 100 levels"),
+        (BOMB, "more than 2000000 values"),
+        (f'a: {{{DAILY}, args: ["\\ud800"]}}', "half of a UTF-16 pair"),
+        (f"a: {{{DAILY}}}\na: {{{DAILY}}}", "key 'a' is given twice"),
+        (f"a: {{{DAILY}, priority: 1, priority: 2}}", "key 'priority' is given twice"),
+        (f"a: {{{DAILY}, args: [.nan]}}", "args[0]: nan: JSON has no such number"),
+        (f"a: {{{DAILY}, args: [{{b: -.inf}}]}}", "args[0].b: -inf: JSON has no such number"),
+        (f"a: {{{DAILY}, args: [2026-01-01]}}", "args[0]: 2026-01-01: a date is not JSON; put quotes around it"),
+        (f"a: {{{DAILY}, args: [{{1: x}}]}}", "args[0]: key 1: expected text; put quotes around it"),
+        (f"a: {{{DAILY}, timezone: ''}}", "timezone '': expected the name of a zone"),
+        ("{", "not YAML"),
+    ],
+)
+def test_what_a_board_cannot_be_told_is_refused(
+    text: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that names it, exit code 2; no board is asked."""
+    file = tmp_path / "schedules.yaml"
+    file.write_text(text)
+    monkeypatch.setenv("EDGE_URL", "http://127.0.0.1:9")
+    assert main(["schedule", "apply", str(file), "--yes"]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert why in said
+
+
+@pytest.mark.parametrize(("now", "then"), [([1], [True]), ([0], [False]), ([1.0], [True]), ([{"a": 1}], [{"a": True}])])
+def test_a_truth_value_in_place_of_a_number_is_a_change(now: list[object], then: list[object]) -> None:
+    """For Python they are the same; a task gets something else."""
+    view = SimpleNamespace(**{name: getattr(Schedule("t", now), name) for name in Schedule.__struct_fields__})
+    assert apply._changed(cast("Any", view), Schedule("t", then)) != []
+    assert apply._changed(cast("Any", view), Schedule("t", now)) == []
+
+
+def test_a_whole_number_with_a_point_is_none() -> None:
+    """The board keeps 5.0 as 5 where the task wants a whole number; a second run changes nothing."""
+    assert apply._same([{"n": 5}], [{"n": 5.0}])
