@@ -44,7 +44,7 @@ def _submit(config: Config, wanted: MqttBroker, *, reached: bool, patience_s: fl
     if submit is None:
         return
     try:
-        tokens = {token.name: token for token in Tokens(config.layout.tokens).list()}
+        tokens = {token.name: token for token in Tokens(config.layout.tokens, paired=config.layout.paired).list()}
     except BadTokenFile as err:
         yield warn("mqtt.submit", str(err), "to check all of it: sudo edge doctor")
         return
