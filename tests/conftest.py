@@ -83,18 +83,23 @@ def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
             return
 
 
+def without_queues(node: PrivateNode) -> BrokerConfig:
+    """How to reach `node`, running and with none of the appliance's queues: for a test, or for a module of tests."""
+    if not node.running or node.pid not in ON_NEW_STORES:
+        # A test has started it: RabbitMQ loses the supervisor of its dead letters, and every later declare with it,
+        # when a queue is deleted that it has just recovered.
+        node.stop()
+        shutil.rmtree(node.store, ignore_errors=True)
+        node.start()
+        ON_NEW_STORES.add(node.pid)
+    delete_queues(node.config)
+    return node.config
+
+
 @pytest.fixture
 def broker(broker_node: PrivateNode) -> BrokerConfig:
     """How to reach the running broker, which holds none of the appliance's queues."""
-    if not broker_node.running or broker_node.pid not in ON_NEW_STORES:
-        # A test has started it: RabbitMQ loses the supervisor of its dead letters, and every later declare with it,
-        # when a queue is deleted that it has just recovered.
-        broker_node.stop()
-        shutil.rmtree(broker_node.store, ignore_errors=True)
-        broker_node.start()
-        ON_NEW_STORES.add(broker_node.pid)
-    delete_queues(broker_node.config)
-    return broker_node.config
+    return without_queues(broker_node)
 
 
 def sections(broker: BrokerConfig) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from edge.model import JobState, Power
 #: Rows looked at in one statement: at first, and at most. The next one looks at more when this one was quick.
 _FIRST_SPAN, _MOST_SPAN = 2_000, 16_000
 _QUICK_S = 0.02
-_OPEN = (JobState.ACCEPTED, JobState.QUEUED, JobState.RETRYING)
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -85,15 +84,6 @@ class Search:
             return []
         sql = f"SELECT {LEAN} FROM job WHERE seq IN ({','.join('?' * len(found))}) ORDER BY seq DESC"
         return [job_of(row) for row in self._connection.query(sql, found)]
-
-    def waiting_by_power(self) -> dict[Power, int]:
-        """How many jobs of each power class have not ended, without those that wait in the ledger."""
-        states = ", ".join(f"'{state}'" for state in _OPEN)
-        rows = self._connection.query(
-            f"SELECT power, count(*) FROM job INDEXED BY job_state WHERE state IN ({states}) GROUP BY power"
-        )
-        known = {power.value: power for power in Power}
-        return {known[name]: count for name, count in rows if name in known}
 
     def first_waiting(self, power: Power, *, limit: int) -> list[JobRow]:
         """The oldest jobs of a power class that wait for a worker, at most `limit`."""

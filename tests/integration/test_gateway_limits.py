@@ -303,10 +303,10 @@ def test_arguments_that_take_long_to_check_hold_up_nobody(
     """A mebibyte of numbers stopped the whole gateway for seconds, on a small board for half a minute."""
     checks, goes_on, check = threading.Event(), threading.Event(), Catalogue.check
 
-    def slow(self: Catalogue, *call: Any) -> None:
+    def slow(self: Catalogue, *call: Any, **options: Any) -> None:
         checks.set()
         assert goes_on.wait(20)
-        check(self, *call)
+        check(self, *call, **options)
 
     monkeypatch.setattr(Catalogue, "check", slow)
     gateway = start_gateway(config)

@@ -26,7 +26,7 @@ from edge.power import status
 from edge.power.simulate import simulate
 from edge.up.broker.node import PrivateNode
 from edge.up.broker.ports import free_ports
-from tests.conftest import delete_queues, sections
+from tests.conftest import sections, without_queues
 from tests.running_worker import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
@@ -140,9 +140,7 @@ class Board:
 def board(broker_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """A board that waits for somebody to look at it."""
     chromium()
-    if not broker_node.running:
-        broker_node.start()
-    delete_queues(broker_node.config)
+    without_queues(broker_node)
     made = Board(tmp_path_factory.mktemp("page"), broker_node)
     with made.running():
         yield made

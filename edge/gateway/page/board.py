@@ -15,7 +15,6 @@ from edge.core.errors import StorageError
 from edge.core.text import seconds
 from edge.gateway.http.auth import Authenticator
 from edge.gateway.http.problems import BadRequest, Busy
-from edge.gateway.page.recent import Recent
 from edge.gateway.page.rendering import Rendering, see
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
@@ -30,8 +29,6 @@ from edge.wire import JobView
 _NEWEST = 8
 _RUNNING_MOST = 50
 _LOOK_S = 0.1
-#: Counting what waits reads an index as long as the backlog: pages that are looked at together share a count.
-_SAME_S = 2.0
 _TAKEN_S = 3.0
 _POLL_S = 0.02
 _LONGEST_S = 366 * 86_400
@@ -82,7 +79,6 @@ class BoardView:
 
     def __init__(self, appliance: Appliance, rendering: Rendering, door: Authenticator) -> None:
         self._appliance, self._rendering, self._door = appliance, rendering, door
-        self._counts = Recent[dict[Power, int]](_SAME_S)
 
     async def show(self, visit: Visit) -> web.StreamResponse:
         """Answer with the board."""
@@ -90,14 +86,15 @@ class BoardView:
         own = visit.own_only
         running_ids = set(Views(appliance.board).running_ids())
 
-        def look(ledger: LedgerReader) -> tuple[dict[Power, int], dict[Power, list[JobRow]], Found]:
+        counts = {power: count for power, count in appliance.outbox.totals.backlog.items() if count > 0}
+
+        def look(ledger: LedgerReader) -> tuple[dict[Power, list[JobRow]], Found]:
             search = ledger.search
-            counts = self._counts.get(search.waiting_by_power)
             first = {power: search.first_waiting(power, limit=len(running_ids) + 1) for power in counts}
             newest = search.find(Wanted(submitter=own), limit=_NEWEST, budget_s=_LOOK_S)
-            return counts, first, newest
+            return first, newest
 
-        counts, first, newest = await appliance.outbox.look(look)
+        first, newest = await appliance.outbox.look(look)
         views = Views(appliance.board)  # of now: some may have begun or ended meanwhile
         workers = appliance.board.workers()
         running, more_running = self._running(visit, workers)

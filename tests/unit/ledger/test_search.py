@@ -112,15 +112,13 @@ def test_an_empty_ledger(tmp_path: Path) -> None:
         search = writer.reader.search
         found = search.find(Wanted(text="x"), limit=10, budget_s=1.0)
         assert (found.rows, found.before_seq, found.complete) == ((), None, True)
-        assert search.waiting_by_power() == {}
         assert search.by_kind() == {}
         assert search.latest_of_kinds(each=3, among=100) == {}
 
 
 def test_counts(ledger: LedgerWriter) -> None:
-    """By power class only open jobs count, by kind all of them."""
+    """By kind all jobs count; of those that wait the oldest comes first."""
     search = ledger.reader.search
-    assert search.waiting_by_power() == {Power.NORMAL: 60, Power.SURPLUS: 30}
     assert search.by_kind() == {
         "even": {JobState.ACCEPTED: 40, JobState.FAILED: 10},
         "odd": {JobState.ACCEPTED: 50},
