@@ -228,7 +228,7 @@ class WorkerContext:
         if not self._entry.scaled or self.name == self._entry.name:  # by the entry's own name nobody scales it
             return None
         self.config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
-        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name)
+        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name, noted=self.wakeup.ring)
 
     def _make_status(self) -> StatusFile:
         if self._bodies is None:

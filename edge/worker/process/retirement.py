@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,9 +20,12 @@ class Retirement:
     A worker that is wanted again before it has ended stays. No body is interrupted: nothing but the intake asks.
     """
 
-    def __init__(self, layout: Layout, *, entry: str, worker: str) -> None:
-        """`entry` is the scaled entry that `worker` is a process of."""
-        self._path, self._entry, self._worker = layout.scaling, entry, worker
+    def __init__(self, layout: Layout, *, entry: str, worker: str, noted: Callable[[], None]) -> None:
+        """`entry` is the scaled entry that `worker` is a process of; `noted` is called after each change of the file.
+
+        `noted` must wake the loop: the change may be read by a look that comes after the loop has asked for `due`.
+        """
+        self._path, self._entry, self._worker, self._noted = layout.scaling, entry, worker, noted
         self._stale = True
         self._due = False
 
@@ -39,8 +43,9 @@ class Retirement:
         return self._due
 
     def note(self) -> None:
-        """The file has changed. Safe in signal handlers."""
+        """The file has changed. As safe in signal handlers as `noted`."""
         self._stale = True
+        self._noted()
 
     def _told(self) -> bool:
         try:

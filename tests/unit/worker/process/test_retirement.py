@@ -10,6 +10,7 @@ import pytest
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.model import ScaledWorkers, ScalingStatus
+from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.retirement import Retirement
 
 
@@ -19,6 +20,10 @@ def told(layout: Layout, *workers: str, boot: str = "", entry: str = "extra") ->
     layout.scaling.write_bytes(msgspec.json.encode(ScalingStatus(boot or boot_id(), 0.0, entries)))
 
 
+def nothing() -> None:
+    """Nobody waits."""
+
+
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path, tmp_path)
@@ -26,7 +31,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def test_it_ends_when_it_is_no_longer_named_and_stays_when_it_is_again(layout: Layout) -> None:
     told(layout, "extra-1", "extra-2")
-    retirement = Retirement(layout, entry="extra", worker="extra-2")
+    retirement = Retirement(layout, entry="extra", worker="extra-2", noted=nothing)
     due = [retirement.due]
     told(layout, "extra-1")
     due.append(retirement.due)  # nobody has said that the file changed
@@ -42,11 +47,28 @@ def test_what_nobody_has_decided_ends_no_worker(layout: Layout, content: bytes |
     if content is not None:
         layout.scaling.parent.mkdir()
         layout.scaling.write_bytes(content)
-    assert not Retirement(layout, entry="extra", worker="extra-1").due
+    assert not Retirement(layout, entry="extra", worker="extra-1", noted=nothing).due
 
 
 def test_neither_another_boot_nor_another_entry_ends_it(layout: Layout) -> None:
     told(layout, boot="another")
-    assert not Retirement(layout, entry="extra", worker="extra-1").due
+    assert not Retirement(layout, entry="extra", worker="extra-1", noted=nothing).due
     told(layout, entry="other")
-    assert not Retirement(layout, entry="extra", worker="extra-1").due
+    assert not Retirement(layout, entry="extra", worker="extra-1", noted=nothing).due
+
+
+def test_a_change_that_is_read_in_passing_wakes_the_loop(layout: Layout) -> None:
+    """A look between the question and the end of a step takes the event; without a ring nobody would ask again."""
+    told(layout, "extra-1")
+    rung = list[bool]()
+    retirement = Retirement(layout, entry="extra", worker="extra-1", noted=lambda: rung.append(True))
+    watcher = PowerWatcher(layout.power, retirement=retirement)
+    try:
+        watcher.look()
+        assert not retirement.due
+        told(layout)
+        assert not watcher.look()  # the power has not changed
+        assert rung
+        assert retirement.due
+    finally:
+        watcher.close()
