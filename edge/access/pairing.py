@@ -9,7 +9,6 @@ then on the token counts. It brings back nothing but the echo, by which the lapt
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import secrets
 import time
@@ -17,13 +16,13 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from functools import lru_cache
 from hmac import compare_digest
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from edge.access.address import network_of
 from edge.access.tokens import Scope, Token, Tokens
 from edge.core import durable
 from edge.core.errors import EdgeError, StorageError, UsageError, WrongState
@@ -159,7 +158,7 @@ class PairingBook:
         return min((each.until for each in self._pairings.values()), default=None)
 
     def _count(self, address: str, now: float) -> None:
-        network = _network(address)
+        network = network_of(address)
         for who, times, most in (
             (f"{MOST_OF_ONE} pairing requests came from {address}", self._times(network), MOST_OF_ONE),
             (f"{MOST} pairing requests came", self._times(None), MOST),
@@ -278,17 +277,3 @@ def _only(found: list[T], code: Code) -> T:
             "something between that machine and this board has another certificate: do not go on"
         )
     return found[0]
-
-
-@lru_cache(maxsize=64)
-def _network(address: str) -> str:
-    """What counts as one address: of IPv6 a whole /64, from which a machine may choose as it likes."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))

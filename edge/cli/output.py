@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from edge.core import text as texts
 from edge.core.text import duration
 
 if TYPE_CHECKING:
     from edge.model import Reading
+
+#: A time of the board's clock, for people.
+when = texts.when
 
 #: Control characters but tab and newline: a job's text must not steer the terminal it is shown on.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -92,13 +95,3 @@ def readings(taken: Iterable[Reading]) -> None:
         for r in taken
     ]
     table(("SOURCE", "WHAT", "VALUE", "AGE", "SAYS", "NOTE"), rows)
-
-
-def when(at: float | None) -> str:
-    """A time of the board's clock as local time of this machine; empty for none."""
-    if not at:
-        return ""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-    except (OverflowError, ValueError, OSError):
-        return f"{at:g}"

@@ -1,8 +1,9 @@
-"""Durations and sizes as text for people."""
+"""Durations, times and sizes as text for people."""
 
 from __future__ import annotations
 
 import re
+import time
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
 
@@ -39,6 +40,16 @@ def seconds(text: str) -> float | None:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return float(sum(float(number) * _UNITS_S[unit or "s"] for number, unit in parts))
+
+
+def when(at: float | None) -> str:
+    """A time of the board's clock as local time of this machine; empty for none."""
+    if not at:
+        return ""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return f"{at:g}"
 
 
 def size(count_bytes: float) -> str:

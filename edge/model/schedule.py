@@ -12,11 +12,11 @@ from msgspec import Meta
 from edge.core.values import JsonObject, JsonValue
 from edge.model.job import MaxTemp, Retries, TaskName, TimeLimit
 from edge.model.power import Power
+from edge.model.waits import Priority
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 SCHEDULE_NAME_RULE = "1 to 64 of A-Z a-z 0-9 . _ - starting with a letter or digit"
 
-Priority = Annotated[int, Meta(ge=0, le=9)]
 _YEAR_S = 31_536_000
 EverySeconds = Annotated[int, Meta(ge=1, le=_YEAR_S)]
 EVERY_SCHEMA: JsonObject = {"type": "integer", "minimum": 1, "maximum": _YEAR_S}

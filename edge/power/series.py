@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.model import PowerState, Reading
+from edge.model import Reading
 
 SLOT_S = 900
 #: Slots in one file at most: a day of 25 hours has 100. A clock that runs wild fills no card.
@@ -111,9 +111,3 @@ def _slots(path: Path) -> Mapping[int, PowerSlot]:
         return msgspec.json.decode(path.read_bytes(), type=_Day).slots
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-
-
-def state_of(slot: PowerSlot) -> PowerState | None:
-    """The state that the board was in longest in a slot; None where no state is known in it."""
-    known = [(seconds, state) for state in PowerState if (seconds := slot.seconds.get(state, 0.0)) > 0]
-    return max(known)[1] if known else None

@@ -23,6 +23,14 @@ _SCOPES = ["submit", "read", "admin", "node"]
 _MEANING = (
     "submit (its own jobs), read (all jobs), admin (all), node (a board that works for this one); may be repeated."
 )
+_scopes = click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(_SCOPES),
+    metavar="SCOPE",
+    help=f"{_MEANING} [default: submit]",
+)
 
 
 @click.group()
@@ -32,14 +40,7 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(_SCOPES),
-    metavar="SCOPE",
-    help=f"{_MEANING} [default: submit]",
-)
+@_scopes
 @click.option("--qr", is_flag=True, help="Print a QR code, too: with it a phone opens the board's page with the token.")
 @common
 @pass_session
@@ -135,14 +136,7 @@ def pending(session: Session) -> int:
 
 @token.command()
 @click.argument("code")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(_SCOPES),
-    metavar="SCOPE",
-    help=f"{_MEANING} [default: submit]",
-)
+@_scopes
 @click.option("--name", metavar="NAME", help="What to call the token. [default: what it calls itself]")
 @click.option("--replace", is_flag=True, help="Revoke another token of that name: the same machine, paired again.")
 @common

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from edge.cli import output
@@ -11,6 +13,9 @@ from edge.cli.jobs.submit import ArgumentsCommand, arguments
 from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge.wire import ScheduleView
 
 
 @click.command(cls=ArgumentsCommand)
@@ -105,8 +110,7 @@ def add(
             paused=paused,
         )
         view = client.schedules.put(name, schedule)
-    output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")
-    return 0
+    return _shown(session, view)
 
 
 @click.command()
@@ -142,8 +146,7 @@ def pause(session: Session, *, name: str) -> int:
     """Pause the schedule NAME: its slots are skipped until `edge schedule resume`."""
     with session.client() as client:
         view = client.schedules.pause(name)
-    output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")
-    return 0
+    return _shown(session, view)
 
 
 @click.command()
@@ -154,5 +157,9 @@ def resume(session: Session, *, name: str) -> int:
     """End the pause of the schedule NAME: its slots run again."""
     with session.client() as client:
         view = client.schedules.resume(name)
+    return _shown(session, view)
+
+
+def _shown(session: Session, view: ScheduleView) -> int:
     output.document(view) if session.as_json else click.echo(f"{view.name}: {view.sentence}")
     return 0

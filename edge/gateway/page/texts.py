@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 from markupsafe import Markup, escape
 
-from edge.core.text import duration, size
+from edge.core.text import duration, size, when
 from edge.core.values import JsonValue
 from edge.model import JobState, PowerState, WorkerState
 
@@ -47,16 +47,6 @@ def tone(state: str) -> str:
     return _TONES.get(state, "off")
 
 
-def clock(at: float | None) -> str:
-    """A time as the board's local time; empty for none."""
-    if not at:
-        return ""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-    except (OverflowError, ValueError, OSError):
-        return f"{at:g}"
-
-
 def _iso(at: float) -> str:
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
@@ -86,7 +76,7 @@ def _span(at: float | None, how: str) -> Markup:
     text = duration(off_s if how == "in" else -off_s)
     text = f"{text} ago" if how == "ago" else f"in {text}" if how == "in" else text
     return Markup('<time datetime="{}" title="{}" data-t="{}" data-how="{}">{}</time>').format(
-        _iso(at), clock(at), f"{at:.0f}", how, text
+        _iso(at), when(at), f"{at:.0f}", how, text
     )
 
 
@@ -166,7 +156,7 @@ def code(text: str) -> Markup:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "ago": ago,
-    "clock": clock,
+    "clock": when,
     "code": code,
     "coming": coming,
     "doc": doc,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.access.address import network_of
 from edge.core.backoff import Backoff
 
 #: From this wrong token on an address has to wait; before, a person may have pasted a wrong line.
@@ -34,12 +34,12 @@ class Throttle:
 
     def wait_s(self, address: str) -> float:
         """Seconds until this address may try again; 0: now."""
-        tries = self._tries.get(_network(address))
+        tries = self._tries.get(network_of(address))
         return 0.0 if tries is None else max(0.0, tries.until - self._now())
 
     def wrong(self, address: str) -> None:
         """Note a wrong token. From the fifth on the address has to wait, each time twice as long, up to 10 min."""
-        network, now = _network(address), self._now()
+        network, now = network_of(address), self._now()
         tries = self._tries.pop(network, None)
         if tries is None or now - tries.last > _FORGET_S:
             tries = _Tries(0, now, 0.0)
@@ -53,15 +53,4 @@ class Throttle:
 
     def right(self, address: str) -> None:
         """Note a right token: forget the wrong ones of this address."""
-        self._tries.pop(_network(address), None)
-
-
-def _network(address: str) -> str:
-    """What one person can hold: an IPv4 address, or the /64 around an IPv6 address."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+        self._tries.pop(network_of(address), None)
