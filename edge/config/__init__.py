@@ -6,6 +6,7 @@
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need
+- `files`: the section `gateway.files`
 - `limits`: how many jobs of a kind may be at work
 - `source`: the keys that every power source has
 - `kinds`: finds the record of a kind of power source
