@@ -271,6 +271,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(entry for entry in self.workers if entry.scaled)
 
     @property
+    def asks_head(self) -> bool:
+        """True for the worker of a node that asks the head for its backlog: the first one that always runs."""
+        always = [entry.name for entry in self.workers if not entry.scaled]
+        return self.node.head_url is not None and bool(self.scaled) and self.worker.name == next(iter(always), "")
+
+    @property
+    def backlog(self) -> Path:
+        """The file by which workers are scaled."""
+        return self.layout.backlog if self.node.head_url is None else self.layout.head_backlog
+
+    @property
     def threads(self) -> bool:
         """False where no worker may run bodies in threads: a process that is frozen would freeze all of them."""
         return self.worker.running_job != "freeze"

@@ -158,6 +158,11 @@ class Layout:
         return self.root / "costs.json"
 
     @property
+    def head_backlog(self) -> Path:
+        """The same on a node, as its head tells it; the node's first worker writes."""
+        return self.run / "head" / "backlog.json"
+
+    @property
     def scaling(self) -> Path:
         """Which workers of scaled entries are to run, and why; the governor writes."""
         return self.run / "scaling" / "workers.json"

@@ -48,7 +48,7 @@ from edge.model.job import (
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
-from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
+from edge.model.scaling import RETIRED_EXIT, Backlog, HeadBacklog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.schedule import (
     EVERY_SCHEMA,
     SCHEDULE_NAME_RULE,
@@ -81,6 +81,7 @@ __all__ = [
     "FailureCode",
     "Fate",
     "FrozenJob",
+    "HeadBacklog",
     "JobState",
     "KnownQueues",
     "Locality",
