@@ -6,6 +6,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `ids`: job ids: random, derived from an idempotency key, or from a parent
 - `job`: a job from its submission to its one result
 - `pairing`: the short code that a person compares when a laptop is let in
+- `plan`: what the planner decided: how low the battery may go; work, idle or sleep
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
@@ -45,6 +46,7 @@ from edge.model.job import (
     TaskName,
     TimeLimit,
 )
+from edge.model.plan import Action, Plan
 from edge.model.pool import Pool, WorkerPool
 from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
@@ -70,6 +72,7 @@ __all__ = [
     "MOST_PARENTS",
     "RETIRED_EXIT",
     "SCHEDULE_NAME_RULE",
+    "Action",
     "AfterFailure",
     "Artifact",
     "Attempts",
@@ -91,6 +94,7 @@ __all__ = [
     "OpenJobs",
     "Overlap",
     "Parked",
+    "Plan",
     "Pool",
     "Power",
     "PowerState",

@@ -3,6 +3,8 @@
 - `inputs`: what a source is made of: readings, quantities, and ways to read them
 - `sources`: one kind of source a file
 - `policy`: pure functions: rules, readings, time -> what may run
+- `forecast`: pure functions: the panel's own past -> what it is expected to give
+- `planner`: pure functions: battery, forecast, open jobs -> work, idle or sleep
 - `scaling`: pure functions: backlog, learned costs, what is left -> how many workers
 - `workers`: which workers of scaled entries run, and which are to run
 - `governor`: the process that senses, decides and tells
