@@ -1,4 +1,4 @@
-"""`docs/power-sources.md`: a section for each kind, and every example in it loads."""
+"""`docs/reference/power-sources.md`: a section for each kind, and every example in it loads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from edge.config import load
 from edge.config.kinds import own_kinds
 
-PAGE = (Path(__file__).parents[3] / "docs" / "power-sources.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "power-sources.md").read_text()
 SECTIONS = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", PAGE))
 
 
