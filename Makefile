@@ -29,7 +29,7 @@ setup: ## install what is missing (apt, .venv from the lock); nothing when all i
 setup-dev:
 	@.ci/setup dev
 
-setup-test:
+setup-test: ## install also what checks and tests it; what CONTRIBUTING.md begins with
 	@.ci/setup test
 
 demo: ## set up, run the whole stack, solve one sum over HTTP, stop (KEEP=1 leaves it running)

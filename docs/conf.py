@@ -7,11 +7,13 @@ it reads them: the table of contents of each folder, and the pages that stand at
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 _TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_TOP))
 #: Pages whose text stands at the top of the repository, where a forge looks for it.
 _FROM_TOP = {
     "explanation/architecture": "ARCHITECTURE.md",
@@ -58,6 +60,10 @@ def _add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += "".join(_contents(name.capitalize(), f"{name}/index") for name in _SECTIONS)
         if any(page.stem != "index" for page in Path(app.srcdir).glob("*.md")):
             source[0] += _contents("More", "*")
+    elif docname == "reference/cli":
+        from tests.docs.reference.commands import details  # only for this page
+
+        source[0] += details()
     elif docname.endswith("/index"):
         source[0] += _contents("Pages", "*")
 

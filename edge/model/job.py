@@ -51,18 +51,18 @@ FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 class FailureCode(StrEnum):
     """Why a job has no value; stable for programs, while the message is for people."""
 
-    EXCEPTION = "exception"
-    UNKNOWN_TASK = "unknown-task"
-    BAD_ARGUMENTS = "bad-arguments"
-    UNDECODABLE = "undecodable"
-    NOT_SERIALISABLE = "not-serialisable"
-    TOO_LARGE = "too-large"
-    TIME_LIMIT = "time-limit"
-    CANCELLED = "cancelled"
-    EXIT = "exit"
-    CRASH_LOOP = "crash-loop"
-    BROWN_OUT = "brown-out"
-    DEAD_LETTERED = "dead-lettered"
+    EXCEPTION = "exception"  # the body raised an exception, in its last attempt
+    UNKNOWN_TASK = "unknown-task"  # no module in `tasks` has a kind of this name
+    BAD_ARGUMENTS = "bad-arguments"  # the kind does not take them, or the message wants what this worker cannot do
+    UNDECODABLE = "undecodable"  # the message is not one that Celery makes
+    NOT_SERIALISABLE = "not-serialisable"  # JSON cannot represent the value; NaN and infinity neither
+    TOO_LARGE = "too-large"  # the value or the files are larger than the board or its head allows
+    TIME_LIMIT = "time-limit"  # the body ran longer than its limit, in its last attempt
+    CANCELLED = "cancelled"  # somebody asked it to stop
+    EXIT = "exit"  # the body called `sys.exit`, or closed files that belong to its worker
+    CRASH_LOOP = "crash-loop"  # its worker process died `worker.max_crashes` times while it ran
+    BROWN_OUT = "brown-out"  # the power went `worker.max_early_cuts` times in a row soon after its start
+    DEAD_LETTERED = "dead-lettered"  # the broker gave up on the message
     DEPENDENCY_FAILED = "dependency-failed"  # a job that it was to run after did not succeed
     INTERNAL = "internal"  # the worker itself failed over the job, in each of several tries
 
