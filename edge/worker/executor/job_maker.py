@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from edge.config import Config
 from edge.core.errors import given
 from edge.model import Progress
+from edge.results.inputs import Inputs
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job
 from edge.worker.api.kind import TaskKind
@@ -52,6 +53,7 @@ class JobMaker:
         layout, job_id = self._config.layout, attempt.id
         cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
         spawner = self._spawners.begin(attempt)
+        inputs = Inputs(layout.files)
         path = layout.checkpoints / f"{job_id}.json"
         checkpoint = Checkpoint(path, every_s=every_s(cuts), before=spawner.saved)
         bound[task.edge_signature.wants_job] = Job(
@@ -66,6 +68,7 @@ class JobMaker:
             stopping=host.stopping,
             shield=host.shield,
             spawner=spawner,
+            inputs={name: inputs.path(file.sha256) for name, file in attempt.delivery.files.items()},
         )
         return bound, checkpoint
 
