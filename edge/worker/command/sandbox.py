@@ -6,6 +6,7 @@ process namespace has a process 1 whose end is the end of all processes in it, d
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -69,10 +70,10 @@ def _system() -> Iterator[str]:
         elif path.exists():
             yield from ("--ro-bind", name, name)
     for name in _HIDDEN_FOLDERS:
-        if Path(name).is_dir():
+        if os.access(name, os.R_OK):  # else it is hidden already
             yield from ("--tmpfs", name)
     for name in _HIDDEN_FILES:
-        if Path(name).exists():
+        if os.access(name, os.R_OK):
             yield from ("--ro-bind", "/dev/null", name)
     # A link into /run, as resolved makes it, would lead nowhere.
     resolv = Path("/etc/resolv.conf")
