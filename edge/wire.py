@@ -163,6 +163,7 @@ class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     power: Power = Power.NORMAL
     retries: int = 0
     time_limit_s: float | None = None
+    scope: str = ""  # that a token needs beside `submit`; empty: none
 
 
 class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):

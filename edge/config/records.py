@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.commands import CommandConfig
 from edge.config.limits import LimitConfig
 from edge.config.mqtt import MqttConfig
 from edge.config.power import ModuleName, PowerConfig
@@ -224,6 +225,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, JsonObject],
         about("What single tasks may be told, by the name of the task: `settings: {chat: {corpora: [english]}}`."),
     ] = {}
+    commands: Annotated[
+        tuple[CommandConfig, ...],
+        about(
+            "Programs that are kinds of job, each with a template of its arguments; see docs/commands.md. A limit that "
+            "this machine cannot enforce refuses the job."
+        ),
+    ] = ()
+    allow_any: Annotated[
+        bool,
+        about("true: a token of scope run may run any program of this board, by `edge run -- PROGRAM ...`."),
+    ] = False
     limits: Annotated[
         dict[TaskName, LimitConfig],
         about(

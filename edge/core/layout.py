@@ -88,6 +88,15 @@ class Layout:
         """Progress of unfinished jobs, `ID.json`; workers write."""
         return self.root / "checkpoints"
 
+    def work(self, name: str) -> Path:
+        """The folders of the programs that worker `name` runs now; that worker writes."""
+        return self.root / "work" / name
+
+    @property
+    def output(self) -> Path:
+        """What running programs print, `WORKER/ID/STREAM/OFFSET`; workers write."""
+        return self.run / "output"
+
     @property
     def tasks(self) -> Path:
         """What tasks keep between jobs (a bot's database), a folder each; workers write."""

@@ -61,6 +61,10 @@ class FailureCode(StrEnum):
     TIME_LIMIT = "time-limit"  # the body ran longer than its limit, in its last attempt
     CANCELLED = "cancelled"  # somebody asked it to stop
     EXIT = "exit"  # the body called `sys.exit`, or closed files that belong to its worker
+    SIGNAL = "signal"  # its program was ended by a signal
+    OUT_OF_MEMORY = "out-of-memory"  # its program needed more than it may have
+    NO_OUTPUT = "no-output"  # its program did not leave a file that it was to leave
+    REFUSED = "refused"  # this machine cannot run its program as the owner wants it run
     CRASH_LOOP = "crash-loop"  # its worker process died `worker.max_crashes` times while it ran
     BROWN_OUT = "brown-out"  # the power went `worker.max_early_cuts` times in a row soon after its start
     DEAD_LETTERED = "dead-lettered"  # the broker gave up on the message
@@ -103,7 +107,11 @@ class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
     held_s: float = 0.0  # begun, but stopped for want of power
     max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
     throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
-    peak_bytes: int | None = None  # memory of its worker at the peak of its life; only where workers are scaled
+    peak_bytes: int | None = (
+        None  # memory of its worker at the peak of its life, where workers are scaled; of a program
+    )
+    read_bytes: int | None = None  # from disks, by a program with all it started
+    written_bytes: int | None = None
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):

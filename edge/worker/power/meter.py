@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import resource
 import time
+from dataclasses import dataclass
 
 from edge.model import Energy, Metering, PowerStatus, Reading
 
 #: `undervoltage` is 0 or 1; `throttled` has the firmware's four bits for the present.
 _SLOWING = ("undervoltage", "throttled")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a program used, with all that it started."""
+
+    cpu_s: float = 0.0
+    peak_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
 
 
 class Meter:
@@ -58,8 +69,15 @@ class Meter:
         else:
             self._watts.append((measured_at, sum(watts)))
 
-    def end(self, *, seconds: float, cpu_seconds: float, held_s: float) -> Energy:
-        """Return the receipt of a body that ended now; `seconds` includes the time it was held (`held_s`)."""
+    def end(self, *, seconds: float, cpu_seconds: float, held_s: float, usage: Usage | None = None) -> Energy:
+        """Return the receipt of a body that ended now.
+
+        Args:
+            seconds: its time, with the time it was held.
+            cpu_seconds: of the body and its program.
+            held_s: the time it was held.
+            usage: what its program used; None: it was none.
+        """
         held_s = min(held_s, seconds)
         ran_s = seconds - held_s
         joules, metering = cpu_seconds * self._cpu_watts, Metering.ESTIMATED
@@ -74,8 +92,18 @@ class Meter:
             held_s=round(held_s, 3),
             max_c=self._max_c,
             throttled=self._throttled,
-            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 if self._memory else None,
+            peak_bytes=_peak_bytes(usage, own=self._memory),
+            read_bytes=None if usage is None else usage.read_bytes,
+            written_bytes=None if usage is None else usage.written_bytes,
         )
+
+
+def _peak_bytes(usage: Usage | None, *, own: bool) -> int | None:
+    """The peak of a program, and of its worker where that is wanted: both are there at the same time."""
+    peaks = [usage.peak_bytes] if usage is not None and usage.peak_bytes is not None else []
+    if own:
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+    return sum(peaks) if peaks else None
 
 
 def _beside(report: PowerStatus, what: str, other: str) -> list[Reading]:
