@@ -142,8 +142,13 @@ class Layout:
         return self.run / "governor" / "today.json"
 
     @property
+    def calibration(self) -> Path:
+        """What the board draws at rest and by busy core; `edge power calibrate` writes."""
+        return self.root / "power" / "calibration.json"
+
+    @property
     def activity(self) -> Path:
-        """How many jobs started and ended, `YYYY-MM-DD.json`; the gateway writes."""
+        """How many jobs started and ended, and what they took, `YYYY-MM-DD.json`; the gateway writes."""
         return self.root / "activity"
 
     @property

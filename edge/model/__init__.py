@@ -11,6 +11,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `receipts`: what jobs took from the supply, summed up by day, kind and submitter
 - `schedule`: periodic jobs, and what becomes of their slots
 - `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
@@ -50,8 +51,9 @@ from edge.model.job import (
 )
 from edge.model.plan import Action, Plan
 from edge.model.pool import Pool, WorkerPool
-from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
+from edge.model.power import ALLOWED, Mix, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
+from edge.model.receipts import DayReceipts, Statement, StatementLine, Took
 from edge.model.scaling import RETIRED_EXIT, Backlog, HeadBacklog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.schedule import (
     EVERY_SCHEMA,
@@ -81,6 +83,7 @@ __all__ = [
     "Attempts",
     "Backlog",
     "Begun",
+    "DayReceipts",
     "Delay",
     "Energy",
     "Failure",
@@ -98,6 +101,7 @@ __all__ = [
     "MaxTemp",
     "Metering",
     "Missed",
+    "Mix",
     "OpenJobs",
     "Overlap",
     "Parked",
@@ -119,9 +123,12 @@ __all__ = [
     "Sha256",
     "SpawnedJob",
     "SpawnedJobs",
+    "Statement",
+    "StatementLine",
     "Submission",
     "TaskName",
     "TimeLimit",
+    "Took",
     "UniqueKey",
     "Verdict",
     "WaitReason",

@@ -93,8 +93,8 @@ class Artifact(msgspec.Struct, frozen=True):
 class Metering(StrEnum):
     """Where the joules of a job come from."""
 
-    MEASURED = "measured"  # by a power monitor: the whole board, while the job ran
-    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`: the job's own share, roughly
+    MEASURED = "measured"  # by a power monitor: the whole board, or its part of that while other jobs ran too
+    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`: its own share; once calibrated, with the board at rest
 
 
 class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,9 +107,12 @@ class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
     held_s: float = 0.0  # begun, but stopped for want of power
     max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
     throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
-    peak_bytes: int | None = (
-        None  # memory of its worker at the peak of its life, where workers are scaled; of a program
-    )
+    sun_joules: float = 0.0  # of `joules`, as far as it was known where they came from
+    battery_joules: float = 0.0
+    mains_joules: float = 0.0
+    shared: bool = False  # it ran in a thread beside others: `joules` is its own share, without the board at rest
+    #: Memory of its worker at the peak of its life, where workers are scaled; of a program.
+    peak_bytes: int | None = None
     read_bytes: int | None = None  # from disks, by a program with all it started
     written_bytes: int | None = None
 

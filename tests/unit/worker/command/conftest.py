@@ -104,9 +104,7 @@ class Bench:
         """Run a command to its end, in this thread."""
         delivery = Delivery(message=Message.__new__(Message), queue="edge.normal", id=self.job_id, task=command.name)
         checkpoint = Checkpoint(self.config.layout.checkpoints / f"{self.job_id}.json", every_s=0.0)
-        run = Run(
-            self.commands, delivery, host=self.host, file=self.host.file, checkpoint=checkpoint, attempt=attempt
-        )
+        run = Run(self.commands, delivery, host=self.host, file=self.host.file, checkpoint=checkpoint, attempt=attempt)
         return run(command, values or {})
 
     def left(self) -> list[str]:
@@ -117,7 +115,9 @@ class Bench:
 
 def sh(script: str, *words: str, **fields: object) -> CommandConfig:
     """A command of the owner: a script for the shell, as an owner may write one."""
-    return CommandConfig(name="script", run=("sh", "-c", script.replace("{", "{{").replace("}", "}}"), "script", *words), **fields)
+    return CommandConfig(
+        name="script", run=("sh", "-c", script.replace("{", "{{").replace("}", "}}"), "script", *words), **fields
+    )
 
 
 def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:
