@@ -108,13 +108,12 @@ class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
     max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
     throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
     sun_joules: float = 0.0  # of `joules`, as far as it was known where they came from
-    battery_joules: float = 0.0
-    mains_joules: float = 0.0
+    battery_joules: float = 0.0  # of `joules`, from the battery
+    mains_joules: float = 0.0  # of `joules`, from the mains
     shared: bool = False  # it ran in a thread beside others: `joules` is its own share, without the board at rest
-    #: Memory of its worker at the peak of its life, where workers are scaled; of a program.
-    peak_bytes: int | None = None
+    peak_bytes: int | None = None  # memory at the peak, of a program; of its worker, where workers are scaled
     read_bytes: int | None = None  # from disks, by a program with all it started
-    written_bytes: int | None = None
+    written_bytes: int | None = None  # to disks, the same
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
