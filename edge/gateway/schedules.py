@@ -30,7 +30,7 @@ MOST_SCHEDULES = 100_000
 _NO_CLOCK = "the board does not know the time yet: slots wait until its clock can be trusted"
 
 #: Raises where a kind of job is unknown or does not take these arguments.
-Check = Callable[[Schedule], None]
+Check = Callable[[Schedule, Caller], None]
 #: Returns the files of a submission with what the board knows of them; raises where one is not there.
 Fill = Callable[[Mapping[str, InputFile]], dict[str, InputFile]]
 
@@ -60,7 +60,7 @@ class Schedules:
 
         Raises:
             BadSchedule: its name, times or zone cannot be read.
-            UnknownTask, BadArguments, UnknownInput, Busy: as for a job.
+            UnknownTask, BadArguments, UnknownInput, Forbidden, Busy: as for a job.
         """
         if not is_schedule_name(name):
             raise BadSchedule(f"schedule {name[:80]!r}: {SCHEDULE_NAME_RULE}")
@@ -68,7 +68,7 @@ class Schedules:
             table = Timetable(asked)
         except UsageError as err:
             raise BadSchedule(str(err)) from err
-        self._check(asked)
+        self._check(asked, caller)
         if asked.files:
             asked = msgspec.structs.replace(asked, files=self._fill(asked.files))
         uid = secrets.token_hex(8)

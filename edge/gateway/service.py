@@ -134,7 +134,11 @@ class Appliance:
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s, copied=OldSpawned(layout).forget)
-        self.activity = Activity(layout.activity, open_jobs=lambda: self.outbox.totals.open_jobs)
+        self.activity = Activity(
+            layout.activity,
+            open_jobs=lambda: self.outbox.totals.open_jobs,
+            keep=config.power.history.keep_days,
+        )
         self.series = SeriesMaker(config, self.activity, self.board)
         self._settler = Settler(
             layout,
@@ -236,9 +240,11 @@ class Appliance:
 
     # ---- in ----
 
-    def _check_schedule(self, asked: Schedule) -> None:
-        """Raise UnknownTask, BadArguments or Busy when no such job can be made."""
-        self.kinds.current.check(asked.task, asked.args, asked.kwargs)
+    def _check_schedule(self, asked: Schedule, caller: Caller) -> None:
+        """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
+        catalogue = self.kinds.current
+        catalogue.check(asked.task, asked.args, asked.kwargs)
+        caller.may_run(asked.task, catalogue.tasks[asked.task].scope)
 
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
@@ -250,11 +256,13 @@ class Appliance:
             BadArguments: the kind does not take these arguments.
             UnknownInput: a file that it names is not there.
             UsageError: it cannot wait like that.
+            Forbidden: the kind asks for a scope that the caller does not have.
             Busy: the catalogue has not been read yet.
         """
         catalogue = self.kinds.current
         catalogue.check(submission.task, submission.args, submission.kwargs, open_values=bool(results))
         kind = catalogue.tasks[submission.task]
+        caller.may_run(kind.name, kind.scope)
         job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
         return NewJob(
             id=job_id,
