@@ -50,6 +50,7 @@ from edge.gateway.files import Files
 from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
+from edge.gateway.old_files import OldFiles
 from edge.gateway.receipts import Receipts
 from edge.gateway.schedules import Schedules
 from edge.gateway.series import SeriesMaker
@@ -145,7 +146,7 @@ class Appliance:
             self._events,
             waiters=self.waiters,
             removals=self._removals,
-            ended=self._retention.ended,
+            ended=self._jobs_ended,
             journal=self.journal,
             activity=self.activity,
         )
@@ -154,7 +155,8 @@ class Appliance:
             self.journal,
             kind=lambda task: self.kinds.current.tasks.get(task) if self.kinds.readable else None,
         )
-        self.files = Files(layout)
+        self.files = Files(config)
+        self.old_files = OldFiles(self.files, config.gateway.files, self._wanted_files)
         self.schedules = Schedules(self.outbox, self._keeper, check=self._check_schedule, fill=self.files.filled)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -179,11 +181,18 @@ class Appliance:
 
     async def start(self) -> None:
         """Start the background tasks and read the catalogue. Raises StorageError."""
+        self.files.start()
         self._events.start()
         self.outbox.start()
         self._tasks = [
             asyncio.create_task(work())
-            for work in (self._settler.run, self._retention.run, self._copies.run, self.outbox.routing.run)
+            for work in (
+                self._settler.run,
+                self._retention.run,
+                self._copies.run,
+                self.outbox.routing.run,
+                self.old_files.run,
+            )
         ]
         await self.kinds.reload()
         # After the catalogue, whose kinds say how their jobs run.
@@ -209,6 +218,13 @@ class Appliance:
         self.waiters.close()
         self.pairings.close()
         self.readers.close()
+
+    def _jobs_ended(self) -> None:
+        self._retention.ended()
+        self.old_files.ended()
+
+    async def _wanted_files(self) -> set[str]:
+        return await self.outbox.look(lambda ledger: ledger.wanted_files())
 
     def _link_changed(self, link: BrokerLink) -> None:
         if self.journal.on:

@@ -2,6 +2,7 @@
 
 - `submit`: `edge submit`
 - `status`: `edge status`
+- `files`: files of a job, uploaded before it is handed over
 - `tree`: the jobs that a job spawned, for `edge status ID --tree`
 - `wait`: `edge wait`
 - `result`: `edge result`

@@ -60,6 +60,13 @@ class ArgumentsCommand(click.Command):
 @click.argument("task", shell_complete=task_names)
 @click.argument("args", nargs=-1)
 @click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A file that the job is given as NAME; uploaded first, and resumed if it broke off. May be repeated.",
+)
 @click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it as `edge result` does.")
 @click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
@@ -104,6 +111,7 @@ def submit(
     task: str,
     args: tuple[str, ...],
     kwargs: tuple[str, ...],
+    files: tuple[str, ...],
     json_args: bool,
     wait: bool,
     timeout: float | None,
@@ -128,12 +136,15 @@ def submit(
     \b
     edge submit solve 1 "What is 50 divided by 2?" --wait
     """
+    from edge.cli.jobs.files import named as named_files
+    from edge.cli.jobs.files import uploaded
     from edge.model import AfterFailure, Power, Submission  # with HTTP below: not for `edge submit --help`
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     for text in kwargs:
         _split(text)  # a fault of the command line is told before the board is asked
+    paths = named_files(files)
     with session.client() as client:
         if deadline is not None:
             _refuse_deadline(client, task, power)
@@ -153,6 +164,7 @@ def submit(
             unique_key=unique_key,
             after=after or None,
             after_failure=AfterFailure(after_failure) if after_failure else None,
+            files=uploaded(client, paths),
         )
         job = client.submit_one(submission, key=key)
         if not wait:
