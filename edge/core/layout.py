@@ -64,6 +64,11 @@ class Layout:
         return self.root / "uploads"
 
     @property
+    def files(self) -> Path:
+        """Files that jobs are given, named by the SHA-256 of their content; the gateway writes, on a node a worker."""
+        return self.root / "files"
+
+    @property
     def attempts(self) -> Path:
         """What happened to earlier deliveries, `ID.json`; workers write."""
         return self.root / "attempts"

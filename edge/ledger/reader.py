@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from edge.ledger.rows import (
     JobRow,
     SqlRow,
     SqlValue,
+    files_of,
     job_of,
 )
 from edge.ledger.schedules import ScheduleReader
@@ -225,6 +227,15 @@ class LedgerReader:
         """Return open jobs that wait for surplus power and have a deadline."""
         where = f"deadline_s IS NOT NULL AND power = 'surplus' AND {IS_OPEN} ORDER BY seq"
         return list(self._rows(where, columns=LEAN, index="job_deadline"))
+
+    def wanted_files(self) -> set[str]:
+        """Hashes of the files that open jobs and schedules have; a damaged record wants none."""
+        rows = self._query(f"SELECT files FROM job INDEXED BY job_files WHERE files IS NOT NULL AND {IS_OPEN}")
+        wanted = set[str]()
+        for (files,) in rows:
+            with suppress(msgspec.DecodeError):
+                wanted.update(file.sha256 for file in files_of(files).values())
+        return wanted | self.schedules.wanted_files()
 
     def asked(self) -> list[JobRow]:
         """Jobs with a cancel or remove that has not been carried out."""

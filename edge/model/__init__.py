@@ -4,6 +4,7 @@ Times are seconds since the epoch as the board believed them (a board without a 
 nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 
 - `ids`: job ids: random, derived from an idempotency key, or from a parent
+- `input`: the files that a job is given
 - `job`: a job from its submission to its one result
 - `pairing`: the short code that a person compares when a laptop is let in
 - `pool`: where the bodies of a kind of job run
@@ -28,6 +29,7 @@ from edge.model.ids import (
     new_job_id,
     spawned_job_id,
 )
+from edge.model.input import MOST_INPUTS, FileName, InputFile, InputFiles, InputName, Sha256
 from edge.model.job import (
     FINAL,
     Artifact,
@@ -67,6 +69,7 @@ __all__ = [
     "EVERY_SCHEMA",
     "FINAL",
     "MOST_CHILDREN",
+    "MOST_INPUTS",
     "MOST_PARENTS",
     "RETIRED_EXIT",
     "SCHEDULE_NAME_RULE",
@@ -80,7 +83,11 @@ __all__ = [
     "Failure",
     "FailureCode",
     "Fate",
+    "FileName",
     "FrozenJob",
+    "InputFile",
+    "InputFiles",
+    "InputName",
     "JobState",
     "KnownQueues",
     "Locality",
@@ -104,6 +111,7 @@ __all__ = [
     "ScaledWorkers",
     "ScalingStatus",
     "Schedule",
+    "Sha256",
     "SpawnedJob",
     "SpawnedJobs",
     "Submission",

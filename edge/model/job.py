@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.core.values import JsonObject, JsonValue
+from edge.model.input import InputFiles
 from edge.model.power import Power
 from edge.model.waits import Waits
 
@@ -67,6 +68,7 @@ class FailureCode(StrEnum):
     CRASH_LOOP = "crash-loop"
     BROWN_OUT = "brown-out"
     DEAD_LETTERED = "dead-lettered"
+    NO_INPUT = "no-input"  # a file that it was given is not there, or is damaged
     DEPENDENCY_FAILED = "dependency-failed"  # a job that it was to run after did not succeed
     INTERNAL = "internal"  # the worker itself failed over the job, in each of several tries
 
@@ -148,6 +150,7 @@ class Submission(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     time_limit_s: TimeLimit | None = None
     deadline_s: TimeLimit | None = None  # a `surplus` job may run at normal power so long after it was accepted
     max_temp_c: MaxTemp | None = None  # does not start or go on while the board is hotter
+    files: InputFiles = {}  # uploaded before
 
 
 class Begun(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -112,6 +112,7 @@ class _Place:
     saved: Path
     seen_work: PurePath
     seen_saved: PurePath
+    inputs: Mapping[str, tuple[PurePath, Path]]  # as the program sees it, and out here
 
 
 class Run:
@@ -171,6 +172,7 @@ class Run:
                     saved.path,
                     sandbox.WORK if boxed else work,
                     sandbox.CHECKPOINT if boxed else saved.path,
+                    self._inputs(command, work),
                 ),
                 saved,
             )
@@ -186,7 +188,8 @@ class Run:
         if is_any(command):
             argv = msgspec.convert(values["argv"], list[str])
             return [self._program(argv[0], chosen=True), *argv[1:]]
-        return [self._program(command.run[0]), *arguments(command, values, {}, place.seen_work)]
+        inputs = {name: seen for name, (seen, _) in place.inputs.items()}
+        return [self._program(command.run[0]), *arguments(command, values, inputs, place.seen_work)]
 
     def _program(self, name: str, *, chosen: bool = False) -> str:
         found = shutil.which(name, path=PATH) if name and "\0" not in name and not name.startswith("-") else None
@@ -223,14 +226,19 @@ class Run:
             if bwrap is not None:
                 status = os.pipe2(os.O_CLOEXEC)
                 visible = sandbox.Visible(
-                    place.work, place.saved, {}, command.reads, self._commands.hidden, command.network
+                    place.work,
+                    place.saved,
+                    {seen: path for seen, path in place.inputs.values() if seen.is_relative_to(sandbox.INPUTS)},
+                    command.reads,
+                    self._commands.hidden,
+                    command.network,
                 )
                 words = [*sandbox.words(bwrap, visible, status=status[1]), *words]
             child = Child(
                 words,
                 env=self._env(command, place),
                 folder=place.work,
-                stdin=None,
+                stdin=place.inputs[command.stdin][1] if command.stdin != NOTHING else None,
                 file_bytes=self._disk_bytes(command),
                 groups=() if group is None else group.folders,
                 status=status,
@@ -396,7 +404,7 @@ class Run:
         if code:
             raise self._failed(FailureCode.EXIT, f"it ended with exit code {code}")
         if is_any(command):
-            outputs.take_all(place.work, self._file)
+            outputs.take_all(place.work, self._file, without=[seen.name for seen, _ in place.inputs.values()])
         else:
             outputs.take(place.work, outputs_of(command), self._file)
         return {

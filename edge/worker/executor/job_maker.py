@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config import Config
 from edge.core.errors import given
+from edge.results.inputs import Inputs
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job
 from edge.worker.api.kind import TaskKind
@@ -41,6 +42,7 @@ class JobMaker:
             bound[task.edge_signature.wants_job] = self._run(attempt, host, files, checkpoint)
             return bound, checkpoint
         spawner = self._spawners.begin(attempt)
+        inputs = Inputs(layout.files)
         path = layout.checkpoints / f"{job_id}.json"
         checkpoint = Checkpoint(path, every_s=every_s(cuts), before=spawner.saved)
         bound[task.edge_signature.wants_job] = Job(
@@ -55,6 +57,7 @@ class JobMaker:
             stopping=host.stopping,
             shield=host.shield,
             spawner=spawner,
+            inputs={name: inputs.path(file.sha256) for name, file in attempt.delivery.files.items()},
         )
         return bound, checkpoint
 
