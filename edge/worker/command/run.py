@@ -23,12 +23,13 @@ import msgspec
 
 from edge.catalog.commands import is_any
 from edge.config import CommandConfig, Config
-from edge.config.command_check import outputs_of
+from edge.config.command_check import NOTHING, outputs_of
 from edge.config.commands import PATH
 from edge.core import trees
 from edge.core.values import JsonValue
 from edge.core.wakeup import Wakeup
 from edge.model import FailureCode
+from edge.results.inputs import Inputs
 from edge.worker.api.checkpoint import Checkpoint, folder_of
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.command import outputs, sandbox
@@ -40,6 +41,7 @@ from edge.worker.command.disk import DiskGuard
 from edge.worker.command.failure import ProgramFailed
 from edge.worker.command.group import Processes
 from edge.worker.command.host import JobHost
+from edge.worker.command.inputs import place_inputs
 from edge.worker.command.output import Stream
 from edge.worker.command.progress import ProgressReader
 from edge.worker.command.saved import SavedFolder
@@ -160,11 +162,14 @@ class Run:
     @contextmanager
     def _folders(self, command: CommandConfig) -> Iterator[tuple[_Place, SavedFolder]]:
         layout = self._commands.layout
-        work = layout.work(self._commands.name) / f"{self._delivery.id}.{secrets.token_hex(4)}"
+        base = layout.work(self._commands.name) / f"{self._delivery.id}.{secrets.token_hex(4)}"
+        work = base / "work"
         saved = SavedFolder(folder_of(layout.checkpoints, self._delivery.id), note=self._note)
         try:
             work.mkdir(mode=0o700, parents=True)
             saved.prepare()
+            if command.sandbox:
+                sandbox.give(work, saved.path)
             boxed = command.sandbox
             yield (
                 _Place(
@@ -172,12 +177,12 @@ class Run:
                     saved.path,
                     sandbox.WORK if boxed else work,
                     sandbox.CHECKPOINT if boxed else saved.path,
-                    self._inputs(command, work),
+                    place_inputs(command, self._delivery.files, Inputs(layout.files), base),
                 ),
                 saved,
             )
         finally:
-            trees.remove(work)
+            trees.remove(base)
             saved.close()
 
     def _note(self, state: object) -> bool:
@@ -221,15 +226,15 @@ class Run:
         with ExitStack() as stack:
             if group is not None:
                 stack.callback(group.remove)
-            stack.enter_context(self._commands.reaper.on())
             status: tuple[int, int] | None = None
             if bwrap is not None:
+                stack.enter_context(self._commands.reaper.on())
                 status = os.pipe2(os.O_CLOEXEC)
                 visible = sandbox.Visible(
                     place.work,
                     place.saved,
-                    {seen: path for seen, path in place.inputs.values() if seen.is_relative_to(sandbox.INPUTS)},
-                    command.reads,
+                    dict(place.inputs.values()),
+                    (*command.reads, *(() if sandbox.is_visible(words[0]) else (words[0],))),
                     self._commands.hidden,
                     command.network,
                 )
@@ -277,7 +282,6 @@ class Run:
         first = child.first_pid() if boxed else None
         processes = Processes(self._group, first=first)
         progress = ProgressReader(command)
-        strays: list[int] = []
         try:
             wakeup = Wakeup()
             try:
@@ -293,12 +297,11 @@ class Run:
             finally:
                 wakeup.close()
         finally:
-            strays = processes.pids() if not boxed else []
             try:
                 processes.kill()
             finally:
                 self._drain(child, progress)
-                code, usage = child.end(first=first, others=strays)
+                code, usage = child.end(first=first)
                 self._host.used(self._counted(usage))
                 saved.sync()
         if boxed and code >= 0 and not child.sandbox_was_made:
@@ -313,8 +316,12 @@ class Run:
         if self._group is None:
             return usage
         self._oom_kills = self._group.oom_kills()
-        peak = self._group.peak_bytes()
-        return usage if peak is None else replace(usage, peak_bytes=peak)
+        peak, cpu_s = self._group.peak_bytes(), self._group.cpu_s()
+        return replace(
+            usage,
+            peak_bytes=usage.peak_bytes if peak is None else peak,
+            cpu_s=max(usage.cpu_s, cpu_s),
+        )
 
     def _loop(
         self,
