@@ -142,8 +142,13 @@ class Layout:
         return self.run / "governor" / "today.json"
 
     @property
+    def calibration(self) -> Path:
+        """What the board draws at rest and by busy core; `edge power calibrate` writes."""
+        return self.root / "power" / "calibration.json"
+
+    @property
     def activity(self) -> Path:
-        """How many jobs started and ended, `YYYY-MM-DD.json`; the gateway writes."""
+        """How many jobs started and ended, and what they took, `YYYY-MM-DD.json`; the gateway writes."""
         return self.root / "activity"
 
     @property
@@ -170,6 +175,11 @@ class Layout:
     def costs(self) -> Path:
         """What a job of each kind costs, where workers are scaled; the gateway writes."""
         return self.root / "costs.json"
+
+    @property
+    def head_backlog(self) -> Path:
+        """The same on a node, as its head tells it; the node's first worker writes."""
+        return self.run / "head" / "backlog.json"
 
     @property
     def scaling(self) -> Path:

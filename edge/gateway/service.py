@@ -133,7 +133,11 @@ class Appliance:
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s, copied=OldSpawned(layout).forget)
-        self.activity = Activity(layout.activity, open_jobs=lambda: self.outbox.totals.open_jobs)
+        self.activity = Activity(
+            layout.activity,
+            open_jobs=lambda: self.outbox.totals.open_jobs,
+            keep=config.power.history.keep_days,
+        )
         self.series = SeriesMaker(config, self.activity, self.board)
         self._settler = Settler(
             layout,

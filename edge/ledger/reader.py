@@ -11,6 +11,7 @@ import msgspec
 
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
+from edge.ledger.open_kinds import OpenKind
 from edge.ledger.rows import (
     COLUMNS,
     LEAN,
@@ -149,6 +150,14 @@ class LedgerReader:
         """Id, kind and power class of each job that the broker has."""
         rows = self._query("SELECT id, task, power FROM job WHERE state = 'queued'")
         return [(job_id, task, POWERS.get(power, Power.NORMAL)) for job_id, task, power in rows]
+
+    def open_kinds(self) -> tuple[OpenKind, ...]:
+        """Open jobs by kind and power class, the largest group first; reads an index entry of each open job."""
+        rows = self._query(
+            "SELECT task, power, count(*) FROM job WHERE state IN ('accepted', 'queued')"
+            " GROUP BY task, power ORDER BY 3 DESC, task, power"
+        )
+        return tuple(OpenKind(*row) for row in rows)
 
     @property
     def newest(self) -> int:

@@ -7,9 +7,11 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `input`: the files that a job is given
 - `job`: a job from its submission to its one result
 - `pairing`: the short code that a person compares when a laptop is let in
+- `plan`: what the planner decided: how low the battery may go; work, idle or sleep
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `receipts`: what jobs took from the supply, summed up by day, kind and submitter
 - `schedule`: periodic jobs, and what becomes of their slots
 - `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
@@ -47,10 +49,12 @@ from edge.model.job import (
     TaskName,
     TimeLimit,
 )
+from edge.model.plan import Action, Plan
 from edge.model.pool import Pool, WorkerPool
-from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
+from edge.model.power import ALLOWED, Mix, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
-from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
+from edge.model.receipts import DayReceipts, Statement, StatementLine, Took
+from edge.model.scaling import RETIRED_EXIT, Backlog, HeadBacklog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.schedule import (
     EVERY_SCHEMA,
     SCHEDULE_NAME_RULE,
@@ -73,11 +77,13 @@ __all__ = [
     "MOST_PARENTS",
     "RETIRED_EXIT",
     "SCHEDULE_NAME_RULE",
+    "Action",
     "AfterFailure",
     "Artifact",
     "Attempts",
     "Backlog",
     "Begun",
+    "DayReceipts",
     "Delay",
     "Energy",
     "Failure",
@@ -85,6 +91,7 @@ __all__ = [
     "Fate",
     "FileName",
     "FrozenJob",
+    "HeadBacklog",
     "InputFile",
     "InputFiles",
     "InputName",
@@ -94,9 +101,11 @@ __all__ = [
     "MaxTemp",
     "Metering",
     "Missed",
+    "Mix",
     "OpenJobs",
     "Overlap",
     "Parked",
+    "Plan",
     "Pool",
     "Power",
     "PowerState",
@@ -114,9 +123,12 @@ __all__ = [
     "Sha256",
     "SpawnedJob",
     "SpawnedJobs",
+    "Statement",
+    "StatementLine",
     "Submission",
     "TaskName",
     "TimeLimit",
+    "Took",
     "UniqueKey",
     "Verdict",
     "WaitReason",

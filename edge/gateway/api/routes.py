@@ -35,7 +35,7 @@ from edge.gateway.http.route import (
     Route,
 )
 from edge.gateway.service import Appliance
-from edge.model import Attempts, Result, Schedule, SpawnedJobs, Submission
+from edge.model import Attempts, HeadBacklog, Result, Schedule, SpawnedJobs, Submission
 from edge.wire import (
     BatchItem,
     ChildPage,
@@ -197,6 +197,10 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(SpawnedJobs, JOB_MEDIA, "The jobs; the id of each comes from the parent's and its key or call."),
             answers=(Answer(HTTPStatus.NO_CONTENT, "Kept from now on; those that were there already stay"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("GET", "/v1/backlog", "How many open jobs of each kind there are", nodes.backlog, NODES),
+            answers=(Answer(HTTPStatus.OK, "By kind and power class, with what such a job costs", HeadBacklog),),
         ),
         *_schedule_routes(ScheduleRoutes(appliance)),
         Route(
