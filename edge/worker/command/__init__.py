@@ -14,5 +14,6 @@
 - `outputs`: the files that it leaves
 - `saved`: the folder in which it keeps its progress through power cuts
 - `disk`: how much it writes
+- `here`: what this machine lacks for the commands of a configuration
 - `failure`: how a program ends without a value
 """

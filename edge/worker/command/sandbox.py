@@ -72,7 +72,7 @@ def words(bwrap: str, visible: Visible, *, status: int) -> list[str]:
         *(() if as_root else ("--unshare-user",)),
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
         *(() if visible.network else ("--unshare-net",)),
-        *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "job"),
+        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *(word for name in (_CAPABILITIES if as_root else ()) for word in ("--cap-add", name)),
         *("--json-status-fd", str(status)),
         *_system(),

@@ -1,4 +1,4 @@
-"""Attempts to break out of a sandbox and to smuggle options, as data. None does harm where it works: it is only seen."""
+"""Attempts to break out of a sandbox and to smuggle options, as data. One that works does no harm: it is only seen."""
 
 from __future__ import annotations
 

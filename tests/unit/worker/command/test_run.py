@@ -114,7 +114,7 @@ class TestEitherWay:
 
     def test_at_critical_it_is_asked_to_end_and_runs_again(self, bench: Bench, way: dict[str, Any]) -> None:
         saved = bench.checkpoint_folder / "saved"
-        script = "trap 'echo 7 >$EDGE_CHECKPOINT/saved; exit 0' TERM; touch $EDGE_CHECKPOINT/begun; while :; do sleep 0.02; done"
+        script = "cd $EDGE_CHECKPOINT; trap 'echo 7 >saved; exit 0' TERM; touch begun; while :; do sleep 0.02; done"
 
         def leave() -> None:
             until((bench.checkpoint_folder / "begun").exists)
