@@ -173,6 +173,7 @@ class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     retries: int = 0
     time_limit_s: float | None = None
     scope: str = ""  # that a token needs beside `submit`; empty: none
+    inputs: dict[str, int] | None = None  # files that it needs, each with its largest size in bytes; None: any
 
 
 class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):

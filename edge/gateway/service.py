@@ -244,7 +244,9 @@ class Appliance:
         """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
         catalogue = self.kinds.current
         catalogue.check(asked.task, asked.args, asked.kwargs)
-        caller.may_run(asked.task, catalogue.tasks[asked.task].scope)
+        kind = catalogue.tasks[asked.task]
+        caller.may_run(kind.name, kind.scope)
+        kind.check_files(asked.files)
 
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
@@ -264,6 +266,8 @@ class Appliance:
         kind = catalogue.tasks[submission.task]
         caller.may_run(kind.name, kind.scope)
         job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
+        files = self._files_of(submission, job_id) if submission.files else {}
+        kind.check_files(files)
         return NewJob(
             id=job_id,
             task=submission.task,
@@ -280,7 +284,7 @@ class Appliance:
             ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
             later=later(submission, results=results, foreign=caller.sees_all),
-            files=self._files_of(submission, job_id) if submission.files else {},
+            files=files,
         )
 
     def _files_of(self, submission: Submission, job_id: str) -> dict[str, InputFile]:

@@ -1,6 +1,7 @@
 """Commands about jobs.
 
 - `submit`: `edge submit`
+- `run`: `edge run`
 - `status`: `edge status`
 - `files`: files of a job, uploaded before it is handed over
 - `tree`: the jobs that a job spawned, for `edge status ID --tree`
