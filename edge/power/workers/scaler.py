@@ -69,7 +69,7 @@ class Scaler:
         """Make the folders. Raises OSError."""
         self._config, self._layout, self._log = config, config.layout, log
         _, self._cpu_watts = calibration.watts(config)
-        for folder in (self._layout.starts, self._layout.backlog.parent):
+        for folder in (self._layout.starts, config.backlog.parent):
             folder.mkdir(parents=True, exist_ok=True)
         for path in self._layout.starts.iterdir():
             path.unlink(missing_ok=True)  # nobody asks for these any more
@@ -115,9 +115,9 @@ class Scaler:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _rows(self) -> tuple[OpenJobs, ...]:
-        """The open jobs as the gateway wrote them; none while no gateway lives."""
+        """The open jobs as the gateway (on a node the worker) wrote them; none while that does not live."""
         try:
-            backlog = msgspec.json.decode(self._layout.backlog.read_bytes(), type=Backlog)
+            backlog = msgspec.json.decode(self._config.backlog.read_bytes(), type=Backlog)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return ()
         return backlog.rows if backlog.boot_id == boot_id() and process_alive(backlog.pid) else ()

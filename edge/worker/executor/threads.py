@@ -281,7 +281,10 @@ class Threads:
     def _close(self, body: Body, outcome: Outcome) -> Attempt:
         attempt = self._attempts[body.id]
         energy = given(attempt.meter, "the meter of a body").end(
-            seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=body.held_s
+            seconds=outcome.seconds,
+            cpu_seconds=outcome.cpu_seconds + (body.usage.cpu_s if body.usage is not None else 0.0),
+            held_s=body.held_s,
+            usage=body.usage,
         )
         self._forget(body)
         attempt.end(outcome, energy)

@@ -9,12 +9,23 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from edge.model import Energy, Metering, Mix, PowerStatus
 from edge.power.energy.draw import meters
 
 #: `undervoltage` is 0 or 1; `throttled` has the firmware's four bits for the present.
 _SLOWING = ("undervoltage", "throttled")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a program used, with all that it started."""
+
+    cpu_s: float = 0.0
+    peak_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
 
 
 class Meter:
@@ -76,8 +87,15 @@ class Meter:
         if report.mix is not None:
             self._mixes.append((mine, report.mix))
 
-    def end(self, *, seconds: float, cpu_seconds: float, held_s: float) -> Energy:
-        """Return the receipt of a body that ended now; `seconds` includes the time it was held (`held_s`)."""
+    def end(self, *, seconds: float, cpu_seconds: float, held_s: float, usage: Usage | None = None) -> Energy:
+        """Return the receipt of a body that ended now.
+
+        Args:
+            seconds: its time, with the time it was held.
+            cpu_seconds: of the body and its program.
+            held_s: the time it was held.
+            usage: what its program used; None: it was none.
+        """
         held_s = min(held_s, seconds)
         ran_s = seconds - held_s
         joules, metering = cpu_seconds * self._cpu_watts, Metering.ESTIMATED
@@ -99,7 +117,9 @@ class Meter:
             battery_joules=round(joules * mix.battery, 3),
             mains_joules=round(joules * mix.mains, 3),
             shared=not self._alone,
-            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 if self._memory else None,
+            peak_bytes=_peak_bytes(usage, own=self._memory),
+            read_bytes=None if usage is None else usage.read_bytes,
+            written_bytes=None if usage is None else usage.written_bytes,
         )
 
     def _mix(self) -> Mix:
@@ -112,3 +132,11 @@ class Meter:
             battery=sum(watts * mix.battery for watts, mix in self._mixes) / total,
             mains=sum(watts * mix.mains for watts, mix in self._mixes) / total,
         )
+
+
+def _peak_bytes(usage: Usage | None, *, own: bool) -> int | None:
+    """The peak of a program, and of its worker where that is wanted: both are there at the same time."""
+    peaks = [usage.peak_bytes] if usage is not None and usage.peak_bytes is not None else []
+    if own:
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+    return sum(peaks) if peaks else None
