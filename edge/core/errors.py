@@ -6,10 +6,9 @@ An error carries its data as attributes and does not log itself. The CLI turns i
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Self, TypeVar
-
-from edge.core.text import when
 
 T = TypeVar("T")
 
@@ -191,7 +190,7 @@ class Asleep(Unreachable):
 
     def __init__(self, *, awake_at: float | None = None, retry_after_s: int = 3) -> None:
         self.awake_at, self.retry_after_s = awake_at, retry_after_s
-        at = f" and is awake again at {when(awake_at)}" if awake_at else ""
+        at = f" and is awake again at {time.strftime('%H:%M', time.localtime(awake_at))}" if awake_at else ""
         super().__init__(f"the board was about to sleep{at}; it stays awake for this job if it still can: try again")
 
 

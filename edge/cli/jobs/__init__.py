@@ -1,6 +1,7 @@
 """Commands about jobs.
 
 - `submit`: `edge submit`
+- `awake`: `--when-awake`
 - `status`: `edge status`
 - `tree`: the jobs that a job spawned, for `edge status ID --tree`
 - `wait`: `edge wait`

@@ -24,6 +24,18 @@ def obstacle(config: PowerConfig) -> str:
     return ""
 
 
+def may_set(alarm: Path) -> bool:
+    """True where this user may set the alarm."""
+    return os.access(alarm, os.W_OK)
+
+
+def found(alarm: Path) -> str:
+    """What `edge power probe` says of the alarm, for a person."""
+    if not alarm.exists():
+        return f"no alarm ({alarm}): this board cannot wake by itself; power.sleep needs wake: light, or a UPS for it"
+    return f"{alarm} can wake this board: power.sleep may be used (a Pi needs POWER_OFF_ON_HALT=1 to save by it)"
+
+
 def set_alarm(alarm: Path, after_s: float) -> None:
     """Set the alarm that wakes the board. Raises OSError where it is not set for certain."""
     _write(alarm, "0")  # an alarm that is set already refuses another one

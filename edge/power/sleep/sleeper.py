@@ -17,7 +17,7 @@ from edge.config import Config
 from edge.core import clock, durable
 from edge.core.host import boot_id, process_alive
 from edge.core.text import when
-from edge.model import ALLOWED, LastSleep, Power, PowerStatus, SleepAnswer, SleepAsk
+from edge.model import ALLOWED, LastSleep, Plan, Power, PowerStatus, SleepAnswer, SleepAsk
 from edge.power.sleep import busy, costs, means, moments
 from edge.power.sleep.decide import STATES, Decision, Facts, Wanted, decide, least_s
 from edge.power.sleep.light import LightSleep
@@ -45,7 +45,6 @@ class Sleeper:
         log: Callable[[str], None],
         *,
         minute_of: Callable[[float], float],
-        plan: Callable[[PowerStatus], tuple[str, float | None] | None] = lambda _: None,
     ) -> None:
         """Make the folders, and take back what an earlier governor left. Raises OSError.
 
@@ -53,10 +52,9 @@ class Sleeper:
             config: of the board.
             log: writes one line.
             minute_of: minutes of the local day at a time of the wall clock.
-            plan: what the planner wants, and when it wants the board awake; None: there is no forecast.
         """
         self._config, self._sleep, self._layout, self._log = config, config.power.sleep, config.layout, log
-        self._minute_of, self._plan = minute_of, plan
+        self._minute_of = minute_of
         self._asks_gateway = config.node.head_url is None
         for folder in (self._layout.sleep_ask.parent, self._layout.sleep_answer.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +114,7 @@ class Sleeper:
         wall = time.time()
         trusted = clock.trusted_now() is not None
         windows, fixed = self._sleep.accept, self._sleep.wake_at
-        planned = self._plan(power)
+        planned = _plan_of(power, wall)
         wanted = Wanted(due_s=self._due_s)
         inside = bool(windows) and not trusted  # it may be expected now
         if trusted:
@@ -132,7 +130,7 @@ class Sleeper:
                 fixed_s=fixed_s,
                 due_s=self._due_s,
                 power_s=None if power.resumes_at is None else power.resumes_at - wall,
-                plan_s=None if planned is None or planned[1] is None else planned[1] - wall,
+                plan_s=None if planned is None or planned.wake_at is None else planned.wake_at - wall,
             )
             inside = moments.inside(windows, minute_at(0.0))
         return Facts(
@@ -140,7 +138,7 @@ class Sleeper:
             awake_s=now_s,  # the monotonic clock begins at the boot
             busy=busy.who(self._layout) or self._rested(now_s),
             inside=inside,
-            plan=None if planned is None else planned[0],
+            plan=None if planned is None else planned.action,
             wanted=wanted,
         )
 
@@ -268,3 +266,9 @@ class Sleeper:
             costs.write(self._layout.last_sleep, LastSleep(round(wall, 1), round(wake_at, 1), boot_id(), boot_s))
         except OSError as err:  # it learns nothing from this one
             self._log(f"{self._layout.last_sleep}: {err.strerror or err}")
+
+
+def _plan_of(power: PowerStatus, wall: float) -> Plan | None:
+    """The plan that counts now; None: there is none, or it leaves the fixed thresholds in force."""
+    plan = power.plan
+    return plan if plan is not None and plan.floor_percent is not None and wall < plan.until else None
