@@ -14,7 +14,7 @@ from edge.core.errors import UsageError
 from edge.core.text import duration, size
 
 if TYPE_CHECKING:
-    from edge.model import Energy, PowerStatus, WorkerStatus
+    from edge.model import Energy, InputFile, PowerStatus, WorkerStatus
     from edge.wire import BrokerView, JobView, StatusView
 
 
