@@ -149,6 +149,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     code: str = ""
     job_id: str = ""
+    awake_at: float | None = None  # of `asleep`: when the board is awake again
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -173,6 +174,7 @@ class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     retries: int = 0
     time_limit_s: float | None = None
     scope: str = ""  # that a token needs beside `submit`; empty: none
+    inputs: dict[str, int] | None = None  # files that it needs, each with its largest size in bytes; None: any
 
 
 class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -213,6 +215,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     free_bytes: int | None = None  # on the file system of the state root
     warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
     scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry are to run, and why
+    awake_at: float | None = None  # the board is about to sleep, and is awake again then; none: it stays awake
     unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
 
 
@@ -460,6 +463,7 @@ class ProblemCode(StrEnum):
     NOT_FOUND = "not-found"  # no such address
     NOT_ALLOWED = "method-not-allowed"  # the address does not have this method
     TOO_LARGE = "too-large"  # larger than `gateway.max_body_bytes` or `gateway.max_batch_bytes`
+    ASLEEP = "asleep"  # 503 with Retry-After: the board is about to go down to sleep
     BUSY = "busy"  # 429 or 503 with Retry-After
     STORAGE = "storage"  # 507: the card is full, read-only or failing
     INTERNAL = "internal"  # a fault of the gateway itself

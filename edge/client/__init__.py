@@ -5,6 +5,7 @@
 - `batch`: many submissions in one request
 - `schedules`: periodic jobs
 - `events`: changes as they happen, from a stream of the gateway
+- `output`: what the program of a job prints, as it comes
 - `download`: fetches and checks one file
 - `upload`: sends one file for a job
 - `pairing`: asks a board to let this machine in

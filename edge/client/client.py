@@ -16,6 +16,7 @@ from edge.client.batch import BatchRefused, batches, checked_key, encoded
 from edge.client.download import download
 from edge.client.events import EventStream
 from edge.client.job import Job
+from edge.client.output import output
 from edge.client.schedules import Schedules
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
@@ -387,6 +388,22 @@ class Client:
         side's disk.
         """
         return download(self._http, self.result(job_id), name, Path(to))
+
+    def output(
+        self,
+        job_id: str,
+        *,
+        stream: str = "stdout",
+        offset: int = 0,
+        follow: bool = False,
+        on_cut: Callable[[int], None] = lambda _bytes: None,
+    ) -> Iterator[bytes]:
+        """Yield what the program of a job prints, from the byte `offset` on; with `follow` until the job has ended.
+
+        `stream` is `stdout` or `stderr`. The board keeps the beginning and the end of a long output: `on_cut` is called
+        with the number of bytes that are missing at that point.
+        """
+        return output(self._http, job_id, stream=stream, offset=offset, follow=follow, on_cut=on_cut)
 
     def tasks(self) -> TaskList:
         """The kinds of job the board knows, and the modules it could not read."""

@@ -17,6 +17,7 @@ from edge.client.connection import Address, Answer, Connections, LinkError, Sour
 from edge.client.settings import Settings
 from edge.core.backoff import Backoff
 from edge.core.errors import (
+    Asleep,
     BadArguments,
     BadJobId,
     BadSchedule,
@@ -200,6 +201,8 @@ def error_of(problem: Problem) -> EdgeError:
             return BadSchedule(said)
         case ProblemCode.UNAUTHENTICATED | ProblemCode.FORBIDDEN:
             return NotAllowed(said)
+        case ProblemCode.ASLEEP:
+            return Asleep.reported(said, awake_at=problem.awake_at)
         case ProblemCode.BAD_REQUEST | ProblemCode.TOO_LARGE:
             return UsageError(said)
     if problem.status in _TRY_AGAIN:

@@ -152,7 +152,7 @@ def test_a_file_that_does_not_fit_is_refused_before_it_is_sent(
 def test_the_command_sends_files(gateway: RunningGateway, clip: Path, tmp_path: Path) -> None:
     """`edge submit TASK --file NAME=PATH` prints the id of a job that has it."""
     env = os.environ | {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": str(tmp_path)}
-    argv = [Path(sys.executable).with_name("edge"), "submit", "echo", "x", "--file", f"clip={clip}"]
+    argv: list[str | Path] = [Path(sys.executable).with_name("edge"), "submit", "echo", "x", "--file", f"clip={clip}"]
     done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     view = gateway.ask("GET", f"/jobs/{done.stdout.strip()}").json
     assert view["files"] == {"clip": {"sha256": HASH, "name": "my clip.mov", "bytes": len(CONTENT)}}

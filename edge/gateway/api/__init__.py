@@ -13,5 +13,6 @@
 - `events`: changes as they happen
 - `pairing`: letting in who shows a code
 - `series`: the last day or month, for plots
+- `in_use`: notes who uses the board, where it sleeps while nobody does
 - `metrics`: Prometheus metrics, made at each scrape
 """

@@ -73,8 +73,14 @@ class SubmitRoutes:
             status=HTTPStatus.ACCEPTED if answer.created else HTTPStatus.OK,
             body=_encode(views.of(answer.job)),
             content_type=JSON,
-            headers={"Location": f"/v1/jobs/{answer.job.id}"},
+            headers={"Location": f"/v1/jobs/{answer.job.id}", **self._retry_after()},
         )
+
+    def _retry_after(self) -> dict[str, str]:
+        """When to ask again for a job that was taken while the board is about to sleep."""
+        sleep = self._appliance.sleep
+        away_s = None if sleep is None else sleep.away_s
+        return {} if away_s is None else {"Retry-After": str(away_s)}
 
     def _recent_views(self) -> Views:
         """The board as it is, or was a moment ago. For new jobs: of an older one it may tell another state than now."""
