@@ -59,6 +59,14 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""  # why it is unknown, or what the number does not say
 
 
+class Mix(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Shares of what the board draws, by where it comes from; together 1."""
+
+    sun: float = 0.0
+    battery: float = 0.0
+    mains: float = 0.0
+
+
 class PowerStatus(msgspec.Struct, frozen=True):
     """`/run/edge/power.json`: the governor's decision, with the reason and the rule that ends it."""
 
@@ -74,3 +82,4 @@ class PowerStatus(msgspec.Struct, frozen=True):
     valid_s: float = 0.0  # older than this: treat as unknown; 0: valid while the governor lives
     readings: tuple[Reading, ...] = ()  # what the decision was made from, with the verdict of the policy
     resumes_at: float | None = None  # wall clock: normal power expected, where that is a matter of time alone
+    mix: Mix | None = None  # from what the board draws now; None: nobody can tell

@@ -1,0 +1,5 @@
+"""How the board spends its energy, decided by pure functions: work, idle or sleep, and how low the battery may go.
+
+- `records`: what a plan is made from: battery, board, open jobs, settings
+- `plan`: all of these + a forecast + time -> the plan
+"""

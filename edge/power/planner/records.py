@@ -1,0 +1,74 @@
+"""What a plan is made from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from edge.model import Power
+
+
+class SleepWhen(StrEnum):
+    """When a board that can wake by itself may go down."""
+
+    NEVER = "never"
+    LOW = "low"  # while jobs wait that there is no power for
+    IDLE = "idle"  # and while nothing waits
+
+
+class Battery(msgspec.Struct, frozen=True):
+    """What is stored now, as the policy believes it."""
+
+    percent: float
+    capacity_wh: float  # of the full battery
+
+    @property
+    def stored_wh(self) -> float:
+        """What is in it."""
+        return self.percent / 100 * self.capacity_wh
+
+
+class BoardModel(msgspec.Struct, frozen=True):
+    """What the board draws. The defaults are those of a Raspberry Pi 3B as published (1.2 W idle)."""
+
+    idle_w: float = 1.2
+    busy_w: float = 2.7  # with one job running, the board included
+    off_w: float = 0.05
+    boot_s: float = 40.0  # from power-on to the first job
+    boot_w: float = 2.5
+
+
+class OpenWork(msgspec.Struct, frozen=True):
+    """Open jobs of one kind and class that share a deadline."""
+
+    power: Power = Power.NORMAL
+    jobs: int = 1
+    seconds: float | None = None  # of one job; None: not learned yet
+    watts: float | None = None  # on top of the idle board; None: as `BoardModel` says
+    due_at: float | None = None  # after it the result is worth nothing; None: always worth something
+    may_start_at: float | None = None  # not before
+    kind: str = ""
+
+
+class PlanSettings(msgspec.Struct, frozen=True):
+    """What the owner allows, and the fixed thresholds that the planner moves within."""
+
+    sleep: SleepWhen = SleepWhen.NEVER
+    can_wake: bool = False  # an alarm, or a UPS that switches power back, was seen to work
+    critical_percent: float = 10.0
+    pause_percent: float = 30.0
+    resume_percent: float = 45.0
+    surplus_percent: float = 90.0
+    reserve_percent: float = 4.0  # kept above critical, whatever the forecast says: the hard floor
+    least_sleep_s: float = 900.0
+    longest_sleep_s: float = 6 * 3600.0  # whoever submits finds the board awake after this time at the latest
+    plan_s: float = 900.0  # a plan counts for so long
+    guess_s: float = 60.0  # seconds of a job whose kind has not been learned
+    min_days: int = 7  # days of history from which on a forecast is trusted
+    work_wh_per_day: float = 0.0  # what the jobs of a day took lately
+
+    @property
+    def hard_floor_percent(self) -> float:
+        """Work never runs the battery below this."""
+        return min(self.pause_percent, self.critical_percent + self.reserve_percent)

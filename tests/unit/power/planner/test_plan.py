@@ -1,0 +1,81 @@
+"""The planner's promises, whatever battery, forecast and jobs are."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.model import Action, Power
+from edge.power.forecast.outlook import Outlook, Step
+from edge.power.planner.plan import plan
+from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
+
+NOW = 1_800_000_000.0
+watts = st.floats(0, 40)
+steps = st.tuples(watts, watts, watts).map(lambda three: Step(*sorted(three)))
+outlooks = st.one_of(
+    st.none(),
+    st.builds(
+        Outlook,
+        start=st.floats(NOW - 90_000, NOW + 90_000),
+        step_s=st.just(3600.0),
+        steps=st.lists(steps, max_size=72).map(tuple),
+        days_learned=st.integers(0, 30),
+    ),
+)
+batteries = st.one_of(st.none(), st.builds(Battery, percent=st.floats(0, 100), capacity_wh=st.floats(0.1, 1000)))
+works = st.lists(
+    st.builds(
+        OpenWork,
+        power=st.sampled_from(Power),
+        jobs=st.integers(1, 500),
+        seconds=st.one_of(st.none(), st.floats(0, 1e5)),
+        watts=st.one_of(st.none(), st.floats(0, 20)),
+        due_at=st.one_of(st.none(), st.floats(NOW - 1e6, NOW + 1e6)),
+        may_start_at=st.one_of(st.none(), st.floats(NOW - 1e6, NOW + 1e6)),
+    ),
+    max_size=6,
+)
+boards = st.builds(BoardModel, idle_w=st.floats(0.1, 10), busy_w=st.floats(0.1, 20), off_w=st.floats(0, 1))
+settings = st.builds(
+    PlanSettings,
+    sleep=st.sampled_from(SleepWhen),
+    can_wake=st.booleans(),
+    work_wh_per_day=st.floats(0, 200),
+)
+
+
+@given(
+    now=st.one_of(st.none(), st.just(NOW)),
+    battery=batteries,
+    outlook=outlooks,
+    jobs=works,
+    board=boards,
+    rules=settings,
+)
+def test_a_plan_is_whole(
+    now: float | None,
+    battery: Battery | None,
+    outlook: Outlook | None,
+    jobs: list[OpenWork],
+    board: BoardModel,
+    rules: PlanSettings,
+) -> None:
+    """A board sleeps only where it can wake, with an alarm in the future and no job of class `always` that may run."""
+    made = plan(now, battery, outlook, jobs, board=board, settings=rules)
+    assert (made.action is Action.SLEEP) == (made.wake_at is not None)
+    assert made.reason
+    if made.floor_percent is not None:
+        assert rules.hard_floor_percent <= made.floor_percent <= rules.pause_percent
+    if made.wake_at is not None:
+        assert now is not None
+        assert made.wake_at >= now + 60
+        assert rules.can_wake
+        assert rules.sleep is not SleepWhen.NEVER
+        assert not any(job.power is Power.ALWAYS and (job.may_start_at or 0.0) <= now for job in jobs)
+
+
+def test_without_a_trusted_clock_the_fixed_thresholds_decide() -> None:
+    """No floor, no sleep."""
+    made = plan(None, Battery(50, 37), None, [OpenWork()], board=BoardModel(), settings=PlanSettings(), wall=5.0)
+    assert (made.action, made.floor_percent, made.until) == (Action.WORK, None, 905.0)
