@@ -130,7 +130,7 @@ def test_at_critical_power_it_saves_and_goes_on_from_there(
 
 def test_a_cancel_ends_all_of_it(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     job_id, beat = beating(worker, broker)
-    Orders(odd.layout).give(job_id, Order.CANCEL)
+    Orders(odd.layout).give(Order.CANCEL, job_id)
     assert worker.result(job_id).state is JobState.CANCELLED
     assert stands_still(beat)
 
@@ -211,7 +211,7 @@ class TestThreads:
     def test_two_at_once_and_a_cancel_of_one(self, worker: RunningWorker, broker: BrokerConfig) -> None:
         first, first_beat = self.beating(worker, broker)
         second, second_beat = self.beating(worker, broker)
-        Orders(worker.config.layout).give(first, Order.CANCEL)
+        Orders(worker.config.layout).give(Order.CANCEL, first)
         assert worker.result(first).state is JobState.CANCELLED
         assert stands_still(first_beat)
         assert not stands_still(second_beat)
