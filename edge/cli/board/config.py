@@ -8,7 +8,7 @@ import click
 
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
-from edge.core.errors import EdgeError
+from edge.core.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
     from edge.config import Config, Loaded, WorkerEntry
@@ -31,6 +31,7 @@ def check(session: Session) -> int:
 
     loaded = session.board()
     from_config(loaded.config.power)  # a kind from elsewhere may declare what the governor would refuse
+    _check_sleep(loaded.config)
     for sentence in (*_gaps(loaded), *_lacking(loaded.config)):
         output.note(f"warning: {sentence}")
     where = str(loaded.path) if loaded.path else "no file; defaults"
@@ -40,6 +41,15 @@ def check(session: Session) -> int:
     else:
         click.echo(f"ok: {where}" + (f", and {', '.join(variables)}" if variables else ""))
     return 0
+
+
+def _check_sleep(config: Config) -> None:
+    """Raise ConfigError where this board is to go down and could not come back."""
+    from edge.power.sleep import means
+
+    power = config.power
+    if power.sleep.when != "never" and power.sleep.wake == "alarm" and (why := means.obstacle(power)):
+        raise ConfigError("power.sleep.when", power.sleep.when, why)
 
 
 @config.command()

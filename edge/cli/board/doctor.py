@@ -88,6 +88,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     except ImportError as err:
         yield fail("broker", f"cannot be asked: {err.name} is missing", "pip install 'edge-worker[device]'")
     yield from parts.power(config.layout)
+    yield from parts.sleep(config.power)
     if not node:
         yield from mqtt.broker(config)
     yield from parts.workers(config.layout, _listed(config))
