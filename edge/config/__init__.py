@@ -3,6 +3,7 @@
 - `load`: reads defaults, file and environment into one `Config`
 - `records`: all keys but those below, with type, bounds, default and meaning
 - `power`: the section `power`
+- `forecast`: the section `power.forecast`
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need

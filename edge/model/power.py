@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from edge.model.plan import Plan
+
 
 class Power(StrEnum):
     """The power class of a job: how good power must be before it starts."""
@@ -74,3 +76,4 @@ class PowerStatus(msgspec.Struct, frozen=True):
     valid_s: float = 0.0  # older than this: treat as unknown; 0: valid while the governor lives
     readings: tuple[Reading, ...] = ()  # what the decision was made from, with the verdict of the policy
     resumes_at: float | None = None  # wall clock: normal power expected, where that is a matter of time alone
+    plan: Plan | None = None  # of the planner, where the board looks ahead

@@ -1,4 +1,5 @@
-"""Tells the governor how many open jobs of each kind there are, where the board scales its workers.
+"""Tells the governor how many open jobs of each kind there are, where the board scales its workers or
+looks ahead.
 
 Nothing polls: a commit of the ledger that changes the counts leads to a new file, at most once a second. While the
 board is idle nothing is written.

@@ -70,7 +70,7 @@ class Outbox:
         path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
-        scaled = bool(config.scaled)
+        scaled = bool(config.scaled) or config.power.looks_ahead
         ledger = LedgerWriter.open(path, by_kind=scaled)
         self._unmet = ledger.connection.unmet
         self._writer = CommitThread(ledger, committed=self._on_commit if scaled else None)
@@ -80,7 +80,7 @@ class Outbox:
         self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # a single thread, because a reader is not thread-safe
         self._changed = changed
         self.routing = Routing(config, route=self._route)
-        #: None where no worker is scaled: then nothing is counted.
+        #: None where no worker is scaled and nobody looks ahead: then nothing is counted.
         self.backlog: BacklogFile | None = None
         if scaled:
             self.backlog = BacklogFile(

@@ -44,6 +44,9 @@ def main(loaded: Loaded) -> int:
         governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
         try:
             governor.turn(time.monotonic())
+            if loaded.config.power.looks_ahead:
+                layout.backlog.parent.mkdir(parents=True, exist_ok=True)
+                watch.add(layout.backlog.parent)
             scaler = _scaler(loaded.config, watch)
             if scaler is not None:
                 scaler.turn(time.monotonic(), governor.reported)
@@ -93,6 +96,8 @@ def _loop(governor: Governor, scaler: Scaler | None, watch: Watch, wakeup: Wakeu
                     changes = watch.read()
                     if changes.may_touch(*by_person):
                         governor.look_again()
+                    if changes.may_touch(layout.backlog.name):
+                        governor.backlog_changed()
                     if scaler is not None and changes.may_touch(layout.backlog.name, layout.scale_by_hand.name):
                         scaler.changed()
                 elif _ENDS & wakeup.hush():
