@@ -29,7 +29,7 @@ setup: ## install what is missing (apt, .venv from the lock); nothing when all i
 setup-dev:
 	@.ci/setup dev
 
-setup-test:
+setup-test: ## install also what checks and tests it; what CONTRIBUTING.md begins with
 	@.ci/setup test
 
 demo: ## set up, run the whole stack, solve one sum over HTTP, stop (KEEP=1 leaves it running)
@@ -49,7 +49,7 @@ test: setup-test ## lint, types, unit and integration tests against a real priva
 	@$(BIN)/coverage report
 
 # These two run at the same time, each with brokers of its own, and take as long.
-test-units: lint
+test-units: lint docs
 	$(MEMORY) $(MEASURED) tests/unit $(UNMEASURED:%=--ignore=%) -o tmp_path_retention_policy=failed
 	$(MEMORY) $(PYTEST) $(UNMEASURED) -o tmp_path_retention_policy=failed
 	$(PYTEST) tests/powercut
@@ -83,6 +83,12 @@ lint: setup-dev ## ruff, mypy (strict), the import contract, shellcheck and yaml
 	$(BIN)/lint-imports --no-cache
 	git ls-files | xargs awk 'FNR == 1 && /^#!.*[\/ ](ba)?sh$$/ { print FILENAME }' | xargs $(BIN)/shellcheck
 	$(BIN)/yamllint --strict .
+
+docs: setup-dev ## build the documentation into build/docs; a warning is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees docs build/docs
+
+reference: setup-dev ## write the pages of docs/reference that are made from the code
+	$(BIN)/python -m tests.docs
 
 format: setup-dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix

@@ -16,6 +16,8 @@ from edge.core.values import JsonObject, JsonValue
 from edge.model import (
     Energy,
     Fate,
+    InputFile,
+    InputFiles,
     JobState,
     MaxTemp,
     Missed,
@@ -79,6 +81,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     followers: int = 0  # jobs that run after it, at most 1000 are counted
     parent: str = ""  # the job whose body spawned this one
     children: dict[str, int] = {}  # state -> how many of the jobs that its body spawned; `removed` ones counted too
+    files: dict[str, InputFile] = {}  # what it was given, by the names of its inputs
 
 
 class ChildPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,6 +121,7 @@ class BatchItem(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     key: Key | None = None
     deadline_s: TimeLimit | None = None
     max_temp_c: MaxTemp | None = None
+    files: InputFiles = {}
     ref: Ref | None = None  # names this line in `after` and in `{"$result": ...}` of other lines
 
 
@@ -159,6 +163,7 @@ class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     power: Power = Power.NORMAL
     retries: int = 0
     time_limit_s: float | None = None
+    scope: str = ""  # that a token needs beside `submit`; empty: none
 
 
 class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -308,6 +313,7 @@ class ScheduleView(msgspec.Struct, frozen=True, omit_defaults=True):
     time_limit_s: float | None = None
     deadline_s: float | None = None
     max_temp_c: float | None = None
+    files: dict[str, InputFile] = {}
     cron: str | None = None
     every_s: int | None = None
     timezone: str = "UTC"
@@ -426,22 +432,23 @@ class OpenPairings(msgspec.Struct, frozen=True):
 class ProblemCode(StrEnum):
     """Every `code` a problem may carry."""
 
-    BAD_REQUEST = "bad-request"
-    BAD_ARGUMENTS = "bad-arguments"
-    UNKNOWN_TASK = "unknown-task"
-    UNKNOWN_JOB = "unknown-job"
-    UNKNOWN_FILE = "unknown-file"
-    UNKNOWN_SCHEDULE = "unknown-schedule"
+    BAD_REQUEST = "bad-request"  # the request, its query or its JSON is not as it should be
+    BAD_ARGUMENTS = "bad-arguments"  # the kind of job does not take these arguments
+    UNKNOWN_TASK = "unknown-task"  # no such kind of job
+    UNKNOWN_JOB = "unknown-job"  # no job has this id
+    UNKNOWN_FILE = "unknown-file"  # the result has no file of this name
+    UNKNOWN_SCHEDULE = "unknown-schedule"  # no schedule has this name
+    UNKNOWN_INPUT = "unknown-input"  # 404: a job names a file that has not been uploaded, or is gone
     BAD_SCHEDULE = "bad-schedule"  # 422: a cron expression, zone or name that cannot be read
-    JOB_GONE = "job-gone"
-    KEY_REUSED = "key-reused"
+    JOB_GONE = "job-gone"  # the job has ended and its result was removed
+    KEY_REUSED = "key-reused"  # the idempotency key was used before for another body
     WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    UNKNOWN_PAIRING = "unknown-pairing"
-    NOT_FOUND = "not-found"
-    NOT_ALLOWED = "method-not-allowed"
-    TOO_LARGE = "too-large"
+    UNAUTHENTICATED = "unauthenticated"  # no token, or an unknown one
+    FORBIDDEN = "forbidden"  # the token does not have the scope
+    UNKNOWN_PAIRING = "unknown-pairing"  # no request to pair has this code or id
+    NOT_FOUND = "not-found"  # no such address
+    NOT_ALLOWED = "method-not-allowed"  # the address does not have this method
+    TOO_LARGE = "too-large"  # larger than `gateway.max_body_bytes` or `gateway.max_batch_bytes`
     BUSY = "busy"  # 429 or 503 with Retry-After
     STORAGE = "storage"  # 507: the card is full, read-only or failing
-    INTERNAL = "internal"
+    INTERNAL = "internal"  # a fault of the gateway itself

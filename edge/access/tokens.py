@@ -32,11 +32,13 @@ RESERVED = frozenset({"local", "amqp"})
 class Scope(StrEnum):
     """What a token allows: `submit` sees and ends its own jobs, `read` sees all, `admin` may do all a person does.
 
+    `run` hands in jobs as `submit` does, those of commands that ask for it too: any program, where `allow_any` is set.
     `node` is for a board that works for this one: it sees how jobs stand, and hands their results in.
     """
 
     SUBMIT = "submit"
     READ = "read"
+    RUN = "run"
     ADMIN = "admin"
     NODE = "node"
 

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,9 @@ from edge.backup.archive import Advance, Manifest, Packer, packing
 from edge.config import Loaded
 from edge.core.errors import EdgeError, UsageError, given
 from edge.core.layout import Layout
+from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import copies
+from edge.results.inputs import Inputs
 from edge.results.store import Results
 
 CONFIG = "config/edge.yaml"
@@ -47,6 +49,7 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
         manifest = Manifest(__version__, time.time(), platform.node(), mark.jobs, mark.open_jobs)
         with packing(target, advance=advance, replace=replace) as packer:
             packer.file(copied, layout.ledger.name)
+            _files(packer, layout, copied)
             _results(packer, layout)
             for folder in (
                 *(layout.attempts, layout.checkpoints, layout.spawned, layout.spawned_taken, layout.days),
@@ -62,6 +65,18 @@ def backup(loaded: Loaded, target: Path, *, advance: Advance, replace: bool = Fa
                 packer.file(loaded.path, CONFIG)
             packer.end(manifest)
     return manifest
+
+
+def _files(packer: Packer, layout: Layout, ledger: Path) -> None:
+    """What the open jobs and the schedules of this ledger are given. No other file is wanted by anything in it."""
+    inputs = Inputs(layout.files)
+    with closing(LedgerReader.open(ledger)) as reader:
+        wanted = reader.wanted_files() & set(inputs.stored())
+    if wanted:
+        packer.folder(layout.files, "files")
+    for sha256 in sorted(wanted):
+        with suppress(FileNotFoundError):  # its jobs have ended meanwhile
+            packer.file(inputs.path(sha256), f"files/{sha256}")
 
 
 def _results(packer: Packer, layout: Layout) -> None:

@@ -27,7 +27,7 @@ from edge.ledger.recovery import copies
 from edge.ledger.recovery.damage import damage
 from edge.ledger.writer import LedgerWriter
 
-_FOLDERS = ("results", "attempts", "checkpoints", "spawned", "tasks", "power/days", "paired", "activity")
+_FOLDERS = ("results", "attempts", "checkpoints", "spawned", "tasks", "power/days", "paired", "activity", "files")
 _NAME = re.compile(rf"(ledger\.sqlite|tokens\.json|power/pause\.json|config/edge\.yaml)|({'|'.join(_FOLDERS)})(/.+)?")
 _STATE = (*_FOLDERS, "power/pause.json", "tokens.json", "ledger.sqlite")
 _OLD = (*_STATE, "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.copy.sqlite")

@@ -14,6 +14,7 @@ def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, object], dict
     damaged.
     """
     args, kwargs = job.call()
+    files = msgspec.to_builtins(job.inputs())
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     headers: dict[str, object] = {
         "lang": "py",
@@ -35,6 +36,7 @@ def message(job: JobRow, *, origin: str) -> tuple[bytes, dict[str, object], dict
             "time_limit_s": job.time_limit_s,
             "max_temp_c": job.max_temp_c,
             "submitter": job.submitter,
+            **({"files": files} if files else {}),
         },
     }
     properties = {

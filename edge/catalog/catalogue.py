@@ -43,6 +43,7 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     pool: Pool = Pool.MAIN
     retries: int = 0
     time_limit_s: float | None = None
+    scope: str = ""  # that a submitter's token needs beside `submit`; empty: none
 
 
 class Listing(msgspec.Struct, frozen=True):

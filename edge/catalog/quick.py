@@ -6,6 +6,7 @@ Only a positive answer counts. For everything else the general validator decides
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 
 from edge.core.values import JsonValue
@@ -25,10 +26,13 @@ _BOUNDS: dict[str, Callable[[JsonValue], Test]] = {
     "maxLength": lambda limit: lambda value: len(value) <= limit,
     "minItems": lambda limit: lambda value: len(value) >= limit,
     "maxItems": lambda limit: lambda value: len(value) <= limit,
+    "pattern": lambda limit: lambda value: re.search(limit, value) is not None,  # `re` keeps what it has compiled
+    "enum": lambda limit: frozenset(limit).__contains__,
 }
+_WORDS = frozenset({"minLength", "maxLength", "pattern", "enum"})
 _TYPES: dict[str, tuple[Test, frozenset[str]]] = {
     # Exact types: JSON gives no others, and True is no number.
-    "string": (lambda value: type(value) is str, frozenset({"minLength", "maxLength"})),
+    "string": (lambda value: type(value) is str, _WORDS),
     "integer": (
         lambda value: type(value) is int,
         frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from edge.client.job import Job
 from edge.core.errors import BadArguments, EdgeError, UsageError
 from edge.core.values import JsonObject
@@ -42,6 +44,9 @@ def encoded(submission: Submission | BatchItem) -> bytes:
     try:
         tree = {name: getattr(submission, name) for name in submission.__struct_fields__}
         tree = {name: value for name, value in tree.items() if value is not None}
+        files = msgspec.to_builtins(tree.pop("files"))
+        if files:  # an older gateway does not know the member
+            tree["files"] = files
         return json.dumps(tree, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as err:
         raise BadArguments(submission.task, f"the arguments are not plain JSON: {err}") from err

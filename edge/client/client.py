@@ -18,7 +18,7 @@ from edge.client.schedules import Schedules
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
 from edge.core.errors import EdgeError, GatewayError, NotAllowed, NotReady, Unreachable, UsageError
-from edge.model import FINAL, AfterFailure, JobState, Locality, Power, Result, Submission, fresh_key
+from edge.model import FINAL, AfterFailure, JobState, Locality, Power, Result, Statement, Submission, fresh_key
 from edge.wire import (
     About,
     BatchAnswer,
@@ -361,6 +361,10 @@ class Client:
     def status(self) -> StatusView:
         """The board in one look: power, workers, broker, counts."""
         return self._http.json("GET", path_of("status"), StatusView)
+
+    def statement(self, month: str | None = None) -> Statement:
+        """What jobs and the board took in a month such as `2026-11`; by default in that of now."""
+        return self._http.json("GET", path_of("statement"), Statement, query={"month": month})
 
 
 def _class(power: Power | str | None) -> Power | None:

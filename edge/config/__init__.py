@@ -7,6 +7,8 @@
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need
+- `commands`: the programs that are kinds of job
+- `command_check`: what those may not contradict
 - `limits`: how many jobs of a kind may be at work
 - `source`: the keys that every power source has
 - `kinds`: finds the record of a kind of power source
@@ -18,6 +20,7 @@
 - `tree`: YAML as plain values
 """
 
+from edge.config.commands import CommandConfig
 from edge.config.limits import LimitConfig
 from edge.config.load import Loaded, default_path, load
 from edge.config.records import (
@@ -31,6 +34,7 @@ from edge.config.workers import WorkerEntry
 
 __all__ = [
     "BrokerConfig",
+    "CommandConfig",
     "Config",
     "GatewayConfig",
     "LimitConfig",

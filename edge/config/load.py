@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import inspect
 
-from edge.config import limits, workers
+from edge.config import command_check, limits, workers
 from edge.config import tree as yaml_tree
 from edge.config.about import bare
 from edge.config.explain import explained
@@ -163,6 +163,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     config.gateway.check()
     config.node.check()
     limits.check(config.limits)
+    command_check.check(config.commands, allow_any=config.allow_any)
     config.mqtt.check()
     workers.check(config.workers, running_job=config.worker.running_job, node=config.node.head_url is not None)
     return config

@@ -137,7 +137,7 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = True
     submit: Annotated[
         MqttSubmitConfig | None,
-        about("Jobs by the topic edge/BOARD/submit; see docs/home-assistant.md. null: none."),
+        about("Jobs by the topic edge/BOARD/submit; see docs/how-to/home-assistant.md. null: none."),
     ] = None
 
     @property

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.commands import CommandConfig
 from edge.config.limits import LimitConfig
 from edge.config.mqtt import MqttConfig
 from edge.config.power import ModuleName, PowerConfig
@@ -144,13 +145,13 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = "hold"
     cpu_watts: Annotated[
-        float,
-        Meta(ge=0, le=1000),
+        Annotated[float, Meta(ge=0, le=1000)] | None,
         about(
             "What one busy core draws more than an idle one, to estimate a job's joules where nothing measures the "
-            "board: about 0.5 on a Zero 2 W, 1.0 on a Pi 4, 1.5 on a Pi 5."
+            "board: about 0.5 on a Zero 2 W, 1.0 on a Pi 4, 1.5 on a Pi 5. null: what `edge power calibrate` learned, "
+            "else 1.0."
         ),
-    ] = 1.0
+    ] = None
     max_crashes: Annotated[
         Count,
         about("A job that takes its worker down this often is given up, with a result that says so."),
@@ -224,6 +225,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, JsonObject],
         about("What single tasks may be told, by the name of the task: `settings: {chat: {corpora: [english]}}`."),
     ] = {}
+    commands: Annotated[
+        tuple[CommandConfig, ...],
+        about(
+            "Programs that are kinds of job, each with a template of its arguments; see docs/commands.md. A limit that "
+            "this machine cannot enforce refuses the job."
+        ),
+    ] = ()
+    allow_any: Annotated[
+        bool,
+        about("true: a token of scope run may run any program of this board, by `edge run -- PROGRAM ...`."),
+    ] = False
     limits: Annotated[
         dict[TaskName, LimitConfig],
         about(
@@ -269,6 +281,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def scaled(self) -> tuple[WorkerEntry, ...]:
         """The entries of the list whose number of processes changes."""
         return tuple(entry for entry in self.workers if entry.scaled)
+
+    @property
+    def asks_head(self) -> bool:
+        """True for the worker of a node that asks the head for its backlog: the first one that always runs."""
+        always = [entry.name for entry in self.workers if not entry.scaled]
+        return self.node.head_url is not None and bool(self.scaled) and self.worker.name == next(iter(always), "")
+
+    @property
+    def backlog(self) -> Path:
+        """The file by which workers are scaled."""
+        return self.layout.backlog if self.node.head_url is None else self.layout.head_backlog
 
     @property
     def threads(self) -> bool:

@@ -12,7 +12,9 @@
 - `notify`: sd_notify(3): tells systemd how a process is
 - `ordered`: file systems where one commit makes content and name durable
 - `rfc3339`: times as text, with their offset from UTC
+- `template`: a word of a command line with holes that are filled in
 - `text`: durations and sizes as text for people
+- `trees`: removes a folder that a program has filled
 - `values`: the types of what JSON carries
 - `wakeup`: wakes a loop from a signal handler or another thread
 - `watch`: changes in folders, by inotify

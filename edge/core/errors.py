@@ -222,6 +222,16 @@ class UnknownFile(EdgeError, LookupError):
         super().__init__(f"job {job_id!r} has no file {name[:80]!r}: it left {', '.join(known) or 'none'}")
 
 
+class UnknownInput(EdgeError, LookupError):
+    """A job names a file that has not been uploaded, or is gone because no open job wanted it."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, sha256: str) -> None:
+        self.name, self.sha256 = name, sha256
+        super().__init__(f"files.{name}: no file with SHA-256 {sha256} is here; upload it first (PUT /v1/files)")
+
+
 class GatewayError(EdgeError, RuntimeError):
     """The gateway answered with an error that has no class of its own here; carries status, code and sentence."""
 

@@ -64,6 +64,11 @@ class Layout:
         return self.root / "uploads"
 
     @property
+    def files(self) -> Path:
+        """Files that jobs are given, named by the SHA-256 of their content; the gateway writes, on a node a worker."""
+        return self.root / "files"
+
+    @property
     def attempts(self) -> Path:
         """What happened to earlier deliveries, `ID.json`; workers write."""
         return self.root / "attempts"
@@ -82,6 +87,15 @@ class Layout:
     def checkpoints(self) -> Path:
         """Progress of unfinished jobs, `ID.json`; workers write."""
         return self.root / "checkpoints"
+
+    def work(self, name: str) -> Path:
+        """The folders of the programs that worker `name` runs now; that worker writes."""
+        return self.root / "work" / name
+
+    @property
+    def output(self) -> Path:
+        """What running programs print, `WORKER/ID/STREAM/OFFSET`; workers write."""
+        return self.run / "output"
 
     @property
     def tasks(self) -> Path:
@@ -128,8 +142,13 @@ class Layout:
         return self.run / "governor" / "today.json"
 
     @property
+    def calibration(self) -> Path:
+        """What the board draws at rest and by busy core; `edge power calibrate` writes."""
+        return self.root / "power" / "calibration.json"
+
+    @property
     def activity(self) -> Path:
-        """How many jobs started and ended, `YYYY-MM-DD.json`; the gateway writes."""
+        """How many jobs started and ended, and what they took, `YYYY-MM-DD.json`; the gateway writes."""
         return self.root / "activity"
 
     @property
@@ -166,6 +185,11 @@ class Layout:
     def costs(self) -> Path:
         """What a job of each kind costs, where workers are scaled; the gateway writes."""
         return self.root / "costs.json"
+
+    @property
+    def head_backlog(self) -> Path:
+        """The same on a node, as its head tells it; the node's first worker writes."""
+        return self.run / "head" / "backlog.json"
 
     @property
     def scaling(self) -> Path:

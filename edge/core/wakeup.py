@@ -72,6 +72,15 @@ class Wakeup:
         signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
 
     @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Let every signal with a handler ring inside the block. Use it in the main thread."""
+        previous = signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(previous)
+
+    @contextmanager
     def signals(self, numbers: Iterable[signal.Signals]) -> Iterator[None]:
         """Let these signals only ring inside the block. Use it in the main thread.
 

@@ -25,6 +25,7 @@ _MOVE_SELF, _Q_OVERFLOW, _IGNORED, _ONLYDIR = 0x800, 0x4000, 0x8000, 0x0100_0000
 class On(IntFlag):
     """What may happen to a file of a watched folder."""
 
+    MODIFIED = 0x2  # written to
     ATTRIBUTES = 0x4  # touched, or its mode or owner changed
     WRITTEN = 0x8  # closed by somebody who could write
     MOVED_FROM = 0x40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -18,7 +18,7 @@ from edge.gateway.http.auth import Caller
 from edge.gateway.http.problems import Forbidden
 from edge.ledger.rows import JobRow
 from edge.ledger.schedules import ScheduleRow, SlotRow
-from edge.model import SCHEDULE_NAME_RULE, Fate, Schedule, fresh_key, is_schedule_name
+from edge.model import SCHEDULE_NAME_RULE, Fate, InputFile, Schedule, fresh_key, is_schedule_name
 from edge.schedule.slots import skipped_while_paused
 from edge.schedule.timetable import Timetable, rule
 from edge.wire import SchedulePage, ScheduleView, SlotView
@@ -30,14 +30,16 @@ MOST_SCHEDULES = 100_000
 _NO_CLOCK = "the board does not know the time yet: slots wait until its clock can be trusted"
 
 #: Raises where a kind of job is unknown or does not take these arguments.
-Check = Callable[[Schedule], None]
+Check = Callable[[Schedule, Caller], None]
+#: Returns the files of a submission with what the board knows of them; raises where one is not there.
+Fill = Callable[[Mapping[str, InputFile]], dict[str, InputFile]]
 
 
 class Schedules:
     """The schedules of one board. All methods run on the gateway's loop, unless they say otherwise."""
 
-    def __init__(self, outbox: Outbox, keeper: Timekeeper, *, check: Check) -> None:
-        self._outbox, self._keeper, self._check = outbox, keeper, check
+    def __init__(self, outbox: Outbox, keeper: Timekeeper, *, check: Check, fill: Fill) -> None:
+        self._outbox, self._keeper, self._check, self._fill = outbox, keeper, check, fill
 
     def counts(self) -> tuple[int, int]:
         """How many schedules are active, and how many are paused or never due."""
@@ -58,7 +60,7 @@ class Schedules:
 
         Raises:
             BadSchedule: its name, times or zone cannot be read.
-            UnknownTask, BadArguments, Busy: as for a job.
+            UnknownTask, BadArguments, UnknownInput, Forbidden, Busy: as for a job.
         """
         if not is_schedule_name(name):
             raise BadSchedule(f"schedule {name[:80]!r}: {SCHEDULE_NAME_RULE}")
@@ -66,7 +68,9 @@ class Schedules:
             table = Timetable(asked)
         except UsageError as err:
             raise BadSchedule(str(err)) from err
-        self._check(asked)
+        self._check(asked, caller)
+        if asked.files:
+            asked = msgspec.structs.replace(asked, files=self._fill(asked.files))
         uid = secrets.token_hex(8)
         return ScheduleRow(name, uid, asked, caller.name, table.zone.key, None, None, time.time())
 

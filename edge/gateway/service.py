@@ -21,7 +21,16 @@ from edge.broker.publisher import BrokerLink
 from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.core import durable
-from edge.core.errors import EdgeError, JobGone, SpawnedOtherwise, StackError, StorageError, UnknownJob, WrongState
+from edge.core.errors import (
+    EdgeError,
+    JobGone,
+    SpawnedOtherwise,
+    StackError,
+    StorageError,
+    UnknownInput,
+    UnknownJob,
+    WrongState,
+)
 from edge.core.values import JsonObject, JsonValue
 from edge.gateway.background.activity import Activity
 from edge.gateway.background.announcements import Announcements, Waiters
@@ -37,6 +46,7 @@ from edge.gateway.background.status_watch import StatusWatch
 from edge.gateway.background.storage_fault import StorageFault
 from edge.gateway.background.timekeeper import Timekeeper
 from edge.gateway.board import Board, broker_view
+from edge.gateway.files import Files
 from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
@@ -49,6 +59,7 @@ from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, Child, JobRow, NewJob
 from edge.ledger.writer import LedgerWriter
 from edge.model import (
+    InputFile,
     JobState,
     Locality,
     Result,
@@ -122,7 +133,11 @@ class Appliance:
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s, copied=OldSpawned(layout).forget)
-        self.activity = Activity(layout.activity, open_jobs=lambda: self.outbox.totals.open_jobs)
+        self.activity = Activity(
+            layout.activity,
+            open_jobs=lambda: self.outbox.totals.open_jobs,
+            keep=config.power.history.keep_days,
+        )
         self.series = SeriesMaker(config, self.activity, self.board)
         self._settler = Settler(
             layout,
@@ -139,7 +154,8 @@ class Appliance:
             self.journal,
             kind=lambda task: self.kinds.current.tasks.get(task) if self.kinds.readable else None,
         )
-        self.schedules = Schedules(self.outbox, self._keeper, check=self._check_schedule)
+        self.files = Files(layout)
+        self.schedules = Schedules(self.outbox, self._keeper, check=self._check_schedule, fill=self.files.filled)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -208,9 +224,11 @@ class Appliance:
 
     # ---- in ----
 
-    def _check_schedule(self, asked: Schedule) -> None:
-        """Raise UnknownTask, BadArguments or Busy when no such job can be made."""
-        self.kinds.current.check(asked.task, asked.args, asked.kwargs)
+    def _check_schedule(self, asked: Schedule, caller: Caller) -> None:
+        """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
+        catalogue = self.kinds.current
+        catalogue.check(asked.task, asked.args, asked.kwargs)
+        caller.may_run(asked.task, catalogue.tasks[asked.task].scope)
 
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
@@ -220,14 +238,18 @@ class Appliance:
         Raises:
             UnknownTask: no kind of job has this name.
             BadArguments: the kind does not take these arguments.
+            UnknownInput: a file that it names is not there.
             UsageError: it cannot wait like that.
+            Forbidden: the kind asks for a scope that the caller does not have.
             Busy: the catalogue has not been read yet.
         """
         catalogue = self.kinds.current
         catalogue.check(submission.task, submission.args, submission.kwargs, open_values=bool(results))
         kind = catalogue.tasks[submission.task]
+        caller.may_run(kind.name, kind.scope)
+        job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
         return NewJob(
-            id=derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix()),
+            id=job_id,
             task=submission.task,
             args=submission.args,
             kwargs=submission.kwargs,
@@ -242,7 +264,17 @@ class Appliance:
             ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
             later=later(submission, results=results, foreign=caller.sees_all),
+            files=self._files_of(submission, job_id) if submission.files else {},
         )
+
+    def _files_of(self, submission: Submission, job_id: str) -> dict[str, InputFile]:
+        """The files of a submission, filled in. Raises UnknownInput, UsageError, StorageError."""
+        try:
+            return self.files.filled(submission.files)
+        except UnknownInput:
+            if not self.results.has(job_id):
+                raise
+            return submission.files  # sent again with its key, after its job has ended and its files are gone
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
         """Commit `jobs` durably, in one commit; return an answer for each, in order. Raises StorageError."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+import msgspec
+
 from edge.gateway.board import Board, running
 from edge.gateway.waiting import held, resumes_at, sentence
 from edge.ledger.rows import JobRow
-from edge.model import JobState, Power, Result, WorkerStatus
+from edge.model import InputFile, JobState, Power, Result, WorkerStatus
 from edge.wire import JobView
 
 
@@ -99,7 +101,16 @@ class Views:
             children=children or {},
             after=after,
             followers=followers,
+            files=_files(job),
         )
+
+
+def _files(job: JobRow) -> dict[str, InputFile]:
+    """The files that it was given; of a damaged row none are known."""
+    try:
+        return job.inputs()
+    except msgspec.DecodeError:
+        return {}
 
 
 def _deadline_at(job: JobRow) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +11,7 @@ import msgspec
 
 from edge.core.errors import UnknownJob
 from edge.ledger.connection import Connection
+from edge.ledger.open_kinds import OpenKind
 from edge.ledger.rows import (
     COLUMNS,
     LEAN,
@@ -21,6 +23,7 @@ from edge.ledger.rows import (
     JobRow,
     SqlRow,
     SqlValue,
+    files_of,
     job_of,
 )
 from edge.ledger.schedules import ScheduleReader
@@ -148,6 +151,14 @@ class LedgerReader:
         rows = self._query("SELECT id, task, power FROM job WHERE state = 'queued'")
         return [(job_id, task, POWERS.get(power, Power.NORMAL)) for job_id, task, power in rows]
 
+    def open_kinds(self) -> tuple[OpenKind, ...]:
+        """Open jobs by kind and power class, the largest group first; reads an index entry of each open job."""
+        rows = self._query(
+            "SELECT task, power, count(*) FROM job WHERE state IN ('accepted', 'queued')"
+            " GROUP BY task, power ORDER BY 3 DESC, task, power"
+        )
+        return tuple(OpenKind(*row) for row in rows)
+
     @property
     def newest(self) -> int:
         """The number of the newest job."""
@@ -225,6 +236,15 @@ class LedgerReader:
         """Return open jobs that wait for surplus power and have a deadline."""
         where = f"deadline_s IS NOT NULL AND power = 'surplus' AND {IS_OPEN} ORDER BY seq"
         return list(self._rows(where, columns=LEAN, index="job_deadline"))
+
+    def wanted_files(self) -> set[str]:
+        """Hashes of the files that open jobs and schedules have; a damaged record wants none."""
+        rows = self._query(f"SELECT files FROM job INDEXED BY job_files WHERE files IS NOT NULL AND {IS_OPEN}")
+        wanted = set[str]()
+        for (files,) in rows:
+            with suppress(msgspec.DecodeError):
+                wanted.update(file.sha256 for file in files_of(files).values())
+        return wanted | self.schedules.wanted_files()
 
     def asked(self) -> list[JobRow]:
         """Jobs with a cancel or remove that has not been carried out."""

@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 import msgspec
 
 from edge.core.values import JsonObject, JsonValue
-from edge.model import JobState, Power
+from edge.model import InputFile, JobState, Power
 from edge.schedule.later import USUAL_PRIORITY, Later
 
 #: The columns of a row, in the order of the fields of `JobRow`.
 COLUMNS = (
     "seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state, "
     "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message, deadline_s, "
-    "max_temp_c, priority, delay_s, clock, unique_key"
+    "max_temp_c, priority, delay_s, clock, unique_key, files"
 )
 #: For lists: a job's arguments may be a megabyte, and a list has hundreds of jobs.
 LEAN = COLUMNS.replace("arguments", "x''")
@@ -43,6 +43,10 @@ Edition = tuple[int, int, str]
 legible = partial(str, encoding="utf-8", errors="replace")
 
 
+#: Decodes the column `files`. Raises msgspec.DecodeError.
+files_of = msgspec.json.Decoder(dict[str, InputFile]).decode
+
+
 class NewJob(msgspec.Struct, frozen=True):
     """A checked job on its way into the ledger. `key` is the submitter's idempotency key or empty."""
 
@@ -59,6 +63,7 @@ class NewJob(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
     max_temp_c: float | None = None
     later: Later | None = None
+    files: dict[str, InputFile] = {}
     child: bool = True  # of those that are spawned: False for a job of its own that a worker handed over
 
 
@@ -90,6 +95,7 @@ class JobRow(msgspec.Struct, frozen=True):
     delay_s: float | None = None  # `due_at` came from a delay; None: from a time
     clock: int | None = None  # which run of the gateway `due_at` of a delay was counted in
     unique_key: str | None = None
+    files: bytes | None = None  # JSON of the files it was given, by name; None: no file
     waits: bool = False  # it waits in the ledger, for `due_at` or for other jobs; no column
 
     @property
@@ -101,6 +107,10 @@ class JobRow(msgspec.Struct, frozen=True):
         """Positional and named arguments."""
         args, kwargs = msgspec.json.decode(self.arguments)
         return args, kwargs
+
+    def inputs(self) -> dict[str, InputFile]:
+        """The files it was given, by name. Raises msgspec.DecodeError where the row is damaged."""
+        return {} if self.files is None else files_of(self.files)
 
 
 class Child(msgspec.Struct, frozen=True):

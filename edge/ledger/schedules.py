@@ -107,6 +107,11 @@ class ScheduleReader:
         )
         return frozenset(row[0] for row in rows)
 
+    def wanted_files(self) -> set[str]:
+        """Hashes of the files that schedules give to their jobs."""
+        rows = self._connection.query("SELECT asked FROM schedule WHERE instr(asked, '\"files\"')")
+        return {file.sha256 for row in rows for file in _decode(row[0]).files.values()}
+
     def open_jobs(self, uid: str) -> list[str]:
         """Ids of the jobs of a schedule that have not ended, oldest first."""
         rows = self._connection.query(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 6
+VERSION = 7
 
 # One index serves every list: it holds all that a list is filtered by, so that what does not match costs no look at its
 # row, and what a count needs. An index for each filter would be one more page of the card written for each job.
@@ -147,6 +147,15 @@ COMMIT;
 BEGIN IMMEDIATE;
 {_SCHEDULES}
 PRAGMA user_version = 6;
+COMMIT;
+""",
+    # The index is empty for jobs without files, so they pay nothing for it.
+    6: """
+BEGIN IMMEDIATE;
+ALTER TABLE job ADD COLUMN files BLOB;
+CREATE INDEX job_files ON job (seq)
+    WHERE files IS NOT NULL AND state NOT IN ('succeeded', 'failed', 'cancelled');
+PRAGMA user_version = 7;
 COMMIT;
 """,
 }

@@ -135,14 +135,15 @@ class LedgerWriter:
             accepted_at=now,
             deadline_s=new.deadline_s,
             max_temp_c=new.max_temp_c,
+            files=msgspec.json.encode(new.files) if new.files else None,
         )
         inserted = self.connection.execute(
             "INSERT INTO job (seq, id, task, arguments, power, retries, time_limit_s, submitter, fingerprint, state,"
-            " accepted_at, deadline_s, max_temp_c) VALUES (?,?,?,?,?,?,?,?,?,'accepted',?,?,?)"
+            " accepted_at, deadline_s, max_temp_c, files) VALUES (?,?,?,?,?,?,?,?,?,'accepted',?,?,?,?)"
             " ON CONFLICT (id) DO NOTHING",
             (
                 *(seq, job.id, job.task, job.arguments, job.power.value, job.retries, job.time_limit_s),
-                *(job.submitter, job.fingerprint, job.accepted_at, job.deadline_s, job.max_temp_c),
+                *(job.submitter, job.fingerprint, job.accepted_at, job.deadline_s, job.max_temp_c, job.files),
             ),
         )
         if not inserted:

@@ -4,12 +4,14 @@ Times are seconds since the epoch as the board believed them (a board without a 
 nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 
 - `ids`: job ids: random, derived from an idempotency key, or from a parent
+- `input`: the files that a job is given
 - `job`: a job from its submission to its one result
 - `pairing`: the short code that a person compares when a laptop is let in
 - `plan`: what the planner decided: how low the battery may go; work, idle or sleep
 - `pool`: where the bodies of a kind of job run
 - `power`: power classes, power states, readings, the governor's report
 - `queues`: which queues the gateway has declared
+- `receipts`: what jobs took from the supply, summed up by day, kind and submitter
 - `schedule`: periodic jobs, and what becomes of their slots
 - `scaling`: the open jobs by kind, and how many workers are to run for them
 - `spawned`: jobs that a body spawns, on their way to the gateway
@@ -29,6 +31,7 @@ from edge.model.ids import (
     new_job_id,
     spawned_job_id,
 )
+from edge.model.input import MOST_INPUTS, FileName, InputFile, InputFiles, InputName, Sha256
 from edge.model.job import (
     FINAL,
     Artifact,
@@ -48,9 +51,10 @@ from edge.model.job import (
 )
 from edge.model.plan import Action, Plan
 from edge.model.pool import Pool, WorkerPool
-from edge.model.power import ALLOWED, Power, PowerState, PowerStatus, Reading, Verdict
+from edge.model.power import ALLOWED, Mix, Power, PowerState, PowerStatus, Reading, Verdict
 from edge.model.queues import KnownQueues
-from edge.model.scaling import RETIRED_EXIT, Backlog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
+from edge.model.receipts import DayReceipts, Statement, StatementLine, Took
+from edge.model.scaling import RETIRED_EXIT, Backlog, HeadBacklog, OpenJobs, ScaledWorkers, ScaleStep, ScalingStatus
 from edge.model.schedule import (
     EVERY_SCHEMA,
     SCHEDULE_NAME_RULE,
@@ -69,6 +73,7 @@ __all__ = [
     "EVERY_SCHEMA",
     "FINAL",
     "MOST_CHILDREN",
+    "MOST_INPUTS",
     "MOST_PARENTS",
     "RETIRED_EXIT",
     "SCHEDULE_NAME_RULE",
@@ -78,18 +83,25 @@ __all__ = [
     "Attempts",
     "Backlog",
     "Begun",
+    "DayReceipts",
     "Delay",
     "Energy",
     "Failure",
     "FailureCode",
     "Fate",
+    "FileName",
     "FrozenJob",
+    "HeadBacklog",
+    "InputFile",
+    "InputFiles",
+    "InputName",
     "JobState",
     "KnownQueues",
     "Locality",
     "MaxTemp",
     "Metering",
     "Missed",
+    "Mix",
     "OpenJobs",
     "Overlap",
     "Parked",
@@ -108,11 +120,15 @@ __all__ = [
     "ScaledWorkers",
     "ScalingStatus",
     "Schedule",
+    "Sha256",
     "SpawnedJob",
     "SpawnedJobs",
+    "Statement",
+    "StatementLine",
     "Submission",
     "TaskName",
     "TimeLimit",
+    "Took",
     "UniqueKey",
     "Verdict",
     "WaitReason",

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.core.values import JsonObject, JsonValue
+from edge.model.input import InputFiles
 from edge.model.power import Power
 from edge.model.waits import Waits
 
@@ -51,18 +52,23 @@ FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 class FailureCode(StrEnum):
     """Why a job has no value; stable for programs, while the message is for people."""
 
-    EXCEPTION = "exception"
-    UNKNOWN_TASK = "unknown-task"
-    BAD_ARGUMENTS = "bad-arguments"
-    UNDECODABLE = "undecodable"
-    NOT_SERIALISABLE = "not-serialisable"
-    TOO_LARGE = "too-large"
-    TIME_LIMIT = "time-limit"
-    CANCELLED = "cancelled"
-    EXIT = "exit"
-    CRASH_LOOP = "crash-loop"
-    BROWN_OUT = "brown-out"
-    DEAD_LETTERED = "dead-lettered"
+    EXCEPTION = "exception"  # the body raised an exception, in its last attempt
+    UNKNOWN_TASK = "unknown-task"  # no module in `tasks` has a kind of this name
+    BAD_ARGUMENTS = "bad-arguments"  # the kind does not take them, or the message wants what this worker cannot do
+    UNDECODABLE = "undecodable"  # the message is not one that Celery makes
+    NOT_SERIALISABLE = "not-serialisable"  # JSON cannot represent the value; NaN and infinity neither
+    TOO_LARGE = "too-large"  # the value or the files are larger than the board or its head allows
+    TIME_LIMIT = "time-limit"  # the body ran longer than its limit, in its last attempt
+    CANCELLED = "cancelled"  # somebody asked it to stop
+    EXIT = "exit"  # the body called `sys.exit`, or closed files that belong to its worker
+    SIGNAL = "signal"  # its program was ended by a signal
+    OUT_OF_MEMORY = "out-of-memory"  # its program needed more than it may have
+    NO_OUTPUT = "no-output"  # its program did not leave a file that it was to leave
+    REFUSED = "refused"  # this machine cannot run its program as the owner wants it run
+    CRASH_LOOP = "crash-loop"  # its worker process died `worker.max_crashes` times while it ran
+    BROWN_OUT = "brown-out"  # the power went `worker.max_early_cuts` times in a row soon after its start
+    DEAD_LETTERED = "dead-lettered"  # the broker gave up on the message
+    NO_INPUT = "no-input"  # a file that it was given is not there, or is damaged
     DEPENDENCY_FAILED = "dependency-failed"  # a job that it was to run after did not succeed
     INTERNAL = "internal"  # the worker itself failed over the job, in each of several tries
 
@@ -87,8 +93,8 @@ class Artifact(msgspec.Struct, frozen=True):
 class Metering(StrEnum):
     """Where the joules of a job come from."""
 
-    MEASURED = "measured"  # by a power monitor: the whole board, while the job ran
-    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`: the job's own share, roughly
+    MEASURED = "measured"  # by a power monitor: the whole board, or its part of that while other jobs ran too
+    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`: its own share; once calibrated, with the board at rest
 
 
 class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,7 +107,13 @@ class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
     held_s: float = 0.0  # begun, but stopped for want of power
     max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
     throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
-    peak_bytes: int | None = None  # memory of its worker at the peak of its life; only where workers are scaled
+    sun_joules: float = 0.0  # of `joules`, as far as it was known where they came from
+    battery_joules: float = 0.0  # of `joules`, from the battery
+    mains_joules: float = 0.0  # of `joules`, from the mains
+    shared: bool = False  # it ran in a thread beside others: `joules` is its own share, without the board at rest
+    peak_bytes: int | None = None  # memory at the peak, of a program; of its worker, where workers are scaled
+    read_bytes: int | None = None  # from disks, by a program with all it started
+    written_bytes: int | None = None  # to disks, the same
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,6 +152,7 @@ class Submission(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     time_limit_s: TimeLimit | None = None
     deadline_s: TimeLimit | None = None  # a `surplus` job may run at normal power so long after it was accepted
     max_temp_c: MaxTemp | None = None  # does not start or go on while the board is hotter
+    files: InputFiles = {}  # uploaded before
 
 
 class Begun(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -61,6 +61,14 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""  # why it is unknown, or what the number does not say
 
 
+class Mix(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Shares of what the board draws, by where it comes from; together 1."""
+
+    sun: float = 0.0
+    battery: float = 0.0
+    mains: float = 0.0
+
+
 class PowerStatus(msgspec.Struct, frozen=True):
     """`/run/edge/power.json`: the governor's decision, with the reason and the rule that ends it."""
 
@@ -77,3 +85,4 @@ class PowerStatus(msgspec.Struct, frozen=True):
     readings: tuple[Reading, ...] = ()  # what the decision was made from, with the verdict of the policy
     resumes_at: float | None = None  # wall clock: normal power expected, where that is a matter of time alone
     plan: Plan | None = None  # of the planner, where the board looks ahead
+    mix: Mix | None = None  # from what the board draws now; None: nobody can tell

@@ -25,11 +25,20 @@ class OpenJobs(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """`run/backlog/backlog.json`: written by the gateway when it changes, at most once a second."""
+    """`run/backlog/backlog.json`: written by the gateway when it changes, at most once a second.
+
+    On a node `run/head/backlog.json`, written by the worker that asks the head.
+    """
 
     boot_id: str
-    pid: int  # of the gateway: what it wrote counts while it lives
+    pid: int  # of the writer: what it wrote counts while it lives
     monotonic: float  # when it was true
+    rows: tuple[OpenJobs, ...] = ()
+
+
+class HeadBacklog(msgspec.Struct, frozen=True):
+    """What a head answers to a node that scales its workers."""
+
     rows: tuple[OpenJobs, ...] = ()
 
 

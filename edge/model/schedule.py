@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.core.values import JsonObject, JsonValue
+from edge.model.input import InputFiles
 from edge.model.job import MaxTemp, Retries, TaskName, TimeLimit
 from edge.model.power import Power
 from edge.model.waits import Priority
@@ -64,6 +65,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     time_limit_s: TimeLimit | None = None
     deadline_s: TimeLimit | None = None
     max_temp_c: MaxTemp | None = None
+    files: InputFiles = {}  # each of its jobs gets these
     cron: str | None = None  # five fields, or a name such as @daily
     every_s: EverySeconds | None = None  # in place of `cron`: an interval, counted from 1970 in UTC
     timezone: str | None = None  # IANA name; None: that of the board

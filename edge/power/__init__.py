@@ -7,6 +7,7 @@
 - `planner`: pure functions: battery, forecast, open jobs -> work, idle or sleep
 - `scaling`: pure functions: backlog, learned costs, what is left -> how many workers
 - `workers`: which workers of scaled entries run, and which are to run
+- `energy`: what the board draws and from what, receipts and idle of a month
 - `governor`: the process that senses, decides and tells
 - `series`: what power was like, a quarter of an hour at a time
 - `status`: `power.json`: written by the governor, read by everyone

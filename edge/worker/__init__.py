@@ -16,6 +16,7 @@ A task file needs only this::
 - `flow`: moves attempts on, commits and acknowledges them
 - `attempt`: one attempt at a job, from its message to its result
 - `executor`: runs a body and can interrupt it
+- `command`: runs a program as the body of a job
 - `power`: how power decides about the job that runs or is about to run
 - `process`: signals, status file and watchdog of the worker process
 """

@@ -15,9 +15,9 @@ from edge.core import clock, durable, notify
 from edge.core.errors import UsageError
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
-from edge.model import RETIRED_EXIT, WorkerPool, WorkerState
+from edge.model import RETIRED_EXIT, WorkerPool, WorkerState, WorkerStatus
 from edge.worker.attempt.admission import Kinds
-from edge.worker.attempt.head import hand_over, stores
+from edge.worker.attempt.head import Head, hand_over, stores
 from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.job_maker import JobMaker
 from edge.worker.executor.main_thread import MainThread, TaskContext
@@ -35,6 +35,7 @@ from edge.worker.power.freeze import Freeze
 from edge.worker.power.hold import Hold
 from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.control import Control, JobControl
+from edge.worker.process.head_backlog import HeadBacklogFile
 from edge.worker.process.retirement import Retirement
 from edge.worker.process.status import StatusFile
 from edge.worker.process.watchdog import Watchdog
@@ -87,6 +88,7 @@ class WorkerContext:
         os.register_at_fork(after_in_child=self._unlock)
         self.wakeup = Wakeup()
         self._bodies = None if not threads else _bodies(self.wakeup)
+        self._head_backlog = _head_backlog(config)
         self.status = self._make_status()
         self._retirement = self._make_retirement()
         self.watcher = PowerWatcher(config.layout.power, retirement=self._retirement)
@@ -171,12 +173,16 @@ class WorkerContext:
         self.status.say(state=WorkerState.DISCONNECTED)
         self._orders.start()
         self._watchdog.start()
+        if self._head_backlog is not None:
+            self._head_backlog.start()
         notify.ready()  # not later: the broker may be away for hours, and a restart of the worker would not help
 
     def close(self) -> None:
         """Stop the threads, write the status `stopped` and release the locks."""
         notify.stopping()
         self._watchdog.stop()
+        if self._head_backlog is not None:
+            self._head_backlog.stop()
         self._orders.stop()
         self.status.say(state=WorkerState.STOPPED, queues=(), job=None, parked=())
         with suppress(OSError):  # the next worker learns the averages again
@@ -232,12 +238,21 @@ class WorkerContext:
 
     def _make_status(self) -> StatusFile:
         if self._bodies is None:
-            return StatusFile(self.config.layout, self.name, self._later)
+            return StatusFile(self.config.layout, self.name, self._later, told=self._told)
         from edge.worker.process.threads_status import ThreadsStatus
 
         return ThreadsStatus(
-            self.config.layout, self.name, self._later, jobs=self._bodies.running_jobs, slots=self._entry.bodies
+            self.config.layout,
+            self.name,
+            self._later,
+            jobs=self._bodies.running_jobs,
+            slots=self._entry.bodies,
+            told=self._told,
         )
+
+    def _told(self, status: WorkerStatus) -> None:
+        if self._head_backlog is not None:
+            self._head_backlog.note(status)
 
     def _make_executor(self, jobs: JobMaker) -> MainThread | Threads:
         if self._bodies is not None:
@@ -318,6 +333,11 @@ class WorkerContext:
         if isinstance(self._executor, MainThread):
             self._executor.give_up(why)
         os._exit(STUBBORN_EXIT)
+
+
+def _head_backlog(config: Config) -> HeadBacklogFile | None:
+    """What asks the head for its backlog, on a node that scales its workers. Raises ConfigError."""
+    return HeadBacklogFile(config, ask=Head(config.node).backlog) if config.asks_head else None
 
 
 def _bodies(wakeup: Wakeup) -> Bodies:

@@ -22,6 +22,7 @@ from edge.results.attempts import AttemptsStore
 from edge.results.orders import Order, Orders, parse
 from edge.results.store import Results
 from edge.results.uploads import Uploads
+from edge.worker.api.checkpoint import forget
 from edge.worker.flow.running import RunningJobs
 
 logger = logging.getLogger(__name__)
@@ -147,5 +148,5 @@ class OrderWatch:
     def _remove(self, job_id: str) -> None:
         self._results.remove(job_id)
         self._attempts.forget(job_id)
-        (self._layout.checkpoints / f"{job_id}.json").unlink(missing_ok=True)
+        forget(self._layout.checkpoints, job_id)
         logger.info("result of %s removed", job_id)

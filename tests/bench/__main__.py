@@ -1,6 +1,6 @@
 """`make bench`: the appliance beside plain Celery and beside a durable worker made by hand, as tables and as JSON.
 
-All use the same broker and run the same trivial job. docs/benchmark.md says how to read the figures.
+All use the same broker and run the same trivial job. docs/explanation/benchmark.md says how to read the figures.
 """
 
 from __future__ import annotations

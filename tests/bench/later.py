@@ -1,8 +1,8 @@
 """Measure what jobs that wait in the ledger cost an idle gateway: `python -m tests.bench.later --jobs 100000`.
 
-Prints the figures of docs/waiting.md: the start of the gateway without and with waiting jobs, its wake-ups and written
-bytes while nothing is due, how late jobs are let go, and how many jobs start before one of priority 9 that comes last.
-No broker is needed: what the publisher would get is asked for directly.
+Prints the figures of docs/how-to/waiting.md: the start of the gateway without and with waiting jobs, its wake-ups and
+written bytes while nothing is due, how late jobs are let go, and how many jobs start before one of priority 9 that
+comes last. No broker is needed: what the publisher would get is asked for directly.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def test_the_password_of_mqtt_reaches_the_units_alone(tmp_path: Path, given: dic
 
 
 def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
-    """The next play applies them and the token stays; one that says nothing new changes nothing."""
+    """The next play applies them and the token stays; one that nobody was given is made anew."""
     board = tmp_path / "edge.yaml"
     board.write_text("root: state\nrun: run\n")
     text = (REPO / "ansible/roles/edge/tasks/tokens.yml").read_text()
@@ -178,12 +178,17 @@ def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
     (tmp_path / "tokens.yml").write_text(text)
     play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.import_tasks": "tokens.yml"}]}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    clients = tmp_path / "clients"
+    clients, unbrought = tmp_path / "clients", tmp_path / "unbrought-tokens"
     env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
 
     def played(*options: str, **laptop: object) -> int:
         """How many tasks changed something."""
-        given = {"edge_tokens": [{"name": "laptop", **laptop}, {"name": "sensor"}], "edge_client_folder": str(clients)}
+        given = {
+            "edge_tokens": [{"name": "laptop", **laptop}, {"name": "sensor"}],
+            "edge_client_folder": str(clients),
+            "edge_token_names": ["laptop", "sensor"],
+            "edge_unbrought_tokens": str(unbrought),
+        }
         argv: list[str | Path] = [ansible() / "ansible-playbook", "play.yml", "-e", json.dumps(given), *options]
         argv += ["-e", f"ansible_python_interpreter={sys.executable}"]
         done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
@@ -206,6 +211,18 @@ def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
     assert played(scopes=["admin"], keep_scopes=True) == 0
     assert played() == 1
     assert found()["laptop"] == ["submit"]
+
+    assert unbrought.read_text() == ""
+    unbrought.write_text("another\nlaptop")  # an earlier play was cut between making the token and bringing it
+    assert played() == 3  # the old one revoked, a new one made and brought
+    assert (clients / "localhost-laptop.token").read_text() != secret
+    assert found() == {"laptop": ["submit"], "sensor": ["submit"]}
+    assert unbrought.read_text() == "another"
+    assert played() == 0
+    unbrought.write_text("laptop")  # and here before it was made
+    subprocess.run([edge, "--config", board, "token", "revoke", "laptop"], check=True, capture_output=True)
+    assert played() == 2
+    assert played() == 0
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")

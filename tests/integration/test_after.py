@@ -161,11 +161,11 @@ def test_plain_celery_may_ask_for_later_and_for_a_chain(client: Client, broker: 
         assert time.monotonic() - began > 1.5
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "waiting.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "waiting.md").read_text()
 
 
 def examples(kind: str) -> list[str]:
-    """The code under each `<!-- test: KIND -->` of docs/waiting.md."""
+    """The code under each `<!-- test: KIND -->` of docs/how-to/waiting.md."""
     return re.findall(rf"<!-- test: {re.escape(kind)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
 
 

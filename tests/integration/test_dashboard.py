@@ -19,8 +19,8 @@ from tests.running_gateway import RunningGateway, StartGateway
 from tests.running_worker import tell_power
 
 DOCS = Path(__file__).parents[2] / "docs"
-DASHBOARD = json.loads((DOCS / "grafana-dashboard.json").read_text())
-PAGE = (DOCS / "prometheus.md").read_text()
+DASHBOARD = json.loads((DOCS / "how-to" / "grafana-dashboard.json").read_text())
+PAGE = (DOCS / "how-to" / "prometheus.md").read_text()
 #: Labels that Prometheus itself gives each series.
 _OWN = {"instance", "job"}
 _OWN_METRICS = {"up"}

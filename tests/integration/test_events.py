@@ -387,8 +387,8 @@ def test_a_wait_that_is_told_by_events_ends_in_time(gateway: RunningGateway) -> 
 
 
 def example() -> str:
-    """The program in docs/events.md."""
-    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+    """The program in docs/reference/events.md."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text()
     (code,) = re.findall(r"<!-- test: events.py -->\n```python\n(.*?)```", page, re.DOTALL)
     return str(code)
 

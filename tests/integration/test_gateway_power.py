@@ -27,7 +27,7 @@ from edge.model import (
 )
 from edge.results.store import Results
 from tests.running_gateway import RunningGateway
-from tests.running_worker import tell_power
+from tests.running_worker import tell_power, until
 
 
 def runs(gateway: RunningGateway, job_id: str, held: WaitReason | None = None) -> None:
@@ -135,3 +135,15 @@ def test_receipts_are_shown_and_summed_up(gateway: RunningGateway) -> None:
     assert 'edge_job_joules_total{metering="estimated"} 0.5' in metrics
     assert "edge_job_held_seconds_total 30.0" in metrics
     assert float(next(x for x in metrics.splitlines() if x.startswith("edge_job_cpu_s")).split()[1]) == pytest.approx(2)
+
+
+def test_the_statement_has_the_receipts_of_now(gateway: RunningGateway) -> None:
+    """Those that no file has yet are in it, and a month that is none is refused."""
+    job_id = gateway.submit()
+    took = Energy(2.0, 1.0, 7200.0, Metering.MEASURED, sun_joules=3600.0, battery_joules=3600.0)
+    result = Result(job_id, "echo", JobState.SUCCEEDED, finished_at=time.time(), energy=took)
+    Results(gateway.layout).publish(result)
+    until(lambda: gateway.ask("GET", f"/jobs/{job_id}").json["state"] == "succeeded", "the end of the job")
+    total = gateway.ask("GET", "/statement").json["total"]
+    assert (total["jobs"], total["jobs_wh"], total["sun_wh"], total["battery_wh"]) == (1, 2.0, 1.0, 1.0)
+    assert gateway.ask("GET", "/statement?month=2026-13").status == 400

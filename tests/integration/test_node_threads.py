@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
 from edge.access.tokens import Scope, Tokens
 from edge.config import BrokerConfig, Config, load
-from edge.model import JobState, PowerState, WorkerState
+from edge.model import Backlog, JobState, PowerState, WorkerState
 from edge.results.store import Results
 from tests.conftest import MakeConfig, sections
 from tests.integration.test_spawn import LIMIT_S, Gateway, all_over
@@ -71,6 +72,7 @@ def node(
         "tasks": ["kinds"],
         "broker": sections(broker),
         "worker": {"name": "node-2"},
+        "workers": [{"name": "node-2"}, {"name": "io", "pool": "threads"}, {"name": "extra", "max": 2}],
         "node": {"head_url": f"http://127.0.0.1:{head.gateway.port}", "token_file": "node.token"},
     }
     path = tmp_path / "node.yaml"
@@ -90,6 +92,25 @@ def test_threads_of_a_node_take_jobs_from_its_head(front: Gateway, node: Running
     assert {(result.value, result.worker, result.attempts) for result in results} == {("another", "io", 1)}
     kept = node.config.layout.results
     until(lambda: not [path for path in kept.rglob("*") if path.is_file()], f"{kept} is not empty")
+
+
+def test_a_node_learns_the_backlog_of_its_head_while_it_works(front: Gateway, node: RunningWorker) -> None:
+    """By kind, the running job with it; and at the end that there is none."""
+    path = node.config.layout.head_backlog
+
+    def told() -> dict[str, int] | None:
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=Backlog)
+        except OSError:
+            return None
+        return {row.kind: row.jobs for row in found.rows}
+
+    assert told() is None
+    for _ in range(2):
+        front.client.submit("crawl", 1, 4.0)
+    until(lambda: (told() or {}).get("crawl") == 2, lambda: f"{told()}")
+    until(lambda: told() == {}, lambda: f"{told()}")
+    assert all_over(front)
 
 
 def test_what_a_body_of_a_node_spawns_is_made_once(head: Config, front: Gateway, node: RunningWorker) -> None:

@@ -211,11 +211,11 @@ def test_metrics_count_schedules_and_slots(gateway: RunningGateway) -> None:
     assert 'edge_slots_total{fate="ran"} 0.0' not in text
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "schedules.md").read_text()
 
 
 def example(name: str) -> str:
-    """The block of docs/schedules.md under the mark of this name, with a kind of job that is known here."""
+    """The block of docs/how-to/schedules.md under the mark of this name, with a kind of job that is known here."""
     (code,) = re.findall(rf"<!-- test: {re.escape(name)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
     code = re.sub(r'solve 1 "[^"]*"', "echo hello", code)
     code = re.sub(r'"solve", \[1, "[^"]*"\]', '"echo", ["hello"]', code)

@@ -47,11 +47,11 @@ workers:
 """
 
 
-DOCS = (Path(__file__).parents[2] / "docs/workers.md").read_text()
+DOCS = (Path(__file__).parents[2] / "docs/how-to/workers.md").read_text()
 
 
 def example(language: str) -> str:
-    """The first block in this language of docs/workers.md."""
+    """The first block in this language of docs/how-to/workers.md."""
     found = re.search(rf"^```{language}\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
     assert found is not None, language
     return found[1]

@@ -11,6 +11,7 @@ import pytest
 
 from edge.config import BrokerConfig, Config
 from edge.model import FailureCode, JobState, Metering, Power, PowerState, Reading, WorkerState, WorkerStatus
+from edge.power.energy import calibration
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
@@ -273,7 +274,7 @@ def test_the_receipt_says_what_a_job_took(worker: RunningWorker, broker: BrokerC
     result = worker.result(publish(broker, "echo", "x"))
     assert result.energy is not None
     assert result.energy.metering is Metering.ESTIMATED
-    assert result.energy.joules == pytest.approx(result.cpu_seconds * odd.worker.cpu_watts, abs=0.001)
+    assert result.energy.joules == pytest.approx(result.cpu_seconds * calibration.watts(odd)[1], abs=0.001)
     assert (result.energy.max_c, result.energy.throttled) == (None, None)
     job_id = publish(broker, "nap", 3.0)
     worker.until_running(job_id)

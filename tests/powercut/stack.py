@@ -230,7 +230,7 @@ class Board:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             stdin=subprocess.DEVNULL,
         )
         return done.stdout.strip()

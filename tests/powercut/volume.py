@@ -146,7 +146,7 @@ def _env() -> dict[str, str]:
 
 
 def _run(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_env(), timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_env(), timeout=300)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")
     return done.stdout.strip()

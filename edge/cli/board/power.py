@@ -11,6 +11,7 @@ import click
 
 from edge.cli import output
 from edge.cli.board.services import entry
+from edge.cli.board.statement import statement
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import StorageError
 from edge.core.text import duration, seconds
@@ -133,6 +134,9 @@ def simulate(session: Session, *, state: str) -> int:
         play(config.power, config.layout, None if state == "off" else state)
     output.document({"simulated": state}) if session.as_json else output.note(f"simulated power: {state}")
     return 0
+
+
+power.add_command(statement)
 
 
 @click.command()

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from edge.access.tokens import Tokens
     from edge.config import Config
 
-_SCOPES = ["submit", "read", "admin", "node"]
+_SCOPES = ["submit", "read", "run", "admin", "node"]
 _MEANING = (
-    "submit (its own jobs), read (all jobs), admin (all), node (a board that works for this one); may be repeated."
+    "submit (its own jobs), read (all jobs), run (its own jobs, and programs that ask for it), admin (all), node (a "
+    "board that works for this one); may be repeated."
 )
 _scopes = click.option(
     "--scope",

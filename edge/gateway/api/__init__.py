@@ -4,6 +4,7 @@
 - `routes`: the table of all routes
 - `submit`: `POST /v1/jobs` and its batch
 - `jobs`: list, show, wait, fetch files, cancel, remove
+- `output`: what the program of a job prints, as it comes
 - `nodes`: uploads of boards that work for this one (nodes)
 - `schedules`: periodic jobs
 - `about`: tasks, status, health

@@ -16,7 +16,7 @@ from edge.gateway.http import bodies
 from edge.gateway.http.problems import BadRequest, Busy, TooLarge, TooSlow, WrongType
 from edge.gateway.http.route import JSON, OCTETS, Call
 from edge.gateway.service import Appliance
-from edge.model import MOST_CHILDREN, Attempts, Result, SpawnedJobs, check_job_id
+from edge.model import MOST_CHILDREN, Attempts, HeadBacklog, Result, SpawnedJobs, check_job_id
 from edge.results.orders import Order, Orders
 from edge.results.staging import check_artifact_name
 from edge.results.uploads import Uploads
@@ -131,6 +131,12 @@ class NodeRoutes:
                 raise BadRequest(f"jobs: key {job.key[:80]!r} with call = {job.call}: each job has one of the two")
         await self._appliance.take_spawned(spawned)
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def backlog(self, _call: Call) -> web.StreamResponse:
+        """Answer how many open jobs of each kind there are, for a node that scales its workers."""
+        outbox = self._appliance.outbox
+        rows = outbox.backlog.rows(await outbox.look(lambda reader: reader.open_kinds()))
+        return web.Response(body=msgspec.json.encode(HeadBacklog(tuple(rows))), content_type=JSON)
 
     async def _read(self, call: Call, kind: type[T]) -> T:
         """Return the decoded body. Raises BadRequest, and as `bodies.read`.

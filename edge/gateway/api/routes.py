@@ -12,6 +12,7 @@ from edge.gateway.api.about import BoardRoutes
 from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventRoutes
 from edge.gateway.api.jobs import ChildQuery, EndQuery, FollowerQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
+from edge.gateway.api.output import OutputQuery, OutputRoutes
 from edge.gateway.api.pairing import PairRoutes
 from edge.gateway.api.schedules import Nothing, ScheduleQuery, ScheduleRoutes
 from edge.gateway.api.series import SeriesRoutes
@@ -34,7 +35,7 @@ from edge.gateway.http.route import (
     Route,
 )
 from edge.gateway.service import Appliance
-from edge.model import Attempts, Result, Schedule, SpawnedJobs, Submission
+from edge.model import Attempts, HeadBacklog, Result, Schedule, SpawnedJobs, Submission
 from edge.wire import (
     BatchItem,
     ChildPage,
@@ -157,6 +158,21 @@ def table(appliance: Appliance) -> list[Route]:
             problems=(*_MISSING, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
         ),
         Route(
+            *("GET", "/v1/jobs/{id}/output", "What the program of a job prints", OutputRoutes(appliance).show, READERS),
+            query=OutputQuery,
+            answers=(
+                Answer(
+                    HTTPStatus.OK,
+                    "The bytes from `offset` on, as far as they are kept without a gap. `Edge-Offset` is the offset of "
+                    "the first one. Where bytes were cut behind them, `Edge-Next` is where to go on. With `follow` the "
+                    "answer grows until the job has ended, or for gateway.max_wait_s.",
+                    media="text/plain",
+                    headers={"Edge-Offset": "offset of the first byte", "Edge-Next": "offset behind the cut, if any"},
+                ),
+            ),
+            problems=_MISSING,
+        ),
+        Route(
             *("PUT", "/v1/jobs/{id}/files/{name}", "Hand in a file of a result that follows", nodes.file, NODES),
             query=AttemptQuery,
             body=Body(bytes, (OCTETS,), "The file."),
@@ -181,6 +197,10 @@ def table(appliance: Appliance) -> list[Route]:
             body=Body(SpawnedJobs, JOB_MEDIA, "The jobs; the id of each comes from the parent's and its key or call."),
             answers=(Answer(HTTPStatus.NO_CONTENT, "Kept from now on; those that were there already stay"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
+        ),
+        Route(
+            *("GET", "/v1/backlog", "How many open jobs of each kind there are", nodes.backlog, NODES),
+            answers=(Answer(HTTPStatus.OK, "By kind and power class, with what such a job costs", HeadBacklog),),
         ),
         *_schedule_routes(ScheduleRoutes(appliance)),
         Route(

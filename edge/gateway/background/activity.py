@@ -1,5 +1,7 @@
 """How many jobs started and ended, and how many waited, a quarter of an hour at a time: for the plots.
 
+With it, in the same file: what the jobs of a day took from the supply, for the statement of a month.
+
 Noted when results are noted, so it costs no wake-up, and written every two hours in which something happened and at a
 clean stop. After a power cut up to two hours of it are missing; the jobs themselves never are.
 """
@@ -9,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from pathlib import Path
 
 import msgspec
 
 from edge.core import clock, durable
-from edge.model import JobState, Result
+from edge.model import DayReceipts, JobState, Result, Took
 from edge.power.series import MOST_SLOTS, slot_of
 
 #: The governor writes its part as often: together at most one small write an hour.
@@ -22,7 +25,10 @@ _WRITE_EVERY_S = 2 * 3600.0
 _DAY_S = 86_400
 _KEEP_DAYS = 32
 _MOST_FILES = 40
-_LARGEST_BYTES = 64 << 10
+_LARGEST_BYTES = 128 << 10
+#: Pairs of kind and submitter of one day; the jobs of all further ones are one line.
+_MOST_PAIRS = 200
+_OTHERS = "(others)"
 _MOST_JOBS = 1 << 40  # in a slot of a file that is sound
 #: Ended jobs that are remembered: a worker may announce a result a second time.
 _REMEMBERED = 1024
@@ -43,13 +49,15 @@ class JobDay(msgspec.Struct):
     """One day, by UTC."""
 
     slots: dict[int, JobSlot] = {}
+    receipts: DayReceipts = {}  # by the local date of their end
 
 
 class Activity:
     """Counts in memory, with a file for each day. Belongs to the event loop; only `slots` may be called in a thread."""
 
-    def __init__(self, folder: Path, *, open_jobs: Callable[[], int]) -> None:
-        self._folder, self.open_jobs = folder, open_jobs
+    def __init__(self, folder: Path, *, open_jobs: Callable[[], int], keep: int = _MOST_FILES) -> None:
+        """`keep` is how many files there may be: those of a month for the plots, more for statements."""
+        self._folder, self.open_jobs, self._keep = folder, open_jobs, max(keep, _MOST_FILES)
         self._days: dict[int, JobDay] = {}
         self._changed: set[int] = set()
         self._ended: dict[str, None] = {}
@@ -85,6 +93,10 @@ class Activity:
             found |= {at: slot for at, slot in list(day.slots.items()) if first <= at <= last}
         return dict(sorted(found.items()))
 
+    def newest(self) -> dict[str, DayReceipts]:
+        """The receipts of the days in memory, by the stem of the name of their file."""
+        return {self._path(number).stem: deepcopy(day.receipts) for number, day in self._days.items()}
+
     async def stop(self) -> None:
         """Write what is not written yet."""
         if self._timer is not None:
@@ -101,6 +113,19 @@ class Activity:
             slot.succeeded += result.state is JobState.SUCCEEDED
             slot.failed += result.state is JobState.FAILED
             slot.cancelled += result.state is JobState.CANCELLED
+            self._book(result)
+
+    def _book(self, result: Result) -> None:
+        """Add a receipt to the sums of its day; a slot of that day is there."""
+        if result.energy is None:
+            return
+        kinds = self._days[int(result.finished_at // _DAY_S)].receipts.setdefault(
+            time.strftime("%Y-%m-%d", time.localtime(result.finished_at)), {}
+        )
+        kind, submitter = result.task, result.submitter
+        if submitter not in kinds.get(kind, {}) and sum(map(len, kinds.values())) >= _MOST_PAIRS:
+            kind, submitter = _OTHERS, _OTHERS
+        kinds.setdefault(kind, {}).setdefault(submitter, Took()).add(result.energy)
 
     def _backlog(self, now: float) -> None:
         slot = self._slot(now)
@@ -147,7 +172,7 @@ class Activity:
             if files:
                 newest = int(time.time() // _DAY_S)
                 kept = sorted(self._folder.glob("????-??-??.json"), key=lambda path: abs(_number(path) - newest))
-                for far in kept[_MOST_FILES:]:
+                for far in kept[self._keep :]:
                     far.unlink(missing_ok=True)
         except OSError:
             return  # a plot with a gap; the disk's fault is told elsewhere, by what matters
@@ -172,7 +197,7 @@ def _read(path: Path) -> JobDay:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return JobDay()
     sound = {at: slot for at, slot in day.slots.items() if _sound(at, slot)}
-    return JobDay(dict(sorted(sound.items())[:MOST_SLOTS]))
+    return JobDay(dict(sorted(sound.items())[:MOST_SLOTS]), day.receipts)
 
 
 def _sound(at: int, slot: JobSlot) -> bool:

@@ -1,5 +1,4 @@
-"""Tells the governor how many open jobs of each kind there are, where the board scales its workers or
-looks ahead.
+"""Tells governor and nodes that ask how many open jobs of each kind there are: to scale workers, and to look ahead.
 
 Nothing polls: a commit of the ledger that changes the counts leads to a new file, at most once a second. While the
 board is idle nothing is written.
@@ -31,15 +30,24 @@ EVERY_S = 1.0
 _MOST_ROWS = 200
 
 
-class BacklogFile:
-    """Writes `run/backlog/backlog.json`. Belongs to the event loop, except `committed`."""
+class KindBacklog:
+    """Writes `run/backlog/backlog.json` where this board scales workers. Belongs to the loop, except `committed`."""
 
     def __init__(
-        self, layout: Layout, *, counts: Callable[[], tuple[OpenKind, ...]], routes: Callable[[], Routes]
+        self, layout: Layout, *, counts: Callable[[], tuple[OpenKind, ...]], routes: Callable[[], Routes], told: bool
     ) -> None:
-        """`counts` gives the open jobs by kind as of the last commit, `routes` the pool and the owner of each kind."""
-        self._path, self._counts, self._routes = layout.backlog, counts, routes
-        self._costs = KindCosts(layout.costs)
+        """Write the file only when `told`.
+
+        Args:
+            layout: where the file is.
+            counts: returns the open jobs by kind as of the last commit, where they are counted along.
+            routes: returns the pool and the owner of each kind.
+            told: this board scales its workers.
+        """
+        self._layout, self._counts, self._routes, self._tells = layout, counts, routes, told
+        self._path = layout.backlog
+        #: What the kinds of job cost; learned where workers are scaled, here or on a node that asks.
+        self._costs: KindCosts | None = None
         self._told: tuple[OpenKind, ...] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next_at = 0.0
@@ -48,13 +56,15 @@ class BacklogFile:
 
     def start(self) -> None:
         """Write what there is; from now on each change is written. Raises nothing."""
-        self._loop = asyncio.get_running_loop()
-        self._write()
+        if self._tells:
+            self._loop = asyncio.get_running_loop()
+            self._write()
 
     def stop(self) -> None:
         """Save what was learned; a second call does nothing."""
         self._loop = None
-        self._costs.save()
+        if self._costs is not None:
+            self._costs.save()
 
     def committed(self) -> None:
         """Look whether a commit changed the counts. Called in the thread of the ledger."""
@@ -65,8 +75,9 @@ class BacklogFile:
         loop.call_soon_threadsafe(self._schedule)
 
     def learn(self, results: Iterable[Result]) -> None:
-        """Note what these jobs took."""
-        self._costs.learn(results)
+        """Note what these jobs took, where somebody has asked for it."""
+        if self._costs is not None:
+            self._costs.learn(results)
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
@@ -78,7 +89,7 @@ class BacklogFile:
             return
         self._next_at = self._loop.time() + EVERY_S
         counts = self._counts()
-        backlog = Backlog(boot_id(), os.getpid(), time.monotonic(), tuple(self._rows(counts)))
+        backlog = Backlog(boot_id(), os.getpid(), time.monotonic(), tuple(self.rows(counts)))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             durable.replace_volatile(self._path, msgspec.json.encode(backlog))
@@ -91,7 +102,10 @@ class BacklogFile:
         if self._counts() != counts:
             self.committed()
 
-    def _rows(self, counts: Iterable[OpenKind]) -> Iterator[OpenJobs]:
+    def rows(self, counts: Iterable[OpenKind]) -> Iterator[OpenJobs]:
+        """What is told of these counts. From the first call on, costs are learned."""
+        if self._costs is None:
+            self._costs = KindCosts(self._layout.costs)
         routes = self._routes()
         for count in [count for count in counts if count.power in _POWERS][:_MOST_ROWS]:
             power, cost = Power(count.power), self._costs.of(count.task)

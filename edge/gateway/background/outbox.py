@@ -21,7 +21,7 @@ from edge.config import Config
 from edge.core import clock
 from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, JobGone, StorageError, TooManyJobs, given
-from edge.gateway.background.backlog import BacklogFile
+from edge.gateway.background.backlog import KindBacklog
 from edge.gateway.background.dependents import Check, Dependents
 from edge.gateway.background.due import DueTimer
 from edge.gateway.background.journal import Journal
@@ -80,12 +80,12 @@ class Outbox:
         self._far_thread = ThreadPoolExecutor(1, "ledger-look")  # a single thread, because a reader is not thread-safe
         self._changed = changed
         self.routing = Routing(config, route=self._route)
-        #: None where no worker is scaled and nobody looks ahead: then nothing is counted.
-        self.backlog: BacklogFile | None = None
-        if scaled:
-            self.backlog = BacklogFile(
-                config.layout, counts=lambda: self._writer.open_kinds, routes=lambda: self.routing.routes
-            )
+        self.backlog = KindBacklog(
+            config.layout,
+            counts=lambda: self._writer.open_kinds,
+            routes=lambda: self.routing.routes,
+            told=scaled,
+        )
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self.release = Release(config, routes=lambda: self.routing.routes, begun=begun)
@@ -117,8 +117,7 @@ class Outbox:
         self._writer.start()
         self.release.load(self.reader)
         self._publisher.start()
-        if self.backlog is not None:
-            self.backlog.start()
+        self.backlog.start()
         for job in self.reader.retrying():
             left = (job.due_at or 0.0) - time.time()
             self._wait_for(job.id, min(max(left, 0.0), RETRY.pause_s(job.failures)))
@@ -135,8 +134,7 @@ class Outbox:
             task.cancel()
         if self._release_timer is not None:
             self._release_timer.cancel()
-        if self.backlog is not None:
-            self.backlog.stop()
+        self.backlog.stop()
         await asyncio.to_thread(self._publisher.stop)
         await asyncio.to_thread(self._far_thread.shutdown)
         self._far.close()
@@ -438,8 +436,7 @@ class Outbox:
         self._publisher.route(routes)
 
     def _on_commit(self) -> None:
-        if self.backlog is not None:
-            self.backlog.committed()
+        self.backlog.committed()
 
     def _on_link(self, link: BrokerLink) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -120,8 +120,7 @@ class Settler:
                 self.receipts = before  # they come again
                 raise
             self._outbox.ended([result for result, _ in found])
-            if self._outbox.backlog is not None:
-                self._outbox.backlog.learn(result for result, _ in found)
+            self._outbox.backlog.learn(result for result, _ in found)
             await self._outbox.dependents.follow(followers)
             self._ended()
             self._activity.ended(result for result, _ in found)

@@ -149,6 +149,7 @@ class SlotWriter:
             key=key,
             deadline_s=asked.deadline_s,
             max_temp_c=asked.max_temp_c,
+            files=asked.files,
             later=_later(asked.priority, after or []),
         )
 

@@ -19,6 +19,10 @@ from edge.gateway.http.problems import Forbidden, Unauthenticated
 _PROXY_HEADERS = (hdrs.FORWARDED, hdrs.X_FORWARDED_FOR)
 
 
+#: Scopes that hand in jobs in their own name.
+SUBMITTING = frozenset({Scope.SUBMIT, Scope.RUN})
+
+
 @dataclass(frozen=True)
 class Caller:
     """Whoever sent a request: the submitter's name, and the scopes."""
@@ -37,7 +41,13 @@ class Caller:
 
     def may_end(self, submitter: str) -> bool:
         """True when this caller may cancel or remove a job of `submitter`."""
-        return Scope.ADMIN in self.scopes or (Scope.SUBMIT in self.scopes and self.name == submitter)
+        return Scope.ADMIN in self.scopes or (bool(self.scopes & SUBMITTING) and self.name == submitter)
+
+    def may_run(self, kind: str, scope: str) -> None:
+        """Return when this caller may hand in jobs of a kind that asks for `scope`; raise Forbidden if not."""
+        if scope and scope not in self.scopes:
+            mine = ", ".join(sorted(self.scopes))
+            raise Forbidden(f"token {self.name!r} has scope {mine}; jobs of the kind {kind!r} need {scope}")
 
 
 #: Everyone on the board itself, where `gateway.loopback_without_token` is set.

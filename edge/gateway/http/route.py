@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from edge.access.tokens import Scope
 from edge.core.values import JsonObject
-from edge.gateway.http.auth import Authenticator, Caller
+from edge.gateway.http.auth import SUBMITTING, Authenticator, Caller
 from edge.gateway.http.problems import BadRequest
 
 JSON = "application/json"
@@ -27,7 +27,7 @@ READERS = frozenset(Scope) - {Scope.NODE}  # `submit` sees less, but it may look
 NODES = frozenset({Scope.NODE})
 WATCHERS = frozenset({Scope.READ, Scope.ADMIN})
 ADMINS = frozenset({Scope.ADMIN})
-SUBMITTERS = frozenset({Scope.SUBMIT, Scope.ADMIN})
+SUBMITTERS = SUBMITTING | {Scope.ADMIN}
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -33,6 +33,7 @@ _MAX_BYTES = 4096
 _SCOPES = (
     (Scope.SUBMIT, "submit: hand in jobs, and see its own"),
     (Scope.READ, "read: see all jobs"),
+    (Scope.RUN, "run: programs that ask for it too; any, where the board has allow_any"),
     (Scope.ADMIN, "admin: everything"),
 )
 #: Browsers by a word of their header, the more special first.

@@ -11,6 +11,7 @@ from edge.access.tokens import Scope
 from edge.gateway.http import bodies
 from edge.gateway.http.auth import Caller
 from edge.gateway.http.problems import BadRequest, Forbidden
+from edge.gateway.http.route import SUBMITTERS
 
 FORM = "application/x-www-form-urlencoded"
 _FORM_S = 30.0
@@ -28,7 +29,7 @@ class Visit:
     @property
     def may_submit(self) -> bool:
         """True when this caller may hand in jobs."""
-        return bool(self.caller.scopes & {Scope.SUBMIT, Scope.ADMIN})
+        return bool(self.caller.scopes & SUBMITTERS)
 
     @property
     def is_admin(self) -> bool:

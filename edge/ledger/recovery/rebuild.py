@@ -26,7 +26,7 @@ from edge.ledger.recovery.damage import EMPTY, damage, opened
 from edge.ledger.recovery.schedules import keep_schedules
 from edge.ledger.rows import POWERS, STATES, JobRow
 from edge.ledger.writer import LedgerWriter
-from edge.model import JobState, Power, is_job_id
+from edge.model import InputFile, JobState, Power, is_job_id
 from edge.results.store import Results
 
 log = logging.getLogger(__name__)
@@ -280,6 +280,8 @@ def _possible(row: Row) -> bool:
     """True when the row can be one of ours: bytes that rotted inside a page are still a row to SQLite."""
     try:
         args, kwargs = msgspec.json.decode(row["arguments"])
+        if row.get("files") is not None:
+            msgspec.json.decode(row["files"], type=dict[str, InputFile])
         return is_job_id(row["id"]) and isinstance(args, list) and isinstance(kwargs, dict)
     except (ValueError, TypeError, msgspec.DecodeError):
         return False

@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 
 from edge.core import durable
-from edge.model import PowerState, Reading
+from edge.model import Mix, PowerState, Reading
 from edge.power import series
+from edge.power.energy.drawn import Drawn
 from edge.power.series import PowerSlot
 
 #: The gateway writes its part of the plots as often: together at most one small write an hour.
@@ -42,6 +43,7 @@ class Day(msgspec.Struct):
     falls: int = 0
     ranges: dict[str, Range] = {}
     slots: dict[int, PowerSlot] = {}
+    drawn: Drawn = msgspec.field(default_factory=Drawn)
 
 
 class Days:
@@ -54,6 +56,7 @@ class Days:
         self._day: Day | None = None
         self._last: tuple[float, PowerState] | None = None
         self._written = 0.0
+        self._drawn_at: float | None = None
 
     def add(self, now: float, wall: float | None, state: PowerState, readings: Iterable[Reading]) -> None:
         """One sample; `wall` is None where the clock cannot be trusted. Raises OSError when a day cannot be written."""
@@ -80,6 +83,15 @@ class Days:
         if now - self._written >= _WRITE_EVERY_S:
             self._written = now
             self.flush()
+
+    def drew(self, now: float, wall: float | None, *, watts: float | None, mix: Mix | None, busy: bool) -> None:
+        """Add what the board drew since the last sample; call it after `add` of the same sample.
+
+        The sample counts for the time before it, as a reading of a job counts only once the job runs.
+        """
+        last, self._drawn_at = self._drawn_at, now
+        if last is not None and wall is not None and self._day is not None and 0 < now - last <= _LONGEST_GAP_S:
+            self._day.drawn.add(now - last, watts=watts, mix=mix, busy=busy)
 
     def flush(self) -> None:
         """Write the day so far; durable on return. Raises OSError."""

@@ -21,6 +21,7 @@ from edge.core.layout import Layout
 from edge.model import Plan, PowerState, PowerStatus, Reading
 from edge.model.pairing import ButtonHeld
 from edge.power import pause_order, status
+from edge.power.energy import bodies, draw
 from edge.power.governor import pause, persisted_state
 from edge.power.governor.button import Button, Press
 from edge.power.governor.days import Days
@@ -265,6 +266,7 @@ class Governor:
             readings=readings,
             resumes_at=None if left_s is None else round(wall + left_s, 1),
             plan=self._plan if now is not None else None,
+            mix=draw.mix(readings),
         )
         try:
             status.write(self._layout.power, self._reported)
@@ -283,6 +285,13 @@ class Governor:
         try:
             daily = [each for each in sample.readings if self._rules.quantity(each.source, each.what).daily]
             self._days.add(sample.now, trusted, sample.state, daily)
+            self._days.drew(
+                sample.now,
+                trusted,
+                watts=draw.board_watts(sample.readings),
+                mix=draw.mix(sample.readings),
+                busy=bodies.alone(self._layout) > 0,
+            )
         except OSError as err:
             log(f"{self._layout.days}: {err.strerror or err}")
 

@@ -67,7 +67,7 @@ def _scaler(config: Config, watch: Watch) -> Scaler | None:
 
     try:
         scaler = Scaler(config, log)
-        watch.add(config.layout.backlog.parent)
+        watch.add(config.backlog.parent)
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     return scaler

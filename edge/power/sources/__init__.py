@@ -1,7 +1,7 @@
 """The kinds of power source, one a file. A file declares its record, what it reports, its probe and its reading.
 
 To add one, write `edge/power/sources/KIND.py`, its rig `tests/unit/power/rigs/KIND.py`, on which the contract of all
-sources is tested, and its section in `docs/power-sources.md`. `edge.config.kinds` finds it by its name; see
+sources is tested, and its section in `docs/reference/power-sources.md`. `edge.config.kinds` finds it by its name; see
 `edge.power.inputs.source` for what it declares.
 
 - `plain`: a wall plug that nothing measures

@@ -32,6 +32,7 @@ from edge.model import (
     WorkerState,
     WorkerStatus,
 )
+from edge.power.energy import calibration
 from edge.power.scaling.backlog import KindBacklog, shared, taken
 from edge.power.scaling.board import Board
 from edge.power.scaling.decide import Decision, Hand, decide
@@ -67,7 +68,8 @@ class Scaler:
     def __init__(self, config: Config, log: Callable[[str], None]) -> None:
         """Make the folders. Raises OSError."""
         self._config, self._layout, self._log = config, config.layout, log
-        for folder in (self._layout.starts, self._layout.backlog.parent):
+        _, self._cpu_watts = calibration.watts(config)
+        for folder in (self._layout.starts, config.backlog.parent):
             folder.mkdir(parents=True, exist_ok=True)
         for path in self._layout.starts.iterdir():
             path.unlink(missing_ok=True)  # nobody asks for these any more
@@ -113,9 +115,9 @@ class Scaler:
     # --- inside -----------------------------------------------------------------------------------------------
 
     def _rows(self) -> tuple[OpenJobs, ...]:
-        """The open jobs as the gateway wrote them; none while no gateway lives."""
+        """The open jobs as the gateway (on a node the worker) wrote them; none while that does not live."""
         try:
-            backlog = msgspec.json.decode(self._layout.backlog.read_bytes(), type=Backlog)
+            backlog = msgspec.json.decode(self._config.backlog.read_bytes(), type=Backlog)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return ()
         return backlog.rows if backlog.boot_id == boot_id() and process_alive(backlog.pid) else ()
@@ -133,7 +135,7 @@ class Scaler:
         entry = each.entry
         each.roster.see(found, now_s)
         mine = [status for status in found.values() if self._shares(entry, status.name)]
-        backlog = _backlog(entry, rows, mine, cpu_watts=self._config.worker.cpu_watts)
+        backlog = _backlog(entry, rows, mine, cpu_watts=self._cpu_watts)
         board = self._board(each, mine, found, power, now_s)
         by_person = hands.get(entry.name)
         hand = None if by_person is None else Hand(by_person.count, now_s + by_person.left_s)
@@ -178,7 +180,7 @@ class Scaler:
             held=sum(status.state is WorkerState.HELD for status in mine if status not in retiring),
             memory_left_bytes=left.memory_bytes(),
             watts_left=left.watts(power.readings, self._config.power),
-            core_watts=self._config.worker.cpu_watts,
+            core_watts=self._cpu_watts,
             power=power.state,
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.core import durable
+from edge.core import durable, trees
 from edge.core.duplicates import duplicate
 from edge.core.values import JsonValue
 
@@ -28,6 +28,18 @@ def digest(path: Path) -> str:
         return sha256(path.read_bytes()).hexdigest()[:16]
     except OSError:
         return ""
+
+
+def folder_of(checkpoints: Path, job_id: str) -> Path:
+    """The folder in which the program of a job keeps its progress, beside the job's checkpoint."""
+    return checkpoints / f"{job_id}.d"
+
+
+def forget(checkpoints: Path, job_id: str) -> None:
+    """Remove what a job had saved, once it has ended. Raises OSError."""
+    (checkpoints / f"{job_id}.json").unlink(missing_ok=True)
+    if (folder := folder_of(checkpoints, job_id)).is_dir():
+        trees.remove(folder)
 
 
 def every_s(early_cuts: int) -> float:

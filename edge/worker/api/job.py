@@ -42,6 +42,7 @@ class Job:
         stopping: Callable[[], bool] = lambda: False,
         shield: Callable[[], AbstractContextManager[None]] = nullcontext,
         spawner: Spawning | None = None,
+        inputs: Mapping[str, Path] | None = None,
     ) -> None:
         self.id = job_id
         self.attempt = attempt
@@ -54,14 +55,23 @@ class Job:
         self._stopping = stopping
         self._shield = shield
         self._spawner = spawner
+        self._inputs: Mapping[str, Path] = inputs or {}
         self._restored: tuple[JsonValue] | None = None
         self._saves = False  # the body makes checkpoints: a hold waits for the next one
 
     @classmethod
     def local(
-        cls, folder: Path, *, job_id: str = "local", attempt: int = 1, settings: Mapping[str, JsonValue] | None = None
+        cls,
+        folder: Path,
+        *,
+        job_id: str = "local",
+        attempt: int = 1,
+        settings: Mapping[str, JsonValue] | None = None,
+        inputs: Mapping[str, Path] | None = None,
     ) -> Job:
         """Return a job without a worker, with artifacts, checkpoint and kept files in `folder`.
+
+        `inputs` are the files that it is given, by name.
 
         Every checkpoint is written. Spawned jobs do not run: each call appends a line of JSON to `spawned.jsonl` there.
         """
@@ -78,6 +88,7 @@ class Job:
             attempt=attempt,
             settings=settings,
             spawner=LocalSpawner(job_id, folder / "spawned.jsonl"),
+            inputs=inputs,
         )
 
     @property
@@ -101,6 +112,19 @@ class Job:
             OSError: the folder cannot be made.
         """
         return self._files(name)
+
+    def input(self, name: str) -> Path:
+        """Return the path of a file that the job was given. Open it for reading only: other jobs may have the same.
+
+        Its name is a hash, without an ending. The file stays there until the job has ended.
+
+        Raises:
+            UsageError: the job was given no file of this name.
+        """
+        if name not in self._inputs:
+            known = ", ".join(sorted(self._inputs)) or "none"
+            raise UsageError(f"input {name[:80]!r}: this job was given {known}")
+        return self._inputs[name]
 
     def progress(self, done: float, total: float = 0, note: str = "") -> None:
         """Report how far the job is. Cheap enough for an inner loop: the status is written at most four times a second.

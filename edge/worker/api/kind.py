@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from edge.catalog.signature import Signature
+from edge.config import CommandConfig
 from edge.core.values import JsonValue
 from edge.model import Pool, Power
 
@@ -18,6 +19,7 @@ class TaskKind(Protocol):
     edge_pool: Pool
     edge_retries: int
     edge_time_limit_s: float | None
+    edge_command: CommandConfig | None
 
     def run(self, *args: JsonValue, **kwargs: JsonValue) -> JsonValue:
         """Call the plain function."""

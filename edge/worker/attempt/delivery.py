@@ -6,11 +6,13 @@ import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+import msgspec
+
 from edge.broker.border import Message
 from edge.core.duplicates import duplicate
 from edge.core.errors import UsageError
 from edge.core.values import JsonObject, JsonValue
-from edge.model import Failure, FailureCode, SpawnedJob, file_safe_id
+from edge.model import Failure, FailureCode, InputFile, SpawnedJob, file_safe_id
 from edge.worker.attempt.handed import handed
 
 _UNSUPPORTED = ("callbacks", "errbacks", "chord")
@@ -36,6 +38,7 @@ class Delivery:
     time_limit_s: float | None = None
     max_temp_c: float | None = None
     submitter: str = ""  # empty: it did not come through the gateway
+    files: dict[str, InputFile] = field(default_factory=dict)  # what it is given, by name
     problem: Failure | None = None
     #: Not for now: the gateway is to keep these, this message's own job first. Empty for almost every message.
     handed: tuple[SpawnedJob, ...] = ()
@@ -98,6 +101,11 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
             problem = Failure(FailureCode.BAD_ARGUMENTS, clean(str(err)))
     edge = headers.get("edge")
     edge = edge if isinstance(edge, dict) else {}
+    files: dict[str, InputFile] = {}
+    try:
+        files = msgspec.convert(edge.get("files") or {}, dict[str, InputFile])
+    except msgspec.ValidationError as err:
+        problem = problem or Failure(FailureCode.UNDECODABLE, clean(f"the message's files cannot be read: {err}"))
     return Delivery(
         message=message,
         queue=queue,
@@ -113,6 +121,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         time_limit_s=_positive(edge.get("time_limit_s")) or _positive(_first(headers.get("timelimit"))),
         max_temp_c=_positive(edge.get("max_temp_c")),
         submitter=clean(name)[:64] if isinstance(name := edge.get("submitter"), str) else "",
+        files=files,
         problem=problem,
         handed=later,
         headers=headers,

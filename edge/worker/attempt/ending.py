@@ -11,7 +11,14 @@ from edge.worker.attempt.outcome import Outcome
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Failures that another attempt may avoid.
-_RETRIED = (FailureCode.EXCEPTION, FailureCode.TIME_LIMIT, FailureCode.EXIT)
+_RETRIED = (
+    FailureCode.EXCEPTION,
+    FailureCode.TIME_LIMIT,
+    FailureCode.EXIT,
+    FailureCode.SIGNAL,
+    FailureCode.OUT_OF_MEMORY,
+    FailureCode.NO_OUTPUT,
+)
 
 
 class Ending(StrEnum):

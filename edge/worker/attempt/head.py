@@ -30,7 +30,7 @@ from edge.core.errors import (
     given,
 )
 from edge.core.layout import Layout
-from edge.model import Attempts, Failure, FailureCode, JobState, Result, SpawnedJobs
+from edge.model import Attempts, Failure, FailureCode, HeadBacklog, JobState, OpenJobs, Result, SpawnedJobs
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
 from edge.results.spawned import SpawnedFiles
@@ -70,6 +70,13 @@ class Head:
             return False  # from plain Celery on the head: its gateway learns of it by the result
         except JobGone:
             return True
+        except GatewayError as err:
+            raise Unreachable(f"the head: {err}") from err
+
+    def backlog(self) -> tuple[OpenJobs, ...]:
+        """The open jobs of the head by kind."""
+        try:
+            return self._http.json("GET", path_of("backlog"), HeadBacklog).rows
         except GatewayError as err:
             raise Unreachable(f"the head: {err}") from err
 

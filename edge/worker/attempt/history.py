@@ -119,11 +119,14 @@ class AttemptHistory:
     def tidy(self, has_ended: Callable[[str], bool]) -> None:
         """Remove records and checkpoints of jobs that have ended, perhaps on another board. Raises OSError."""
         kept = [path for folder in (self.attempts.folder, self._checkpoints) for path in folder.glob("*.json")]
+        kept += self._checkpoints.glob("*.d")
         ids = {path.stem for path in kept if is_job_id(path.stem)}
         ended = {job_id for job_id in ids if has_ended(job_id)}
         for path in kept:
             if path.stem in ended:
-                path.unlink(missing_ok=True)
+                checkpoint.forget(self._checkpoints, path.stem)
+                if path.suffix == ".json":
+                    path.unlink(missing_ok=True)
 
     def begin(self, job_id: str) -> None:
         """Mark that a body of this job runs here. It costs every job a write, so the file is written in place."""

@@ -3,6 +3,7 @@
 - `app`: the Celery app, configured from `edge.yaml`
 - `task`: `@task`: one typed function becomes a kind of job
 - `modules`: imports the task modules that the configuration names
+- `commands`: a Celery task of each command of `edge.yaml`
 - `catalogue`: prints the kinds of job as JSON, for the gateway
 - `backend`: Celery's result backend, for `solve.delay(...).get()`
 - `request`: `current_task.request` and Celery's signals around a body

@@ -14,6 +14,7 @@ from kombu.utils.objects import cached_property
 
 from edge.broker import topology
 from edge.broker.routes import Routes
+from edge.catalog.commands import commands_of
 from edge.config import Config, Loaded, load
 from edge.core.errors import ConfigError, UsageError
 from edge.model import Pool, Power, WorkerPool
@@ -32,6 +33,7 @@ class EdgeApp(Celery):  # type: ignore[misc]
         self._loaded: Loaded | None = None
         self._own_url = ""
         self.module_errors: dict[str, str] = {}
+        self._has_commands = False
         super().__init__(*args, **kwargs)
         self.add_defaults(self._settings)
 
@@ -63,8 +65,17 @@ class EdgeApp(Celery):  # type: ignore[misc]
         A module may import others whose tasks the configuration does not name; those are left out. Raises ConfigError.
         """
         modules = self.edge_config.tasks
+        if not self._has_commands and (commands := commands_of(self.edge_config)):
+            from edge.worker.celery.commands import add_commands  # only where the owner allows programs
+
+            self._has_commands = True
+            self.module_errors.update(add_commands(self, commands))
         ours = ((name, task) for name, task in self.tasks.items() if getattr(task, "edge_signature", None) is not None)
-        return {name: task for name, task in ours if any(_belongs(task, module) for module in modules)}
+        return {
+            name: task
+            for name, task in ours
+            if task.edge_command is not None or any(_belongs(task, module) for module in modules)
+        }
 
     def gen_task_name(self, name: str, module: str) -> str:  # noqa: ARG002 - Celery's signature
         """Return the name of the function: submitters need not know the modules of tasks."""

@@ -30,7 +30,8 @@ def main() -> int:
         return err.exit_code
     app.use(loaded)
     errors = load_tasks(loaded, before=lambda name: _print_now(out, f"{name}\n".encode()))
-    listing = Listing(tuple(_info(task) for _, task in sorted(app.edge_tasks().items())), errors)
+    kinds = app.edge_tasks()
+    listing = Listing(tuple(_info(task) for _, task in sorted(kinds.items())), {**errors, **app.module_errors})
     with os.fdopen(out, "wb") as answer:
         answer.write(msgspec.json.encode(listing))
     return 0
@@ -42,17 +43,19 @@ def _print_now(fd: int, line: bytes) -> None:
 
 def _info(task: TaskKind) -> TaskInfo:
     description = inspect.getdoc(task.run) or ""
+    command = task.edge_command
     return TaskInfo(
         task.name,
         summary=description.partition("\n")[0],
         description=description,
-        module=task.__module__,
+        module=task.__module__ if command is None else "commands",
         positional=task.edge_signature.positional,
         schema=task.edge_signature.schema(),
         power=task.edge_power,
         pool=task.edge_pool,
         retries=task.edge_retries,
         time_limit_s=task.edge_time_limit_s,
+        scope="" if command is None or command.scope == "submit" else command.scope,
     )
 
 

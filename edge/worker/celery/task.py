@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, ParamSpec, Protocol, TypeVar, overload
 from celery import Task as CeleryTask
 
 from edge.catalog.signature import Signature
+from edge.config import CommandConfig
 from edge.core.errors import UsageError
 from edge.core.values import JsonValue
 from edge.model import Pool, Power
@@ -33,6 +34,7 @@ class EdgeTask(CeleryTask):  # type: ignore[misc]
     edge_pool: ClassVar[Pool] = Pool.MAIN
     edge_retries: ClassVar[int] = 0
     edge_time_limit_s: ClassVar[float | None] = None
+    edge_command: ClassVar[CommandConfig | None] = None  # None: a function of a module
 
     # Fixed here: Celery would read these from the configuration, and a task file must be importable without one.
     serializer = "json"

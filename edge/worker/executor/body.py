@@ -20,10 +20,12 @@ from typing import TypeVar
 
 import msgspec
 
+from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Power, PowerState, PowerStatus, Progress, RunningJob, WaitReason
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.executor import interrupt
 from edge.worker.power.feasibility import too_hot
+from edge.worker.power.meter import Usage
 from edge.worker.power.patience import Patience
 from edge.worker.process.control import (
     JobCancelled,
@@ -100,6 +102,8 @@ class Body:
         self._held_at: float | None = None
         self._hot = False
         self._patience = Patience()
+        self._ring: Callable[[], None] = lambda: None
+        self._usage: Usage | None = None
 
     @property
     def id(self) -> str:
@@ -110,6 +114,11 @@ class Body:
     def running_job(self) -> RunningJob:
         """What the worker's status shows of the body."""
         return self._job
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the program of the body used; None: it ran none, or has not ended."""
+        return self._usage
 
     @property
     def held_s(self) -> float:
@@ -132,7 +141,7 @@ class Body:
     def cancel(self) -> None:
         """Note that the job was cancelled; callable from any thread."""
         self._cancelled = True
-        self._go_on.set()
+        self._wake()
 
     def heed(self, power: PowerStatus, *, grace_s: float) -> None:
         """Take a new report; at critical power the body has `grace_s` to end or to reach a checkpoint."""
@@ -142,13 +151,13 @@ class Body:
         elif self._leave_at is None:
             self._why_leave = f"power is critical ({power.reason}) and the worker leaves"
             self._leave_at = time.monotonic() + grace_s
-        self._go_on.set()
+        self._wake()
 
     def stop(self, at: float) -> None:
         """Note that the worker stops: the body has until `at` (monotonic seconds)."""
         if self._stop_at != at:
             self._stop_at = at
-            self._go_on.set()
+            self._wake()
 
     def press(self, now: float) -> float | None:
         """Interrupt the body if that is due; return when to call again (monotonic seconds), or None."""
@@ -160,7 +169,7 @@ class Body:
             return self._next_due(now)
         if self._due_since is None:
             self._due_since, self._raise_at = now, now + ASK_S
-            self._go_on.set()
+            self._wake()
         if now >= self._raise_at:
             self._raise_at = now + AGAIN_S
             self._interrupt(why)
@@ -247,6 +256,24 @@ class Body:
             self._wait()
             self._patience.reset()
             self._raise_due(saved=saved)
+
+    @property
+    def ending(self) -> bool:
+        """True when the body is to save its state and end."""
+        return self._ending
+
+    @contextmanager
+    def waking(self, wakeup: Wakeup) -> Iterator[None]:
+        """Ring `wakeup` inside the block whenever `check` may have something to say."""
+        self._ring = wakeup.ring
+        try:
+            yield
+        finally:
+            self._ring = lambda: None
+
+    def used(self, usage: Usage) -> None:
+        """Note what the program of the body used."""
+        self._usage = usage
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -338,6 +365,11 @@ class Body:
         self._change(msgspec.structs.replace(self._job, held=None))
         self._on_resume()
         logger.info("job %s goes on after %.1f s", self.id, now - began)
+
+    def _wake(self) -> None:
+        """Wake the body where it is held, or waits for its program. In any thread."""
+        self._go_on.set()
+        self._ring()
 
     def _change(self, job: RunningJob) -> None:
         self._job = job

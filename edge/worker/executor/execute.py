@@ -19,6 +19,7 @@ from edge.core.duplicates import duplicate
 from edge.model import Failure, FailureCode
 from edge.worker.attempt.delivery import clean
 from edge.worker.attempt.outcome import Outcome
+from edge.worker.command.failure import ProgramFailed
 from edge.worker.process.control import JobCancelled, JobControl, JobInterrupted, JobTimedOut, exit_fork
 
 __all__ = ["MAX_DEPTH", "Outcome", "execute", "failure_of"]
@@ -144,6 +145,9 @@ def _deep(data: bytes) -> bool:
 
 def failure_of(err: BaseException) -> Failure:
     """Return the failure for an exception that a body raised."""
+    if isinstance(err, ProgramFailed):
+        failure = err.failure
+        return Failure(failure.code, clean(failure.message)[:_MESSAGE_CHARS], traceback=clean(failure.traceback))
     if isinstance(err, JobCancelled):
         return Failure(FailureCode.CANCELLED, str(err))
     if isinstance(err, JobTimedOut):

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from edge.config import Config
 from edge.core.errors import given
-from edge.model import Progress
+from edge.results.inputs import Inputs
 from edge.worker.api.checkpoint import Checkpoint, every_s
 from edge.worker.api.job import Job
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery
+from edge.worker.command.host import JobHost
 from edge.worker.executor.spawners import Spawners
 
-
-class JobHost(Protocol):
-    """What a `Job` calls on the executor of its body. Belongs to the thread of the body."""
-
-    def progress(self, progress: Progress) -> None:
-        """Note how far the body is."""
-
-    def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
-        """Return `path_of`, the function from the name of an artifact to its path, for use by the body."""
-
-    def stopping(self) -> bool:
-        """True when the body is to save its state now, because it ends or is held soon."""
-
-    def shield(self) -> AbstractContextManager[None]:
-        """Let nothing be raised in the body from outside inside the block."""
-
-    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
+if TYPE_CHECKING:
+    from edge.worker.command.run import Commands, Run
 
 
 class JobMaker:
@@ -42,6 +26,7 @@ class JobMaker:
 
     def __init__(self, config: Config, spawners: Spawners) -> None:
         self._config, self._spawners = config, spawners
+        self._commands: Commands | None = None
 
     # `Any`: JSON, and the `Job`.
     def bind(self, attempt: Attempt, task: TaskKind, host: JobHost) -> tuple[dict[str, Any], Checkpoint | None]:
@@ -51,13 +36,19 @@ class JobMaker:
             return bound, None
         layout, job_id = self._config.layout, attempt.id
         cuts = attempt.earlier.early_cuts if attempt.earlier is not None else 0
+        files = host.files(given(attempt.staging, "the staging of a body").file)
+        if task.edge_command is not None:
+            checkpoint = Checkpoint(layout.checkpoints / f"{job_id}.json", every_s=every_s(cuts))
+            bound[task.edge_signature.wants_job] = self._run(attempt, host, files, checkpoint)
+            return bound, checkpoint
         spawner = self._spawners.begin(attempt)
+        inputs = Inputs(layout.files)
         path = layout.checkpoints / f"{job_id}.json"
         checkpoint = Checkpoint(path, every_s=every_s(cuts), before=spawner.saved)
         bound[task.edge_signature.wants_job] = Job(
             job_id,
             folder=layout.tasks / task.name,
-            files=host.files(given(attempt.staging, "the staging of a body").file),
+            files=files,
             checkpoint=checkpoint,
             attempt=attempt.number,
             settings=self._config.settings.get(task.name),
@@ -66,8 +57,19 @@ class JobMaker:
             stopping=host.stopping,
             shield=host.shield,
             spawner=spawner,
+            inputs={name: inputs.path(file.sha256) for name, file in attempt.delivery.files.items()},
         )
         return bound, checkpoint
+
+    def _run(self, attempt: Attempt, host: JobHost, files: Callable[[str], Path], checkpoint: Checkpoint) -> Run:
+        """What runs the program of an attempt. Imported here: most boards have no commands."""
+        from edge.worker.command.run import Commands, Run
+
+        if self._commands is None:
+            self._commands = Commands(self._config)
+        return Run(
+            self._commands, attempt.delivery, host=host, file=files, checkpoint=checkpoint, attempt=attempt.number
+        )
 
     def limit_s(self, delivery: Delivery, task: TaskKind) -> float | None:
         """Return the submitter's limit, else the task's, but never more than the worker's; None: no limit."""

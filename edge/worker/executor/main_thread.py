@@ -26,6 +26,7 @@ from edge.worker.executor.execute import Outcome, execute
 from edge.worker.executor.job_maker import JobMaker
 from edge.worker.executor.spawners import settled
 from edge.worker.power.hold import Hold
+from edge.worker.power.meter import Usage
 from edge.worker.process.control import Control, JobCancelled, JobInterrupted
 from edge.worker.process.process_snapshot import ProcessSnapshot
 from edge.worker.process.status import StatusFile
@@ -74,6 +75,7 @@ class MainThread:
         self._status, self._control, self._hold, self._wakeup = status, control, hold, wakeup
         self._snapshot: ProcessSnapshot | None = None
         self._current: Attempt | None = None
+        self._usage: Usage | None = None  # of the program that the current body runs
 
     @property
     def elsewhere(self) -> bool:
@@ -126,7 +128,7 @@ class MainThread:
         bound, checkpoint = self._jobs.bind(attempt, task, self)
         limit_s = self._jobs.limit_s(delivery, task)
         lasting_s = self._status.begin(RunningJob(delivery.id, delivery.task, time.time(), attempt.number))
-        self._current = attempt
+        self._current, self._usage = attempt, None
         meter = self._hold.begin(delivery.id, klass, power, max_temp_c=delivery.max_temp_c)
         attempt.begin(meter, checkpoint)
         try:
@@ -147,7 +149,12 @@ class MainThread:
             self._hold.end()
             self._current = None
             self._history.end(delivery.id)
-        energy = meter.end(seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=self._control.held_s)
+        energy = meter.end(
+            seconds=outcome.seconds,
+            cpu_seconds=outcome.cpu_seconds,
+            held_s=self._control.held_s,
+            usage=self._usage,
+        )
         attempt.end(outcome, energy)
 
     # --- what a `Job` asks ----------------------------------------------------------------------------------
@@ -171,6 +178,19 @@ class MainThread:
     def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
         """Return when the body may continue; raise when it is to end. The arguments are those of `Hold.check`."""
         self._hold.check(saved=saved, patient=patient, save=save)
+
+    @property
+    def ending(self) -> bool:
+        """True when the body is to save its state and end."""
+        return self._control.ending
+
+    def waking(self, wakeup: Wakeup) -> AbstractContextManager[None]:
+        """Ring at each signal: a cancel, a limit, a stop and a change of power arrive as signals."""
+        return wakeup.hearing()
+
+    def used(self, usage: Usage) -> None:
+        """Note what the program of the body used."""
+        self._usage = usage
 
     # --- where the process ends with its body -----------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from edge.config import Config
 from edge.core.errors import given
 from edge.core.wakeup import Wakeup
 from edge.model import Failure, FailureCode, PowerState, PowerStatus, RunningJob
+from edge.power.energy import calibration
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery, clean
@@ -73,6 +74,7 @@ class Threads:
     ) -> None:
         """`wakeup` makes the event loop call `ended`; `concurrency` is the number of threads."""
         self._config = config
+        _, self._cpu_watts = calibration.watts(config)
         self._concurrency = concurrency
         self._history, self._control, self._wakeup, self._celery = history, control, wakeup, celery
         self._status = status
@@ -155,9 +157,7 @@ class Threads:
             on_resume=self._look_now,
         )
         bound, checkpoint = self._jobs.bind(attempt, task, body)
-        attempt.begin(
-            Meter(self._config.worker.cpu_watts, power, alone=False, memory=bool(self._config.scaled)), checkpoint
-        )
+        attempt.begin(Meter(self._cpu_watts, power, alone=False, memory=bool(self._config.scaled)), checkpoint)
         self._bodies.add(body)
         self._attempts[body.id] = attempt
         if body.id in self._cancelled:
@@ -281,7 +281,10 @@ class Threads:
     def _close(self, body: Body, outcome: Outcome) -> Attempt:
         attempt = self._attempts[body.id]
         energy = given(attempt.meter, "the meter of a body").end(
-            seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, held_s=body.held_s
+            seconds=outcome.seconds,
+            cpu_seconds=outcome.cpu_seconds + (body.usage.cpu_s if body.usage is not None else 0.0),
+            held_s=body.held_s,
+            usage=body.usage,
         )
         self._forget(body)
         attempt.end(outcome, energy)

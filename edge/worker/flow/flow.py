@@ -20,6 +20,7 @@ from edge.core.durable import has_free_space
 from edge.core.errors import NotAllowed, Unreachable, given, instance
 from edge.model import Failure, FailureCode, JobState, PowerStatus, SpawnedJobs, WaitReason
 from edge.results.store import Results
+from edge.worker.api.checkpoint import forget
 from edge.worker.api.spawner import HandOver
 from edge.worker.attempt.admission import Decision, Hand, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
 from edge.worker.attempt.attempt import Attempt, Stage
@@ -370,7 +371,7 @@ class Flow:
             return
         try:
             self._history.attempts.forget(attempt.id)
-            (self._config.layout.checkpoints / f"{attempt.id}.json").unlink(missing_ok=True)
+            forget(self._config.layout.checkpoints, attempt.id)
         except OSError as err:
             logger.warning("cannot tidy up after %s: %s", attempt.id, err)
 

@@ -101,9 +101,11 @@ class Freezer:
         CLOCK.pack_into(self._clock, 0, total_s, time.monotonic())
         self._family = [self._pid]
         _send(self._pid, signal.SIGSTOP)  # first, so that it starts no more processes
-        for pid in _descendants(self._pid):
-            self._family.append(pid)
-            _send(pid, signal.SIGSTOP)
+        # Again and again: one that was not stopped yet may have started others meanwhile.
+        while started := [pid for pid in descendants(self._pid) if pid not in self._family]:
+            for pid in started:
+                self._family.append(pid)
+                _send(pid, signal.SIGSTOP)
 
 
 def _send(pid: int, number: signal.Signals) -> None:
@@ -111,13 +113,13 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """Return the living descendants of `pid`, without this process."""
     found: list[int] = []
     with suppress(OSError):  # one that ended meanwhile
         for children in list(Path(f"/proc/{pid}/task").glob("*/children")):
             found += map(int, children.read_text().split())
-    return [each for child in found if child != os.getpid() for each in (child, *_descendants(child))]
+    return [each for child in found if child != os.getpid() for each in (child, *descendants(child))]
 
 
 def _lines(fd: int, rest: bytes) -> tuple[list[str], bytes]:

@@ -8,15 +8,18 @@ ends.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from edge.config import Config
 from edge.core.errors import given
 from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Power, PowerState, PowerStatus, WaitReason
 from edge.power import status as power
+from edge.power.energy import bodies, calibration
 from edge.worker.power.feasibility import too_hot
 from edge.worker.power.freeze import Freeze
 from edge.worker.power.meter import Meter
@@ -66,7 +69,9 @@ class Hold:
         self._path = config.layout.power
         self._mode = config.worker.running_job
         self._grace_s = config.power.critical.grace_s
-        self._cpu_watts = config.worker.cpu_watts
+        self._layout = config.layout
+        self._idle_watts, self._cpu_watts = calibration.watts(config)
+        self._held = False  # the body stands still now
         self._scaled = bool(config.scaled)
         self._control = control
         self._status = status
@@ -80,7 +85,13 @@ class Hold:
 
     def begin(self, job_id: str, klass: Power, report: PowerStatus, *, max_temp_c: float | None = None) -> Meter:
         """Note that a body is about to run, and return its meter; `report` is the one that allowed its start."""
-        meter = Meter(self._cpu_watts, report, memory=self._scaled)
+        meter = Meter(
+            self._cpu_watts,
+            report,
+            memory=self._scaled,
+            idle_watts=self._idle_watts,
+            others=partial(bodies.alone, self._layout, besides=os.getpid()),
+        )
         self._report = report
         self._body = _Body(job_id, klass, meter, max_temp_c)
         if self._freeze is not None:
@@ -145,7 +156,7 @@ class Hold:
         body = self._body
         if body is None:
             return
-        body.meter.note(report)
+        body.meter.note(report, held=self._held)
         if report.state is PowerState.CRITICAL:
             self._control.leave(self._grace_s, f"power is critical ({report.reason}) and the worker leaves")
         else:
@@ -172,6 +183,7 @@ class Hold:
         began, since, job_id = time.monotonic(), time.time(), given(self._body, "the body that is held").id
         with self._control.holding(self._wakeup.ring):
             self._watcher.signals(False)  # its handler would consume the event that `_sleep` waits for
+            self._held = True
             try:
                 self._look()
                 while (why := self._objection()) is not None and not self._control.due:
@@ -185,6 +197,7 @@ class Hold:
                     else:  # the intake has read a newer report meanwhile; no event will come for it again
                         self._look()
             finally:
+                self._held = False
                 self._watcher.signals(True)
                 self.changed()  # a change may have come before the signals were on again
         self._status.go_on()

@@ -1,43 +1,69 @@
 """The energy that a body takes: measured if a power monitor was read while it ran, else estimated from CPU time.
 
-A shunt in the board's supply measures all that the board draws. A shunt between battery and board measures the board
-only while the battery discharges. The two are never added.
+`edge.power.energy.draw` says which readings measure the board. Bodies of several workers that run at once share what
+the board draws, so that the receipts of a day add up to what was measured.
 """
 
 from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from edge.model import Energy, Metering, PowerStatus, Reading
+from edge.model import Energy, Metering, Mix, PowerStatus
+from edge.power.energy.draw import meters
 
 #: `undervoltage` is 0 or 1; `throttled` has the firmware's four bits for the present.
 _SLOWING = ("undervoltage", "throttled")
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What a program used, with all that it started."""
+
+    cpu_s: float = 0.0
+    peak_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
 class Meter:
     """Collects readings while one body runs; a short body costs only two clock calls. Belongs to the main thread."""
 
-    def __init__(self, cpu_watts: float, report: PowerStatus, *, alone: bool = True, memory: bool = False) -> None:
+    def __init__(
+        self,
+        cpu_watts: float,
+        report: PowerStatus,
+        *,
+        alone: bool = True,
+        memory: bool = False,
+        idle_watts: float = 0.0,
+        others: Callable[[], int] = lambda: 0,
+    ) -> None:
         """Begin to measure.
 
         Args:
-            cpu_watts: watts of the board while one CPU is busy, for estimates.
+            cpu_watts: what one busy core draws more than an idle one, for estimates.
             report: the governor's last report.
             memory: tell the memory of the worker, too, by which further workers are started.
-            alone: no other body runs at the same time. Otherwise the energy is estimated, because a shunt measures all.
+            alone: no other body runs in this process. Otherwise the energy is estimated, because a shunt measures all.
+            idle_watts: what the board draws at rest, which a body alone in its worker is estimated to draw too.
+            others: how many bodies of other workers run now; they share what is measured.
         """
-        self._alone, self._memory = alone, memory
-        self._cpu_watts = cpu_watts
+        self._alone, self._memory, self._others = alone, memory, others
+        self._cpu_watts, self._idle_watts = cpu_watts, idle_watts
         self.began = time.monotonic()
-        self._watts: list[tuple[float, float]] = []  # (when, how many)
+        self._watts: dict[float, float] = {}  # when -> how many
+        self._mixes: list[tuple[float, Mix]] = []  # with the watts of that moment
+        self._first_mix = report.mix
         self._charged = False  # the battery was charged meanwhile, so its shunt did not measure what the board drew
         self._max_c: float | None = None
         self._throttled: bool | None = None
         self.note(report)
 
-    def note(self, report: PowerStatus) -> None:
-        """Add the readings of a report; the same report twice does no harm."""
+    def note(self, report: PowerStatus, *, held: bool = False) -> None:
+        """Add the readings of a report; the same report twice does no harm. `held`: the body stood still then."""
         for reading in report.readings:
             if reading.value is None:
                 continue
@@ -45,27 +71,40 @@ class Meter:
                 self._max_c = max(reading.value, self._max_c if self._max_c is not None else reading.value)
             elif reading.what in _SLOWING:
                 self._throttled = bool(self._throttled) or reading.value > 0
-        measured = _beside(report, "watts", "amps") or _beside(report, "battery_watts", "battery_amps")
-        if not measured or not self._alone:
+        measured = meters(report.readings)
+        if not measured or not self._alone or held:
             return
         measured_at = max(report.monotonic - reading.age_s for reading in measured)
         # A value from before the start says nothing about the body.
-        if measured_at <= self.began or measured_at in dict(self._watts):
+        if measured_at <= self.began or measured_at in self._watts:
             return
         watts = [reading.value or 0.0 for reading in measured]
         if min(watts) < 0:
             self._charged = True
-        else:
-            self._watts.append((measured_at, sum(watts)))
+            return
+        mine = sum(watts) / (1 + self._others())
+        self._watts[measured_at] = mine
+        if report.mix is not None:
+            self._mixes.append((mine, report.mix))
 
-    def end(self, *, seconds: float, cpu_seconds: float, held_s: float) -> Energy:
-        """Return the receipt of a body that ended now; `seconds` includes the time it was held (`held_s`)."""
+    def end(self, *, seconds: float, cpu_seconds: float, held_s: float, usage: Usage | None = None) -> Energy:
+        """Return the receipt of a body that ended now.
+
+        Args:
+            seconds: its time, with the time it was held.
+            cpu_seconds: of the body and its program.
+            held_s: the time it was held.
+            usage: what its program used; None: it was none.
+        """
         held_s = min(held_s, seconds)
         ran_s = seconds - held_s
         joules, metering = cpu_seconds * self._cpu_watts, Metering.ESTIMATED
         if self._watts and not self._charged:
-            joules = ran_s * sum(watts for _, watts in self._watts) / len(self._watts)
+            joules = ran_s * sum(self._watts.values()) / len(self._watts)
             metering = Metering.MEASURED
+        elif self._alone:
+            joules += ran_s * self._idle_watts / (1 + self._others() if self._idle_watts else 1)
+        mix = self._mix()
         return Energy(
             seconds=round(ran_s, 6),
             cpu_seconds=round(cpu_seconds, 6),
@@ -74,11 +113,30 @@ class Meter:
             held_s=round(held_s, 3),
             max_c=self._max_c,
             throttled=self._throttled,
-            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 if self._memory else None,
+            sun_joules=round(joules * mix.sun, 3),
+            battery_joules=round(joules * mix.battery, 3),
+            mains_joules=round(joules * mix.mains, 3),
+            shared=not self._alone,
+            peak_bytes=_peak_bytes(usage, own=self._memory),
+            read_bytes=None if usage is None else usage.read_bytes,
+            written_bytes=None if usage is None else usage.written_bytes,
+        )
+
+    def _mix(self) -> Mix:
+        """The mean mix, by the watts of each moment; that of the start where none was measured."""
+        total = sum(watts for watts, _ in self._mixes)
+        if total <= 0:
+            return self._first_mix or Mix()
+        return Mix(
+            sun=sum(watts * mix.sun for watts, mix in self._mixes) / total,
+            battery=sum(watts * mix.battery for watts, mix in self._mixes) / total,
+            mains=sum(watts * mix.mains for watts, mix in self._mixes) / total,
         )
 
 
-def _beside(report: PowerStatus, what: str, other: str) -> list[Reading]:
-    """Return known readings of `what` by a shunt. A shunt reports `other` too; a charger or UPS reports only watts."""
-    shunts = {reading.source for reading in report.readings if reading.what == other}
-    return [each for each in report.readings if each.what == what and each.value is not None and each.source in shunts]
+def _peak_bytes(usage: Usage | None, *, own: bool) -> int | None:
+    """The peak of a program, and of its worker where that is wanted: both are there at the same time."""
+    peaks = [usage.peak_bytes] if usage is not None and usage.peak_bytes is not None else []
+    if own:
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+    return sum(peaks) if peaks else None

@@ -179,7 +179,9 @@ class Control:
         """Raise JobControl when the body is to end now. With `saved` progress it is not given its grace time."""
         if self._job_id is None:
             return
-        why = self._due(time.monotonic())
+        now = time.monotonic()
+        self._lasted(now)
+        why = self._due(now)
         if why is None and self.ending and saved:
             why = JobInterrupted(_STOPS if self.stopping else self._why_leave)
         if why is not None:
@@ -256,13 +258,7 @@ class Control:
     def _interrupt(self, now: float, frame: FrameType | None) -> None:
         if self._job_id is None:
             return
-        if self._lasting_at is not None and now >= self._lasting_at and not self._shields:
-            self._lasting_at = None
-            self._shields += 1  # nothing of ours is cut in two
-            try:
-                self._on_lasting()
-            finally:
-                self._shields -= 1
+        if not self._shields and self._lasted(now):
             now = time.monotonic()
         self._wake()
         why = self._due(now)
@@ -275,6 +271,18 @@ class Control:
                 self._on_stubborn(why)
         self._raised = why
         raise why
+
+    def _lasted(self, now: float) -> bool:
+        """Call `on_lasting` when its time has come; True when it was called."""
+        if self._lasting_at is None or now < self._lasting_at:
+            return False
+        self._lasting_at = None
+        self._shields += 1  # nothing of ours is cut in two
+        try:
+            self._on_lasting()
+        finally:
+            self._shields -= 1
+        return True
 
     def _due(self, now: float) -> JobControl | None:
         if self._cancelled_id is not None and self._cancelled_id == self._job_id:

@@ -35,8 +35,16 @@ class StatusFile:
     An error of the disk is logged once and not raised: the job matters more than its status.
     """
 
-    def __init__(self, layout: Layout, name: str, later: Callable[[float, Callable[[], None]], object]) -> None:
-        """`later(delay_s, call)` is the event loop's."""
+    def __init__(
+        self,
+        layout: Layout,
+        name: str,
+        later: Callable[[float, Callable[[], None]], object],
+        *,
+        told: Callable[[WorkerStatus], None] = lambda _: None,
+    ) -> None:
+        """`later(delay_s, call)` is the event loop's; `told` gets each status that is written."""
+        self._told = told
         self._path = layout.worker(name)
         self._status = WorkerStatus(name, os.getpid(), boot_id(), WorkerState.DISCONNECTED, started_at=time.time())
         self._later = later
@@ -131,6 +139,7 @@ class StatusFile:
             self._failed = True
         self._dirty = False
         self._written_at = time.monotonic()
+        self._told(self._status)
 
     def _set(self, **changes: object) -> None:
         if any(getattr(self._status, key) != value for key, value in changes.items()):

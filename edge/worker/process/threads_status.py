@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from edge.core.layout import Layout
-from edge.model import PowerState, RunningJob, WorkerState
+from edge.model import PowerState, RunningJob, WorkerState, WorkerStatus
 from edge.worker.process.status import MOMENT_S, StatusFile, resting
 
 _GONE = (WorkerState.DISCONNECTED, WorkerState.STOPPED)
@@ -25,9 +25,10 @@ class ThreadsStatus(StatusFile):
         *,
         jobs: Callable[[], tuple[RunningJob, ...]],
         slots: int,
+        told: Callable[[WorkerStatus], None] = lambda _: None,
     ) -> None:
         """`jobs` returns the jobs that run now, at most `slots`."""
-        super().__init__(layout, name, later)
+        super().__init__(layout, name, later, told=told)
         self._set(slots=slots)
         self._jobs = jobs
         self._flush_at: float | None = None

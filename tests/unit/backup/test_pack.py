@@ -16,7 +16,7 @@ from edge.core.layout import Layout
 from edge.ledger.reader import LedgerReader
 from edge.ledger.rows import NewJob
 from edge.ledger.writer import LedgerWriter
-from edge.model import JobState, Power, Result
+from edge.model import InputFile, JobState, Power, Result
 from edge.results.store import Results
 
 EARLY, LATE = "bb-early", "aa-late"  # the folder of the second one is packed first
@@ -104,3 +104,17 @@ def test_what_no_worker_wrote_stops_no_backup(board: Loaded, tmp_path: Path) -> 
     (tmp_path / "copy").mkdir()
     copy = packed(board, tmp_path / "copy")
     assert [path.name for path in copy.spawned.iterdir()] == ["p.000003.00000000.json"]
+
+
+def test_files_that_open_jobs_are_given_are_packed_and_no_others(board: Loaded, tmp_path: Path) -> None:
+    """A file that no job wants goes soon, and an upload that has not ended is sent again."""
+    layout = board.config.layout
+    layout.files.mkdir()
+    for digit in "ab":
+        (layout.files / (digit * 64)).write_bytes(digit.encode())
+    (layout.files / "half.part").write_bytes(b"half")
+    with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
+        files = {"clip": InputFile("a" * 64, "a.mov", 1)}
+        ledger.add(NewJob("cc", "t", [], {}, Power.NORMAL, 0, None, "me", b"", files=files), now=1.0)
+    new = packed(board, tmp_path)
+    assert [path.name for path in new.files.iterdir()] == ["a" * 64]

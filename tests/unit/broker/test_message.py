@@ -38,6 +38,15 @@ def test_the_worker_learns_the_jobs_limits_and_its_failures() -> None:
     }
 
 
+def test_the_worker_learns_what_files_the_job_is_given() -> None:
+    """By their hashes: the head has the content, or the worker itself."""
+    job = msgspec.structs.replace(JOB, files=b'{"clip":{"sha256":"%s","name":"a.mov","bytes":7}}' % (b"0" * 64))
+    _, headers, _ = message(job, origin="gateway@board")
+    edge = headers["edge"]
+    assert isinstance(edge, dict)
+    assert edge["files"] == {"clip": {"sha256": "0" * 64, "name": "a.mov", "bytes": 7}}
+
+
 def test_the_call_is_as_celery_has_it() -> None:
     """Protocol 2: plain Celery sends and reads the same."""
     body, headers, _ = message(JOB, origin="gateway@board")

@@ -81,8 +81,8 @@ def test_without_a_host_there_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(3))
 def test_each_example_of_the_page_can_be_used(tmp_path: Path, number: int) -> None:
-    """`docs/home-assistant.md`, as it stands there."""
-    page = (Path(__file__).parents[3] / "docs/home-assistant.md").read_text()
+    """`docs/how-to/home-assistant.md`, as it stands there."""
+    page = (Path(__file__).parents[3] / "docs/how-to/home-assistant.md").read_text()
     examples = re.findall(r"<!-- test: edge.yaml -->\n```yaml\n(.*?)```", page, re.DOTALL)
     assert len(examples) == 3
     loaded(tmp_path, examples[number])

@@ -355,7 +355,7 @@ def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
     first.connection._db.executescript(
         "DROP TABLE spawned; DROP INDEX job_state; DROP TABLE after; DROP TABLE schedule; DROP TABLE slot;"
         "DROP TABLE zone_rules; DROP INDEX job_not_before; DROP INDEX job_delayed; DROP INDEX job_ranked;"
-        "DROP INDEX job_unique;"
+        "DROP INDEX job_unique; DROP INDEX job_files; ALTER TABLE job DROP COLUMN files;"
         "ALTER TABLE job DROP COLUMN priority; ALTER TABLE job DROP COLUMN delay_s;"
         "ALTER TABLE job DROP COLUMN clock; ALTER TABLE job DROP COLUMN unique_key;"
         "CREATE INDEX job_state ON job (state, seq, power); PRAGMA user_version = 2;"

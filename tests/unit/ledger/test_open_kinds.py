@@ -67,6 +67,7 @@ def test_a_ledger_counts_them_only_where_it_is_asked_to(tmp_path: Path) -> None:
             except ValueError:
                 pass
             assert ledger.connection.open_kinds == counts
+            assert ledger.reader.open_kinds() == (OpenKind("nap", "normal", 1),)  # a look costs only who looks
 
 
 def _job(job_id: str) -> NewJob:

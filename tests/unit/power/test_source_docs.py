@@ -1,4 +1,4 @@
-"""`docs/power-sources.md`: a section for each kind, and every example in it loads."""
+"""`docs/reference/power-sources.md`: a section for each kind, and every example in it loads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import yaml
 
 from edge.config import load
 from edge.config.kinds import own_kinds
+from tests.docs.pages import marked
 
-PAGE = (Path(__file__).parents[3] / "docs" / "power-sources.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "power-sources.md").read_text()
 SECTIONS = dict(re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", PAGE))
 
 
@@ -26,9 +27,9 @@ def test_each_kind_has_a_section_with_an_example_that_loads(kind: str, tmp_path:
 
 
 def test_the_source_of_ones_own_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module and the configuration of the page, as they stand there."""
-    for name in ("brook.py", "edge.yaml"):
-        (text,) = re.findall(rf"<!-- test: {re.escape(name)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+    """The module and the configuration of `docs/how-to/add-a-source.md`, as they stand there."""
+    for mark, name in (("brook.py", "brook.py"), ("brook.yaml", "edge.yaml")):
+        (text,) = marked("docs/how-to/add-a-source.md", mark)
         (tmp_path / name).write_text(text.replace("/run/wheel", str(tmp_path / "watts")))
     (tmp_path / "watts").write_text("12\n")
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -1,4 +1,4 @@
-"""The examples of docs/scaling.md."""
+"""The examples of docs/how-to/scaling.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from edge.config import load
 from edge.config.scaling import ScaleConfig
 
-PAGE = Path(__file__).parents[3] / "docs" / "scaling.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "scaling.md"
 
 
 def test_the_example_prints_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from edge.broker.routes import Routes
 from edge.config import Config
 from edge.gateway.background import backlog as module
-from edge.gateway.background.backlog import BacklogFile
+from edge.gateway.background.backlog import KindBacklog
 from edge.ledger.open_kinds import OpenKind
 from edge.model import Backlog, Energy, JobState, OpenJobs, Pool, Power, Result
 
@@ -25,7 +25,7 @@ class Played:
     def __init__(self, config: Config) -> None:
         self.layout = config.layout
         self.counts = tuple[OpenKind, ...]()
-        self.file = BacklogFile(self.layout, counts=lambda: self.counts, routes=lambda: ROUTES)
+        self.file = KindBacklog(self.layout, counts=lambda: self.counts, routes=lambda: ROUTES, told=True)
 
     def commit(self, *counts: OpenKind) -> None:
         self.counts = counts

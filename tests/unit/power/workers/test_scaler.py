@@ -126,6 +126,20 @@ def test_what_a_dead_gateway_told_does_not_count(board: Played) -> None:
     assert board.turn().wanted == 0
 
 
+def test_a_node_goes_by_what_its_head_told(board: Played, tmp_path: Path) -> None:
+    (tmp_path / "node.yaml").write_text(
+        f"root: state\nrun: run\nworkers: {WORKERS}\nnode: {{head_url: 'http://127.0.0.1:1', token_file: token}}\n"
+    )
+    config = load(tmp_path / "node.yaml", {}).config
+    board.scaler = Scaler(config, board.logged.append)
+    board.waits(jobs(9))  # of no gateway that a node has
+    assert board.turn().wanted == 0
+    told = Backlog(boot_id(), os.getpid(), 0.0, (jobs(3),))
+    config.layout.head_backlog.write_bytes(msgspec.json.encode(told))
+    board.scaler.changed()
+    assert board.turn().wanted == 2
+
+
 def test_low_power_retires_further_workers_at_once(board: Played) -> None:
     board.waits(jobs(3))
     board.turn()

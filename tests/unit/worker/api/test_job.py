@@ -15,6 +15,7 @@ import pytest
 from edge.catalog.signature import Signature
 from edge.config import Config
 from edge.core import durable
+from edge.core.errors import UsageError
 from edge.model import PowerState, Progress, RunningJob, WorkerState
 from edge.worker import Job, app, task
 from edge.worker.api import checkpoint as checkpoints
@@ -34,6 +35,15 @@ def test_a_local_job_needs_no_worker(tmp_path: Path) -> None:
     assert job.folder.is_dir()
     again = Job.local(tmp_path, attempt=2)
     assert (again.restored, again.attempt, again.settings) == ({"step": 3}, 2, {})
+
+
+def test_a_body_finds_the_files_that_it_was_given(tmp_path: Path) -> None:
+    """By the names that its kind knows them by; any other name is an error that lists these."""
+    clip = tmp_path / "clip.mov"
+    job = Job.local(tmp_path, inputs={"clip": clip})
+    assert job.input("clip") == clip
+    with pytest.raises(UsageError, match=r"'sound': this job was given clip$"):
+        job.input("sound")
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "", ".hidden", "a/b", "a\0b", "x" * 300])

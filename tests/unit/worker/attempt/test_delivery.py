@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.model import FailureCode, check_job_id
+from edge.model import FailureCode, InputFile, check_job_id
 from edge.worker.attempt.delivery import read
 
 ANY = st.recursive(
@@ -19,7 +19,7 @@ ANY = st.recursive(
 )
 HEADERS = st.dictionaries(
     st.sampled_from(["id", "task", "eta", "edge", "timelimit", "x-delivery-count", "x-death", "compression", "y"]),
-    ANY | st.dictionaries(st.sampled_from(["failures", "retries", "time_limit_s"]), ANY),
+    ANY | st.dictionaries(st.sampled_from(["failures", "retries", "time_limit_s", "files"]), ANY),
     max_size=5,
 )
 
@@ -32,6 +32,22 @@ def _message(body: Any, headers: Any = None, properties: Any = None, info: Any =
 
     raw = b"" if isinstance(body, Exception) else repr(body)
     return SimpleNamespace(headers=headers, properties=properties, delivery_info=info, body=raw, decode=decode)
+
+
+def test_files_of_a_job_are_read_from_its_headers() -> None:
+    """By the names that its kind knows them by."""
+    told = {"clip": {"sha256": "0" * 64, "name": "a.mov", "bytes": 7}}
+    delivery = read(_message([[], {}, {}], {"task": "t", "id": "i", "edge": {"files": told}}), "edge.normal")
+    assert delivery.problem is None
+    assert delivery.files == {"clip": InputFile("0" * 64, "a.mov", 7)}
+
+
+def test_files_that_cannot_be_read_are_a_failure_of_the_job() -> None:
+    """A body that runs without its files could return a wrong value."""
+    told = {"clip": {"sha256": "../../etc/passwd"}}
+    delivery = read(_message([[], {}, {}], {"task": "t", "id": "i", "edge": {"files": told}}), "edge.normal")
+    assert delivery.problem is not None
+    assert "sha256" in delivery.problem.message
 
 
 @given(ANY | st.tuples(ANY, ANY, ANY), HEADERS | ANY, HEADERS | ANY, ANY)

@@ -1,0 +1,79 @@
+"""Kinds of job made from `commands:` in `edge.yaml`: the signature of each comes from its parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from edge.catalog.signature import Parameter, Signature
+from edge.config import CommandConfig, Config
+from edge.config.command_check import may_begin_with_hyphen, text_pattern
+from edge.config.commands import ANY, ParameterConfig
+from edge.core.values import Hint
+from edge.model import Pool
+
+#: Under this name the worker gives a command its run; no parameter can have it.
+HOST = "@run"
+#: Arguments of a program that `allow_any` runs.
+MOST_WORDS, LONGEST_WORD = 1000, 100_000
+
+_Word = Annotated[str, Meta(max_length=LONGEST_WORD, pattern=r"^[^\x00]*$")]
+_Argv = Annotated[
+    list[_Word], Meta(min_length=1, max_length=MOST_WORDS, description="The program and its arguments, one word each.")
+]
+
+
+def commands_of(config: Config) -> tuple[CommandConfig, ...]:
+    """All commands of a board, with the one that runs any program where the owner allows it."""
+    return (*config.commands, any_program()) if config.allow_any else config.commands
+
+
+def any_program() -> CommandConfig:
+    """The command whose program and arguments the submitter gives."""
+    about = "Run any program of this board"
+    return CommandConfig(name=ANY, run=("{argv}",), about=about, outputs=(), scope="run", pool=Pool.MAIN)
+
+
+def is_any(command: CommandConfig) -> bool:
+    """True for the command whose program the submitter gives."""
+    return command.run == ("{argv}",)
+
+
+def signature_of(command: CommandConfig) -> Signature:
+    """What a submitter gives to a command."""
+    if is_any(command):
+        return Signature(command.name, (Parameter("argv", _Argv, required=True),), wants_job=HOST)
+    parameters = tuple(
+        Parameter(
+            name,
+            _hint(parameter, may_begin_with_hyphen=may_begin_with_hyphen(command, name)),
+            required=parameter.default is None,
+            default=parameter.default,
+        )
+        for name, parameter in command.parameters.items()
+    )
+    return Signature(command.name, parameters, wants_job=HOST)
+
+
+def description_of(command: CommandConfig) -> str:
+    """What people read of a command."""
+    about = command.about or f"Run {command.run[0]}"
+    if is_any(command):
+        return about
+    return f"{about}\n\nRuns: {' '.join(command.run)}"
+
+
+def _hint(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> Hint:
+    about = {"description": parameter.about} if parameter.about else {}
+    if parameter.type == "bool":
+        return Annotated[bool, Meta(**about)]  # type: ignore[arg-type] # one text
+    if parameter.type == "int":
+        low, high = (None if each is None else int(each) for each in (parameter.min, parameter.max))
+        return Annotated[int, Meta(ge=low, le=high, **about)]  # type: ignore[arg-type]
+    if parameter.type == "float":
+        return Annotated[float, Meta(ge=parameter.min, le=parameter.max, **about)]  # type: ignore[arg-type]
+    if parameter.choices:
+        return Annotated[Literal[parameter.choices], Meta(**about)]  # type: ignore[arg-type]
+    pattern = text_pattern(parameter, may_begin_with_hyphen=may_begin_with_hyphen)
+    return Annotated[str, Meta(max_length=parameter.max_length, pattern=pattern, **about)]  # type: ignore[arg-type]

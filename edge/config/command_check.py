@@ -1,0 +1,225 @@
+"""Checks `commands:`: names are right, templates can be filled, and no parameter can become an option."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from edge.config.commands import ANY, PATH, PLAIN_TEXT, CommandConfig, ParameterConfig
+from edge.core import template
+from edge.core.errors import ConfigError
+from edge.core.template import Hole, Word
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
+_PATTERN = re.compile(r"[A-Za-z0-9 ._()+=@*?\[\]!-]{1,200}")
+_END_OF_OPTIONS = "--"
+NOTHING = "none"
+
+
+def check(commands: Sequence[CommandConfig], *, allow_any: bool) -> None:
+    """Raise ConfigError, naming the key, on the first command that cannot be right."""
+    names = {ANY} if allow_any else set[str]()
+    for number, command in enumerate(commands):
+        key = f"commands[{number}]"
+        if command.name in names:
+            why = (
+                "`allow_any` makes this kind" if allow_any and command.name == ANY else "another command has this name"
+            )
+            raise ConfigError(f"{key}.name", command.name, f"{why}: choose another")
+        names.add(command.name)
+        _check_one(command, key)
+
+
+def program_of(command: CommandConfig) -> str | None:
+    """The path of the command's program on this machine; None: it is not there."""
+    return shutil.which(command.run[0], path=PATH)
+
+
+def text_pattern(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> str:
+    """The regular expression for the whole text of a parameter, as JSON Schema and Python both read it."""
+    inner = PLAIN_TEXT if parameter.pattern is None else parameter.pattern
+    # Control characters never: a newline would also let `$` match before the end.
+    no_option = "" if may_begin_with_hyphen else "(?!-)"
+    return rf"^(?![^\x00-\x1f\x7f]*[\x00-\x1f\x7f]){no_option}(?:{inner})$"
+
+
+def may_begin_with_hyphen(command: CommandConfig, name: str) -> bool:
+    """True when each argument that begins with this parameter stands behind a `--` of the template."""
+    for place, word in enumerate(map(template.parse, command.run)):
+        begins = template.begins_open(word) and isinstance(word[0], Hole) and word[0].name == name
+        if begins and _END_OF_OPTIONS not in command.run[1:place]:
+            return False
+    return True
+
+
+def outputs_of(command: CommandConfig) -> tuple[str, ...]:
+    """The patterns of the files that the command leaves."""
+    if command.outputs:
+        return command.outputs
+    named = (hole.name for word in command.run for hole in template.holes(template.parse(word)) if hole.is_output)
+    return tuple(dict.fromkeys(named))
+
+
+def _check_one(command: CommandConfig, key: str) -> None:
+    words = list(_words(command, key))
+    _check_program(command, words, key)
+    for name in (*command.parameters, *command.inputs):
+        if not _NAME.fullmatch(name):
+            where = "parameters" if name in command.parameters else "inputs"
+            raise ConfigError(f"{key}.{where}", name, "a name of letters, digits and _, not starting with a digit")
+    for name in command.inputs:
+        if name in command.parameters:
+            raise ConfigError(f"{key}.inputs.{name}", name, "a parameter has this name")
+    used = {hole.name for word in words for hole in template.holes(word) if not hole.is_output}
+    for hole in (hole for word in words for hole in template.holes(word)):
+        _check_hole(hole, command, key)
+    for name, parameter in command.parameters.items():
+        where = f"{key}.parameters.{name}"
+        if name not in used:
+            raise ConfigError(where, name, "is not used in `run`: {" + name + "}")
+        _check_parameter(name, parameter, command, words, where)
+    if command.stdin != NOTHING and command.stdin not in command.inputs:
+        raise ConfigError(f"{key}.stdin", command.stdin, f"none, or one of the inputs: {_listed(command.inputs)}")
+    for name in command.inputs:
+        if name not in used and command.stdin != name:
+            raise ConfigError(f"{key}.inputs.{name}", name, "is neither used in `run` nor as `stdin`")
+    _check_outputs(command, words, key)
+    _check_rest(command, key)
+
+
+def _words(command: CommandConfig, key: str) -> Iterator[Word]:
+    for place, text in enumerate(command.run):
+        if "\0" in text:
+            raise ConfigError(f"{key}.run[{place}]", text, "without NUL characters")
+        try:
+            yield template.parse(text)
+        except ValueError as err:
+            raise ConfigError(f"{key}.run[{place}]", text, str(err)) from err
+
+
+def _check_program(command: CommandConfig, words: Sequence[Word], key: str) -> None:
+    program = command.run[0]
+    if template.holes(words[0]):
+        raise ConfigError(f"{key}.run[0]", program, "a program by name or absolute path; nobody may choose it")
+    if not program or ("/" in program and not PurePosixPath(program).is_absolute()):
+        raise ConfigError(f"{key}.run[0]", program, "a program by name, or by its absolute path")
+
+
+def _check_hole(hole: Hole, command: CommandConfig, key: str) -> None:
+    if hole.is_output:
+        if not _FILE.fullmatch(hole.name):
+            raise ConfigError(
+                f"{key}.run", f"{{output:{hole.name}}}", "a plain file name that starts with a letter or digit"
+            )
+    elif hole.name not in command.parameters and hole.name not in command.inputs:
+        known = _listed((*command.parameters, *command.inputs))
+        raise ConfigError(f"{key}.run", f"{{{hole.name}}}", f"no parameter or input has this name; there are {known}")
+
+
+def _check_parameter(
+    name: str, parameter: ParameterConfig, command: CommandConfig, words: Sequence[Word], where: str
+) -> None:
+    kind = parameter.type
+    is_number = kind in ("int", "float")
+    for field in ("min", "max"):
+        bound = getattr(parameter, field)
+        if bound is not None and not is_number:
+            raise ConfigError(f"{where}.{field}", bound, f"only for int and float, and this is {kind}")
+        if bound is not None and (not math.isfinite(bound) or (kind == "int" and bound != int(bound))):
+            raise ConfigError(f"{where}.{field}", bound, f"a finite number{' without a fraction' * (kind == 'int')}")
+    if parameter.min is not None and parameter.max is not None and parameter.min > parameter.max:
+        raise ConfigError(f"{where}.min", parameter.min, f"at most max = {parameter.max:g}")
+    if (parameter.choices or parameter.pattern is not None) and kind != "text":
+        field = "choices" if parameter.choices else "pattern"
+        raise ConfigError(f"{where}.{field}", getattr(parameter, field), f"only for text, and this is {kind}")
+    if (parameter.when_true or parameter.when_false) and kind != "bool":
+        raise ConfigError(f"{where}.when_true", parameter.when_true, f"only for bool, and this is {kind}")
+    if kind == "bool" and any(Hole(name) in word and len(word) > 1 for word in words):
+        raise ConfigError(where, name, "a bool fills a whole word of `run`, and nothing else stands in it")
+    if parameter.pattern is not None:
+        try:
+            re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
+        except re.error as err:
+            raise ConfigError(f"{where}.pattern", parameter.pattern, f"a regular expression: {err}") from err
+    if any("\0" in each for each in (*parameter.choices, parameter.when_true, parameter.when_false)):
+        raise ConfigError(where, name, "without NUL characters")
+    negative = is_number and (parameter.min is None or parameter.min < 0)
+    if negative and not may_begin_with_hyphen(command, name):
+        why = "a negative number at the start of an argument may be read as an option: give min: 0, or put -- before it"
+        raise ConfigError(f"{where}.min", parameter.min, why)
+    if parameter.default is not None:
+        _check_default(name, parameter, command, where)
+
+
+def _check_default(name: str, parameter: ParameterConfig, command: CommandConfig, where: str) -> None:
+    value, kind = parameter.default, parameter.type
+    fits = {
+        "text": isinstance(value, str),
+        "bool": isinstance(value, bool),
+        "int": isinstance(value, int) and not isinstance(value, bool),
+        "float": isinstance(value, int | float) and not isinstance(value, bool),
+    }[kind]
+    if not fits:
+        raise ConfigError(f"{where}.default", value, f"a value of type {kind}")
+    if isinstance(value, str):
+        if parameter.choices and value not in parameter.choices:
+            raise ConfigError(f"{where}.default", value, f"one of the choices: {_listed(parameter.choices)}")
+        pattern = text_pattern(parameter, may_begin_with_hyphen=may_begin_with_hyphen(command, name))
+        if not parameter.choices and (len(value) > parameter.max_length or not re.search(pattern, value)):
+            raise ConfigError(f"{where}.default", value, "text that the parameter itself allows")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = parameter.min, parameter.max
+        if (low is not None and value < low) or (high is not None and value > high) or not math.isfinite(value):
+            raise ConfigError(f"{where}.default", value, "within min and max")
+
+
+def _check_outputs(command: CommandConfig, words: Sequence[Word], key: str) -> None:
+    for number, pattern in enumerate(command.outputs):
+        if not _PATTERN.fullmatch(pattern) or pattern.startswith("."):
+            raise ConfigError(
+                f"{key}.outputs[{number}]", pattern, "a pattern of plain file names, such as *.mp4; no folders"
+            )
+    named = [hole.name for word in words for hole in template.holes(word) if hole.is_output]
+    for name in named:
+        if command.outputs and not any(fnmatch.fnmatchcase(name, pattern) for pattern in command.outputs):
+            raise ConfigError(f"{key}.outputs", list(command.outputs), f"a pattern for {{output:{name}}}, too")
+
+
+def _check_rest(command: CommandConfig, key: str) -> None:
+    for name, value in command.env.items():
+        if not _NAME.fullmatch(name) or name.startswith("EDGE_") or "\0" in value:
+            raise ConfigError(
+                f"{key}.env.{name}", value, "a variable of letters, digits and _; EDGE_* are the board's own"
+            )
+    for field in ("progress", "progress_total"):
+        pattern = getattr(command, field)
+        if isinstance(pattern, str):
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as err:
+                raise ConfigError(f"{key}.{field}", pattern, f"a regular expression: {err}") from err
+            if not groups:
+                raise ConfigError(f"{key}.{field}", pattern, "a regular expression with a group: ([0-9]+)")
+    if isinstance(command.progress_total, float) and not 0 < command.progress_total < math.inf:
+        raise ConfigError(f"{key}.progress_total", command.progress_total, "a number above 0")
+    for number, path in enumerate(command.reads):
+        pure = PurePosixPath(path)
+        if not pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2 or "\0" in path:
+            raise ConfigError(f"{key}.reads[{number}]", path, "an absolute path below /")
+    if not command.sandbox and not command.network:
+        raise ConfigError(
+            f"{key}.network", False, "without a sandbox nothing keeps it from the network: say network: true"
+        )
+    if not command.sandbox and command.reads:
+        raise ConfigError(
+            f"{key}.reads", list(command.reads), "only in a sandbox; without one it reads what the worker may"
+        )
+
+
+def _listed(names: Sequence[str] | dict[str, object] | object) -> str:
+    return ", ".join(names) or "none"  # type: ignore[arg-type] # names of any collection

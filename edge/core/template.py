@@ -1,0 +1,62 @@
+"""A word of a command line with holes in it: `scale={width}:-1`, `{output:out.mp4}`.
+
+A word is filled into exactly one argument, in one pass: nothing that is filled in is looked at again, and no shell ever
+sees it. `{{` and `}}` stand for braces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OUTPUT = "output:"
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A place of a word that is filled when the command runs."""
+
+    name: str  # of a parameter or an input; of a file, where it is an output
+    is_output: bool = False
+
+
+#: A word in parts: text as it stands, and holes.
+Word = tuple[str | Hole, ...]
+
+
+def parse(text: str) -> Word:
+    """Return the parts of a word. Raises ValueError, with the reason, on braces that make no hole."""
+    parts = list[str | Hole]()
+    for match in _PART.finditer(text):
+        found, name = match[0], match[1]
+        if found in ("{{", "}}"):
+            parts.append(found[0])
+        elif name is None and found in ("{", "}"):
+            raise ValueError(f"a single {found!r}: write {found * 2!r} for the character itself")
+        elif name is None:
+            parts.append(found)
+        elif name.startswith(_OUTPUT):
+            parts.append(Hole(name.removeprefix(_OUTPUT), is_output=True))
+        elif _NAME.fullmatch(name):
+            parts.append(Hole(name))
+        else:
+            raise ValueError(f"{{{name}}} is no name of a parameter or input, and no {{output:FILE}}")
+    return tuple(parts)
+
+
+def holes(word: Word) -> tuple[Hole, ...]:
+    """The holes of a word, in order."""
+    return tuple(part for part in word if isinstance(part, Hole))
+
+
+def begins_open(word: Word) -> bool:
+    """True when the argument begins with what is filled in."""
+    return bool(word) and isinstance(word[0], Hole)
+
+
+def filled(word: Word, value_of: Callable[[Hole], str]) -> str:
+    """The argument that a word becomes."""
+    return "".join(value_of(part) if isinstance(part, Hole) else part for part in word)

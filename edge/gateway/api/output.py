@@ -1,0 +1,145 @@
+"""`GET /v1/jobs/ID/output`: what the program of a job prints, from any byte on, and as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta
+
+from edge.core.errors import TornResult
+from edge.core.watch import CHANGED, On, Watch
+from edge.gateway.http.problems import Busy
+from edge.gateway.http.route import Call
+from edge.gateway.service import Appliance
+from edge.ledger.rows import JobRow
+from edge.results.output import OutputFiles, Run
+
+#: Streams that are followed at once.
+_MOST = 32
+_SLOW_S = 30.0
+_HEADERS = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff", hdrs.CACHE_CONTROL: "no-store"}
+
+
+class StreamName(StrEnum):
+    """A stream of a program."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+class OutputQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which bytes."""
+
+    stream: Annotated[StreamName, Meta(description="`stdout` or `stderr`")] = StreamName.STDOUT
+    offset: Annotated[int, Meta(description="first byte wanted", ge=0, le=1 << 53)] = 0
+    follow: Annotated[bool, Meta(description="wait for more until the job has ended")] = False
+
+
+class OutputRoutes:
+    """The handler of a job's output. Runs on the event loop; files are read in threads."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._appliance = appliance
+        self._max_s = appliance.config.gateway.max_wait_s
+        self._followed = 0
+
+    async def show(self, call: Call) -> web.StreamResponse:
+        """Send what was printed; with `follow` what is printed, too."""
+        job = self._appliance.job(call.request.match_info["id"], call.caller)
+        query: OutputQuery = call.query
+        files = OutputFiles(self._appliance.config.layout.output, job.id)
+        if query.follow and not job.state.final and call.request.method != hdrs.METH_HEAD:
+            if self._followed >= _MOST:
+                raise Busy(f"{_MOST} outputs are followed already", retry_after_s=10)
+            self._followed += 1
+            try:
+                return await self._follow(call.request, job, files, query)
+            finally:
+                self._followed -= 1
+        found = await asyncio.to_thread(files.read, query.stream, query.offset)
+        if found is None and job.state.final:
+            found = await asyncio.to_thread(self._kept, job, query)
+        found = found or Run(query.offset, b"")
+        headers = _HEADERS | {"Edge-Offset": str(found.offset)}
+        if found.next is not None:
+            headers["Edge-Next"] = str(found.next)
+        return web.Response(body=found.data, content_type="text/plain", charset="utf-8", headers=headers)
+
+    async def _follow(
+        self, request: web.Request, job: JobRow, files: OutputFiles, query: OutputQuery
+    ) -> web.StreamResponse:
+        """Send what there is and what comes, up to a gap, the end of the job, or the longest wait."""
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+        response = web.StreamResponse(headers=_HEADERS)
+        response.content_type, response.charset = "text/plain", "utf-8"
+        offset = query.offset
+        files_root = self._appliance.config.layout.output
+        await asyncio.to_thread(lambda: files_root.mkdir(mode=0o750, parents=True, exist_ok=True))
+        with closing(Watch()) as watch, self._appliance.waiters.expecting(job.id) as ended:
+            loop.add_reader(watch, changed.set)
+            ended.add_done_callback(lambda _: changed.set())
+            timer = loop.call_later(self._max_s, changed.set)
+            ends_at = loop.time() + self._max_s
+            try:
+                while True:
+                    changed.clear()
+                    watch.read()
+                    over = ended.done() or files.has_ended or loop.time() >= ends_at
+                    found = await asyncio.to_thread(_look, watch, files, query.stream, offset)
+                    if found is not None:
+                        if not response.prepared:
+                            response.headers["Edge-Offset"] = str(found.offset)
+                            await response.prepare(request)
+                        elif found.offset > offset:
+                            break  # a gap: the reader comes back and is told where it goes on
+                        await asyncio.wait_for(response.write(found.data), _SLOW_S)
+                        offset = found.offset + len(found.data)
+                        if found.next is not None:
+                            break
+                    elif not response.prepared:
+                        response.headers["Edge-Offset"] = str(offset)
+                        await response.prepare(request)
+                    if over:
+                        break
+                    await changed.wait()
+            except TimeoutError as err:
+                raise ConnectionResetError("a reader of output was too slow") from err
+            finally:
+                timer.cancel()
+                loop.remove_reader(watch)
+        await response.write_eof()
+        return response
+
+    def _kept(self, job: JobRow, query: OutputQuery) -> Run | None:
+        """What the result has of it: a file where it was long, else its last lines."""
+        results = self._appliance.results
+        try:
+            result = results.read(job.id)
+        except (TornResult, OSError):
+            return None
+        if result is None:
+            return None
+        name = f"{query.stream}.txt"
+        if any(file.name == name for file in result.files):
+            data = results.artifact(result, name).read_bytes()
+        elif isinstance(result.value, dict) and isinstance(text := result.value.get(str(query.stream)), str):
+            data = text.encode()
+        else:
+            return None
+        return Run(min(query.offset, len(data)), data[query.offset :])
+
+
+def _look(watch: Watch, files: OutputFiles, stream: str, offset: int) -> Run | None:
+    """Watch the folders that are there now, then read: what comes after that wakes the loop. In a thread."""
+    for folder in files.watched(stream):
+        try:
+            watch.add(folder, on=CHANGED | On.CREATED | On.MODIFIED)
+        except OSError:  # it went at this moment
+            continue
+    return files.read(stream, offset)

@@ -1,0 +1,83 @@
+"""The arguments of a program, from the template and what the submitter gave. Never a shell, never an option.
+
+The signature of the kind has judged each value before. What is dangerous is judged here once more, because a message
+may come past the gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from edge.config import CommandConfig
+from edge.config.command_check import may_begin_with_hyphen
+from edge.core import template
+from edge.core.template import Hole, Word
+from edge.core.values import JsonValue
+from edge.model import FailureCode
+from edge.worker.command.failure import ProgramFailed
+
+
+def arguments(
+    command: CommandConfig, values: Mapping[str, JsonValue], inputs: Mapping[str, PurePath], folder: PurePath
+) -> list[str]:
+    """Return the program's arguments without the program itself.
+
+    Args:
+        command: has the template.
+        values: the parameters, by name.
+        inputs: the path of each input as the program sees it.
+        folder: where the program writes its files, as it sees it.
+
+    Raises:
+        ProgramFailed: a value would become an option, or cannot be an argument.
+    """
+    made = []
+    for text in command.run[1:]:
+        word = template.parse(text)
+        if (chosen := _chosen(command, word, values)) is not None:
+            made += [chosen] if chosen else []
+            continue
+        argument = template.filled(word, lambda hole: _value(hole, values, inputs, folder))
+        if "\0" in argument:
+            raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"argument {text!r}: it holds a NUL character")
+        first = word[0] if word else ""
+        if argument.startswith("-") and isinstance(first, Hole) and not _literal(command, first, values):
+            raise ProgramFailed(
+                FailureCode.BAD_ARGUMENTS, f"argument {first.name!r} = {argument[:80]!r}: it would be an option"
+            )
+        made.append(argument)
+    return made
+
+
+def _chosen(command: CommandConfig, word: Word, values: Mapping[str, JsonValue]) -> str | None:
+    """The owner's own word for a bool that fills this one; None: it is no bool."""
+    if len(word) != 1 or not isinstance(word[0], Hole) or word[0].is_output:
+        return None
+    parameter = command.parameters.get(word[0].name)
+    if parameter is None or parameter.type != "bool":
+        return None
+    return parameter.when_true if _given(command, word[0].name, values) else parameter.when_false
+
+
+def _given(command: CommandConfig, name: str, values: Mapping[str, JsonValue]) -> JsonValue:
+    return values[name] if name in values else command.parameters[name].default
+
+
+def _literal(command: CommandConfig, hole: Hole, values: Mapping[str, JsonValue]) -> bool:
+    """True when a hyphen is the owner's own: among the choices, or behind a `--`."""
+    parameter = command.parameters.get(hole.name)
+    if parameter is None:
+        return False
+    return values.get(hole.name) in parameter.choices or may_begin_with_hyphen(command, hole.name)
+
+
+def _value(hole: Hole, values: Mapping[str, JsonValue], inputs: Mapping[str, PurePath], folder: PurePath) -> str:
+    if hole.is_output:
+        return str(folder / hole.name)
+    if hole.name in inputs:
+        return str(inputs[hole.name])
+    value = values[hole.name]
+    if isinstance(value, str):
+        return value
+    return repr(value)  # a number: no locale, no loss

@@ -1,0 +1,270 @@
+"""A cgroup for one run: limits by the kernel, freezing, counting, and the end of every process in it.
+
+The worker makes it below a cgroup that is its own: the one of its unit where systemd delegates it (`Delegate=yes`), or
+any that this user may write where there is no systemd. What cannot be enforced is refused, never left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from edge.worker.command.cgroup_files import Limit
+
+_V2 = "cgroup2"
+_OWN = "edge-worker"  # where the worker's own processes go: a cgroup with controllers for others has none itself
+_END_S = 5.0
+_MOUNT = re.compile(r"^\d+ \d+ \S+ (\S+) (\S+) \S+(?: \S+)* - (\S+) \S+ (\S+)$")
+
+
+class NotEnforced(Exception):
+    """A limit of a command cannot be enforced on this machine; says why."""
+
+
+class Group:
+    """The cgroup of one run. Belongs to the thread of the body."""
+
+    def __init__(self, v2: Path | None, others: Iterable[Path] = ()) -> None:
+        self._v2, self._others = v2, tuple(others)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders whose `cgroup.procs` a process has to write itself into."""
+        return (*((self._v2,) if self._v2 is not None else ()), *self._others)
+
+    @property
+    def can_freeze(self) -> bool:
+        """True when the kernel freezes the group as one."""
+        return self._v2 is not None and (self._v2 / "cgroup.freeze").exists()
+
+    def freeze(self, on: bool) -> None:
+        """Freeze all processes of the group, or let them go on. Raises OSError."""
+        if self._v2 is not None:
+            (self._v2 / "cgroup.freeze").write_text("1" if on else "0")
+
+    def pids(self) -> list[int]:
+        """The processes in the group now."""
+        for folder in self.folders[:1]:
+            with suppress(OSError):
+                return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+        return []
+
+    def kill(self) -> None:
+        """End every process of the group, and return when none is left. Raises OSError after some seconds."""
+        if self._v2 is None:
+            return
+        (self._v2 / "cgroup.kill").write_text("1")
+        until = time.monotonic() + _END_S
+        with (self._v2 / "cgroup.events").open() as events:
+            while "populated 1" in events.read():
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    raise OSError(f"processes of {self._v2} do not end")
+                poll = select.poll()
+                poll.register(events, select.POLLPRI)
+                poll.poll(min(left_s, 0.5) * 1000)
+                events.seek(0)
+
+    def peak_bytes(self) -> int | None:
+        """The most memory that the group used at once; None where it is not counted."""
+        return self._number("memory.peak", "memory.max_usage_in_bytes")
+
+    def oom_kills(self) -> int:
+        """How many processes of the group the kernel ended for want of memory."""
+        for folder in self.folders:
+            for name in ("memory.events", "memory.oom_control"):
+                with suppress(OSError):
+                    found = re.search(r"^oom_kill (\d+)$", (folder / name).read_text(), re.MULTILINE)
+                    if found is not None:
+                        return int(found[1])
+        return 0
+
+    def remove(self) -> None:
+        """Remove the empty group."""
+        for folder in self.folders:
+            _remove(folder)
+
+    def _number(self, *names: str) -> int | None:
+        for folder in self.folders:
+            for name in names:
+                with suppress(OSError, ValueError):
+                    return int((folder / name).read_text())
+        return None
+
+
+class Cgroups:
+    """Makes the groups of one worker. `find` is looked at once, at the first command."""
+
+    def __init__(
+        self,
+        worker: str,
+        *,
+        mounts: Path = Path("/proc/self/mountinfo"),
+        own: Path = Path("/proc/self/cgroup"),
+        systemd: Path = Path("/run/systemd/system"),
+    ) -> None:
+        """`mounts`, `own` and `systemd` are the files of the kernel and of systemd that say what there is."""
+        self._prefix = f"edge-{worker}."
+        self._base: dict[str, Path] = {}  # by controller, and by _V2: a folder below which this process may make groups
+        self._why = ""
+        self._read(mounts, own, systemd)
+
+    @property
+    def usable(self) -> bool:
+        """True when a group can be made that ends all its processes at once."""
+        return _V2 in self._base
+
+    @property
+    def why_not(self) -> str:
+        """Why no group can be made here; empty: it can."""
+        return self._why
+
+    def make(self, name: str, limits: Mapping[Limit, int], *, needed: bool) -> Group | None:
+        """Return a group with `limits`; None where none is needed.
+
+        Raises:
+            NotEnforced: this machine cannot enforce one of the limits, or cannot end all processes and `needed` is set.
+            OSError: the kernel refuses the group.
+        """
+        if not limits and not needed:
+            return None
+        if needed and not self.usable:
+            raise NotEnforced(f"no cgroup of this worker's own can be made: {self._why}")
+        folders = {controller: self._base_of(limit) for limit in limits for controller in [self._controller(limit)]}
+        base = self._base.get(_V2)
+        v2 = None if base is None else base / f"{self._prefix}{name}"
+        others = {c: folder / f"{self._prefix}{name}" for c, folder in folders.items() if folder != base}
+        group = Group(v2, others.values())
+        try:
+            for folder in group.folders:
+                folder.mkdir(exist_ok=True)
+            for limit, number in limits.items():
+                controller = self._controller(limit)
+                in_v2 = controller not in others
+                self._set(limit, others.get(controller, v2), limit.v2(number) if in_v2 else limit.v1(number))
+        except BaseException:
+            group.remove()
+            raise
+        return group
+
+    def clear(self) -> None:
+        """End and remove what an earlier worker of this name left."""
+        for base in set(self._base.values()):
+            for folder in base.glob(f"{self._prefix}*"):
+                with suppress(OSError):
+                    (folder / "cgroup.kill").write_text("1")
+                _remove(folder)
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _controller(self, limit: Limit) -> str:
+        if self._has_v2(limit.controller):
+            return limit.controller
+        return limit.v1_controller or limit.controller
+
+    def _has_v2(self, controller: str) -> bool:
+        base = self._base.get(_V2)
+        return base is not None and controller in (base / "cgroup.controllers").read_text().split()
+
+    def _base_of(self, limit: Limit) -> Path:
+        """The folder below which a group with this limit is made; enables the controller there."""
+        if self._has_v2(limit.controller):
+            base = self._base[_V2]
+            if limit.controller not in (base / "cgroup.subtree_control").read_text().split():
+                self._enable(base, limit)
+            return base
+        base_v1 = self._base.get(limit.v1_controller or limit.controller)
+        if base_v1 is None:
+            hint = f"; {limit.hint}" if limit.hint else ""
+            why = self._why or f"the kernel's controller {limit.controller!r} is not available to this worker{hint}"
+            raise NotEnforced(f"{limit.key}: {why}")
+        return base_v1
+
+    @staticmethod
+    def _enable(base: Path, limit: Limit) -> None:
+        try:
+            with suppress(OSError):  # the root of all cgroups may have processes of its own
+                own = base / _OWN
+                own.mkdir(exist_ok=True)
+                for pid in (base / "cgroup.procs").read_text().split():
+                    with suppress(OSError):
+                        (own / "cgroup.procs").write_text(pid)
+            (base / "cgroup.subtree_control").write_text(f"+{limit.controller}")
+        except OSError as err:
+            raise NotEnforced(
+                f"{limit.key}: the controller {limit.controller!r} cannot be used below {base}: {err}"
+            ) from err
+
+    @staticmethod
+    def _set(limit: Limit, folder: Path | None, files: tuple[tuple[str, str], ...]) -> None:
+        for number, (name, text) in enumerate(files):
+            path = (folder or Path()) / name
+            if not path.exists() and (number or (len(files) > 1 and limit.key == "io_weight")):
+                continue
+            try:
+                path.write_text(text)
+            except OSError as err:
+                if number == 0:
+                    raise NotEnforced(f"{limit.key}: {path.name} cannot be set: {err.strerror or err}") from err
+        if limit.key == "io_weight" and not any(((folder or Path()) / name).exists() for name, _ in files):
+            raise NotEnforced("io_weight: the disk's scheduler knows no weights here (bfq does)")
+
+    def _read(self, mounts: Path, own: Path, systemd: Path) -> None:
+        try:
+            places = dict(_places(mounts.read_text(), own.read_text()))
+        except OSError as err:
+            self._why = f"cgroups cannot be read: {err}"
+            return
+        under_systemd = systemd.exists()
+        for controller, folder in places.items():
+            if os.access(folder, os.W_OK) and (not under_systemd or _delegated(folder)):
+                self._base[controller] = folder
+        if _V2 not in places:
+            self._why = "the kernel has no cgroup version 2 mounted"
+        elif _V2 not in self._base:
+            self._why = f"{places[_V2]} is not delegated to it (Delegate=yes in its unit)"
+
+
+def _places(mountinfo: str, own: str) -> Iterable[tuple[str, Path]]:
+    """For version 2 and each controller of version 1 the folder of this process."""
+    mine = {}
+    for line in own.splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            mine[controller or _V2] = path
+    for line in mountinfo.splitlines():
+        match = _MOUNT.match(line)
+        if match is None:
+            continue
+        root, point, kind, options = match.groups()
+        names = [_V2] if kind == _V2 else options.split(",") if kind == "cgroup" else []
+        for name in names:
+            if name in mine:
+                inside = os.path.relpath(mine[name], root)
+                if not inside.startswith(".."):
+                    yield name, Path(point) / inside
+
+
+def _delegated(folder: Path) -> bool:
+    for name in ("user.delegate", "trusted.delegate"):
+        with suppress(OSError):
+            if os.getxattr(folder, name) == b"1":
+                return True
+    return False
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(20):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.005)  # its last process is on its way out
+        else:
+            return

@@ -1,0 +1,194 @@
+"""A started program: its pipes, its end, and what it used."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import resource
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edge.worker.power.meter import Usage
+
+#: Sets limits on itself, goes into the cgroups that are named, and becomes the program. Constant: what a submitter gave
+#: is in "$@", which a shell neither splits nor reads.
+_LAUNCH = (
+    'ulimit -c 0; ulimit -f "$1" 2>/dev/null; shift; while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 126; '
+    'shift; done; shift; exec "$@"'
+)
+_BLOCK_BYTES = 512
+_PR_SET_CHILD_SUBREAPER = 36
+_START_S, _END_S = 10.0, 5.0
+_CHILD_PID = re.compile(rb'"child-pid": *(\d+)')
+_EXIT_CODE = re.compile(rb'"exit-code": *(\d+)')
+READ_BYTES = 1 << 16
+
+
+class Reaper:
+    """Lets this process inherit what the sandboxes of its runs leave, to learn what they used. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Inherit orphans inside the block."""
+        self._change(1)
+        try:
+            yield
+        finally:
+            self._change(-1)
+
+    def _change(self, by: int) -> None:
+        with self._lock:
+            before, self._count = self._count, self._count + by
+            if bool(before) != bool(self._count):
+                ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(bool(self._count)), 0, 0, 0)
+
+
+class Child:
+    """A program from its start to its end. Belongs to the thread of the body."""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        folder: Path,
+        stdin: Path | None,
+        file_bytes: int,
+        groups: Sequence[Path],
+        status: tuple[int, int] | None,
+    ) -> None:
+        """Start it.
+
+        Args:
+            words: the whole command line.
+            env: all its variables.
+            folder: its working folder.
+            stdin: what it reads; None: nothing.
+            file_bytes: the largest file that it may write.
+            groups: cgroups that it goes into.
+            status: the pipe on which bubblewrap reports; None without a sandbox. Both ends belong to this object.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        launch = ["/bin/sh", "-c", _LAUNCH, "edge", str(max(file_bytes // _BLOCK_BYTES, 1)), *map(str, groups), "--"]
+        self._status = -1
+        self._report = b""
+        given = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC) if stdin is not None else subprocess.DEVNULL
+        try:
+            self._process = subprocess.Popen(
+                [*launch, *words],
+                env=dict(env),
+                cwd=folder,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=() if status is None else (status[1],),
+                start_new_session=True,
+                bufsize=0,
+            )
+        except BaseException:
+            for fd in status or ():
+                os.close(fd)
+            raise
+        finally:
+            if stdin is not None:
+                os.close(given)
+        self._out, self._err = self._process.stdout, self._process.stderr
+        for pipe in (self._out, self._err):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+        if status is not None:
+            self._status = status[0]
+            os.close(status[1])
+            os.set_blocking(self._status, False)
+        self.handle = os.pidfd_open(self._process.pid)
+
+    @property
+    def pipes(self) -> dict[int, str]:
+        """The pipes of the program, with the name of the stream of each."""
+        found = {"stdout": self._out, "stderr": self._err}
+        return {pipe.fileno(): name for name, pipe in found.items() if pipe is not None and not pipe.closed}
+
+    def first_pid(self) -> int | None:
+        """Process 1 of the sandbox, by its id out here. Waits for the sandbox; None: it could not be made."""
+        until = time.monotonic() + _START_S
+        while self._status >= 0:
+            self._read_status()
+            if (match := _CHILD_PID.search(self._report)) is not None and b"\n" in self._report:
+                return int(match[1])
+            poll = select.poll()
+            poll.register(self._status, select.POLLIN)
+            ready = poll.poll(max(until - time.monotonic(), 0) * 1000)
+            if not ready or (ready[0][1] & select.POLLHUP and not ready[0][1] & select.POLLIN):
+                return None
+        return None
+
+    def end(self, *, first: int | None, others: Sequence[int]) -> tuple[int, Usage]:
+        """Wait for the end of a program that has ended or was killed; return its exit code and what it used.
+
+        The exit code is negative for a signal, as in `subprocess`. `others` are processes that may have become ours.
+        """
+        _, state, own = os.wait4(self._process.pid, 0)
+        self._process.poll()  # it notes that somebody else has waited
+        code = os.waitstatus_to_exitcode(state)
+        # Not `own` where there are others: after vfork its peak is that of this process.
+        spent, peaks = [own], list[resource.struct_rusage]()
+        for pid in (*([first] if first is not None else ()), *others):
+            if (used := _reaped(pid)) is not None:
+                spent.append(used)
+                peaks.append(used)
+        self._read_status()
+        return code, _usage(spent, peaks or spent)
+
+    @property
+    def sandbox_was_made(self) -> bool:
+        """True when bubblewrap has reported how the program ended."""
+        return _EXIT_CODE.search(self._report) is not None
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for pipe in (self._out, self._err):
+            if pipe is not None:
+                pipe.close()
+        for fd in (self._status, self.handle):
+            if fd >= 0:
+                os.close(fd)
+
+    def _read_status(self) -> None:
+        with suppress(BlockingIOError):
+            while self._status >= 0 and (data := os.read(self._status, 4096)):
+                self._report += data
+
+
+def _reaped(pid: int) -> resource.struct_rusage | None:
+    """What a process used that was killed and has become ours; None: it is not ours."""
+    with suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if poll.poll(_END_S * 1000):
+                return os.wait4(pid, os.WNOHANG)[2]
+        finally:
+            os.close(handle)
+    return None
+
+
+def _usage(spent: Sequence[resource.struct_rusage], peaks: Sequence[resource.struct_rusage]) -> Usage:
+    return Usage(
+        cpu_s=sum(each.ru_utime + each.ru_stime for each in spent),
+        peak_bytes=max(each.ru_maxrss for each in peaks) << 10,
+        read_bytes=sum(each.ru_inblock for each in spent) * _BLOCK_BYTES,
+        written_bytes=sum(each.ru_oublock for each in spent) * _BLOCK_BYTES,
+    )

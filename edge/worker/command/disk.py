@@ -1,0 +1,60 @@
+"""How much a program writes: a single file is bounded by the kernel, all of them by a look each second.
+
+There is no quota that every file system and every user has. So a program may be over its bound for a second.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from edge.model import FailureCode
+from edge.worker.command.failure import ProgramFailed
+
+#: So much stays free for the ledger, the broker and the results of others.
+FREE_BYTES = 64 << 20
+#: The folder is measured only when the disk has so much less room than at the last measurement.
+_STEP_BYTES = 4 << 20
+
+
+class DiskGuard:
+    """Watches the folder of one run."""
+
+    def __init__(self, folder: Path, *, most_bytes: int) -> None:
+        self._folder, self._most = folder, most_bytes
+        self._measured_at = _free(folder)
+
+    def look(self) -> None:
+        """Raise ProgramFailed when the folder is too large, OSError (ENOSPC) when the disk is almost full."""
+        free = _free(self._folder)
+        if self._measured_at - free < min(_STEP_BYTES, self._most) and free >= FREE_BYTES:
+            return
+        self._measured_at = free
+        size = size_of(self._folder)
+        if size > self._most:
+            raise ProgramFailed(
+                FailureCode.TOO_LARGE, f"it wrote {size} bytes into its folder; allowed are {self._most}"
+            )
+        if free < FREE_BYTES and size:
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: it was ended while {free} bytes were free")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes that the files below `folder` take on the disk."""
+    total, left = 0, [str(folder)]
+    while left:
+        with suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

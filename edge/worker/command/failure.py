@@ -1,0 +1,13 @@
+"""How a program ends without a value."""
+
+from __future__ import annotations
+
+from edge.model import Failure, FailureCode
+
+
+class ProgramFailed(Exception):
+    """The program of a job did not do what it was to do; carries the failure of the job."""
+
+    def __init__(self, code: FailureCode, message: str, *, last_lines: str = "") -> None:
+        self.failure = Failure(code, message, traceback=last_lines)
+        super().__init__(message)

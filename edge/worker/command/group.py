@@ -1,0 +1,74 @@
+"""All processes of a run: they are frozen, asked to end, and ended together.
+
+In a sandbox process 1 of its process namespace is the handle: all others are its descendants, whatever they do, and end
+with it. Without one it is the cgroup.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+from edge.worker.command.cgroup import Group
+from edge.worker.power.freezer import descendants
+
+
+class Processes:
+    """The processes of one run. Belongs to the thread of the body."""
+
+    def __init__(self, group: Group | None, *, first: int | None) -> None:
+        """`first` is process 1 of the sandbox, by its id out here; None without a sandbox."""
+        self._group, self._first = group, first
+        self._stopped: list[int] = []
+        self._is_frozen = False
+
+    def freeze(self) -> None:
+        """Stop all processes where they are."""
+        if self._is_frozen:
+            return
+        self._is_frozen = True
+        if self._group is not None and self._group.can_freeze:
+            with suppress(OSError):
+                self._group.freeze(True)
+                return
+        while started := [pid for pid in self.pids() if pid not in self._stopped]:
+            for pid in started:
+                self._stopped.append(pid)
+                _send(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        if not self._is_frozen:
+            return
+        self._is_frozen = False
+        if self._group is not None and self._group.can_freeze:
+            with suppress(OSError):
+                self._group.freeze(False)
+        for pid in self._stopped:
+            _send(pid, signal.SIGCONT)
+        self._stopped.clear()
+
+    def terminate(self) -> None:
+        """Ask all of them to end: SIGTERM."""
+        for pid in self.pids():
+            _send(pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End all of them. Returns when none is left, where there is a cgroup. Raises OSError where that fails."""
+        if self._first is not None:
+            _send(self._first, signal.SIGKILL)
+        if self._group is not None:
+            self._group.kill()
+        self.thaw()
+
+    def pids(self) -> list[int]:
+        """The processes now, without those that keep the sandbox."""
+        if self._first is not None:
+            return descendants(self._first)
+        return self._group.pids() if self._group is not None else []
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

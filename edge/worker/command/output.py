@@ -1,0 +1,94 @@
+"""What a program prints, bounded on the disk: the head and the tail are kept, what lies between is cut, and that said.
+
+A stream is a row of files named by the offset of their first byte, in `run/output/ID/STREAM/`. The first one is the
+head. Of the others the last few are kept. Readers look at the files; the worker keeps a few KiB in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+#: Bytes of one file, and how many files behind the head are kept.
+FILE_BYTES = 128 << 10
+TAIL_FILES = 3
+#: Of the last lines, for the result.
+LAST_BYTES, LAST_LINES = 4096, 40
+
+
+class Stream:
+    """Standard output or standard error of one run. Belongs to the thread of the body."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is made at the first byte."""
+        self._folder = folder
+        self.size_bytes = 0
+        self._fd = -1
+        self._left = 0  # bytes that still fit into the file that is open
+        self._tail: deque[Path] = deque()
+        self._head: Path | None = None
+        self._last = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add what was printed. A full disk loses it, which shows as a cut; never raises OSError."""
+        self._last += data[-LAST_BYTES:]
+        del self._last[:-LAST_BYTES]
+        view = memoryview(data)
+        while view:
+            part = view[: self._left or FILE_BYTES]
+            with suppress(OSError):
+                if not self._left:
+                    self._next()
+                os.write(self._fd, part)
+            self._left = (self._left or FILE_BYTES) - len(part)
+            self.size_bytes += len(part)
+            view = view[len(part) :]
+
+    @property
+    def last(self) -> str:
+        """The last lines."""
+        text = bytes(self._last).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+        lines = text.splitlines(keepends=True)
+        if self.size_bytes > LAST_BYTES and len(lines) > 1:
+            lines = lines[1:]  # begins somewhere in a line
+        return "".join(lines[-LAST_LINES:])
+
+    @property
+    def is_long(self) -> bool:
+        """True when `last` is not all of it."""
+        return self.size_bytes > LAST_BYTES or bytes(self._last).count(b"\n") > LAST_LINES
+
+    def keep(self, path: Path) -> None:
+        """Write what was kept to `path`, with a line that says what was cut. Raises OSError."""
+        end = 0
+        with path.open("wb") as out:
+            for part in (*((self._head,) if self._head is not None else ()), *self._tail):
+                data = part.read_bytes()
+                begin = int(part.name)
+                if begin > end:
+                    out.write(b"\n[... %d bytes cut ...]\n" % (begin - end))
+                out.write(data)
+                end = begin + len(data)
+            if end < self.size_bytes:
+                out.write(b"\n[... %d bytes cut ...]\n" % (self.size_bytes - end))
+
+    def close(self) -> None:
+        """Close the file; what was written stays for readers."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _next(self) -> None:
+        self.close()
+        if self._head is None:
+            self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        path = self._folder / f"{self.size_bytes:015}"
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        if self._head is None:
+            self._head = path
+            return
+        self._tail.append(path)
+        if len(self._tail) > TAIL_FILES:
+            self._tail.popleft().unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""The files that a program leaves: found by pattern, all or nothing, and moved to the result by their name."""
+
+from __future__ import annotations
+
+import fnmatch
+import stat
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from edge.model import FailureCode
+from edge.results.staging import check_artifact_name
+from edge.worker.command.failure import ProgramFailed
+
+_MOST = 10_000
+_SHOWN = 5
+
+
+def take(folder: Path, patterns: Collection[str], file: Callable[[str], Path], *, without: Collection[str] = ()) -> int:
+    """Move the files that match into the result and return how many there are.
+
+    Args:
+        folder: the program's own; none of its processes lives any more.
+        patterns: each has to match a file.
+        file: gives the path of a file of the result.
+        without: names that are not the program's own.
+
+    Raises:
+        ProgramFailed: a pattern matches nothing, or what it matches cannot be a file of the result.
+        OSError: the disk refuses.
+    """
+    names = sorted(path.name for path in folder.iterdir() if path.name not in without)
+    chosen = dict[str, Path]()
+    for pattern in patterns:
+        matching = fnmatch.filter(names, pattern) if pattern != "*" else _plain(folder, names)
+        if not matching:
+            there = ", ".join(repr(name[:60]) for name in names[:_SHOWN]) or "nothing"
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            raise ProgramFailed(FailureCode.NO_OUTPUT, f"no file matches the output {pattern!r}; it left {there}{more}")
+        for name in matching:
+            chosen[name] = _checked(folder, name)
+    if len(chosen) > _MOST:
+        raise ProgramFailed(FailureCode.TOO_LARGE, f"it left {len(chosen)} output files; at most {_MOST} are kept")
+    for name, path in chosen.items():
+        path.replace(file(name))
+    return len(chosen)
+
+
+def take_all(folder: Path, file: Callable[[str], Path], *, without: Collection[str] = ()) -> int:
+    """Move every plain file into the result; none is no fault. Raises ProgramFailed and OSError as `take`."""
+    names = [path.name for path in folder.iterdir() if path.name not in without]
+    return take(folder, ["*"], file, without=without) if _plain(folder, names) else 0
+
+
+def _plain(folder: Path, names: Collection[str]) -> list[str]:
+    """Those that are plain files: with `*` folders and links are left where they are."""
+    return [name for name in names if stat.S_ISREG((folder / name).lstat().st_mode)]
+
+
+def _checked(folder: Path, name: str) -> Path:
+    path = folder / name
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        kind = (
+            "a link" if stat.S_ISLNK(found.st_mode) else "a folder" if stat.S_ISDIR(found.st_mode) else "a special file"
+        )
+        raise ProgramFailed(FailureCode.NO_OUTPUT, f"the output {name[:80]!r} is {kind}, not a plain file")
+    try:
+        name.encode()
+        check_artifact_name(name)
+    except ValueError as err:
+        raise ProgramFailed(FailureCode.NO_OUTPUT, f"an output cannot be kept: {err}") from err
+    return path

@@ -1,0 +1,423 @@
+"""The body of a command: prepares, starts, follows and ends one program.
+
+The whole body is shielded: a cancel, a limit, a stop and a hold wake it, and are heeded where it asks. So nothing of it
+is cut in two, and the program never outlives it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import shutil
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePath
+
+import msgspec
+
+from edge.catalog.commands import is_any
+from edge.config import CommandConfig, Config
+from edge.config.command_check import outputs_of
+from edge.config.commands import PATH
+from edge.core import trees
+from edge.core.values import JsonValue
+from edge.core.wakeup import Wakeup
+from edge.model import FailureCode
+from edge.worker.api.checkpoint import Checkpoint, folder_of
+from edge.worker.attempt.delivery import Delivery
+from edge.worker.command import outputs, sandbox
+from edge.worker.command.argv import arguments
+from edge.worker.command.cgroup import Cgroups, Group, NotEnforced
+from edge.worker.command.cgroup_files import wanted
+from edge.worker.command.child import READ_BYTES, Child, Reaper
+from edge.worker.command.disk import DiskGuard
+from edge.worker.command.failure import ProgramFailed
+from edge.worker.command.group import Processes
+from edge.worker.command.host import JobHost
+from edge.worker.command.output import Stream
+from edge.worker.command.progress import ProgressReader
+from edge.worker.command.saved import SavedFolder
+from edge.worker.power.meter import Usage
+from edge.worker.process.control import JobInterrupted, JobTimedOut
+
+_MIB = 1 << 20
+#: Between two looks at the disk, the checkpoint folder, and a governor that may have died, while a program runs.
+LOOK_S = 1.0
+SYNC_S = 5.0
+_DRAIN_S = 2.0
+#: Outputs of ended jobs that stay for readers who are a little behind.
+_KEPT = 4
+_SIGNALS = {number.value: number.name for number in signal.Signals}
+
+
+class Commands:
+    """What the runs of one worker share. Made at its first command; methods may be called in any thread."""
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.layout, self.name = config, config.layout, config.worker.name
+        self.reaper = Reaper()
+        self._ended: deque[Path] = deque()
+        clear(config)
+
+    @cached_property
+    def cgroups(self) -> Cgroups:
+        """The cgroups of this worker, looked for at the first run that needs one."""
+        found = Cgroups(self.name)
+        found.clear()
+        return found
+
+    @cached_property
+    def bubblewrap(self) -> str | None:
+        """The path of bubblewrap; None: it is not there."""
+        return sandbox.bubblewrap()
+
+    @property
+    def hidden(self) -> tuple[Path, ...]:
+        """What no program may see."""
+        return (self.layout.root, self.layout.run)
+
+    def output_of(self, job_id: str) -> Path:
+        """Where the output of a job goes."""
+        return self.layout.output / self.name / job_id
+
+    def ended(self, folder: Path) -> None:
+        """Tell readers that no more output comes, and forget that of jobs that ended a while ago."""
+        if not folder.is_dir():
+            return
+        with suppress(OSError):
+            (folder / "ended").touch()
+        self._ended.append(folder)
+        while len(self._ended) > _KEPT:
+            trees.remove(self._ended.popleft())
+
+
+def clear(config: Config) -> None:
+    """Remove what programs of an earlier worker of this name left."""
+    for folder in (config.layout.work(config.worker.name), config.layout.output / config.worker.name):
+        if folder.exists():
+            trees.remove(folder)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The folders of one run, out here and as the program sees them."""
+
+    work: Path
+    saved: Path
+    seen_work: PurePath
+    seen_saved: PurePath
+
+
+class Run:
+    """Runs the program of one attempt. Belongs to the thread of the body."""
+
+    def __init__(
+        self,
+        commands: Commands,
+        delivery: Delivery,
+        *,
+        host: JobHost,
+        file: Callable[[str], Path],
+        checkpoint: Checkpoint,
+        attempt: int,
+    ) -> None:
+        """`file` gives the path of a file of the result."""
+        self._commands, self._delivery, self._host, self._file = commands, delivery, host, file
+        self._checkpoint, self._attempt = checkpoint, attempt
+        output = commands.output_of(delivery.id)
+        self._streams = {name: Stream(output / name) for name in ("stdout", "stderr")}
+        self._output = output
+        self._asked = False  # the program was asked to end: the worker stops, or power is critical
+        self._group: Group | None = None
+        self._oom_kills = 0
+
+    def __call__(self, command: CommandConfig, values: Mapping[str, JsonValue]) -> JsonValue:
+        """Run the program to its end and return what is known of it.
+
+        Raises:
+            ProgramFailed: it failed, or cannot be run here.
+            JobControl: the job was cancelled or has to run again.
+            OSError: the disk refuses.
+        """
+        with self._host.shield(), self._folders(command) as (place, saved):
+            try:
+                code = self._run(command, values, place, saved)
+                return self._ended(command, code, place)
+            except JobTimedOut as err:
+                raise self._failed(FailureCode.TIME_LIMIT, str(err)) from err
+            finally:
+                self._keep_output()
+
+    # --- before -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _folders(self, command: CommandConfig) -> Iterator[tuple[_Place, SavedFolder]]:
+        layout = self._commands.layout
+        work = layout.work(self._commands.name) / f"{self._delivery.id}.{secrets.token_hex(4)}"
+        saved = SavedFolder(folder_of(layout.checkpoints, self._delivery.id), note=self._note)
+        try:
+            work.mkdir(mode=0o700, parents=True)
+            saved.prepare()
+            boxed = command.sandbox
+            yield (
+                _Place(
+                    work,
+                    saved.path,
+                    sandbox.WORK if boxed else work,
+                    sandbox.CHECKPOINT if boxed else saved.path,
+                ),
+                saved,
+            )
+        finally:
+            trees.remove(work)
+            saved.close()
+
+    def _note(self, state: object) -> bool:
+        return self._checkpoint.save(state, now=True)
+
+    def _words(self, command: CommandConfig, values: Mapping[str, JsonValue], place: _Place) -> list[str]:
+        """The program with its arguments."""
+        if is_any(command):
+            argv = msgspec.convert(values["argv"], list[str])
+            return [self._program(argv[0], chosen=True), *argv[1:]]
+        return [self._program(command.run[0]), *arguments(command, values, {}, place.seen_work)]
+
+    def _program(self, name: str, *, chosen: bool = False) -> str:
+        found = shutil.which(name, path=PATH) if name and "\0" not in name and not name.startswith("-") else None
+        if found is None or not found.startswith("/"):
+            code = FailureCode.BAD_ARGUMENTS if chosen else FailureCode.REFUSED
+            raise ProgramFailed(code, f"there is no program {name[:200]!r} on this board (looked in {PATH})")
+        return found
+
+    def _env(self, command: CommandConfig, place: _Place) -> dict[str, str]:
+        return {
+            "PATH": PATH,
+            "HOME": str(place.seen_work),
+            "TMPDIR": "/tmp" if command.sandbox else str(place.seen_work),  # noqa: S108 - the sandbox's own
+            "LANG": "C.UTF-8",
+            **command.env,
+            "EDGE_JOB_ID": self._delivery.id,
+            "EDGE_KIND": command.name,
+            "EDGE_ATTEMPT": str(self._attempt),
+            "EDGE_CHECKPOINT": str(place.seen_saved),
+        }
+
+    # --- while it runs ------------------------------------------------------------------------------------
+
+    def _run(self, command: CommandConfig, values: Mapping[str, JsonValue], place: _Place, saved: SavedFolder) -> int:
+        """Run the program; return its exit code. On return none of its processes lives."""
+        words = self._words(command, values, place)
+        bwrap = self._bubblewrap(command)
+        self._group = group = self._make_group(command)
+        with ExitStack() as stack:
+            if group is not None:
+                stack.callback(group.remove)
+            stack.enter_context(self._commands.reaper.on())
+            status: tuple[int, int] | None = None
+            if bwrap is not None:
+                status = os.pipe2(os.O_CLOEXEC)
+                visible = sandbox.Visible(
+                    place.work, place.saved, {}, command.reads, self._commands.hidden, command.network
+                )
+                words = [*sandbox.words(bwrap, visible, status=status[1]), *words]
+            child = Child(
+                words,
+                env=self._env(command, place),
+                folder=place.work,
+                stdin=None,
+                file_bytes=self._disk_bytes(command),
+                groups=() if group is None else group.folders,
+                status=status,
+            )
+            stack.callback(child.close)
+            return self._follow(command, child, place, saved, boxed=bwrap is not None)
+
+    def _bubblewrap(self, command: CommandConfig) -> str | None:
+        if not command.sandbox:
+            return None
+        if self._commands.bubblewrap is None:
+            raise ProgramFailed(
+                FailureCode.REFUSED, "bubblewrap is not installed, and the command has no `sandbox: false`"
+            )
+        return self._commands.bubblewrap
+
+    def _make_group(self, command: CommandConfig) -> Group | None:
+        limits = wanted(command)
+        if not limits and command.sandbox:
+            return None
+        try:
+            return self._commands.cgroups.make(secrets.token_hex(4), limits, needed=not command.sandbox)
+        except NotEnforced as err:
+            raise ProgramFailed(
+                FailureCode.REFUSED, f"this machine cannot do what the command asks for: {err}"
+            ) from err
+        except OSError as err:
+            raise ProgramFailed(FailureCode.REFUSED, f"no cgroup for the program: {err}") from err
+
+    def _disk_bytes(self, command: CommandConfig) -> int:
+        return (
+            command.disk_mb * _MIB if command.disk_mb is not None else self._commands.config.worker.max_artifact_bytes
+        )
+
+    def _follow(self, command: CommandConfig, child: Child, place: _Place, saved: SavedFolder, *, boxed: bool) -> int:
+        first = child.first_pid() if boxed else None
+        processes = Processes(self._group, first=first)
+        progress = ProgressReader(command)
+        strays: list[int] = []
+        try:
+            wakeup = Wakeup()
+            try:
+                with self._host.waking(wakeup):
+                    self._loop(
+                        child,
+                        processes,
+                        wakeup,
+                        progress,
+                        saved,
+                        DiskGuard(place.work, most_bytes=self._disk_bytes(command)),
+                    )
+            finally:
+                wakeup.close()
+        finally:
+            strays = processes.pids() if not boxed else []
+            try:
+                processes.kill()
+            finally:
+                self._drain(child, progress)
+                code, usage = child.end(first=first, others=strays)
+                self._host.used(self._counted(usage))
+                saved.sync()
+        if boxed and code >= 0 and not child.sandbox_was_made:
+            raise self._failed(FailureCode.REFUSED, "the sandbox cannot be made here")
+        if self._asked:
+            self._host.check(saved=True)
+            raise JobInterrupted("the program was asked to end for want of power, which is back")
+        return code
+
+    def _counted(self, usage: Usage) -> Usage:
+        """What the program used, with what its cgroup has counted."""
+        if self._group is None:
+            return usage
+        self._oom_kills = self._group.oom_kills()
+        peak = self._group.peak_bytes()
+        return usage if peak is None else replace(usage, peak_bytes=peak)
+
+    def _loop(
+        self,
+        child: Child,
+        processes: Processes,
+        wakeup: Wakeup,
+        progress: ProgressReader,
+        saved: SavedFolder,
+        disk: DiskGuard,
+    ) -> None:
+        """Follow the program until it has ended. Raises what `check` raises."""
+        poll, pipes = select.poll(), child.pipes
+        for fd in (*pipes, wakeup.fileno(), child.handle):
+            poll.register(fd, select.POLLIN)
+        look_at = time.monotonic()
+        sync_at = look_at + SYNC_S
+        while True:
+            ready = dict(poll.poll(max(look_at - time.monotonic(), 0) * 1000))
+            for fd in ready.keys() & pipes.keys():
+                if not self._read(fd, pipes[fd], progress):
+                    poll.unregister(fd)
+                    del pipes[fd]
+            if child.handle in ready:
+                return
+            now = time.monotonic()
+            if wakeup.fileno() in ready or now >= look_at:
+                wakeup.hush()
+                self._attend(processes)
+                now = time.monotonic()
+                if now >= look_at:
+                    disk.look()
+                    look_at = now + LOOK_S
+                if now >= sync_at:
+                    saved.sync()
+                    sync_at = now + SYNC_S
+
+    def _attend(self, processes: Processes) -> None:
+        """Ask the worker whether the program may go on; hold it, or ask it to end."""
+        if self._host.ending and not self._asked:
+            self._asked = True
+            processes.terminate()
+
+        def hold() -> bool:
+            processes.freeze()
+            return False
+
+        try:
+            self._host.check(save=hold)
+        finally:
+            processes.thaw()
+
+    def _read(self, fd: int, stream: str, progress: ProgressReader) -> bool:
+        """Take what the program has printed; False when it has closed the stream."""
+        try:
+            data = os.read(fd, READ_BYTES)
+        except BlockingIOError:
+            return True
+        if not data:
+            return False
+        self._streams[stream].feed(data)
+        if (found := progress.feed(stream, data)) is not None:
+            self._host.progress(found)
+        return True
+
+    def _drain(self, child: Child, progress: ProgressReader) -> None:
+        """Read what was printed before the end: all writers are gone, so it is little."""
+        until = time.monotonic() + _DRAIN_S
+        for fd, stream in child.pipes.items():
+            while time.monotonic() < until:
+                poll = select.poll()
+                poll.register(fd, select.POLLIN)
+                if not poll.poll(0) or not self._read(fd, stream, progress):
+                    break
+
+    # --- after --------------------------------------------------------------------------------------------
+
+    def _ended(self, command: CommandConfig, code: int, place: _Place) -> JsonValue:
+        """Return the value of the job, or raise why there is none."""
+        number = -code if code < 0 else code - 128 if command.sandbox and 128 < code < 160 else 0
+        if code and self._oom_kills:
+            raise self._failed(FailureCode.OUT_OF_MEMORY, f"it needed more memory than memory_mb = {command.memory_mb}")
+        if number == signal.SIGXFSZ:
+            most = self._disk_bytes(command)
+            raise self._failed(FailureCode.TOO_LARGE, f"it wrote a file larger than {most} bytes")
+        if number:
+            raise self._failed(FailureCode.SIGNAL, f"it was ended by {_SIGNALS.get(number, f'signal {number}')}")
+        if code:
+            raise self._failed(FailureCode.EXIT, f"it ended with exit code {code}")
+        if is_any(command):
+            outputs.take_all(place.work, self._file)
+        else:
+            outputs.take(place.work, outputs_of(command), self._file)
+        return {
+            "exit_code": code,
+            **{name: stream.last for name, stream in self._streams.items()},
+            **{f"{name}_bytes": stream.size_bytes for name, stream in self._streams.items()},
+        }
+
+    def _failed(self, code: FailureCode, message: str) -> ProgramFailed:
+        """A failure with the last lines that the program printed."""
+        last = self._streams["stderr"].last or self._streams["stdout"].last
+        line = last.strip().rpartition("\n")[2].strip()[:300]
+        return ProgramFailed(code, f"{message}: {line}" if line else message, last_lines=last)
+
+    def _keep_output(self) -> None:
+        """Make the output a file of the result where the last lines are not all of it."""
+        for name, stream in self._streams.items():
+            stream.close()
+            if stream.is_long:
+                with suppress(OSError):
+                    path = self._file(f"{name}.txt")
+                    if not path.exists():
+                        stream.keep(path)
+        self._commands.ended(self._output)

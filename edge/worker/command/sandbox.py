@@ -1,0 +1,89 @@
+"""The program's view of the machine, by bubblewrap: a read-only system, its own folder and `/tmp`, no network.
+
+Nothing is visible but what stands here: not the appliance's state, not its configuration, not a home, not `/run`. The
+process namespace has a process 1 whose end is the end of all processes in it, daemons too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+#: Where the program finds its own folder, its inputs, and the folder of EDGE_CHECKPOINT.
+WORK, INPUTS, CHECKPOINT = PurePath("/work"), PurePath("/inputs"), PurePath("/checkpoint")
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/sys/devices/system/cpu")
+#: Of `/etc`: the appliance's own, and secrets that a worker run by root could read.
+_HIDDEN_FILES = ("/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-", "/etc/sudoers", "/etc/machine-id")
+_HIDDEN_FOLDERS = (
+    "/etc/edge",
+    "/etc/ssh",
+    "/etc/sudoers.d",
+    "/etc/ssl/private",
+    "/etc/NetworkManager",
+)
+_TMP_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Visible:
+    """What one run may see beside the system."""
+
+    work: Path
+    checkpoint: Path
+    inputs: Mapping[PurePath, Path]  # by the path in the sandbox
+    reads: tuple[str, ...]
+    hidden: tuple[Path, ...]  # state of the appliance: never visible, whatever `reads` says
+    network: bool
+
+
+def bubblewrap() -> str | None:
+    """The path of bubblewrap; None where it is not installed."""
+    return shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
+
+
+def words(bwrap: str, visible: Visible, *, status: int) -> list[str]:
+    """The command line up to the program itself; bubblewrap reports on the descriptor `status`."""
+    return [
+        bwrap,
+        *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+        *(() if visible.network else ("--unshare-net",)),
+        *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "job"),
+        *("--json-status-fd", str(status)),
+        *_system(),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *_reads(visible),
+        *("--size", str(_TMP_BYTES), "--tmpfs", "/tmp"),  # noqa: S108 - the sandbox's own
+        *("--bind", str(visible.work), str(WORK), "--bind", str(visible.checkpoint), str(CHECKPOINT)),
+        *(word for there, path in visible.inputs.items() for word in ("--ro-bind", str(path), str(there))),
+        *("--remount-ro", "/", "--chdir", str(WORK), "--"),
+    ]
+
+
+def _system() -> Iterator[str]:
+    for name in _SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), name)
+        elif path.exists():
+            yield from ("--ro-bind", name, name)
+    for name in _HIDDEN_FOLDERS:
+        if os.access(name, os.R_OK):  # else it is hidden already
+            yield from ("--tmpfs", name)
+    for name in _HIDDEN_FILES:
+        if os.access(name, os.R_OK):
+            yield from ("--ro-bind", "/dev/null", name)
+    # A link into /run, as resolved makes it, would lead nowhere.
+    resolv = Path("/etc/resolv.conf")
+    if resolv.is_symlink() and (target := resolv.resolve()).is_file() and target.is_relative_to("/run"):
+        yield from ("--ro-bind", str(target), str(target))
+
+
+def _reads(visible: Visible) -> Iterator[str]:
+    for name in visible.reads:
+        yield from ("--ro-bind", name, name)
+    for folder in visible.hidden:
+        if any(folder.is_relative_to(name) for name in (*visible.reads, *_SYSTEM)):
+            yield from ("--tmpfs", str(folder))

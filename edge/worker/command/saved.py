@@ -1,0 +1,79 @@
+"""The folder EDGE_CHECKPOINT: what a program writes there survives power cuts, and its next attempt finds it.
+
+The program replaces its files by renaming, as any program that wants to survive a cut. The worker makes durable what
+has changed, a few seconds later at most, and notes that in the job's own checkpoint: so a job that goes on after a cut
+is seen to get further.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from edge.core import durable
+
+_MOST_FILES = 10_000
+
+
+class SavedFolder:
+    """The checkpoint folder of one job. Belongs to the thread of the body."""
+
+    def __init__(self, path: Path, *, note: Callable[[object], object]) -> None:
+        """`note` makes durable what tells one state of the folder from another."""
+        self.path, self._note = path, note
+        self._state = self._look() if path.is_dir() else ()
+
+    def prepare(self) -> None:
+        """Make the folder. Raises OSError."""
+        self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+    def sync(self) -> None:
+        """Make durable what has changed since the last time. Disk errors lose this progress only."""
+        state = self._look()
+        if state == self._state:
+            return
+        with suppress(OSError):
+            for name, *_ in state:
+                _sync(self.path / name)
+            durable.sync_folder(self.path)
+            durable.sync_folder(self.path.parent)
+            self._state = state
+            self._note({"files": [list(each) for each in state[:20]]})
+
+    def close(self) -> None:
+        """Remove the folder if it is empty."""
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def _look(self) -> tuple[tuple[str, int, int], ...]:
+        found = list[tuple[str, int, int]]()
+        with suppress(OSError):
+            for top, folders, names in os.walk(self.path):
+                folders.sort()
+                for name in sorted(names):
+                    path = os.path.join(top, name)  # noqa: PTH118 - many
+                    with suppress(OSError, ValueError):
+                        state = os.lstat(path)
+                        if not stat.S_ISREG(state.st_mode):
+                            continue
+                        relative = os.path.relpath(path, self.path)
+                        relative.encode()
+                        found.append((relative, state.st_size, state.st_mtime_ns))
+                if len(found) >= _MOST_FILES:
+                    break
+        return tuple(found)
+
+
+def _sync(path: Path) -> None:
+    """Sync a plain file; a pipe or a link that the program put there is never opened for long or followed."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

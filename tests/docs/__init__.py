@@ -1,0 +1,8 @@
+"""The documentation: what of it is made from the code, which of its examples are run, and how it reads.
+
+- `pages`: the pages, their blocks of code, and the marks over these
+- `generated`: the parts of pages between two marks that are made from the code
+- `reference`: makes those parts, one module a topic
+- `habits`: counts what the house asks of prose and commits
+- `screenshot`: the picture of the page in README.md
+"""

@@ -1,0 +1,106 @@
+"""The keys of `edge.yaml`, from the records and the words beside their fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+import yaml
+from msgspec import inspect
+
+from edge.config.about import bare, example_of, text_of
+from edge.config.allowed import allowed
+from edge.config.kinds import Kinds
+from edge.config.records import Config
+from edge.config.source import SourceConfig
+from tests.docs.generated import table
+
+_HEADING = ("key", "default", "allowed", "meaning")
+
+
+def keys() -> str:
+    """Return a table for each section, without the keys of the kinds of source."""
+    root = inspect.type_info(Config)
+    text = ""
+    top: list[tuple[str, ...]] = []
+    for name, kind, said in _sections(root, ""):
+        rows = [row for row in _rows(kind, root, name) if row]
+        if not name:
+            top = rows
+            continue
+        text += f"\n## {name}\n\n{said}\n\n{table(_HEADING, rows)}" if rows else ""
+    return f"## The top of the file\n\n{table(_HEADING, top)}{text}"
+
+
+def _sections(kind: inspect.Type, prefix: str, said: str = "") -> Iterator[tuple[str, inspect.StructType, str]]:
+    kind = bare(kind)
+    assert isinstance(kind, inspect.StructType)
+    yield prefix, kind, said
+    for field in kind.fields:
+        name = f"{prefix}.{field.encode_name}".lstrip(".")
+        inner = bare(field.type)
+        if isinstance(inner, inspect.StructType):
+            yield from _sections(inner, name, text_of(field.type))
+            continue
+        for item, suffix in _items(inner):
+            if not issubclass(item.cls, SourceConfig):
+                yield from _sections(item, f"{name}{suffix}", (item.cls.__doc__ or "").partition("\n")[0])
+
+
+def _items(kind: inspect.Type) -> Iterator[tuple[inspect.StructType, str]]:
+    """Yield the records that are no section of their own: items of a list, values of a dict, options."""
+    options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    for option in map(bare, options):
+        inner, suffix = option, ""
+        if isinstance(option, inspect.CollectionType | inspect.VarTupleType):
+            inner, suffix = bare(option.item_type), "[]"
+        elif isinstance(option, inspect.DictType):
+            inner, suffix = bare(option.value_type), ".NAME"
+        if isinstance(inner, inspect.StructType):
+            yield inner, suffix
+
+
+def _rows(kind: inspect.StructType, root: inspect.Type, prefix: str) -> Iterator[tuple[str, ...]]:
+    for field in kind.fields:
+        if isinstance(bare(field.type), inspect.StructType):
+            continue
+        yield _row(field, allowed(kind, field.encode_name))
+
+
+def _row(field: inspect.Field, words: str) -> tuple[str, ...]:
+    default = "must be given" if field.required else f"`{_inline(_default(field))}`"
+    example = example_of(field.type)
+    said = text_of(field.type)
+    if example is not None and field.required:
+        said = f"{said}; such as `{example}`".lstrip("; ")
+    return f"`{field.encode_name}`", default, re.sub(r"matches (\S+)", r"matches `\1`", words), said
+
+
+def sources() -> str:
+    """Return a table of the keys of each kind of source."""
+    common = inspect.type_info(SourceConfig)
+    assert isinstance(common, inspect.StructType)
+    names = {field.encode_name for field in common.fields}
+    text = "## Keys of every source\n\n" + table(
+        _HEADING, (_row(f, allowed(common, f.encode_name)) for f in common.fields)
+    )
+    kinds = Kinds()
+    for kind in kinds.names():
+        record = kinds.record(kind)
+        shape = inspect.type_info(record)
+        assert isinstance(shape, inspect.StructType)
+        rows = [_row(f, allowed(shape, f.encode_name)) for f in shape.fields if f.encode_name not in names]
+        text += f"\n## kind: {kind}\n\n{(record.__doc__ or '').partition(chr(10))[0]}\n\n"
+        text += table(_HEADING, rows) if rows else "It has no further keys.\n"
+    return text
+
+
+def _default(field: inspect.Field) -> object:
+    value = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+def _inline(value: object) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True, width=10_000, sort_keys=False).split("\n...")[0].strip()

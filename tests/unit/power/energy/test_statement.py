@@ -1,0 +1,116 @@
+"""The statement of a month, from files that may be odd."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from edge.cli.main import cli
+from edge.core.errors import UsageError
+from edge.core.layout import Layout
+from edge.model import Energy, Metering, Took
+from edge.power.energy import statement
+from edge.power.energy.drawn import Drawn
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """A board with one day of November and one of December."""
+    layout = Layout(tmp_path / "root", tmp_path / "run")
+    for folder in (layout.days, layout.activity):
+        folder.mkdir(parents=True)
+    drawn = [7200.0, 3600.0, 3600.0, 3600.0, 0.0, 86_400.0, 80_000.0, 0.0]
+    took = [2, 100.0, 90.0, 3400.0, 100.0, 0.0, 1700.0, 1800.0, 0.0]
+    (layout.days / "2026-11-03.json").write_text(json.dumps({"date": "2026-11-03", "drawn": drawn}))
+    for date in ("2026-11-03", "2026-12-01"):
+        receipts = {date: {"solve": {"laptop": took}, "=cmd": {"": [1, *[0.0] * 8]}}}
+        (layout.activity / f"{date}.json").write_text(json.dumps({"slots": {}, "receipts": receipts}))
+    (layout.activity / "2026-11-04.json").write_text('{"slots": {}, "receipts": 7')
+    (layout.activity / "2026-11-05.json").write_text(
+        json.dumps({"receipts": {"2026-11-05": {"a": {"b": [-1, 1e300]}}}})
+    )
+    return layout
+
+
+def test_a_month_has_its_days_alone(layout: Layout) -> None:
+    """Files that are torn or hold nonsense are left out."""
+    made = statement.of_month(layout, "2026-11")
+    assert [day.name for day in made.days] == ["2026-11-03"]
+    day = made.days[0]
+    assert (day.jobs, day.jobs_wh, day.measured_wh, day.idle_wh, day.board_wh) == (3, 0.9722, 0.9444, 1.0, 2.0)
+    assert (day.sun_wh, day.battery_wh, day.left_percent) == (0.4722, 0.5, 1.4)
+    assert [line.name for line in made.kinds] == ["solve", "=cmd"]
+    assert [line.name for line in made.submitters] == ["laptop", ""]
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026", "../../x", "2026-11-01", ""])
+def test_what_is_no_month_is_refused(layout: Layout, month: str) -> None:
+    with pytest.raises(UsageError, match="expected a year and a month, such as 2026-11"):
+        statement.of_month(layout, month)
+
+
+def test_a_board_without_a_monitor_has_receipts_alone() -> None:
+    """Unless it was calibrated: then its idle time is estimated."""
+    took = Took()
+    took.add(Energy(10.0, 9.0, 36.0, Metering.ESTIMATED))
+    receipts = {"2026-11-03": {"solve": {"laptop": took}}}
+    drawn = {"2026-11-03": Drawn(idle_seconds=3600.0, unmeasured_seconds=3600.0)}
+    line = statement.made("2026-11", drawn, receipts).total
+    assert (line.jobs_wh, line.idle_wh, line.board_wh) == (0.01, None, None)
+    assert statement.made("2026-11", drawn, receipts, idle_watts=1.5).total.idle_wh == 1.5
+
+
+@pytest.fixture
+def config(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A board whose gateway does not answer."""
+    monkeypatch.setenv("EDGE_URL", "http://127.0.0.1:9")
+    path = tmp_path / "edge.yaml"
+    path.write_text(f"root: {layout.root}\nrun: {layout.run}\n")
+    return path
+
+
+def test_a_table_and_a_sheet(config: Path) -> None:
+    """Without a gateway the files of the board tell; a name that a spreadsheet would run is quoted."""
+    argv = ["power", "statement", "--month", "2026-11", "--config", str(config)]
+    said = CliRunner().invoke(cli, argv)
+    assert said.exit_code == 0, said.output
+    assert said.output.splitlines()[1].split() == [
+        "2026-11-03",
+        "3",
+        "0.97",
+        "0.94",
+        "0.47",
+        "0.50",
+        "0.00",
+        "1.00",
+        "2.00",
+        "1.4",
+    ]
+    said = CliRunner().invoke(cli, [*argv, "--by", "kind", "--csv"])
+    assert said.output.splitlines() == [
+        "kind,seconds,jobs,jobs_wh,measured_wh,sun_wh,battery_wh,mains_wh",
+        "solve,100.0000,2,0.9722,0.9444,0.4722,0.5000,0.0000",
+        "'=cmd,0.0000,1,0.0000,0.0000,0.0000,0.0000,0.0000",
+    ]
+    said = CliRunner().invoke(cli, [*argv, "--json"])
+    assert json.loads(said.output)["total"]["jobs"] == 3
+
+
+def test_a_bad_month_is_one_line(config: Path) -> None:
+    said = CliRunner().invoke(cli, ["power", "statement", "--month", "november", "--config", str(config)])
+    assert isinstance(said.exception, UsageError)
+    assert str(said.exception) == "--month 'november': expected a year and a month, such as 2026-11"
