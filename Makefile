@@ -86,9 +86,13 @@ lint: setup-dev ## ruff, mypy (strict), the import contract, shellcheck and yaml
 
 docs: setup-dev ## build the documentation into build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees docs build/docs
+	$(BIN)/python -m tests.docs.site build/docs
 
 reference: setup-dev ## write the pages of docs/reference that are made from the code
 	$(BIN)/python -m tests.docs
+
+screenshot: setup-test ## take the picture of the page in README.md, with a battery that is played
+	$(BIN)/python -m tests.docs.screenshot
 
 format: setup-dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
@@ -130,6 +134,10 @@ simulate-scale: setup-dev ## simulate the rule that scales workers, beside two o
 
 scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look whether a body was interrupted (SEED=1, MINUTES= bounds)
 	$(BIN)/python -m tests.scale.downs --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+simulate: setup-dev ## simulate a year of a solar board beside simple rules (PLACE=48.1|greensboro|FILE PANEL=20 BATTERY=37 JOBS=60 MINUTES=10 SEED=1; AIMS=1; more: OPTIONS=--help)
+	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pvlib") is None)' || $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --group sun
+	$(BIN)/python -m tests.sun $(foreach one,PLACE PANEL BATTERY JOBS MINUTES SEED,$(if $($(one)),--$(shell echo $(one) | tr A-Z a-z) $($(one)))) $(if $(filter-out 0,$(AIMS)),--aims) $(OPTIONS)
 
 schedule-times: setup-dev ## compare next times with a search by minutes in every zone, ten years from YEAR=2011 (EXPRESSIONS=200, SEED=1; half an hour)
 	$(BIN)/python -m tests.schedules --seed $(or $(SEED),1) --expressions $(or $(EXPRESSIONS),200) --year $(or $(YEAR),2011)

@@ -106,6 +106,15 @@ class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | None = None  # `cursor` of the page after this one; none: this is the last
 
 
+class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file for jobs, as `GET /v1/files/UPLOAD` shows it: how much of it has arrived, and its hash."""
+
+    received: int  # bytes that are safe: an upload goes on there
+    bytes: int | None = None  # of the whole file; None: nobody said so yet
+    sha256: str = ""  # of the stored file, or what it is to have
+    stored: bool = False  # all of it is there; a job may name it
+
+
 Ref = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -165,6 +174,7 @@ class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     retries: int = 0
     time_limit_s: float | None = None
     scope: str = ""  # that a token needs beside `submit`; empty: none
+    inputs: dict[str, int] | None = None  # files that it needs, each with its largest size in bytes; None: any
 
 
 class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -444,6 +454,8 @@ class ProblemCode(StrEnum):
     BAD_SCHEDULE = "bad-schedule"  # 422: a cron expression, zone or name that cannot be read
     JOB_GONE = "job-gone"  # the job has ended and its result was removed
     KEY_REUSED = "key-reused"  # the idempotency key was used before for another body
+    WRONG_OFFSET = "wrong-offset"  # 409: an upload goes on elsewhere; `Upload-Offset` says where
+    WRONG_HASH = "wrong-hash"  # 409: a file is not what was announced, and is thrown away
     WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one
     UNAUTHENTICATED = "unauthenticated"  # no token, or an unknown one
     FORBIDDEN = "forbidden"  # the token does not have the scope

@@ -8,6 +8,7 @@
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need
+- `files`: the section `gateway.files`
 - `commands`: the programs that are kinds of job
 - `command_check`: what those may not contradict
 - `limits`: how many jobs of a kind may be at work

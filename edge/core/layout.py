@@ -90,7 +90,7 @@ class Layout:
 
     def work(self, name: str) -> Path:
         """The folders of the programs that worker `name` runs now; that worker writes."""
-        return self.root / "work" / name
+        return self.results / ".work" / name  # beside the results, into which outputs are moved by their name
 
     @property
     def output(self) -> Path:

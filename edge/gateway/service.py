@@ -51,6 +51,7 @@ from edge.gateway.files import Files
 from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
+from edge.gateway.old_files import OldFiles
 from edge.gateway.receipts import Receipts
 from edge.gateway.schedules import Schedules
 from edge.gateway.series import SeriesMaker
@@ -153,7 +154,7 @@ class Appliance:
             self._events,
             waiters=self.waiters,
             removals=self._removals,
-            ended=self._retention.ended,
+            ended=self._jobs_ended,
             journal=self.journal,
             activity=self.activity,
         )
@@ -166,7 +167,8 @@ class Appliance:
             self.journal,
             kind=lambda task: self.kinds.current.tasks.get(task) if self.kinds.readable else None,
         )
-        self.files = Files(layout)
+        self.files = Files(config)
+        self.old_files = OldFiles(self.files, config.gateway.files, self._wanted_files)
         self.schedules = Schedules(self.outbox, self._keeper, check=self._check_schedule, fill=self.files.filled)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -191,11 +193,18 @@ class Appliance:
 
     async def start(self) -> None:
         """Start the background tasks and read the catalogue. Raises StorageError."""
+        self.files.start()
         self._events.start()
         self.outbox.start()
         self._tasks = [
             asyncio.create_task(work())
-            for work in (self._settler.run, self._retention.run, self._copies.run, self.outbox.routing.run)
+            for work in (
+                self._settler.run,
+                self._retention.run,
+                self._copies.run,
+                self.outbox.routing.run,
+                self.old_files.run,
+            )
         ]
         await self.kinds.reload()
         if self.sleep is not None:
@@ -226,6 +235,13 @@ class Appliance:
         self.pairings.close()
         self.readers.close()
 
+    def _jobs_ended(self) -> None:
+        self._retention.ended()
+        self.old_files.ended()
+
+    async def _wanted_files(self) -> set[str]:
+        return await self.outbox.look(lambda ledger: ledger.wanted_files())
+
     def _link_changed(self, link: BrokerLink) -> None:
         if self.journal.on:
             self.journal.broker(broker_view(link))
@@ -253,7 +269,9 @@ class Appliance:
         """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
         catalogue = self.kinds.current
         catalogue.check(asked.task, asked.args, asked.kwargs)
-        caller.may_run(asked.task, catalogue.tasks[asked.task].scope)
+        kind = catalogue.tasks[asked.task]
+        caller.may_run(kind.name, kind.scope)
+        kind.check_files(asked.files)
 
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
@@ -273,6 +291,8 @@ class Appliance:
         kind = catalogue.tasks[submission.task]
         caller.may_run(kind.name, kind.scope)
         job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
+        files = self._files_of(submission, job_id) if submission.files else {}
+        kind.check_files(files)
         return NewJob(
             id=job_id,
             task=submission.task,
@@ -289,7 +309,7 @@ class Appliance:
             ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
             later=later(submission, results=results, foreign=caller.sees_all),
-            files=self._files_of(submission, job_id) if submission.files else {},
+            files=files,
         )
 
     def _files_of(self, submission: Submission, job_id: str) -> dict[str, InputFile]:

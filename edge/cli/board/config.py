@@ -32,7 +32,7 @@ def check(session: Session) -> int:
     loaded = session.board()
     from_config(loaded.config.power)  # a kind from elsewhere may declare what the governor would refuse
     _check_sleep(loaded.config)
-    for sentence in _gaps(loaded):
+    for sentence in (*_gaps(loaded), *_lacking(loaded.config)):
         output.note(f"warning: {sentence}")
     where = str(loaded.path) if loaded.path else "no file; defaults"
     variables = sorted({origin for origin in loaded.origins.values() if origin.startswith("EDGE_")})
@@ -127,6 +127,15 @@ def _gaps(loaded: Loaded) -> tuple[str, ...]:
         return gaps(loaded.config, load(path))
     except (ImportError, EdgeError):
         return ()
+
+
+def _lacking(config: Config) -> tuple[str, ...]:
+    """What this machine lacks for the programs that the file allows."""
+    if not config.commands and not config.allow_any:
+        return ()
+    from edge.worker.command.here import missing  # only where there are commands
+
+    return tuple(f"{what}; {cure}" for what, cure in missing(config))
 
 
 def _text(value: object) -> str:

@@ -63,6 +63,13 @@ class ArgumentsCommand(click.Command):
 @click.argument("task", shell_complete=task_names)
 @click.argument("args", nargs=-1)
 @click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A file that the job is given as NAME; uploaded first, and resumed if it broke off. May be repeated.",
+)
 @click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it as `edge result` does.")
 @click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
@@ -109,6 +116,7 @@ def submit(
     task: str,
     args: tuple[str, ...],
     kwargs: tuple[str, ...],
+    files: tuple[str, ...],
     json_args: bool,
     wait: bool,
     timeout: float | None,
@@ -136,6 +144,8 @@ def submit(
     edge submit solve 1 "What is 50 divided by 2?" --wait
     """
     from edge.cli.jobs.awake import when_awake as answered
+    from edge.cli.jobs.files import named as named_files
+    from edge.cli.jobs.files import uploaded
     from edge.model import (  # with HTTP below: not for `edge submit --help`
         AfterFailure,
         Locality,
@@ -152,6 +162,7 @@ def submit(
         key = fresh_key(Locality().prefix())  # one key for all tries: they make one job
     for text in kwargs:
         _split(text)  # a fault of the command line is told before the board is asked
+    paths = named_files(files)
     with session.client() as client:
 
         def hand_over() -> Job:
@@ -173,6 +184,7 @@ def submit(
                 unique_key=unique_key,
                 after=after or None,
                 after_failure=AfterFailure(after_failure) if after_failure else None,
+                files=uploaded(client, paths),
             )
             return client.submit_one(submission, key=key)
 

@@ -12,10 +12,11 @@ import msgspec
 from aiohttp import web
 
 from edge.core.errors import EdgeError, instance
+from edge.gateway.api.form import is_form, submission_of
 from edge.gateway.api.references import Line, linked
 from edge.gateway.http import bodies, problems
 from edge.gateway.http.problems import BadRequest, Busy, TooLarge
-from edge.gateway.http.route import JSON, NDJSON, Call
+from edge.gateway.http.route import JSON, NDJSON, Call, proceed
 from edge.gateway.service import Appliance
 from edge.gateway.views import Views
 from edge.ledger.rows import Accepted, NewJob
@@ -49,7 +50,13 @@ class SubmitRoutes:
     async def one(self, call: Call) -> web.StreamResponse:
         """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
         key = idempotency_key(call.request)
-        content = await bodies.read(call.request, JOB_MEDIA, max_bytes=self._limits.max_body_bytes, max_s=_JOB_S)
+        limit = self._limits.max_body_bytes
+        if is_form(call.request):
+            asked = await submission_of(self._appliance, call.caller, call.request, max_bytes=limit)
+            content = msgspec.json.encode(asked)
+        else:
+            await proceed(call.request)
+            content = await bodies.read(call.request, JOB_MEDIA, max_bytes=limit, max_s=_JOB_S)
 
         def checked() -> NewJob:
             submission = bodies.decode(content, Submission)

@@ -30,6 +30,7 @@ from edge.core.errors import (
     UsageError,
     WrongState,
 )
+from edge.results.incoming import WrongHash
 from edge.wire import Problem, ProblemCode
 
 MEDIA_TYPE = "application/problem+json"
@@ -94,6 +95,7 @@ _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemCode.TOO_LARGE),
     (TooSlow, HTTPStatus.REQUEST_TIMEOUT, ProblemCode.BAD_REQUEST),
     (WrongType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ProblemCode.BAD_REQUEST),
+    (WrongHash, HTTPStatus.CONFLICT, ProblemCode.WRONG_HASH),
     (UnknownPairing, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_PAIRING),
     (TokenExists, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (WrongState, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
@@ -120,6 +122,7 @@ _HTTP_CODES = {
 
 def make(status: HTTPStatus, code: ProblemCode, detail: str, *, job_id: str = "") -> Problem:
     """A problem whose title is the status's own phrase."""
+    detail = detail.encode("utf-8", "backslashreplace").decode()  # headers of a form may hold any bytes
     return Problem(status.phrase, status.value, detail=detail, type=f"urn:edge:{code}", code=code, job_id=job_id)
 
 

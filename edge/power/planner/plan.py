@@ -1,11 +1,18 @@
-"""The planner: battery + forecast + open jobs + time -> how low the battery may go, and work, idle or sleep."""
+"""The planner: battery + forecast + open jobs + time -> how low the battery may go, and work, idle or sleep.
+
+A stored watt-hour does the same work now and later, while each hour of waiting costs one: so work is done as soon as
+there is something to do it with, and the board sleeps as soon as there is nothing. Only what the board needs to sleep
+until the sun is back stays in the battery, above a floor that no forecast moves.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edge.core.text import duration
 from edge.model import Action, Plan, Power
 from edge.power.forecast.outlook import Outlook
+from edge.power.planner import path
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
 
 
@@ -33,29 +40,43 @@ def plan(
     fixed = _without(now, battery, outlook, settings)
     if fixed or now is None or battery is None or outlook is None:
         return Plan(Action.WORK if jobs else Action.IDLE, fixed, (wall if now is None else now) + settings.plan_s)
-    floor = settings.hard_floor_percent
-    sun_at = _sun_at(now, outlook, board.idle_w)
-    night_wh = (sun_at - now) / 3600 * (board.off_w if _may_sleep(settings) else board.idle_w)
-    budget_wh = max(0.0, battery.stored_wh - floor / 100 * battery.capacity_wh - night_wh)
-    urgent = any(job.power is Power.ALWAYS for job in jobs)
-    action, reason = Action.IDLE, "no job waits"
-    if jobs and (battery.percent > floor or urgent):
-        action, reason = Action.WORK, f"{battery.percent:.0f} % is above the floor of {floor:.0f} %"
-    elif jobs:
-        action, reason = Action.IDLE, f"{battery.percent:.0f} % is at the floor of {floor:.0f} %"
-    wake_at = min(sun_at, now + settings.longest_sleep_s)
-    sleeps = action is Action.IDLE and _may_sleep(settings) and wake_at - now >= settings.least_sleep_s
-    if sleeps and (jobs or settings.sleep is SleepWhen.IDLE):
-        action = Action.SLEEP
+    sleeps = may_sleep(settings)
+    sun_at = path.sun_at(outlook, now, board.idle_w)
+    # A board that cannot sleep goes down at critical: what it kept for the night would be spent on waiting.
+    night_wh = (sun_at - now) / 3600 * board.off_w if sleeps else 0.0
+    floor = _floor(battery, night_wh, settings)
+    budget_wh = max(0.0, battery.stored_wh - floor / 100 * battery.capacity_wh)
+    ready = [job for job in jobs if job.may_start_at is None or job.may_start_at <= now]
+    action, reason, wake_at = Action.WORK, "", None
+    enough = battery.percent > floor + (0.0 if any(job.running for job in ready) else settings.gap_percent)
+    usable = [job for job in ready if _may_run(job, battery, settings, enough=enough)]
+    if usable:
+        reason = f"{battery.percent:.0f} % is above the floor of {floor:.0f} %"
+        if not enough:
+            reason = "a job of class always waits"
+    else:
+        action = Action.IDLE
+        reason = f"{battery.percent:.0f} % is no more than the floor of {floor:.0f} %" if ready else "no job waits"
+        if sleeps and (ready or settings.sleep is SleepWhen.IDLE) and not _free(now, battery, outlook, board, settings):
+            wake_at = _wake_at(now, battery, outlook, jobs, floor, board, settings, short=bool(ready))
+            if wake_at - now >= settings.least_sleep_s:
+                action, reason = Action.SLEEP, f"{reason}: sleeps for {duration(wake_at - now)}"
+            else:
+                wake_at = None
     return Plan(
         action,
         reason,
-        now + settings.plan_s,
-        floor_percent=floor,
-        wake_at=wake_at if action is Action.SLEEP else None,
+        min(now + settings.plan_s, outlook.end),
+        floor_percent=round(floor, 2),
+        wake_at=wake_at,
         budget_wh=round(budget_wh, 2),
         sun_at=sun_at,
     )
+
+
+def may_sleep(settings: PlanSettings) -> bool:
+    """True where the board may go down, and comes back."""
+    return settings.can_wake and settings.sleep is not SleepWhen.NEVER
 
 
 def _without(now: float | None, battery: Battery | None, outlook: Outlook | None, settings: PlanSettings) -> str:
@@ -71,14 +92,47 @@ def _without(now: float | None, battery: Battery | None, outlook: Outlook | None
     return ""
 
 
-def _may_sleep(settings: PlanSettings) -> bool:
-    return settings.can_wake and settings.sleep is not SleepWhen.NEVER
+def _floor(battery: Battery, night_wh: float, settings: PlanSettings) -> float:
+    """The hard floor, and what is needed until the sun is back; never above the fixed threshold."""
+    needed = night_wh / battery.capacity_wh * 100
+    return min(settings.pause_percent, settings.hard_floor_percent + needed)
 
 
-def _sun_at(now: float, outlook: Outlook, watts: float) -> float:
-    """When the panel is expected to give `watts`; the end of the outlook where it is not."""
-    for number, step in enumerate(outlook.steps):
-        at = outlook.start + number * outlook.step_s
-        if step.mid >= watts and at + outlook.step_s > now:
-            return max(now, at)
-    return outlook.end
+def _may_run(job: OpenWork, battery: Battery, settings: PlanSettings, *, enough: bool) -> bool:
+    """True where power allows this job now or within minutes."""
+    if job.power is Power.ALWAYS:
+        return True  # whether it is critical is the policy's to say
+    if job.power is Power.SURPLUS:
+        return enough and battery.percent >= settings.surplus_percent - settings.gap_percent
+    return enough
+
+
+def _free(now: float, battery: Battery, outlook: Outlook, board: BoardModel, settings: PlanSettings) -> bool:
+    """True while waiting costs nothing: the battery is going to be full all the same."""
+    if path.watts(outlook, now, low=True) < board.idle_w and battery.percent < settings.surplus_percent:
+        return False
+    end = path.dusk(outlook, now, board.idle_w)
+    hours = (end - now) / 3600
+    gained = path.energy_wh(outlook, now, end, low=True) - hours * board.idle_w
+    return battery.stored_wh + gained - settings.work_wh_per_day / 2 >= battery.capacity_wh
+
+
+def _wake_at(
+    now: float,
+    battery: Battery,
+    outlook: Outlook,
+    jobs: Sequence[OpenWork],
+    floor: float,
+    board: BoardModel,
+    settings: PlanSettings,
+    *,
+    short: bool,
+) -> float:
+    """When it is worth to be up again: there is something to run and something to run with, or somebody waits."""
+    later = [job.may_start_at for job in jobs if job.may_start_at is not None and job.may_start_at > now]
+    latest = min([now + settings.longest_sleep_s, *later])
+    above_wh = (floor + settings.gap_percent) / 100 * battery.capacity_wh + settings.batch_s / 3600 * board.busy_w
+    boot_wh = board.boot_s / 3600 * board.boot_w
+    if not short and battery.stored_wh >= above_wh:
+        return min(latest, now + settings.nap_s)
+    return min(latest, path.reaches(outlook, now, above_wh + boot_wh - battery.stored_wh, board.off_w))

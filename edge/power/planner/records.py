@@ -49,6 +49,7 @@ class OpenWork(msgspec.Struct, frozen=True):
     due_at: float | None = None  # after it the result is worth nothing; None: always worth something
     may_start_at: float | None = None  # not before
     kind: str = ""
+    running: int = 0  # of these jobs: those that have begun
 
 
 class PlanSettings(msgspec.Struct, frozen=True):
@@ -60,9 +61,12 @@ class PlanSettings(msgspec.Struct, frozen=True):
     pause_percent: float = 30.0
     resume_percent: float = 45.0
     surplus_percent: float = 90.0
-    reserve_percent: float = 4.0  # kept above critical, whatever the forecast says: the hard floor
-    least_sleep_s: float = 900.0
+    reserve_percent: float = 3.0  # kept above critical, whatever the forecast says: the hard floor
+    gap_percent: float = 3.0  # above the floor before work goes on, as the policy has it
+    least_sleep_s: float = 900.0  # a shorter one does not pay for the boot
+    nap_s: float = 3600.0  # a sleep while there is power, but no job
     longest_sleep_s: float = 6 * 3600.0  # whoever submits finds the board awake after this time at the latest
+    batch_s: float = 1800.0  # work that there has to be power for before it is worth to be up
     plan_s: float = 900.0  # a plan counts for so long
     guess_s: float = 60.0  # seconds of a job whose kind has not been learned
     min_days: int = 7  # days of history from which on a forecast is trusted

@@ -1,0 +1,55 @@
+"""Along the forecast: when the sun is back, what it gives until then, when the battery holds enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge.power.forecast.outlook import Outlook, Step
+
+
+def parts(outlook: Outlook, first: float, last: float) -> Iterator[tuple[float, float, Step]]:
+    """(begin, hours, step) of each part of a step between two times."""
+    for number, step in enumerate(outlook.steps):
+        at = outlook.start + number * outlook.step_s
+        begin, end = max(first, at), min(last, at + outlook.step_s)
+        if end > begin:
+            yield begin, (end - begin) / 3600, step
+
+
+def watts(outlook: Outlook, at: float, *, low: bool = False) -> float:
+    """What is expected at a time; 0 outside the forecast."""
+    number = int((at - outlook.start) // outlook.step_s)
+    if not 0 <= number < len(outlook.steps):
+        return 0.0
+    return outlook.steps[number].low if low else outlook.steps[number].mid
+
+
+def energy_wh(outlook: Outlook, first: float, last: float, *, low: bool = False) -> float:
+    """Watt-hours that the panel is expected to give between two times."""
+    return sum(hours * (step.low if low else step.mid) for _, hours, step in parts(outlook, first, last))
+
+
+def sun_at(outlook: Outlook, now: float, draw_w: float) -> float:
+    """When the panel is expected to give `draw_w` from now on; the end of the forecast where it is not."""
+    return next((at for at, _, step in parts(outlook, now, outlook.end) if step.mid >= draw_w), outlook.end)
+
+
+def dusk(outlook: Outlook, now: float, draw_w: float) -> float:
+    """When the panel is next expected to give less than `draw_w`, after it gave more."""
+    seen = False
+    for at, _, step in parts(outlook, now, outlook.end):
+        seen = seen or step.mid >= draw_w
+        if seen and step.mid < draw_w:
+            return at
+    return outlook.end
+
+
+def reaches(outlook: Outlook, now: float, needed_wh: float, draw_w: float) -> float:
+    """When `needed_wh` more are stored, if the board draws `draw_w`; the end of the forecast where that is later."""
+    stored = 0.0
+    for at, hours, step in parts(outlook, now, outlook.end):
+        gained = (step.mid - draw_w) * hours
+        if gained > 0 and stored + gained >= needed_wh:
+            return at + max(0.0, needed_wh - stored) / gained * hours * 3600
+        stored += gained
+    return outlook.end

@@ -1,0 +1,90 @@
+"""The rules that are compared: today's policy, and three simple ones that people use."""
+
+from __future__ import annotations
+
+from edge.config.power import PowerConfig
+from edge.model import ALLOWED, Power
+from edge.power.inputs.limits import Level
+from edge.power.inputs.reading import known
+from edge.power.policy import policy, sampling
+from edge.power.policy.rules import STATES, Rules, from_config
+from tests.sun.simulation import Verdict, View
+
+ALL = Verdict(frozenset(Power))
+NOTHING = Verdict()
+_MAY = {level: Verdict(frozenset(ALLOWED[state])) for level, state in STATES.items()}
+
+
+class FixedThresholds:
+    """The real policy with its fixed thresholds: what a board does without a planner."""
+
+    name = "fixed thresholds (30/45/10 %)"
+
+    def __init__(self, config: PowerConfig | None = None) -> None:
+        config = config or PowerConfig()
+        self._wake_min = (config.critical.wake_after_s or 3600.0) / 60
+        self._rules = from_config(config)
+        self._state = policy.PolicyState()
+        self._percent = -1.0
+        self._stepped: Rules | None = None  # by which the state is
+
+    def booted(self, view: View) -> None:
+        self._state, self._percent = policy.PolicyState(), -1.0
+
+    def decide(self, view: View) -> Verdict:
+        return self.stepped(self._rules, view)
+
+    def stepped(self, rules: Rules, view: View) -> Verdict:
+        """The policy's own verdict by these rules."""
+        percent = float(round(view.percent))  # as a gauge tells it
+        if percent != self._percent or rules is not self._stepped or sampling.waits(self._state):
+            self._percent, self._stepped = percent, rules
+            reading = known("battery", "charge", percent, "%")
+            self._state = policy.step(rules, self._state, (reading,), view.minute * 60.0, None)
+        if self._state.level is Level.CRITICAL:
+            return Verdict(off_until=view.minute + self._wake_min, critical=True)
+        return _MAY[self._state.level]
+
+
+class UntilItDies:
+    """Runs whatever waits until the battery is empty."""
+
+    name = "run until it dies"
+
+    def booted(self, view: View) -> None:
+        pass
+
+    def decide(self, view: View) -> Verdict:
+        return ALL
+
+
+class Above:
+    """Runs at 90 % and more."""
+
+    name = "run at 90 % and more"
+
+    def booted(self, view: View) -> None:
+        pass
+
+    def decide(self, view: View) -> Verdict:
+        return ALL if view.percent >= 90 else NOTHING
+
+
+class OnceADay:
+    """Starts at 80 %, stops at 60 %, and starts again on another day only."""
+
+    name = "start 80 %, stop 60 % once a day"
+
+    def __init__(self) -> None:
+        self._on, self._stopped = False, -1
+
+    def booted(self, view: View) -> None:
+        self._on = False
+
+    def decide(self, view: View) -> Verdict:
+        day = view.minute // 1440
+        if self._on and view.percent <= 60:
+            self._on, self._stopped = False, day
+        elif not self._on and view.percent >= 80 and day != self._stopped:
+            self._on = True
+        return ALL if self._on else NOTHING

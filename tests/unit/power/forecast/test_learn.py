@@ -1,0 +1,98 @@
+"""What is learned of a panel from its hours."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from edge.power.forecast.learn import HourSample, learn
+from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.forecast.outlook import Outlook
+from edge.power.forecast.predict import clear_hour, day_wh, expected, outlook
+
+PLACE = Place(48.1, 11.6, given=True)
+FIRST = 1_780_272_000 // 3600  # 2026-06-01 00:00 UTC
+
+
+def share(hour: int, seed: int = 1) -> float:
+    """What clouds leave of the sun in this hour: a share of the day, and one of the hour."""
+    daily = random.Random(f"{seed} {hour // 24}").choice((0.2, 0.5, 0.9, 0.95))
+    return daily * random.Random(f"{seed} {hour}").uniform(0.8, 1.0)
+
+
+def lived(hours: int, *, scale: float = 0.02, full: bool = False) -> PanelMemory:
+    memory = PanelMemory(place=PLACE)
+    for hour in range(FIRST, FIRST + hours):
+        watts = clear_hour(hour, PLACE) * share(hour) * scale
+        memory = learn(memory, HourSample(hour, watts, full=full))
+    return memory
+
+
+def made(memory: PanelMemory, hours: int) -> Outlook:
+    found = outlook(memory, (FIRST + hours) * 3600.0)
+    assert found is not None
+    return found
+
+
+def test_a_panel_of_any_size_is_learned_without_being_named() -> None:
+    """Twice the panel, twice the forecast."""
+    small, large = made(lived(480), 480), made(lived(480, scale=0.04), 480)
+    assert large.steps[12].mid == pytest.approx(2 * small.steps[12].mid)
+
+
+def test_nothing_is_expected_at_night() -> None:
+    view = made(lived(480), 480)
+    assert view.steps[0].high == 0.0  # one o'clock in the morning
+    assert view.steps[11].low > 0.0
+
+
+def test_the_energy_of_a_day_is_near_the_mean_of_days() -> None:
+    view = made(lived(720), 720)
+    days = [
+        sum(clear_hour(h, PLACE) * share(h) * 0.02 for h in range(FIRST + d * 24, FIRST + d * 24 + 24))
+        for d in range(30)
+    ]
+    assert day_wh(view, view.start, view.start + 86_400).mid == pytest.approx(sum(days) / 30, rel=0.35)
+
+
+def test_a_tenth_of_the_hours_lie_below_their_p10() -> None:
+    assert lived(90 * 24).below_low.mean == pytest.approx(0.10, abs=0.03)
+
+
+def test_the_next_day_is_forecast_better_than_as_yesterday() -> None:
+    memory = lived(120 * 24)
+    assert memory.ours.mean is not None
+    assert memory.as_yesterday.mean is not None
+    assert memory.ours.mean < 0.95 * memory.as_yesterday.mean
+
+
+def test_hours_that_a_full_battery_cut_short_teach_nothing() -> None:
+    """The forecast does not fall because nobody took what the panel could give."""
+    memory = lived(480)
+    noon = next(h for h in range(FIRST + 480, FIRST + 504) if expected(memory, h) > 0.5 * memory.peak)
+    cut = learn(memory, HourSample(noon, 1.2, full=True))
+    assert expected(cut, noon) == expected(memory, noon)
+    assert expected(learn(memory, HourSample(noon, 1.2)), noon) < expected(memory, noon)
+
+
+def test_an_hour_that_comes_twice_or_late_changes_nothing() -> None:
+    memory = lived(48)
+    assert learn(memory, HourSample(FIRST + 40, 99.0)) is memory
+
+
+def test_what_is_remembered_stays_small_and_survives_a_file() -> None:
+    memory = lived(60 * 24)
+    data = msgspec.json.encode(memory)
+    assert len(data) < 16_000
+    assert msgspec.json.decode(data, type=PanelMemory) == memory
+
+
+def test_a_forecast_from_outside_is_scored_beside_ours() -> None:
+    memory = PanelMemory(place=PLACE)
+    for hour in range(FIRST, FIRST + 20 * 24):
+        memory = learn(memory, HourSample(hour, clear_hour(hour, PLACE) * 0.02 * share(hour)), outside_wh=0.0)
+    assert memory.outside.mean is not None
+    assert memory.ours.mean is not None
+    assert memory.outside.mean > memory.ours.mean

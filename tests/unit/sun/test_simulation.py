@@ -1,0 +1,105 @@
+"""The simulated board: what a rule costs and brings, and what cannot bring it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from edge.power.forecast.memory import Place
+from edge.power.forecast.outlook import Outlook
+from edge.power.planner.records import SleepWhen
+from tests.sun.arrivals import Kind, arrivals, mixed
+from tests.sun.models import BOARDS, BatteryModel, Panel
+from tests.sun.planned import Planned
+from tests.sun.rules import FixedThresholds, UntilItDies
+from tests.sun.simulation import Outcome, Rule, Simulation, Verdict, View
+from tests.sun.weather import Weather, made_up
+
+DAYS = 30
+BOARD = BOARDS["pi-3b"]
+WEATHER = made_up(48.1, clearness=0.5)
+
+
+def planned(sleep: SleepWhen = SleepWhen.IDLE, *, capacity_wh: float = 37.0) -> Planned:
+    return Planned(capacity_wh=capacity_wh, board=BOARD, sleep=sleep, where=Place(48.1, 0.0, given=True))
+
+
+def ran(rule: Rule, change: Callable[[list[float]], None] = lambda _: None, battery_wh: float = 37.0) -> Outcome:
+    """A month from the first of January, with a panel that is too small."""
+    sun = Panel(20.0).series(WEATHER)
+    change(sun)
+    jobs = arrivals((Kind(),), 1, days=DAYS)
+    battery = BatteryModel(battery_wh)
+    return Simulation(WEATHER, sun, jobs, battery=battery, board=BOARD, minutes=DAYS * 1440).run(rule)
+
+
+def test_the_planner_does_more_than_fixed_thresholds_and_never_browns_out() -> None:
+    fixed, awake, asleep = ran(FixedThresholds()), ran(planned(SleepWhen.NEVER)), ran(planned())
+    assert fixed.in_time < awake.in_time < asleep.in_time
+    assert (fixed.brown_outs, awake.brown_outs, asleep.brown_outs) == (0, 0, 0)
+    assert asleep.critical_h < fixed.critical_h
+
+
+def test_a_board_that_runs_until_it_dies_browns_out() -> None:
+    assert ran(UntilItDies()).brown_outs > 5
+
+
+def test_the_same_seeds_give_the_same_month() -> None:
+    assert ran(planned()) == ran(planned())
+
+
+def covered(sun: list[float]) -> None:
+    """Snow lies on the panel from the tenth to the twentieth day."""
+    sun[10 * 1440 : 20 * 1440] = [0.0] * (10 * 1440)
+
+
+class WrongClock(Planned):
+    """A planner whose clock jumps by half a day, forth and back, every third day."""
+
+    def decide(self, view: View) -> Verdict:
+        at = view.at
+        view.at += 43_200.0 if view.minute // 1440 % 6 >= 3 else 0.0
+        verdict = super().decide(view)
+        view.at = at
+        return verdict
+
+
+class DeadForecast(Planned):
+    """A planner whose forecast is gone from the twelfth day on."""
+
+    def outlook(self, at: float) -> Outlook | None:
+        return super().outlook(at) if at < WEATHER.epoch(12 * 24) else None
+
+
+@pytest.mark.parametrize("sleep", [SleepWhen.NEVER, SleepWhen.IDLE])
+def test_a_covered_panel_costs_jobs_and_never_a_brown_out(sleep: SleepWhen) -> None:
+    assert ran(planned(sleep), covered).brown_outs == 0
+
+
+@pytest.mark.parametrize("kind", [WrongClock, DeadForecast])
+def test_a_clock_that_jumps_and_a_dead_forecast_cost_jobs_and_never_a_brown_out(kind: type[Planned]) -> None:
+    made = kind(capacity_wh=37.0, board=BOARD, sleep=SleepWhen.IDLE, where=Place(48.1, 0.0, given=True))
+    assert ran(made).brown_outs == 0
+
+
+@pytest.mark.parametrize("real_wh", [15.0, 80.0])
+def test_a_changed_battery_costs_jobs_and_never_a_brown_out(real_wh: float) -> None:
+    """The configuration still says 37 Wh."""
+    assert ran(planned(), battery_wh=real_wh).brown_outs == 0
+
+
+def test_a_place_that_has_to_be_learned_costs_little() -> None:
+    """Coordinates are optional. In a dark month the days until the place is known cost most."""
+    learned = Planned(capacity_wh=37.0, board=BOARD, sleep=SleepWhen.IDLE)
+    assert ran(learned).in_time > 0.8 * ran(planned()).in_time
+
+
+def test_mixes_ask_for_about_the_same_work() -> None:
+    assert sum(each.per_day * each.minutes for each in mixed(3)) == pytest.approx(480.0)
+
+
+def test_another_year_of_a_place_has_the_same_days() -> None:
+    other: Weather = WEATHER.shuffled(2)
+    assert other.hours != WEATHER.hours
+    assert sorted(hour.ghi for hour in other.hours) == sorted(hour.ghi for hour in WEATHER.hours)
