@@ -54,6 +54,7 @@ ELSEWHERE = {
     "prometheus.yml": "tests/integration/test_dashboard.py",
     "rules.yml": "tests/integration/test_dashboard.py",
     "kinds.py": "tests/integration/test_up_workers.py",
+    "shrink-clips": "tests/unit/docs/test_nightly.py",
     "brook.py": "tests/unit/power/test_source_docs.py",
     "brook.yaml": "tests/unit/power/test_source_docs.py",
     "scaling.py": "tests/unit/scale/test_docs.py",
