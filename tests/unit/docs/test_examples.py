@@ -44,6 +44,7 @@ ELSEWHERE = {
     "program": "tests/integration/test_docs.py",
     "output": "tests/integration/test_docs.py",
     "wordcount.py": "tests/integration/test_docs.py",
+    "linecount.py": "tests/integration/test_docs.py",
     "kinds": "tests/integration/test_after.py",
     "batch": "tests/integration/test_after.py",
     "commands": "tests/integration/test_schedules.py",
