@@ -53,6 +53,8 @@ ELSEWHERE = {
     "prometheus.yml": "tests/integration/test_dashboard.py",
     "rules.yml": "tests/integration/test_dashboard.py",
     "kinds.py": "tests/integration/test_up_workers.py",
+    "clips.sh": "tests/integration/test_commands_up.py",
+    "clips.yaml": "tests/integration/test_commands_up.py",
     "brook.py": "tests/unit/power/test_source_docs.py",
     "brook.yaml": "tests/unit/power/test_source_docs.py",
     "scaling.py": "tests/unit/scale/test_docs.py",
