@@ -56,6 +56,8 @@ ELSEWHERE = {
     "rules.yml": "tests/integration/test_dashboard.py",
     "kinds.py": "tests/integration/test_up_workers.py",
     "shrink-clips": "tests/unit/docs/test_nightly.py",
+    "clips.sh": "tests/integration/test_commands_up.py",
+    "clips.yaml": "tests/integration/test_commands_up.py",
     "brook.py": "tests/unit/power/test_source_docs.py",
     "brook.yaml": "tests/unit/power/test_source_docs.py",
     "scaling.py": "tests/unit/scale/test_docs.py",
