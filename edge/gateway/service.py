@@ -148,6 +148,7 @@ class Appliance:
             ended=self._retention.ended,
             journal=self.journal,
             activity=self.activity,
+            starts=self.board.starts,
         )
         self._keeper = Timekeeper(
             self.outbox,
@@ -199,6 +200,7 @@ class Appliance:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._events.close()
         await self.activity.stop()
+        self.board.starts.save()
         await self.fault.close()
         await self.outbox.stop()
         await asyncio.to_thread(self._copies.stop)

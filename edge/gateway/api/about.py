@@ -52,6 +52,7 @@ class BoardRoutes:
             warnings=tuple(appliance.warnings()),
             scaling=appliance.board.scaling(),
             unserved=appliance.unserved(),
+            forecast=appliance.board.forecast(),
         )
         return web.Response(body=_encode(view), content_type=JSON)
 

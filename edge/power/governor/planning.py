@@ -18,6 +18,7 @@ from edge.power.forecast import outside
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.planner import told
 from edge.power.planner.lookahead import LookAhead
+from edge.power.planner.plan import may_sleep
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings
 
 #: Four small writes a day to the card; what is learned in between can be learned again.
@@ -141,6 +142,7 @@ class Planning:
             self._config.battery_wh or 0.0,
             told.scores(self.memory),
             self.memory.place,
+            sleeps=may_sleep(self._settings),
         )
         try:
             told.write(self._layout.outlook, said)
