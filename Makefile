@@ -86,9 +86,13 @@ lint: setup-dev ## ruff, mypy (strict), the import contract, shellcheck and yaml
 
 docs: setup-dev ## build the documentation into build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees docs build/docs
+	$(BIN)/python -m tests.docs.site build/docs
 
 reference: setup-dev ## write the pages of docs/reference that are made from the code
 	$(BIN)/python -m tests.docs
+
+screenshot: setup-test ## take the picture of the page in README.md, with a battery that is played
+	$(BIN)/python -m tests.docs.screenshot
 
 format: setup-dev ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix

@@ -127,6 +127,15 @@ class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | None = None  # `cursor` of the page after this one; none: this is the last
 
 
+class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file for jobs, as `GET /v1/files/UPLOAD` shows it: how much of it has arrived, and its hash."""
+
+    received: int  # bytes that are safe: an upload goes on there
+    bytes: int | None = None  # of the whole file; None: nobody said so yet
+    sha256: str = ""  # of the stored file, or what it is to have
+    stored: bool = False  # all of it is there; a job may name it
+
+
 Ref = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -161,6 +170,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     code: str = ""
     job_id: str = ""
+    awake_at: float | None = None  # of `asleep`: when the board is awake again
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -185,6 +195,7 @@ class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
     retries: int = 0
     time_limit_s: float | None = None
     scope: str = ""  # that a token needs beside `submit`; empty: none
+    inputs: dict[str, int] | None = None  # files that it needs, each with its largest size in bytes; None: any
 
 
 class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -225,6 +236,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     free_bytes: int | None = None  # on the file system of the state root
     warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
     scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry are to run, and why
+    awake_at: float | None = None  # the board is about to sleep, and is awake again then; none: it stays awake
     unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
     forecast: ForecastView | None = None  # where the board looks ahead
 
@@ -464,6 +476,8 @@ class ProblemCode(StrEnum):
     BAD_SCHEDULE = "bad-schedule"  # 422: a cron expression, zone or name that cannot be read
     JOB_GONE = "job-gone"  # the job has ended and its result was removed
     KEY_REUSED = "key-reused"  # the idempotency key was used before for another body
+    WRONG_OFFSET = "wrong-offset"  # 409: an upload goes on elsewhere; `Upload-Offset` says where
+    WRONG_HASH = "wrong-hash"  # 409: a file is not what was announced, and is thrown away
     WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one
     NOT_IN_TIME = "not-in-time"  # 409: `?only_if_in_time=true`, and the job would not end before its deadline
     UNAUTHENTICATED = "unauthenticated"  # no token, or an unknown one
@@ -472,6 +486,7 @@ class ProblemCode(StrEnum):
     NOT_FOUND = "not-found"  # no such address
     NOT_ALLOWED = "method-not-allowed"  # the address does not have this method
     TOO_LARGE = "too-large"  # larger than `gateway.max_body_bytes` or `gateway.max_batch_bytes`
+    ASLEEP = "asleep"  # 503 with Retry-After: the board is about to go down to sleep
     BUSY = "busy"  # 429 or 503 with Retry-After
     STORAGE = "storage"  # 507: the card is full, read-only or failing
     INTERNAL = "internal"  # a fault of the gateway itself

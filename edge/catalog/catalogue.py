@@ -19,7 +19,7 @@ from edge.catalog import quick
 from edge.catalog.signature import named, short, takes
 from edge.core.errors import BadArguments, CatalogueError, UnknownTask
 from edge.core.values import JsonObject
-from edge.model import Pool, Power
+from edge.model import InputFile, Pool, Power
 from edge.schedule.arguments import results_in
 
 #: Importing every module of a small board's tasks may take a while when its card is cold and RabbitMQ starts beside it.
@@ -44,6 +44,22 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     retries: int = 0
     time_limit_s: float | None = None
     scope: str = ""  # that a submitter's token needs beside `submit`; empty: none
+    inputs: dict[str, int] | None = None  # files that a job of it needs, each with its largest size; None: any
+
+    def check_files(self, files: Mapping[str, InputFile]) -> None:
+        """Return if a job of this kind may have these files. Raises BadArguments."""
+        if self.inputs is None:
+            return
+        known = ", ".join(self.inputs) or "none"
+        for name, most in self.inputs.items():
+            if name not in files:
+                raise BadArguments(self.name, f"input {name!r} is missing; the files it takes: {known}")
+            size = files[name].bytes
+            if size is not None and size > most:
+                raise BadArguments(self.name, f"input {name!r} has {size} bytes; at most {most} are taken")
+        for name in files:
+            if name not in self.inputs:
+                raise BadArguments(self.name, f"unknown input {name!r}; the files it takes: {known}")
 
 
 class Listing(msgspec.Struct, frozen=True):

@@ -65,15 +65,15 @@ def description_of(command: CommandConfig) -> str:
 
 
 def _hint(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> Hint:
-    about = {"description": parameter.about} if parameter.about else {}
+    about = parameter.about or None
     if parameter.type == "bool":
-        return Annotated[bool, Meta(**about)]  # type: ignore[arg-type] # one text
+        return Annotated[bool, Meta(description=about)]
     if parameter.type == "int":
         low, high = (None if each is None else int(each) for each in (parameter.min, parameter.max))
-        return Annotated[int, Meta(ge=low, le=high, **about)]  # type: ignore[arg-type]
+        return Annotated[int, Meta(ge=low, le=high, description=about)]
     if parameter.type == "float":
-        return Annotated[float, Meta(ge=parameter.min, le=parameter.max, **about)]  # type: ignore[arg-type]
+        return Annotated[float, Meta(ge=parameter.min, le=parameter.max, description=about)]
     if parameter.choices:
-        return Annotated[Literal[parameter.choices], Meta(**about)]  # type: ignore[arg-type]
+        return Annotated[Literal[parameter.choices], Meta(description=about)]
     pattern = text_pattern(parameter, may_begin_with_hyphen=may_begin_with_hyphen)
-    return Annotated[str, Meta(max_length=parameter.max_length, pattern=pattern, **about)]  # type: ignore[arg-type]
+    return Annotated[str, Meta(max_length=parameter.max_length, pattern=pattern, description=about)]

@@ -18,6 +18,7 @@ from edge.core.errors import EdgeError
 #: Pi Zero each import is felt.
 COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("jobs.submit", "Hand over a job; prints its id, or with --wait its value."),
+    "run": ("jobs.run", "Run a program of the board on files from here; shows what it prints, fetches what it leaves."),
     "status": ("jobs.status", "Show the board in one look, or where one job stands and why."),
     "wait": ("jobs.wait", "Wait until jobs have ended, with a progress bar."),
     "watch": ("jobs.watch", "Show what happens on the board, live, until Ctrl-C."),
@@ -48,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 #: Commands and options whose words are names of files, which Linux lets hold any bytes.
-_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "schedule apply", "up"})
+_FILE_COMMANDS = frozenset({"backup", "restore", "deploy", "power replay", "schedule apply", "up", "run"})
 _FILE_OPTIONS = frozenset({"--config", "--token-file", "--save"})
 #: Options before the command that have a value: it is not the command.
 _VALUED = frozenset({"--url", "--config", "--token-file"})

@@ -5,7 +5,9 @@
 - `batch`: many submissions in one request
 - `schedules`: periodic jobs
 - `events`: changes as they happen, from a stream of the gateway
+- `output`: what the program of a job prints, as it comes
 - `download`: fetches and checks one file
+- `upload`: sends one file for a job
 - `pairing`: asks a board to let this machine in
 - `settings`: address and token of the gateway
 - `transport`: requests, retries and errors of one gateway
@@ -16,7 +18,7 @@ from edge.client.batch import BatchRefused
 from edge.client.client import Client
 from edge.client.job import Job
 from edge.client.settings import Settings
-from edge.model import Schedule
+from edge.model import InputFile, Schedule
 from edge.wire import Event
 
-__all__ = ["BatchRefused", "Client", "Event", "Job", "Schedule", "Settings"]
+__all__ = ["BatchRefused", "Client", "Event", "InputFile", "Job", "Schedule", "Settings"]

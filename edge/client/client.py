@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from edge.client.batch import BatchRefused, batches, checked_key, encoded
 from edge.client.download import download
 from edge.client.events import EventStream
 from edge.client.job import Job
+from edge.client.output import output
 from edge.client.schedules import Schedules
 from edge.client.settings import Settings
 from edge.client.transport import Transport, decoded, error_of, path_of
-from edge.core.errors import EdgeError, GatewayError, NotAllowed, NotReady, Unreachable, UsageError
-from edge.model import FINAL, AfterFailure, JobState, Locality, Power, Result, Statement, Submission, fresh_key
+from edge.client.upload import OnBytes, upload
+from edge.core.errors import EdgeError, GatewayError, NotAllowed, NotReady, UnknownInput, Unreachable, UsageError
+from edge.model import (
+    FINAL,
+    AfterFailure,
+    InputFile,
+    JobState,
+    Locality,
+    Power,
+    Result,
+    Statement,
+    Submission,
+    fresh_key,
+)
 from edge.wire import (
     About,
     BatchAnswer,
@@ -89,6 +104,7 @@ class Client:
         unique_key: str | None = None,
         after: Iterable[str | Job] = (),
         after_failure: str | None = None,
+        files: Mapping[str, Path | str | InputFile] | None = None,
         **kwargs: object,
     ) -> Job:
         """Hand over one job; on return it is durable on the board.
@@ -103,6 +119,9 @@ class Client:
         The job runs when the jobs `after` (ids, or what `submit` returned) have ended; if one of them does not succeed,
         it fails, or runs all the same with `after_failure="run"`. `{"$result": ID}` as an argument, or within one,
         stands for what that job returns.
+
+        `files` are what the job is given, by the names of its inputs: paths, which are uploaded first, or what `upload`
+        returned.
         """
         submission = Submission(
             task,
@@ -119,8 +138,28 @@ class Client:
             unique_key=unique_key,
             after=tuple(str(getattr(job, "id", job)) for job in after) or None,
             after_failure=_after_failure(after_failure),
+            files=self._uploaded(files or {}),
         )
-        return self.submit_one(submission, key=key)
+        key = fresh_key(self._locality.prefix()) if key is None else key
+        try:
+            return self.submit_one(submission, key=key)
+        except UnknownInput:  # one has gone since it was there
+            again = msgspec.structs.replace(submission, files=self._uploaded(files or {}))
+            return self.submit_one(again, key=key)
+
+    def upload(self, path: Path | str, *, name: str | None = None, progress: OnBytes | None = None) -> InputFile:
+        """Send a file for jobs; on return it is durable on the board. What the board has already is not sent.
+
+        A lost connection costs nothing: it goes on at the last byte that arrived, also in a later call. `progress` is
+        told the bytes that have been sent, and those of the whole file. A file that no job names goes after a while
+        (`gateway.files.keep_s`).
+
+        Raises UsageError where there is no such file, or it is too large; GatewayError where there is no room for it.
+        """
+        return upload(self._http, Path(path), name=name, progress=progress)
+
+    def _uploaded(self, files: Mapping[str, Path | str | InputFile]) -> dict[str, InputFile]:
+        return {name: file if isinstance(file, InputFile) else self.upload(file) for name, file in files.items()}
 
     def submit_one(self, submission: Submission, *, key: str | None = None, only_if_in_time: bool = False) -> Job:
         """As `submit`, for arguments whose names clash with its own.
@@ -354,6 +393,22 @@ class Client:
         side's disk.
         """
         return download(self._http, self.result(job_id), name, Path(to))
+
+    def output(
+        self,
+        job_id: str,
+        *,
+        stream: str = "stdout",
+        offset: int = 0,
+        follow: bool = False,
+        on_cut: Callable[[int], None] = lambda _bytes: None,
+    ) -> Iterator[bytes]:
+        """Yield what the program of a job prints, from the byte `offset` on; with `follow` until the job has ended.
+
+        `stream` is `stdout` or `stderr`. The board keeps the beginning and the end of a long output: `on_cut` is called
+        with the number of bytes that are missing at that point.
+        """
+        return output(self._http, job_id, stream=stream, offset=offset, follow=follow, on_cut=on_cut)
 
     def tasks(self) -> TaskList:
         """The kinds of job the board knows, and the modules it could not read."""

@@ -17,13 +17,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Protocol, Self
 from urllib.parse import quote, urlsplit
 
 _KEPT = 4  # idle connections
 _BLOCK_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16  # an answer with longer headers is none of a gateway
 _ONE_PACKET_BYTES = 1 << 14  # a body up to this goes out with its headers
+
+
+class Source(Protocol):
+    """A body that is read block by block as it is sent, such as an open file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; nothing at the end."""
 
 
 class LinkError(Exception):
@@ -127,7 +134,7 @@ class Connections:
         path: str,
         *,
         headers: Mapping[str, str],
-        body: bytes | BinaryIO | None,
+        body: bytes | Source | None,
         connect_s: float,
         read_s: float,
     ) -> Answer:
@@ -224,7 +231,7 @@ class Connection:
         return bool(poll.poll(timeout_s * 1000))
 
     def exchange(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | BinaryIO | None, read_s: float
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | Source | None, read_s: float
     ) -> Answer:
         """Send a request and read the headers of its answer. Raises LinkError."""
         if read_s != self._timeout_s:
@@ -243,7 +250,7 @@ class Connection:
             raise LinkError(_lost(err)) from err
         return Answer(status, reason, answered, self._body(method, status, answered, read_s), self)
 
-    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | BinaryIO | None) -> None:
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | Source | None) -> None:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}", "Accept-Encoding: identity"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if isinstance(body, bytes):

@@ -7,16 +7,17 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from edge import __version__
-from edge.client.connection import Address, Answer, Connections, LinkError, UntrustedCertificate
+from edge.client.connection import Address, Answer, Connections, LinkError, Source, UntrustedCertificate
 from edge.client.settings import Settings
 from edge.core.backoff import Backoff
 from edge.core.errors import (
+    Asleep,
     BadArguments,
     BadJobId,
     BadSchedule,
@@ -28,6 +29,7 @@ from edge.core.errors import (
     NotAllowed,
     NotInTime,
     UnknownFile,
+    UnknownInput,
     UnknownJob,
     UnknownSchedule,
     UnknownTask,
@@ -84,7 +86,7 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, object] | None = None,
-        body: bytes | BinaryIO | None = None,
+        body: bytes | Source | None = None,
         headers: Mapping[str, str] | None = None,
         longer_s: float = 0.0,
         stream: bool = False,
@@ -194,12 +196,16 @@ def error_of(problem: Problem) -> EdgeError:
             return UnknownTask.reported(said, task="", known=[])
         case ProblemCode.UNKNOWN_FILE:
             return UnknownFile.reported(said, job_id=problem.job_id, name="", known=[])
+        case ProblemCode.UNKNOWN_INPUT:
+            return UnknownInput.reported(said, name="", sha256="")
         case ProblemCode.UNKNOWN_SCHEDULE:
             return UnknownSchedule.reported(said, name="")
         case ProblemCode.BAD_SCHEDULE:
             return BadSchedule(said)
         case ProblemCode.UNAUTHENTICATED | ProblemCode.FORBIDDEN:
             return NotAllowed(said)
+        case ProblemCode.ASLEEP:
+            return Asleep.reported(said, awake_at=problem.awake_at)
         case ProblemCode.BAD_REQUEST | ProblemCode.TOO_LARGE:
             return UsageError(said)
     if problem.status in _TRY_AGAIN:

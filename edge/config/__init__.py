@@ -4,9 +4,12 @@
 - `records`: all keys but those below, with type, bounds, default and meaning
 - `power`: the section `power`
 - `forecast`: the section `power.forecast`
+- `sleep`: the section `power.sleep`
+- `times`: times of day
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need
+- `files`: the section `gateway.files`
 - `commands`: the programs that are kinds of job
 - `command_check`: what those may not contradict
 - `limits`: how many jobs of a kind may be at work

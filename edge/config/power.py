@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,9 @@ from msgspec import Meta
 from edge.config.about import about
 from edge.config.forecast import ForecastConfig
 from edge.config.pins import ALLOWED, Pin, gpio_number
+from edge.config.sleep import SleepConfig
 from edge.config.source import SourceConfig, Unknown
+from edge.config.times import TimeOfDay, check_time, minute_of
 from edge.core.errors import ConfigError
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -24,9 +25,6 @@ ModuleName = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", description="the name of a Python module, such as tasks.solve"),
 ]
-# Numbers are taken here and refused by `check`, which then can say how the person has to write them.
-TimeOfDay = Annotated[str | int, Meta(description='a time of day such as 22:00, in quotes: "22:00"')]
-_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 class ThresholdConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,14 +53,12 @@ class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     @property
     def minutes(self) -> tuple[int, int]:
         """(first, end) as minutes of the day; the window goes over midnight where first > end."""
-        first, end = (int(t[:2]) * 60 + int(t[3:]) if isinstance(t, str) else t for t in (self.from_, self.to))
-        return first, end
+        return minute_of(self.from_), minute_of(self.to)
 
     def check(self, key: str) -> None:
         """Raise ConfigError where a time is not one, or where the window says nothing or two things."""
-        for name, value in (("from", self.from_), ("to", self.to)):
-            if not (isinstance(value, str) and _TIME.fullmatch(value)):
-                raise ConfigError(f"{key}.{name}", value, f"expected a time of day such as 22:00{_quoted(value)}")
+        check_time(f"{key}.from", self.from_)
+        check_time(f"{key}.to", self.to)
         if self.minutes[0] == self.minutes[1]:
             raise ConfigError(f"{key}.to", self.to, "must differ from `from`")
         if (self.at_most is None) == (self.unknown_as is None):
@@ -193,12 +189,16 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = SamplingConfig()
     critical: Annotated[CriticalConfig, about("When nothing is left.")] = CriticalConfig()
+    sleep: Annotated[
+        SleepConfig,
+        about("When the board goes down to save power, and when it wakes; docs/sleep.md says what submitters see."),
+    ] = SleepConfig()
     history: Annotated[
         HistoryConfig, about("Readings kept for `edge power`: hours of them, bytes at most, days of daily sums.")
     ] = HistoryConfig()
     forecast: Annotated[
         ForecastConfig,
-        about("Looking ahead, where battery_wh is given and a source tells solar_watts; docs/solar.md."),
+        about("Looking ahead, where battery_wh is given and a source tells solar_watts; docs/how-to/solar.md."),
     ] = ForecastConfig()
     led: Annotated[LedConfig | None, about("An LED that shows the state; active is high or low.")] = None
     button: Annotated[
@@ -261,6 +261,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for number, window in enumerate(self.policy.windows):
             window.check(f"power.policy.windows[{number}]")
         self.forecast.check("power.forecast")
+        self.sleep.check(action=self.critical.action)
         self._check_owners()
 
     def _check_sources(self) -> None:
@@ -304,14 +305,3 @@ def _gpio(key: str, pin: int | str) -> int:
         return gpio_number(pin)
     except ValueError as err:
         raise ConfigError(key, pin, f"expected {ALLOWED}") from err
-
-
-def _quoted(value: str | int) -> str:
-    """How to write a time that was given as a number, or without its colon; an empty string where nobody knows."""
-    digits = str(value).replace(":", "")
-    if not re.fullmatch(r"[0-9]{1,4}", digits):
-        return ""
-    hours, minutes = divmod(int(digits), 100)
-    if hours > 23 or minutes > 59:
-        return ", in quotes"
-    return f', in quotes: "{hours:02}:{minutes:02}"'

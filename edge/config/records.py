@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from edge.config.about import about
 from edge.config.commands import CommandConfig
+from edge.config.files import FilesConfig
 from edge.config.limits import LimitConfig
 from edge.config.mqtt import MqttConfig
 from edge.config.power import ModuleName, PowerConfig
@@ -110,6 +111,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "clean stop; one that breaks is made again from that copy and from all else that is known."
         ),
     ] = 3600.0
+    files: Annotated[FilesConfig, about("Files that are uploaded for jobs: docs/files.md.")] = FilesConfig()
 
     def check(self) -> None:
         """Raise ConfigError where one half of the certificate is missing."""

@@ -6,6 +6,7 @@ An error carries its data as attributes and does not log itself. The CLI turns i
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -182,6 +183,15 @@ class Unreachable(EdgeError, ConnectionError):
     """The gateway does not answer, or cannot serve now; the same request may be sent again."""
 
     exit_code = 3
+
+
+class Asleep(Unreachable):
+    """The board is about to go down to sleep; where it is known, `awake_at` says when it is awake again."""
+
+    def __init__(self, *, awake_at: float | None = None, retry_after_s: int = 3) -> None:
+        self.awake_at, self.retry_after_s = awake_at, retry_after_s
+        at = f" and is awake again at {time.strftime('%H:%M', time.localtime(awake_at))}" if awake_at else ""
+        super().__init__(f"the board was about to sleep{at}; it stays awake for this job if it still can: try again")
 
 
 class NotAllowed(EdgeError, PermissionError):

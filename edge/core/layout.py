@@ -90,7 +90,7 @@ class Layout:
 
     def work(self, name: str) -> Path:
         """The folders of the programs that worker `name` runs now; that worker writes."""
-        return self.root / "work" / name
+        return self.results / ".work" / name  # beside the results, into which outputs are moved by their name
 
     @property
     def output(self) -> Path:
@@ -180,6 +180,31 @@ class Layout:
     def backlog(self) -> Path:
         """The open jobs by kind, with what such a job costs, where workers are scaled; the gateway writes."""
         return self.run / "backlog" / "backlog.json"
+
+    @property
+    def sleep_ask(self) -> Path:
+        """The wish to let the board sleep, for the gateway; the governor writes."""
+        return self.run / "sleep" / "ask.json"
+
+    @property
+    def sleep_answer(self) -> Path:
+        """What the gateway says to that wish; the gateway writes."""
+        return self.run / "backlog" / "sleep.json"
+
+    @property
+    def sleep_light(self) -> Path:
+        """`on` while the board is to sleep lightly; the governor writes, a service of root obeys."""
+        return self.run / "sleep" / "light"
+
+    @property
+    def sleep_awake(self) -> Path:
+        """When the board is next awake, for the record that announces it; the governor writes."""
+        return self.run / "sleep" / "awake"
+
+    @property
+    def last_sleep(self) -> Path:
+        """When the board last went down to sleep, and how long it boots; the governor writes."""
+        return self.root / "power" / "sleep.json"
 
     @property
     def costs(self) -> Path:

@@ -11,6 +11,7 @@ from aiohttp import web
 from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.gateway.api import routes
+from edge.gateway.api.in_use import in_use
 from edge.gateway.http import problems, tls
 from edge.gateway.http.auth import Authenticator
 from edge.gateway.http.server import Server
@@ -36,7 +37,10 @@ class Gateway:
         layout = config.layout
         door = Authenticator(layout.tokens, paired=layout.paired, loopback_without_token=limits.loopback_without_token)
         page = Page(self.appliance, door, path)
-        app = web.Application(middlewares=[problems_as_page.middleware(page), problems.middleware])
+        middlewares = [problems_as_page.middleware(page), problems.middleware]
+        if self.appliance.sleep is not None:
+            middlewares.insert(0, in_use(self.appliance.sleep))
+        app = web.Application(middlewares=middlewares)
         app.on_response_prepare.append(_finish_headers)
         for route in routes.table(self.appliance):
             route.bind(app.router, door)

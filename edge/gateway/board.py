@@ -137,7 +137,10 @@ class Board:
             told = _decode_scaling(self._layout.scaling.read_bytes())
         except _UNREADABLE:
             return ()
-        return told.entries if told.boot_id == boot_id() else ()
+        if told.boot_id != boot_id():
+            return ()
+        living = {worker.name for worker in self.workers()}
+        return tuple(entry.seen(living) for entry in told.entries)
 
     def routes(self) -> Routes:
         """Which queue each kind goes to, and which worker takes it."""

@@ -2,25 +2,75 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256 as hash_of
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
-from edge.core.errors import StorageError, UnknownInput, UsageError
-from edge.core.layout import Layout
+from edge.config import Config
+from edge.core.errors import EdgeError, StorageError, UnknownInput, UsageError
+from edge.core.text import size as in_words
+from edge.gateway.http.problems import Busy, TooLarge
 from edge.model import InputFile
-from edge.results.inputs import Inputs
+from edge.results.incoming import Incoming, Progress, Upload
+from edge.results.inputs import Inputs, is_sha256
+from edge.wire import FileView
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Uploads that are received at once: each takes a thread for its writes, and a part of the card's speed.
+AT_ONCE = 8
+_BLOCK_BYTES = 1 << 18  # written and hashed in one go
+
+
+class NoRoom(StorageError):
+    """A file does not fit beside what is kept free."""
+
+    def __init__(self, needed: int, free: int, spare: int) -> None:
+        self.needed, self.free = needed, free
+        EdgeError.__init__(
+            self,
+            f"the file needs {in_words(needed)}; {in_words(max(0, free))} are free beside {in_words(spare)} that are"
+            " kept for results (gateway.files.spare_bytes)",
+        )
+
+
+class WrongOffset(EdgeError, ValueError):
+    """What was sent begins elsewhere than where the upload goes on."""
+
+    def __init__(self, start: int, received: int) -> None:
+        self.received = received
+        super().__init__(f"the upload goes on at byte {received}; what was sent begins at {start}")
 
 
 class Files:
-    """The files of one board. Methods may be called from any thread, unless they say otherwise."""
+    """The files of one board. The methods that are coroutines run on the gateway's loop, the others in any thread."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._inputs = Inputs(layout.files)
+    def __init__(self, config: Config) -> None:
+        self._limits = config.gateway.files
+        self.inputs = Inputs(config.layout.files)
+        self.incoming = Incoming(self.inputs)
         self._lock = threading.Lock()
-        self._used: dict[str, float] = {}  # when a submission last named a file: a job of it may be on its way
+        self._used: dict[str, float] = {}  # when a file was stored or named last: a job of it may be on its way
+        self._naming: set[str] = set()  # files whose name is not durable yet
+        self._storing = asyncio.Lock()
+        self._active: dict[str, asyncio.Task[object]] = {}
+        self._expected: dict[str, int] = {}  # bytes that these still receive
+
+    def start(self) -> None:
+        """Make what is there durable. Raises StorageError."""
+        try:
+            self.incoming.start()
+        except OSError as err:
+            raise StorageError("the files that jobs are given", err) from err
+
+    # ---- jobs ----
 
     def filled(self, files: Mapping[str, InputFile]) -> dict[str, InputFile]:
         """Return `files` with the size of each, and a name.
@@ -30,14 +80,248 @@ class Files:
         return {name: self._filled(name, file) for name, file in files.items()}
 
     def _filled(self, name: str, file: InputFile) -> InputFile:
-        with self._lock:
-            try:
-                size = self._inputs.size(file.sha256)
-            except OSError as err:
-                raise StorageError("the files that jobs are given", err) from err
-            if size is None:
-                raise UnknownInput(name, file.sha256)
-            self._used[file.sha256] = time.monotonic()
+        size = self._use(file.sha256)
+        if size is None:
+            raise UnknownInput(name, file.sha256)
         if file.bytes not in (None, size):
             raise UsageError(f"files.{name}: bytes = {file.bytes}: the file with this SHA-256 has {size}")
         return msgspec.structs.replace(file, name=file.name or name, bytes=size)
+
+    def _use(self, sha256: str) -> int | None:
+        """The size of a stored file, which is kept for a while from now on; None: it is not there."""
+        with self._lock:
+            try:
+                size = None if sha256 in self._naming else self.inputs.size(sha256)
+            except OSError as err:
+                raise StorageError("the files that jobs are given", err) from err
+            if size is not None:
+                self._used[sha256] = time.monotonic()
+            return size
+
+    def idle_s(self, sha256: str) -> float:
+        """Seconds since a file was stored or named; infinity: not since the gateway started."""
+        return time.monotonic() - self._used.get(sha256, float("-inf"))
+
+    def remove(self, sha256: str, *, unless_used_s: float) -> bool:
+        """Remove a stored file, unless it was named in the last `unless_used_s` seconds. Raises OSError."""
+        with self._lock:
+            if self.idle_s(sha256) < unless_used_s:
+                return False
+            self.inputs.path(sha256).unlink(missing_ok=True)
+            self._used.pop(sha256, None)
+            return True
+
+    # ---- uploads ----
+
+    def look(self, name: str, submitter: str) -> FileView | None:
+        """How an upload stands, or the stored file of this hash; None: nothing is known of it. Raises StorageError."""
+        if is_sha256(name) and (size := self._use(name)) is not None:
+            return FileView(size, size, name, stored=True)
+        try:
+            found = self.incoming.find(_key(name, submitter))
+        except OSError as err:
+            raise StorageError("the files that jobs are given", err) from err
+        return None if found is None else _view(found)
+
+    def receiving(self, key: str) -> bool:
+        """True while the upload with this key is being received."""
+        return key in self._active
+
+    async def receive(
+        self,
+        name: str,
+        submitter: str,
+        chunks: Callable[[], Awaitable[bytes]],
+        *,
+        start: int | None,
+        size: int | None,
+        sha256: str = "",
+        keep: bool = True,
+    ) -> tuple[FileView, bool]:
+        """Receive a part of an upload, or all of it.
+
+        Args:
+            name: of the upload; a hash is the one that its content is to have.
+            submitter: whose upload it is: others do not see it before it is stored.
+            chunks: returns the next bytes, and nothing at their end.
+            start: where they begin; None: nothing is sent, the answer says where it goes on.
+            size: of the whole file; None: it ends where the bytes end.
+            sha256: what the content is to have, where `name` does not say it.
+            keep: whether what has arrived is kept when the connection is lost.
+
+        Returns:
+            How the upload stands now, and whether the file is new on this board.
+
+        Raises:
+            TooLarge, NoRoom: before anything is received, where `size` is given.
+            WrongOffset: it goes on elsewhere.
+            WrongHash: the content is another one than announced.
+            Busy: too many uploads at once.
+            StorageError: the disk refuses it.
+        """
+        sha256 = name if is_sha256(name) else sha256
+        key = _key(name, submitter)
+        if size is not None and size > self._limits.max_bytes:
+            raise TooLarge(
+                f"the file has {size} bytes; at most {self._limits.max_bytes} are taken (gateway.files.max_bytes)"
+            )
+        await self._end_earlier(key)
+        if len(self._active) >= AT_ONCE:
+            raise Busy(f"{AT_ONCE} files are being received; send this one again", retry_after_s=5)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("uploads are received in a task")
+        self._active[key] = task
+        try:
+            known = await asyncio.to_thread(self.look, sha256 or name, submitter)
+            if known is None and sha256:
+                known = await asyncio.to_thread(self.look, name, submitter)
+            if known is not None and known.stored:
+                return known, False
+            return await self._receive(key, chunks, known, start=start, size=size, sha256=sha256, keep=keep)
+        except OSError as err:
+            if isinstance(err, EdgeError | ConnectionError | TimeoutError):
+                raise
+            raise StorageError("cannot take a file", err) from err
+        finally:
+            self._expected.pop(key, None)
+            if self._active.get(key) is task:
+                del self._active[key]
+
+    async def _end_earlier(self, key: str) -> None:
+        """End an earlier request of this upload, whose connection is lost: its client has come back."""
+        earlier = self._active.get(key)
+        if earlier is not None:
+            earlier.cancel()
+            await asyncio.wait([earlier])
+
+    async def _receive(
+        self,
+        key: str,
+        chunks: Callable[[], Awaitable[bytes]],
+        known: FileView | None,
+        *,
+        start: int | None,
+        size: int | None,
+        sha256: str,
+        keep: bool,
+    ) -> tuple[FileView, bool]:
+        received = known.received if known is not None and start != 0 else 0
+        self._reserve(key, (size or 0) - received)
+        if start is None and received != size:
+            return FileView(received, size, sha256), False
+        upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=start != 0)
+        try:
+            if start not in (None, upload.received):
+                raise WrongOffset(start or 0, upload.received)
+            if start is not None:
+                await self._pump(upload, chunks, size)
+        except BaseException as err:
+            broken = isinstance(err, OSError) and not isinstance(err, ConnectionError | TimeoutError)
+            broken = broken or isinstance(err, TooLarge)
+            await _finished(_ended, upload, keep=keep and not broken)
+            raise
+        if size is not None and upload.received < size:
+            await _finished(_ended, upload, keep=True)
+            return FileView(upload.received, size, sha256), False
+        return await self._stored(key, upload, remember=keep)
+
+    async def _pump(self, upload: Upload, chunks: Callable[[], Awaitable[bytes]], size: int | None) -> None:
+        """Write what comes. On an error all that came before it is written, too."""
+        block = bytearray()
+        try:
+            while data := await chunks():
+                block += data
+                most = self._limits.max_bytes if size is None else size
+                if upload.received + len(block) > most:
+                    block.clear()
+                    raise TooLarge(f"the file has more than the {most} bytes that were announced or are taken")
+                if len(block) >= _BLOCK_BYTES:
+                    content, block = bytes(block), bytearray()
+                    await _finished(self._written, upload, content)
+        finally:
+            if block:
+                await _finished(self._written, upload, bytes(block))
+
+    def _written(self, upload: Upload, block: bytes) -> None:
+        """Write a block, while there is room beside what is kept free. In a thread."""
+        upload.append(block)
+        self._expected[upload.key] -= len(block)
+        self._check_room(upload.key, 0)
+
+    async def _stored(self, key: str, upload: Upload, *, remember: bool) -> tuple[FileView, bool]:
+        done = await _finished(upload.seal)
+        async with self._storing:
+            new = await _finished(self._store, key, done, remember=remember and not key.startswith(done.sha256))
+        return _view(done), new
+
+    def _store(self, key: str, done: Progress, *, remember: bool) -> bool:
+        """Name a sealed upload; False when the file was there before. In a thread."""
+        with self._lock:
+            new = self.inputs.size(done.sha256) is None
+            self._used[done.sha256] = time.monotonic()
+            if new:
+                self._naming.add(done.sha256)
+        try:
+            self.incoming.store(key, done)
+        finally:
+            self._naming.discard(done.sha256)
+        if remember:
+            self.incoming.remember(key, done)
+        return new
+
+    # ---- room ----
+
+    def check_room(self, needed: int) -> None:
+        """Return if a file of this size would be taken now. Raises NoRoom, StorageError."""
+        try:
+            self._check_room("", needed)
+        except OSError as err:
+            if isinstance(err, EdgeError):
+                raise
+            raise StorageError("the files that jobs are given", err) from err
+
+    def _reserve(self, key: str, needed: int) -> None:
+        """Raises NoRoom."""
+        self._check_room(key, needed)
+        self._expected[key] = needed
+
+    def _check_room(self, key: str, needed: int) -> None:
+        others = sum(size for other, size in list(self._expected.items()) if other != key)
+        disk = os.statvfs(self.inputs.root)
+        free = disk.f_bavail * disk.f_frsize - others - self._limits.spare_bytes
+        if needed > free or free < 0:
+            raise NoRoom(needed, free, self._limits.spare_bytes)
+
+
+def _key(name: str, submitter: str) -> str:
+    """What the files of an upload are called: nobody goes on with the upload of somebody else."""
+    return f"{name}.{hash_of(submitter.encode()).hexdigest()[:16]}"
+
+
+def _view(progress: Progress) -> FileView:
+    return FileView(progress.received, progress.bytes, progress.sha256, progress.stored)
+
+
+def _ended(upload: Upload, *, keep: bool) -> None:
+    """Close an upload that was broken off, and keep what has arrived of it. In a thread."""
+    if keep:
+        try:
+            upload.save()
+        except OSError:  # the kernel may have dropped any of its pages
+            keep = False
+    if keep:
+        upload.close()
+    else:
+        upload.discard()
+
+
+async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do `work` in a thread, to its end: who cancels it waits, because the next step uses the same file."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            await asyncio.wait([task])
+        raise

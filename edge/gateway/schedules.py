@@ -68,9 +68,9 @@ class Schedules:
             table = Timetable(asked)
         except UsageError as err:
             raise BadSchedule(str(err)) from err
-        self._check(asked, caller)
         if asked.files:
             asked = msgspec.structs.replace(asked, files=self._fill(asked.files))
+        self._check(asked, caller)
         uid = secrets.token_hex(8)
         return ScheduleRow(name, uid, asked, caller.name, table.zone.key, None, None, time.time())
 

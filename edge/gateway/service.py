@@ -41,6 +41,7 @@ from edge.gateway.background.pairing import Pairings
 from edge.gateway.background.readers import Readers
 from edge.gateway.background.retention import Retention
 from edge.gateway.background.settle import Settler
+from edge.gateway.background.sleep import SleepConsent
 from edge.gateway.background.spawned import OldSpawned, new_jobs
 from edge.gateway.background.status_watch import StatusWatch
 from edge.gateway.background.storage_fault import StorageFault
@@ -50,6 +51,7 @@ from edge.gateway.files import Files
 from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
 from edge.gateway.kinds import CatalogueLoader
+from edge.gateway.old_files import OldFiles
 from edge.gateway.receipts import Receipts
 from edge.gateway.schedules import Schedules
 from edge.gateway.series import SeriesMaker
@@ -62,6 +64,7 @@ from edge.model import (
     InputFile,
     JobState,
     Locality,
+    Power,
     Result,
     Schedule,
     SpawnedJobs,
@@ -100,8 +103,14 @@ class Appliance:
         self._lock = _alone(layout.root)
         rebuild.rebuild(layout)
         self.journal = Journal()
+        sleeps = config.power.sleep.when != "never"
         self.outbox = Outbox(
-            config, changed=self._link_changed, journal=self.journal, begun=self._begun, check=self._check
+            config,
+            changed=self._link_changed,
+            journal=self.journal,
+            begun=self._begun,
+            check=self._check,
+            committed=self._committed if sleeps else None,
         )
         self.kinds = CatalogueLoader(load, learnt=self.outbox.routing.learn)
         self.board = Board(layout, self.outbox)
@@ -145,17 +154,22 @@ class Appliance:
             self._events,
             waiters=self.waiters,
             removals=self._removals,
-            ended=self._retention.ended,
+            ended=self._jobs_ended,
             journal=self.journal,
             activity=self.activity,
             starts=self.board.starts,
         )
+        #: None where the board never sleeps.
+        self.sleep: SleepConsent | None = None
+        if sleeps:
+            self.sleep = SleepConsent(config, self.outbox, readers=lambda: len(self.readers), class_of=self._class_of)
         self._keeper = Timekeeper(
             self.outbox,
             self.journal,
             kind=lambda task: self.kinds.current.tasks.get(task) if self.kinds.readable else None,
         )
-        self.files = Files(layout)
+        self.files = Files(config)
+        self.old_files = OldFiles(self.files, config.gateway.files, self._wanted_files)
         self.schedules = Schedules(self.outbox, self._keeper, check=self._check_schedule, fill=self.files.filled)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -180,13 +194,22 @@ class Appliance:
 
     async def start(self) -> None:
         """Start the background tasks and read the catalogue. Raises StorageError."""
+        self.files.start()
         self._events.start()
         self.outbox.start()
         self._tasks = [
             asyncio.create_task(work())
-            for work in (self._settler.run, self._retention.run, self._copies.run, self.outbox.routing.run)
+            for work in (
+                self._settler.run,
+                self._retention.run,
+                self._copies.run,
+                self.outbox.routing.run,
+                self.old_files.run,
+            )
         ]
         await self.kinds.reload()
+        if self.sleep is not None:
+            self.sleep.start()
         # After the catalogue, whose kinds say how their jobs run.
         self._tasks.append(asyncio.create_task(self._keeper.run()))
         self._tasks.append(asyncio.create_task(self.kinds.persist()))
@@ -194,6 +217,8 @@ class Appliance:
     async def stop(self) -> None:
         """End every wait, then write what is queued and close the ledger."""
         self.end_waits()
+        if self.sleep is not None:
+            self.sleep.stop()
         self._removals.close()
         for task in self._tasks:
             task.cancel()
@@ -212,12 +237,28 @@ class Appliance:
         self.pairings.close()
         self.readers.close()
 
+    def _jobs_ended(self) -> None:
+        self._retention.ended()
+        self.old_files.ended()
+
+    async def _wanted_files(self) -> set[str]:
+        return await self.outbox.look(lambda ledger: ledger.wanted_files())
+
     def _link_changed(self, link: BrokerLink) -> None:
         if self.journal.on:
             self.journal.broker(broker_view(link))
 
     def _check(self, task: str, args: list[JsonValue], kwargs: JsonObject) -> None:
         self.kinds.current.check(task, args, kwargs)
+
+    def _committed(self) -> None:
+        if self.sleep is not None:
+            self.sleep.committed()
+
+    def _class_of(self, task: str) -> Power:
+        """The power class of a kind; of an unknown one the class that keeps the board awake most."""
+        kind = self.kinds.current.tasks.get(task) if self.kinds.readable else None
+        return Power.ALWAYS if kind is None else kind.power
 
     def _begun(self) -> dict[str, float]:
         """For how many seconds each job runs that is known to run."""
@@ -230,7 +271,9 @@ class Appliance:
         """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
         catalogue = self.kinds.current
         catalogue.check(asked.task, asked.args, asked.kwargs)
-        caller.may_run(asked.task, catalogue.tasks[asked.task].scope)
+        kind = catalogue.tasks[asked.task]
+        caller.may_run(kind.name, kind.scope)
+        kind.check_files(asked.files)
 
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
@@ -250,6 +293,8 @@ class Appliance:
         kind = catalogue.tasks[submission.task]
         caller.may_run(kind.name, kind.scope)
         job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
+        files = self._files_of(submission, job_id) if submission.files else {}
+        kind.check_files(files)
         return NewJob(
             id=job_id,
             task=submission.task,
@@ -266,7 +311,7 @@ class Appliance:
             ).digest(),  # of the submission itself, so that a new default of the task is no conflict
             key=key,
             later=later(submission, results=results, foreign=caller.sees_all),
-            files=self._files_of(submission, job_id) if submission.files else {},
+            files=files,
         )
 
     def _files_of(self, submission: Submission, job_id: str) -> dict[str, InputFile]:
@@ -279,7 +324,9 @@ class Appliance:
             return submission.files  # sent again with its key, after its job has ended and its files are gone
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
-        """Commit `jobs` durably, in one commit; return an answer for each, in order. Raises StorageError."""
+        """Commit `jobs` durably, in one commit; return an answer for each, in order. Raises StorageError, Asleep."""
+        if self.sleep is not None:
+            self.sleep.check(jobs)
         try:
             answers = await self.outbox.accept(jobs)
         except StorageError as err:

@@ -232,6 +232,17 @@ class LedgerReader:
         ]
         return first[0], first[1]
 
+    def next_due_of(self, classes: Iterable[Power], *, trusted: bool) -> tuple[float | None, ...]:
+        """As `next_due`, of the jobs of these power classes alone; without a clock to trust only those with a delay."""
+        powers = ", ".join(f"'{power.value}'" for power in classes) or "''"
+        return tuple(
+            self._query(
+                f"SELECT min(due_at) FROM job INDEXED BY {index} WHERE state = '{WAITING}' AND delay_s {delayed}"
+                f" AND due_at IS NOT NULL AND power IN ({powers})"
+            )[0][0]
+            for index, delayed in (_TIMES if trusted else _TIMES[:1])
+        )
+
     def with_deadline(self) -> list[JobRow]:
         """Return open jobs that wait for surplus power and have a deadline."""
         where = f"deadline_s IS NOT NULL AND power = 'surplus' AND {IS_OPEN} ORDER BY seq"

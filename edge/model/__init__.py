@@ -14,6 +14,7 @@ nothing is ordered or expired by them); durations are seconds; sizes are bytes.
 - `receipts`: what jobs took from the supply, summed up by day, kind and submitter
 - `schedule`: periodic jobs, and what becomes of their slots
 - `scaling`: the open jobs by kind, and how many workers are to run for them
+- `sleep`: what governor and gateway tell each other before the board sleeps
 - `spawned`: jobs that a body spawns, on their way to the gateway
 - `waits`: what a job waits for before the broker gets it
 - `worker`: the status of a worker and of the jobs it runs
@@ -64,6 +65,7 @@ from edge.model.schedule import (
     Schedule,
     is_schedule_name,
 )
+from edge.model.sleep import LastSleep, SleepAnswer, SleepAsk
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
 from edge.model.waits import MOST_PARENTS, AfterFailure, Delay, Priority, UniqueKey, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
@@ -97,6 +99,7 @@ __all__ = [
     "InputName",
     "JobState",
     "KnownQueues",
+    "LastSleep",
     "Locality",
     "MaxTemp",
     "Metering",
@@ -121,6 +124,8 @@ __all__ = [
     "ScalingStatus",
     "Schedule",
     "Sha256",
+    "SleepAnswer",
+    "SleepAsk",
     "SpawnedJob",
     "SpawnedJobs",
     "Statement",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from edge.model.pool import Pool
@@ -55,12 +57,19 @@ class ScaledWorkers(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str  # of the entry
     wanted: int
-    running: int  # those that live
+    running: int  # those that live; in the file, those that lived when it was written
     why: str  # one sentence
     workers: tuple[str, ...] = ()  # names of the processes that are to run; any other one of this entry retires
     failing: tuple[str, ...] = ()  # those of them that crash again and again, or do not get ready in time
     until: float | None = None  # set by hand until then, in seconds since the epoch
     steps: tuple[ScaleStep, ...] = ()  # the last decisions, newest first
+
+    def seen(self, living: Collection[str]) -> ScaledWorkers:
+        """Return this with those of `living` as `running`.
+
+        Nobody tells the governor that an idle worker has died, so the number in the file may be old.
+        """
+        return msgspec.structs.replace(self, running=sum(name in living for name in self.workers))
 
 
 class ScalingStatus(msgspec.Struct, frozen=True):

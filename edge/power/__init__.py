@@ -8,6 +8,7 @@
 - `scaling`: pure functions: backlog, learned costs, what is left -> how many workers
 - `workers`: which workers of scaled entries run, and which are to run
 - `energy`: what the board draws and from what, receipts and idle of a month
+- `sleep`: lets the board go down while nothing may run, and wake by itself
 - `governor`: the process that senses, decides and tells
 - `series`: what power was like, a quarter of an hour at a time
 - `status`: `power.json`: written by the governor, read by everyone

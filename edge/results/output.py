@@ -61,7 +61,7 @@ class OutputFiles:
                 content = path.read_bytes()
             except FileNotFoundError:  # it was cut at this moment
                 continue
-            if begin + len(content) <= end and begin <= offset:
+            if begin + len(content) <= end:
                 continue
             if begin > end:
                 if data:

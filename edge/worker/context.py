@@ -22,7 +22,7 @@ from edge.worker.attempt.history import AttemptHistory
 from edge.worker.executor.job_maker import JobMaker
 from edge.worker.executor.main_thread import MainThread, TaskContext
 from edge.worker.executor.spawners import Spawners
-from edge.worker.flow.batch import Batch
+from edge.worker.flow.batch import MOST, Batch
 from edge.worker.flow.blocked import Blocked
 from edge.worker.flow.flow import Flow
 from edge.worker.flow.running import RunningJobs
@@ -36,6 +36,7 @@ from edge.worker.power.hold import Hold
 from edge.worker.power.power_watcher import PowerWatcher
 from edge.worker.process.control import Control, JobControl
 from edge.worker.process.head_backlog import HeadBacklogFile
+from edge.worker.process.log_lines import LogLines, group_lines
 from edge.worker.process.retirement import Retirement
 from edge.worker.process.status import StatusFile
 from edge.worker.process.watchdog import Watchdog
@@ -122,6 +123,8 @@ class WorkerContext:
         running = RunningJobs()
         # A frozen process commits nothing, so in this mode no ended job and no message may wait in this process.
         alone = self._freeze is not None
+        self._batch = Batch(most=MOST if not alone else 1, taken=self._release_lines)
+        self._lines: list[LogLines] = []
         flow = Flow(
             config,
             name=name,
@@ -131,7 +134,7 @@ class WorkerContext:
             kinds=lambda: Kinds(app.edge_tasks(), app.module_errors, frozenset(config.limits)),
             executor=self._executor,
             running=running,
-            batch=Batch(most=1) if alone else Batch(),
+            batch=self._batch,
             blocked=Blocked(config.root, status=self.status, later=later, on_due=self._retry),
             control=self.control,
             status=self.status,
@@ -173,6 +176,9 @@ class WorkerContext:
         self.status.say(state=WorkerState.DISCONNECTED)
         self._orders.start()
         self._watchdog.start()
+        self._lines = group_lines(logging.getLogger().handlers, holds=lambda: bool(self._batch))
+        for lines in self._lines:
+            os.register_at_fork(after_in_child=lines.forget)
         if self._head_backlog is not None:
             self._head_backlog.start()
         notify.ready()  # not later: the broker may be away for hours, and a restart of the worker would not help
@@ -180,6 +186,7 @@ class WorkerContext:
     def close(self) -> None:
         """Stop the threads, write the status `stopped` and release the locks."""
         notify.stopping()
+        self._release_lines()
         self._watchdog.stop()
         if self._head_backlog is not None:
             self._head_backlog.stop()
@@ -250,6 +257,10 @@ class WorkerContext:
             told=self._told,
         )
 
+    def _release_lines(self) -> None:
+        for lines in self._lines:
+            lines.release()
+
     def _told(self, status: WorkerStatus) -> None:
         if self._head_backlog is not None:
             self._head_backlog.note(status)
@@ -315,6 +326,7 @@ class WorkerContext:
         self._hold.changed()
 
     def _on_lasting(self) -> None:
+        self._release_lines()
         self.status.flush()
         self.intake.tend()
         self._hold.changed()  # the intake may have taken in what was meant for the body, too

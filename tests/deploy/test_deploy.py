@@ -19,7 +19,7 @@ from tests.deploy.client import Client
 from tests.deploy.controller import Controller, PlayFailed, ansible
 from tests.deploy.machine import Machine
 from tests.deploy.root import cache
-from tests.readme import blocks
+from tests.docs.pages import marked
 
 SERVICES = ("edge-power", "edge-gateway", "edge-worker", "rabbitmq-server")
 TOKENS = [{"name": "laptop", "scopes": ["submit", "read"]}]
@@ -54,9 +54,9 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 def own_task(controller: Controller) -> list[str]:
-    """The kind of job that the README shows, as a file; and those that wait, while their file is there."""
+    """The kind of job of docs/how-to/add-a-kind.md, as a file; and those that wait, while their file is there."""
     path = controller.folder / "wordcount.py"
-    path.write_text(blocks("wordcount.py")[0])
+    path.write_text(marked("docs/how-to/add-a-kind.md", "wordcount.py")[0])
     return [str(path), *map(str, controller.folder.glob("waiting.py"))]
 
 

@@ -8,7 +8,7 @@ import click
 
 from edge.cli import output
 from edge.cli.session import Session, common, pass_session
-from edge.core.errors import EdgeError
+from edge.core.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
     from edge.config import Config, Loaded, WorkerEntry
@@ -31,7 +31,8 @@ def check(session: Session) -> int:
 
     loaded = session.board()
     from_config(loaded.config.power)  # a kind from elsewhere may declare what the governor would refuse
-    for sentence in _gaps(loaded):
+    _check_sleep(loaded.config)
+    for sentence in (*_gaps(loaded), *_lacking(loaded.config)):
         output.note(f"warning: {sentence}")
     where = str(loaded.path) if loaded.path else "no file; defaults"
     variables = sorted({origin for origin in loaded.origins.values() if origin.startswith("EDGE_")})
@@ -40,6 +41,15 @@ def check(session: Session) -> int:
     else:
         click.echo(f"ok: {where}" + (f", and {', '.join(variables)}" if variables else ""))
     return 0
+
+
+def _check_sleep(config: Config) -> None:
+    """Raise ConfigError where this board is to go down and could not come back."""
+    from edge.power.sleep import means
+
+    power = config.power
+    if power.sleep.when != "never" and power.sleep.wake == "alarm" and (why := means.obstacle(power)):
+        raise ConfigError("power.sleep.when", power.sleep.when, why)
 
 
 @config.command()
@@ -117,6 +127,15 @@ def _gaps(loaded: Loaded) -> tuple[str, ...]:
         return gaps(loaded.config, load(path))
     except (ImportError, EdgeError):
         return ()
+
+
+def _lacking(config: Config) -> tuple[str, ...]:
+    """What this machine lacks for the programs that the file allows."""
+    if not config.commands and not config.allow_any:
+        return ()
+    from edge.worker.command.here import missing  # only where there are commands
+
+    return tuple(f"{what}; {cure}" for what, cure in missing(config))
 
 
 def _text(value: object) -> str:

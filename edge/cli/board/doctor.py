@@ -70,6 +70,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from machine.disk(config.root)
     if config.run == _APPLIANCE_RUN:  # elsewhere no unit has limits
         yield from machine.memory()
+    if config.commands or config.allow_any:
+        yield from machine.commands(config)
     yield from state.folders(config)
     yield from state.secrets(config)
     node = config.node.head_url is not None
@@ -86,6 +88,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     except ImportError as err:
         yield fail("broker", f"cannot be asked: {err.name} is missing", "pip install 'edge-worker[device]'")
     yield from parts.power(config.layout)
+    yield from parts.sleep(config.power)
     if not node:
         yield from mqtt.broker(config)
     yield from parts.workers(config.layout, _listed(config))

@@ -88,9 +88,15 @@ def probe(session: Session) -> int:
     """Find what this board can tell of its power, and print the configuration to paste into edge.yaml."""
     from edge.power.probe import as_yaml
     from edge.power.probe import probe as look  # the board's side
+    from edge.power.sleep import means
 
-    finds = look(session.board().config.layout)
-    output.document(finds) if session.as_json else click.echo(as_yaml(finds), nl=False)
+    config = session.board().config
+    finds = look(config.layout)
+    if session.as_json:
+        output.document(finds)
+        return 0
+    click.echo(as_yaml(finds), nl=False)
+    click.echo(f"# {means.found(config.power.critical.wakealarm)}")
     return 0
 
 

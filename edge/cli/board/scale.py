@@ -112,9 +112,11 @@ def _told(config: Config) -> tuple[ScaledWorkers, ...]:
 
     from edge.core.host import boot_id
     from edge.model import ScalingStatus
+    from edge.power.workers.living import living
 
     try:
         told = json.decode(config.layout.scaling.read_bytes(), type=ScalingStatus)
     except (OSError, DecodeError, UnicodeDecodeError):
         return ()
-    return told.entries if told.boot_id == boot_id() else ()
+    found = living(config.layout)
+    return tuple(entry.seen(found) for entry in told.entries) if told.boot_id == boot_id() else ()

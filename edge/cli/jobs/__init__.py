@@ -1,7 +1,10 @@
 """Commands about jobs.
 
 - `submit`: `edge submit`
+- `run`: `edge run`
+- `awake`: `--when-awake`
 - `status`: `edge status`
+- `files`: files of a job, uploaded before it is handed over
 - `tree`: the jobs that a job spawned, for `edge status ID --tree`
 - `wait`: `edge wait`
 - `result`: `edge result`

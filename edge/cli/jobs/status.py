@@ -14,7 +14,7 @@ from edge.core.errors import UsageError
 from edge.core.text import duration, size
 
 if TYPE_CHECKING:
-    from edge.model import Energy, PowerStatus, WorkerStatus
+    from edge.model import Energy, InputFile, PowerStatus, WorkerStatus
     from edge.wire import BrokerView, ForecastView, JobView, StatusView
 
 
@@ -154,6 +154,7 @@ def _job(job: JobView) -> None:
             ("expected", output.when(job.resumes_at)),
             ("deadline", output.when(job.deadline_at)),
             ("max temp", f"{job.max_temp_c:g} °C" if job.max_temp_c is not None else ""),
+            ("files", ", ".join(f"{name}: {_file(file)}" for name, file in job.files.items())),
             ("worker", job.worker),
             ("submitter", job.submitter),
             ("priority", str(job.priority) if job.priority != _USUAL else ""),
@@ -167,3 +168,7 @@ def _job(job: JobView) -> None:
             ("finished", output.when(job.finished_at)),
         ]
     )
+
+
+def _file(file: InputFile) -> str:
+    return f"{file.name or file.sha256[:8]} ({size(file.bytes or 0)})"

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.client import Client
+    from edge.client.job import Job
     from edge.core.values import JsonObject, JsonValue
     from edge.wire import TaskView
 
 #: A word after TASK that has the shape of an option: refused when it is none, for it is most likely mistyped.
 _LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL)
+#: How long to wait for a board that sleeps: it sleeps for 6 hours at most, unless configured for up to a day.
+_AWAKE_WITHIN_S = 86_400.0
 _INFINITY = "-Infinity"  # JSON has no such number, but people write it; the task says what it thinks of it
 
 
@@ -60,6 +63,13 @@ class ArgumentsCommand(click.Command):
 @click.argument("task", shell_complete=task_names)
 @click.argument("args", nargs=-1)
 @click.option("--kwarg", "kwargs", multiple=True, metavar="NAME=VALUE", help="An argument by name; may be repeated.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A file that the job is given as NAME; uploaded first, and resumed if it broke off. May be repeated.",
+)
 @click.option("--json-args", is_flag=True, help="Each ARG and VALUE is JSON, whatever the task expects.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it as `edge result` does.")
 @click.option("--timeout", type=Number(min=0), metavar="SECONDS", help="With --wait: give up then (exit 6).")
@@ -101,6 +111,8 @@ class ArgumentsCommand(click.Command):
     help="If one of those does not succeed: fail this job too (the default), or run it all the same.",
 )
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and job twice make one job.")
+@click.option("--when-awake", is_flag=True, help="Wait for a board that sleeps, then hand the job over, once.")
+@click.option("--awake-within", type=Duration(), metavar="TIME", help="With --when-awake: give up then. [default: 24h]")
 @common
 @pass_session
 def submit(
@@ -109,6 +121,7 @@ def submit(
     task: str,
     args: tuple[str, ...],
     kwargs: tuple[str, ...],
+    files: tuple[str, ...],
     json_args: bool,
     wait: bool,
     timeout: float | None,
@@ -125,6 +138,8 @@ def submit(
     after: tuple[str, ...],
     after_failure: str | None,
     key: str | None,
+    when_awake: bool,
+    awake_within: float | None,
 ) -> int:
     """Hand over a job of the kind TASK; prints its id once the board keeps it through any power cut.
 
@@ -134,35 +149,54 @@ def submit(
     \b
     edge submit solve 1 "What is 50 divided by 2?" --wait
     """
-    from edge.model import AfterFailure, Power, Submission  # with HTTP below: not for `edge submit --help`
+    from edge.cli.jobs.awake import when_awake as answered
+    from edge.cli.jobs.files import named as named_files
+    from edge.cli.jobs.files import uploaded
+    from edge.model import (  # with HTTP below: not for `edge submit --help`
+        AfterFailure,
+        Locality,
+        Power,
+        Submission,
+        fresh_key,
+    )
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     if only_if_in_time and deadline is None:
         raise UsageError("--only-if-in-time needs --deadline: until when is it in time?")
+    if awake_within is not None and not when_awake:
+        raise UsageError("--awake-within needs --when-awake")
+    if when_awake and key is None:
+        key = fresh_key(Locality().prefix())  # one key for all tries: they make one job
     for text in kwargs:
         _split(text)  # a fault of the command line is told before the board is asked
+    paths = named_files(files)
     with session.client() as client:
-        if deadline is not None and not only_if_in_time:
-            _refuse_deadline(client, task, power)
-        placed, named = arguments(client, task, args, kwargs, json_args=json_args)
-        submission = Submission(
-            task,
-            placed,
-            named,
-            Power(power) if power else None,
-            retries,
-            time_limit,
-            deadline,
-            max_temp,
-            delay_s=delay,
-            not_before=not_before,
-            priority=priority,
-            unique_key=unique_key,
-            after=after or None,
-            after_failure=AfterFailure(after_failure) if after_failure else None,
-        )
-        job = client.submit_one(submission, key=key, only_if_in_time=only_if_in_time)
+
+        def hand_over() -> Job:
+            if deadline is not None and not only_if_in_time:
+                _refuse_deadline(client, task, power)
+            placed, named = arguments(client, task, args, kwargs, json_args=json_args)
+            submission = Submission(
+                task,
+                placed,
+                named,
+                Power(power) if power else None,
+                retries,
+                time_limit,
+                deadline,
+                max_temp,
+                delay_s=delay,
+                not_before=not_before,
+                priority=priority,
+                unique_key=unique_key,
+                after=after or None,
+                after_failure=AfterFailure(after_failure) if after_failure else None,
+                files=uploaded(client, paths),
+            )
+            return client.submit_one(submission, key=key, only_if_in_time=only_if_in_time)
+
+        job = answered(hand_over, within_s=awake_within or _AWAKE_WITHIN_S) if when_awake else hand_over()
         if not wait:
             output.document(job.view) if session.as_json else click.echo(job.id)
             hopeless = job.view.waiting.startswith(("no worker of pool", "no worker takes"))  # it would wait for ever

@@ -23,6 +23,7 @@ class FoundBoard:
     url: str
     addresses: tuple[str, ...]
     paired: bool = False  # a file of this machine's client leads there
+    awake_at: float | None = None  # it goes to sleep, and is awake again then
 
 
 @click.command(short_help="Find boards on the LAN.")
@@ -38,6 +39,9 @@ def discover(session: Session, *, seconds: float) -> int:
     elif found:
         rows = [(one.name, one.url, ", ".join(one.addresses), "yes" if one.paired else "no") for one in found]
         output.table(("BOARD", "URL", "ADDRESS", "PAIRED"), rows)
+        for one in found:
+            if one.awake_at:
+                output.note(f"{one.name} goes to sleep, and is awake again at {output.when(one.awake_at)}")
         if not all(one.paired for one in found):
             output.note("`edge pair URL` asks a board to let this machine in")
     else:
@@ -87,7 +91,15 @@ def _found(seconds: float) -> list[FoundBoard]:
             host = info.server.rstrip(".")
             found.append(
                 FoundBoard(
-                    host.removesuffix(".local"), f"{scheme}://{host}:{info.port}", tuple(info.parsed_addresses())
+                    host.removesuffix(".local"),
+                    f"{scheme}://{host}:{info.port}",
+                    tuple(info.parsed_addresses()),
+                    awake_at=_time(info.properties.get(b"awake")),
                 )
             )
     return found
+
+
+def _time(text: bytes | None) -> float | None:
+    """Seconds since 1970; None for none, and for what a stranger on the LAN makes up."""
+    return float(text) if text and text.isdigit() and len(text) <= 12 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import StrEnum
 from typing import Annotated
 
@@ -80,7 +80,8 @@ class OutputRoutes:
         response.content_type, response.charset = "text/plain", "utf-8"
         offset = query.offset
         files_root = self._appliance.config.layout.output
-        await asyncio.to_thread(lambda: files_root.mkdir(mode=0o750, parents=True, exist_ok=True))
+        with suppress(OSError):  # on an appliance it is there
+            await asyncio.to_thread(lambda: files_root.mkdir(mode=0o750, parents=True, exist_ok=True))
         with closing(Watch()) as watch, self._appliance.waiters.expecting(job.id) as ended:
             loop.add_reader(watch, changed.set)
             ended.add_done_callback(lambda _: changed.set())

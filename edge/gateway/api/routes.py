@@ -10,6 +10,7 @@ from aiohttp import web
 from edge.catalog.catalogue import Catalogue
 from edge.gateway.api.about import BoardRoutes
 from edge.gateway.api.events import ID_SCHEMA, LAST_EVENT_ID, EventQuery, EventRoutes
+from edge.gateway.api.files import FileRoutes
 from edge.gateway.api.jobs import ChildQuery, EndQuery, FollowerQuery, JobRoutes, ListQuery, WaitQuery
 from edge.gateway.api.nodes import AttemptQuery, NodeRoutes
 from edge.gateway.api.output import OutputQuery, OutputRoutes
@@ -78,7 +79,13 @@ def table(appliance: Appliance) -> list[Route]:
             *("POST", "/v1/jobs", "Hand in a job", submit.one, SUBMITTERS),
             query=SubmitQuery,
             headers=(_KEY,),
-            body=Body(Submission, JOB_MEDIA, "The task and its arguments."),
+            body=Body(
+                Submission,
+                JOB_MEDIA,
+                "The task and its arguments. As multipart/form-data a job comes with its files: `job` holds it as JSON"
+                " (or each member is a field of its own), and each file is a part that is named as its input.",
+            ),
+            waits=True,
             answers=(
                 Answer(HTTPStatus.ACCEPTED, "Kept from now on", JobView, headers={"Location": "the job"}),
                 Answer(HTTPStatus.OK, "The job that this key made before", JobView, headers={"Location": "the job"}),
@@ -199,6 +206,7 @@ def table(appliance: Appliance) -> list[Route]:
             answers=(Answer(HTTPStatus.NO_CONTENT, "Kept from now on; those that were there already stay"),),
             problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
+        *FileRoutes(appliance).table(),
         Route(
             *("GET", "/v1/backlog", "How many open jobs of each kind there are", nodes.backlog, NODES),
             answers=(Answer(HTTPStatus.OK, "By kind and power class, with what such a job costs", HeadBacklog),),
@@ -264,7 +272,7 @@ def _schedule_routes(schedules: ScheduleRoutes) -> list[Route]:
                 Answer(HTTPStatus.CREATED, "Kept from now on", ScheduleView),
                 Answer(HTTPStatus.OK, "It takes the place of the one of this name", ScheduleView),
             ),
-            problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INSUFFICIENT_STORAGE),
+            problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INSUFFICIENT_STORAGE),
         ),
         Route(
             *(

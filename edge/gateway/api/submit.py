@@ -14,10 +14,11 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from edge.core.errors import EdgeError, instance
+from edge.gateway.api.form import is_form, submission_of
 from edge.gateway.api.references import Line, linked
 from edge.gateway.http import bodies, problems
 from edge.gateway.http.problems import BadRequest, Busy, TooLarge
-from edge.gateway.http.route import JSON, NDJSON, Call
+from edge.gateway.http.route import JSON, NDJSON, Call, proceed
 from edge.gateway.service import Appliance
 from edge.gateway.views import Views
 from edge.ledger.rows import Accepted, NewJob
@@ -63,7 +64,13 @@ class SubmitRoutes:
     async def one(self, call: Call) -> web.StreamResponse:
         """Take one job: 202 when it is new, 200 when its idempotency key had brought it before."""
         key = idempotency_key(call.request)
-        content = await bodies.read(call.request, JOB_MEDIA, max_bytes=self._limits.max_body_bytes, max_s=_JOB_S)
+        limit = self._limits.max_body_bytes
+        if is_form(call.request):
+            asked = await submission_of(self._appliance, call.caller, call.request, max_bytes=limit)
+            content = msgspec.json.encode(asked)
+        else:
+            await proceed(call.request)
+            content = await bodies.read(call.request, JOB_MEDIA, max_bytes=limit, max_s=_JOB_S)
 
         def checked() -> NewJob:
             submission = bodies.decode(content, Submission)
@@ -83,8 +90,14 @@ class SubmitRoutes:
             status=HTTPStatus.ACCEPTED if answer.created else HTTPStatus.OK,
             body=_encode(views.of(answer.job, starts=starts)),
             content_type=JSON,
-            headers={"Location": f"/v1/jobs/{answer.job.id}"},
+            headers={"Location": f"/v1/jobs/{answer.job.id}", **self._retry_after()},
         )
+
+    def _retry_after(self) -> dict[str, str]:
+        """When to ask again for a job that was taken while the board is about to sleep."""
+        sleep = self._appliance.sleep
+        away_s = None if sleep is None else sleep.away_s
+        return {} if away_s is None else {"Retry-After": str(away_s)}
 
     def _recent_views(self) -> Views:
         """The board as it is, or was a moment ago. For new jobs: of an older one it may tell another state than now."""

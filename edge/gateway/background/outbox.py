@@ -60,11 +60,13 @@ class Outbox:
         journal: Journal | None = None,
         begun: Callable[[], Mapping[str, float]] = dict,
         check: Check = lambda *_: None,
+        committed: Callable[[], None] | None = None,
     ) -> None:
         """Open the ledger under `config.root`; `changed` is called on the loop at changes of the broker's state.
 
         `begun` returns for how many seconds each job runs that is known to run.
-        `check` raises BadArguments where arguments do not fit. Raises StorageError.
+        `check` raises BadArguments where arguments do not fit. `committed` is called in the thread of the ledger after
+        each commit. Raises StorageError.
         """
         self._journal = Journal() if journal is None else journal
         path, self._layout = config.layout.ledger, config.layout
@@ -73,7 +75,8 @@ class Outbox:
         scaled = bool(config.scaled) or config.power.looks_ahead
         ledger = LedgerWriter.open(path, by_kind=scaled)
         self._unmet = ledger.connection.unmet
-        self._writer = CommitThread(ledger, committed=self._on_commit if scaled else None)
+        self._committed = committed
+        self._writer = CommitThread(ledger, committed=self._on_commit if scaled or committed else None)
         self.reader = LedgerReader.open(path)
         self._feed = LedgerReader.open(path)
         self._far = LedgerReader.open(path)
@@ -441,6 +444,8 @@ class Outbox:
 
     def _on_commit(self) -> None:
         self.backlog.committed()
+        if self._committed is not None:
+            self._committed()
 
     def _on_link(self, link: BrokerLink) -> None:
         if self._loop is not None and not self._loop.is_closed():

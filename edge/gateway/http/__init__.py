@@ -4,6 +4,7 @@
 - `tls`: the certificate as an SSL context
 - `route`: a route as data: router, input check and OpenAPI are made from it
 - `bodies`: reads request bodies within their limits
+- `multipart`: reads a form with files, part by part
 - `auth`: who asks, and what they may
 - `problems`: from an error to an RFC 9457 document: one table of statuses
 - `openapi`: the OpenAPI document

@@ -23,6 +23,11 @@ _PLACES: dict[str, tuple[JsonObject, str]] = {
     "id": (_JOB_ID, "id of a job"),
     "request": ({"type": "string", "pattern": "^[0-9a-f]{32}$"}, "id of a pairing request"),
     "code": (_CODE, "code of a pairing request, as its screen shows it; a dash, spaces and small letters are fine"),
+    "upload": (
+        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"},
+        "name of an upload, chosen by its sender: best the SHA-256 of the file",
+    ),
+    "sha256": ({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "SHA-256 of a file"),
     "schedule": (
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
         "name of a schedule",

@@ -12,6 +12,7 @@ from aiohttp import web
 from edge.access.pairing import TooManyPairings, UnknownPairing
 from edge.access.tokens import BadTokenFile, TokenExists
 from edge.core.errors import (
+    Asleep,
     BadArguments,
     BadJobId,
     BadSchedule,
@@ -30,6 +31,7 @@ from edge.core.errors import (
     UsageError,
     WrongState,
 )
+from edge.results.incoming import WrongHash
 from edge.wire import Problem, ProblemCode
 
 MEDIA_TYPE = "application/problem+json"
@@ -94,10 +96,12 @@ _TABLE: tuple[tuple[type[BaseException], HTTPStatus, ProblemCode], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemCode.TOO_LARGE),
     (TooSlow, HTTPStatus.REQUEST_TIMEOUT, ProblemCode.BAD_REQUEST),
     (WrongType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, ProblemCode.BAD_REQUEST),
+    (WrongHash, HTTPStatus.CONFLICT, ProblemCode.WRONG_HASH),
     (UnknownPairing, HTTPStatus.NOT_FOUND, ProblemCode.UNKNOWN_PAIRING),
     (TokenExists, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (WrongState, HTTPStatus.CONFLICT, ProblemCode.WRONG_STATE),
     (NotInTime, HTTPStatus.CONFLICT, ProblemCode.NOT_IN_TIME),
+    (Asleep, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.ASLEEP),
     (TooManyJobs, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
     (TooOften, HTTPStatus.TOO_MANY_REQUESTS, ProblemCode.BUSY),
     (Busy, HTTPStatus.SERVICE_UNAVAILABLE, ProblemCode.BUSY),
@@ -120,6 +124,7 @@ _HTTP_CODES = {
 
 def make(status: HTTPStatus, code: ProblemCode, detail: str, *, job_id: str = "") -> Problem:
     """A problem whose title is the status's own phrase."""
+    detail = detail.encode("utf-8", "backslashreplace").decode()  # headers of a form may hold any bytes
     return Problem(status.phrase, status.value, detail=detail, type=f"urn:edge:{code}", code=code, job_id=job_id)
 
 
@@ -127,7 +132,10 @@ def of(err: BaseException) -> Problem:
     """The problem that tells `err`; an error nobody foresaw tells nothing of our insides."""
     for kind, status, code in _TABLE:
         if isinstance(err, kind):
-            return make(status, code, str(err), job_id=str(getattr(err, "job_id", "")))
+            problem = make(status, code, str(err), job_id=str(getattr(err, "job_id", "")))
+            if isinstance(err, Asleep):
+                return msgspec.structs.replace(problem, awake_at=err.awake_at)
+            return problem
     return make(
         HTTPStatus.INTERNAL_SERVER_ERROR, ProblemCode.INTERNAL, "the gateway failed here; its log says where and why"
     )
@@ -149,7 +157,7 @@ def of_http(err: web.HTTPException, method: str, path: str) -> Problem:
 def response(problem: Problem, err: BaseException | None = None) -> web.Response:
     """`problem` as an answer, with the headers its status calls for."""
     headers: dict[str, str] = {}
-    if isinstance(err, Busy | TooManyPairings):
+    if isinstance(err, Busy | TooManyPairings | Asleep):
         headers["Retry-After"] = str(err.retry_after_s)
     elif problem.status in (503, 507):
         headers["Retry-After"] = "30"
@@ -197,6 +205,6 @@ async def middleware(
         raise  # the client went away: nobody is left to answer
     except Exception as err:
         problem = of(err)
-        if problem.status >= 500 and not isinstance(err, Busy):
+        if problem.status >= 500 and not isinstance(err, Busy | Asleep):
             log.error("%s %s: %s", request.method, request.path[:200], err, exc_info=problem.code == "internal")
         return response(problem, err)

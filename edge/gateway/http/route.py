@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from edge.access.tokens import Scope
 from edge.core.values import JsonObject
@@ -21,6 +21,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 OCTETS = "application/octet-stream"
 EVENT_STREAM = "text/event-stream"
+_CONTINUE = "100-continue"
 
 ANYONE: frozenset[Scope] = frozenset()
 READERS = frozenset(Scope) - {Scope.NODE}  # `submit` sees less, but it may look
@@ -93,6 +94,7 @@ class Route:
     headers: tuple[Header, ...] = ()
     body: Body | None = None
     problems: tuple[HTTPStatus, ...] = ()
+    waits: bool = False  # its handler calls `proceed` before it reads: what it refuses at once is not sent at all
 
     def bind(self, router: web.UrlDispatcher, door: Authenticator) -> None:
         """Put the route into aiohttp's router, behind the door."""
@@ -106,7 +108,21 @@ class Route:
         if self.method == hdrs.METH_GET:
             router.add_get(path, handle)  # HEAD too
         else:
-            router.add_route(self.method, path, handle)
+            router.add_route(self.method, path, handle, expect_handler=_expect_later if self.waits else None)
+
+
+async def proceed(request: web.Request) -> None:
+    """Tell a client that waits for it to send its body. For routes that wait, once, before the body is read."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == _CONTINUE and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
+async def _expect_later(request: web.Request) -> None:
+    """Leave the answer to `Expect: 100-continue` to the handler. Raises HTTPExpectationFailed, as aiohttp does."""
+    expect = request.headers.get(hdrs.EXPECT, "")
+    if expect.lower() != _CONTINUE:
+        raise web.HTTPExpectationFailed(text=f"Unknown Expect: {expect[:80]}")
 
 
 #: The caller of a route that asks for no token.

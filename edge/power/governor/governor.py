@@ -18,6 +18,7 @@ from edge.core import clock, durable
 from edge.core.errors import given
 from edge.core.host import boot_id
 from edge.core.layout import Layout
+from edge.core.text import when
 from edge.model import Plan, PowerState, PowerStatus, Reading
 from edge.model.pairing import ButtonHeld
 from edge.power import pause_order, status
@@ -33,6 +34,7 @@ from edge.power.governor.status_led import StatusLed
 from edge.power.policy import expected as expect
 from edge.power.policy import policy, rules, sampling, wording
 from edge.power.policy.floor import with_floor
+from edge.power.sleep.order import SleepOrder
 from edge.power.sources import configured
 
 if TYPE_CHECKING:
@@ -58,10 +60,11 @@ def _led(config: LedConfig) -> StatusLed | None:
         return None
 
 
-def _planning(config: PowerConfig, layout: Layout) -> Planning:
-    from edge.power.governor.planning import Planning  # no other board needs it
-
-    return Planning(config, layout, log)
+def _going_down(shutdown: ShutdownSequence) -> wording.Wording:
+    if shutdown.sleep is None:
+        return wording.Wording("shutdown", f"going down: {shutdown.reason}", "it has started again")
+    at = shutdown.sleep.wake_at
+    return wording.Wording("sleep", shutdown.reason, f"it wakes at {when(at)}" if at else "it wakes by itself")
 
 
 def _gist(plan: Plan | None) -> tuple[object, ...]:
@@ -80,7 +83,10 @@ class Governor:
     must only make that loop call `turn`.
     """
 
-    def __init__(self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None], planning: Planning | None = None
+    ) -> None:
+        """Open the sources. `planning` looks ahead, where the board does."""
         self._config, self._layout, self._wake = config, layout, wake
         self._pending: deque[str] = deque()
         self._fixed = self._rules = rules.from_config(config)
@@ -89,7 +95,7 @@ class Governor:
         self._history = ReadingHistory(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
         self._local = LocalTime()
         self._days = Days(layout.days, keep=config.history.keep_days, shown=layout.today)
-        self._planning = _planning(config, layout) if config.looks_ahead else None
+        self._planning = planning
         self._plan: Plan | None = None
         self._led = _led(config.led) if config.led else None
         self._button = Button(config.button, wake, log) if config.button else None
@@ -115,6 +121,16 @@ class Governor:
             self._sample(now, frozenset())
         elif noticed:
             self._sample(now, frozenset(noticed))
+
+    def sleep(self, now: float, order: SleepOrder) -> None:
+        """Go down as at critical power, although there is some, and come back by the alarm."""
+        if self._shutdown is not None:
+            return
+        log(order.reason)
+        self._shutdown = ShutdownSequence(
+            self._config.critical, self._layout, now, log, reason=order.reason, sleep=order
+        )
+        self.look_again()
 
     def look_again(self) -> None:
         """A file that a person wrote has changed: the next turn takes a whole sample."""
@@ -192,6 +208,8 @@ class Governor:
             due.append(self._config.sampling.sample_s)
         if self._shutdown is not None and (left_s := self._shutdown.poll(now)) is not None:
             due.append(left_s)
+        if self._shutdown is not None and self._shutdown.given_up:
+            due.append(0.0)
         return now + min(due) if due else math.inf
 
     def _report(self, now: float, readings: tuple[Reading, ...]) -> PowerState:
@@ -203,13 +221,15 @@ class Governor:
             with suppress(OSError):
                 # It is over. In a later boot, with a clock in the past, it would begin again.
                 pause.clear(self._layout.pause)
+        if self._shutdown is not None and self._shutdown.given_up:
+            self._shutdown = None
         if self._shutdown is None and state is PowerState.CRITICAL and self._config.critical.action == "poweroff":
             self._go_down(now, why.reason)
         if self._shutdown is not None and state is not PowerState.CRITICAL:
             if self._shutdown.rehearsed:
                 self._shutdown = None
             else:
-                why = wording.Wording("shutdown", f"going down: {self._shutdown.reason}", "it has started again")
+                why = _going_down(self._shutdown)
                 state = PowerState.CRITICAL
         if paused is not None and state is not PowerState.CRITICAL:
             state, why = PowerState.PAUSED, wording.Wording("paused-by-hand", *paused[0].words(paused[1]))
@@ -233,6 +253,9 @@ class Governor:
     def _left_s(self, state: PowerState, paused: tuple[pause.Pause, float | None] | None) -> float | None:
         """Seconds until normal power is expected, where that is a matter of time alone."""
         wall = time.time()
+        if self._shutdown is not None and self._shutdown.sleep is not None:
+            wake_at = self._shutdown.sleep.wake_at
+            return None if wake_at is None else wake_at - wall
         expected = expect.seconds(self._rules, self._state, lambda later_s: self._local.minute(wall + later_s))
         if state is not PowerState.PAUSED or paused is None:
             return expected if self._shutdown is None else None

@@ -19,8 +19,11 @@ from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
 from edge.core.watch import Watch
 from edge.power.governor.governor import Governor, log
+from edge.power.governor.local_time import LocalTime
 
 if TYPE_CHECKING:
+    from edge.power.governor.planning import Planning
+    from edge.power.sleep.sleeper import Sleeper
     from edge.power.workers.scaler import Scaler
 
 _ENDS = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -41,17 +44,18 @@ def main(loaded: Loaded) -> int:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     with _locked(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
         watch = Watch(layout.pause.parent, layout.simulated.parent, layout.pause_order.parent)
-        governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
+        governor = Governor(loaded.config.power, layout, wake=wakeup.ring, planning=_planning(loaded.config))
         try:
             governor.turn(time.monotonic())
             if loaded.config.power.looks_ahead:
-                layout.backlog.parent.mkdir(parents=True, exist_ok=True)
-                watch.add(layout.backlog.parent)
+                loaded.config.backlog.parent.mkdir(parents=True, exist_ok=True)
+                watch.add(loaded.config.backlog.parent)
             scaler = _scaler(loaded.config, watch)
             if scaler is not None:
                 scaler.turn(time.monotonic(), governor.reported)
+            sleeper = _sleeper(loaded.config, watch)
             notify.ready()
-            _loop(governor, scaler, watch, wakeup, layout)
+            _loop(governor, scaler, watch, wakeup, layout, sleeper=sleeper)
         finally:
             notify.stopping()
             governor.close()
@@ -73,7 +77,38 @@ def _scaler(config: Config, watch: Watch) -> Scaler | None:
     return scaler
 
 
-def _loop(governor: Governor, scaler: Scaler | None, watch: Watch, wakeup: Wakeup, layout: Layout) -> None:
+def _planning(config: Config) -> Planning | None:
+    """What looks ahead; None on a board that does not."""
+    if not config.power.looks_ahead:
+        return None
+    from edge.power.governor.planning import Planning  # no other board needs it
+
+    return Planning(config, log)
+
+
+def _sleeper(config: Config, watch: Watch) -> Sleeper | None:
+    """What lets the board sleep; None where it never does. Raises StackError."""
+    if config.power.sleep.when == "never":
+        return None
+    from edge.power.sleep.sleeper import Sleeper  # no other board needs it
+
+    try:
+        sleeper = Sleeper(config, log, minute_of=LocalTime.minute)
+        watch.add(config.layout.sleep_answer.parent)
+    except OSError as err:
+        raise StackError(f"{err.filename}: {err.strerror or err}") from err
+    return sleeper
+
+
+def _loop(
+    governor: Governor,
+    scaler: Scaler | None,
+    watch: Watch,
+    wakeup: Wakeup,
+    layout: Layout,
+    *,
+    sleeper: Sleeper | None = None,
+) -> None:
     """Turn the governor whenever something is due or happens, until a signal ends it."""
     by_person = {layout.pause.name, layout.simulated.name, layout.pause_order.name}
     with selectors.DefaultSelector() as selector:
@@ -86,6 +121,12 @@ def _loop(governor: Governor, scaler: Scaler | None, watch: Watch, wakeup: Wakeu
             if scaler is not None:
                 scaler.turn(time.monotonic(), governor.reported)
                 also_s = scaler.wait_s(time.monotonic())
+                wait_s = min((each for each in (wait_s, also_s) if each is not None), default=None)
+            if sleeper is not None:
+                if (order := sleeper.turn(time.monotonic(), governor.reported)) is not None:
+                    governor.sleep(time.monotonic(), order)
+                    continue
+                also_s = sleeper.wait_s(time.monotonic())
                 wait_s = min((each for each in (wait_s, also_s) if each is not None), default=None)
             if every_s is not None:
                 notify.alive()
@@ -100,6 +141,8 @@ def _loop(governor: Governor, scaler: Scaler | None, watch: Watch, wakeup: Wakeu
                         governor.backlog_changed()
                     if scaler is not None and changes.may_touch(layout.backlog.name, layout.scale_by_hand.name):
                         scaler.changed()
+                    if sleeper is not None and changes.may_touch(layout.sleep_answer.name):
+                        sleeper.changed()
                 elif _ENDS & wakeup.hush():
                     return
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -14,6 +12,8 @@ from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
 from edge.power.inputs.command import Command, NotYet
 from edge.power.inputs.reading import Unreadable
+from edge.power.sleep.means import check_alarm, set_alarm
+from edge.power.sleep.order import SleepOrder
 
 _LOOK_EVERY_S = 0.5
 _STOP_TIMEOUT_S = 90.0
@@ -30,12 +30,24 @@ class ShutdownSequence:
 
     Workers see `critical` in power.json and leave by themselves; the grace is the longest that is waited
     for them. A unit that does not stop, or a board without a wake alarm, does not keep the power on.
+
+    With a `sleep` the board goes down although it need not: it stays on where the sleep is called off before the first
+    unit stops, or where the alarm that ends it is not set for certain.
     """
 
     def __init__(
-        self, config: CriticalConfig, layout: Layout, now: float, log: Callable[[str], None], *, reason: str
+        self,
+        config: CriticalConfig,
+        layout: Layout,
+        now: float,
+        log: Callable[[str], None],
+        *,
+        reason: str,
+        sleep: SleepOrder | None = None,
     ) -> None:
-        self.reason = reason
+        self.reason, self.sleep = reason, sleep
+        #: True once a sleep was given up: the board stays on, with all its units.
+        self.given_up = False
         self._config, self._layout, self._log = config, layout, log
         self._now, self._deadline = now, now + config.grace_s
         self._done = False
@@ -57,6 +69,10 @@ class ShutdownSequence:
             yield min(_LOOK_EVERY_S, self._deadline - self._now)
         if busy:
             self._log(f"{', '.join(busy)} did not leave within {self._config.grace_s:g} s")
+        if self.sleep is not None and (why := self._hindrance(self.sleep)):
+            self._log(f"does not sleep: {why}")
+            self.given_up = True
+            return
         while not self._done:
             for unit in self._config.stop_units:
                 yield from self._run(self._config.systemctl, "stop", unit)
@@ -95,23 +111,29 @@ class ShutdownSequence:
             else:
                 return True
 
+    def _hindrance(self, sleep: SleepOrder) -> str:
+        """Why the board does not sleep after all; empty: its alarm is set, and nobody objects."""
+        if why := sleep.objection():
+            return why
+        if sleep.alarm_s is None or self._config.dry_run:
+            return ""
+        try:
+            set_alarm(self._config.wakealarm, sleep.alarm_s)
+            check_alarm(self._config.wakealarm, sleep.alarm_s)
+        except (OSError, ValueError) as err:
+            return f"no wake alarm ({self._config.wakealarm}: {getattr(err, 'strerror', None) or err})"
+        return ""
+
     def _set_alarm(self) -> None:
         alarm, after_s = self._config.wakealarm, self._config.wake_after_s
+        if self.sleep is not None:
+            after_s = self.sleep.alarm_s
         if after_s is None:
             return
         if self._config.dry_run:
             self._log(f"dry run: {alarm} +{after_s:.0f}")
             return
         try:
-            _write(alarm, "0")  # an alarm that is set already refuses another one
-            _write(alarm, f"+{after_s:.0f}")
+            set_alarm(alarm, after_s)
         except OSError as err:
             self._log(f"no wake alarm ({alarm}: {err.strerror or err}): the board comes back when its power does")
-
-
-def _write(path: Path, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)

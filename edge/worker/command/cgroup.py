@@ -74,6 +74,14 @@ class Group:
         """The most memory that the group used at once; None where it is not counted."""
         return self._number("memory.peak", "memory.max_usage_in_bytes")
 
+    def cpu_s(self) -> float:
+        """CPU seconds of all that was in the group; 0 where that is not counted."""
+        for folder in self.folders[:1]:
+            with suppress(OSError):
+                found = re.search(r"^usage_usec (\d+)$", (folder / "cpu.stat").read_text(), re.MULTILINE)
+                return int(found[1]) / 1e6 if found is not None else 0.0
+        return 0.0
+
     def oom_kills(self) -> int:
         """How many processes of the group the kernel ended for want of memory."""
         for folder in self.folders:

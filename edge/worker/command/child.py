@@ -134,22 +134,19 @@ class Child:
                 return None
         return None
 
-    def end(self, *, first: int | None, others: Sequence[int]) -> tuple[int, Usage]:
+    def end(self, *, first: int | None) -> tuple[int, Usage]:
         """Wait for the end of a program that has ended or was killed; return its exit code and what it used.
 
-        The exit code is negative for a signal, as in `subprocess`. `others` are processes that may have become ours.
+        The exit code is negative for a signal, as in `subprocess`. `first` is process 1 of its sandbox, which has
+        become ours.
         """
         _, state, own = os.wait4(self._process.pid, 0)
         self._process.poll()  # it notes that somebody else has waited
         code = os.waitstatus_to_exitcode(state)
-        # Not `own` where there are others: after vfork its peak is that of this process.
-        spent, peaks = [own], list[resource.struct_rusage]()
-        for pid in (*([first] if first is not None else ()), *others):
-            if (used := _reaped(pid)) is not None:
-                spent.append(used)
-                peaks.append(used)
+        inside = _reaped(first) if first is not None else None
         self._read_status()
-        return code, _usage(spent, peaks or spent)
+        # Not the peak of `own` where there is another: after vfork it is that of this process.
+        return code, _usage([own, inside], inside) if inside is not None else _usage([own], own)
 
     @property
     def sandbox_was_made(self) -> bool:
@@ -185,10 +182,10 @@ def _reaped(pid: int) -> resource.struct_rusage | None:
     return None
 
 
-def _usage(spent: Sequence[resource.struct_rusage], peaks: Sequence[resource.struct_rusage]) -> Usage:
+def _usage(spent: Sequence[resource.struct_rusage], peak: resource.struct_rusage) -> Usage:
     return Usage(
         cpu_s=sum(each.ru_utime + each.ru_stime for each in spent),
-        peak_bytes=max(each.ru_maxrss for each in peaks) << 10,
+        peak_bytes=peak.ru_maxrss << 10,
         read_bytes=sum(each.ru_inblock for each in spent) * _BLOCK_BYTES,
         written_bytes=sum(each.ru_oublock for each in spent) * _BLOCK_BYTES,
     )

@@ -23,12 +23,13 @@ import msgspec
 
 from edge.catalog.commands import is_any
 from edge.config import CommandConfig, Config
-from edge.config.command_check import outputs_of
+from edge.config.command_check import NOTHING, outputs_of
 from edge.config.commands import PATH
 from edge.core import trees
 from edge.core.values import JsonValue
 from edge.core.wakeup import Wakeup
 from edge.model import FailureCode
+from edge.results.inputs import Inputs
 from edge.worker.api.checkpoint import Checkpoint, folder_of
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.command import outputs, sandbox
@@ -40,6 +41,7 @@ from edge.worker.command.disk import DiskGuard
 from edge.worker.command.failure import ProgramFailed
 from edge.worker.command.group import Processes
 from edge.worker.command.host import JobHost
+from edge.worker.command.inputs import place_inputs
 from edge.worker.command.output import Stream
 from edge.worker.command.progress import ProgressReader
 from edge.worker.command.saved import SavedFolder
@@ -112,6 +114,7 @@ class _Place:
     saved: Path
     seen_work: PurePath
     seen_saved: PurePath
+    inputs: Mapping[str, tuple[PurePath, Path]]  # as the program sees it, and out here
 
 
 class Run:
@@ -159,11 +162,14 @@ class Run:
     @contextmanager
     def _folders(self, command: CommandConfig) -> Iterator[tuple[_Place, SavedFolder]]:
         layout = self._commands.layout
-        work = layout.work(self._commands.name) / f"{self._delivery.id}.{secrets.token_hex(4)}"
+        base = layout.work(self._commands.name) / f"{self._delivery.id}.{secrets.token_hex(4)}"
+        work = base / "work"
         saved = SavedFolder(folder_of(layout.checkpoints, self._delivery.id), note=self._note)
         try:
             work.mkdir(mode=0o700, parents=True)
             saved.prepare()
+            if command.sandbox:
+                sandbox.give(work, saved.path)
             boxed = command.sandbox
             yield (
                 _Place(
@@ -171,11 +177,12 @@ class Run:
                     saved.path,
                     sandbox.WORK if boxed else work,
                     sandbox.CHECKPOINT if boxed else saved.path,
+                    place_inputs(command, self._delivery.files, Inputs(layout.files), base),
                 ),
                 saved,
             )
         finally:
-            trees.remove(work)
+            trees.remove(base)
             saved.close()
 
     def _note(self, state: object) -> bool:
@@ -186,7 +193,8 @@ class Run:
         if is_any(command):
             argv = msgspec.convert(values["argv"], list[str])
             return [self._program(argv[0], chosen=True), *argv[1:]]
-        return [self._program(command.run[0]), *arguments(command, values, {}, place.seen_work)]
+        inputs = {name: seen for name, (seen, _) in place.inputs.items()}
+        return [self._program(command.run[0]), *arguments(command, values, inputs, place.seen_work)]
 
     def _program(self, name: str, *, chosen: bool = False) -> str:
         found = shutil.which(name, path=PATH) if name and "\0" not in name and not name.startswith("-") else None
@@ -218,19 +226,24 @@ class Run:
         with ExitStack() as stack:
             if group is not None:
                 stack.callback(group.remove)
-            stack.enter_context(self._commands.reaper.on())
             status: tuple[int, int] | None = None
             if bwrap is not None:
+                stack.enter_context(self._commands.reaper.on())
                 status = os.pipe2(os.O_CLOEXEC)
                 visible = sandbox.Visible(
-                    place.work, place.saved, {}, command.reads, self._commands.hidden, command.network
+                    place.work,
+                    place.saved,
+                    dict(place.inputs.values()),
+                    (*command.reads, *(() if sandbox.is_visible(words[0]) else (words[0],))),
+                    self._commands.hidden,
+                    command.network,
                 )
                 words = [*sandbox.words(bwrap, visible, status=status[1]), *words]
             child = Child(
                 words,
                 env=self._env(command, place),
                 folder=place.work,
-                stdin=None,
+                stdin=place.inputs[command.stdin][1] if command.stdin != NOTHING else None,
                 file_bytes=self._disk_bytes(command),
                 groups=() if group is None else group.folders,
                 status=status,
@@ -269,7 +282,6 @@ class Run:
         first = child.first_pid() if boxed else None
         processes = Processes(self._group, first=first)
         progress = ProgressReader(command)
-        strays: list[int] = []
         try:
             wakeup = Wakeup()
             try:
@@ -285,12 +297,11 @@ class Run:
             finally:
                 wakeup.close()
         finally:
-            strays = processes.pids() if not boxed else []
             try:
                 processes.kill()
             finally:
                 self._drain(child, progress)
-                code, usage = child.end(first=first, others=strays)
+                code, usage = child.end(first=first)
                 self._host.used(self._counted(usage))
                 saved.sync()
         if boxed and code >= 0 and not child.sandbox_was_made:
@@ -305,8 +316,12 @@ class Run:
         if self._group is None:
             return usage
         self._oom_kills = self._group.oom_kills()
-        peak = self._group.peak_bytes()
-        return usage if peak is None else replace(usage, peak_bytes=peak)
+        peak, cpu_s = self._group.peak_bytes(), self._group.cpu_s()
+        return replace(
+            usage,
+            peak_bytes=usage.peak_bytes if peak is None else peak,
+            cpu_s=max(usage.cpu_s, cpu_s),
+        )
 
     def _loop(
         self,
@@ -396,7 +411,7 @@ class Run:
         if code:
             raise self._failed(FailureCode.EXIT, f"it ended with exit code {code}")
         if is_any(command):
-            outputs.take_all(place.work, self._file)
+            outputs.take_all(place.work, self._file, without=[seen.name for seen, _ in place.inputs.values()])
         else:
             outputs.take(place.work, outputs_of(command), self._file)
         return {

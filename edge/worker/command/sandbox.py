@@ -25,6 +25,14 @@ _HIDDEN_FOLDERS = (
     "/etc/NetworkManager",
 )
 _TMP_BYTES = 64 << 20
+#: As whom a program runs where root runs the worker, and how it becomes that.
+NOBODY = 65534
+_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+_AS_NOBODY = (
+    "/usr/bin/setpriv",
+    *(f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+    *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,21 +52,41 @@ def bubblewrap() -> str | None:
     return shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
 
 
+def give(*paths: Path) -> None:
+    """Give folders and files to the user as whom the program runs. Raises OSError."""
+    if os.geteuid() == 0:
+        for path in paths:
+            os.chown(path, NOBODY, NOBODY)
+            if path.is_dir():
+                path.chmod(0o755)  # root without capabilities goes there first; the folder around it is closed
+
+
 def words(bwrap: str, visible: Visible, *, status: int) -> list[str]:
-    """The command line up to the program itself; bubblewrap reports on the descriptor `status`."""
+    """The command line up to the program itself; bubblewrap reports on the descriptor `status`.
+
+    Where root runs the worker, the program runs as nobody: root may write into `/proc/sys` without any capability.
+    """
+    as_root = os.geteuid() == 0
     return [
         bwrap,
-        *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+        *(() if as_root else ("--unshare-user",)),
+        *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
         *(() if visible.network else ("--unshare-net",)),
-        *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "job"),
+        *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+        *(word for name in (_CAPABILITIES if as_root else ()) for word in ("--cap-add", name)),
         *("--json-status-fd", str(status)),
         *_system(),
         *("--proc", "/proc", "--dev", "/dev"),
+        *("--perms", "1777", "--size", str(_TMP_BYTES), "--tmpfs", "/tmp"),  # noqa: S108 - the sandbox's own
         *_reads(visible),
-        *("--size", str(_TMP_BYTES), "--tmpfs", "/tmp"),  # noqa: S108 - the sandbox's own
         *("--bind", str(visible.work), str(WORK), "--bind", str(visible.checkpoint), str(CHECKPOINT)),
-        *(word for there, path in visible.inputs.items() for word in ("--ro-bind", str(path), str(there))),
+        *(
+            word
+            for there, path in visible.inputs.items()
+            for word in (*_parents(there), "--ro-bind", str(path), str(there))
+        ),
         *("--remount-ro", "/", "--chdir", str(WORK), "--"),
+        *(_AS_NOBODY if as_root else ()),
     ]
 
 
@@ -81,9 +109,23 @@ def _system() -> Iterator[str]:
         yield from ("--ro-bind", str(target), str(target))
 
 
+def _parents(path: PurePath) -> Iterator[str]:
+    """Folders on the way that everybody may enter: bubblewrap would make them for its own user alone."""
+    for folder in reversed(path.parents[:-1]):
+        if folder not in (WORK, PurePath("/tmp")):  # noqa: S108 - the sandbox's own
+            yield from ("--perms", "0755", "--dir", str(folder))
+
+
 def _reads(visible: Visible) -> Iterator[str]:
     for name in visible.reads:
+        if not is_visible(name):
+            yield from _parents(PurePath(name))
         yield from ("--ro-bind", name, name)
     for folder in visible.hidden:
-        if any(folder.is_relative_to(name) for name in (*visible.reads, *_SYSTEM)):
+        if folder.is_dir() and any(folder.is_relative_to(name) for name in (*visible.reads, *_SYSTEM)):
             yield from ("--tmpfs", str(folder))
+
+
+def is_visible(program: str) -> bool:
+    """True when a program is among what every sandbox sees."""
+    return any(program.startswith(f"{name}/") for name in _SYSTEM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from edge.worker.attempt.attempt import Attempt
 
@@ -16,9 +17,9 @@ WAIT_S = 0.02
 class Batch:
     """Ended attempts in the order of their end. Belongs to the main thread."""
 
-    def __init__(self, *, most: int = MOST) -> None:
-        """With `most` 1 each attempt is committed by itself."""
-        self._most = most
+    def __init__(self, *, most: int = MOST, taken: Callable[[], None] = lambda: None) -> None:
+        """With `most` 1 each attempt is committed by itself; `taken` is called at the end of each batch."""
+        self._most, self._taken = most, taken
         self._members: list[Attempt] = []
         self._size_bytes = 0
         self._since = 0.0
@@ -52,4 +53,5 @@ class Batch:
     def take(self) -> list[Attempt]:
         """Return all members and empty the batch."""
         members, self._members, self._size_bytes = self._members, [], 0
+        self._taken()
         return members

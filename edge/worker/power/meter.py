@@ -97,6 +97,8 @@ class Meter:
             usage: what its program used; None: it was none.
         """
         held_s = min(held_s, seconds)
+        if usage is not None:  # with what it had left running
+            cpu_seconds = max(cpu_seconds, usage.cpu_s)
         ran_s = seconds - held_s
         joules, metering = cpu_seconds * self._cpu_watts, Metering.ESTIMATED
         if self._watts and not self._charged:

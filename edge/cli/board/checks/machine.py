@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
+from edge.config import Config
 from edge.core.clock import plausible, synchronised
 from edge.core.host import memory_limits_hold
 from edge.core.mounts import file_system, volatile
@@ -51,6 +52,17 @@ def clock(now: float | None = None) -> Iterator[Finding]:
         yield warn("clock", f"{shown}, not synchronised", advice)
     else:
         yield ok("clock", f"{shown}, synchronised")
+
+
+def commands(config: Config) -> Iterator[Finding]:
+    """Whether this machine can run the programs that the configuration allows."""
+    from edge.worker.command.here import missing  # only where there are commands
+
+    lacking = list(missing(config))
+    for what, cure in lacking:
+        yield fail("commands", what, cure)
+    if not lacking:
+        yield ok("commands", f"{len(config.commands) + config.allow_any} programs can be run in a sandbox")
 
 
 def disk(root: Path) -> Iterator[Finding]:

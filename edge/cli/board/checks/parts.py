@@ -10,6 +10,7 @@ import msgspec
 
 from edge.cli.board.checks.finding import Finding, fail, ok, warn
 from edge.config import BrokerConfig, WorkerEntry
+from edge.config.power import PowerConfig
 from edge.config.records import NodeConfig
 from edge.core.errors import EdgeError, NotAllowed
 from edge.core.host import boot_id, process_alive, process_stopped
@@ -123,6 +124,25 @@ def power(layout: Layout) -> Iterator[Finding]:
         yield fail("power", said.reason, f"nothing is run until {said.until or 'the governor knows better'}")
     else:
         yield ok("power", f"{said.state}: {said.reason}")
+
+
+def sleep(power: PowerConfig) -> Iterator[Finding]:
+    """Whether a board that is to sleep can wake by itself; nothing where it never sleeps."""
+    from edge.power.sleep import means  # a board's part
+
+    if power.sleep.when == "never":
+        return
+    if power.sleep.wake == "light":
+        yield ok("sleep", f"{power.sleep.when}: lightly, with the board on")
+    elif why := means.obstacle(power):
+        yield warn("sleep", why, "it does not go down, and sleeps lightly in its place")
+    elif power.sleep.ups_returns:
+        yield ok("sleep", f"{power.sleep.when}: a UPS switches the power back on (power.sleep.ups_returns)")
+    elif not means.may_set(power.critical.wakealarm):
+        advice = "run this as the user of the governor, or as root, to know"
+        yield warn("sleep", f"{power.critical.wakealarm} cannot be written by this user", advice)
+    else:
+        yield ok("sleep", f"{power.sleep.when}: {power.critical.wakealarm} wakes it")
 
 
 def workers(layout: Layout, wanted: Iterable[WorkerEntry] = ()) -> Iterator[Finding]:

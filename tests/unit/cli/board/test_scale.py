@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from edge.cli.main import main
 from edge.core.host import boot_id
-from edge.model import ScaledWorkers, ScaleStep, ScalingStatus
+from edge.model import ScaledWorkers, ScaleStep, ScalingStatus, WorkerState, WorkerStatus
 from edge.power.workers import by_hand
 
 TOLD = ScaledWorkers("extra", 1, 1, "1 of 2: max is 2", ("extra-1",), steps=(ScaleStep(1e9, 1, "1 of 2: max is 2"),))
@@ -24,7 +25,13 @@ def board(tmp_path: Path) -> list[str]:
     (tmp_path / "run" / "scaling").mkdir(parents=True)
     status = ScalingStatus(boot_id(), 0.0, (TOLD,))
     (tmp_path / "run" / "scaling" / "workers.json").write_bytes(msgspec.json.encode(status))
+    lives(tmp_path, os.getpid())
     return ["--config", str(path), "scale"]
+
+
+def lives(folder: Path, pid: int) -> None:
+    worker = WorkerStatus("extra-1", pid, boot_id(), WorkerState.IDLE)
+    (folder / "run" / "worker-extra-1.json").write_bytes(msgspec.json.encode(worker))
 
 
 def test_it_shows_what_is_wanted_what_runs_and_why(board: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +39,15 @@ def test_it_shows_what_is_wanted_what_runs_and_why(board: list[str], capsys: pyt
     said = capsys.readouterr().out.splitlines()
     assert said[:4] == ["worker   extra", "wanted   1", "running  1", "why      1 of 2: max is 2"]
     assert said[4].endswith("1 of 2: max is 2")
+
+
+def test_a_worker_that_died_while_idle_does_not_run(
+    board: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Although the governor, whom nobody woke, has it as running still."""
+    lives(tmp_path, 2**22 - 1)
+    assert main(board) == 0
+    assert "running  0" in capsys.readouterr().out
 
 
 def test_as_json_it_is_what_the_governor_told(board: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,133 +1,15 @@
-"""A bench that runs a command as a worker would, with a host that the test plays."""
+"""Fixtures of the tests of commands."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from edge.broker.border import Message
-from edge.config import CommandConfig, Config
-from edge.core.values import JsonObject, JsonValue
-from edge.core.wakeup import Wakeup
-from edge.model import Progress
-from edge.worker.api.checkpoint import Checkpoint
-from edge.worker.attempt.delivery import Delivery
-from edge.worker.command.run import Commands, Run
-from edge.worker.command.sandbox import bubblewrap
-from edge.worker.power.meter import Usage
-from edge.worker.process.control import JobControl
-
-needs_bubblewrap = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed")
-
-
-class PlayedHost:
-    """A host whose answers the test sets, at any time and from any thread."""
-
-    def __init__(self, files: Path) -> None:
-        self.files_folder = files
-        self.ending = False
-        self.held = threading.Event()  # set: the program may go on
-        self.held.set()
-        self.holds = 0
-        self.reported: list[Progress] = []
-        self.usage: Usage | None = None
-        self.raises: JobControl | None = None
-        self._ring: Callable[[], None] = lambda: None
-
-    def wake(self) -> None:
-        """Let the run ask what is to be done."""
-        self._ring()
-
-    def end_by(self, why: JobControl) -> None:
-        """Raise `why` in the run."""
-        self.raises = why
-        self.wake()
-
-    def progress(self, progress: Progress) -> None:
-        self.reported.append(progress)
-
-    def files(self, path_of: Callable[[str], Path]) -> Callable[[str], Path]:
-        return path_of
-
-    def file(self, name: str) -> Path:
-        self.files_folder.mkdir(exist_ok=True)
-        return self.files_folder / name
-
-    def stopping(self) -> bool:
-        return self.ending
-
-    @contextmanager
-    def shield(self) -> Iterator[None]:
-        yield
-
-    def check(self, *, saved: bool = False, patient: bool = False, save: Callable[[], bool] | None = None) -> None:
-        if self.raises is not None:
-            raise self.raises
-        if not self.held.is_set():
-            self.holds += 1
-            if save is not None:
-                save()
-            self.held.wait(30)
-
-    @contextmanager
-    def waking(self, wakeup: Wakeup) -> Iterator[None]:
-        self._ring = wakeup.ring
-        try:
-            yield
-        finally:
-            self._ring = lambda: None
-
-    def used(self, usage: Usage) -> None:
-        self.usage = usage
-
-
-class Bench:
-    """Runs commands in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.config = Config(root=folder / "root", run=folder / "run")
-        self.commands = Commands(self.config)
-        self.host = PlayedHost(folder / "files")
-        self.job_id = "aa0001"
-
-    @property
-    def checkpoint_folder(self) -> Path:
-        """EDGE_CHECKPOINT of the job."""
-        return self.config.layout.checkpoints / f"{self.job_id}.d"
-
-    def run(self, command: CommandConfig, values: JsonObject | None = None, *, attempt: int = 1) -> JsonValue:
-        """Run a command to its end, in this thread."""
-        delivery = Delivery(message=Message.__new__(Message), queue="edge.normal", id=self.job_id, task=command.name)
-        checkpoint = Checkpoint(self.config.layout.checkpoints / f"{self.job_id}.json", every_s=0.0)
-        run = Run(self.commands, delivery, host=self.host, file=self.host.file, checkpoint=checkpoint, attempt=attempt)
-        return run(command, values or {})
-
-    def left(self) -> list[str]:
-        """What is left in the folders of programs."""
-        work = self.config.layout.work(self.config.worker.name)
-        return sorted(path.name for path in work.iterdir()) if work.is_dir() else []
-
-
-def sh(script: str, *words: str, **fields: object) -> CommandConfig:
-    """A command of the owner: a script for the shell, as an owner may write one."""
-    return CommandConfig(
-        name="script", run=("sh", "-c", script.replace("{", "{{").replace("}", "}}"), "script", *words), **fields
-    )
-
-
-def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:
-    """Wait for `condition` with a deadline."""
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.01)
+from tests.unit.worker.command.bench import Bench
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
+    """A bench in a folder of its own."""
     return Bench(tmp_path)

@@ -1,0 +1,58 @@
+"""What the program of a job prints, read from any byte on, over as many connections as it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from edge.client.connection import LinkError
+from edge.client.transport import Transport, path_of
+from edge.core.backoff import Backoff
+from edge.core.errors import Unreachable
+from edge.wire import JobView
+
+#: A program may be silent for as long as the gateway keeps an answer open.
+_SILENT_S = 3700.0
+_AGAIN = Backoff(first_s=0.2, most_s=5.0)
+
+
+def output(
+    http: Transport, job_id: str, *, stream: str, offset: int, follow: bool, on_cut: Callable[[int], None]
+) -> Iterator[bytes]:
+    """Yield the bytes of a stream. Raises as `Transport.send`; lost connections are made again while it follows.
+
+    Args:
+        http: the gateway.
+        job_id: the job.
+        stream: `stdout` or `stderr`.
+        offset: the first byte wanted.
+        follow: go on until the job has ended.
+        on_cut: called with the number of bytes that the board has not kept.
+    """
+    pauses = _AGAIN.pauses()
+    while True:
+        final = not follow or http.json("GET", path_of("jobs", job_id), JobView).state.final
+        before, next_offset = offset, None
+        try:
+            query = {"stream": stream, "offset": offset, "follow": None if final else "true"}
+            answer = http.send("GET", path_of("jobs", job_id, "output"), query=query, longer_s=_SILENT_S, stream=True)
+            first = int(answer.headers.get("edge-offset", offset))
+            if first > offset:
+                on_cut(first - offset)
+                offset = first
+            next_offset = answer.headers.get("edge-next")
+            for chunk in answer.stream():
+                offset += len(chunk)
+                yield chunk
+        except (LinkError, Unreachable):
+            if not follow:
+                raise
+        if final and next_offset is not None:
+            on_cut(int(next_offset) - offset)
+            offset = int(next_offset)
+        elif final:
+            return
+        if offset > before:
+            pauses = _AGAIN.pauses()
+        else:
+            time.sleep(next(pauses))

@@ -1,0 +1,61 @@
+"""Whether this board can wake by itself. A board that cannot does not go down to sleep."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edge.config.power import PowerConfig
+
+#: The alarm and the clock are read one after the other.
+_OFF_S = 5.0
+
+
+def obstacle(config: PowerConfig) -> str:
+    """Why the board could not come back from a sleep, as far as a look tells; empty: nothing speaks against it."""
+    if config.sleep.ups_returns:
+        return ""
+    alarm = config.critical.wakealarm
+    if not alarm.exists():
+        return (
+            f"{alarm} is not there: no clock of this board can wake it (set power.sleep.ups_returns where a UPS "
+            "switches the power back on, or wake: light)"
+        )
+    return ""
+
+
+def may_set(alarm: Path) -> bool:
+    """True where this user may set the alarm."""
+    return os.access(alarm, os.W_OK)
+
+
+def found(alarm: Path) -> str:
+    """What `edge power probe` says of the alarm, for a person."""
+    if not alarm.exists():
+        return f"no alarm ({alarm}): this board cannot wake by itself; power.sleep needs wake: light, or a UPS for it"
+    return f"{alarm} can wake this board: power.sleep may be used (a Pi needs POWER_OFF_ON_HALT=1 to save by it)"
+
+
+def set_alarm(alarm: Path, after_s: float) -> None:
+    """Set the alarm that wakes the board. Raises OSError where it is not set for certain."""
+    _write(alarm, "0")  # an alarm that is set already refuses another one
+    _write(alarm, f"+{after_s:.0f}")
+
+
+def check_alarm(alarm: Path, after_s: float) -> None:
+    """Raise OSError unless the clock says that it will ring after `after_s`."""
+    found = alarm.read_text().strip()
+    if not found:
+        raise OSError(0, "the clock did not take the alarm", str(alarm))
+    if found.isdigit():  # the kernel tells it in seconds of that clock
+        now = int((alarm.parent / "since_epoch").read_text())
+        if abs(int(found) - now - after_s) > _OFF_S:
+            raise OSError(0, f"the clock has its alarm in {int(found) - now} s, not in {after_s:.0f} s", str(alarm))
+
+
+def _write(path: Path, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

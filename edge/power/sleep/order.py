@@ -1,0 +1,16 @@
+"""The order to go down and sleep, from the sleeper to the governor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SleepOrder:
+    """For the governor: go down now. `objection` says why not any more, until the first unit is stopped."""
+
+    reason: str
+    alarm_s: float | None  # None: a UPS switches the power back on
+    wake_at: float | None  # seconds since the epoch; None where the clock cannot be trusted
+    objection: Callable[[], str] = lambda: ""

@@ -1,0 +1,91 @@
+"""Counts what the house asks of prose, docstrings and commits: `python -m tests.docs.habits` prints the table."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.docs.generated import table
+from tests.docs.pages import TOP, all_blocks, all_pages
+
+MOST_COLUMNS = 100
+MOST_SUBJECT = 72
+#: The newest commit of before the rule for subjects.
+_SINCE = "308beff"
+_CLAIM = re.compile(r"\S+( \S+)+.*[.:!?]$")
+_UNBREAKABLE = re.compile(r"^\s*(?:[-*>] )?\S+$")  # a link or a path that no line break helps
+
+
+def long_lines() -> list[str]:
+    """Return each line of prose of a page that is too long; code, tables and images are none."""
+    found = []
+    for page in all_pages():
+        inside = False
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            if line.lstrip().startswith("```"):
+                inside = not inside
+            prose = not inside and not line.lstrip().startswith(("|", "![", "<!--")) and not _UNBREAKABLE.match(line)
+            if prose and len(line) > MOST_COLUMNS and not _is_generated(page, number):
+                found.append(f"{page.relative_to(TOP)}:{number}")
+    return found
+
+
+def _is_generated(page: Path, number: int) -> bool:
+    """True inside a part that is made from docstrings, whose lines may have 120 columns."""
+    before = page.read_text().splitlines()[:number]
+    return sum(line.startswith("<!-- generated: ") for line in before) > sum(
+        line.startswith("<!-- end of ") for line in before
+    )
+
+
+def long_subjects() -> list[str]:
+    """Return the subjects of commits since `_SINCE` that are too long; none where the history is not there."""
+    done = subprocess.run(
+        ["git", "log", "--format=%s", f"{_SINCE}..HEAD"], cwd=TOP, capture_output=True, text=True, check=False
+    )
+    return [subject for subject in done.stdout.splitlines() if len(subject) > MOST_SUBJECT]
+
+
+def modules() -> Iterator[Path]:
+    """Yield the modules of the product and its tests; an empty `__init__` and a module of fixtures count, too."""
+    for folder in ("edge", "tasks", "tests", "docs", "ansible"):
+        yield from (path for path in sorted((TOP / folder).rglob("*.py")) if path.read_text().strip())
+
+
+def without_claim() -> list[str]:
+    """Return the modules whose docstring is missing, or does not begin with a full claim."""
+    found = []
+    for path in modules():
+        first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+        if not _CLAIM.match(first):
+            found.append(f"{path.relative_to(TOP)}: {first}")
+    return found
+
+
+def counts() -> dict[str, int]:
+    """Return the figures of the table."""
+    examples = [block for block in all_blocks() if block.language != "text"]
+    return {
+        f"prose lines over {MOST_COLUMNS} columns": len(long_lines()),
+        f"commit subjects over {MOST_SUBJECT} characters": len(long_subjects()),
+        "modules without a docstring of a full claim": len(without_claim()),
+        "modules": sum(1 for _ in modules()),
+        "pages": len(all_pages()),
+        "examples that a test runs or checks": sum(not block.needs for block in examples),
+        "examples that say what they need to be run": sum(bool(block.needs) for block in examples),
+    }
+
+
+def main() -> None:
+    """Print the table, and what is to be mended."""
+    sys.stdout.write(table(("what", "count"), ((what, f"{count:,}") for what, count in counts().items())))
+    for line in [*long_lines(), *long_subjects(), *without_claim()]:
+        sys.stdout.write(f"- {line}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,347 @@
+"""Files for jobs: received in one request or in parts, stored once by their hash, gone when nobody wants them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeConfig
+from tests.running_gateway import Answer, RunningGateway, StartGateway
+
+CONTENT = os.urandom(3 << 20)
+HASH = sha256(CONTENT).hexdigest()
+TOTAL = len(CONTENT)
+
+
+def part(gateway: RunningGateway, name: str, first: int, last: int) -> Answer:
+    """Send the bytes from `first` up to `last`."""
+    span = f"bytes {first}-{last - 1}/{TOTAL}"
+    return gateway.ask("PUT", f"/files/{name}", CONTENT[first:last], Content_Range=span)
+
+
+def asked(gateway: RunningGateway, name: str, total: int = TOTAL) -> Answer:
+    """Ask where an upload goes on."""
+    return gateway.ask("PUT", f"/files/{name}", b"", Content_Range=f"bytes */{total}")
+
+
+def becomes(true: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def begun(gateway: RunningGateway, name: str, total: int, data: bytes) -> socket.socket:
+    """An upload whose connection is open after `data`."""
+    sock = socket.create_connection(("127.0.0.1", gateway.port))
+    head = f"PUT /v1/files/{name} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nContent-Length: {total}\r\n\r\n"
+    sock.sendall(head.encode() + data)
+    return sock
+
+
+def test_a_file_in_one_request_is_stored_by_its_hash(gateway: RunningGateway) -> None:
+    """The second time it is there already, under whatever name it comes."""
+    answer = gateway.ask("PUT", "/files", CONTENT)
+    assert (answer.status, answer.json) == (
+        201,
+        {"received": TOTAL, "bytes": TOTAL, "sha256": HASH, "stored": True},
+    )
+    assert (gateway.layout.files / HASH).read_bytes() == CONTENT
+    assert gateway.ask("PUT", "/files", CONTENT).status == 200
+    assert asked(gateway, HASH).status == 200
+    assert list((gateway.layout.files / ".incoming").iterdir()) == []
+
+
+def test_an_empty_file_is_a_file(gateway: RunningGateway) -> None:
+    """Some programs want one."""
+    empty = sha256(b"").hexdigest()
+    assert asked(gateway, empty, 0).status == 201
+    assert gateway.ask("PUT", "/files", b"").json["sha256"] == empty
+
+
+def test_parts_make_a_file(gateway: RunningGateway) -> None:
+    """202 and the offset, until the last one."""
+    middle = TOTAL // 2
+    assert (asked(gateway, HASH).status, asked(gateway, HASH).json["received"]) == (202, 0)
+    first = part(gateway, HASH, 0, middle)
+    assert (first.status, first.headers["Upload-Offset"]) == (202, str(middle))
+    shown = gateway.ask("GET", f"/files/{HASH}")
+    assert shown.json == {"received": middle, "bytes": TOTAL, "sha256": HASH}
+    assert gateway.ask("HEAD", f"/files/{HASH}").headers["Upload-Offset"] == str(middle)
+    assert part(gateway, HASH, middle, TOTAL).status == 201
+    assert (gateway.layout.files / HASH).read_bytes() == CONTENT
+
+
+def test_a_part_that_begins_elsewhere_is_told_where(gateway: RunningGateway) -> None:
+    """409 and the offset; nothing is written, nothing is lost."""
+    part(gateway, "mine", 0, 1000)
+    answer = part(gateway, "mine", 2000, 3000)
+    assert (answer.status, answer.json["code"], answer.headers["Upload-Offset"]) == (409, "wrong-offset", "1000")
+    assert part(gateway, "mine", 1000, TOTAL).json["sha256"] == HASH
+
+
+def test_an_upload_goes_on_after_a_restart(gateway: RunningGateway, start_gateway: StartGateway) -> None:
+    """What had arrived is hashed once more."""
+    part(gateway, HASH, 0, 1 << 20)
+    gateway.stop()
+    again = start_gateway(gateway.config)
+    assert asked(again, HASH).json["received"] == 1 << 20
+    assert part(again, HASH, 1 << 20, TOTAL).status == 201
+
+
+def test_what_a_power_cut_left_behind_the_last_save_is_not_used(
+    gateway: RunningGateway, start_gateway: StartGateway
+) -> None:
+    """A file system may show a length whose blocks were never written."""
+    part(gateway, HASH, 0, 1 << 20)
+    gateway.stop()
+    (content,) = (gateway.layout.files / ".incoming").glob("*.part")
+    with content.open("ab") as file:
+        file.write(bytes(5000))
+    again = start_gateway(gateway.config)
+    assert asked(again, HASH).json["received"] == 1 << 20
+    assert part(again, HASH, 1 << 20, TOTAL).status == 201
+
+
+def test_a_lost_connection_costs_no_byte(gateway: RunningGateway) -> None:
+    """What had arrived is kept, to the byte."""
+    sock = begun(gateway, HASH, TOTAL, CONTENT[:1_000_003])
+    becomes(lambda: bool(list((gateway.layout.files / ".incoming").glob("*.part"))))
+    time.sleep(0.2)
+    sock.close()
+    becomes(lambda: gateway.ask("GET", f"/files/{HASH}").status == 200)
+    received = gateway.ask("GET", f"/files/{HASH}").json["received"]
+    assert received == 1_000_003
+    assert part(gateway, HASH, received, TOTAL).status == 201
+
+
+def test_a_client_that_comes_back_ends_its_own_stale_connection(gateway: RunningGateway) -> None:
+    """A phone that changed its network does not wait until the old connection times out."""
+    sock = begun(gateway, HASH, TOTAL, CONTENT[:500_000])
+    becomes(lambda: bool(list((gateway.layout.files / ".incoming").glob("*.part"))))
+    time.sleep(0.2)
+    offset = asked(gateway, HASH).json["received"]
+    assert offset == 500_000
+    assert part(gateway, HASH, offset, TOTAL).status == 201
+    sock.close()
+
+
+def test_another_content_than_announced_is_thrown_away(gateway: RunningGateway) -> None:
+    """By the name of the upload, or in the query."""
+    other = "0" * 64
+    for path in (f"/files/{other}", f"/files?sha256={other}"):
+        answer = gateway.ask("PUT", path, CONTENT)
+        assert (answer.status, answer.json["code"]) == (409, "wrong-hash")
+    assert gateway.ask("GET", f"/files/{other}").status == 404
+    assert sorted(path.name for path in gateway.layout.files.iterdir()) == [".incoming"]
+    assert list((gateway.layout.files / ".incoming").iterdir()) == []
+
+
+def test_a_client_that_lost_the_last_answer_learns_the_hash(gateway: RunningGateway) -> None:
+    """Its upload has a name of its own making."""
+    assert part(gateway, "holiday", 0, TOTAL).status == 201
+    again = asked(gateway, "holiday")
+    assert (again.status, again.json["sha256"]) == (200, HASH)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("bytes 0-9", "expected `bytes FIRST-LAST/TOTAL`"),
+        ("bytes 9-0/10", "FIRST is at most LAST"),
+        ("bytes 0-10/10", "FIRST is at most LAST"),
+        ("bytes 0-8/10", "the body has 10 bytes, not 9"),
+        ("bytes */10", "the body must be empty"),
+    ],
+)
+def test_a_range_that_cannot_be_is_refused(gateway: RunningGateway, given: str, why: str) -> None:
+    """With what is allowed."""
+    answer = gateway.ask("PUT", "/files/x", bytes(10), Content_Range=given)
+    assert (answer.status, why in answer.json["detail"]) == (400, True), answer.json
+
+
+@pytest.mark.parametrize("body", [b"", CONTENT])
+def test_what_is_too_large_or_does_not_fit_is_refused_before_it_is_sent(
+    make_config: MakeConfig, start_gateway: StartGateway, body: bytes
+) -> None:
+    """413 and 507, with one sentence that names the limit."""
+    limits = {"max_bytes": 1 << 20}
+    gateway = start_gateway(make_config(gateway={"files": limits, "loopback_without_token": True}))
+    answer = asked(gateway, HASH) if not body else gateway.ask("PUT", "/files", body)
+    assert (answer.status, answer.json["code"]) == (413, "too-large")
+    assert "gateway.files.max_bytes" in answer.json["detail"]
+    limits = {"spare_bytes": 1 << 60}
+    gateway.stop()
+    gateway = start_gateway(make_config(gateway={"files": limits, "loopback_without_token": True}))
+    answer = asked(gateway, HASH) if not body else gateway.ask("PUT", "/files", body)
+    assert (answer.status, answer.json["code"]) == (507, "storage")
+    assert "gateway.files.spare_bytes" in answer.json["detail"]
+    assert list((gateway.layout.files / ".incoming").iterdir()) == []
+
+
+def test_curl_sends_nothing_of_a_file_that_is_refused(
+    make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    """It waits for `100 Continue`, which does not come."""
+    gateway = start_gateway(make_config(gateway={"files": {"max_bytes": 1000}, "loopback_without_token": True}))
+    (tmp_path / "clip").write_bytes(CONTENT)
+    url = f"http://127.0.0.1:{gateway.port}/v1/files"
+    done = subprocess.run(
+        ["curl", "-s", "-T", tmp_path / "clip", url, "-w", "%{http_code} %{size_upload}", "-o", "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "413 0"
+
+
+def test_a_job_is_given_a_file(gateway: RunningGateway) -> None:
+    """The gateway fills in name and size, and the file stays while the job is open."""
+    gateway.ask("PUT", "/files", CONTENT)
+    body = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
+    view = gateway.ask("POST", "/jobs", body).json
+    assert view["files"] == {"clip": {"sha256": HASH, "name": "clip", "bytes": TOTAL}}
+    assert gateway.ask("GET", f"/jobs/{view['id']}").json["files"] == view["files"]
+
+
+@pytest.mark.parametrize("where", ["jobs", "batch", "schedule"])
+def test_a_job_with_a_file_that_is_not_there_is_refused(gateway: RunningGateway, where: str) -> None:
+    """404 with the name and the hash."""
+    body: Any = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
+    if where == "batch":
+        line = json.dumps(body).encode()
+        problem = gateway.ask("POST", "/jobs/batch", line, Content_Type="application/x-ndjson").lines[0]["problem"]
+    elif where == "schedule":
+        problem = gateway.ask("PUT", "/schedules/s", body | {"every_s": 60}).json
+    else:
+        problem = gateway.ask("POST", "/jobs", body).json
+    assert (problem["status"], problem["code"]) == (404, "unknown-input")
+    assert f"files.clip: no file with SHA-256 {HASH}" in problem["detail"]
+
+
+def test_a_job_that_is_sent_again_needs_its_file_no_more(gateway: RunningGateway) -> None:
+    """After its end, when the file is gone: the answer is the job that the key made before."""
+    gateway.ask("PUT", "/files", CONTENT)
+    body = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
+    job_id = gateway.ask("POST", "/jobs", body, Idempotency_Key="k").json["id"]
+    gateway.finish(job_id)
+    gateway.becomes(job_id, "succeeded")
+    (gateway.layout.files / HASH).unlink()
+    again = gateway.ask("POST", "/jobs", body, Idempotency_Key="k")
+    assert (again.status, again.json["id"]) == (200, job_id)
+
+
+def test_a_file_goes_when_its_last_job_has_ended(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """Not before, and an upload that nobody goes on with goes too."""
+    limits = {"keep_s": 0.1, "unfinished_s": 0.1}
+    gateway = start_gateway(make_config(gateway={"files": limits, "loopback_without_token": True}))
+    old = gateway.gateway.appliance.old_files
+    old._soon_s = 0.0
+    gateway.ask("PUT", "/files", CONTENT)
+    body = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
+    ids = [gateway.ask("POST", "/jobs", body).json["id"] for _ in range(2)]
+    old._on_its_way_s = 0.0  # both are in the ledger
+    part(gateway, "half", 0, 1000)
+    becomes(lambda: not list((gateway.layout.files / ".incoming").iterdir()), 20)
+    gateway.finish(ids[0])
+    gateway.becomes(ids[0], "succeeded")
+    time.sleep(0.5)
+    assert (gateway.layout.files / HASH).exists()
+    gateway.finish(ids[1])
+    becomes(lambda: not (gateway.layout.files / HASH).exists(), 20)
+
+
+def curl(gateway: RunningGateway, *options: str) -> Any:
+    """What curl gets for a job."""
+    url = f"http://127.0.0.1:{gateway.port}/v1/jobs"
+    done = subprocess.run(["curl", "-s", *options, url], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_curl_sends_a_job_and_its_files_in_one_request(gateway: RunningGateway, tmp_path: Path, *, whole: bool) -> None:
+    """The job as JSON, or member by member."""
+    (tmp_path / "my clip.mov").write_bytes(CONTENT)
+    (tmp_path / "note").write_bytes(b"hello")
+    job = ["-F", 'job={"task":"echo","args":["x"],"power":"surplus"};type=application/json']
+    members = ["-F", "task=echo", "-F", 'args=["x"]', "-F", "power=surplus"]
+    files = ["-F", f"clip=@{tmp_path / 'my clip.mov'}", "-F", f"note=@{tmp_path / 'note'};filename=../.x/n.txt"]
+    view = curl(gateway, *(job if whole else members), *files)
+    assert (view["task"], view["power"]) == ("echo", "surplus")
+    assert view["files"] == {
+        "clip": {"sha256": HASH, "name": "my clip.mov", "bytes": TOTAL},
+        "note": {"sha256": sha256(b"hello").hexdigest(), "name": "n.txt", "bytes": 5},
+    }
+    assert (gateway.layout.files / HASH).read_bytes() == CONTENT
+
+
+def test_a_form_that_is_sent_again_is_the_same_job(gateway: RunningGateway, tmp_path: Path) -> None:
+    """With its key; the file is stored once."""
+    (tmp_path / "clip").write_bytes(CONTENT)
+    options = ("-H", "Idempotency-Key: k", "-F", "task=echo", "-F", 'args=["x"]', "-F", f"clip=@{tmp_path / 'clip'}")
+    assert curl(gateway, *options)["id"] == curl(gateway, *options)["id"]
+
+
+def test_a_form_whose_job_is_refused_is_not_received(gateway: RunningGateway, tmp_path: Path) -> None:
+    """Where the job stands before its files."""
+    (tmp_path / "clip").write_bytes(CONTENT)
+    problem = curl(gateway, "-F", "task=nothing-such", "-F", f"clip=@{tmp_path / 'clip'}")
+    assert (problem["status"], problem["code"]) == (422, "unknown-task")
+    assert not (gateway.layout.files / HASH).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["-F", "args=[1]"], "names no job"),
+        (["-F", "task=echo", "-F", "colour=red"], "field 'colour' is unknown"),
+        (["-F", "task=echo", "-F", "args=red"], "field 'args': expected JSON"),
+        (["-F", "task=echo", "-F", "task=echo"], "given twice"),
+        (["-F", "task=echo", "-F", 'args=["x"]', "-F", "1=@/dev/null;filename=a"], "file '1'"),
+        (["-H", "Content-Type: multipart/form-data", "--data-binary", "x"], "cannot be read"),
+        (["-H", "Content-Type: multipart/form-data; boundary=b", "--data-binary", "--b\r\nhello"], "cannot be read"),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_one_sentence(gateway: RunningGateway, options: list[str], why: str) -> None:
+    """400, with what is allowed."""
+    problem = curl(gateway, *options)
+    assert (problem["status"], why in problem["detail"]) == (400, True), problem
+
+
+def test_a_foreign_page_cannot_make_a_browser_submit(gateway: RunningGateway) -> None:
+    """It may send forms without asking first; browsers name the page that did."""
+    problem = curl(gateway, "-H", "Origin: https://elsewhere.example", "-F", "task=echo")
+    assert problem["status"] == 415
+
+
+def test_no_broken_form_is_a_fault_of_the_gateway(gateway: RunningGateway) -> None:
+    """Whatever is cut, doubled or changed in it."""
+    parts = (
+        b'--b\r\nContent-Disposition: form-data; name="task"\r\n\r\necho\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="args"\r\nContent-Type: application/json\r\n\r\n["x"]\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="clip"; filename="a.mov"\r\nContent-Length: 4\r\n\r\nabcd\r\n'
+        b"--b--\r\n"
+    )
+    chance = random.Random(7)
+    media: Any = {"Content_Type": "multipart/form-data; boundary=b"}
+    assert gateway.ask("POST", "/jobs", parts, **media).status == 202
+    for _ in range(150):
+        broken = bytearray(parts)
+        for _ in range(chance.randint(1, 4)):
+            first, last = sorted((chance.randrange(len(broken)), chance.randrange(len(broken))))
+            change = chance.choice([b"", bytes(broken[first:last]) * 2, chance.randbytes(4), b"\r\n", b"--b"])
+            broken[first : min(last, first + 40)] = change
+            broken = broken or bytearray(b"x")
+        answer = gateway.ask("POST", "/jobs", bytes(broken), **media)
+        assert answer.status in {200, 202, 400, 404, 413, 422}, (answer.json, bytes(broken))

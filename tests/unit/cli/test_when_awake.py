@@ -1,0 +1,55 @@
+"""`--when-awake` waits for a board that sleeps, with a bound."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.cli.jobs.awake import when_awake
+from edge.core.errors import Asleep, Unreachable, UsageError
+
+
+class Played:
+    """A board that answers after some tries, and the time that passes meanwhile."""
+
+    def __init__(self, *answers: Exception | str) -> None:
+        self.answers, self.at, self.pauses = list(answers), 0.0, list[float]()
+
+    def work(self) -> str:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.at += seconds
+
+    def run(self, within_s: float) -> str:
+        return when_awake(self.work, within_s=within_s, sleep=self.sleep, now=lambda: self.at)
+
+
+def test_it_tries_again_until_the_board_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Soon while the board may stay awake for it, each minute while nobody answers; the same reason is told once."""
+    away = Unreachable("cannot reach the gateway")
+    played = Played(Asleep(awake_at=1_795_880_137.0), away, away, "taken")
+    assert played.run(3600) == "taken"
+    assert played.pauses == [5.0, 60.0, 60.0]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "it is awake again at 2026-11-28" in said[0]
+    assert said[1] == "cannot reach the gateway; waiting for it for up to 60 min"
+
+
+def test_it_gives_up_in_time() -> None:
+    played = Played(Unreachable("away"))
+    with pytest.raises(Unreachable, match="away"):
+        played.run(150)
+    assert played.pauses == [60.0, 60.0, 30.0]
+
+
+def test_what_is_no_absence_is_told_at_once() -> None:
+    """A job that the board refuses is refused."""
+    played = Played(UsageError("no such task"))
+    with pytest.raises(UsageError):
+        played.run(3600)
+    assert played.pauses == []

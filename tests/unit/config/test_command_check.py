@@ -1,0 +1,130 @@
+"""What `commands:` may not contradict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.config import load
+from edge.core.errors import ConfigError
+
+GOOD: dict[str, Any] = {
+    "name": "transcode",
+    "run": ["ffmpeg", "-i", "{input}", "-vf", "scale={width}:-1", "{output:out.mp4}"],
+    "parameters": {"width": {"type": "int", "min": 64, "max": 3840, "default": 1280}},
+    "inputs": {"input": {"max_bytes": 1000}},
+    "outputs": ["*.mp4"],
+}
+
+
+def read(tmp_path: Path, *commands: dict[str, Any], **more: Any) -> Any:
+    path = tmp_path / "edge.yaml"
+    path.write_text(yaml.safe_dump({"commands": list(commands), **more}))
+    return load(path, env={}).config
+
+
+def test_the_example_of_the_documentation_is_taken(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).commands[0].name == "transcode"
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"run": []}, "commands[0].run"),
+        ({"run": ["{input}", "{width}"]}, "commands[0].run[0]"),
+        ({"run": ["bin/x", "{input}{width}"]}, "commands[0].run[0]"),
+        ({"run": ["x", "{input}", "{width"]}, "commands[0].run[2]"),
+        ({"run": ["x", "{input}", "{width}", "{height}"]}, "commands[0].run"),
+        ({"run": ["x", "{input}"]}, "commands[0].parameters.width"),
+        ({"run": ["x", "{width}"]}, "commands[0].inputs.input"),
+        ({"run": ["x", "{input}", "{width}", "{output:../out}"]}, "commands[0].run"),
+        ({"run": ["x", "{input}", "{width}", "{output:-o.mp4}"]}, "commands[0].run"),
+        ({"run": ["x", "{input}", "{width}", "{output:a.mp3}"]}, "commands[0].outputs"),
+        ({"name": "a b"}, "commands[0].name"),
+        ({"outputs": ["a/*.mp4"]}, "commands[0].outputs[0]"),
+        ({"outputs": [".*"]}, "commands[0].outputs[0]"),
+        ({"outputs": [""]}, "commands[0].outputs[0]"),
+        ({"env": {"A B": "1"}}, "commands[0].env.A B"),
+        ({"env": {"EDGE_JOB_ID": "1"}}, "commands[0].env.EDGE_JOB_ID"),
+        ({"stdin": "clip"}, "commands[0].stdin"),
+        ({"progress": "time=[0-9]+"}, "commands[0].progress"),
+        ({"progress": "("}, "commands[0].progress"),
+        ({"progress_total": "total"}, "commands[0].progress_total"),
+        ({"progress_total": -1.0}, "commands[0].progress_total"),
+        ({"reads": ["srv"]}, "commands[0].reads[0]"),
+        ({"reads": ["/"]}, "commands[0].reads[0]"),
+        ({"reads": ["/srv/../etc"]}, "commands[0].reads[0]"),
+        ({"sandbox": False}, "commands[0].network"),
+        ({"sandbox": False, "network": True, "reads": ["/srv"]}, "commands[0].reads"),
+        ({"memory_mb": 0}, "commands[0].memory_mb"),
+        ({"scope": "node"}, "commands[0].scope"),
+        ({"shell": True}, "commands[0].shell"),
+        ({"inputs": {"input": {}, "width": {}}}, "commands[0].inputs.width"),
+        ({"inputs": {"a-b": {}}}, "commands[0].inputs"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(tmp_path: Path, change: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, GOOD | change)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"type": "int"},
+        {"type": "float", "min": -1},
+        {"type": "int", "min": 5, "max": 4},
+        {"type": "int", "min": 0.5},
+        {"type": "int", "min": 0, "default": "5"},
+        {"type": "int", "min": 0, "default": True},
+        {"type": "int", "min": 0, "max": 3, "default": 4},
+        {"type": "float", "min": 0, "default": ".nan"},
+        {"type": "int", "min": 0, "pattern": "a"},
+        {"type": "text", "min": 0},
+        {"type": "text", "pattern": "("},
+        {"type": "text", "default": "-x"},
+        {"type": "text", "default": "a/b"},
+        {"type": "text", "pattern": ".*", "default": "-x"},
+        {"type": "text", "choices": ["a"], "default": "b"},
+        {"type": "text", "when_true": "--x"},
+        {"type": "bool", "choices": ["a"]},
+        {"type": "bool", "default": "true"},
+    ],
+)
+def test_a_parameter_that_cannot_be_right_is_refused(tmp_path: Path, parameter: dict[str, Any]) -> None:
+    command = {"name": "c", "run": ["x", "{p}"], "parameters": {"p": parameter}}
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, command)
+    assert caught.value.key.startswith("commands[0].parameters.p")
+
+
+def test_a_negative_number_is_allowed_behind_two_hyphens(tmp_path: Path) -> None:
+    command = {"name": "c", "run": ["x", "--", "{p}"], "parameters": {"p": {"type": "int"}}}
+    assert read(tmp_path, command)
+
+
+def test_a_negative_number_is_allowed_behind_text(tmp_path: Path) -> None:
+    command = {"name": "c", "run": ["x", "--seek={p}"], "parameters": {"p": {"type": "int"}}}
+    assert read(tmp_path, command)
+
+
+def test_a_bool_fills_a_whole_word(tmp_path: Path) -> None:
+    command = {"name": "c", "run": ["x", "-a{p}"], "parameters": {"p": {"type": "bool", "when_true": "b"}}}
+    with pytest.raises(ConfigError, match="whole word"):
+        read(tmp_path, command)
+
+
+def test_two_commands_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="another command"):
+        read(tmp_path, GOOD, GOOD)
+
+
+def test_a_command_cannot_take_the_name_of_the_one_for_any_program(tmp_path: Path) -> None:
+    command = {"name": "run", "run": ["true"]}
+    assert read(tmp_path, command)
+    with pytest.raises(ConfigError, match="allow_any"):
+        read(tmp_path, command, allow_any=True)

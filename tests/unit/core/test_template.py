@@ -1,0 +1,57 @@
+"""Words of a command line with holes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.template import Hole, begins_open, filled, holes, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ()),
+        ("plain", ("plain",)),
+        ("{a}", (Hole("a"),)),
+        ("scale={w}:-1", ("scale=", Hole("w"), ":-1")),
+        ("{output:out.mp4}", (Hole("out.mp4", is_output=True),)),
+        ("{{a}}", ("{", "a", "}")),
+        ("{a}{b}", (Hole("a"), Hole("b"))),
+    ],
+)
+def test_a_word_is_text_and_holes(text: str, parts: tuple[object, ...]) -> None:
+    """Braces make holes; doubled they are braces."""
+    assert parse(text) == parts
+
+
+@pytest.mark.parametrize("text", ["{", "}", "{}", "{a", "a}", "{a b}", "{-a}", "{a}}", "{out:x}", "{a.b}", "{$x}"])
+def test_other_braces_are_refused(text: str) -> None:
+    """A typing error must not become an argument."""
+    with pytest.raises(ValueError, match=r"[{}]"):
+        parse(text)
+
+
+@given(st.text())
+def test_what_is_filled_in_is_never_read_again(value: str) -> None:
+    """A value with braces stays as it is, in one argument."""
+    assert filled(parse("a{x}b"), lambda _: value) == f"a{value}b"
+
+
+@given(st.text(alphabet="{}ab:output_-", max_size=12))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    """No text makes another error, and text without holes stays what it is."""
+    try:
+        word = parse(text)
+    except ValueError:
+        return
+    if not holes(word):
+        assert filled(word, lambda hole: hole.name) == text.replace("{{", "{").replace("}}", "}")
+
+
+def test_begins_open_only_with_a_hole_in_front() -> None:
+    """Text in front keeps a value from being an option."""
+    assert begins_open(parse("{a}b"))
+    assert not begins_open(parse("b{a}"))
+    assert not begins_open(parse(""))
