@@ -157,6 +157,7 @@ class Appliance:
             ended=self._jobs_ended,
             journal=self.journal,
             activity=self.activity,
+            starts=self.board.starts,
         )
         #: None where the board never sleeps.
         self.sleep: SleepConsent | None = None
@@ -224,6 +225,7 @@ class Appliance:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._events.close()
         await self.activity.stop()
+        self.board.starts.save()
         await self.fault.close()
         await self.outbox.stop()
         await asyncio.to_thread(self._copies.stop)

@@ -17,7 +17,7 @@ from edge.gateway.api.output import OutputQuery, OutputRoutes
 from edge.gateway.api.pairing import PairRoutes
 from edge.gateway.api.schedules import Nothing, ScheduleQuery, ScheduleRoutes
 from edge.gateway.api.series import SeriesRoutes
-from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitRoutes
+from edge.gateway.api.submit import BATCH_MEDIA, JOB_MEDIA, SubmitQuery, SubmitRoutes
 from edge.gateway.http import openapi
 from edge.gateway.http.route import (
     ANYONE,
@@ -77,6 +77,7 @@ def table(appliance: Appliance) -> list[Route]:
     routes = [
         Route(
             *("POST", "/v1/jobs", "Hand in a job", submit.one, SUBMITTERS),
+            query=SubmitQuery,
             headers=(_KEY,),
             body=Body(
                 Submission,

@@ -13,6 +13,7 @@
 - `retention`: removes the oldest finished jobs
 - `copies`: renews the copy of the ledger
 - `backlog`: tells the governor of the open jobs by kind, where workers are scaled
+- `starts`: when waiting jobs are going to start, on a board that looks ahead
 - `journal`: keeps the last changes for the readers of events
 - `readers`: the readers of events, with the filter and the position of each
 - `status_watch`: follows the status files of workers and governor while somebody reads events
