@@ -30,7 +30,7 @@ from edge.core.errors import (
     given,
 )
 from edge.core.layout import Layout
-from edge.model import Attempts, Failure, FailureCode, HeadBacklog, JobState, OpenJobs, Result, SpawnedJobs
+from edge.model import Attempts, Failure, FailureCode, HeadBacklog, JobState, NodeAway, OpenJobs, Result, SpawnedJobs
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
 from edge.results.spawned import SpawnedFiles
@@ -79,6 +79,11 @@ class Head:
             return self._http.json("GET", path_of("backlog"), HeadBacklog).rows
         except GatewayError as err:
             raise Unreachable(f"the head: {err}") from err
+
+    def away(self, awake_at: float) -> None:
+        """Tell the head that this board is awake again then."""
+        body = msgspec.json.encode(NodeAway(round(awake_at, 1)))
+        self._http.send("PUT", path_of("away"), body=body, headers={"Content-Type": "application/json"})
 
     def put(self, *path: str, body: bytes | BinaryIO, media: str = "application/json", attempt: str = "") -> None:
         """Upload `body` to `/v1/PATH`; on return the head has it. Raises as the class says.
