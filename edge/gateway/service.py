@@ -36,6 +36,7 @@ from edge.gateway.background.activity import Activity
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.journal import Journal
+from edge.gateway.background.nodes_away import NodesAway
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.pairing import Pairings
 from edge.gateway.background.readers import Readers
@@ -159,6 +160,7 @@ class Appliance:
             activity=self.activity,
             starts=self.board.starts,
         )
+        self.away = NodesAway()
         #: None where the board never sleeps.
         self.sleep: SleepConsent | None = None
         if sleeps:
