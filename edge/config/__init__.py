@@ -3,6 +3,7 @@
 - `load`: reads defaults, file and environment into one `Config`
 - `records`: all keys but those below, with type, bounds, default and meaning
 - `power`: the section `power`
+- `forecast`: the section `power.forecast`
 - `sleep`: the section `power.sleep`
 - `times`: times of day
 - `mqtt`: the section `mqtt`

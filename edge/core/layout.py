@@ -153,6 +153,16 @@ class Layout:
         return self.root / "activity"
 
     @property
+    def panel(self) -> Path:
+        """What was learned of the panel; the governor writes, a few times a day."""
+        return self.root / "power" / "panel.json"
+
+    @property
+    def outlook(self) -> Path:
+        """What the panel is expected to give, and what the plan was made from; the governor writes."""
+        return self.run / "governor" / "outlook.json"
+
+    @property
     def policy(self) -> Path:
         """What the policy remembers, so that a new governor of this boot goes on with it; the governor writes."""
         return self.run / "governor" / "policy.json"
@@ -206,6 +216,11 @@ class Layout:
     def head_backlog(self) -> Path:
         """The same on a node, as its head tells it; the node's first worker writes."""
         return self.run / "head" / "backlog.json"
+
+    @property
+    def start_times(self) -> Path:
+        """How far off the times were that waiting jobs were told; the gateway writes, at most once an hour."""
+        return self.root / "start-times.json"
 
     @property
     def scaling(self) -> Path:

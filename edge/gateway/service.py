@@ -36,6 +36,7 @@ from edge.gateway.background.activity import Activity
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.journal import Journal
+from edge.gateway.background.nodes_away import NodesAway
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.pairing import Pairings
 from edge.gateway.background.readers import Readers
@@ -157,7 +158,9 @@ class Appliance:
             ended=self._jobs_ended,
             journal=self.journal,
             activity=self.activity,
+            starts=self.board.starts,
         )
+        self.away = NodesAway()
         #: None where the board never sleeps.
         self.sleep: SleepConsent | None = None
         if sleeps:
@@ -224,6 +227,7 @@ class Appliance:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._events.close()
         await self.activity.stop()
+        self.board.starts.save()
         await self.fault.close()
         await self.outbox.stop()
         await asyncio.to_thread(self._copies.stop)

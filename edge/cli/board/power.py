@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from edge.cli import output
+from edge.cli.board.calibrate import calibrate
 from edge.cli.board.services import entry
 from edge.cli.board.statement import statement
 from edge.cli.session import Session, common, pass_session
@@ -72,6 +73,7 @@ def show(session: Session) -> int:
             ("until", said.until),
             ("expected", output.when(said.resumes_at)),
             ("since", output.when(said.since)),
+            *output.plan(said.plan),
         ]
     )
     if said.readings:
@@ -143,6 +145,7 @@ def simulate(session: Session, *, state: str) -> int:
 
 
 power.add_command(statement)
+power.add_command(calibrate)
 
 
 @click.command()
