@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,17 @@ def test_the_order_is_content_name_folder(incoming: Incoming, monkeypatch: pytes
     """A name before its content could be torn after a cut; an answer before the folder's sync could be lost."""
     calls: list[str] = []
     fsync, replace, sync_folder = os.fsync, Path.replace, durable.sync_folder
-    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("content"), fsync(fd)))
-    monkeypatch.setattr(Path, "replace", lambda path, to: (calls.append("name"), replace(path, to))[1])
-    monkeypatch.setattr(durable, "sync_folder", lambda path: (calls.append("folder"), sync_folder(path)))
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            calls.append(name)
+            return real(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", noted("content", fsync))
+    monkeypatch.setattr(Path, "replace", noted("name", replace))
+    monkeypatch.setattr(durable, "sync_folder", noted("folder", sync_folder))
     upload = begin(incoming, sha256=HASH)
     upload.append(CONTENT)
     done = upload.seal()
