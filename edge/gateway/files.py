@@ -195,8 +195,7 @@ class Files:
 
     async def _end_earlier(self, key: str) -> None:
         """End an earlier request of this upload, whose connection is lost: its client has come back."""
-        earlier = self._active.get(key)
-        if earlier is not None:
+        while (earlier := self._active.get(key)) is not None:
             earlier.cancel()
             await asyncio.wait([earlier])
 
