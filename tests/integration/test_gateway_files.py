@@ -348,14 +348,16 @@ def test_no_broken_form_is_a_fault_of_the_gateway(gateway: RunningGateway) -> No
         assert answer.status in {200, 202, 400, 404, 413, 422}, (answer.json, bytes(broken))
 
 
-def test_a_disk_that_fills_up_takes_back_nothing_that_was_safe(gateway: RunningGateway) -> None:
+def test_a_disk_that_fills_up_takes_back_nothing_that_was_safe(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """507 for the part that no longer fits; what was answered before stays."""
     files = gateway.gateway.appliance.files
     assert part(gateway, HASH, 0, 1 << 20).status == 202
-    check, files._check_room = files._check_room, refuse  # type: ignore[method-assign] # the disk is full now
-    answer = part(gateway, HASH, 1 << 20, TOTAL)
+    with monkeypatch.context() as full:
+        full.setattr(files, "_check_room", refuse)
+        answer = part(gateway, HASH, 1 << 20, TOTAL)
     assert (answer.status, answer.json["code"]) == (507, "storage")
-    files._check_room = check  # type: ignore[method-assign]
     assert asked(gateway, HASH).json["received"] == 1 << 20
     assert part(gateway, HASH, 1 << 20, TOTAL).status == 201
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast, get_args
@@ -25,7 +26,7 @@ from tests.powercut.disk import Event
 from tests.powercut.jobs import expected
 from tests.powercut.load import Load, Mood
 from tests.powercut.oracle import Oracle, Sent
-from tests.powercut.parcels import Parcels
+from tests.powercut.parcels import SIZES, Parcels
 from tests.powercut.plan import Plan, When, plan, retiring, uploading
 from tests.powercut.stack import Board, NotReady
 from tests.powercut.trap import Moment, Trap
@@ -49,6 +50,9 @@ _COMES_S = 30.0
 
 class Campaign:
     """Cuts one board. `out` gets a line a cut; everything lies below `folder`, which is removed in the end."""
+
+    _keep_files_s: float = 0.001
+    _sizes: Sequence[int] = SIZES
 
     def __init__(
         self,
@@ -74,10 +78,10 @@ class Campaign:
         """
         self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
         self._newborn, self._born = newborn, born
-        self.board = Board(folder, bug=bug, probed=True, io=True, scaled=scaling)
+        self.board = Board(folder, bug=bug, probed=True, io=True, scaled=scaling, keep_files_s=self._keep_files_s)
         self._plan = retiring if scaling else uploading if files else plan
         self.oracle = Oracle()
-        self.parcels = Parcels()
+        self.parcels = Parcels(self._sizes)
         self.audit = Audit(self.board, self.oracle)
         self.verdicts: list[Verdict] = []
         self._marathon = marathon  # steps of the long job, until it is handed in

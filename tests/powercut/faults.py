@@ -65,6 +65,9 @@ class FaultCampaign(Campaign):
 
     written_off = 0  # plain Celery messages that a full disk took from the broker
     _kind: Kind
+    #: A gateway that was killed would remove a file whose job is handed in next. So all stay, and are small.
+    _keep_files_s = 3600.0
+    _sizes = (1, 4096, 200_000)
 
     def run_faults(self, count: int, *, kinds: Sequence[Kind], until: float | None = None) -> int:
         """Inject `count` faults of these kinds; how many were. What went wrong is in the summary."""
@@ -112,6 +115,7 @@ class FaultCampaign(Campaign):
                 self._end(verdict, seed=plan.seed)
                 verdict.faults += load.stop(before=self._cut_at)
                 self.oracle.power_cut(self._cut_at)
+                self.parcels.power_cut(self._cut_at)
                 return verdict
             verdict.faults += load.stop(before=time.monotonic())
             ended = time.monotonic()
@@ -129,6 +133,7 @@ class FaultCampaign(Campaign):
                 sent.accepted_at = None
             self._end(verdict, seed=plan.seed)  # the next round shall not meet this one's fault
             self.oracle.power_cut(self._cut_at)
+            self.parcels.power_cut(self._cut_at)
         return verdict
 
     def _written_off(self, waiting: list[Sent], after_s: float) -> bool:

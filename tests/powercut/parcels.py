@@ -11,7 +11,7 @@ import http.client
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -24,6 +24,8 @@ from edge.wire import FileView
 from tests.powercut import jobs as kinds
 from tests.powercut.client import Http
 
+#: Sizes of the files.
+SIZES = (1, 4096, 200_000, 1_500_000, 4_000_000)
 #: Sizes of the pieces: less than a page, some pages and a bit, more than a connection's buffer.
 _PIECES = (700, 70_001, 300_000)
 
@@ -55,7 +57,8 @@ class Parcel:
 class Parcels:
     """All files of a campaign. Its methods may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sequence[int] = SIZES) -> None:
+        self._sizes = sizes
         self._parcels: list[Parcel] = []
         self._taken: set[int] = set()
         self._lock = threading.Lock()
@@ -68,7 +71,7 @@ class Parcels:
             if left and rng.random() < 0.8:
                 parcel = rng.choice(left)
             else:
-                number, size = len(self._parcels), rng.choice((1, 4096, 200_000, 1_500_000, 4_000_000))
+                number, size = len(self._parcels), rng.choice(self._sizes)
                 content = kinds.file_content(number, size)
                 parcel = Parcel(number, size, sha256(content).hexdigest())
                 self._parcels.append(parcel)

@@ -72,15 +72,25 @@ class Board:
     """One board under `folder`, with a seeded `bug` or none. Power it on and cut it as often as you like."""
 
     def __init__(
-        self, folder: Path, *, bug: str = "", probed: bool = False, io: bool = False, scaled: bool = False
+        self,
+        folder: Path,
+        *,
+        bug: str = "",
+        probed: bool = False,
+        io: bool = False,
+        scaled: bool = False,
+        keep_files_s: float = 0.001,
     ) -> None:
         """With the probe its workers tell what they commit together, in `groups`.
 
-        `io` adds a worker of threads, `scaled` one that comes and goes.
+        `io` adds a worker of threads, `scaled` one that comes and goes. Files that no open job wants go `keep_files_s`
+        after they were seen, so that the volume has room for the next ones; while a gateway runs it keeps each for
+        longer.
         """
         self.folder = folder
         self.volume = Volume(folder)
         self.bug, self.probed, self._io, self._scaled = bug, probed, io, scaled
+        self._keep_files_s = keep_files_s
         self.groups = folder / "groups.log"
         self.proxied = False  # with a network between the broker and all others
         self.run = folder / "run"
@@ -131,8 +141,7 @@ class Board:
             "gateway": {
                 "port": self.port,
                 "loopback_without_token": True,
-                # What no open job wants goes at the next boot, so that the volume has room for the next files.
-                "files": {"spare_bytes": 64 << 20, "keep_s": 0.001},
+                "files": {"spare_bytes": 64 << 20, "keep_s": self._keep_files_s},
             },
         }
         if self._scaled:
