@@ -220,13 +220,15 @@ class Files:
                 raise WrongOffset(start or 0, upload.received)
             if start is not None:
                 await self._pump(upload, chunks, size)
+            if size is not None and upload.received < size:
+                await _finished(upload.save)  # before the answer says that it is safe
         except BaseException as err:
             broken = isinstance(err, OSError) and not isinstance(err, ConnectionError | TimeoutError)
             broken = broken or isinstance(err, TooLarge)
             await _finished(_ended, upload, keep=keep, broken=broken)
             raise
         if size is not None and upload.received < size:
-            await _finished(_ended, upload, keep=True)
+            await _finished(upload.close)
             return FileView(upload.received, size, sha256), False
         return await self._stored(key, upload, remember=keep)
 

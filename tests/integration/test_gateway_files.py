@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -360,6 +361,23 @@ def test_a_disk_that_fills_up_takes_back_nothing_that_was_safe(
     assert (answer.status, answer.json["code"]) == (507, "storage")
     assert asked(gateway, HASH).json["received"] == 1 << 20
     assert part(gateway, HASH, 1 << 20, TOTAL).status == 201
+
+
+def test_a_part_whose_record_cannot_be_written_is_not_called_safe(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last byte of a card may be used up between the content and its record."""
+    assert part(gateway, HASH, 0, 1000).status == 202
+
+    def no_space(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as full:
+        full.setattr(gateway.gateway.appliance.files.incoming, "note", no_space)
+        answer = part(gateway, HASH, 1000, 2000)
+    assert (answer.status, answer.json["code"]) == (507, "storage")
+    assert asked(gateway, HASH).json["received"] == 1000
+    assert part(gateway, HASH, 1000, TOTAL).status == 201
 
 
 def refuse(_key: str, needed: int) -> None:
