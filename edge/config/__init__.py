@@ -5,6 +5,7 @@
 - `power`: the section `power`
 - `sleep`: the section `power.sleep`
 - `times`: times of day
+- `forecast`: the section `power.forecast`
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need

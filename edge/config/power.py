@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.forecast import ForecastConfig
 from edge.config.pins import ALLOWED, Pin, gpio_number
 from edge.config.sleep import SleepConfig
 from edge.config.source import SourceConfig, Unknown
@@ -190,11 +191,17 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     critical: Annotated[CriticalConfig, about("When nothing is left.")] = CriticalConfig()
     sleep: Annotated[
         SleepConfig,
-        about("When the board goes down to save power, and when it wakes; docs/sleep.md says what submitters see."),
+        about(
+            "When the board goes down to save power, and when it wakes; docs/how-to/sleep.md says what submitters see."
+        ),
     ] = SleepConfig()
     history: Annotated[
         HistoryConfig, about("Readings kept for `edge power`: hours of them, bytes at most, days of daily sums.")
     ] = HistoryConfig()
+    forecast: Annotated[
+        ForecastConfig,
+        about("Looking ahead, where battery_wh is given and a source tells solar_watts; docs/solar.md."),
+    ] = ForecastConfig()
     led: Annotated[LedConfig | None, about("An LED that shows the state; active is high or low.")] = None
     button: Annotated[
         ButtonConfig | None,
@@ -212,8 +219,20 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
 
+    @property
+    def looks_ahead(self) -> bool:
+        """True where a plan may lower the thresholds, once enough was learned of the panel."""
+        return self.forecast.enabled and self.battery_wh is not None and bool(self.sources)
+
     def absolute(self, base: Path) -> PowerConfig:
         """The same with relative paths taken from `base`."""
+        file = self.forecast.file
+        if file is not None:
+            return msgspec.structs.replace(
+                self,
+                sources=tuple(source.absolute(base) for source in self.sources),
+                forecast=msgspec.structs.replace(self.forecast, file=base / file),
+            )
         if not self.sources:
             return self
         return msgspec.structs.replace(self, sources=tuple(source.absolute(base) for source in self.sources))
@@ -244,6 +263,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for number, window in enumerate(self.policy.windows):
             window.check(f"power.policy.windows[{number}]")
         self.sleep.check(action=self.critical.action)
+        self.forecast.check("power.forecast")
         self._check_owners()
 
     def _check_sources(self) -> None:

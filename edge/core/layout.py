@@ -152,6 +152,16 @@ class Layout:
         return self.root / "activity"
 
     @property
+    def panel(self) -> Path:
+        """What was learned of the panel; the governor writes, a few times a day."""
+        return self.root / "power" / "panel.json"
+
+    @property
+    def outlook(self) -> Path:
+        """What the panel is expected to give, and what the plan was made from; the governor writes."""
+        return self.run / "governor" / "outlook.json"
+
+    @property
     def policy(self) -> Path:
         """What the policy remembers, so that a new governor of this boot goes on with it; the governor writes."""
         return self.run / "governor" / "policy.json"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from edge.config.power import PowerConfig
-from edge.model import Action, Plan
-from edge.power.forecast import predict
-from edge.power.forecast.hours import FULL_PERCENT, Gathered, gather
-from edge.power.forecast.learn import learn
+from edge.model import Action, Power
 from edge.power.forecast.memory import PanelMemory, Place
-from edge.power.forecast.outlook import Outlook
-from edge.power.forecast.place import kept, place
-from edge.power.planner.plan import plan
+from edge.power.inputs.limits import Level
+from edge.power.planner.lookahead import LookAhead
+from edge.power.planner.plan import may_sleep
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
+from edge.power.planner.starts import LEAST_S, Interval, StartMemory, came_true, expected_start, interval
 from edge.power.policy.floor import with_floor
 from tests.sun.arrivals import Arrival, Kind
 from tests.sun.rules import FixedThresholds
@@ -39,57 +35,70 @@ class Planned(FixedThresholds):
         self._fixed = self._rules
         self._capacity_wh, self._board = capacity_wh, board
         self._settings = settings or PlanSettings(sleep=sleep, can_wake=sleep is not SleepWhen.NEVER)
-        self.memory, self._gathered = PanelMemory(place=where), Gathered()
-        self._outlook: Outlook | None = None
-        self.plan: Plan | None = None
-        self._seen = (-1, -1, False)
+        self.ahead = LookAhead(PanelMemory(), where=where)
+        self._floor: float | None = None
+        self.starts, self._told = StartMemory(), dict[Arrival, Interval]()
+        self.held, self.told_count = 0, 0
 
     def booted(self, view: View) -> None:
         super().booted(view)
-        self.plan = None
+        self.ahead.again()
 
     def decide(self, view: View) -> Verdict:
-        self.measure(view)
-        seen = (len(view.waiting), len(view.running), view.percent >= 99.0)
-        if self.plan is None or view.at >= self.plan.until or (seen != self._seen and self._news(seen)):
-            self._seen = seen
-            self.plan = self._planned(view)
-            self._rules = with_floor(self._fixed, self._thresholds, self.plan.floor_percent)
-        verdict = self.stepped(self._rules, view)
-        if verdict.off_until is None and self.plan.action is Action.SLEEP and self.plan.wake_at is not None:
-            return Verdict(off_until=view.minute + (self.plan.wake_at - view.at) / 60)
-        return verdict
-
-    def measure(self, view: View) -> None:
-        """Learn from what the panel gives."""
-        full = view.percent >= FULL_PERCENT
-        self._gathered, hour, light = gather(self._gathered, view.at, view.sun_w, full=full, peak=self.memory.peak)
-        if light is not None and (self.memory.place is None or not self.memory.place.given):
-            lights = kept(self.memory.lights, light)
-            self.memory = msgspec.structs.replace(self.memory, lights=lights, place=place(lights))
-        if hour is not None:
-            self.memory = learn(self.memory, hour)
-            self._outlook = None
-
-    def outlook(self, at: float) -> Outlook | None:
-        """The forecast, made anew each hour."""
-        if self._outlook is None or at >= self._outlook.start + 3600:
-            self._outlook = predict.outlook(self.memory, at)
-        return self._outlook
-
-    def _news(self, seen: tuple[int, int, bool]) -> bool:
-        """True where there are jobs now and were none, or the other way round."""
-        return (seen[0] + seen[1] == 0) != (self._seen[0] + self._seen[1] == 0)
-
-    def _planned(self, view: View) -> Plan:
-        return plan(
-            view.at,
+        at = self.clock(view)
+        if at is not None:
+            self.ahead.see(at, view.sun_w, view.percent)
+        plan = self.ahead.planned(
+            at,
             Battery(view.percent, self._capacity_wh),
-            self.outlook(view.at),
-            open_work(view),
+            open_work(view) if view.waiting or view.running else (),
             board=self._board,
             settings=self._settings,
+            working=self._state.level >= Level.NORMAL,
+            wall=view.at,
         )
+        if plan.floor_percent != self._floor:
+            self._floor = plan.floor_percent
+            self._rules = with_floor(self._fixed, self._thresholds, plan.floor_percent)
+        verdict = self.stepped(self._rules, view)
+        if verdict.off_until is None and plan.action is Action.SLEEP and plan.wake_at is not None and at is not None:
+            return Verdict(off_until=view.minute + (plan.wake_at - at) / 60)
+        return verdict
+
+    def handed(self, job: Arrival, view: View) -> None:
+        """Say when it starts, by what stands before it."""
+        plan, view_ahead = self.ahead.plan, self.ahead.outlook(view.at)
+        if plan is None or plan.floor_percent is None or view_ahead is None or job.kind.power is not Power.NORMAL:
+            return
+        # By what was learned of the kinds: what these very jobs take is not known yet.
+        before = [each.kind.minutes for each in view.waiting if each.kind.power is not Power.SURPLUS]
+        before += [max(0.0, body.job.kind.minutes - body.job.minutes + body.left) for body in view.running]
+        likely = expected_start(
+            view.at,
+            view_ahead,
+            Battery(view.percent, self._capacity_wh),
+            ahead_s=60 * sum(before),
+            board=self._board,
+            floor_percent=plan.floor_percent,
+            resume_percent=plan.floor_percent + self._settings.gap_percent,
+            working=self._state.level >= Level.NORMAL,
+            sleeps=may_sleep(self._settings),
+        )
+        if likely is not None and likely - view.at >= LEAST_S:
+            self._told[job] = interval(self.starts, view.at, likely)
+
+    def began(self, job: Arrival, view: View) -> None:
+        """Learn whether what was said came true."""
+        told = self._told.pop(job, None)
+        if told is None or (job.due < view.minute and told.late >= view.at):
+            return  # given up before the interval was over: nobody knows
+        self.starts = came_true(self.starts, told, view.at)
+        self.told_count += 1
+        self.held += told.early <= view.at <= told.late
+
+    def clock(self, view: View) -> float | None:
+        """What the board takes for the time; None: it does not know."""
+        return view.at
 
 
 def open_work(view: View) -> list[OpenWork]:
@@ -97,10 +106,11 @@ def open_work(view: View) -> list[OpenWork]:
     kinds = dict[str, list[Arrival]]()
     for job in view.waiting:
         kinds.setdefault(job.kind.name, []).append(job)
-    found = [_row(jobs[0].kind, jobs, view, running=0) for jobs in kinds.values()]
-    return found + [_row(body.job.kind, [body.job], view, running=1) for body in view.running]
+    for body in view.running:
+        kinds.setdefault(body.job.kind.name, []).append(body.job)
+    return [_row(jobs[0].kind, jobs, view) for jobs in kinds.values()]
 
 
-def _row(kind: Kind, jobs: list[Arrival], view: View, *, running: int) -> OpenWork:
+def _row(kind: Kind, jobs: list[Arrival], view: View) -> OpenWork:
     due_at = view.at + (min(job.due for job in jobs) - view.minute) * 60
-    return OpenWork(kind.power, len(jobs), kind.minutes * 60, due_at=due_at, kind=kind.name, running=running)
+    return OpenWork(kind.power, len(jobs), kind.minutes * 60, due_at=due_at, kind=kind.name)

@@ -8,6 +8,7 @@ from edge.power.inputs.limits import Level
 from edge.power.inputs.reading import known
 from edge.power.policy import policy, sampling
 from edge.power.policy.rules import STATES, Rules, from_config
+from tests.sun.arrivals import Arrival
 from tests.sun.simulation import Verdict, View
 
 ALL = Verdict(frozenset(Power))
@@ -15,7 +16,20 @@ NOTHING = Verdict()
 _MAY = {level: Verdict(frozenset(ALLOWED[state])) for level, state in STATES.items()}
 
 
-class FixedThresholds:
+class Silent:
+    """A rule that tells nobody when jobs start."""
+
+    def booted(self, view: View) -> None:
+        pass
+
+    def handed(self, job: Arrival, view: View) -> None:
+        pass
+
+    def began(self, job: Arrival, view: View) -> None:
+        pass
+
+
+class FixedThresholds(Silent):
     """The real policy with its fixed thresholds: what a board does without a planner."""
 
     name = "fixed thresholds (30/45/10 %)"
@@ -46,31 +60,25 @@ class FixedThresholds:
         return _MAY[self._state.level]
 
 
-class UntilItDies:
+class UntilItDies(Silent):
     """Runs whatever waits until the battery is empty."""
 
     name = "run until it dies"
-
-    def booted(self, view: View) -> None:
-        pass
 
     def decide(self, view: View) -> Verdict:
         return ALL
 
 
-class Above:
+class Above(Silent):
     """Runs at 90 % and more."""
 
     name = "run at 90 % and more"
-
-    def booted(self, view: View) -> None:
-        pass
 
     def decide(self, view: View) -> Verdict:
         return ALL if view.percent >= 90 else NOTHING
 
 
-class OnceADay:
+class OnceADay(Silent):
     """Starts at 80 %, stops at 60 %, and starts again on another day only."""
 
     name = "start 80 %, stop 60 % once a day"

@@ -56,6 +56,12 @@ class Rule(Protocol):
     def decide(self, view: View) -> Verdict:
         """Called each minute while the board is up."""
 
+    def handed(self, job: Arrival, view: View) -> None:
+        """A job was handed over; those before it stand in the view."""
+
+    def began(self, job: Arrival, view: View) -> None:
+        """A job began, or is given up because its result is worth nothing any more."""
+
 
 class Body(msgspec.Struct):
     """A job that has begun."""
@@ -137,12 +143,12 @@ class Simulation:
             bottom = capacity * (1.0 - usable)
             percent = min(100.0, max(0.0, (stored - bottom) / (capacity - bottom) * 100))
             if state is State.ON:
-                if outside:
-                    waiting.extend(outside)
-                    outside.clear()
-                while waiting and waiting[0].due < minute:
-                    waiting.popleft()
                 view.minute, view.percent, view.at = minute, percent, self._weather.epoch(minute / 60)
+                while outside:
+                    rule.handed(outside[0], view)
+                    waiting.append(outside.popleft())
+                while waiting and waiting[0].due < minute:
+                    rule.began(waiting.popleft(), view)
                 verdict = rule.decide(view)
                 if verdict.off_until is not None:
                     for body in reversed(running):  # what was not done begins again
@@ -154,7 +160,7 @@ class Simulation:
                         at_once = self._cores
                         if self._workers is not None:
                             at_once = self._workers.count(waiting, running, verdict.may, minute)
-                        self._start(waiting, running, verdict.may, minute, at_once)
+                        self._start(rule, view, verdict.may, at_once)
                     load = board.idle_w
                     for body in running[:] if running else ():
                         if body.job.kind.power in verdict.may:
@@ -210,18 +216,17 @@ class Simulation:
                 percent_sum, before = 0.0, outcome.in_time
         return outcome
 
-    def _start(
-        self, waiting: deque[Arrival], running: list[Body], may: frozenset[Power], minute: int, at_once: int
-    ) -> None:
+    def _start(self, rule: Rule, view: View, may: frozenset[Power], at_once: int) -> None:
         for power in (Power.ALWAYS, Power.NORMAL, Power.SURPLUS):
             if power not in may:
                 continue
-            for job in list(waiting):
-                if len(running) >= at_once:
+            for job in list(view.waiting):
+                if len(view.running) >= at_once:
                     return
-                if job.kind.power is power and job.due >= minute:
-                    waiting.remove(job)
-                    running.append(Body(job, job.minutes))
+                if job.kind.power is power and job.due >= view.minute:
+                    view.waiting.remove(job)
+                    view.running.append(Body(job, job.minutes))
+                    rule.began(job, view)
 
 
 def _month(minute: int) -> int:

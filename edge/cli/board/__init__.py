@@ -1,5 +1,6 @@
 """Commands about the board one is on.
 
+- `calibrate`: `edge power calibrate`
 - `statement`: `edge power statement`
 - `services`: `edge up`, `worker`, `gateway`
 - `power`: `edge power`, `edge pause`, `edge resume`

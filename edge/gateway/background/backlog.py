@@ -1,4 +1,4 @@
-"""Tells the governor, and nodes that ask, how many open jobs of each kind there are, to scale workers by it.
+"""Tells governor and nodes that ask how many open jobs of each kind there are: to scale workers, and to look ahead.
 
 Nothing polls: a commit of the ledger that changes the counts leads to a new file, at most once a second. While the
 board is idle nothing is written.

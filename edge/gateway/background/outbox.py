@@ -72,7 +72,7 @@ class Outbox:
         path, self._layout = config.layout.ledger, config.layout
         self._limit = config.gateway.max_open_jobs
         self._results = Results(config.layout)
-        scaled = bool(config.scaled)
+        scaled = bool(config.scaled) or config.power.looks_ahead
         ledger = LedgerWriter.open(path, by_kind=scaled)
         self._unmet = ledger.connection.unmet
         self._committed = committed

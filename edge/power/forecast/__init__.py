@@ -6,5 +6,6 @@
 - `memory`: what was learned of the panel
 - `learn`: memory + one more hour -> memory
 - `predict`: memory -> what the panel is expected to give
+- `outside`: a forecast that somebody else made
 - `outlook`: expected watts of the next hours, with the bounds of what is likely
 """

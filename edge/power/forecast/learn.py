@@ -15,6 +15,8 @@ _RECENT_DECAY, _DAILY_DECAY = 0.6, 0.88
 _LEAD_DECAY = 0.9999
 _QUANTILE_STEP = 0.12
 _SCORE_DECAY = 0.99
+#: A clock that goes back further was wrong until then.
+_BACK_H = 48
 #: An hour counts when so much of it was seen.
 SEEN = 0.6
 
@@ -37,7 +39,7 @@ def learn(memory: PanelMemory, sample: HourSample, *, outside_wh: float | None =
         outside_wh: what a forecast from outside says of the solar day that begins; looked at once a day.
     """
     place = memory.place
-    if sample.hour <= memory.last_hour or place is None:
+    if place is None or memory.last_hour - _BACK_H < sample.hour <= memory.last_hour:
         return memory
     memory = msgspec.structs.replace(memory, last_hour=sample.hour)
     number, solar_bin = solar(sample.hour, place)

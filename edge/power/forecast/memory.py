@@ -108,3 +108,8 @@ class PanelMemory(msgspec.Struct, frozen=True):
     as_yesterday: Score = Score()
     outside: Score = Score()
     version: int = 1
+
+    @property
+    def whole(self) -> bool:
+        """False where a file of another version, or a torn one, gave something else."""
+        return self.version == 1 and len(self.bins) == BINS and len(self.leads) == LEADS

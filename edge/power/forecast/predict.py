@@ -13,6 +13,7 @@ _HOUR_S = 3600.0
 _NIGHT = Step(0.0, 0.0, 0.0)
 _DARKER, _BRIGHTER = -0.25, 0.2
 _DUSK = 5.0  # W/m2: below, ratios say nothing
+_FORGETS_H = 14 * 24  # a board that was away for longer may be elsewhere
 _SOON_H = 3
 _CAP = 1.6  # of the envelope: clouds beside the sun add to it
 
@@ -69,8 +70,9 @@ def outlook(memory: PanelMemory, now: float, *, hours: int = 72) -> Outlook | No
     if memory.place is None or not memory.peak:
         return None
     first = int(now // _HOUR_S)
+    days = memory.days if first - memory.last_hour <= _FORGETS_H else 0
     steps = tuple(forecast_hour(memory, first + ahead, max(1, ahead)) for ahead in range(hours))
-    return Outlook(first * _HOUR_S, _HOUR_S, steps, days_learned=memory.days)
+    return Outlook(first * _HOUR_S, _HOUR_S, steps, days_learned=days)
 
 
 def day_wh(view: Outlook, first: float, last: float) -> Step:

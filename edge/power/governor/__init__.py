@@ -9,6 +9,7 @@
 - `pause`: a pause by hand, kept over restarts and power cuts
 - `shutdown`: going down cleanly at critical power
 - `persisted_state`: what a restarted governor goes on with
+- `planning`: looks ahead for the governor, and keeps what was learned of the panel
 - `history`: the last day's readings, in tmpfs
 - `days`: a summary of each day, on disk
 - `replay`: a recorded day run through the policy again

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,7 +19,7 @@ from edge.core.errors import given
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.core.text import when
-from edge.model import PowerState, PowerStatus, Reading
+from edge.model import Plan, PowerState, PowerStatus, Reading
 from edge.model.pairing import ButtonHeld
 from edge.power import pause_order, status
 from edge.power.energy import bodies, draw
@@ -32,8 +33,12 @@ from edge.power.governor.shutdown import ShutdownSequence
 from edge.power.governor.status_led import StatusLed
 from edge.power.policy import expected as expect
 from edge.power.policy import policy, rules, sampling, wording
+from edge.power.policy.floor import with_floor
 from edge.power.sleep.order import SleepOrder
 from edge.power.sources import configured
+
+if TYPE_CHECKING:
+    from edge.power.governor.planning import Planning
 
 # Each write of power.json wakes its readers.
 _HEARTBEAT_S = 30.0  # longest time between two writes
@@ -62,6 +67,17 @@ def _going_down(shutdown: ShutdownSequence) -> wording.Wording:
     return wording.Wording("sleep", shutdown.reason, f"it wakes at {when(at)}" if at else "it wakes by itself")
 
 
+def _planning(config: PowerConfig, layout: Layout) -> Planning:
+    from edge.power.governor.planning import Planning  # no other board needs it
+
+    return Planning(config, layout, log)
+
+
+def _gist(plan: Plan | None) -> tuple[object, ...]:
+    """What of a plan is news to others."""
+    return () if plan is None else (plan.action, plan.wake_at, plan.floor_percent is None)
+
+
 def _supplies(readings: tuple[Reading, ...]) -> dict[str, float | None]:
     return {reading.source: reading.value for reading in readings if reading.what == "supply"}
 
@@ -76,12 +92,14 @@ class Governor:
     def __init__(self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None]) -> None:
         self._config, self._layout, self._wake = config, layout, wake
         self._pending: deque[str] = deque()
-        self._rules = rules.from_config(config)
+        self._fixed = self._rules = rules.from_config(config)
         records = configured(config)
         self._sensing = Sensing(records, layout, self._on_notice)
         self._history = ReadingHistory(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
         self._local = LocalTime()
         self._days = Days(layout.days, keep=config.history.keep_days, shown=layout.today)
+        self._planning = _planning(config, layout) if config.looks_ahead else None
+        self._plan: Plan | None = None
         self._led = _led(config.led) if config.led else None
         self._button = Button(config.button, wake, log) if config.button else None
         self._state = persisted_state.read(layout.policy, {record.label for record in records})
@@ -121,6 +139,11 @@ class Governor:
         """A file that a person wrote has changed: the next turn takes a whole sample."""
         self._due = None
 
+    def backlog_changed(self) -> None:
+        """There are other open jobs: where there were none, or are none any more, another plan is due."""
+        if self._planning is not None and self._planning.backlog_changed():
+            self._due = None
+
     def wait_s(self, now: float) -> float | None:
         """Seconds until the next turn is due; None: nothing is due until something happens."""
         if self._due is None or self._pending:
@@ -139,8 +162,10 @@ class Governor:
         self._persist()
         try:
             self._days.flush()
+            if self._planning is not None:
+                self._planning.flush()
         except OSError as err:
-            log(f"{self._layout.days}: {err.strerror or err}")
+            log(f"{err.filename or self._layout.days}: {err.strerror or err}")
         self._write(
             PowerState.UNKNOWN, wording.Wording("governor-stopped", "the governor was stopped", "`edge power` runs")
         )
@@ -155,6 +180,8 @@ class Governor:
         minute = int(self._local.minute(wall)) if trusted else None
         readings = self._sensing.read(now, only, fresh_s=config.sample_s)
         before = self._state
+        if self._planning is not None:
+            self._follow(self._planning.turn(readings, working=before.level >= rules.Level.NORMAL))
         self._state = policy.step(self._rules, before, readings, now, minute)
         if self._state.level != before.level:
             # Before it is reported: a governor that is killed in between must come back with the dwell it announced.
@@ -162,6 +189,15 @@ class Governor:
         reported = self._report(now, readings)
         self._record(Sample(now, readings, round(wall, 3), minute, reported), trusted)
         self._due = self._next(now)
+
+    def _follow(self, plan: Plan | None) -> None:
+        """Decide by the plan from now on; None: by the fixed thresholds."""
+        floor = None if plan is None else plan.floor_percent
+        if floor != (None if self._plan is None else self._plan.floor_percent):
+            self._rules = with_floor(self._fixed, self._config.thresholds, floor)
+        if plan is not None and (self._plan is None or plan.action is not self._plan.action):
+            log(f"plan: {plan.action}: {plan.reason}")
+        self._plan = plan
 
     def _next(self, now: float) -> float:
         due = []
@@ -208,7 +244,8 @@ class Governor:
         below = state not in {PowerState.NORMAL, PowerState.SURPLUS}
         worded = below and last is not None and last.reason != why.reason and silent_s >= _REASON_S
         switched = last is not None and _supplies(last.readings) != _supplies(readings)
-        if changed or worded or switched or self._unwritten or silent_s >= _HEARTBEAT_S:
+        planned = last is not None and _gist(last.plan) != _gist(self._plan)
+        if changed or worded or switched or planned or self._unwritten or silent_s >= _HEARTBEAT_S:
             self._write(state, why, wording.judged(self._state, readings), now, left_s=self._left_s(state, paused))
         if changed:
             log(f"{state}: {why.reason}; until {why.until}" if why.until else f"{state}: {why.reason}")
@@ -254,6 +291,7 @@ class Governor:
             valid_s=0.0 if quiet else 3 * max(_HEARTBEAT_S, self._config.sampling.slow_s),
             readings=readings,
             resumes_at=None if left_s is None else round(wall + left_s, 1),
+            plan=self._plan if now is not None else None,
             mix=draw.mix(readings),
         )
         try:

@@ -46,6 +46,9 @@ def main(loaded: Loaded) -> int:
         governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
         try:
             governor.turn(time.monotonic())
+            if loaded.config.power.looks_ahead:
+                layout.backlog.parent.mkdir(parents=True, exist_ok=True)
+                watch.add(layout.backlog.parent)
             scaler = _scaler(loaded.config, watch)
             if scaler is not None:
                 scaler.turn(time.monotonic(), governor.reported)
@@ -124,6 +127,8 @@ def _loop(
                     changes = watch.read()
                     if changes.may_touch(*by_person):
                         governor.look_again()
+                    if changes.may_touch(layout.backlog.name):
+                        governor.backlog_changed()
                     if scaler is not None and changes.may_touch(layout.backlog.name, layout.scale_by_hand.name):
                         scaler.changed()
                     if sleeper is not None and changes.may_touch(layout.sleep_answer.name):

@@ -3,4 +3,7 @@
 - `records`: what a plan is made from: battery, board, open jobs, settings
 - `path`: along the forecast: when the sun is back, when the battery holds enough
 - `plan`: all of these + a forecast + time -> the plan
+- `lookahead`: learns from what the board measures, and plans by it
+- `starts`: when a job that waits is going to start
+- `told`: the file by which others look ahead, too
 """

@@ -20,10 +20,11 @@ def plan(
     now: float | None,
     battery: Battery | None,
     outlook: Outlook | None,
-    jobs: Sequence[OpenWork],
+    jobs: Sequence[OpenWork] | None,
     *,
     board: BoardModel,
     settings: PlanSettings,
+    working: bool = False,
     wall: float = 0.0,
 ) -> Plan:
     """The plan for the next minutes.
@@ -32,23 +33,29 @@ def plan(
         now: seconds since the epoch; None where the clock is not trusted.
         battery: what is stored; None where it is not known, or its size is not.
         outlook: what the panel is expected to give; None without one.
-        jobs: what waits or runs.
+        jobs: what waits or runs; None where nobody knows, and then the board does not sleep.
         board: what the board draws.
         settings: what the owner allows.
+        working: power allows work now, so that it goes on down to the floor.
         wall: the untrusted clock, by which a plan without a floor ends.
     """
     fixed = _without(now, battery, outlook, settings)
     if fixed or now is None or battery is None or outlook is None:
-        return Plan(Action.WORK if jobs else Action.IDLE, fixed, (wall if now is None else now) + settings.plan_s)
+        return Plan(
+            Action.IDLE if jobs is not None and not jobs else Action.WORK,
+            fixed,
+            (wall if now is None else now) + settings.plan_s,
+        )
     sleeps = may_sleep(settings)
     sun_at = path.sun_at(outlook, now, board.idle_w)
     # A board that cannot sleep goes down at critical: what it kept for the night would be spent on waiting.
     night_wh = (sun_at - now) / 3600 * board.off_w if sleeps else 0.0
     floor = _floor(battery, night_wh, settings)
     budget_wh = max(0.0, battery.stored_wh - floor / 100 * battery.capacity_wh)
-    ready = [job for job in jobs if job.may_start_at is None or job.may_start_at <= now]
+    known = jobs if jobs is not None else (OpenWork(),)
+    ready = [job for job in known if job.may_start_at is None or job.may_start_at <= now]
     action, reason, wake_at = Action.WORK, "", None
-    enough = battery.percent > floor + (0.0 if any(job.running for job in ready) else settings.gap_percent)
+    enough = battery.percent > floor + (0.0 if working else settings.gap_percent)
     usable = [job for job in ready if _may_run(job, battery, settings, enough=enough)]
     if usable:
         reason = f"{battery.percent:.0f} % is above the floor of {floor:.0f} %"
@@ -57,7 +64,8 @@ def plan(
     else:
         action = Action.IDLE
         reason = f"{battery.percent:.0f} % is no more than the floor of {floor:.0f} %" if ready else "no job waits"
-        if sleeps and (ready or settings.sleep is SleepWhen.IDLE) and not _free(now, battery, outlook, board, settings):
+        wanted = bool(ready) or settings.sleep is SleepWhen.IDLE
+        if sleeps and jobs is not None and wanted and not _free(now, battery, outlook, board, settings):
             wake_at = _wake_at(now, battery, outlook, jobs, floor, board, settings, short=bool(ready))
             if wake_at - now >= settings.least_sleep_s:
                 action, reason = Action.SLEEP, f"{reason}: sleeps for {duration(wake_at - now)}"

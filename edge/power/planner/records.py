@@ -49,7 +49,6 @@ class OpenWork(msgspec.Struct, frozen=True):
     due_at: float | None = None  # after it the result is worth nothing; None: always worth something
     may_start_at: float | None = None  # not before
     kind: str = ""
-    running: int = 0  # of these jobs: those that have begun
 
 
 class PlanSettings(msgspec.Struct, frozen=True):

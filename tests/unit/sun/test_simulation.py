@@ -7,13 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from edge.power.forecast.memory import Place
-from edge.power.forecast.outlook import Outlook
 from edge.power.planner.records import SleepWhen
 from tests.sun.arrivals import Kind, arrivals, mixed
 from tests.sun.models import BOARDS, BatteryModel, Panel
 from tests.sun.planned import Planned
 from tests.sun.rules import FixedThresholds, UntilItDies
-from tests.sun.simulation import Outcome, Rule, Simulation, Verdict, View
+from tests.sun.simulation import Outcome, Rule, Simulation, View
 from tests.sun.weather import Weather, made_up
 
 DAYS = 30
@@ -57,19 +56,15 @@ def covered(sun: list[float]) -> None:
 class WrongClock(Planned):
     """A planner whose clock jumps by half a day, forth and back, every third day."""
 
-    def decide(self, view: View) -> Verdict:
-        at = view.at
-        view.at += 43_200.0 if view.minute // 1440 % 6 >= 3 else 0.0
-        verdict = super().decide(view)
-        view.at = at
-        return verdict
+    def clock(self, view: View) -> float | None:
+        return view.at + (43_200.0 if view.minute // 1440 % 6 >= 3 else 0.0)
 
 
-class DeadForecast(Planned):
-    """A planner whose forecast is gone from the twelfth day on."""
+class NoClock(Planned):
+    """A planner that does not know the time from the twelfth day on: its forecast is dead."""
 
-    def outlook(self, at: float) -> Outlook | None:
-        return super().outlook(at) if at < WEATHER.epoch(12 * 24) else None
+    def clock(self, view: View) -> float | None:
+        return view.at if view.minute < 12 * 1440 else None
 
 
 @pytest.mark.parametrize("sleep", [SleepWhen.NEVER, SleepWhen.IDLE])
@@ -77,7 +72,7 @@ def test_a_covered_panel_costs_jobs_and_never_a_brown_out(sleep: SleepWhen) -> N
     assert ran(planned(sleep), covered).brown_outs == 0
 
 
-@pytest.mark.parametrize("kind", [WrongClock, DeadForecast])
+@pytest.mark.parametrize("kind", [WrongClock, NoClock])
 def test_a_clock_that_jumps_and_a_dead_forecast_cost_jobs_and_never_a_brown_out(kind: type[Planned]) -> None:
     made = kind(capacity_wh=37.0, board=BOARD, sleep=SleepWhen.IDLE, where=Place(48.1, 0.0, given=True))
     assert ran(made).brown_outs == 0

@@ -1,0 +1,75 @@
+"""A forecast of the panel from outside: watts by hour, as a program or a service writes them."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import msgspec
+
+from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.forecast.outlook import Outlook, Step
+from edge.power.forecast.predict import solar
+
+#: Hour since the epoch -> mean watts.
+Hours: TypeAlias = dict[int, float]
+_MOST = 24 * 16
+_LARGEST_W = 1e6
+_HOUR_S = 3600.0
+#: Days over which both forecasts are compared before the other one may be used, and by how much it has to be better.
+_LEAST_DAYS, _BETTER = 7, 0.97
+
+
+class _Document(msgspec.Struct):
+    """`{"start": 1796000400, "step_s": 3600, "watts": [0, 1.5, ...]}`."""
+
+    start: float
+    watts: list[float]
+    step_s: float = _HOUR_S
+
+
+def parse(text: str | bytes) -> Hours:
+    """The hours of a document. Raises ValueError with one line that says what is wrong."""
+    try:
+        found = msgspec.json.decode(text, type=_Document)
+    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        raise ValueError(f"not a forecast: {err}") from err
+    if not 0 < found.step_s <= 86_400 or not 0 <= found.start < 1e11:
+        raise ValueError(f"start {found.start:g}, step_s {found.step_s:g}: expected epoch seconds, and 1 to 86400")
+    sums, seen = dict[int, float](), dict[int, float]()
+    for number, watts in enumerate(found.watts[: int(_MOST * _HOUR_S / found.step_s) + 1]):
+        if not (math.isfinite(watts) and 0 <= watts <= _LARGEST_W):
+            raise ValueError(f"watts[{number}] is {watts:g}: expected 0 to {_LARGEST_W:g}")
+        at, end = found.start + number * found.step_s, found.start + (number + 1) * found.step_s
+        while at < end:
+            hour = int(at // _HOUR_S)
+            part = min(end, (hour + 1) * _HOUR_S) - at
+            sums[hour], seen[hour] = sums.get(hour, 0.0) + watts * part, seen.get(hour, 0.0) + part
+            at += part
+    return {hour: total / seen[hour] for hour, total in sums.items() if seen[hour] >= 0.9 * _HOUR_S}
+
+
+def day_wh(hours: Hours, number: int, place: Place) -> float | None:
+    """Watt-hours of a solar day; None where it is not told in full."""
+    first = math.ceil(number * 24 - place.longitude / 15 - 0.5)
+    found = [hours.get(hour) for hour in range(first, first + 24) if solar(hour, place)[0] == number]
+    return None if any(each is None for each in found) else sum(each for each in found if each is not None)
+
+
+def better(memory: PanelMemory) -> bool:
+    """True once the forecast from outside was nearer to the truth than ours."""
+    ours, other = memory.ours.mean, memory.outside.mean
+    return ours is not None and other is not None and memory.outside.count >= _LEAST_DAYS and other < _BETTER * ours
+
+
+def instead(ours: Outlook, hours: Hours, memory: PanelMemory) -> Outlook:
+    """`ours` with the watts from outside where they are told, between bounds as wide as ours."""
+    steps = list[Step]()
+    for number, step in enumerate(ours.steps):
+        watts = hours.get(int((ours.start + number * ours.step_s) // _HOUR_S))
+        if watts is None:
+            steps.append(step)
+            continue
+        low, high = (step.low / step.mid, step.high / step.mid) if step.mid > 0 else (1.0, 1.0)
+        steps.append(Step(watts * low, watts, max(watts, min(watts * high, 2 * memory.peak))))
+    return msgspec.structs.replace(ours, steps=tuple(steps), source="outside")

@@ -1,0 +1,167 @@
+"""Looks ahead for the governor: feeds what it reads to the planner, and keeps what was learned of the panel."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from edge.config.power import PowerConfig
+from edge.core import clock, durable
+from edge.core.host import boot_id, process_alive
+from edge.core.layout import Layout
+from edge.model import Backlog, Plan, Reading
+from edge.power.forecast import outside
+from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.planner import told
+from edge.power.planner.lookahead import LookAhead
+from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings
+
+#: Four small writes a day to the card; what is learned in between can be learned again.
+_SAVE_EVERY_S = 6 * 3600.0
+_LOOK_OUTSIDE_S = 600.0
+
+
+class Planning:
+    """The plan of a board that looks ahead. Belongs to the governor's thread; does nothing while no sample is due."""
+
+    def __init__(self, config: PowerConfig, layout: Layout, log: Callable[[str], None]) -> None:
+        """Read what was learned. `config.battery_wh` is given."""
+        self._config, self._layout, self._log = config, layout, log
+        where = None
+        if config.forecast.latitude is not None and config.forecast.longitude is not None:
+            where = Place(config.forecast.latitude, config.forecast.longitude, given=True)
+        self._ahead = LookAhead(_read(layout.panel), where=where)
+        self._board, self._settings = BoardModel(), settings_of(config)
+        self._saved_s = time.monotonic()
+        self._told_hour = -1
+        self._outside_s, self._outside_at, self._complaint = -math.inf, 0.0, ""
+        self._some = False  # jobs were open at the last look
+
+    @property
+    def memory(self) -> PanelMemory:
+        """What is known of the panel."""
+        return self._ahead.memory
+
+    def turn(self, readings: Iterable[Reading], *, working: bool) -> Plan | None:
+        """The plan after one round of readings; None where nothing tells of a panel and a battery, or on the mains."""
+        values = dict[str, float]()
+        for reading in readings:
+            if reading.value is not None:
+                values.setdefault(reading.what, reading.value)
+        if "solar_watts" not in values or values.get("supply"):
+            self._ahead.again()
+            return None
+        now, wall = clock.trusted_now(), time.time()
+        percent = values.get("charge")
+        if now is not None:
+            self._from_outside()
+            if self._ahead.see(now, max(0.0, values["solar_watts"]), percent):
+                self._save_if_due()
+        battery = None
+        if percent is not None and self._config.battery_wh is not None:
+            battery = Battery(percent, self._config.battery_wh)
+        plan = self._ahead.planned(
+            now,
+            battery,
+            self._jobs(),
+            board=self._board,
+            settings=self._settings,
+            working=working,
+            wall=wall,
+        )
+        self._tell(wall if now is None else now)
+        return plan
+
+    def backlog_changed(self) -> bool:
+        """True where there are jobs and were none, or the other way round: the plan is made anew."""
+        before, some = self._some, bool(self._jobs())
+        if some == before:
+            return False
+        self._ahead.again()
+        return True
+
+    def flush(self) -> None:
+        """Keep what was learned. Raises OSError."""
+        durable.make_folder(self._layout.panel.parent)
+        durable.replace(self._layout.panel, msgspec.json.encode(self.memory))
+        self._saved_s = time.monotonic()
+
+    def _save_if_due(self) -> None:
+        if time.monotonic() - self._saved_s < _SAVE_EVERY_S:
+            return
+        try:
+            self.flush()
+        except OSError as err:
+            self._saved_s = time.monotonic()
+            self._log(f"{self._layout.panel}: {err.strerror or err}")
+
+    def _jobs(self) -> tuple[OpenWork, ...] | None:
+        """The open jobs as the gateway tells them; None while there is no gateway, as on a node."""
+        try:
+            backlog = msgspec.json.decode(self._layout.backlog.read_bytes(), type=Backlog)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
+            return None
+        rows = tuple(OpenWork(row.power, row.jobs, row.seconds, kind=row.kind) for row in backlog.rows)
+        self._some = bool(rows)
+        return rows
+
+    def _from_outside(self) -> None:
+        """Read the forecast of somebody else where it has changed."""
+        path, now_s = self._config.forecast.file, time.monotonic()
+        if path is None or now_s - self._outside_s < _LOOK_OUTSIDE_S:
+            return
+        self._outside_s, complaint = now_s, ""
+        try:
+            changed = path.stat().st_mtime
+            if changed == self._outside_at:
+                return
+            hours = outside.parse(path.read_bytes())
+        except (OSError, ValueError) as err:
+            hours, changed, complaint = {}, 0.0, f"{path}: {getattr(err, 'strerror', None) or err}"
+        if complaint and complaint != self._complaint:
+            self._log(complaint)
+        self._outside_at, self._complaint = changed, complaint
+        self._ahead.told(hours)
+
+    def _tell(self, at: float) -> None:
+        hour = int(at // 3600)
+        if hour == self._told_hour:
+            return
+        self._told_hour = hour
+        said = told.Told(
+            boot_id(),
+            self._ahead.outlook(at),
+            self._board,
+            self._config.battery_wh or 0.0,
+            told.scores(self.memory),
+            self.memory.place,
+        )
+        try:
+            told.write(self._layout.outlook, said)
+        except OSError:  # a full tmpfs: nobody is told when jobs start
+            return
+
+
+def settings_of(config: PowerConfig) -> PlanSettings:
+    """What the owner allows the planner."""
+    limits = config.thresholds
+    return PlanSettings(
+        critical_percent=limits.critical_percent,
+        pause_percent=limits.pause_percent,
+        resume_percent=limits.resume_percent,
+        surplus_percent=limits.surplus_percent,
+    )
+
+
+def _read(path: Path) -> PanelMemory:
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=PanelMemory)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return PanelMemory()
+    return found if found.whole else PanelMemory()
