@@ -1,6 +1,7 @@
 """Commands about the board one is on.
 
 - `statement`: `edge power statement`
+- `whatif`: `edge power replay --days`
 - `services`: `edge up`, `worker`, `gateway`
 - `power`: `edge power`, `edge pause`, `edge resume`
 - `config`: `edge config`
