@@ -110,6 +110,9 @@ sums: setup-dev ## ask the kind solve CASES=100000 random sums, and as many slip
 powercut-scaling: setup-test ## cut the power CUTS=100 times while a worker retires under load (as root; SEED= replays)
 	$(BIN)/python -m tests.powercut --scaling --cuts $(or $(CUTS),100) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
+powercut-files: setup-test ## cut the power CUTS=200 times while files are uploaded (as root; SEED= replays)
+	$(BIN)/python -m tests.powercut --files --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
 powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 

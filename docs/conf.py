@@ -29,6 +29,7 @@ release = re.findall(r'__version__ = "(.*)"', (_TOP / "edge/__init__.py").read_t
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
+smartquotes = False  # `--json` in a sentence is an option, no dash
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "Edge worker"
@@ -38,8 +39,8 @@ html_show_sourcelink = False
 myst_heading_anchors = 3
 
 
-def _contents(caption: str, *entries: str) -> str:
-    return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", ":glob:", "", *entries, "```", ""])
+def _contents(*entries: str) -> str:
+    return "\n".join(["", "```{toctree}", ":hidden:", ":glob:", "", *entries, "```", ""])
 
 
 def _moved(link: re.Match[str], page: str) -> str:
@@ -51,21 +52,19 @@ def _moved(link: re.Match[str], page: str) -> str:
     return f"]({ups}{docname}.md{hash_}{anchor})"
 
 
-def _add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
+def _add_contents(_app: Sphinx, docname: str, source: list[str]) -> None:
     """Add what a forge does not need: called by Sphinx with each page that it has read."""
     if docname in _FROM_TOP:
         text = (_TOP / _FROM_TOP[docname]).read_text()
         source[0] = re.sub(r"\]\(((?:docs/)?[\w/.-]+\.md(?:#[\w-]+)?)\)", lambda link: _moved(link, docname), text)
     elif docname == "index":
-        source[0] += "".join(_contents(name.capitalize(), f"{name}/index") for name in _SECTIONS)
-        if any(page.stem != "index" for page in Path(app.srcdir).glob("*.md")):
-            source[0] += _contents("More", "*")
+        source[0] += _contents(*(f"{name}/index" for name in _SECTIONS))
     elif docname == "reference/cli":
         from tests.docs.reference.commands import details  # only for this page
 
         source[0] += details()
     elif docname.endswith("/index"):
-        source[0] += _contents("Pages", "*")
+        source[0] += _contents("*")
 
 
 def setup(app: Sphinx) -> None:

@@ -40,6 +40,11 @@ def echo(text: str, times: int = 1) -> str:
     """Give the text back."""
     return text * times
 
+@task
+def measured(job: Job) -> int:
+    """The size of the file that it was given."""
+    return job.input("clip").stat().st_size
+
 @task(power="always")
 def small(text: str) -> str:
     """Runs on low power too."""

@@ -230,8 +230,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: Annotated[
         tuple[CommandConfig, ...],
         about(
-            "Programs that are kinds of job, each with a template of its arguments; see docs/commands.md. A limit that "
-            "this machine cannot enforce refuses the job."
+            "Programs that are kinds of job, each with a template of its arguments; see docs/how-to/commands.md. A"
+            " limit that this machine cannot enforce refuses the job."
         ),
     ] = ()
     allow_any: Annotated[

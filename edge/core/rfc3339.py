@@ -11,7 +11,7 @@ _FORM = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 _EXAMPLE = "2026-03-29T02:30:00+02:00"
-_FIRST, _LAST = 1970, 9000  # years: beyond them, conversions between zones leave what a calendar can hold
+_FIRST, _LAST = 1970, 2200  # years: nobody plans farther ahead, and most programs cannot print such a date
 
 
 def parsed(text: str, *, name: str, zone: tzinfo | None = None) -> datetime:
@@ -28,13 +28,14 @@ def parsed(text: str, *, name: str, zone: tzinfo | None = None) -> datetime:
     shown = f"{name} {text[:80]!r}"
     found = _FORM.fullmatch(text)
     if found is None:
-        raise UsageError(f"{shown}: expected a time in the form of RFC 3339, such as {_EXAMPLE}")
+        offset = " with its offset from UTC" if zone is None else ""
+        raise UsageError(f"{shown}: expected a time{offset} in the form of RFC 3339, such as {_EXAMPLE}")
     year, month, day, hour, minute = (int(part) for part in found.groups()[:5])
     second, fraction, offset = int(found[6] or 0), found[7] or "", found[8] or ""
     if not offset and zone is None:
         raise UsageError(f"{shown}: expected an offset from UTC at its end, such as Z or +02:00")
     if hour == 24:
-        raise UsageError(f"{shown}: hour 24 is not taken; write 00:00 of the next day")
+        raise UsageError(f"{shown}: hour 24 is not taken; midnight is 00:00 of the next day")
     if offset[1:] and (int(offset[1:3]) > 23 or int(offset[4:]) > 59):
         raise UsageError(f"{shown}: no such time: an offset has hours 00 to 23 and minutes 00 to 59")
     if second == 60:
@@ -53,3 +54,8 @@ def parsed(text: str, *, name: str, zone: tzinfo | None = None) -> datetime:
 def text_of(at: float, zone: tzinfo = UTC) -> str:
     """Seconds since 1970 as RFC 3339, to the second, with the offset that `zone` has at that time."""
     return datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
+
+
+def in_utc(at: float) -> str:
+    """Seconds since 1970 as words for people, to the second: `2026-11-28 13:30:00 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -92,8 +92,9 @@ class Board:
         ]
 
     def _statuses(self) -> tuple[_Written, ...]:
-        """What the workers' files say. They are read again only after a file was renamed into their folder or left it,
-        which is how each of them is written.
+        """Return what the workers' files say.
+
+        They are read again only after a file was renamed into their folder or left it, which is how each is written.
         """
         now_ns = time.time_ns()  # before the look: after a pause of this process the change would seem old
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.core import clock
+from edge.core import clock, rfc3339
 from edge.core.text import duration, moment
 from edge.ledger.reader import AHEAD_MOST
 from edge.ledger.rows import JobRow
@@ -19,7 +19,6 @@ from edge.model import (
     WorkerState,
     WorkerStatus,
 )
-from edge.schedule.instant import shown
 from edge.wire import BrokerState, BrokerView, StartInterval
 
 #: A broker takes a job within milliseconds; one that hangs has not broken the connection yet.
@@ -127,7 +126,7 @@ def _ledger(job: JobRow, now: float) -> str:
         return ""
     if job.delay_s is not None:
         return f"submitted for later; starts in {duration(min(job.due_at - now, job.delay_s))}"
-    when = f"not before {shown(job.due_at)}"
+    when = f"not before {rfc3339.in_utc(job.due_at)}"
     if not clock.plausible(now):
         return f"{when}; the board does not know the time, and waits until its clock is set"
     return f"{when}, in {duration(job.due_at - now)}"

@@ -2,7 +2,6 @@
 
 - `arguments`: arguments that are the result of another job
 - `dependencies`: jobs that run after others
-- `instant`: a moment as text, RFC 3339 with an offset
 - `lane`: a lane: the jobs that share a queue of the broker
 - `later`: checks the fields of a submission that make a job wait
 - `limits`: how many jobs of a kind may be at work

@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import msgspec
 
+from edge.core import rfc3339
 from edge.core.errors import BadJobId, UnknownJob, UsageError
 from edge.model import MOST_PARENTS, AfterFailure, Waits, is_job_id
-from edge.schedule.instant import BadInstant, instant
 
 #: A job's priority where nobody chose one.
 USUAL_PRIORITY = 5
@@ -48,10 +48,9 @@ def later(asked: Waits, *, results: Collection[str] = (), foreign: bool = False)
     for job_id in after:
         if not is_job_id(job_id):
             raise UnknownJob.reported(f"after: {BadJobId(job_id)}", job_id=job_id)
-    try:
-        not_before = None if asked.not_before is None else instant(asked.not_before)
-    except BadInstant as err:
-        raise UsageError(f"not_before = {err}") from err
+    not_before = None
+    if asked.not_before is not None:
+        not_before = rfc3339.parsed(asked.not_before, name="not_before").timestamp()
     priority = USUAL_PRIORITY if asked.priority is None else asked.priority
     return Later(
         delay_s=asked.delay_s,

@@ -19,6 +19,7 @@ from edge.model import RETIRED_EXIT, WorkerPool, WorkerState, WorkerStatus
 from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.head import Head, hand_over, stores
 from edge.worker.attempt.history import AttemptHistory
+from edge.worker.attempt.inputs import job_inputs
 from edge.worker.executor.job_maker import JobMaker
 from edge.worker.executor.main_thread import MainThread, TaskContext
 from edge.worker.executor.spawners import Spawners
@@ -139,6 +140,7 @@ class WorkerContext:
             control=self.control,
             status=self.status,
             hand_over=gateway,
+            inputs=job_inputs(config),
         )
         self.intake = Intake(
             watcher=self.watcher,

@@ -80,7 +80,7 @@ def _and(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _group(tokens: Sequence[Token], at: int) -> tuple[Fraction, int] | None:
-    """ "three hundred and twenty five" and less; "twenty one hundred", too."""
+    """Read "three hundred and twenty five" and less; "twenty one hundred", too."""
     if _article(tokens, at):
         value, at = Fraction(1), at + 1
     else:

@@ -17,7 +17,15 @@ INSTALLED = [
     *("python3", "python3-apt", "ca-certificates", "iproute2", "procps", "gpgv"),
 ]
 #: What the roles install later, fetched now, so that the machine needs no way out of its network.
-FETCHED = ["rabbitmq-server", "python3-venv", "openssl", "nftables", "avahi-daemon", "unattended-upgrades"]
+FETCHED = [
+    "rabbitmq-server",
+    "python3-venv",
+    "openssl",
+    "bubblewrap",
+    "nftables",
+    "avahi-daemon",
+    "unattended-upgrades",
+]
 #: What a machine of its own needs beside that, where a container takes it from its host.
 MACHINE = {"installed": ["linux-image-arm64", "initramfs-tools", "zstd"], "fetched": ["zram-tools"]}
 

@@ -50,6 +50,20 @@ def spread(count: int, job: Job) -> int:
         job.spawn(linger, 0.1, key=str(number))
     return count
 '''
+#: A kind that saves after each step, and tells where its last attempt began.
+STEPS = '''
+import time
+from edge.worker import Job, task
+
+@task
+def stepwise(count: int, job: Job) -> int:
+    """Count slowly."""
+    began_at = int(job.restored or 0)
+    for step in range(began_at, count):
+        job.checkpoint(step)
+        time.sleep(0.05)
+    return began_at
+'''
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -556,6 +570,36 @@ def test_the_governor_powers_the_board_off(controller: Controller, board: Machin
     board.boot()
     deploy(controller, "--tags", "edge")
     assert "edge-worker@" not in board.sh("systemctl list-units --all --plain --no-legend 'edge-worker@*.service'")
+
+
+def test_it_sleeps_and_goes_on_with_the_job_it_held(controller: Controller, board: Machine, client: Client) -> None:
+    """At low power the board goes down with the job it held, its alarm set; after the boot the job goes on."""
+    path = controller.folder / "steps.py"
+    path.write_text(STEPS)
+    alarm = "/var/lib/edge/power/wakealarm"
+    config: dict[str, Any] = {
+        "power": {
+            "sources": [{"kind": "simulated", "start": "normal"}],
+            "policy": {"low_samples": 1},
+            "critical": {"grace_s": 10, "wakealarm": alarm},
+            "sleep": {"when": "low", "quiet_s": 1, "min_awake_s": 60, "max_s": 3600},
+        }
+    }
+    board.sh(f"install --owner=edge-power --group=edge /dev/null {alarm}")
+    deploy(controller, "--tags", "edge", edge_config=config, edge_task_files=[*own_task(controller), str(path)])
+    job_id = json.loads(client.edge("submit", "stepwise", "400", "--json"))["id"]
+    board.until((board.root / f"var/lib/edge/checkpoints/{job_id}.json").exists)
+    board.run("edge", "--config", "/etc/edge/edge.yaml", "power", "simulate", "low")
+    board.until(lambda: board.leader == 0, 120)
+    assert (board.root / alarm[1:]).read_text() == "+3600"
+    refused = client.edge("submit", "factorial", "5", "--when-awake", "--awake-within", "1s", check=False)
+    assert "waiting for it" in refused
+    board.boot()
+    board.until(lambda: healthy(board), 90)
+    assert int(client.edge("result", job_id, "--wait", "--timeout", "120")) > 0  # the step at which it went on
+    assert json.loads((board.root / "var/lib/edge/power/sleep.json").read_text())["wake_at"] > 0
+    deploy(controller, "--tags", "edge")
+    path.unlink()
 
 
 def test_a_second_board_works_for_the_first(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
+_AT_TOP = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md")
 _BLOCK = re.compile(
     r"(?:^(?P<indent> *)<!-- test: (?P<mark>[^>]+) -->\n+|^\*Needs (?P<needs>[^*]+?):?\*\n+)?"
     r"^(?P<lead> *)```(?P<language>[\w.-]*)\n(?P<text>.*?)^(?P=lead)```$",
@@ -40,7 +41,7 @@ class Block:
 
 def all_pages() -> list[Path]:
     """Return all pages that people read, those at the top of the repository first."""
-    return [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md"))]
+    return [*(TOP / name for name in _AT_TOP), *sorted((TOP / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path) -> Iterator[Block]:

@@ -98,6 +98,45 @@ def test_a_job_runs_where_the_sun_is(
     assert depth(broker) == 0
 
 
+def test_a_node_fetches_the_files_of_a_job_once(
+    at_head: RunningWorker, at_node: RunningWorker, gateway: RunningGateway, broker: BrokerConfig
+) -> None:
+    """By their hash; the second job finds them, and what the head does not have ends the job."""
+    content = bytes(range(256)) * 20_000
+    digest = sha256(content).hexdigest()
+    gateway.ask("PUT", "/files", content)
+    clip = {"clip": {"sha256": digest, "name": "a.mov", "bytes": len(content)}}
+    first = publish(broker, "measured", edge={"files": clip})
+    assert at_head.result(first).value == len(content)
+    fetched = at_node.config.layout.files / digest
+    assert fetched.read_bytes() == content
+    inode = fetched.stat().st_ino
+    assert at_head.result(publish(broker, "measured", edge={"files": clip})).value == len(content)
+    assert fetched.stat().st_ino == inode
+    missing = {"clip": {"sha256": "0" * 64, "bytes": 7}}
+    failure = at_head.result(publish(broker, "measured", edge={"files": missing})).failure
+    assert failure is not None
+    assert failure.code is FailureCode.NO_INPUT
+
+
+def test_a_node_whose_head_goes_away_fetches_the_rest_later(
+    at_head: RunningWorker,
+    at_node: RunningWorker,
+    gateway: RunningGateway,
+    start_gateway: StartGateway,
+    broker: BrokerConfig,
+) -> None:
+    """The job waits, and goes on when the head is back."""
+    content = bytes(range(256)) * 20_000
+    digest = sha256(content).hexdigest()
+    gateway.ask("PUT", "/files", content)
+    gateway.stop()
+    job_id = publish(broker, "measured", edge={"files": {"clip": {"sha256": digest, "bytes": len(content)}}})
+    until(lambda: at_node.status and "cannot reach the gateway" in at_node.status.reason, at_node.words)
+    start_gateway(gateway.config)
+    assert at_head.result(job_id).value == len(content)
+
+
 def test_the_head_goes_away_while_the_node_works(
     at_head: RunningWorker,
     at_node: RunningWorker,

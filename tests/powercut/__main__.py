@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, help="stop after so many minutes, whatever is left to cut")
     parser.add_argument("--marathon", type=int, default=0, help="one job of so many steps, 25 a second")
     parser.add_argument("--scaling", action="store_true", help="cut while a further worker retires under load")
+    parser.add_argument("--files", action="store_true", help="cut while files are uploaded")
     parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
     parser.add_argument("--faults", type=int, default=0, help="inject so many faults under load in place of cuts")
     parser.add_argument("--only", action="append", default=[], help="only this kind of fault (may be repeated)")
@@ -115,6 +116,7 @@ def _campaign(options: argparse.Namespace, folder: Path, *, seed: int, count: in
         newborn=options.newborn,
         marathon=options.marathon,
         scaling=options.scaling,
+        files=options.files,
     )
     if not isinstance(campaign, FaultCampaign):
         return campaign.run(count, until=until)

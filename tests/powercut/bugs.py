@@ -28,6 +28,7 @@ class Bug(msgspec.Struct, frozen=True):
     patch: Callable[[Any], None]
     own_birth: bool = False  # the board must be born with it: it changes how queues are declared
     marathon: int = 0  # steps of a long job that is needed to see it
+    files: bool = False  # it shows while files are uploaded
 
 
 def _skip_fsync(kind: Callable[[int], bool]) -> Callable[[Any], None]:
@@ -213,6 +214,23 @@ def _rows_first(settle: Any) -> None:
     settle.Settler._urgent = lambda *_: True
 
 
+class _Without:
+    """A module in which one function does nothing."""
+
+    def __init__(self, module: Any, name: str) -> None:
+        self._module, self._name = module, name
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda *_: None) if name == self._name else getattr(self._module, name)
+
+
+def _without(module: str, name: str) -> Callable[[Any], None]:
+    def patch(patched: Any) -> None:
+        setattr(patched, module, _Without(getattr(patched, module), name))
+
+    return patch
+
+
 #: How long a slow card takes to sync. Without it the board's file system hides a wrong order most of the time: each
 #: sync of the broker or the ledger also commits the names that stand in the same transaction of ext4's journal.
 _SLOW_S = 0.1
@@ -246,6 +264,24 @@ BUGS: dict[str, Bug] = {
         "a group is acknowledged although its last member was refused", "edge.results.store", _refused_is_acked
     ),
     "window-kept": Bug("the window is not given back at a pause", "edge.worker.intake.window", _keep_the_window),
+    "part-unsynced": Bug(
+        "a part of a file is answered before it is synced",
+        "edge.results.incoming",
+        _without("os", "fdatasync"),
+        files=True,
+    ),
+    "file-unsynced": Bug(
+        "a file gets its name before its content is synced",
+        "edge.results.incoming",
+        _without("os", "fsync"),
+        files=True,
+    ),
+    "file-unnamed": Bug(
+        "a file is answered as stored before its name is synced",
+        "edge.results.incoming",
+        _without("durable", "sync_folder"),
+        files=True,
+    ),
     "rows-first": Bug("rows are closed before the results are durable", "edge.gateway.background.settle", _rows_first),
 }
 

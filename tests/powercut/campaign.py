@@ -22,9 +22,11 @@ from edge.power.workers import by_hand
 from tests.powercut import probe
 from tests.powercut.audit import Audit, named, until_true
 from tests.powercut.disk import Event
+from tests.powercut.jobs import expected
 from tests.powercut.load import Load, Mood
 from tests.powercut.oracle import Oracle, Sent
-from tests.powercut.plan import Plan, When, plan, retiring
+from tests.powercut.parcels import Parcels
+from tests.powercut.plan import Plan, When, plan, retiring, uploading
 from tests.powercut.stack import Board, NotReady
 from tests.powercut.trap import Moment, Trap
 from tests.powercut.verdict import Summary, Verdict
@@ -40,6 +42,7 @@ _PAUSED_S = 20.0
 #: After so many power-ons with bursts, each worker must have made results, some in groups, some of spawned children.
 _ENOUGH_BURSTS = 3
 _WORKERS, _SCALED = frozenset({"main", "second", "io"}), frozenset({"main", "extra-1", "io"})
+_MOODS = {When.QUIET: Mood.QUIET, When.UPLOADS: Mood.UPLOADS}
 #: So long a further worker may take to come.
 _COMES_S = 30.0
 
@@ -59,19 +62,22 @@ class Campaign:
         born: Path | None = None,
         marathon: int = 0,
         scaling: bool = False,
+        files: bool = False,
     ) -> None:
         """What is cut, and how.
 
         `newborn`: cut the first power-on too, without letting the store settle. `born`: the image of a board that has
         settled; made there when it is missing. `marathon`: a job of so many steps, 25 a second, that outlasts cuts;
         while it runs, jobs may wait behind it, so only the last power-on asks for everything. `evidence` gets the
-        logs of power-ons with faults. `scaling`: every cut comes while a further worker retires under load.
+        logs of power-ons with faults. `scaling`: every cut comes while a further worker retires under load. `files`:
+        most cuts come while files are uploaded.
         """
         self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
         self._newborn, self._born = newborn, born
         self.board = Board(folder, bug=bug, probed=True, io=True, scaled=scaling)
-        self._plan = retiring if scaling else plan
+        self._plan = retiring if scaling else uploading if files else plan
         self.oracle = Oracle()
+        self.parcels = Parcels()
         self.audit = Audit(self.board, self.oracle)
         self.verdicts: list[Verdict] = []
         self._marathon = marathon  # steps of the long job, until it is handed in
@@ -100,8 +106,10 @@ class Campaign:
     def _not_tried(self) -> list[str]:
         """What the load should have brought about and did not: such a campaign proves less than it says."""
         plans = [verdict.plan for verdict in self.verdicts]
-        if sum(each.when in (When.BURST, When.RETIRING) for each in plans) < _ENOUGH_BURSTS:
+        if sum(each.when in (When.BURST, When.RETIRING, When.UPLOADS) for each in plans) < _ENOUGH_BURSTS:
             return []
+        if self._plan is uploading:
+            return [] if self.parcels.counts()[2] else ["no upload ever went on after a cut"]
         missing = [] if probe.read(self.board.groups).groups else ["no group of two results was ever committed"]
         if not self.oracle.counts()["children"]:
             missing.append("no spawned child ever had a result")
@@ -128,6 +136,7 @@ class Campaign:
             bug=self.board.bug,
             groups=probe.read(self.board.groups),
             by_worker=self.oracle.by_worker(),
+            files=self.parcels.counts(),
             pauses=sum(verdict.plan.when is When.PAUSED for verdict in self.verdicts),
         )
 
@@ -153,6 +162,7 @@ class Campaign:
         if load is not None:
             verdict.faults += load.stop(before=verdict.cut.at)
         self.oracle.power_cut(verdict.cut.at)
+        self.parcels.power_cut(verdict.cut.at)
         if verdict.faults:
             self._keep_evidence(number)
         verdict.seconds = time.monotonic() - began
@@ -164,6 +174,12 @@ class Campaign:
         clear(self.board.config.layout.pause)  # a cut may have come within a pause
         verdict.faults += self.oracle.check_disk(self.board.config.layout, at=time.monotonic())
         verdict.faults += self.oracle.check_ledger(self.board.config.layout, self.folder / "ledger-copy")
+        wanted = {
+            expected(sent.kind, sent.args)
+            for sent in self.oracle.open(self.board.results, patient=True)
+            if sent.kind == "weighed"
+        }
+        verdict.faults += self.parcels.check_disk(self.board.config.layout, wanted)
         verdict.drained = len(self.oracle.open(self.board.results))
 
     def _come_up(self, verdict: Verdict, plan: Plan) -> Load | None:
@@ -331,7 +347,8 @@ class Campaign:
             seed=plan.seed,
             open_jobs=lambda: len(self.oracle.open(results)),
             trap=trap,
-            mood=Mood.QUIET if plan.when is When.QUIET else Mood.BURSTS if plan.bursts else Mood.CROWD,
+            mood=_MOODS.get(plan.when, Mood.BURSTS if plan.bursts else Mood.CROWD),
+            parcels=self.parcels,
         )
 
     def _arm(self, plan: Plan) -> None:

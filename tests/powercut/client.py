@@ -22,6 +22,14 @@ class Http:
         answer = self._connection.getresponse()
         return answer.status, answer.read()
 
+    def break_off(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> None:
+        """Send half of a request, and lose the connection. Raises OSError or HTTPException."""
+        self._connection.putrequest(method, path)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self._connection.putheader(name, value)
+        self._connection.endheaders(body[: len(body) // 2])
+        self._connection.close()
+
     def close(self) -> None:
         """Close the connection; the next `ask` opens a new one."""
         self._connection.close()

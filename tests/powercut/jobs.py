@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import time
+from hashlib import file_digest, sha256
 from typing import Any
 
 from edge.model import spawned_job_id
@@ -86,6 +88,19 @@ def files(number: int, count: int, job: Job) -> int:
 
 
 @task
+def weighed(number: int, size: int, job: Job) -> str:
+    """A job that is given a file."""
+    note(job)
+    with job.input("clip").open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def file_content(number: int, size: int) -> bytes:
+    """What the file of such a job holds: no two blocks are alike, so that none can stand for another."""
+    return random.Random(number).randbytes(size)
+
+
+@task
 def brood(number: int, count: int, pause_s: float, job: Job) -> int:
     """A job that spawns others, half of them with a key; a cut may come between any two of them."""
     note(job)
@@ -156,4 +171,6 @@ def expected(kind: str, args: list[Any]) -> Any:
             return [number + index for index in range(args[1])]
         case "files":
             return args[1]
+        case "weighed":
+            return sha256(file_content(*args)).hexdigest()
     raise ValueError(kind)

@@ -19,7 +19,9 @@ from edge.config import BrokerConfig
 from edge.model import Pool, Power
 from edge.wire import BatchAnswer, JobView
 from tests.powercut.client import TIMEOUT_S, Http
+from tests.powercut.jobs import expected
 from tests.powercut.oracle import Oracle, Sent, Way
+from tests.powercut.parcels import LOST, Parcels, Uploader
 from tests.powercut.trap import Moment, Trap
 
 #: A kind, its arguments, and its power class if not the kind's own.
@@ -36,6 +38,7 @@ class Mood(StrEnum):
 
     CROWD = "crowd"  # all at once, with jobs of every kind
     QUIET = "quiet"  # one alone
+    UPLOADS = "uploads"  # they upload files, each for a job
     BURSTS = "bursts"  # hundreds of short jobs at once, so that workers commit them in groups
 
 
@@ -52,13 +55,16 @@ class Load:
         open_jobs: Callable[[], int],
         trap: Trap | None = None,
         mood: Mood = Mood.CROWD,
+        parcels: Parcels | None = None,
     ) -> None:
         self._oracle, self._port, self._broker = oracle, port, broker_config
         self._open_jobs, self._trap = open_jobs, trap
+        self._parcels = parcels or Parcels()
         self._faults: list[tuple[float, str]] = []
         self._stop = threading.Event()
         turns = {
-            Mood.CROWD: (self._http, self._http, self._celery, self._watch, self._watch),
+            Mood.CROWD: (self._http, self._http, self._celery, self._watch, self._watch, self._upload),
+            Mood.UPLOADS: (self._upload, self._upload, self._upload, self._watch),
             Mood.QUIET: (self._patient,),
             Mood.BURSTS: (self._bursts, self._bursts, self._celery, self._watch, self._watch),
         }[mood]
@@ -118,6 +124,8 @@ class Load:
         body: dict[str, Any] = {"task": sent.kind, "args": sent.args}
         if power is not None and not sent.key:
             body["power"] = power
+        if sent.kind == "weighed":
+            body["files"] = {"clip": {"sha256": expected(sent.kind, sent.args)}}
         headers = {"Idempotency-Key": sent.key} if sent.key else {}
         status, answer = client.ask("POST", "/v1/jobs", msgspec.json.encode(body), headers)
         if status in (200, 202):
@@ -178,6 +186,27 @@ class Load:
             except (OSError, http.client.HTTPException):
                 client.close()
                 self._stop.wait(0.05)
+
+    # ---- files ----
+
+    def _upload(self, rng: random.Random) -> None:
+        """Upload files in pieces, through cuts and lost connections, and hand in a job with each."""
+        client = Http(self._port)
+        uploader = Uploader(self._parcels, rng, note=self._note, stopped=self._stop.is_set)
+        while not self._stop.is_set():
+            self._breathe(rng)
+            parcel = self._parcels.take(rng)
+            try:
+                if uploader.upload(client, parcel):
+                    self._told("stored")
+                    sent = self._oracle.send("weighed", [parcel.number, parcel.size], Way.HTTP)
+                    self._submit(client, sent, None)
+                    parcel.handed_in = sent.accepted_at is not None
+            except LOST:
+                client.close()
+                self._stop.wait(0.05)
+            finally:
+                self._parcels.give_back(parcel)
 
     # ---- bursts ----
 

@@ -23,6 +23,7 @@ class When(StrEnum):
     STALLED = "stalled"  # under load, with one part of the stack held still for a moment
     BURST = "burst"  # under a load of short jobs in bursts, which become durable in groups
     RETIRING = "retiring"  # in such a burst, while a further worker retires; only in a campaign of its own
+    UPLOADS = "uploads"  # while files are uploaded in pieces, each for a job; only in a campaign of its own
     PAUSED = "paused"  # in such a burst, after somebody paused the board and resumed it
 
 
@@ -94,3 +95,17 @@ def retiring(campaign_seed: int, number: int) -> Plan:
     events: list[tuple[Event | Moment, int]] = [("flush", 60), ("write", 120), ("seen", 20)]
     event, most = rng.choice(events)
     return Plan(When.RETIRING, 0.0, seed, event, rng.randint(1, most), alone=True)
+
+
+def uploading(campaign_seed: int, number: int) -> Plan:
+    """How power-on `number` ends in a campaign that cuts the power during uploads."""
+    rng = random.Random(f"{campaign_seed}:uploads:{number}")
+    seed = rng.getrandbits(32)
+    alone = rng.random() < 0.5
+    if rng.random() < 0.15:
+        return Plan(rng.choice((When.BOOT, When.RECOVERY)), rng.random(), seed, alone=alone)
+    if rng.random() < 0.3:
+        return Plan(When.UPLOADS, rng.uniform(0.2, 2.5), seed, alone=alone)
+    events: list[tuple[Event | Moment, int]] = [("flush", 80), ("write", 300), ("stored", 8), ("accepted", 8)]
+    event, most = rng.choice(events)
+    return Plan(When.UPLOADS, 0.0, seed, event, rng.randint(1, most), alone=alone)

@@ -41,6 +41,7 @@ def selftest(folder: Path, *, seed: int, cuts: int, evidence: Path, only: str = 
             bug=name,
             born=None if bug.own_birth else born,
             marathon=bug.marathon,
+            files=bug.files,
         )
         summary = campaign.run(cuts, stop_at_fault=True)
         if not summary.faults:

@@ -128,7 +128,12 @@ class Board:
             "run": str(self.run),
             "tasks": ["tests.powercut.jobs", *(["tests.powercut.io_jobs"] if self._io else [])],
             "broker": {"port": self.broker_port, "user": "edge", "password_file": "broker/password"},
-            "gateway": {"port": self.port, "loopback_without_token": True},
+            "gateway": {
+                "port": self.port,
+                "loopback_without_token": True,
+                # What no open job wants goes at the next boot, so that the volume has room for the next files.
+                "files": {"spare_bytes": 64 << 20, "keep_s": 0.001},
+            },
         }
         if self._scaled:
             extra = {"name": "extra", "max": 2, "down_after_s": 10}

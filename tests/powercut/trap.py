@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 #: What a submitter gets to know; a cut right after it leaves the board no time to make good what it said too early.
-Moment = Literal["accepted", "confirmed", "seen"]
+Moment = Literal["accepted", "confirmed", "seen", "stored"]
 
 
 class Trap:

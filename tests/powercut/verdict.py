@@ -51,6 +51,7 @@ class Summary(msgspec.Struct):
     groups: Groups = Groups()
     by_worker: dict[str, int] = {}
     pauses: int = 0
+    files: tuple[int, int, int] = (0, 0, 0)  # uploads begun, handed in with a job, gone on with after a cut
     children: int = 0  # results of spawned jobs, on the disk after a cut
 
     def __str__(self) -> str:
@@ -65,5 +66,6 @@ class Summary(msgspec.Struct):
             f"{self.longest_done_s:.1f} s to all done; "
             f"{self.groups.groups} groups of 2 to {self.groups.largest} results, {self.groups.results} in all, "
             f"{self.groups.refused} with a member refused; {self.pauses} pauses; "
+            f"{self.files[0]} files, {self.files[1]} of them with a job, {self.files[2]} uploads resumed after a cut; "
             f"{self.children} results of spawned children; results by worker: {workers}"
         )

@@ -119,7 +119,7 @@ def aims(seeds: int) -> bool:
                 click.echo(f"{outcome.name}: {share:.1f} % of {outcome.told} start intervals held (aim 77 to 83)")
             reached = reached and (all(good) or seed > 1)
             click.echo(
-                f"aims {asleep:g} % and {awake:g} %, 0 brown-outs, intervals: {'reached' if all(good) else 'NOT reached'} "
+                f"{asleep:g} % and {awake:g} %, 0 brown-outs, intervals {'reached' if all(good) else 'NOT reached'} "
                 f"({(time.monotonic() - began_s) / len(outcomes):.0f} s a year)"
             )
     for place in SERIES:

@@ -1,5 +1,6 @@
 """Commands about the board one is on.
 
+- `calibrate`: `edge power calibrate`
 - `statement`: `edge power statement`
 - `whatif`: `edge power replay --days`
 - `services`: `edge up`, `worker`, `gateway`

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from edge.cli import output
+from edge.cli.board.calibrate import calibrate
 from edge.cli.board.services import entry
 from edge.cli.board.statement import statement
 from edge.cli.number import Number
@@ -166,6 +167,7 @@ def simulate(session: Session, *, state: str) -> int:
 
 
 power.add_command(statement)
+power.add_command(calibrate)
 
 
 @click.command()

@@ -152,7 +152,7 @@ def read_query(request: web.Request, kind: type) -> object:
 
 
 def allowed(what: str, kind: type, name: str) -> str:
-    """msgspec's message about the member `name` of `kind` as the tail of a sentence that says what is allowed."""
+    """Return msgspec's message about the member `name` of `kind` as the tail of a sentence: what is allowed."""
     if what.startswith("Invalid enum value"):
         hints = [typing.get_type_hints(kind).get(name)]
         while hints:

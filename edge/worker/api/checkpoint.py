@@ -57,8 +57,13 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, *, every_s: float = EVERY_S, before: Callable[[], bool] = lambda: True) -> None:
-        """`before` is called before each write. When it returns False, something that the state needs is not durable,
-        and the state is not written.
+        """Take the file and what guards it.
+
+        Args:
+            path: the file of the checkpoint.
+            every_s: shortest time between two writes.
+            before: called before each write. When it returns False, something that the state needs is not durable,
+                and the state is not written.
         """
         self._before = before
         self._path = path

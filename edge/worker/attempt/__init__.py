@@ -8,5 +8,6 @@
 - `ending`: what follows from that
 - `history`: earlier attempts: crashes, interruptions, power cuts
 - `brownout`: jobs that are cut again and again soon after their start
+- `inputs`: the files that a job is given: there, or fetched from the head
 - `head`: a node's head: results and attempts go there by HTTPS
 """

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from edge.core import rfc3339
 from edge.core.errors import UsageError
 from edge.core.values import JsonObject, JsonValue
 from edge.model import MOST_PARENTS, Power, SpawnedJob, is_job_id
-from edge.schedule.instant import BadInstant, instant
 from edge.worker.api.kind import TaskKind
 
 #: Steps of one chain.
@@ -113,7 +113,7 @@ def _eta(value: JsonValue) -> str | None:
     if len(text) > 6 and text[-6] not in "+-" and text[-1] not in "Zz":
         text += "Z"  # Celery means UTC
     try:
-        instant(text)
-    except BadInstant as err:
+        rfc3339.parsed(text, name="eta")
+    except UsageError as err:
         raise UsageError(f"the message has an eta that is no time: {err}") from err
     return text

@@ -9,7 +9,8 @@ import dataclasses
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import BinaryIO
 
 import msgspec
@@ -79,6 +80,23 @@ class Head:
             return self._http.json("GET", path_of("backlog"), HeadBacklog).rows
         except GatewayError as err:
             raise Unreachable(f"the head: {err}") from err
+
+    def content(self, sha256: str, start: int) -> Iterator[bytes]:
+        """Yield the content of a file that a job is given, from the byte `start` on.
+
+        Raises LinkError when the connection breaks; UnknownFile when the head does not have it.
+        """
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        try:
+            answer = self._http.send("GET", path_of("files", sha256, "content"), headers=headers, stream=True)
+        except GatewayError as err:
+            raise Unreachable(f"the head: {err}") from err
+        try:
+            if start and answer.status != HTTPStatus.PARTIAL_CONTENT:
+                raise Unreachable("the head does not continue a download that broke off")
+            yield from answer.stream()
+        finally:
+            answer.close()
 
     def put(self, *path: str, body: bytes | BinaryIO, media: str = "application/json", attempt: str = "") -> None:
         """Upload `body` to `/v1/PATH`; on return the head has it. Raises as the class says.

@@ -27,6 +27,7 @@ from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.ending import Ending, disk_full, ending
 from edge.worker.attempt.history import AttemptHistory
+from edge.worker.attempt.inputs import JobInputs
 from edge.worker.executor.executor import Executor
 from edge.worker.flow.batch import Batch
 from edge.worker.flow.blocked import Blocked
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 _FREE_BYTES = 4 << 20
 #: Pauses before the further tries after a fault of the worker itself; after them the job ends as `internal`.
 _FAULT_DELAYS_S = (1.0, 2.0)
+_FETCH_S = 0.5  # between two looks at a file that is being fetched
 
 
 class Flow:
@@ -61,6 +63,7 @@ class Flow:
         control: Control,
         status: StatusFile,
         hand_over: HandOver,
+        inputs: JobInputs,
     ) -> None:
         """`kinds` returns the known kinds of job; it is called again when a kind is unknown."""
         self._config, self._name = config, name
@@ -71,6 +74,7 @@ class Flow:
         self.batch, self.blocked = batch, blocked
         self._control, self._status = control, status
         self._hand_over = hand_over
+        self._inputs = inputs
         self._files_blamed: set[str] = set()  # jobs whose bodies ended when no file could be opened any more
         self._disk_blamed: set[str] = set()  # ids of jobs that a full disk ended once, see `_disk_to_blame`
 
@@ -215,12 +219,31 @@ class Flow:
                 attempt.conclude(attempt.make_result(failure, worker=self._name))
                 return True
             case Run(task, bound):
+                if delivery.files and (waits := self._missing(attempt)) is not None:
+                    return waits
                 if not self._averages.is_short(delivery.task):  # a short job logs its end at once
                     logger.info("%s received", attempt)
                 staging = self._results.stage(delivery.id)
                 self._history.begin(delivery.id)
                 attempt.admit(task, bound, staging)
                 return True
+        return False
+
+    def _missing(self, attempt: Attempt) -> bool | None:
+        """Park the attempt while a file of its job is fetched, or end it where there is none; None: all are there.
+
+        Returns what `_step` is to return. Raises OSError.
+        """
+        found = self._inputs.look(attempt.delivery.files)
+        if found is None:
+            return None
+        if isinstance(found, Failure):
+            logger.error("%s not run: %s (%s)", attempt, found.message, found.code)
+            attempt.conclude(attempt.make_result(found, worker=self._name))
+            return True
+        if attempt.parked is None:
+            logger.info("%s is not begun: %s", attempt, found)
+        attempt.park(WaitReason(0.0, found, until="the file is here"), not_before=time.monotonic() + _FETCH_S)
         return False
 
     def _decide(self, attempt: Attempt, power: PowerStatus) -> Decision:

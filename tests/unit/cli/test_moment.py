@@ -9,7 +9,11 @@ import click
 import pytest
 
 from edge.cli.moment import Moment
-from edge.schedule.instant import instant
+from edge.core import rfc3339
+
+
+def instant(text: str) -> float:
+    return rfc3339.parsed(text, name="x").timestamp()
 
 
 def moment(text: str) -> str:

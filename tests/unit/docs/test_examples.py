@@ -8,6 +8,7 @@ The ways, by the mark `<!-- test: NAME -->` above a block:
 - `client.yaml`: read by the client
 - `kind`: imported, as a module with kinds of job
 - `result`: the members of a result file
+- `console`: its calls of `edge` are checked, as those of each block of shell
 - the others have a test of their own, named in `ELSEWHERE`
 """
 
@@ -58,7 +59,7 @@ ELSEWHERE = {
     "scaling.py": "tests/unit/scale/test_docs.py",
 }
 HERE = {"edge.yaml", "inventory", "variables", "client.yaml", "kind", "result", "pyproject.toml"}
-_SHELLS = {"sh", "bash"}
+_SHELLS = {"sh", "bash", "console"}  # `console`: lines that begin with a prompt, `$ `
 
 
 def marked(*marks: str) -> list[Block]:
@@ -70,7 +71,9 @@ def test_there_is_no_example_that_nobody_runs() -> None:
     idle = [
         str(block)
         for block in BLOCKS
-        if block.language not in {"text", "yaml"} and not block.needs and block.mark not in HERE | ELSEWHERE.keys()
+        if block.language not in {"text", "yaml", "console"}
+        and not block.needs
+        and block.mark not in HERE | ELSEWHERE.keys()
     ]
     assert idle == [], "give each a mark (see the top of this file), or a line `*Needs ...:*` above it"
 
@@ -166,8 +169,10 @@ def _commands(block: Block) -> list[list[str]]:
     found = []
     text = re.sub(r"\\\n\s*", " ", block.text)
     for line in text.splitlines():
-        call = re.sub(r"^\s*\w+=\$\((edge .*)\)(\s+#.*)?$", r"\1", line)
-        words = shlex.split(call, comments=True)
+        if block.language == "console" and not line.startswith("$ "):
+            continue
+        call = re.sub(r"^\s*\w+=\$\((edge .*)\)(\s+#.*)?$", r"\1", line.removeprefix("$ "))
+        words = shlex.split(call.partition(" >")[0], comments=True)
         while words and ("=" in words[0] or words[0] == "sudo"):
             words.pop(0)
         if words[:1] == ["ssh"]:

@@ -16,6 +16,7 @@ from edge.core.wakeup import Wakeup
 from edge.model import ALLOWED, Attempts, Energy, Failure, Power, PowerState, PowerStatus, Reading, Result
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
+from edge.results.inputs import Inputs
 from edge.results.spawned import SpawnedFiles
 from edge.results.staging import Staging
 from edge.results.store import Results
@@ -23,6 +24,7 @@ from edge.worker.attempt.admission import Kinds
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.attempt.history import AttemptHistory, company_of
+from edge.worker.attempt.inputs import LocalInputs
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.flow.batch import Batch
 from edge.worker.flow.blocked import Blocked
@@ -466,6 +468,7 @@ class Board:
             control=cast("Control", self.control),
             status=self.status,
             hand_over=SpawnedFiles(config.layout),
+            inputs=LocalInputs(Inputs(config.layout.files)),
         )
         self.intake = Intake(
             watcher=cast("PowerWatcher", self.power),

@@ -218,8 +218,9 @@ def recall(known: Path) -> str:
 
 
 def keep_newest(cache: Path, count: int = 12, used_s: float = 86_400) -> None:
-    """Remove what nobody has used lately: every change of the sources leaves an archive. Another play may be on its way
-    to one of today's.
+    """Remove what nobody has used lately: every change of the sources leaves an archive.
+
+    Those of today stay, because another play may need one of them now.
     """
     today = time.time() - used_s
     for pattern in ("*.tar", "known-*.json", "libraries/*.tar"):

@@ -14,8 +14,8 @@ from edge.config.power import CriticalConfig
 from edge.core.host import boot_id
 from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
-from edge.power.governor import shutdown
 from edge.power.governor.shutdown import ShutdownSequence
+from edge.power.sleep import means
 
 
 class TestShutdownSequence:
@@ -80,7 +80,7 @@ class TestShutdownSequence:
                 self.alarm = text
 
         rtc, said = Rtc(), list[str]()
-        monkeypatch.setattr(shutdown, "_write", rtc.write)
+        monkeypatch.setattr(means, "_write", rtc.write)
         assert self.arrive(self.going(layout, "", said, wake_after_s=600.0), 1000.0) is None
         assert (rtc.alarm, rtc.writes, said) == ("+600", ["0", "+600"], [])
 

@@ -1,0 +1,126 @@
+"""Measures the board at rest and with busy cores, and learns two numbers: watts at rest, watts of a busy core."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+from edge.config.power import PowerConfig
+from edge.core.errors import StackError
+from edge.core.layout import Layout
+from edge.model import Reading
+from edge.power import status
+from edge.power.energy.calibration import Calibration
+from edge.power.energy.draw import board_watts, meters
+from edge.power.sources import configured
+from edge.power.sources.shunt import ShuntConfig
+
+#: Part of a step until the clock of the cores and the regulators have settled.
+_SETTLES = 0.3
+_SAMPLE_S = 1.0
+_LEAST_SAMPLES = 3
+
+
+class Loaded(Protocol):
+    """What keeps cores busy."""
+
+    @property
+    def cores(self) -> int:
+        """How many there are."""
+
+    def set_to(self, count: int) -> None:
+        """Keep so many busy."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What was measured with so many busy cores."""
+
+    busy: int
+    watts: float
+    samples: int
+
+
+def fitted(steps: Mapping[int, float], *, at: float = 0.0) -> Calibration:
+    """The straight line through the watts by busy cores that is nearest to all of them. Raises StackError."""
+    count = len(steps)
+    mean_x, mean_y = sum(steps) / count, sum(steps.values()) / count
+    spread = sum((x - mean_x) ** 2 for x in steps)
+    if not spread:
+        raise StackError("one number of busy cores tells nothing of what a core draws")
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in steps.items()) / spread
+    rest = mean_y - slope * mean_x
+    if slope <= 0 or rest < 0:
+        raise StackError(
+            f"a busy core would draw {slope:.2f} W and the board at rest {rest:.2f} W: "
+            "the shunt does not measure this board, or other work ran meanwhile"
+        )
+    error = max(abs(rest + slope * x - y) / y for x, y in steps.items() if y > 0)
+    return Calibration(
+        round(rest, 3), round(slope, 3), cores=max(steps), at=round(at, 1), error_percent=round(100 * error, 1)
+    )
+
+
+def measured(
+    load: Loaded,
+    read: Callable[[], float | None],
+    *,
+    total_s: float,
+    disturbed: Callable[[], str] = lambda: "",
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Step]:
+    """Load 0 to all cores for equal times, and tell each step. Raises StackError.
+
+    Args:
+        load: keeps cores busy.
+        read: watts of the board now; None: there is no new value.
+        total_s: time for all steps.
+        disturbed: a sentence on who else works now, which would spoil it; empty: nobody.
+        sleep: waits.
+    """
+    step_s = total_s / (load.cores + 1)
+    for busy in range(load.cores + 1):
+        load.set_to(busy)
+        found, passed_s = list[float](), 0.0
+        while passed_s < step_s:
+            sleep(_SAMPLE_S)
+            passed_s += _SAMPLE_S
+            if why := disturbed():
+                raise StackError(f"{why}: `edge pause` keeps the board free for it, `edge resume` ends that")
+            watts = read()
+            if watts is not None and passed_s > _SETTLES * step_s:
+                found.append(watts)
+        if len(found) < _LEAST_SAMPLES:
+            raise StackError(
+                f"only {len(found)} values of what the board draws in {step_s:.0f} s: it needs a shunt in its supply, "
+                "or at its battery while that discharges"
+            )
+        yield Step(busy, round(sum(found) / len(found), 3), len(found))
+
+
+class BoardMeter:
+    """Reads what the board draws: its shunts themselves, else what the governor reports."""
+
+    def __init__(self, config: PowerConfig, layout: Layout) -> None:
+        self._layout = layout
+        records = [record for record in configured(config) if isinstance(record, ShuntConfig)]
+        self._shunts = [record.open(layout, lambda: None) for record in records]
+        self._seen = 0.0
+
+    def read(self) -> float | None:
+        """Watts now; None where there is no new value."""
+        if self._shunts:
+            now = time.monotonic()
+            return board_watts([reading for shunt in self._shunts for reading in shunt.read(now)])
+        report = status.read(self._layout.power)
+        at = _taken_at(report.monotonic, meters(report.readings))
+        if at is None or at <= self._seen:
+            return None
+        self._seen = at
+        return board_watts(report.readings)
+
+
+def _taken_at(monotonic: float, readings: list[Reading]) -> float | None:
+    return max((monotonic - reading.age_s for reading in readings), default=None)
