@@ -152,6 +152,11 @@ class Planning:
             return
 
 
+def remembered(config: Config) -> PanelMemory:
+    """What the governor of this board knows of its panel, a few hours old at most."""
+    return _read(config.layout.panel)
+
+
 def board_of(config: Config) -> BoardModel:
     """What this board draws: configured, else calibrated, else usual."""
     cost = costs.of(config)
