@@ -193,3 +193,13 @@ def _sparse(path: Path, size: int) -> Path:
 def _kilobytes(pid: int, what: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+
+
+def test_a_schedule_gives_a_file_to_each_of_its_jobs(gateway: RunningGateway, clip: Path, tmp_path: Path) -> None:
+    """`edge schedule add ... --file NAME=PATH`; the file stays while the schedule does."""
+    env = os.environ | {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": str(tmp_path)}
+    argv = ["schedule", "add", "nightly", "echo", "x", "--every", "1d", "--file", f"clip={clip}"]
+    subprocess.run([Path(sys.executable).with_name("edge"), *argv], env=env, cwd=tmp_path, check=True)
+    job = gateway.ask("POST", "/schedules/nightly/run").json
+    assert job["files"] == {"clip": {"sha256": HASH, "name": "my clip.mov", "bytes": len(CONTENT)}}
+    assert gateway.gateway.appliance.outbox.reader.wanted_files() == {HASH}

@@ -156,16 +156,24 @@ def test_a_file_that_is_there_stays_as_it_is(incoming: Incoming, tmp_path: Path)
 def test_a_sync_that_fails_says_nothing_is_safe(incoming: Incoming, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel may have dropped the pages."""
     upload = begin(incoming)
-    upload.append(CONTENT)
+    upload.append(CONTENT[:100])
+    upload.save()
+    upload.append(CONTENT[100:])
 
     def refuse(_fd: Any) -> None:
         raise OSError(errno.EIO, "no")
 
-    monkeypatch.setattr(os, "fdatasync", refuse)
-    with pytest.raises(OSError, match="no"):
-        upload.save()
-    upload.discard()
-    assert incoming.find("up") is None
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", refuse)
+        with pytest.raises(OSError, match="no"):
+            upload.save()
+        upload.rewind()
+    found = incoming.find("up")
+    assert found is not None
+    assert found.received == 100  # this much was told to be safe, and is
+    again = begin(incoming, sha256=HASH)
+    again.append(CONTENT[100:])
+    assert again.seal().sha256 == HASH
 
 
 def test_a_stored_upload_is_remembered_by_its_name(incoming: Incoming, tmp_path: Path) -> None:
