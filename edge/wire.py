@@ -50,6 +50,26 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
+class StartInterval(msgspec.Struct, frozen=True):
+    """When a waiting job is going to start, by the board's clock: four of five start between `early` and `late`."""
+
+    early: float
+    likely: float
+    late: float
+
+
+class ForecastView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How good it was lately what the board told of the time to come."""
+
+    days: int = 0  # that the forecast was learned from
+    error_wh: float | None = None  # mean error of a day's energy from the panel, told at its begin
+    as_yesterday_wh: float | None = None  # the same of "as yesterday"
+    outside_wh: float | None = None  # the same of `power.forecast.file`
+    below_p10: float | None = None  # share of the hours that gave less than their P10; 0.1 is right
+    starts: int = 0  # intervals that were told to waiting jobs which have started since; older ones count less
+    starts_held: float | None = None  # share of them that held; 0.8 is right
+
+
 class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A job as `GET /v1/jobs/ID` shows it: where it stands, and why it stands there."""
 
@@ -82,6 +102,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str = ""  # the job whose body spawned this one
     children: dict[str, int] = {}  # state -> how many of the jobs that its body spawned; `removed` ones counted too
     files: dict[str, InputFile] = {}  # what it was given, by the names of its inputs
+    starts: StartInterval | None = None  # when it is going to start, on a board that looks ahead
 
 
 class ChildPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -216,7 +237,9 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
     scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry are to run, and why
     awake_at: float | None = None  # the board is about to sleep, and is awake again then; none: it stays awake
+    away: dict[str, float] = {}  # nodes that said that they go to sleep, and when each is awake again
     unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
+    forecast: ForecastView | None = None  # where the board looks ahead
 
 
 class Health(StrEnum):
@@ -457,6 +480,7 @@ class ProblemCode(StrEnum):
     WRONG_OFFSET = "wrong-offset"  # 409: an upload goes on elsewhere; `Upload-Offset` says where
     WRONG_HASH = "wrong-hash"  # 409: a file is not what was announced, and is thrown away
     WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one
+    NOT_IN_TIME = "not-in-time"  # 409: `?only_if_in_time=true`, and the job would not end before its deadline
     UNAUTHENTICATED = "unauthenticated"  # no token, or an unknown one
     FORBIDDEN = "forbidden"  # the token does not have the scope
     UNKNOWN_PAIRING = "unknown-pairing"  # no request to pair has this code or id

@@ -14,7 +14,7 @@ from edge.core import text as texts
 from edge.core.text import duration
 
 if TYPE_CHECKING:
-    from edge.model import Reading
+    from edge.model import Plan, Reading
 
 #: A time of the board's clock, for people.
 when = texts.when
@@ -79,6 +79,18 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in kept), default=0)
     for name, text in kept:
         click.echo(f"{name.ljust(width)}  {line(text)}")
+
+
+def plan(made: Plan | None) -> list[tuple[str, str]]:
+    """Facts of the planner: what it wants and why, and what may go until the sun is back. Empty without a plan."""
+    if made is None:
+        return []
+    woken = f", wakes at {when(made.wake_at)}" if made.wake_at is not None else ""
+    found = [("plan", f"{made.action}: {made.reason}{woken}")]
+    if made.budget_wh is not None and made.sun_at is not None:
+        floor = "" if made.floor_percent is None else f", down to {made.floor_percent:.0f} %"
+        found.append(("budget", f"{made.budget_wh:.1f} Wh{floor}, until the sun is back at {when(made.sun_at)}"))
+    return found
 
 
 def readings(taken: Iterable[Reading]) -> None:

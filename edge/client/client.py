@@ -161,13 +161,18 @@ class Client:
     def _uploaded(self, files: Mapping[str, Path | str | InputFile]) -> dict[str, InputFile]:
         return {name: file if isinstance(file, InputFile) else self.upload(file) for name, file in files.items()}
 
-    def submit_one(self, submission: Submission, *, key: str | None = None) -> Job:
-        """As `submit`, for arguments whose names clash with its own."""
+    def submit_one(self, submission: Submission, *, key: str | None = None, only_if_in_time: bool = False) -> Job:
+        """As `submit`, for arguments whose names clash with its own.
+
+        With `only_if_in_time` a board that looks ahead raises NotInTime where the job would most likely end after
+        its `deadline_s`.
+        """
         key = fresh_key(self._locality.prefix()) if key is None else key
         body = encoded(submission)
         headers = {"Content-Type": "application/json", "Idempotency-Key": checked_key(key)}
         try:
-            view = self._http.json("POST", path_of("jobs"), JobView, body=body, headers=headers)
+            path = path_of("jobs") + ("?only_if_in_time=true" if only_if_in_time else "")
+            view = self._http.json("POST", path, JobView, body=body, headers=headers)
         except Unreachable as err:
             err.add_note(f"whether the job was taken is not known; the key {key!r} makes a second submit safe")
             raise

@@ -27,6 +27,7 @@ from edge.core.errors import (
     JobGone,
     KeyReused,
     NotAllowed,
+    NotInTime,
     UnknownFile,
     UnknownInput,
     UnknownJob,
@@ -185,6 +186,8 @@ def error_of(problem: Problem) -> EdgeError:
             return JobGone.reported(said, job_id=problem.job_id)
         case ProblemCode.WRONG_STATE:
             return WrongState(said)
+        case ProblemCode.NOT_IN_TIME:
+            return NotInTime(said)
         case ProblemCode.KEY_REUSED:
             return KeyReused.reported(said, key="", job_id=problem.job_id)
         case ProblemCode.BAD_ARGUMENTS:

@@ -222,6 +222,16 @@ class WrongState(EdgeError, ValueError):
     """What was asked fits a job in another state: only open jobs are cancelled, only ended ones removed."""
 
 
+class NotInTime(EdgeError, ValueError):
+    """A job that was to be taken only if it ends before its deadline most likely would not."""
+
+    exit_code = 6
+
+    def __init__(self, message: str, likely: float | None = None) -> None:
+        self.likely = likely  # when it would start, by the board's clock
+        super().__init__(message)
+
+
 class UnknownFile(EdgeError, LookupError):
     """The job left no file of this name."""
 

@@ -217,6 +217,11 @@ class Layout:
         return self.run / "head" / "backlog.json"
 
     @property
+    def start_times(self) -> Path:
+        """How far off the times were that waiting jobs were told; the gateway writes, at most once an hour."""
+        return self.root / "start-times.json"
+
+    @property
     def scaling(self) -> Path:
         """Which workers of scaled entries are to run, and why; the governor writes."""
         return self.run / "scaling" / "workers.json"

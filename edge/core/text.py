@@ -58,3 +58,12 @@ def size(count_bytes: float) -> str:
         if count_bytes >= factor:
             return f"{count_bytes / factor:.1f} {unit}"
     return f"{count_bytes:.0f} bytes"
+
+
+def moment(at: float) -> str:
+    """A time of the board's clock that is near: `15:05`, `tomorrow 10:40`, or with its date."""
+    text, now = when(at), time.time()
+    for day, word in ((now, ""), (now + 86_400, "tomorrow ")):
+        if text[:10] == when(day)[:10]:
+            return f"{word}{text[11:16]}"
+    return text[:16]

@@ -19,10 +19,11 @@ from edge.core.host import boot_id, process_alive, process_stopped
 from edge.core.layout import Layout
 from edge.core.text import duration
 from edge.gateway.background.outbox import Outbox
+from edge.gateway.background.starts import StartTimes
 from edge.ledger.rows import JobRow
 from edge.model import FrozenJob, PowerStatus, RunningJob, ScaledWorkers, ScalingStatus, WorkerState, WorkerStatus
 from edge.power import status
-from edge.wire import BrokerState, BrokerView
+from edge.wire import BrokerState, BrokerView, ForecastView
 
 _decode = msgspec.json.Decoder(WorkerStatus).decode
 _decode_scaling = msgspec.json.Decoder(ScalingStatus).decode
@@ -53,6 +54,26 @@ class Board:
         self._power = status.Reader(layout.power)
         self._seen_ns = -1
         self._written: tuple[_Written, ...] = ()
+        #: When waiting jobs are going to start.
+        self.starts = StartTimes(
+            layout, verdict=self.verdict, rows=outbox.open_rows, bodies=lambda: max(1, len(self.workers()))
+        )
+
+    def forecast(self) -> ForecastView | None:
+        """How good the forecast and the told start times were; None where the board does not look ahead."""
+        seen, starts = self.starts.ahead(), self.starts.memory
+        if seen is None:
+            return None
+        rate = starts.hit_rate
+        return ForecastView(
+            days=seen.scores.days,
+            error_wh=seen.scores.error_wh,
+            as_yesterday_wh=seen.scores.as_yesterday_wh,
+            outside_wh=seen.scores.outside_wh,
+            below_p10=seen.scores.below_p10,
+            starts=round(starts.count),
+            starts_held=None if rate is None else round(rate, 3),
+        )
 
     def power(self) -> PowerStatus:
         """The governor's word, or `unknown` with the reason why none counts; each reading is as old as it is now."""

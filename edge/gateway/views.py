@@ -7,10 +7,10 @@ import time
 import msgspec
 
 from edge.gateway.board import Board, running
-from edge.gateway.waiting import held, resumes_at, sentence
+from edge.gateway.waiting import held, resumes_at, sentence, told
 from edge.ledger.rows import JobRow
 from edge.model import InputFile, JobState, Power, Result, WorkerStatus
-from edge.wire import JobView
+from edge.wire import JobView, StartInterval
 
 
 class Views:
@@ -20,7 +20,7 @@ class Views:
         self._workers = board.workers()
         self._running = running(self._workers)
         self._power, self._broker, self._routes = board.verdict(), board.broker(), board.routes()
-        self._why = board.why_kept
+        self._why, self._starts = board.why_kept, board.starts
         self._now = time.time()
 
     def running_ids(self) -> list[str]:
@@ -54,6 +54,7 @@ class Views:
         children: dict[str, int] | None = None,
         after: tuple[str, ...] = (),
         followers: int = 0,
+        starts: StartInterval | None = None,
     ) -> JobView:
         """What is to be seen of `job`; the rest as far as the caller found it worth a look."""
         state = self.state(job)
@@ -72,6 +73,11 @@ class Views:
             )
         elif body.held is not None:
             waiting = held(body.held, self._now)
+        starts = self._start(job, state, ahead, starts=starts)
+        if starts is not None:
+            end = None if job.deadline_s is None else job.accepted_at + job.deadline_s
+            late = end is not None and not self._starts.fits(job.task, starts.likely, end)
+            waiting = "; ".join(filter(None, (waiting, told(starts, late=late))))
         return JobView(
             id=job.id,
             task=job.task,
@@ -102,7 +108,17 @@ class Views:
             after=after,
             followers=followers,
             files=_files(job),
+            starts=starts,
         )
+
+    def _start(
+        self, job: JobRow, state: JobState, ahead: int | None, *, starts: StartInterval | None
+    ) -> StartInterval | None:
+        """When a job starts that is ready and waits; `starts` is what who submitted it is told."""
+        if starts is not None or ahead is None or state not in {JobState.ACCEPTED, JobState.QUEUED} or job.waits:
+            return starts
+        found = self._starts.of(job.power, ahead=ahead)
+        return None if found is None else StartInterval(round(found.early), round(found.likely), round(found.late))
 
 
 def _files(job: JobRow) -> dict[str, InputFile]:

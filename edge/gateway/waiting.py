@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.core import clock, rfc3339
-from edge.core.text import duration
+from edge.core.text import duration, moment
 from edge.ledger.reader import AHEAD_MOST
 from edge.ledger.rows import JobRow
 from edge.model import (
@@ -19,7 +19,7 @@ from edge.model import (
     WorkerState,
     WorkerStatus,
 )
-from edge.wire import BrokerState, BrokerView
+from edge.wire import BrokerState, BrokerView, StartInterval
 
 #: A broker takes a job within milliseconds; one that hangs has not broken the connection yet.
 _UNCONFIRMED_S = 5.0
@@ -60,6 +60,15 @@ def held(held: WaitReason, now: float) -> str:
     what = "its process is stopped" if held.frozen else "it stopped in place"
     end = f"; goes on when {held.until}" if held.until else ""
     return f"held for {duration(now - held.since)}: {held.reason}; {what}, and loses nothing{end}"
+
+
+def told(starts: StartInterval, *, late: bool) -> str:
+    """When it starts: `starts 14:10 to 16:40, most likely 15:05`. `late`: then it ends after its deadline."""
+    early, likely, last = moment(starts.early), moment(starts.likely), moment(starts.late)
+    day = early[:-5]
+    last, likely = (each.removeprefix(day) if day else each for each in (last, likely))
+    text = f"starts {early} to {last}, most likely {likely}"
+    return f"will not fit before its deadline; {text}" if late else text
 
 
 def resumes_at(job: JobRow, body: RunningJob | None, power: PowerStatus) -> float | None:

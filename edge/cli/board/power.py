@@ -73,6 +73,7 @@ def show(session: Session) -> int:
             ("until", said.until),
             ("expected", output.when(said.resumes_at)),
             ("since", output.when(said.since)),
+            *output.plan(said.plan),
         ]
     )
     if said.readings:

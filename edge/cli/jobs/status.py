@@ -15,7 +15,7 @@ from edge.core.text import duration, size
 
 if TYPE_CHECKING:
     from edge.model import Energy, InputFile, PowerStatus, WorkerStatus
-    from edge.wire import BrokerView, JobView, StatusView
+    from edge.wire import BrokerView, ForecastView, JobView, StatusView
 
 
 _USUAL = 5  # a priority that nobody chose
@@ -51,10 +51,14 @@ def _board(board: StatusView) -> None:
             ("board", f"{board.host or 'unnamed'}: edge {board.version}{up}{free}"),
             ("power", _power(board.power)),
             ("expected", output.when(board.power.resumes_at)),
+            *output.plan(board.power.plan),
+            ("forecast", _forecast(board.forecast)),
+            ("awake", output.when(board.awake_at)),
             ("broker", _broker(board.broker)),
             *(("worker", _worker(worker, board.at)) for worker in board.workers),
             *(("scaling", f"{each.name}: {each.why}") for each in board.scaling),
             *([] if board.workers else [("worker", "none: jobs are kept, none is run")]),
+            *(("node", f"{node} sleeps, and is awake again at {output.when(at)}") for node, at in board.away.items()),
             ("jobs", jobs),
             ("tasks", f"{board.tasks} kinds; `edge tasks` lists them"),
             *(("problem", f"task module {module}: {why}") for module, why in board.task_errors.items()),
@@ -65,6 +69,20 @@ def _board(board: StatusView) -> None:
     if board.power.readings:
         click.echo()
         output.readings(board.power.readings)
+
+
+def _forecast(forecast: ForecastView | None) -> str:
+    """How good the forecast and the told start times were; empty where nothing was compared yet."""
+    if forecast is None:
+        return ""
+    parts = [f"{forecast.days} days learned"]
+    if forecast.error_wh is not None and forecast.as_yesterday_wh is not None:
+        parts.append(f"a day's energy {forecast.error_wh:.1f} Wh off (as yesterday: {forecast.as_yesterday_wh:.1f})")
+    if forecast.outside_wh is not None:
+        parts.append(f"the file {forecast.outside_wh:.1f} Wh off")
+    if forecast.starts_held is not None:
+        parts.append(f"{forecast.starts_held:.0%} of {forecast.starts} start times held (80 % are right)")
+    return ", ".join(parts)
 
 
 def _power(power: PowerStatus) -> str:

@@ -87,6 +87,11 @@ class ArgumentsCommand(click.Command):
     metavar="TIME",
     help="With surplus power: run at normal power too once it waited so long (30m, 6h, 2d).",
 )
+@click.option(
+    "--only-if-in-time",
+    is_flag=True,
+    help="With --deadline, of any class: refuse what would most likely end later, by the board's forecast (exit 6).",
+)
 @click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter, degrees Celsius.")
 @click.option("--in", "delay", type=Duration(), metavar="TIME", help="Start it after this time (30m, 6h, 2d).")
 @click.option(
@@ -124,6 +129,7 @@ def submit(
     retries: int | None,
     time_limit: float | None,
     deadline: float | None,
+    only_if_in_time: bool,
     max_temp: float | None,
     delay: float | None,
     not_before: str | None,
@@ -156,6 +162,8 @@ def submit(
 
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
+    if only_if_in_time and deadline is None:
+        raise UsageError("--only-if-in-time needs --deadline: until when is it in time?")
     if awake_within is not None and not when_awake:
         raise UsageError("--awake-within needs --when-awake")
     if when_awake and key is None:
@@ -166,7 +174,7 @@ def submit(
     with session.client() as client:
 
         def hand_over() -> Job:
-            if deadline is not None:
+            if deadline is not None and not only_if_in_time:
                 _refuse_deadline(client, task, power)
             placed, named = arguments(client, task, args, kwargs, json_args=json_args)
             submission = Submission(
@@ -186,12 +194,13 @@ def submit(
                 after_failure=AfterFailure(after_failure) if after_failure else None,
                 files=uploaded(client, paths),
             )
-            return client.submit_one(submission, key=key)
+            return client.submit_one(submission, key=key, only_if_in_time=only_if_in_time)
 
         job = answered(hand_over, within_s=awake_within or _AWAKE_WITHIN_S) if when_awake else hand_over()
         if not wait:
             output.document(job.view) if session.as_json else click.echo(job.id)
-            if job.view.waiting.startswith(("no worker of pool", "no worker takes")):  # it would wait for ever
+            hopeless = job.view.waiting.startswith(("no worker of pool", "no worker takes"))  # it would wait for ever
+            if hopeless or job.view.starts is not None:
                 output.note(job.view.waiting)
             return 0
         from edge.cli.jobs.progress import waited  # only for who waits

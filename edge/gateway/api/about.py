@@ -52,6 +52,8 @@ class BoardRoutes:
             warnings=tuple(appliance.warnings()),
             scaling=appliance.board.scaling(),
             unserved=appliance.unserved(),
+            forecast=appliance.board.forecast(),
+            away=appliance.away.now(),
             awake_at=appliance.sleep.wake_at if appliance.sleep is not None else None,
         )
         return web.Response(body=_encode(view), content_type=JSON)

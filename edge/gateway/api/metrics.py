@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,8 +14,8 @@ from prometheus_client.registry import Collector
 from edge import __version__
 from edge.gateway.receipts import Receipts
 from edge.gateway.service import Appliance
-from edge.model import JobState, PowerState, PowerStatus, WorkerState
-from edge.wire import BrokerState
+from edge.model import Action, JobState, PowerState, PowerStatus, WorkerState
+from edge.wire import BrokerState, ForecastView
 
 MEDIA = "text/plain"
 _STORED = tuple(state for state in JobState if state is not JobState.RUNNING)
@@ -68,6 +69,7 @@ class _State(Collector):
         yield _gauges("edge_power", "1 for the state of the supply.", "state", _one_of(PowerState, said.state))
         yield GaugeMetricFamily("edge_power_since_seconds", "When the supply came into its state.", said.since)
         yield from _readings(said)
+        yield from _ahead(said, board.forecast())
         living = board.workers()
         held = sum(job.held is not None for worker in living for job in worker.running)
         faults = sum(worker.faults for worker in living)
@@ -86,8 +88,42 @@ class _State(Collector):
         yield GaugeMetricFamily("edge_unserved", "Kinds and power classes that no worker takes, by sentence.", unserved)
         if (free_bytes := board.free_bytes()) is not None:
             yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
+        with suppress(OSError):
+            count, stored, unfinished = appliance.files.taken()
+            yield GaugeMetricFamily("edge_input_files", "Files that were uploaded for jobs.", count)
+            text = "What files for jobs take on the disk."
+            yield _gauges("edge_input_bytes", text, "state", {"stored": stored, "unfinished": unfinished})
         yield GaugeMetricFamily("edge_start_time_seconds", "When the gateway started.", appliance.started_at)
         yield CounterMetricFamily("edge_cpu_seconds", "CPU time of the gateway.", value=sum(os.times()[:2]))
+
+
+def _ahead(said: PowerStatus, forecast: ForecastView | None) -> Iterator[Metric]:
+    """Yield the plan and how good the forecast is, where the board looks ahead."""
+    plan = said.plan
+    if plan is not None:
+        yield _gauges("edge_plan", "1 for what the planner wants.", "action", _one_of(Action, plan.action))
+        if plan.floor_percent is not None:
+            yield GaugeMetricFamily("edge_plan_floor_percent", "Work runs the battery down to it.", plan.floor_percent)
+        if plan.budget_wh is not None:
+            text = "What work may take until the sun is back."
+            yield GaugeMetricFamily("edge_night_budget_watt_hours", text, plan.budget_wh)
+    if forecast is None:
+        return
+    errors = GaugeMetricFamily("edge_forecast_error_watt_hours", "Mean error of a day's energy.", labels=["forecast"])
+    for name, value in (
+        ("own", forecast.error_wh),
+        ("as-yesterday", forecast.as_yesterday_wh),
+        ("outside", forecast.outside_wh),
+    ):
+        if value is not None:
+            errors.add_metric([name], value)
+    yield errors
+    if forecast.below_p10 is not None:
+        text = "Share of the hours that gave less than their P10."
+        yield GaugeMetricFamily("edge_forecast_below_p10_ratio", text, forecast.below_p10)
+    if forecast.starts_held is not None:
+        text = "Share of the start times told to waiting jobs that held."
+        yield GaugeMetricFamily("edge_start_times_held_ratio", text, forecast.starts_held)
 
 
 def _readings(said: PowerStatus) -> Iterator[Metric]:

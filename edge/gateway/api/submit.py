@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
 
 from edge.core.errors import EdgeError, instance
 from edge.gateway.api.form import is_form, submission_of
@@ -36,6 +38,18 @@ _SAME_BOARD_S = 0.05
 _BATCHES = 2  # of the largest size in memory at once: decoded, each takes several times its bytes
 
 _encode = msgspec.json.Encoder().encode
+
+
+class SubmitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the caller expects of the answer."""
+
+    only_if_in_time: (
+        Annotated[
+            bool,
+            Meta(description="Refuse with 409 what most likely ends after `deadline_s`, where the board looks ahead"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class SubmitRoutes:
@@ -65,13 +79,16 @@ class SubmitRoutes:
             )
 
         new = checked() if len(content) <= _SMALL_BYTES else await asyncio.to_thread(checked)
+        if call.query.only_if_in_time is True:
+            self._appliance.board.starts.check(new)
         (answer,) = await self._appliance.accept([new])
         if isinstance(answer, EdgeError):
             raise answer
         views = self._recent_views() if answer.created else Views(self._appliance.board)
+        starts = self._appliance.board.starts.note(answer.job) if answer.created else None
         return web.Response(
             status=HTTPStatus.ACCEPTED if answer.created else HTTPStatus.OK,
-            body=_encode(views.of(answer.job)),
+            body=_encode(views.of(answer.job, starts=starts)),
             content_type=JSON,
             headers={"Location": f"/v1/jobs/{answer.job.id}", **self._retry_after()},
         )

@@ -13,10 +13,12 @@
 - `retention`: removes the oldest finished jobs
 - `copies`: renews the copy of the ledger
 - `backlog`: tells the governor of the open jobs by kind, where workers are scaled
+- `starts`: when waiting jobs are going to start, on a board that looks ahead
 - `journal`: keeps the last changes for the readers of events
 - `readers`: the readers of events, with the filter and the position of each
 - `status_watch`: follows the status files of workers and governor while somebody reads events
 - `activity`: how many jobs started, ended and waited, for the plots
+- `nodes_away`: what nodes said when they went to sleep
 - `sleep`: agrees to a sleep of the board, or says what speaks against it
 - `storage_fault`: tracks whether the ledger accepts writes
 - `pairing`: lets in who shows a code

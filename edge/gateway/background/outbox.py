@@ -33,7 +33,7 @@ from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, Followers, JobRow, NewJob
 from edge.ledger.totals import Totals
 from edge.ledger.writer import LedgerWriter
-from edge.model import JobState, Power, Result
+from edge.model import JobState, OpenJobs, Power, Result
 from edge.results.store import Results
 from edge.schedule.dependencies import GONE, hindrance, still_open
 
@@ -113,6 +113,10 @@ class Outbox:
     def link(self) -> BrokerLink:
         """How the gateway stands with the broker now."""
         return self._publisher.link
+
+    def open_rows(self) -> tuple[OpenJobs, ...]:
+        """The open jobs by kind as of the last commit, with what they cost; none where they are not counted."""
+        return tuple(self.backlog.rows(self._writer.open_kinds))
 
     def start(self) -> None:
         """Start both threads, on the running loop. Pending retries wait for their rest, at most a full back-off."""

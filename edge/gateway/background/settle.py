@@ -19,6 +19,7 @@ from edge.gateway.background.announcements import Announced, Announcements, Wait
 from edge.gateway.background.journal import Journal
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.spawned import SpawnedIntake
+from edge.gateway.background.starts import StartTimes
 from edge.gateway.receipts import Receipts
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import damage
@@ -51,6 +52,7 @@ class Settler:
         ended: Callable[[], None],
         journal: Journal,
         activity: Activity,
+        starts: StartTimes,
     ) -> None:
         """`waiters` wait for a job's end, `removals` for its tombstone; `ended` is called after results were settled.
 
@@ -58,7 +60,7 @@ class Settler:
         """
         self._layout, self._outbox, self._events = layout, outbox, events
         self._waiters, self._removals = waiters, removals
-        self._ended, self._journal, self._activity = ended, journal, activity
+        self._ended, self._journal, self._activity, self._starts = ended, journal, activity, starts
         self._results, self._attempts, self._orders = Results(layout), AttemptsStore(layout), Orders(layout)
         self._spawned = SpawnedIntake(layout, outbox)
         self.receipts = Receipts()
@@ -121,6 +123,7 @@ class Settler:
                 raise
             self._outbox.ended([result for result, _ in found])
             self._outbox.backlog.learn(result for result, _ in found)
+            self._starts.ended(result for result, _ in found)
             await self._outbox.dependents.follow(followers)
             self._ended()
             self._activity.ended(result for result, _ in found)

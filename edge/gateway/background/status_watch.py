@@ -195,7 +195,9 @@ def _counts(name: str) -> bool:
 
 def _said(verdict: PowerStatus) -> tuple[object, ...]:
     """What is news of power when it changes."""
-    return verdict.state, verdict.code, verdict.reason, verdict.until, verdict.resumes_at
+    plan = verdict.plan
+    planned = None if plan is None else (plan.action, plan.wake_at, plan.floor_percent is None)
+    return verdict.state, verdict.code, verdict.reason, verdict.until, verdict.resumes_at, planned
 
 
 def _change(worker: WorkerStatus) -> WorkerChange:

@@ -67,12 +67,6 @@ def _going_down(shutdown: ShutdownSequence) -> wording.Wording:
     return wording.Wording("sleep", shutdown.reason, f"it wakes at {when(at)}" if at else "it wakes by itself")
 
 
-def _planning(config: PowerConfig, layout: Layout) -> Planning:
-    from edge.power.governor.planning import Planning  # no other board needs it
-
-    return Planning(config, layout, log)
-
-
 def _gist(plan: Plan | None) -> tuple[object, ...]:
     """What of a plan is news to others."""
     return () if plan is None else (plan.action, plan.wake_at, plan.floor_percent is None)
@@ -89,7 +83,10 @@ class Governor:
     must only make that loop call `turn`.
     """
 
-    def __init__(self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, config: PowerConfig, layout: Layout, *, wake: Callable[[], None], planning: Planning | None = None
+    ) -> None:
+        """Open the sources. `planning` looks ahead, where the board does."""
         self._config, self._layout, self._wake = config, layout, wake
         self._pending: deque[str] = deque()
         self._fixed = self._rules = rules.from_config(config)
@@ -98,7 +95,7 @@ class Governor:
         self._history = ReadingHistory(layout.history, hours=config.history.hours, max_bytes=config.history.max_bytes)
         self._local = LocalTime()
         self._days = Days(layout.days, keep=config.history.keep_days, shown=layout.today)
-        self._planning = _planning(config, layout) if config.looks_ahead else None
+        self._planning = planning
         self._plan: Plan | None = None
         self._led = _led(config.led) if config.led else None
         self._button = Button(config.button, wake, log) if config.button else None

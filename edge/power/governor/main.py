@@ -22,6 +22,7 @@ from edge.power.governor.governor import Governor, log
 from edge.power.governor.local_time import LocalTime
 
 if TYPE_CHECKING:
+    from edge.power.governor.planning import Planning
     from edge.power.sleep.sleeper import Sleeper
     from edge.power.workers.scaler import Scaler
 
@@ -43,12 +44,12 @@ def main(loaded: Loaded) -> int:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     with _locked(layout.run / "governor.lock"), closing(Wakeup()) as wakeup, wakeup.signals(_ENDS):
         watch = Watch(layout.pause.parent, layout.simulated.parent, layout.pause_order.parent)
-        governor = Governor(loaded.config.power, layout, wake=wakeup.ring)
+        governor = Governor(loaded.config.power, layout, wake=wakeup.ring, planning=_planning(loaded.config))
         try:
             governor.turn(time.monotonic())
             if loaded.config.power.looks_ahead:
-                layout.backlog.parent.mkdir(parents=True, exist_ok=True)
-                watch.add(layout.backlog.parent)
+                loaded.config.backlog.parent.mkdir(parents=True, exist_ok=True)
+                watch.add(loaded.config.backlog.parent)
             scaler = _scaler(loaded.config, watch)
             if scaler is not None:
                 scaler.turn(time.monotonic(), governor.reported)
@@ -74,6 +75,15 @@ def _scaler(config: Config, watch: Watch) -> Scaler | None:
     except OSError as err:
         raise StackError(f"{err.filename}: {err.strerror or err}") from err
     return scaler
+
+
+def _planning(config: Config) -> Planning | None:
+    """What looks ahead; None on a board that does not."""
+    if not config.power.looks_ahead:
+        return None
+    from edge.power.governor.planning import Planning  # no other board needs it
+
+    return Planning(config, log)
 
 
 def _sleeper(config: Config, watch: Watch) -> Sleeper | None:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import msgspec
 
+from edge.config import Config
 from edge.config.power import PowerConfig
 from edge.core import clock, durable
 from edge.core.host import boot_id, process_alive
-from edge.core.layout import Layout
 from edge.model import Backlog, Plan, Reading
+from edge.power.energy import calibration
 from edge.power.forecast import outside
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.planner import told
 from edge.power.planner.lookahead import LookAhead
-from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings
+from edge.power.planner.plan import may_sleep
+from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
+from edge.power.sleep import costs, means
 
 #: Four small writes a day to the card; what is learned in between can be learned again.
 _SAVE_EVERY_S = 6 * 3600.0
@@ -28,14 +31,14 @@ _LOOK_OUTSIDE_S = 600.0
 class Planning:
     """The plan of a board that looks ahead. Belongs to the governor's thread; does nothing while no sample is due."""
 
-    def __init__(self, config: PowerConfig, layout: Layout, log: Callable[[str], None]) -> None:
-        """Read what was learned. `config.battery_wh` is given."""
-        self._config, self._layout, self._log = config, layout, log
-        where = None
-        if config.forecast.latitude is not None and config.forecast.longitude is not None:
-            where = Place(config.forecast.latitude, config.forecast.longitude, given=True)
-        self._ahead = LookAhead(_read(layout.panel), where=where)
-        self._board, self._settings = BoardModel(), settings_of(config)
+    def __init__(self, config: Config, log: Callable[[str], None]) -> None:
+        """Read what was learned. `config.power.battery_wh` is given."""
+        self._whole, self._config, self._layout, self._log = config, config.power, config.layout, log
+        where, forecast = None, config.power.forecast
+        if forecast.latitude is not None and forecast.longitude is not None:
+            where = Place(forecast.latitude, forecast.longitude, given=True)
+        self._ahead = LookAhead(_read(self._layout.panel), where=where)
+        self._board, self._settings = board_of(config), settings_of(config.power)
         self._saved_s = time.monotonic()
         self._told_hour = -1
         self._outside_s, self._outside_at, self._complaint = -math.inf, 0.0, ""
@@ -102,7 +105,7 @@ class Planning:
     def _jobs(self) -> tuple[OpenWork, ...] | None:
         """The open jobs as the gateway tells them; None while there is no gateway, as on a node."""
         try:
-            backlog = msgspec.json.decode(self._layout.backlog.read_bytes(), type=Backlog)
+            backlog = msgspec.json.decode(self._whole.backlog.read_bytes(), type=Backlog)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
@@ -141,6 +144,7 @@ class Planning:
             self._config.battery_wh or 0.0,
             told.scores(self.memory),
             self.memory.place,
+            sleeps=may_sleep(self._settings),
         )
         try:
             told.write(self._layout.outlook, said)
@@ -148,14 +152,31 @@ class Planning:
             return
 
 
-def settings_of(config: PowerConfig) -> PlanSettings:
+def board_of(config: Config) -> BoardModel:
+    """What this board draws: configured, else calibrated, else usual."""
+    cost = costs.of(config)
+    _, core = calibration.watts(config)
+    return BoardModel(
+        idle_w=cost.idle_watts,
+        busy_w=cost.idle_watts + core,
+        off_w=cost.off_watts,
+        boot_s=cost.boot_s,
+        boot_w=cost.boot_watts,
+    )
+
+
+def settings_of(power: PowerConfig) -> PlanSettings:
     """What the owner allows the planner."""
-    limits = config.thresholds
+    limits, sleep = power.thresholds, power.sleep
     return PlanSettings(
+        sleep=SleepWhen(sleep.when),
+        can_wake=sleep.wake == "alarm" and not means.obstacle(power),
         critical_percent=limits.critical_percent,
         pause_percent=limits.pause_percent,
         resume_percent=limits.resume_percent,
         surplus_percent=limits.surplus_percent,
+        longest_sleep_s=sleep.max_s,
+        awake_s=sleep.min_awake_s,
     )
 
 

@@ -65,6 +65,7 @@ class PlanSettings(msgspec.Struct, frozen=True):
     least_sleep_s: float = 900.0  # a shorter one does not pay for the boot
     nap_s: float = 3600.0  # a sleep while there is power, but no job
     longest_sleep_s: float = 6 * 3600.0  # whoever submits finds the board awake after this time at the latest
+    awake_s: float = 0.0  # it stays up at least so long after each boot
     batch_s: float = 1800.0  # work that there has to be power for before it is worth to be up
     plan_s: float = 900.0  # a plan counts for so long
     guess_s: float = 60.0  # seconds of a job whose kind has not been learned

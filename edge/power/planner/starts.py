@@ -53,6 +53,11 @@ class StartMemory(msgspec.Struct, frozen=True):
     count: float = 0.0
 
     @property
+    def whole(self) -> bool:
+        """False where a file of another version gave something else."""
+        return len(self.misses) == len(CLASSES)
+
+    @property
     def hit_rate(self) -> float | None:
         """Share of the intervals that held; 0.8 is right. None while there is none."""
         return self.held / self.count if self.count >= 1 else None

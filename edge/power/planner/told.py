@@ -32,6 +32,7 @@ class Told(msgspec.Struct, frozen=True):
     battery_wh: float
     scores: ForecastScores
     place: Place | None = None
+    sleeps: bool = False  # while there is no power for work
 
 
 def scores(memory: PanelMemory) -> ForecastScores:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge.config import Config
 from edge.config.forecast import ForecastConfig
 from edge.config.power import PowerConfig
 from edge.core import clock
@@ -52,11 +53,11 @@ def learned(days: int = 12) -> PanelMemory:
     return memory
 
 
-def made(layout: Layout, memory: PanelMemory | None = None, config: PowerConfig = CONFIG) -> Planning:
+def made(layout: Layout, memory: PanelMemory | None = None) -> Planning:
     if memory is not None:
         layout.panel.parent.mkdir(parents=True, exist_ok=True)
         layout.panel.write_bytes(msgspec.json.encode(memory))
-    return Planning(config, layout, lambda _: None)
+    return Planning(Config(root=layout.root, run=layout.run, power=CONFIG), lambda _: None)
 
 
 def readings(percent: float = 20.0, watts: float = 3.0, **more: float) -> list[Reading]:
@@ -146,7 +147,7 @@ def test_a_forecast_from_outside_that_is_no_such_thing_is_named_once(
     file, lines = tmp_path / "forecast.json", list[str]()
     file.write_text('{"start": 1796036400, "watts": [1, -5]}')
     config = msgspec.structs.replace(CONFIG, forecast=ForecastConfig(file=file))
-    some = Planning(config, layout, lines.append)
+    some = Planning(Config(root=layout.root, run=layout.run, power=config), lines.append)
     for _ in range(3):
         some.turn(readings(), working=False)
     assert lines == [f"{file}: watts[1] is -5: expected 0 to 1e+06"]

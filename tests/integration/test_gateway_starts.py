@@ -1,0 +1,95 @@
+"""A board that looks ahead tells when a job starts, and refuses on request what would not be in time."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import msgspec
+import pytest
+
+from edge.core.host import boot_id
+from edge.model import Action, JobState, Plan, PowerState, PowerStatus, Reading, Result, Verdict
+from edge.power import status
+from edge.power.forecast.outlook import Outlook, Step
+from edge.power.planner import told
+from edge.power.planner.records import BoardModel
+from edge.results.store import Results
+from tests.running_gateway import RunningGateway
+
+
+@pytest.fixture
+def night(gateway: RunningGateway) -> RunningGateway:
+    """The battery is at its floor, and the sun is back in four hours."""
+    layout, now = gateway.layout, time.time()
+    hour = now // 3600 * 3600
+    layout.outlook.parent.mkdir(parents=True, exist_ok=True)
+    view = Outlook(hour, 3600.0, (Step(0, 0, 0),) * 5 + (Step(6, 10, 12),) * 40, days_learned=20)
+    scores = told.ForecastScores(20, 8.0, 10.0, None, 0.11)
+    told.write(layout.outlook, told.Told(boot_id(), view, BoardModel(), 37.0, scores, sleeps=True))
+    plan = Plan(Action.SLEEP, "14 % is no more than the floor", now + 900, 14.0, now + 4 * 3600, 0.0, hour + 5 * 3600)
+    readings = (Reading("charger", "charge", 14.0, "%", verdict=Verdict.OK),)
+    said = PowerStatus(
+        PowerState.LOW,
+        "charge-low",
+        "charge 14 %",
+        boot_id=boot_id(),
+        pid=os.getpid(),
+        monotonic=time.monotonic(),
+        readings=readings,
+        plan=plan,
+    )
+    status.write(layout.power, said)
+    return gateway
+
+
+def test_the_answer_to_a_submit_tells_when_the_job_starts(night: RunningGateway) -> None:
+    """About when the sun has charged the battery a little; the sentence says the same."""
+    answer = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
+    assert answer.status == 202
+    starts, sun = answer.json["starts"], time.time() // 3600 * 3600 + 5 * 3600
+    assert sun <= starts["likely"] <= sun + 3600
+    assert starts["early"] <= starts["likely"] <= starts["late"]
+    assert "starts " in answer.json["waiting"]
+    assert ", most likely " in answer.json["waiting"]
+    shown = night.ask("GET", f"/jobs/{answer.json['id']}").json
+    assert shown["starts"]["likely"] == pytest.approx(starts["likely"], abs=900)
+
+
+def test_what_will_not_be_in_time_is_refused_on_request_only(night: RunningGateway) -> None:
+    body = {"task": "echo", "args": ["hello"], "deadline_s": 3600}
+    answer = night.ask("POST", "/jobs?only_if_in_time=true", body)
+    assert (answer.status, answer.json["code"]) == (409, "not-in-time")
+    assert answer.json["detail"].startswith("will not fit before its deadline; most likely ")
+    taken = night.ask("POST", "/jobs", body)
+    assert taken.status == 202
+    assert "will not fit before its deadline; starts " in taken.json["waiting"]
+    assert night.ask("POST", "/jobs?only_if_in_time=true", body | {"deadline_s": 36_000}).status == 202
+
+
+def test_only_if_in_time_needs_a_deadline(night: RunningGateway) -> None:
+    answer = night.ask("POST", "/jobs?only_if_in_time=true", {"task": "echo", "args": ["hello"]})
+    assert answer.status == 400
+    assert "needs deadline_s" in answer.json["detail"]
+
+
+def test_a_start_that_came_true_counts_in_status_and_metrics(night: RunningGateway) -> None:
+    said = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]}).json
+    likely = said["starts"]["likely"]
+    result = Result(said["id"], "echo", JobState.SUCCEEDED, "hello", started_at=likely, finished_at=likely + 1)
+    results = Results(night.layout)
+    results.publish(result, results.stage(said["id"]))
+    night.becomes(said["id"], "succeeded")
+    forecast = night.ask("GET", "/status").json["forecast"]
+    assert (forecast["days"], forecast["starts"], forecast["starts_held"]) == (20, 1, 1.0)
+    metrics = night.ask("GET", "/metrics").body.decode()
+    assert "edge_start_times_held_ratio 1.0" in metrics
+    assert 'edge_plan{action="sleep"} 1.0' in metrics
+    assert 'edge_forecast_error_watt_hours{forecast="own"} 8.0' in metrics
+    assert msgspec.json.decode(night.ask("GET", "/status").body)["power"]["plan"]["floor_percent"] == 14.0
+
+
+def test_without_a_plan_nothing_is_told(gateway: RunningGateway) -> None:
+    answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
+    assert "starts" not in answer.json
+    assert "forecast" not in gateway.ask("GET", "/status").json
