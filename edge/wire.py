@@ -237,6 +237,7 @@ class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
     scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry are to run, and why
     awake_at: float | None = None  # the board is about to sleep, and is awake again then; none: it stays awake
+    away: dict[str, float] = {}  # nodes that said that they go to sleep, and when each is awake again
     unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
     forecast: ForecastView | None = None  # where the board looks ahead
 

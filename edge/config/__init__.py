@@ -3,9 +3,9 @@
 - `load`: reads defaults, file and environment into one `Config`
 - `records`: all keys but those below, with type, bounds, default and meaning
 - `power`: the section `power`
+- `forecast`: the section `power.forecast`
 - `sleep`: the section `power.sleep`
 - `times`: times of day
-- `forecast`: the section `power.forecast`
 - `mqtt`: the section `mqtt`
 - `workers`: the list `workers`
 - `scaling`: the keys of a worker in that list that is started and stopped by need

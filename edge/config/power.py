@@ -191,9 +191,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     critical: Annotated[CriticalConfig, about("When nothing is left.")] = CriticalConfig()
     sleep: Annotated[
         SleepConfig,
-        about(
-            "When the board goes down to save power, and when it wakes; docs/how-to/sleep.md says what submitters see."
-        ),
+        about("When the board goes down to save power, and when it wakes: docs/how-to/sleep.md."),
     ] = SleepConfig()
     history: Annotated[
         HistoryConfig, about("Readings kept for `edge power`: hours of them, bytes at most, days of daily sums.")
@@ -262,8 +260,8 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self._check_sources()
         for number, window in enumerate(self.policy.windows):
             window.check(f"power.policy.windows[{number}]")
-        self.sleep.check(action=self.critical.action)
         self.forecast.check("power.forecast")
+        self.sleep.check(action=self.critical.action)
         self._check_owners()
 
     def _check_sources(self) -> None:

@@ -111,7 +111,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "clean stop; one that breaks is made again from that copy and from all else that is known."
         ),
     ] = 3600.0
-    files: Annotated[FilesConfig, about("Files that are uploaded for jobs: docs/files.md.")] = FilesConfig()
+    files: Annotated[FilesConfig, about("Files that are uploaded for jobs: docs/how-to/files.md.")] = FilesConfig()
 
     def check(self) -> None:
         """Raise ConfigError where one half of the certificate is missing."""
@@ -230,8 +230,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: Annotated[
         tuple[CommandConfig, ...],
         about(
-            "Programs that are kinds of job, each with a template of its arguments; see docs/how-to/commands.md. A"
-            " limit that this machine cannot enforce refuses the job."
+            "Programs that are kinds of job, each with a template of its arguments; see "
+            "docs/how-to/commands.md. A limit that this machine cannot enforce refuses the job."
         ),
     ] = ()
     allow_any: Annotated[

@@ -111,6 +111,11 @@ class Files:
             self._used.pop(sha256, None)
             return True
 
+    def taken(self) -> tuple[int, int, int]:
+        """How many files are stored, their bytes, and those of unfinished uploads. Raises OSError."""
+        sizes = [size for sha256 in self.inputs.stored() if (size := self.inputs.size(sha256)) is not None]
+        return len(sizes), sum(sizes), sum(size for _, size, _ in self.incoming.all())
+
     # ---- uploads ----
 
     def look(self, name: str, submitter: str) -> FileView | None:

@@ -18,7 +18,7 @@ import msgspec
 from edge.access.tokens import Scope
 from edge.broker.coverage import gaps
 from edge.broker.publisher import BrokerLink
-from edge.catalog.catalogue import Catalogue
+from edge.catalog.catalogue import Catalogue, TaskInfo
 from edge.config import Config
 from edge.core import durable
 from edge.core.errors import (
@@ -36,6 +36,7 @@ from edge.gateway.background.activity import Activity
 from edge.gateway.background.announcements import Announcements, Waiters
 from edge.gateway.background.copies import Copies
 from edge.gateway.background.journal import Journal
+from edge.gateway.background.nodes_away import NodesAway
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.pairing import Pairings
 from edge.gateway.background.readers import Readers
@@ -159,6 +160,7 @@ class Appliance:
             activity=self.activity,
             starts=self.board.starts,
         )
+        self.away = NodesAway()
         #: None where the board never sleeps.
         self.sleep: SleepConsent | None = None
         if sleeps:
@@ -275,6 +277,17 @@ class Appliance:
         caller.may_run(kind.name, kind.scope)
         kind.check_files(asked.files)
 
+    def kind_of(self, submission: Submission, caller: Caller, *, open_values: bool) -> TaskInfo:
+        """Return the kind of a job whose arguments it takes, and that this caller may run. Its files are not looked at.
+
+        With `open_values` its arguments may hold results of other jobs. May be called in a thread; raises as `checked`.
+        """
+        catalogue = self.kinds.current
+        catalogue.check(submission.task, submission.args, submission.kwargs, open_values=open_values)
+        kind = catalogue.tasks[submission.task]
+        caller.may_run(kind.name, kind.scope)
+        return kind
+
     def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
         """Return the job for `submission`. May be called in a thread.
 
@@ -288,10 +301,7 @@ class Appliance:
             Forbidden: the kind asks for a scope that the caller does not have.
             Busy: the catalogue has not been read yet.
         """
-        catalogue = self.kinds.current
-        catalogue.check(submission.task, submission.args, submission.kwargs, open_values=bool(results))
-        kind = catalogue.tasks[submission.task]
-        caller.may_run(kind.name, kind.scope)
+        kind = self.kind_of(submission, caller, open_values=bool(results))
         job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
         files = self._files_of(submission, job_id) if submission.files else {}
         kind.check_files(files)

@@ -65,7 +65,7 @@ from edge.model.schedule import (
     Schedule,
     is_schedule_name,
 )
-from edge.model.sleep import LastSleep, SleepAnswer, SleepAsk
+from edge.model.sleep import LastSleep, NodeAway, SleepAnswer, SleepAsk
 from edge.model.spawned import MOST_CHILDREN, SpawnedJob, SpawnedJobs, spawned_fingerprint
 from edge.model.waits import MOST_PARENTS, AfterFailure, Delay, Priority, UniqueKey, Waits
 from edge.model.worker import FrozenJob, Parked, Progress, RunningJob, WaitReason, WorkerState, WorkerStatus
@@ -105,6 +105,7 @@ __all__ = [
     "Metering",
     "Missed",
     "Mix",
+    "NodeAway",
     "OpenJobs",
     "Overlap",
     "Parked",

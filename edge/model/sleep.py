@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from edge.model.power import Power
 
@@ -29,6 +32,12 @@ class SleepAnswer(msgspec.Struct, frozen=True):
     why: str = ""  # it did not agree
     due_s: float | None = None  # until the next job of the classes is due
     again_s: float | None = None  # it may agree after so long, but not before
+
+
+class NodeAway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`PUT /v1/away`: a node goes down to sleep."""
+
+    awake_at: Annotated[float, Meta(ge=0, le=1e11, description="when it is awake again, seconds since the epoch")]
 
 
 class LastSleep(msgspec.Struct, frozen=True):

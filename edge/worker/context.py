@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config import Config
 from edge.core import clock, durable, notify
-from edge.core.errors import UsageError
+from edge.core.errors import EdgeError, UsageError
 from edge.core.layout import Layout
 from edge.core.wakeup import Wakeup
 from edge.model import RETIRED_EXIT, WorkerPool, WorkerState, WorkerStatus
@@ -45,6 +45,8 @@ from edge.worker.process.watchdog import Watchdog
 if TYPE_CHECKING:
     from edge.worker.executor.bodies import Bodies
     from edge.worker.executor.threads import Threads
+
+logger = logging.getLogger(__name__)
 
 Later = Callable[[float, Callable[[], None]], Timer]
 
@@ -188,6 +190,7 @@ class WorkerContext:
     def close(self) -> None:
         """Stop the threads, write the status `stopped` and release the locks."""
         notify.stopping()
+        self._tell_head()
         self._release_lines()
         self._watchdog.stop()
         if self._head_backlog is not None:
@@ -323,6 +326,16 @@ class WorkerContext:
 
     def _on_empty(self) -> None:
         self._stop_loop()
+
+    def _tell_head(self) -> None:
+        """On a node that goes to sleep: tell the head when it is awake again. The head that is away learns nothing."""
+        report = self.watcher.status
+        if self.config.node.head_url is None or report.code != "sleep" or report.resumes_at is None:
+            return
+        try:
+            Head(self.config.node).away(report.resumes_at)
+        except (OSError, EdgeError) as err:
+            logger.warning("the head is not told of the sleep: %s", err)
 
     def _on_power(self) -> None:
         self._hold.changed()

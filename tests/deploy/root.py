@@ -18,13 +18,8 @@ INSTALLED = [
 ]
 #: What the roles install later, fetched now, so that the machine needs no way out of its network.
 FETCHED = [
-    "rabbitmq-server",
-    "python3-venv",
-    "openssl",
-    "bubblewrap",
-    "nftables",
-    "avahi-daemon",
-    "unattended-upgrades",
+    *("rabbitmq-server", "python3-venv", "openssl", "bubblewrap"),
+    *("nftables", "avahi-daemon", "unattended-upgrades"),
 ]
 #: What a machine of its own needs beside that, where a container takes it from its host.
 MACHINE = {"installed": ["linux-image-arm64", "initramfs-tools", "zstd"], "fetched": ["zram-tools"]}

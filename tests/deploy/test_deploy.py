@@ -592,7 +592,7 @@ def test_it_sleeps_and_goes_on_with_the_job_it_held(controller: Controller, boar
     board.run("edge", "--config", "/etc/edge/edge.yaml", "power", "simulate", "low")
     board.until(lambda: board.leader == 0, 120)
     assert (board.root / alarm[1:]).read_text() == "+3600"
-    refused = client.edge("submit", "factorial", "5", "--when-awake", "--awake-within", "1s", check=False)
+    refused = client.edge("submit", "factorial", "5", "--when-awake", "--awake-within", "15s", check=False)
     assert "waiting for it" in refused
     board.boot()
     board.until(lambda: healthy(board), 90)

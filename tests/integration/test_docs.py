@@ -23,6 +23,7 @@ SHOWN_URL = "http://127.0.0.1:8420"
 #: Kinds of job beside edge.yaml: module -> (page, mark) of its code.
 KINDS = {
     "wordcount": ("docs/how-to/add-a-kind.md", "wordcount.py"),
+    "linecount": ("docs/how-to/files.md", "linecount.py"),
 }
 #: Pages whose blocks have tests of their own, with the kinds of job and the files that they need.
 ELSEWHERE = {"docs/how-to/waiting.md"}  # tests/integration/test_after.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -317,3 +318,15 @@ def test_a_node_has_nothing_to_back_up(node: Config, tmp_path: Path, capsys: pyt
     assert main(["--config", str(tmp_path / "node.yaml"), "backup", str(tmp_path / "b.tar")]) == 2
     assert f"back up its head, {node.node.head_url}" in capsys.readouterr().err
     assert not (tmp_path / "b.tar").exists()
+
+
+def test_a_node_that_goes_to_sleep_tells_its_head(
+    head: Config, at_node: RunningWorker, gateway: RunningGateway
+) -> None:
+    """When its worker is stopped for it; the head shows it, and takes no time that is none."""
+    at_node.until_state(WorkerState.IDLE)
+    awake_at = round(time.time() + 3600)
+    tell_power(at_node.config, PowerState.CRITICAL, code="sleep", resumes_at=float(awake_at))
+    at_node.until_state(WorkerState.PAUSED)
+    at_node.stop()
+    assert gateway.ask("GET", "/status").json["away"] == {"node-2": awake_at}

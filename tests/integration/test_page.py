@@ -7,13 +7,18 @@ import re
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
+import msgspec
 import pytest
 import urllib3
+from urllib3.filepost import encode_multipart_formdata
 
 from edge.access.tokens import Scope, Tokens
+from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.model import PowerState
 from tests.conftest import MakeConfig
@@ -123,6 +128,51 @@ class TestViews:
         assert 'role="alert"' in text
         assert "must be JSON" in text
         assert "[1, true" in text
+
+
+class TestFiles:
+    def test_a_form_sends_the_files_of_a_job(self, gateway: RunningGateway, browser: Browser) -> None:
+        """By the names of its inputs; after a mistake nothing has to be chosen again."""
+        kinds = dict(gateway.gateway.appliance.kinds.current.tasks)
+        kinds["echo"] = msgspec.structs.replace(kinds["echo"], inputs={"clip": 1000})
+        gateway.gateway.appliance.kinds._catalogue = Catalogue(kinds, {})
+        form = browser.get("/submit/echo").data.decode()
+        assert 'enctype="multipart/form-data"' in form
+        assert 'name="file.clip" type="file" required' in form
+        clip = {"file.clip": ("my clip.mov", b"moving")}
+        answer = self._post(browser, "/submit/echo", {"a-times": "2", "key": "0" * 32, **clip})
+        text = answer.data.decode()
+        assert answer.status == 422
+        assert "my clip.mov</bdi> is here already" in text
+        found = re.search(r'name="kept.clip" value="([^"]+)"', text)
+        assert found is not None
+        fields = {"a-text": "x", "key": "0" * 32, "kept.clip": found[1], "file.clip": ("", b"")}
+        path = self._post(browser, "/submit/echo", fields).headers["Location"]
+        view = gateway.ask("GET", path).json
+        assert view["files"]["clip"] == {"sha256": sha256(b"moving").hexdigest(), "name": "my clip.mov", "bytes": 6}
+        assert "my clip.mov" in browser.get(path).data.decode()
+        gateway.finish(view["id"], "x")
+        gateway.becomes(view["id"], "succeeded")
+        again = browser.post(f"{path}/again", {"key": "0" * 32}).headers["Location"]
+        assert gateway.ask("GET", again).json["files"] == view["files"]
+
+    def test_a_kind_that_does_not_say_what_files_it_takes(self, gateway: RunningGateway, browser: Browser) -> None:
+        """The person names the file."""
+        fields = {"a-text": "x", "key": "0" * 32, "file_name": "note", "file": ("n.txt", b"hello")}
+        path = self._post(browser, "/submit/echo", fields).headers["Location"]
+        assert gateway.ask("GET", path).json["files"]["note"]["name"] == "n.txt"
+        fields = {"a-text": "x", "key": "1" * 32, "file_name": "", "file": ("n.txt", b"hello")}
+        assert self._post(browser, "/submit/echo", fields).status == 400
+
+    def test_no_other_site_sends_a_form_with_files(self, browser: Browser) -> None:
+        """As with any form."""
+        fields = {"a-text": "x", "key": "0" * 32, "file.clip": ("a", b"x")}
+        assert self._post(browser, "/submit/echo", fields, Sec_Fetch_Site="cross-site").status == 403
+
+    @staticmethod
+    def _post(browser: Browser, path: str, fields: dict[str, Any], **headers: str) -> urllib3.BaseHTTPResponse:
+        body, media = encode_multipart_formdata(fields)
+        return browser.post(path, body, Content_Type=media, **headers)
 
 
 class TestWhoMay:

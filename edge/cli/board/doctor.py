@@ -44,6 +44,7 @@ def doctor(session: Session) -> int:
 def _findings(session: Session) -> Iterator[Finding]:
     """What every check found, in the order in which faults explain later ones."""
     from edge.cli.board.checks import (
+        files,
         machine,
         mqtt,
         parts,
@@ -78,6 +79,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     if not node:
         yield from state.ledger(config.layout.ledger)
         yield from state.schedules(config.layout.ledger)
+        yield from files.files(config.layout)
         yield from state.set_aside(config.root)
         yield from state.stores([config.layout.broker, state.APPLIANCE_BROKER])
         yield from parts.complaints(config.layout)

@@ -53,6 +53,7 @@ class BoardRoutes:
             scaling=appliance.board.scaling(),
             unserved=appliance.unserved(),
             forecast=appliance.board.forecast(),
+            away=appliance.away.now(),
             awake_at=appliance.sleep.wake_at if appliance.sleep is not None else None,
         )
         return web.Response(body=_encode(view), content_type=JSON)

@@ -38,11 +38,13 @@ class FormFiles:
     """Stores the files of one form as they come."""
 
     def __init__(self, appliance: Appliance, caller: Caller, request: web.Request) -> None:
-        """Raises NoRoom where a body of this length does not fit."""
+        """Raises NoRoom where a body of this length does not fit. One that may hold fields alone is not judged."""
         self._appliance, self._caller = appliance, caller
         self.files: dict[str, InputFile] = {}
         self.expected: Mapping[str, InputFile] = {}
-        appliance.files.check_room(request.content_length or 0)
+        length = request.content_length or 0
+        if length > appliance.config.gateway.max_body_bytes:
+            appliance.files.check_room(length)
 
     async def take(self, name: str, filename: str, chunks: Chunks) -> None:
         """Store one file. Raises BadRequest, and what `Files.receive` does."""
@@ -83,7 +85,7 @@ async def submission_of(appliance: Appliance, caller: Caller, request: web.Reque
         if not intake.files and fields:
             asked = _submission(fields)
             intake.expected = asked.files
-            appliance.checked(msgspec.structs.replace(asked, files={}), key="", caller=caller)
+            appliance.kind_of(asked, caller, open_values=True)
         await intake.take(name, filename, chunks)
 
     await multipart.read(request, max_bytes=max_bytes, field=field, file=file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -87,6 +88,11 @@ class _State(Collector):
         yield GaugeMetricFamily("edge_unserved", "Kinds and power classes that no worker takes, by sentence.", unserved)
         if (free_bytes := board.free_bytes()) is not None:
             yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
+        with suppress(OSError):
+            count, stored, unfinished = appliance.files.taken()
+            yield GaugeMetricFamily("edge_input_files", "Files that were uploaded for jobs.", count)
+            text = "What files for jobs take on the disk."
+            yield _gauges("edge_input_bytes", text, "state", {"stored": stored, "unfinished": unfinished})
         yield GaugeMetricFamily("edge_start_time_seconds", "When the gateway started.", appliance.started_at)
         yield CounterMetricFamily("edge_cpu_seconds", "CPU time of the gateway.", value=sum(os.times()[:2]))
 

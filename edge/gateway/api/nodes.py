@@ -16,13 +16,14 @@ from edge.gateway.http import bodies
 from edge.gateway.http.problems import BadRequest, Busy, TooLarge, TooSlow, WrongType
 from edge.gateway.http.route import JSON, OCTETS, Call
 from edge.gateway.service import Appliance
-from edge.model import MOST_CHILDREN, Attempts, HeadBacklog, Result, SpawnedJobs, check_job_id
+from edge.model import MOST_CHILDREN, Attempts, HeadBacklog, NodeAway, Result, SpawnedJobs, check_job_id
 from edge.results.orders import Order, Orders
 from edge.results.staging import check_artifact_name
 from edge.results.uploads import Uploads
 
 _JSON_S, _FILE_S = 60.0, 1800.0
 _CHUNK = 1 << 18
+_AWAY_BYTES = 1024
 #: How long a worker may take to copy a node's result and sync it.
 _TAKEN_S = 100.0
 #: Bytes of the id of a spawned job in a list of JSON.
@@ -130,6 +131,12 @@ class NodeRoutes:
             if bool(job.key) == bool(job.call):
                 raise BadRequest(f"jobs: key {job.key[:80]!r} with call = {job.call}: each job has one of the two")
         await self._appliance.take_spawned(spawned)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def away(self, call: Call) -> web.StreamResponse:
+        """Keep what a node said when it went to sleep."""
+        content = await bodies.read(call.request, (JSON,), max_bytes=_AWAY_BYTES, max_s=_JSON_S)
+        self._appliance.away.note(call.caller.name, bodies.decode(content, NodeAway).awake_at)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def backlog(self, _call: Call) -> web.StreamResponse:

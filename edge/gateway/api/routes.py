@@ -36,7 +36,7 @@ from edge.gateway.http.route import (
     Route,
 )
 from edge.gateway.service import Appliance
-from edge.model import Attempts, HeadBacklog, Result, Schedule, SpawnedJobs, Submission
+from edge.model import Attempts, HeadBacklog, NodeAway, Result, Schedule, SpawnedJobs, Submission
 from edge.wire import (
     BatchItem,
     ChildPage,
@@ -210,6 +210,11 @@ def table(appliance: Appliance) -> list[Route]:
         Route(
             *("GET", "/v1/backlog", "How many open jobs of each kind there are", nodes.backlog, NODES),
             answers=(Answer(HTTPStatus.OK, "By kind and power class, with what such a job costs", HeadBacklog),),
+        ),
+        Route(
+            *("PUT", "/v1/away", "Tell that this node goes to sleep", nodes.away, NODES),
+            body=Body(NodeAway, JOB_MEDIA, "When it is awake again."),
+            answers=(Answer(HTTPStatus.NO_CONTENT, "Kept: `GET /v1/status` shows it until the node is back"),),
         ),
         *_schedule_routes(ScheduleRoutes(appliance)),
         Route(

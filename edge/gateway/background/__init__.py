@@ -18,6 +18,7 @@
 - `readers`: the readers of events, with the filter and the position of each
 - `status_watch`: follows the status files of workers and governor while somebody reads events
 - `activity`: how many jobs started, ended and waited, for the plots
+- `nodes_away`: what nodes said when they went to sleep
 - `sleep`: agrees to a sleep of the board, or says what speaks against it
 - `storage_fault`: tracks whether the ledger accepts writes
 - `pairing`: lets in who shows a code

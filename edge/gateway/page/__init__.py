@@ -21,6 +21,7 @@ all that it imports, jinja2 among it, come with the first view: a board that nob
 - `schedules`: periodic jobs: next times, last ones, run now, pause
 - `form`: fields from the schema of a kind, and arguments from what was filled in
 - `submit`: hands in a job
+- `sent_files`: the files in such a form
 - `kinds`: the kinds of job, with what they take
 - `doctor`: the findings of `edge doctor`
 - `history`: the last day or month

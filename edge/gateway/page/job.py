@@ -119,6 +119,7 @@ class OneJobView:
             time_limit_s=row.time_limit_s,
             deadline_s=row.deadline_s,
             max_temp_c=row.max_temp_c,
+            files=row.inputs(),
         )
         key = f"again-{row.id[:128]}-{key}" if _KEY.fullmatch(key) else ""
         new = await asyncio.to_thread(self._appliance.checked, submission, key=key, caller=visit.caller)

@@ -12,16 +12,17 @@ import msgspec
 from aiohttp import web
 
 from edge.catalog.catalogue import TaskInfo
-from edge.core.errors import BadArguments, EdgeError, UnknownTask, UsageError
+from edge.core.errors import BadArguments, EdgeError, UnknownInput, UnknownTask, UsageError
 from edge.core.text import seconds
 from edge.core.values import JsonValue
 from edge.gateway.http.problems import BadRequest
+from edge.gateway.page import sent_files
 from edge.gateway.page.filters import moment
 from edge.gateway.page.form import Field, arguments, choice_text, fields_of
 from edge.gateway.page.rendering import Rendering, see
 from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
-from edge.model import Power, Submission
+from edge.model import InputFile, Power, Submission
 
 #: A form grows in the address encoding: each character may take three bytes, of UTF-8 nine.
 _ENCODED = 9
@@ -53,17 +54,17 @@ class SubmitView:
         """Hand in what was filled in; the same form sent twice makes one job."""
         kind = self._kind(visit)
         fields = fields_of(kind)
-        sent = await visit.form(max_bytes=self._max_bytes)
+        sent, files = await sent_files.read(self._appliance, visit, max_bytes=self._max_bytes)
         key = sent.get("key", "")
         try:
             if not _KEY.fullmatch(key):
                 raise BadRequest("this form is incomplete: its key is missing; open it anew")
-            submission = _submission(kind, fields, sent)
+            submission = msgspec.structs.replace(_submission(kind, fields, sent), files=files)
             new = await asyncio.to_thread(self._appliance.checked, submission, key=f"page-{key}", caller=visit.caller)
-        except (BadArguments, BadRequest, UsageError) as err:
+        except (BadArguments, BadRequest, UnknownInput, UsageError) as err:
             fresh = key if _KEY.fullmatch(key) else secrets.token_hex(16)
             status = HTTPStatus.UNPROCESSABLE_ENTITY
-            return self._form(visit, kind, fields, key=fresh, sent=sent, why=_sentence(err), status=status)
+            return self._form(visit, kind, fields, key=fresh, sent=sent, files=files, why=_sentence(err), status=status)
         (answer,) = await self._appliance.accept([new])
         if isinstance(answer, EdgeError):
             raise answer
@@ -83,6 +84,7 @@ class SubmitView:
         *,
         key: str,
         sent: dict[str, str] | None = None,
+        files: dict[str, InputFile] | None = None,
         why: str = "",
         status: HTTPStatus = HTTPStatus.OK,
     ) -> web.StreamResponse:
@@ -95,6 +97,9 @@ class SubmitView:
             choice_text=choice_text,
             sent=sent or {},
             powers=tuple(Power),
+            inputs={} if kind.inputs is None else kind.inputs,
+            any_file=kind.inputs is None,
+            files=files or {},
             key=key,
             why=why,
         )

@@ -31,7 +31,7 @@ from edge.core.errors import (
     given,
 )
 from edge.core.layout import Layout
-from edge.model import Attempts, Failure, FailureCode, HeadBacklog, JobState, OpenJobs, Result, SpawnedJobs
+from edge.model import Attempts, Failure, FailureCode, HeadBacklog, JobState, NodeAway, OpenJobs, Result, SpawnedJobs
 from edge.results.attempts import AttemptsStore
 from edge.results.commit import Written
 from edge.results.spawned import SpawnedFiles
@@ -80,6 +80,11 @@ class Head:
             return self._http.json("GET", path_of("backlog"), HeadBacklog).rows
         except GatewayError as err:
             raise Unreachable(f"the head: {err}") from err
+
+    def away(self, awake_at: float) -> None:
+        """Tell the head that this board is awake again then."""
+        body = msgspec.json.encode(NodeAway(round(awake_at, 1)))
+        self._http.send("PUT", path_of("away"), body=body, headers={"Content-Type": "application/json"})
 
     def content(self, sha256: str, start: int) -> Iterator[bytes]:
         """Yield the content of a file that a job is given, from the byte `start` on.

@@ -38,7 +38,7 @@ def arguments(
         if (chosen := _chosen(command, word, values)) is not None:
             made += [chosen] if chosen else []
             continue
-        argument = template.filled(word, lambda hole: _value(hole, values, inputs, folder))
+        argument = template.filled(word, lambda hole: _value(command, hole, values, inputs, folder))
         if "\0" in argument:
             raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"argument {text!r}: it holds a NUL character")
         first = word[0] if word else ""
@@ -61,7 +61,13 @@ def _chosen(command: CommandConfig, word: Word, values: Mapping[str, JsonValue])
 
 
 def _given(command: CommandConfig, name: str, values: Mapping[str, JsonValue]) -> JsonValue:
-    return values[name] if name in values else command.parameters[name].default
+    """The value of a parameter, or its default where the submitter gave none."""
+    if name in values:
+        return values[name]
+    default = command.parameters[name].default if name in command.parameters else None
+    if default is None:
+        raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"argument {name!r} is missing")
+    return default
 
 
 def _literal(command: CommandConfig, hole: Hole, values: Mapping[str, JsonValue]) -> bool:
@@ -69,15 +75,21 @@ def _literal(command: CommandConfig, hole: Hole, values: Mapping[str, JsonValue]
     parameter = command.parameters.get(hole.name)
     if parameter is None:
         return False
-    return values.get(hole.name) in parameter.choices or may_begin_with_hyphen(command, hole.name)
+    return _given(command, hole.name, values) in parameter.choices or may_begin_with_hyphen(command, hole.name)
 
 
-def _value(hole: Hole, values: Mapping[str, JsonValue], inputs: Mapping[str, PurePath], folder: PurePath) -> str:
+def _value(
+    command: CommandConfig,
+    hole: Hole,
+    values: Mapping[str, JsonValue],
+    inputs: Mapping[str, PurePath],
+    folder: PurePath,
+) -> str:
     if hole.is_output:
         return str(folder / hole.name)
     if hole.name in inputs:
         return str(inputs[hole.name])
-    value = values[hole.name]
+    value = _given(command, hole.name, values)
     if isinstance(value, str):
         return value
     return repr(value)  # a number: no locale, no loss

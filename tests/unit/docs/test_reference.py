@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.access.tokens import Scope
 from edge.wire import About
 from tests.docs.fields import rows_of_record
 from tests.docs.generated import current, names, table
@@ -47,6 +48,12 @@ def test_the_page_on_events_names_what_they_are_about() -> None:
     """The table that is written by hand has a line for each."""
     page = (TOP / "docs/reference/events.md").read_text()
     assert [about for about in About if f"| `{about}` |" not in page] == []
+
+
+def test_the_page_on_tokens_names_each_scope() -> None:
+    """`docs/how-to/reach-a-board.md` says what each allows."""
+    page = (TOP / "docs/how-to/reach-a-board.md").read_text()
+    assert [scope for scope in Scope if f"| `{scope}` |" not in page] == []
 
 
 def test_a_bar_in_a_cell_ends_no_cell() -> None:

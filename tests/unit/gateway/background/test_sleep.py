@@ -96,6 +96,10 @@ class Played:
         path = self.config.layout.sleep_answer
         return msgspec.json.decode(path.read_bytes(), type=SleepAnswer) if path.exists() else None
 
+    def agreed(self) -> bool:
+        answer = self.answer
+        return answer is not None and answer.agreed
+
     def submit(self, power: Power) -> bool:
         """True when the job was taken."""
         try:
@@ -168,12 +172,11 @@ def test_a_job_that_may_run_ends_the_agreement(tmp_path: Path, light: bool) -> N
         played = Played(tmp_path)
         played.give(ask(light=light))
         await played.settle()
-        assert played.answer is not None
-        assert played.answer.agreed
+        assert played.agreed()
         assert (played.consent.wake_at is None) is light
         assert played.submit(Power.NORMAL)
         assert played.submit(Power.ALWAYS) is light
-        assert not played.answer.agreed
+        assert not played.agreed()
         assert played.consent.wake_at is None
         assert played.submit(Power.ALWAYS)
         played.consent.stop()

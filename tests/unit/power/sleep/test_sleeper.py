@@ -52,13 +52,12 @@ class Board:
         self.now += later_s
         return self.sleeper.turn(self.now, power)
 
-    @property
-    def ask(self) -> SleepAsk | None:
+    def question(self) -> SleepAsk | None:
         path = self.layout.sleep_ask
         return msgspec.json.decode(path.read_bytes(), type=SleepAsk) if path.exists() else None
 
     def answer(self, *, agreed: bool = True, why: str = "", due_s: float | None = None) -> None:
-        question = self.ask
+        question = self.question()
         assert question is not None
         answer = SleepAnswer(question.id, boot_id(), os.getpid(), agreed, why, due_s)
         self.layout.sleep_answer.write_bytes(msgspec.json.encode(answer))
@@ -73,7 +72,7 @@ def test_it_asks_and_goes_once_the_gateway_agreed(tmp_path: Path) -> None:
     """And remembers when it went, so that the next boot knows what a boot takes."""
     board = Board(tmp_path, max_s=7200.0)
     assert board.turn() is None
-    assert board.ask is not None
+    assert board.question() is not None
     board.answer()
     order = board.turn()
     assert order is not None
@@ -91,7 +90,7 @@ def test_a_refusal_is_told_once(tmp_path: Path) -> None:
         board.turn(later_s=200)
         board.answer(agreed=False, why="somebody used it 5 s ago")
         assert board.turn() is None
-        assert board.ask is None
+        assert board.question() is None
     assert board.said == ["stays awake: somebody used it 5 s ago"]
 
 
@@ -107,10 +106,10 @@ def test_a_worker_that_runs_keeps_it_awake(tmp_path: Path) -> None:
     board = Board(tmp_path)
     board.works(WorkerState.RUNNING, RunningJob("a", "solve", 0.0))
     board.turn()
-    assert board.ask is None
+    assert board.question() is None
     board.works(WorkerState.PAUSED)
     board.turn(later_s=100)
-    assert board.ask is not None
+    assert board.question() is not None
     board.layout.frozen("main").write_bytes(b"{}")
     board.answer()
     assert board.turn(later_s=100) is None
@@ -121,7 +120,7 @@ def test_a_worker_that_runs_keeps_it_awake(tmp_path: Path) -> None:
 def test_other_states_do_nothing(tmp_path: Path, state: PowerState) -> None:
     board = Board(tmp_path)
     assert board.turn(PowerStatus(state, "x", "x")) is None
-    assert board.ask is None
+    assert board.question() is None
     assert board.sleeper.wait_s(board.now) is None
 
 
@@ -141,7 +140,7 @@ def test_without_a_known_time_it_stays_where_the_lan_may_expect_it(
     monkeypatch.setattr(clock, "trusted_now", lambda: None)
     board = Board(tmp_path, accept=(AcceptConfig(from_="08:00", to="09:00"),))
     board.turn()
-    assert board.ask is None
+    assert board.question() is None
     assert board.said == ["stays awake: the LAN expects the board now (power.sleep.accept)"]
     other = Board(tmp_path, max_s=3600.0, wake_at="11:00")
     other.turn()
@@ -158,7 +157,7 @@ def test_a_plan_decides(tmp_path: Path, action: Action, *, sleeps: bool) -> None
     plan = Plan(action, "as forecast", now + 900, floor_percent=12.0, wake_at=now + 5000)
     planned = msgspec.structs.replace(LOW, plan=plan)
     board.turn(planned)
-    assert (board.ask is not None) is sleeps
+    assert (board.question() is not None) is sleeps
     if sleeps:
         board.answer()
         order = board.turn(planned)
@@ -167,15 +166,16 @@ def test_a_plan_decides(tmp_path: Path, action: Action, *, sleeps: bool) -> None
     else:
         over = msgspec.structs.replace(LOW, plan=msgspec.structs.replace(plan, until=now - 1))
         board.turn(over, later_s=100)
-        assert board.ask is not None
+        assert board.question() is not None
 
 
 def test_without_an_alarm_it_sleeps_lightly_until_a_job_comes(tmp_path: Path) -> None:
     board = Board(tmp_path)
     (tmp_path / "wakealarm").unlink()
     board.turn()
-    assert board.ask is not None
-    assert board.ask.light
+    question = board.question()
+    assert question is not None
+    assert question.light
     board.answer()
     assert board.turn() is None
     assert board.layout.sleep_light.read_text() == "on\n"
@@ -191,7 +191,7 @@ def test_what_an_earlier_governor_left_is_taken_back(tmp_path: Path) -> None:
     board.layout.sleep_ask.write_text("{}")
     again = Board(tmp_path)
     assert again.layout.sleep_light.read_text() == "off\n"
-    assert again.ask is None
+    assert again.question() is None
 
 
 def test_after_a_sleep_that_was_given_up_it_waits(tmp_path: Path) -> None:
@@ -200,13 +200,13 @@ def test_after_a_sleep_that_was_given_up_it_waits(tmp_path: Path) -> None:
     board.answer()
     assert board.turn() is not None
     assert board.turn(PowerStatus(PowerState.CRITICAL, "sleep", "goes to sleep")) is None
-    assert board.ask is not None  # the gateway keeps to its word
+    assert board.question() is not None  # the gateway keeps to its word
     board.turn(LOW, later_s=30)
-    assert board.ask is None
+    assert board.question() is None
     board.turn(LOW, later_s=300)
-    assert board.ask is None
+    assert board.question() is None
     board.turn(LOW, later_s=301)
-    assert board.ask is not None
+    assert board.question() is not None
 
 
 def test_it_learns_what_a_boot_takes(tmp_path: Path) -> None:

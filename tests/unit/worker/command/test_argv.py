@@ -41,6 +41,23 @@ def test_a_text_stays_one_argument_or_is_refused(text: str) -> None:
     assert not found[0].startswith("-")
 
 
+def test_a_parameter_that_is_not_given_has_its_default() -> None:
+    """A schedule and a submit may leave it out."""
+    run = ("tool", "--days={days}", "{mode}")
+    parameters = {
+        "days": ParameterConfig(type="int", min=1, default=1),
+        "mode": ParameterConfig(choices=("--fast", "--slow"), default="--slow"),
+    }
+    assert made(run, {}, **parameters) == ["--days=1", "--slow"]
+    assert made(run, {"days": 7, "mode": "--fast"}, **parameters) == ["--days=7", "--fast"]
+
+
+def test_a_missing_parameter_without_a_default_is_refused() -> None:
+    """Of a message that came past the gateway."""
+    with pytest.raises(ProgramFailed, match="'days' is missing"):
+        made(("tool", "{days}"), {}, days=ParameterConfig(type="int", min=1))
+
+
 def test_a_nul_is_refused() -> None:
     with pytest.raises(ProgramFailed, match="NUL"):
         made(("tool", "a{p}"), {"p": "a\0-x"}, p=ParameterConfig(pattern=".*"))

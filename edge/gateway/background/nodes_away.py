@@ -1,0 +1,31 @@
+"""What nodes said when they went to sleep: kept in memory, for whoever looks at the head."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+#: A node that is late by more than this has another reason.
+_LATE_S = 3600.0
+#: Nodes that are remembered; each has a token that an admin made.
+_MOST = 256
+
+
+class NodesAway:
+    """By name of the node. Belongs to the event loop."""
+
+    def __init__(self, *, now: Callable[[], float] = time.time) -> None:
+        self._now, self._awake_at = now, dict[str, float]()
+
+    def note(self, node: str, awake_at: float) -> None:
+        """The node goes to sleep until then; a time that is past says that it is back."""
+        self._awake_at.pop(node, None)
+        if awake_at > self._now():
+            self._awake_at[node] = awake_at
+        while len(self._awake_at) > _MOST:
+            del self._awake_at[next(iter(self._awake_at))]
+
+    def now(self) -> dict[str, float]:
+        """When each node that is away is awake again; one that should be back for an hour is left out."""
+        oldest = self._now() - _LATE_S
+        return {node: at for node, at in sorted(self._awake_at.items()) if at > oldest}
