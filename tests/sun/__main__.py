@@ -77,7 +77,7 @@ def simulate(setting: Setting, rules: tuple[str, ...]) -> list[Outcome]:
     sun = Panel(setting.panel_w, setting.tilt).series(weather)
     jobs = arrivals(setting.kinds(), setting.seed)
     where = None if setting.learn_place else Place(weather.latitude, weather.longitude, given=True)
-    planned = partial(Planned, capacity_wh=setting.battery_wh, board=board, where=where)
+    planned = partial(Planned, capacity_wh=setting.battery_wh, board=board, where=where, zone_h=weather.zone_h)
     made: dict[str, Callable[[], Rule]] = {
         "sleep": partial(planned, sleep=SleepWhen.IDLE),
         "awake": partial(planned, sleep=SleepWhen.NEVER),

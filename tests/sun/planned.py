@@ -6,6 +6,7 @@ from edge.config.power import PowerConfig
 from edge.config.sleep import SleepConfig
 from edge.model import Action, Power
 from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.forecast.place import about
 from edge.power.inputs.limits import Level
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
@@ -30,6 +31,7 @@ class Planned(FixedThresholds):
         board: BoardModel,
         sleep: SleepWhen = SleepWhen.IDLE,
         where: Place | None = None,
+        zone_h: float = 0.0,
         config: PowerConfig | None = None,
         settings: PlanSettings | None = None,
     ) -> None:
@@ -39,7 +41,7 @@ class Planned(FixedThresholds):
         self._fixed = self._rules
         self._capacity_wh, self._board = capacity_wh, board
         self._settings = settings or PlanSettings(sleep=sleep, can_wake=sleep is not SleepWhen.NEVER, awake_s=AWAKE_S)
-        self.ahead = LookAhead(PanelMemory(), where=where)
+        self.ahead = LookAhead(PanelMemory(), where=where, about=about(zone_h * 3600))
         self._floor: float | None = None
         self._booted = 0
         self.starts, self._told = StartMemory(), dict[Arrival, Interval]()
