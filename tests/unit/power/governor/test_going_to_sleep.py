@@ -23,7 +23,8 @@ class Going:
     def __init__(self, folder: Path, order: SleepOrder, **fields: object) -> None:
         self.calls, self.alarm, self.said = folder / "calls", folder / "wakealarm", list[str]()
         systemctl = folder / "systemctl"
-        systemctl.write_text(f'#!/bin/sh\necho "$@" >> {self.calls}\ncat {self.alarm} >> {self.calls} 2>/dev/null\nexit 0\n')
+        lines = ("#!/bin/sh", f'echo "$@" >> {self.calls}', f"cat {self.alarm} >> {self.calls} 2>/dev/null", "exit 0")
+        systemctl.write_text("\n".join(lines) + "\n")
         systemctl.chmod(0o755)
         config = CriticalConfig(
             systemctl=str(systemctl), wakealarm=self.alarm, grace_s=15.0, stop_units=("edge.target",), wake_after_s=60.0
