@@ -352,7 +352,7 @@ def test_a_disk_that_fills_up_takes_back_nothing_that_was_safe(gateway: RunningG
     """507 for the part that no longer fits; what was answered before stays."""
     files = gateway.gateway.appliance.files
     assert part(gateway, HASH, 0, 1 << 20).status == 202
-    check, files._check_room = files._check_room, refuse  # type: ignore[method-assign] # the disk is full now
+    check, files._check_room = files._check_room, refuse  # type: ignore[method-assign, assignment] # the disk is full now
     answer = part(gateway, HASH, 1 << 20, TOTAL)
     assert (answer.status, answer.json["code"]) == (507, "storage")
     files._check_room = check  # type: ignore[method-assign]
