@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge.config.power import ThresholdConfig
 from edge.core import durable
 from edge.core.host import boot_id, process_alive
 from edge.model import PowerState, PowerStatus
@@ -32,6 +33,14 @@ def write(path: Path, status: PowerStatus) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         durable.replace_volatile(path, _encode(status))
+
+
+def pause_percent(status: PowerStatus, limits: ThresholdConfig) -> float:
+    """The charge down to which work goes on: by the plan that counts now, else as configured."""
+    plan = status.plan
+    if plan is None or plan.floor_percent is None or time.time() >= plan.until:
+        return limits.pause_percent
+    return min(limits.pause_percent, plan.floor_percent)
 
 
 def aged(status: PowerStatus) -> PowerStatus:

@@ -111,9 +111,9 @@ class Parcels:
             elif parcel.digest in wanted - stored:
                 faults.append(f"file {parcel.number}: a job was accepted with it and it is gone")
             elif parcel.stored_at is None and parcel.received and parcel.digest not in stored:
-                if found := _check_part(layout, parcel):
-                    faults += found
-                    parcel.safe = []  # told once
+                found = _check_part(layout, parcel)
+                parcel.safe = [] if found else parcel.safe  # told once
+                faults += found
             parcel.stored_at = None  # from here on the board may remove what no job wants
             if parcel.digest in stored:
                 parcel.safe = []  # and then the upload begins anew

@@ -70,8 +70,8 @@ class BatteryModel(msgspec.Struct, frozen=True):
 #: Boards by name. Idle and busy by published measurements: the documentation of Raspberry Pi (typical bare-board
 #: current) and Jeff Geerling's tables at pidramble.com (power consumption). `pi-3b` is the usual one.
 BOARDS = {
-    "pi-3b": BoardModel(idle_w=1.2, busy_w=2.7, off_w=0.05),
-    "zero-2": BoardModel(idle_w=0.6, busy_w=1.3, off_w=0.05),
+    "pi-3b": BoardModel(),
+    "zero-2": BoardModel(idle_w=0.6, busy_w=1.3, boot_w=1.3),
     "pi-4b": BoardModel(idle_w=2.7, busy_w=4.0, off_w=0.1),
     "pi-5": BoardModel(idle_w=2.7, busy_w=5.0, off_w=0.01),
 }

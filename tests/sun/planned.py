@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from edge.config.power import PowerConfig
+from edge.config.sleep import SleepConfig
 from edge.model import Action, Power
 from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.forecast.place import about
 from edge.power.inputs.limits import Level
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
@@ -14,6 +16,9 @@ from edge.power.policy.floor import with_floor
 from tests.sun.arrivals import Arrival, Kind
 from tests.sun.rules import FixedThresholds
 from tests.sun.simulation import Verdict, View
+
+#: Default of `power.sleep.min_awake_s`.
+AWAKE_S = SleepConfig().min_awake_s
 
 
 class Planned(FixedThresholds):
@@ -26,6 +31,7 @@ class Planned(FixedThresholds):
         board: BoardModel,
         sleep: SleepWhen = SleepWhen.IDLE,
         where: Place | None = None,
+        zone_h: float = 0.0,
         config: PowerConfig | None = None,
         settings: PlanSettings | None = None,
     ) -> None:
@@ -34,15 +40,17 @@ class Planned(FixedThresholds):
         self._thresholds = (config or PowerConfig()).thresholds
         self._fixed = self._rules
         self._capacity_wh, self._board = capacity_wh, board
-        self._settings = settings or PlanSettings(sleep=sleep, can_wake=sleep is not SleepWhen.NEVER)
-        self.ahead = LookAhead(PanelMemory(), where=where)
+        self._settings = settings or PlanSettings(sleep=sleep, can_wake=sleep is not SleepWhen.NEVER, awake_s=AWAKE_S)
+        self.ahead = LookAhead(PanelMemory(), where=where, about=about(zone_h * 3600))
         self._floor: float | None = None
+        self._booted = 0
         self.starts, self._told = StartMemory(), dict[Arrival, Interval]()
         self.held, self.told_count = 0, 0
 
     def booted(self, view: View) -> None:
         super().booted(view)
         self.ahead.again()
+        self._booted = view.minute
 
     def decide(self, view: View) -> Verdict:
         at = self.clock(view)
@@ -61,7 +69,8 @@ class Planned(FixedThresholds):
             self._floor = plan.floor_percent
             self._rules = with_floor(self._fixed, self._thresholds, plan.floor_percent)
         verdict = self.stepped(self._rules, view)
-        if verdict.off_until is None and plan.action is Action.SLEEP and plan.wake_at is not None and at is not None:
+        rested = (view.minute - self._booted) * 60 >= self._settings.awake_s
+        if verdict.off_until is None and rested and plan.action is Action.SLEEP and plan.wake_at and at is not None:
             return Verdict(off_until=view.minute + (plan.wake_at - at) / 60)
         return verdict
 

@@ -91,6 +91,8 @@ class Outcome(msgspec.Struct):
     worked_h: float = 0.0
     spilled_wh: float = 0.0  # what the panel could have given on top
     by_month: list[list[int]] = msgspec.field(default_factory=lambda: [[0, 0] for _ in range(12)])
+    told: int = 0  # start intervals that were told to waiting jobs
+    held: int = 0  # and held
     daily: list[tuple[float, float]] = []  # (mean percent, jobs in time) of each day
 
     @property

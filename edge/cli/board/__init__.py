@@ -2,6 +2,7 @@
 
 - `calibrate`: `edge power calibrate`
 - `statement`: `edge power statement`
+- `whatif`: `edge power replay --days`
 - `services`: `edge up`, `worker`, `gateway`
 - `power`: `edge power`, `edge pause`, `edge resume`
 - `config`: `edge config`

@@ -13,8 +13,9 @@ from edge.cli import output
 from edge.cli.board.calibrate import calibrate
 from edge.cli.board.services import entry
 from edge.cli.board.statement import statement
+from edge.cli.number import Number
 from edge.cli.session import Session, common, pass_session
-from edge.core.errors import StorageError
+from edge.core.errors import StorageError, UsageError, given
 from edge.core.text import duration, seconds
 
 _LONGEST_S = 366 * 86_400
@@ -102,17 +103,38 @@ def probe(session: Session) -> int:
 
 
 @power.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--days", type=click.IntRange(1, 366), metavar="N", help="In place of FILE: the last N days, with the plan."
+)
+@click.option(
+    "--battery", type=Number(1, 10_000), metavar="%", help="With --days: of the size that it has; 120: larger."
+)
+@click.option("--panel", type=Number(1, 10_000), metavar="%", help="With --days: of what the panel gives.")
 @common
 @pass_session
-def replay(session: Session, *, file: Path) -> int:
+def replay(session: Session, *, file: Path | None, days: int | None, battery: float | None, panel: float | None) -> int:
     """Run recorded readings (lines of JSON) through the policy as configured: when it pauses and resumes, and why.
 
-    The governor keeps the last day in /run/edge/governor/history.jsonl.
+    The governor keeps the last day in /run/edge/governor/history.jsonl. With --days it runs the last days under the
+    planner, with another battery or panel, and says how many jobs more or fewer would have ended.
     """
+    if (file is None) == (days is None):
+        raise UsageError("name a FILE of samples, or --days")
+    if days is None and (battery is not None or panel is not None):
+        raise UsageError("--battery and --panel need --days")
+    if days is not None:
+        from edge.cli.board import whatif  # only for this
+
+        compared = whatif.compare(
+            session.board().config, days=days, battery=(battery or 100.0) / 100, panel=(panel or 100.0) / 100
+        )
+        output.document(compared) if session.as_json else whatif.show(compared)
+        return 0
     from edge.power.governor import history
     from edge.power.governor.replay import replay as run  # the board's side
 
+    file = given(file, "a file")
     changes = list(run(session.board().config.power, history.read(file)))
     if session.as_json:
         output.document(changes)

@@ -15,6 +15,11 @@ _HORIZONS = (-0.5, 1.0, 2.5, 4.0, 6.0)  # degrees that the sun stands high when 
 _USUAL_HORIZON = 2.5
 
 
+def about(zone_s: float) -> Place:
+    """Where a board may be whose clock is so many seconds ahead of UTC: in the middle of its zone, and of the north."""
+    return Place(45.0, round(zone_s / 240, 1))
+
+
 def kept(lights: Sequence[Light], light: Light) -> tuple[Light, ...]:
     """`lights` with one more day; a light that was no day is left out."""
     if not 2 * 3600 < light.last - light.first < 23 * 3600:

@@ -17,6 +17,7 @@ from edge.model import Backlog, Plan, Reading
 from edge.power.energy import calibration
 from edge.power.forecast import outside
 from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.forecast.place import about
 from edge.power.planner import told
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
@@ -37,7 +38,7 @@ class Planning:
         where, forecast = None, config.power.forecast
         if forecast.latitude is not None and forecast.longitude is not None:
             where = Place(forecast.latitude, forecast.longitude, given=True)
-        self._ahead = LookAhead(_read(self._layout.panel), where=where)
+        self._ahead = LookAhead(_read(self._layout.panel), where=where, about=about(-time.timezone))
         self._board, self._settings = board_of(config), settings_of(config.power)
         self._saved_s = time.monotonic()
         self._told_hour = -1
@@ -150,6 +151,11 @@ class Planning:
             told.write(self._layout.outlook, said)
         except OSError:  # a full tmpfs: nobody is told when jobs start
             return
+
+
+def remembered(config: Config) -> PanelMemory:
+    """What the governor of this board knows of its panel, a few hours old at most."""
+    return _read(config.layout.panel)
 
 
 def board_of(config: Config) -> BoardModel:

@@ -5,5 +5,6 @@
 - `plan`: all of these + a forecast + time -> the plan
 - `lookahead`: learns from what the board measures, and plans by it
 - `starts`: when a job that waits is going to start
+- `whatif`: recorded days run once more with another battery or panel
 - `told`: the file by which others look ahead, too
 """

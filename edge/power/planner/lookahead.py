@@ -23,9 +23,15 @@ _HOUR_S = 3600.0
 class LookAhead:
     """The forecast of one board and its plan. Belongs to one thread."""
 
-    def __init__(self, memory: PanelMemory, *, where: Place | None = None) -> None:
-        """Go on with `memory`. `where` is what the owner gave; it comes before what was learned."""
-        self.memory = memory if where is None else msgspec.structs.replace(memory, place=where)
+    def __init__(self, memory: PanelMemory, *, where: Place | None = None, about: Place | None = None) -> None:
+        """Go on with `memory`.
+
+        Args:
+            memory: what was learned.
+            where: what the owner gave; it comes before what was learned.
+            about: where the panel may be, until its light tells: of a board that is dark each morning it never does.
+        """
+        self.memory = msgspec.structs.replace(memory, place=where or memory.place or about)
         self._gathered = Gathered()
         self._outlook: Outlook | None = None
         self._outside: outside.Hours = {}
@@ -38,7 +44,8 @@ class LookAhead:
         self._gathered, hour, light = gather(self._gathered, at, watts, full=full, peak=self.memory.peak)
         if light is not None and not (self.memory.place is not None and self.memory.place.given):
             lights = kept(self.memory.lights, light)
-            self.memory = msgspec.structs.replace(self.memory, lights=lights, place=place(lights))
+            found = place(lights) or self.memory.place
+            self.memory = msgspec.structs.replace(self.memory, lights=lights, place=found)
         if hour is None:
             return False
         told = None

@@ -35,8 +35,8 @@ class BoardModel(msgspec.Struct, frozen=True):
     idle_w: float = 1.2
     busy_w: float = 2.7  # with one job running, the board included
     off_w: float = 0.05
-    boot_s: float = 40.0  # from power-on to the first job
-    boot_w: float = 2.5
+    boot_s: float = 90.0  # from power-on to the first job
+    boot_w: float = 3.0
 
 
 class OpenWork(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class PlanSettings(msgspec.Struct, frozen=True):
     reserve_percent: float = 3.0  # kept above critical, whatever the forecast says: the hard floor
     gap_percent: float = 3.0  # above the floor before work goes on, as the policy has it
     least_sleep_s: float = 900.0  # a shorter one does not pay for the boot
-    nap_s: float = 3600.0  # a sleep while there is power, but no job
+    nap_s: float = 5400.0  # a sleep while there is power, but no job
     longest_sleep_s: float = 6 * 3600.0  # whoever submits finds the board awake after this time at the latest
     awake_s: float = 0.0  # it stays up at least so long after each boot
     batch_s: float = 1800.0  # work that there has to be power for before it is worth to be up

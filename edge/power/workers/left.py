@@ -24,16 +24,18 @@ def memory_bytes(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys
     return min(found, default=None)
 
 
-def watts(readings: Sequence[Reading], config: PowerConfig) -> float | None:
+def watts(readings: Sequence[Reading], config: PowerConfig, *, pause_percent: float | None = None) -> float | None:
     """Watts that the board could draw on top of what it draws now; None where that is not known, or from the mains.
 
     What the sun gives now, and what the battery above the pause threshold could give for an hour, less what is drawn.
+    `pause_percent` stands in place of the threshold of `config`.
     """
     values = {reading.what: reading.value for reading in readings if reading.value is not None}
     draws, sun, charge = values.get("watts"), values.get("solar_watts"), values.get("charge")
     stored = None
     if charge is not None and config.battery_wh is not None:
-        left = max(0.0, charge - config.thresholds.pause_percent) / 100
+        pause = config.thresholds.pause_percent if pause_percent is None else pause_percent
+        left = max(0.0, charge - pause) / 100
         stored = left * config.battery_wh * 3600 / _LASTS_S
     if values.get("supply") or draws is None or (sun is None and stored is None):
         return None

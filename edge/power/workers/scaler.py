@@ -37,6 +37,7 @@ from edge.power.scaling.backlog import KindBacklog, shared, taken
 from edge.power.scaling.board import Board
 from edge.power.scaling.decide import Decision, Hand, decide
 from edge.power.scaling.state import ScaleState
+from edge.power.status import pause_percent
 from edge.power.workers import by_hand, left
 from edge.power.workers.living import living
 from edge.power.workers.roster import Process, Roster
@@ -179,7 +180,11 @@ class Scaler:
             failing=len(failing),
             held=sum(status.state is WorkerState.HELD for status in mine if status not in retiring),
             memory_left_bytes=left.memory_bytes(),
-            watts_left=left.watts(power.readings, self._config.power),
+            watts_left=left.watts(
+                power.readings,
+                self._config.power,
+                pause_percent=pause_percent(power, self._config.power.thresholds),
+            ),
             core_watts=self._cpu_watts,
             power=power.state,
         )

@@ -1,8 +1,9 @@
 """Whether the board is cool enough for a job, and whether the battery lasts to its end.
 
 The model is small on purpose. The need of a kind of job is the mean of its earlier runs on this worker, once there are
-three. The supply is a UPS's own `runtime`, or the charge above the pause threshold of a battery of known size
-(`power.battery_wh`). If one of the two is unknown, or power comes from outside, no job is parked for it.
+three. The supply is a UPS's own `runtime`, or the charge above the pause threshold (or above the floor of the
+governor's plan) of a battery of known size (`power.battery_wh`). If one of the two is unknown, or power comes from
+outside, no job is parked for it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from edge.config.power import PowerConfig
 from edge.core import durable
 from edge.model import Energy, PowerState, PowerStatus, WaitReason
+from edge.power import status
 
 #: Fewest runs of a kind of job whose mean is used.
 _ENOUGH = 3
@@ -116,7 +118,7 @@ def too_much(kind: KindAverage | None, report: PowerStatus, config: PowerConfig)
     charge, battery_wh = values.get("charge"), config.battery_wh
     if charge is None or battery_wh is None:
         return None
-    left_wh = max(charge - config.thresholds.pause_percent, 0.0) / 100 * battery_wh
+    left_wh = max(charge - status.pause_percent(report, config.thresholds), 0.0) / 100 * battery_wh
     needed_wh = kind.joules / 3600
     if needed_wh <= left_wh:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.cli import output
+from edge.model import Action, Plan
 
 
 @pytest.mark.parametrize("at", [None, 0.0])
@@ -43,3 +44,12 @@ def test_a_value_that_is_text_comes_out_as_it_is(capsys: pytest.CaptureFixture[s
     output.value("a\x1b[0m")
     output.value([1, None])
     assert capsys.readouterr().out == "a\x1b[0m\n[1,null]\n"
+
+
+def test_a_plan_is_told_with_its_reason_and_the_night_budget() -> None:
+    made = Plan(Action.SLEEP, "no job waits", 2e9, 13.5, 1.9e9, 18.14, 1.9e9)
+    (_, words), (_, budget) = output.plan(made)
+    assert words == f"sleep: no job waits, wakes at {output.when(1.9e9)}"
+    assert budget == f"18.1 Wh, down to 14 %, until the sun is back at {output.when(1.9e9)}"
+    assert output.plan(Plan(Action.WORK, "there is no forecast", 2e9)) == [("plan", "work: there is no forecast")]
+    assert output.plan(None) == []

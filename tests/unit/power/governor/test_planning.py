@@ -15,10 +15,12 @@ from edge.config.power import PowerConfig
 from edge.core import clock
 from edge.core.host import boot_id
 from edge.core.layout import Layout
-from edge.model import Action, Backlog, OpenJobs, Power, Reading, Verdict
+from edge.model import Action, Backlog, OpenJobs, Power, PowerStatus, Reading, Verdict
+from edge.power import status
 from edge.power.forecast.learn import HourSample, learn
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.predict import clear_hour
+from edge.power.governor.governor import Governor
 from edge.power.governor.planning import Planning
 from edge.power.planner import told
 from edge.power.sources.simulated import SimulatedConfig
@@ -151,3 +153,31 @@ def test_a_forecast_from_outside_that_is_no_such_thing_is_named_once(
     for _ in range(3):
         some.turn(readings(), working=False)
     assert lines == [f"{file}: watts[1] is -5: expected 0 to 1e+06"]
+
+
+def test_the_governor_decides_and_reports_by_the_plan(layout: Layout, at: list[float | None]) -> None:
+    """Down to the floor in place of the fixed 30 %; a clock that is lost brings the fixed threshold back."""
+    layout.policy.parent.mkdir(parents=True, exist_ok=True)
+    power = msgspec.structs.replace(CONFIG, sources=(SimulatedConfig(day_s=86_400.0),))
+    layout.panel.parent.mkdir(parents=True, exist_ok=True)
+    layout.panel.write_bytes(msgspec.json.encode(learned()))
+    config = Config(root=layout.root, run=layout.run, power=power)
+    governor = Governor(power, layout, wake=lambda: None, planning=Planning(config, lambda _: None))
+    now = time.monotonic()
+
+    def turn() -> PowerStatus:
+        nonlocal now
+        for _ in range(4):
+            now += 10.0
+            governor.look_again()
+            governor.turn(now)
+        return status.read(layout.power)
+
+    said = turn()
+    assert said.plan is not None
+    assert said.plan.floor_percent == pytest.approx(13.0, abs=1.0)
+    assert "falls to 13" in said.until
+    at[0] = None
+    assert "falls to 30 %" in turn().until
+    governor.close()
+    assert layout.panel.exists()

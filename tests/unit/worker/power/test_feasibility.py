@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.config.power import PowerConfig
-from edge.model import Energy, PowerState, PowerStatus, Reading
+from edge.model import Action, Energy, Plan, PowerState, PowerStatus, Reading
 from edge.worker.power.feasibility import KindAverage, KindAverages, too_hot, too_much
 
 LONG = KindAverage(5, 3600.0, 7200.0)  # an hour, two watt-hours
@@ -88,3 +90,11 @@ def test_kinds_are_learned_and_kept(tmp_path: Path) -> None:
     assert KindAverages(tmp_path / "tasks" / ".kinds-main.json").expected("solve") == kinds.expected("solve")
     (tmp_path / "tasks" / ".kinds-main.json").write_text("{")
     assert KindAverages(tmp_path / "tasks" / ".kinds-main.json").expected("solve") is None
+
+
+@pytest.mark.parametrize(("ends_in_s", "parked"), [(600.0, False), (-1.0, True)])
+def test_a_plan_that_counts_lets_a_job_use_more_of_the_battery(ends_in_s: float, parked: bool) -> None:
+    """Two watt-hours of 20 Wh are a tenth: there from 25 % down to a floor of 14 %, not down to 30 %."""
+    plan = Plan(Action.WORK, "above the floor", time.time() + ends_in_s, 14.0)
+    report = msgspec.structs.replace(said(charge=25), plan=plan)
+    assert (too_much(LONG, report, PowerConfig(battery_wh=20.0)) is not None) is parked

@@ -1,0 +1,110 @@
+"""Recorded days run once more with another battery or panel, under the same planner: how many jobs would have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from edge.model import Action
+from edge.power.forecast.hours import FULL_PERCENT
+from edge.power.forecast.memory import PanelMemory
+from edge.power.forecast.predict import expected
+from edge.power.planner.lookahead import LookAhead
+from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings
+
+SLOT_S = 900.0
+_STEPS = 3  # of a slot: readings that are further apart are not believed
+_EFFICIENCY = 0.95  # of charging, and of discharging
+_DARK_S = 3600.0  # a board that went down at critical looks again after this time
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """A quarter of an hour as it was recorded."""
+
+    at: float  # seconds since the epoch
+    solar_watts: float | None = None  # None: the board was off, or nothing told
+    percent: float | None = None
+    arrived: int = 0  # jobs
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """What would have come of it."""
+
+    jobs: int  # that ended
+    off_h: float = 0.0
+    lowest_percent: float = 100.0
+
+
+def run(
+    slots: Sequence[Slot],
+    *,
+    battery_wh: float,
+    board: BoardModel,
+    settings: PlanSettings,
+    memory: PanelMemory,
+    job_s: float,
+    panel: float = 1.0,
+) -> Ran:
+    """The days of `slots` with this battery, and a panel that gives `panel` times as much.
+
+    Args:
+        slots: oldest first, without gaps.
+        battery_wh: of the battery that is tried.
+        board: what the board draws.
+        settings: what the owner allows.
+        memory: what is known of the panel; hours in which the full battery took less are filled in by it.
+        job_s: seconds of a job.
+        panel: factor of the panel.
+    """
+    ahead = LookAhead(msgspec.structs.replace(memory, last_hour=0, issued=()))
+    first = next((slot.percent for slot in slots if slot.percent is not None), 50.0)
+    stored, waiting, ended, off_until, working = first / 100 * battery_wh, 0.0, 0.0, 0.0, False
+    off_s, lowest = 0.0, first
+    for slot in slots:
+        waiting += slot.arrived
+        watts = panel * _sun(slot, memory)
+        for step in range(_STEPS):
+            at, span_s = slot.at + step * SLOT_S / _STEPS, SLOT_S / _STEPS
+            percent = stored / battery_wh * 100
+            lowest = min(lowest, percent)
+            draw = board.off_w
+            if at >= off_until:
+                ahead.see(at, watts, percent)
+                jobs = [OpenWork(jobs=max(1, round(waiting)), seconds=job_s)] if waiting > 0 else []
+                plan = ahead.planned(
+                    at,
+                    Battery(percent, battery_wh),
+                    jobs,
+                    board=board,
+                    settings=settings,
+                    working=working,
+                    wall=at,
+                )
+                pause, resume = settings.pause_percent, settings.resume_percent
+                if plan.floor_percent is not None:
+                    pause, resume = plan.floor_percent, plan.floor_percent + settings.gap_percent
+                working = percent > pause if working else percent >= resume
+                draw = board.idle_w
+                if percent <= settings.critical_percent:
+                    off_until, working = at + _DARK_S, False
+                elif plan.action is Action.SLEEP and plan.wake_at is not None:
+                    off_until, working = plan.wake_at, False
+                elif working and waiting > 0:
+                    draw = board.busy_w
+                    part = min(waiting, span_s / job_s)
+                    waiting, ended = waiting - part, ended + part
+            else:
+                off_s += span_s
+            net = (watts - draw) * span_s / 3600
+            stored = min(battery_wh, max(0.0, stored + (net * _EFFICIENCY if net > 0 else net / _EFFICIENCY)))
+    return Ran(round(ended), off_s / 3600, lowest)
+
+
+def _sun(slot: Slot, memory: PanelMemory) -> float:
+    """What the panel could give: what it gave, or what is usual where that is not known, or the battery was full."""
+    usual = expected(memory, int(slot.at // 3600))
+    if slot.solar_watts is None:
+        return usual
+    full = slot.percent is not None and slot.percent >= FULL_PERCENT
+    return max(slot.solar_watts, usual) if full else slot.solar_watts
