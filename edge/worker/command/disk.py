@@ -17,6 +17,7 @@ from edge.worker.command.failure import ProgramFailed
 FREE_BYTES = 64 << 20
 #: The folder is measured only when the disk has so much less room than at the last measurement.
 _STEP_BYTES = 4 << 20
+_FILE_BYTES = 4096
 
 
 class DiskGuard:
@@ -42,7 +43,7 @@ class DiskGuard:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes that the files below `folder` take on the disk."""
+    """Bytes that the files below `folder` take on the disk; an empty one counts too, as it takes an inode."""
     total, left = 0, [str(folder)]
     while left:
         with suppress(OSError), os.scandir(left.pop()) as entries:
@@ -51,7 +52,7 @@ def size_of(folder: Path) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         left.append(entry.path)
                     else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        total += max(entry.stat(follow_symlinks=False).st_blocks * 512, _FILE_BYTES)
     return total
 
 

@@ -82,8 +82,13 @@ class Commands:
         return (self.layout.root, self.layout.run)
 
     def output_of(self, job_id: str) -> Path:
-        """Where the output of a job goes."""
-        return self.layout.output / self.name / job_id
+        """Where the output of a job that begins goes; that of an earlier attempt is removed."""
+        folder = self.layout.output / self.name / job_id
+        if folder in self._ended:
+            self._ended.remove(folder)
+        if folder.exists():
+            trees.remove(folder)
+        return folder
 
     def ended(self, folder: Path) -> None:
         """Tell readers that no more output comes, and forget that of jobs that ended a while ago."""
@@ -232,7 +237,8 @@ class Run:
                     place.work,
                     place.saved,
                     dict(place.inputs.values()),
-                    (*command.reads, *(() if sandbox.is_visible(words[0]) else (words[0],))),
+                    # The owner's own program is seen wherever it is, one that a submitter names is not.
+                    (*command.reads, *(() if is_any(command) or sandbox.is_visible(words[0]) else (words[0],))),
                     self._commands.hidden,
                     command.network,
                 )

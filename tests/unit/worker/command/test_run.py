@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edge.catalog.commands import any_program
 from edge.config import CommandConfig
 from edge.config.commands import InputConfig, ParameterConfig
 from edge.core.errors import instance
@@ -311,15 +312,27 @@ class TestSandbox:
         assert failure(bench, command).failure.code is FailureCode.NO_OUTPUT
 
     def test_any_program_gets_its_words_as_they_are(self, bench: Bench) -> None:
-        from edge.catalog.commands import any_program
-
         words = ["printf", "%s|", "a b", "$(id)", "; rm -rf /", "`id`", "*", "--", "-x", "\n", "'", '"', "\\"]
         found = value(bench.run(any_program(), {"argv": words}))
         assert found["stdout"] == "".join(f"{word}|" for word in words[2:])
 
-    def test_any_program_leaves_its_files_without_its_inputs(self, bench: Bench) -> None:
-        from edge.catalog.commands import any_program
+    def test_any_program_is_not_seen_where_only_the_worker_is(self, bench: Bench, tmp_path: Path) -> None:
+        """A submitter must not bring a file of the board into the sandbox by calling it a program."""
+        program = tmp_path / "program"
+        program.write_text("#!/bin/sh\necho secret\n")
+        program.chmod(0o755)
+        tmp_path.chmod(0o755)
+        assert failure(bench, any_program(), argv=[str(program)]).failure.code is FailureCode.EXIT
+        assert value(bench.run(CommandConfig(name="c", run=(str(program),))))["stdout"] == "secret\n"
 
+    def test_another_attempt_begins_its_output_anew(self, bench: Bench) -> None:
+        """Readers must not see two attempts as one."""
+        failure(bench, sh("yes | head -c 1000000; exit 1"))
+        bench.run(sh("echo two"), attempt=2)
+        folder = bench.config.layout.output / "main" / bench.job_id
+        assert [path.read_bytes() for path in (folder / "stdout").iterdir()] == [b"two\n"]
+
+    def test_any_program_leaves_its_files_without_its_inputs(self, bench: Bench) -> None:
         bench.give("file1", b"content", name_there="clip.mov")
         bench.run(any_program(), {"argv": ["cp", "clip.mov", "copy.mov"]})
         assert [path.name for path in bench.host.files_folder.iterdir()] == ["copy.mov"]
