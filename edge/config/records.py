@@ -307,4 +307,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def layout(self) -> Layout:
         """The paths under `root` and `run`."""
-        return Layout(self.root, self.run)
+        return Layout(self.root, self.run, node=self.node.head_url is not None)

@@ -12,6 +12,7 @@ class Layout:
 
     root: Path
     run: Path
+    node: bool = False  # a board without a gateway of its own
 
     @property
     def ledger(self) -> Path:
@@ -65,8 +66,8 @@ class Layout:
 
     @property
     def files(self) -> Path:
-        """Files that jobs are given, named by the SHA-256 of their content; the gateway writes, on a node a worker."""
-        return self.root / "files"
+        """Files that jobs are given, named by the SHA-256 of their content; the gateway writes, on a node workers."""
+        return self.tasks / ".files" if self.node else self.root / "files"
 
     @property
     def attempts(self) -> Path:

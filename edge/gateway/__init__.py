@@ -7,6 +7,8 @@
 - `mqtt`: the board in MQTT and Home Assistant
 - `http`: HTTP itself: connections, routes as data, who asks, problems
 - `service`: the appliance as the routes see it; knows no HTTP
+- `drafts`: what is asked for becomes a job, or a sentence on why not
+- `endings`: how people end jobs: cancel, remove
 - `background`: what is done without being asked: settle, publish, retry, retain, copy
 - `schedules`: periodic jobs as the routes see them
 - `views`: from a ledger row to what a person sees

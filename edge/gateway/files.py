@@ -195,8 +195,7 @@ class Files:
 
     async def _end_earlier(self, key: str) -> None:
         """End an earlier request of this upload, whose connection is lost: its client has come back."""
-        earlier = self._active.get(key)
-        if earlier is not None:
+        while (earlier := self._active.get(key)) is not None:
             earlier.cancel()
             await asyncio.wait([earlier])
 
@@ -224,7 +223,7 @@ class Files:
         except BaseException as err:
             broken = isinstance(err, OSError) and not isinstance(err, ConnectionError | TimeoutError)
             broken = broken or isinstance(err, TooLarge)
-            await _finished(_ended, upload, keep=keep and not broken)
+            await _finished(_ended, upload, keep=keep, broken=broken)
             raise
         if size is not None and upload.received < size:
             await _finished(_ended, upload, keep=True)
@@ -308,17 +307,20 @@ def _view(progress: Progress) -> FileView:
     return FileView(progress.received, progress.bytes, progress.sha256, progress.stored)
 
 
-def _ended(upload: Upload, *, keep: bool) -> None:
-    """Close an upload that was broken off, and keep what has arrived of it. In a thread."""
-    if keep:
-        try:
-            upload.save()
-        except OSError:  # the kernel may have dropped any of its pages
-            keep = False
-    if keep:
-        upload.close()
-    else:
+def _ended(upload: Upload, *, keep: bool, broken: bool = False) -> None:
+    """Close an upload that was broken off, and keep what has arrived of it; where that is `broken`, what was saved."""
+    if not keep:
         upload.discard()
+        return
+    try:
+        if not broken:
+            upload.save()
+    except OSError:
+        broken = True
+    if broken:
+        upload.rewind()
+    else:
+        upload.close()
 
 
 async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -7,18 +7,15 @@ import fcntl
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
-
-import msgspec
 
 from edge.access.tokens import Scope
 from edge.broker.coverage import gaps
 from edge.broker.publisher import BrokerLink
-from edge.catalog.catalogue import Catalogue, TaskInfo
+from edge.catalog.catalogue import Catalogue
 from edge.config import Config
 from edge.core import durable
 from edge.core.errors import (
@@ -27,7 +24,6 @@ from edge.core.errors import (
     SpawnedOtherwise,
     StackError,
     StorageError,
-    UnknownInput,
     UnknownJob,
     WrongState,
 )
@@ -48,6 +44,8 @@ from edge.gateway.background.status_watch import StatusWatch
 from edge.gateway.background.storage_fault import StorageFault
 from edge.gateway.background.timekeeper import Timekeeper
 from edge.gateway.board import Board, broker_view
+from edge.gateway.drafts import Drafts
+from edge.gateway.endings import Endings
 from edge.gateway.files import Files
 from edge.gateway.http import tls
 from edge.gateway.http.auth import Caller
@@ -60,31 +58,19 @@ from edge.gateway.views import Views
 from edge.ledger.reader import LedgerReader
 from edge.ledger.recovery import rebuild
 from edge.ledger.rows import Accepted, Child, JobRow, NewJob
-from edge.ledger.writer import LedgerWriter
 from edge.model import (
-    InputFile,
     JobState,
-    Locality,
     Power,
     Result,
-    Schedule,
     SpawnedJobs,
-    Submission,
     check_job_id,
-    derived_job_id,
-    new_job_id,
 )
-from edge.results.orders import Order, Orders
 from edge.results.store import Results
-from edge.schedule.later import later
 from edge.wire import ChildPage, FollowerPage, JobPage, JobView
 
 log = logging.getLogger(__name__)
 
-#: How long the answer to a removal waits for its end. After that it only says that the removal was requested.
-_REMOVAL_S = 2.0
 _CHILDREN = b'"children"'  # stands in a result that names some
-_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Appliance:
@@ -117,7 +103,6 @@ class Appliance:
         self.board = Board(layout, self.outbox)
         self.results = Results(layout)
         self.waiters = Waiters()
-        self._removals = Waiters()
         self.readers = Readers(
             self.journal,
             StatusWatch(
@@ -138,8 +123,7 @@ class Appliance:
         )
         self.started_at = time.time()
         self.fault = StorageFault(self.outbox)
-        self._locality = Locality()
-        self._orders = Orders(layout)
+        self.endings = Endings(layout, self.outbox, self.journal, self.board, view=self.view)
         self._events = Announcements(layout)
         self._retention = Retention(config, self.outbox)
         self._copies = Copies(layout, config.gateway.ledger_copy_s, copied=OldSpawned(layout).forget)
@@ -154,7 +138,7 @@ class Appliance:
             self.outbox,
             self._events,
             waiters=self.waiters,
-            removals=self._removals,
+            removals=self.endings.removals,
             ended=self._jobs_ended,
             journal=self.journal,
             activity=self.activity,
@@ -171,8 +155,9 @@ class Appliance:
             kind=lambda task: self.kinds.current.tasks.get(task) if self.kinds.readable else None,
         )
         self.files = Files(config)
+        self.drafts = Drafts(self.kinds, self.files, self.results)
         self.old_files = OldFiles(self.files, config.gateway.files, self._wanted_files)
-        self.schedules = Schedules(self.outbox, self._keeper, check=self._check_schedule, fill=self.files.filled)
+        self.schedules = Schedules(self.outbox, self._keeper, check=self.drafts.check_schedule, fill=self.files.filled)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -221,7 +206,7 @@ class Appliance:
         self.end_waits()
         if self.sleep is not None:
             self.sleep.stop()
-        self._removals.close()
+        self.endings.removals.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -268,70 +253,6 @@ class Appliance:
         return {job.id: now - job.started_at for worker in self.board.workers() for job in worker.running}
 
     # ---- in ----
-
-    def _check_schedule(self, asked: Schedule, caller: Caller) -> None:
-        """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
-        catalogue = self.kinds.current
-        catalogue.check(asked.task, asked.args, asked.kwargs)
-        kind = catalogue.tasks[asked.task]
-        caller.may_run(kind.name, kind.scope)
-        kind.check_files(asked.files)
-
-    def kind_of(self, submission: Submission, caller: Caller, *, open_values: bool) -> TaskInfo:
-        """Return the kind of a job whose arguments it takes, and that this caller may run. Its files are not looked at.
-
-        With `open_values` its arguments may hold results of other jobs. May be called in a thread; raises as `checked`.
-        """
-        catalogue = self.kinds.current
-        catalogue.check(submission.task, submission.args, submission.kwargs, open_values=open_values)
-        kind = catalogue.tasks[submission.task]
-        caller.may_run(kind.name, kind.scope)
-        return kind
-
-    def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
-        """Return the job for `submission`. May be called in a thread.
-
-        `results` are the ids of jobs whose results stand in its arguments.
-
-        Raises:
-            UnknownTask: no kind of job has this name.
-            BadArguments: the kind does not take these arguments.
-            UnknownInput: a file that it names is not there.
-            UsageError: it cannot wait like that.
-            Forbidden: the kind asks for a scope that the caller does not have.
-            Busy: the catalogue has not been read yet.
-        """
-        kind = self.kind_of(submission, caller, open_values=bool(results))
-        job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
-        files = self._files_of(submission, job_id) if submission.files else {}
-        kind.check_files(files)
-        return NewJob(
-            id=job_id,
-            task=submission.task,
-            args=submission.args,
-            kwargs=submission.kwargs,
-            power=submission.power or kind.power,
-            retries=kind.retries if submission.retries is None else submission.retries,
-            time_limit_s=submission.time_limit_s or kind.time_limit_s,
-            deadline_s=submission.deadline_s,
-            max_temp_c=submission.max_temp_c,
-            submitter=caller.name,
-            fingerprint=sha256(
-                _encode(submission)
-            ).digest(),  # of the submission itself, so that a new default of the task is no conflict
-            key=key,
-            later=later(submission, results=results, foreign=caller.sees_all),
-            files=files,
-        )
-
-    def _files_of(self, submission: Submission, job_id: str) -> dict[str, InputFile]:
-        """The files of a submission, filled in. Raises UnknownInput, UsageError, StorageError."""
-        try:
-            return self.files.filled(submission.files)
-        except UnknownInput:
-            if not self.results.has(job_id):
-                raise
-            return submission.files  # sent again with its key, after its job has ended and its files are gone
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | EdgeError]:
         """Commit `jobs` durably, in one commit; return an answer for each, in order. Raises StorageError, Asleep."""
@@ -498,26 +419,6 @@ class Appliance:
             self.results.confirm(job.id)
         return payload
 
-    # ---- end ----
-
-    async def end(self, job: JobRow, *, if_open: bool, if_final: bool) -> JobView | None:
-        """Cancel an open job or remove an ended one; None once it is removed, else how it stands.
-
-        Raises WrongState when the job is not in a state that the caller wants to end.
-        """
-        if job.state.final:
-            if not if_final:
-                raise WrongState(f"job {job.id!r} has ended ({job.state}); its result is there")
-            return await self._remove(job)
-        if not if_open:
-            raise WrongState(f"job {job.id!r} has not ended; cancel it first")
-        await self.outbox.write(lambda ledger: ledger.ask_cancel(job.id), durable=True)
-        self._order(Order.CANCEL, job.id)
-        now = self.outbox.reader.get(job.id)
-        if self.journal.on and not now.state.final:
-            self.journal.cancelling(now)
-        return await self.view(now)
-
     async def reprioritise(self, job: JobRow, priority: int) -> JobView:
         """Give an open job another priority. One that the broker has already keeps its place there.
 
@@ -528,49 +429,6 @@ class Appliance:
         if job.state.final:
             raise WrongState(f"job {job.id!r} has ended ({job.state})")
         return await self.view(job)
-
-    async def cancel_all(self, jobs: Sequence[JobRow]) -> None:
-        """Ask these open jobs to stop, in one durable commit. Raises StorageError."""
-
-        def work(ledger: LedgerWriter) -> None:
-            for job in jobs:
-                with suppress(UnknownJob):  # removed meanwhile
-                    ledger.ask_cancel(job.id)
-
-        await self._order_all(jobs, Order.CANCEL, work)
-
-    async def remove_all(self, jobs: Sequence[JobRow]) -> None:
-        """Ask for the removal of these ended jobs, in one durable commit. Raises StorageError."""
-        await self._order_all(jobs, Order.DELETE, lambda ledger: ledger.ask_remove([job.id for job in jobs]))
-
-    async def _order_all(self, jobs: Sequence[JobRow], order: Order, work: Callable[[LedgerWriter], None]) -> None:
-        if not jobs:
-            return
-        await self.outbox.write(work, durable=True)
-
-        def lay() -> None:
-            for job in jobs:
-                self._order(order, job.id)
-
-        await asyncio.to_thread(lay)
-        if order is Order.CANCEL and self.journal.on:
-            for job in jobs:
-                if not self.journal.has_ended(job.id):
-                    self.journal.cancelling(msgspec.structs.replace(job, cancel=True))
-
-    async def _remove(self, job: JobRow) -> JobView | None:
-        await self.outbox.write(lambda ledger: ledger.ask_remove([job.id]), durable=True)
-        with self._removals.expecting(job.id) as gone:
-            self._order(Order.DELETE, job.id)
-            await asyncio.wait([gone], timeout=_REMOVAL_S if self.board.workers() else 0)
-        left = self.outbox.reader.find(job.id)
-        return None if left is None else await self.view(left)
-
-    def _order(self, order: Order, job_id: str) -> None:
-        try:
-            self._orders.give(order, job_id)
-        except OSError as err:
-            raise StorageError("cannot write orders", err) from err
 
 
 def _alone(root: Path) -> BinaryIO:

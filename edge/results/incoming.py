@@ -98,6 +98,17 @@ class Upload:
         if self._saved == self.received:
             self._incoming.keep(self.key, self.received, self._digest)
 
+    def rewind(self) -> None:
+        """Close the file, and throw away what was not saved of it: a disk that refuses it may have dropped any of that.
+
+        What was saved before stays, because it was synced, and somebody was told that it is safe.
+        """
+        self.close()
+        if self._saved:
+            self._incoming.cut_off(self.key, self._saved)
+        else:
+            self.discard()
+
     def discard(self) -> None:
         """Throw away what has arrived."""
         self.close()
@@ -116,12 +127,16 @@ class Incoming:
         self._digests: dict[str, tuple[int, Digest]] = {}
 
     def start(self) -> None:
-        """Make the folders; what an earlier gateway has stored is durable on return."""
+        """As `make`, and remove uploads of which nothing was saved. Nobody else may be receiving any."""
+        self.make()
+        for path in self._folder.iterdir():
+            if path.suffix == _CONTENT and not path.with_suffix(_RECORD).exists():
+                path.unlink()
+
+    def make(self) -> None:
+        """Make the folders; what was stored before is durable on return."""
         durable.make_folder(self._folder, mode=0o750)
         durable.sync_folder(self._inputs.root)
-        for path in self._folder.iterdir():
-            if path.suffix == _CONTENT and not path.with_suffix(_RECORD).exists():  # nothing of it was saved
-                path.unlink()
 
     def find(self, key: str) -> Progress | None:
         """What is known of an upload; None: nothing was saved of it."""
@@ -190,6 +205,10 @@ class Incoming:
     def remember(self, key: str, done: Progress) -> None:
         """Note what a stored upload was called, for a client that did not get the answer."""
         durable.replace(self._record(key), msgspec.json.encode(done))
+
+    def cut_off(self, key: str, received: int) -> None:
+        """Give back the room behind the first `received` bytes of an upload."""
+        os.truncate(self._content(key), received)
 
     def drop(self, key: str) -> None:
         """Remove all of an upload."""

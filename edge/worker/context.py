@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from edge.catalog.commands import commands_of
 from edge.config import Config
 from edge.core import clock, durable, notify
 from edge.core.errors import EdgeError, UsageError
@@ -306,6 +307,10 @@ class WorkerContext:
 
     def _recover(self) -> None:
         """Finish what a crash left half done. Raises OSError."""
+        if commands_of(self.config):
+            from edge.worker.command.run import clear  # only where the owner allows programs
+
+            clear(self.config)
         keep_s = _TOMBSTONES_KEPT * self.config.retention.keep_days * 86_400
         now = clock.vouched_now()
         self._results.recover(forget_before=None if now is None else now - keep_s)

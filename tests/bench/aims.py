@@ -57,6 +57,7 @@ AIMS = (
     Aim("idle: PSS of our three, MiB", ("idle", "own", "pss_mib"), 84.0, False, "84"),
     Aim("pause, window full, p99 ms", ("pause", "full_closed", "p99_ms"), 50.0, False, "42"),
     Aim("pause: bodies begun after it", ("pause", "full_started_after"), 0.0, False, "0"),
+    Aim("a program above a body, ms", ("programs", "more_ms"), 15.0, False, "-"),
     Aim("10 readers of events: CPU % of a core", ("events", "cpu_percent"), 2.0, False, "-"),
     Aim("10 readers of events: memory MiB", ("events", "memory_mib"), 10.0, False, "-"),
     Aim("page: slowest view, p95 ms", ("views", "worst_p95_ms"), 300.0, False, "-"),

@@ -7,7 +7,7 @@ comes first, while nothing else has run; what a quick run may have no time for c
 from __future__ import annotations
 
 from tests.bench.figure import Figure
-from tests.bench.figures import events, flash, governor, idle, latency, pages, pause, throughput, views
+from tests.bench.figures import events, flash, governor, idle, latency, pages, pause, programs, throughput, views
 
 FIGURES: tuple[Figure, ...] = (
     idle.FIGURE,
@@ -18,5 +18,6 @@ FIGURES: tuple[Figure, ...] = (
     latency.FIGURE,
     governor.FIGURE,
     events.FIGURE,
+    programs.FIGURE,
     views.FIGURE,
 )

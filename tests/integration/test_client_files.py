@@ -18,6 +18,7 @@ from edge.client import Client, InputFile, Settings
 from edge.core.errors import GatewayError, Unreachable, UsageError
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
+from tests.running_worker import until
 
 CONTENT = os.urandom(5 << 20)
 HASH = sha256(CONTENT).hexdigest()
@@ -156,3 +157,49 @@ def test_the_command_sends_files(gateway: RunningGateway, clip: Path, tmp_path: 
     done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     view = gateway.ask("GET", f"/jobs/{done.stdout.strip()}").json
     assert view["files"] == {"clip": {"sha256": HASH, "name": "my clip.mov", "bytes": len(CONTENT)}}
+
+
+def test_a_large_upload_takes_no_memory(edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path) -> None:
+    """200 MB add less than 20 MB to the gateway, as a gigabyte does (docs/how-to/files.md)."""
+    config = make_config(gateway={"files": {"spare_bytes": 0}, "loopback_without_token": True})
+    with (tmp_path / "log").open("wb") as log:
+        gateway = subprocess.Popen([sys.executable, "-m", "edge.gateway"], env=edge_env, stdout=log, stderr=log)
+    try:
+        with client_of(config.gateway.port) as client:
+            until(lambda: _answers(client), lambda: (tmp_path / "log").read_text()[-2000:])
+            client.upload(_sparse(tmp_path / "small", 1 << 20))
+            before = _kilobytes(gateway.pid, "VmRSS")
+            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # the peak counts from here
+            client.upload(_sparse(tmp_path / "large", 200 << 20))
+            assert _kilobytes(gateway.pid, "VmHWM") - before < 20_000
+    finally:
+        gateway.terminate()
+        gateway.wait(30)
+
+
+def _answers(client: Client) -> bool:
+    try:
+        return bool(client.status().version)
+    except Unreachable:
+        return False
+
+
+def _sparse(path: Path, size: int) -> Path:
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+def _kilobytes(pid: int, what: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+
+
+def test_a_schedule_gives_a_file_to_each_of_its_jobs(gateway: RunningGateway, clip: Path, tmp_path: Path) -> None:
+    """`edge schedule add ... --file NAME=PATH`; the file stays while the schedule does."""
+    env = os.environ | {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": str(tmp_path)}
+    argv = ["schedule", "add", "nightly", "echo", "x", "--every", "1d", "--file", f"clip={clip}"]
+    subprocess.run([Path(sys.executable).with_name("edge"), *argv], env=env, cwd=tmp_path, check=True)
+    job = gateway.ask("POST", "/schedules/nightly/run").json
+    assert job["files"] == {"clip": {"sha256": HASH, "name": "my clip.mov", "bytes": len(CONTENT)}}
+    assert gateway.gateway.appliance.outbox.reader.wanted_files() == {HASH}

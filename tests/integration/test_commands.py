@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +239,37 @@ class TestThreads:
         assert result.failure is not None
         assert result.failure.code is FailureCode.TIME_LIMIT
         assert "would not end" not in result.failure.message
+
+
+#: Writes a file of which a half is easily seen, a part at a time.
+BLOB = 'i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo "$1 $i" >>out.txt; sleep 0.01; done; echo end >>out.txt'
+
+
+def test_no_output_is_torn_by_kills(
+    broker: BrokerConfig, make_config: MakeConfig, odd_settings: dict[str, Any], start_worker: StartWorker
+) -> None:
+    """A worker is killed again and again while programs run and results are published; EDGE_KILLS says how often."""
+    parameters = {"n": {"type": "int", "min": 0}}
+    command = {"name": "blob", "run": ["sh", "-c", BLOB, "blob", "{n}"], "outputs": ["out.txt"]}
+    commands = [command | {"parameters": parameters}]
+    settings = {**odd_settings, "commands": commands, "worker": {"max_crashes": 100_000}}
+    config = make_config(broker=broker, **settings)
+    tell_power(config, PowerState.NORMAL)
+    worker = start_worker(config)
+    worker.until_state(WorkerState.IDLE)
+    chance = random.Random(17)
+    jobs: dict[str, int] = {}
+    for kill in range(int(os.environ.get("EDGE_KILLS", "4"))):
+        jobs |= {publish(broker, "blob", 2 * kill + number): 2 * kill + number for number in (0, 1)}
+        worker.until_state(WorkerState.IDLE, WorkerState.RUNNING)
+        time.sleep(chance.uniform(0.0, 0.6))
+        worker.kill()
+        worker.again()
+    for job_id, number in jobs.items():
+        result = worker.result(job_id)
+        assert result.state is JobState.SUCCEEDED, result
+        content = worker.results.artifact(result, "out.txt").read_bytes()
+        assert sha256(content).hexdigest() == result.files[0].sha256
+        assert content.decode().splitlines() == [f"{number} {i}" for i in range(1, 21)] + ["end"]
+    work = config.layout.work("main")
+    assert not work.exists() or not list(work.iterdir())

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from edge.gateway.files import NoRoom
 from tests.conftest import MakeConfig
 from tests.running_gateway import Answer, RunningGateway, StartGateway
 
@@ -345,3 +346,21 @@ def test_no_broken_form_is_a_fault_of_the_gateway(gateway: RunningGateway) -> No
             broken = broken or bytearray(b"x")
         answer = gateway.ask("POST", "/jobs", bytes(broken), **media)
         assert answer.status in {200, 202, 400, 404, 413, 422}, (answer.json, bytes(broken))
+
+
+def test_a_disk_that_fills_up_takes_back_nothing_that_was_safe(gateway: RunningGateway) -> None:
+    """507 for the part that no longer fits; what was answered before stays."""
+    files = gateway.gateway.appliance.files
+    assert part(gateway, HASH, 0, 1 << 20).status == 202
+    check, files._check_room = files._check_room, refuse  # type: ignore[method-assign, assignment] # the disk is full now
+    answer = part(gateway, HASH, 1 << 20, TOTAL)
+    assert (answer.status, answer.json["code"]) == (507, "storage")
+    files._check_room = check  # type: ignore[method-assign]
+    assert asked(gateway, HASH).json["received"] == 1 << 20
+    assert part(gateway, HASH, 1 << 20, TOTAL).status == 201
+
+
+def refuse(_key: str, needed: int) -> None:
+    """No room, once something was written."""
+    if needed == 0:
+        raise NoRoom(1, 0, 0)

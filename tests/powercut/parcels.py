@@ -110,6 +110,8 @@ class Parcels:
             elif parcel.stored_at is None and parcel.received and parcel.digest not in stored:
                 faults += _check_part(layout, parcel)
             parcel.stored_at = None  # from here on the board may remove what no job wants
+            if parcel.digest in stored:
+                parcel.safe = []  # and then the upload begins anew
         return faults
 
     def counts(self) -> tuple[int, int, int]:

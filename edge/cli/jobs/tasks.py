@@ -10,7 +10,7 @@ from edge.cli import output
 from edge.cli.completion import task_names
 from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UnknownTask
-from edge.core.text import duration
+from edge.core.text import duration, size
 from edge.core.values import JsonObject
 
 
@@ -50,6 +50,8 @@ def tasks(session: Session, *, name: str | None) -> int:
             ("\npower", found.power.value),
             ("retries", str(found.retries)),
             ("limit", duration(found.time_limit_s, fine=True) if found.time_limit_s else "none of its own"),
+            ("files", ", ".join(f"{name} (at most {size(most)})" for name, most in (found.inputs or {}).items())),
+            ("scope", found.scope),
             ("module", found.module),
         ]
     )

@@ -15,7 +15,7 @@ from edge.core.errors import ConfigError, EdgeError, UsageError
 
 if TYPE_CHECKING:
     from edge.client import Client
-    from edge.model import Schedule
+    from edge.model import InputFile, Schedule
     from edge.wire import ScheduleView
 
 _MOST_BYTES = 16 << 20
@@ -158,9 +158,18 @@ def _changed(view: ScheduleView, wanted: Schedule) -> list[str]:
         now, then = getattr(view, name), getattr(wanted, name)
         if name == "timezone" and then is None:
             continue  # the board's own: the schedule keeps the one that it got
+        if name == "files" and _same_files(now, then):
+            continue  # the board has filled in names and sizes
         if not _same(now, then):
             changes.append(f"{name} {_shown(now)} -> {_shown(then)}")
     return changes
+
+
+def _same_files(now: dict[str, InputFile], then: dict[str, InputFile]) -> bool:
+    """True when the jobs are given the same contents, under the names that are asked for."""
+    return now.keys() == then.keys() and all(
+        now[name].sha256 == file.sha256 and file.name in (None, now[name].name) for name, file in then.items()
+    )
 
 
 def _same(now: object, then: object) -> bool:

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 @click.option("--time-limit", type=Number(min=0, min_open=True), metavar="SECONDS", help="End a job that runs longer.")
 @click.option("--deadline", type=Duration(), metavar="TIME", help="As of `edge submit`.")
 @click.option("--max-temp", type=Number(20, 125), metavar="C", help="Wait while the board is hotter.")
+@click.option(
+    "--file", "files", multiple=True, metavar="NAME=PATH", help="A file that each job is given; may be repeated."
+)
 @common
 @pass_session
 def add(
@@ -76,18 +79,22 @@ def add(
     time_limit: float | None,
     deadline: float | None,
     max_temp: float | None,
+    files: tuple[str, ...],
 ) -> int:
     """Make a job of the kind TASK again and again, or change the schedule NAME.
 
     \b
     edge schedule add backup solve 1 "What is 6 times 7?" --cron "30 2 * * *"
     """
+    from edge.cli.jobs.files import named as named_files
+    from edge.cli.jobs.files import uploaded
     from edge.model import Missed, Overlap, Power, Schedule  # with HTTP below: not for --help
 
     if (cron is None) == (every is None):
         raise UsageError("--cron, --every: give one of them")
     if every is not None and every != int(every):
         raise UsageError(f"--every {every:g}s: expected whole seconds")
+    paths = named_files(files)
     with session.client() as client:
         placed, named = arguments(client, task, args, kwargs, json_args=json_args)
         schedule = Schedule(
@@ -108,6 +115,7 @@ def add(
             overlap=Overlap(overlap),
             jitter_s=jitter or 0.0,
             paused=paused,
+            files=uploaded(client, paths),
         )
         view = client.schedules.put(name, schedule)
     return _shown(session, view)

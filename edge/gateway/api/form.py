@@ -85,7 +85,7 @@ async def submission_of(appliance: Appliance, caller: Caller, request: web.Reque
         if not intake.files and fields:
             asked = _submission(fields)
             intake.expected = asked.files
-            appliance.kind_of(asked, caller, open_values=True)
+            appliance.drafts.kind_of(asked, caller, open_values=True)
         await intake.take(name, filename, chunks)
 
     await multipart.read(request, max_bytes=max_bytes, field=field, file=file)

@@ -162,7 +162,9 @@ class JobRoutes:
         if not call.caller.may_end(job.submitter):
             raise Forbidden(f"token {call.caller.name!r} may end only jobs of its own")
         which: Which | UnsetType = call.query.if_state
-        view = await self._appliance.end(job, if_open=which is not Which.FINAL, if_final=which is not Which.OPEN)
+        view = await self._appliance.endings.end(
+            job, if_open=which is not Which.FINAL, if_final=which is not Which.OPEN
+        )
         if view is None:
             return web.Response(status=HTTPStatus.NO_CONTENT)
         return web.Response(status=HTTPStatus.ACCEPTED, body=_encode(view), content_type=JSON)

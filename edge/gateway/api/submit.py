@@ -74,7 +74,7 @@ class SubmitRoutes:
 
         def checked() -> NewJob:
             submission = bodies.decode(content, Submission)
-            return self._appliance.checked(
+            return self._appliance.drafts.checked(
                 submission, key=key, caller=call.caller, results=_results(content, submission)
             )
 
@@ -164,7 +164,7 @@ class SubmitRoutes:
         submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
         key = "" if item.key is None else _checked_key("key", item.key)
         results = _results(line, submission)
-        return self._appliance.checked(submission, key=key, caller=call.caller, results=results)
+        return self._appliance.drafts.checked(submission, key=key, caller=call.caller, results=results)
 
 
 def _results(content: bytes, submission: Submission) -> list[str]:

@@ -97,7 +97,7 @@ class SubmitByTopic:
             allowed = ", ".join(self._config.kinds)
             raise Forbidden(f"task {item.task!r}: by topic there are {allowed} (mqtt.submit.kinds)")
         submission = Submission(**{name: getattr(item, name) for name in Submission.__struct_fields__})
-        return self._appliance.checked(submission, key=item.key, caller=caller)
+        return self._appliance.drafts.checked(submission, key=item.key, caller=caller)
 
     def _caller(self) -> Caller:
         name = self._config.token

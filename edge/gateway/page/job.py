@@ -96,13 +96,13 @@ class OneJobView:
         """Ask the job to stop."""
         row = await self._mine(visit)
         if not row.state.final:  # it may have ended while the page was looked at
-            await self._appliance.end(row, if_open=True, if_final=False)
+            await self._appliance.endings.end(row, if_open=True, if_final=False)
         return see(f"/jobs/{row.id}")
 
     async def remove(self, visit: Visit) -> web.StreamResponse:
         """Remove the job's result and files."""
         row = await self._mine(visit)
-        left = await self._appliance.end(row, if_open=False, if_final=True)
+        left = await self._appliance.endings.end(row, if_open=False, if_final=True)
         return see("/jobs" if left is None else f"/jobs/{row.id}")
 
     async def again(self, visit: Visit) -> web.StreamResponse:
@@ -122,7 +122,7 @@ class OneJobView:
             files=row.inputs(),
         )
         key = f"again-{row.id[:128]}-{key}" if _KEY.fullmatch(key) else ""
-        new = await asyncio.to_thread(self._appliance.checked, submission, key=key, caller=visit.caller)
+        new = await asyncio.to_thread(self._appliance.drafts.checked, submission, key=key, caller=visit.caller)
         (answer,) = await self._appliance.accept([new])
         if isinstance(answer, EdgeError):
             raise answer

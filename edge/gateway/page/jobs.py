@@ -97,9 +97,9 @@ class JobsView:
             raise BadRequest("top: expected the number that the page before gave")
         chosen = await self._chosen(visit, action, filters, top=top)
         if action == "cancel":
-            await self._appliance.cancel_all(chosen.rows)
+            await self._appliance.endings.cancel_all(chosen.rows)
         else:
-            await self._appliance.remove_all(chosen.rows)
+            await self._appliance.endings.remove_all(chosen.rows)
         return see(f"/jobs?{filters.query}" if filters.any else "/jobs")
 
     async def _chosen(self, visit: Visit, action: str, filters: Filters, *, top: int | None) -> Chosen:

@@ -60,7 +60,9 @@ class SubmitView:
             if not _KEY.fullmatch(key):
                 raise BadRequest("this form is incomplete: its key is missing; open it anew")
             submission = msgspec.structs.replace(_submission(kind, fields, sent), files=files)
-            new = await asyncio.to_thread(self._appliance.checked, submission, key=f"page-{key}", caller=visit.caller)
+            new = await asyncio.to_thread(
+                self._appliance.drafts.checked, submission, key=f"page-{key}", caller=visit.caller
+            )
         except (BadArguments, BadRequest, UnknownInput, UsageError) as err:
             fresh = key if _KEY.fullmatch(key) else secrets.token_hex(16)
             status = HTTPStatus.UNPROCESSABLE_ENTITY

@@ -17,7 +17,7 @@ from edge.config import Config
 from edge.core import clock, durable
 from edge.core.host import boot_id, process_alive
 from edge.core.text import when
-from edge.model import ALLOWED, LastSleep, Plan, Power, PowerStatus, SleepAnswer, SleepAsk
+from edge.model import ALLOWED, Action, LastSleep, Plan, Power, PowerStatus, SleepAnswer, SleepAsk
 from edge.power.sleep import busy, costs, means, moments
 from edge.power.sleep.decide import STATES, Decision, Facts, Wanted, decide, least_s
 from edge.power.sleep.light import LightSleep
@@ -138,9 +138,15 @@ class Sleeper:
             awake_s=now_s,  # the monotonic clock begins at the boot
             busy=busy.who(self._layout) or self._rested(now_s),
             inside=inside,
-            plan=None if planned is None else planned.action,
+            # The planner plans with a board that goes down; one that stays on may sleep lightly while it idles.
+            plan=None if planned is None or (planned.action is Action.IDLE and self._lightly) else planned.action,
             wanted=wanted,
         )
+
+    @property
+    def _lightly(self) -> bool:
+        """True where the board stays on while it sleeps."""
+        return self._sleep.wake == "light" or bool(means.obstacle(self._config.power))
 
     def _rested(self, now_s: float) -> str:
         """A node has no gateway to ask; it is not idle before its workers had nothing to do for `quiet_s`."""
@@ -154,8 +160,7 @@ class Sleeper:
 
     def _agreed(self, now_s: float, power: PowerStatus, decision: Decision) -> SleepOrder | None:
         """Ask the gateway, or go once it has agreed."""
-        obstacle = means.obstacle(self._config.power)
-        light = self._sleep.wake == "light" or bool(obstacle)
+        obstacle, light = means.obstacle(self._config.power), self._lightly
         if self._asks_gateway:
             if self._ask is None or self._ask.light is not light:
                 self._question(now_s, power, decision, light=light)

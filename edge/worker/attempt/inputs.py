@@ -84,8 +84,8 @@ class HeadInputs:
     def _fetch(self, file: InputFile) -> None:
         """Fetch one file. In a thread; what goes wrong is raised by the next `look`."""
         try:
-            self._incoming.start()
-            with _alone(self._inputs.root / f".{file.sha256}.lock"):
+            self._incoming.make()
+            with _alone(self._inputs.root / ".lock"):
                 if self._inputs.size(file.sha256) is None:
                     self._tidy()
                     self._receive(file)
@@ -119,16 +119,18 @@ class HeadInputs:
             path = self._inputs.path(sha256)
             if now - path.stat().st_mtime > _KEEP_S:
                 path.unlink(missing_ok=True)
+        for key, _, saved_at in self._incoming.all():
+            if now - saved_at > _KEEP_S:
+                self._incoming.drop(key)
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other worker of this board fetches the same file. Raises OSError."""
+    """Wait until no other worker of this board fetches a file. Raises OSError."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
-        path.unlink(missing_ok=True)
     finally:
         os.close(fd)
 

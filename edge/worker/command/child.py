@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -112,7 +113,14 @@ class Child:
             self._status = status[0]
             os.close(status[1])
             os.set_blocking(self._status, False)
-        self.handle = os.pidfd_open(self._process.pid)
+        try:
+            self.handle = os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            self._process.wait()
+            self.handle = -1
+            self.close()
+            raise
 
     @property
     def pipes(self) -> dict[int, str]:
@@ -133,6 +141,11 @@ class Child:
             if not ready or (ready[0][1] & select.POLLHUP and not ready[0][1] & select.POLLIN):
                 return None
         return None
+
+    def kill(self) -> None:
+        """End the process that was started, if it has not ended; see `Processes` for all others."""
+        with suppress(ProcessLookupError):  # not waited for yet, so its id is still its own
+            os.kill(self._process.pid, signal.SIGKILL)
 
     def end(self, *, first: int | None) -> tuple[int, Usage]:
         """Wait for the end of a program that has ended or was killed; return its exit code and what it used.

@@ -11,6 +11,9 @@ from edge.model import Progress
 
 #: A longer line is no report of progress. It bounds what a pattern has to look at.
 LONGEST = 4096
+#: Of one read of many lines the last ones count: only the newest progress is shown.
+_MOST_LINES = 200
+_MARK = b"EDGE_PROGRESS"
 _ENDS = re.compile(rb"[\r\n]")
 _OWN = re.compile(r"EDGE_PROGRESS\s+([0-9.]{1,20})(?:\s*/\s*([0-9.]{1,20}))?(?:\s+(.*))?$")
 
@@ -27,10 +30,13 @@ class ProgressReader:
 
     def feed(self, stream: str, data: bytes) -> Progress | None:
         """Return the latest progress in what was printed, or None."""
-        *lines, rest = _ENDS.split(self._rest.get(stream, b"") + data)
-        self._rest[stream] = rest[-LONGEST - 1 :]
+        data = self._rest.get(stream, b"") + data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        self._rest[stream] = data[max(end, len(data) - LONGEST - 1) :]
+        if self._pattern is None and _MARK not in data:  # 10 GB of output are not looked at line by line
+            return None
         found = None
-        for line in lines:
+        for line in _ENDS.split(data[:end])[-_MOST_LINES:]:
             if line and len(line) <= LONGEST:
                 found = self._read(line.decode(errors="replace")) or found
         return found

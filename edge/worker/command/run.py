@@ -65,14 +65,11 @@ class Commands:
         self.config, self.layout, self.name = config, config.layout, config.worker.name
         self.reaper = Reaper()
         self._ended: deque[Path] = deque()
-        clear(config)
 
     @cached_property
     def cgroups(self) -> Cgroups:
         """The cgroups of this worker, looked for at the first run that needs one."""
-        found = Cgroups(self.name)
-        found.clear()
-        return found
+        return Cgroups(self.name)
 
     @cached_property
     def bubblewrap(self) -> str | None:
@@ -100,7 +97,8 @@ class Commands:
 
 
 def clear(config: Config) -> None:
-    """Remove what programs of an earlier worker of this name left."""
+    """End and remove what programs of an earlier worker of this name left. Called when a worker starts."""
+    Cgroups(config.worker.name).clear()
     for folder in (config.layout.work(config.worker.name), config.layout.output / config.worker.name):
         if folder.exists():
             trees.remove(folder)
@@ -300,6 +298,7 @@ class Run:
             try:
                 processes.kill()
             finally:
+                child.kill()
                 self._drain(child, progress)
                 code, usage = child.end(first=first)
                 self._host.used(self._counted(usage))

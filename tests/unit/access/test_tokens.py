@@ -107,7 +107,7 @@ def test_scopes_of_no_token_or_none_at_all_are_refused(tokens: Tokens) -> None:
     with pytest.raises(UsageError, match="no token 'ana': there are anna"):
         tokens.allow("ana", [Scope.READ])
     for change in (tokens.allow, tokens.add):
-        with pytest.raises(UsageError, match="at least one scope of submit, read, admin, node"):
+        with pytest.raises(UsageError, match="at least one scope of submit, read, run, admin, node"):
             change("anna", [])
 
 

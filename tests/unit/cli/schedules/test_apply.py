@@ -10,7 +10,7 @@ import pytest
 
 from edge.cli.main import main
 from edge.cli.schedules import apply
-from edge.model import Schedule
+from edge.model import InputFile, Schedule
 
 DAILY = "task: echo, cron: '@daily'"
 BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -58,3 +58,12 @@ def test_a_truth_value_in_place_of_a_number_is_a_change(now: list[object], then:
 def test_a_whole_number_with_a_point_is_none() -> None:
     """The board keeps 5.0 as 5 where the task wants a whole number; a second run changes nothing."""
     assert apply._same([{"n": 5}], [{"n": 5.0}])
+
+
+def test_a_file_is_the_same_when_its_content_is() -> None:
+    """The board has filled in its name and its size."""
+    full, bare = Schedule("t", files={"clip": InputFile("a" * 64, "clip", 7)}), InputFile("a" * 64)
+    view = SimpleNamespace(**{name: getattr(full, name) for name in Schedule.__struct_fields__})
+    assert apply._changed(cast("Any", view), Schedule("t", files={"clip": bare})) == []
+    assert apply._changed(cast("Any", view), Schedule("t", files={"clip": InputFile("b" * 64)})) != []
+    assert apply._changed(cast("Any", view), Schedule("t")) != []

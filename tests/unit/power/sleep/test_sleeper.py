@@ -218,3 +218,13 @@ def test_it_learns_what_a_boot_takes(tmp_path: Path) -> None:
     again.now = 50.0
     again.turn(PowerStatus(PowerState.NORMAL, "normal", ""))
     assert again.sleeper._costs.boot_s == pytest.approx(0.7 * 100 + 0.3 * 60)
+
+
+def test_light_sleep_fits_a_plan_to_idle(tmp_path: Path) -> None:
+    """The planner knows of no other sleep than being off."""
+    board = Board(tmp_path, wake="light")
+    plan = Plan(Action.IDLE, "no job waits", time.time() + 900, floor_percent=12.0)
+    board.turn(msgspec.structs.replace(LOW, plan=plan))
+    question = board.question()
+    assert question is not None
+    assert question.light

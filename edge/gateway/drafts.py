@@ -1,0 +1,92 @@
+"""What is asked for becomes a job, or a sentence on why not: kind, arguments, files, who may."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from hashlib import sha256
+
+import msgspec
+
+from edge.catalog.catalogue import TaskInfo
+from edge.core.errors import UnknownInput
+from edge.gateway.files import Files
+from edge.gateway.http.auth import Caller
+from edge.gateway.kinds import CatalogueLoader
+from edge.ledger.rows import NewJob
+from edge.model import InputFile, Locality, Schedule, Submission, derived_job_id, new_job_id
+from edge.results.store import Results
+from edge.schedule.later import later
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Drafts:
+    """Makes jobs that `Appliance.accept` may take. Methods may be called in a thread."""
+
+    def __init__(self, kinds: CatalogueLoader, files: Files, results: Results) -> None:
+        self._kinds, self._files, self._results = kinds, files, results
+        self._locality = Locality()
+
+    def check_schedule(self, asked: Schedule, caller: Caller) -> None:
+        """Raise UnknownTask, BadArguments, Forbidden or Busy when no such job can be made."""
+        catalogue = self._kinds.current
+        catalogue.check(asked.task, asked.args, asked.kwargs)
+        kind = catalogue.tasks[asked.task]
+        caller.may_run(kind.name, kind.scope)
+        kind.check_files(asked.files)
+
+    def kind_of(self, submission: Submission, caller: Caller, *, open_values: bool) -> TaskInfo:
+        """Return the kind of a job whose arguments it takes, and that this caller may run. Its files are not looked at.
+
+        With `open_values` its arguments may hold results of other jobs. May be called in a thread; raises as `checked`.
+        """
+        catalogue = self._kinds.current
+        catalogue.check(submission.task, submission.args, submission.kwargs, open_values=open_values)
+        kind = catalogue.tasks[submission.task]
+        caller.may_run(kind.name, kind.scope)
+        return kind
+
+    def checked(self, submission: Submission, *, key: str, caller: Caller, results: Collection[str] = ()) -> NewJob:
+        """Return the job for `submission`. May be called in a thread.
+
+        `results` are the ids of jobs whose results stand in its arguments.
+
+        Raises:
+            UnknownTask: no kind of job has this name.
+            BadArguments: the kind does not take these arguments.
+            UnknownInput: a file that it names is not there.
+            UsageError: it cannot wait like that.
+            Forbidden: the kind asks for a scope that the caller does not have.
+            Busy: the catalogue has not been read yet.
+        """
+        kind = self.kind_of(submission, caller, open_values=bool(results))
+        job_id = derived_job_id(caller.name, key) if key else new_job_id(self._locality.prefix())
+        files = self._files_of(submission, job_id) if submission.files else {}
+        kind.check_files(files)
+        return NewJob(
+            id=job_id,
+            task=submission.task,
+            args=submission.args,
+            kwargs=submission.kwargs,
+            power=submission.power or kind.power,
+            retries=kind.retries if submission.retries is None else submission.retries,
+            time_limit_s=submission.time_limit_s or kind.time_limit_s,
+            deadline_s=submission.deadline_s,
+            max_temp_c=submission.max_temp_c,
+            submitter=caller.name,
+            fingerprint=sha256(
+                _encode(submission)
+            ).digest(),  # of the submission itself, so that a new default of the task is no conflict
+            key=key,
+            later=later(submission, results=results, foreign=caller.sees_all),
+            files=files,
+        )
+
+    def _files_of(self, submission: Submission, job_id: str) -> dict[str, InputFile]:
+        """The files of a submission, filled in. Raises UnknownInput, UsageError, StorageError."""
+        try:
+            return self._files.filled(submission.files)
+        except UnknownInput:
+            if not self._results.has(job_id):
+                raise
+            return submission.files  # sent again with its key, after its job has ended and its files are gone
