@@ -139,7 +139,7 @@ scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look w
 	$(BIN)/python -m tests.scale.downs --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 simulate: setup-dev ## simulate a year of a solar board beside simple rules (PLACE=48.1|greensboro|FILE PANEL=20 BATTERY=37 JOBS=60 MINUTES=10 SEED=1; AIMS=1; more: OPTIONS=--help)
-	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pvlib") is None)' || $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --group sun
+	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pvlib") is None)' || $(BIN)/python -m pip install --quiet --no-deps 'pvlib>=0.11'
 	$(BIN)/python -m tests.sun $(foreach one,PLACE PANEL BATTERY JOBS MINUTES SEED,$(if $($(one)),--$(shell echo $(one) | tr A-Z a-z) $($(one)))) $(if $(filter-out 0,$(AIMS)),--aims) $(OPTIONS)
 
 schedule-times: setup-dev ## compare next times with a search by minutes in every zone, ten years from YEAR=2011 (EXPRESSIONS=200, SEED=1; half an hour)

@@ -203,7 +203,13 @@ def _one(setting: Setting, rules: tuple[str, ...], number: int) -> list[Outcome]
 @click.option(
     "--boards", type=click.IntRange(1, 1000), default=1, show_default=True, help="Each with seeds of its own."
 )
-@click.option("--rule", "rules", type=click.Choice(RULES), multiple=True, help="Only these.")
+@click.option(
+    "--rule",
+    "rules",
+    type=click.Choice(RULES),
+    multiple=True,
+    help="Only these; of many boards the first and the third.",
+)
 @click.option("--svg", type=click.Path(file_okay=False, path_type=Path), help="Folder for the plots.")
 @click.option("--aims", "check", is_flag=True, help="Run the settings of the aims, and the forecast's scores.")
 @click.option("--mixes", "count", type=click.IntRange(1, 100), help="Compare so many random mixes of 20 kinds.")
@@ -243,7 +249,7 @@ def main(
             if outcome is not None:
                 click.echo(report.table([outcome]))
             return
-        rules = rules or RULES
+        rules = rules or (RULES if boards == 1 else ("sleep", "fixed"))
         with ProcessPoolExecutor(2) as pool:
             found = (
                 list(pool.map(partial(_one, setting, rules), range(boards)))

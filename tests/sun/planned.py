@@ -44,6 +44,7 @@ class Planned(FixedThresholds):
         self.ahead = LookAhead(PanelMemory(), where=where, about=about(zone_h * 3600))
         self._floor: float | None = None
         self._booted = 0
+        self._counts, self._work = (0, 0), list[OpenWork]()
         self.starts, self._told = StartMemory(), dict[Arrival, Interval]()
         self.held, self.told_count = 0, 0
 
@@ -59,7 +60,7 @@ class Planned(FixedThresholds):
         plan = self.ahead.planned(
             at,
             Battery(view.percent, self._capacity_wh),
-            open_work(view) if view.waiting or view.running else (),
+            self._open(view),
             board=self._board,
             settings=self._settings,
             working=self._state.level >= Level.NORMAL,
@@ -73,6 +74,13 @@ class Planned(FixedThresholds):
         if verdict.off_until is None and rested and plan.action is Action.SLEEP and plan.wake_at and at is not None:
             return Verdict(off_until=view.minute + (plan.wake_at - at) / 60)
         return verdict
+
+    def _open(self, view: View) -> list[OpenWork]:
+        """What is open, looked at anew when jobs came or went: that plan only counts them."""
+        counts = (len(view.waiting), len(view.running))
+        if counts != self._counts:
+            self._counts, self._work = counts, open_work(view)
+        return self._work
 
     def handed(self, job: Arrival, view: View) -> None:
         """Say when it starts, by what stands before it."""
