@@ -81,7 +81,8 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     time_limit_s: Annotated[TimeLimit | None, about("Ends it then. null: no limit of its own.")] = None
     memory_mb: Annotated[
-        Annotated[int, Meta(ge=4, le=1 << 20)] | None, about("Memory of all its processes together. null: no limit.")
+        Annotated[int, Meta(ge=4, le=1 << 20)] | None,
+        about("MiB of memory, of all its processes together. null: no limit."),
     ] = None
     cpu_percent: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)] | None,
@@ -96,7 +97,7 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     disk_mb: Annotated[
         Annotated[int, Meta(ge=1, le=1 << 24)] | None,
-        about("What it may write into its folder. null: worker.max_artifact_bytes."),
+        about("MiB that it may write into its folder. null: worker.max_artifact_bytes."),
     ] = None
     network: Annotated[bool, about("true: it may use the network.")] = False
     sandbox: Annotated[

@@ -308,7 +308,7 @@ class WorkerContext:
     def _recover(self) -> None:
         """Finish what a crash left half done. Raises OSError."""
         if commands_of(self.config):
-            from edge.worker.command.run import clear  # only where the owner allows programs
+            from edge.worker.command.shared import clear  # only where the owner allows programs
 
             clear(self.config)
         keep_s = _TOMBSTONES_KEPT * self.config.retention.keep_days * 86_400

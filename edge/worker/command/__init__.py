@@ -1,6 +1,7 @@
 """Runs a program that the owner allows, as the body of a job.
 
 - `run`: the body: prepares, starts, follows and ends one program
+- `shared`: what the runs of one worker share
 - `host`: what a body may ask of the executor that runs it
 - `argv`: the arguments, from the template and what the submitter gave
 - `sandbox`: the program's view of the machine, by bubblewrap

@@ -1,7 +1,7 @@
-"""The arguments of a program, from the template and what the submitter gave. Never a shell, never an option.
+"""The arguments of a program, from the template and what the submitter gave. No shell reads them.
 
-The signature of the kind has judged each value before. What is dangerous is judged here once more, because a message
-may come past the gateway.
+The gateway checks each value against the kind's signature. This module makes sure once more that a value cannot become
+an option, because a message may reach the queue without the gateway.
 """
 
 from __future__ import annotations
@@ -40,18 +40,19 @@ def arguments(
             continue
         argument = template.filled(word, lambda hole: _value(command, hole, values, inputs, folder))
         if "\0" in argument:
-            raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"argument {text!r}: it holds a NUL character")
+            raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"argument {text!r}: has a NUL character")
         first = word[0] if word else ""
         if argument.startswith("-") and isinstance(first, Hole) and not _literal(command, first, values):
             raise ProgramFailed(
-                FailureCode.BAD_ARGUMENTS, f"argument {first.name!r} = {argument[:80]!r}: it would be an option"
+                FailureCode.BAD_ARGUMENTS,
+                f"argument {first.name!r} = {argument[:80]!r}: begins with a hyphen, so it would be read as an option",
             )
         made.append(argument)
     return made
 
 
 def _chosen(command: CommandConfig, word: Word, values: Mapping[str, JsonValue]) -> str | None:
-    """The owner's own word for a bool that fills this one; None: it is no bool."""
+    """Return `when_true` or `when_false` where this word of the template is one bool parameter, else None."""
     if len(word) != 1 or not isinstance(word[0], Hole) or word[0].is_output:
         return None
     parameter = command.parameters.get(word[0].name)
@@ -71,7 +72,7 @@ def _given(command: CommandConfig, name: str, values: Mapping[str, JsonValue]) -
 
 
 def _literal(command: CommandConfig, hole: Hole, values: Mapping[str, JsonValue]) -> bool:
-    """True when a hyphen is the owner's own: among the choices, or behind a `--`."""
+    """True when the owner allows this value to begin with a hyphen: it is a choice, or stands behind a `--`."""
     parameter = command.parameters.get(hole.name)
     if parameter is None:
         return False

@@ -1,7 +1,7 @@
 """A cgroup for one run: limits by the kernel, freezing, counting, and the end of every process in it.
 
 The worker makes it below a cgroup that is its own: the one of its unit where systemd delegates it (`Delegate=yes`), or
-any that this user may write where there is no systemd. What cannot be enforced is refused, never left out.
+any that this user may write where there is no systemd. A command with a limit that cannot be enforced is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from edge.worker.command.cgroup_files import Limit
 
 _V2 = "cgroup2"
-_OWN = "edge-worker"  # where the worker's own processes go: a cgroup with controllers for others has none itself
+_OWN = "edge-worker"  # where the worker goes: a cgroup that enables controllers for its children must have no processes
 _END_S = 5.0
 _MOUNT = re.compile(r"^\d+ \d+ \S+ (\S+) (\S+) \S+(?: \S+)* - (\S+) \S+ (\S+)$")
 
@@ -55,7 +55,11 @@ class Group:
         return []
 
     def kill(self) -> None:
-        """End every process of the group, and return when none is left. Raises OSError after some seconds."""
+        """End every process of the group, and return when none is left.
+
+        Without version 2 it does nothing: `Cgroups.make(needed=True)` refuses that, and a sandbox ends its own.
+        Raises OSError after some seconds.
+        """
         if self._v2 is None:
             return
         (self._v2 / "cgroup.kill").write_text("1")
@@ -93,7 +97,7 @@ class Group:
         return 0
 
     def remove(self) -> None:
-        """Remove the empty group."""
+        """Remove the empty group. Never raises; leaves one whose processes do not end within 0.1 s."""
         for folder in self.folders:
             _remove(folder)
 
@@ -106,7 +110,7 @@ class Group:
 
 
 class Cgroups:
-    """Makes the groups of one worker. `find` is looked at once, at the first command."""
+    """Makes the groups of one worker. Reads once, when it is made, which cgroups this process may use."""
 
     def __init__(
         self,
@@ -116,7 +120,7 @@ class Cgroups:
         own: Path = Path("/proc/self/cgroup"),
         systemd: Path = Path("/run/systemd/system"),
     ) -> None:
-        """`mounts`, `own` and `systemd` are the files of the kernel and of systemd that say what there is."""
+        """`mounts`: mountinfo; `own`: this process's cgroups; `systemd`: exists where systemd runs. For tests."""
         self._prefix = f"edge-{worker}."
         self._base: dict[str, Path] = {}  # by controller, and by _V2: a folder below which this process may make groups
         self._why = ""
@@ -142,8 +146,8 @@ class Cgroups:
         if not limits and not needed:
             return None
         if needed and not self.usable:
-            raise NotEnforced(f"no cgroup of this worker's own can be made: {self._why}")
-        folders = {controller: self._base_of(limit) for limit in limits for controller in [self._controller(limit)]}
+            raise NotEnforced(f"sandbox: false needs a cgroup, and this worker cannot make one: {self._why}")
+        folders = {self._controller(limit): self._base_of(limit) for limit in limits}
         base = self._base.get(_V2)
         v2 = None if base is None else base / f"{self._prefix}{name}"
         others = {c: folder / f"{self._prefix}{name}" for c, folder in folders.items() if folder != base}
@@ -220,7 +224,9 @@ class Cgroups:
                 if number == 0:
                     raise NotEnforced(f"{limit.key}: {path.name} cannot be set: {err.strerror or err}") from err
         if limit.key == "io_weight" and not any(((folder or Path()) / name).exists() for name, _ in files):
-            raise NotEnforced("io_weight: the disk's scheduler knows no weights here (bfq does)")
+            raise NotEnforced(
+                "io_weight: the disk's scheduler has no weights; choose bfq in /sys/block/DISK/queue/scheduler"
+            )
 
     def _read(self, mounts: Path, own: Path, systemd: Path) -> None:
         try:
@@ -235,7 +241,7 @@ class Cgroups:
         if _V2 not in places:
             self._why = "the kernel has no cgroup version 2 mounted"
         elif _V2 not in self._base:
-            self._why = f"{places[_V2]} is not delegated to it (Delegate=yes in its unit)"
+            self._why = f"{places[_V2]} is not delegated to this worker (Delegate=yes in its unit)"
 
 
 def _places(mountinfo: str, own: str) -> Iterable[tuple[str, Path]]:

@@ -25,14 +25,16 @@ _LAUNCH = (
 )
 _BLOCK_BYTES = 512
 _PR_SET_CHILD_SUBREAPER = 36
+#: Seconds to wait for bubblewrap to make the sandbox, and for its process 1 to end.
 _START_S, _END_S = 10.0, 5.0
 _CHILD_PID = re.compile(rb'"child-pid": *(\d+)')
 _EXIT_CODE = re.compile(rb'"exit-code": *(\d+)')
+#: Bytes per read from a pipe.
 READ_BYTES = 1 << 16
 
 
 class Reaper:
-    """Lets this process inherit what the sandboxes of its runs leave, to learn what they used. For any thread."""
+    """Makes this process the subreaper while a sandbox runs, to learn what its processes used. For any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -85,8 +87,10 @@ class Child:
         launch = ["/bin/sh", "-c", _LAUNCH, "edge", str(max(file_bytes // _BLOCK_BYTES, 1)), *map(str, groups), "--"]
         self._status = -1
         self._report = b""
-        given = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC) if stdin is not None else subprocess.DEVNULL
+        given = subprocess.DEVNULL
         try:
+            if stdin is not None:
+                given = os.open(stdin, os.O_RDONLY | os.O_CLOEXEC)
             self._process = subprocess.Popen(
                 [*launch, *words],
                 env=dict(env),
@@ -103,7 +107,7 @@ class Child:
                 os.close(fd)
             raise
         finally:
-            if stdin is not None:
+            if given >= 0:
                 os.close(given)
         self._out, self._err = self._process.stdout, self._process.stderr
         for pipe in (self._out, self._err):
@@ -129,7 +133,10 @@ class Child:
         return {pipe.fileno(): name for name, pipe in found.items() if pipe is not None and not pipe.closed}
 
     def first_pid(self) -> int | None:
-        """Process 1 of the sandbox, by its id out here. Waits for the sandbox; None: it could not be made."""
+        """Return the pid, as the host sees it, of process 1 in the sandbox. Waits up to 10 s.
+
+        None: bubblewrap made no sandbox.
+        """
         until = time.monotonic() + _START_S
         while self._status >= 0:
             self._read_status()
@@ -150,15 +157,15 @@ class Child:
     def end(self, *, first: int | None) -> tuple[int, Usage]:
         """Wait for the end of a program that has ended or was killed; return its exit code and what it used.
 
-        The exit code is negative for a signal, as in `subprocess`. `first` is process 1 of its sandbox, which has
-        become ours.
+        The exit code is negative for a signal, as in `subprocess`. `first` is process 1 of its sandbox, which this
+        process has inherited.
         """
         _, state, own = os.wait4(self._process.pid, 0)
-        self._process.poll()  # it notes that somebody else has waited
+        self._process.poll()  # wait4 has taken the status: Popen notices that here
         code = os.waitstatus_to_exitcode(state)
         inside = _reaped(first) if first is not None else None
         self._read_status()
-        # Not the peak of `own` where there is another: after vfork it is that of this process.
+        # With a sandbox not the peak of `own`: vfork makes the child start with the worker's own peak.
         return code, _usage([own, inside], inside) if inside is not None else _usage([own], own)
 
     @property
@@ -167,7 +174,7 @@ class Child:
         return _EXIT_CODE.search(self._report) is not None
 
     def close(self) -> None:
-        """Close the pipes."""
+        """Close pipes, status pipe and pidfd. Call once."""
         for pipe in (self._out, self._err):
             if pipe is not None:
                 pipe.close()

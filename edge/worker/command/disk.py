@@ -1,5 +1,6 @@
-"""How much a program writes: a single file is bounded by the kernel, all of them by a look each second.
+"""How much a program writes: a single file is bounded by the kernel, all of them together by a look each second.
 
+The look measures the folder when the disk has lost 4 MiB since the last measurement.
 There is no quota that every file system and every user has. So a program may be over its bound for a second.
 """
 
@@ -13,6 +14,8 @@ from pathlib import Path
 from edge.model import FailureCode
 from edge.worker.command.failure import ProgramFailed
 
+#: The keys that bound what a program writes.
+BOUND = "disk_mb, or worker.max_artifact_bytes"
 #: So much stays free for the ledger, the broker and the results of others.
 FREE_BYTES = 64 << 20
 #: The folder is measured only when the disk has so much less room than at the last measurement.
@@ -36,10 +39,14 @@ class DiskGuard:
         size = size_of(self._folder)
         if size > self._most:
             raise ProgramFailed(
-                FailureCode.TOO_LARGE, f"it wrote {size} bytes into its folder; allowed are {self._most}"
+                FailureCode.TOO_LARGE,
+                f"the program wrote {size} bytes into its folder; at most {self._most} are allowed ({BOUND})",
             )
         if free < FREE_BYTES and size:
-            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: it was ended while {free} bytes were free")
+            raise OSError(
+                errno.ENOSPC,
+                f"{os.strerror(errno.ENOSPC)}: program ended, {free} bytes are free of {FREE_BYTES} that must be",
+            )
 
 
 def size_of(folder: Path) -> int:

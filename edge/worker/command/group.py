@@ -55,7 +55,7 @@ class Processes:
             _send(pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End all of them. Returns when none is left, where there is a cgroup. Raises OSError where that fails."""
+        """End all of them; waits until none is left where the cgroup is of version 2. Raises OSError if one stays."""
         if self._first is not None:
             _send(self._first, signal.SIGKILL)
         if self._group is not None:
@@ -63,7 +63,7 @@ class Processes:
         self.thaw()
 
     def pids(self) -> list[int]:
-        """The processes now, without those that keep the sandbox."""
+        """The processes now, without bubblewrap's own process 1."""
         if self._first is not None:
             return descendants(self._first)
         return self._group.pids() if self._group is not None else []

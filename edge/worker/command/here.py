@@ -17,7 +17,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def missing(config: Config, *, cgroups: Path = _CGROUPS) -> Iterator[tuple[str, str]]:
-    """Yield what is missing, each with what to do about it."""
+    """Yield (problem, remedy) for each thing that is missing, as sentences for people."""
     sandboxed = [command.name for command in commands_of(config) if command.sandbox]
     if sandboxed and bubblewrap() is None:
         yield f"bubblewrap is not installed: jobs of {', '.join(sandboxed)} are refused", "apt install bubblewrap"

@@ -1,4 +1,7 @@
-"""The files that a program is given: read-only in its sandbox, a copy of its own without one."""
+"""The files that a program is given. In a sandbox it sees the stored file, read-only.
+
+Without one, or where root starts it, it gets a copy.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ def place_inputs(
 ) -> dict[str, tuple[PurePath, Path]]:
     """Return for each input its path as the program sees it, and its path out here.
 
-    The stored files never change, so a program without a sandbox gets copies, in `base`.
+    Copies lie in `base`; the stored files never change.
 
     Raises:
-        ProgramFailed: an input is missing.
+        ProgramFailed: an input is missing, too large or not on this board, or two have one file name.
         OSError: there is no room for a copy.
     """
     placed = dict[str, tuple[PurePath, Path]]()
@@ -41,7 +44,7 @@ def place_inputs(
             most = command.inputs[name].max_bytes
             raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"input {name!r} has {size} bytes; at most {most} are taken")
         file_name = _file_name(name, given.name)
-        if not command.sandbox or os.geteuid() == 0:  # nobody, as whom root's programs run, may not read the stored one
+        if not command.sandbox or os.geteuid() == 0:  # root starts it as `nobody`, who cannot read the stored file
             own = base / "inputs" / name / file_name
             own.parent.mkdir(mode=0o700, parents=True)
             shutil.copyfile(stored, own)
@@ -51,7 +54,7 @@ def place_inputs(
             placed[name] = stored, stored
         elif is_any(command):
             if any(seen.name == file_name for seen, _ in placed.values()):
-                raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"two of its files are called {file_name!r}")
+                raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"two inputs have the file name {file_name!r}")
             placed[name] = WORK / file_name, stored
         else:
             placed[name] = INPUTS / name / file_name, stored
@@ -59,7 +62,7 @@ def place_inputs(
 
 
 def _file_name(name: str, wanted: str | None) -> str:
-    """What the file is called for the program: as where it came from, if no program reads more into it than a name."""
+    """The file's own name if it is a safe one for a program, else the name of the input with the file's ending."""
     try:
         return check_artifact_name(wanted or name)
     except ValueError:

@@ -1,7 +1,7 @@
 """What a program prints, bounded on the disk: the head and the tail are kept, what lies between is cut, and that said.
 
-A stream is a row of files named by the offset of their first byte, in `run/output/ID/STREAM/`. The first one is the
-head. Of the others the last few are kept. Readers look at the files; the worker keeps a few KiB in memory.
+A stream is a row of files named by the offset of their first byte, in `run/output/WORKER/ID/STREAM/`. The first one is
+the head. Of the others the last few are kept. Readers look at the files; the worker keeps a few KiB in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 #: Bytes of one file, and how many files behind the head are kept.
 FILE_BYTES = 128 << 10
 TAIL_FILES = 3
-#: Of the last lines, for the result.
+#: Limits of the last lines that go into the result: bytes, lines.
 LAST_BYTES, LAST_LINES = 4096, 40
 
 
@@ -32,7 +32,7 @@ class Stream:
         self._last = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Add what was printed. A full disk loses it, which shows as a cut; never raises OSError."""
+        """Add what was printed. When the disk is full it is lost, and readers see a cut. Never raises."""
         self._last += data[-LAST_BYTES:]
         del self._last[:-LAST_BYTES]
         view = memoryview(data)

@@ -23,7 +23,7 @@ def take(folder: Path, patterns: Collection[str], file: Callable[[str], Path], *
         folder: the program's own; none of its processes lives any more.
         patterns: each has to match a file.
         file: gives the path of a file of the result.
-        without: names that are not the program's own.
+        without: names to leave out: the inputs that lie in the same folder.
 
     Raises:
         ProgramFailed: a pattern matches nothing, or what it matches cannot be a file of the result.
@@ -36,11 +36,15 @@ def take(folder: Path, patterns: Collection[str], file: Callable[[str], Path], *
         if not matching:
             there = ", ".join(repr(name[:60]) for name in names[:_SHOWN]) or "nothing"
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            raise ProgramFailed(FailureCode.NO_OUTPUT, f"no file matches the output {pattern!r}; it left {there}{more}")
+            raise ProgramFailed(
+                FailureCode.NO_OUTPUT, f"no file matches the output {pattern!r}; the program left {there}{more}"
+            )
         for name in matching:
             chosen[name] = _checked(folder, name)
     if len(chosen) > _MOST:
-        raise ProgramFailed(FailureCode.TOO_LARGE, f"it left {len(chosen)} output files; at most {_MOST} are kept")
+        raise ProgramFailed(
+            FailureCode.TOO_LARGE, f"the program left {len(chosen)} output files; at most {_MOST} are kept"
+        )
     for name, path in chosen.items():
         if os.geteuid() == 0:  # it was the program's own, see `sandbox.give`
             os.chown(path, 0, 0, follow_symlinks=False)
@@ -49,7 +53,7 @@ def take(folder: Path, patterns: Collection[str], file: Callable[[str], Path], *
 
 
 def take_all(folder: Path, file: Callable[[str], Path], *, without: Collection[str] = ()) -> int:
-    """Move every plain file into the result; none is no fault. Raises ProgramFailed and OSError as `take`."""
+    """Move every plain file into the result, if there is any. Raises ProgramFailed and OSError as `take`."""
     names = [path.name for path in folder.iterdir() if path.name not in without]
     return take(folder, ["*"], file, without=without) if _plain(folder, names) else 0
 

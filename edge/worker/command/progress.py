@@ -11,7 +11,7 @@ from edge.model import Progress
 
 #: A longer line is no report of progress. It bounds what a pattern has to look at.
 LONGEST = 4096
-#: Of one read of many lines the last ones count: only the newest progress is shown.
+#: At most so many lines, the last ones, are examined per read: only the newest progress is shown.
 _MOST_LINES = 200
 _MARK = b"EDGE_PROGRESS"
 _ENDS = re.compile(rb"[\r\n]")

@@ -1,7 +1,7 @@
 """The body of a command: prepares, starts, follows and ends one program.
 
-The whole body is shielded: a cancel, a limit, a stop and a hold wake it, and are heeded where it asks. So nothing of it
-is cut in two, and the program never outlives it.
+No exception is raised into this body from outside. A cancel, a limit, a stop or a hold wakes the loop, which then asks
+`host.check` what to do. So each step ends completely, and the program never runs on without its body.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ import select
 import shutil
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path, PurePath
 
 import msgspec
 
 from edge.catalog.commands import is_any
-from edge.config import CommandConfig, Config
+from edge.config import CommandConfig
 from edge.config.command_check import NOTHING, outputs_of
 from edge.config.commands import PATH
 from edge.core import trees
@@ -32,12 +30,11 @@ from edge.model import FailureCode
 from edge.results.inputs import Inputs
 from edge.worker.api.checkpoint import Checkpoint, folder_of
 from edge.worker.attempt.delivery import Delivery
-from edge.worker.command import outputs, sandbox
+from edge.worker.command import disk, outputs, sandbox
 from edge.worker.command.argv import arguments
-from edge.worker.command.cgroup import Cgroups, Group, NotEnforced
+from edge.worker.command.cgroup import Group, NotEnforced
 from edge.worker.command.cgroup_files import wanted
-from edge.worker.command.child import READ_BYTES, Child, Reaper
-from edge.worker.command.disk import DiskGuard
+from edge.worker.command.child import READ_BYTES, Child
 from edge.worker.command.failure import ProgramFailed
 from edge.worker.command.group import Processes
 from edge.worker.command.host import JobHost
@@ -45,68 +42,17 @@ from edge.worker.command.inputs import place_inputs
 from edge.worker.command.output import Stream
 from edge.worker.command.progress import ProgressReader
 from edge.worker.command.saved import SavedFolder
+from edge.worker.command.shared import Commands
 from edge.worker.power.meter import Usage
 from edge.worker.process.control import JobInterrupted, JobTimedOut
 
 _MIB = 1 << 20
-#: Between two looks at the disk, the checkpoint folder, and a governor that may have died, while a program runs.
+#: Seconds between two checks of disk use and of a governor that may have died.
 LOOK_S = 1.0
+#: Seconds between two syncs of the checkpoint folder.
 SYNC_S = 5.0
 _DRAIN_S = 2.0
-#: Outputs of ended jobs that stay for readers who are a little behind.
-_KEPT = 4
 _SIGNALS = {number.value: number.name for number in signal.Signals}
-
-
-class Commands:
-    """What the runs of one worker share. Made at its first command; methods may be called in any thread."""
-
-    def __init__(self, config: Config) -> None:
-        self.config, self.layout, self.name = config, config.layout, config.worker.name
-        self.reaper = Reaper()
-        self._ended: deque[Path] = deque()
-
-    @cached_property
-    def cgroups(self) -> Cgroups:
-        """The cgroups of this worker, looked for at the first run that needs one."""
-        return Cgroups(self.name)
-
-    @cached_property
-    def bubblewrap(self) -> str | None:
-        """The path of bubblewrap; None: it is not there."""
-        return sandbox.bubblewrap()
-
-    @property
-    def hidden(self) -> tuple[Path, ...]:
-        """What no program may see."""
-        return (self.layout.root, self.layout.run)
-
-    def output_of(self, job_id: str) -> Path:
-        """Where the output of a job that begins goes; that of an earlier attempt is removed."""
-        folder = self.layout.output / self.name / job_id
-        if folder in self._ended:
-            self._ended.remove(folder)
-        if folder.exists():
-            trees.remove(folder)
-        return folder
-
-    def ended(self, folder: Path) -> None:
-        """Tell readers that no more output comes, and forget that of jobs that ended a while ago."""
-        if not folder.is_dir():
-            return
-        with suppress(OSError):
-            (folder / "ended").touch()
-        self._ended.append(folder)
-        while len(self._ended) > _KEPT:
-            trees.remove(self._ended.popleft())
-
-
-def clear(config: Config) -> None:
-    """End and remove what programs of an earlier worker of this name left. Called when a worker starts."""
-    Cgroups(config.worker.name).clear()
-    for folder in (config.layout.work(config.worker.name), config.layout.output / config.worker.name):
-        if folder.exists():
-            trees.remove(folder)
 
 
 @dataclass(frozen=True)
@@ -144,7 +90,7 @@ class Run:
         self._oom_kills = 0
 
     def __call__(self, command: CommandConfig, values: Mapping[str, JsonValue]) -> JsonValue:
-        """Run the program to its end and return what is known of it.
+        """Run the program to its end and return the value of the job: exit code, last lines, sizes in bytes.
 
         Raises:
             ProgramFailed: it failed, or cannot be run here.
@@ -232,7 +178,6 @@ class Run:
             status: tuple[int, int] | None = None
             if bwrap is not None:
                 stack.enter_context(self._commands.reaper.on())
-                status = os.pipe2(os.O_CLOEXEC)
                 visible = sandbox.Visible(
                     place.work,
                     place.saved,
@@ -242,6 +187,10 @@ class Run:
                     self._commands.hidden,
                     command.network,
                 )
+                if (secret := sandbox.refused_read(visible)) is not None:
+                    why = f"command {command.name}: reads = {secret!r} is state or a secret of the board"
+                    raise ProgramFailed(FailureCode.REFUSED, why)
+                status = os.pipe2(os.O_CLOEXEC)
                 words = [*sandbox.words(bwrap, visible, status=status[1]), *words]
             child = Child(
                 words,
@@ -260,7 +209,8 @@ class Run:
             return None
         if self._commands.bubblewrap is None:
             raise ProgramFailed(
-                FailureCode.REFUSED, "bubblewrap is not installed, and the command has no `sandbox: false`"
+                FailureCode.REFUSED,
+                f"bubblewrap is not installed (apt install bubblewrap), and command {command.name} needs it",
             )
         return self._commands.bubblewrap
 
@@ -272,7 +222,7 @@ class Run:
             return self._commands.cgroups.make(secrets.token_hex(4), limits, needed=not command.sandbox)
         except NotEnforced as err:
             raise ProgramFailed(
-                FailureCode.REFUSED, f"this machine cannot do what the command asks for: {err}"
+                FailureCode.REFUSED, f"this machine cannot enforce a limit of command {command.name}: {err}"
             ) from err
         except OSError as err:
             raise ProgramFailed(FailureCode.REFUSED, f"no cgroup for the program: {err}") from err
@@ -290,14 +240,8 @@ class Run:
             wakeup = Wakeup()
             try:
                 with self._host.waking(wakeup):
-                    self._loop(
-                        child,
-                        processes,
-                        wakeup,
-                        progress,
-                        saved,
-                        DiskGuard(place.work, most_bytes=self._disk_bytes(command)),
-                    )
+                    guard = disk.DiskGuard(place.work, most_bytes=self._disk_bytes(command))
+                    self._loop(child, processes, wakeup, progress, saved, guard)
             finally:
                 wakeup.close()
         finally:
@@ -310,10 +254,10 @@ class Run:
                 self._host.used(self._counted(usage))
                 saved.sync()
         if boxed and code >= 0 and not child.sandbox_was_made:
-            raise self._failed(FailureCode.REFUSED, "the sandbox cannot be made here")
+            raise self._failed(FailureCode.REFUSED, f"bubblewrap could not make the sandbox of command {command.name}")
         if self._asked:
             self._host.check(saved=True)
-            raise JobInterrupted("the program was asked to end for want of power, which is back")
+            raise JobInterrupted("the program was asked to end because power was critical; power is back")
         return code
 
     def _counted(self, usage: Usage) -> Usage:
@@ -335,7 +279,7 @@ class Run:
         wakeup: Wakeup,
         progress: ProgressReader,
         saved: SavedFolder,
-        disk: DiskGuard,
+        guard: disk.DiskGuard,
     ) -> None:
         """Follow the program until it has ended. Raises what `check` raises."""
         poll, pipes = select.poll(), child.pipes
@@ -357,7 +301,7 @@ class Run:
                 self._attend(processes)
                 now = time.monotonic()
                 if now >= look_at:
-                    disk.look()
+                    guard.look()
                     look_at = now + LOOK_S
                 if now >= sync_at:
                     saved.sync()
@@ -407,14 +351,20 @@ class Run:
         """Return the value of the job, or raise why there is none."""
         number = -code if code < 0 else code - 128 if command.sandbox and 128 < code < 160 else 0
         if code and self._oom_kills:
-            raise self._failed(FailureCode.OUT_OF_MEMORY, f"it needed more memory than memory_mb = {command.memory_mb}")
+            limit = f"more memory than memory_mb = {command.memory_mb}"
+            why = limit if command.memory_mb is not None else "memory that the board did not have"
+            raise self._failed(FailureCode.OUT_OF_MEMORY, f"the program needed {why}")
         if number == signal.SIGXFSZ:
             most = self._disk_bytes(command)
-            raise self._failed(FailureCode.TOO_LARGE, f"it wrote a file larger than {most} bytes")
+            raise self._failed(
+                FailureCode.TOO_LARGE, f"the program wrote a file larger than {most} bytes ({disk.BOUND})"
+            )
         if number:
-            raise self._failed(FailureCode.SIGNAL, f"it was ended by {_SIGNALS.get(number, f'signal {number}')}")
+            raise self._failed(
+                FailureCode.SIGNAL, f"the program was ended by {_SIGNALS.get(number, f'signal {number}')}"
+            )
         if code:
-            raise self._failed(FailureCode.EXIT, f"it ended with exit code {code}")
+            raise self._failed(FailureCode.EXIT, f"the program ended with exit code {code}")
         if is_any(command):
             outputs.take_all(place.work, self._file, without=[seen.name for seen, _ in place.inputs.values()])
         else:
@@ -440,4 +390,4 @@ class Run:
                     path = self._file(f"{name}.txt")
                     if not path.exists():
                         stream.keep(path)
-        self._commands.ended(self._output)
+        self._commands.close_output(self._output)

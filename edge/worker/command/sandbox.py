@@ -1,7 +1,8 @@
-"""The program's view of the machine, by bubblewrap: a read-only system, its own folder and `/tmp`, no network.
+"""The program's view of the machine, by bubblewrap: a read-only system, the run's own folders, and a private `/tmp`.
 
-Nothing is visible but what stands here: not the appliance's state, not its configuration, not a home, not `/run`. The
-process namespace has a process 1 whose end is the end of all processes in it, daemons too.
+There is no network unless the command has `network: true`. The program sees only the paths that this module lists: not
+the appliance's state, not its configuration, not a home, not `/run`. The process namespace has a process 1 whose end is
+the end of all processes in it, daemons too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _HIDDEN_FOLDERS = (
     "/etc/NetworkManager",
 )
 _TMP_BYTES = 64 << 20
-#: As whom a program runs where root runs the worker, and how it becomes that.
+#: User id of programs that a root worker starts, and the command that switches to it.
 NOBODY = 65534
 _CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 _AS_NOBODY = (
@@ -43,7 +44,7 @@ class Visible:
     checkpoint: Path
     inputs: Mapping[PurePath, Path]  # by the path in the sandbox
     reads: tuple[str, ...]
-    hidden: tuple[Path, ...]  # state of the appliance: never visible, whatever `reads` says
+    hidden: tuple[Path, ...]  # state of the appliance: a folder around it may be read, nothing in it
     network: bool
 
 
@@ -53,12 +54,15 @@ def bubblewrap() -> str | None:
 
 
 def give(*paths: Path) -> None:
-    """Give folders and files to the user as whom the program runs. Raises OSError."""
+    """Give folders and files to the user as whom the program runs. Does nothing unless root runs the worker.
+
+    Raises OSError.
+    """
     if os.geteuid() == 0:
         for path in paths:
             os.chown(path, NOBODY, NOBODY)
             if path.is_dir():
-                path.chmod(0o755)  # root without capabilities goes there first; the folder around it is closed
+                path.chmod(0o755)  # bubblewrap enters it as root without capabilities; the parent has mode 0700
 
 
 def words(bwrap: str, visible: Visible, *, status: int) -> list[str]:
@@ -90,6 +94,16 @@ def words(bwrap: str, visible: Visible, *, status: int) -> list[str]:
     ]
 
 
+def refused_read(visible: Visible) -> str | None:
+    """Return a path of `reads` that leads to what no program may see, by a link too; None: there is none."""
+    secret = (*visible.hidden, *map(Path, (*_HIDDEN_FOLDERS, *_HIDDEN_FILES)))
+    for name in visible.reads:
+        found = Path(name).resolve()
+        if any(found.is_relative_to(each.resolve()) or found.is_relative_to(each) for each in secret):
+            return name
+    return None
+
+
 def _system() -> Iterator[str]:
     for name in _SYSTEM:
         path = Path(name)
@@ -97,12 +111,6 @@ def _system() -> Iterator[str]:
             yield from ("--symlink", str(path.readlink()), name)
         elif path.exists():
             yield from ("--ro-bind", name, name)
-    for name in _HIDDEN_FOLDERS:
-        if os.access(name, os.R_OK):  # else it is hidden already
-            yield from ("--tmpfs", name)
-    for name in _HIDDEN_FILES:
-        if os.access(name, os.R_OK):
-            yield from ("--ro-bind", "/dev/null", name)
     # A link into /run, as resolved makes it, would lead nowhere.
     resolv = Path("/etc/resolv.conf")
     if resolv.is_symlink() and (target := resolv.resolve()).is_file() and target.is_relative_to("/run"):
@@ -121,6 +129,12 @@ def _reads(visible: Visible) -> Iterator[str]:
         if not is_visible(name):
             yield from _parents(PurePath(name))
         yield from ("--ro-bind", name, name)
+    for name in _HIDDEN_FOLDERS:
+        if os.access(name, os.R_OK):  # else it is hidden already
+            yield from ("--tmpfs", name)
+    for name in _HIDDEN_FILES:
+        if os.access(name, os.R_OK):
+            yield from ("--ro-bind", "/dev/null", name)
     for folder in visible.hidden:
         if folder.is_dir() and any(folder.is_relative_to(name) for name in (*visible.reads, *_SYSTEM)):
             yield from ("--tmpfs", str(folder))

@@ -1,8 +1,8 @@
 """The folder EDGE_CHECKPOINT: what a program writes there survives power cuts, and its next attempt finds it.
 
 The program replaces its files by renaming, as any program that wants to survive a cut. The worker makes durable what
-has changed, a few seconds later at most, and notes that in the job's own checkpoint: so a job that goes on after a cut
-is seen to get further.
+has changed, a few seconds later at most, for the first 10,000 files. It records the change in the job's checkpoint, so
+that an attempt after a power cut counts as progress.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SavedFolder:
     """The checkpoint folder of one job. Belongs to the thread of the body."""
 
     def __init__(self, path: Path, *, note: Callable[[object], object]) -> None:
-        """`note` makes durable what tells one state of the folder from another."""
+        """`note(state)` stores a description of the folder durably; it differs whenever a file changed."""
         self.path, self._note = path, note
         self._state = self._look() if path.is_dir() else ()
 
@@ -36,11 +36,15 @@ class SavedFolder:
         if state == self._state:
             return
         with suppress(OSError):
+            folders = {self.path, self.path.parent}
             for name, *_ in state:
-                _sync(self.path / name)
-            durable.sync_folder(self.path)
-            durable.sync_folder(self.path.parent)
+                path = self.path / name
+                _sync(path)
+                folders.update(path.parents[: len(Path(name).parents)])
+            for folder in folders:
+                durable.sync_folder(folder)
             self._state = state
+            # The note only has to differ, and 20 files keep it small: a change in others does not count as progress.
             self._note({"files": [list(each) for each in state[:20]]})
 
     def close(self) -> None:

@@ -18,7 +18,8 @@ from edge.worker.command.host import JobHost
 from edge.worker.executor.spawners import Spawners
 
 if TYPE_CHECKING:
-    from edge.worker.command.run import Commands, Run
+    from edge.worker.command.run import Run
+    from edge.worker.command.shared import Commands
 
 
 class JobMaker:
@@ -63,7 +64,8 @@ class JobMaker:
 
     def _run(self, attempt: Attempt, host: JobHost, files: Callable[[str], Path], checkpoint: Checkpoint) -> Run:
         """What runs the program of an attempt. Imported here: most boards have no commands."""
-        from edge.worker.command.run import Commands, Run
+        from edge.worker.command.run import Run
+        from edge.worker.command.shared import Commands
 
         if self._commands is None:
             self._commands = Commands(self._config)

@@ -20,8 +20,9 @@ from edge.model import InputFile, Progress
 from edge.worker.api.checkpoint import Checkpoint
 from edge.worker.attempt.delivery import Delivery
 from edge.worker.command.cgroup import Cgroups
-from edge.worker.command.run import Commands, Run
+from edge.worker.command.run import Run
 from edge.worker.command.sandbox import bubblewrap
+from edge.worker.command.shared import Commands
 from edge.worker.power.meter import Usage
 from edge.worker.process.control import JobControl
 

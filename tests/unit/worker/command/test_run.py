@@ -17,6 +17,7 @@ from edge.config.commands import InputConfig, ParameterConfig
 from edge.core.errors import instance
 from edge.model import FailureCode, InputFile, Progress
 from edge.worker.command.failure import ProgramFailed
+from edge.worker.command.sandbox import bubblewrap
 from edge.worker.process.control import JobCancelled, JobInterrupted, JobTimedOut
 from tests.unit.worker.command.attempts import BREAK_OUTS
 from tests.unit.worker.command.bench import Bench, needs_bubblewrap, needs_cgroup, sh, until
@@ -55,7 +56,7 @@ class TestEitherWay:
     def test_an_exit_code_is_a_failure(self, bench: Bench, way: dict[str, Any]) -> None:
         found = failure(bench, sh("echo why >&2; exit 3", **way)).failure
         assert found.code is FailureCode.EXIT
-        assert found.message == "it ended with exit code 3: why"
+        assert found.message == "the program ended with exit code 3: why"
         assert found.traceback == "why\n"
 
     @pytest.mark.parametrize("name", ["KILL", "SEGV", "TERM", "HUP"])
@@ -368,3 +369,33 @@ class TestParameters:
         bench.files["text"] = InputFile(sha256(b"gone").hexdigest())
         command = CommandConfig(name="c", run=("cat", "{text}"), inputs={"text": InputConfig()})
         assert failure(bench, command).failure.code is FailureCode.NO_INPUT
+
+
+@needs_bubblewrap
+class TestReads:
+    """`reads` opens what the owner names, and never state or secrets."""
+
+    @pytest.mark.parametrize("name", ["/etc/shadow", "/etc/ssh", "ROOT", "ROOT/files", "RUN", "LINK"])
+    def test_state_and_secrets_are_refused(self, bench: Bench, tmp_path: Path, name: str) -> None:
+        """Also by a link."""
+        layout = bench.config.layout
+        (layout.root / "files").mkdir(parents=True)
+        layout.run.mkdir()
+        (tmp_path / "link").symlink_to(layout.root)
+        places = {"ROOT": layout.root, "ROOT/files": layout.root / "files", "RUN": layout.run}
+        path = str(places.get(name, tmp_path / "link" if name == "LINK" else name))
+        found = failure(bench, sh("true", reads=(path,))).failure
+        assert found.code is FailureCode.REFUSED
+        assert "secret" in found.message
+
+    def test_a_folder_around_secrets_shows_none(self, bench: Bench) -> None:
+        """`/etc` again is no way to its shadow."""
+        assert failure(bench, sh("grep -q . /etc/shadow", reads=("/etc",))).failure.code is FailureCode.EXIT
+
+
+def test_a_change_below_a_folder_is_noted(bench: Bench) -> None:
+    """Programs that keep a tree are seen to get further, too."""
+    if bubblewrap() is None:
+        pytest.skip("bubblewrap is not installed")
+    bench.run(sh("mkdir -p $EDGE_CHECKPOINT/a/b; echo 1 >$EDGE_CHECKPOINT/a/b/at"))
+    assert b'"a/b/at",2' in (bench.config.layout.checkpoints / f"{bench.job_id}.json").read_bytes()
