@@ -7,6 +7,7 @@ import time
 
 import msgspec
 import pytest
+import urllib3
 
 from edge.core.host import boot_id
 from edge.model import Action, JobState, Plan, PowerState, PowerStatus, Reading, Result, Verdict
@@ -93,3 +94,14 @@ def test_without_a_plan_nothing_is_told(gateway: RunningGateway) -> None:
     answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
     assert "starts" not in answer.json
     assert "forecast" not in gateway.ask("GET", "/status").json
+
+
+def test_the_page_shows_plan_and_night_budget(night: RunningGateway) -> None:
+    """The board's page, as a browser on the board gets it."""
+    night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
+    shown = urllib3.request("GET", f"http://127.0.0.1:{night.port}/", headers={"Accept": "text/html"})
+    text = shown.data.decode()
+    assert shown.status == 200
+    assert "<b>Plan</b> sleep:" in text
+    assert "<b>Night budget</b>" in text
+    assert "the sun is back" in text
