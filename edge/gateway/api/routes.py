@@ -175,7 +175,8 @@ def table(appliance: Appliance) -> list[Route]:
                     "the first one. Where bytes were cut behind them, `Edge-Next` is where to go on. With `follow` the "
                     "answer grows until the job has ended, or for gateway.max_wait_s.",
                     media="text/plain",
-                    headers={"Edge-Offset": "offset of the first byte", "Edge-Next": "offset behind the cut, if any"},
+                    headers={"Edge-Offset": "offset of the first byte"},
+                    sometimes={"Edge-Next": "offset behind the cut"},
                 ),
             ),
             problems=_MISSING,

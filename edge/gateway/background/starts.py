@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from edge.core import durable
-from edge.core.errors import NotInTime, UsageError
+from edge.core.errors import NotInTime
 from edge.core.layout import Layout
 from edge.core.text import moment
 from edge.ledger.rows import JobRow, NewJob
@@ -119,9 +119,12 @@ class StartTimes:
         return interval(self._memory, now, likely)
 
     def check(self, job: NewJob) -> None:
-        """Raise NotInTime where a job that is not accepted yet would most likely end after its deadline."""
+        """Raise NotInTime where a job that is not accepted yet would most likely end after its deadline.
+
+        One without a deadline is in time whenever it ends.
+        """
         if job.deadline_s is None:
-            raise UsageError("only_if_in_time needs deadline_s: until when is it in time?")
+            return
         found = None if job.later is not None else self.of(job.power, ahead=None, new=True)
         if found is not None and not self.fits(job.task, found.likely, time.time() + job.deadline_s):
             raise NotInTime(f"will not fit before its deadline; most likely {moment(found.likely)}", found.likely)

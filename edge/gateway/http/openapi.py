@@ -123,10 +123,10 @@ def _answer(answer: Answer) -> JsonObject:
         described["content"] = {EVENT_STREAM: {"schema": _event(answer.kind)}}
     elif answer.kind is not None or answer.media != JSON:
         described["content"] = {answer.media: _BINARY if answer.media == "*/*" else {"schema": {"type": "string"}}}
-    if answer.headers:
+    if answer.headers or answer.sometimes:
         described["headers"] = {
-            name: {"description": text, "required": True, "schema": {"type": "string"}}
-            for name, text in answer.headers.items()
+            name: {"description": text, "required": name in answer.headers, "schema": {"type": "string"}}
+            for name, text in (answer.headers | answer.sometimes).items()
         }
     return described
 

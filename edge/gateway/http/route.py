@@ -63,6 +63,7 @@ class Answer:
     kind: type | None = None  # a record; None: no body, or `media` says what it is
     media: str = JSON
     headers: dict[str, str] = field(default_factory=dict)  # name -> description
+    sometimes: dict[str, str] = field(default_factory=dict)  # headers that not each answer has
 
 
 @dataclass(frozen=True)
