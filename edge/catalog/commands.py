@@ -15,8 +15,8 @@ from edge.model import Pool
 
 #: Under this name the worker gives a command its run; no parameter can have it.
 HOST = "@run"
-#: Arguments of a program that `allow_any` runs.
-MOST_WORDS, LONGEST_WORD = 1000, 100_000
+#: Arguments of a program that `allow_any` runs; the kernel takes one of 128 KiB, and a character has up to 4 bytes.
+MOST_WORDS, LONGEST_WORD = 1000, 30_000
 
 _Word = Annotated[str, Meta(max_length=LONGEST_WORD, pattern=r"^[^\x00]*$")]
 _Argv = Annotated[

@@ -321,6 +321,12 @@ class TestSandbox:
         assert found.code is FailureCode.NO_OUTPUT
         assert "1 to 200 of letters" in found.message
 
+    @pytest.mark.parametrize("argv", [["echo", "é" * 100_000], ["echo", *["x" * 30_000] * 200]])
+    def test_arguments_that_are_too_long_are_told(self, bench: Bench, argv: list[str]) -> None:
+        found = failure(bench, any_program(), argv=argv).failure
+        assert found.code is FailureCode.BAD_ARGUMENTS
+        assert "longer than the kernel takes" in found.message
+
     def test_any_program_gets_its_words_as_they_are(self, bench: Bench) -> None:
         words = ["printf", "%s|", "a b", "$(id)", "; rm -rf /", "`id`", "*", "--", "-x", "\n", "'", '"', "\\"]
         found = value(bench.run(any_program(), {"argv": words}))
