@@ -45,9 +45,15 @@ class TaskInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     time_limit_s: float | None = None
     scope: str = ""  # that a submitter's token needs beside `submit`; empty: none
     inputs: dict[str, int] | None = None  # files that a job of it needs, each with its largest size; None: any
+    one_folder: bool = False  # its files lie in one folder by their own names, which have to differ
 
     def check_files(self, files: Mapping[str, InputFile]) -> None:
         """Return if a job of this kind may have these files. Raises BadArguments."""
+        if self.one_folder:
+            names = [file.name or name for name, file in files.items()]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise BadArguments(self.name, f"two inputs have the file name {twice!r}: give each its own")
         if self.inputs is None:
             return
         known = ", ".join(self.inputs) or "none"

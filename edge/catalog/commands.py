@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge.catalog.signature import Parameter, Signature
+from edge.catalog.signature import ALLOWED, Parameter, Signature
 from edge.config import CommandConfig, Config
 from edge.config.command_check import may_begin_with_hyphen, text_pattern
 from edge.config.commands import ANY, ParameterConfig
@@ -15,8 +15,8 @@ from edge.model import Pool
 
 #: Under this name the worker gives a command its run; no parameter can have it.
 HOST = "@run"
-#: Arguments of a program that `allow_any` runs.
-MOST_WORDS, LONGEST_WORD = 1000, 100_000
+#: Arguments of a program that `allow_any` runs; the kernel takes one of 128 KiB, and a character has up to 4 bytes.
+MOST_WORDS, LONGEST_WORD = 1000, 30_000
 
 _Word = Annotated[str, Meta(max_length=LONGEST_WORD, pattern=r"^[^\x00]*$")]
 _Argv = Annotated[
@@ -76,4 +76,16 @@ def _hint(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> Hint:
     if parameter.choices:
         return Annotated[Literal[parameter.choices], Meta(description=about)]
     pattern = text_pattern(parameter, may_begin_with_hyphen=may_begin_with_hyphen)
-    return Annotated[str, Meta(max_length=parameter.max_length, pattern=pattern, description=about)]
+    allowed = "letters, digits, space and ._+-, starting with a letter or digit"
+    if parameter.pattern is not None:
+        allowed = f"text that fits {parameter.pattern}, without control characters"
+        allowed += "" if may_begin_with_hyphen else ", not starting with -"
+    return Annotated[
+        str,
+        Meta(
+            max_length=parameter.max_length,
+            pattern=pattern,
+            description=about,
+            extra_json_schema={ALLOWED: allowed},
+        ),
+    ]

@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
-from edge.catalog.signature import short
+from edge.catalog.signature import ALLOWED, short
 from edge.core.values import JsonObject, JsonValue
 
 #: How a value of each JSON type is called in a sentence.
@@ -84,6 +84,8 @@ def _kinds(names: list[JsonValue]) -> str:
 
 def _allowed(error: ValidationError) -> str:
     rule: str = str(error.validator)
+    if rule == "pattern" and isinstance(error.schema, dict) and ALLOWED in error.schema:
+        return f"must be {error.schema[ALLOWED]}"
     limit: JsonValue = error.validator_value
     if rule == "type":
         return f"must be {_kinds(limit if isinstance(limit, list) else [limit])}"

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
+from edge.catalog.signature import ALLOWED
 from edge.core.values import JsonValue
 
 #: True: the value fits for certain.
@@ -16,7 +17,7 @@ Test = Callable[[JsonValue], bool]
 
 #: A whole number beyond the range of floats is no number: larger ones are left to the general validator.
 _EXACT = 2**53
-_NOTES = frozenset({"$schema", "title", "description", "default", "examples"})
+_NOTES = frozenset({"$schema", "title", "description", "default", "examples", ALLOWED})
 _BOUNDS: dict[str, Callable[[JsonValue], Test]] = {
     "minimum": lambda limit: lambda value: value >= limit,
     "maximum": lambda limit: lambda value: value <= limit,

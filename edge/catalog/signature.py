@@ -19,6 +19,8 @@ from edge.core.errors import BadArguments
 from edge.core.values import Hint, JsonObject, JsonValue
 
 _ALLOWED = "None, bool, int, float, str, Any, Literal, enums, list, tuple, dict[str, ...] and records of these"
+#: Beside a `pattern` in a schema: what it allows, in words for people.
+ALLOWED = "x-allowed"
 _REFERENCE = "#/$defs/{name}"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = (

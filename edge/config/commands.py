@@ -29,7 +29,7 @@ class ParameterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pattern: Annotated[
         str | None, about("Regular expression that the whole text fits. null: letters, digits, space and ._+-")
     ] = None
-    max_length: Annotated[int, Meta(ge=1, le=32_768), about("Longest text, in characters.")] = 200
+    max_length: Annotated[int, Meta(ge=1, le=30_000), about("Longest text, in characters.")] = 200
     choices: Annotated[tuple[str, ...], about("The texts allowed; empty: any that fits the pattern.")] = ()
     when_true: Annotated[str, about("What a bool puts in its place when true, such as --fast; empty: nothing.")] = ""
     when_false: Annotated[str, about("And when false.")] = ""

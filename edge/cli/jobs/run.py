@@ -158,7 +158,7 @@ def _with_names(kind: TaskView, paths: list[str]) -> list[str]:
     names = list(kind.inputs or {})
     if kind.inputs is not None and len(paths) > len(names):
         takes = ", ".join(names) or "none"
-        raise UsageError(f"{len(paths)} files are given; the kind {kind.name!r} takes {takes}")
+        raise UsageError(f"{paths[len(names)]!r} is one file too many; the files of the kind {kind.name!r}: {takes}")
     return [f"{name}={path}" for name, path in zip(names, paths, strict=False)] if kind.inputs is not None else paths
 
 
@@ -172,7 +172,8 @@ def _upload(client: Client, given: list[str]) -> dict[str, InputFile]:
         if name in files:
             raise UsageError(f"input {name!r} is given twice")
         if not Path(path).is_file():
-            raise UsageError(f"{path}: no such file")
+            there = "a folder" if Path(path).is_dir() else "not a plain file" if Path(path).exists() else "no such file"
+            raise UsageError(f"{path}: {there}")
         files[name] = client.upload(Path(path))
     return files
 

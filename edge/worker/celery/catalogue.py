@@ -57,6 +57,7 @@ def _info(task: TaskKind) -> TaskInfo:
         retries=task.edge_retries,
         time_limit_s=task.edge_time_limit_s,
         inputs=None if command is None or is_any(command) else {n: i.max_bytes for n, i in command.inputs.items()},
+        one_folder=command is not None and is_any(command),
         scope="" if command is None or command.scope == "submit" else command.scope,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import resource
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge.model import FailureCode
+from edge.worker.command.failure import ProgramFailed
 from edge.worker.power.meter import Usage
 
 #: Sets limits on itself, goes into the cgroups that are named, and becomes the program. Constant: what a submitter gave
@@ -82,6 +85,7 @@ class Child:
             status: the pipe on which bubblewrap reports; None without a sandbox. Both ends belong to this object.
 
         Raises:
+            ProgramFailed: its arguments are too long.
             OSError: it cannot be started.
         """
         launch = ["/bin/sh", "-c", _LAUNCH, "edge", str(max(file_bytes // _BLOCK_BYTES, 1)), *map(str, groups), "--"]
@@ -102,9 +106,12 @@ class Child:
                 start_new_session=True,
                 bufsize=0,
             )
-        except BaseException:
+        except BaseException as err:
             for fd in status or ():
                 os.close(fd)
+            if isinstance(err, OSError) and err.errno == errno.E2BIG:
+                what = "the arguments of the program are longer than the kernel takes"
+                raise ProgramFailed(FailureCode.BAD_ARGUMENTS, what) from err
             raise
         finally:
             if given >= 0:

@@ -24,10 +24,10 @@ _FILE_BYTES = 4096
 
 
 class DiskGuard:
-    """Watches the folder of one run."""
+    """Watches the folders that one run writes: its working folder, and that of its checkpoint."""
 
-    def __init__(self, folder: Path, *, most_bytes: int) -> None:
-        self._folder, self._most = folder, most_bytes
+    def __init__(self, folder: Path, *more: Path, most_bytes: int) -> None:
+        self._folder, self._more, self._most = folder, more, most_bytes
         self._measured_at = _free(folder)
 
     def look(self) -> None:
@@ -36,11 +36,11 @@ class DiskGuard:
         if self._measured_at - free < min(_STEP_BYTES, self._most) and free >= FREE_BYTES:
             return
         self._measured_at = free
-        size = size_of(self._folder)
+        size = sum(size_of(each) for each in (self._folder, *self._more))
         if size > self._most:
             raise ProgramFailed(
                 FailureCode.TOO_LARGE,
-                f"the program wrote {size} bytes into its folder; at most {self._most} are allowed ({BOUND})",
+                f"the program wrote {size} bytes into its folders; at most {self._most} are allowed ({BOUND})",
             )
         if free < FREE_BYTES and size:
             raise OSError(

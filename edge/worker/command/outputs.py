@@ -72,8 +72,7 @@ def _checked(folder: Path, name: str) -> Path:
         )
         raise ProgramFailed(FailureCode.NO_OUTPUT, f"the output {name[:80]!r} is {kind}, not a plain file")
     try:
-        name.encode()
-        check_artifact_name(name)
+        check_artifact_name(name)  # whose letters are ASCII
     except ValueError as err:
         raise ProgramFailed(FailureCode.NO_OUTPUT, f"an output cannot be kept: {err}") from err
     return path

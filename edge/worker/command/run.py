@@ -240,7 +240,7 @@ class Run:
             wakeup = Wakeup()
             try:
                 with self._host.waking(wakeup):
-                    guard = disk.DiskGuard(place.work, most_bytes=self._disk_bytes(command))
+                    guard = disk.DiskGuard(place.work, place.saved, most_bytes=self._disk_bytes(command))
                     self._loop(child, processes, wakeup, progress, saved, guard)
             finally:
                 wakeup.close()

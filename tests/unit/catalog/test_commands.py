@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -97,6 +98,21 @@ def test_any_program_needs_the_scope_run() -> None:
 def test_any_program_takes_a_list_of_words(argv: Any) -> None:
     with pytest.raises(BadArguments):
         signature_of(any_program()).bind([], {"argv": argv})
+
+
+@pytest.mark.parametrize(("pattern", "words"), [(None, "letters, digits, space"), ("[a-z]+", "text that fits [a-z]+")])
+def test_a_text_that_does_not_fit_is_told_in_words(pattern: str | None, words: str) -> None:
+    signature = signature_of(command(pattern=pattern))
+    catalogue = Catalogue({"c": TaskInfo("c", positional=signature.positional, schema=signature.schema())}, {})
+    with pytest.raises(BadArguments, match=re.escape(f"must be {words}")):
+        catalogue.check("c", [], {"p": "\u00e9"})
+
+
+def test_files_in_one_folder_have_names_of_their_own() -> None:
+    info = TaskInfo("run", one_folder=True)
+    info.check_files({"a": FILE, "b": InputFile("0" * 64, "b", 1)})
+    with pytest.raises(BadArguments, match="two inputs have the file name 'a'"):
+        info.check_files({"a": FILE, "b": FILE})
 
 
 FILE = InputFile("0" * 64, "a", 10)

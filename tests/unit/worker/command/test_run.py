@@ -191,6 +191,10 @@ class TestEitherWay:
         script = "i=0; while :; do i=$((i+1)); head -c 900000 /dev/zero >f$i; sleep 0.02; done"
         assert failure(bench, sh(script, disk_mb=1, **way)).failure.code is FailureCode.TOO_LARGE
 
+    def test_the_checkpoint_folder_counts_too(self, bench: Bench, way: dict[str, Any]) -> None:
+        script = "cd $EDGE_CHECKPOINT; i=0; while :; do i=$((i+1)); head -c 900000 /dev/zero >f$i; sleep 0.02; done"
+        assert failure(bench, sh(script, disk_mb=1, **way)).failure.code is FailureCode.TOO_LARGE
+
     def test_cpu_time_of_all_is_counted(self, bench: Bench, way: dict[str, Any]) -> None:
         bench.run(sh("(sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done') ", **way))
         assert bench.host.usage is not None
@@ -311,6 +315,17 @@ class TestSandbox:
     def test_an_output_with_an_odd_name_is_refused(self, bench: Bench, name: str) -> None:
         command = CommandConfig(name="c", run=("touch", "--", name), outputs=("*.txt",))
         assert failure(bench, command).failure.code is FailureCode.NO_OUTPUT
+
+    def test_an_output_whose_name_is_not_utf8_is_refused_in_words(self, bench: Bench) -> None:
+        found = failure(bench, sh("touch \"$(printf 'out\\377')\"", outputs=("out*",))).failure
+        assert found.code is FailureCode.NO_OUTPUT
+        assert "1 to 200 of letters" in found.message
+
+    @pytest.mark.parametrize("argv", [["echo", "é" * 100_000], ["echo", *["x" * 30_000] * 200]])
+    def test_arguments_that_are_too_long_are_told(self, bench: Bench, argv: list[str]) -> None:
+        found = failure(bench, any_program(), argv=argv).failure
+        assert found.code is FailureCode.BAD_ARGUMENTS
+        assert "longer than the kernel takes" in found.message
 
     def test_any_program_gets_its_words_as_they_are(self, bench: Bench) -> None:
         words = ["printf", "%s|", "a b", "$(id)", "; rm -rf /", "`id`", "*", "--", "-x", "\n", "'", '"', "\\"]
