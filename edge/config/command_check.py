@@ -13,12 +13,15 @@ from edge.config.commands import ANY, PATH, PLAIN_TEXT, CommandConfig, Parameter
 from edge.core import template
 from edge.core.errors import ConfigError
 from edge.core.template import Hole, Word
+from edge.model import MOST_INPUTS
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
 _PATTERN = re.compile(r"[A-Za-z0-9 ._()+=@*?\[\]!-]{1,200}")
 _END_OF_OPTIONS = "--"
 NOTHING = "none"
+#: Below these a sandbox has its own, or what is there talks to the system.
+_OWN_FOLDERS = frozenset({"proc", "dev", "sys", "run", "work", "inputs", "checkpoint"})
 
 
 def check(commands: Sequence[CommandConfig], *, allow_any: bool) -> None:
@@ -66,6 +69,10 @@ def outputs_of(command: CommandConfig) -> tuple[str, ...]:
 
 
 def _check_one(command: CommandConfig, key: str) -> None:
+    if not command.run:
+        raise ConfigError(f"{key}.run", [], "at least the program")
+    if len(command.inputs) > MOST_INPUTS:
+        raise ConfigError(f"{key}.inputs", list(command.inputs), f"at most {MOST_INPUTS}: a job is given no more files")
     words = list(_words(command, key))
     _check_program(command, words, key)
     for name in (*command.parameters, *command.inputs):
@@ -139,10 +146,15 @@ def _check_parameter(
         raise ConfigError(f"{where}.{field}", getattr(parameter, field), f"only for text, and this is {kind}")
     if (parameter.when_true or parameter.when_false) and kind != "bool":
         raise ConfigError(f"{where}.when_true", parameter.when_true, f"only for bool, and this is {kind}")
+    if kind == "bool" and not (parameter.when_true or parameter.when_false):
+        raise ConfigError(
+            f"{where}.when_true", "", "a word for true, or `when_false` one for false: it would change nothing"
+        )
     if kind == "bool" and any(Hole(name) in word and len(word) > 1 for word in words):
         raise ConfigError(where, name, "a bool fills a whole word of `run`, and nothing else stands in it")
     if parameter.pattern is not None:
         try:
+            re.compile(parameter.pattern)  # alone: a bracket in it must not close one of ours
             re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
         except re.error as err:
             raise ConfigError(f"{where}.pattern", parameter.pattern, f"a regular expression: {err}") from err
@@ -207,10 +219,14 @@ def _check_rest(command: CommandConfig, key: str) -> None:
                 raise ConfigError(f"{key}.{field}", pattern, "a regular expression with a group: ([0-9]+)")
     if isinstance(command.progress_total, float) and not 0 < command.progress_total < math.inf:
         raise ConfigError(f"{key}.progress_total", command.progress_total, "a number above 0")
+    if command.progress_total is not None and command.progress is None:
+        raise ConfigError(f"{key}.progress_total", command.progress_total, "only beside `progress`")
     for number, path in enumerate(command.reads):
         pure = PurePosixPath(path)
         if not pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2 or "\0" in path:
             raise ConfigError(f"{key}.reads[{number}]", path, "an absolute path below /")
+        if pure.parts[1] in _OWN_FOLDERS or path.rstrip("/") == "/tmp":  # noqa: S108 - it is refused
+            raise ConfigError(f"{key}.reads[{number}]", path, "a path that the sandbox does not make itself")
     if not command.sandbox and not command.network:
         raise ConfigError(
             f"{key}.network", False, "without a sandbox nothing keeps it from the network: say network: true"

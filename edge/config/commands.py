@@ -48,7 +48,7 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Annotated[TaskName, about("The kind of job.", example="transcode")]
     run: Annotated[
-        Annotated[tuple[str, ...], Meta(min_length=1)],
+        tuple[str, ...],
         about(
             "The program and its arguments, each one word; never a shell. {NAME}: a parameter, or the path of an input;"
             " {output:FILE}: the path of a file to write. A parameter cannot become an option.",

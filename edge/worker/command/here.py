@@ -25,6 +25,10 @@ def missing(config: Config, *, cgroups: Path = _CGROUPS) -> Iterator[tuple[str, 
         if not is_any(command) and program_of(command) is None:
             what = f"commands[{number}].run[0] = {command.run[0]!r}: no such program on this machine"
             yield f"{what}: jobs of {command.name} are refused", f"install it (looked in {PATH})"
+        for place, path in enumerate(command.reads):
+            if not Path(path).exists():
+                what = f"commands[{number}].reads[{place}] = {path!r}: not on this machine"
+                yield f"{what}: jobs of {command.name} are refused", "make it, or leave it out"
         for limit in wanted(command):
             if not _has(limit, cgroups):
                 what = f"commands[{number}].{limit.key}: the kernel's controller {limit.controller!r} is off"
