@@ -275,6 +275,8 @@ class Appliance:
         if job is None:
             if self.results.removed(job_id) and caller.sees_all:
                 raise JobGone(job_id)
+            if self._settler.behind:  # it may be one of those: nobody must take it for lost
+                raise StorageError("spawned jobs", ValueError("the disk refuses to note them; ask again"))
             raise UnknownJob(job_id)
         if not caller.may_see(job.submitter):
             raise UnknownJob(job_id)  # the caller must not learn that it exists

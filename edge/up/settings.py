@@ -41,7 +41,7 @@ def settings(
 ) -> Loaded:
     """What ROOT/edge.yaml says, made when it is missing; `port` and `broker_port` win over it.
 
-    Raises ConfigError on a bad value, in the file or in an `EDGE_*` variable.
+    Raises ConfigError on a bad value, in the file or in an `EDGE_*` variable, and where neither says where state lies.
     """
     path = root / "edge.yaml"
     try:
@@ -52,7 +52,12 @@ def settings(
             durable.replace(path, text.encode())
     except OSError as err:
         raise ConfigError("root", str(root), err.strerror or str(err)) from err
-    return load(path, env={**(os.environ if env is None else env), **overrides(port, broker_port)})
+    loaded = load(path, env={**(os.environ if env is None else env), **overrides(port, broker_port)})
+    for key, own in (("root", "."), ("run", "run")):
+        if key not in loaded.origins:  # the defaults are an appliance's: state would lie elsewhere than was asked for
+            value = str(getattr(loaded.config, key))
+            raise ConfigError(key, value, f"the default of an appliance; add `{key}: {own}` to {path}")
+    return loaded
 
 
 def overrides(port: int | None, broker_port: int | None) -> dict[str, str]:

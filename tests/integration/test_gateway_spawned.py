@@ -12,7 +12,10 @@ from edge.access.tokens import Scope, Tokens
 from edge.backup.pack import backup
 from edge.backup.restore import restore
 from edge.config import Config, Loaded
+from edge.core.errors import StorageError
 from edge.core.layout import Layout
+from edge.gateway.background import settle
+from edge.ledger.rows import NewJob
 from edge.ledger.writer import LedgerWriter
 from edge.model import JobState, Result, SpawnedJob, SpawnedJobs
 from edge.results.spawned import SpawnedFiles
@@ -106,6 +109,31 @@ def test_children_are_in_before_their_parent_ends(gateway: RunningGateway) -> No
     Results(gateway.layout).publish(Result(parent, "echo", JobState.SUCCEEDED, finished_at=1.0, children=ids))
     gateway.becomes(parent, "succeeded")
     assert gateway.ask("GET", "/status").json["jobs"]["accepted"] == 200
+
+
+def test_a_child_that_the_disk_refuses_to_note_is_not_unknown(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parent's result names it, so 404 would say that accepted work was lost; it is there once the disk is."""
+    monkeypatch.setattr(settle, "_AGAIN_S", 0.1)
+    outbox = gateway.gateway.appliance.outbox
+    take, full = outbox.take_spawned, [True]
+
+    async def refused(families: Sequence[tuple[str, Sequence[NewJob]]]) -> list[NewJob]:
+        if full:
+            raise StorageError("ledger", OSError(5, "Input/output error"))
+        return await take(families)
+
+    monkeypatch.setattr(outbox, "take_spawned", refused)
+    parent = gateway.submit()
+    whole = spawned(parent, ["text"])
+    SpawnedFiles(gateway.layout).write(whole, number=0)
+    child = whole.jobs[0].id(parent)
+    until(lambda: gateway.ask("GET", f"/jobs/{child}").status == 507, "the child is unknown")
+    assert gateway.ask("GET", f"/jobs/{child}").json["code"] == "storage"
+    full.clear()
+    gateway.becomes(child, "accepted")
+    assert gateway.ask("GET", "/jobs/00000000-0000-4000-8000-000000000000").status == 404
 
 
 @pytest.mark.parametrize("moved", [False, True])

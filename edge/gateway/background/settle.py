@@ -87,6 +87,11 @@ class Settler:
                 for job_id in news.removed:
                     self._removals.wake(job_id)
 
+    @property
+    def behind(self) -> bool:
+        """True while accepted jobs may be missing in the ledger, because the disk refused what bodies spawned."""
+        return self._spawned.behind
+
     async def take_spawned(self, parent: str) -> None:
         """Take what the job `parent` spawned, if that is not done yet. Raises StorageError."""
         await self._spawned.take(await asyncio.to_thread(self._spawned.waiting, parent))

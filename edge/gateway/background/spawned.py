@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from edge.core.errors import BadJobId, UnknownJob, UsageError
+from edge.core.errors import BadJobId, StorageError, UnknownJob, UsageError
 from edge.core.layout import Layout
 from edge.gateway.background.outbox import Outbox
 from edge.ledger.rows import NewJob
@@ -56,6 +56,8 @@ class SpawnedIntake:
 
     def __init__(self, layout: Layout, outbox: Outbox) -> None:
         self._files, self._outbox = SpawnedFiles(layout), outbox
+        #: Files may hold accepted jobs that the ledger does not have, because the disk refused them.
+        self.behind = False
 
     def all(self) -> set[str]:
         """Names of all files, those that were taken as well. For a thread."""
@@ -73,10 +75,16 @@ class SpawnedIntake:
         left = iter(names)
         while chunk := list(islice(left, _FILES)):
             found = await asyncio.to_thread(self._read, chunk)
-            others = await self._outbox.take_spawned([(spawned.id, new_jobs(spawned)) for _, spawned in found])
+            try:
+                others = await self._outbox.take_spawned([(spawned.id, new_jobs(spawned)) for _, spawned in found])
+            except StorageError:
+                self.behind = True
+                raise
             for job in others:
                 log.error("job %s was spawned once more as another one; the first stands", job.id)
             await asyncio.to_thread(self._move, [name for name, _ in found])
+        if self.behind:
+            self.behind = bool(await asyncio.to_thread(self._files.waiting))
 
     def _read(self, names: Sequence[str]) -> list[tuple[str, SpawnedJobs]]:
         found = list[tuple[str, SpawnedJobs]]()

@@ -37,6 +37,17 @@ def test_what_a_person_changed_stays(tmp_path: Path) -> None:
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize(("text", "key"), [("gateway: {port: 9000}\n", "root"), ("root: .\n", "run")])
+def test_a_file_that_does_not_say_where_state_lies_is_refused(tmp_path: Path, text: str, key: str) -> None:
+    """The default is an appliance's folder, not the one that was asked for."""
+    (tmp_path / "edge.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"^{key} = .*add `{key}: "):
+        settings(tmp_path, env={})
+    assert (
+        settings(tmp_path, env={"EDGE_ROOT": str(tmp_path), "EDGE_RUN": str(tmp_path / "run")}).config.root == tmp_path
+    )
+
+
 def test_a_port_on_the_command_line_wins_for_this_run(tmp_path: Path) -> None:
     """Over the file and over the environment; the file keeps what it says."""
     settings(tmp_path, port=9000, env={})
