@@ -44,9 +44,9 @@ class NoRoom(StorageError):
 class WrongOffset(EdgeError, ValueError):
     """What was sent begins elsewhere than where the upload goes on."""
 
-    def __init__(self, start: int, received: int) -> None:
+    def __init__(self, start: int, received: int, why: str = "") -> None:
         self.received = received
-        super().__init__(f"the upload goes on at byte {received}; what was sent begins at {start}")
+        super().__init__(why or f"the upload goes on at byte {received}; what was sent begins at {start}")
 
 
 class Files:
@@ -178,10 +178,14 @@ class Files:
             raise RuntimeError("uploads are received in a task")
         self._active[key] = task
         try:
-            known = await asyncio.to_thread(self.look, sha256 or name, submitter)
-            if known is None and sha256:
-                known = await asyncio.to_thread(self.look, name, submitter)
-            if known is not None and known.stored:
+            known = await asyncio.to_thread(self._known, name, submitter, sha256)
+            if known is not None and known.stored and known.sha256 == sha256:
+                return known, False
+            if known is not None and (start == 0 or (other := _difference(known, size, sha256))):
+                if start:
+                    raise WrongOffset(start, 0, f"upload {name!r}: {other}; another file begins at byte 0")
+                known = None
+            if known is not None and known.stored:  # the answer to its last part was lost
                 return known, False
             return await self._receive(key, chunks, known, start=start, size=size, sha256=sha256, keep=keep)
         except OSError as err:
@@ -192,6 +196,12 @@ class Files:
             self._expected.pop(key, None)
             if self._active.get(key) is task:
                 del self._active[key]
+
+    def _known(self, name: str, submitter: str, sha256: str) -> FileView | None:
+        """The stored file with the announced hash, or how the upload stands. Raises StorageError."""
+        if sha256 and (stored := self.look(sha256, submitter)) is not None and stored.stored:
+            return stored
+        return self.look(name, submitter)
 
     async def _end_earlier(self, key: str) -> None:
         """End an earlier request of this upload, whose connection is lost: its client has come back."""
@@ -210,13 +220,15 @@ class Files:
         sha256: str,
         keep: bool,
     ) -> tuple[FileView, bool]:
-        received = known.received if known is not None and start != 0 else 0
+        received = 0 if known is None else known.received
+        if start not in (None, received):
+            raise WrongOffset(start or 0, received)
         self._reserve(key, (size or 0) - received)
         if start is None and received != size:
-            return FileView(received, size, sha256), False
-        upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=start != 0)
+            return FileView(received, size, sha256 or ("" if known is None else known.sha256)), False
+        upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=known is not None)
         try:
-            if start not in (None, upload.received):
+            if upload.received != received:
                 raise WrongOffset(start or 0, upload.received)
             if start is not None:
                 await self._pump(upload, chunks, size)
@@ -229,7 +241,7 @@ class Files:
             raise
         if size is not None and upload.received < size:
             await _finished(upload.close)
-            return FileView(upload.received, size, sha256), False
+            return FileView(upload.received, size, upload.expected), False
         return await self._stored(key, upload, remember=keep)
 
     async def _pump(self, upload: Upload, chunks: Callable[[], Awaitable[bytes]], size: int | None) -> None:
@@ -303,6 +315,17 @@ class Files:
 def _key(name: str, submitter: str) -> str:
     """What the files of an upload are called: nobody goes on with the upload of somebody else."""
     return f"{name}.{hash_of(submitter.encode()).hexdigest()[:16]}"
+
+
+def _difference(known: FileView, size: int | None, sha256: str) -> str:
+    """Return in what `known` is another file than the one with this size and hash; empty if it may be the same."""
+    if known.bytes is None and size is not None and known.received > size:
+        return f"{known.received} bytes of it are here, which is more than {size}"
+    if known.bytes is not None and known.bytes != size:
+        return f"it was announced with {known.bytes} bytes, not {size}"
+    if sha256 and known.sha256 and known.sha256 != sha256:
+        return f"it was announced with SHA-256 {known.sha256}, not {sha256}"
+    return ""
 
 
 def _view(progress: Progress) -> FileView:

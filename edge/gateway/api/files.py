@@ -27,7 +27,7 @@ from edge.wire import FileView, ProblemCode
 IDLE_S = 60.0
 OFFSET = "Upload-Offset"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})")
+_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18})")
 _NAME = re.compile(NAME_PATTERN)
 
 _encode = msgspec.json.Encoder().encode
@@ -148,6 +148,7 @@ class FileRoutes:
     async def content(self, call: Call) -> web.StreamResponse:
         """The content of a stored file, for nodes."""
         sha256 = call.request.match_info["sha256"]
+        _check_case("SHA-256", sha256)
         size = self._files.inputs.size(sha256) if is_sha256(sha256) else None
         if size is None:
             raise UnknownFile.reported(f"no file with SHA-256 {sha256[:80]!r}", job_id="", name=sha256)
@@ -185,7 +186,14 @@ def _named(call: Call) -> str:
     name = call.request.match_info["upload"]
     if not _NAME.fullmatch(name):
         raise BadRequest(f"upload {name[:80]!r}: 1 to 128 of A-Z a-z 0-9 . _ - starting with a letter or digit")
+    _check_case("upload", name)
     return name
+
+
+def _check_case(what: str, text: str) -> None:
+    """Raise BadRequest if `text` would be a SHA-256 in lower case: it would be taken for a name, and not checked."""
+    if not is_sha256(text) and is_sha256(text.lower()):
+        raise BadRequest(f"{what} {text!r}: write the hash in lower case")
 
 
 def _range(request: web.Request) -> tuple[int | None, int | None]:
@@ -204,6 +212,8 @@ def _range(request: web.Request) -> tuple[int | None, int | None]:
     first, last = int(found[1]), int(found[2])
     if not first <= last < total:
         raise BadRequest(f"Content-Range {text[:80]!r}: FIRST is at most LAST, and LAST below TOTAL")
+    if length is None:
+        raise BadRequest(f"Content-Range {text[:80]!r}: give Content-Length, too; the length of a part must be known")
     if length != last - first + 1:
         raise BadRequest(f"Content-Range {text[:80]!r}: the body has {length} bytes, not {last - first + 1}")
     return first, total
