@@ -1,4 +1,4 @@
-"""What the gateway does about the files that jobs are given. Knows nothing of HTTP."""
+"""The input files of jobs at the gateway: uploads, what jobs name, and room on the disk."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ class Files:
         self.inputs = Inputs(config.layout.files)
         self.incoming = Incoming(self.inputs)
         self._lock = threading.Lock()
-        self._used: dict[str, float] = {}  # when a file was stored or named last: a job of it may be on its way
+        self._used: dict[str, float] = {}  # by hash: monotonic time of the last store or use
         self._naming: set[str] = set()  # files whose name is not durable yet
         self._storing = asyncio.Lock()
         self._active: dict[str, asyncio.Task[object]] = {}
-        self._expected: dict[str, int] = {}  # bytes that these still receive
+        self._expected: dict[str, int] = {}  # bytes that each active upload still expects, by key
 
     def start(self) -> None:
         """Make what is there durable. Raises StorageError."""
         try:
             self.incoming.start()
         except OSError as err:
-            raise StorageError("the files that jobs are given", err) from err
+            raise StorageError("cannot use the input files of jobs", err) from err
 
     # ---- jobs ----
 
@@ -93,7 +93,7 @@ class Files:
             try:
                 size = None if sha256 in self._naming else self.inputs.size(sha256)
             except OSError as err:
-                raise StorageError("the files that jobs are given", err) from err
+                raise StorageError("cannot use the input files of jobs", err) from err
             if size is not None:
                 self._used[sha256] = time.monotonic()
             return size
@@ -125,11 +125,11 @@ class Files:
         try:
             found = self.incoming.find(_key(name, submitter))
         except OSError as err:
-            raise StorageError("the files that jobs are given", err) from err
+            raise StorageError("cannot use the input files of jobs", err) from err
         return None if found is None else _view(found)
 
     def receiving(self, key: str) -> bool:
-        """True while the upload with this key is being received."""
+        """True while the upload with this key, as in `incoming.all()`, is being received."""
         return key in self._active
 
     async def receive(
@@ -146,20 +146,21 @@ class Files:
         """Receive a part of an upload, or all of it.
 
         Args:
-            name: of the upload; a hash is the one that its content is to have.
-            submitter: whose upload it is: others do not see it before it is stored.
+            name: of the upload. If it is a SHA-256, the content must have it.
+            submitter: name of the sender; others do not see the upload before it is stored.
             chunks: returns the next bytes, and nothing at their end.
-            start: where they begin; None: nothing is sent, the answer says where it goes on.
-            size: of the whole file; None: it ends where the bytes end.
-            sha256: what the content is to have, where `name` does not say it.
-            keep: whether what has arrived is kept when the connection is lost.
+            start: offset of the first byte; 0 begins anew. None asks where the upload goes on; nothing is sent.
+            size: bytes of the whole file, or None if it ends where the bytes end.
+            sha256: of the content, if it is known and `name` is not it.
+            keep: whether to keep what has arrived if the connection is lost.
 
         Returns:
             How the upload stands now, and whether the file is new on this board.
 
         Raises:
-            TooLarge, NoRoom: before anything is received, where `size` is given.
-            WrongOffset: it goes on elsewhere.
+            TooLarge, NoRoom: before the first byte if `size` is known, otherwise as soon as the limit is passed.
+                NoRoom also later, if something else fills the disk.
+            WrongOffset: it goes on elsewhere, or is another file than was announced by this name.
             WrongHash: the content is another one than announced.
             Busy: too many uploads at once.
             StorageError: the disk refuses it.
@@ -172,7 +173,7 @@ class Files:
             )
         await self._end_earlier(key)
         if len(self._active) >= AT_ONCE:
-            raise Busy(f"{AT_ONCE} files are being received; send this one again", retry_after_s=5)
+            raise Busy(f"{AT_ONCE} uploads are running, which is the most at once; try again in 5 s", retry_after_s=5)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("uploads are received in a task")
@@ -191,7 +192,7 @@ class Files:
         except OSError as err:
             if isinstance(err, EdgeError | ConnectionError | TimeoutError):
                 raise
-            raise StorageError("cannot take a file", err) from err
+            raise StorageError("cannot store an input file", err) from err
         finally:
             self._expected.pop(key, None)
             if self._active.get(key) is task:
@@ -253,7 +254,8 @@ class Files:
                 most = self._limits.max_bytes if size is None else size
                 if upload.received + len(block) > most:
                     block.clear()
-                    raise TooLarge(f"the file has more than the {most} bytes that were announced or are taken")
+                    limit = " (gateway.files.max_bytes)" if size is None else ", which were announced"
+                    raise TooLarge(f"the file has more than {most} bytes{limit}")
                 if len(block) >= _BLOCK_BYTES:
                     content, block = bytes(block), bytearray()
                     await _finished(self._written, upload, content)
@@ -297,7 +299,7 @@ class Files:
         except OSError as err:
             if isinstance(err, EdgeError):
                 raise
-            raise StorageError("the files that jobs are given", err) from err
+            raise StorageError("cannot use the input files of jobs", err) from err
 
     def _reserve(self, key: str, needed: int) -> None:
         """Raises NoRoom."""
@@ -313,7 +315,7 @@ class Files:
 
 
 def _key(name: str, submitter: str) -> str:
-    """What the files of an upload are called: nobody goes on with the upload of somebody else."""
+    """Return the key of an upload. It holds a hash of the sender, so nobody can resume the upload of another."""
     return f"{name}.{hash_of(submitter.encode()).hexdigest()[:16]}"
 
 
@@ -333,7 +335,10 @@ def _view(progress: Progress) -> FileView:
 
 
 def _ended(upload: Upload, *, keep: bool, broken: bool = False) -> None:
-    """Close an upload that was broken off, and keep what has arrived of it; where that is `broken`, what was saved."""
+    """Close an interrupted upload.
+
+    Without `keep` it is deleted. With `broken` only what was synced before is kept, otherwise all that arrived.
+    """
     if not keep:
         upload.discard()
         return
@@ -349,7 +354,7 @@ def _ended(upload: Upload, *, keep: bool, broken: bool = False) -> None:
 
 
 async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do `work` in a thread, to its end: who cancels it waits, because the next step uses the same file."""
+    """Run `work` in a thread to its end, even if this task is cancelled: the next step uses the same file."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(task)

@@ -243,8 +243,8 @@ def test_a_part_of_unknown_length_is_refused(gateway: RunningGateway) -> None:
     [
         ("bytes 0-9", "expected `bytes FIRST-LAST/TOTAL`"),
         ("bytes \u0660-\u0669/\u0661\u0660".encode().decode("latin-1"), "expected `bytes FIRST-LAST/TOTAL`"),
-        ("bytes 9-0/10", "FIRST is at most LAST"),
-        ("bytes 0-10/10", "FIRST is at most LAST"),
+        ("bytes 9-0/10", "expected FIRST <= LAST < TOTAL"),
+        ("bytes 0-10/10", "expected FIRST <= LAST < TOTAL"),
         ("bytes 0-8/10", "the body has 10 bytes, not 9"),
         ("bytes */10", "the body must be empty"),
     ],
@@ -390,7 +390,8 @@ def test_a_form_whose_job_is_refused_is_not_received(gateway: RunningGateway, tm
     [
         (["-F", "args=[1]"], "names no job"),
         (["-F", "task=echo", "-F", "colour=red"], "field 'colour' is unknown"),
-        (["-F", "task=echo", "-F", "args=red"], "field 'args': expected JSON"),
+        (["-F", "task=echo", "-F", "args=red"], "field args = 'red': expected JSON"),
+        (["-F", "task=echo", "-F", "power=red"], "field power = 'red': expected one of always"),
         (["-F", "task=echo", "-F", "task=echo"], "given twice"),
         (["-F", "task=echo", "-F", 'args=["x"]', "-F", "1=@/dev/null;filename=a"], "file '1'"),
         (["-H", "Content-Type: multipart/form-data", "--data-binary", "x"], "cannot be read"),
