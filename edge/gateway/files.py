@@ -75,7 +75,7 @@ class Files:
     def filled(self, files: Mapping[str, InputFile]) -> dict[str, InputFile]:
         """Return `files` with the size of each, and a name.
 
-        Raises UnknownInput, StorageError; UsageError where a size is given that the file does not have.
+        Raises UnknownInput, StorageError; UsageError if a given size is not that of the file.
         """
         return {name: self._filled(name, file) for name, file in files.items()}
 
@@ -88,7 +88,7 @@ class Files:
         return msgspec.structs.replace(file, name=file.name or name, bytes=size)
 
     def _use(self, sha256: str) -> int | None:
-        """The size of a stored file, which is kept for a while from now on; None: it is not there."""
+        """The size of a stored file, which is kept for a while from now on, or None if it is not there."""
         with self._lock:
             try:
                 size = None if sha256 in self._naming else self.inputs.size(sha256)
@@ -99,7 +99,7 @@ class Files:
             return size
 
     def idle_s(self, sha256: str) -> float:
-        """Seconds since a file was stored or named; infinity: not since the gateway started."""
+        """Seconds since a file was stored or named, or infinity if that was before the gateway started."""
         return time.monotonic() - self._used.get(sha256, float("-inf"))
 
     def remove(self, sha256: str, *, unless_used_s: float) -> bool:
@@ -119,7 +119,7 @@ class Files:
     # ---- uploads ----
 
     def look(self, name: str, submitter: str) -> FileView | None:
-        """How an upload stands, or the stored file of this hash; None: nothing is known of it. Raises StorageError."""
+        """How an upload stands, or the stored file of this hash, or None if nothing is known. Raises StorageError."""
         if is_sha256(name) and (size := self._use(name)) is not None:
             return FileView(size, size, name, stored=True)
         try:

@@ -31,7 +31,7 @@ class Inputs:
         return self.root / sha256
 
     def size(self, sha256: str) -> int | None:
-        """Bytes of the stored file; None: it is not there. Raises ValueError, OSError."""
+        """Bytes of the stored file, or None if it is not there. Raises ValueError, OSError."""
         try:
             return self.path(sha256).stat().st_size
         except FileNotFoundError:
