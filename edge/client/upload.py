@@ -28,8 +28,8 @@ _RETRY = Backoff(first_s=0.2, most_s=5.0)
 def upload(http: Transport, path: Path, *, name: str | None = None, progress: OnBytes | None = None) -> InputFile:
     """Send the file at `path`, and return what a job names it by. On return it is durable on the board.
 
-    Tries again while bytes arrive, and for `patience_s` of the settings while none do. After that, or in another
-    process, the same call goes on where this one was.
+    Retries as long as each attempt gets further, then for `patience_s` of the settings. Calling it again, also in
+    another process, continues the same upload.
 
     Args:
         http: the gateway.
@@ -56,7 +56,7 @@ def upload(http: Transport, path: Path, *, name: str | None = None, progress: On
 def _record(digest: str, name: str, size: int) -> InputFile:
     try:
         return msgspec.convert({"sha256": digest, "name": name, "bytes": size}, InputFile)
-    except msgspec.ValidationError:  # a name that no job may give a file: the input's own name stands for it
+    except msgspec.ValidationError:  # not allowed for a job's file; the gateway uses the input's name
         return InputFile(digest, None, size)
 
 
@@ -87,12 +87,15 @@ def _send(http: Transport, file: BinaryIO, size: int, digest: str, progress: OnB
                 return
         except Unreachable:
             wait = next(pauses)
+            # Before the first answer the transport itself has been patient.
             if furthest < 0 or time.monotonic() + wait > give_up:
                 raise
             time.sleep(wait)
         except GatewayError as err:
             if err.code == ProblemCode.WRONG_HASH:
-                raise UsageError(f"file {file.name}: it changed while it was sent") from err
+                raise UsageError(
+                    f"file {file.name}: it changed while it was sent; upload it again when nothing writes to it"
+                ) from err
             if err.code != ProblemCode.WRONG_OFFSET:
                 raise
 
@@ -109,7 +112,7 @@ def _part(http: Transport, digest: str, first: int | None, body: bytes | _Rest, 
 
 
 class _Rest:
-    """The file from an offset on, as a body that counts what is read of it."""
+    """The file from an offset on, as a body that reports what is read. Used once, by http.client, in this thread."""
 
     def __init__(self, file: BinaryIO, first: int, size: int, progress: OnBytes) -> None:
         file.seek(first)

@@ -1,4 +1,4 @@
-"""How much room the files that jobs are given may take, as `gateway.files` in `edge.yaml` says."""
+"""How much room the input files of jobs may take, as `gateway.files` in `edge.yaml` says."""
 
 from __future__ import annotations
 

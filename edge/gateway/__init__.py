@@ -14,7 +14,7 @@
 - `views`: from a ledger row to what a person sees
 - `waiting`: why a job waits, as one sentence
 - `board`: power, workers and room as a request finds them
-- `files`: the files that jobs are given: uploads, what jobs name
+- `files`: the input files of jobs: uploads, what jobs name
 - `old_files`: removes those that no open job wants
 - `kinds`: the kinds of job, loaded and kept current
 - `series`: the last day or month: power and jobs in equal steps

@@ -1,4 +1,4 @@
-"""What is asked for becomes a job, or a sentence on why not: kind, arguments, files, who may."""
+"""Turns a submission into a job, or raises the error that says why it cannot be one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Drafts:
-    """Makes jobs that `Appliance.accept` may take. Methods may be called in a thread."""
+    """Makes `NewJob` records for `Appliance.accept`. Methods may be called in a thread."""
 
     def __init__(self, kinds: CatalogueLoader, files: Files, results: Results) -> None:
         self._kinds, self._files, self._results = kinds, files, results
@@ -36,7 +36,7 @@ class Drafts:
         kind.check_files(asked.files)
 
     def kind_of(self, submission: Submission, caller: Caller, *, open_values: bool) -> TaskInfo:
-        """Return the kind of a job whose arguments it takes, and that this caller may run. Its files are not looked at.
+        """Check kind, arguments and scope of a submission, and return the kind. Its files are not checked.
 
         With `open_values` its arguments may hold results of other jobs. May be called in a thread; raises as `checked`.
         """
@@ -55,7 +55,8 @@ class Drafts:
             UnknownTask: no kind of job has this name.
             BadArguments: the kind does not take these arguments.
             UnknownInput: a file that it names is not there.
-            UsageError: it cannot wait like that.
+            UsageError: `not_before`, `after` or `unique_key` is invalid, or a file has another size.
+            StorageError: the input files cannot be read.
             Forbidden: the kind asks for a scope that the caller does not have.
             Busy: the catalogue has not been read yet.
         """
@@ -74,9 +75,8 @@ class Drafts:
             deadline_s=submission.deadline_s,
             max_temp_c=submission.max_temp_c,
             submitter=caller.name,
-            fingerprint=sha256(
-                _encode(submission)
-            ).digest(),  # of the submission itself, so that a new default of the task is no conflict
+            # Of the submission, not of the job: a new default of the kind must not make a repeated key a conflict.
+            fingerprint=sha256(_encode(submission)).digest(),
             key=key,
             later=later(submission, results=results, foreign=caller.sees_all),
             files=files,

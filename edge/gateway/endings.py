@@ -24,7 +24,10 @@ _REMOVAL_S = 2.0
 
 
 class Endings:
-    """Notes in the ledger what is asked for, then tells the workers by orders. Belongs to the event loop."""
+    """Notes in the ledger what is asked for, then tells the workers by orders. Belongs to the event loop.
+
+    Waits up to 2 s for the end of a removal, and writes cancellations to the journal.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,7 @@ class Endings:
         *,
         view: Callable[[JobRow], Awaitable[JobView]],
     ) -> None:
-        """`view` tells everything about a job."""
+        """`view` makes the answer record of a job."""
         self._outbox, self._journal, self._board, self._view = outbox, journal, board, view
         self._orders = Orders(layout)
         #: Who waits for the end of a removal.
@@ -44,7 +47,9 @@ class Endings:
     async def end(self, job: JobRow, *, if_open: bool, if_final: bool) -> JobView | None:
         """Cancel an open job or remove an ended one; None once it is removed, else how it stands.
 
-        Raises WrongState when the job is not in a state that the caller wants to end.
+        `if_open`: an open job may be cancelled; `if_final`: an ended one may be removed.
+
+        Raises WrongState when the job is not in a state that the caller wants to end, UnknownJob, StorageError.
         """
         if job.state.final:
             if not if_final:
@@ -78,11 +83,11 @@ class Endings:
             return
         await self._outbox.write(work, durable=True)
 
-        def lay() -> None:
+        def write_orders() -> None:
             for job in jobs:
                 self._order(order, job.id)
 
-        await asyncio.to_thread(lay)
+        await asyncio.to_thread(write_orders)
         if order is Order.CANCEL and self._journal.on:
             for job in jobs:
                 if not self._journal.has_ended(job.id):

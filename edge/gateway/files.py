@@ -1,4 +1,4 @@
-"""What the gateway does about the files that jobs are given. Knows nothing of HTTP."""
+"""The input files of jobs at the gateway: uploads, what jobs name, and room on the disk."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class NoRoom(StorageError):
 class WrongOffset(EdgeError, ValueError):
     """What was sent begins elsewhere than where the upload goes on."""
 
-    def __init__(self, start: int, received: int) -> None:
+    def __init__(self, start: int, received: int, why: str = "") -> None:
         self.received = received
-        super().__init__(f"the upload goes on at byte {received}; what was sent begins at {start}")
+        super().__init__(why or f"the upload goes on at byte {received}; what was sent begins at {start}")
 
 
 class Files:
@@ -57,25 +57,25 @@ class Files:
         self.inputs = Inputs(config.layout.files)
         self.incoming = Incoming(self.inputs)
         self._lock = threading.Lock()
-        self._used: dict[str, float] = {}  # when a file was stored or named last: a job of it may be on its way
+        self._used: dict[str, float] = {}  # by hash: monotonic time of the last store or use
         self._naming: set[str] = set()  # files whose name is not durable yet
         self._storing = asyncio.Lock()
         self._active: dict[str, asyncio.Task[object]] = {}
-        self._expected: dict[str, int] = {}  # bytes that these still receive
+        self._expected: dict[str, int] = {}  # bytes that each active upload still expects, by key
 
     def start(self) -> None:
         """Make what is there durable. Raises StorageError."""
         try:
             self.incoming.start()
         except OSError as err:
-            raise StorageError("the files that jobs are given", err) from err
+            raise StorageError("cannot use the input files of jobs", err) from err
 
     # ---- jobs ----
 
     def filled(self, files: Mapping[str, InputFile]) -> dict[str, InputFile]:
         """Return `files` with the size of each, and a name.
 
-        Raises UnknownInput, StorageError; UsageError where a size is given that the file does not have.
+        Raises UnknownInput, StorageError; UsageError if a given size is not that of the file.
         """
         return {name: self._filled(name, file) for name, file in files.items()}
 
@@ -88,18 +88,18 @@ class Files:
         return msgspec.structs.replace(file, name=file.name or name, bytes=size)
 
     def _use(self, sha256: str) -> int | None:
-        """The size of a stored file, which is kept for a while from now on; None: it is not there."""
+        """The size of a stored file, which is kept for a while from now on, or None if it is not there."""
         with self._lock:
             try:
                 size = None if sha256 in self._naming else self.inputs.size(sha256)
             except OSError as err:
-                raise StorageError("the files that jobs are given", err) from err
+                raise StorageError("cannot use the input files of jobs", err) from err
             if size is not None:
                 self._used[sha256] = time.monotonic()
             return size
 
     def idle_s(self, sha256: str) -> float:
-        """Seconds since a file was stored or named; infinity: not since the gateway started."""
+        """Seconds since a file was stored or named, or infinity if that was before the gateway started."""
         return time.monotonic() - self._used.get(sha256, float("-inf"))
 
     def remove(self, sha256: str, *, unless_used_s: float) -> bool:
@@ -119,17 +119,17 @@ class Files:
     # ---- uploads ----
 
     def look(self, name: str, submitter: str) -> FileView | None:
-        """How an upload stands, or the stored file of this hash; None: nothing is known of it. Raises StorageError."""
+        """How an upload stands, or the stored file of this hash, or None if nothing is known. Raises StorageError."""
         if is_sha256(name) and (size := self._use(name)) is not None:
             return FileView(size, size, name, stored=True)
         try:
             found = self.incoming.find(_key(name, submitter))
         except OSError as err:
-            raise StorageError("the files that jobs are given", err) from err
+            raise StorageError("cannot use the input files of jobs", err) from err
         return None if found is None else _view(found)
 
     def receiving(self, key: str) -> bool:
-        """True while the upload with this key is being received."""
+        """True while the upload with this key, as in `incoming.all()`, is being received."""
         return key in self._active
 
     async def receive(
@@ -146,20 +146,21 @@ class Files:
         """Receive a part of an upload, or all of it.
 
         Args:
-            name: of the upload; a hash is the one that its content is to have.
-            submitter: whose upload it is: others do not see it before it is stored.
+            name: of the upload. If it is a SHA-256, the content must have it.
+            submitter: name of the sender; others do not see the upload before it is stored.
             chunks: returns the next bytes, and nothing at their end.
-            start: where they begin; None: nothing is sent, the answer says where it goes on.
-            size: of the whole file; None: it ends where the bytes end.
-            sha256: what the content is to have, where `name` does not say it.
-            keep: whether what has arrived is kept when the connection is lost.
+            start: offset of the first byte; 0 begins anew. None asks where the upload goes on; nothing is sent.
+            size: bytes of the whole file, or None if it ends where the bytes end.
+            sha256: of the content, if it is known and `name` is not it.
+            keep: whether to keep what has arrived if the connection is lost.
 
         Returns:
             How the upload stands now, and whether the file is new on this board.
 
         Raises:
-            TooLarge, NoRoom: before anything is received, where `size` is given.
-            WrongOffset: it goes on elsewhere.
+            TooLarge, NoRoom: before the first byte if `size` is known, otherwise as soon as the limit is passed.
+                NoRoom also later, if something else fills the disk.
+            WrongOffset: it goes on elsewhere, or is another file than was announced by this name.
             WrongHash: the content is another one than announced.
             Busy: too many uploads at once.
             StorageError: the disk refuses it.
@@ -172,26 +173,36 @@ class Files:
             )
         await self._end_earlier(key)
         if len(self._active) >= AT_ONCE:
-            raise Busy(f"{AT_ONCE} files are being received; send this one again", retry_after_s=5)
+            raise Busy(f"{AT_ONCE} uploads are running, which is the most at once; try again in 5 s", retry_after_s=5)
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("uploads are received in a task")
         self._active[key] = task
         try:
-            known = await asyncio.to_thread(self.look, sha256 or name, submitter)
-            if known is None and sha256:
-                known = await asyncio.to_thread(self.look, name, submitter)
-            if known is not None and known.stored:
+            known = await asyncio.to_thread(self._known, name, submitter, sha256)
+            if known is not None and known.stored and known.sha256 == sha256:
+                return known, False
+            if known is not None and (start == 0 or (other := _difference(known, size, sha256))):
+                if start:
+                    raise WrongOffset(start, 0, f"upload {name!r}: {other}; another file begins at byte 0")
+                known = None
+            if known is not None and known.stored:  # the answer to its last part was lost
                 return known, False
             return await self._receive(key, chunks, known, start=start, size=size, sha256=sha256, keep=keep)
         except OSError as err:
             if isinstance(err, EdgeError | ConnectionError | TimeoutError):
                 raise
-            raise StorageError("cannot take a file", err) from err
+            raise StorageError("cannot store an input file", err) from err
         finally:
             self._expected.pop(key, None)
             if self._active.get(key) is task:
                 del self._active[key]
+
+    def _known(self, name: str, submitter: str, sha256: str) -> FileView | None:
+        """The stored file with the announced hash, or how the upload stands. Raises StorageError."""
+        if sha256 and (stored := self.look(sha256, submitter)) is not None and stored.stored:
+            return stored
+        return self.look(name, submitter)
 
     async def _end_earlier(self, key: str) -> None:
         """End an earlier request of this upload, whose connection is lost: its client has come back."""
@@ -210,13 +221,15 @@ class Files:
         sha256: str,
         keep: bool,
     ) -> tuple[FileView, bool]:
-        received = known.received if known is not None and start != 0 else 0
+        received = 0 if known is None else known.received
+        if start not in (None, received):
+            raise WrongOffset(start or 0, received)
         self._reserve(key, (size or 0) - received)
         if start is None and received != size:
-            return FileView(received, size, sha256), False
-        upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=start != 0)
+            return FileView(received, size, sha256 or ("" if known is None else known.sha256)), False
+        upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=known is not None)
         try:
-            if start not in (None, upload.received):
+            if upload.received != received:
                 raise WrongOffset(start or 0, upload.received)
             if start is not None:
                 await self._pump(upload, chunks, size)
@@ -229,7 +242,7 @@ class Files:
             raise
         if size is not None and upload.received < size:
             await _finished(upload.close)
-            return FileView(upload.received, size, sha256), False
+            return FileView(upload.received, size, upload.expected), False
         return await self._stored(key, upload, remember=keep)
 
     async def _pump(self, upload: Upload, chunks: Callable[[], Awaitable[bytes]], size: int | None) -> None:
@@ -241,7 +254,8 @@ class Files:
                 most = self._limits.max_bytes if size is None else size
                 if upload.received + len(block) > most:
                     block.clear()
-                    raise TooLarge(f"the file has more than the {most} bytes that were announced or are taken")
+                    limit = " (gateway.files.max_bytes)" if size is None else ", which were announced"
+                    raise TooLarge(f"the file has more than {most} bytes{limit}")
                 if len(block) >= _BLOCK_BYTES:
                     content, block = bytes(block), bytearray()
                     await _finished(self._written, upload, content)
@@ -285,7 +299,7 @@ class Files:
         except OSError as err:
             if isinstance(err, EdgeError):
                 raise
-            raise StorageError("the files that jobs are given", err) from err
+            raise StorageError("cannot use the input files of jobs", err) from err
 
     def _reserve(self, key: str, needed: int) -> None:
         """Raises NoRoom."""
@@ -301,8 +315,19 @@ class Files:
 
 
 def _key(name: str, submitter: str) -> str:
-    """What the files of an upload are called: nobody goes on with the upload of somebody else."""
+    """Return the key of an upload. It holds a hash of the sender, so nobody can resume the upload of another."""
     return f"{name}.{hash_of(submitter.encode()).hexdigest()[:16]}"
+
+
+def _difference(known: FileView, size: int | None, sha256: str) -> str:
+    """Return in what `known` is another file than the one with this size and hash; empty if it may be the same."""
+    if known.bytes is None and size is not None and known.received > size:
+        return f"{known.received} bytes of it are here, which is more than {size}"
+    if known.bytes is not None and known.bytes != size:
+        return f"it was announced with {known.bytes} bytes, not {size}"
+    if sha256 and known.sha256 and known.sha256 != sha256:
+        return f"it was announced with SHA-256 {known.sha256}, not {sha256}"
+    return ""
 
 
 def _view(progress: Progress) -> FileView:
@@ -310,7 +335,10 @@ def _view(progress: Progress) -> FileView:
 
 
 def _ended(upload: Upload, *, keep: bool, broken: bool = False) -> None:
-    """Close an upload that was broken off, and keep what has arrived of it; where that is `broken`, what was saved."""
+    """Close an interrupted upload.
+
+    Without `keep` it is deleted. With `broken` only what was synced before is kept, otherwise all that arrived.
+    """
     if not keep:
         upload.discard()
         return
@@ -326,7 +354,7 @@ def _ended(upload: Upload, *, keep: bool, broken: bool = False) -> None:
 
 
 async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do `work` in a thread, to its end: who cancels it waits, because the next step uses the same file."""
+    """Run `work` in a thread to its end, even if this task is cancelled: the next step uses the same file."""
     task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(task)

@@ -1,6 +1,6 @@
 """Removes files that no open job and no schedule wants, and uploads that nobody goes on with.
 
-Looks after uploads, after jobs have ended, and when the next of these times has come. Without files it sleeps.
+Runs after an upload, after jobs have ended, and when the next file is old enough. Without files it sleeps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _SOON_S = 30.0  # many jobs may end at once
 _RETRY_S = 600.0
-#: A submission that has named a file is in the ledger, or refused, after this time.
+#: Longest time between naming a file and the commit of its job. A file that was named more recently is not removed.
 _ON_ITS_WAY_S = 600.0
 
 
@@ -39,7 +39,7 @@ class OldFiles:
         self._soon_s, self._on_its_way_s = soon_s, on_its_way_s
         self._look = asyncio.Event()
         self._any = True  # there may be files
-        #: Unwanted files and uploads: when they were last written, and since when that is known (monotonic clock).
+        #: Unwanted files and uploads by name: mtime, and the monotonic time at which this mtime was first seen.
         self._seen: dict[str, tuple[float, float]] = {}
 
     def uploaded(self) -> None:
@@ -77,7 +77,7 @@ class OldFiles:
         try:
             return await asyncio.to_thread(self._remove, wanted)
         except OSError as err:
-            raise StorageError("the files that jobs are given", err) from err
+            raise StorageError("cannot use the input files of jobs", err) from err
 
     def _remove(self, wanted: set[str]) -> float | None:
         stored, uploads = self._files.inputs.stored(), list(self._files.incoming.all())
@@ -104,7 +104,7 @@ class OldFiles:
         return max(1.0, min(left)) if left else None
 
     def _age_s(self, name: str, modified_at: float, now: float | None) -> float:
-        """How old something is: by the wall clock where somebody vouches for it, else as long as it was seen here."""
+        """Age by the wall clock if it is trusted, otherwise the time since this process saw it first."""
         written_at, since = self._seen.get(name, (modified_at, time.monotonic()))
         if written_at != modified_at:
             since = time.monotonic()

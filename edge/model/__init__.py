@@ -32,7 +32,7 @@ from edge.model.ids import (
     new_job_id,
     spawned_job_id,
 )
-from edge.model.input import MOST_INPUTS, FileName, InputFile, InputFiles, InputName, Sha256
+from edge.model.input import MOST_INPUTS, SHA256_PATTERN, FileName, InputFile, InputFiles, InputName, Sha256
 from edge.model.job import (
     FINAL,
     Artifact,
@@ -79,6 +79,7 @@ __all__ = [
     "MOST_PARENTS",
     "RETIRED_EXIT",
     "SCHEDULE_NAME_RULE",
+    "SHA256_PATTERN",
     "Action",
     "AfterFailure",
     "Artifact",

@@ -12,7 +12,8 @@ MOST_INPUTS = 16
 _LONGEST_NAME_BYTES = 255  # what a file system takes
 
 InputName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
+Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$")]
 FileBytes = Annotated[int, Meta(ge=0, le=1 << 53)]
 

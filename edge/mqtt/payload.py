@@ -35,7 +35,7 @@ def value(payload: bytes, path: str) -> JsonValue:
     for step in path.split("."):
         if isinstance(found, dict) and step in found:
             found = found[step]
-        elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
+        elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step) < len(found):
             found = found[int(step)]
         else:
             raise BadPayload(f"no {path} in it ({_shown(payload)})")

@@ -6,7 +6,7 @@
 - `staging`: the artifacts of one attempt, until they are sealed
 - `attempts`: the record of earlier attempts of an open job
 - `spawned`: files in which a worker passes spawned jobs to the gateway
-- `inputs`: the files that jobs are given, by the hash of their content
+- `inputs`: the input files of jobs, by the hash of their content
 - `incoming`: uploads of such files that are not finished
 - `uploads`: results that nodes hand in, until a worker of the head publishes them
 - `output`: what the program of a running job prints, as its worker keeps it

@@ -18,7 +18,7 @@ from edge.core import durable
 from edge.core.errors import EdgeError
 from edge.results.inputs import Inputs
 
-#: So much is received between two syncs. A power cut costs an upload no more than that, and memory holds no more of it.
+#: Bytes between two syncs: the most that a power cut costs an upload, and that the page cache holds of it.
 SAVE_BYTES = 8 << 20
 _READ_BYTES = 1 << 18
 _FOLDER, _CONTENT, _RECORD = ".incoming", ".part", ".json"
@@ -36,7 +36,7 @@ class Digest(Protocol):
 
 
 class WrongHash(EdgeError, ValueError):
-    """What arrived is not what was announced: it is thrown away."""
+    """The content that arrived has another hash than was announced; it is thrown away."""
 
     def __init__(self, expected: str, found: str) -> None:
         self.expected, self.found = expected, found
@@ -47,8 +47,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of an upload, as its record on the disk has it."""
 
     received: int = 0  # bytes that are durable
-    bytes: int | None = None  # of the whole file; None: nobody said so
-    sha256: str = ""  # what its content is to have; once it is stored, what it has
+    bytes: int | None = None  # of the whole file, or None if it was not announced
+    sha256: str = ""  # announced; once it is stored, the one that its content has
     stored: bool = False
 
 
@@ -139,7 +139,7 @@ class Incoming:
         durable.sync_folder(self._inputs.root)
 
     def find(self, key: str) -> Progress | None:
-        """What is known of an upload; None: nothing was saved of it."""
+        """What is known of an upload, or None if nothing was saved of it."""
         try:
             found = msgspec.json.decode(self._record(key).read_bytes(), type=Progress)
             size = 0 if found.stored else self._content(key).stat().st_size
@@ -150,7 +150,7 @@ class Incoming:
         return found if size >= found.received else None
 
     def begin(self, key: str, *, size: int | None, sha256: str, resume: bool) -> Upload:
-        """Return the upload, to go on where it is, or from its start where nothing of it is left or `resume` is false.
+        """Return the upload at its last safe byte, or at 0 if nothing of it is left or `resume` is false.
 
         What was received before is hashed once more, which takes a while for a large file.
         """

@@ -1,6 +1,7 @@
-"""The files that jobs are given: stored once, named by the SHA-256 of their content, never changed.
+"""The input files of jobs: stored once, named by the SHA-256 of their content, never changed.
 
-A name is there only after its content is durable. The gateway writes, on a node a worker; everyone may read.
+A name is there only after its content is durable. On a head the gateway writes these files, on a node the worker does.
+All processes of the board may read them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Inputs:
         return self.root / sha256
 
     def size(self, sha256: str) -> int | None:
-        """Bytes of the stored file; None: it is not there. Raises ValueError, OSError."""
+        """Bytes of the stored file, or None if it is not there. Raises ValueError, OSError."""
         try:
             return self.path(sha256).stat().st_size
         except FileNotFoundError:

@@ -43,9 +43,9 @@ def _often(minute: str, hour: str) -> str:
         return ""
     if minute == "*":
         return "every minute"
-    if minute.isdecimal():
+    if minute.isascii() and minute.isdecimal():
         return "every hour" if int(minute) == 0 else f"every hour at minute {int(minute)}"
-    step = re.fullmatch(r"\*/(\d+)", minute)
+    step = re.fullmatch(r"\*/([0-9]+)", minute)
     if step and 60 % int(step[1]) == 0:
         return of_interval(int(step[1]) * 60)
     return ""
@@ -89,7 +89,7 @@ def _numbers(field: str, names: Sequence[str] = (), *, first: int = 0) -> list[i
     for part in field.upper().split(","):
         if part in names:
             found.add(names.index(part) + first)
-        elif part.isdecimal():
+        elif part.isascii() and part.isdecimal():
             found.add(int(part))
         else:
             return []

@@ -157,12 +157,94 @@ def test_a_client_that_lost_the_last_answer_learns_the_hash(gateway: RunningGate
     assert (again.status, again.json["sha256"]) == (200, HASH)
 
 
+@pytest.mark.parametrize("first", [{}, {"Content_Range": "bytes 0-8/9"}])
+@pytest.mark.parametrize("second", [b"xyz", b"something", b""])
+def test_a_name_used_again_is_another_file(gateway: RunningGateway, first: Any, second: bytes) -> None:
+    """A person who names each of his uploads `clip` gets the hash of what he sent, never of the one before."""
+    assert gateway.ask("PUT", "/files/clip", b"the first", **first).status == 201
+    for status in (201, 200):
+        answer = gateway.ask("PUT", "/files/clip", second)
+        assert (answer.status, answer.json["sha256"]) == (status, sha256(second).hexdigest())
+    assert asked(gateway, "clip", len(second)).json["sha256"] == sha256(second).hexdigest()
+
+
+def test_a_name_used_again_in_parts_is_another_file(gateway: RunningGateway) -> None:
+    """The question with another TOTAL, or with another hash, is about another file."""
+    assert gateway.ask("PUT", "/files/clip", b"the first").status == 201
+    assert (asked(gateway, "clip").status, asked(gateway, "clip").json["received"]) == (202, 0)
+    assert asked(gateway, f"clip?sha256={HASH}", 9).json == {"received": 0, "bytes": 9, "sha256": HASH}
+    late = part(gateway, "clip", 5, 9)
+    assert (late.status, late.json["code"], late.headers["Upload-Offset"]) == (409, "wrong-offset", "0")
+    assert f"announced with 9 bytes, not {TOTAL}" in late.json["detail"]
+    assert asked(gateway, "clip", 9).json["sha256"] == sha256(b"the first").hexdigest()  # it is still known
+    assert part(gateway, "clip", 0, 1000).status == 202
+    assert part(gateway, "clip", 1000, TOTAL).json["sha256"] == HASH
+
+
+def test_the_last_part_sent_again_gets_the_answer_that_was_lost(gateway: RunningGateway) -> None:
+    """With the same TOTAL; nothing of it is read."""
+    part(gateway, "holiday", 0, 1000)
+    assert part(gateway, "holiday", 1000, TOTAL).status == 201
+    again = part(gateway, "holiday", 1000, TOTAL)
+    assert (again.status, again.json["sha256"]) == (200, HASH)
+
+
+def test_an_unfinished_upload_keeps_its_total(gateway: RunningGateway) -> None:
+    """Never are more bytes there than the file has; another file begins at its first byte."""
+    assert part(gateway, "mine", 0, 1000).status == 202
+    assert asked(gateway, "mine", 3).json == {"received": 0, "bytes": 3}
+    assert asked(gateway, "mine", 1000).json["received"] == 0  # all of them are here, but of a longer file
+    late = gateway.ask("PUT", "/files/mine", b"xy", Content_Range="bytes 1000-1001/1002")
+    assert (late.status, f"announced with {TOTAL} bytes, not 1002" in late.json["detail"]) == (409, True)
+    assert asked(gateway, "mine").json["received"] == 1000
+    assert gateway.ask("PUT", "/files/mine", b"xy", Content_Range="bytes 0-1/3").json == {"received": 2, "bytes": 3}
+
+
+def test_an_unfinished_upload_keeps_its_hash(gateway: RunningGateway) -> None:
+    """It is told at the first part that differs, not after the last."""
+    one, other = sha256(b"hello").hexdigest(), "b" * 64
+    sent = gateway.ask("PUT", f"/files/mine?sha256={one}", b"hel", Content_Range="bytes 0-2/5")
+    assert sent.json["sha256"] == one
+    late = gateway.ask("PUT", f"/files/mine?sha256={other}", b"lo", Content_Range="bytes 3-4/5")
+    assert (late.status, f"SHA-256 {one}, not {other}" in late.json["detail"]) == (409, True)
+    assert gateway.ask("PUT", "/files/mine", b"lo", Content_Range="bytes 3-4/5").json["sha256"] == one
+
+
+def test_an_upload_of_another_name_does_not_count_for_a_hash(gateway: RunningGateway) -> None:
+    """What has arrived under the hash as a name is not there for `clip` with this hash."""
+    assert part(gateway, HASH, 0, 1000).status == 202
+    assert asked(gateway, f"clip?sha256={HASH}").json["received"] == 0
+
+
+def test_a_hash_in_upper_case_is_refused(gateway: RunningGateway) -> None:
+    """As Windows prints it. As a name it would not be checked."""
+    given = HASH.upper()
+    job = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": given}}}
+    for answer in (
+        gateway.ask("PUT", f"/files/{given}", CONTENT),
+        gateway.ask("PUT", f"/files?sha256={given}", CONTENT),
+        gateway.ask("GET", f"/files/{given}"),
+        gateway.ask("POST", "/jobs", job),
+    ):
+        assert (answer.status, "write the hash in lower case" in answer.json["detail"]) == (400, True), answer.json
+
+
+def test_a_part_of_unknown_length_is_refused(gateway: RunningGateway) -> None:
+    """As curl sends it from a pipe."""
+    url = f"http://127.0.0.1:{gateway.port}/v1/files/x"
+    command = ["curl", "-s", "-T", "-", "-H", "Content-Range: bytes 0-4/5", url]
+    done = subprocess.run(command, input=b"hello", capture_output=True, check=True)
+    problem = json.loads(done.stdout)
+    assert (problem["status"], "give Content-Length" in problem["detail"]) == (400, True), problem
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
         ("bytes 0-9", "expected `bytes FIRST-LAST/TOTAL`"),
-        ("bytes 9-0/10", "FIRST is at most LAST"),
-        ("bytes 0-10/10", "FIRST is at most LAST"),
+        ("bytes \u0660-\u0669/\u0661\u0660".encode().decode("latin-1"), "expected `bytes FIRST-LAST/TOTAL`"),
+        ("bytes 9-0/10", "expected FIRST <= LAST < TOTAL"),
+        ("bytes 0-10/10", "expected FIRST <= LAST < TOTAL"),
         ("bytes 0-8/10", "the body has 10 bytes, not 9"),
         ("bytes */10", "the body must be empty"),
     ],
@@ -308,7 +390,8 @@ def test_a_form_whose_job_is_refused_is_not_received(gateway: RunningGateway, tm
     [
         (["-F", "args=[1]"], "names no job"),
         (["-F", "task=echo", "-F", "colour=red"], "field 'colour' is unknown"),
-        (["-F", "task=echo", "-F", "args=red"], "field 'args': expected JSON"),
+        (["-F", "task=echo", "-F", "args=red"], "field args = 'red': expected JSON"),
+        (["-F", "task=echo", "-F", "power=red"], "field power = 'red': expected one of always"),
         (["-F", "task=echo", "-F", "task=echo"], "given twice"),
         (["-F", "task=echo", "-F", 'args=["x"]', "-F", "1=@/dev/null;filename=a"], "file '1'"),
         (["-H", "Content-Type: multipart/form-data", "--data-binary", "x"], "cannot be read"),

@@ -23,7 +23,7 @@ from edge.cli.session import Session, common, pass_session
 from edge.core.errors import UsageError
 from edge.core.values import JsonObject
 
-_BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>\d{1,5}))?")
+_BOARD = re.compile(r"(?:(?P<user>[a-z_][a-z0-9_.-]*)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)(?::(?P<port>[0-9]{1,5}))?")
 _PLAYS = ("deploy", "status", "backup", "restore", "upgrade", "rollback", "remove")
 #: What the playbooks themselves take, beside the variables of their roles.
 _OF_PLAYS = (

@@ -81,7 +81,7 @@ def _address(text: str) -> str:
     if "://" in text:
         return text
     host, _, port = text.rpartition(":") if text.count(":") == 1 else (text, "", "")
-    if not host or "/" in text or (port and not port.isdigit()):
+    if not host or "/" in text or (port and not (port.isascii() and port.isdigit())):
         raise UsageError(f"board {text[:80]!r}: a URL such as https://raspberrypi.local:{_PORT}, or a HOST[:PORT]")
     return f"https://{f'[{host}]' if ':' in host else host}:{port or _PORT}"
 

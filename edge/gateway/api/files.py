@@ -27,14 +27,14 @@ from edge.wire import FileView, ProblemCode
 IDLE_S = 60.0
 OFFSET = "Upload-Offset"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18})")
+_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/([0-9]{1,18})")
 _NAME = re.compile(NAME_PATTERN)
 
 _encode = msgspec.json.Encoder().encode
 
 
 class FileQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the content of a file is to have."""
+    """The query of an upload: the expected hash."""
 
     sha256: Annotated[Sha256, Meta(description="SHA-256 of the whole file: another content is refused")] | UnsetType = (
         UNSET
@@ -71,10 +71,11 @@ class FileRoutes:
                 body=Body(
                     bytes,
                     (OCTETS,),
-                    "The content; with `Content-Range: bytes FIRST-LAST/TOTAL` a part of it that begins where the"
-                    " upload is. `Content-Range: bytes */TOTAL` with an empty body asks where that is, and whether the"
-                    " file will be taken. An upload is named by its sender; named by the SHA-256 of the file, nothing"
-                    " is sent that is there already, and another content is refused.",
+                    "The content, or with `Content-Range: bytes FIRST-LAST/TOTAL` a part of it, which begins at"
+                    " `Upload-Offset`. With an empty body, `Content-Range: bytes */TOTAL` asks for that offset, and"
+                    " whether a file of this size will be taken. The sender chooses the name of the upload. If it is"
+                    " the SHA-256 of the file, in lower case, a file that is stored already is not sent again, and"
+                    " another content is refused. With any other name, bytes from 0 on are a new file.",
                 ),
                 answers=(*stored, Answer(HTTPStatus.ACCEPTED, "Some of it is missing", FileView, headers=offset)),
                 problems=refused,
@@ -103,28 +104,34 @@ class FileRoutes:
         ]
 
     async def put(self, call: Call) -> web.StreamResponse:
-        """Receive a whole file whose upload has no name: it cannot be resumed."""
+        """Receive a whole file whose upload has no name: it cannot be resumed.
+
+        Raises BadRequest, WrongType, and what `Files.receive` does.
+        """
         if "Content-Range" in call.request.headers:
             raise BadRequest("Content-Range: a file in parts needs a name: PUT /v1/files/UPLOAD")
         return await self._put(call, secrets.token_hex(16), keep=False)
 
     async def put_part(self, call: Call) -> web.StreamResponse:
-        """Receive a file or the next part of it: 201 or 200 once it is stored, 202 while some of it is missing."""
+        """Receive a file or the next part of it: 201 or 200 once it is stored, 202 while some of it is missing.
+
+        Raises as `put`.
+        """
         return await self._put(call, _named(call), keep=True)
 
     async def _put(self, call: Call, name: str, *, keep: bool) -> web.StreamResponse:
         request = call.request
         encoding = request.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
-            raise WrongType(f"Content-Encoding {encoding[:80]!r}: a file is sent as it is")
+            raise WrongType(f"Content-Encoding {encoding[:80]!r}: only identity is allowed; send the file unencoded")
         wanted = call.query.sha256 or ""
         if is_sha256(name) and wanted not in ("", name):
-            raise BadRequest("query sha256: the upload is named after another hash")
+            raise BadRequest(f"query sha256 = {wanted!r}: expected the name of the upload, {name!r}, or nothing")
         start, size = _range(request)
         self._appliance.old_files.uploaded()
         try:
             view, new = await self._files.receive(
-                name, call.caller.name, reader(request), start=start, size=size, sha256=wanted, keep=keep
+                name, call.caller.name, reader(request, kept=keep), start=start, size=size, sha256=wanted, keep=keep
             )
         except WrongOffset as err:
             refusal = problems.response(problems.make(HTTPStatus.CONFLICT, ProblemCode.WRONG_OFFSET, str(err)))
@@ -138,7 +145,7 @@ class FileRoutes:
         return _shown(view, status)
 
     async def show(self, call: Call) -> web.StreamResponse:
-        """How much of an upload has arrived, or that the file is there."""
+        """How much of an upload has arrived, or that it is stored. Raises BadRequest, UnknownFile, StorageError."""
         name = _named(call)
         view = await asyncio.to_thread(self._files.look, name, call.caller.name)
         if view is None:
@@ -146,9 +153,10 @@ class FileRoutes:
         return _shown(view, HTTPStatus.OK)
 
     async def content(self, call: Call) -> web.StreamResponse:
-        """The content of a stored file, for nodes."""
+        """The content of a stored file, for nodes. Raises BadRequest, UnknownFile."""
         sha256 = call.request.match_info["sha256"]
-        size = self._files.inputs.size(sha256) if is_sha256(sha256) else None
+        _check_case("SHA-256", sha256)
+        size = await asyncio.to_thread(self._files.inputs.size, sha256) if is_sha256(sha256) else None
         if size is None:
             raise UnknownFile.reported(f"no file with SHA-256 {sha256[:80]!r}", job_id="", name=sha256)
         try:
@@ -157,10 +165,10 @@ class FileRoutes:
             raise UnknownFile.reported(f"no file with SHA-256 {sha256!r}", job_id="", name=sha256) from err
 
 
-def reader(request: web.Request) -> Callable[[], Awaitable[bytes]]:
+def reader(request: web.Request, *, kept: bool) -> Callable[[], Awaitable[bytes]]:
     """Return what reads the body piece by piece. It raises TooSlow, BadBody.
 
-    The first call tells a client that waits for it to send the body.
+    The first call sends `100 Continue` if the client waits for it. `kept`: the upload can be resumed.
     """
     begun = False
 
@@ -173,7 +181,8 @@ def reader(request: web.Request) -> Callable[[], Awaitable[bytes]]:
             async with asyncio.timeout(IDLE_S):
                 return await request.content.readany()
         except TimeoutError as err:
-            raise TooSlow(f"nothing arrived for {IDLE_S:g} s; what did is kept") from err
+            rest = "the upload can be resumed" if kept else "send the file again"
+            raise TooSlow(f"nothing arrived for {IDLE_S:g} s; {rest}") from err
         except web.RequestPayloadError as err:
             request.content.feed_eof()
             raise BadBody(f"the body broke off: {err}") from err
@@ -185,7 +194,14 @@ def _named(call: Call) -> str:
     name = call.request.match_info["upload"]
     if not _NAME.fullmatch(name):
         raise BadRequest(f"upload {name[:80]!r}: 1 to 128 of A-Z a-z 0-9 . _ - starting with a letter or digit")
+    _check_case("upload", name)
     return name
+
+
+def _check_case(what: str, text: str) -> None:
+    """Raise BadRequest if `text` would be a SHA-256 in lower case: it would be taken for a name, and not checked."""
+    if not is_sha256(text) and is_sha256(text.lower()):
+        raise BadRequest(f"{what} {text!r}: write the hash in lower case")
 
 
 def _range(request: web.Request) -> tuple[int | None, int | None]:
@@ -203,7 +219,9 @@ def _range(request: web.Request) -> tuple[int | None, int | None]:
         return None, total
     first, last = int(found[1]), int(found[2])
     if not first <= last < total:
-        raise BadRequest(f"Content-Range {text[:80]!r}: FIRST is at most LAST, and LAST below TOTAL")
+        raise BadRequest(f"Content-Range {text[:80]!r}: expected FIRST <= LAST < TOTAL")
+    if length is None:
+        raise BadRequest(f"Content-Range {text[:80]!r}: give Content-Length, too; the length of a part must be known")
     if length != last - first + 1:
         raise BadRequest(f"Content-Range {text[:80]!r}: the body has {length} bytes, not {last - first + 1}")
     return first, total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 from aiohttp import web
@@ -14,7 +15,7 @@ from edge.gateway.http.auth import Caller
 from edge.gateway.http.multipart import Chunks
 from edge.gateway.http.problems import BadRequest, TooLarge, WrongType
 from edge.gateway.service import Appliance
-from edge.model import MOST_INPUTS, InputFile, Submission
+from edge.model import MOST_INPUTS, AfterFailure, InputFile, Power, Submission
 
 #: Sent by browsers. A page of somebody else can send a form without asking first, so a form from a browser is refused
 #: here: the board's own page has one.
@@ -22,6 +23,7 @@ _BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site")
 _INPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 #: Members of a submission whose text stands in the form as it is; all others are JSON.
 _TEXTS = frozenset({"task", "power", "not_before", "unique_key", "after_failure"})
+_CHOICES: Mapping[str, type[StrEnum]] = {"power": Power, "after_failure": AfterFailure}
 _JOB = "job"
 
 
@@ -30,7 +32,10 @@ def is_form(request: web.Request) -> bool:
     if request.content_type != multipart.FORM_DATA:
         return False
     if any(name in request.headers for name in _BROWSER_HEADERS):
-        raise WrongType(f"{multipart.FORM_DATA} is not taken from a browser here; the board's page has a form")
+        raise WrongType(
+            f"{multipart.FORM_DATA} with the header {' or '.join(_BROWSER_HEADERS)} is refused, because a browser sends"
+            " it; use the form on the board's page"
+        )
     return True
 
 
@@ -38,7 +43,10 @@ class FormFiles:
     """Stores the files of one form as they come."""
 
     def __init__(self, appliance: Appliance, caller: Caller, request: web.Request) -> None:
-        """Raises NoRoom where a body of this length does not fit. One that may hold fields alone is not judged."""
+        """Take the files of `request`.
+
+        Raises NoRoom if a body of this length does not fit. One that may hold fields alone is not judged.
+        """
         self._appliance, self._caller = appliance, caller
         self.files: dict[str, InputFile] = {}
         self.expected: Mapping[str, InputFile] = {}
@@ -49,11 +57,11 @@ class FormFiles:
     async def take(self, name: str, filename: str, chunks: Chunks) -> None:
         """Store one file. Raises BadRequest, and what `Files.receive` does."""
         if not _INPUT.fullmatch(name):
-            raise BadRequest(f"file {name[:80]!r}: a file is named by 1 to 64 of A-Z a-z 0-9 _, not by a digit first")
+            raise BadRequest(f"file {name[:80]!r}: expected 1 to 64 of A-Z a-z 0-9 _, starting with a letter or _")
         if name in self.files:
             raise BadRequest(f"file {name!r} is given twice")
         if len(self.files) >= MOST_INPUTS:
-            raise TooLarge(f"a job is given at most {MOST_INPUTS} files")
+            raise TooLarge(f"file {name!r}: a job takes at most {MOST_INPUTS} files")
         announced = self.expected.get(name)
         sha256 = announced.sha256 if announced is not None else ""
         self._appliance.old_files.uploaded()
@@ -109,13 +117,18 @@ def _submission(fields: Mapping[str, str]) -> Submission:
     for name, text in fields.items():
         if name not in Submission.__struct_fields__:
             allowed = ", ".join(Submission.__struct_fields__)
-            raise BadRequest(f"field {name[:80]!r} is unknown; allowed are {_JOB}, or {allowed}; a file needs @")
+            raise BadRequest(
+                f"field {name[:80]!r} is unknown; allowed are {_JOB}, or {allowed}; send a file with -F NAME=@PATH"
+            )
         value = msgspec.json.encode(text) if name in _TEXTS else text.encode()
         if name not in _TEXTS:
             try:
                 msgspec.json.decode(value)
             except (msgspec.DecodeError, RecursionError) as err:
-                raise BadRequest(f"field {name!r}: expected JSON: {err}") from err
+                raise BadRequest(f'field {name} = {text[:80]!r}: expected JSON, such as [1, "text"]') from err
+        choices = _CHOICES.get(name)
+        if choices is not None and text not in set(choices):
+            raise BadRequest(f"field {name} = {text[:80]!r}: expected one of {', '.join(choices)}")
         members.append(msgspec.json.encode(name) + b":" + value)
     return bodies.decode(b"{" + b",".join(members) + b"}", Submission)
 

@@ -169,7 +169,7 @@ def _is_loopback(peer: str) -> bool:
 def _names_no_one(host: str) -> bool:
     """True for a Host header that holds an address or `localhost`, with or without a port."""
     name, _, port = host.rpartition(":")
-    has_port = port.isdigit() and (host.count(":") == 1 or "]:" in host)
+    has_port = port.isascii() and port.isdigit() and (host.count(":") == 1 or "]:" in host)
     name = (name if has_port else host).strip("[]")
     try:
         return name.lower() == "localhost" or bool(ipaddress.ip_address(name))

@@ -15,7 +15,7 @@ from edge.gateway.http import problems
 from edge.model import Artifact
 from edge.wire import ProblemCode
 
-_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))", re.IGNORECASE)
 
 
 async def send(request: web.Request, path: Path, artifact: Artifact) -> web.StreamResponse:

@@ -16,6 +16,7 @@ from edge.access.tokens import Scope
 from edge.core.values import JsonObject
 from edge.gateway.http.auth import SUBMITTING, Authenticator, Caller
 from edge.gateway.http.problems import BadRequest
+from edge.model import SHA256_PATTERN
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -161,6 +162,8 @@ def allowed(what: str, kind: type, name: str) -> str:
             if isinstance(hint, type) and issubclass(hint, StrEnum):
                 return f"expected one of {', '.join(hint)}"
             hints += typing.get_args(hint)
+    if SHA256_PATTERN in what:
+        return "expected a SHA-256 of 64 of 0-9 a-f; write the hash in lower case"
     return plain(what)
 
 
