@@ -21,6 +21,8 @@ FREE_BYTES = 64 << 20
 #: The folder is measured only when the disk has so much less room than at the last measurement.
 _STEP_BYTES = 4 << 20
 _FILE_BYTES = 4096
+#: Deeper folders end the program: beyond the longest path nothing can be measured.
+_DEEPEST = 200
 
 
 class DiskGuard:
@@ -51,9 +53,12 @@ class DiskGuard:
 
 def size_of(folder: Path) -> int:
     """Bytes that the files below `folder` take on the disk; an empty one counts too, as it takes an inode."""
-    total, left = 0, [str(folder)]
+    total, left, depth = 0, [str(folder)], str(folder).count(os.sep)
     while left:
-        with suppress(OSError), os.scandir(left.pop()) as entries:
+        top = left.pop()
+        if top.count(os.sep) - depth > _DEEPEST:
+            raise ProgramFailed(FailureCode.TOO_LARGE, f"the program made folders more than {_DEEPEST} deep")
+        with suppress(OSError), os.scandir(top) as entries:
             for entry in entries:
                 with suppress(OSError):
                     if entry.is_dir(follow_symlinks=False):

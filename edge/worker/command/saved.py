@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge.core import durable
 
-_MOST_FILES = 10_000
+_MOST_FILES, _DEEPEST = 10_000, 64
 
 
 class SavedFolder:
@@ -54,9 +54,12 @@ class SavedFolder:
 
     def _look(self) -> tuple[tuple[str, int, int], ...]:
         found = list[tuple[str, int, int]]()
+        depth = str(self.path).count(os.sep)
         with suppress(OSError):
             for top, folders, names in os.walk(self.path):
                 folders.sort()
+                if top.count(os.sep) - depth >= _DEEPEST:
+                    folders.clear()  # `os.walk` is recursive
                 for name in sorted(names):
                     path = os.path.join(top, name)  # noqa: PTH118 - many
                     with suppress(OSError, ValueError):

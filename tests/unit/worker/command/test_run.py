@@ -16,6 +16,7 @@ from edge.config import CommandConfig
 from edge.config.commands import InputConfig, ParameterConfig
 from edge.core.errors import instance
 from edge.model import FailureCode, InputFile, Progress
+from edge.worker.api.checkpoint import forget
 from edge.worker.command.failure import ProgramFailed
 from edge.worker.command.sandbox import bubblewrap
 from edge.worker.process.control import JobCancelled, JobInterrupted, JobTimedOut
@@ -190,6 +191,18 @@ class TestEitherWay:
     def test_many_files_that_are_too_large_end_it(self, bench: Bench, way: dict[str, Any]) -> None:
         script = "i=0; while :; do i=$((i+1)); head -c 900000 /dev/zero >f$i; sleep 0.02; done"
         assert failure(bench, sh(script, disk_mb=1, **way)).failure.code is FailureCode.TOO_LARGE
+
+    @pytest.mark.parametrize("place", [".", "$EDGE_CHECKPOINT"])
+    def test_folders_deeper_than_any_path_do_no_harm(self, bench: Bench, way: dict[str, Any], place: str) -> None:
+        """They are removed, and nothing of the worker's follows them by recursion."""
+        script = f'cd {place}; exec perl -e \'for (1..3000) {{ mkdir "d" or die; chdir "d" or die }}\''
+        try:
+            bench.run(sh(script, **way))
+        except ProgramFailed as err:  # where it was measured meanwhile
+            assert err.failure.code is FailureCode.TOO_LARGE  # noqa: PT017 - one of two ends
+        assert bench.left() == []
+        forget(bench.config.layout.checkpoints, bench.job_id)
+        assert not bench.checkpoint_folder.exists()
 
     def test_the_checkpoint_folder_counts_too(self, bench: Bench, way: dict[str, Any]) -> None:
         script = "cd $EDGE_CHECKPOINT; i=0; while :; do i=$((i+1)); head -c 900000 /dev/zero >f$i; sleep 0.02; done"
