@@ -3,13 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from edge.config.about import about
+from edge.config.mqtt import MqttBroker, MqttConfig, Topic
 from edge.core.errors import ConfigError
+
+
+class OutsideConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a forecast from elsewhere comes from."""
+
+    kind: Annotated[Literal["file", "command", "mqtt"], about("how it comes", example="mqtt")]
+    path: Annotated[Path | None, about("file: read again when it changes.")] = None
+    command: Annotated[
+        tuple[str, ...],
+        about("command: a program and its arguments, run by no shell, once an hour; it prints the JSON alone."),
+    ] = ()
+    timeout_s: Annotated[Annotated[float, Meta(ge=1, le=600)], about("command: it is killed after so long.")] = 60.0
+    topic: Annotated[
+        Topic | None,
+        about("mqtt: where it is published, best as a retained message.", example="home/solar/forecast"),
+    ] = None
+    broker: Annotated[
+        MqttBroker | None, about("mqtt: another MQTT broker, such as {host: NAME}; null: that of the section mqtt.")
+    ] = None
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError where the key of its kind is missing, or one of another kind is given."""
+        own = {"file": ("path",), "command": ("command",), "mqtt": ("topic", "broker")}
+        if not getattr(self, own[self.kind][0]):
+            raise ConfigError(f"{key}.{own[self.kind][0]}", None, f"must be given with kind {self.kind}")
+        for kind, names in own.items():
+            for name in names:
+                if kind != self.kind and getattr(self, name):
+                    raise ConfigError(f"{key}.{name}", "...", f"belongs to kind {kind}; kind is {self.kind}")
+        if self.command and ("\0" in "".join(self.command) or not self.command[0].strip()):
+            raise ConfigError(f"{key}.command", list(self.command), "expected a program and its arguments")
+        if self.command and "/" in self.command[0] and not self.command[0].startswith("/"):
+            raise ConfigError(f"{key}.command", self.command[0], "expected a name, or a path that begins with /")
+
+    def absolute(self, base: Path) -> OutsideConfig:
+        """The same with relative paths taken from `base`."""
+        return msgspec.structs.replace(
+            self,
+            path=base / self.path if self.path else None,
+            broker=self.broker.absolute(base) if self.broker else None,
+        )
 
 
 class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,9 +74,38 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "than the board's own. null: none."
         ),
     ] = None
+    outside: Annotated[
+        OutsideConfig | None,
+        about("The same JSON from a file, a command or an MQTT topic; in place of `file`. null: none."),
+    ] = None
+
+    @property
+    def elsewhere(self) -> OutsideConfig | None:
+        """Where a forecast from elsewhere comes from, by whichever key; None: there is none."""
+        return self.outside if self.file is None else OutsideConfig(kind="file", path=self.file)
+
+    def absolute(self, base: Path) -> ForecastConfig:
+        """The same with relative paths taken from `base`."""
+        return msgspec.structs.replace(
+            self,
+            file=base / self.file if self.file else None,
+            outside=self.outside.absolute(base) if self.outside else None,
+        )
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where one coordinate is given without the other."""
+        """Raise ConfigError where one coordinate is given without the other, or two forecasts from elsewhere."""
         if (self.latitude is None) is not (self.longitude is None):
             name = "longitude" if self.longitude is None else "latitude"
             raise ConfigError(f"{key}.{name}", None, "give both latitude and longitude, or neither")
+        if self.outside is None:
+            return
+        if self.file is not None:
+            raise ConfigError(f"{key}.file", str(self.file), f"give {key}.file or {key}.outside, not both")
+        self.outside.check(f"{key}.outside")
+
+    def check_broker(self, mqtt: MqttConfig) -> None:
+        """Raise ConfigError where a topic is to be read and no MQTT broker is named."""
+        other = self.outside
+        if other is not None and other.kind == "mqtt" and other.broker is None and mqtt.broker is None:
+            allowed = "name the MQTT broker: mqtt.host, or `broker: {host: ...}` here"
+            raise ConfigError("power.forecast.outside.broker", None, allowed)

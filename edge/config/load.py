@@ -165,6 +165,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     limits.check(config.limits)
     command_check.check(config.commands, allow_any=config.allow_any)
     config.mqtt.check()
+    config.power.forecast.check_broker(config.mqtt)
     workers.check(config.workers, running_job=config.worker.running_job, node=config.node.head_url is not None)
     return config
 

@@ -224,16 +224,11 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def absolute(self, base: Path) -> PowerConfig:
         """The same with relative paths taken from `base`."""
-        file = self.forecast.file
-        if file is not None:
-            return msgspec.structs.replace(
-                self,
-                sources=tuple(source.absolute(base) for source in self.sources),
-                forecast=msgspec.structs.replace(self.forecast, file=base / file),
-            )
-        if not self.sources:
-            return self
-        return msgspec.structs.replace(self, sources=tuple(source.absolute(base) for source in self.sources))
+        return msgspec.structs.replace(
+            self,
+            sources=tuple(source.absolute(base) for source in self.sources),
+            forecast=self.forecast.absolute(base),
+        )
 
     def check(self) -> None:
         """Raise ConfigError where two values that are each allowed contradict each other."""

@@ -79,7 +79,7 @@ def _forecast(forecast: ForecastView | None) -> str:
     if forecast.error_wh is not None and forecast.as_yesterday_wh is not None:
         parts.append(f"a day's energy {forecast.error_wh:.1f} Wh off (as yesterday: {forecast.as_yesterday_wh:.1f})")
     if forecast.outside_wh is not None:
-        parts.append(f"the file {forecast.outside_wh:.1f} Wh off")
+        parts.append(f"the one from elsewhere {forecast.outside_wh:.1f} Wh off")
     if forecast.starts_held is not None:
         parts.append(f"{forecast.starts_held:.0%} of {forecast.starts} start times held (80 % are right)")
     return ", ".join(parts)

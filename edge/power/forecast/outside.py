@@ -32,7 +32,7 @@ def parse(text: str | bytes) -> Hours:
     """The hours of a document. Raises ValueError with one line that says what is wrong."""
     try:
         found = msgspec.json.decode(text, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise ValueError(f"not a forecast: {err}") from err
     if not 0 < found.step_s <= 86_400 or not 0 <= found.start < 1e11:
         raise ValueError(f"start {found.start:g}, step_s {found.step_s:g}: expected epoch seconds, and 1 to 86400")

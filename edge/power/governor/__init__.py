@@ -10,6 +10,7 @@
 - `shutdown`: going down cleanly at critical power
 - `persisted_state`: what a restarted governor goes on with
 - `planning`: looks ahead for the governor, and keeps what was learned of the panel
+- `elsewhere`: the forecast of somebody else: a file, a program, an MQTT topic
 - `history`: the last day's readings, in tmpfs
 - `days`: a summary of each day, on disk
 - `replay`: a recorded day run through the policy again

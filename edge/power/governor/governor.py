@@ -152,6 +152,8 @@ class Governor:
     def close(self) -> None:
         """Close everything and report that power is unknown from here on. May be called twice."""
         self._sensing.close()
+        if self._planning is not None:
+            self._planning.close()
         for part in (self._button, self._led):
             if part is not None:
                 part.close()

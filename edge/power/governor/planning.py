@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,9 +14,9 @@ from edge.core import clock, durable
 from edge.core.host import boot_id, process_alive
 from edge.model import Backlog, Plan, Reading
 from edge.power.energy import calibration
-from edge.power.forecast import outside
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.place import about
+from edge.power.governor import elsewhere
 from edge.power.planner import told
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
@@ -26,7 +25,6 @@ from edge.power.sleep import costs, means
 
 #: Four small writes a day to the card; what is learned in between can be learned again.
 _SAVE_EVERY_S = 6 * 3600.0
-_LOOK_OUTSIDE_S = 600.0
 
 
 class Planning:
@@ -42,7 +40,7 @@ class Planning:
         self._board, self._settings = board_of(config), settings_of(config.power)
         self._saved_s = time.monotonic()
         self._told_hour = -1
-        self._outside_s, self._outside_at, self._complaint = -math.inf, 0.0, ""
+        self._elsewhere, self._complaint = elsewhere.opened(forecast.elsewhere, config.mqtt.broker, log), ""
         self._some = False  # jobs were open at the last look
 
     @property
@@ -94,6 +92,11 @@ class Planning:
         durable.replace(self._layout.panel, msgspec.json.encode(self.memory))
         self._saved_s = time.monotonic()
 
+    def close(self) -> None:
+        """Let the forecast from elsewhere go. May be called twice."""
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+
     def _save_if_due(self) -> None:
         if time.monotonic() - self._saved_s < _SAVE_EVERY_S:
             return
@@ -116,21 +119,19 @@ class Planning:
         return rows
 
     def _from_outside(self) -> None:
-        """Read the forecast of somebody else where it has changed."""
-        path, now_s = self._config.forecast.file, time.monotonic()
-        if path is None or now_s - self._outside_s < _LOOK_OUTSIDE_S:
+        """Take the forecast of somebody else where there is another one."""
+        if self._elsewhere is None:
             return
-        self._outside_s, complaint = now_s, ""
+        complaint = ""
         try:
-            changed = path.stat().st_mtime
-            if changed == self._outside_at:
-                return
-            hours = outside.parse(path.read_bytes())
-        except (OSError, ValueError) as err:
-            hours, changed, complaint = {}, 0.0, f"{path}: {getattr(err, 'strerror', None) or err}"
+            hours = self._elsewhere.take(time.monotonic())
+        except elsewhere.NoForecast as err:
+            hours, complaint = {}, str(err)
+        if hours is None:
+            return
         if complaint and complaint != self._complaint:
             self._log(complaint)
-        self._outside_at, self._complaint = changed, complaint
+        self._complaint = complaint
         self._ahead.told(hours)
 
     def _tell(self, at: float) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from edge.config import Config
-from edge.config.forecast import ForecastConfig
+from edge.config.forecast import ForecastConfig, OutsideConfig
 from edge.config.power import PowerConfig
 from edge.core import clock
 from edge.core.host import boot_id
@@ -153,6 +153,24 @@ def test_a_forecast_from_outside_that_is_no_such_thing_is_named_once(
     for _ in range(3):
         some.turn(readings(), working=False)
     assert lines == [f"{file}: watts[1] is -5: expected 0 to 1e+06"]
+
+
+def test_a_program_without_a_forecast_leaves_ours_in_force(layout: Layout, at: list[float | None]) -> None:
+    lines = list[str]()
+    forecast = ForecastConfig(latitude=48.1, longitude=11.6, outside=OutsideConfig(kind="command", command=("false",)))
+    config = msgspec.structs.replace(CONFIG, forecast=forecast)
+    layout.panel.parent.mkdir(parents=True)
+    layout.panel.write_bytes(msgspec.json.encode(learned()))
+    some = Planning(Config(root=layout.root, run=layout.run, power=config), lines.append)
+    deadline = time.monotonic() + 20
+    while not lines:
+        assert time.monotonic() < deadline
+        some.turn(readings(), working=False)
+    plan = some.turn(readings(), working=False)
+    some.close()
+    assert lines == ["false: exit code 1"]
+    assert plan is not None
+    assert plan.floor_percent is not None
 
 
 def test_the_governor_decides_and_reports_by_the_plan(layout: Layout, at: list[float | None]) -> None:
