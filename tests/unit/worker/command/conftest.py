@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,3 +15,10 @@ from tests.unit.worker.command.bench import Bench
 def bench(tmp_path: Path) -> Bench:
     """A bench in a folder of its own."""
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def disk_bench() -> Iterator[Bench]:
+    """The same on a disk: the kernel counts no bytes that are written to a tmpfs, where tests usually have theirs."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # noqa: S108 - a random name below it
+        yield Bench(Path(folder))

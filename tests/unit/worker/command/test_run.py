@@ -366,9 +366,9 @@ class TestSandbox:
         bench.run(any_program(), {"argv": ["cp", "clip.mov", "copy.mov"]})
         assert [path.name for path in bench.host.files_folder.iterdir()] == ["copy.mov"]
 
-    def test_memory_peak_and_written_bytes_are_told(self, bench: Bench) -> None:
-        bench.run(sh("head -c 20000000 /dev/zero | sort | wc -c; head -c 3000000 /dev/urandom >f; sync f"))
-        usage = bench.host.usage
+    def test_memory_peak_and_written_bytes_are_told(self, disk_bench: Bench) -> None:
+        disk_bench.run(sh("head -c 20000000 /dev/zero | sort | wc -c; head -c 3000000 /dev/urandom >f; sync f"))
+        usage = disk_bench.host.usage
         assert usage is not None
         assert (usage.peak_bytes or 0) > 20_000_000
         assert (usage.written_bytes or 0) >= 3_000_000
