@@ -20,5 +20,5 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def disk_bench() -> Iterator[Bench]:
     """The same on a disk: the kernel counts no bytes that are written to a tmpfs, where tests usually have theirs."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # noqa: S108 - a random name below it
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         yield Bench(Path(folder))
