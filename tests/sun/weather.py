@@ -6,7 +6,6 @@ import csv
 import importlib.util
 import math
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -97,8 +96,3 @@ def made_up(latitude: float, *, seed: int = 1, clearness: float = 0.6, celsius: 
             daytime = 4 * math.sin(2 * math.pi * (hour - 9) / 24)
             hours.append(Hour(ghi, direct, ghi - direct * max(0.0, up), celsius + swing * season + daytime))
     return Weather(f"latitude {latitude:g}", latitude, 0.0, 0.0, tuple(hours))
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of nothing."""
-    return sum(values) / len(values) if values else 0.0

@@ -75,17 +75,6 @@ def outlook(memory: PanelMemory, now: float, *, hours: int = 72) -> Outlook | No
     return Outlook(first * _HOUR_S, _HOUR_S, steps, days_learned=days)
 
 
-def day_wh(view: Outlook, first: float, last: float) -> Step:
-    """Watt-hours between two times; the bounds are those of hours, so a whole day lies well inside them."""
-    sums = [0.0, 0.0, 0.0]
-    for number, step in enumerate(view.steps):
-        at = view.start + number * view.step_s
-        share = max(0.0, min(last, at + view.step_s) - max(first, at)) / 3600
-        for index, watts in enumerate((step.low, step.mid, step.high)):
-            sums[index] += watts * share
-    return Step(*sums)
-
-
 @lru_cache(maxsize=256)  # the same hours are asked for again each time
 def clear_hour(hour: int, place: Place) -> float:
     """Mean watts on a horizontal square metre in this hour, under a clear sky."""

@@ -111,7 +111,7 @@ class Planning:
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
-        rows = tuple(OpenWork(row.power, row.jobs, row.seconds, kind=row.kind) for row in backlog.rows)
+        rows = tuple(OpenWork(row.power) for row in backlog.rows)
         self._some = bool(rows)
         return rows
 
@@ -182,7 +182,6 @@ def settings_of(power: PowerConfig) -> PlanSettings:
         resume_percent=limits.resume_percent,
         surplus_percent=limits.surplus_percent,
         longest_sleep_s=sleep.max_s,
-        awake_s=sleep.min_awake_s,
     )
 
 

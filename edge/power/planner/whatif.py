@@ -71,7 +71,7 @@ def run(
             draw = board.off_w
             if at >= off_until:
                 ahead.see(at, watts, percent)
-                jobs = [OpenWork(jobs=max(1, round(waiting)), seconds=job_s)] if waiting > 0 else []
+                jobs = [OpenWork()] if waiting > 0 else []
                 plan = ahead.planned(
                     at,
                     Battery(percent, battery_wh),
