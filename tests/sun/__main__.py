@@ -56,11 +56,11 @@ class Setting(msgspec.Struct, frozen=True):
             latitude = float(self.place)
         except ValueError:
             latitude = None
+        if latitude is not None:
+            if not -66 <= latitude <= 66:
+                raise UsageError(f"--place {self.place}: a latitude is -66 to 66")
+            return made_up(latitude, seed=self.shuffle or 1, clearness=self.clearness)
         try:
-            if latitude is not None:
-                if not -66 <= latitude <= 66:
-                    raise UsageError(f"--place {self.place}: a latitude is -66 to 66")
-                return made_up(latitude, seed=self.shuffle or 1, clearness=self.clearness)
             found = tmy3(self.place)
         except (OSError, ValueError) as err:
             raise UsageError(f"{self.place}: {err}; expected a latitude, {', '.join(SERIES)} or a TMY3 file") from err

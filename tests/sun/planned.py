@@ -50,7 +50,7 @@ class Planned(FixedThresholds):
 
     def booted(self, view: View) -> None:
         super().booted(view)
-        self.ahead.again()
+        self.ahead.discard_plan()
         self._booted = view.minute
 
     def decide(self, view: View) -> Verdict:

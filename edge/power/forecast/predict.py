@@ -24,7 +24,7 @@ def expected(memory: PanelMemory, hour: int) -> float:
 
 
 def lead_of(memory: PanelMemory, hour: int, ahead: int) -> int:
-    """Which of the things that are learned apart a forecast is, `ahead` hours before `hour`."""
+    """Index into `memory.leads` for a forecast made `ahead` hours before `hour`."""
     if memory.place is None:
         return LEADS - 1
     nights = solar(hour, memory.place)[0] - memory.day.number + (memory.day.hours == 0)
@@ -34,7 +34,7 @@ def lead_of(memory: PanelMemory, hour: int, ahead: int) -> int:
 
 
 def anomaly(memory: PanelMemory, lead: int) -> float:
-    """How much brighter than usual it was lately, as far as it tells of this lead; 0: as usual."""
+    """Recent output / usual output - 1: over the last hours for near leads, over about a day for far ones."""
     given, usual = memory.recent if lead <= 1 else memory.daily
     return max(-1.0, min(1.5, given / usual - 1.0)) if usual > 0 else 0.0
 

@@ -57,7 +57,7 @@ class Planning:
             if reading.value is not None:
                 values.setdefault(reading.what, reading.value)
         if "solar_watts" not in values or values.get("supply"):
-            self._ahead.again()
+            self._ahead.discard_plan()
             return None
         now, wall = clock.trusted_now(), time.time()
         percent = values.get("charge")
@@ -85,7 +85,7 @@ class Planning:
         before, some = self._some, bool(self._jobs())
         if some == before:
             return False
-        self._ahead.again()
+        self._ahead.discard_plan()
         return True
 
     def flush(self) -> None:
@@ -131,7 +131,7 @@ class Planning:
         if complaint and complaint != self._complaint:
             self._log(complaint)
         self._outside_at, self._complaint = changed, complaint
-        self._ahead.told(hours)
+        self._ahead.use_outside(hours)
 
     def _tell(self, at: float) -> None:
         hour = int(at // 3600)

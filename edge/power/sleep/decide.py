@@ -76,7 +76,7 @@ def decide(config: SleepConfig, costs: Costs, facts: Facts) -> Decision:
     if facts.busy:
         return Decision(sleep=False, why=facts.busy)
     if facts.inside:
-        return Decision(sleep=False, why="a window of power.sleep.accept is open", look_s=60.0)
+        return Decision(sleep=False, why="the LAN expects the board now (power.sleep.accept)", look_s=60.0)
     return _until(config, costs, facts.wanted)
 
 
