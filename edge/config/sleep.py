@@ -15,14 +15,14 @@ Watts = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class AcceptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}, kw_only=True):
-    """A time of day in which the LAN expects the board to be awake."""
+    """A daily window in which the board must be awake."""
 
     from_: Annotated[TimeOfDay, about("Begins at this time of the board's zone.", example="08:00")]
     to: Annotated[TimeOfDay, about("Ends at this time; a window may go over midnight.", example="20:00")]
 
     @property
     def minutes(self) -> tuple[int, int]:
-        """(first, end) as minutes of the day; the window goes over midnight where first > end."""
+        """(first, end) as minutes of the day; the window goes over midnight if first > end."""
         return minute_of(self.from_), minute_of(self.to)
 
 
@@ -31,7 +31,10 @@ class SleepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     when: Annotated[
         Literal["never", "low", "idle"],
-        about("low: when power is low and no job may run; idle: also when no job waits that may run. never: not."),
+        about(
+            "never: it does not sleep. low: it sleeps while power is low and no job may run. idle: it also sleeps when "
+            "no job waits that may run."
+        ),
     ] = "never"
     wake: Annotated[
         Literal["alarm", "light"],
@@ -43,13 +46,13 @@ class SleepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accept: Annotated[
         tuple[AcceptConfig, ...],
         about(
-            'Times of day at which the LAN expects the board: `{from: "08:00", to: "20:00"}`. It is awake then, and '
+            'Daily windows in which the board must be awake: `{from: "08:00", to: "20:00"}`. It '
             "sleeps only outside of them. Empty: it may sleep at any time."
         ),
     ] = ()
     wake_at: Annotated[
         TimeOfDay | None,
-        about('Wakes at this time of day at the latest, such as "09:00", some time after sunrise. null: no such time.'),
+        about('Wakes no later than this time of day, such as "09:00", some time after sunrise. null: none.'),
     ] = None
     max_s: Annotated[
         Annotated[float, Meta(ge=600, le=86_400)], about("Longest sleep; then it looks again. 600 to 86400.")
@@ -80,7 +83,7 @@ class SleepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
     def check(self, *, action: str) -> None:
-        """Raise ConfigError where a value is none, or where the board could not come back.
+        """Raise ConfigError if a value is invalid, or if the board could not wake again.
 
         Args:
             action: what is done at critical power.

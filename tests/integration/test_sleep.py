@@ -96,7 +96,7 @@ def test_it_goes_down_and_its_alarm_brings_it_back(board: Board) -> None:
     assert board.alarm == "+3600"
     said = board.running.said()
     assert (said.state, said.code) == (PowerState.CRITICAL, "sleep")
-    assert said.reason.endswith("it looks again then")
+    assert said.reason.endswith("power.sleep.max_s is over")
     assert said.resumes_at is not None
     assert 3500 < said.resumes_at - time.time() < 3700
     assert board.gateway.ask("GET", "/status").json["awake_at"] == pytest.approx(said.resumes_at, abs=5)

@@ -56,9 +56,11 @@ class Setting(msgspec.Struct, frozen=True):
             latitude = float(self.place)
         except ValueError:
             latitude = None
+        if latitude is not None:
+            if not -66 <= latitude <= 66:
+                raise UsageError(f"--place {self.place}: a latitude is -66 to 66")
+            return made_up(latitude, seed=self.shuffle or 1, clearness=self.clearness)
         try:
-            if latitude is not None:
-                return made_up(latitude, seed=self.shuffle or 1, clearness=self.clearness)
             found = tmy3(self.place)
         except (OSError, ValueError) as err:
             raise UsageError(f"{self.place}: {err}; expected a latitude, {', '.join(SERIES)} or a TMY3 file") from err
@@ -72,7 +74,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def simulate(setting: Setting, rules: tuple[str, ...]) -> list[Outcome]:
-    """A year under each of the rules."""
+    """Simulate one year under each of `rules`."""
     weather, battery, board = setting.weather(), BatteryModel(setting.battery_wh), BOARDS[setting.board]
     sun = Panel(setting.panel_w, setting.tilt).series(weather)
     jobs = arrivals(setting.kinds(), setting.seed)
@@ -99,7 +101,10 @@ def simulate(setting: Setting, rules: tuple[str, ...]) -> list[Outcome]:
 
 
 def aims(seeds: int) -> bool:
-    """Run the settings of the aims for so many seeds of arrivals and clouds; True when all are reached."""
+    """Run the settings of the aims with seeds 1 to `seeds`; True if all are reached with seed 1.
+
+    Further seeds of arrivals and clouds are only printed.
+    """
     reached = True
     for (place, panel_w), (asleep, awake) in AIMS.items():
         for seed in range(1, seeds + 1):
@@ -135,7 +140,10 @@ def aims(seeds: int) -> bool:
 
 
 def mixes(count: int) -> bool:
-    """20 kinds at random, so many times: jobs in time with the planner against the fixed thresholds."""
+    """Compare planner and fixed thresholds on `count` random mixes of 20 kinds.
+
+    True if the planner has at least 1.2 times as many jobs in time.
+    """
     total, parts = [0, 0], list[str]()
     for seed in range(1, count + 1):
         setting = Setting(place="greensboro", panel_w=12.0, mix=seed, seed=seed)
@@ -155,7 +163,7 @@ PANELS = (5.0, 10.0, 20.0, 30.0, 50.0, 80.0, 120.0, 200.0)
 
 
 def smallest_panel(setting: Setting, percent: float) -> tuple[float | None, Outcome | None]:
-    """The smallest panel with which so many of the jobs are done in time, and that year; None where none is enough."""
+    """Return the smallest panel with which `percent` of the jobs are in time, and its year; None if none is enough."""
     low, high, best = 0, len(PANELS), None
     while low < high:
         middle = (low + high) // 2
@@ -186,7 +194,7 @@ def _one(setting: Setting, rules: tuple[str, ...], number: int) -> list[Outcome]
 )
 @click.option("--battery", type=click.FloatRange(0.1, 100_000), default=37.0, show_default=True, help="Watt-hours.")
 @click.option("--board", type=click.Choice(sorted(BOARDS)), default="pi-3b", show_default=True)
-@click.option("--idle", type=click.FloatRange(0.01, 100), help="Watts of the idle board, as its own receipts tell.")
+@click.option("--idle", type=click.FloatRange(0.01, 100), help="Watts at rest, as `edge power calibrate` measured.")
 @click.option("--busy", type=click.FloatRange(0.01, 100), help="Watts with one busy core, the same.")
 @click.option(
     "--cores", type=click.IntRange(1, 64), default=1, show_default=True, help="More than one: scaled workers."
@@ -250,12 +258,11 @@ def main(
                 click.echo(report.table([outcome]))
             return
         rules = rules or (RULES if boards == 1 else ("sleep", "fixed"))
-        with ProcessPoolExecutor(2) as pool:
-            found = (
-                list(pool.map(partial(_one, setting, rules), range(boards)))
-                if boards > 1
-                else [simulate(setting, rules)]
-            )
+        if boards == 1:
+            found = [simulate(setting, rules)]
+        else:
+            with ProcessPoolExecutor(2) as pool:
+                found = list(pool.map(partial(_one, setting, rules), range(boards)))
     except UsageError as err:
         raise click.UsageError(str(err)) from err
     click.echo(

@@ -45,7 +45,7 @@ def arrivals(kinds: tuple[Kind, ...], seed: int, days: int = DAYS) -> list[Arriv
 
 
 def mixed(seed: int, count: int = 20, hours_per_day: float = 8.0) -> tuple[Kind, ...]:
-    """So many kinds at random, which ask for `hours_per_day` of one core together."""
+    """So many kinds at random, that together need `hours_per_day` of one core."""
     rng = random.Random(f"kinds {seed}")
     drawn = [
         Kind(

@@ -13,7 +13,7 @@ from edge.power.planner.plan import may_sleep
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
 from edge.power.planner.starts import LEAST_S, Interval, StartMemory, came_true, expected_start, interval
 from edge.power.policy.floor import with_floor
-from tests.sun.arrivals import Arrival, Kind
+from tests.sun.arrivals import Arrival
 from tests.sun.rules import FixedThresholds
 from tests.sun.simulation import Verdict, View
 
@@ -40,7 +40,7 @@ class Planned(FixedThresholds):
         self._thresholds = (config or PowerConfig()).thresholds
         self._fixed = self._rules
         self._capacity_wh, self._board = capacity_wh, board
-        self._settings = settings or PlanSettings(sleep=sleep, can_wake=sleep is not SleepWhen.NEVER, awake_s=AWAKE_S)
+        self._settings = settings or PlanSettings(sleep=sleep, can_wake=sleep is not SleepWhen.NEVER)
         self.ahead = LookAhead(PanelMemory(), where=where, about=about(zone_h * 3600))
         self._floor: float | None = None
         self._booted = 0
@@ -50,7 +50,7 @@ class Planned(FixedThresholds):
 
     def booted(self, view: View) -> None:
         super().booted(view)
-        self.ahead.again()
+        self.ahead.discard_plan()
         self._booted = view.minute
 
     def decide(self, view: View) -> Verdict:
@@ -70,7 +70,7 @@ class Planned(FixedThresholds):
             self._floor = plan.floor_percent
             self._rules = with_floor(self._fixed, self._thresholds, plan.floor_percent)
         verdict = self.stepped(self._rules, view)
-        rested = (view.minute - self._booted) * 60 >= self._settings.awake_s
+        rested = (view.minute - self._booted) * 60 >= AWAKE_S
         if verdict.off_until is None and rested and plan.action is Action.SLEEP and plan.wake_at and at is not None:
             return Verdict(off_until=view.minute + (plan.wake_at - at) / 60)
         return verdict
@@ -105,29 +105,20 @@ class Planned(FixedThresholds):
             self._told[job] = interval(self.starts, view.at, likely)
 
     def began(self, job: Arrival, view: View) -> None:
-        """Learn whether what was said came true."""
+        """Learn whether the announced interval held."""
         told = self._told.pop(job, None)
         if told is None or (job.due < view.minute and told.late >= view.at):
-            return  # given up before the interval was over: nobody knows
+            return  # given up before the interval was over: whether it held is unknown
         self.starts = came_true(self.starts, told, view.at)
         self.told_count += 1
         self.held += told.early <= view.at <= told.late
 
     def clock(self, view: View) -> float | None:
-        """What the board takes for the time; None: it does not know."""
+        """Return the board's own clock, in epoch seconds, or None if it is not trusted."""
         return view.at
 
 
 def open_work(view: View) -> list[OpenWork]:
     """What waits and runs, by kind."""
-    kinds = dict[str, list[Arrival]]()
-    for job in view.waiting:
-        kinds.setdefault(job.kind.name, []).append(job)
-    for body in view.running:
-        kinds.setdefault(body.job.kind.name, []).append(body.job)
-    return [_row(jobs[0].kind, jobs, view) for jobs in kinds.values()]
-
-
-def _row(kind: Kind, jobs: list[Arrival], view: View) -> OpenWork:
-    due_at = view.at + (min(job.due for job in jobs) - view.minute) * 60
-    return OpenWork(kind.power, len(jobs), kind.minutes * 60, due_at=due_at, kind=kind.name)
+    kinds = {job.kind.name: job.kind for job in (*view.waiting, *(body.job for body in view.running))}
+    return [OpenWork(kind.power) for kind in kinds.values()]

@@ -32,15 +32,17 @@ class Silent:
 class FixedThresholds(Silent):
     """The real policy with its fixed thresholds: what a board does without a planner."""
 
-    name = "fixed thresholds (30/45/10 %)"
-
     def __init__(self, config: PowerConfig | None = None) -> None:
         config = config or PowerConfig()
+        limits = config.thresholds
+        self.name = (
+            f"fixed thresholds ({limits.pause_percent:g}/{limits.resume_percent:g}/{limits.critical_percent:g} %)"
+        )
         self._wake_min = (config.critical.wake_after_s or 3600.0) / 60
         self._rules = from_config(config)
         self._state = policy.PolicyState()
         self._percent = -1.0
-        self._stepped: Rules | None = None  # by which the state is
+        self._stepped: Rules | None = None  # the rules that gave the state
 
     def booted(self, view: View) -> None:
         self._state, self._percent = policy.PolicyState(), -1.0
@@ -50,7 +52,7 @@ class FixedThresholds(Silent):
 
     def stepped(self, rules: Rules, view: View) -> Verdict:
         """The policy's own verdict by these rules."""
-        percent = float(round(view.percent))  # as a gauge tells it
+        percent = float(round(view.percent))  # rounded to whole percent, as a fuel gauge reports it
         if percent != self._percent or rules is not self._stepped or sampling.waits(self._state):
             self._percent, self._stepped = percent, rules
             reading = known("battery", "charge", percent, "%")

@@ -46,7 +46,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Rule(Protocol):
-    """What decides what the board does."""
+    """A rule: decides each minute which jobs may run, or that the board goes down. Times are minutes of the year."""
 
     name: str
 
@@ -74,7 +74,7 @@ class Workers(Protocol):
     """How many bodies run at once on a board with several cores."""
 
     def count(self, waiting: Sequence[Arrival], running: Sequence[Body], may: frozenset[Power], minute: int) -> int:
-        """Bodies at most, now."""
+        """Return how many jobs may run at the same time in this minute."""
 
 
 class Outcome(msgspec.Struct):
@@ -89,7 +89,7 @@ class Outcome(msgspec.Struct):
     critical_h: float = 0.0  # below critical, on or off
     boots: int = 0
     worked_h: float = 0.0
-    spilled_wh: float = 0.0  # what the panel could have given on top
+    spilled_wh: float = 0.0  # energy lost because the battery was full
     by_month: list[list[int]] = msgspec.field(default_factory=lambda: [[0, 0] for _ in range(12)])
     told: int = 0  # start intervals that were told to waiting jobs
     held: int = 0  # and held
@@ -123,7 +123,7 @@ class Simulation:
         self._critical, self._restart, self._minutes = critical_percent, restart_percent, minutes
 
     def run(self, rule: Rule) -> Outcome:
-        """The year."""
+        """Simulate one year under `rule`."""
         board, battery, sun, jobs = self._board, self._battery, self._sun, self._jobs
         outcome, capacity, eff = Outcome(rule.name), battery.capacity_wh, battery.efficiency
         stored, state, until, critical = capacity * 0.6, State.BOOTING, 1.0, False

@@ -6,7 +6,6 @@ import csv
 import importlib.util
 import math
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ DAYS = 365
 YEAR_BEGINS = 1_767_225_600.0  # 2026-01-01 00:00 UTC
 #: The two series that pvlib's package data has.
 SERIES = {"greensboro": "723170TYA.CSV", "sand-point": "703165TY.csv"}
+_COLUMNS = ("GHI (W/m^2)", "DNI (W/m^2)", "DHI (W/m^2)", "Dry-bulb (C)")
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -55,7 +55,12 @@ class Weather(msgspec.Struct, frozen=True):
 
 
 def tmy3(name: str) -> Weather:
-    """The series of that name, or of that file. Raises FileNotFoundError without pvlib and without the file."""
+    """Read the series of that name, or of that file.
+
+    Raises:
+        FileNotFoundError: pvlib, or the file, is not there.
+        ValueError: the file is no TMY3 file of a whole year.
+    """
     path = Path(name)
     if name in SERIES:
         found = importlib.util.find_spec("pvlib")
@@ -64,8 +69,12 @@ def tmy3(name: str) -> Weather:
         path = Path(found.origin).parent / "data" / SERIES[name]
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
+    if len(rows) < 2 or len(rows[0]) != 7:
+        raise ValueError(f"{path}: its first line does not have 7 fields; expected a TMY3 file")
     (_, place, _, zone, latitude, longitude, _), heads = rows[0], rows[1]
-    columns = [heads.index(each) for each in ("GHI (W/m^2)", "DNI (W/m^2)", "DHI (W/m^2)", "Dry-bulb (C)")]
+    if missing := [each for each in _COLUMNS if each not in heads]:
+        raise ValueError(f"{path}: no column {missing[0]!r}; expected a TMY3 file")
+    columns = [heads.index(each) for each in _COLUMNS]
     hours = tuple(Hour(*(float(row[column]) for column in columns)) for row in rows[2:])
     if len(hours) != DAYS * 24:
         raise ValueError(f"{path}: {len(hours)} hours, expected {DAYS * 24}")
@@ -78,7 +87,7 @@ def made_up(latitude: float, *, seed: int = 1, clearness: float = 0.6, celsius: 
     Args:
         latitude: degrees, north positive.
         seed: of the clouds.
-        clearness: mean share of the clear sky's sun that comes through, 0.2 to 0.95.
+        clearness: share of the clear sky's sun that comes through on a median day, 0.2 to 0.95.
         celsius: mean temperature of the year.
     """
     rng, hours, state = random.Random(f"{latitude} {seed}"), list[Hour](), 0.0
@@ -97,8 +106,3 @@ def made_up(latitude: float, *, seed: int = 1, clearness: float = 0.6, celsius: 
             daytime = 4 * math.sin(2 * math.pi * (hour - 9) / 24)
             hours.append(Hour(ghi, direct, ghi - direct * max(0.0, up), celsius + swing * season + daytime))
     return Weather(f"latitude {latitude:g}", latitude, 0.0, 0.0, tuple(hours))
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of nothing."""
-    return sum(values) / len(values) if values else 0.0

@@ -12,9 +12,9 @@ from edge.core.text import duration
 
 T = TypeVar("T")
 
-#: Between two tries. A board that wakes by itself is awake for ten minutes at least.
-_AGAIN_S = 60.0
-#: A board that is about to sleep stays awake for a job where it still can.
+#: Seconds between two tries. A board stays up for `power.sleep.min_awake_s` after a boot, which is 60 or more.
+_AGAIN_S = 30.0
+#: Seconds between two tries after `Asleep`: the board may stay awake for the job, so ask again soon.
 _SOON_S = 5.0
 
 
@@ -25,8 +25,8 @@ def when_awake(
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
 ) -> T:
-    """What `work` returns once the board answers. Raises Unreachable after `within_s`, and what else `work` raises."""
-    ends, said = now() + within_s, ""
+    """Return what `work` returns once the board answers. Raises Unreachable after `within_s`, or an error of `work`."""
+    ends, shown = now() + within_s, ""
     while True:
         try:
             return work()
@@ -36,7 +36,7 @@ def when_awake(
                 raise
             awake_at = err.awake_at if isinstance(err, Asleep) else None
             at = f"; it is awake again at {output.when(awake_at)}" if awake_at else ""
-            if (line := f"{err}{at}") != said:
-                said = line
+            if (line := f"{err}{at}") != shown:
+                shown = line
                 output.note(f"{line}; waiting for it for up to {duration(left_s)}")
             sleep(min(left_s, _SOON_S if isinstance(err, Asleep) else _AGAIN_S))

@@ -1,4 +1,4 @@
-"""What nodes said when they went to sleep: kept in memory, for whoever looks at the head."""
+"""Remembers, in memory, until when each sleeping node is away."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MOST = 256
 
 
 class NodesAway:
-    """By name of the node. Belongs to the event loop."""
+    """Wake times by node name. Belongs to the event loop."""
 
     def __init__(self, *, now: Callable[[], float] = time.time) -> None:
         self._now, self._awake_at = now, dict[str, float]()
 
     def note(self, node: str, awake_at: float) -> None:
-        """The node goes to sleep until then; a time that is past says that it is back."""
+        """Note that the node sleeps until `awake_at`, in epoch seconds; a time in the past means that it is back."""
         self._awake_at.pop(node, None)
         if awake_at > self._now():
             self._awake_at[node] = awake_at
@@ -26,6 +26,6 @@ class NodesAway:
             del self._awake_at[next(iter(self._awake_at))]
 
     def now(self) -> dict[str, float]:
-        """When each node that is away is awake again; one that should be back for an hour is left out."""
+        """When each node that is away is awake again; a node that is more than an hour late is left out."""
         oldest = self._now() - _LATE_S
         return {node: at for node, at in sorted(self._awake_at.items()) if at > oldest}

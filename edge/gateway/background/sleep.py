@@ -1,8 +1,8 @@
 """Agrees to a sleep of the board, or says what speaks against it: jobs that may run, and people who use the board.
 
 The governor asks by a file. Nothing is watched and nothing runs where `power.sleep.when` is `never`, and between two
-questions nothing wakes up. After the gateway has agreed, no job gets in that could run now: who submits one is told to
-try again, and the agreement is taken back, so that the board stays awake for it where it still can.
+questions nothing wakes up. After the gateway has agreed, a submission of a job that could run now is refused with
+`Asleep`, and the agreement is withdrawn. The board stays awake if the way down has not begun; the client tries again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 #: An agreement that the governor does not act on ends after this time and the grace of the jobs.
 _LAPSES_S = 120.0
-#: Who submits a job that may run is to try again after this time: the board stays awake for it, or it has gone.
+#: `Retry-After` in seconds for a refused job: by then the board has either stayed awake or is off.
 _AGAIN_S = 3
 
 
@@ -45,7 +45,10 @@ class Use(msgspec.Struct, frozen=True):
 def objection(
     ask: SleepAsk, use: Use, *, backlog: Mapping[Power, int], due_s: float | None, quiet_s: float
 ) -> tuple[str, float | None]:
-    """What speaks against the sleep, and after how many seconds it may no longer; an empty sentence: nothing."""
+    """Return (reason against the sleep, seconds until it may have passed); the reason is empty if nothing is.
+
+    The seconds are None if nobody knows. `due_s` is in seconds from now.
+    """
     waiting = {power: count for power in ask.classes if (count := backlog.get(power, 0)) > 0}
     if waiting:
         power, count = next(iter(waiting.items()))
@@ -57,12 +60,15 @@ def objection(
     if use.rested_s < quiet_s:
         return f"somebody used it {duration(use.rested_s)} ago", quiet_s - use.rested_s
     if due_s is not None and due_s < ask.least_s:
-        return f"a job is due in {duration(due_s)}", None
+        return f"a job is due in {duration(due_s)}; a sleep needs {duration(ask.least_s)}", None
     return "", None
 
 
 class SleepConsent:
-    """Belongs to the event loop, except `committed`."""
+    """Answers the governor's question whether the board may sleep.
+
+    Runs on the event loop; `committed` is called in the thread of the ledger.
+    """
 
     def __init__(
         self,
@@ -72,7 +78,7 @@ class SleepConsent:
         readers: Callable[[], int],
         class_of: Callable[[str], Power],
     ) -> None:
-        """`readers` counts who reads events; `class_of` is the power class of a kind that says no other."""
+        """`readers` counts who reads events; `class_of` returns the default power class of a kind."""
         self._layout, self._outbox = config.layout, outbox
         self._quiet_s, self._lapses_s = config.power.sleep.quiet_s, _LAPSES_S + config.power.critical.grace_s
         self._readers, self._class_of = readers, class_of
@@ -99,7 +105,7 @@ class SleepConsent:
 
     @property
     def wake_at(self) -> float | None:
-        """When the board is awake again that is about to go down; None: it does not, or nobody knows when."""
+        """Epoch seconds at which the board wakes if it is about to go down; else, or if unknown, None."""
         agreed = self._agreed
         return agreed.wake_at if agreed is not None and not agreed.light and clock.plausible(agreed.wake_at) else None
 
@@ -109,7 +115,7 @@ class SleepConsent:
         return None if (at := self.wake_at) is None else max(1, round(at - time.time()))
 
     def check(self, jobs: Iterable[NewJob]) -> None:
-        """Raise Asleep where one of `jobs` may run now and the board is about to go down."""
+        """Withdraw the agreement if one of `jobs` may run now. Raises Asleep unless the board sleeps lightly."""
         agreed = self._agreed
         if agreed is None or not any(job.power in agreed.classes for job in jobs):
             return
@@ -182,7 +188,7 @@ class SleepConsent:
         due_s: float | None = None
         try:
             due_s = await self._due_s(ask.classes)
-        except EdgeError as err:  # unknown is not good
+        except EdgeError as err:  # if the ledger cannot be read, the board stays awake
             self._write(ask, agreed=False, why=f"what is due cannot be read: {err}")
             return
         use = Use(self._requests, self._readers(), time.monotonic() - self._used_s)

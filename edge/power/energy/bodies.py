@@ -1,4 +1,4 @@
-"""How many bodies run now that have a worker of their own: the board's watts are shared among them."""
+"""Counts running bodies that have a worker process to themselves: the board's watts are shared among them."""
 
 from __future__ import annotations
 

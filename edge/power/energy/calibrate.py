@@ -18,7 +18,7 @@ from edge.power.energy.draw import board_watts, meters
 from edge.power.sources import configured
 from edge.power.sources.shunt import ShuntConfig
 
-#: Part of a step until the clock of the cores and the regulators have settled.
+#: Share of each step that is ignored while clocks and regulators settle.
 _SETTLES = 0.3
 _SAMPLE_S = 1.0
 _LEAST_SAMPLES = 3
@@ -32,11 +32,11 @@ class Loaded(Protocol):
         """How many there are."""
 
     def set_to(self, count: int) -> None:
-        """Keep so many busy."""
+        """Keep `count` cores busy."""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What was measured with so many busy cores."""
+    """What was measured with `busy` busy cores."""
 
     busy: int
     watts: float
@@ -49,7 +49,7 @@ def fitted(steps: Mapping[int, float], *, at: float = 0.0) -> Calibration:
     mean_x, mean_y = sum(steps) / count, sum(steps.values()) / count
     spread = sum((x - mean_x) ** 2 for x in steps)
     if not spread:
-        raise StackError("one number of busy cores tells nothing of what a core draws")
+        raise StackError(f"it needs more than one number of busy cores; measured was only {next(iter(steps))}")
     slope = sum((x - mean_x) * (y - mean_y) for x, y in steps.items()) / spread
     rest = mean_y - slope * mean_x
     if slope <= 0 or rest < 0:
@@ -94,8 +94,8 @@ def measured(
                 found.append(watts)
         if len(found) < _LEAST_SAMPLES:
             raise StackError(
-                f"only {len(found)} values of what the board draws in {step_s:.0f} s: it needs a shunt in its supply, "
-                "or at its battery while that discharges"
+                f"only {len(found)} values of the board's draw in {step_s:.0f} s, {_LEAST_SAMPLES} are needed: "
+                "the board needs a shunt in its supply, or at its battery while that discharges"
             )
         yield Step(busy, round(sum(found) / len(found), 3), len(found))
 

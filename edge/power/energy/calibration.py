@@ -10,7 +10,7 @@ import msgspec
 from edge.config import Config
 from edge.core import durable
 
-#: Where neither the configuration nor a calibration tells it: between a Zero 2 W (0.5) and a Pi 5 (1.5).
+#: Default watts of one busy core, without configuration and calibration: between a Zero 2 W (0.5) and a Pi 5 (1.5).
 USUAL_CPU_WATTS = 1.0
 _MOST_WATTS = 1000.0
 

@@ -14,7 +14,10 @@ _BATTERY = frozenset({"charge", "volts", "low_battery", "battery_watts", "discha
 
 
 def meters(readings: Sequence[Reading]) -> list[Reading]:
-    """The readings of watts that measure the board; a negative one charges a battery and measures nothing of it."""
+    """The readings of watts that measure the board; a negative value means that a battery is charging.
+
+    The draw of the board is unknown then.
+    """
     return _beside(readings, "watts", "amps") or _beside(readings, "battery_watts", "battery_amps")
 
 

@@ -112,7 +112,7 @@ def _jobs(name: str, took: Took) -> StatementLine:
 
 
 def _line(name: str, took: Took, drawn: Drawn, idle_watts: float | None) -> StatementLine:
-    """A line with the board's side. What bodies in threads took was measured as idle, so it is taken off there."""
+    """A line with the board's side. Energy of bodies in threads was counted as idle, and is subtracted here."""
     line = _jobs(name, took)
     if not drawn.seconds:
         if idle_watts is None or not drawn.idle_seconds:
@@ -141,7 +141,7 @@ def _drawn(layout: Layout, month: str) -> dict[str, Drawn]:
         day = _read(path, _PowerDay)
         if day is not None and _sound(_numbers(day.drawn)):
             found[path.stem] = day.drawn
-    newest = _read(layout.today, _PowerDay)  # up to a few minutes ago, where the file of today is hours old
+    newest = _read(layout.today, _PowerDay)  # up to a few minutes ago; today's file in `days` may be hours old
     if newest is not None and newest.date.startswith(f"{month}-") and _sound(_numbers(newest.drawn)):
         found[newest.date] = newest.drawn
     return {date: drawn for date, drawn in found.items() if drawn.seconds or drawn.idle_seconds}
@@ -164,7 +164,7 @@ def _receipts(layout: Layout, month: str, newest: Mapping[str, DayReceipts]) -> 
 
 
 def _files(folder: Path, month: str, *, beside: bool = False) -> Iterator[Path]:
-    """The files of a month's days, and of the day before and after."""
+    """The files of a month's days; with `beside`, also of the day before and after."""
     first = calendar.timegm(time.strptime(f"{month}-01", "%Y-%m-%d"))
     count = calendar.monthrange(int(month[:4]), int(month[5:]))[1]
     for number in range(-1, count + 1) if beside else range(count):

@@ -10,9 +10,9 @@ from edge.power.forecast.learn import HourSample
 from edge.power.forecast.memory import Light
 
 _HOUR_S = 3600.0
-#: Longer between two readings, nobody knows what the panel gave.
+#: Longest gap in seconds between two readings that is interpolated.
 _GAP_S = 600.0
-#: First and last light are between two readings. A board that is down for want of power looks once an hour.
+#: Longest gap in which first or last light may lie. A board that is off because of low power wakes once an hour.
 _BLINK_S = 5400.0
 #: A battery at or above this charge may take less than the panel could give.
 FULL_PERCENT = 97.0

@@ -15,7 +15,7 @@ _RECENT_DECAY, _DAILY_DECAY = 0.6, 0.88
 _LEAD_DECAY = 0.9999
 _QUANTILE_STEP = 0.12
 _SCORE_DECAY = 0.99
-#: A clock that goes back further was wrong until then.
+#: If the clock goes back by more than this, the earlier time was wrong: learning goes on from the new time.
 _BACK_H = 48
 #: An hour counts when so much of it was seen.
 SEEN = 0.6
@@ -31,10 +31,10 @@ class HourSample(msgspec.Struct, frozen=True):
 
 
 def learn(memory: PanelMemory, sample: HourSample, *, outside_wh: float | None = None) -> PanelMemory:
-    """What is known after `sample`.
+    """Return `memory` with one more hour; unchanged if no place is known or the hour is not newer.
 
     Args:
-        memory: what was known. Without a place, and out of order, nothing is learned.
+        memory: what was known.
         sample: the hour that has ended.
         outside_wh: what a forecast from outside says of the solar day that begins; looked at once a day.
     """
@@ -55,7 +55,7 @@ def learn(memory: PanelMemory, sample: HourSample, *, outside_wh: float | None =
 
 
 def _new_day(memory: PanelMemory, place: Place, number: int, outside_wh: float | None) -> PanelMemory:
-    """Close the day before, and say what this one will bring."""
+    """Score the finished day, and store the forecast for the new one."""
     day = memory.day
     whole = day.number >= 0 and day.hours >= 3
     missed = day.hours < _daylight_hours(memory, day.number)
@@ -140,7 +140,7 @@ def _scored(lead: Lead, issued: Issued, watts: float, weight: float) -> Lead:
     """What was learned of forecasts so far ahead, after one has come true."""
     came = min(4.0, watts / issued.usual) - 1.0 if issued.usual > 0 else 0.0
     low, high, k = list(lead.low), list(lead.high), issued.bright
-    # Compared with what was said then, so that a tenth is missed in the long run, whatever the weather is like.
+    # Compare with the bounds that were issued: then a tenth of the hours lie outside each bound in the long run.
     low[k] = min(1.0, max(0.01, low[k] * math.exp(_QUANTILE_STEP * (0.1 if watts >= issued.low else -0.9))))
     high[k] = min(6.0, max(1.0, high[k] * math.exp(_QUANTILE_STEP * (0.9 if watts > issued.high else -0.1))))
     return Lead(

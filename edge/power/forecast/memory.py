@@ -8,7 +8,7 @@ import msgspec
 BINS = 24
 #: How far ahead, in hours, forecasts are compared with what came true.
 AHEAD = (1, 3, 6, 12, 24, 36)
-#: What is learned apart: the next hour, the next three, the rest of the day, the next day, and later.
+#: Forecast horizons that are learned separately: one hour, three hours, the rest of the day, the next day, later.
 LEADS = 5
 #: Below this share of a full panel an hour counts as dark: its errors are noise.
 DARK = 0.03
@@ -38,11 +38,11 @@ class Bin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Lead(msgspec.Struct, frozen=True, array_like=True):
-    """What was learned of forecasts so far ahead."""
+    """What was learned of the forecasts of one horizon."""
 
-    xy: float = 0.3  # sums of the regression of what came on what was: their ratio is the persistence
+    xy: float = 0.3  # regression sums of outcome on anomaly: xy / xx is the persistence
     xx: float = 1.0
-    #: Ratios of the truth to the forecast that a tenth lie below and above, by how bright it was when it was made.
+    #: 10 % and 90 % quantiles of actual / forecast, for darker, usual and brighter weather when it was made.
     low: tuple[float, float, float] = (0.3, 0.35, 0.4)
     high: tuple[float, float, float] = (1.8, 1.6, 1.5)
 
@@ -51,9 +51,9 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     """A forecast that waits for its hour."""
 
     hour: int  # since the epoch
-    lead: int  # number of what is learned apart
+    lead: int  # index into `leads`
     usual: float  # without persistence
-    anomaly: float  # what persistence went by, less one
+    anomaly: float  # recent / usual - 1 when the forecast was made
     mid: float
     low: float
     high: float
@@ -61,7 +61,7 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Score(msgspec.Struct, frozen=True, array_like=True):
-    """How well a forecast did; sums with a decay of about a season."""
+    """How well a forecast did; sums with an exponential decay, which the caller chooses."""
 
     error: float = 0.0
     count: float = 0.0
@@ -77,7 +77,7 @@ class Score(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Day(msgspec.Struct, frozen=True, array_like=True):
-    """The day that is being learned, and what was said of it the day before."""
+    """The day that is being learned, and the forecast that was made at its beginning."""
 
     number: int = -1  # since the epoch, by solar time
     given: float = 0.0  # watt-hours that were measured

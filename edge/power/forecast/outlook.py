@@ -1,4 +1,4 @@
-"""What the panel is expected to give: one step after another, with the bounds that the truth lies in as a rule."""
+"""What the panel is expected to give: one step after another, with the bounds that hold in 8 of 10 cases."""
 
 from __future__ import annotations
 

@@ -16,8 +16,10 @@ Hours: TypeAlias = dict[int, float]
 _MOST = 24 * 16
 _LARGEST_W = 1e6
 _HOUR_S = 3600.0
-#: Days over which both forecasts are compared before the other one may be used, and by how much it has to be better.
-_LEAST_DAYS, _BETTER = 7, 0.97
+#: Reached on the seventh compared day: scores fade by 1 % a day, so that 7 days count as 6.79.
+_LEAST_COUNT = 6.5
+#: The other forecast is used while its error is at most this share of ours.
+_BETTER = 0.97
 
 
 class _Document(msgspec.Struct):
@@ -34,8 +36,10 @@ def parse(text: str | bytes) -> Hours:
         found = msgspec.json.decode(text, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise ValueError(f"not a forecast: {err}") from err
-    if not 0 < found.step_s <= 86_400 or not 0 <= found.start < 1e11:
-        raise ValueError(f"start {found.start:g}, step_s {found.step_s:g}: expected epoch seconds, and 1 to 86400")
+    if not 0 <= found.start < 1e11:
+        raise ValueError(f"start is {found.start:g}: expected seconds since 1970, 0 to 1e11")
+    if not 0 < found.step_s <= 86_400:
+        raise ValueError(f"step_s is {found.step_s:g}: expected more than 0 and at most 86400")
     sums, seen = dict[int, float](), dict[int, float]()
     for number, watts in enumerate(found.watts[: int(_MOST * _HOUR_S / found.step_s) + 1]):
         if not (math.isfinite(watts) and 0 <= watts <= _LARGEST_W):
@@ -50,16 +54,16 @@ def parse(text: str | bytes) -> Hours:
 
 
 def day_wh(hours: Hours, number: int, place: Place) -> float | None:
-    """Watt-hours of a solar day; None where it is not told in full."""
+    """Return the watt-hours of a solar day, or None if an hour of it is missing."""
     first = math.ceil(number * 24 - place.longitude / 15 - 0.5)
     found = [hours.get(hour) for hour in range(first, first + 24) if solar(hour, place)[0] == number]
     return None if any(each is None for each in found) else sum(each for each in found if each is not None)
 
 
 def better(memory: PanelMemory) -> bool:
-    """True once the forecast from outside was nearer to the truth than ours."""
+    """True while the forecast from outside is at least 3 % nearer to the truth than ours, after 7 compared days."""
     ours, other = memory.ours.mean, memory.outside.mean
-    return ours is not None and other is not None and memory.outside.count >= _LEAST_DAYS and other < _BETTER * ours
+    return ours is not None and other is not None and memory.outside.count >= _LEAST_COUNT and other < _BETTER * ours
 
 
 def instead(ours: Outlook, hours: Hours, memory: PanelMemory) -> Outlook:

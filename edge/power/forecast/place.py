@@ -10,25 +10,25 @@ from edge.power.forecast.memory import Light, Place
 
 _DAY_S = 86_400.0
 KEPT = 60  # days whose light is remembered
-LEAST = 3
-_HORIZONS = (-0.5, 1.0, 2.5, 4.0, 6.0)  # degrees that the sun stands high when the panel sees it
+LEAST = 3  # days needed before a place is computed
+_HORIZONS = (-0.5, 1.0, 2.5, 4.0, 6.0)  # degrees of elevation from which on the panel may see the sun
 _USUAL_HORIZON = 2.5
 
 
 def about(zone_s: float) -> Place:
-    """Where a board may be whose clock is so many seconds ahead of UTC: in the middle of its zone, and of the north."""
+    """Guess a place from the time zone: the central meridian of the zone, and a middle latitude of the north."""
     return Place(45.0, round(zone_s / 240, 1))
 
 
 def kept(lights: Sequence[Light], light: Light) -> tuple[Light, ...]:
-    """`lights` with one more day; a light that was no day is left out."""
+    """`lights` with one more day; a day of less than 2 h or more than 23 h is left out."""
     if not 2 * 3600 < light.last - light.first < 23 * 3600:
         return tuple(lights)
     return (*lights, light)[-KEPT:]
 
 
 def place(lights: Sequence[Light]) -> Place | None:
-    """The place whose days are as long and at the time that was seen; None while there are too few days.
+    """Return the place whose day length and noon fit the seen light best, or None with fewer than 3 days.
 
     Clouds shorten a day that is seen and never lengthen it, so the longer ones count.
     """

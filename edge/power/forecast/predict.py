@@ -24,7 +24,7 @@ def expected(memory: PanelMemory, hour: int) -> float:
 
 
 def lead_of(memory: PanelMemory, hour: int, ahead: int) -> int:
-    """Which of the things that are learned apart a forecast is, `ahead` hours before `hour`."""
+    """Index into `memory.leads` for a forecast made `ahead` hours before `hour`."""
     if memory.place is None:
         return LEADS - 1
     nights = solar(hour, memory.place)[0] - memory.day.number + (memory.day.hours == 0)
@@ -34,7 +34,7 @@ def lead_of(memory: PanelMemory, hour: int, ahead: int) -> int:
 
 
 def anomaly(memory: PanelMemory, lead: int) -> float:
-    """How much brighter than usual it was lately, as far as it tells of this lead; 0: as usual."""
+    """Recent output / usual output - 1: over the last hours for near leads, over about a day for far ones."""
     given, usual = memory.recent if lead <= 1 else memory.daily
     return max(-1.0, min(1.5, given / usual - 1.0)) if usual > 0 else 0.0
 
@@ -73,17 +73,6 @@ def outlook(memory: PanelMemory, now: float, *, hours: int = 72) -> Outlook | No
     days = memory.days if first - memory.last_hour <= _FORGETS_H else 0
     steps = tuple(forecast_hour(memory, first + ahead, max(1, ahead)) for ahead in range(hours))
     return Outlook(first * _HOUR_S, _HOUR_S, steps, days_learned=days)
-
-
-def day_wh(view: Outlook, first: float, last: float) -> Step:
-    """Watt-hours between two times; the bounds are those of hours, so a whole day lies well inside them."""
-    sums = [0.0, 0.0, 0.0]
-    for number, step in enumerate(view.steps):
-        at = view.start + number * view.step_s
-        share = max(0.0, min(last, at + view.step_s) - max(first, at)) / 3600
-        for index, watts in enumerate((step.low, step.mid, step.high)):
-            sums[index] += watts * share
-    return Step(*sums)
 
 
 @lru_cache(maxsize=256)  # the same hours are asked for again each time

@@ -1,7 +1,7 @@
-"""Where the sun stands, and what a clear sky gives. Good to 0.3 degrees, which clouds hide by far.
+"""Where the sun stands, and what a clear sky gives.
 
-Position: the low-precision formulae of the Astronomical Almanac, good to 0.01 degrees
-from 1950 to 2050. Clear sky: Haurwitz (1945), which needs the elevation alone.
+Position: the low-precision formulae of the Astronomical Almanac, good to 0.01 degrees from 1950 to 2050. Refraction is
+left out (0.5 degrees at the horizon). Clear sky: Haurwitz (1945), which needs the elevation alone.
 """
 
 from __future__ import annotations
@@ -44,13 +44,3 @@ def clear_sky(elevation_sine: float) -> float:
     if elevation_sine <= 0.0:
         return 0.0
     return 1098.0 * elevation_sine * math.exp(-0.057 / elevation_sine)
-
-
-def day_length_s(at: float, latitude: float) -> float:
-    """Seconds of daylight of the day around `at`, with refraction: 0 in polar night, a whole day in polar day."""
-    declination, _ = declination_and_noon(at)
-    up = math.radians(latitude)
-    cosine = (math.sin(math.radians(-0.833)) - math.sin(up) * math.sin(declination)) / (
-        math.cos(up) * math.cos(declination)
-    )
-    return math.acos(min(1.0, max(-1.0, cosine))) / math.pi * _DAY_S

@@ -55,7 +55,7 @@ class Planning:
             if reading.value is not None:
                 values.setdefault(reading.what, reading.value)
         if "solar_watts" not in values or values.get("supply"):
-            self._ahead.again()
+            self._ahead.discard_plan()
             return None
         now, wall = clock.trusted_now(), time.time()
         percent = values.get("charge")
@@ -83,7 +83,7 @@ class Planning:
         before, some = self._some, bool(self._jobs())
         if some == before:
             return False
-        self._ahead.again()
+        self._ahead.discard_plan()
         return True
 
     def flush(self) -> None:
@@ -114,7 +114,7 @@ class Planning:
             return None
         if backlog.boot_id != boot_id() or not process_alive(backlog.pid):
             return None
-        rows = tuple(OpenWork(row.power, row.jobs, row.seconds, kind=row.kind) for row in backlog.rows)
+        rows = tuple(OpenWork(row.power) for row in backlog.rows)
         self._some = bool(rows)
         return rows
 
@@ -132,7 +132,7 @@ class Planning:
         if complaint and complaint != self._complaint:
             self._log(complaint)
         self._complaint = complaint
-        self._ahead.told(hours)
+        self._ahead.use_outside(hours)
 
     def _tell(self, at: float) -> None:
         hour = int(at // 3600)
@@ -183,7 +183,6 @@ def settings_of(power: PowerConfig) -> PlanSettings:
         resume_percent=limits.resume_percent,
         surplus_percent=limits.surplus_percent,
         longest_sleep_s=sleep.max_s,
-        awake_s=sleep.min_awake_s,
     )
 
 

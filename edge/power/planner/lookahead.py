@@ -28,18 +28,25 @@ class LookAhead:
 
         Args:
             memory: what was learned.
-            where: what the owner gave; it comes before what was learned.
-            about: where the panel may be, until its light tells: of a board that is dark each morning it never does.
+            where: the place that the owner gave; it overrides what was learned.
+            about: a first guess of the place, from the time zone. It is used until first and last light give a better
+                one; a board that is off each morning never sees first light.
         """
         self.memory = msgspec.structs.replace(memory, place=where or memory.place or about)
         self._gathered = Gathered()
         self._outlook: Outlook | None = None
         self._outside: outside.Hours = {}
         self.plan: Plan | None = None
-        self._news: tuple[bool, bool, bool] | None = None
+        self._plan_inputs: tuple[bool, bool, bool] | None = None
 
     def see(self, at: float, watts: float, percent: float | None) -> bool:
-        """Note what the panel gives at `at`, a trusted time. True once an hour was learned."""
+        """Note what the panel gives now. True if that completed an hour, which was learned.
+
+        Args:
+            at: epoch seconds of a trusted clock.
+            watts: of the panel.
+            percent: charge of the battery, 0 to 100, or None if it is not known.
+        """
         full = percent is not None and percent >= FULL_PERCENT
         self._gathered, hour, light = gather(self._gathered, at, watts, full=full, peak=self.memory.peak)
         if light is not None and not (self.memory.place is not None and self.memory.place.given):
@@ -48,19 +55,20 @@ class LookAhead:
             self.memory = msgspec.structs.replace(self.memory, lights=lights, place=found)
         if hour is None:
             return False
-        told = None
+        outside_wh = None
         if self._outside and self.memory.place is not None:
-            told = outside.day_wh(self._outside, predict.solar(hour.hour, self.memory.place)[0], self.memory.place)
-        self.memory = learn(self.memory, hour, outside_wh=told)
+            number = predict.solar(hour.hour, self.memory.place)[0]
+            outside_wh = outside.day_wh(self._outside, number, self.memory.place)
+        self.memory = learn(self.memory, hour, outside_wh=outside_wh)
         self._outlook = None
         return True
 
-    def told(self, hours: outside.Hours) -> None:
-        """Take over what a forecast from outside says."""
+    def use_outside(self, hours: outside.Hours) -> None:
+        """Take over the hours of a forecast from outside."""
         self._outside, self._outlook = hours, None
 
     def outlook(self, at: float) -> Outlook | None:
-        """The forecast, made anew each hour: ours, or the one from outside once it was nearer to the truth."""
+        """The forecast, made anew each hour: ours, or the one from outside while it is better."""
         if self._outlook is None or not self._outlook.start <= at < self._outlook.start + _HOUR_S:
             found = predict.outlook(self.memory, at)
             if found is not None and outside.better(self.memory):
@@ -79,18 +87,32 @@ class LookAhead:
         working: bool,
         wall: float,
     ) -> Plan:
-        """The plan that counts now: another one when the last is over, or when what it was made for has changed."""
-        news = (bool(jobs), working, now is not None and battery is not None)
+        """Return the current plan.
+
+        A new one is made when the old one has expired, or when there are jobs and were none, work became allowed, or
+        time and battery became known, or the other way round.
+
+        Args:
+            now: epoch seconds, or None if the clock is not trusted.
+            battery: what is stored, or None if it is not known.
+            jobs: what waits or runs, or None if it is not known.
+            board: what the board draws.
+            settings: what the owner allows.
+            working: True if power allows work now.
+            wall: the untrusted clock, in epoch seconds; used while `now` is None.
+        """
+        inputs = (bool(jobs), working, now is not None and battery is not None)
         at = wall if now is None else now
+        # Also expired if the clock went back to before the plan was made.
         lapsed = self.plan is None or not self.plan.until - settings.plan_s - 1 <= at < self.plan.until
-        if lapsed or news != self._news or self.plan is None:
-            self._news = news
+        if lapsed or inputs != self._plan_inputs or self.plan is None:
+            self._plan_inputs = inputs
             view = None if now is None else self.outlook(now)
             self.plan = plan(now, battery, view, jobs, board=board, settings=settings, working=working, wall=wall)
         return self.plan
 
-    def again(self) -> None:
-        """Let the next call of `planned` plan anew."""
+    def discard_plan(self) -> None:
+        """Let the next call of `planned` make a new plan."""
         self.plan = None
 
     @property

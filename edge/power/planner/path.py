@@ -1,4 +1,7 @@
-"""Along the forecast: when the sun is back, what it gives until then, when the battery holds enough."""
+"""Along the forecast: when the sun is back, what it gives until then, when the battery holds enough.
+
+Times are epoch seconds. With `low`, the lower bound of the forecast counts, else its middle.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def energy_wh(outlook: Outlook, first: float, last: float, *, low: bool = False)
 
 
 def sun_at(outlook: Outlook, now: float, draw_w: float) -> float:
-    """When the panel is expected to give `draw_w` from now on; the end of the forecast where it is not."""
+    """First time from now at which the panel is expected to give at least `draw_w`, or the end of the forecast."""
     return next((at for at, _, step in parts(outlook, now, outlook.end) if step.mid >= draw_w), outlook.end)
 
 
@@ -45,7 +48,7 @@ def dusk(outlook: Outlook, now: float, draw_w: float) -> float:
 
 
 def reaches(outlook: Outlook, now: float, needed_wh: float, draw_w: float) -> float:
-    """When `needed_wh` more are stored, if the board draws `draw_w`; the end of the forecast where that is later."""
+    """Time at which the battery has gained `needed_wh` while the board draws `draw_w`, or the end of the forecast."""
     stored = 0.0
     for at, hours, step in parts(outlook, now, outlook.end):
         gained = (step.mid - draw_w) * hours

@@ -1,8 +1,8 @@
 """The planner: battery + forecast + open jobs + time -> how low the battery may go, and work, idle or sleep.
 
-A stored watt-hour does the same work now and later, while each hour of waiting costs one: so work is done as soon as
-there is something to do it with, and the board sleeps as soon as there is nothing. Only what the board needs to sleep
-until the sun is back stays in the battery, above a floor that no forecast moves.
+Stored energy does not gain by waiting, but an idle board spends `idle_w` all the time. So work is done as soon as there
+is energy for it, and the board sleeps as soon as there is none. Only what the board needs to sleep until the sun is
+back stays in the battery, above a floor that no forecast moves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def plan(
     working: bool = False,
     wall: float = 0.0,
 ) -> Plan:
-    """The plan for the next minutes.
+    """Return the plan for the next minutes.
 
     Args:
         now: seconds since the epoch; None where the clock is not trusted.
@@ -36,7 +36,8 @@ def plan(
         jobs: what waits or runs; None where nobody knows, and then the board does not sleep.
         board: what the board draws.
         settings: what the owner allows.
-        working: power allows work now, so that it goes on down to the floor.
+        working: True if work is allowed now; then it continues down to the floor. Otherwise it begins only
+            `gap_percent` above it.
         wall: the untrusted clock, by which a plan without a floor ends.
     """
     fixed = _without(now, battery, outlook, settings)
@@ -48,25 +49,24 @@ def plan(
         )
     sleeps = may_sleep(settings)
     sun_at = path.sun_at(outlook, now, board.idle_w)
-    # A board that cannot sleep goes down at critical: what it kept for the night would be spent on waiting.
+    # Keep energy for the night only if the board can sleep. Otherwise idling would use it up before sunrise.
     night_wh = (sun_at - now) / 3600 * board.off_w if sleeps else 0.0
     floor = _floor(battery, night_wh, settings)
     budget_wh = max(0.0, battery.stored_wh - floor / 100 * battery.capacity_wh)
     known = jobs if jobs is not None else (OpenWork(),)
-    ready = [job for job in known if job.may_start_at is None or job.may_start_at <= now]
     action, reason, wake_at = Action.WORK, "", None
     enough = battery.percent > floor + (0.0 if working else settings.gap_percent)
-    usable = [job for job in ready if _may_run(job, battery, settings, enough=enough)]
+    usable = [job for job in known if _may_run(job, battery, settings, enough=enough)]
     if usable:
         reason = f"{battery.percent:.0f} % is above the floor of {floor:.0f} %"
         if not enough:
-            reason = "a job of class always waits"
+            reason = "a job of class `always` is waiting"
     else:
         action = Action.IDLE
-        reason = f"{battery.percent:.0f} % is no more than the floor of {floor:.0f} %" if ready else "no job waits"
-        wanted = bool(ready) or settings.sleep is SleepWhen.IDLE
+        reason = f"{battery.percent:.0f} % is no more than the floor of {floor:.0f} %" if known else "no job waits"
+        wanted = bool(known) or settings.sleep is SleepWhen.IDLE
         if sleeps and jobs is not None and wanted and not _free(now, battery, outlook, board, settings):
-            wake_at = _wake_at(now, battery, outlook, jobs, floor, board, settings, short=bool(ready))
+            wake_at = _wake_at(now, battery, outlook, floor, board, settings, short=bool(known))
             if wake_at - now >= settings.least_sleep_s:
                 action, reason = Action.SLEEP, f"{reason}: sleeps for {duration(wake_at - now)}"
             else:
@@ -109,36 +109,37 @@ def _floor(battery: Battery, night_wh: float, settings: PlanSettings) -> float:
 def _may_run(job: OpenWork, battery: Battery, settings: PlanSettings, *, enough: bool) -> bool:
     """True where power allows this job now or within minutes."""
     if job.power is Power.ALWAYS:
-        return True  # whether it is critical is the policy's to say
+        return True  # the policy stops even these at critical
     if job.power is Power.SURPLUS:
         return enough and battery.percent >= settings.surplus_percent - settings.gap_percent
     return enough
 
 
 def _free(now: float, battery: Battery, outlook: Outlook, board: BoardModel, settings: PlanSettings) -> bool:
-    """True while waiting costs nothing: the battery is going to be full all the same."""
+    """True if the battery will be full by dusk even if the board stays awake."""
     if path.watts(outlook, now, low=True) < board.idle_w and battery.percent < settings.surplus_percent:
         return False
     end = path.dusk(outlook, now, board.idle_w)
     hours = (end - now) / 3600
     gained = path.energy_wh(outlook, now, end, low=True) - hours * board.idle_w
-    return battery.stored_wh + gained - settings.work_wh_per_day / 2 >= battery.capacity_wh
+    return battery.stored_wh + gained >= battery.capacity_wh
 
 
 def _wake_at(
     now: float,
     battery: Battery,
     outlook: Outlook,
-    jobs: Sequence[OpenWork],
     floor: float,
     board: BoardModel,
     settings: PlanSettings,
     *,
     short: bool,
 ) -> float:
-    """When it is worth to be up again: there is something to run and something to run with, or somebody waits."""
-    later = [job.may_start_at for job in jobs if job.may_start_at is not None and job.may_start_at > now]
-    latest = min([now + settings.longest_sleep_s, *later])
+    """Return when to wake: there is enough energy to work, or `longest_sleep_s` is over.
+
+    A job that is due earlier wakes the board by the gateway's answer to `Sleeper`, not by this plan.
+    """
+    latest = now + settings.longest_sleep_s
     above_wh = (floor + settings.gap_percent) / 100 * battery.capacity_wh + settings.batch_s / 3600 * board.busy_w
     boot_wh = board.boot_s / 3600 * board.boot_w
     if not short and battery.stored_wh >= above_wh:

@@ -40,37 +40,28 @@ class BoardModel(msgspec.Struct, frozen=True):
 
 
 class OpenWork(msgspec.Struct, frozen=True):
-    """Open jobs of one kind and class that share a deadline."""
+    """Open jobs of one kind. A plan asks only for their power class: how long they take does not change it."""
 
     power: Power = Power.NORMAL
-    jobs: int = 1
-    seconds: float | None = None  # of one job; None: not learned yet
-    watts: float | None = None  # on top of the idle board; None: as `BoardModel` says
-    due_at: float | None = None  # after it the result is worth nothing; None: always worth something
-    may_start_at: float | None = None  # not before
-    kind: str = ""
 
 
 class PlanSettings(msgspec.Struct, frozen=True):
-    """What the owner allows, and the fixed thresholds that the planner moves within."""
+    """What the owner allows, and the fixed thresholds that the planner stays within."""
 
     sleep: SleepWhen = SleepWhen.NEVER
     can_wake: bool = False  # an alarm, or a UPS that switches power back, was seen to work
     critical_percent: float = 10.0
     pause_percent: float = 30.0
-    resume_percent: float = 45.0
+    resume_percent: float = 45.0  # not read by `plan`; `whatif` goes by it while there is no floor
     surplus_percent: float = 90.0
     reserve_percent: float = 3.0  # kept above critical, whatever the forecast says: the hard floor
     gap_percent: float = 3.0  # above the floor before work goes on, as the policy has it
-    least_sleep_s: float = 900.0  # a shorter one does not pay for the boot
-    nap_s: float = 5400.0  # a sleep while there is power, but no job
-    longest_sleep_s: float = 6 * 3600.0  # whoever submits finds the board awake after this time at the latest
-    awake_s: float = 0.0  # it stays up at least so long after each boot
-    batch_s: float = 1800.0  # work that there has to be power for before it is worth to be up
-    plan_s: float = 900.0  # a plan counts for so long
-    guess_s: float = 60.0  # seconds of a job whose kind has not been learned
+    least_sleep_s: float = 900.0  # no plan sleeps for less, although a boot may be paid for sooner
+    nap_s: float = 5400.0  # length of a sleep when there is power but no job
+    longest_sleep_s: float = 6 * 3600.0  # the board is awake again after this time at the latest
+    batch_s: float = 1800.0  # it wakes only when there is energy for this many seconds of work
+    plan_s: float = 900.0  # validity of a plan
     min_days: int = 7  # days of history from which on a forecast is trusted
-    work_wh_per_day: float = 0.0  # what the jobs of a day took lately
 
     @property
     def hard_floor_percent(self) -> float:

@@ -23,8 +23,8 @@ _STEP_S = 600.0
 CLASSES = (1800.0, 2 * 3600.0, 6 * 3600.0, 14 * 3600.0, 30 * 3600.0, math.inf)
 #: A shorter wait is not told as an interval: the job is about to start.
 LEAST_S = 600.0
-_OFFSET_S = 600.0  # so that short waits have no wild ratios
-_STEP = 0.05
+_OFFSET_S = 600.0  # added to both waits: keeps the ratio of short waits near 1
+_LEARN_RATE = 0.05
 _DECAY = 0.9995
 
 
@@ -39,14 +39,14 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class Miss(msgspec.Struct, frozen=True, array_like=True):
-    """Logarithms of (real wait / expected wait) that a tenth lie below and above."""
+    """The 10 % and 90 % quantiles of log(real wait / expected wait)."""
 
     low: float = -0.7
     high: float = 0.7
 
 
 class StartMemory(msgspec.Struct, frozen=True):
-    """What was learned of the waits that were told."""
+    """What was learned of the intervals that were issued."""
 
     misses: tuple[Miss, ...] = (Miss(),) * len(CLASSES)
     held: float = 0.0  # sums with a decay: intervals that held, and all
@@ -59,7 +59,7 @@ class StartMemory(msgspec.Struct, frozen=True):
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of the intervals that held; 0.8 is right. None while there is none."""
+        """Share of the intervals that held; the aim is 0.8. None while there is none."""
         return self.held / self.count if self.count >= 1 else None
 
 
@@ -76,7 +76,9 @@ def expected_start(
     sleeps: bool,
     bodies: int = 1,
 ) -> float | None:
-    """When the work before a job is done and there is power for it; None: not within the forecast.
+    """Return when a job can start: the work ahead is done and there is power for it.
+
+    In epoch seconds; None if that is after the end of the forecast.
 
     Args:
         now: seconds since the epoch.
@@ -108,7 +110,7 @@ def expected_start(
 
 
 def interval(memory: StartMemory, now: float, likely: float) -> Interval:
-    """The bounds around a time that is told now; the time itself is moved between them where it was always off."""
+    """Return the interval around `likely`, which is clamped to its bounds. Both times are epoch seconds."""
     number = class_of(likely - now)
     miss, wait_s = memory.misses[number], likely - now + _OFFSET_S
     early = max(now, now + wait_s * math.exp(miss.low) - _OFFSET_S)
@@ -117,12 +119,12 @@ def interval(memory: StartMemory, now: float, likely: float) -> Interval:
     return Interval(now, early, min(max(likely, early), late), late, number)
 
 
-def came_true(memory: StartMemory, told: Interval, started_at: float) -> StartMemory:
-    """What is known after a job started for which `told` was said."""
-    number = told.number
-    miss, early, late = memory.misses[number], started_at < told.early, started_at > told.late
-    low = miss.low + _STEP * (-0.9 if early else 0.1)
-    high = miss.high + _STEP * (0.9 if late else -0.1)
+def came_true(memory: StartMemory, issued: Interval, started_at: float) -> StartMemory:
+    """Update the memory with a job that started at `started_at` after the interval `issued`."""
+    number = issued.number
+    miss, early, late = memory.misses[number], started_at < issued.early, started_at > issued.late
+    low = miss.low + _LEARN_RATE * (-0.9 if early else 0.1)
+    high = miss.high + _LEARN_RATE * (0.9 if late else -0.1)
     misses = (*memory.misses[:number], Miss(max(-5.0, min(1.0, low)), max(-1.0, min(3.0, high))))
     held = memory.held * _DECAY + (not early and not late)
     return StartMemory((*misses, *memory.misses[number + 1 :]), held, memory.count * _DECAY + 1)

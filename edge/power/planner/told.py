@@ -1,4 +1,4 @@
-"""`run/governor/outlook.json`: what the governor looks ahead by, for whoever tells when a job is going to start."""
+"""`run/governor/outlook.json`: forecast and board model, written by the governor for the gateway's start times."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class ForecastScores(msgspec.Struct, frozen=True, omit_defaults=True):
     """How good the forecast was lately. Energy is of a day, in watt-hours."""
 
     days: int = 0  # that were learned from
-    error_wh: float | None = None  # mean error of the day's energy, told at its begin
+    error_wh: float | None = None  # mean error of the day's energy, forecast at its beginning
     as_yesterday_wh: float | None = None  # the same of "as yesterday"
     outside_wh: float | None = None  # the same of the forecast from outside
-    below_p10: float | None = None  # share of the hours that gave less than their P10; 0.1 is right
+    below_p10: float | None = None  # share of the hours that gave less than their P10; the aim is 0.1
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ def write(path: Path, told: Told) -> None:
 
 
 def read(path: Path) -> Told | None:
-    """What the governor of this boot told; None where there is nothing."""
+    """Return what the governor of this boot wrote, or None if there is nothing."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Told)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

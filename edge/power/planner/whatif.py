@@ -1,4 +1,4 @@
-"""Recorded days run once more with another battery or panel, under the same planner: how many jobs would have ended."""
+"""Replays recorded days with another battery or panel, and counts the jobs that would have ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings
 
 SLOT_S = 900.0
-_STEPS = 3  # of a slot: readings that are further apart are not believed
+_STEPS = 3  # in a slot: `gather` ignores readings that are further apart
 _EFFICIENCY = 0.95  # of charging, and of discharging
 _DARK_S = 3600.0  # a board that went down at critical looks again after this time
 
@@ -29,7 +29,7 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Ran(msgspec.Struct, frozen=True):
-    """What would have come of it."""
+    """Result of a replay."""
 
     jobs: int  # that ended
     off_h: float = 0.0
@@ -71,7 +71,7 @@ def run(
             draw = board.off_w
             if at >= off_until:
                 ahead.see(at, watts, percent)
-                jobs = [OpenWork(jobs=max(1, round(waiting)), seconds=job_s)] if waiting > 0 else []
+                jobs = [OpenWork()] if waiting > 0 else []
                 plan = ahead.planned(
                     at,
                     Battery(percent, battery_wh),

@@ -1,4 +1,4 @@
-"""The board goes down while nothing may run, and wakes by itself in time.
+"""The board goes down while nothing may run; its alarm or its UPS wakes it.
 
 - `decide`: pure: what is known of power, workers and times -> sleep, for how long, or why not
 - `moments`: pure: how long until a time of day

@@ -1,4 +1,4 @@
-"""Who works now, by the files of the workers: a board with a body that runs does not sleep."""
+"""Tells from the workers' status files whether a job is running: then the board does not sleep."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from edge.model import WorkerState, WorkerStatus
 
 
 def who(layout: Layout) -> str:
-    """A sentence about the first worker that works, or that would lose what it did; empty: none does.
+    """Return a sentence about the first worker that works, or would lose work; an empty text if there is none.
 
-    A job that is held does not keep the board awake: what it did is saved, and it goes on after the boot. A frozen one
-    is stopped wherever it was, and would begin anew.
+    A held job does not keep the board awake: it is saved and continues after the boot. A frozen job was stopped
+    wherever it was, and would start again from the beginning.
     """
     for worker in _living(layout):
         if layout.frozen(worker.name).exists():

@@ -1,4 +1,4 @@
-"""What a sleep costs and saves: configured, else learned, else usual for a board without a screen."""
+"""What a sleep costs and saves: configured, else learned, else a default for a headless board."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Costs(msgspec.Struct, frozen=True):
 
     @property
     def least_s(self) -> float | None:
-        """The shortest time until the board is awake again in which it saves something; None: it never does."""
+        """Shortest absence in seconds that saves energy, or None if a sleep never saves any."""
         gain = self.idle_watts - self.off_watts
         if gain <= 0:
             return None
         return max(self.boot_s, (self.boot_watts - self.off_watts) * self.boot_s / gain)
 
     def saved_j(self, ready_s: float) -> float:
-        """Joules that a board saves which is awake again after `ready_s`."""
+        """Joules saved by a sleep after which the board is ready again in `ready_s` seconds."""
         asleep_s = max(0.0, ready_s - self.boot_s)
         return self.idle_watts * ready_s - self.off_watts * asleep_s - self.boot_watts * (ready_s - asleep_s)
 
@@ -53,13 +53,13 @@ def of(config: Config) -> Costs:
 
 
 def learned(before: float | None, took_s: float) -> float:
-    """The seconds of a boot, with one more that took so long."""
+    """Mean boot time in seconds after one more boot of `took_s` (kernel clock)."""
     took_s += _FIRMWARE_S
     return round(took_s if before is None else 0.7 * before + 0.3 * took_s, 1)
 
 
 def read(path: Path) -> LastSleep | None:
-    """The last sleep; None where there was none that can be read."""
+    """Return the last sleep, or None if there is no file that can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=LastSleep)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -9,21 +9,21 @@ from edge.core.layout import Layout
 
 
 class LightSleep:
-    """Asks by the content of a file that the unit `edge-light.path` watches."""
+    """Asks by the content of a file that the unit `edge-sleep.path` watches."""
 
     def __init__(self, layout: Layout, log: Callable[[str], None]) -> None:
         self._path, self._log = layout.sleep_light, log
         self.on = False
 
     def start(self, why: str) -> None:
-        """Ask for it; nothing happens where it is on already."""
+        """Ask for light sleep; nothing happens if it is on already."""
         if not self.on:
             self.on = self._write("on")
             if self.on:
                 self._log(f"sleeps lightly: {why}")
 
     def off(self) -> None:
-        """Take it back; a board that never slept writes nothing."""
+        """End light sleep; a board that never slept writes nothing."""
         if self.on or self._path.exists():
             self._write("off")
             self.on = False

@@ -37,7 +37,7 @@ def found(alarm: Path) -> str:
 
 
 def set_alarm(alarm: Path, after_s: float) -> None:
-    """Set the alarm that wakes the board. Raises OSError where it is not set for certain."""
+    """Write the alarm, in seconds from now. Raises OSError if the write fails. Call `check_alarm` afterwards."""
     _write(alarm, "0")  # an alarm that is set already refuses another one
     _write(alarm, f"+{after_s:.0f}")
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from edge.config.sleep import AcceptConfig
 
 _DAY_MIN = 24 * 60
-#: Minutes of the local day, with the part of the minute that has passed, so many seconds from now.
+#: Maps seconds from now to the local time of day in minutes, with fraction.
 MinuteAt = Callable[[float], float]
 
 
 def until(minute_at: MinuteAt, minute: int) -> float:
-    """Seconds until the clock shows `minute` of the day next, also over a change of the clock; 0 to 25 hours."""
+    """Seconds until the clock shows `minute` of the day next, correct across a change of summer time; 0 to 25 hours."""
     left_s = ((minute - minute_at(0.0)) % _DAY_MIN) * 60
     # Where clocks are changed in between, that is an hour off.
     off_min = (minute - minute_at(left_s) + _DAY_MIN / 2) % _DAY_MIN - _DAY_MIN / 2

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SleepOrder:
-    """For the governor: go down now. `objection` says why not any more, until the first unit is stopped."""
+    """For the governor: go down now.
+
+    The governor calls `objection` until it stops the first unit; an answer that is not empty cancels the sleep.
+    """
 
     reason: str
     alarm_s: float | None  # None: a UPS switches the power back on

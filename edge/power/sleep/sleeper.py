@@ -1,4 +1,4 @@
-"""Lets the board sleep: looks, asks the gateway, and orders the governor down, by the way that critical takes.
+"""Lets the board sleep: asks the gateway, and returns an order; the governor then shuts down as for critical power.
 
 Belongs to the governor's loop, which calls `turn`. Where `power.sleep.when` is `never` there is none.
 """
@@ -14,20 +14,21 @@ from contextlib import suppress
 import msgspec
 
 from edge.config import Config
+from edge.config.times import minute_of
 from edge.core import clock, durable
 from edge.core.host import boot_id, process_alive
-from edge.core.text import when
+from edge.core.text import duration, when
 from edge.model import ALLOWED, Action, LastSleep, Plan, Power, PowerStatus, SleepAnswer, SleepAsk
 from edge.power.sleep import busy, costs, means, moments
 from edge.power.sleep.decide import STATES, Decision, Facts, Wanted, decide, least_s
 from edge.power.sleep.light import LightSleep
 from edge.power.sleep.order import SleepOrder
 
-#: Between two looks while nothing is known that would change the answer.
+#: Longest time between two decisions while power allows a sleep.
 _LOOK_S = 60.0
 #: A gateway answers within this time, or the board stays awake.
 _ANSWER_S = 15.0
-#: Until the gateway is asked again that did not say when.
+#: Seconds until the next question if the gateway's refusal gave no time.
 _REFUSED_S = 120.0
 #: After a sleep that was not carried out.
 _AGAIN_S = 600.0
@@ -37,7 +38,10 @@ _LONGEST_BOOT_S = 600.0
 
 
 class Sleeper:
-    """Decides by what the governor reported, and asks the gateway, which knows the jobs and who uses the board."""
+    """Decides by what the governor reported, and asks the gateway, which knows the jobs and who uses the board.
+
+    `now_s` is monotonic, in seconds since the boot; times of the wall clock are seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -62,33 +66,33 @@ class Sleeper:
         self._costs = costs.of(config)
         self._light = LightSleep(self._layout, log)
         self._light.off()
-        self._boot_s: float | None = None  # of this boot, in a mean with those before
+        self._boot_s: float | None = None  # learned mean, with this boot
         self._ask: SleepAsk | None = None
         self._asked_s = 0.0
         self._due_s: float | None = None  # of a job, as the gateway said it
-        self._look_s = 0.0
-        self._idle_since: float | None = None  # of a node, whose queues are on its head
-        self._went = False
-        self._said = ""
+        self._look_s = 0.0  # monotonic time of the next look; 0: at once; inf: when power changes
+        self._idle_since: float | None = None  # monotonic; of a node, whose workers have no job since then
+        self._ordered = False
+        self._reason = ""
 
     @property
     def why(self) -> str:
         """Why the board is awake; empty before the first look."""
-        return self._said
+        return self._reason
 
     def changed(self) -> None:
         """The gateway answered, or took its answer back: look at once."""
         self._look_s = 0.0
 
     def wait_s(self, now_s: float) -> float | None:
-        """Seconds until the next turn is due; None: nothing is due until power changes."""
+        """Seconds until the next turn is due, or None if nothing is due until power changes."""
         return None if self._look_s == math.inf else max(0.0, self._look_s - now_s)
 
     def turn(self, now_s: float, power: PowerStatus) -> SleepOrder | None:
         """Look whether the board is to sleep; returns an order when everybody agrees."""
-        if self._went:
+        if self._ordered:
             if power.code != "sleep":  # it was given up, or only rehearsed
-                self._went = False
+                self._ordered = False
                 self._drop()
                 self._look_s = now_s + _AGAIN_S
             return None
@@ -124,7 +128,7 @@ class Sleeper:
 
             fixed_s = None
             if fixed is not None:
-                fixed_s = moments.until(minute_at, int(str(fixed)[:2]) * 60 + int(str(fixed)[3:]))
+                fixed_s = moments.until(minute_at, minute_of(fixed))
             wanted = Wanted(
                 window_s=moments.next_window(windows, minute_at),
                 fixed_s=fixed_s,
@@ -138,7 +142,7 @@ class Sleeper:
             awake_s=now_s,  # the monotonic clock begins at the boot
             busy=busy.who(self._layout) or self._rested(now_s),
             inside=inside,
-            # The planner plans with a board that goes down; one that stays on may sleep lightly while it idles.
+            # The plan assumes that a sleep costs a boot. Light sleep costs none, so an idle plan allows it.
             plan=None if planned is None or (planned.action is Action.IDLE and self._lightly) else planned.action,
             wanted=wanted,
         )
@@ -156,7 +160,9 @@ class Sleeper:
             self._idle_since = None
             return ""
         self._idle_since = now_s if self._idle_since is None else self._idle_since
-        return "its workers have only just become idle" if now_s - self._idle_since < self._sleep.quiet_s else ""
+        if now_s - self._idle_since >= self._sleep.quiet_s:
+            return ""
+        return f"its workers have been idle for less than {duration(self._sleep.quiet_s)} (power.sleep.quiet_s)"
 
     def _agreed(self, now_s: float, power: PowerStatus, decision: Decision) -> SleepOrder | None:
         """Ask the gateway, or go once it has agreed."""
@@ -184,7 +190,7 @@ class Sleeper:
                     return None
         if light:
             self._light.start(f"{decision.why}; it cannot go down: {obstacle}" if obstacle else decision.why)
-            self._said = "it sleeps lightly"
+            self._reason = "it sleeps lightly"
             self._look_s = now_s + min(_LOOK_S, decision.ready_s)
             return None
         return self._order(decision)
@@ -193,7 +199,7 @@ class Sleeper:
         wall = time.time()
         wake_at = wall + decision.ready_s if clock.plausible(wall) else None
         self._remember(wall, wall + decision.alarm_s)
-        self._went = True
+        self._ordered = True
         self._look_s = math.inf
         at = "" if wake_at is None else f" until {when(wake_at)[11:16]}"
         alarm_s = None if self._sleep.ups_returns else decision.alarm_s
@@ -243,9 +249,9 @@ class Sleeper:
     def _stay(self, why: str) -> None:
         """Stay awake, and say why where it is news."""
         self._light.off()
-        if why != self._said:
+        if why != self._reason:
             self._log(f"stays awake: {why}")
-        self._said = why
+        self._reason = why
         self._drop()
 
     def _drop(self) -> None:

@@ -29,11 +29,11 @@ class Played:
 
 
 def test_it_tries_again_until_the_board_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    """Soon while the board may stay awake for it, each minute while nobody answers; the same reason is told once."""
+    """Soon while the board may stay awake for it, twice a minute while nobody answers; the same reason is told once."""
     away = Unreachable("cannot reach the gateway")
     played = Played(Asleep(awake_at=1_795_880_137.0), away, away, "taken")
     assert played.run(3600) == "taken"
-    assert played.pauses == [5.0, 60.0, 60.0]
+    assert played.pauses == [5.0, 30.0, 30.0]
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
     assert "it is awake again at 2026-11-28" in said[0]
@@ -43,8 +43,8 @@ def test_it_tries_again_until_the_board_answers(capsys: pytest.CaptureFixture[st
 def test_it_gives_up_in_time() -> None:
     played = Played(Unreachable("away"))
     with pytest.raises(Unreachable, match="away"):
-        played.run(150)
-    assert played.pauses == [60.0, 60.0, 30.0]
+        played.run(75)
+    assert played.pauses == [30.0, 30.0, 15.0]
 
 
 def test_what_is_no_absence_is_told_at_once() -> None:

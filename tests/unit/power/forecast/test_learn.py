@@ -7,10 +7,12 @@ import random
 import msgspec
 import pytest
 
+from edge.power.forecast import outside
 from edge.power.forecast.learn import HourSample, learn
-from edge.power.forecast.memory import PanelMemory, Place
+from edge.power.forecast.memory import PanelMemory, Place, Score
 from edge.power.forecast.outlook import Outlook
-from edge.power.forecast.predict import clear_hour, day_wh, expected, outlook
+from edge.power.forecast.predict import clear_hour, expected, outlook
+from edge.power.planner.path import energy_wh
 
 PLACE = Place(48.1, 11.6, given=True)
 FIRST = 1_780_272_000 // 3600  # 2026-06-01 00:00 UTC
@@ -54,7 +56,7 @@ def test_the_energy_of_a_day_is_near_the_mean_of_days() -> None:
         sum(clear_hour(h, PLACE) * share(h) * 0.02 for h in range(FIRST + d * 24, FIRST + d * 24 + 24))
         for d in range(30)
     ]
-    assert day_wh(view, view.start, view.start + 86_400).mid == pytest.approx(sum(days) / 30, rel=0.35)
+    assert energy_wh(view, view.start, view.start + 86_400) == pytest.approx(sum(days) / 30, rel=0.35)
 
 
 def test_a_tenth_of_the_hours_lie_below_their_p10() -> None:
@@ -96,3 +98,23 @@ def test_a_forecast_from_outside_is_scored_beside_ours() -> None:
     assert memory.outside.mean is not None
     assert memory.ours.mean is not None
     assert memory.outside.mean > memory.ours.mean
+
+
+@pytest.mark.parametrize(("days", "used"), [(6, False), (7, True)])
+def test_a_better_forecast_from_outside_is_used_after_a_week(days: int, used: bool) -> None:
+    ours, other = Score(), Score()
+    for _ in range(days):
+        ours, other = ours.plus(10.0, 0.99), other.plus(5.0, 0.99)
+    assert outside.better(PanelMemory(ours=ours, outside=other)) is used
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"start": -5, "watts": []}', "start is -5: expected seconds since 1970, 0 to 1e11"),
+        ('{"start": 1, "step_s": 0, "watts": []}', "step_s is 0: expected more than 0 and at most 86400"),
+    ],
+)
+def test_a_wrong_forecast_from_outside_is_named(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        outside.parse(text)

@@ -30,8 +30,3 @@ def test_position_and_clear_sky_are_those_of_pvlib(
 
 def test_there_is_no_sun_below_the_horizon() -> None:
     assert sun.clear_sky(-0.2) == 0.0
-
-
-def test_a_polar_day_has_24_hours_and_a_polar_night_none() -> None:
-    assert sun.day_length_s(1782000000.0, 80.0) == 86_400.0
-    assert sun.day_length_s(1797800000.0, 80.0) == 0.0

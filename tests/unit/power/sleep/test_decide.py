@@ -78,7 +78,7 @@ def test_the_usual_board_sleeps_from_five_minutes_on() -> None:
     assert least_s(Costs()) == pytest.approx(346.3, abs=0.1)
     assert not decide(SleepConfig(when="low"), Costs(), _with(Wanted(due_s=340.0))).sleep
     found = decide(SleepConfig(when="low"), Costs(), _with(Wanted(due_s=7200.0, window_s=8000.0)))
-    assert (found.sleep, found.alarm_s, found.why) == (True, 7110.0, "a job is due then")
+    assert (found.sleep, found.alarm_s, found.why) == (True, 7110.0, "a job is due")
 
 
 def test_without_any_other_time_it_looks_again() -> None:
