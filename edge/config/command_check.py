@@ -51,13 +51,38 @@ def text_pattern(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> 
     return rf"^(?![^\x00-\x1f\x7f]*[\x00-\x1f\x7f]){no_option}(?:{inner})$"
 
 
+def is_behind_end_of_options(command: CommandConfig, place: int) -> bool:
+    """True when a word `--` of the template stands before the word at `place`: programs read no options there."""
+    return _END_OF_OPTIONS in command.run[1:place]
+
+
 def may_begin_with_hyphen(command: CommandConfig, name: str) -> bool:
-    """True when each argument that begins with this parameter stands behind a `--` of the template."""
-    for place, word in enumerate(map(template.parse, command.run)):
-        begins = template.begins_open(word) and isinstance(word[0], Hole) and word[0].name == name
-        if begins and _END_OF_OPTIONS not in command.run[1:place]:
-            return False
-    return True
+    """True when each argument that may begin with this parameter stands behind a `--` of the template.
+
+    An argument also begins with it where all that stands before it in the word may be empty.
+    """
+    return all(
+        is_behind_end_of_options(command, place) or name not in _leading(template.parse(text), command)
+        for place, text in enumerate(command.run)
+    )
+
+
+def _leading(word: Word, command: CommandConfig) -> Iterator[str]:
+    """The names of the holes that the argument may begin with."""
+    for part in word:
+        if not isinstance(part, Hole) or part.is_output:
+            return
+        yield part.name
+        if part.name not in command.parameters or not _may_be_empty(command.parameters[part.name]):
+            return
+
+
+def _may_be_empty(parameter: ParameterConfig) -> bool:
+    if parameter.type != "text":
+        return False
+    if parameter.choices:
+        return "" in parameter.choices
+    return re.search(text_pattern(parameter, may_begin_with_hyphen=True), "") is not None
 
 
 def outputs_of(command: CommandConfig) -> tuple[str, ...]:
@@ -85,6 +110,8 @@ def _check_one(command: CommandConfig, key: str) -> None:
     used = {hole.name for word in words for hole in template.holes(word) if not hole.is_output}
     for hole in (hole for word in words for hole in template.holes(word)):
         _check_hole(hole, command, key)
+    for name, parameter in command.parameters.items():
+        _check_pattern(parameter, f"{key}.parameters.{name}.pattern")  # all, before one is used for another's check
     for name, parameter in command.parameters.items():
         where = f"{key}.parameters.{name}"
         if name not in used:
@@ -152,12 +179,6 @@ def _check_parameter(
         )
     if kind == "bool" and any(Hole(name) in word and len(word) > 1 for word in words):
         raise ConfigError(where, name, "a bool fills a whole word of `run`, and nothing else stands in it")
-    if parameter.pattern is not None:
-        try:
-            re.compile(parameter.pattern)  # alone: a bracket in it must not close one of ours
-            re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
-        except re.error as err:
-            raise ConfigError(f"{where}.pattern", parameter.pattern, f"a regular expression: {err}") from err
     if any("\0" in each for each in (*parameter.choices, parameter.when_true, parameter.when_false)):
         raise ConfigError(where, name, "without NUL characters")
     negative = is_number and (parameter.min is None or parameter.min < 0)
@@ -166,6 +187,16 @@ def _check_parameter(
         raise ConfigError(f"{where}.min", parameter.min, why)
     if parameter.default is not None:
         _check_default(name, parameter, command, where)
+
+
+def _check_pattern(parameter: ParameterConfig, key: str) -> None:
+    if parameter.pattern is None:
+        return
+    try:
+        re.compile(parameter.pattern)  # alone: a bracket in it must not close one of ours
+        re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
+    except re.error as err:
+        raise ConfigError(key, parameter.pattern, f"a regular expression: {err}") from err
 
 
 def _check_default(name: str, parameter: ParameterConfig, command: CommandConfig, where: str) -> None:

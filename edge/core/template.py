@@ -52,11 +52,6 @@ def holes(word: Word) -> tuple[Hole, ...]:
     return tuple(part for part in word if isinstance(part, Hole))
 
 
-def begins_open(word: Word) -> bool:
-    """True when the argument begins with what is filled in."""
-    return bool(word) and isinstance(word[0], Hole)
-
-
 def filled(word: Word, value_of: Callable[[Hole], str]) -> str:
     """The argument that a word becomes."""
     return "".join(value_of(part) if isinstance(part, Hole) else part for part in word)

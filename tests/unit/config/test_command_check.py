@@ -119,6 +119,22 @@ def test_a_negative_number_is_allowed_behind_text(tmp_path: Path) -> None:
     assert read(tmp_path, command)
 
 
+@pytest.mark.parametrize("first", [{"pattern": "a*"}, {"choices": ["", "a"]}])
+def test_a_negative_number_behind_a_value_that_may_be_empty_is_refused(tmp_path: Path, first: dict[str, Any]) -> None:
+    command = {"name": "c", "run": ["x", "{p}{n}"], "parameters": {"n": {"type": "int"}, "p": first}}
+    with pytest.raises(ConfigError, match="min: 0") as caught:
+        read(tmp_path, command)
+    assert caught.value.key == "commands[0].parameters.n.min"
+    assert read(tmp_path, command | {"run": ["x", "--", "{p}{n}"]})
+
+
+def test_a_bad_pattern_is_named_whichever_parameter_is_checked_first(tmp_path: Path) -> None:
+    command = {"name": "c", "run": ["x", "{p}{n}"], "parameters": {"n": {"type": "int"}, "p": {"pattern": "("}}}
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, command)
+    assert caught.value.key == "commands[0].parameters.p.pattern"
+
+
 def test_a_bool_fills_a_whole_word(tmp_path: Path) -> None:
     command = {"name": "c", "run": ["x", "-a{p}"], "parameters": {"p": {"type": "bool", "when_true": "b"}}}
     with pytest.raises(ConfigError, match="whole word"):
