@@ -43,7 +43,9 @@ def parse(text: str) -> Word:
         elif _NAME.fullmatch(name):
             parts.append(Hole(name))
         else:
-            raise ValueError(f"{{{name}}} is no name of a parameter or input, and no {{output:FILE}}")
+            raise ValueError(
+                f"{{{name}}}: expected {{NAME}} of letters, digits and _, not starting with a digit, or {{output:FILE}}"
+            )
     return tuple(parts)
 
 
