@@ -194,6 +194,10 @@ def test_an_error_of_a_parameter_names_what_is_wrong_and_what_is_allowed(
         ({"run": ["x", "{input}", "{width}", "{output:" + "a" * 300 + "}"]}, "1 to 200 letters"),
         ({"run": ["x", "{1}"]}, "not starting with a digit, or {output:FILE}"),
         ({"run": ["{input}", "{width}"]}, "no parameter chooses it"),
+        ({"inputs": {"input": None}}, "commands[0].inputs.input = None"),
+        ({"env": {"A": 1}}, "commands[0].env.A = 1"),
+        ({"parameters": {"width": {"choices": [True]}}}, "commands[0].parameters.width.choices[0] = True"),
+        ({"env": {"B": "2", "A.B": 1}}, "commands[0].env.A.B = 1"),
     ],
 )
 def test_an_error_names_what_is_wrong_and_what_is_allowed(tmp_path: Path, change: dict[str, Any], words: str) -> None:
