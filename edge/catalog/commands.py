@@ -8,12 +8,12 @@ from msgspec import Meta
 
 from edge.catalog.signature import ALLOWED, Parameter, Signature
 from edge.config import CommandConfig, Config
-from edge.config.command_check import may_begin_with_hyphen, text_pattern
+from edge.config.command_check import may_begin_with_hyphen, text_allowed, text_pattern
 from edge.config.commands import ANY, ParameterConfig
 from edge.core.values import Hint
 from edge.model import Pool
 
-#: Under this name the worker gives a command its run; no parameter can have it.
+#: Name of the argument in which the worker gives a command its run; no parameter can be called so.
 HOST = "@run"
 #: Arguments of a program that `allow_any` runs; the kernel takes one of 128 KiB, and a character has up to 4 bytes.
 MOST_WORDS, LONGEST_WORD = 1000, 30_000
@@ -76,10 +76,7 @@ def _hint(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> Hint:
     if parameter.choices:
         return Annotated[Literal[parameter.choices], Meta(description=about)]
     pattern = text_pattern(parameter, may_begin_with_hyphen=may_begin_with_hyphen)
-    allowed = "letters, digits, space and ._+-, starting with a letter or digit"
-    if parameter.pattern is not None:
-        allowed = f"text that fits {parameter.pattern}, without control characters"
-        allowed += "" if may_begin_with_hyphen else ", not starting with -"
+    allowed = text_allowed(parameter, may_begin_with_hyphen=may_begin_with_hyphen)
     return Annotated[
         str,
         Meta(

@@ -11,7 +11,7 @@ from edge.core.backoff import Backoff
 from edge.core.errors import Unreachable
 from edge.wire import JobView
 
-#: A program may be silent for as long as the gateway keeps an answer open.
+#: The gateway ends an answer after `gateway.max_wait_s`, 3600 s at most; this is a little more.
 _SILENT_S = 3700.0
 _AGAIN = Backoff(first_s=0.2, most_s=5.0)
 
@@ -19,7 +19,7 @@ _AGAIN = Backoff(first_s=0.2, most_s=5.0)
 def output(
     http: Transport, job_id: str, *, stream: str, offset: int, follow: bool, on_cut: Callable[[int], None]
 ) -> Iterator[bytes]:
-    """Yield the bytes of a stream. Raises as `Transport.send`; lost connections are made again while it follows.
+    """Yield the bytes of a stream. Raises as `Transport.send`; with `follow` a lost connection is opened again.
 
     Args:
         http: the gateway.

@@ -6,10 +6,10 @@ import fnmatch
 import math
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from edge.config.commands import ANY, PATH, PLAIN_TEXT, CommandConfig, ParameterConfig
+from edge.config.commands import ANY, PATH, PLAIN_TEXT, RUN_OPTIONS, CommandConfig, ParameterConfig
 from edge.core import template
 from edge.core.errors import ConfigError
 from edge.core.template import Hole, Word
@@ -46,18 +46,52 @@ def program_of(command: CommandConfig) -> str | None:
 def text_pattern(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> str:
     """The regular expression for the whole text of a parameter, as JSON Schema and Python both read it."""
     inner = PLAIN_TEXT if parameter.pattern is None else parameter.pattern
-    # Control characters never: a newline would also let `$` match before the end.
+    # Control characters are refused in any case. `$` also matches before a newline at the end.
     no_option = "" if may_begin_with_hyphen else "(?!-)"
     return rf"^(?![^\x00-\x1f\x7f]*[\x00-\x1f\x7f]){no_option}(?:{inner})$"
 
 
+def text_allowed(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> str:
+    """What `text_pattern` says, in words."""
+    if parameter.pattern is None:
+        return "letters, digits, space and ._+-, starting with a letter or digit"
+    return f"text that fits {parameter.pattern}, without control characters" + (
+        "" if may_begin_with_hyphen else ", not starting with -"
+    )
+
+
+def is_behind_end_of_options(command: CommandConfig, place: int) -> bool:
+    """True when a word `--` of the template stands before the word at `place`: programs read no options there."""
+    return _END_OF_OPTIONS in command.run[1:place]
+
+
 def may_begin_with_hyphen(command: CommandConfig, name: str) -> bool:
-    """True when each argument that begins with this parameter stands behind a `--` of the template."""
-    for place, word in enumerate(map(template.parse, command.run)):
-        begins = template.begins_open(word) and isinstance(word[0], Hole) and word[0].name == name
-        if begins and _END_OF_OPTIONS not in command.run[1:place]:
-            return False
-    return True
+    """True when each argument that may begin with this parameter stands behind a `--` of the template.
+
+    An argument also begins with it where all that stands before it in the word may be empty.
+    """
+    return all(
+        is_behind_end_of_options(command, place) or name not in _leading(template.parse(text), command)
+        for place, text in enumerate(command.run)
+    )
+
+
+def _leading(word: Word, command: CommandConfig) -> Iterator[str]:
+    """The names of the holes that the argument may begin with."""
+    for part in word:
+        if not isinstance(part, Hole) or part.is_output:
+            return
+        yield part.name
+        if part.name not in command.parameters or not _may_be_empty(command.parameters[part.name]):
+            return
+
+
+def _may_be_empty(parameter: ParameterConfig) -> bool:
+    if parameter.type != "text":
+        return False
+    if parameter.choices:
+        return "" in parameter.choices
+    return re.search(text_pattern(parameter, may_begin_with_hyphen=True), "") is not None
 
 
 def outputs_of(command: CommandConfig) -> tuple[str, ...]:
@@ -79,22 +113,32 @@ def _check_one(command: CommandConfig, key: str) -> None:
         if not _NAME.fullmatch(name):
             where = "parameters" if name in command.parameters else "inputs"
             raise ConfigError(f"{key}.{where}", name, "a name of letters, digits and _, not starting with a digit")
+    for name in command.parameters:
+        if name in RUN_OPTIONS:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(
+                f"{key}.parameters.{name}", name, f"another name: {option} is an option of `edge run` itself"
+            )
     for name in command.inputs:
         if name in command.parameters:
-            raise ConfigError(f"{key}.inputs.{name}", name, "a parameter has this name")
+            raise ConfigError(f"{key}.inputs.{name}", name, "another name: a parameter has this one")
     used = {hole.name for word in words for hole in template.holes(word) if not hole.is_output}
     for hole in (hole for word in words for hole in template.holes(word)):
         _check_hole(hole, command, key)
     for name, parameter in command.parameters.items():
+        _check_pattern(parameter, f"{key}.parameters.{name}.pattern")  # all, before one is used for another's check
+    for name, parameter in command.parameters.items():
         where = f"{key}.parameters.{name}"
         if name not in used:
-            raise ConfigError(where, name, "is not used in `run`: {" + name + "}")
+            raise ConfigError(where, name, f"a name that `run` has in braces: {{{name}}} is not there")
         _check_parameter(name, parameter, command, words, where)
     if command.stdin != NOTHING and command.stdin not in command.inputs:
         raise ConfigError(f"{key}.stdin", command.stdin, f"none, or one of the inputs: {_listed(command.inputs)}")
     for name in command.inputs:
         if name not in used and command.stdin != name:
-            raise ConfigError(f"{key}.inputs.{name}", name, "is neither used in `run` nor as `stdin`")
+            raise ConfigError(
+                f"{key}.inputs.{name}", name, f"a name that is the `stdin`, or that `run` has in braces: {{{name}}}"
+            )
     _check_outputs(command, words, key)
     _check_rest(command, key)
 
@@ -112,7 +156,9 @@ def _words(command: CommandConfig, key: str) -> Iterator[Word]:
 def _check_program(command: CommandConfig, words: Sequence[Word], key: str) -> None:
     program = command.run[0]
     if template.holes(words[0]):
-        raise ConfigError(f"{key}.run[0]", program, "a program by name or absolute path; nobody may choose it")
+        raise ConfigError(
+            f"{key}.run[0]", program, "a fixed program, by name or absolute path; no parameter chooses it"
+        )
     if not program or ("/" in program and not PurePosixPath(program).is_absolute()):
         raise ConfigError(f"{key}.run[0]", program, "a program by name, or by its absolute path")
 
@@ -121,7 +167,9 @@ def _check_hole(hole: Hole, command: CommandConfig, key: str) -> None:
     if hole.is_output:
         if not _FILE.fullmatch(hole.name):
             raise ConfigError(
-                f"{key}.run", f"{{output:{hole.name}}}", "a plain file name that starts with a letter or digit"
+                f"{key}.run",
+                f"{{output:{hole.name}}}",
+                "a file name of 1 to 200 letters, digits, space and ._()+=@-, starting with a letter or digit",
             )
     elif hole.name not in command.parameters and hole.name not in command.inputs:
         known = _listed((*command.parameters, *command.inputs))
@@ -144,28 +192,36 @@ def _check_parameter(
     if (parameter.choices or parameter.pattern is not None) and kind != "text":
         field = "choices" if parameter.choices else "pattern"
         raise ConfigError(f"{where}.{field}", getattr(parameter, field), f"only for text, and this is {kind}")
-    if (parameter.when_true or parameter.when_false) and kind != "bool":
-        raise ConfigError(f"{where}.when_true", parameter.when_true, f"only for bool, and this is {kind}")
+    for field in ("when_true", "when_false"):
+        if getattr(parameter, field) and kind != "bool":
+            raise ConfigError(f"{where}.{field}", getattr(parameter, field), f"only for bool, and this is {kind}")
     if kind == "bool" and not (parameter.when_true or parameter.when_false):
         raise ConfigError(
             f"{where}.when_true", "", "a word for true, or `when_false` one for false: it would change nothing"
         )
     if kind == "bool" and any(Hole(name) in word and len(word) > 1 for word in words):
         raise ConfigError(where, name, "a bool fills a whole word of `run`, and nothing else stands in it")
-    if parameter.pattern is not None:
-        try:
-            re.compile(parameter.pattern)  # alone: a bracket in it must not close one of ours
-            re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
-        except re.error as err:
-            raise ConfigError(f"{where}.pattern", parameter.pattern, f"a regular expression: {err}") from err
-    if any("\0" in each for each in (*parameter.choices, parameter.when_true, parameter.when_false)):
-        raise ConfigError(where, name, "without NUL characters")
+    words_of = {f"choices[{number}]": each for number, each in enumerate(parameter.choices)}
+    words_of |= {"when_true": parameter.when_true, "when_false": parameter.when_false}
+    for field, text in words_of.items():
+        if "\0" in text:
+            raise ConfigError(f"{where}.{field}", text, "text without NUL characters")
     negative = is_number and (parameter.min is None or parameter.min < 0)
     if negative and not may_begin_with_hyphen(command, name):
         why = "a negative number at the start of an argument may be read as an option: give min: 0, or put -- before it"
         raise ConfigError(f"{where}.min", parameter.min, why)
     if parameter.default is not None:
         _check_default(name, parameter, command, where)
+
+
+def _check_pattern(parameter: ParameterConfig, key: str) -> None:
+    if parameter.pattern is None:
+        return
+    try:
+        re.compile(parameter.pattern)  # alone: a bracket in it must not close one of ours
+        re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
+    except re.error as err:
+        raise ConfigError(key, parameter.pattern, f"a regular expression: {err}") from err
 
 
 def _check_default(name: str, parameter: ParameterConfig, command: CommandConfig, where: str) -> None:
@@ -181,20 +237,30 @@ def _check_default(name: str, parameter: ParameterConfig, command: CommandConfig
     if isinstance(value, str):
         if parameter.choices and value not in parameter.choices:
             raise ConfigError(f"{where}.default", value, f"one of the choices: {_listed(parameter.choices)}")
-        pattern = text_pattern(parameter, may_begin_with_hyphen=may_begin_with_hyphen(command, name))
+        free = may_begin_with_hyphen(command, name)
+        pattern = text_pattern(parameter, may_begin_with_hyphen=free)
         if not parameter.choices and (len(value) > parameter.max_length or not re.search(pattern, value)):
-            raise ConfigError(f"{where}.default", value, "text that the parameter itself allows")
+            raise ConfigError(
+                f"{where}.default",
+                value,
+                f"at most {parameter.max_length}: {text_allowed(parameter, may_begin_with_hyphen=free)}",
+            )
     elif isinstance(value, int | float) and not isinstance(value, bool):
         low, high = parameter.min, parameter.max
         if (low is not None and value < low) or (high is not None and value > high) or not math.isfinite(value):
-            raise ConfigError(f"{where}.default", value, "within min and max")
+            bounds = [
+                f"{word} {bound:g}" for word, bound in (("at least", low), ("at most", high)) if bound is not None
+            ]
+            raise ConfigError(f"{where}.default", value, " and ".join(["a finite number", *bounds]))
 
 
 def _check_outputs(command: CommandConfig, words: Sequence[Word], key: str) -> None:
     for number, pattern in enumerate(command.outputs):
         if not _PATTERN.fullmatch(pattern) or pattern.startswith("."):
             raise ConfigError(
-                f"{key}.outputs[{number}]", pattern, "a pattern of plain file names, such as *.mp4; no folders"
+                f"{key}.outputs[{number}]",
+                pattern,
+                "1 to 200 letters, digits, space and ._()+=@-*?[]!, not starting with a dot, such as *.mp4",
             )
     named = [hole.name for word in words for hole in template.holes(word) if hole.is_output]
     for name in named:
@@ -204,10 +270,12 @@ def _check_outputs(command: CommandConfig, words: Sequence[Word], key: str) -> N
 
 def _check_rest(command: CommandConfig, key: str) -> None:
     for name, value in command.env.items():
-        if not _NAME.fullmatch(name) or name.startswith("EDGE_") or "\0" in value:
-            raise ConfigError(
-                f"{key}.env.{name}", value, "a variable of letters, digits and _; EDGE_* are the board's own"
-            )
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"{key}.env.{name}", value, "a name of letters, digits and _, not starting with a digit")
+        if name.startswith("EDGE_"):
+            raise ConfigError(f"{key}.env.{name}", value, "another name: EDGE_* are the board's own")
+        if "\0" in value:
+            raise ConfigError(f"{key}.env.{name}", value, "text without NUL characters")
     for field in ("progress", "progress_total"):
         pattern = getattr(command, field)
         if isinstance(pattern, str):
@@ -224,7 +292,7 @@ def _check_rest(command: CommandConfig, key: str) -> None:
     for number, path in enumerate(command.reads):
         pure = PurePosixPath(path)
         if not pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2 or "\0" in path:
-            raise ConfigError(f"{key}.reads[{number}]", path, "an absolute path below /")
+            raise ConfigError(f"{key}.reads[{number}]", path, "an absolute path below /, without .. and NUL characters")
         if pure.parts[1] in _OWN_FOLDERS or path.rstrip("/") == "/tmp":  # noqa: S108 - it is refused
             raise ConfigError(f"{key}.reads[{number}]", path, "a path that the sandbox does not make itself")
     if not command.sandbox and not command.network:
@@ -237,5 +305,5 @@ def _check_rest(command: CommandConfig, key: str) -> None:
         )
 
 
-def _listed(names: Sequence[str] | dict[str, object] | object) -> str:
-    return ", ".join(names) or "none"  # type: ignore[arg-type] # names of any collection
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -12,7 +12,11 @@ from edge.model import Pool, Power, Retries, TaskName, TimeLimit
 
 #: The kind of job that runs any program, where `allow_any` is set.
 ANY = "run"
-#: Text without a pattern of its own: nothing that programs read as an option, a path, a variable, a file of arguments.
+#: Options that `edge run` has itself: a parameter of such a name could not be given there.
+RUN_OPTIONS = frozenset({"config", "debug", "detach", "help", "in", "json", "key", "out", "power", "quiet"}) | {
+    *("time_limit", "timeout", "token_file", "url")
+}
+#: Default pattern of `text`: without what programs treat specially, as -option, a/path, $variable and @argument-file.
 PLAIN_TEXT = r"[A-Za-z0-9][A-Za-z0-9 ._+-]*"
 #: Where a program is looked for, whatever the worker's own PATH is.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -27,12 +31,16 @@ class ParameterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min: Annotated[float | None, about("Smallest number.")] = None
     max: Annotated[float | None, about("Largest number.")] = None
     pattern: Annotated[
-        str | None, about("Regular expression that the whole text fits. null: letters, digits, space and ._+-")
+        str | None,
+        about(
+            "Regular expression that the whole text fits. null: letters, digits, space and ._+-, starting with a letter"
+            " or digit."
+        ),
     ] = None
     max_length: Annotated[int, Meta(ge=1, le=30_000), about("Longest text, in characters.")] = 200
     choices: Annotated[tuple[str, ...], about("The texts allowed; empty: any that fits the pattern.")] = ()
     when_true: Annotated[str, about("What a bool puts in its place when true, such as --fast; empty: nothing.")] = ""
-    when_false: Annotated[str, about("And when false.")] = ""
+    when_false: Annotated[str, about("What a bool puts in its place when false; empty: nothing.")] = ""
     default: Annotated[Scalar | None, about("Taken where it is not given. null: it must be given.")] = None
     about: Annotated[str, about("What it means, for people.")] = ""
 
@@ -74,12 +82,15 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stdin: Annotated[str, about("The input that it reads from standard input, or none.")] = "none"
     progress: Annotated[
         str | None,
-        about("Pattern whose first group says in a line of output how far it is: a number, or a time h:m:s."),
+        about("Regular expression whose first group is the progress in a line of output: a number, or a time h:m:s."),
     ] = None
-    progress_total: Annotated[float | str | None, about("What that counts up to: a number, or a pattern like it.")] = (
+    progress_total: Annotated[
+        float | str | None,
+        about("What `progress` counts up to: a number, or a regular expression whose first group finds it in a line."),
+    ] = None
+    time_limit_s: Annotated[TimeLimit | None, about("Seconds after which it is ended. null: no limit of its own.")] = (
         None
     )
-    time_limit_s: Annotated[TimeLimit | None, about("Ends it then. null: no limit of its own.")] = None
     memory_mb: Annotated[
         Annotated[int, Meta(ge=4, le=1 << 20)] | None,
         about("MiB of memory, of all its processes together. null: no limit."),
@@ -89,7 +100,8 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         about("CPU time of all its processes; 100 is one core. null: no limit."),
     ] = None
     io_weight: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | None, about("Its share of a busy disk; others have 100. null: as others.")
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        about("Its share of a busy disk, 1 to 1000; others have 100. null: as others."),
     ] = None
     processes: Annotated[
         Annotated[int, Meta(ge=4, le=100_000)] | None,
@@ -97,7 +109,7 @@ class CommandConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     disk_mb: Annotated[
         Annotated[int, Meta(ge=1, le=1 << 24)] | None,
-        about("MiB that it may write into its folder. null: worker.max_artifact_bytes."),
+        about("MiB that it may write into its folder and its checkpoint. null: worker.max_artifact_bytes."),
     ] = None
     network: Annotated[bool, about("true: it may use the network.")] = False
     sandbox: Annotated[

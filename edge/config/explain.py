@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import msgspec
 from msgspec import inspect
@@ -40,6 +41,8 @@ def explained(err: msgspec.ValidationError, tree: object, root: inspect.Type, *,
     else:
         advice = _plain(what)
     value = _at(tree, key)
+    if "[...]" in key and isinstance(root, inspect.StructType):
+        key, value = _item(err, tree, root.cls, key)
     if isinstance(value, dict) and not unknown:
         value = "..." if value else {}
     joined = f"{prefix}{'.' if prefix and key and not key.startswith('[') else ''}{key}"
@@ -48,12 +51,50 @@ def explained(err: msgspec.ValidationError, tree: object, root: inspect.Type, *,
 
 def _at(tree: object, key: str) -> object:
     value = tree
-    for part in re.findall(r"[^.\[\]]+", key):
+    for part in _parts(key):
         if isinstance(value, dict):
             value = value.get(part, "...")
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
             value = value[int(part)]
     return value
+
+
+def _item(err: msgspec.ValidationError, tree: object, record: type, key: str) -> tuple[str, object]:
+    """The key with the names that msgspec leaves out, `[...]`, and the value there.
+
+    A value of a dict is found by trying: with it alone the same error comes again.
+    """
+    before, _, rest = key.partition("[...]")
+    parent = _at(tree, before)
+    for name, value in parent.items() if isinstance(parent, dict) else ():
+        try:
+            msgspec.convert(_with(tree, _parts(before), {name: value}), record, dec_hook=_taken)
+        except msgspec.ValidationError as again:
+            if str(again) != str(err):
+                continue
+            return f"{before}.{name}{rest}", "..." if "[...]" in rest else _at(value, rest)
+    return key, "..."
+
+
+def _with(tree: object, parts: list[str], value: object) -> object:
+    """`tree` with another value at the key."""
+    if not parts:
+        return value
+    if isinstance(tree, dict):
+        return {**tree, parts[0]: _with(tree[parts[0]], parts[1:], value)}
+    if isinstance(tree, list):
+        number = int(parts[0])
+        return [*tree[:number], _with(tree[number], parts[1:], value), *tree[number + 1 :]]
+    return tree
+
+
+def _parts(key: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+", key)
+
+
+def _taken(kind: type, _: object) -> object:
+    """A value for any type that msgspec does not know: only its errors of known types are asked for."""
+    return Path() if kind is Path else object.__new__(kind)
 
 
 def _not_text(tree: object) -> object:

@@ -43,18 +43,15 @@ def parse(text: str) -> Word:
         elif _NAME.fullmatch(name):
             parts.append(Hole(name))
         else:
-            raise ValueError(f"{{{name}}} is no name of a parameter or input, and no {{output:FILE}}")
+            raise ValueError(
+                f"{{{name}}}: expected {{NAME}} of letters, digits and _, not starting with a digit, or {{output:FILE}}"
+            )
     return tuple(parts)
 
 
 def holes(word: Word) -> tuple[Hole, ...]:
     """The holes of a word, in order."""
     return tuple(part for part in word if isinstance(part, Hole))
-
-
-def begins_open(word: Word) -> bool:
-    """True when the argument begins with what is filled in."""
-    return bool(word) and isinstance(word[0], Hole)
 
 
 def filled(word: Word, value_of: Callable[[Hole], str]) -> str:

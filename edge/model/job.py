@@ -60,7 +60,7 @@ class FailureCode(StrEnum):
     TOO_LARGE = "too-large"  # the value or the files are larger than the board or its head allows
     TIME_LIMIT = "time-limit"  # the body ran longer than its limit, in its last attempt
     CANCELLED = "cancelled"  # somebody asked it to stop
-    EXIT = "exit"  # the body called `sys.exit`, or closed files that belong to its worker
+    EXIT = "exit"  # the body called `sys.exit` or closed its worker's files, or its program's exit code was not 0
     SIGNAL = "signal"  # its program was ended by a signal
     OUT_OF_MEMORY = "out-of-memory"  # its program needed more than it may have
     NO_OUTPUT = "no-output"  # its program did not leave a file that it was to leave

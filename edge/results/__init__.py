@@ -10,5 +10,6 @@
 - `incoming`: uploads of such files that are not finished
 - `uploads`: results that nodes hand in, until a worker of the head publishes them
 - `output`: what the program of a running job prints, as its worker keeps it
+- `kept_output`: the same as a file of its result, and where its bytes stood in the stream
 - `orders`: cancel, delete, take: what the gateway asks of the workers
 """

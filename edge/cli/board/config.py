@@ -32,6 +32,7 @@ def check(session: Session) -> int:
     loaded = session.board()
     from_config(loaded.config.power)  # a kind from elsewhere may declare what the governor would refuse
     _check_sleep(loaded.config)
+    _check_commands(loaded)
     for sentence in (*_gaps(loaded), *_lacking(loaded.config)):
         output.note(f"warning: {sentence}")
     where = str(loaded.path) if loaded.path else "no file; defaults"
@@ -41,6 +42,22 @@ def check(session: Session) -> int:
     else:
         click.echo(f"ok: {where}" + (f", and {', '.join(variables)}" if variables else ""))
     return 0
+
+
+def _check_commands(loaded: Loaded) -> None:
+    """Raise ConfigError where a task of a module in `tasks:` has the name of a command, which would be left out."""
+    path, commands = loaded.path, loaded.config.commands
+    if not commands or path is None or str(path).startswith(_PIPES):
+        return
+    try:
+        from edge.catalog.catalogue import load  # only where there are commands
+
+        errors = load(path).errors
+    except (ImportError, EdgeError):  # on a laptop the tasks cannot be imported
+        return
+    for number, command in enumerate(commands):
+        if why := errors.get(f"commands {command.name}"):
+            raise ConfigError(f"commands[{number}].name", command.name, f"another name: {why}", origin=str(path))
 
 
 def _check_sleep(config: Config) -> None:

@@ -1,4 +1,4 @@
-"""`edge run`: a program of the board on files from here, with its output as it comes and its files at the end."""
+"""`edge run` runs a program on the board with local files, shows its output, and fetches the files it leaves."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _followed(
     threads = [] if quiet else [_printer(client, job_id, "stdout"), _printer(client, job_id, "stderr")]
     found = waited(session, client, job_id, timeout=timeout)
     for thread in threads:
-        thread.join(5.0)
+        thread.join(5.0)  # the output ends shortly after the job; a slow stream must not hold the command up
     saved = []
     if out is not None and not found.failure:
         out.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from edge.gateway.http.problems import Busy
 from edge.gateway.http.route import Call
 from edge.gateway.service import Appliance
 from edge.ledger.rows import JobRow
+from edge.results.kept_output import kept
 from edge.results.output import OutputFiles, Run
 
 #: Streams that are followed at once.
@@ -49,7 +50,7 @@ class OutputRoutes:
         self._followed = 0
 
     async def show(self, call: Call) -> web.StreamResponse:
-        """Send what was printed; with `follow` what is printed, too."""
+        """Send the output so far; with `follow` also what comes, until the job ends. Raises Busy."""
         job = self._appliance.job(call.request.match_info["id"], call.caller)
         query: OutputQuery = call.query
         files = OutputFiles(self._appliance.config.layout.output, job.id)
@@ -124,20 +125,11 @@ class OutputRoutes:
             result = results.read(job.id)
         except (TornResult, OSError):
             return None
-        if result is None:
-            return None
-        name = f"{query.stream}.txt"
-        if any(file.name == name for file in result.files):
-            data = results.artifact(result, name).read_bytes()
-        elif isinstance(result.value, dict) and isinstance(text := result.value.get(str(query.stream)), str):
-            data = text.encode()
-        else:
-            return None
-        return Run(min(query.offset, len(data)), data[query.offset :])
+        return None if result is None else kept(results, result, str(query.stream), query.offset)
 
 
 def _look(watch: Watch, files: OutputFiles, stream: str, offset: int) -> Run | None:
-    """Watch the folders that are there now, then read: what comes after that wakes the loop. In a thread."""
+    """Add the watches first, then read, so that nothing written in between is missed. In a thread."""
     for folder in files.watched(stream):
         try:
             watch.add(folder, on=CHANGED | On.CREATED | On.MODIFIED)

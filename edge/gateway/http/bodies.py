@@ -66,6 +66,10 @@ def decode(content: bytes, kind: type[T]) -> T:
     except RecursionError as err:
         raise BadRequest(f"the body is nested deeper than {MAX_DEPTH} levels") from err
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
+        if _has_half_a_pair(content):
+            raise BadRequest(
+                "a text of the body has half of a surrogate pair, \\ud800 to \\udfff: no character"
+            ) from err
         raise BadRequest(f"the body is not JSON: {plain(str(err))}") from err
     # Brackets are counted first: almost no body has enough of them to be worth the walk.
     if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
@@ -73,6 +77,18 @@ def decode(content: bytes, kind: type[T]) -> T:
     if (name := duplicate(content)) is not None:
         raise BadRequest(f"the key {name[:80]!r} is given twice in one object; which value counts is not known")
     return value
+
+
+def _has_half_a_pair(content: bytes) -> bool:
+    """True where half of a surrogate pair is why the content is no JSON."""
+    try:
+        # msgspec calls it truncated where the text ends within the bytes of another half.
+        msgspec.json.decode(content + b" " * 12)
+    except msgspec.DecodeError as err:
+        return "surrogate" in str(err)
+    except (UnicodeDecodeError, RecursionError):
+        return False
+    return False
 
 
 def _decoded(content: bytes, kind: type[T]) -> T:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from edge.config import CommandConfig
-from edge.config.command_check import may_begin_with_hyphen
+from edge.config.command_check import is_behind_end_of_options
 from edge.core import template
 from edge.core.template import Hole, Word
 from edge.core.values import JsonValue
@@ -32,21 +32,28 @@ def arguments(
     Raises:
         ProgramFailed: a value would become an option, or cannot be an argument.
     """
+
+    def value_of(hole: Hole) -> str:
+        return _value(command, hole, values, inputs, folder)
+
     made = []
-    for text in command.run[1:]:
+    for place, text in enumerate(command.run[1:], 1):
         word = template.parse(text)
         if (chosen := _chosen(command, word, values)) is not None:
             made += [chosen] if chosen else []
             continue
-        argument = template.filled(word, lambda hole: _value(command, hole, values, inputs, folder))
+        argument = template.filled(word, value_of)
         if "\0" in argument:
             raise ProgramFailed(FailureCode.BAD_ARGUMENTS, f"argument {text!r}: has a NUL character")
-        first = word[0] if word else ""
-        if argument.startswith("-") and isinstance(first, Hole) and not _literal(command, first, values):
-            raise ProgramFailed(
-                FailureCode.BAD_ARGUMENTS,
-                f"argument {first.name!r} = {argument[:80]!r}: begins with a hyphen, so it would be read as an option",
-            )
+        if argument.startswith("-") and not is_behind_end_of_options(command, place):
+            # What makes the hyphen is the first part that is not empty, wherever it stands in the word.
+            first = next(part for part in word if template.filled((part,), value_of))
+            if isinstance(first, Hole) and not _is_choice(command, first, values):
+                raise ProgramFailed(
+                    FailureCode.BAD_ARGUMENTS,
+                    f"argument {first.name!r} = {argument[:80]!r}: begins with a hyphen, so it would be read as an"
+                    " option",
+                )
         made.append(argument)
     return made
 
@@ -71,12 +78,10 @@ def _given(command: CommandConfig, name: str, values: Mapping[str, JsonValue]) -
     return default
 
 
-def _literal(command: CommandConfig, hole: Hole, values: Mapping[str, JsonValue]) -> bool:
-    """True when the owner allows this value to begin with a hyphen: it is a choice, or stands behind a `--`."""
+def _is_choice(command: CommandConfig, hole: Hole, values: Mapping[str, JsonValue]) -> bool:
+    """True when the value is one of the owner's own choices, which may be options."""
     parameter = command.parameters.get(hole.name)
-    if parameter is None:
-        return False
-    return _given(command, hole.name, values) in parameter.choices or may_begin_with_hyphen(command, hole.name)
+    return parameter is not None and _given(command, hole.name, values) in parameter.choices
 
 
 def _value(

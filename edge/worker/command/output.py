@@ -11,9 +11,8 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-#: Bytes of one file, and how many files behind the head are kept.
-FILE_BYTES = 128 << 10
-TAIL_FILES = 3
+from edge.results.kept_output import FILE_BYTES, TAIL_FILES, cut_line
+
 #: Limits of the last lines that go into the result: bytes, lines.
 LAST_BYTES, LAST_LINES = 4096, 40
 
@@ -57,8 +56,8 @@ class Stream:
 
     @property
     def is_long(self) -> bool:
-        """True when `last` is not all of it."""
-        return self.size_bytes > LAST_BYTES or bytes(self._last).count(b"\n") > LAST_LINES
+        """True when `last` is not all of it, byte by byte: it was longer, or is no UTF-8."""
+        return self.size_bytes > LAST_BYTES or self.last.encode() != self._last
 
     def keep(self, path: Path) -> None:
         """Write what was kept to `path`, with a line that says what was cut. Raises OSError."""
@@ -68,11 +67,11 @@ class Stream:
                 data = part.read_bytes()
                 begin = int(part.name)
                 if begin > end:
-                    out.write(b"\n[... %d bytes cut ...]\n" % (begin - end))
+                    out.write(cut_line(begin - end))
                 out.write(data)
                 end = begin + len(data)
             if end < self.size_bytes:
-                out.write(b"\n[... %d bytes cut ...]\n" % (self.size_bytes - end))
+                out.write(cut_line(self.size_bytes - end))
 
     def close(self) -> None:
         """Close the file; what was written stays for readers."""

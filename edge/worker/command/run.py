@@ -256,7 +256,7 @@ class Run:
         if boxed and code >= 0 and not child.sandbox_was_made:
             raise self._failed(FailureCode.REFUSED, f"bubblewrap could not make the sandbox of command {command.name}")
         if self._asked:
-            self._host.check(saved=True)
+            self._host.check(saved=True)  # returns only where power came back after SIGTERM: then it runs again
             raise JobInterrupted("the program was asked to end because power was critical; power is back")
         return code
 

@@ -20,12 +20,12 @@ def command(run: tuple[str, ...] = ("tool", "--name", "{p}"), **parameter: Any) 
     return CommandConfig(name="c", run=run, parameters={"p": ParameterConfig(**parameter)})
 
 
-def taken(made: CommandConfig, value: Any) -> bool:
+def taken(made: CommandConfig, value: Any, **others: Any) -> bool:
     """Whether the gateway takes the value; the worker has to agree."""
     signature = signature_of(made)
     catalogue = Catalogue({"c": TaskInfo("c", positional=signature.positional, schema=signature.schema())}, {})
-    answers = []
-    for check in (lambda: catalogue.check("c", [], {"p": value}), lambda: signature.bind([], {"p": value})):
+    answers, given = [], {"p": value, **others}
+    for check in (lambda: catalogue.check("c", [], given), lambda: signature.bind([], given)):
         try:
             check()
             answers.append(True)
@@ -58,6 +58,17 @@ def test_behind_two_hyphens_a_pattern_may_allow_a_hyphen() -> None:
 
 def test_in_front_of_two_hyphens_none_does() -> None:
     assert not taken(command(("tool", "{p}", "--"), pattern=".*"), "-x")
+
+
+@pytest.mark.parametrize("first", [{"pattern": "a?"}, {"choices": ("", "a")}])
+def test_what_follows_a_value_that_may_be_empty_is_no_option(first: dict[str, Any]) -> None:
+    parameters = {"p": ParameterConfig(pattern=".*"), "q": ParameterConfig(**first)}
+    assert not taken(CommandConfig(name="c", run=("tool", "{q}{p}"), parameters=parameters), "-x", q="")
+
+
+def test_what_follows_a_value_that_is_never_empty_may_begin_with_a_hyphen() -> None:
+    parameters = {"p": ParameterConfig(pattern=".*"), "q": ParameterConfig()}
+    assert taken(CommandConfig(name="c", run=("tool", "{q}{p}"), parameters=parameters), "-x", q="a")
 
 
 def test_a_pattern_is_for_the_whole_text() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.cli.jobs.run import run
 from edge.config import load
+from edge.config.commands import RUN_OPTIONS
 from edge.core.errors import ConfigError
 
 GOOD: dict[str, Any] = {
@@ -117,6 +119,89 @@ def test_a_negative_number_is_allowed_behind_two_hyphens(tmp_path: Path) -> None
 def test_a_negative_number_is_allowed_behind_text(tmp_path: Path) -> None:
     command = {"name": "c", "run": ["x", "--seek={p}"], "parameters": {"p": {"type": "int"}}}
     assert read(tmp_path, command)
+
+
+@pytest.mark.parametrize("first", [{"pattern": "a*"}, {"choices": ["", "a"]}])
+def test_a_negative_number_behind_a_value_that_may_be_empty_is_refused(tmp_path: Path, first: dict[str, Any]) -> None:
+    command = {"name": "c", "run": ["x", "{p}{n}"], "parameters": {"n": {"type": "int"}, "p": first}}
+    with pytest.raises(ConfigError, match="min: 0") as caught:
+        read(tmp_path, command)
+    assert caught.value.key == "commands[0].parameters.n.min"
+    assert read(tmp_path, command | {"run": ["x", "--", "{p}{n}"]})
+
+
+def test_a_bad_pattern_is_named_whichever_parameter_is_checked_first(tmp_path: Path) -> None:
+    command = {"name": "c", "run": ["x", "{p}{n}"], "parameters": {"n": {"type": "int"}, "p": {"pattern": "("}}}
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, command)
+    assert caught.value.key == "commands[0].parameters.p.pattern"
+
+
+def refused(tmp_path: Path, change: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, GOOD | change)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_parameter_cannot_be_called_as_an_option_of_edge_run(tmp_path: Path) -> None:
+    """`edge run KIND --key x` takes it for its own."""
+    assert {identifier(word) for option in run.params for word in option.opts} | {"help"} == RUN_OPTIONS
+    for name in RUN_OPTIONS:
+        made = {"run": ["x", f"{{{name}}}"], "parameters": {name: {}}, "inputs": {}, "outputs": []}
+        option = "--" + name.replace("_", "-")
+        assert f"commands[0].parameters.{name} = '{name}': another name: {option} is" in refused(tmp_path, made)
+
+
+def identifier(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ({"when_false": "--x"}, ".when_false = '--x': only for bool"),
+        ({"choices": ["a", "b\0"]}, r".choices[1] = 'b\x00': text without NUL"),
+        ({"type": "bool", "when_true": "\0"}, r".when_true = '\x00': text without NUL"),
+        (
+            {"type": "int", "min": 0, "max": 3, "default": 9},
+            ".default = 9: a finite number and at least 0 and at most 3",
+        ),
+        (
+            {"default": "../x"},
+            ".default = '../x': at most 200: letters, digits, space and ._+-, starting with a letter",
+        ),
+        (
+            {"pattern": "[a-z]*", "default": "A"},
+            "text that fits [a-z]*, without control characters, not starting with -",
+        ),
+    ],
+)
+def test_an_error_of_a_parameter_names_what_is_wrong_and_what_is_allowed(
+    tmp_path: Path, parameter: dict[str, Any], words: str
+) -> None:
+    change = {"run": ["x", "{p}"], "parameters": {"p": parameter}, "inputs": {}, "outputs": []}
+    assert words in refused(tmp_path, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"env": {"A": "b\0"}}, r"env.A = 'b\x00': text without NUL"),
+        ({"env": {"EDGE_A": "1"}}, "another name: EDGE_*"),
+        ({"env": {"1A": "1"}}, "a name of letters, digits and _"),
+        ({"reads": ["/a/../b"]}, "without .."),
+        ({"run": ["x", "{input}", "{width}", "{output:" + "a" * 300 + "}"]}, "1 to 200 letters"),
+        ({"run": ["x", "{1}"]}, "not starting with a digit, or {output:FILE}"),
+        ({"run": ["{input}", "{width}"]}, "no parameter chooses it"),
+        ({"inputs": {"input": None}}, "commands[0].inputs.input = None"),
+        ({"env": {"A": 1}}, "commands[0].env.A = 1"),
+        ({"parameters": {"width": {"choices": [True]}}}, "commands[0].parameters.width.choices[0] = True"),
+        ({"env": {"B": "2", "A.B": 1}}, "commands[0].env.A.B = 1"),
+    ],
+)
+def test_an_error_names_what_is_wrong_and_what_is_allowed(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    assert words in refused(tmp_path, change)
 
 
 def test_a_bool_fills_a_whole_word(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.template import Hole, begins_open, filled, holes, parse
+from edge.core.template import Hole, filled, holes, parse
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,3 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         return
     if not holes(word):
         assert filled(word, lambda hole: hole.name) == text.replace("{{", "{").replace("}}", "}")
-
-
-def test_begins_open_only_with_a_hole_in_front() -> None:
-    """Text in front keeps a value from being an option."""
-    assert begins_open(parse("{a}b"))
-    assert not begins_open(parse("b{a}"))
-    assert not begins_open(parse(""))

@@ -29,6 +29,13 @@ def test_check_warns_of_what_no_worker_takes(tmp_path: Path, capsys: pytest.Capt
     assert said.err == f"warning: {wanting}; add {{name: io, pool: threads}} to `workers`\n"
 
 
+def test_check_refuses_a_command_with_the_name_of_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command would be left out."""
+    assert main([*written(tmp_path, "commands: [{name: mine, run: [echo]}, {name: fetch, run: [echo]}]"), "check"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "commands[1].name = 'fetch': another name: a task named 'fetch' is in kinds already" in line
+
+
 def test_check_refuses_to_freeze_threads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one line that names the key, its value and what is allowed."""
     text = "worker: {running_job: freeze}\nworkers: [{name: main}, {name: io, pool: threads}]"

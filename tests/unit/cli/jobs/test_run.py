@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from edge.cli.jobs.run import sorted_words
+from edge.cli.jobs.run import _upload, _with_names, sorted_words
 from edge.core.errors import UsageError
 from edge.wire import TaskView
+
+if TYPE_CHECKING:
+    from edge.client import Client
 
 KIND = TaskView(
     "transcode",
@@ -48,3 +53,26 @@ def test_a_mistyped_option_is_refused(words: list[str]) -> None:
     """Nothing is sent that nobody meant."""
     with pytest.raises(UsageError, match="option"):
         sorted_words(KIND, words)
+
+
+def uploaded(given: list[str]) -> None:
+    _upload(cast("Client", SimpleNamespace(upload=str)), given)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"), [("", "a folder"), ("/dev/null", "not a plain file"), ("x", "no such file")]
+)
+def test_a_file_that_cannot_be_sent_is_told_why(tmp_path: Path, made: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f": {words}$"):
+        uploaded([str(tmp_path / made)])
+
+
+def test_an_input_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(UsageError, match="input 'h' is given twice"):
+        uploaded([f"h={tmp_path / 'a'}"] * 2)
+
+
+def test_a_file_too_many_is_named() -> None:
+    with pytest.raises(UsageError, match=r"'b' is one file too many; the files of the kind 'transcode': input"):
+        _with_names(KIND, ["a", "b"])

@@ -6,6 +6,8 @@ from pathlib import PurePath
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.config import CommandConfig
 from edge.config.commands import InputConfig, ParameterConfig
@@ -89,3 +91,30 @@ def test_a_choice_of_the_owner_may_be_an_option() -> None:
 
 def test_braces_in_a_value_are_not_filled() -> None:
     assert made(("t", "{p}"), {"p": "{input}"}, p=ParameterConfig(pattern=".*")) == ["{input}"]
+
+
+@pytest.mark.parametrize("n", ["-x", "--x", "-"])
+def test_an_empty_choice_lets_the_next_value_be_no_option(n: str) -> None:
+    p, free = ParameterConfig(choices=("", "a")), ParameterConfig(pattern=".*")
+    with pytest.raises(ProgramFailed, match=r"'n' = .* option"):
+        made(("tool", "{p}{n}"), {"p": "", "n": n}, p=p, n=free)
+    assert made(("tool", "{p}{n}"), {"p": "a", "n": n}, p=p, n=free) == ["a" + n]
+    assert made(("tool", "--", "{p}{n}"), {"p": "", "n": n}, p=p, n=free) == ["--", n]
+
+
+WORDS = st.lists(st.sampled_from(["{p}", "{q}", "{n}", "a", "-o", "="]), min_size=1, max_size=4).map("".join)
+
+
+@given(WORDS, st.sampled_from(["", "-x", "--", "y"]), st.sampled_from(["", "-z"]), st.integers(-2, 2))
+def test_no_argument_begins_with_a_hyphen_that_the_owner_has_not_written(word: str, p: str, q: str, n: int) -> None:
+    parameters = {
+        "p": ParameterConfig(pattern=".*"),
+        "q": ParameterConfig(choices=("", "-z")),
+        "n": ParameterConfig(type="int"),
+    }
+    try:
+        found = made(("tool", word), {"p": p, "q": q, "n": n}, **parameters)
+    except ProgramFailed:
+        return
+    owners = word.replace("{q}", q).replace("{p}", p and "p").replace("{n}", "n")
+    assert not found[0].startswith("-") or owners.startswith("-")

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from edge.config import CommandConfig
 from edge.model import Progress
+from edge.results.kept_output import FILE_BYTES, TAIL_FILES
 from edge.results.output import OutputFiles
 from edge.worker.command.cgroup import Cgroups, NotEnforced
 from edge.worker.command.cgroup_files import wanted
 from edge.worker.command.here import missing
 from edge.worker.command.inputs import _file_name
-from edge.worker.command.output import FILE_BYTES, TAIL_FILES, Stream
+from edge.worker.command.output import Stream
 from edge.worker.command.progress import ProgressReader
 
 
@@ -97,6 +98,13 @@ def test_long_output_keeps_head_and_tail_and_says_what_was_cut(tmp_path: Path) -
     assert content[:total].endswith(tail)
     assert len(head) + int(cut) + len(tail) == made.size_bytes == total
     assert len(list((tmp_path / "main/aa1/stdout").iterdir())) <= TAIL_FILES + 1
+
+
+@pytest.mark.parametrize("data", [b"caf\xe9\n", b"a\0b", b"1%\r" * 50, b"line\n" * 41])
+def test_output_that_the_value_cannot_hold_is_long(tmp_path: Path, data: bytes) -> None:
+    made = stream(tmp_path)
+    made.feed(data)
+    assert made.is_long
 
 
 def test_a_reader_is_told_where_to_go_on_behind_a_cut(tmp_path: Path) -> None:
