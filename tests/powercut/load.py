@@ -30,7 +30,7 @@ Asked = tuple[str, list[Any], Power | None]
 #: Kinds whose jobs come with a file.
 GIVEN_FILES = ("weighed", "joined")
 #: Share of the jobs of any kind that are programs.
-_PROGRAMS = 0.04
+_PROGRAMS = 0.08
 _MOST_OPEN_IN_BURSTS = 300
 #: So many jobs a burst: less than a worker's window, just over it, and more than two of them.
 _BURSTS = (10, 70, 150)
@@ -230,6 +230,8 @@ class Load:
             self._breathe(rng)
             power = rng.choice((None, None, Power.ALWAYS))
             jobs = [(kind, args, power) for kind, args, _ in (short_job(rng) for _ in range(rng.choice(_BURSTS)))]
+            if self._programs and rng.random() < 0.5:
+                jobs[rng.randrange(len(jobs))] = ("halves", [rng.randrange(10_000)], power)
             try:
                 self._hand_in(client, jobs)
             except (OSError, http.client.HTTPException):
