@@ -20,11 +20,11 @@ from edge.core.layout import Layout
 from edge.model import ScalingStatus, WorkerState
 from edge.power.governor.pause import clear, set_pause
 from edge.power.workers import by_hand
-from tests.powercut import probe
+from tests.powercut import probe, programs
 from tests.powercut.audit import Audit, named, until_true
 from tests.powercut.disk import Event
-from tests.powercut.jobs import expected
-from tests.powercut.load import Load, Mood
+from tests.powercut.jobs import digest_of_file
+from tests.powercut.load import GIVEN_FILES, Load, Mood
 from tests.powercut.oracle import Oracle, Sent
 from tests.powercut.parcels import SIZES, Parcels
 from tests.powercut.plan import Plan, When, plan, retiring, uploading
@@ -53,6 +53,7 @@ class Campaign:
 
     _keep_files_s: float = 0.001
     _sizes: Sequence[int] = SIZES
+    _with_programs = True
 
     def __init__(
         self,
@@ -78,7 +79,9 @@ class Campaign:
         """
         self.folder, self.seed, self._out, self._evidence = folder, seed, out, evidence
         self._newborn, self._born = newborn, born
-        self.board = Board(folder, bug=bug, probed=True, io=True, scaled=scaling, keep_files_s=self._keep_files_s)
+        self._programs = self._with_programs and programs.can_run()
+        kinds = {"io": True, "scaled": scaling, "commands": self._programs}
+        self.board = Board(folder, bug=bug, probed=True, keep_files_s=self._keep_files_s, **kinds)
         self._plan = retiring if scaling else uploading if files else plan
         self.oracle = Oracle()
         self.parcels = Parcels(self._sizes)
@@ -117,6 +120,8 @@ class Campaign:
         missing = [] if probe.read(self.board.groups).groups else ["no group of two results was ever committed"]
         if not self.oracle.counts()["children"]:
             missing.append("no spawned child ever had a result")
+        if self._programs and not self.oracle.counts()["programs"]:
+            missing.append("no program ever had a result")
         wanted = _SCALED if self._plan is retiring else _WORKERS
         if not wanted.issubset(by_worker := self.oracle.by_worker()):
             missing.append(f"not every worker made results: {by_worker}")
@@ -179,9 +184,9 @@ class Campaign:
         verdict.faults += self.oracle.check_disk(self.board.config.layout, at=time.monotonic())
         verdict.faults += self.oracle.check_ledger(self.board.config.layout, self.folder / "ledger-copy")
         wanted = {
-            expected(sent.kind, sent.args)
+            digest_of_file(sent.args)
             for sent in self.oracle.open(self.board.results, patient=True)
-            if sent.kind == "weighed"
+            if sent.kind in GIVEN_FILES
         }
         verdict.faults += self.parcels.check_disk(self.board.config.layout, wanted)
         verdict.drained = len(self.oracle.open(self.board.results))
@@ -353,6 +358,7 @@ class Campaign:
             trap=trap,
             mood=_MOODS.get(plan.when, Mood.BURSTS if plan.bursts else Mood.CROWD),
             parcels=self.parcels,
+            programs=self._programs,
         )
 
     def _arm(self, plan: Plan) -> None:

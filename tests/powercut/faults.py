@@ -66,6 +66,7 @@ class FaultCampaign(Campaign):
     written_off = 0  # plain Celery messages that a full disk took from the broker
     _kind: Kind
     #: A gateway that was killed would remove a file whose job is handed in next. So all stay, and are small.
+    _with_programs = False  # a program that a full disk refuses a byte has failed, and so has its job
     _keep_files_s = 3600.0
     _sizes = (1, 4096, 200_000)
 

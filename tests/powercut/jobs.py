@@ -100,6 +100,11 @@ def file_content(number: int, size: int) -> bytes:
     return random.Random(number).randbytes(size)
 
 
+def digest_of_file(args: list[Any]) -> str:
+    """The hash of the file that comes with a job of these arguments."""
+    return sha256(file_content(*args)).hexdigest()
+
+
 @task
 def brood(number: int, count: int, pause_s: float, job: Job) -> int:
     """A job that spawns others, half of them with a key; a cut may come between any two of them."""
@@ -172,5 +177,5 @@ def expected(kind: str, args: list[Any]) -> Any:
         case "files":
             return args[1]
         case "weighed":
-            return sha256(file_content(*args)).hexdigest()
+            return digest_of_file(args)
     raise ValueError(kind)

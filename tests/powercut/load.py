@@ -19,7 +19,7 @@ from edge.config import BrokerConfig
 from edge.model import Pool, Power
 from edge.wire import BatchAnswer, JobView
 from tests.powercut.client import TIMEOUT_S, Http
-from tests.powercut.jobs import expected
+from tests.powercut.jobs import digest_of_file
 from tests.powercut.oracle import Oracle, Sent, Way
 from tests.powercut.parcels import LOST, Parcels, Uploader
 from tests.powercut.trap import Moment, Trap
@@ -27,7 +27,10 @@ from tests.powercut.trap import Moment, Trap
 #: A kind, its arguments, and its power class if not the kind's own.
 Asked = tuple[str, list[Any], Power | None]
 
-
+#: Kinds whose jobs come with a file.
+GIVEN_FILES = ("weighed", "joined")
+#: Share of the jobs of any kind that are programs.
+_PROGRAMS = 0.08
 _MOST_OPEN_IN_BURSTS = 300
 #: So many jobs a burst: less than a worker's window, just over it, and more than two of them.
 _BURSTS = (10, 70, 150)
@@ -56,10 +59,12 @@ class Load:
         trap: Trap | None = None,
         mood: Mood = Mood.CROWD,
         parcels: Parcels | None = None,
+        programs: bool = False,
     ) -> None:
+        """`programs`: the board has the kinds that are programs."""
         self._oracle, self._port, self._broker = oracle, port, broker_config
         self._open_jobs, self._trap = open_jobs, trap
-        self._parcels = parcels or Parcels()
+        self._parcels, self._programs = parcels or Parcels(), programs
         self._faults: list[tuple[float, str]] = []
         self._stop = threading.Event()
         turns = {
@@ -68,7 +73,9 @@ class Load:
             Mood.QUIET: (self._patient,),
             Mood.BURSTS: (self._bursts, self._bursts, self._celery, self._watch, self._watch),
         }[mood]
-        self._most_open, self._kinds = (_MOST_OPEN_IN_BURSTS, short_job) if mood is Mood.BURSTS else (80, some_job)
+        self._most_open, self._kinds = (
+            (_MOST_OPEN_IN_BURSTS, short_job) if mood is Mood.BURSTS else (80, self._some_job)
+        )
         self._threads = [
             threading.Thread(target=turn, args=(random.Random(f"{seed}/{number}"),), daemon=True)
             for number, turn in enumerate(turns)
@@ -107,11 +114,11 @@ class Load:
                 self._stop.wait(0.05)
 
     def _one(self, client: Http, rng: random.Random) -> None:
-        kind, args, power = some_job(rng)
+        kind, args, power = self._some_job(rng)
         self._submit(client, self._oracle.send(kind, args, Way.HTTP), power)
 
     def _keyed(self, client: Http, rng: random.Random) -> None:
-        kind, args, power = some_job(rng)
+        kind, args, power = self._some_job(rng)
         self._submit(client, self._oracle.send(kind, args, Way.KEY, key=uuid.uuid4().hex), power)
 
     def _again(self, client: Http, rng: random.Random) -> None:
@@ -120,12 +127,17 @@ class Load:
         if keyed:
             self._submit(client, rng.choice(keyed), None)
 
+    def _some_job(self, rng: random.Random) -> Asked:
+        if self._programs and rng.random() < _PROGRAMS:
+            return "halves", [rng.randrange(10_000)], None
+        return some_job(rng)
+
     def _submit(self, client: Http, sent: Sent, power: Power | None) -> None:
         body: dict[str, Any] = {"task": sent.kind, "args": sent.args}
         if power is not None and not sent.key:
             body["power"] = power
-        if sent.kind == "weighed":
-            body["files"] = {"clip": {"sha256": expected(sent.kind, sent.args)}}
+        if sent.kind in GIVEN_FILES:
+            body["files"] = {"clip": {"sha256": digest_of_file(sent.args)}}
         headers = {"Idempotency-Key": sent.key} if sent.key else {}
         status, answer = client.ask("POST", "/v1/jobs", msgspec.json.encode(body), headers)
         if status in (200, 202):
@@ -135,7 +147,7 @@ class Load:
             self._note(f"a good job was refused with {status}: {answer[:200]!r}")
 
     def _batch(self, client: Http, rng: random.Random) -> None:
-        self._hand_in(client, [some_job(rng) for _ in range(rng.randint(2, 8))])
+        self._hand_in(client, [self._some_job(rng) for _ in range(rng.randint(2, 8))])
 
     def _hand_in(self, client: Http, jobs: list[Asked]) -> None:
         """Hand in a batch; each job in the power class that is its own."""
@@ -199,7 +211,8 @@ class Load:
             try:
                 if uploader.upload(client, parcel):
                     self._told("stored")
-                    sent = self._oracle.send("weighed", [parcel.number, parcel.size], Way.HTTP)
+                    kind = rng.choice(GIVEN_FILES) if self._programs else "weighed"
+                    sent = self._oracle.send(kind, [parcel.number, parcel.size], Way.HTTP)
                     self._submit(client, sent, None)
                     parcel.handed_in = sent.accepted_at is not None
             except LOST:
@@ -217,6 +230,8 @@ class Load:
             self._breathe(rng)
             power = rng.choice((None, None, Power.ALWAYS))
             jobs = [(kind, args, power) for kind, args, _ in (short_job(rng) for _ in range(rng.choice(_BURSTS)))]
+            if self._programs and rng.random() < 0.5:
+                jobs[rng.randrange(len(jobs))] = ("halves", [rng.randrange(10_000)], power)
             try:
                 self._hand_in(client, jobs)
             except (OSError, http.client.HTTPException):

@@ -27,6 +27,7 @@ from edge.model import JobState, Result
 from edge.results.spawned import SpawnedFiles, Unreadable
 from edge.results.store import Results
 from tests.powercut import jobs as kinds
+from tests.powercut import programs
 from tests.powercut.jobs import content, expected
 
 #: Kinds that may take longer than one power-on; they must end all the same.
@@ -240,6 +241,7 @@ class Oracle:
                 "sent": len(self.jobs),
                 "accepted": sum(sent.accepted_at is not None for sent in self.jobs),
                 "finished": sum(sent.accepted_at is not None and bool(sent.digest) for sent in self.jobs),
+                "programs": sum(sent.kind in programs.PROGRAMS and sent.durable for sent in self.jobs),
                 "children": sum(sent.way is Way.SPAWNED and sent.durable for sent in self.jobs),
             }
 
@@ -264,7 +266,10 @@ def wrong(sent: Sent, result: Result) -> str:
     if result.state is not JobState.SUCCEEDED:
         why = result.failure.message if result.failure else "no reason given"
         return f"job {sent.id} ({sent.kind}) {result.state}: {why}"
-    if result.value != expected(sent.kind, sent.args):
+    is_program = sent.kind in programs.PROGRAMS
+    if is_program and (fault := programs.wrong_files(sent.kind, sent.args, result.files)):
+        return f"job {sent.id} ({sent.kind}): {fault}"
+    if result.value != (programs.value() if is_program else expected(sent.kind, sent.args)):
         return f"job {sent.id} ({sent.kind}): the value {str(result.value)[:60]!r} is wrong"
     if result.children != family:
         return f"job {sent.id} ({sent.kind}) names {len(result.children)} of {len(family)} children"
@@ -295,6 +300,9 @@ def _torn_spawned(layout: Layout) -> Iterable[str]:
 
 
 def _file_faults(results: Results, result: Result) -> Iterable[str]:
+    if result.task in programs.PROGRAMS:
+        yield from programs.torn_files(result, results.artifact(result, programs.OUTPUT)) if result.files else ()
+        return
     for file in result.files:
         index = int(file.name.removeprefix("part-").removesuffix(".bin"))
         try:

@@ -29,7 +29,7 @@ from edge.model import Pool, Power, WorkerState, WorkerStatus
 from edge.results.store import Results
 from edge.up.broker import rabbitmq
 from edge.up.broker.ports import NodePorts, free_ports
-from tests.powercut import probe
+from tests.powercut import probe, programs
 from tests.powercut.disk import Cut
 from tests.powercut.volume import Volume
 
@@ -79,18 +79,19 @@ class Board:
         probed: bool = False,
         io: bool = False,
         scaled: bool = False,
+        commands: bool = False,
         keep_files_s: float = 0.001,
     ) -> None:
         """With the probe its workers tell what they commit together, in `groups`.
 
-        `io` adds a worker of threads, `scaled` one that comes and goes. Files that no open job wants go `keep_files_s`
-        after they were seen, so that the volume has room for the next ones; while a gateway runs it keeps each for
-        longer.
+        `io` adds a worker of threads, `scaled` one that comes and goes, `commands` the kinds that are programs. Files
+        that no open job wants go `keep_files_s` after they were seen, so that the volume has room for the next ones;
+        while a gateway runs it keeps each for longer.
         """
         self.folder = folder
         self.volume = Volume(folder)
         self.bug, self.probed, self._io, self._scaled = bug, probed, io, scaled
-        self._keep_files_s = keep_files_s
+        self._keep_files_s, self._commands = keep_files_s, commands
         self.groups = folder / "groups.log"
         self.proxied = False  # with a network between the broker and all others
         self.run = folder / "run"
@@ -144,6 +145,8 @@ class Board:
                 "files": {"spare_bytes": 64 << 20, "keep_s": self._keep_files_s},
             },
         }
+        if self._commands:
+            tree["commands"] = programs.commands()
         if self._scaled:
             extra = {"name": "extra", "max": 2, "down_after_s": 10}
             tree["workers"] = [{"name": "main"}, extra, *([{"name": "io", "pool": "threads"}] if self._io else [])]

@@ -52,6 +52,7 @@ class Summary(msgspec.Struct):
     by_worker: dict[str, int] = {}
     pauses: int = 0
     files: tuple[int, int, int] = (0, 0, 0)  # uploads begun, handed in with a job, gone on with after a cut
+    programs: int = 0  # results of programs, on the disk after a cut
     children: int = 0  # results of spawned jobs, on the disk after a cut
 
     def __str__(self) -> str:
@@ -67,5 +68,6 @@ class Summary(msgspec.Struct):
             f"{self.groups.groups} groups of 2 to {self.groups.largest} results, {self.groups.results} in all, "
             f"{self.groups.refused} with a member refused; {self.pauses} pauses; "
             f"{self.files[0]} files, {self.files[1]} of them with a job, {self.files[2]} uploads resumed after a cut; "
+            f"{self.programs} results of programs; "
             f"{self.children} results of spawned children; results by worker: {workers}"
         )
