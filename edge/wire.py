@@ -393,7 +393,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: WorkerChange | None = None
     broker: BrokerView | None = None
     schedule: ScheduleChange | None = None
-    output: OutputChange | None = None
+    output: OutputChange | None = None  # only for readers that ask for it
     reason: str = ""  # of `reset` and `dropped`
     id: str = ""  # set by the client: resumes behind this event
 

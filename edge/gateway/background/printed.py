@@ -35,7 +35,8 @@ class Printed:
     def __init__(self, root: Path, *, wanted: Callable[[str], bool], came: Callable[[], None]) -> None:
         """Tell of what is printed from now on, in `root` (`Layout.output`). Raises OSError.
 
-        `wanted` says whether the reader wants and may see a job, or raises StorageError; `came` is called when `take` has something.
+        `wanted` says whether the reader wants and may see a job, or raises StorageError. `came` is called when `take`
+        has something.
         """
         self._root, self._wanted, self._came = root, wanted, came
         self._known: dict[str, bool] = {}

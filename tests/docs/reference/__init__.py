@@ -9,6 +9,7 @@ from tests.docs.reference import codes, commands, configuration, http, job_api, 
 PARTS: Parts = {
     "commands": commands.overview,
     "configuration": configuration.keys,
+    "power-keys": configuration.power_keys,
     "sources": configuration.sources,
     "events": records.events,
     "exit-codes": codes.exit_codes,

@@ -20,17 +20,23 @@ _HEADING = ("key", "default", "allowed", "meaning")
 
 
 def keys() -> str:
-    """Return a table for each section, without the keys of the kinds of source."""
-    root = inspect.type_info(Config)
-    text = ""
-    top: list[tuple[str, ...]] = []
+    """Return a table for each section but `power`."""
+    return _tables(power=False)
+
+
+def power_keys() -> str:
+    """Return a table for `power` and each section in it, without the keys of the kinds of source."""
+    return _tables(power=True)
+
+
+def _tables(*, power: bool) -> str:
+    root, text = inspect.type_info(Config), ""
     for name, kind, said in _sections(root, ""):
         rows = [row for row in _rows(kind, root, name) if row]
-        if not name:
-            top = rows
-            continue
-        text += f"\n## {name}\n\n{said}\n\n{table(_HEADING, rows)}" if rows else ""
-    return f"## The top of the file\n\n{table(_HEADING, top)}{text}"
+        if rows and (name.partition(".")[0] == "power") is power:
+            text += f"\n## {name}\n\n{said}\n\n" if name else "## The top of the file\n\n"
+            text += table(_HEADING, rows)
+    return text.strip()
 
 
 def _sections(kind: inspect.Type, prefix: str, said: str = "") -> Iterator[tuple[str, inspect.StructType, str]]:

@@ -20,9 +20,10 @@ from edge.gateway.background import printed
 from edge.gateway.background.printed import TEXT_BYTES, Printed
 from edge.gateway.background.readers import View
 from edge.model import JobState
+from edge.results.kept_output import FILE_BYTES
 from edge.results.output import ENDED
 from edge.wire import About
-from edge.worker.command.output import FILE_BYTES, Stream
+from edge.worker.command.output import Stream
 
 
 class Listener:
