@@ -265,6 +265,7 @@ class About(StrEnum):
     WORKER = "worker"
     BROKER = "broker"
     SCHEDULE = "schedule"
+    OUTPUT = "output"  # what programs print; only for readers that ask for it
     RESET = "reset"  # events are missing here: look at everything anew, and go on from this one
     DROPPED = "dropped"  # the reader was too slow and is cut off; it may come back with `Last-Event-ID`
 
@@ -371,6 +372,17 @@ class SchedulePage(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str | None = None  # `cursor` of the page after this one; none: this is the last
 
 
+class OutputChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the program of a job printed; `GET /v1/jobs/ID/output` has all of it that is kept."""
+
+    id: str
+    stream: str  # `stdout` or `stderr`
+    offset: int  # of the first byte that the text stands for
+    text: str  # what is no UTF-8 is replaced
+    size_bytes: int  # bytes that the text stands for
+    end: int  # printed so far: where it is more than `offset + size_bytes`, the job's output has the rest
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `data` of one event of `GET /v1/events`: `about` says which one of the members it has."""
 
@@ -381,6 +393,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: WorkerChange | None = None
     broker: BrokerView | None = None
     schedule: ScheduleChange | None = None
+    output: OutputChange | None = None  # of an event about what a program printed
     reason: str = ""  # of `reset` and `dropped`
     id: str = ""  # set by the client: resumes behind this event
 

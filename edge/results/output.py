@@ -12,6 +12,7 @@ from pathlib import Path
 
 #: Exists beside the streams once the program has ended.
 ENDED = "ended"
+STREAMS = ("stdout", "stderr")
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edge.client import Client, Settings
 from edge.up.background import Background
 from edge.up.broker.ports import free_ports
 from edge.up.settings import settings
+from edge.wire import About, OutputChange
 from edge.worker.command.sandbox import bubblewrap
 from tests.docs.pages import marked
 from tests.integration.test_docs import broker_port
@@ -120,6 +122,29 @@ def test_output_comes_in_order_on_both_streams(stack: Stack) -> None:
     done = stack.run("edge", "run", "slow")
     assert done.stdout == "line 1\nline 2\nline 3\nline 4\n"
     assert "e\n" in done.stderr
+
+
+def test_output_comes_by_events_to_who_asks_for_it(stack: Stack) -> None:
+    """Each piece as it is printed, in order, with its place; nothing of it to a reader that does not ask."""
+    with Client(settings=Settings(url=stack.url)) as board:
+        asked, others = board.events(about=["output", "job"]), board.events()
+        job_id = board.submit("slow").id
+        printed: list[OutputChange] = []
+        for event in asked:
+            if event.output is not None and event.output.id == job_id:
+                printed.append(event.output)
+                if event.output.stream == "stderr":
+                    break
+        told: list[About] = []
+        for event in others:
+            told.append(event.about)
+            if event.job is not None and event.job.id == job_id and event.job.state.final:
+                break
+    lines = [each for each in printed if each.stream == "stdout"]
+    assert "".join(each.text for each in lines) == "line 1\nline 2\nline 3\nline 4\n"
+    assert len(lines) > 1
+    assert [each.offset for each in lines[1:]] == [each.offset + each.size_bytes for each in lines[:-1]]
+    assert About.OUTPUT not in told
 
 
 def test_any_program_on_a_file_from_here(stack: Stack) -> None:

@@ -46,6 +46,8 @@ def text_of(event: Event) -> str:
         return f"worker {event.worker.name} {event.worker.state}{reason}"
     if event.broker is not None:
         return f"broker {broker_text(event.broker)}"
+    if event.output is not None:
+        return f"job {event.output.id} {event.output.stream}: {event.output.text.rstrip()}"
     return f"{event.about}: {event.reason}"
 
 

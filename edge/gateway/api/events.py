@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 from edge.core.errors import StorageError
 from edge.core.values import JsonObject
 from edge.gateway.background.journal import block_of
+from edge.gateway.background.printed import Printed
 from edge.gateway.background.readers import FellBehind, Reader, TooManyReaders, View
 from edge.gateway.http.problems import BadRequest, Busy
 from edge.gateway.http.route import EVENT_STREAM, Call
@@ -37,6 +38,8 @@ HEARTBEAT_S = 60.0
 _SLOW_S = 15.0
 _LINGER_S = 30.0
 _RETRY_MS = 1000
+#: Readers that are sent output at once: each has a watch of its own, of which a user has few.
+_MOST_PRINTED = 32
 _TOPICS = tuple(each for each in About if each not in {About.RESET, About.DROPPED})
 
 T = TypeVar("T")
@@ -52,7 +55,10 @@ def _of(choices: Iterable[StrEnum]) -> dict[str, str]:
 
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which events; values are separated by commas. Only job events where one of the first three is given."""
+    """Which events; values are separated by commas. Only job events where one of the first three is given.
+
+    Events about `output` are sent only where `about` names it.
+    """
 
     job: Annotated[str, Meta(description="only these jobs", extra_json_schema=_several(_JOB))] | UnsetType = UNSET
     kind: (
@@ -72,6 +78,7 @@ class EventRoutes:
     def __init__(self, appliance: Appliance) -> None:
         self._appliance = appliance
         self._max_s = appliance.config.gateway.max_wait_s
+        self._printing = 0  # readers that are sent output
 
     async def stream(self, call: Call) -> web.StreamResponse:
         """Send events until the reader goes, is too slow, or `gateway.max_wait_s` is over."""
@@ -82,9 +89,12 @@ class EventRoutes:
         if request.method == hdrs.METH_HEAD:
             return web.Response(content_type=EVENT_STREAM)
         try:
-            with self._appliance.readers.reading(view, after) as (reader, missing):
+            with (
+                self._appliance.readers.reading(view, after) as (reader, missing),
+                self._printed(view, reader) as printed,
+            ):
                 await response.prepare(request)
-                await self._send(request, response, reader, missing=missing)
+                await self._send(request, response, reader, printed, missing=missing)
         except TooManyReaders as err:
             raise Busy(str(err)) from err
         except OSError as err:
@@ -93,7 +103,40 @@ class EventRoutes:
             raise StorageError("cannot watch the status files", err) from err
         return response
 
-    async def _send(self, request: web.Request, response: web.StreamResponse, reader: Reader, *, missing: bool) -> None:
+    @contextmanager
+    def _printed(self, view: View, reader: Reader) -> Iterator[Printed | None]:
+        """What programs print, where this reader asks for it. Raises Busy, OSError."""
+        if About.OUTPUT not in view.about:
+            yield None
+            return
+        if self._printing >= _MOST_PRINTED:
+            raise Busy(f"{_MOST_PRINTED} readers are sent output already", retry_after_s=10)
+        appliance = self._appliance
+
+        def wanted(job_id: str) -> bool:
+            row = appliance.outbox.reader.find(job_id)
+            kind, submitter = ("", "") if row is None else (row.task, row.submitter)
+            return view.shows_output(job_id, kind, submitter)
+
+        self._printing += 1
+        try:
+            with closing(Printed(appliance.config.layout.output, wanted=wanted, came=reader.wake)) as printed:
+                yield printed
+        finally:
+            self._printing -= 1
+
+    async def _send(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        reader: Reader,
+        printed: Printed | None,
+        *,
+        missing: bool,
+    ) -> None:
+        def take() -> bytes:
+            return reader.take() if printed is None else printed.take() + reader.take()
+
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._max_s
         said_at = loop.time()
@@ -111,10 +154,10 @@ class EventRoutes:
                         return
                     if loop.time() >= ends_at:
                         return
-                    chunk = reader.take()
+                    chunk = take()
                     if not chunk:
                         await reader.more()
-                        chunk = reader.take()
+                        chunk = take()
                         if not chunk and loop.time() - said_at > HEARTBEAT_S / 2:
                             chunk = b":\n\n"
             except (FellBehind, TimeoutError) as err:

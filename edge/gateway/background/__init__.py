@@ -16,6 +16,7 @@
 - `starts`: when waiting jobs are going to start, on a board that looks ahead
 - `journal`: keeps the last changes for the readers of events
 - `readers`: the readers of events, with the filter and the position of each
+- `printed`: what programs print, for a reader of events that asks for it
 - `status_watch`: follows the status files of workers and governor while somebody reads events
 - `activity`: how many jobs started, ended and waited, for the plots
 - `nodes_away`: what nodes said when they went to sleep

@@ -59,6 +59,15 @@ class View(msgspec.Struct, frozen=True):
             and (self.submitter is None or event.submitter == self.submitter)
         )
 
+    def shows_output(self, job_id: str, kind: str, submitter: str) -> bool:
+        """True when this reader gets what the program of a running job prints."""
+        return (
+            (not self.jobs or job_id in self.jobs)
+            and (not self.kinds or kind in self.kinds)
+            and (not self.states or JobState.RUNNING in self.states)
+            and (self.submitter is None or submitter == self.submitter)
+        )
+
 
 _EVERYTHING = View()
 

@@ -6,7 +6,7 @@ import msgspec
 
 from edge.model import Artifact, Energy, Failure, Result, Submission
 from edge.model.power import PowerStatus
-from edge.wire import BrokerView, Event, JobChange, JobView, ScheduleChange, WorkerChange
+from edge.wire import BrokerView, Event, JobChange, JobView, OutputChange, ScheduleChange, WorkerChange
 from tests.docs.fields import rows_of_record
 from tests.docs.generated import table
 
@@ -40,4 +40,7 @@ def job_view() -> str:
 
 def events() -> str:
     """Return the members of an event, and of what it carries."""
-    return "".join(_record(kind) for kind in (Event, JobChange, PowerStatus, WorkerChange, BrokerView, ScheduleChange))
+    return "".join(
+        _record(kind)
+        for kind in (Event, JobChange, PowerStatus, WorkerChange, BrokerView, ScheduleChange, OutputChange)
+    )

@@ -1,0 +1,178 @@
+"""What programs of jobs print, as events for one reader that asks for it by `about=output`.
+
+Nothing is watched, and nothing is kept, for any other reader. The kernel tells of new output (inotify). The files lie
+in `/run`, which is memory, so they are read on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from edge.core.errors import StorageError
+from edge.core.watch import On, Watch
+from edge.results.output import STREAMS
+from edge.wire import About, Event, OutputChange
+
+#: Bytes of text in one event at most.
+TEXT_BYTES = 4096
+#: Seconds between two looks: each gives at most one event for each stream of a job.
+EVERY_S = 0.25
+_ON = On.CREATED | On.MODIFIED | On.MOVED_TO | On.DELETED
+_encode = msgspec.json.Encoder().encode
+
+
+class Printed:
+    """The output of running programs for one reader. Belongs to the event loop; starts watching when it is made."""
+
+    def __init__(self, root: Path, *, wanted: Callable[[str], bool], came: Callable[[], None]) -> None:
+        """Tell of what is printed from now on, in `root` (`Layout.output`). Raises OSError.
+
+        `wanted` says whether the reader wants and may see a job, or raises StorageError; `came` is called when `take`
+        has something.
+        """
+        self._root, self._wanted, self._came = root, wanted, came
+        self._known: dict[str, bool] = {}
+        self._places: dict[Path, int] = {}  # the next byte of each stream, by its folder
+        self._blocks: list[bytes] = []
+        self._looked_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+        with suppress(OSError):  # on an appliance it is there
+            root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._watch = Watch(root, on=_ON)
+        self._look(quietly=True)
+        asyncio.get_running_loop().add_reader(self._watch, self._readable)
+
+    def take(self) -> bytes:
+        """The events that came since the last call."""
+        content = b"".join(self._blocks)
+        self._blocks.clear()
+        return content
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        else:
+            asyncio.get_running_loop().remove_reader(self._watch)
+        self._watch.close()
+
+    def _readable(self) -> None:
+        """Look at once after a rest, else when it is time: a program that prints without end wakes nobody meanwhile."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._watch)
+        self._timer = loop.call_at(max(loop.time(), self._looked_at + EVERY_S), self._due)
+
+    def _due(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._looked_at = loop.time()
+        if self._blocks:  # the reader has not taken the last ones yet
+            self._timer = loop.call_later(EVERY_S, self._due)
+            return
+        self._timer = None
+        self._look()
+        loop.add_reader(self._watch, self._readable)
+        if self._blocks:
+            self._came()
+
+    def _look(self, *, quietly: bool = False) -> None:
+        """Read what is new, after watching the folders that are there: what comes later tells of itself."""
+        for folder in self._watch.read().gone:  # another attempt has a folder of the same name
+            self._places.pop(folder, None)
+        self._add(self._root)
+        there = set[str]()
+        for worker in _folders(self._root):
+            self._add(worker)
+            for job in _folders(worker):
+                there.add(job.name)
+                if job.name not in self._known:
+                    try:
+                        self._known[job.name] = self._wanted(job.name)
+                    except StorageError:  # asked again at the next look
+                        continue
+                if self._known[job.name]:
+                    self._look_at(job, quietly=quietly)
+        self._known = {name: wanted for name, wanted in self._known.items() if name in there}
+
+    def _look_at(self, job: Path, *, quietly: bool) -> None:
+        self._add(job)
+        for stream in STREAMS:
+            folder = job / stream
+            if not self._add(folder):  # it has printed nothing there
+                continue
+            if quietly:
+                self._places[folder] = _end(_parts(folder))
+            else:
+                self._places[folder] = self._tell(job.name, stream, folder, self._places.get(folder, 0))
+
+    def _tell(self, job_id: str, stream: str, folder: Path, at: int) -> int:
+        """Make the event of what was printed from `at` on, or behind it where that was cut; return the next byte."""
+        parts = _parts(folder)
+        end = _end(parts)
+        parts = [(begin, size) for begin, size in parts if begin + size > at]
+        if not parts:
+            return min(at, end)
+        at = max(at, parts[0][0])
+        data = _read(folder, parts, at)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(data)
+        taken = len(data) - len(decoder.getstate()[0])  # the beginning of a character waits for its end
+        if taken:
+            change = OutputChange(job_id, stream, at, text, taken, end)
+            event = Event(About.OUTPUT, time.time(), output=change)
+            # It has no id: what a lost connection takes along is still in the job's output.
+            self._blocks.append(b"event: output\ndata: %b\n\n" % _encode(event))
+        return at + taken if at + len(data) == end else end
+
+    def _add(self, folder: Path) -> bool:
+        """Watch a folder, if it is not watched already; False when it is not there."""
+        try:
+            self._watch.add(folder, on=_ON)
+        except OSError:
+            return False
+        return True
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _parts(folder: Path) -> list[tuple[int, int]]:
+    """Offset and size of the files of a stream, in order."""
+    found = list[tuple[int, int]]()
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.isdecimal():
+                with suppress(FileNotFoundError):
+                    found.append((int(entry.name), entry.stat().st_size))
+    return sorted(found)
+
+
+def _end(parts: list[tuple[int, int]]) -> int:
+    return parts[-1][0] + parts[-1][1] if parts else 0
+
+
+def _read(folder: Path, parts: list[tuple[int, int]], at: int) -> bytes:
+    """The bytes from `at` on, up to a gap or TEXT_BYTES; fewer where one is cut at this moment."""
+    data = b""
+    for begin, size in parts:
+        place = at + len(data)
+        left = min(TEXT_BYTES - len(data), begin + size - place)
+        if not begin <= place or not left:
+            break
+        try:
+            with (folder / f"{begin:015}").open("rb") as file:
+                file.seek(place - begin)
+                data += file.read(left)
+        except OSError:
+            break
+    return data
