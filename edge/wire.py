@@ -376,9 +376,9 @@ class OutputChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the program of a job printed; `GET /v1/jobs/ID/output` has all of it that is kept."""
 
     id: str
-    stream: str
+    stream: str  # `stdout` or `stderr`
     offset: int  # of the first byte that the text stands for
-    text: str
+    text: str  # what is no UTF-8 is replaced
     size_bytes: int  # bytes that the text stands for
     end: int  # printed so far: where it is more than `offset + size_bytes`, the job's output has the rest
 
@@ -393,7 +393,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: WorkerChange | None = None
     broker: BrokerView | None = None
     schedule: ScheduleChange | None = None
-    output: OutputChange | None = None  # only for readers that ask for it
+    output: OutputChange | None = None  # of an event about what a program printed
     reason: str = ""  # of `reset` and `dropped`
     id: str = ""  # set by the client: resumes behind this event
 
