@@ -5,8 +5,6 @@ from __future__ import annotations
 from tests.docs import habits
 from tests.docs.pages import TOP
 
-#: Subjects that were published before this test was.
-
 
 def test_no_line_of_prose_is_too_long() -> None:
     """100 columns; tables, code and what cannot be broken may be longer."""
