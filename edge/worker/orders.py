@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Pause before an order is tried again that failed with an error of the disk.
 _AGAIN_S = 5.0
-_WRITTEN = On.CREATED | On.MOVED_TO | On.ATTRIBUTES | On.WRITTEN
+#: Not its making: a new order would come twice, and the second time the body that the first one ended runs no more.
+_WRITTEN = On.MOVED_TO | On.ATTRIBUTES | On.WRITTEN
 
 
 class OrderWatch:

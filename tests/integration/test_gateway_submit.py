@@ -169,7 +169,7 @@ def test_more_open_jobs_than_allowed_are_told_to_come_back(
         (b'{"task":"nothing\\u0000"}', 400, "task: expected str matching regex"),
         (b'{"task":"nothing","args":[NaN]}', 400, "not JSON"),
         (b'{"task":"nothing","args":[1e999]}', 400, "args[0]: number out of range"),
-        (b'{"task":"nothing","args":["\\ud800"]}', 400, "not JSON"),
+        (b'{"task":"nothing","args":["\\ud800"]}', 400, "half of a surrogate pair"),
         (b'{"task":"nothing","args":[' + b"9" * 5000 + b"]}", 400, "args[0]: integer value out of range"),
         (b'{"task":"nothing","args":' + b"[" * 400 + b"]" * 400 + b"}", 400, "nested deeper than 100"),
         (b'{"task":"nothing","args":' + b"[" * 90_000 + b"]" * 90_000 + b"}", 400, "nested deeper than 100"),

@@ -238,7 +238,7 @@ def test_children_are_there_while_the_parent_runs(front: Gateway, hand: RunningW
     result = front.client.wait(job.id, timeout=LIMIT_S)
     assert result.state is JobState.CANCELLED
     until(lambda: all_over(front), "jobs are open still")
-    assert front.client.job(job.id).children == {"succeeded": len(result.children)}
+    assert front.client.job(job.id).children == {"succeeded": len(result.children)}, result
 
 
 def test_children_run_in_threads_beside_their_parent(

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
 
 from edge.config import Config
 from edge.core.watch import Changes, Watch
+from edge.model import new_job_id
 from edge.results.orders import Order, Orders
+from edge.results.store import Results
 from edge.worker.flow.running import RunningJobs
 from edge.worker.orders import OrderWatch
+from tests.running_worker import until
 
 
 class Forgetful(Watch):
@@ -61,6 +66,47 @@ def test_orders_that_the_kernel_forgot_are_carried_out(config: Config, monkeypat
     finally:
         watch.stop()
     assert carried == {(Order.DELETE, name) for name in "abc"}
+
+
+def test_a_new_order_comes_once(config: Config) -> None:
+    """A second time the body that it ended would run no more, and the job would count as cancelled before it ran."""
+    running, interrupted, results = RunningJobs(), threading.Event(), Results(config.layout)
+
+    def interrupt(job_id: str) -> None:
+        running.discard(job_id)
+        interrupted.set()
+
+    class Running(RunningJobs):
+        """Whose lock the interruption does not need."""
+
+        @contextmanager
+        def locked(self, job_id: str) -> Iterator[bool]:
+            yield job_id in running._ids
+
+    watch = OrderWatch(
+        config.layout,
+        results=results,
+        attempts=cast("Any", None),
+        running=Running(),
+        interrupt=interrupt,
+        reconsider=lambda: None,
+    )
+    first, before, runs, after = (new_job_id() for _ in range(4))
+    running.add(runs)
+    orders = Orders(config.layout)
+    watch.start()
+    try:
+        orders.give(Order.CANCEL, first)
+        until(lambda: results.has(first), "the thread does not wait for events yet")
+        with (orders.folder / f"{runs}.{Order.CANCEL}").open("w"):  # it is made, and given a moment later
+            orders.give(Order.CANCEL, before)
+            until(lambda: results.has(before), "the first order is not carried out")
+        orders.give(Order.CANCEL, after)
+        assert interrupted.wait(10)
+        until(lambda: results.has(after), "the last order is not carried out")
+    finally:
+        watch.stop()
+    assert not results.has(runs)
 
 
 def test_orders_are_seen_in_a_folder_that_went_away_and_came_again(
