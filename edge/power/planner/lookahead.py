@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -114,8 +113,3 @@ class LookAhead:
     def discard_plan(self) -> None:
         """Let the next call of `planned` make a new plan."""
         self.plan = None
-
-    @property
-    def wait_until(self) -> float:
-        """When the plan is over, by the wall clock."""
-        return math.inf if self.plan is None else self.plan.until
