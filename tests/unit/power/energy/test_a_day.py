@@ -9,7 +9,6 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,15 +143,6 @@ class PlayedDay:
         activity = Activity(self.layout.activity, open_jobs=lambda: 0)
         activity.ended(self.results)
         await activity.stop()
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def one_after_another(seed: int, *, shortest: float, longest: float, share: float, hours: float = 24.0) -> list[Body]:
