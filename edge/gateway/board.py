@@ -21,12 +21,12 @@ from edge.core.text import duration
 from edge.gateway.background.outbox import Outbox
 from edge.gateway.background.starts import StartTimes
 from edge.ledger.rows import JobRow
-from edge.model import FrozenJob, PowerStatus, RunningJob, ScaledWorkers, ScalingStatus, WorkerState, WorkerStatus
+from edge.model import FrozenJob, PowerStatus, RunningJob, ScaledWorkers, WorkerState, WorkerStatus
 from edge.power import status
+from edge.power.workers.decided import decided
 from edge.wire import BrokerState, BrokerView, ForecastView
 
 _decode = msgspec.json.Decoder(WorkerStatus).decode
-_decode_scaling = msgspec.json.Decoder(ScalingStatus).decode
 _decode_frozen = msgspec.json.Decoder(FrozenJob).decode
 _BROKER = {
     BrokerLinkState.UP: BrokerState.CONNECTED,
@@ -134,14 +134,11 @@ class Board:
 
     def scaling(self) -> tuple[ScaledWorkers, ...]:
         """How many workers of each scaled entry are to run, as the governor tells; none where none is scaled."""
-        try:
-            told = _decode_scaling(self._layout.scaling.read_bytes())
-        except _UNREADABLE:
-            return ()
-        if told.boot_id != boot_id():
+        last = decided(self._layout.scaling)
+        if last is None:
             return ()
         living = {worker.name for worker in self.workers()}
-        return tuple(entry.seen(living) for entry in told.entries)
+        return tuple(entry.seen(living) for entry in last.entries)
 
     def routes(self) -> Routes:
         """Which queue each kind goes to, and which worker takes it."""

@@ -108,15 +108,8 @@ def _show(session: Session, config: Config, entry: WorkerEntry | None) -> None:
 
 def _told(config: Config) -> tuple[ScaledWorkers, ...]:
     """What the governor decided last in this boot."""
-    from msgspec import DecodeError, json  # the board's side
-
-    from edge.core.host import boot_id
-    from edge.model import ScalingStatus
+    from edge.power.workers.decided import decided  # the board's side
     from edge.power.workers.living import living
 
-    try:
-        told = json.decode(config.layout.scaling.read_bytes(), type=ScalingStatus)
-    except (OSError, DecodeError, UnicodeDecodeError):
-        return ()
-    found = living(config.layout)
-    return tuple(entry.seen(found) for entry in told.entries) if told.boot_id == boot_id() else ()
+    status, found = decided(config.layout.scaling), living(config.layout)
+    return () if status is None else tuple(entry.seen(found) for entry in status.entries)

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from edge.core.host import boot_id
 from edge.core.layout import Layout
-from edge.model import ScalingStatus
-
-_decode = msgspec.json.Decoder(ScalingStatus).decode
+from edge.power.workers.decided import decided
 
 
 class Retirement:
@@ -48,8 +43,5 @@ class Retirement:
         self._noted()
 
     def _told(self) -> bool:
-        try:
-            status = _decode(self._path.read_bytes())
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return False  # nobody has decided yet: a worker that was started by hand runs
-        return status.boot_id == boot_id() and status.retires(self._entry, self._worker)
+        status = decided(self._path)  # None: nobody has decided yet, so a worker that was started by hand runs
+        return status is not None and status.retires(self._entry, self._worker)
