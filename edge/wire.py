@@ -1,4 +1,4 @@
-"""What the gateway answers and the client reads: one definition for both ends of `/v1`.
+"""Defines the records of the HTTP API `/v1` that the gateway writes and the client reads.
 
 Fields are only ever added, each with a default, so that an older client reads a newer gateway's answer.
 """
@@ -37,21 +37,21 @@ from edge.model import (
 )
 from edge.model.pairing import Digest, Nonce, TokenName
 
-#: An idempotency key: the `Idempotency-Key` header of `POST /v1/jobs`, or `key` in a line of a batch. What HTTP would
-#: change or refuse in a header is a key nowhere, so that each key can be sent either way.
-#: The pattern is for the schema alone: `is_key` checks, and whoever asks it can answer with `KEY_RULE`.
+#: An idempotency key: the `Idempotency-Key` header of `POST /v1/jobs`, or `key` in a line of a batch. Text that HTTP
+#: would change or refuse in a header is not allowed in a batch either, so each key can be sent in both ways.
+#: The pattern is for the schema only. `is_key` does the check, so that the error can quote `KEY_RULE`.
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 Key = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_KEY.pattern}$"})]
 KEY_RULE = "1 to 255 printable ASCII characters, no space at its ends"
 
 
 def is_key(text: str) -> bool:
-    """True when `text` can be an idempotency key."""
+    """Return True if `text` can be an idempotency key."""
     return _KEY.fullmatch(text) is not None
 
 
 class StartInterval(msgspec.Struct, frozen=True):
-    """When a waiting job is going to start, by the board's clock: four of five start between `early` and `late`."""
+    """When a waiting job will probably start, by the board's clock. Four of five start between `early` and `late`."""
 
     early: float
     likely: float
@@ -59,19 +59,19 @@ class StartInterval(msgspec.Struct, frozen=True):
 
 
 class ForecastView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How good it was lately what the board told of the time to come."""
+    """How good the recent forecasts of the board were: energy from the panel, and start times of waiting jobs."""
 
-    days: int = 0  # that the forecast was learned from
-    error_wh: float | None = None  # mean error of a day's energy from the panel, told at its begin
-    as_yesterday_wh: float | None = None  # the same of "as yesterday"
-    outside_wh: float | None = None  # the same of `power.forecast.file`
+    days: int = 0  # number of days that the forecast was learned from
+    error_wh: float | None = None  # mean error of the energy per day from the panel, as forecast when the day begins
+    as_yesterday_wh: float | None = None  # the same error of a forecast that repeats the day before
+    outside_wh: float | None = None  # the same error of the forecast in `power.forecast.file`
     below_p10: float | None = None  # share of the hours that gave less than their P10; 0.1 is right
-    starts: int = 0  # intervals that were told to waiting jobs which have started since; older ones count less
-    starts_held: float | None = None  # share of them that held; 0.8 is right
+    starts: int = 0  # predicted start intervals of jobs that have started since; older ones count less
+    starts_held: float | None = None  # share of these intervals in which the job started; 0.8 is right
 
 
 class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job as `GET /v1/jobs/ID` shows it: where it stands, and why it stands there."""
+    """A job as `GET /v1/jobs/ID` shows it: its state, and why it is in this state."""
 
     id: str
     task: str
@@ -82,58 +82,58 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: float | None = None
     finished_at: float | None = None
     attempts: int = 0  # bodies begun so far
-    retries: int = 0  # how often a failing body may be run again
+    retries: int = 0  # how many times a failed body may run again
     time_limit_s: float | None = None
-    deadline_at: float | None = None  # a surplus job runs at normal power too from then on
-    resumes_at: float | None = None  # waits for power that is expected then; none: it does not, or nobody knows
+    deadline_at: float | None = None  # from this time on a surplus job runs at normal power too
+    resumes_at: float | None = None  # when power for it is expected; None if it waits for no power or no time is known
     max_temp_c: float | None = None
     priority: int = 5  # 0 to 9, higher first
-    due_at: float | None = None  # it waits for this time: to be published again, or as it was submitted for later
-    cancelling: bool = False  # asked to stop, has not ended yet
-    waiting: str = ""  # why it does not run now, and the rule that ends it, in words
-    ahead: int | None = None  # jobs that run before it, as far as is known; 5000 stands for that many or more
-    worker: str = ""  # who runs it
+    due_at: float | None = None  # published at this time: the end of a back-off, or a start that the submitter delayed
+    cancelling: bool = False  # a cancel was requested, and the job has not ended yet
+    waiting: str = ""  # why it does not run now, and the rule that ends the wait, in words
+    ahead: int | None = None  # known jobs that run before it; 5000 means 5000 or more
+    worker: str = ""  # name of the worker that runs it
     progress: Progress | None = None
-    held: WaitReason | None = None  # it has begun and does not go on now; `waiting` says so in words
-    energy: Energy | None = None  # what an ended job took
-    error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
-    after: tuple[str, ...] = ()  # it runs after these
+    held: WaitReason | None = None  # why a job that has begun is stopped now; `waiting` says the same in words
+    energy: Energy | None = None  # energy that an ended job used
+    error: str = ""  # one line: why the job or its last attempt failed, or why the job was cancelled
+    after: tuple[str, ...] = ()  # ids of the jobs that must end before it starts
     followers: int = 0  # jobs that run after it, at most 1000 are counted
-    parent: str = ""  # the job whose body spawned this one
-    children: dict[str, int] = {}  # state -> how many of the jobs that its body spawned; `removed` ones counted too
-    files: dict[str, InputFile] = {}  # what it was given, by the names of its inputs
-    starts: StartInterval | None = None  # when it is going to start, on a board that looks ahead
+    parent: str = ""  # id of the job that spawned this one
+    children: dict[str, int] = {}  # number of the jobs that it spawned, by state; removed ones count as `removed`
+    files: dict[str, InputFile] = {}  # its input files, by the names of its inputs
+    starts: StartInterval | None = None  # when it will probably start; None without a forecast on this board
 
 
 class ChildPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One page of `GET /v1/jobs/ID/children`: what the body of a job spawned, in its order."""
+    """One page of `GET /v1/jobs/ID/children`: the jobs that a job spawned, in the order in which it spawned them."""
 
     jobs: tuple[JobView, ...]
-    removed: tuple[str, ...] = ()  # ids of those whose results were removed
-    next: str | None = None  # `cursor` of the page after this one; none: this is the last
+    removed: tuple[str, ...] = ()  # ids of the spawned jobs whose results were removed
+    next: str | None = None  # `cursor` of the next page; None on the last page
 
 
 class FollowerPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One page of `GET /v1/jobs/ID/followers`: the jobs that run after a job, by id."""
 
     jobs: tuple[JobView, ...]
-    next: str | None = None  # `cursor` of the page after this one; none: this is the last
+    next: str | None = None  # `cursor` of the next page; None on the last page
 
 
 class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One page of `GET /v1/jobs`, newest first."""
 
     jobs: tuple[JobView, ...]
-    next: str | None = None  # `cursor` of the page after this one; none: this is the last
+    next: str | None = None  # `cursor` of the next page; None on the last page
 
 
 class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file for jobs, as `GET /v1/files/UPLOAD` shows it: how much of it has arrived, and its hash."""
+    """An input file for jobs, as `GET /v1/files/UPLOAD` shows it: how much of it has arrived, and its hash."""
 
-    received: int  # bytes that are safe: an upload goes on there
-    bytes: int | None = None  # of the whole file; None: nobody said so yet
-    sha256: str = ""  # of the stored file, or what it is to have
-    stored: bool = False  # all of it is there; a job may name it
+    received: int  # bytes that are safe; a resumed upload continues at this offset
+    bytes: int | None = None  # length of the whole file; None if no request has announced it yet
+    sha256: str = ""  # hash of the stored file, or the hash that the upload announced
+    stored: bool = False  # the file is complete, and a job may name it
 
 
 Ref = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -156,7 +156,7 @@ class BatchItem(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class JobPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `PATCH /v1/jobs/ID` changes of an open job."""
+    """The body of `PATCH /v1/jobs/ID`, which changes an open job."""
 
     priority: Priority
 
@@ -170,7 +170,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     code: str = ""
     job_id: str = ""
-    awake_at: float | None = None  # of `asleep`: when the board is awake again
+    awake_at: float | None = None  # with the code `asleep`: when the board is awake again
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -183,34 +183,34 @@ class BatchAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TaskView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A kind of job one can ask for."""
+    """A kind of job that can be submitted."""
 
     name: str
     summary: str = ""
     description: str = ""
     module: str = ""
-    positional: tuple[str, ...] = ()  # names of the arguments that may be given by place, in order
-    schema: JsonObject = {}  # JSON Schema (2020-12) of the arguments, as one object of named ones
+    positional: tuple[str, ...] = ()  # names of the arguments that may be positional, in order
+    schema: JsonObject = {}  # JSON Schema (2020-12) of one object that holds all arguments by name
     power: Power = Power.NORMAL
     retries: int = 0
     time_limit_s: float | None = None
-    scope: str = ""  # that a token needs beside `submit`; empty: none
-    inputs: dict[str, int] | None = None  # files that it needs, each with its largest size in bytes; None: any
+    scope: str = ""  # scope that a token needs in addition to `submit`; empty if it needs no other
+    inputs: dict[str, int] | None = None  # files that it needs, each with its largest size; None if it takes any files
 
 
 class TaskList(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`GET /v1/tasks`: what can be asked for, and which configured modules could not be read."""
+    """`GET /v1/tasks`: the kinds of job, and the configured modules that could not be read."""
 
     tasks: tuple[TaskView, ...]
-    errors: dict[str, str] = {}  # module -> one line
+    errors: dict[str, str] = {}  # one line of error for each module that could not be read
 
 
 class BrokerState(StrEnum):
-    """How the gateway stands with RabbitMQ."""
+    """The state of the gateway's connection to RabbitMQ."""
 
     CONNECTED = "connected"
-    BLOCKED = "blocked"  # a memory or disk alarm of the broker: jobs are accepted, not published
-    DOWN = "down"  # jobs are accepted, and published when it is back
+    BLOCKED = "blocked"  # the broker has a memory or disk alarm: jobs are accepted, and published after the alarm
+    DOWN = "down"  # no connection: jobs are accepted, and published when the broker is back
 
 
 class BrokerView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -221,32 +221,32 @@ class BrokerView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StatusView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`GET /v1/status`: the board in one look."""
+    """`GET /v1/status`: the state of the whole board."""
 
     version: str
     broker: BrokerView
-    power: PowerStatus  # with the age of each reading now; `unknown` while no governor has spoken
+    power: PowerStatus  # with the present age of each reading; state `unknown` without a valid report of the governor
     workers: tuple[WorkerStatus, ...] = ()
-    jobs: dict[str, int] = {}  # state -> how many
+    jobs: dict[str, int] = {}  # number of jobs by state
     tasks: int = 0
     task_errors: dict[str, str] = {}
     host: str = ""
     started_at: float = 0.0
     at: float = 0.0  # the board's clock now
-    free_bytes: int | None = None  # on the file system of the state root
-    warnings: tuple[str, ...] = ()  # what is amiss with what is kept: a ledger that broke and was made again
-    scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry are to run, and why
-    awake_at: float | None = None  # the board is about to sleep, and is awake again then; none: it stays awake
-    away: dict[str, float] = {}  # nodes that said that they go to sleep, and when each is awake again
-    unserved: tuple[str, ...] = ()  # kinds of job and power classes that no worker of this board takes, with the cure
-    forecast: ForecastView | None = None  # where the board looks ahead
+    free_bytes: int | None = None  # free space on the file system of the state root
+    warnings: tuple[str, ...] = ()  # damage to stored data, such as a ledger that was broken and has been rebuilt
+    scaling: tuple[ScaledWorkers, ...] = ()  # how many workers of each scaled entry must run, and why
+    awake_at: float | None = None  # when the board wakes from the sleep that it is about to begin; None if it stays on
+    away: dict[str, float] = {}  # nodes that have reported that they go to sleep, and when each is awake again
+    unserved: tuple[str, ...] = ()  # sentences: a kind of job or power class that no worker takes, and how to mend it
+    forecast: ForecastView | None = None  # None if the board makes no forecast
 
 
 class Health(StrEnum):
-    """Whether the gateway can do what it is there for."""
+    """The health of the gateway."""
 
     OK = "ok"
-    DEGRADED = "degraded"  # jobs are accepted and kept, but something holds them up
+    DEGRADED = "degraded"  # jobs are accepted and kept, but something delays them
     FAILING = "failing"  # no job can be accepted
 
 
@@ -258,50 +258,50 @@ class HealthView(msgspec.Struct, frozen=True):
 
 
 class About(StrEnum):
-    """What an event of `GET /v1/events` is about; the name of the event in the stream, too."""
+    """The subject of an event of `GET /v1/events`. It is also the name of the event in the stream."""
 
     JOB = "job"
     POWER = "power"
     WORKER = "worker"
     BROKER = "broker"
     SCHEDULE = "schedule"
-    OUTPUT = "output"  # what programs print; only for readers that ask for it
-    RESET = "reset"  # events are missing here: look at everything anew, and go on from this one
-    DROPPED = "dropped"  # the reader was too slow and is cut off; it may come back with `Last-Event-ID`
+    OUTPUT = "output"  # text that a program printed; sent only to a reader that requests output
+    RESET = "reset"  # events are missing here: read the whole state again, then continue after this event
+    DROPPED = "dropped"  # the reader was too slow and is disconnected; it may reconnect with `Last-Event-ID`
 
 
 class JobChange(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job at the moment of a change; `GET /v1/jobs/ID` tells more."""
+    """A job at the moment of a change. `GET /v1/jobs/ID` shows all of it."""
 
     id: str
     task: str
     state: JobState
     submitter: str = ""
-    attempts: int = 0  # bodies begun so far, as far as the change tells
+    attempts: int = 0  # bodies begun so far; 0 if the change does not say how many
     started_at: float | None = None
     finished_at: float | None = None
     due_at: float | None = None  # a retrying job is published again at this time
-    worker: str = ""  # who runs it, or ran it
+    worker: str = ""  # name of the worker that runs or ran it
     progress: Progress | None = None
-    held: WaitReason | None = None  # it has begun and does not go on now
-    cancelling: bool = False  # asked to stop, has not ended yet
-    removed: bool = False  # its result is gone
-    error: str = ""  # of a failed or cancelled job, or of its last attempt: one line
+    held: WaitReason | None = None  # why a job that has begun is stopped now
+    cancelling: bool = False  # a cancel was requested, and the job has not ended yet
+    removed: bool = False  # its result was removed
+    error: str = ""  # one line: why the job or its last attempt failed, or why the job was cancelled
 
 
 class WorkerChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """A worker at the moment of a change."""
 
     name: str
-    state: WorkerState  # `stopped` once its process is gone, and for an entry that is scaled: it has no process itself
+    state: WorkerState  # `stopped` after its process has ended; always `stopped` for a scaled entry (it has no process)
     queues: tuple[str, ...] = ()
     reason: str = ""
     slots: int = 1
-    wanted: int | None = None  # of an entry that is scaled: how many processes are to run; `reason` says why
+    wanted: int | None = None  # for a scaled entry: how many processes must run; `reason` says why
 
 
 class ScheduleDeed(StrEnum):
-    """What happened to a schedule, or became of its slots."""
+    """What happened to a schedule or to its slots."""
 
     MADE = "made"
     CHANGED = "changed"  # also: paused, resumed
@@ -312,26 +312,26 @@ class ScheduleDeed(StrEnum):
 
 
 class ScheduleChange(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A schedule at the moment of a change; `GET /v1/schedules/NAME` tells more."""
+    """A schedule at the moment of a change. `GET /v1/schedules/NAME` shows all of it."""
 
     name: str
     deed: ScheduleDeed
     submitter: str = ""
-    slot: float | None = None  # the slot, or the last one of several
-    count: int = 1  # slots; 100 stands for that many or more
-    job: str = ""  # id of the job that was made
+    slot: float | None = None  # time of the slot, or of the last one of several slots
+    count: int = 1  # number of slots; 100 means 100 or more
+    job: str = ""  # id of the job that the slot made
     reason: str = ""
 
 
 class SlotView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of a slot of a schedule, or of several that follow one another."""
+    """What happened to a slot of a schedule, or to several consecutive slots with the same fate."""
 
-    slot: str  # RFC 3339, in the zone of the schedule; of several the first one
+    slot: str  # time of the slot, or of the first one of several; RFC 3339, in the zone of the schedule
     fate: Fate
-    until: str = ""  # of several the last one
-    count: int = 1  # 100 stands for that many or more
-    job: str = ""  # id of the job that was made
-    reason: str = ""  # why it did not run, or ran otherwise than at its time
+    until: str = ""  # time of the last slot of several
+    count: int = 1  # number of slots; 100 means 100 or more
+    job: str = ""  # id of the job that the slot made
+    reason: str = ""  # why the slot did not run, or did not run at its time
     decided_at: float = 0.0
 
 
@@ -339,7 +339,7 @@ class ScheduleView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A schedule as `GET /v1/schedules/NAME` shows it."""
 
     name: str
-    sentence: str  # what it does, in words: `every day at 02:30 (Europe/Berlin); next: ...`
+    sentence: str  # the rule and the next time in words: `every day at 02:30 (Europe/Berlin); next: ...`
     task: str
     args: list[JsonValue] = []
     kwargs: JsonObject = {}
@@ -360,31 +360,31 @@ class ScheduleView(msgspec.Struct, frozen=True, omit_defaults=True):
     paused: bool = False
     submitter: str = ""
     made_at: float = 0.0
-    waiting: str = ""  # why no slot is decided now
-    next: tuple[str, ...] = ()  # RFC 3339, in its zone; five of one schedule, one in a list
-    slots: tuple[SlotView, ...] = ()  # the last twenty, latest first; none in a list
+    waiting: str = ""  # why the board decides no slot now
+    next: tuple[str, ...] = ()  # the next five slots, in a list only one; RFC 3339, in the zone of the schedule
+    slots: tuple[SlotView, ...] = ()  # the last twenty decided slots, latest first; always empty in a list
 
 
 class SchedulePage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One page of `GET /v1/schedules`, by name."""
 
     schedules: tuple[ScheduleView, ...]
-    next: str | None = None  # `cursor` of the page after this one; none: this is the last
+    next: str | None = None  # `cursor` of the next page; None on the last page
 
 
 class OutputChange(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the program of a job printed; `GET /v1/jobs/ID/output` has all of it that is kept."""
+    """A piece of the text that a program printed. `GET /v1/jobs/ID/output` has all output that is kept."""
 
     id: str
     stream: str  # `stdout` or `stderr`
-    offset: int  # of the first byte that the text stands for
-    text: str  # what is no UTF-8 is replaced
-    size_bytes: int  # bytes that the text stands for
-    end: int  # printed so far: where it is more than `offset + size_bytes`, the job's output has the rest
+    offset: int  # offset in the stream of the first byte of this piece
+    text: str  # bytes that are not UTF-8 are replaced
+    size_bytes: int  # length of this piece in the stream
+    end: int  # bytes printed so far; if more than `offset + size_bytes`, read the rest from the job's output
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The `data` of one event of `GET /v1/events`: `about` says which one of the members it has."""
+    """The `data` of one event of `GET /v1/events`. `about` says which member below has the content."""
 
     about: About
     at: float = 0.0  # the board's clock
@@ -393,25 +393,25 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: WorkerChange | None = None
     broker: BrokerView | None = None
     schedule: ScheduleChange | None = None
-    output: OutputChange | None = None  # of an event about what a program printed
-    reason: str = ""  # of `reset` and `dropped`
-    id: str = ""  # set by the client: resumes behind this event
+    output: OutputChange | None = None  # of an event about the output of a program
+    reason: str = ""  # of an event `reset` or `dropped`
+    id: str = ""  # set by the client; a later request with this id resumes after this event
 
 
 class SeriesPoint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step of `GET /v1/series`: means over it, and what happened in it. A member that is missing is not known."""
+    """One step of `GET /v1/series`: means over the step, and counts in it. A missing member is not known."""
 
-    at: float  # when it begins
+    at: float  # when the step begins
     charge: float | None = None  # percent
     watts: float | None = None
     solar_watts: float | None = None
-    temperature: float | None = None  # of the board, in degrees Celsius
-    seconds: dict[str, float] = {}  # power state -> how long; less than the step where the board was off
-    started: int = 0  # jobs whose last attempt began, as far as they have ended or run now
+    temperature: float | None = None  # temperature of the board in degrees Celsius
+    seconds: dict[str, float] = {}  # seconds in each power state; together less than the step if the board was off
+    started: int = 0  # jobs whose last attempt began in this step; counts ended jobs and jobs that run now
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
-    backlog: int | None = None  # the most jobs without a result at once
+    backlog: int | None = None  # the highest number of open jobs
 
 
 class SeriesView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -420,19 +420,19 @@ class SeriesView(msgspec.Struct, frozen=True, omit_defaults=True):
     span: str
     step_s: float
     points: tuple[SeriesPoint, ...]
-    pause_percent: float | None = None  # work pauses at or below this charge; none: no source tells a charge
-    resume_percent: float | None = None  # and goes on at or above this one
+    pause_percent: float | None = None  # work pauses at or below this charge; None if no source reports a charge
+    resume_percent: float | None = None  # work continues at or above this charge; None if no source reports a charge
 
 
 class PairAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /v1/pair`: somebody wants to be let in with a token of its own making."""
+    """`POST /v1/pair`: a machine asks the board to accept a token that the machine has generated."""
 
-    name: TokenName  # what it calls itself
-    sha256: Digest  # of the token, in hex
+    name: TokenName  # name that the machine gives itself
+    sha256: Digest  # hash of the token, in hex
 
 
 class PairOpened(msgspec.Struct, frozen=True):
-    """A request for which the board has chosen a random number, and is bound to it by the hash."""
+    """The answer to `POST /v1/pair`: the board has chosen a random number, and the hash commits it to this number."""
 
     id: str
     commitment: str
@@ -440,39 +440,42 @@ class PairOpened(msgspec.Struct, frozen=True):
 
 
 class PairNonce(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`PUT /v1/pair/ID`: the random number of who asks."""
+    """`PUT /v1/pair/ID`: the random number of the machine that wants to pair."""
 
     nonce: Nonce
 
 
 class PairCommitted(msgspec.Struct, frozen=True):
-    """The board's number. From both, the certificate and the token each end computes the code's binding."""
+    """The answer to `PUT /v1/pair/ID`: the random number of the board.
+
+    Each end computes the binding of the code from both numbers, the certificate and the token.
+    """
 
     nonce: str
     expires_s: float
 
 
 class PairView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a request stands: `waiting`, `approved` or `denied`."""
+    """The state of a pairing request: `waiting`, `approved` or `denied`."""
 
     state: str
-    name: str = ""  # of the token, once it is approved
+    name: str = ""  # name of the token, once the request is approved
     scopes: tuple[str, ...] = ()
-    echo: str = ""  # the end of the code, as the owner typed it; none: nobody typed it (the button)
-    expires_s: float = 0.0  # while it waits
+    echo: str = ""  # the echo part of the code that the owner typed; empty if the button approved the request
+    expires_s: float = 0.0  # seconds until a waiting request expires
 
 
 class OpenPairing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A request that an admin may approve, who has to type the code that its screen shows."""
+    """A pairing request that an admin may approve by typing the code from the screen of the other machine."""
 
     name: str
     address: str
     expires_s: float
-    page: bool = False  # asked by a browser, for which nobody compares certificates
+    page: bool = False  # the request came from a browser, so the code does not prove the certificate
 
 
 class OpenPairings(msgspec.Struct, frozen=True):
-    """`GET /v1/pairings`: who asks to be let in, oldest first."""
+    """`GET /v1/pairings`: the open pairing requests, oldest first."""
 
     pairings: tuple[OpenPairing, ...]
 
@@ -480,25 +483,25 @@ class OpenPairings(msgspec.Struct, frozen=True):
 class ProblemCode(StrEnum):
     """Every `code` a problem may carry."""
 
-    BAD_REQUEST = "bad-request"  # the request, its query or its JSON is not as it should be
+    BAD_REQUEST = "bad-request"  # the request, its query or its JSON is not valid
     BAD_ARGUMENTS = "bad-arguments"  # the kind of job does not take these arguments
     UNKNOWN_TASK = "unknown-task"  # no such kind of job
     UNKNOWN_JOB = "unknown-job"  # no job has this id
     UNKNOWN_FILE = "unknown-file"  # the result has no file of this name
     UNKNOWN_SCHEDULE = "unknown-schedule"  # no schedule has this name
-    UNKNOWN_INPUT = "unknown-input"  # 404: a job names a file that has not been uploaded, or is gone
+    UNKNOWN_INPUT = "unknown-input"  # 404: a job names a file that was not uploaded, or was removed again
     BAD_SCHEDULE = "bad-schedule"  # 422: a cron expression, zone or name that cannot be read
     JOB_GONE = "job-gone"  # the job has ended and its result was removed
     KEY_REUSED = "key-reused"  # the idempotency key was used before for another body
-    WRONG_OFFSET = "wrong-offset"  # 409: an upload goes on elsewhere; `Upload-Offset` says where
-    WRONG_HASH = "wrong-hash"  # 409: a file is not what was announced, and is thrown away
+    WRONG_OFFSET = "wrong-offset"  # 409: the upload must continue at the offset in the header `Upload-Offset`
+    WRONG_HASH = "wrong-hash"  # 409: a file does not have the announced hash, and is deleted
     WRONG_STATE = "wrong-state"  # 409: `DELETE ...?if_state=open` on an ended job, `?if_state=final` on an open one
     NOT_IN_TIME = "not-in-time"  # 409: `?only_if_in_time=true`, and the job would not end before its deadline
     UNAUTHENTICATED = "unauthenticated"  # no token, or an unknown one
     FORBIDDEN = "forbidden"  # the token does not have the scope
-    UNKNOWN_PAIRING = "unknown-pairing"  # no request to pair has this code or id
-    NOT_FOUND = "not-found"  # no such address
-    NOT_ALLOWED = "method-not-allowed"  # the address does not have this method
+    UNKNOWN_PAIRING = "unknown-pairing"  # no pairing request has this code or id
+    NOT_FOUND = "not-found"  # no resource has this path
+    NOT_ALLOWED = "method-not-allowed"  # the resource does not support this method
     TOO_LARGE = "too-large"  # larger than `gateway.max_body_bytes` or `gateway.max_batch_bytes`
     ASLEEP = "asleep"  # 503 with Retry-After: the board is about to go down to sleep
     BUSY = "busy"  # 429 or 503 with Retry-After

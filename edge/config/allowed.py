@@ -1,4 +1,4 @@
-"""What a key of `edge.yaml` may hold, in words, taken from the type of the record's field."""
+"""Says in words what a key of `edge.yaml` may hold, from the type of the record's field."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from msgspec import inspect
 
 
 def allowed(root: inspect.Type, key: str, tree: object = None) -> str:
-    """What may stand at `key` (`gateway.port`, `tasks[0]`), or an empty string where no words are known.
+    """Return what `key` (`gateway.port`, `tasks[0]`) may hold, or an empty string if no words are known.
 
-    `tree` is what the file says: where a record is chosen by a key of its own, that tells which.
+    Args:
+        root: the type of the whole file.
+        key: the key, from the top of the file.
+        tree: the values of the file. They decide between several records, such as the kinds of power source.
     """
     kind, described = _at(root, key, tree)
     return described or (_words(kind) if kind is not None else "")
 
 
 def fields(root: inspect.Type, section: str, tree: object = None) -> list[str]:
-    """The keys of the section `section` (an empty name: of the top), in the order of the record."""
+    """Return the keys of the section `section`, in the order of the record. An empty name means the top of the file."""
     kind, _ = _at(root, section, tree)
     for option in kind.types if isinstance(kind, inspect.UnionType) else (kind,):
         if isinstance(option, inspect.StructType):
@@ -28,7 +31,7 @@ def fields(root: inspect.Type, section: str, tree: object = None) -> list[str]:
 
 
 def _at(root: inspect.Type, key: str, tree: object) -> tuple[inspect.Type | None, str]:
-    """The type at `key` and its description."""
+    """Return the type at `key` and its description."""
     kind: inspect.Type | None = root
     described = ""
     for part in _parts(key):
@@ -39,7 +42,7 @@ def _at(root: inspect.Type, key: str, tree: object) -> tuple[inspect.Type | None
 
 
 def _step(tree: object, part: str) -> object:
-    """The value one step further down, or None."""
+    """Return the value one level further down, or None."""
     if isinstance(tree, dict):
         return tree.get(part)
     number = part.strip("[]")
@@ -47,7 +50,7 @@ def _step(tree: object, part: str) -> object:
 
 
 def _chosen(kind: inspect.Type | None, value: object) -> inspect.Type | None:
-    """Of several records the one that `value` names by its tag; otherwise the type as it is."""
+    """Return the one record of several that `value` names by its tag, or the type itself if there is no such choice."""
     if isinstance(kind, inspect.UnionType) and isinstance(value, dict):
         for option in kind.types:
             if (
@@ -64,7 +67,7 @@ def _parts(key: str) -> list[str]:
 
 
 def _bare(kind: inspect.Type | None) -> tuple[inspect.Type | None, str]:
-    """The type without its metadata, and the description in that."""
+    """Return the type without its metadata, and the description from the metadata."""
     described = ""
     while isinstance(kind, inspect.Metadata):
         described = described or str((kind.extra_json_schema or {}).get("description", ""))
@@ -73,7 +76,7 @@ def _bare(kind: inspect.Type | None) -> tuple[inspect.Type | None, str]:
 
 
 def _inside(kind: inspect.Type | None, part: str) -> inspect.Type | None:
-    """The type one step further down, or None where the step leads nowhere."""
+    """Return the type one level further down, or None if `part` does not exist there."""
     kind, _ = _bare(kind)
     options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     if tags := [o.tag for o in options if isinstance(o, inspect.StructType) and o.tag_field == part]:

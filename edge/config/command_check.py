@@ -1,4 +1,4 @@
-"""Checks `commands:`: names are right, templates can be filled, and no parameter can become an option."""
+"""Checks `commands:`: names are valid, templates can be filled, and no parameter can become an option."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
 _PATTERN = re.compile(r"[A-Za-z0-9 ._()+=@*?\[\]!-]{1,200}")
 _END_OF_OPTIONS = "--"
 NOTHING = "none"
-#: Below these a sandbox has its own, or what is there talks to the system.
+#: Top-level folders that a command may not read: the sandbox makes its own, or they hold interfaces of the system.
 _OWN_FOLDERS = frozenset({"proc", "dev", "sys", "run", "work", "inputs", "checkpoint"})
 
 
 def check(commands: Sequence[CommandConfig], *, allow_any: bool) -> None:
-    """Raise ConfigError, naming the key, on the first command that cannot be right."""
+    """Raise ConfigError, naming the key, on the first command that is not valid.
+
+    Args:
+        commands: the list.
+        allow_any: the key `allow_any`, which makes a kind of job named `run`.
+    """
     names = {ANY} if allow_any else set[str]()
     for number, command in enumerate(commands):
         key = f"commands[{number}]"
@@ -39,12 +44,12 @@ def check(commands: Sequence[CommandConfig], *, allow_any: bool) -> None:
 
 
 def program_of(command: CommandConfig) -> str | None:
-    """The path of the command's program on this machine; None: it is not there."""
+    """Return the path of the command's program on this machine, or None if it is not installed."""
     return shutil.which(command.run[0], path=PATH)
 
 
 def text_pattern(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> str:
-    """The regular expression for the whole text of a parameter, as JSON Schema and Python both read it."""
+    """Return the regular expression for the whole text of a parameter. JSON Schema and Python read it the same way."""
     inner = PLAIN_TEXT if parameter.pattern is None else parameter.pattern
     # Control characters are refused in any case. `$` also matches before a newline at the end.
     no_option = "" if may_begin_with_hyphen else "(?!-)"
@@ -52,7 +57,7 @@ def text_pattern(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> 
 
 
 def text_allowed(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> str:
-    """What `text_pattern` says, in words."""
+    """Return the rule of `text_pattern` in words."""
     if parameter.pattern is None:
         return "letters, digits, space and ._+-, starting with a letter or digit"
     return f"text that fits {parameter.pattern}, without control characters" + (
@@ -61,14 +66,14 @@ def text_allowed(parameter: ParameterConfig, *, may_begin_with_hyphen: bool) -> 
 
 
 def is_behind_end_of_options(command: CommandConfig, place: int) -> bool:
-    """True when a word `--` of the template stands before the word at `place`: programs read no options there."""
+    """Return True if the template has a word `--` before the word at `place`. Programs read no options after `--`."""
     return _END_OF_OPTIONS in command.run[1:place]
 
 
 def may_begin_with_hyphen(command: CommandConfig, name: str) -> bool:
-    """True when each argument that may begin with this parameter stands behind a `--` of the template.
+    """Return True if every argument that may begin with this parameter comes after a `--` of the template.
 
-    An argument also begins with it where all that stands before it in the word may be empty.
+    An argument also begins with the parameter if everything before it in the same word may be empty.
     """
     return all(
         is_behind_end_of_options(command, place) or name not in _leading(template.parse(text), command)
@@ -77,7 +82,7 @@ def may_begin_with_hyphen(command: CommandConfig, name: str) -> bool:
 
 
 def _leading(word: Word, command: CommandConfig) -> Iterator[str]:
-    """The names of the holes that the argument may begin with."""
+    """Yield the names of the holes that the argument may begin with."""
     for part in word:
         if not isinstance(part, Hole) or part.is_output:
             return
@@ -95,7 +100,7 @@ def _may_be_empty(parameter: ParameterConfig) -> bool:
 
 
 def outputs_of(command: CommandConfig) -> tuple[str, ...]:
-    """The patterns of the files that the command leaves."""
+    """Return the patterns of the command's output files."""
     if command.outputs:
         return command.outputs
     named = (hole.name for word in command.run for hole in template.holes(template.parse(word)) if hole.is_output)
@@ -126,7 +131,8 @@ def _check_one(command: CommandConfig, key: str) -> None:
     for hole in (hole for word in words for hole in template.holes(word)):
         _check_hole(hole, command, key)
     for name, parameter in command.parameters.items():
-        _check_pattern(parameter, f"{key}.parameters.{name}.pattern")  # all, before one is used for another's check
+        # Check all patterns first: the check of one parameter below may use the pattern of another parameter.
+        _check_pattern(parameter, f"{key}.parameters.{name}.pattern")
     for name, parameter in command.parameters.items():
         where = f"{key}.parameters.{name}"
         if name not in used:
@@ -201,9 +207,9 @@ def _check_parameter(
         )
     if kind == "bool" and any(Hole(name) in word and len(word) > 1 for word in words):
         raise ConfigError(where, name, "a bool fills a whole word of `run`, and nothing else stands in it")
-    words_of = {f"choices[{number}]": each for number, each in enumerate(parameter.choices)}
-    words_of |= {"when_true": parameter.when_true, "when_false": parameter.when_false}
-    for field, text in words_of.items():
+    fixed_texts = {f"choices[{number}]": each for number, each in enumerate(parameter.choices)}
+    fixed_texts |= {"when_true": parameter.when_true, "when_false": parameter.when_false}
+    for field, text in fixed_texts.items():
         if "\0" in text:
             raise ConfigError(f"{where}.{field}", text, "text without NUL characters")
     negative = is_number and (parameter.min is None or parameter.min < 0)
@@ -218,7 +224,7 @@ def _check_pattern(parameter: ParameterConfig, key: str) -> None:
     if parameter.pattern is None:
         return
     try:
-        re.compile(parameter.pattern)  # alone: a bracket in it must not close one of ours
+        re.compile(parameter.pattern)  # by itself first: a bracket in it must not close a bracket of `text_pattern`
         re.compile(text_pattern(parameter, may_begin_with_hyphen=False))
     except re.error as err:
         raise ConfigError(key, parameter.pattern, f"a regular expression: {err}") from err

@@ -1,6 +1,6 @@
-"""A commented `edge.yaml`, made from the records: every key with its default and what it means.
+"""Writes a commented `edge.yaml` from the records: every key with its default and its meaning.
 
-`edge config example` prints it. Nothing in it is written by hand but the heading: a key explains itself with `about`.
+`edge config example` prints it. Only the heading is written by hand; the explanation of a key is its `about`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from edge.config.source import SourceConfig
 
 _WIDTH = 110
 _HEADING = """\
-# The configuration of a board. Every key is here with its default: a key that is left out, or a section that is left
-# empty, means the same. Unknown keys and values out of bounds stop the start with one line that names them.
+# The configuration of a board. Every key is here with its default. A key that is left out has its default, and an empty
+# section has the defaults of its keys. Unknown keys and values out of bounds stop the start; one line names them.
 #
 # Read from --config FILE, EDGE_CONFIG, ./.edge/edge.yaml or /etc/edge/edge.yaml, whichever is first.
 # A variable wins over the file: EDGE_GATEWAY_PORT=8500 is `gateway: {port: 8500}`.
@@ -30,7 +30,7 @@ _HEADING = """\
 
 
 def example() -> str:
-    """The whole file as text."""
+    """Return the whole file as text."""
     lines = [_HEADING]
     for field in _fields(Config):
         lines += ["", *_field(field, "")] if not _is_leaf(field) or text_of(field.type) else _field(field, "")
@@ -45,7 +45,7 @@ def _fields(record: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
 
 
 def _field(field: inspect.Field, indent: str) -> Iterator[str]:
-    """The lines of one key: its explanation, then the key with its default, or a section with all its keys."""
+    """Yield the lines of one key: its explanation, then the key with its default, or a section with all its keys."""
     yield from _comment(text_of(field.type), indent)
     kind = bare(field.type)
     if isinstance(kind, inspect.StructType):
@@ -59,7 +59,7 @@ def _field(field: inspect.Field, indent: str) -> Iterator[str]:
     for record in _records(kind):
         if issubclass(record, SourceConfig):
             yield from _sources(indent)
-        elif isinstance(kind, inspect.UnionType):  # a section that is not there unless somebody wants it
+        elif isinstance(kind, inspect.UnionType):  # an optional section, null by default
             yield from _comment(f"`{field.encode_name}: {_inline(_sample(record))}`", indent)
         else:
             yield from _item(record, indent)
@@ -67,7 +67,7 @@ def _field(field: inspect.Field, indent: str) -> Iterator[str]:
 
 
 def _sources(indent: str) -> Iterator[str]:
-    """Every kind of source with all its keys, as comments that can be uncommented."""
+    """Yield every kind of source with all its keys, as comments that a person can uncomment."""
     yield f"{indent}# Common to all:"
     common = {field.encode_name: field for field in _fields(SourceConfig)}
     for name, field in common.items():
@@ -86,14 +86,14 @@ def _sources(indent: str) -> Iterator[str]:
 
 
 def _item(record: type[msgspec.Struct], indent: str) -> Iterator[str]:
-    """One item of a list of records with all its keys, as comments that can be uncommented."""
+    """Yield one item of a list of records with all its keys, as comments that a person can uncomment."""
     for number, (name, value) in enumerate(_sample(record).items()):
         text = text_of(next(field.type for field in _fields(record) if field.encode_name == name))
         yield from _noted(f"{indent}#   {'- ' if number == 0 else '  '}", f"{name}: {_inline(value)}", text)
 
 
 def _noted(indent: str, key: str, text: str) -> Iterator[str]:
-    """A key with its explanation beside it, or above it where there is no room."""
+    """Yield a key with its explanation on the same line, or above the key if the line would be too long."""
     line = f"{indent + key:<37} # {text}" if text else indent + key
     if len(line) <= _WIDTH + 10:
         yield line
@@ -108,7 +108,7 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 
 def _sample(record: type[msgspec.Struct]) -> dict[str, object]:
-    """A record as it could stand in the file: its examples, and its defaults for the rest."""
+    """Return a sample of a record for the file: the example of each field, or its default if it has no example."""
     shown = {}
     for field in _fields(record):
         value = example_of(field.type)
@@ -127,13 +127,13 @@ def _default(field: inspect.Field) -> object:
 
 
 def _inline(value: object) -> str:
-    """A value on one line, as YAML."""
+    """Return a value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
     return yaml.safe_dump(plain, default_flow_style=True, width=10_000, sort_keys=False).split("\n...")[0].strip()
 
 
 def _records(kind: inspect.Type) -> Iterator[type[msgspec.Struct]]:
-    """The records directly inside a list or an option."""
+    """Yield the records directly inside a list or an optional type."""
     inner = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     for option in inner:
         item = option.item_type if isinstance(option, inspect.CollectionType | inspect.VarTupleType) else option

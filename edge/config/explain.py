@@ -15,7 +15,7 @@ _LOCATION = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key` in `)?\$(?P<path>[
 
 
 def explained(err: msgspec.ValidationError, tree: object, root: inspect.Type, *, prefix: str = "") -> ConfigError:
-    """The error in the words of `edge.yaml`.
+    """Return the error in the terms of `edge.yaml`.
 
     Args:
         err: the message of msgspec about `tree`.
@@ -60,9 +60,9 @@ def _at(tree: object, key: str) -> object:
 
 
 def _item(err: msgspec.ValidationError, tree: object, record: type, key: str) -> tuple[str, object]:
-    """The key with the names that msgspec leaves out, `[...]`, and the value there.
+    """Return the key with the names that msgspec writes as `[...]`, and the value there.
 
-    A value of a dict is found by trying: with it alone the same error comes again.
+    The name is found by trial: converting only one entry of the dict raises the same error again.
     """
     before, _, rest = key.partition("[...]")
     parent = _at(tree, before)
@@ -77,7 +77,7 @@ def _item(err: msgspec.ValidationError, tree: object, record: type, key: str) ->
 
 
 def _with(tree: object, parts: list[str], value: object) -> object:
-    """`tree` with another value at the key."""
+    """Return `tree` with `value` at the key."""
     if not parts:
         return value
     if isinstance(tree, dict):
@@ -93,12 +93,12 @@ def _parts(key: str) -> list[str]:
 
 
 def _taken(kind: type, _: object) -> object:
-    """A value for any type that msgspec does not know: only its errors of known types are asked for."""
+    """Return some value for a type that msgspec does not know. Only errors of types that it knows matter here."""
     return Path() if kind is Path else object.__new__(kind)
 
 
 def _not_text(tree: object) -> object:
-    """The first key that is no text, however deep."""
+    """Return the first key at any depth that is not text, or None."""
     found = iter(tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ())
     for key, value in found:
         if isinstance(tree, dict) and not isinstance(key, str):

@@ -1,4 +1,4 @@
-"""The section `power.forecast` of `edge.yaml`: looking ahead to what the panel is going to give."""
+"""The section `power.forecast` of `edge.yaml`: the forecast of the energy from the solar panel."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from edge.core.errors import ConfigError
 
 
 class OutsideConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a forecast from elsewhere comes from."""
+    """The source of an external forecast."""
 
-    kind: Annotated[Literal["file", "command", "mqtt"], about("how it comes", example="mqtt")]
+    kind: Annotated[
+        Literal["file", "command", "mqtt"], about("how the board gets it: file, command or mqtt", example="mqtt")
+    ]
     path: Annotated[Path | None, about("file: read again when it changes.")] = None
     command: Annotated[
         tuple[str, ...],
-        about("command: a program and its arguments, run by no shell, once an hour; it prints the JSON alone."),
+        about("command: a program and its arguments, run once an hour without a shell; it prints only the JSON."),
     ] = ()
-    timeout_s: Annotated[Annotated[float, Meta(ge=1, le=600)], about("command: it is killed after so long.")] = 60.0
+    timeout_s: Annotated[
+        Annotated[float, Meta(ge=1, le=600)], about("command: the program is killed after this long.")
+    ] = 60.0
     topic: Annotated[
         Topic | None,
-        about("mqtt: where it is published, best as a retained message.", example="home/solar/forecast"),
+        about("mqtt: the topic of the forecast, best as a retained message.", example="home/solar/forecast"),
     ] = None
     broker: Annotated[
         MqttBroker | None, about("mqtt: another MQTT broker, such as {host: NAME}; null: that of the section mqtt.")
     ] = None
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where the key of its kind is missing, or one of another kind is given."""
+        """Raise ConfigError if the key of this kind is missing, or if a key of another kind is given."""
         own = {"file": ("path",), "command": ("command",), "mqtt": ("topic", "broker")}
         if not getattr(self, own[self.kind][0]):
             raise ConfigError(f"{key}.{own[self.kind][0]}", None, f"must be given with kind {self.kind}")
@@ -46,7 +50,7 @@ class OutsideConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise ConfigError(f"{key}.command", self.command[0], "expected a name, or a path that begins with /")
 
     def absolute(self, base: Path) -> OutsideConfig:
-        """The same with relative paths taken from `base`."""
+        """Return this record with relative paths taken from `base`."""
         return msgspec.structs.replace(
             self,
             path=base / self.path if self.path else None,
@@ -55,7 +59,7 @@ class OutsideConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the board looks ahead, where power.battery_wh and a source of solar_watts are known."""
+    """How the board forecasts solar energy. This needs power.battery_wh and a source of solar_watts."""
 
     enabled: Annotated[
         bool,
@@ -71,23 +75,23 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file: Annotated[
         Path | None,
         about(
-            "A forecast from elsewhere, which a program of yours writes: JSON as "
+            "An external forecast, which a program of yours writes as JSON: "
             '`{"start": 1796000400, "step_s": 3600, "watts": [0, 1.5]}`. The board uses it after 7 days, while its '
             "error is at least 3 % smaller than that of the board's own forecast. null: none."
         ),
     ] = None
     outside: Annotated[
         OutsideConfig | None,
-        about("The same JSON from a file, a command or an MQTT topic; in place of `file`. null: none."),
+        about("The same JSON from a file, a command or an MQTT topic, instead of `file`. null: none."),
     ] = None
 
     @property
     def elsewhere(self) -> OutsideConfig | None:
-        """Where a forecast from elsewhere comes from, by whichever key; None: there is none."""
+        """The source of the external forecast, from the key `file` or `outside`; None if neither is set."""
         return self.outside if self.file is None else OutsideConfig(kind="file", path=self.file)
 
     def absolute(self, base: Path) -> ForecastConfig:
-        """The same with relative paths taken from `base`."""
+        """Return this record with relative paths taken from `base`."""
         return msgspec.structs.replace(
             self,
             file=base / self.file if self.file else None,
@@ -95,7 +99,7 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where one coordinate is given without the other, or two forecasts from elsewhere."""
+        """Raise ConfigError if only one coordinate is given, or if two external forecasts are given."""
         if (self.latitude is None) is not (self.longitude is None):
             name = "longitude" if self.longitude is None else "latitude"
             raise ConfigError(f"{key}.{name}", None, "give both latitude and longitude, or neither")
@@ -106,7 +110,7 @@ class ForecastConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self.outside.check(f"{key}.outside")
 
     def check_broker(self, mqtt: MqttConfig) -> None:
-        """Raise ConfigError where a topic is to be read and no MQTT broker is named."""
+        """Raise ConfigError if the forecast comes from a topic and no MQTT broker is named."""
         other = self.outside
         if other is not None and other.kind == "mqtt" and other.broker is None and mqtt.broker is None:
             allowed = "name the MQTT broker: mqtt.host, or `broker: {host: ...}` here"

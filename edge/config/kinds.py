@@ -1,12 +1,12 @@
-"""Finds the record of a kind of power source by its name, and imports nothing else.
+"""Finds the record of a kind of power source by its name, and imports only the module of that kind.
 
-A kind is looked for in this order:
+A kind is searched in this order:
 
-1. the module `edge.power.sources.KIND`: the kinds of the product;
-2. the entry point KIND of the group `edge.sources`: an installed package brings it;
-3. the modules that `power.source_modules` names: a file of the owner's own, beside `edge.yaml` or installed.
+1. the module `edge.power.sources.KIND`, for the built-in kinds;
+2. the entry point KIND of the group `edge.sources`, for kinds of installed packages;
+3. the modules that `power.source_modules` names, for the owner's own kinds, next to `edge.yaml` or installed.
 
-`edge.config` lies below `edge.power` and knows its modules by name only.
+`edge.config` lies below `edge.power` and therefore knows the modules of `edge.power` by name only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class UnknownKind(LookupError):
-    """No module, package or entry point declares this kind; `allowed` are those that could be named."""
+    """No module, package or entry point declares this kind. `allowed` lists the kinds that exist."""
 
     def __init__(self, kind: object, allowed: Sequence[str]) -> None:
         self.kind, self.allowed = kind, tuple(allowed)
@@ -35,17 +35,17 @@ class UnknownKind(LookupError):
 
 
 class Kinds:
-    """The kinds of source of one configuration file."""
+    """Finds the kinds of power source that one configuration file may use."""
 
     def __init__(self, modules: Sequence[str] = (), folder: Path | None = None) -> None:
-        """Take the names of further modules, and the folder of the file that names them."""
+        """Take the names in `power.source_modules`, and the folder of the configuration file."""
         self._modules, self._folder = tuple(modules), folder
 
     def record(self, kind: object) -> type[SourceConfig]:
-        """The record of `kind`.
+        """Return the record of `kind`.
 
         Raises:
-            UnknownKind: nobody declares it.
+            UnknownKind: no module or package declares it.
             ConfigError: the module or package that should declare it cannot be imported.
         """
         if isinstance(kind, str) and _KIND.fullmatch(kind):
@@ -59,7 +59,7 @@ class Kinds:
         raise UnknownKind(kind, self.names())
 
     def names(self) -> list[str]:
-        """Every kind that can be named, sorted."""
+        """Return the names of all kinds, sorted."""
         others = [kind for module in self._owner_modules() for kind in _records(module)]
         return sorted({*own_kinds(), *_entry_points(), *others})
 
@@ -75,7 +75,7 @@ class Kinds:
 
 
 def own_kinds() -> list[str]:
-    """The kinds that the product brings: one module each. Nothing is imported but the package that holds them."""
+    """Return the built-in kinds, one for each module of `edge.power.sources`. Imports only that package."""
     package = util.find_spec(PACKAGE)
     folders = (package.submodule_search_locations if package else None) or []
     files = [file for folder in folders for file in Path(folder).glob("*.py")]
@@ -90,7 +90,7 @@ def _declared(module: ModuleType, kind: str) -> type[SourceConfig]:
 
 
 def _records(module: ModuleType) -> dict[str, type[SourceConfig]]:
-    """The kinds that `module` itself declares: what it only imports is declared elsewhere."""
+    """Return the records that `module` itself declares, by kind. Records that it imports are not included."""
     found = [
         value
         for value in vars(module).values()
@@ -100,13 +100,17 @@ def _records(module: ModuleType) -> dict[str, type[SourceConfig]]:
 
 
 def _entry_points() -> list[str]:
-    from importlib.metadata import entry_points  # reads every installed package: only for a kind that is not our own
+    # Imported here because it is slow: it reads every installed package. Built-in kinds do not need it.
+    from importlib.metadata import entry_points
 
     return sorted(entry_points(group=GROUP).names)
 
 
 def _from_entry_point(kind: str) -> type[SourceConfig] | None:
-    """The record that an installed package declares under this name; the entry point names the class or its module."""
+    """Return the record that an installed package declares for `kind`, or None if no package does.
+
+    The entry point names the class, or the module that holds it.
+    """
     from importlib.metadata import entry_points
 
     for point in entry_points(group=GROUP, name=kind):

@@ -1,4 +1,4 @@
-"""Limits of single kinds of job, as `limits:` in `edge.yaml` lists them."""
+"""The section `limits` of `edge.yaml`: how many jobs of a kind may run at once and per minute."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _Number = Annotated[int, Meta(ge=1, le=100_000)]
 
 
 class LimitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many jobs of a kind may be at work, on all workers and nodes together."""
+    """The limits of one kind of job, on all workers and nodes together."""
 
-    at_once: Annotated[_Number | None, about("At the same time. null: as many as the workers run.")] = None
-    per_minute: Annotated[_Number | None, about("Begun within any minute. null: as many as come.")] = None
+    at_once: Annotated[_Number | None, about("Jobs at the same time. null: no limit.")] = None
+    per_minute: Annotated[_Number | None, about("Jobs that start within any minute. null: no limit.")] = None
 
 
 def check(limits: Mapping[str, LimitConfig]) -> None:

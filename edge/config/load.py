@@ -25,27 +25,27 @@ from edge.core.values import JsonObject
 RESERVED = frozenset(
     {"EDGE_CONFIG", "EDGE_URL", "EDGE_TOKEN", "EDGE_TOKEN_FILE", "EDGE_CA_FILE", "EDGE_CLIENT_CONFIG", "EDGE_ENDED"}
 )
-#: Sections whose keys a person chooses; not reachable by environment.
+#: Sections with free keys, which environment variables cannot set.
 _FREE_FORM = frozenset({"settings"})
 CONFIG = inspect.type_info(Config)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A configuration with the origin of each key: `default`, a file's path, or a variable's name."""
+    """A configuration and the origin of each key: `default`, the path of a file, or the name of a variable."""
 
     config: Config
     origins: Mapping[str, str]
     path: Path | None
 
     def rows(self) -> Iterator[tuple[str, object, str]]:
-        """(dotted key, effective value, origin) of every key, in the order of the records."""
+        """Yield (dotted key, effective value, origin) for every key, in the order of the records."""
         for key, value in _leaves(msgspec.to_builtins(self.config, enc_hook=str)):
             yield key, value, self.origins.get(key, "default")
 
 
 def default_path(env: Mapping[str, str] | None = None) -> Path | None:
-    """`EDGE_CONFIG`, or `./.edge/edge.yaml` (made by `edge up`), or `/etc/edge/edge.yaml`, or none."""
+    """Return the first of `EDGE_CONFIG`, `./.edge/edge.yaml` (made by `edge up`) and `/etc/edge/edge.yaml`, or None."""
     env = os.environ if env is None else env
     if env.get("EDGE_CONFIG"):
         return Path(env["EDGE_CONFIG"])
@@ -53,16 +53,21 @@ def default_path(env: Mapping[str, str] | None = None) -> Path | None:
         try:
             if candidate.exists():
                 return candidate.absolute()
-        except OSError:  # a folder this user may not look into: reading the file says so, a default would hide it
+        except OSError:  # This user may not read the folder. Reading the file reports that; a default would hide it.
             return candidate.absolute()
     return None
 
 
 def load(path: Path | None = None, env: Mapping[str, str] | None = None) -> Loaded:
-    """Read the file at `path` (default: `default_path()`), then `EDGE_*` over it.
+    """Read the file at `path`, then apply the `EDGE_*` variables of `env`, which win over the file.
 
-    Raises ConfigError on an unreadable file, an unknown key, a wrong type, a value out of bounds or two
-    values that contradict each other.
+    Args:
+        path: the file; None means `default_path()`.
+        env: the environment; None means that of this process.
+
+    Raises:
+        ConfigError: the file is unreadable, a key is unknown, a value has a wrong type or is out of bounds, or two
+            values contradict each other.
     """
     env = os.environ if env is None else env
     path = default_path(env) if path is None else path
@@ -92,7 +97,7 @@ def _leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _keys(kind: inspect.Type, prefix: str = "") -> Iterator[tuple[str, inspect.Type]]:
-    """(dotted key, type) of every section and every value under it; a section comes before what it holds."""
+    """Yield (dotted key, type) for every section and every key. A section comes before its keys."""
     if isinstance(kind, inspect.StructType):
         for field in kind.fields:
             inner = bare(field.type)
@@ -101,7 +106,7 @@ def _keys(kind: inspect.Type, prefix: str = "") -> Iterator[tuple[str, inspect.T
 
 
 def _fill_empty_sections(tree: JsonObject) -> None:
-    """A section whose keys are all commented out is null in YAML; it means the defaults."""
+    """Replace each section that is null by an empty one: YAML reads a section without keys as null."""
     for key, kind in _keys(CONFIG):
         *sections, leaf = key.split(".")
         target: object = tree
@@ -112,7 +117,7 @@ def _fill_empty_sections(tree: JsonObject) -> None:
 
 
 def _plain_text(kind: inspect.Type) -> bool:
-    """True when a variable's value is the text itself: a user called 123 is not a number."""
+    """Return True if the text of a variable is the value itself, not YAML: a user called 123 is not a number."""
     kinds = map(bare, kind.types) if isinstance(kind, inspect.UnionType) else (kind,)
     return any(isinstance(k, inspect.StrType) or (isinstance(k, inspect.CustomType) and k.cls is Path) for k in kinds)
 
@@ -135,7 +140,7 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str, object
 
 
 def _convert(tree: JsonObject, origins: Mapping[str, str], path: Path | None) -> Config:
-    """The configuration that `tree` means. Raises ConfigError with the origin of the key it names."""
+    """Return `tree` as a checked configuration. Raises ConfigError with the key and its origin."""
     try:
         config = _checked(tree, path)
         workers.check_name(config.worker.name, config.workers, given=origins.get("worker.name", ""))
@@ -148,7 +153,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
     power = tree.get("power")
     listed = power.get("sources") if isinstance(power, dict) else None
     items = listed if isinstance(listed, list) else []
-    # The records of the sources are not known before their kinds are: they are converted one by one.
+    # The record of a source depends on its kind, so the sources are converted one by one below.
     plain = {**tree, "power": {**power, "sources": []}} if isinstance(power, dict) and items else tree
     try:
         config = msgspec.convert(plain, Config, dec_hook=_decode)
@@ -171,7 +176,7 @@ def _checked(tree: JsonObject, path: Path | None) -> Config:
 
 
 def _source(kinds: Kinds, item: object, key: str) -> SourceConfig:
-    """The record of one item of `power.sources`, which stands at `key`."""
+    """Return the record of one item of `power.sources`. `key` is the place of the item. Raises ConfigError."""
     if not isinstance(item, dict):
         raise ConfigError(key, item, "expected keys and values")
     try:
@@ -204,7 +209,7 @@ def _decode(kind: type, value: object) -> Path:
 
 
 def _origin(key: str, origins: Mapping[str, str], path: Path | None) -> str:
-    """Where `key` comes from: its own origin, or that of the nearest value it is a part of."""
+    """Return the origin of `key`, or the origin of the nearest value that contains it."""
     while key:
         if key in origins:
             return origins[key]
@@ -213,7 +218,7 @@ def _origin(key: str, origins: Mapping[str, str], path: Path | None) -> str:
 
 
 def _absolute(config: Config, path: Path | None) -> Config:
-    """Relative paths are relative to the file that names them, or to the working folder without one."""
+    """Make relative paths absolute: relative to the configuration file, or to the working folder without a file."""
     base = path.absolute().parent if path else Path.cwd()
     password, ca = config.broker.password_file, config.broker.tls_ca
     broker = msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""The section `mqtt` of `edge.yaml`: which MQTT broker the board speaks to, and what others may do through it."""
+"""The section `mqtt` of `edge.yaml`: the MQTT broker that the board uses, and what other clients may do through it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.config.about import about
 from edge.core.errors import ConfigError
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
-#: One level of a topic: what Home Assistant and every broker take.
+#: One level of a topic, in characters that Home Assistant and every broker accept.
 Level = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", description="1 to 64 of A-Z a-z 0-9 _ -, such as attic")
 ]
@@ -25,7 +25,7 @@ Levels = Annotated[
         description="levels of a topic, such as homeassistant",
     ),
 ]
-#: A topic that is read: no wildcard, nothing of the broker's own (`$SYS`).
+#: A topic that the board reads. Wildcards and the broker's own topics (`$SYS`) are not allowed.
 Topic = Annotated[
     str,
     Meta(
@@ -37,7 +37,7 @@ _LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
 
 
 class MqttBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """How to reach an MQTT broker. The passwords stand in files."""
+    """How to reach an MQTT broker. The password is in a file of its own."""
 
     host: Annotated[str, Meta(min_length=1, max_length=255)]
     port: Port | None = None
@@ -48,22 +48,25 @@ class MqttBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def address(self) -> str:
-        """Host and port, as a person writes them."""
+        """Host and port as text, with brackets around an IPv6 address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.tcp_port}"
 
     @property
     def tcp_port(self) -> int:
-        """The port: the usual one of MQTT, or that of MQTT over TLS, where none is given."""
+        """The configured port, or the default: 1883, or 8883 with TLS."""
         return self.port or (8883 if self.tls_ca else 1883)
 
     @property
     def local(self) -> bool:
-        """True for a broker on this board, to which no network lies between."""
+        """True for a broker on this board, which is reached without a network."""
         return _LOOPBACK.fullmatch(self.host) is not None
 
     def password(self) -> str | None:
-        """The password, read at each connect so that it can be changed without a restart. Raises ConfigError."""
+        """Return the password, or None if no file is configured. Raises ConfigError if the file cannot be read.
+
+        Callers read it at each connect, so that it can be changed without a restart.
+        """
         if self.password_file is None:
             return None
         try:
@@ -72,7 +75,7 @@ class MqttBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ConfigError("mqtt.password_file", str(self.password_file), str(err)) from err
 
     def absolute(self, base: Path) -> Self:
-        """The same with relative paths taken from `base`."""
+        """Return this record with relative paths taken from `base`."""
         password, ca = self.password_file, self.tls_ca
         return msgspec.structs.replace(
             self, password_file=base / password if password else None, tls_ca=base / ca if ca else None
@@ -80,17 +83,19 @@ class MqttBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class MqttSubmitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Who submits by topic, and what."""
+    """The submitter and the kinds of the jobs that are submitted by topic."""
 
     token: Annotated[
         str,
         about(
-            "Name of a token of scope submit (`edge token add NAME`). Its jobs are this submitter's; once it is "
-            "revoked, nobody submits by topic.",
+            "Name of a token of scope submit (`edge token add NAME`). It is the submitter of these jobs; once it is "
+            "revoked, no job can be submitted by topic.",
             example="home",
         ),
     ]
-    kinds: Annotated[tuple[str, ...], about("The kinds of job that may be asked for; at least one.", example=["solve"])]
+    kinds: Annotated[
+        tuple[str, ...], about("The kinds of job that may be submitted by topic; at least one.", example=["solve"])
+    ]
 
 
 class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,18 +126,21 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Level | None,
         about("The board's name in topics, `edge/BOARD/...`. null: its host name. Each board needs its own."),
     ] = None
-    discovery_prefix: Annotated[Levels, about("As in Home Assistant's MQTT options.")] = "homeassistant"
+    discovery_prefix: Annotated[
+        Levels, about("The discovery prefix, the same as in Home Assistant's MQTT options.")
+    ] = "homeassistant"
     enabled: Annotated[
         bool,
         about(
-            "false: the board takes its device back from Home Assistant, removes what the MQTT broker keeps of it, "
-            "and is silent. Do that before you remove this section."
+            "false: the board removes its device from Home Assistant and its retained messages from the MQTT broker, "
+            "then sends nothing more. Set this before you remove the section mqtt."
         ),
     ] = True
     controls: Annotated[
         bool,
         about(
-            "false: no pause and no resume by MQTT. Else whoever may write to the broker's topics can pause the board."
+            "false: no pause and no resume by MQTT. true: everyone who may write to the broker's topics can pause the "
+            "board."
         ),
     ] = True
     submit: Annotated[
@@ -142,7 +150,7 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def broker(self) -> MqttBroker | None:
-        """How to reach it; None where no MQTT broker is named."""
+        """How to reach the MQTT broker; None if none is named."""
         if self.host is None:
             return None
         return MqttBroker(
@@ -155,14 +163,14 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def absolute(self, base: Path) -> MqttConfig:
-        """The same with relative paths taken from `base`."""
+        """Return this record with relative paths taken from `base`."""
         password, ca = self.password_file, self.tls_ca
         return msgspec.structs.replace(
             self, password_file=base / password if password else None, tls_ca=base / ca if ca else None
         )
 
     def check(self) -> None:
-        """Raise ConfigError where two values that are each allowed contradict each other."""
+        """Raise ConfigError if two keys contradict each other."""
         if self.host is not None and not self.host.strip():
             raise ConfigError("mqtt.host", self.host, "expected a name or an address, or null")
         if self.user is None and self.password_file is not None:

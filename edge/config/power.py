@@ -1,4 +1,4 @@
-"""The `power` section of `edge.yaml`: what the governor senses, what it decides by, what it does then."""
+"""The section `power` of `edge.yaml`: which sources the governor reads, how it decides, and what it does then."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
     @property
     def minutes(self) -> tuple[int, int]:
-        """(first, end) as minutes of the day; the window goes over midnight where first > end."""
+        """(first, end) as minutes of the day; the window goes over midnight if first > end."""
         return minute_of(self.from_), minute_of(self.to)
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where a time is not one, or where the window says nothing or two things."""
+        """Raise ConfigError if a time is not valid, or if not exactly one of `at_most` and `unknown_as` is given."""
         check_time(f"{key}.from", self.from_)
         check_time(f"{key}.to", self.to)
         if self.minutes[0] == self.minutes[1]:
@@ -68,23 +68,23 @@ class WindowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How readings become a state."""
 
-    low_samples: Annotated[Samples, about("Samples in a row before a state is believed, 1 to 100.")] = 3
+    low_samples: Annotated[Samples, about("Samples in a row before the state changes, 1 to 100.")] = 3
     critical_samples: Samples = 2
     unknown_samples: Samples = 3
     good_samples: Samples = 3
-    resume_after_s: Annotated[Span, about("How long power must be good before work goes on.")] = 300.0
+    resume_after_s: Annotated[Span, about("How long power must be good before work continues.")] = 300.0
     undervoltage_clear_s: Annotated[Span, about("How long the board's supply must be without undervoltage.")] = 60.0
     max_rises_per_hour: Annotated[
         int,
         Meta(ge=1, le=1000),
-        about("More often than this an hour the state does not rise: a panel at dusk would wear out the card."),
+        about("The state rises at most this often in an hour. Otherwise a panel at dusk would wear out the card."),
     ] = 6
     unknown: Annotated[
         Unknown, about("What a source that cannot be read counts as: low, stop (nothing runs) or normal.")
     ] = "low"
     surplus_watts: Annotated[
         Annotated[float, Meta(gt=0)] | None,
-        about("Solar power from which on there is surplus. null: charge alone decides."),
+        about("Solar power at which surplus begins. null: the charge alone decides."),
     ] = None
     surplus_on_supply: Annotated[
         bool,
@@ -94,13 +94,13 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[WindowConfig, ...],
         about(
             'Times of day, in quotes: `{from: "22:00", to: "06:00", at_most: low}` limits the state (normal or low); '
-            '`{from: "09:00", to: "16:00", unknown_as: normal}` trusts the sun where a source is unknown.'
+            '`{from: "09:00", to: "16:00", unknown_as: normal}` trusts the sun while a source is unknown.'
         ),
     ] = ()
 
 
 class SamplingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often the sources are read; edges of a pin are obeyed at once, whatever stands here."""
+    """How often the sources are read. A change of a GPIO pin takes effect at once, without these intervals."""
 
     sample_s: Period = 10.0
     fast_s: Period = 2.0
@@ -109,14 +109,18 @@ class SamplingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CriticalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is done when nothing is left."""
+    """What the board does at critical power."""
 
-    action: Annotated[Literal["poweroff", "none"], about("poweroff, or none: just stop all work.")] = "poweroff"
-    dry_run: Annotated[bool, about("true: say what would be done, and do not do it.")] = False
-    grace_s: Annotated[
-        float, Meta(ge=0, le=600), about("What the running job gets to save its progress, 0 to 600.")
-    ] = 15.0
-    stop_units: Annotated[tuple[str, ...], about("Stopped in this order before the board goes down.")] = (
+    action: Annotated[
+        Literal["poweroff", "none"], about("poweroff: stop all work and power off; none: only stop all work.")
+    ] = "poweroff"
+    dry_run: Annotated[bool, about("true: only say in the log what would be done.")] = False
+    grace_s: Annotated[float, Meta(ge=0, le=600), about("Time for the running job to save its progress, 0 to 600.")] = (
+        15.0
+    )
+    stop_units: Annotated[
+        tuple[str, ...], about("systemd units that are stopped in this order before the board goes down.")
+    ] = (
         "edge-worker.service",
         "edge-gateway.service",
         "rabbitmq-server.service",
@@ -124,7 +128,8 @@ class CriticalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wake_after_s: Annotated[
         Annotated[float, Meta(ge=60, le=604_800)] | None,
         about(
-            "Wake up and look again after this long, where the board has a clock that can, 60 to 604800. null: never."
+            "Wake the board after this long to read the sources again, if its clock has an alarm, 60 to 604800. null: "
+            "never."
         ),
     ] = 3600.0
     wakealarm: Path = Path("/sys/class/rtc/rtc0/wakealarm")
@@ -140,7 +145,7 @@ class LedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class ButtonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A button: a short press pauses and resumes, a long one shuts down, or lets in who asks to be paired."""
+    """A button: a short press pauses and resumes; a long press shuts the board down or approves a pairing request."""
 
     pin: Annotated[Pin, about("the GPIO", example=27)]
     pull: Literal["up", "down"] = "up"
@@ -153,7 +158,7 @@ class ButtonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is remembered of the readings."""
+    """How much of the readings is kept."""
 
     hours: Annotated[float, Meta(gt=0, le=168)] = 24.0
     max_bytes: Annotated[int, Meta(ge=65_536)] = 12 << 20
@@ -161,7 +166,7 @@ class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where power comes from and when it is too low to work. No sources: a plain supply, always good."""
+    """The sources of power, and when power is too low to work. Without sources power counts as always good."""
 
     thresholds: Annotated[
         ThresholdConfig,
@@ -170,14 +175,14 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: Annotated[
         tuple[SourceConfig, ...],
         about(
-            "What to read. Empty: a plain supply that is always good. Each source is one item; only `kind` (and `pin` "
-            "or `volts`, where there is one) must be given, the values below are the defaults."
+            "The sources to read. Empty: power is always good, as from a plain supply. Each source is one item. Only "
+            "`kind` must be given (and `pin` or `volts`, if the kind has it); the values below are the defaults."
         ),
     ] = ()
     source_modules: Annotated[
         tuple[ModuleName, ...],
         about(
-            "Python modules, beside this file or installed, that declare further kinds of source. An installed "
+            "Python modules, next to this file or installed, that declare further kinds of source. An installed "
             "package with an entry point in the group `edge.sources` need not be named."
         ),
     ] = ()
@@ -185,45 +190,47 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sampling: Annotated[
         SamplingConfig,
         about(
-            "How often sources are read: usually, near a threshold, and when nothing has changed for stable_after_s."
+            "How often sources are read: sample_s as a rule, fast_s near a threshold, slow_s when nothing has changed "
+            "for stable_after_s."
         ),
     ] = SamplingConfig()
-    critical: Annotated[CriticalConfig, about("When nothing is left.")] = CriticalConfig()
+    critical: Annotated[CriticalConfig, about("What the board does at critical power.")] = CriticalConfig()
     sleep: Annotated[
         SleepConfig,
         about("When the board goes down to save power, and when it wakes: docs/how-to/sleep.md."),
     ] = SleepConfig()
     history: Annotated[
-        HistoryConfig, about("Readings kept for `edge power`: hours of them, bytes at most, days of daily sums.")
+        HistoryConfig,
+        about("Readings kept for `edge power`: for `hours`, in at most `max_bytes`, and daily sums for `keep_days`."),
     ] = HistoryConfig()
     forecast: Annotated[
         ForecastConfig,
-        about("Looking ahead, where battery_wh is given and a source tells solar_watts; docs/how-to/solar.md."),
+        about("The solar forecast. It needs battery_wh and a source of solar_watts: docs/how-to/solar.md."),
     ] = ForecastConfig()
     led: Annotated[LedConfig | None, about("An LED that shows the state; active is high or low.")] = None
     button: Annotated[
         ButtonConfig | None,
         about(
-            "A button. A short press pauses work (for pause_s; null: until the next press), a long one of hold_s "
-            "shuts the board down, or with `long_press: pair` lets in the one machine that asks by `edge pair "
-            "--button`, with pair_scopes. pull is up or down."
+            "A button. A short press pauses work (for pause_s; null: until the next press). A press of hold_s shuts "
+            "the board down; with `long_press: pair` it approves the one open request of `edge pair --button`, with "
+            "pair_scopes. pull is up or down."
         ),
     ] = None
     battery_wh: Annotated[
         Annotated[float, Meta(gt=0, le=1_000_000)] | None,
         about(
-            "What the full battery holds, in watt-hours: a job whose kind took more than is left above the pause "
-            "threshold then waits. null: only a UPS that tells its runtime makes jobs wait for that reason."
+            "Energy of the full battery in watt-hours. A job waits if jobs of its kind used more energy than is left "
+            "above the pause threshold. null: jobs wait for that reason only if a UPS reports its runtime."
         ),
     ] = None
 
     @property
     def looks_ahead(self) -> bool:
-        """True where a plan may lower the thresholds, once enough was learned of the panel."""
+        """True if a plan may lower the thresholds, once the forecast has learned enough about the panel."""
         return self.forecast.enabled and self.battery_wh is not None and bool(self.sources)
 
     def absolute(self, base: Path) -> PowerConfig:
-        """The same with relative paths taken from `base`."""
+        """Return this record with relative paths taken from `base`."""
         return msgspec.structs.replace(
             self,
             sources=tuple(source.absolute(base) for source in self.sources),
@@ -231,7 +238,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def check(self) -> None:
-        """Raise ConfigError where two values that are each allowed contradict each other."""
+        """Raise ConfigError if two keys contradict each other."""
         t = self.thresholds
         ordered = [
             ("critical_percent", t.critical_percent, "pause_percent", t.pause_percent),
@@ -269,7 +276,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     getattr(source, field)
             except ConfigError:
                 raise
-            except Exception as err:  # a kind from elsewhere may raise anything
+            except Exception as err:  # the code of a kind from another package may raise anything
                 why = " ".join(f"{type(err).__name__}: {err}".split())
                 raise ConfigError(f"{key}.kind", source.kind, f"its check cannot be used: {why}") from err
             if source.label in names:
@@ -278,7 +285,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             names[source.label] = number
 
     def _check_owners(self) -> None:
-        """A line or port has one owner: the second one would read nothing, and the board would stay low for it."""
+        """Raise ConfigError if two parts use one line or port. The second would read nothing and report low power."""
         owners: dict[tuple[str, str], str] = {}
         for key, value, noun, thing in self._owned():
             owner = owners.setdefault((noun, thing), key)
@@ -286,7 +293,7 @@ class PowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigError(key, value, f"{owner} has it already; a {noun} has one owner")
 
     def _owned(self) -> Iterator[tuple[str, object, str, str]]:
-        """(key, value, noun, thing) of what only one part of a board may use."""
+        """Yield (key, value, noun, name) for each line or port that only one part of a board may use."""
         for number, source in enumerate(self.sources):
             for field, noun, thing in source.owns():
                 yield f"power.sources[{number}].{field}", getattr(source, field), noun, thing

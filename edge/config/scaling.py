@@ -1,4 +1,4 @@
-"""The keys of a worker in `workers:` that is started and retired as there is work, memory and power for it."""
+"""The keys of an entry of `workers:` whose processes start and retire with the work, memory and power there is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Meta
 from edge.config.about import about
 from edge.core.errors import ConfigError
 
-#: Processes of one entry, at most: a board has few cores, and a typing error must not start a thousand.
+#: Most processes of one entry. A board has few cores, and a typing error must not start a thousand processes.
 MOST = 64
 Number = Annotated[int, Meta(ge=0, le=MOST)]
 Wait = Annotated[float, Meta(ge=0, le=86_400)]
@@ -20,16 +20,16 @@ AUTO: Literal["auto"] = "auto"
 
 
 class ScaleMode(StrEnum):
-    """What the number of workers follows."""
+    """The measure that decides the number of workers."""
 
-    DRAIN = "drain"  # the work that waits, in learned seconds
+    DRAIN = "drain"  # the waiting work, in learned seconds
     TASKS = "tasks"  # the number of jobs, by two thresholds
 
 
 class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How many processes an entry of `workers:` stands for, and when."""
+    """How many processes an entry of `workers:` has, and when that number changes."""
 
-    min: Annotated[Number, about("Processes that always run, 0 to 64, where `max` is given.")] = 0
+    min: Annotated[Number, about("Processes that always run, 0 to 64, if `max` is given.")] = 0
     max: Annotated[
         Number | Literal["auto"] | None,
         about(
@@ -38,23 +38,24 @@ class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         ),
     ] = None
     mode: Annotated[
-        ScaleMode, about("drain: by the work that waits, in learned seconds; tasks: by up_at, down_at, rate_per_min.")
+        ScaleMode, about("drain: by the waiting work, in learned seconds; tasks: by up_at, down_at and rate_per_min.")
     ] = ScaleMode.DRAIN
     drain_target_s: Annotated[
-        Annotated[float, Meta(ge=1, le=86_400)], about("As many workers as end the work in this time, 1 to 86400.")
+        Annotated[float, Meta(ge=1, le=86_400)], about("Enough workers run to end the work in this time, 1 to 86400.")
     ] = 10.0
-    up_after_s: Annotated[Wait, about("More must be wanted for so long before another starts, 0 to 86400.")] = 0.0
+    up_after_s: Annotated[Wait, about("A process starts when more have been needed for this long, 0 to 86400.")] = 0.0
     down_after_s: Annotated[
-        Annotated[float, Meta(ge=10, le=86_400)], about("Fewer are kept once no more were wanted for so long.")
+        Annotated[float, Meta(ge=10, le=86_400)], about("A process retires when fewer have been needed for this long.")
     ] = 120.0
     start_cost_s: Annotated[
-        Wait, about("Time that a start takes: none is started for work that the others end before.")
+        Wait, about("Time that a start takes. No process starts for work that the others end before that.")
     ] = 3.0
     guess_s: Annotated[
-        Annotated[float, Meta(gt=0, le=86_400)], about("Seconds of a job whose kind has not been learned.")
+        Annotated[float, Meta(gt=0, le=86_400)], about("Assumed seconds of a job until its kind has been learned.")
     ] = 10.0
     guess_bytes: Annotated[
-        Annotated[int, Meta(ge=1 << 20, le=1 << 40)], about("Memory of a worker whose kinds have not been learned.")
+        Annotated[int, Meta(ge=1 << 20, le=1 << 40)],
+        about("Assumed memory of a worker until its kinds have been learned."),
     ] = 128 << 20
     reserve_bytes: Annotated[
         Annotated[int, Meta(ge=0, le=1 << 40)], about("Memory that is left to everything else.")
@@ -67,16 +68,16 @@ class ScaleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def scaled(self) -> bool:
-        """True where the number of its processes changes; false for one process that always runs."""
+        """True if the number of its processes changes; False for one process that always runs."""
         return self.max is not None
 
     @property
     def most(self) -> int:
-        """The bound that the configuration sets."""
+        """The largest number of processes that the configuration allows."""
         return MOST if self.max == AUTO else self.max if self.max is not None else 1
 
     def check_scale(self, key: str) -> None:
-        """Raise ConfigError, naming the key under `key`, where the bounds contradict one another."""
+        """Raise ConfigError, naming the key under `key`, if the bounds contradict one another."""
         if self.max is None:
             for name in self.__struct_fields__:
                 if name in _KEYS and getattr(self, name) != _DEFAULTS[name]:

@@ -27,20 +27,20 @@ class AcceptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
 
 class SleepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When the board sleeps, what wakes it, and what it saves by that."""
+    """When the board sleeps, what wakes it, and the figures that decide if a sleep saves energy."""
 
     when: Annotated[
         Literal["never", "low", "idle"],
         about(
-            "never: it does not sleep. low: it sleeps while power is low and no job may run. idle: it also sleeps when "
-            "no job waits that may run."
+            "never: it does not sleep. low: it sleeps while power is low and no job may run. idle: it also sleeps "
+            "while no job waits that power allows to run."
         ),
     ] = "never"
     wake: Annotated[
         Literal["alarm", "light"],
         about(
             "alarm: power off, and wake by the alarm of power.critical.wakealarm; light: stay on with cores off and "
-            "Wi-Fi in power save, where the board cannot wake by itself."
+            "Wi-Fi in power save, for a board that cannot wake by itself."
         ),
     ] = "alarm"
     accept: Annotated[
@@ -55,38 +55,39 @@ class SleepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         about('Wakes no later than this time of day, such as "09:00", some time after sunrise. null: none.'),
     ] = None
     max_s: Annotated[
-        Annotated[float, Meta(ge=600, le=86_400)], about("Longest sleep; then it looks again. 600 to 86400.")
+        Annotated[float, Meta(ge=600, le=86_400)],
+        about("Longest sleep; then the board wakes and decides again. 600 to 86400."),
     ] = 21_600.0
     min_awake_s: Annotated[
         Annotated[float, Meta(ge=60, le=86_400)],
-        about("Stays awake at least so long after a boot, so that the LAN can reach it. 60 to 86400."),
+        about("Stays awake at least this long after a boot, so that the LAN can reach it. 60 to 86400."),
     ] = 600.0
     quiet_s: Annotated[
         Annotated[float, Meta(ge=0, le=86_400)],
-        about("Stays awake so long after the last request with a token, page or command, 0 to 86400."),
+        about("Stays awake this long after the last request with a token, page or command. 0 to 86400."),
     ] = 300.0
     ups_returns: Annotated[
         bool,
-        about("true: this board has no alarm, but a UPS that switches its power back on by itself."),
+        about("true: the board has no alarm, but its UPS switches the power on again by itself."),
     ] = False
     boot_s: Annotated[
         Annotated[float, Meta(gt=0, le=3600)] | None,
-        about("From switching on until jobs run. null: as learned at the last sleep, 90 before that."),
+        about("Seconds from power-on until jobs run. null: the mean of measured boots, 90 before there are any."),
     ] = None
-    boot_watts: Annotated[Watts, about("What the board draws while it boots.")] = 3.0
+    boot_watts: Annotated[Watts, about("Power that the board draws while it boots.")] = 3.0
     off_watts: Annotated[
-        Watts, about("What it draws while it is off: about 0.05; a Pi without POWER_OFF_ON_HALT 1.5.")
+        Watts, about("Power that it draws while it is off: about 0.05; 1.5 on a Pi without POWER_OFF_ON_HALT.")
     ] = 0.05
     idle_watts: Annotated[
         Watts | None,
-        about("What it draws at rest. null: as `edge power calibrate` learned, 1.2 before that."),
+        about("Power that it draws at rest. null: the value that `edge power calibrate` measured, or 1.2 without one."),
     ] = None
 
     def check(self, *, action: str) -> None:
         """Raise ConfigError if a value is invalid, or if the board could not wake again.
 
         Args:
-            action: what is done at critical power.
+            action: the value of `power.critical.action`.
         """
         for number, window in enumerate(self.accept):
             key = f"power.sleep.accept[{number}]"

@@ -1,7 +1,7 @@
-"""What every power source in `edge.yaml` has. The kinds themselves are declared where they are read.
+"""Defines the keys that every power source in `edge.yaml` has.
 
-`edge.config` knows no kind: `edge.config.kinds` finds the record of a `kind` by its name. The records of the
-product stand in `edge/power/sources`, one file a kind.
+Each kind of source declares its own record, in the module that reads it. `edge.config` knows no kind;
+`edge.config.kinds` finds the record of a kind by its name. The built-in kinds are in `edge/power/sources`.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ class SourceConfig(
 ):
     """The keys that every kind of source has. A kind is a frozen subclass whose `tag` is its `kind`.
 
-    A path that is not there makes the readings of its source `unknown`; it is never taken for good power.
+    If a configured path does not exist, the readings of its source are `unknown`. They never count as good power.
     """
 
     name: Annotated[
         SourceName | None,
-        about("shown in the reasons; default: the kind. Two of one kind need two names", example="NAME"),
+        about("shown in reasons; default: the kind. Two sources of one kind need two names", example="NAME"),
     ] = None
     unknown: Annotated[
         Unknown | None,
-        about("what it counts as when it fails: low, stop or normal; default: policy.unknown", example="low"),
+        about("what a failed reading counts as: low, stop or normal; default: policy.unknown", example="low"),
     ] = None
 
     @property
     def kind(self) -> str:
-        """What `kind` says in `edge.yaml`."""
+        """The value of the key `kind` in `edge.yaml`."""
         return str(self.__struct_config__.tag)
 
     @property
     def label(self) -> str:
-        """The name that its readings carry."""
+        """The source name in its readings."""
         return self.name or self.kind
 
     def check(self, key: str) -> None:
-        """Check values that are each allowed against each other. `key` is where this source stands.
+        """Check for contradictions between keys. `key` is the place of this source in the file.
 
         Raises:
             ConfigError: two values contradict each other.
         """
 
     def owns(self) -> tuple[tuple[str, str, str], ...]:
-        """(field, noun, thing) of what only one source may read: `("pin", "pin", "6")` for a GPIO line."""
+        """Return (field, noun, name) for each thing that only one source may read: `("pin", "pin", "6")` for a GPIO."""
         return ()
 
     def beside(self, mqtt: MqttConfig) -> Self:  # noqa: ARG002 - most kinds have nothing to do with it
-        """The same with what it takes from the section `mqtt` of the file."""
+        """Return this record with the values that it takes from the section `mqtt` of the file."""
         return self
 
     def absolute(self, base: Path) -> Self:
-        """The same record with relative paths taken from `base`."""
+        """Return this record with relative paths taken from `base`."""
         paths = {f: base / v for f in self.__struct_fields__ if isinstance(v := getattr(self, f), Path)}
         return msgspec.structs.replace(self, **paths) if paths else self

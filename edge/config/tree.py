@@ -1,4 +1,4 @@
-"""YAML as plain values: bounded, without duplicate keys, and any fault in it is one ConfigError."""
+"""Reads YAML into plain values, with limits and without duplicate keys. Every fault is one ConfigError."""
 
 from __future__ import annotations
 
@@ -13,36 +13,35 @@ from edge.core.values import JsonObject
 
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 20
-_MAX_JSON_DEPTH = 100  # of arguments, as the gateway takes them
-_MAX_VALUES = 20_000  # aliases count each time they stand for something: a file of 1 kB can mean 10^9 values
-
-
+_MAX_JSON_DEPTH = 100  # the depth that the gateway allows for arguments of jobs
+_MAX_VALUES = 20_000  # an alias counts at each use, because a file of 1 kB can expand to 10^9 values
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
 class _Loader(yaml.SafeLoader):
-    """A SafeLoader that takes a file as a person means it.
+    """A SafeLoader that refuses duplicate keys and reads fewer texts as numbers.
 
-    A key that is given twice is a fault: the second would silently undo the first. YAML 1.1 reads `0600` as octal
-    384 and `22:00` as the sexagesimal number 1320. Nobody who writes a configuration means that: both stay text.
+    A duplicate key is an error, because the second value would silently replace the first. YAML 1.1 reads `0600` as
+    octal 384 and `22:00` as the sexagesimal number 1320. Nobody who writes a configuration means that, so both stay
+    text.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        """The mapping of `node`; raises ConstructorError where a key is given twice."""
+        """Return the mapping of `node`. Raises ConstructorError if a key is given twice."""
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                continue  # the class above says so, with its place
+                continue  # the method of the base class raises the error, with its place
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
     def construct_number(self, node: yaml.ScalarNode) -> object:
-        """The number of `node`, or its text where YAML 1.1 would read it as octal or sexagesimal."""
+        """Return the number of `node`, or its text if YAML 1.1 would read it as octal or sexagesimal."""
         text = str(self.construct_scalar(node))
         if ":" in text or _OCTAL.fullmatch(text):
             return text
@@ -56,17 +55,17 @@ for _tag in ("int", "float"):
 
 
 def read(path: Path) -> JsonObject:
-    """The file at `path` as keys and values; an empty one has none. Raises ConfigError."""
+    """Return the keys and values of the file at `path`. Raises ConfigError."""
     try:
-        # A named pipe would block until somebody writes to it, and one without a writer would read as an empty file.
-        # A pipe without a name, such as the one behind /dev/stdin, is open already: what it leads to is no path.
+        # Opening a named pipe blocks until another process writes to it; without one the file would seem to be empty.
+        # An unnamed pipe, such as the one behind /dev/stdin, is allowed: it is open already.
         if path.resolve().is_fifo():
             raise ConfigError("config", str(path), "expected a file, not a named pipe")
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except ConfigError:
         raise
-    except (OSError, ValueError, RuntimeError) as err:  # the last one of links that lead in a circle
+    except (OSError, ValueError, RuntimeError) as err:  # RuntimeError: a loop of symbolic links
         raise ConfigError("config", str(path), getattr(err, "strerror", None) or str(err)) from err
     if len(data) > _MAX_BYTES:
         raise ConfigError("config", str(path), f"a file of at most {_MAX_BYTES} bytes")
@@ -79,7 +78,7 @@ def read(path: Path) -> JsonObject:
 
 
 def value(text: str, name: str) -> object:
-    """The text of the variable `name` as a YAML value. Raises ConfigError."""
+    """Return the text of the variable `name` as a YAML value. Raises ConfigError."""
     try:
         return _parsed(text, name, text)
     except ConfigError as err:
@@ -87,7 +86,7 @@ def value(text: str, name: str) -> object:
 
 
 def parsed(data: bytes, name: str, *, most_values: int) -> object:
-    """Return what the YAML file `name` says, by the rules of `edge.yaml` but for its bounds. Raises ConfigError."""
+    """Return the content of the YAML file `name`, by the rules of `edge.yaml` with other limits. Raises ConfigError."""
     return _parsed(data, "file", name, most_values=most_values, most_depth=_MAX_JSON_DEPTH)
 
 
@@ -97,7 +96,8 @@ def _parsed(
     try:
         tree = yaml.load(data, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as err:
-        # ValueError and its like: dates such as 2001-13-45, numbers too long for Python, bytes that are no text.
+        # The other exceptions come from dates such as 2001-13-45, from numbers too long for Python, and from bytes
+        # that are not text.
         raise ConfigError(key, shown, f"not YAML: {' '.join(str(err).split())}") from err
     fault = _fault(tree, most_values, most_depth)
     if fault:
@@ -106,7 +106,7 @@ def _parsed(
 
 
 def _fault(tree: object, most_values: int, most_depth: int) -> str:
-    """What makes the tree unusable, if anything does; goes no deeper and no further than its bounds."""
+    """Return why the tree cannot be used, or an empty string. Stops at the first limit that is exceeded."""
     values = 0
     todo: list[tuple[object, int]] = [(tree, 0)]
     while todo:

@@ -1,4 +1,4 @@
-"""The workers of a board, as `workers:` in `edge.yaml` lists them."""
+"""The list `workers` of `edge.yaml`: the worker processes of a board."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Name = Annotated[
         description="1 to 32 of A-Z a-z 0-9 _ - starting with a letter or digit",
     ),
 ]
-#: Longest name of a scaled entry: that of a process is longer by a hyphen and two digits, and 32 at most.
+#: Longest name of a scaled entry. The name of its process has a hyphen and two digits more, and 32 characters at most.
 _LONGEST_SCALED = 29
-#: Bodies at once in a worker of threads without `concurrency`.
+#: Default of `concurrency` in a worker of threads.
 THREADS = 100
 #: Name of the worker of threads on a board whose configuration lists no workers.
 IO_NAME = "io"
 
 
 class WorkerEntry(ScaleConfig, frozen=True, forbid_unknown_fields=True):
-    """One worker process of the board, or several alike where `max` is given."""
+    """One worker process of the board, or several equal ones if `max` is given."""
 
     name: Annotated[Name, about("Names the worker in `edge status` and its unit, edge-worker@NAME.", example="io")]
     pool: Annotated[
@@ -37,32 +37,32 @@ class WorkerEntry(ScaleConfig, frozen=True, forbid_unknown_fields=True):
     ] = WorkerPool.MAIN
     concurrency: Annotated[
         Annotated[int, Meta(ge=1, le=1000)] | None,
-        about("Bodies at once: 1 in the pool `main`, 1 to 1000 in `threads`. null: 1, and 100 in `threads`."),
+        about("Bodies at once: 1 in the pool `main`, 1 to 1000 in `threads`. null: 1, or 100 in `threads`."),
     ] = None
     classes: Annotated[tuple[Power, ...], about("The power classes whose jobs it takes.")] = tuple(Power)
     kinds: Annotated[
         tuple[str, ...],
-        about("Kinds of job that this worker alone takes, and no others. Empty: all of its pool."),
+        about("Kinds of job that only this worker takes, and it takes no others. Empty: all kinds of its pool."),
     ] = ()
 
     @property
     def bodies(self) -> int:
-        """How many bodies it runs at once, at most."""
+        """The largest number of bodies that it runs at once."""
         return self.concurrency or (THREADS if self.pool is WorkerPool.THREADS else 1)
 
     @property
     def takes(self) -> Pool:
-        """The kinds of job that it takes."""
+        """The pool of the kinds of job that it takes."""
         return self.pool.takes
 
 
 def instance(entry: WorkerEntry, number: int) -> str:
-    """The name of one process of a scaled entry, counted from 1."""
+    """Return the name of one process of a scaled entry. `number` counts from 1."""
     return f"{entry.name}-{number}"
 
 
 def entry_of(name: str, entries: Iterable[WorkerEntry]) -> WorkerEntry | None:
-    """The entry that the worker `name` belongs to: the one of that name, or the scaled one that it is a process of."""
+    """Return the entry of the worker `name`: the entry of that name, or the scaled entry of the process; else None."""
     for entry in entries:
         if name == entry.name:
             return entry
@@ -73,12 +73,12 @@ def entry_of(name: str, entries: Iterable[WorkerEntry]) -> WorkerEntry | None:
 
 
 def planned(entries: tuple[WorkerEntry, ...], *, name: str, io: bool) -> tuple[WorkerEntry, ...]:
-    """Return the workers that a board is to run: exactly those of the list, if there is one.
+    """Return the workers that a board must run: the entries of the list, or the default workers if it is empty.
 
     Args:
         entries: the list.
         name: name of the main worker if the list is empty.
-        io: whether there is a worker of threads (`IO_NAME`) too if the list is empty.
+        io: True to add a worker of threads (`IO_NAME`) if the list is empty.
     """
     if entries:
         return entries
@@ -92,7 +92,7 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
     Args:
         entries: the list.
         running_job: the value of `worker.running_job`.
-        node: whether this board is a node.
+        node: True if this board is a node.
     """
     names: set[str] = set()
     owners: dict[str, str] = {}
@@ -138,7 +138,7 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
 def check_name(name: str, entries: tuple[WorkerEntry, ...], *, given: str) -> None:
     """Raise ConfigError if the file gives the main worker the name of the worker of threads.
 
-    `given` is the origin of the name; `EDGE_*` variables may choose the worker of threads.
+    `given` is the origin of the name. A variable `EDGE_*` may choose the worker of threads.
     """
     if name == IO_NAME and not entries and not given.startswith("EDGE_"):
         raise ConfigError(
