@@ -1,4 +1,4 @@
-"""The pause between tries that fail: it grows with each failure in a row, up to a limit."""
+"""Computes the pause after a failure. It grows with each failure in a row, up to a limit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import msgspec
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """How long to wait after each failure in a row.
 
-    A record without state: callers count their failures, so one record serves many jobs, parts and threads.
+    The record has no state. Each caller counts its own failures, so many jobs and threads can share one record.
 
     Args:
         first_s: the pause after the first failure.
         most_s: the longest pause, at least `first_s`.
-        factor: each pause is this many times the one before it; at least 1.
+        factor: each pause is the previous pause multiplied by this; at least 1.
     """
 
     first_s: float
@@ -29,14 +29,14 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{self!r}: 0 <= first_s <= most_s, and factor >= 1")
 
     def pause_s(self, failures: int) -> float:
-        """Seconds to wait after `failures` failures in a row, counted from 1; before the first there is no wait."""
+        """Return the seconds to wait after `failures` failures in a row, or 0 if there was no failure."""
         if failures < 1:
             return 0.0
         try:
             return min(self.first_s * self.factor ** (failures - 1), self.most_s)
-        except OverflowError:  # a broker that is away for weeks
+        except OverflowError:  # very many failures: the broker has been away for weeks
             return self.most_s if self.first_s else 0.0
 
     def pauses(self) -> Iterator[float]:
-        """The pauses after the first, second, third ... failure, without end."""
+        """Yield the pauses after the first, second, third ... failure, without end."""
         return map(self.pause_s, count(1))

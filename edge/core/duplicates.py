@@ -1,16 +1,17 @@
-"""Finds names that one JSON object has twice. JSON readers differ in which value they keep, so the job is unclear."""
+"""Finds names that occur twice in one JSON object. JSON readers keep different values, so such a job is ambiguous."""
 
 from __future__ import annotations
 
 import json
 import re
 
-#: One string of valid JSON, and the colon that makes it a name. Values are matched too, or their quotes would mislead.
+#: One string of valid JSON, and the colon that makes it a name. The pattern must match values too: otherwise it could
+#: begin a match at the closing quote of a value.
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"([ \t\r\n]*:)?', re.DOTALL)
 
 
 class _Twice(ValueError):
-    """Carries the name out of the decoder."""
+    """Carries the duplicate name out of the JSON decoder."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -18,10 +19,10 @@ class _Twice(ValueError):
 
 
 def duplicate(content: bytes) -> str | None:
-    """Return a name that one object in `content` has twice, or None.
+    """Return a name that occurs twice in one object of `content`, or None.
 
-    `content` must be valid JSON and not deeply nested. In most jobs no name occurs twice, not even in two objects;
-    one pass of a regular expression shows that. Only other content, or a name with an escape, is decoded.
+    `content` must be valid JSON and not deeply nested. In most jobs every name occurs only once in the whole content,
+    and one pass of a regular expression shows that. Other content, and content with an escape in a name, is decoded.
     """
     names = [name for name, colon in _STRING.findall(content) if colon]
     if len(set(names)) == len(names) and not any(b"\\" in name for name in names):
@@ -42,4 +43,4 @@ def _object(pairs: list[tuple[str, object]]) -> None:
 
 
 def _skip(_text: str) -> None:
-    """Numbers are not looked at: Python refuses to read one of more than 4,300 digits."""
+    """Ignore a number: Python refuses to convert one of more than 4,300 digits."""

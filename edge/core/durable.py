@@ -1,8 +1,12 @@
-"""Files that survive a power cut: written whole, synced, then named.
+"""Writes files that survive a power cut: the whole content first, then a sync, then the name.
 
-Facts these functions rest on: rename and link are atomic on one file system; a name is durable only
-after an fsync of its folder; after a failed fsync the kernel may have dropped the pages, so a retry on
-the same file proves nothing. Every function here therefore raises the `OSError` and writes a new file the next time.
+The functions rely on these facts:
+
+- rename and link are atomic on one file system;
+- a name is durable only after an fsync of its folder;
+- after a failed fsync the kernel may have dropped the pages, so a second fsync of the same file proves nothing.
+
+Therefore every function here raises the `OSError`, and a new call writes a new file.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from edge.core.host import process_alive
 
 
 def has_free_space(folder: Path, size_bytes: int) -> bool:
-    """True when the file system of `folder` takes a file of that size: bytes, inodes, not read-only."""
+    """Return True if the file system of `folder` has room for a file of that size, a free inode, and is writable."""
     disk = os.statvfs(folder)
     inodes = disk.f_favail > 0 or disk.f_files == 0
     return not disk.f_flag & os.ST_RDONLY and inodes and disk.f_bavail * disk.f_frsize >= size_bytes
@@ -46,9 +50,9 @@ def sync_file(path: Path) -> None:
 def check_written(fd: int) -> None:
     """Raise OSError if the kernel failed to write pages of the open file `fd` in the background.
 
-    The kernel reports such an error once to each open descriptor, or to the next one that is opened if there was none.
-    Afterwards the file reads well from memory, although its content is lost on the disk. This call waits for pages that
-    are being written, and flushes nothing.
+    The kernel reports such an error once to each open descriptor, or to the next descriptor that is opened if there was
+    none. After that the file can still be read from memory, although its content is lost on the disk. This call waits
+    for pages that are being written. It does not flush other pages.
     """
     if _sync_file_range(fd) != 0:
         number = ctypes.get_errno()
@@ -57,22 +61,22 @@ def check_written(fd: int) -> None:
 
 
 def _sync_file_range(fd: int) -> int:
-    """Call sync_file_range(2) for the whole file, which the module `os` does not have."""
+    """Call sync_file_range(2), which the module `os` does not have, for the whole file."""
     return int(_libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_WAIT_BEFORE)))
 
 
 _WAIT_BEFORE = 1
-#: A file system or a kernel that knows no ranges.
+#: Error numbers of a file system or a kernel that does not support sync_file_range(2).
 _NO_RANGES = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP})
 
 
 def sync_file_system(fd: int) -> None:
     """Make all files and names on the file system of the open descriptor `fd` durable, with one flush of the disk.
 
-    The kernel (Linux 5.8 and later) reports every failed write since `fd` was opened, so open it before writing.
+    The kernel (Linux 5.8 and later) reports every write that failed since `fd` was opened. So open it before writing.
 
     Raises:
-        OSError: something that was written to the file system since then may be lost.
+        OSError: data that was written to the file system since then may be lost.
     """
     if _syncfs(fd) != 0:
         number = ctypes.get_errno()
@@ -88,7 +92,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def make_folder(folder: Path, *, mode: int = 0o770) -> None:
-    """Create `folder` and missing parents, each new name durable; an existing folder costs one stat."""
+    """Create `folder` and its missing parents, and make each new name durable. An existing folder costs one stat."""
     if folder.is_dir():
         return
     make_folder(folder.parent, mode=mode)
@@ -99,7 +103,7 @@ def make_folder(folder: Path, *, mode: int = 0o770) -> None:
 
 @contextmanager
 def _written(temp: Path, data: bytes, mode: int) -> Iterator[None]:
-    """`temp` holds `data`, synced, inside the block; it is gone after it."""
+    """Provide `temp` with `data`, synced, inside the block. It is removed after the block."""
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         try:
@@ -113,16 +117,24 @@ def _written(temp: Path, data: bytes, mode: int) -> Iterator[None]:
 
 
 def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
-    """Write `data` to the new file `path`: never replaces, never torn, durable on return. Raises OSError.
+    """Write `data` to the new file `path`. Never replaces a file, never leaves a torn one, and is durable on return.
 
-    Returns False when `path` exists already. The existing file stays, and is durable on return too.
-
-    `temp` is a name on the same file system. It is removed only after `path` is durable, so a watcher of its removal
-    (inotify) never learns of a result that a power cut could take back.
-
-    The data is first written under a unique private name. `temp` may still be another link to the published file, left
+    The data is first written under a unique private name. `temp` may still be a second link to the published file, left
     by a crash or used by another process in this function, and writing to it would change the result. The private name
     contains the process id, see `abandoned`.
+
+    Args:
+        path: the new file.
+        data: its content.
+        temp: a name on the same file system. It is removed only after `path` is durable. So a process that watches for
+            its removal (inotify) never announces a result that a power cut could lose.
+        mode: permissions of the file.
+
+    Returns:
+        False if `path` existed before. That file stays, and is durable on return too.
+
+    Raises:
+        OSError: the file could not be written or made durable.
     """
     private = private_name(temp)
     with _written(private, data, mode):
@@ -134,12 +146,12 @@ def publish(path: Path, data: bytes, *, temp: Path, mode: int = 0o640) -> bool:
 
 
 def private_name(temp: Path) -> Path:
-    """Return a unique name for writing what becomes `temp`. It contains the process id, see `abandoned`."""
+    """Return a unique name for a file that is later renamed to `temp`. It contains the process id, see `abandoned`."""
     return temp.with_name(f".{temp.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
 def link(source: Path | str, path: Path | str) -> bool:
-    """Give the file `source` the further name `path`, never replacing: False when `path` is there already."""
+    """Give the file `source` the second name `path`. Return False, and change nothing, if `path` exists already."""
     try:
         os.link(source, path)
     except FileExistsError:
@@ -148,7 +160,7 @@ def link(source: Path | str, path: Path | str) -> bool:
 
 
 def write(path: Path | str, data: bytes, *, mode: int = 0o640) -> None:
-    """Write `data` to the new file `path`; neither content nor name is durable yet. Nothing is left on OSError."""
+    """Write `data` to the new file `path`, and leave no file on OSError. Content and name are not durable yet."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
@@ -162,7 +174,7 @@ def write(path: Path | str, data: bytes, *, mode: int = 0o640) -> None:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    """Write all of `data`, which the kernel may take in pieces."""
+    """Write all of `data`. The kernel may accept it in several pieces."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
@@ -175,10 +187,10 @@ def abandoned(path: Path) -> bool:
 
 
 def replace(path: Path, data: bytes, *, mode: int = 0o640, shared: bool = False) -> None:
-    """Write `data` to `path`, durable on return; a power cut leaves the old content or the new. Raises OSError.
+    """Write `data` to `path`, durable on return. A power cut leaves the old content or the new. Raises OSError.
 
-    Only one writer at a time: the name of the temporary file is fixed, so that crashes leave at most one. With `shared`
-    each process has a temporary name of its own, and a process that starts removes those that are `abandoned`.
+    There may be one writer at a time, because the temporary file has a fixed name, so that crashes leave at most one.
+    With `shared` each process has its own temporary name, and a process removes `abandoned` files when it starts.
     """
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp" if shared else f".{path.name}.tmp")
     with _written(temp, data, mode):
@@ -187,7 +199,10 @@ def replace(path: Path, data: bytes, *, mode: int = 0o640, shared: bool = False)
 
 
 def replace_volatile(path: Path, data: bytes, *, mode: int = 0o640) -> None:
-    """Write `data` to `path` on tmpfs: readers see the old content or the new. One writer at a time. Raises OSError."""
+    """Write `data` to `path` on tmpfs. Readers see the old content or the new. Raises OSError.
+
+    There may be one writer at a time.
+    """
     temp = path.with_name(f".{path.name}.tmp")
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(fd, "wb") as file:

@@ -1,7 +1,7 @@
-"""Every error the appliance raises on purpose; each is one line a person can act on.
+"""Defines every error that the appliance raises on purpose, each with one line that tells a person what to do.
 
-An error carries its data as attributes and does not log itself. The CLI turns it into one line and
-`exit_code`; the gateway turns it into an RFC 9457 problem in one table (`edge/gateway/http/problems.py`).
+An error carries its data as attributes and does not log itself. The CLI prints its line and ends with its `exit_code`.
+The gateway turns it into an RFC 9457 problem, by one table (`edge/gateway/http/problems.py`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _LONGEST_SHOWN = 200  # characters of a bad value
 
 
 class EdgeError(Exception):
-    """The root: one sentence for a person, and the exit code of a command that ends with it."""
+    """The base class of all errors: one sentence for a person, and the exit code of a command that ends with it."""
 
     exit_code = 1
 
     @classmethod
     def reported(cls, sentence: str, **data: object) -> Self:
-        """Return an error that another process reported: with its `sentence`, and `data` as attributes."""
+        """Return an error that another process reported, with its `sentence`, and with `data` as attributes."""
         err = cls.__new__(cls, sentence)
         for name, value in data.items():
             setattr(err, name, value)
@@ -42,19 +42,19 @@ class ConfigError(EdgeError, ValueError):
         self.key, self.value, self.allowed, self.origin = key, value, allowed, origin
         where = f"{origin}: " if origin else ""
         shown = repr(value) if len(repr(value)) <= _LONGEST_SHOWN else f"{value!r:.{_LONGEST_SHOWN}}..."
-        # A key of a file may hold any character, a line break or one that moves the cursor too.
+        # A key of a file may contain any character, even a line break or one that moves the cursor.
         named = key if key.isprintable() else repr(key)[1:-1]
         super().__init__(f"{where}{named} = {shown}: {allowed}")
 
 
 class UsageError(EdgeError, ValueError):
-    """A person asked for something that cannot be done as asked."""
+    """A request of a person cannot be done in this form."""
 
     exit_code = 2
 
 
 class BadJobId(EdgeError, ValueError):
-    """A job id that could not be the name of a file."""
+    """A job id that cannot be the name of a file."""
 
     exit_code = 2
 
@@ -64,7 +64,7 @@ class BadJobId(EdgeError, ValueError):
 
 
 class BadArguments(EdgeError, ValueError):
-    """Arguments that do not fit the signature of the task they were meant for."""
+    """Arguments that do not match the signature of their task."""
 
     exit_code = 2
 
@@ -130,7 +130,7 @@ class KeyReused(EdgeError, ValueError):
 
 
 class SpawnedOtherwise(KeyReused):
-    """A body spawns a different job with a key, or in a place, that this or an earlier attempt has used."""
+    """A body spawns a different job with a key, or in a call, that this or an earlier attempt used for another job."""
 
     def __init__(self, key: str, call: int, job_id: str) -> None:
         super().__init__(key, job_id)
@@ -164,13 +164,13 @@ class StorageError(EdgeError, OSError):
 
 
 class BrokerError(EdgeError, ConnectionError):
-    """The broker cannot be reached, refuses us, or does not answer in time."""
+    """The broker cannot be reached, refuses the connection, or does not answer in time."""
 
     exit_code = 3
 
 
 class QueueSilent(BrokerError):
-    """A queue exists and does not answer: the broker's store is damaged, and waiting does not help."""
+    """A queue exists and does not answer. The broker's store is damaged, and waiting does not help."""
 
 
 class StackError(EdgeError, RuntimeError):
@@ -180,13 +180,13 @@ class StackError(EdgeError, RuntimeError):
 
 
 class Unreachable(EdgeError, ConnectionError):
-    """The gateway does not answer, or cannot serve now; the same request may be sent again."""
+    """The gateway does not answer, or cannot serve the request now. The client may send the same request again."""
 
     exit_code = 3
 
 
 class Asleep(Unreachable):
-    """The board is about to go down to sleep; where it is known, `awake_at` says when it is awake again."""
+    """The board is about to go down to sleep. `awake_at` says when it is awake again, or is None if that is unknown."""
 
     def __init__(self, *, awake_at: float | None = None, retry_after_s: int = 3) -> None:
         self.awake_at, self.retry_after_s = awake_at, retry_after_s
@@ -195,7 +195,7 @@ class Asleep(Unreachable):
 
 
 class NotAllowed(EdgeError, PermissionError):
-    """A token is missing, unknown, or lacks the scope for what was asked."""
+    """A token is missing or unknown, or does not have the scope for the request."""
 
     exit_code = 5
 
@@ -219,16 +219,16 @@ class JobFailed(EdgeError, RuntimeError):
 
 
 class WrongState(EdgeError, ValueError):
-    """What was asked fits a job in another state: only open jobs are cancelled, only ended ones removed."""
+    """The state of the job does not allow the request: only open jobs can be cancelled, only ended ones removed."""
 
 
 class NotInTime(EdgeError, ValueError):
-    """A job that was to be taken only if it ends before its deadline most likely would not."""
+    """A job is refused because it would probably end after its deadline, and the submitter has forbidden that."""
 
     exit_code = 6
 
     def __init__(self, message: str, likely: float | None = None) -> None:
-        self.likely = likely  # when it would start, by the board's clock
+        self.likely = likely  # probable start, by the board's clock
         super().__init__(message)
 
 
@@ -243,7 +243,7 @@ class UnknownFile(EdgeError, LookupError):
 
 
 class UnknownInput(EdgeError, LookupError):
-    """A job names a file that has not been uploaded, or is gone because no open job wanted it."""
+    """A job names a file that was not uploaded, or was removed again because no open job used it."""
 
     exit_code = 2
 
@@ -253,7 +253,7 @@ class UnknownInput(EdgeError, LookupError):
 
 
 class GatewayError(EdgeError, RuntimeError):
-    """The gateway answered with an error that has no class of its own here; carries status, code and sentence."""
+    """The gateway answered with an error for which there is no class here. Carries its status, code and sentence."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         self.status, self.code, self.detail = status, code, detail
@@ -261,7 +261,7 @@ class GatewayError(EdgeError, RuntimeError):
 
 
 class CatalogueError(EdgeError, RuntimeError):
-    """The task modules could not be read at all: what kinds of job there are is unknown."""
+    """The task modules could not be read at all, so the kinds of job are unknown."""
 
 
 def given(value: T | None, what: str) -> T:
@@ -272,7 +272,7 @@ def given(value: T | None, what: str) -> T:
 
 
 def instance(value: object, kind: type[T], what: str) -> T:
-    """Return `value` as a `kind`, where its static type is wider. Raises BrokenInvariant, naming `what`, if not."""
+    """Return `value`, narrowed to the type `kind`. Raises BrokenInvariant, naming `what`, if it has another type."""
     if not isinstance(value, kind):
         raise BrokenInvariant(f"{what} is a {type(value).__name__} and no {kind.__name__}")
     return value

@@ -1,4 +1,4 @@
-"""Facts about the machine that more than one part needs."""
+"""Reads facts about the machine: the id of the boot, the state of a process, and limits of the kernel."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from pathlib import Path
 
 @cache
 def boot_id() -> str:
-    """The kernel's random id of this boot; the same id means no power cut in between."""
+    """Return the kernel's random id of this boot. Two equal ids mean that there was no power cut in between."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # a container that hides it: no boot can be told from another
+    except OSError:  # a container hides it, so boots cannot be distinguished
         return "unknown"
 
 
 def process_alive(pid: int) -> bool:
-    """True while a process with this id exists; it may belong to another user, whose /proc entry a unit may hide."""
+    """Return True if a process with this id exists.
+
+    The process may belong to another user. Its entry in /proc may be hidden from this unit, so /proc is not read.
+    """
     if pid <= 0:
         return False
     try:
@@ -30,7 +33,7 @@ def process_alive(pid: int) -> bool:
 
 
 def process_stopped(pid: int) -> bool:
-    """True when a signal (SIGSTOP) has stopped the process; False too where its /proc entry is hidden."""
+    """Return True if a signal (SIGSTOP) has stopped the process, and False also if its entry in /proc is hidden."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
@@ -39,14 +42,14 @@ def process_stopped(pid: int) -> bool:
 
 
 def memory_limits_hold(groups: Path = Path("/sys/fs/cgroup"), controllers: Path = Path("/proc/cgroups")) -> bool | None:
-    """Whether the kernel can hold a unit's memory limits; None where that cannot be told.
+    """Return whether the kernel can enforce the memory limits of a unit, or None if that cannot be found out.
 
     Raspberry Pi's firmware starts some kernels with `cgroup_disable=memory`.
     """
     try:
         return "memory" in (groups / "cgroup.controllers").read_text().split()
     except OSError:
-        pass  # control groups of version 1, or of both, which list them elsewhere
+        pass  # control groups of version 1 or of both versions list their controllers in another file
     try:
         lines = controllers.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The path of each file: one root that survives a boot, one run folder that does not."""
+"""Defines the path of each file: under a root that survives a boot, or under a run folder that does not."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under the state root and the run folder, each with its writers named."""
+    """Paths under the state root and the run folder. The description of each path names the writers."""
 
     root: Path
     run: Path
-    node: bool = False  # a board without a gateway of its own
+    node: bool = False  # True on a board without a gateway
 
     @property
     def ledger(self) -> Path:
-        """SQLite file; the gateway writes."""
+        """The SQLite file of the ledger; the gateway writes."""
         return self.root / "ledger.sqlite"
 
     @property
     def ledger_copy(self) -> Path:
-        """A copy of the ledger some hours old, to rebuild a broken one from; the gateway writes."""
+        """A copy of the ledger, some hours old, from which a broken ledger is rebuilt; the gateway writes."""
         return self.root / "ledger.copy.sqlite"
 
     @property
     def queues(self) -> Path:
-        """Which queues there are beside the usual ones, and the kinds of the pool io; the gateway writes."""
+        """The queues in addition to the usual ones, and the kinds of the pool io; the gateway writes."""
         return self.root / "queues.json"
 
     @property
     def mqtt(self) -> Path:
-        """What MQTT brokers keep of this board, to be taken back once it is no longer wanted; the gateway writes."""
+        """The retained messages of this board at MQTT brokers, for their removal later; the gateway writes."""
         return self.root / "mqtt.json"
 
     @property
@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def paired(self) -> Path:
-        """Hashes of the tokens that an admin let in over HTTP; the gateway writes, `edge token` changes."""
+        """Hashes of the tokens that were accepted by pairing; the gateway writes, `edge token` changes."""
         return self.root / "paired" / "tokens.json"
 
     @property
@@ -56,22 +56,22 @@ class Layout:
 
     @property
     def staging(self) -> Path:
-        """Results on their way; a name vanishes here once the result is durable. Workers write."""
+        """Results that are being written; a name is removed here once its result is durable. Workers write."""
         return self.results / ".staging"
 
     @property
     def uploads(self) -> Path:
-        """Results that nodes hand in, until a worker has taken them over; the gateway writes."""
+        """Results that nodes have sent, until a worker has published them; the gateway writes."""
         return self.root / "uploads"
 
     @property
     def files(self) -> Path:
-        """Files that jobs are given, named by the SHA-256 of their content; the gateway writes, on a node workers."""
+        """Input files of jobs, named by the SHA-256 of their content; the gateway writes, on a node the workers."""
         return self.tasks / ".files" if self.node else self.root / "files"
 
     @property
     def attempts(self) -> Path:
-        """What happened to earlier deliveries, `ID.json`; workers write."""
+        """Records of the earlier deliveries of open jobs, `ID.json`; workers write."""
         return self.root / "attempts"
 
     @property
@@ -81,7 +81,7 @@ class Layout:
 
     @property
     def spawned_taken(self) -> Path:
-        """The same once the ledger has them, for another attempt of the parent; the gateway writes."""
+        """Files of `spawned` that the ledger has taken, for the next attempt of the parent; the gateway writes."""
         return self.spawned / "taken"
 
     @property
@@ -90,26 +90,26 @@ class Layout:
         return self.root / "checkpoints"
 
     def work(self, name: str) -> Path:
-        """The folders of the programs that worker `name` runs now; that worker writes."""
-        return self.results / ".work" / name  # beside the results, into which outputs are moved by their name
+        """Return the work folders of the programs that worker `name` runs now; that worker writes."""
+        return self.results / ".work" / name  # on the file system of the results, so outputs can be moved by a rename
 
     @property
     def output(self) -> Path:
-        """What running programs print, `WORKER/ID/STREAM/OFFSET`; workers write."""
+        """The output of running programs, `WORKER/ID/STREAM/OFFSET`; workers write."""
         return self.run / "output"
 
     @property
     def tasks(self) -> Path:
-        """What tasks keep between jobs (a bot's database), a folder each; workers write."""
+        """Data that tasks keep between jobs (a bot's database), one folder for each task; workers write."""
         return self.root / "tasks"
 
     def kinds(self, name: str) -> Path:
-        """Average durations and energies by kind of job on worker `name`; that worker writes."""
+        """Return the file of average durations and energies by kind of job on worker `name`; that worker writes."""
         return self.tasks / f".kinds-{name}.json"
 
     @property
     def page_key(self) -> Path:
-        """Signs the session cookies of the page; the gateway makes it at the first login."""
+        """The key that signs the session cookies of the page; the gateway makes it at the first login."""
         return self.root / "page.key"
 
     @property
@@ -124,7 +124,7 @@ class Layout:
 
     @property
     def pause(self) -> Path:
-        """A pause by hand, kept over power cuts; `edge pause`, `edge resume` and the governor write."""
+        """A pause by a person, which survives power cuts; `edge pause`, `edge resume` and the governor write."""
         return self.root / "power" / "pause.json"
 
     @property
@@ -134,42 +134,42 @@ class Layout:
 
     @property
     def days(self) -> Path:
-        """What each day's power was like, `YYYY-MM-DD.json`; the governor writes."""
+        """A summary of the power of each day, `YYYY-MM-DD.json`; the governor writes."""
         return self.root / "power" / "days"
 
     @property
     def today(self) -> Path:
-        """The last of `days` as it is now; the governor writes."""
+        """The summary of the present day so far, before it goes into `days`; the governor writes."""
         return self.run / "governor" / "today.json"
 
     @property
     def calibration(self) -> Path:
-        """What the board draws at rest and by busy core; `edge power calibrate` writes."""
+        """The power that the board draws at rest and for each busy core; `edge power calibrate` writes."""
         return self.root / "power" / "calibration.json"
 
     @property
     def activity(self) -> Path:
-        """How many jobs started and ended, and what they took, `YYYY-MM-DD.json`; the gateway writes."""
+        """Number of jobs that started and ended, and the energy they used, `YYYY-MM-DD.json`; the gateway writes."""
         return self.root / "activity"
 
     @property
     def panel(self) -> Path:
-        """What was learned of the panel; the governor writes, a few times a day."""
+        """The learned model of the solar panel; the governor writes, a few times a day."""
         return self.root / "power" / "panel.json"
 
     @property
     def outlook(self) -> Path:
-        """What the panel is expected to give, and what the plan was made from; the governor writes."""
+        """The forecast for the panel, and the figures behind the plan; the governor writes."""
         return self.run / "governor" / "outlook.json"
 
     @property
     def policy(self) -> Path:
-        """What the policy remembers, so that a new governor of this boot goes on with it; the governor writes."""
+        """The state of the policy, with which a new governor of this boot continues; the governor writes."""
         return self.run / "governor" / "policy.json"
 
     @property
     def history(self) -> Path:
-        """The last day's readings as lines of JSON; the governor writes."""
+        """The readings of the last day as lines of JSON; the governor writes."""
         return self.run / "governor" / "history.jsonl"
 
     @property
@@ -179,72 +179,72 @@ class Layout:
 
     @property
     def backlog(self) -> Path:
-        """The open jobs by kind, with what such a job costs, where workers are scaled; the gateway writes."""
+        """The open jobs by kind and the cost of such a job, if workers are scaled; the gateway writes."""
         return self.run / "backlog" / "backlog.json"
 
     @property
     def sleep_ask(self) -> Path:
-        """The wish to let the board sleep, for the gateway; the governor writes."""
+        """The request to the gateway to let the board sleep; the governor writes."""
         return self.run / "sleep" / "ask.json"
 
     @property
     def sleep_answer(self) -> Path:
-        """What the gateway says to that wish; the gateway writes."""
+        """The answer to `sleep_ask`; the gateway writes."""
         return self.run / "backlog" / "sleep.json"
 
     @property
     def sleep_light(self) -> Path:
-        """`on` while the board is to sleep lightly; the governor writes, a service of root obeys."""
+        """Holds `on` while the board must sleep lightly; the governor writes, and a service of root acts on it."""
         return self.run / "sleep" / "light"
 
     @property
     def sleep_awake(self) -> Path:
-        """When the board is next awake, for the record that announces it; the governor writes."""
+        """The next time that the board is awake, for its announcement in the network; the governor writes."""
         return self.run / "sleep" / "awake"
 
     @property
     def last_sleep(self) -> Path:
-        """When the board last went down to sleep, and how long it boots; the governor writes."""
+        """The time of the last sleep, and how long the board takes to boot; the governor writes."""
         return self.root / "power" / "sleep.json"
 
     @property
     def costs(self) -> Path:
-        """What a job of each kind costs, where workers are scaled; the gateway writes."""
+        """The cost of a job of each kind, if workers are scaled; the gateway writes."""
         return self.root / "costs.json"
 
     @property
     def head_backlog(self) -> Path:
-        """The same on a node, as its head tells it; the node's first worker writes."""
+        """The `backlog` of the head, on a node; the node's first worker writes."""
         return self.run / "head" / "backlog.json"
 
     @property
     def start_times(self) -> Path:
-        """How far off the times were that waiting jobs were told; the gateway writes, at most once an hour."""
+        """The errors of predicted start times of waiting jobs; the gateway writes, at most once an hour."""
         return self.root / "start-times.json"
 
     @property
     def scaling(self) -> Path:
-        """Which workers of scaled entries are to run, and why; the governor writes."""
+        """The processes of scaled workers that must run, and why; the governor writes."""
         return self.run / "scaling" / "workers.json"
 
     @property
     def starts(self) -> Path:
-        """A file for each worker that is to be started, until whoever keeps the processes has; the governor writes."""
+        """One file for each worker that must be started; the governor writes, and the starter removes it."""
         return self.run / "scaling" / "start"
 
     @property
     def scale_by_hand(self) -> Path:
-        """Counts that a person set, kept over power cuts; `edge scale` writes."""
+        """Numbers of workers that a person set, which survive power cuts; `edge scale` writes."""
         return self.root / "power" / "scale.json"
 
     @property
     def pairing(self) -> Path:
-        """Who asks to be let in, each with a code; the gateway writes, `edge token approve` reads."""
+        """The open pairing requests, each with its code; the gateway writes, `edge token approve` reads."""
         return self.run / "pairing" / "requests.json"
 
     @property
     def button_held(self) -> Path:
-        """When the button was last held to let somebody in; the governor writes."""
+        """The time at which the button was last held to approve a pairing request; the governor writes."""
         return self.run / "button" / "held.json"
 
     @property
@@ -264,13 +264,13 @@ class Layout:
 
     @property
     def running(self) -> Path:
-        """`NAME.json` names the bodies that worker NAME runs; with content and a dead process, the worker crashed."""
+        """Files `NAME.json` with the bodies that worker NAME runs. Content of a dead process means that it crashed."""
         return self.run / "running"
 
     def worker(self, name: str) -> Path:
-        """Status of the worker `name`; that worker writes."""
+        """Return the status file of the worker `name`; that worker writes."""
         return self.run / f"worker-{name}.json"
 
     def frozen(self, name: str) -> Path:
-        """Exists while worker `name` is frozen, and says why; its freezer writes."""
+        """Return the file that exists while worker `name` is frozen and holds the reason; its freezer writes."""
         return self.run / f"frozen-{name}.json"

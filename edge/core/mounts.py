@@ -1,7 +1,7 @@
-"""Which file system a path lies on, and whether a power cut takes it.
+"""Finds the file system of a path, and says if a power cut loses its content.
 
-Runs as a program, too, with the standard library alone: the playbook asks a board on which nothing is installed yet.
-It prints a line for each path that a power cut takes, and exits with 1 then.
+The module is also a program, and needs only the standard library: the playbook runs it on a board before anything is
+installed. It prints a line for each file system whose content a power cut loses, and exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _MOUNTS = Path("/proc/self/mounts")
 _COMMAND_LINE = Path("/proc/cmdline")
 _VOLATILE = {"tmpfs", "ramfs"}
 _MEMORY_DEVICE = re.compile(r"/dev/(zram|ram)\d+")
-#: Of raspi-config until Debian 11, and of the package overlayroot since.
+#: Kernel options for an overlay in memory: of raspi-config until Debian 11, and of the package overlayroot since.
 _OVERLAY_IN_MEMORY = re.compile(r"(^|\s)(boot=overlay|overlayroot=tmpfs)\b")
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A line of /proc/self/mounts."""
+    """One line of /proc/self/mounts."""
 
     device: str
     point: str
@@ -31,13 +31,13 @@ class Mount:
 
     @property
     def upper(self) -> str:
-        """The folder that takes what is written to an overlay; empty for others."""
+        """The folder that stores the changes of an overlay; an empty string for other mounts."""
         found = re.search(r"(?:^|,)upperdir=((?:[^,\\]|\\.)+)", self.options)
         return found[1] if found and self.kind == "overlay" else ""
 
 
 def mounted(mounts: Path = _MOUNTS) -> list[Mount]:
-    """All mounts, the latest last; none where that cannot be told."""
+    """Return all mounts, the latest last, or an empty list if they cannot be read."""
     try:
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
@@ -46,7 +46,7 @@ def mounted(mounts: Path = _MOUNTS) -> list[Mount]:
 
 
 def nearest(place: str, mounts: list[Mount]) -> Mount | None:
-    """The mount that the absolute path `place` lies on."""
+    """Return the mount that holds the absolute path `place`, or None if no mount does."""
     best: Mount | None = None
     for mount in mounts:
         point = mount.point.rstrip("/") + "/"
@@ -56,13 +56,13 @@ def nearest(place: str, mounts: list[Mount]) -> Mount | None:
 
 
 def file_system(place: Path, mounts: Path = _MOUNTS) -> str:
-    """Kind of the file system `place` lies on; empty where that cannot be told."""
+    """Return the kind of the file system that holds `place`, or an empty string if that cannot be found out."""
     found = nearest(str(place.resolve()), mounted(mounts))
     return found.kind if found else ""
 
 
 def volatile(place: Path, mounts: Path = _MOUNTS, command_line: Path = _COMMAND_LINE) -> str:
-    """Why a power cut takes what is written below `place`; empty where it does not, as far as can be told."""
+    """Return why a power cut loses files below `place`, or an empty string if no reason is known."""
     there = mounted(mounts)
     found = nearest(str(place.resolve()), there)
     if found is None:
@@ -75,7 +75,10 @@ def volatile(place: Path, mounts: Path = _MOUNTS, command_line: Path = _COMMAND_
 
 
 def _upper_in_memory(overlay: Mount, mounts: list[Mount], command_line: Path) -> bool:
-    """Whether an overlay's changes are on tmpfs. Its path is that of the initramfs and may not be there any more."""
+    """Return True if the changes of an overlay are kept in memory.
+
+    The path in its mount options was valid in the initramfs and may not exist any more.
+    """
     under = nearest(overlay.upper, mounts)
     if under is not None and under.point not in ("/", overlay.point):
         return under.kind in _VOLATILE or bool(_MEMORY_DEVICE.fullmatch(under.device))
@@ -84,7 +87,7 @@ def _upper_in_memory(overlay: Mount, mounts: list[Mount], command_line: Path) ->
             return True
     except OSError:
         pass
-    # An overlay has the room and the inodes of its upper file system: the same figures are those of the same tmpfs.
+    # An overlay reports the size and the inodes of its upper file system. So a tmpfs with equal figures is that one.
     figures = _figures(overlay.point)
     return figures is not None and any(
         mount.kind in _VOLATILE and _figures(mount.point) == figures for mount in mounts if mount.point != overlay.point
@@ -92,7 +95,7 @@ def _upper_in_memory(overlay: Mount, mounts: list[Mount], command_line: Path) ->
 
 
 def _figures(point: str) -> tuple[int, ...] | None:
-    """Size of a file system in blocks and inodes; None where it has none, or cannot be asked."""
+    """Return the size of a file system in blocks and inodes, or None if it has no blocks or gives no figures."""
     try:
         found = os.statvfs(point)
     except OSError:
@@ -101,12 +104,15 @@ def _figures(point: str) -> tuple[int, ...] | None:
 
 
 def _unescaped(word: str) -> str:
-    """A word as it was before the kernel escaped its blanks."""
+    """Return a word of /proc/self/mounts without the kernel's escapes of blanks."""
     return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), word)
 
 
 def main(places: list[str]) -> int:
-    """Say which of `places`, or of their nearest parents that are there, a power cut takes."""
+    """Print which of `places` a power cut loses, and return the exit code.
+
+    For a path that does not exist, its nearest existing parent is checked.
+    """
     reasons = []
     for place in map(Path, places):
         there = next((path for path in (place, *place.parents) if path.exists()), Path("/"))

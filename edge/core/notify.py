@@ -10,7 +10,7 @@ from contextlib import suppress
 
 
 def notify(**fields: str) -> None:
-    """Send `NAME=value` lines to NOTIFY_SOCKET as one datagram. A missing listener is not an error."""
+    """Send lines `NAME=value` to NOTIFY_SOCKET as one datagram. It is no error if no process listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -35,7 +35,7 @@ def alive() -> None:
 
 
 def ping_every_s(env: Mapping[str, str] | None = None) -> float | None:
-    """Return the seconds between two calls of `alive`, half of the watchdog's period; None without a watchdog."""
+    """Return the seconds between two calls of `alive`, half of the watchdog's period, or None without a watchdog."""
     env = os.environ if env is None else env
     try:
         period_s = int(env.get("WATCHDOG_USEC", "0")) / 1e6
@@ -46,9 +46,10 @@ def ping_every_s(env: Mapping[str, str] | None = None) -> float | None:
 
 
 class Pinger:
-    """Pings the watchdog from a thread while `well()` is True, for a process whose main thread may be busy for hours.
+    """Pings the watchdog from its own thread while `well()` returns True.
 
-    `well` runs in that thread and must not block. Two wake-ups a watchdog period; none without a watchdog.
+    It serves a process whose main thread may be busy for hours. `well` runs in the thread of the pinger and must not
+    block. The thread wakes up twice in a watchdog period, and does not exist without a watchdog.
     """
 
     def __init__(self, well: Callable[[], bool], *, every_s: float | None = None) -> None:
@@ -64,7 +65,7 @@ class Pinger:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a ping on its way is sent."""
+        """End the thread, after a ping that it is sending now."""
         self._end.set()
         if self._thread is not None:
             self._thread.join()

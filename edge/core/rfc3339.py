@@ -1,4 +1,4 @@
-"""Times as text: reads and writes RFC 3339, such as `2026-03-29T02:30:00+02:00`."""
+"""Reads and writes times as text in the form of RFC 3339, such as `2026-03-29T02:30:00+02:00`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _FORM = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 _EXAMPLE = "2026-03-29T02:30:00+02:00"
-_FIRST, _LAST = 1970, 2200  # years: nobody plans farther ahead, and most programs cannot print such a date
+_FIRST, _LAST = 1970, 2200  # years; nobody plans farther ahead, and many programs cannot print later dates
 
 
 def parsed(text: str, *, name: str, zone: tzinfo | None = None) -> datetime:
-    """The time in `text`, with its offset.
+    """Return the time in `text`, with its offset.
 
     Args:
-        text: what somebody wrote.
-        name: what it is called in an error.
-        zone: the zone of a time without an offset; None: an offset is needed.
+        text: the text that a person wrote.
+        name: the name of the value in errors.
+        zone: the zone of a time without an offset; if None, the offset is required.
 
     Raises:
-        UsageError: one sentence on what is wrong.
+        UsageError: the text is not a time in this form, or not an existing time.
     """
     shown = f"{name} {text[:80]!r}"
     found = _FORM.fullmatch(text)
@@ -52,10 +52,10 @@ def parsed(text: str, *, name: str, zone: tzinfo | None = None) -> datetime:
 
 
 def text_of(at: float, zone: tzinfo = UTC) -> str:
-    """Seconds since 1970 as RFC 3339, to the second, with the offset that `zone` has at that time."""
+    """Return seconds since 1970 in the form of RFC 3339, to the second, with the offset of `zone` at that time."""
     return datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
 
 
 def in_utc(at: float) -> str:
-    """Seconds since 1970 as words for people, to the second: `2026-11-28 13:30:00 UTC`."""
+    """Return seconds since 1970 as text for people, to the second: `2026-11-28 13:30:00 UTC`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,7 +1,7 @@
-"""A word of a command line with holes in it: `scale={width}:-1`, `{output:out.mp4}`.
+"""Parses and fills a word of a command line with holes (placeholders): `scale={width}:-1`, `{output:out.mp4}`.
 
-A word is filled into exactly one argument, in one pass: nothing that is filled in is looked at again, and no shell ever
-sees it. `{{` and `}}` stand for braces.
+A word becomes exactly one argument, in one pass. A filled-in value is not parsed again, and no shell reads it. `{{` and
+`}}` stand for braces.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _OUTPUT = "output:"
 
 @dataclass(frozen=True)
 class Hole:
-    """A place of a word that is filled when the command runs."""
+    """A placeholder in a word, which is filled when the command runs."""
 
-    name: str  # of a parameter or an input; of a file, where it is an output
+    name: str  # name of a parameter or an input; name of a file if `is_output`
     is_output: bool = False
 
 
-#: A word in parts: text as it stands, and holes.
+#: The parts of a word in order: fixed text and holes.
 Word = tuple[str | Hole, ...]
 
 
 def parse(text: str) -> Word:
-    """Return the parts of a word. Raises ValueError, with the reason, on braces that make no hole."""
+    """Return the parts of a word. Raises ValueError, with the reason, on braces that are not a hole."""
     parts = list[str | Hole]()
     for match in _PART.finditer(text):
         found, name = match[0], match[1]
@@ -50,10 +50,10 @@ def parse(text: str) -> Word:
 
 
 def holes(word: Word) -> tuple[Hole, ...]:
-    """The holes of a word, in order."""
+    """Return the holes of a word, in order."""
     return tuple(part for part in word if isinstance(part, Hole))
 
 
 def filled(word: Word, value_of: Callable[[Hole], str]) -> str:
-    """The argument that a word becomes."""
+    """Return the argument that results from filling the holes of a word."""
     return "".join(value_of(part) if isinstance(part, Hole) else part for part in word)

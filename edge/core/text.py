@@ -1,4 +1,4 @@
-"""Durations, times and sizes as text for people."""
+"""Turns durations, times and sizes into text for people, and reads durations."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
 
 
 def duration(seconds: float, *, fine: bool = False) -> str:
-    """`seconds` in the unit a person would choose: `20 s`, `5 min`, `2.5 h`, `3 days`. A negative span counts as 0.
+    """Return a span of time in a unit that fits its length: `20 s`, `5 min`, `2.5 h`, `3 days`.
 
     Args:
-        seconds: the span.
-        fine: with more digits, for a span that was measured: `8 ms`, `0.4 s`, `3.0 h`, `2.3 days`.
+        seconds: the span; a negative one counts as 0.
+        fine: True for more digits, for a span that was measured: `8 ms`, `0.4 s`, `3.0 h`, `2.3 days`.
     """
     left_s = max(0.0, seconds)
     if fine and left_s < 0.1:
@@ -35,7 +35,7 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|min|m|h|d)?")
 
 
 def seconds(text: str) -> float | None:
-    """The seconds of a duration as a person writes it: `90`, `30s`, `20m`, `2h`, `1h30m`, `3d`; None: it is none."""
+    """Return the seconds of a duration such as `90`, `30s`, `20m`, `2h`, `1h30m` or `3d`, or None for other text."""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
@@ -43,7 +43,7 @@ def seconds(text: str) -> float | None:
 
 
 def when(at: float | None) -> str:
-    """A time of the board's clock as local time of this machine; empty for none."""
+    """Return a time of the board's clock as local time of this machine, or an empty string if there is no time."""
     if not at:
         return ""
     try:
@@ -53,7 +53,7 @@ def when(at: float | None) -> str:
 
 
 def size(count_bytes: float) -> str:
-    """Bytes in the unit a person would choose: `23 bytes`, `1.5 MB`."""
+    """Return a number of bytes in a unit that fits its size: `23 bytes`, `1.5 MB`."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count_bytes >= factor:
             return f"{count_bytes / factor:.1f} {unit}"
@@ -61,7 +61,7 @@ def size(count_bytes: float) -> str:
 
 
 def moment(at: float) -> str:
-    """A time of the board's clock that is near: `15:05`, `tomorrow 10:40`, or with its date."""
+    """Return a time of the board's clock without its date if it is near: `15:05`, `tomorrow 10:40`."""
     text, now = when(at), time.time()
     for day, word in ((now, ""), (now + 86_400, "tomorrow ")):
         if text[:10] == when(day)[:10]:

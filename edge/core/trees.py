@@ -1,4 +1,4 @@
-"""Removes a folder that a stranger's program has filled."""
+"""Removes a folder that a job's program has filled."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ _MOST_S = 600.0
 
 
 def remove(folder: Path) -> None:
-    """Remove `folder` with all in it. What cannot be removed stays; never raises.
+    """Remove `folder` with all its content. Files that cannot be removed stay. Never raises.
 
-    No process may write into it any more. Links are removed, never followed.
+    The caller makes sure that no process writes into the folder any more. Links are removed, never followed.
     """
     with suppress(OSError, RecursionError):
         shutil.rmtree(folder)
         return
-    # Folders that nobody may enter, or nested deeper than Python or a path can follow: these walk by descriptors.
+    # Some folders have no permission to enter, or are nested too deeply for Python or for the length of a path. chmod
+    # and rm use descriptors instead of long paths.
     for words in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
         with suppress(OSError, subprocess.SubprocessError):
             subprocess.run(

@@ -1,12 +1,12 @@
-"""Types of values whose shape another program decides. `Any` is used here once, with its reason."""
+"""Types of values whose structure another program decides. They are the only use of `Any` for such values."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-#: Whatever JSON can carry. Not `object`: msgspec makes no schema of that, and no recursive type either. What comes in
-#: as one is checked at run time, against a schema or by `isinstance`.
+#: Any value that JSON can hold. It is not `object` and not a recursive type, because msgspec makes no schema of these.
+#: Values that come in with this type are checked at run time, against a schema or by `isinstance`.
 JsonValue: TypeAlias = Any
 JsonObject: TypeAlias = dict[str, JsonValue]
-#: A type hint as a value. Typing has no name for it yet (PEP 747).
+#: A type hint that is used as a value. The module `typing` has no type for this yet (PEP 747).
 Hint: TypeAlias = Any

@@ -1,8 +1,8 @@
-"""Changes in folders: the one use of inotify.
+"""Reports changes in folders. This is the only use of inotify.
 
-By ctypes, and not by the package asyncinotify, which imports asyncio. Measured as PSS of an idle process: 8.3 MB and
-12.2 MB in one that does nothing else, 29.9 MB and 31.0 MB in a worker, 13.2 MB and 13.8 MB where asyncio is loaded
-already. Neither wakes up while nothing happens.
+It calls inotify by ctypes, because the package asyncinotify imports asyncio and needs more memory. Measured PSS of an
+idle process, with ctypes and with asyncinotify: 8.3 MB and 12.2 MB in a process that does nothing else, 29.9 MB and
+31.0 MB in a worker, 13.2 MB and 13.8 MB in a process that uses asyncio already. Neither wakes up while nothing happens.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ _MOVE_SELF, _Q_OVERFLOW, _IGNORED, _ONLYDIR = 0x800, 0x4000, 0x8000, 0x0100_0000
 
 
 class On(IntFlag):
-    """What may happen to a file of a watched folder."""
+    """The changes of a file in a watched folder, as inotify reports them."""
 
-    MODIFIED = 0x2  # written to
-    ATTRIBUTES = 0x4  # touched, or its mode or owner changed
-    WRITTEN = 0x8  # closed by somebody who could write
+    MODIFIED = 0x2  # content was written
+    ATTRIBUTES = 0x4  # times, mode or owner changed
+    WRITTEN = 0x8  # closed by a process that had opened it for writing
     MOVED_FROM = 0x40
     MOVED_TO = 0x80
     CREATED = 0x100
     DELETED = 0x200
 
 
-#: A file has another content, came or went.
+#: A file has new content, appeared or disappeared.
 CHANGED = On.WRITTEN | On.MOVED_FROM | On.MOVED_TO | On.DELETED
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What happened since the last look.
+    """The changes since the last call of `Watch.read`.
 
     Args:
         by_folder: names of the changed files of each folder; a folder without a change is not in it.
-        gone: folders that were removed or moved away. They are no longer watched until `Watch.add` is called again.
-        overflow: more happened than the kernel remembers.
+        gone: folders that were removed or moved away. They are not watched until `Watch.add` is called again.
+        overflow: True if there were more changes than the kernel keeps, so that some are missing.
     """
 
     by_folder: Mapping[Path, frozenset[str]] = {}
@@ -53,32 +53,32 @@ class Changes(msgspec.Struct, frozen=True):
 
     @property
     def lost(self) -> bool:
-        """True when names may be missing here: look at everything."""
+        """True if names may be missing, so that the caller must look at every file."""
         return self.overflow or bool(self.gone)
 
     @property
     def names(self) -> frozenset[str]:
-        """Names of the changed files of all folders."""
+        """The names of the changed files of all folders."""
         return frozenset().union(*self.by_folder.values())
 
     def of(self, folder: Path) -> frozenset[str]:
-        """Names of the changed files of `folder`."""
+        """Return the names of the changed files of `folder`."""
         return self.by_folder.get(folder, frozenset())
 
     def may_touch(self, *names: str) -> bool:
-        """True when a file of one of these names changed, or may have."""
+        """Return True if a file with one of these names has changed, or may have changed."""
         return self.lost or not self.names.isdisjoint(names)
 
 
 class Watch:
-    """A descriptor that becomes readable when something happens in one of the folders.
+    """A descriptor that becomes readable when a file changes in one of the folders.
 
-    Has no thread and never blocks. A loop waits for `fileno`: `selector.register(watch, ...)`, `poll`, or in asyncio
-    `loop.add_reader(watch, ...)`. Then it calls `read`. Belongs to one thread.
+    It has no thread and never blocks. A loop waits for `fileno`: by `selector.register(watch, ...)`, by `poll`, or in
+    asyncio by `loop.add_reader(watch, ...)`. Then it calls `read`. A watch belongs to one thread.
     """
 
     def __init__(self, *folders: Path, on: On = CHANGED) -> None:
-        """Watch `folders`, which must be there. Raises OSError."""
+        """Watch `folders`, which must exist. Raises OSError."""
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._folders: dict[int, Path] = {}
         self._fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
@@ -90,17 +90,17 @@ class Watch:
             raise
 
     def add(self, folder: Path, *, on: On = CHANGED) -> None:
-        """Watch `folder` as well, or again once it was `gone`. Raises OSError."""
+        """Watch `folder` too, or watch it again after it was `gone`. Raises OSError."""
         mask = on | _MOVE_SELF | _ONLYDIR
         number = self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask), str(folder))
         self._folders[number] = folder
 
     def fileno(self) -> int:
-        """The descriptor; -1 after `close`."""
+        """Return the descriptor, or -1 after `close`."""
         return self._fd
 
     def read(self) -> Changes:
-        """What happened since the last call."""
+        """Return the changes since the last call."""
         names: dict[Path, set[str]] = {}
         gone, overflow = set[Path](), False
         with suppress(BlockingIOError):
@@ -115,14 +115,14 @@ class Watch:
                     elif mask & (_IGNORED | _MOVE_SELF):
                         if folder := self._folders.pop(number, None):
                             gone.add(folder)
-                        if mask & _MOVE_SELF:  # inotify would follow the moved folder
+                        if mask & _MOVE_SELF:  # otherwise inotify would continue to watch the moved folder
                             self._libc.inotify_rm_watch(self._fd, number)
                     elif name and number in self._folders:
                         names.setdefault(self._folders[number], set()).add(os.fsdecode(name))
         return Changes({folder: frozenset(found) for folder, found in names.items()}, frozenset(gone), overflow)
 
     def close(self) -> None:
-        """Stop watching; may be called twice."""
+        """Stop watching. A second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

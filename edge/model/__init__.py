@@ -1,22 +1,22 @@
-"""The records that cross a process or a disk: one definition for wire, file and memory.
+"""Defines the records that pass between processes or lie on the disk. One definition serves wire, file and memory.
 
-Times are seconds since the epoch as the board believed them (a board without a clock may be decades off:
-nothing is ordered or expired by them); durations are seconds; sizes are bytes.
+Times are seconds since the epoch by the board's clock. A board without a battery-backed clock may be decades off, so
+nothing is ordered or expired by these times. Durations are seconds, sizes are bytes.
 
-- `ids`: job ids: random, derived from an idempotency key, or from a parent
-- `input`: the files that a job is given
+- `ids`: job ids: random, or derived from an idempotency key or from a parent
+- `input`: the input files of a job
 - `job`: a job from its submission to its one result
-- `pairing`: the short code that a person compares when a laptop is let in
-- `plan`: what the planner decided: how low the battery may go; work, idle or sleep
-- `pool`: where the bodies of a kind of job run
+- `pairing`: the short code that a person compares when a machine is paired with the board
+- `plan`: the planner's decision: how low the battery may go; work, idle or sleep
+- `pool`: the two ways to run bodies, main thread or threads
 - `power`: power classes, power states, readings, the governor's report
-- `queues`: which queues the gateway has declared
-- `receipts`: what jobs took from the supply, summed up by day, kind and submitter
-- `schedule`: periodic jobs, and what becomes of their slots
-- `scaling`: the open jobs by kind, and how many workers are to run for them
-- `sleep`: what governor and gateway tell each other before the board sleeps
+- `queues`: the queues that the gateway has declared
+- `receipts`: sums of the energy that jobs used, by day, kind and submitter
+- `schedule`: periodic jobs, and the fate of their slots
+- `scaling`: the open jobs by kind, and how many workers must run for them
+- `sleep`: the request and the answer between governor and gateway before the board sleeps
 - `spawned`: jobs that a body spawns, on their way to the gateway
-- `waits`: what a job waits for before the broker gets it
+- `waits`: conditions that a job waits for before it is published to the broker
 - `worker`: the status of a worker and of the jobs it runs
 """
 

@@ -1,4 +1,4 @@
-"""Job ids. They name files, so not every text can be one."""
+"""Makes and checks job ids. A job id names files, so only some characters are allowed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from edge.core.errors import BadJobId
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FRESH_KEY = re.compile(r"fresh:([0-9a-f]{2}):[0-9a-f-]{36}")
 _HOUR_S = 3600.0
-_FOLDER_IDS = 4096  # a folder of results is read as a whole at a start
+_FOLDER_IDS = 4096  # most ids in one folder, because a start of the gateway reads a whole folder of results
 
 
 def is_job_id(text: str) -> bool:
-    """True when `text` can name the files of a job."""
+    """Return True if `text` can name the files of a job."""
     return _JOB_ID.fullmatch(text) is not None
 
 
 def check_job_id(job_id: str) -> str:
-    """The id itself when it can name a file; raises BadJobId."""
+    """Return `job_id` if it can name a file. Raises BadJobId otherwise."""
     if not isinstance(job_id, str) or not is_job_id(job_id):
         raise BadJobId(job_id)
     return job_id
 
 
 def new_job_id(prefix: str = "") -> str:
-    """A random id that begins with `prefix` (two hexadecimal digits, or nothing).
+    """Return a random id that begins with `prefix` (two hexadecimal digits, or an empty string).
 
     The clock is not used: a board may boot in 1970 every day.
     """
@@ -38,27 +38,27 @@ def new_job_id(prefix: str = "") -> str:
 
 
 class Locality:
-    """Gives the first two digits of ids that are made soon after one another.
+    """Chooses the first two digits of new ids, so that jobs of the same hour share them.
 
-    Results lie in folders named by these digits. A commit that touches one folder costs the card a third of what one
-    costs that touches a folder for each job, so one process stays in a folder for an hour, or for `_FOLDER_IDS` jobs.
-    It starts at a random folder and uses the monotonic clock, because the wall clock may be wrong.
+    Results lie in folders named by these digits. A commit of several results in one folder costs the card a third of a
+    commit with a folder for each result. So one process uses the same digits for an hour, or for `_FOLDER_IDS` jobs. It
+    starts at a random folder, and uses the monotonic clock because the wall clock may be wrong.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._began = clock, clock()
         self._first = secrets.randbelow(256)
-        self._given = 0
+        self._count = 0
 
     def prefix(self) -> str:
-        """The digits for the next id."""
-        folder = self._first + int((self._clock() - self._began) // _HOUR_S) + self._given // _FOLDER_IDS
-        self._given += 1
+        """Return the two digits for the next id."""
+        folder = self._first + int((self._clock() - self._began) // _HOUR_S) + self._count // _FOLDER_IDS
+        self._count += 1
         return f"{folder % 256:02x}"
 
 
 def fresh_key(prefix: str) -> str:
-    """An idempotency key for one submission, of a client whose user named none; the job's id begins with `prefix`."""
+    """Return a new idempotency key for a submission without a key of the user. The job's id begins with `prefix`."""
     return f"fresh:{prefix}:{uuid.uuid4()}"
 
 
@@ -74,9 +74,9 @@ def derived_job_id(submitter: str, key: str) -> str:
 
 
 def spawned_job_id(parent: str, *, key: str = "", call: int = 0) -> str:
-    """The one id of the job that the body of `parent` spawned with `key`, or without one in its call number `call`.
+    """Return the id of the job that the body of `parent` spawned with `key`, or without a key in call number `call`.
 
-    It begins as the parent's does, so that the results of one family become durable together, see `Locality`.
+    It begins with the digits of the parent's id, so that their results can become durable together, see `Locality`.
     """
     name = f"key\0{key}" if key else f"call\0{call}"
     digits = sha256(f"spawned\0{parent}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()
@@ -85,13 +85,13 @@ def spawned_job_id(parent: str, *, key: str = "", call: int = 0) -> str:
 
 
 def _uuid(digits: str) -> str:
-    """A version 8 UUID of hexadecimal digits."""
+    """Return a version 8 UUID made of hexadecimal digits."""
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def file_safe_id(wire_id: str) -> str:
-    """Return `wire_id` if it can name a file, else an id derived from it."""
+    """Return `wire_id` if it can name a file, or an id derived from it otherwise."""
     if is_job_id(wire_id):
         return wire_id
     return "x-" + sha256(wire_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]

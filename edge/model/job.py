@@ -1,4 +1,4 @@
-"""A job from its submission to its one result."""
+"""The records of a job, from its submission to its one result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 
 
 class JobState(StrEnum):
-    """Where a job stands. The last three are final and have a result file."""
+    """The state of a job. The last three states are final: the job has a result file."""
 
     ACCEPTED = "accepted"  # durable in the ledger, not yet confirmed by the broker
     QUEUED = "queued"  # durable in the broker too
@@ -50,27 +50,27 @@ FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
 class FailureCode(StrEnum):
-    """Why a job has no value; stable for programs, while the message is for people."""
+    """Why a job has no value. Codes are stable, for programs; the message of a `Failure` is for people."""
 
     EXCEPTION = "exception"  # the body raised an exception, in its last attempt
     UNKNOWN_TASK = "unknown-task"  # no module in `tasks` has a kind of this name
-    BAD_ARGUMENTS = "bad-arguments"  # the kind does not take them, or the message wants what this worker cannot do
-    UNDECODABLE = "undecodable"  # the message is not one that Celery makes
-    NOT_SERIALISABLE = "not-serialisable"  # JSON cannot represent the value; NaN and infinity neither
+    BAD_ARGUMENTS = "bad-arguments"  # the kind does not accept them, or the message requests an unsupported feature
+    UNDECODABLE = "undecodable"  # the message is not in Celery's format
+    NOT_SERIALISABLE = "not-serialisable"  # JSON cannot represent the value, for example NaN or infinity
     TOO_LARGE = "too-large"  # the value or the files are larger than the board or its head allows
     TIME_LIMIT = "time-limit"  # the body ran longer than its limit, in its last attempt
-    CANCELLED = "cancelled"  # somebody asked it to stop
+    CANCELLED = "cancelled"  # the job was cancelled on request
     EXIT = "exit"  # the body called `sys.exit` or closed its worker's files, or its program's exit code was not 0
     SIGNAL = "signal"  # its program was ended by a signal
-    OUT_OF_MEMORY = "out-of-memory"  # its program needed more than it may have
-    NO_OUTPUT = "no-output"  # its program did not leave a file that it was to leave
-    REFUSED = "refused"  # this machine cannot run its program as the owner wants it run
+    OUT_OF_MEMORY = "out-of-memory"  # its program needed more memory than its limit
+    NO_OUTPUT = "no-output"  # its program did not write one of its output files
+    REFUSED = "refused"  # this machine cannot enforce the limits that the owner has set for the program
     CRASH_LOOP = "crash-loop"  # its worker process died `worker.max_crashes` times while it ran
     BROWN_OUT = "brown-out"  # the power went `worker.max_early_cuts` times in a row soon after its start
     DEAD_LETTERED = "dead-lettered"  # the broker gave up on the message
-    NO_INPUT = "no-input"  # a file that it was given is not there, or is damaged
-    DEPENDENCY_FAILED = "dependency-failed"  # a job that it was to run after did not succeed
-    INTERNAL = "internal"  # the worker itself failed over the job, in each of several tries
+    NO_INPUT = "no-input"  # one of its input files is missing or damaged
+    DEPENDENCY_FAILED = "dependency-failed"  # a job that it waits for did not succeed
+    INTERNAL = "internal"  # an error in the worker itself, in each of several tries
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A file a job left beside its result."""
+    """A file that belongs to the result of a job."""
 
     name: str
     size_bytes: int
@@ -91,33 +91,33 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Metering(StrEnum):
-    """Where the joules of a job come from."""
+    """How the joules of a job were determined."""
 
-    MEASURED = "measured"  # by a power monitor: the whole board, or its part of that while other jobs ran too
-    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`: its own share; once calibrated, with the board at rest
+    MEASURED = "measured"  # by a power monitor: energy of the whole board, divided among jobs that run together
+    ESTIMATED = "estimated"  # CPU time by `worker.cpu_watts`; includes the board at rest after a calibration
 
 
 class Energy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the run that ended a job took; earlier attempts are not in it."""
+    """Energy and resources that the last attempt of a job used. Earlier attempts are not included."""
 
-    seconds: float  # the body ran, without the time it was held
+    seconds: float  # running time of the body, without the time in which it was held
     cpu_seconds: float
     joules: float = 0.0
     metering: Metering = Metering.ESTIMATED
-    held_s: float = 0.0  # begun, but stopped for want of power
-    max_c: float | None = None  # hottest reading seen while it ran; None: no sensor
-    throttled: bool | None = None  # too little voltage or too hot while it ran; None: no detector
-    sun_joules: float = 0.0  # of `joules`, as far as it was known where they came from
-    battery_joules: float = 0.0  # of `joules`, from the battery
-    mains_joules: float = 0.0  # of `joules`, from the mains
-    shared: bool = False  # it ran in a thread beside others: `joules` is its own share, without the board at rest
-    peak_bytes: int | None = None  # memory at the peak, of a program; of its worker, where workers are scaled
-    read_bytes: int | None = None  # from disks, by a program with all it started
-    written_bytes: int | None = None  # to disks, the same
+    held_s: float = 0.0  # seconds in which the body was held, because there was not enough power
+    max_c: float | None = None  # highest temperature while it ran, in degrees Celsius; None without a sensor
+    throttled: bool | None = None  # True if voltage was too low or the board too hot while it ran; None if not known
+    sun_joules: float = 0.0  # part of `joules` from the sun, as far as the origin was known
+    battery_joules: float = 0.0  # part of `joules` from the battery
+    mains_joules: float = 0.0  # part of `joules` from the mains
+    shared: bool = False  # it ran in a thread with others: `joules` is its own share, without the board at rest
+    peak_bytes: int | None = None  # peak memory of its program, or of its worker if workers are scaled
+    read_bytes: int | None = None  # bytes that its program and all child processes read from disks
+    written_bytes: int | None = None  # bytes that its program and all child processes wrote to disks
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a job ended with; written once, never changed."""
+    """The one result of a job. It is written once and never changes."""
 
     id: str
     task: str
@@ -125,7 +125,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     value: JsonValue = None
     failure: Failure | None = None
     files: tuple[Artifact, ...] = ()
-    folder: str = ""  # name of the folder of `files`, beside the result file
+    folder: str = ""  # name of the folder with `files`; it is in the folder of the result file
     args: list[JsonValue] = []
     kwargs: JsonObject = {}
     started_at: float | None = None
@@ -134,44 +134,44 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_seconds: float = 0.0
     attempts: Count = 1
     worker: str = ""
-    original_id: str = ""  # set when the id on the wire could not name a file
-    submitter: str = ""  # empty: it did not come through the gateway
-    energy: Energy | None = None  # None: no body ran
+    original_id: str = ""  # id in the message, if that id cannot name a file
+    submitter: str = ""  # name of the token that submitted it; empty if it did not come through the gateway
+    energy: Energy | None = None  # None if no body ran
     children: tuple[str, ...] = ()  # ids of the jobs that its body spawned
     format: int = 1
 
 
 class Submission(Waits, msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A job as a submitter asks for it."""
+    """The body of `POST /v1/jobs`: a job and its settings."""
 
     task: TaskName
     args: list[JsonValue] = []
     kwargs: JsonObject = {}
-    power: Power | None = None  # None: the task's own
+    power: Power | None = None  # if None, the power class of the task
     retries: Retries | None = None
     time_limit_s: TimeLimit | None = None
-    deadline_s: TimeLimit | None = None  # a `surplus` job may run at normal power so long after it was accepted
-    max_temp_c: MaxTemp | None = None  # does not start or go on while the board is hotter
-    files: InputFiles = {}  # uploaded before
+    deadline_s: TimeLimit | None = None  # a `surplus` job may run at normal power this long after it was accepted
+    max_temp_c: MaxTemp | None = None  # the job does not start or continue while the board is hotter
+    files: InputFiles = {}  # files that were uploaded before
 
 
 class Begun(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A start that was made durable before the body ran; no first delivery pays for one."""
+    """A start that was made durable before the body ran. The first delivery of a job has none, to save a write."""
 
     boot_id: str
-    checkpoint: str = ""  # what the job had saved by then, as a hash; empty: nothing
-    lasted: bool = False  # it ran for longer than `worker.early_cut_s`
+    checkpoint: str = ""  # hash of the checkpoint at this start; empty if there was none
+    lasted: bool = False  # the body ran longer than `worker.early_cut_s`
 
 
 class Attempts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`attempts/ID.json`: what happened to the earlier deliveries of a job that has no result yet."""
+    """`attempts/ID.json`: a record of the earlier deliveries of a job that has no result yet."""
 
     id: str
     deliveries: Count = 0
-    crashes: Count = 0  # its worker died while it ran
-    failures: Count = 0  # it raised and retries were left
-    ended: tuple[str, ...] = ()  # how each ended, oldest first, the last 50
+    crashes: Count = 0  # times that its worker died while it ran
+    failures: Count = 0  # times that it failed and had retries left
+    ended: tuple[str, ...] = ()  # how the last 50 attempts ended, oldest first
     last_error: str = ""
     begun: Begun | None = None  # the attempt whose end is not known yet
-    early_cuts: Count = 0  # power cuts in a row soon after the start, with nothing saved in between
-    suspects: Count = 0  # bodies, this job's among them, that ran when their worker of threads crashed
+    early_cuts: Count = 0  # power cuts in a row soon after the start, without a new checkpoint
+    suspects: Count = 0  # bodies that ran when their worker of threads crashed, this job's body included

@@ -1,17 +1,18 @@
-"""The short code by which a person sees that a laptop and a board are in direct contact, with nobody between them.
+"""Makes and reads the short code that proves to a person that a laptop talks to the board directly.
 
-A code has three parts, eight characters in all:
+The code detects an attacker who stands between laptop and board. It has three parts, eight characters together:
 
-- The *binding*: each end computes it from what it knows itself, the laptop from the certificate that it was shown, the
-  board from the one that it has. Whoever sits between them must show the laptop another certificate. Then the two
-  bindings differ, and the board knows no request with the code on the laptop's screen.
-- The *echo*: two characters that only the laptop knows. The board learns them when the owner types the code there, and
-  sends them back. Whoever is between cannot claim in the board's name that the owner has agreed.
+- The *binding*: each end computes it from its own data. The laptop uses the certificate that it received, the board
+  uses the certificate that it has. An attacker must show the laptop another certificate. Then the two bindings differ,
+  and the board has no request with the code on the laptop's screen.
+- The *echo*: two characters that only the laptop knows at first. The board learns them when the owner types the code
+  there, and sends them back. So an attacker cannot pretend to the laptop that the owner has agreed.
 - A check character, which finds typing errors.
 
-A binding is short, so it must not be possible to try many of them. First the board commits itself to a random number by
-its hash, then the laptop tells its own, then the board opens the first. Whoever is between has to choose before he can
-compute either binding, and has one chance in 2**25 for each request that the board takes, which are few.
+The binding is short, so an attacker must not be able to try many of them. First the board sends the hash of its random
+number and is committed to the number by it. Then the laptop sends its random number, and then the board sends its own.
+The attacker must choose his numbers before he can compute a binding. He has one chance in 2**25 for each request, and
+the board accepts few requests.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from msgspec import Meta
 
 from edge.core.errors import UsageError
 
-#: Crockford's base 32: no letter that is easily taken for a digit.
+#: Crockford's base 32, without letters that look like a digit.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 _BINDING, _ECHO = 5, 2
@@ -40,7 +41,7 @@ Nonce = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Code(msgspec.Struct, frozen=True):
-    """A code; `str` of it is what people read."""
+    """The two secret parts of a code. `str` returns the whole code for people."""
 
     binding: str
     echo: str
@@ -52,10 +53,10 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class ButtonHeld(msgspec.Struct, frozen=True):
-    """What the governor tells of a button that was held to let somebody in."""
+    """The governor's report that the button was held to approve a pairing request."""
 
     boot_id: str
-    at: float  # by the monotonic clock
+    at: float  # seconds of the monotonic clock
 
 
 def new_nonce() -> str:
@@ -69,7 +70,7 @@ def new_echo() -> str:
 
 
 def commitment(nonce: str) -> str:
-    """Return the hash by which the board is bound to `nonce` before it tells it."""
+    """Return the hash that commits the board to `nonce` before it sends the nonce itself."""
     return sha256(f"edge pairing commitment 1\n{nonce}".encode()).hexdigest()
 
 
@@ -78,9 +79,9 @@ def binding_of(*, certificate: str, token_sha256: str, name: str, board_nonce: s
 
     Args:
         certificate: SHA-256 of the board's certificate in DER, in hex; empty over plain HTTP.
-        token_sha256: hash of the token that is to be let in.
-        name: what the laptop calls itself.
-        board_nonce: the random number that the board committed itself to.
+        token_sha256: hash of the token that the board is asked to accept.
+        name: the name that the laptop gives itself.
+        board_nonce: the random number to which the board is committed.
         own_nonce: the random number of the laptop.
     """
     fields = ("edge pairing code 1", certificate, token_sha256, name, board_nonce, own_nonce)
@@ -89,10 +90,10 @@ def binding_of(*, certificate: str, token_sha256: str, name: str, board_nonce: s
 
 
 def typed(text: str) -> Code:
-    """Return the code that a person typed: small letters, spaces, O for 0 and I or L for 1 are fine.
+    """Return the code that a person typed. Small letters, spaces, O for 0, and I or L for 1 are accepted.
 
     Raises:
-        UsageError: it is no code, or has a typing error.
+        UsageError: the text is not a code, or has a typing error.
     """
     code = text.strip().upper().translate(_READ_AS)
     if _CODE.fullmatch(code) is None:
@@ -103,5 +104,5 @@ def typed(text: str) -> Code:
 
 
 def _check_character(text: str) -> str:
-    """A sum with odd weights: each wrong character changes it."""
+    """Return the check character: a sum with odd weights, which every single wrong character changes."""
     return _ALPHABET[sum((2 * place + 1) * _ALPHABET.index(one) for place, one in enumerate(text)) % len(_ALPHABET)]

@@ -1,4 +1,4 @@
-"""Power: what the sensors say, what the governor decides, and which jobs may start then."""
+"""The records of power: readings of the sensors, the decision of the governor, and which jobs may start."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Power(StrEnum):
 
 
 class PowerState(StrEnum):
-    """What the governor decided about the supply."""
+    """The governor's decision about the supply."""
 
     SURPLUS = "surplus"
     NORMAL = "normal"
     LOW = "low"
     CRITICAL = "critical"
     UNKNOWN = "unknown"
-    PAUSED = "paused"  # by hand or by the button, whatever the battery is
+    PAUSED = "paused"  # by a person or by the button, at any charge of the battery
 
 
-#: Which classes may start in which state; `unknown` also means that there is no report of the governor.
+#: The power classes that may start in each state. `unknown` also means that there is no report of the governor.
 ALLOWED: dict[PowerState, tuple[Power, ...]] = {
     PowerState.SURPLUS: (Power.ALWAYS, Power.NORMAL, Power.SURPLUS),
     PowerState.NORMAL: (Power.ALWAYS, Power.NORMAL),
@@ -40,7 +40,7 @@ ALLOWED: dict[PowerState, tuple[Power, ...]] = {
 
 
 class Verdict(StrEnum):
-    """What one reading says about power; `ok` is no objection, `surplus` a claim that there is more than enough."""
+    """What one reading means for power. `ok` allows normal work, `surplus` claims that there is more than enough."""
 
     SURPLUS = "surplus"
     OK = "ok"
@@ -50,19 +50,19 @@ class Verdict(StrEnum):
 
 
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a source measured: a value in its unit, how old it is, and what it means."""
+    """One measured value of a source, with its unit, its age and its meaning."""
 
-    source: str  # its name in `edge.yaml`
+    source: str  # name of the source in `edge.yaml`
     what: str  # charge, volts, amps, watts, solar_watts, runtime, phase, supply, undervoltage, temperature, ...
     value: float | None = None  # None if and only if the verdict is unknown
     unit: str = ""
     age_s: float = 0.0
     verdict: Verdict = Verdict.UNKNOWN
-    reason: str = ""  # why it is unknown, or what the number does not say
+    reason: str = ""  # why the value is unknown, or a remark that explains the number
 
 
 class Mix(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Shares of what the board draws, by where it comes from; together 1."""
+    """The origin of the power that the board draws, as shares that sum to 1."""
 
     sun: float = 0.0
     battery: float = 0.0
@@ -70,7 +70,7 @@ class Mix(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PowerStatus(msgspec.Struct, frozen=True):
-    """`/run/edge/power.json`: the governor's decision, with the reason and the rule that ends it."""
+    """`/run/edge/power.json`: the governor's decision, its reason, and the rule that ends the state."""
 
     state: PowerState
     code: str  # stable, for programs
@@ -81,8 +81,8 @@ class PowerStatus(msgspec.Struct, frozen=True):
     boot_id: str = ""
     pid: int = 0
     monotonic: float = 0.0  # CLOCK_MONOTONIC when written, the same for all processes of a boot
-    valid_s: float = 0.0  # older than this: treat as unknown; 0: valid while the governor lives
-    readings: tuple[Reading, ...] = ()  # what the decision was made from, with the verdict of the policy
-    resumes_at: float | None = None  # wall clock: normal power expected, where that is a matter of time alone
-    plan: Plan | None = None  # of the planner, where the board looks ahead
-    mix: Mix | None = None  # from what the board draws now; None: nobody can tell
+    valid_s: float = 0.0  # an older report counts as unknown; if 0, it is valid while the governor lives
+    readings: tuple[Reading, ...] = ()  # the readings behind the decision, with the verdict of the policy
+    resumes_at: float | None = None  # expected time of normal power, by the wall clock; set only if time alone decides
+    plan: Plan | None = None  # plan of the planner; None if the board makes no forecast
+    mix: Mix | None = None  # origin of the power that the board draws now; None if it is not known

@@ -1,7 +1,7 @@
-"""The queues that the gateway remembers over its restarts.
+"""The record of queues that the gateway keeps over its restarts.
 
-The catalogue is read at each start, which takes seconds. Meanwhile open jobs are published by the routes known last.
-AMQP cannot list queues, so queues of a former pool or worker are found by this memory.
+At each start the gateway reads the catalogue, which takes seconds. Until then it publishes open jobs by the routes in
+this record. AMQP cannot list queues, so the gateway finds queues of a former pool or worker by this record too.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from edge.core import durable
 
 
 class KnownQueues(msgspec.Struct, frozen=True):
-    """Kinds of the pool io, and every queue that was ever wanted beside those of every board."""
+    """The kinds of the pool io, and every queue that this board ever needed in addition to the usual ones."""
 
     io: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return what is remembered; nothing if the file is missing or unreadable."""
+        """Return the record from its file, or an empty record if the file is missing or unreadable."""
         with suppress(OSError, ValueError):
             return msgspec.json.decode(path.read_bytes(), type=cls)
         return cls()
 
     def keep(self, path: Path) -> None:
-        """Make it durable, before any of the queues is declared. Raises OSError."""
+        """Write the record durably. Call it before declaring any of the queues. Raises OSError."""
         durable.replace(path, msgspec.json.encode(self) + b"\n")

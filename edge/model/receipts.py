@@ -1,4 +1,4 @@
-"""What jobs took from the supply, summed up by day, kind and submitter, and the statement of a month."""
+"""Sums of the energy that jobs used, by day, kind and submitter, and the statement of a month."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from edge.model.job import Energy, Metering
 
 
 class Took(msgspec.Struct, array_like=True):
-    """Sums over receipts; it grows."""
+    """Running sums over receipts. `add` and `plus` change the record itself."""
 
     jobs: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     measured_joules: float = 0.0
     estimated_joules: float = 0.0
-    shared_joules: float = 0.0  # of those estimated: of bodies in threads, whose board at rest is booked as idle
+    shared_joules: float = 0.0  # part of `estimated_joules` by bodies in threads; the board at rest is not in it
     sun_joules: float = 0.0
     battery_joules: float = 0.0
     mains_joules: float = 0.0
 
     @property
     def joules(self) -> float:
-        """All of it."""
+        """All joules, measured and estimated."""
         return self.measured_joules + self.estimated_joules
 
     def add(self, receipt: Energy) -> None:
-        """One more receipt."""
+        """Add one receipt."""
         measured = receipt.metering is Metering.MEASURED
         self.plus(
             Took(
@@ -45,32 +45,32 @@ class Took(msgspec.Struct, array_like=True):
         )
 
     def plus(self, other: Took) -> None:
-        """Add the sums of another one."""
+        """Add the sums of another record."""
         for name in self.__struct_fields__:
             setattr(self, name, round(getattr(self, name) + getattr(other, name), 3))
 
 
-#: Local date -> kind -> submitter (empty: it did not come through the gateway) -> sums.
+#: Sums by local date, kind and submitter. The submitter is empty for jobs that did not come through the gateway.
 DayReceipts: TypeAlias = dict[str, dict[str, dict[str, Took]]]
 
 
 class StatementLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One day, kind or submitter of a statement, or all of it. Energies are in watt-hours."""
+    """One line of a statement: a day, a kind, a submitter or the total. Energies are in watt-hours."""
 
     name: str
     jobs: int = 0
-    seconds: float = 0.0  # that bodies ran
-    jobs_wh: float = 0.0  # what the jobs took
-    measured_wh: float = 0.0  # of that, by a power monitor
-    sun_wh: float = 0.0  # of `jobs_wh`, as far as it was known where it came from
+    seconds: float = 0.0  # running time of bodies
+    jobs_wh: float = 0.0  # energy that the jobs used
+    measured_wh: float = 0.0  # part of `jobs_wh` that a power monitor measured
+    sun_wh: float = 0.0  # part of `jobs_wh` from the sun, as far as the origin was known
     battery_wh: float = 0.0
     mains_wh: float = 0.0
-    idle_wh: float | None = None  # the board without jobs; none: of a kind or submitter, or nobody knows
-    board_wh: float | None = None  # what a power monitor measured of the board; none: nothing measured it
-    board_sun_wh: float | None = None  # of `board_wh`
+    idle_wh: float | None = None  # energy of the board without jobs; None for a kind or submitter, or if not known
+    board_wh: float | None = None  # energy of the whole board by a power monitor; None if nothing measured it
+    board_sun_wh: float | None = None  # part of `board_wh` from the sun
     board_battery_wh: float | None = None
     board_mains_wh: float | None = None
-    left_percent: float | None = None  # of `board_wh`: what neither receipts nor idle explain
+    left_percent: float | None = None  # share of `board_wh` that neither receipts nor idle energy explain
 
 
 class Statement(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What governor and gateway tell each other before the board sleeps, and what is remembered of a sleep."""
+"""The request of the governor to let the board sleep, the gateway's answer, and the record of the last sleep."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from edge.model.power import Power
 
 
 class SleepAsk(msgspec.Struct, frozen=True):
-    """`run/sleep/ask.json`: the governor wants the board to sleep. Its removal takes the wish back."""
+    """`run/sleep/ask.json`: the governor asks for sleep. Removing the file withdraws the request."""
 
-    id: str  # another one each time
+    id: str  # new for each request
     boot_id: str
-    pid: int  # of the governor
-    classes: tuple[Power, ...]  # of the jobs that power allows now
-    least_s: float  # a job of these classes that is due sooner makes the sleep not worth while
+    pid: int  # process id of the governor
+    classes: tuple[Power, ...]  # power classes that may run now
+    least_s: float  # shortest sleep that is worth it; a job of these classes that is due sooner prevents the sleep
     wake_at: float  # seconds since the epoch, as far as the clock can be trusted
-    light: bool = False  # the board stays on and takes jobs
+    light: bool = False  # the board stays on and accepts jobs
 
 
 class SleepAnswer(msgspec.Struct, frozen=True):
-    """`run/backlog/sleep.json`: the answer of the gateway, which takes no job that may run once it agreed."""
+    """`run/backlog/sleep.json`: the answer of the gateway. Once it has agreed, it accepts no job that may run now."""
 
-    id: str  # of the ask
+    id: str  # id of the request
     boot_id: str
-    pid: int  # of the gateway: what it wrote counts while it lives
+    pid: int  # process id of the gateway; the answer is valid only while this process lives
     agreed: bool
-    why: str = ""  # it did not agree
-    due_s: float | None = None  # until the next job of the classes is due
-    again_s: float | None = None  # it may agree after so long, but not before
+    why: str = ""  # why the gateway did not agree
+    due_s: float | None = None  # seconds until the next job of the classes is due
+    again_s: float | None = None  # seconds after which the gateway may agree, but not before
 
 
 class NodeAway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,5 +45,5 @@ class LastSleep(msgspec.Struct, frozen=True):
 
     went_at: float  # seconds since the epoch
     wake_at: float
-    boot_id: str  # of the boot that it ended
-    boot_s: float | None = None  # from the start of the kernel until a worker ran, a mean over boots
+    boot_id: str  # id of the boot that the sleep ended
+    boot_s: float | None = None  # seconds from the start of the kernel until a worker ran, a mean over boots

@@ -1,4 +1,4 @@
-"""Jobs that the body of a job spawns, on their way to the gateway."""
+"""The records of jobs that the body of a job spawns, on their way to the gateway."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from edge.model.job import Retries, TaskName, TimeLimit
 from edge.model.power import Power
 from edge.model.waits import Waits
 
-#: Most jobs that one job may spawn: its result names each.
+#: Most jobs that one job may spawn. Its result contains all their ids.
 MOST_CHILDREN = 100_000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def spawned_fingerprint(task: str, args: list[JsonValue], kwargs: JsonObject) -> bytes:
-    """Return a hash that distinguishes two jobs spawned in the same place. Defaults of the task are not part of it."""
+    """Return a hash that distinguishes two jobs spawned with the same key or in the same call.
+
+    Default values of the task are not part of the hash.
+    """
     return sha256(_encode((task, args, kwargs))).digest()
 
 
 class SpawnedJob(Waits, msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job as a body spawned it, checked, with the settings of its kind."""
+    """A spawned job after its arguments were checked, with the settings of its kind."""
 
     task: TaskName
     args: list[JsonValue] = []
@@ -35,23 +38,23 @@ class SpawnedJob(Waits, msgspec.Struct, frozen=True, omit_defaults=True):
     retries: Retries = 0
     time_limit_s: TimeLimit | None = None
     key: Annotated[str, Meta(max_length=255)] = ""
-    own_id: Annotated[str, Meta(max_length=128)] = ""  # of a job that came by plain Celery: it has its id already
+    own_id: Annotated[str, Meta(max_length=128)] = ""  # id of a job spawned by plain Celery, which has its id already
     call: Annotated[int, Meta(ge=0, le=MOST_CHILDREN)] = 0  # ordinal of a call without a key, counted from 1
 
     def id(self, parent: str) -> str:
-        """The id it has as a job of `parent`."""
+        """Return its id as a job that `parent` spawned."""
         return self.own_id or spawned_job_id(parent, key=self.key, call=self.call)
 
     @property
     def fingerprint(self) -> bytes:
-        """As `spawned_fingerprint`."""
+        """The hash of `spawned_fingerprint` for this job."""
         return spawned_fingerprint(self.task, self.args, self.kwargs)
 
 
 class SpawnedJobs(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Jobs that the body of the job `id` spawned, in their order: the content of one file in `spawned/`."""
+    """The content of one file in `spawned/`: jobs that the body of the job `id` spawned, in order."""
 
     id: str
     jobs: Annotated[tuple[SpawnedJob, ...], Meta(max_length=1000)] = ()
-    submitter: Annotated[str, Meta(max_length=64)] = ""  # of the parent; empty: it did not come through the gateway
+    submitter: Annotated[str, Meta(max_length=64)] = ""  # of the parent; empty if that did not come through the gateway
     format: int = 1

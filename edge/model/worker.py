@@ -10,7 +10,7 @@ from edge.model.power import PowerState
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a running job says it is. `total` 0 means it does not know."""
+    """The progress that a running job reports. `total` is 0 if the job does not know it."""
 
     done: float = 0.0
     total: float = 0.0
@@ -18,19 +18,19 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WaitReason(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a job is held or parked: it has begun and may not continue, or it may not begin yet."""
+    """Why a job is held (it has begun and may not continue now) or parked (it may not begin yet)."""
 
     since: float  # seconds since the epoch
     reason: str
     until: str = ""  # the rule that ends the wait, in words
-    frozen: bool = False  # its process is stopped as it is; otherwise it waits where it asked
+    frozen: bool = False  # its process is stopped at any point; otherwise the body waits in a call of its `Job`
 
 
 class FrozenJob(msgspec.Struct, frozen=True):
     """`/run/edge/frozen-NAME.json`: exists while that worker's process is stopped, written by its freezer."""
 
-    id: str  # of the job
-    pid: int  # of the worker
+    id: str  # id of the job
+    pid: int  # process id of the worker
     boot_id: str
     held: WaitReason
 
@@ -47,18 +47,18 @@ class RunningJob(msgspec.Struct, frozen=True):
 
 
 class WorkerState(StrEnum):
-    """What a worker does, as it reports itself."""
+    """What a worker does now, by its own report."""
 
-    PAUSED = "paused"  # consumes nothing; confirmed, not assumed
+    PAUSED = "paused"  # it consumes nothing; the broker has confirmed that
     IDLE = "idle"
     RUNNING = "running"
-    HELD = "held"  # a job has begun and does not go on, for want of power
+    HELD = "held"  # a job has begun and is stopped, because there is not enough power
     DISCONNECTED = "disconnected"
     STOPPED = "stopped"
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A job that its worker has in hand and does not begin."""
+    """A job that its worker has received and may not begin yet."""
 
     id: str
     why: WaitReason
@@ -77,12 +77,12 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     started_at: float = 0.0
     updated_at: float = 0.0
     reason: str = ""  # why it is blocked: a full card, a failing disk, a head or broker that refuses
-    parked: tuple[Parked, ...] = ()  # jobs in hand that may not begin yet
-    faults: int = 0  # times that the worker itself failed over a job, since it started
-    jobs: tuple[RunningJob, ...] = ()  # those of a worker of threads, whose `job` is always null
-    slots: int = 1  # how many jobs it runs at once, at most
+    parked: tuple[Parked, ...] = ()  # jobs that it has received and that may not begin yet
+    faults: int = 0  # number of errors of the worker itself in handling jobs, since it started
+    jobs: tuple[RunningJob, ...] = ()  # running jobs of a worker of threads; its `job` is always None
+    slots: int = 1  # largest number of jobs that it runs at once
 
     @property
     def running(self) -> tuple[RunningJob, ...]:
-        """The jobs it runs, whichever its pool is."""
+        """The jobs it runs, for both pools."""
         return self.jobs or ((self.job,) if self.job is not None else ())
