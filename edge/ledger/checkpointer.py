@@ -1,7 +1,7 @@
-"""The thread that checkpoints the ledger: it copies the write-ahead log into the file.
+"""Runs the thread that checkpoints the ledger: it copies the write-ahead log into the file.
 
-SQLite alone would do that inside the commit that makes the log too long, and one submitter in a few hundred would wait
-for thousands of pages and two syncs. With this thread none waits, unless the card cannot keep up at all.
+Without this thread, SQLite makes the checkpoint inside the commit that makes the log too long. Then one submitter in a
+few hundred waits for thousands of pages and two syncs. With it no submitter waits, unless the card is too slow for all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
-    """The checkpoint thread. It sleeps until enough was written. On a disk error it calls `failed`, in this thread."""
+    """Owns the checkpoint thread, which sleeps until enough was written. It calls `failed` there on a disk error."""
 
     def __init__(self, path: Path, log: WriteAheadLog, *, failed: Callable[[], None]) -> None:
         self._path, self._log, self._failed = path, log, failed
@@ -39,7 +39,7 @@ class Checkpointer:
 
     def look(self) -> None:
         """Wake the thread if enough was written since its last run. The writer's thread calls it after each commit."""
-        if self._log.worth_carrying():
+        if self._log.wants_checkpoint():
             self._wanted.set()
 
     def _run(self) -> None:
@@ -49,16 +49,16 @@ class Checkpointer:
             if self._closing:
                 return
             try:
-                self._carry()
+                self._checkpoint()
             except sqlite3.Error as err:
                 logger.error("the ledger's log cannot be brought into its file: %s", err)
                 self._failed()
 
-    def _carry(self) -> None:
-        """Make one checkpoint. Raises sqlite3.Error."""
+    def _checkpoint(self) -> None:
+        """Make one checkpoint, on a new connection. Raises sqlite3.Error."""
         db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
         try:
             db.execute("PRAGMA wal_autocheckpoint = 0")
-            self._log.carry(db)
+            self._log.checkpoint(db)
         finally:
             db.close()

@@ -1,8 +1,8 @@
-"""The one thread that writes the ledger. All writes that arrive during a commit share the next one.
+"""Runs the one thread that writes the ledger. All writes that arrive during a commit share the next commit.
 
-So a durable commit costs one sync, however many submitters wait for it. Writes that need not be durable (a result was
-noticed) share it too. Writes that nobody waits for (the broker confirmed a job) are delayed on purpose, to share a
-later commit, which saves the card a write for each.
+So a durable commit costs one sync, for any number of submitters that wait for it. Writes that need not be durable (a
+result was noticed) share it too. Writes that no caller waits for (the broker confirmed a job) are delayed on purpose:
+they share a later commit, which saves the card one write for each.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from edge.ledger.writer import LedgerWriter
 
 T = TypeVar("T")
 
-_LATE_S = 0.5  # longest delay of a write that nobody waits for
+_LATE_S = 0.5  # longest delay of a write that no caller waits for
 
 
 @dataclass(eq=False, frozen=True, slots=True)
 class _Write(Generic[T]):
     """One write and the future of its caller, which is a thread or an event loop.
 
-    `then` gets the value after the commit, also when the future was cancelled.
+    `then` is called with the value after the commit, even if the future was cancelled.
     """
 
     work: Callable[[LedgerWriter], T]
@@ -43,13 +43,13 @@ class _Write(Generic[T]):
 
 
 class _Undo(Exception):
-    """Carries the error of a write out of its transaction, so that the transaction is rolled back."""
+    """Carries the error of a write out of its transaction and makes the transaction roll back."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
-#: `Any`: the writes of one commit have different values.
+#: `Any`, because the writes of one commit return values of different types.
 _AnyWrite: TypeAlias = _Write[Any]
 #: The end of a write: its value, or its error.
 _Outcome: TypeAlias = tuple[_AnyWrite, Any, Exception | None]
@@ -59,16 +59,16 @@ class CommitThread:
     """The thread that owns a `LedgerWriter`. Call `start` before use and `close` at the end."""
 
     def __init__(self, ledger: LedgerWriter, *, committed: Callable[[], None] | None = None) -> None:
-        """`committed` is called in this thread after each commit."""
+        """Take the writer. `committed` is called after each commit, in the thread of the ledger."""
         self._ledger = ledger
         self._committed = committed
         connection = ledger.connection
         self._checkpointer = Checkpointer(connection.path, connection.log, failed=connection.doubt)
-        self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None: look at `_late` and `_closing`
+        self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None wakes the thread for `_late` and `_closing`
         self._late: list[_AnyWrite] = []
         self._late_since = 0.0
-        self._watchful = False  # the thread looks at `_late` within `_LATE_S` by itself
-        self._entrance = threading.Lock()  # makes sure that nothing is queued after the last None
+        self._watchful = False  # the thread wakes up within `_LATE_S` by itself and checks `_late`
+        self._entrance = threading.Lock()  # makes sure that no write is queued after the last None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -78,7 +78,7 @@ class CommitThread:
         self._checkpointer.start()
 
     def close(self) -> None:
-        """Write what is queued, end the thread, and close the ledger. Blocks."""
+        """Do the queued writes, end the thread, and close the ledger. Blocks."""
         with self._entrance:
             self._closing = True
             self._queue.put(None)
@@ -89,24 +89,24 @@ class CommitThread:
 
     @property
     def totals(self) -> Totals:
-        """What the ledger held at its last commit; from any thread."""
+        """The totals of the ledger at its last commit; may be read from any thread."""
         return self._ledger.connection.totals
 
     @property
     def open_kinds(self) -> tuple[OpenKind, ...]:
-        """Open jobs by kind at the last commit, where the ledger counts them; from any thread."""
+        """Open jobs by kind at the last commit, or empty if they are not counted; may be read from any thread."""
         return self._ledger.connection.open_kinds
 
     def write(self, work: Callable[[LedgerWriter], T], *, durable: bool, late: bool = False) -> Future[T]:
-        """Run `work` inside the next commit; the future is done after that commit. From any thread.
+        """Run `work` inside the next commit. The future is done after that commit. May be called from any thread.
 
-        When `work` raises, only its own changes are undone, and the future gets the exception. On a disk error every
+        If `work` raises, only its own changes are undone, and the future gets the exception. On a disk error every
         write of the commit gets StorageError, and nothing is changed.
 
         Args:
-            work: runs in the thread of the ledger.
-            durable: whether the commit has to survive a power cut.
-            late: the write may wait for a commit that is made for other writes.
+            work: the write, which runs in the thread of the ledger.
+            durable: True if the commit must survive a power cut.
+            late: True if the write may wait for a commit that is made for other writes.
 
         Raises:
             StorageError: the gateway is shutting down.
@@ -120,7 +120,7 @@ class CommitThread:
     ) -> asyncio.Future[T]:
         """Run `work` as `write` does, for a caller on the running event loop.
 
-        If the future is cancelled, the work is done nevertheless. `then` gets its value on the loop in any case.
+        A cancelled future does not stop the work. `then` is called on the loop with its value in any case.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enter(_Write(work, durable, future, then), late=False)
@@ -148,7 +148,7 @@ class CommitThread:
                 return
 
     def _next_group(self) -> list[_AnyWrite]:
-        """Wait for writes and return those to commit now; empty: call it again."""
+        """Wait for writes and return the ones to commit now. If the list is empty, the caller calls again."""
         group: list[_AnyWrite] = []
         try:
             first = self._queue.get(timeout=0.0 if self._closing else self._late_wait_s())
@@ -161,12 +161,13 @@ class CommitThread:
         with self._entrance:
             if group or self._closing or self._late_wait_s() == 0.0:
                 group, self._late = [*self._late, *group], []
-            # The broker's confirm follows most commits at once, and would wake the thread for nothing but its alarm.
+            # After most commits the broker's confirm follows at once, as a late write. If the thread wakes up soon by
+            # itself, that write need not wake it only to set a timer.
             self._watchful = bool(group or self._late)
         return group
 
     def _late_wait_s(self) -> float | None:
-        """Return the seconds until late writes are due, or may come to be due; None: sleep on."""
+        """Return the seconds to wait at most for the next write, or None to wait without a limit."""
         if self._late:
             return max(0.0, self._late_since + _LATE_S - time.monotonic())
         return _LATE_S if self._watchful else None
@@ -174,7 +175,7 @@ class CommitThread:
     def _commit(self, group: list[_AnyWrite]) -> None:
         try:
             outcomes = self._written(group)
-        except Exception as err:  # every waiter must learn of it, whatever it was
+        except Exception as err:  # every caller must get the error, whatever its type is
             outcomes = [(write, None, err) for write in group]
         on_loops: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
         for outcome in outcomes:
@@ -183,15 +184,15 @@ class CommitThread:
                 _settle(outcome)
             else:
                 on_loops[future.get_loop()].append(outcome)
-        for loop, theirs in on_loops.items():  # one wake-up for all of a commit
+        for loop, ended in on_loops.items():  # one wake-up of a loop for all its writes of this commit
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle_all, theirs)
+                loop.call_soon_threadsafe(_settle_all, ended)
         if self._committed is not None:
             self._committed()
         self._checkpointer.look()
 
     def _written(self, group: list[_AnyWrite]) -> list[_Outcome]:
-        """Commit the group; a write that raises is undone alone. Raises StorageError when nothing was committed."""
+        """Commit the group. Undo only a write that raises. Raises StorageError if nothing was committed."""
         durable = any(write.durable for write in group)
         if len(group) == 1:  # a single write needs no savepoint: its transaction is rolled back
             (write,) = group

@@ -1,4 +1,4 @@
-"""One connection to the ledger's file: opening, commits, and recovery after an error of the disk."""
+"""Opens one connection to the ledger's file, makes its commits, and recovers after an error of the disk."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from edge.ledger.rows import SqlRow, SqlValue, legible
 from edge.ledger.totals import Totals
 from edge.ledger.wal import WriteAheadLog
 
-#: Page size of a new file. A commit writes each page it touched, and a row is small: pages of 4 KiB cost the card
-#: twice as much for each job.
+#: Page size of a new file. A commit writes each page that it changed, and a row is small. With pages of 4 KiB the card
+#: writes twice as much for each job.
 _PAGE_BYTES = 1024
 
 
 class Connection:
-    """A read-only connection, or the one that also writes.
+    """A read-only connection, or the one connection that also writes.
 
-    Not thread-safe, except `doubt`, `totals` and `open_kinds`. After an error of the disk the next `transaction` first
-    repairs the damage, or raises too.
+    Not thread-safe, except `doubt`, `totals` and `open_kinds`. After an error of the disk the next `transaction`
+    repairs the damage first. It raises too if that is not possible.
     """
 
     def __init__(self, path: Path, *, writable: bool = False, by_kind: bool = False) -> None:
-        """Open the file; a writable connection creates it and brings its tables up. Raises StorageError.
+        """Open the file. A writable connection creates it and upgrades its tables. Raises StorageError.
 
-        With `by_kind` a writable connection counts the open jobs of each kind, too.
+        With `by_kind` a writable connection also counts the open jobs of each kind.
         """
         self.path = path
         self.log = WriteAheadLog()
         self._writable = writable
         self._synchronous = ""
         self._suspect = False  # an error of the disk happened, see `transaction`
-        self._corrupt = False  # an index disagreed with its row
-        self._stuck = False  # a transaction could not even be rolled back
+        self._corrupt = False  # an index did not match its row
+        self._stuck = False  # a transaction could not be rolled back
         self._counts: list[totals.Count] = []  # as of the last commit
         self._by_kind = by_kind
-        self._kinds: tuple[OpenKind, ...] = ()  # the same
+        self._kinds: tuple[OpenKind, ...] = ()  # as of the last commit
         self._changes_before = 0
         self._db = self._open(create=writable)
 
@@ -52,14 +52,14 @@ class Connection:
     # ---- reading ----
 
     def query(self, sql: str, values: Iterable[SqlValue] = ()) -> list[SqlRow]:
-        """All rows of a statement. Raises StorageError."""
+        """Return all rows of a statement. Raises StorageError."""
         try:
             return self._db.execute(sql, tuple(values)).fetchall()
         except sqlite3.Error as err:
             raise StorageError("ledger", err) from err
 
     def stream(self, sql: str, values: Iterable[SqlValue] = ()) -> Iterator[SqlRow]:
-        """The rows of a statement one by one: SQLite reads on as the caller does. Raises StorageError."""
+        """Yield the rows of a statement one by one. SQLite reads each when the caller needs it. Raises StorageError."""
         try:
             yield from self._db.execute(sql, tuple(values))
         except sqlite3.Error as err:
@@ -69,55 +69,57 @@ class Connection:
 
     @property
     def totals(self) -> Totals:
-        """Running totals as of the last commit of this connection. From any thread."""
+        """The running totals at the last commit of this connection. May be read from any thread."""
         return totals.of(self._counts)
 
     @property
     def open_kinds(self) -> tuple[OpenKind, ...]:
-        """Open jobs by kind as of the last commit, where they are counted. From any thread."""
+        """Open jobs by kind at the last commit, or empty if they are not counted. May be read from any thread."""
         return self._kinds
 
     @property
     def open_jobs(self) -> int:
-        """How many jobs have no result, as this connection sees it in the middle of a transaction too."""
+        """The number of jobs without a result, including changes of the present transaction."""
         return totals.open_jobs(self._db)
 
     @property
     def open_jobs_at_most(self) -> int:
-        """An upper bound on `open_jobs` inside a transaction, without a query: each change may have added a job."""
+        """An upper bound of `open_jobs` inside a transaction, without a query: it counts each change as a new job."""
         counted = sum(jobs for state, _, jobs, _ in self._counts if state in totals.OPEN_STORED)
         return counted + self._db.total_changes - self._changes_before
 
     @property
     def unmet(self) -> bool:
-        """True until this new file was compared with the broker's store, see `meet`. Raises StorageError."""
+        """True until this new file has been compared with the broker's store, see `meet`. Raises StorageError."""
         try:
             return schema.unmet(self._db)
         except sqlite3.Error as err:
             raise StorageError(f"ledger {self.path}", err) from err
 
     def execute(self, sql: str, values: Iterable[SqlValue] = ()) -> int:
-        """Run one statement inside a transaction; returns how many rows it changed. Raises sqlite3.Error."""
+        """Run one statement inside a transaction and return the number of changed rows. Raises sqlite3.Error."""
         return self._db.execute(sql, tuple(values)).rowcount
 
     def execute_many(self, sql: str, rows: Iterable[tuple[SqlValue, ...]]) -> int:
-        """Run one statement for each of `rows`, inside a transaction; returns how many rows they changed in all.
+        """Run one statement for each of `rows` inside a transaction, and return the number of all changed rows.
 
         Raises sqlite3.Error.
         """
         return self._db.executemany(sql, rows).rowcount
 
     def meet(self) -> None:
-        """Note that a broker's store belongs to this file from now on. Raises sqlite3.Error."""
+        """Record in the file that it has been compared with the broker's store. Raises sqlite3.Error."""
         schema.met(self._db)
 
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[None]:
-        """Make all writes inside one commit: synced to the card when `durable`, else with the next that is.
+        """Make all writes inside one commit.
 
-        Raises StorageError on a disk error; then nothing is changed. After that the log itself is suspect: a failed
-        sync may have lost earlier frames, and a later commit would "succeed" and be dropped at the next start. So the
-        next transaction first empties the log into the file.
+        A `durable` commit is synced to the card at once; another one becomes durable with the next `durable` one.
+
+        Raises StorageError on a disk error; then nothing is changed. After that the log itself may be damaged: a failed
+        sync may have lost earlier frames. A later commit would seem to succeed, and SQLite would drop it at the next
+        start. So the next transaction first empties the log into the file.
         """
         try:
             self._repair()
@@ -142,7 +144,7 @@ class Connection:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo only the changes of the block when it raises. For use inside a transaction."""
+        """Undo only the changes of the block if it raises. For use inside a transaction."""
         self._db.execute("SAVEPOINT one")
         try:
             yield
@@ -155,11 +157,11 @@ class Connection:
                 self._db.execute("RELEASE one")
 
     def doubt(self) -> None:
-        """Note that an error of the disk was seen elsewhere, so the log is suspect. From any thread."""
+        """Record that another part saw an error of the disk, so the log may be damaged. Call it from any thread."""
         self._suspect = True
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
-        """Open the file. Opened again it must exist: a new one in its place would be another ledger."""
+        """Open the file. Without `create` it must exist, because a new file in its place would be another ledger."""
         mode = "rwc" if create else "rw" if self._writable else "ro"
         if self._writable:
             self._protect(create=create)
@@ -181,8 +183,8 @@ class Connection:
         return db
 
     def _protect(self, *, create: bool) -> None:
-        """Set the mode of the file independently of the umask: we write, our group reads."""
-        with suppress(OSError):  # SQLite says what is wrong with the file
+        """Set the mode of the file without regard to the umask: the owner writes, the group reads."""
+        with suppress(OSError):  # SQLite reports an error of the file later
             if self.path.exists():
                 self.path.chmod(self.path.stat().st_mode & 0o640)
             elif create:  # SQLite gives its log the same mode
@@ -195,10 +197,10 @@ class Connection:
         db.execute("PRAGMA cache_size = -2000")
         db.execute("PRAGMA wal_autocheckpoint = 0")  # every checkpoint goes through `self.log`
         schema.bring_up(db)
-        totals.count_along(db)
+        totals.start_counting(db)
         self._counts = totals.counted(db)
         if self._by_kind:
-            open_kinds.count_along(db)
+            open_kinds.start_counting(db)
             self._kinds = open_kinds.counted(db)
 
     def _repair(self) -> None:
@@ -215,7 +217,7 @@ class Connection:
                 self._db.execute("REINDEX")
 
     def _roll_back(self) -> None:
-        """End a failed transaction; if the disk refuses even that, the connection has to be opened again."""
+        """End a failed transaction. If the disk refuses that too, the connection must be opened again."""
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -223,10 +225,10 @@ class Connection:
             self._stuck = True
 
     def _bound_log(self) -> None:
-        """Make a checkpoint here when the checkpointer cannot keep up, so that the log does not grow for ever."""
+        """Make a checkpoint here if the checkpointer cannot keep up, so that the log does not grow without a limit."""
         if self.log.overlong:
             try:
-                self.log.relieve(self._db)
+                self.log.shorten(self._db)
             except sqlite3.Error:
                 self._suspect = True
 
@@ -236,7 +238,7 @@ class Connection:
             self._synchronous = how
 
     def _empty_log(self) -> None:
-        """Bring all of the write-ahead log into the file, synced. Raises sqlite3.Error."""
+        """Copy the whole write-ahead log into the file, synced. Raises sqlite3.Error."""
         self._sync("FULL")
         if not self.log.empty(self._db):
             raise sqlite3.OperationalError("the log could not be emptied after an error of the disk")

@@ -1,7 +1,7 @@
-"""How many open jobs of each kind and power class there are, counted along by the connection that writes.
+"""Keeps running counts of the open jobs by kind and power class, in the connection that writes.
 
-Only a board that scales its workers counts them. Jobs that wait for a retry count from the time at which it is due:
-the ledger then has them as `accepted` again.
+Only a board that scales its workers counts them. A job that waits for a retry counts from the time at which the retry
+is due, because the ledger then has it as `accepted` again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MORE = f"""
 _LESS = f"""
     UPDATE open_kind SET jobs = jobs - 1 WHERE task = old.task AND power = old.power AND {_OLD};
 """  # noqa: S608 - constants alone
-# No `ON CONFLICT` inside: the clause of the statement that fires a trigger would take its place.
+# No `ON CONFLICT` inside a trigger: SQLite replaces it by the clause of the statement that fires the trigger.
 _MAKE = f"""
 CREATE TEMP TABLE open_kind (task TEXT, power TEXT, jobs INTEGER NOT NULL, PRIMARY KEY (task, power)) WITHOUT ROWID;
 INSERT INTO open_kind SELECT task, power, count(*) FROM main.job WHERE state IN ('accepted', 'queued')
@@ -36,19 +36,19 @@ CREATE TEMP TRIGGER open_kind_moved AFTER UPDATE OF state, power ON main.job
 
 
 class OpenKind(msgspec.Struct, frozen=True):
-    """So many open jobs of one kind and power class."""
+    """The number of open jobs of one kind and power class."""
 
     task: str
-    power: str  # as the ledger has it: that of a damaged row may be none
+    power: str  # as stored in the ledger; in a damaged row it may be no power class
     jobs: int
 
 
-def count_along(db: sqlite3.Connection) -> None:
-    """Count once what is there, and along with each change that this connection makes. Raises sqlite3.Error."""
+def start_counting(db: sqlite3.Connection) -> None:
+    """Count the rows once, and then count each change that this connection makes. Raises sqlite3.Error."""
     db.executescript(_MAKE)
 
 
 def counted(db: sqlite3.Connection) -> tuple[OpenKind, ...]:
-    """The counts as this connection sees them, the largest group first. Raises sqlite3.Error."""
+    """Return the counts as this connection sees them, the largest group first. Raises sqlite3.Error."""
     rows = db.execute("SELECT task, power, jobs FROM open_kind WHERE jobs > 0 ORDER BY jobs DESC, task, power")
     return tuple(OpenKind(*row) for row in rows)

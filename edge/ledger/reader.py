@@ -1,4 +1,4 @@
-"""Queries of the ledger: lists, counts, pending jobs."""
+"""Reads the ledger: lists, counts, pending jobs."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ from edge.schedule.dependencies import GONE, Edge
 from edge.schedule.lane import Lane
 from edge.schedule.later import USUAL_PRIORITY
 
-#: Counting stops here: counting more would delay other queries, and the exact number matters to nobody.
+#: The largest count of jobs ahead. Counting more would delay other queries, and nobody needs the exact number.
 AHEAD_MOST = 5_000
-#: A damaged state counts as open: then the result of the job, once it is seen, sets the right one.
+#: SQL condition of open jobs. A damaged state counts as open: the result of the job sets the right state later.
 IS_OPEN = "state NOT IN ('succeeded', 'failed', 'cancelled')"
-#: A finished job whose result no waiting job needs.
+#: SQL condition of a finished job whose result no waiting job needs.
 _UNNEEDED = (
     "NOT EXISTS (SELECT 1 FROM after JOIN job AS child ON child.id = after.child"
     f" WHERE after.parent = job.id AND child.state = '{WAITING}')"
 )
-#: Index and condition of waiting jobs with a delay, then of those with a time.
+#: Index and condition of waiting jobs: first of jobs with a delay, then of jobs with a time.
 _TIMES = (("job_delayed", "IS NOT NULL"), ("job_not_before", "IS NULL"))
-#: Bytes of arguments, roughly, that are read at once to be published.
+#: Approximate limit of the bytes of arguments that are read at once for publishing.
 READ_BYTES = 2 << 20
 
 
 class LedgerReader:
-    """Queries over one connection. Not thread-safe. All methods raise StorageError.
+    """Queries the ledger over one connection. Not thread-safe. All methods raise StorageError.
 
-    Each method needs one or a few short indexed statements, except `page` with a filter that few jobs pass.
+    Each method needs one or a few short indexed statements, except `page` with a filter that matches few jobs.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -61,7 +61,7 @@ class LedgerReader:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """A reader with a read-only connection of its own. Raises StorageError."""
+        """Return a reader with a new read-only connection. Raises StorageError."""
         return cls(Connection(path))
 
     def close(self) -> None:
@@ -75,18 +75,18 @@ class LedgerReader:
         self.close()
 
     def get(self, job_id: str) -> JobRow:
-        """The row of a job. Raises UnknownJob."""
+        """Return the row of a job. Raises UnknownJob."""
         row = self.find(job_id)
         if row is None:
             raise UnknownJob(job_id)
         return row
 
     def find(self, job_id: str) -> JobRow | None:
-        """The row of a job, or None."""
+        """Return the row of a job, or None."""
         return next(self._rows("id = ?", job_id), None)
 
     def rows(self, seqs: Sequence[int]) -> list[JobRow]:
-        """The rows with these numbers, without their arguments."""
+        """Return the rows with these numbers, without their arguments."""
         return [job for seq in seqs for job in self._rows("seq = ?", seq, columns=LEAN)]
 
     def page(
@@ -98,7 +98,7 @@ class LedgerReader:
         before_seq: int | None = None,
         limit: int = 50,
     ) -> list[JobRow]:
-        """Return jobs older than `before_seq`, newest first. A filter that few jobs pass reads a whole index."""
+        """Return jobs older than `before_seq`, newest first. A filter that matches few jobs reads a whole index."""
         older = "seq < ?" if before_seq is not None else "1"
         values: list[int | str] = [before_seq] if before_seq is not None else []
         if not states and task is None and submitter is None:
@@ -112,11 +112,14 @@ class LedgerReader:
         return self._merged(stored, " AND ".join(where), *values, order="DESC", limit=limit)
 
     def unpublished(self, *, after_seq: int, limit: int) -> list[JobRow]:
-        """Jobs the broker has not confirmed, oldest first, with their arguments; fewer when these are large."""
+        """Return jobs that the broker has not confirmed, oldest first, with their arguments.
+
+        Returns fewer than `limit` if the arguments are large.
+        """
         return self._bounded("state = 'accepted' AND seq > ? ORDER BY seq LIMIT ?", after_seq, limit, index="job_state")
 
     def unpublished_beside(self, lanes: Iterable[Lane], *, after_seq: int, limit: int) -> list[JobRow]:
-        """As `unpublished`, of usual priority and in none of `lanes`."""
+        """Return jobs as `unpublished` does, but only those of usual priority that are in none of `lanes`."""
         wheres, values = (
             [f"state = 'accepted' AND seq > ? AND priority = {USUAL_PRIORITY}"],
             list[SqlValue]([after_seq]),
@@ -128,7 +131,7 @@ class LedgerReader:
         return self._bounded(f"{' AND '.join(wheres)} ORDER BY seq LIMIT ?", *values, limit, index="job_state")
 
     def accepted(self, lane: Lane, *, priority: int, after_seq: int, limit: int) -> list[JobRow]:
-        """As `unpublished`, of one lane and priority."""
+        """Return jobs as `unpublished` does, but only those of one lane and priority."""
         where, values = _inside(lane)
         usual = priority == USUAL_PRIORITY
         other = "" if usual else f"AND priority <> {USUAL_PRIORITY} "
@@ -139,7 +142,7 @@ class LedgerReader:
         )
 
     def ranked_kinds(self) -> list[tuple[str, Power, int]]:
-        """Kind, power class and priority of unpublished jobs whose priority is not the usual one."""
+        """Return kind, power class and priority of the unpublished jobs that have not the usual priority."""
         rows = self._query(
             "SELECT DISTINCT task, power, priority FROM job INDEXED BY job_ranked"
             f" WHERE state = 'accepted' AND priority <> {USUAL_PRIORITY}"
@@ -147,12 +150,12 @@ class LedgerReader:
         return [(task, POWERS.get(power, Power.NORMAL), priority) for task, power, priority in rows]
 
     def queued(self) -> list[tuple[str, str, Power]]:
-        """Id, kind and power class of each job that the broker has."""
+        """Return id, kind and power class of each job that the broker has."""
         rows = self._query("SELECT id, task, power FROM job WHERE state = 'queued'")
         return [(job_id, task, POWERS.get(power, Power.NORMAL)) for job_id, task, power in rows]
 
     def open_kinds(self) -> tuple[OpenKind, ...]:
-        """Open jobs by kind and power class, the largest group first; reads an index entry of each open job."""
+        """Return the open jobs by kind and power class, the largest group first. Reads an index entry of each job."""
         rows = self._query(
             "SELECT task, power, count(*) FROM job WHERE state IN ('accepted', 'queued')"
             " GROUP BY task, power ORDER BY 3 DESC, task, power"
@@ -165,7 +168,7 @@ class LedgerReader:
         return self._count("SELECT coalesce(max(seq), 0) FROM job")
 
     def _bounded(self, where: str, *values: SqlValue, index: str) -> list[JobRow]:
-        """Rows with their arguments; fewer when these are large."""
+        """Return rows with their arguments; fewer rows if the arguments are large."""
         jobs, size = list[JobRow](), 0
         for job in self._rows(where, *values, index=index):
             jobs.append(job)
@@ -175,14 +178,15 @@ class LedgerReader:
         return jobs
 
     def ahead(self, job: JobRow, *, tasks: Collection[str] = (), only: bool = False, most: int = AHEAD_MOST) -> int:
-        """Return how many open jobs of the same power class go before `job`, at most `most`.
+        """Return how many open jobs of the same power class run before `job`, at most `most`.
 
-        With `only` just the kinds `tasks` count, without it all other kinds: a queue has the kinds of one pool.
+        With `only`, the kinds in `tasks` count. Without it, all other kinds count. So the caller can choose the kinds
+        of one queue, which belong to one pool.
         """
         marks = ", ".join("?" * len(tasks))
         kinds = f"AND task {'IN' if only else 'NOT IN'} ({marks})" if tasks or only else ""
         same: list[SqlValue] = [job.power.value, *tasks]
-        if job.state is not JobState.ACCEPTED:  # what the broker has keeps its order
+        if job.state is not JobState.ACCEPTED:  # jobs that the broker has keep their order
             return self._count(
                 "SELECT count(*) FROM (SELECT 1 FROM job WHERE state = 'queued' AND seq < ?"
                 f" AND power = ? {kinds} LIMIT ?)",
@@ -203,15 +207,15 @@ class LedgerReader:
 
     @property
     def open_jobs(self) -> int:
-        """How many jobs have no result."""
+        """The number of jobs without a result."""
         return self._count(f"SELECT count(*) FROM job WHERE {IS_OPEN}")
 
     def retrying(self) -> list[JobRow]:
-        """Jobs that wait for their next attempt."""
+        """Return the jobs that wait for their next attempt."""
         return list(self._rows("state = 'retrying' ORDER BY seq", columns=LEAN))
 
     def due(self, *, now: float, trusted: bool, limit: int) -> list[int]:
-        """Return the `seq` of waiting jobs whose time has come; without a clock to trust only of those with a delay."""
+        """Return the `seq` of waiting jobs that are due. If the clock is not `trusted`, only of jobs with a delay."""
         found = list[SqlRow]()
         for index, delayed in _TIMES if trusted else _TIMES[:1]:
             found += self._query(
@@ -222,7 +226,7 @@ class LedgerReader:
         return [row[0] for row in found]
 
     def next_due(self) -> tuple[float | None, float | None]:
-        """Return when the first job with a delay is due, and the first one with a time; None: there is none."""
+        """Return when the first job with a delay and the first job with a time are due. None means no such job."""
         first = [
             self._query(
                 f"SELECT min(due_at) FROM job INDEXED BY {index} WHERE state = '{WAITING}' AND delay_s {delayed}"
@@ -233,7 +237,7 @@ class LedgerReader:
         return first[0], first[1]
 
     def next_due_of(self, classes: Iterable[Power], *, trusted: bool) -> tuple[float | None, ...]:
-        """As `next_due`, of the jobs of these power classes alone; without a clock to trust only those with a delay."""
+        """Return as `next_due` for jobs of these power classes. If the clock is not `trusted`, only for delays."""
         powers = ", ".join(f"'{power.value}'" for power in classes) or "''"
         return tuple(
             self._query(
@@ -249,7 +253,7 @@ class LedgerReader:
         return list(self._rows(where, columns=LEAN, index="job_deadline"))
 
     def wanted_files(self) -> set[str]:
-        """Hashes of the files that open jobs and schedules have; a damaged record wants none."""
+        """Return the hashes of the files that open jobs and schedules need. A damaged record needs none."""
         rows = self._query(f"SELECT files FROM job INDEXED BY job_files WHERE files IS NOT NULL AND {IS_OPEN}")
         wanted = set[str]()
         for (files,) in rows:
@@ -258,41 +262,41 @@ class LedgerReader:
         return wanted | self.schedules.wanted_files()
 
     def asked(self) -> list[JobRow]:
-        """Jobs with a cancel or remove that has not been carried out."""
+        """Return the jobs with a request to cancel or remove that has not been carried out."""
         return list(self._rows("(cancel OR remove) ORDER BY seq", columns=LEAN, index="job_asked"))
 
     def finished(self, *, limit: int) -> list[JobRow]:
-        """Finished jobs that nobody asked to remove and no waiting job needs, oldest first."""
+        """Return finished jobs without a request to remove that no waiting job needs, oldest first."""
         where = f"NOT remove AND {_UNNEEDED}"
         return self._merged([state.value for state in sorted(FINAL)], where, order="ASC", limit=limit)
 
     def open_by_id(self, prefix: str) -> dict[str, bool]:
-        """Ids that begin with `prefix` (one character at least), each with whether the job is still open."""
+        """Return the ids that begin with `prefix` (at least one character). The value is True if the job is open."""
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         rows = self._query(f"SELECT id, {IS_OPEN} FROM job WHERE id >= ? AND id < ?", prefix, after)
         return {job_id: bool(is_open) for job_id, is_open in rows}
 
     def open_among(self, job_ids: Iterable[str]) -> set[str]:
-        """Those of `job_ids` that are open jobs."""
+        """Return the ids of `job_ids` that belong to open jobs."""
         sql = f"SELECT count(*) FROM job WHERE id = ? AND {IS_OPEN}"
         return {job_id for job_id in job_ids if self._count(sql, job_id)}
 
     def open_with(self, submitter: str, unique_key: str) -> JobRow | None:
-        """The open job of this submitter with this unique key, or None."""
+        """Return the open job of this submitter with this unique key, or None."""
         where = f"submitter = ? AND unique_key = ? AND unique_key IS NOT NULL AND {IS_OPEN}"
         return next(self._rows(where, submitter, unique_key, index="job_unique"), None)
 
     def edges(self, child: str) -> list[Edge]:
-        """The jobs that `child` waits for, or waited for, in the order in which it named them."""
+        """Return the jobs that `child` waits for or waited for, in the order of its submission."""
         rows = self._query("SELECT parent, outcome, anyway FROM after WHERE child = ? AND n >= 0 ORDER BY n", child)
         return [Edge(parent, outcome or "", bool(anyway)) for parent, outcome, anyway in rows]
 
     def needs_results(self, child: str) -> bool:
-        """True while results of others have to be put into the arguments of `child`."""
+        """Return True while results of other jobs must still be put into the arguments of `child`."""
         return bool(self._query("SELECT 1 FROM after WHERE child = ? AND n = -1 AND outcome IS NULL", child))
 
     def followers(self, parent: str, *, after: str = "", limit: int = 50) -> list[JobRow]:
-        """The jobs that run after `parent`, by id, from the one after `after` on."""
+        """Return the jobs that run after `parent`, in the order of their ids, beginning behind the id `after`."""
         columns = ", ".join(f"job.{name}" for name in LEAN_NAMES)
         rows = self._query(
             f"SELECT {columns} FROM after INDEXED BY after_of JOIN job ON job.id = after.child"
@@ -302,19 +306,19 @@ class LedgerReader:
         return [job_of((*row[:3], b"", *row[3:])) for row in rows]
 
     def follower_count(self, parent: str, *, most: int = 1000) -> int:
-        """How many jobs run after `parent`, at most `most`."""
+        """Return how many jobs run after `parent`, at most `most`."""
         return self._count("SELECT count(*) FROM (SELECT 1 FROM after WHERE parent = ? LIMIT ?)", parent, most)
 
     def undecided(self) -> list[str]:
-        """Ids of waiting jobs of which some has ended that they wait for."""
+        """Return the ids of waiting jobs for which at least one of their parents has ended."""
         rows = self._query(
             "SELECT DISTINCT child FROM after JOIN job ON job.id = after.child"
             f" WHERE job.state = '{WAITING}' AND after.outcome IS NOT NULL"
         )
         return [row[0] for row in rows]
 
-    def unfired(self) -> list[tuple[str, str, str]]:
-        """Child, parent and outcome of each edge whose parent has ended, or is gone, without a note of it."""
+    def unrecorded(self) -> list[tuple[str, str, str]]:
+        """Return child, parent and outcome of each edge whose parent has ended or is gone, but has no outcome yet."""
         return [
             (child, parent, state or GONE)
             for child, parent, state in self._query(
@@ -324,12 +328,12 @@ class LedgerReader:
         ]
 
     def parent_of(self, job_id: str) -> str:
-        """The job whose body spawned this one; empty: nobody's."""
+        """Return the id of the job that spawned this one, or an empty string if no job did."""
         found = self._query("SELECT parent FROM spawned WHERE child = ?", job_id)
         return str(found[0][0]) if found else ""
 
     def children(self, parent: str, *, after: int = -1, limit: int = 50) -> list[Child]:
-        """What the body of `parent` spawned, in its order, from the place after `after`."""
+        """Return the jobs that the body of `parent` spawned, in order, beginning behind the place `after`."""
         columns = ", ".join(f"job.{name}" for name in LEAN_NAMES)
         sql = (
             f"SELECT n, child, {columns} FROM spawned INDEXED BY spawned_of LEFT JOIN job ON job.id = spawned.child"
@@ -341,21 +345,24 @@ class LedgerReader:
         ]
 
     def has_children(self, parent: str) -> bool:
-        """True when the body of `parent` has spawned a job."""
+        """Return True if the body of `parent` has spawned a job."""
         return bool(self._query("SELECT 1 FROM spawned WHERE parent = ? LIMIT 1", parent))
 
     def child_counts(self, parent: str, *, running: Sequence[str] = ()) -> dict[str, int]:
-        """How many jobs of `parent` are in each state, and how many are `removed`; those in `running` run now."""
+        """Return the number of spawned jobs of `parent` by state; removed ones count as `removed`.
+
+        Open jobs with an id in `running` count as `running`.
+        """
         state = "CASE WHEN job.id IN (SELECT value FROM json_each(?)) AND " + IS_OPEN + " THEN 'running' ELSE state END"
         rows = self._query(
-            f"SELECT coalesce({state}, 'removed') AS told, count(*) FROM spawned INDEXED BY spawned_of"
-            " LEFT JOIN job ON job.id = spawned.child WHERE parent = ? GROUP BY told",
+            f"SELECT coalesce({state}, 'removed') AS shown, count(*) FROM spawned INDEXED BY spawned_of"
+            " LEFT JOIN job ON job.id = spawned.child WHERE parent = ? GROUP BY shown",
             *(msgspec.json.encode(running).decode(), parent),
         )
         return dict(rows)
 
     def problems(self) -> list[str]:
-        """What SQLite's own check finds wrong with the file; empty when it is sound."""
+        """Return the faults that SQLite's own check finds in the file, or an empty list."""
         return [row[0] for row in self._query("PRAGMA quick_check(5)") if row[0] != "ok"]
 
     def _query(self, sql: str, *values: SqlValue) -> list[SqlRow]:
@@ -366,14 +373,14 @@ class LedgerReader:
         return count
 
     def _rows(self, where: str, *values: SqlValue, columns: str = COLUMNS, index: str = "") -> Iterator[JobRow]:
-        """One by one: SQLite reads on as the caller does."""
+        """Yield rows one by one. SQLite reads each when the caller needs it."""
         using = f"INDEXED BY {index} " if index else ""
         return map(job_of, self._connection.stream(f"SELECT {columns} FROM job {using}WHERE {where}", values))
 
     def _merged(self, stored: Sequence[str], where: str, *values: SqlValue, order: str, limit: int) -> list[JobRow]:
-        """Jobs in any of these stored states, in the order of `seq`.
+        """Return jobs in any of these stored states, in the order of `seq`.
 
-        Each state's part of the index has that order by itself. They are read side by side, as far as the list goes.
+        The index has that order within each state. SQLite merges these parts and reads only as far as `limit` needs.
         """
         parts = (f"SELECT seq FROM job INDEXED BY job_state WHERE state = '{state}' AND {where}" for state in stored)
         sql = f"{' UNION ALL '.join(parts)} ORDER BY seq {order} LIMIT ?"
@@ -383,7 +390,7 @@ class LedgerReader:
 
 
 def _inside(lane: Lane) -> tuple[str, list[SqlValue]]:
-    """The condition that a row is in `lane`, and its values."""
+    """Return the SQL condition that a row is in `lane`, and its values."""
     if not lane.kinds and not lane.only:
         return "power = ?", [lane.power.value]
     marks = ", ".join("?" * len(lane.kinds))

@@ -1,4 +1,4 @@
-"""The records of the ledger: a new job, and its row."""
+"""Defines the records of the ledger: a new job, and its stored row."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ COLUMNS = (
     "accepted_at, finished_at, due_at, failures, attempts, cancel, remove, size_bytes, message, deadline_s, "
     "max_temp_c, priority, delay_s, clock, unique_key, files"
 )
-#: For lists: a job's arguments may be a megabyte, and a list has hundreds of jobs.
+#: The columns for lists, without the arguments: those of one job may be a megabyte, and a list has hundreds of jobs.
 LEAN = COLUMNS.replace("arguments", "x''")
-#: The columns of a list by themselves, without the arguments.
+#: The names of the columns for lists.
 LEAN_NAMES = tuple(name for name in COLUMNS.split(", ") if name != "arguments")
 
-#: Stored state of an accepted job that waits in the ledger for its time or for others. To everyone else it is accepted.
+#: Stored state of an accepted job that waits in the ledger for its time or for others. Outside the ledger its state is
+#: `accepted`.
 WAITING = "waiting"
 #: The allowed values of the columns `state` and `power`.
 STATES = {state.value: state for state in JobState if state is not JobState.RUNNING} | {WAITING: JobState.ACCEPTED}
 POWERS = {power.value: power for power in Power}
-#: Conditions that are true for a row with another value.
+#: SQL conditions that are true for a row with a value that is not allowed.
 ODD_STATE = f"state NOT IN ({', '.join(map(repr, STATES))})"
 ODD_POWER = f"power NOT IN ({', '.join(map(repr, POWERS))})"
 
 #: A value for a placeholder of a statement.
 SqlValue: TypeAlias = str | bytes | int | float | None
-#: A row that a statement returns. `Any`: its columns are as the tables say, which the type checker does not read.
+#: A row that a statement returns. It is `Any`, because the type checker does not know the types of the columns.
 SqlRow: TypeAlias = tuple[Any, ...]
 
-#: Seq, failures and power class. They identify one message of a job; each retry is another edition.
+#: Seq, failures and power class, which identify one message of a job. Each retry has another edition.
 Edition = tuple[int, int, str]
 
-#: Decodes text columns. Text of a rotted column is not UTF-8, and SQLite's driver would refuse the whole row.
+#: Decodes text columns. A damaged column may not be UTF-8, and then SQLite's driver would refuse the whole row.
 legible = partial(str, encoding="utf-8", errors="replace")
 
 
@@ -48,7 +49,7 @@ files_of = msgspec.json.Decoder(dict[str, InputFile]).decode
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A checked job on its way into the ledger. `key` is the submitter's idempotency key or empty."""
+    """A checked job before it is inserted. `key` is the submitter's idempotency key, or empty."""
 
     id: str
     task: str
@@ -64,7 +65,7 @@ class NewJob(msgspec.Struct, frozen=True):
     max_temp_c: float | None = None
     later: Later | None = None
     files: dict[str, InputFile] = {}
-    child: bool = True  # of those that are spawned: False for a job of its own that a worker handed over
+    child: bool = True  # for a spawned job: False if it does not count as a child, because it came by plain Celery
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -92,53 +93,54 @@ class JobRow(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
     max_temp_c: float | None = None
     priority: int = USUAL_PRIORITY
-    delay_s: float | None = None  # `due_at` came from a delay; None: from a time
-    clock: int | None = None  # which run of the gateway `due_at` of a delay was counted in
+    delay_s: float | None = None  # the delay that `due_at` was computed from; None if `due_at` was given as a time
+    clock: int | None = None  # number of the run of the gateway that computed `due_at` from a delay
     unique_key: str | None = None
-    files: bytes | None = None  # JSON of the files it was given, by name; None: no file
-    waits: bool = False  # it waits in the ledger, for `due_at` or for other jobs; no column
+    files: bytes | None = None  # JSON of its input files by name; None if it has none
+    waits: bool = False  # it waits in the ledger, for `due_at` or for other jobs; not a column
 
     @property
     def edition(self) -> Edition:
-        """Identifies the message of the present attempt."""
+        """The edition of the message of the present attempt."""
         return self.seq, self.failures, self.power.value
 
     def call(self) -> tuple[list[JsonValue], JsonObject]:
-        """Positional and named arguments."""
+        """Return the positional and the named arguments."""
         args, kwargs = msgspec.json.decode(self.arguments)
         return args, kwargs
 
     def inputs(self) -> dict[str, InputFile]:
-        """The files it was given, by name. Raises msgspec.DecodeError where the row is damaged."""
+        """Return its input files by name. Raises msgspec.DecodeError if the row is damaged."""
         return {} if self.files is None else files_of(self.files)
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A spawned job: its place among its parent's jobs, its id, and its row; no row once it was removed."""
+    """A spawned job: its place among the jobs of its parent, its id, and its row."""
 
     n: int
     id: str
-    job: JobRow | None
+    job: JobRow | None  # None after the job was removed
 
 
 class Followers(msgspec.Struct, frozen=True):
-    """What the end of jobs means for those that wait for them."""
+    """The jobs that waited for jobs that have ended."""
 
-    free: list[JobRow] = []  # these may be published now
-    waiting: list[str] = []  # these not, or never: something has to be decided or fetched
+    free: list[JobRow] = []  # jobs that may be published now
+    waiting: list[str] = []  # ids of the others: a failure must be decided, a result fetched, or they wait for more
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A submitted job in the ledger; `created` is False when an earlier submission had the same key."""
+    """A submitted job in the ledger. `created` is False if an earlier submission had the same key."""
 
     job: JobRow
     created: bool
 
 
 def job_of(row: SqlRow) -> JobRow:
-    """The job in a row of `COLUMNS`.
+    """Return the job in a row of `COLUMNS`.
 
-    A damaged state or class is no error, so the other rows can be read: the job counts as accepted, of class `normal`.
+    A damaged state or class is not an error, so that the other rows can be read. The job then counts as accepted, of
+    class `normal`.
     """
     asked = bool(row[15]), bool(row[16])
     state, power = STATES.get(row[9], JobState.ACCEPTED), POWERS.get(row[4], Power.NORMAL)

@@ -1,4 +1,4 @@
-"""Schedules in the ledger, and the record of their slots."""
+"""Reads and writes schedules in the ledger, and the record of their slots."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from edge.ledger.rows import SqlRow
 from edge.model import Fate, Schedule
 
 _COLUMNS = "name, uid, asked, submitter, timezone, cursor, due_at, made_at"
-#: Records that are kept of a schedule: more than may run at once, so that those skipped before them can be seen, too.
+#: Slots that are kept of a schedule. That is more than may run at once, so that skipped slots before them stay visible.
 KEEP_SLOTS = 200
-#: Conditions of a job that has not ended, of the table `job`.
+#: SQL condition of a job that has not ended.
 _OPEN = "job.state NOT IN ('succeeded', 'failed', 'cancelled')"
 
 _encode = msgspec.json.Encoder().encode
@@ -24,17 +24,17 @@ class ScheduleRow(msgspec.Struct, frozen=True):
     """A schedule in the ledger."""
 
     name: str
-    uid: str  # of this schedule; another one may have the same name later
+    uid: str  # unique id; the name may be used again by a later schedule
     asked: Schedule
     submitter: str
     timezone: str
-    cursor: int | None  # all slots up to this time are decided; None: it was made without a clock
-    due_at: float | None  # when the gateway looks at it next; None: paused, or never
+    cursor: int | None  # all slots up to this time are decided; None if the time was not known when it was made
+    due_at: float | None  # when the gateway must decide its next slot; None if it is paused or has no next slot
     made_at: float
 
 
 class SlotRow(msgspec.Struct, frozen=True):
-    """What became of a slot, or of several that follow one another."""
+    """The fate of a slot, or of several consecutive slots."""
 
     first: int
     last: int
@@ -43,7 +43,7 @@ class SlotRow(msgspec.Struct, frozen=True):
     reason: str = ""
     job: str = ""
     decided_at: float = 0.0
-    by_hand: bool = False  # `run`: no slot of the schedule
+    by_hand: bool = False  # a person ran it by hand, so it is not a slot of the rule
 
 
 class ScheduleReader:
@@ -53,20 +53,20 @@ class ScheduleReader:
         self._connection = connection
 
     def find(self, name: str) -> ScheduleRow | None:
-        """The schedule of this name, or None."""
+        """Return the schedule of this name, or None."""
         rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE name = ?", (name,))
         return _row(rows[0]) if rows else None
 
     def page(self, *, after: str = "", submitter: str | None = None, limit: int = 50) -> list[ScheduleRow]:
-        """Schedules in the order of their names, beginning after the name `after`."""
-        whose, values = ("AND submitter = ?", (submitter,)) if submitter is not None else ("", ())
+        """Return schedules in the order of their names, beginning after the name `after`."""
+        condition, values = ("AND submitter = ?", (submitter,)) if submitter is not None else ("", ())
         rows = self._connection.query(
-            f"SELECT {_COLUMNS} FROM schedule WHERE name > ? {whose} ORDER BY name LIMIT ?", (after, *values, limit)
+            f"SELECT {_COLUMNS} FROM schedule WHERE name > ? {condition} ORDER BY name LIMIT ?", (after, *values, limit)
         )
         return [_row(row) for row in rows]
 
     def due(self, now: float, *, limit: int) -> list[ScheduleRow]:
-        """Schedules that are to be looked at by `now`, longest due first."""
+        """Return schedules that are due at `now`, the longest due first."""
         rows = self._connection.query(
             f"SELECT {_COLUMNS} FROM schedule INDEXED BY schedule_due WHERE due_at <= ? ORDER BY due_at LIMIT ?",
             (now, limit),
@@ -74,25 +74,25 @@ class ScheduleReader:
         return [_row(row) for row in rows]
 
     def next_due(self) -> float | None:
-        """When the first of all schedules is to be looked at; None: none of them ever."""
+        """Return when the first schedule is due, or None if none is ever due."""
         return self._first("SELECT min(due_at) FROM schedule INDEXED BY schedule_due WHERE due_at IS NOT NULL")
 
     def ahead(self, now: float) -> list[ScheduleRow]:
-        """Schedules whose slots are decided up to a time that has not come: the clock went back."""
+        """Return schedules whose slots are decided up to a time after `now`, because the clock went back."""
         rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE cursor > ?", (int(now),))
         return [_row(row) for row in rows]
 
     def timeless(self) -> list[ScheduleRow]:
-        """Schedules that were made while the time was not known."""
+        """Return schedules that were made while the time was not known."""
         return [_row(row) for row in self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE cursor IS NULL")]
 
     def waiting(self) -> list[ScheduleRow]:
-        """Schedules that have a next time."""
+        """Return schedules that have a next time."""
         rows = self._connection.query(f"SELECT {_COLUMNS} FROM schedule WHERE due_at IS NOT NULL")
         return [_row(row) for row in rows]
 
     def slots(self, uid: str, *, limit: int = 20) -> list[SlotRow]:
-        """The last slots of a schedule, latest first."""
+        """Return the last slots of a schedule, latest first."""
         rows = self._connection.query(
             "SELECT first, last, count, fate, reason, job, decided_at, by_hand FROM slot"
             " WHERE schedule = ? ORDER BY first DESC, by_hand DESC LIMIT ?",
@@ -101,19 +101,19 @@ class ScheduleReader:
         return [_slot(row) for row in rows]
 
     def ran_after(self, uid: str, at: int) -> frozenset[int]:
-        """The slots after `at` that have made their job, before the clock went back: they make no other one."""
+        """Return the slots after `at` that made their job before the clock went back. They make no second job."""
         rows = self._connection.query(
             "SELECT first FROM slot WHERE schedule = ? AND first > ? AND by_hand = 0 AND fate = 'ran'", (uid, at)
         )
         return frozenset(row[0] for row in rows)
 
     def wanted_files(self) -> set[str]:
-        """Hashes of the files that schedules give to their jobs."""
+        """Return the hashes of the input files of schedules."""
         rows = self._connection.query("SELECT asked FROM schedule WHERE instr(asked, '\"files\"')")
         return {file.sha256 for row in rows for file in _decode(row[0]).files.values()}
 
     def open_jobs(self, uid: str) -> list[str]:
-        """Ids of the jobs of a schedule that have not ended, oldest first."""
+        """Return the ids of the jobs of a schedule that have not ended, oldest first."""
         rows = self._connection.query(
             f"SELECT job.id FROM slot JOIN job ON job.id = slot.job WHERE slot.schedule = ? AND slot.job <> ''"
             f" AND {_OPEN} ORDER BY job.seq",
@@ -122,13 +122,13 @@ class ScheduleReader:
         return [row[0] for row in rows]
 
     def counts(self) -> tuple[int, int]:
-        """How many schedules are active, and how many are paused or never due."""
+        """Return how many schedules are active, and how many are paused or never due."""
         rows = self._connection.query("SELECT count(due_at), count(*) FROM schedule")
         active, total = rows[0]
         return active, total - active
 
     def rules(self) -> str:
-        """Which edition of the zones' rules the times in `due_at` come from; empty: none yet."""
+        """Return the version of the time zone rules behind the times in `due_at`, or an empty string if none is set."""
         rows = self._connection.query("SELECT rules FROM zone_rules")
         return str(rows[0][0]) if rows else ""
 
@@ -138,14 +138,14 @@ class ScheduleReader:
 
 
 class ScheduleWriter:
-    """Changes of schedules, inside `LedgerWriter.transaction`. Raises sqlite3.Error."""
+    """Changes schedules, inside `LedgerWriter.transaction`. All methods raise sqlite3.Error."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.reader = ScheduleReader(connection)
 
     def put(self, row: ScheduleRow) -> None:
-        """Store a schedule, in place of the one of this name."""
+        """Store a schedule. It replaces the schedule of the same name."""
         self._connection.execute(
             f"INSERT OR REPLACE INTO schedule ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
             (
@@ -155,7 +155,7 @@ class ScheduleWriter:
         )
 
     def move(self, name: str, *, cursor: int | None, due_at: float | None) -> None:
-        """Note up to which time the slots of a schedule are decided, and when it is to be looked at next."""
+        """Record up to which time the slots of a schedule are decided, and when it is due next."""
         self._connection.execute("UPDATE schedule SET cursor = ?, due_at = ? WHERE name = ?", (cursor, due_at, name))
 
     def drop(self, row: ScheduleRow) -> None:
@@ -164,7 +164,7 @@ class ScheduleWriter:
         self._connection.execute("DELETE FROM slot WHERE schedule = ?", (row.uid,))
 
     def record(self, uid: str, slots: Iterable[SlotRow], *, now: float) -> None:
-        """Note what became of these slots, and forget old ones: `KEEP_SLOTS` stay, and all that lie ahead."""
+        """Record the fate of these slots, and delete old records. `KEEP_SLOTS` stay, and all slots in the future."""
         self._connection.execute_many(
             "INSERT OR REPLACE INTO slot (schedule, first, last, count, fate, reason, job, decided_at, by_hand)"
             " VALUES (?,?,?,?,?,?,?,?,?)",
@@ -190,7 +190,7 @@ class ScheduleWriter:
         )
 
     def rewind(self, row: ScheduleRow, *, now: float, due_at: float | None) -> None:
-        """Go back to `now`, because the clock did: what has not run is decided anew when its time comes."""
+        """Go back to `now` because the clock went back: slots that have not run are decided again at their time."""
         at = int(now)
         self._connection.execute("DELETE FROM slot WHERE schedule = ? AND first > ? AND fate <> 'ran'", (row.uid, at))
         self._connection.execute(
@@ -200,7 +200,7 @@ class ScheduleWriter:
         self.move(row.name, cursor=at, due_at=due_at)
 
     def set_rules(self, rules: str) -> None:
-        """Note which edition of the zones' rules the times in `due_at` come from."""
+        """Record the version of the time zone rules behind the times in `due_at`."""
         self._connection.execute("DELETE FROM zone_rules")
         self._connection.execute("INSERT INTO zone_rules (rules) VALUES (?)", (rules,))
 

@@ -1,4 +1,4 @@
-"""The tables of the ledger's file, and the upgrade from each earlier version."""
+"""Creates the tables of the ledger's file, and upgrades them from each earlier version."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sqlite3
 
 VERSION = 7
 
-# One index serves every list: it holds all that a list is filtered by, so that what does not match costs no look at its
-# row, and what a count needs. An index for each filter would be one more page of the card written for each job.
+# One index serves all lists and counts. It holds every column that lists filter by, so a row that does not match is not
+# read. A separate index for each filter would write one more page to the card for each job.
 _BY_STATE = "CREATE INDEX job_state ON job (state, seq, power, remove, size_bytes, task, submitter, priority);"
 
-# Which job's body spawned which job. In a table of its own: a job that spawns nothing and was not spawned pays nothing.
+# The links between parents and spawned jobs. They have their own table, so that other jobs cost no write for them.
 _SPAWNED = """
 CREATE TABLE spawned (
     child TEXT PRIMARY KEY,
@@ -20,7 +20,7 @@ CREATE TABLE spawned (
 CREATE UNIQUE INDEX spawned_of ON spawned (parent, n);
 """
 
-# All of these are empty for a job that has no such option, so it pays nothing for them.
+# A job without such an option has no entry in these indexes and tables, so it costs no write for them.
 _LATER = """
 CREATE INDEX job_not_before ON job (due_at, seq) WHERE state = 'waiting' AND delay_s IS NULL;
 CREATE INDEX job_delayed ON job (due_at, seq) WHERE state = 'waiting' AND delay_s IS NOT NULL;
@@ -38,8 +38,8 @@ CREATE TABLE after (
 CREATE UNIQUE INDEX after_of ON after (parent, child);
 """
 
-# A schedule has a row, and one for each of its last slots. `due_at` of all of them is one index, so the next one is one
-# look, however many there are.
+# A schedule has a row, and a row for each of its last slots. An index holds `due_at` of all schedules, so one look
+# finds the next one, for any number of schedules.
 _SCHEDULES = """
 CREATE TABLE schedule (
     seq INTEGER PRIMARY KEY,
@@ -118,7 +118,8 @@ CREATE INDEX job_deadline ON job (seq) WHERE deadline_s IS NOT NULL AND power = 
 PRAGMA user_version = 2;
 COMMIT;
 """,
-    # Older files keep an AUTOINCREMENT that is no longer needed. It costs a page a commit; a rebuild costs more.
+    # Older files keep an AUTOINCREMENT that is not needed any more. It costs one page in each commit, but a new table
+    # would cost more.
     2: """
 BEGIN IMMEDIATE;
 DROP INDEX IF EXISTS job_state;
@@ -149,7 +150,7 @@ BEGIN IMMEDIATE;
 PRAGMA user_version = 6;
 COMMIT;
 """,
-    # The index is empty for jobs without files, so they pay nothing for it.
+    # A job without files has no entry in the index, so it costs no write for it.
     6: """
 BEGIN IMMEDIATE;
 ALTER TABLE job ADD COLUMN files BLOB;
@@ -162,22 +163,22 @@ COMMIT;
 
 
 def version(db: sqlite3.Connection) -> int:
-    """The version of the tables in the file; 0: there are none yet. Raises sqlite3.Error."""
+    """Return the version of the tables in the file, or 0 if there are none yet. Raises sqlite3.Error."""
     found: int = db.execute("PRAGMA user_version").fetchone()[0]
     return found
 
 
 def unmet(db: sqlite3.Connection) -> bool:
-    """True while nobody has compared this new file with the broker's store; see `met`. Raises sqlite3.Error."""
+    """Return True until this new file has been compared with the broker's store, see `met`. Raises sqlite3.Error."""
     return bool(db.execute("PRAGMA application_id").fetchone()[0])
 
 
 def met(db: sqlite3.Connection) -> None:
-    """Note that the file was compared with the broker's store. Raises sqlite3.Error."""
+    """Record that the file has been compared with the broker's store. Raises sqlite3.Error."""
     db.execute("PRAGMA application_id = 0")
 
 
 def bring_up(db: sqlite3.Connection) -> None:
-    """Make the tables, or bring them to this version, step by step. Raises sqlite3.Error."""
+    """Create the tables, or upgrade them to this version step by step. Raises sqlite3.Error."""
     while (found := version(db)) < VERSION:
         db.executescript(_STEPS[found])

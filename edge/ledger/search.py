@@ -1,4 +1,4 @@
-"""Search of the ledger for a person: newest first, bounded in time, with an answer that says how far it came."""
+"""Searches the ledger for a person, newest job first, within a time limit. The answer says where to continue."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from edge.ledger.connection import Connection
 from edge.ledger.rows import LEAN, STATES, JobRow, SqlValue, job_of
 from edge.model import JobState, Power
 
-#: Rows looked at in one statement: at first, and at most. The next one looks at more when this one was quick.
+#: Rows that one statement reads: in the first statement, and at most. After a quick statement the next one reads more.
 _FIRST_SPAN, _MOST_SPAN = 2_000, 16_000
 _QUICK_S = 0.02
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which jobs are looked for. What is empty or None leaves nothing out."""
+    """The filters of a search. A filter that is empty or None excludes no job."""
 
-    states: tuple[JobState, ...] = ()  # stored ones: `running` is not
+    states: tuple[JobState, ...] = ()  # stored states; `running` is not stored
     task: str = ""
     submitter: str | None = None
     text: str = ""  # in the id, the arguments or the error
@@ -27,7 +27,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
     @property
     def everything(self) -> bool:
-        """True when nothing is left out."""
+        """True if no filter is set."""
         return self == _EVERYTHING
 
 
@@ -35,22 +35,22 @@ _EVERYTHING = Wanted()
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What was found, and from where to go on; `before_seq` None: everything was looked at."""
+    """The jobs that were found, and where a further search continues."""
 
     rows: tuple[JobRow, ...]
-    before_seq: int | None
-    complete: bool  # False: the time ended before the list was full
+    before_seq: int | None  # continue with jobs older than this; None if all jobs were searched
+    complete: bool  # False if the time was over before the list was full
 
 
 class Search:
-    """Queries over the connection of a reader. Not thread-safe. All methods raise StorageError."""
+    """Searches over the connection of a reader. Not thread-safe. All methods raise StorageError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def find(self, wanted: Wanted, *, before_seq: int | None = None, limit: int, budget_s: float) -> Found:
-        """Return jobs older than `before_seq`, newest first, looking for about `budget_s`."""
-        # Two statements in one: together in one SELECT, max and min would read the whole table.
+        """Return jobs older than `before_seq`, newest first, after a search of about `budget_s` seconds."""
+        # Two subqueries, because one SELECT with both max and min would read the whole table.
         ends = "SELECT coalesce((SELECT max(seq) FROM job), 0), coalesce((SELECT min(seq) FROM job), 1)"
         newest, oldest = self._connection.query(ends)[0]
         top = min(newest + 1, before_seq if before_seq is not None else newest + 1)
@@ -71,7 +71,7 @@ class Search:
 
     def _between(self, wanted: Wanted, low: int, top: int, limit: int) -> list[JobRow]:
         where, values = _conditions(wanted, low, top)
-        # Text and time are in no index, so their rows are read in order; all else one index answers by itself.
+        # No index has text and time, so a search for them reads the rows in order. One index answers all other filters.
         by_index = wanted.task or wanted.submitter is not None
         if not wanted.states and (not by_index or wanted.text or wanted.since or wanted.until):
             sql = f"SELECT {LEAN} FROM job NOT INDEXED WHERE {where} ORDER BY seq DESC LIMIT ?"
@@ -86,7 +86,7 @@ class Search:
         return [job_of(row) for row in self._connection.query(sql, found)]
 
     def first_waiting(self, power: Power, *, limit: int) -> list[JobRow]:
-        """The oldest jobs of a power class that wait for a worker, at most `limit`."""
+        """Return the oldest jobs of a power class that wait for a worker, at most `limit`."""
         parts = (
             f"SELECT seq FROM job INDEXED BY job_state WHERE state = '{state}' AND power = ?"
             for state in (JobState.QUEUED, JobState.ACCEPTED)
@@ -97,17 +97,22 @@ class Search:
         return [job_of(row) for row in self._connection.query(sql, found)]
 
     def by_kind(self) -> dict[str, dict[JobState, int]]:
-        """How many jobs of each kind are in each state."""
+        """Return the number of jobs by kind and state."""
         counts: dict[str, dict[JobState, int]] = {}
         sql = "SELECT task, state, count(*) FROM job INDEXED BY job_state GROUP BY task, state"
         for task, state, count in self._connection.query(sql):
-            if state in STATES:  # a damaged one is not
+            if state in STATES:  # skip a damaged state
                 of_kind = counts.setdefault(task, {})
                 of_kind[STATES[state]] = of_kind.get(STATES[state], 0) + count
         return counts
 
     def latest_of_kinds(self, *, each: int, among: int) -> dict[str, list[str]]:
-        """Ids of the newest succeeded jobs of each kind, at most `each`, among the newest `among` of all kinds."""
+        """Return ids of the newest succeeded jobs of each kind.
+
+        Args:
+            each: the most ids for one kind.
+            among: how many of the newest succeeded jobs of all kinds are searched.
+        """
         rows = self._connection.query(
             "SELECT task, seq FROM job INDEXED BY job_state WHERE state = 'succeeded' ORDER BY seq DESC LIMIT ?",
             (among,),
@@ -137,7 +142,7 @@ def _conditions(wanted: Wanted, low: int, top: int) -> tuple[str, list[SqlValue]
         where.append("accepted_at < ?")
         values.append(wanted.until)
     if wanted.text:
-        # The arguments are JSON: there a quotation mark stands behind a backslash.
+        # The arguments are JSON, in which a quotation mark has a backslash before it.
         in_json = msgspec.json.encode(wanted.text).decode()[1:-1]
         where.append(
             r"(id LIKE ? ESCAPE '\' OR message LIKE ? ESCAPE '\' OR CAST(arguments AS TEXT) LIKE ? ESCAPE '\')"

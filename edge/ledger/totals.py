@@ -1,7 +1,7 @@
-"""Running totals over the ledger, kept in memory by the connection that writes it.
+"""Keeps running totals of the ledger in memory, in the connection that writes.
 
-Triggers of the connection's own count along in each transaction, so a rollback takes the count back too, and neither
-a status page nor the retention ever reads the whole table; nothing of it costs the card a write.
+Temporary triggers of that connection count in each transaction, so a rollback undoes the count too. With the totals
+neither a status page nor the retention reads the whole table. They cost the card no write.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OPEN = (JobState.ACCEPTED, JobState.QUEUED, JobState.RETRYING)
 #: The stored states of open jobs.
 OPEN_STORED = frozenset({*(state.value for state in OPEN), WAITING})
 _KEPT = "CASE WHEN {row}.remove THEN 0 ELSE {row}.size_bytes END"
-# A damaged class counts as normal, as `job_of` reads it.
+# A damaged power class counts as `normal`, the same as in `job_of`.
 _POWERS = ", ".join(repr(power.value) for power in Power)
 _CLASS = f"CASE WHEN {{row}}.power IN ({_POWERS}) THEN {{row}}.power ELSE 'normal' END"
 _OLD, _NEW, _ROW = (_KEPT.format(row=row) for row in ("old", "new", "job"))
@@ -50,35 +50,35 @@ _OPEN_JOBS = "SELECT coalesce(sum(jobs), 0) FROM total WHERE state IN ('accepted
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What the ledger held at its last commit."""
+    """The counts of the ledger at its last commit."""
 
-    jobs: Mapping[JobState, int]  # states without a job are not in it
-    finished_bytes: int  # of results that nobody asked to remove
+    jobs: Mapping[JobState, int]  # number of jobs by state; states without a job are missing
+    finished_bytes: int  # size of all results without a request to remove
     waiting: int = 0  # accepted jobs that wait in the ledger, for their time or for others
-    backlog: Mapping[Power, int] = MappingProxyType({})  # open jobs that do not wait there, by power class; all classes
+    backlog: Mapping[Power, int] = MappingProxyType({})  # other open jobs by power class; has every class
 
     @property
     def open_jobs(self) -> int:
-        """Jobs without a result."""
+        """The number of jobs without a result."""
         return sum(self.jobs.get(state, 0) for state in OPEN)
 
 
-#: State and power class, how many jobs are in both, and how many bytes their results take.
+#: State, power class, number of jobs with both, and size of their results in bytes.
 Count = tuple[str, str, int, int]
 
 
-def count_along(db: sqlite3.Connection) -> None:
-    """Count once what is there, and along with each change that this connection makes. Raises sqlite3.Error."""
+def start_counting(db: sqlite3.Connection) -> None:
+    """Count the rows once, and then count each change that this connection makes. Raises sqlite3.Error."""
     db.executescript(_MAKE)
 
 
 def counted(db: sqlite3.Connection) -> list[Count]:
-    """The counts as this connection sees them, in the middle of a transaction too. Raises sqlite3.Error."""
+    """Return the counts, including changes of the present transaction. Raises sqlite3.Error."""
     return db.execute("SELECT state, power, jobs, bytes FROM total WHERE jobs").fetchall()
 
 
 def of(counts: list[Count]) -> Totals:
-    """The totals that these counts make."""
+    """Return the totals of these counts."""
     jobs, backlog, size, waiting = Counter[JobState](), dict.fromkeys(Power, 0), 0, 0
     for stored, power, count, size_bytes in counts:
         state = STATES[stored]
@@ -93,6 +93,6 @@ def of(counts: list[Count]) -> Totals:
 
 
 def open_jobs(db: sqlite3.Connection) -> int:
-    """As `open_jobs` of the totals at this moment, at a fraction of its cost. Raises sqlite3.Error."""
+    """Return the number of jobs without a result, faster than by all totals. Raises sqlite3.Error."""
     count: int = db.execute(_OPEN_JOBS).fetchone()[0]
     return count

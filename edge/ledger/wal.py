@@ -1,9 +1,9 @@
-"""The ledger's write-ahead log: its length, and which checkpoint may start.
+"""Tracks the length of the ledger's write-ahead log, and decides which checkpoint may start.
 
-SQLite 3.7.0 to 3.51.2 can lose committed pages ("WAL-reset bug"): a checkpoint has brought everything into the file,
-a second one starts at once, and a commit on another connection starts the log anew meanwhile. The second checkpoint
-then marks frames of the new log as brought in that never were. Debian 12 and 13 ship such versions, so a checkpoint
-beside the writer never starts while the last one was complete and no commit has followed it.
+SQLite 3.7.0 to 3.51.2 can lose committed pages ("WAL-reset bug"). It happens if a checkpoint has copied the whole log
+into the file, a second checkpoint starts at once, and a commit on another connection restarts the log meanwhile. The
+second checkpoint then marks frames of the new log as copied that were not. Debian 12 and 13 ship such versions. So a
+checkpoint on a second connection does not start if the last one was complete and no commit has followed it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 
-#: A checkpoint is worth its writes from about this many pages of 1 KiB on.
+#: A checkpoint is made after about this many new pages of 1 KiB; fewer are not worth its writes.
 WORTH_PAGES = 4000
-#: Beyond this many pages the writer makes a checkpoint itself, so that the log stays bounded under constant load.
+#: Above this many pages the writer makes a checkpoint itself, so that the log stays bounded under constant load.
 MOST_PAGES = 32_000
 
 
 class WriteAheadLog:
-    """Starts every checkpoint of one ledger, on whichever connection, and remembers how the last one ended.
+    """Starts every checkpoint of one ledger, on any connection, and remembers how the last one ended.
 
-    The writer's thread calls all methods but `carry`, which is the checkpointer thread's.
+    The checkpointer thread calls `checkpoint`. The writer's thread calls all other methods.
     """
 
     def __init__(self) -> None:
@@ -28,47 +28,47 @@ class WriteAheadLog:
         self._begun = 0  # number of the newest commit that has begun
         self._committed = 0  # number of the newest commit that succeeded
         self._covered = 0  # commits up to this number began before the last checkpoint ended
-        self._complete = False  # the last checkpoint brought in all that it found
+        self._complete = False  # the last checkpoint copied the whole log
         self._pages = 0  # estimate of all pages ever written to the log; the writer's thread counts
-        self._carried_pages = 0  # how many of these were there when the last complete checkpoint began
-        self._asked_at_pages = self._tried_at_pages = 0
+        self._copied_pages = 0  # value of `_pages` when the last complete checkpoint began
+        self._requested_at_pages = self._tried_at_pages = 0
 
     def begin_commit(self) -> None:
         """Count a commit before it starts."""
         self._begun += 1
 
     def end_commit(self, changes: int) -> None:
-        """Note that the commit succeeded with this many changed rows, including those of triggers."""
+        """Record that the commit succeeded with this many changed rows, including changes by triggers."""
         self._committed = self._begun
-        # A commit of one row writes its own page and one or two of each index; of many rows, some share a page.
+        # A commit of one row writes its page and one or two pages of each index. Many rows share some of their pages.
         self._pages += 4 + changes // 2
 
-    def worth_carrying(self) -> bool:
-        """True when enough was written since this last returned True."""
-        if self._pages - self._asked_at_pages < WORTH_PAGES:
+    def wants_checkpoint(self) -> bool:
+        """Return True if enough was written since this method last returned True."""
+        if self._pages - self._requested_at_pages < WORTH_PAGES:
             return False
-        self._asked_at_pages = self._pages
+        self._requested_at_pages = self._pages
         return True
 
     @property
     def overlong(self) -> bool:
-        """True when the log is so long that the writer itself must shorten it now."""
-        return self._pages - max(self._carried_pages + MOST_PAGES - WORTH_PAGES, self._tried_at_pages) >= WORTH_PAGES
+        """True if the log is so long that the writer itself must shorten it now."""
+        return self._pages - max(self._copied_pages + MOST_PAGES - WORTH_PAGES, self._tried_at_pages) >= WORTH_PAGES
 
-    def carry(self, db: sqlite3.Connection) -> bool:
-        """Make a checkpoint beside the writer; False when none may start now. Raises sqlite3.Error.
+    def checkpoint(self, db: sqlite3.Connection) -> bool:
+        """Make a checkpoint while the writer may commit. Return False if none may start now. Raises sqlite3.Error.
 
-        It goes as far as no reader needs what it would overwrite; the rest comes with the next one.
+        It stops before pages that a reader still needs in the file. The next checkpoint copies the rest.
         """
         with self._one_at_a_time:
-            # A commit that began before the last checkpoint ended may have been part of it, so it does not count here.
+            # A commit that began before the last checkpoint ended may be part of it, so it does not count as later.
             if self._complete and self._committed <= self._covered:
                 return False
             self._checkpoint(db, "PASSIVE")
             return True
 
-    def relieve(self, db: sqlite3.Connection) -> None:
-        """Make a checkpoint on the writer's own connection, unless one is under way. Raises sqlite3.Error."""
+    def shorten(self, db: sqlite3.Connection) -> None:
+        """Make a checkpoint on the writer's own connection, unless another one runs now. Raises sqlite3.Error."""
         self._tried_at_pages = self._pages
         if self._one_at_a_time.acquire(blocking=False):
             try:
@@ -77,7 +77,7 @@ class WriteAheadLog:
                 self._one_at_a_time.release()
 
     def empty(self, db: sqlite3.Connection) -> bool:
-        """Bring all into the file and cut the log, on the writer's own connection; True when it worked.
+        """Copy the whole log into the file and truncate it, on the writer's connection. Return True if that worked.
 
         Raises sqlite3.Error.
         """
@@ -87,9 +87,9 @@ class WriteAheadLog:
     def _checkpoint(self, db: sqlite3.Connection, mode: str) -> bool:
         self._complete = False
         pages = self._pages
-        busy, frames, carried = db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        busy, frames, copied = db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         self._covered = self._begun
-        self._complete = frames == carried >= 0  # -1: another checkpoint was under way
+        self._complete = frames == copied >= 0  # both are -1 if another checkpoint was running
         if self._complete:
-            self._carried_pages = pages
+            self._copied_pages = pages
         return not busy

@@ -1,7 +1,7 @@
-"""Changes of the ledger. The gateway alone makes them, in the thread of `CommitThread`.
+"""Changes the ledger. Only the gateway does that, in the thread of `CommitThread`.
 
-`CommitThread` groups the writes and decides which commit must be durable. Jobs are ordered by `seq`, never by a time:
-a board without a clock may jump decades.
+`CommitThread` groups the writes and decides which commit must be durable. Jobs are ordered by `seq`, never by a time,
+because the clock of a board without an RTC may jump decades.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ _FINISH = (
 class LedgerWriter:
     """Changes the ledger over the one connection that writes. Not thread-safe.
 
-    Every change happens inside `transaction`; what it raises beyond the errors named here is sqlite3.Error, which the
-    transaction turns into StorageError. `reader` sees what this very transaction has changed.
+    Every change happens inside `transaction`. In addition to the errors named here it may raise sqlite3.Error, which
+    the transaction turns into StorageError. `reader` sees the changes of the present transaction.
     """
 
     def __init__(self, connection: Connection, *, steady: SteadyClock | None = None) -> None:
-        """Take a writable connection; `steady` counts delays. Raises StorageError."""
+        """Take a writable connection, and the clock that counts delays. Raises StorageError."""
         self.connection = connection
         self.reader = LedgerReader(connection)
         self.schedules = ScheduleWriter(connection)
-        self._has_edges = bool(connection.query("SELECT 1 FROM after LIMIT 1"))  # almost no ledger has
+        self._has_edges = bool(connection.query("SELECT 1 FROM after LIMIT 1"))  # False in most ledgers
         self._steady = steady or SteadyClock()
         self._run = secrets.randbits(31)  # names this run of the gateway in the column `clock`
         self._last_seq: int = connection.query("SELECT coalesce(max(seq), 0) FROM job")[0][0]
 
     @classmethod
     def open(cls, path: Path, *, by_kind: bool = False) -> Self:
-        """The writer of the ledger at `path`, which is made when there is none. Raises StorageError.
+        """Return the writer of the ledger at `path`, which is created if it does not exist. Raises StorageError.
 
         With `by_kind` it counts the open jobs of each kind.
         """
@@ -70,21 +70,21 @@ class LedgerWriter:
 
     @property
     def open_jobs(self) -> int:
-        """How many jobs have no result, including changes of this very transaction."""
+        """The number of jobs without a result, including changes of the present transaction."""
         return self.connection.open_jobs
 
     def below_limit(self, most: int) -> bool:
-        """True while fewer than `most` jobs have no result, including changes of this very transaction."""
+        """Return True if fewer than `most` jobs have no result, including changes of the present transaction."""
         return self.connection.open_jobs_at_most < most or self.open_jobs < most
 
     def transaction(self, *, durable: bool) -> AbstractContextManager[None]:
-        """As `Connection.transaction`."""
+        """Make all writes inside one commit, see `Connection.transaction`."""
         return self.connection.transaction(durable=durable)
 
     # ---- changes: inside `transaction` ----
 
     def prove(self) -> None:
-        """Write one page without a change, to test the disk: if it refuses, the transaction raises."""
+        """Write one page without a change, to test the disk. If the disk refuses, the transaction raises."""
         self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
     def accepted_before(self, new: NewJob) -> Accepted | None:
@@ -101,17 +101,18 @@ class LedgerWriter:
         return Accepted(job, created=False)
 
     def add(self, new: NewJob, *, now: float) -> Accepted:
-        """Insert a job, or return the one of an earlier submission with the same key. Raises KeyReused."""
+        """Insert a job, or return the job of an earlier submission with the same key. Raises KeyReused."""
         added = self.insert(new, now=now) or self.accepted_before(new)
         if added is None:
             raise sqlite3.IntegrityError(f"job {new.id!r} is in the ledger already")
         return added
 
     def insert(self, new: NewJob, *, now: float, lenient: bool = False) -> Accepted | None:
-        """Put in a job; None when one with its id is there already.
+        """Insert a job and return its row, or None if a job with its id exists already.
 
-        While a job of the submitter with its unique key is open, that one is the answer.
-        `lenient`: it may wait for a job that is not known, which ends it. Raises UnknownJob, UsageError.
+        If the submitter has an open job with the same unique key, that job is returned and no job is inserted.
+        With `lenient` the new job may name an unknown job in `after`. That counts as gone, which ends the new job.
+        Raises UnknownJob, UsageError.
         """
         if new.later is not None and new.later.unique_key is not None:
             same = self.reader.open_with(new.submitter, new.later.unique_key)
@@ -148,19 +149,20 @@ class LedgerWriter:
         )
         if not inserted:
             return None
-        # No number is used twice in one process, not even that of a removed job: the broker may still confirm that job.
+        # A process uses no number twice, not even after its job was removed: the broker may confirm that job later.
         self._last_seq = seq
         if new.later is not None:
             job = self._put_aside(job, new.later, outcomes)
         return Accepted(job, created=True)
 
     def _outcomes(self, new: NewJob, later: Later, *, lenient: bool) -> dict[str, str | None]:
-        """How the jobs that a new one waits for have ended; None: not yet. Raises UnknownJob."""
+        """Return how each job in `later.after` has ended, or None if it is open. Raises UnknownJob."""
         found = dict[str, str | None]()
         for job_id in later.after:
             parent = self.reader.find(job_id)
             if job_id == new.id or parent is None or not (later.foreign or parent.submitter == new.submitter):
-                if not lenient and self.reader.find(new.id) is None:  # else it was accepted when that one was there
+                # A job that is in the ledger already was accepted while its parent was still known.
+                if not lenient and self.reader.find(new.id) is None:
                     raise UnknownJob.reported(f"after: no job {job_id!r}", job_id=job_id)
                 found[job_id] = GONE
             else:
@@ -168,7 +170,7 @@ class LedgerWriter:
         return found
 
     def _put_aside(self, job: JobRow, later: Later, outcomes: Mapping[str, str | None]) -> JobRow:
-        """Store how a new job waits, and return its row as it is then."""
+        """Store the conditions that a new job waits for, and return its new row."""
         due_at, delay_s = self._due(later)
         job = msgspec.structs.replace(
             job,
@@ -192,13 +194,13 @@ class LedgerWriter:
         rows: list[tuple[SqlValue, ...]] = [
             (job.id, parent, n, later.anyway, outcomes[parent]) for n, parent in enumerate(later.after)
         ]
-        if later.results:  # one more thing to wait for, which nobody fires but `supply`
+        if later.results:  # one more edge without a parent: only `supply` ends it
             rows.append((job.id, "", -1, False, None))
         self.connection.execute_many("INSERT INTO after (child, parent, n, anyway, outcome) VALUES (?,?,?,?,?)", rows)
-        return next(iter(self._let_go([job.seq])), job)
+        return next(iter(self._release([job.seq])), job)
 
     def _due(self, later: Later) -> tuple[float | None, float | None]:
-        """When a new job is due, and the delay that this comes from, if it is one. Raises UsageError."""
+        """Return when a new job is due, and the delay behind that time or None. Raises UsageError."""
         now = self._steady.now()
         if later.delay_s is None:
             return later.not_before, None
@@ -208,10 +210,10 @@ class LedgerWriter:
             return later.not_before, None
         return now + later.delay_s, later.delay_s
 
-    # ---- one after another ----
+    # ---- jobs that wait for other jobs ----
 
     def fire(self, ended: Iterable[tuple[str, str]]) -> Followers:
-        """Note at all jobs that wait for these (id, outcome) that they have ended; each is noted once."""
+        """Record the end of these jobs (id, outcome) for all jobs that wait for them. A second call changes nothing."""
         if not self._has_edges:
             return Followers()
         children = dict[str, None]()
@@ -224,8 +226,8 @@ class LedgerWriter:
         return self._look_at(children)
 
     def fire_missed(self) -> Followers:
-        """As `fire`, for all that ended without a note of it: a row was lost, or came from a copy."""
-        edges = self.reader.unfired()
+        """Record the ends that `fire` has missed, because a row was lost or came from a copy of the ledger."""
+        edges = self.reader.unrecorded()
         self.connection.execute_many(
             "UPDATE after SET outcome = ? WHERE child = ? AND parent = ? AND outcome IS NULL",
             ((outcome, child, parent) for child, parent, outcome in edges),
@@ -233,26 +235,30 @@ class LedgerWriter:
         return self._look_at(dict.fromkeys([*(child for child, _, _ in edges), *self.reader.undecided()]))
 
     def supply(self, job_id: str, arguments: bytes) -> list[JobRow]:
-        """Give a waiting job its arguments, with the results of others in them; return it if it may be published."""
+        """Store the arguments of a waiting job, with the results of other jobs in them.
+
+        Returns the job in a list if it may be published now, else an empty list.
+        """
         self.connection.execute(
             f"UPDATE job SET arguments = ? WHERE id = ? AND state = '{WAITING}'", (arguments, job_id)
         )
         self.connection.execute("UPDATE after SET outcome = 'succeeded' WHERE child = ? AND n = -1", (job_id,))
         job = self.reader.get(job_id)
-        return self._let_go([job.seq])
+        return self._release([job.seq])
 
     def _look_at(self, children: Iterable[str]) -> Followers:
         waiting = [job for job in map(self.reader.find, children) if job is not None and job.waits]
-        free = self._let_go([job.seq for job in waiting])
+        free = self._release([job.seq for job in waiting])
         return Followers(free, [job.id for job in waiting if job.seq not in {each.seq for each in free}])
 
     # ---- time ----
 
     def start_clock(self) -> None:
-        """Take over the delays of earlier runs of the gateway. Called once, before other writes.
+        """Take over the delays of earlier runs of the gateway. Call it once, before other writes.
 
-        A delay that would now last longer than it was given for was counted on a clock that was ahead, or this one is
-        behind; one from a clock that was never set tells nothing. Each starts anew: late, but never early.
+        Some stored times are wrong: those that would make a delay longer than it was (the clock was ahead then or is
+        behind now), and those from a clock that was not set. Such a delay starts again, so its job runs late, but never
+        early.
         """
         now = self._steady.now()
         self.connection.execute(
@@ -262,12 +268,13 @@ class LedgerWriter:
         )
 
     def what_is_due(self, *, limit: int) -> tuple[list[JobRow], float | None]:
-        """Release waiting jobs whose time has come, `limit` or a few more.
+        """Release waiting jobs that are due, about `limit` of them.
 
-        Where the wall clock was set meanwhile, delays counted by this run of the gateway keep the time that was left.
+        If the wall clock was set meanwhile, delays that this run of the gateway has counted keep their remaining time.
 
         Returns:
-            Those that may be published now, and in how many seconds the next one is due; None: nobody knows, or none.
+            The jobs that may be published now, and the seconds until the next one is due. The seconds are None if there
+            is no such job, or if its time cannot be known.
         """
         step_s = self._steady.follow()
         if step_s:
@@ -280,13 +287,13 @@ class LedgerWriter:
         trusted = clock.plausible(now)
         seqs = self.reader.due(now=now, trusted=trusted, limit=limit)
         self.connection.execute_many("UPDATE job SET due_at = NULL WHERE seq = ?", ((seq,) for seq in seqs))
-        free = self._let_go(seqs)
+        free = self._release(seqs)
         delayed, dated = self.reader.next_due()
         nearest = min((at for at in (delayed, dated if trusted else None) if at is not None), default=None)
         return free, None if nearest is None else max(0.0, nearest - now)
 
-    def _let_go(self, seqs: Sequence[int]) -> list[JobRow]:
-        """Release those of the waiting jobs `seqs` that wait for nothing any more; return them."""
+    def _release(self, seqs: Sequence[int]) -> list[JobRow]:
+        """Release the waiting jobs among `seqs` that have nothing more to wait for, and return them."""
         free = [
             seq
             for seq in seqs
@@ -302,17 +309,17 @@ class LedgerWriter:
     def spawn(
         self, parent: str, jobs: Sequence[NewJob], *, removed: Callable[[str], bool], now: float
     ) -> tuple[list[JobRow], list[NewJob]]:
-        """Put in what the body of `parent` spawned; what is there already stays as it is.
+        """Insert the jobs that the body of `parent` spawned. Jobs that are in the ledger already do not change.
 
         Args:
             parent: the spawning job.
-            jobs: in their order, each with the id that parent and place give it.
-            removed: whether a job was removed; such a one is not made again.
+            jobs: the spawned jobs in order, each with its id from `spawned_job_id`.
+            removed: tells if the job with an id was removed; a removed job is not inserted again.
             now: the time at which they are accepted.
 
         Returns:
-            The rows that are new, and those of `jobs` in whose place another job stands. One whose unique key an
-            open job has is among neither.
+            The new rows, and the jobs of `jobs` whose id belongs to a different job. A job whose unique key is in use
+            by an open job is in neither list.
         """
         self.link(parent, [job.id for job in jobs if job.child])
         rows, others = list[JobRow](), list[NewJob]()
@@ -327,7 +334,7 @@ class LedgerWriter:
         return rows, others
 
     def link(self, parent: str, children: Sequence[str]) -> None:
-        """Note that the body of `parent` spawned these, behind those that are known."""
+        """Record that the body of `parent` spawned these jobs, after the jobs that are recorded already."""
         known = self.connection.query("SELECT coalesce(max(n), -1) FROM spawned WHERE parent = ?", (parent,))
         place: int = known[0][0]
         for child in children:
@@ -337,14 +344,14 @@ class LedgerWriter:
             )
 
     def _claimed(self, new: NewJob) -> JobRow:
-        """A row made from its result alone. The id comes from submitter and key, so it is this submitter's."""
+        """Complete a row that was made from its result alone. Its id proves that it belongs to this submitter."""
         self.connection.execute(
             "UPDATE job SET submitter = ?, fingerprint = ? WHERE id = ?", (new.submitter, new.fingerprint, new.id)
         )
         return self.reader.get(new.id)
 
     def adopt(self, result: Result, *, size_bytes: int, now: float) -> None:
-        """Give a row to a finished job that has none: it came by plain Celery, or its row was lost with a ledger."""
+        """Insert a row for a finished job without one: it came by plain Celery, or its row was lost with a ledger."""
         self._last_seq += 1
         self.connection.execute(
             "INSERT INTO job (seq, id, task, arguments, power, retries, submitter, fingerprint, state,"
@@ -360,14 +367,14 @@ class LedgerWriter:
             self.link(result.id, result.children)
 
     def mark_queued(self, editions: Iterable[Edition]) -> None:
-        """The broker has confirmed these editions: none is published again. A confirm of an older one is ignored."""
+        """Record that the broker has confirmed these editions. A confirm of an older edition is ignored."""
         self.connection.execute_many(
             "UPDATE job SET state = 'queued' WHERE seq = ? AND failures = ? AND power = ? AND state = 'accepted'",
             editions,
         )
 
     def mark_retrying(self, job_id: str, *, failures: int, due_at: float, message: str) -> bool:
-        """Note that the body failed with retries left; False when that was noted before, or the job has ended."""
+        """Record a failure with retries left. Return False if it was recorded before or the job has ended."""
         changed = self.connection.execute(
             f"UPDATE job SET state = 'retrying', failures = ?, due_at = ?, message = ?"
             f" WHERE id = ? AND failures < ? AND {IS_OPEN}",
@@ -376,16 +383,16 @@ class LedgerWriter:
         return changed > 0
 
     def mark_due(self, job_ids: Iterable[str]) -> None:
-        """Let these jobs be published again, because their back-off is over."""
+        """Make these jobs ready to be published again, because their back-off is over."""
         self.connection.execute_many(
             "UPDATE job SET state = 'accepted', due_at = NULL WHERE id = ? AND state = 'retrying'",
             ((job_id,) for job_id in job_ids),
         )
 
     def hurry(self, job_ids: Iterable[str]) -> None:
-        """Let these jobs run at normal power from now on and be published again, because their deadline has come.
+        """Give these jobs the class `normal` and publish them again, because their deadline has come.
 
-        The copy in the queue of surplus power stays there and is harmless: a worker looks for a result first.
+        The message in the queue of surplus power stays there and is harmless: a worker looks for a result first.
         """
         self.connection.execute_many(
             "UPDATE job SET power = 'normal', state = CASE state WHEN 'queued' THEN 'accepted' ELSE state END"
@@ -394,17 +401,18 @@ class LedgerWriter:
         )
 
     def meet(self) -> None:
-        """Note that a broker's store belongs to this file from now on."""
+        """Record in the file that it has been compared with the broker's store."""
         self.connection.meet()
 
     def requeue_all(self) -> int:
-        """Let every open job be published again, because the broker may have lost them; return how many."""
+        """Make all queued jobs ready to be published again, as the broker may have lost them. Return their number."""
         return self.connection.execute("UPDATE job SET state = 'accepted' WHERE state = 'queued'")
 
     def repair_rows(self) -> None:
-        """Repair the rows that `damage.rot` finds: their jobs run once more, or their results close them.
+        """Repair the rows that `damage.rot` finds. Their jobs run again, or their results close them.
 
-        Where the index of ids had lost a job, the job may have a second row, on which `REINDEX` fails: it goes first.
+        If the index of ids had lost a job, the job may have two rows, and `REINDEX` fails on them. So second rows are
+        deleted first.
         """
         self.connection.execute(
             "DELETE FROM job NOT INDEXED WHERE seq NOT IN (SELECT min(seq) FROM job NOT INDEXED GROUP BY id)"
@@ -414,13 +422,13 @@ class LedgerWriter:
         self.connection.execute(f"UPDATE job SET state = 'accepted', finished_at = NULL WHERE {ODD_STATE}")
 
     def finish(self, result: Result, *, size_bytes: int) -> bool:
-        """Close the row of a job whose durable result was seen; False when there is no open row of it."""
+        """Close the row of a job after its durable result was noticed. Return False if it has no open row."""
         return self.connection.execute(_FINISH, _ending(result, size_bytes)) > 0
 
     def finish_all(self, ended: Sequence[tuple[Result, int]], *, now: float) -> Followers:
-        """Close the rows of these results, each with its size in bytes; one without a row gets a closed one.
+        """Close the rows of these results, each with its size in bytes. A result without a row gets a closed row.
 
-        Returns what this means for jobs that run after them.
+        Returns the jobs that waited for them.
         """
         closed = self.connection.execute_many(_FINISH, (_ending(result, size_bytes) for result, size_bytes in ended))
         if closed < len(ended):  # some were closed before, or came by plain Celery
@@ -429,7 +437,7 @@ class LedgerWriter:
         return self.fire((result.id, result.state.value) for result, _ in ended)
 
     def redate(self, job_ids: Iterable[str], *, now: float) -> None:
-        """Count the age of these from now on: they ended when the board did not know the time."""
+        """Count the age of these jobs from `now` on, because they ended while the board did not know the time."""
         self.connection.execute_many(
             f"UPDATE job SET finished_at = ? WHERE id = ? AND NOT {IS_OPEN}", ((now, job_id) for job_id in job_ids)
         )
@@ -440,12 +448,12 @@ class LedgerWriter:
         return self.reader.get(job_id)
 
     def ask_cancel(self, job_id: str) -> JobRow:
-        """Note that the submitter wants an open job cancelled. Raises UnknownJob."""
+        """Record a request to cancel an open job, and return its row. Raises UnknownJob."""
         self.connection.execute(f"UPDATE job SET cancel = 1 WHERE id = ? AND {IS_OPEN}", (job_id,))
         return self.reader.get(job_id)
 
     def ask_remove(self, job_ids: Iterable[str]) -> None:
-        """Note that finished jobs are to go; open ones are not touched."""
+        """Record a request to remove finished jobs. Open jobs are not changed."""
         self.connection.execute_many(
             f"UPDATE job SET remove = 1 WHERE id = ? AND NOT {IS_OPEN}", ((job_id,) for job_id in job_ids)
         )
@@ -459,7 +467,7 @@ class LedgerWriter:
 
 
 def _ending(result: Result, size_bytes: int) -> tuple[str | float | int, ...]:
-    """The values of `_FINISH`."""
+    """Return the values of `_FINISH`."""
     return (result.state.value, result.finished_at, result.attempts, size_bytes, _short(result), result.id)
 
 

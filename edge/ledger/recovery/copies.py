@@ -1,7 +1,7 @@
-"""The copy of the ledger beside it on the same disk, from which a broken ledger is rebuilt.
+"""Makes the copy of the ledger on the same disk, from which a broken ledger is rebuilt.
 
-A copy is written completely, synced, then named. Newer jobs are recovered from the broken file itself, from the results
-and from the broker's queues (`rebuild.py`).
+A copy is written completely, then synced, then renamed. Jobs that are newer than the copy are recovered from the broken
+file itself, from the results and from the broker's queues (`rebuild.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge.core import durable
 from edge.core.errors import StorageError
 from edge.ledger.recovery.damage import limited, opened
 
-_SPARE_BYTES = 64 << 20  # room that a copy must leave on the disk
+_SPARE_BYTES = 64 << 20  # free space that must remain on the disk after a copy
 _MARK = (
     "SELECT coalesce(max(seq), 0), count(*), coalesce(sum(state NOT IN ('succeeded', 'failed', 'cancelled')), 0),"
     " coalesce(sum(remove), 0), (SELECT count(*) FROM schedule), (SELECT coalesce(sum(cursor), 0) FROM schedule)"
@@ -35,11 +35,11 @@ class CopyMark(msgspec.Struct, frozen=True):
     open_jobs: int
     leaving: int
     schedules: int = 0
-    decided: int = 0  # sum of their cursors, which each change and each slot moves
+    decided: int = 0  # sum of the cursors of all schedules; every change and every slot moves a cursor
 
 
 def mark(path: Path) -> CopyMark | None:
-    """The mark of a ledger or a copy; None when it cannot be read."""
+    """Return the mark of a ledger or of a copy, or None if it cannot be read."""
     try:
         with closing(opened(path)) as db:
             return CopyMark(*db.execute(_MARK).fetchone())
@@ -48,9 +48,9 @@ def mark(path: Path) -> CopyMark | None:
 
 
 def copy(ledger: Path, target: Path, *, limit_s: float = 600.0, stop: threading.Event | None = None) -> int:
-    """Make `target` a copy of the ledger, which may be in use; return its size in bytes.
+    """Make `target` a copy of the ledger, which may be in use, and return its size in bytes.
 
-    Durable on return; a power cut leaves the old copy or the new one. Blocks for up to `limit_s`.
+    The copy is durable on return. A power cut leaves the old copy or the new one. Blocks for up to `limit_s`.
 
     Raises:
         StorageError: the ledger cannot be read, `limit_s` is over, or another thread has set `stop`. The old copy

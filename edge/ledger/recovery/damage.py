@@ -15,15 +15,15 @@ from edge.ledger.rows import ODD_POWER, ODD_STATE, legible
 log = logging.getLogger(__name__)
 
 EMPTY = "the file holds nothing"
-#: SQLite's error codes for a broken file, not for one that is locked or cannot be opened. An unreadable place on the
-#: card counts as broken: it stays unreadable, and if the whole disk fails no new ledger can be written anyway.
+#: SQLite's error codes for a broken file; a locked file, or one that cannot be opened, has other codes. A place on the
+#: card that cannot be read counts as broken, as it stays so. If the whole disk fails, no new ledger can be written.
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 _ROTTEN = f"SELECT id, state, power FROM job NOT INDEXED WHERE {ODD_STATE} OR {ODD_POWER} LIMIT 100"
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """Return a read-only connection, which makes no checkpoint either. Raises sqlite3.Error."""
+    """Return a read-only connection, which makes no checkpoint when it is closed. Raises sqlite3.Error."""
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
     db.text_factory = legible
     return db
@@ -42,17 +42,17 @@ def limited(db: sqlite3.Connection, limit_s: float) -> Iterator[None]:
 
 
 def broken(err: sqlite3.Error) -> bool:
-    """True when the error means that the content of the file is damaged."""
+    """Return True if the error means that the content of the file is damaged."""
     code = getattr(err, "sqlite_errorcode", 0)
     return code & 0xFF in _BROKEN or code in _UNREADABLE
 
 
 def damage(path: Path, *, limit_s: float) -> str:
-    """Return what is wrong with the ledger at `path`, in words; empty when SQLite's quick check finds nothing.
+    """Return the damage of the ledger at `path` in words, or an empty string if SQLite's quick check finds none.
 
-    100,000 jobs in 45 MiB take 0.05 s in memory; a card reads about 40 MiB/s. What was not checked within `limit_s`
-    counts as sound. A file without the table of jobs is damaged too, because a torn write leaves an empty file. Raises
-    StorageError when the disk cannot be read.
+    The check of 100,000 jobs in 45 MiB takes 0.05 s in memory; a card reads about 40 MiB/s. The part that was not
+    checked within `limit_s` counts as sound. A file without the table of jobs is damaged too, because a torn write
+    leaves an empty file. Raises StorageError if the disk cannot be read.
     """
     try:
         with closing(opened(path)) as db:
@@ -72,10 +72,10 @@ def damage(path: Path, *, limit_s: float) -> str:
 
 
 def rot(path: Path, *, limit_s: float) -> list[str]:
-    """Return the damaged rows of a ledger, in words: an unknown state or power class, or an index that disagrees.
+    """Return the damaged rows of a ledger in words: an unknown state or power class, or a wrong index.
 
-    `LedgerWriter.repair_rows` repairs them. Takes 0.5 s for 100,000 jobs; what was not checked within `limit_s` counts
-    as sound. Raises StorageError.
+    `LedgerWriter.repair_rows` repairs them. The check takes 0.5 s for 100,000 jobs. The part that was not checked
+    within `limit_s` counts as sound. Raises StorageError.
     """
     found: list[str] = []
     try:

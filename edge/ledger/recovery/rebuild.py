@@ -1,8 +1,8 @@
-"""Sets a broken ledger aside, rebuilds it from all sources, and reports it.
+"""Sets a broken ledger aside, rebuilds it from all sources, and reports that.
 
-Nothing is deleted. The readable rows of the broken file come first, then further rows of its copy. Results without a
-row are adopted once the gateway runs, and jobs that only the broker has when they end. The new file is complete and
-durable before the old one is moved, so after a power cut at any moment the next start continues.
+Nothing is deleted. The new ledger gets the readable rows of the broken file first, then further rows of its copy. The
+gateway adds a row for a result without one when it runs, and for a job that only the broker has when the job ends. The
+new file is complete and durable before the old one is moved, so the next start can continue after a power cut.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 _CHECK_S = 10.0
 _READ_S = 60.0  # time limit for reading a broken file
-_STRIDE = 512  # rows read at once; where that fails, half as many
+_STRIDE = 512  # rows read at once; after an error the rows are read in halves
 _NEW, _WHY = "rescued.sqlite", "WHY.txt"
 _COLUMNS = JobRow.__struct_fields__
-#: `Any`: columns of a file that is damaged may hold anything.
+#: A row of a damaged file. It is `Any`, because its columns may hold anything.
 Row = dict[str, Any]
 
 
@@ -61,7 +61,7 @@ def rebuild(layout: Layout) -> None:
 
 
 def tell_missing(layout: Layout) -> None:
-    """Report, in the way of a rebuild, that a ledger is gone of which only the broker knows. Raises StorageError."""
+    """Report a lost ledger of which only the broker's store has a trace, as a rebuild does. Raises StorageError."""
     text = (
         f"The ledger was new at {_now()}, as far as the board knew the time, but the broker had served one before: that"
         f" one, its copy and the results are gone, or {layout.root} is not on the disk that it was on. Jobs that the"
@@ -78,7 +78,7 @@ def tell_missing(layout: Layout) -> None:
 
 
 def notes(root: Path) -> list[tuple[str, str]]:
-    """Return folder name and reason of each ledger that was set aside; an unreadable note is skipped."""
+    """Return folder name and reason of each ledger that was set aside. An unreadable note is skipped."""
     found = []
     for note in sorted(root.glob(f"ledger.set-aside-*/{_WHY}")):
         try:
@@ -89,7 +89,7 @@ def notes(root: Path) -> list[tuple[str, str]]:
 
 
 def _wrong(layout: Layout) -> str:
-    """What is wrong with the ledger; empty when all is well, or when there was never one."""
+    """Return what is wrong with the ledger, or an empty string if it is sound or there was never one."""
     try:
         why = damage(layout.ledger, limit_s=_CHECK_S) if layout.ledger.stat().st_size else EMPTY
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def _wrong(layout: Layout) -> str:
     else:
         if why != EMPTY:
             return why
-    # An interrupted first start leaves the same, but then there is neither a copy nor a result.
+    # An interrupted first start leaves an empty or missing file too, but then there is neither a copy nor a result.
     return why if layout.ledger_copy.exists() or any(Results(layout).ids()) else ""
 
 
@@ -144,7 +144,7 @@ def _make_anew(layout: Layout, why: str) -> None:
 
 
 def _report(layout: Layout, why: str, *, read: int, copied: int) -> str:
-    """What was done and what may be missing, for whoever looks."""
+    """Return the text for the owner: what the rebuild did, and which jobs may be missing."""
     try:
         made = datetime.fromtimestamp(layout.ledger_copy.stat().st_mtime, UTC).isoformat(sep=" ", timespec="minutes")
         source = f"the ledger's copy of {made}"
@@ -163,9 +163,9 @@ def _now() -> str:
 
 
 def _exchange(layout: Layout, aside: Path) -> None:
-    """Put the new ledger in the place of the old one. It can be repeated after an interruption."""
+    """Move the new ledger to the place of the old one. The function can be repeated after an interruption."""
     new = aside / _NEW
-    if layout.ledger.exists() and new.samefile(layout.ledger):  # it is there; only its old name came back
+    if layout.ledger.exists() and new.samefile(layout.ledger):  # done before; a power cut brought the old name back
         new.unlink()
         durable.sync_folder(aside)
         return
@@ -180,12 +180,12 @@ def _exchange(layout: Layout, aside: Path) -> None:
 
 
 def _companions(ledger: Path) -> tuple[Path, Path]:
-    """The write-ahead log and its index: without the former a ledger is not whole."""
+    """Return the write-ahead log of a ledger and its index. A ledger is not complete without its log."""
     return ledger.with_name(f"{ledger.name}-wal"), ledger.with_name(f"{ledger.name}-shm")
 
 
 def _unused(root: Path) -> Path:
-    """Return a numbered folder that is not used yet; not a dated one, because the clock may be wrong."""
+    """Return a numbered folder that is not used yet. Its name has no date, because the clock may be wrong."""
     number = 1
     while (root / f"ledger.set-aside-{number}" / _WHY).exists():
         number += 1
@@ -193,7 +193,7 @@ def _unused(root: Path) -> Path:
 
 
 def _insert(db: sqlite3.Connection, row: Row) -> int:
-    """1 when the row is new to `db`."""
+    """Insert a row. Return 1 if it is new to `db`, else 0."""
     columns = [name for name in _COLUMNS if name in row]
     marks = ",".join("?" * len(columns))
     sql = f"INSERT OR IGNORE INTO job ({','.join(columns)}) VALUES ({marks})"  # noqa: S608 - names from the record
@@ -237,7 +237,7 @@ def _readable(path: Path) -> Iterator[Row]:
 def _links(path: Path) -> list[tuple[str, str, int]]:
     """Return (child, parent, n) for the spawned jobs in the file, as far as it can be read.
 
-    The rest is in the results of the parents, or for parents without a result in the files of `spawned/`.
+    Further links are in the results of the parents. For a parent without a result they are in the files of `spawned/`.
     """
     found = list[tuple[str, str, int]]()
     try:
@@ -254,7 +254,7 @@ def _links(path: Path) -> list[tuple[str, str, int]]:
 def _edges(path: Path) -> list[tuple[str, str, int, int]]:
     """Return (child, parent, n, anyway) for the jobs that wait for others, as far as the file can be read.
 
-    How those have ended is looked up again in their rows.
+    The outcomes of the parents are read from their rows again later.
     """
     found = list[tuple[str, str, int, int]]()
     try:
@@ -269,7 +269,7 @@ def _edges(path: Path) -> list[tuple[str, str, int, int]]:
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """Return the highest `seq`; if it cannot be read, a number that is high enough."""
+    """Return the highest `seq`, or a number that is high enough if it cannot be read."""
     try:
         return int(db.execute("SELECT coalesce(max(seq), 0) FROM job").fetchone()[0])
     except sqlite3.Error:
@@ -277,7 +277,7 @@ def _newest(db: sqlite3.Connection) -> int:
 
 
 def _possible(row: Row) -> bool:
-    """True when the row can be one of ours: bytes that rotted inside a page are still a row to SQLite."""
+    """Return True if the row can be a real job: SQLite also returns rows whose bytes were damaged inside a page."""
     try:
         args, kwargs = msgspec.json.decode(row["arguments"])
         if row.get("files") is not None:

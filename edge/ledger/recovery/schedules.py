@@ -1,7 +1,7 @@
-"""Takes schedules and the record of their slots from a broken ledger, or from its copy, into a new one.
+"""Copies schedules and the record of their slots from a broken ledger, or from its copy, into a new ledger.
 
-A schedule from the copy may be older than the one that was lost. Then some of its slots are decided once more; their
-jobs have the same ids as before, so none runs twice.
+A schedule from the copy may be older than the lost one. Then some of its slots are decided again. Their jobs get the
+same ids as before, so none of them runs twice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FATES = frozenset(fate.value for fate in Fate)
 
 
 def keep_schedules(db: sqlite3.Connection, source: Path) -> None:
-    """Copy the schedules that `source` has and `db` has not, as far as they can be read. Raises sqlite3.Error."""
+    """Copy the schedules of `source` that `db` does not have, as far as they can be read. Raises sqlite3.Error."""
     try:
         if not source.exists() or not source.stat().st_size:
             return

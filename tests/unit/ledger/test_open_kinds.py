@@ -44,7 +44,7 @@ def test_the_counts_are_those_of_a_look_at_the_whole_table(
     db.execute("CREATE TABLE job (id INTEGER UNIQUE, task TEXT, power TEXT, state TEXT)")
     for sql, values in before:
         db.execute(sql, values)
-    open_kinds.count_along(db)
+    open_kinds.start_counting(db)
     for sql, values in after:
         db.execute(sql, values)
         rows = db.execute(

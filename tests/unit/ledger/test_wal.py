@@ -43,10 +43,10 @@ def test_a_complete_checkpoint_is_followed_by_none_before_a_commit(
     beside.set_trace_callback(started.append)
     log = ledger.connection.log
     commit(ledger)
-    assert [log.carry(beside), log.carry(beside), log.carry(beside)] == [True, False, False]
+    assert [log.checkpoint(beside), log.checkpoint(beside), log.checkpoint(beside)] == [True, False, False]
     assert len(started) == 1
     commit(ledger)
-    assert [log.carry(beside), log.carry(beside)] == [True, False]
+    assert [log.checkpoint(beside), log.checkpoint(beside)] == [True, False]
     assert len(started) == 2
 
 
@@ -54,10 +54,10 @@ def test_a_transaction_that_failed_is_no_commit(ledger: LedgerWriter, beside: sq
     """What was rolled back left nothing in the log."""
     log = ledger.connection.log
     commit(ledger)
-    assert log.carry(beside)
+    assert log.checkpoint(beside)
     with pytest.raises(ZeroDivisionError), ledger.transaction(durable=True):
         raise ZeroDivisionError
-    assert not log.carry(beside)
+    assert not log.checkpoint(beside)
 
 
 def test_a_commit_during_a_checkpoint_does_not_count_as_later(ledger: LedgerWriter, beside: sqlite3.Connection) -> None:
@@ -65,11 +65,11 @@ def test_a_commit_during_a_checkpoint_does_not_count_as_later(ledger: LedgerWrit
     log = ledger.connection.log
     commit(ledger)
     log.begin_commit()
-    assert log.carry(beside)
+    assert log.checkpoint(beside)
     log.end_commit(1)
-    assert not log.carry(beside)
+    assert not log.checkpoint(beside)
     commit(ledger)
-    assert log.carry(beside)
+    assert log.checkpoint(beside)
 
 
 def test_the_writers_own_checkpoint_counts_too(
@@ -81,7 +81,7 @@ def test_the_writers_own_checkpoint_counts_too(
     before = ledger.connection.path.stat().st_size
     while ledger.connection.path.stat().st_size == before:
         commit(ledger)
-    assert not ledger.connection.log.carry(beside)
+    assert not ledger.connection.log.checkpoint(beside)
 
 
 def test_a_checkpoint_that_a_reader_held_up_may_be_followed_by_another(
@@ -93,10 +93,10 @@ def test_a_checkpoint_that_a_reader_held_up_may_be_followed_by_another(
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM job").fetchone()
         commit(ledger)
-        assert ledger.connection.log.carry(beside)
-        assert ledger.connection.log.carry(beside)
-    assert ledger.connection.log.carry(beside)
-    assert not ledger.connection.log.carry(beside)
+        assert ledger.connection.log.checkpoint(beside)
+        assert ledger.connection.log.checkpoint(beside)
+    assert ledger.connection.log.checkpoint(beside)
+    assert not ledger.connection.log.checkpoint(beside)
 
 
 def test_commits_beside_checkpoints_without_a_pause_lose_nothing(
@@ -109,7 +109,7 @@ def test_commits_beside_checkpoints_without_a_pause_lose_nothing(
     def carry() -> None:
         nonlocal carried
         while not ended.is_set():
-            carried += ledger.connection.log.carry(beside)
+            carried += ledger.connection.log.checkpoint(beside)
 
     thread = threading.Thread(target=carry)
     thread.start()
