@@ -1,4 +1,4 @@
-"""`chat`: a conversation with ChatterBot, which remembers what it was told."""
+"""The task `chat`: a conversation with ChatterBot, which remembers earlier messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PUZZLED = "I do not know what to say to that."
 
 
 class BadCorpus(ValueError):
-    """A corpus file that cannot be read or has another shape."""
+    """A corpus file that cannot be read or does not have the expected structure."""
 
 
 @task
@@ -30,7 +30,7 @@ def chat(
 ) -> str:
     """Say something to the board's chat bot and get its answer.
 
-    What was said before in the same `conversation` counts. The bot learns from YAML corpora named in the
+    The answer depends on earlier messages of the same `conversation`. The bot learns from YAML corpora named in the
     configuration (`settings: {chat: {corpora: [FILE, ...], name: NAME, learn: true}}`) and keeps its memory in a
     database on the board.
     """
@@ -46,8 +46,8 @@ def chat(
 
 @functools.lru_cache(maxsize=1)
 def _bot(folder: str, name: str, learn: bool, corpora: tuple[str, ...]) -> Any:
-    """The bot, made at the first message and kept for the next: starting it takes a second and 100 MB."""
-    from chatterbot import ChatBot  # brings spaCy: only a worker that is asked to chat pays for it
+    """Return the bot. It is made at the first message and kept, because a start takes a second and 100 MB."""
+    from chatterbot import ChatBot  # imports spaCy, so only a worker with a job of kind `chat` loads it
     from chatterbot.tagging import LowercaseTagger  # needs no language model, unlike the default
 
     paths = [_corpus_path(name) for name in corpora]
@@ -66,7 +66,7 @@ def _bot(folder: str, name: str, learn: bool, corpora: tuple[str, ...]) -> Any:
 
 
 def _train(bot: Any, paths: list[Path], mark: Path) -> None:
-    """Teach the bot its corpora, once for each content they ever had."""
+    """Train the bot with its corpora, if their content has changed since the last training."""
     digest = {str(path): sha256(path.read_bytes()).hexdigest() for path in paths}
     try:
         if json.loads(mark.read_text()) == digest:
@@ -79,7 +79,7 @@ def _train(bot: Any, paths: list[Path], mark: Path) -> None:
     session = bot.storage.Session()
     try:
         for statement in session.query(model).filter_by(conversation="training"):
-            session.delete(statement)  # what an earlier corpus taught, or a training that a power cut ended
+            session.delete(statement)  # from an earlier corpus, or from a training that a power cut interrupted
         session.commit()
     finally:
         session.close()
@@ -89,7 +89,7 @@ def _train(bot: Any, paths: list[Path], mark: Path) -> None:
 
 
 def _corpus_path(name: str) -> Path:
-    """A file by its path, or one of those that come with the appliance by its name."""
+    """Return the path of a corpus file: `name` is an absolute path, or the name of a file of the appliance."""
     path = Path(name) if "/" in name else _SHIPPED / name
     if not path.is_absolute() or not path.is_file():
         known = ", ".join(sorted(path.name for path in _SHIPPED.glob("*.yml")))
@@ -98,7 +98,7 @@ def _corpus_path(name: str) -> Path:
 
 
 def _check_corpus(path: Path) -> None:
-    """Raise BadCorpus where ChatterBot would fail halfway through."""
+    """Raise BadCorpus if ChatterBot would fail in the middle of a training with this file."""
     try:
         corpus = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:

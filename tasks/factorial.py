@@ -1,4 +1,4 @@
-"""`factorial`: a load with a result of megabytes, which takes its time and can be interrupted anywhere."""
+"""The task `factorial`: a load that runs long, has a result of megabytes and can be interrupted at any point."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from msgspec import Meta
 
 from edge.worker import Job, task
 
-#: Factors multiplied in one go; few enough to report progress, and to be cancelled, between two batches.
+#: Factors that are multiplied in one batch. Between two batches the body reports progress and can be cancelled, so a
+#: batch is small.
 _BATCH = 2048
 _LEAF = 32
 
-#: Exact arithmetic of any length in base ten: multiplies by number-theoretic transform, and needs no conversion to
-#: print, which Python's own int does in quadratic time.
+#: Exact arithmetic of any length in base ten. It multiplies by a number-theoretic transform. Printing needs no
+#: conversion, for which Python's own int needs quadratic time.
 _EXACT = decimal.Context(
     prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.Inexact, decimal.Overflow]
 )
@@ -35,8 +36,8 @@ class Digits(TypedDict):
 def factorial(n: Annotated[int, Meta(ge=0, le=5_000_000)], job: Job) -> Digits:
     """Work out n! exactly and write all its digits to a file.
 
-    The value says how many digits there are, the first and last twenty, and their SHA-256; the digits stand in the
-    file `N-factorial.txt`. Progress is kept: after a power cut the job goes on where it was.
+    The value has the number of digits, the first and the last twenty digits, and the SHA-256 of all of them. All digits
+    are in the file `N-factorial.txt`. Progress is kept: after a power cut the job continues where it was.
     """
     digits = str(_product(n, job))
     job.file(f"{n}-factorial.txt").write_text(digits)
@@ -50,7 +51,10 @@ def factorial(n: Annotated[int, Meta(ge=0, le=5_000_000)], job: Job) -> Digits:
 
 
 def _product(n: int, job: Job) -> decimal.Decimal:
-    """1 * 2 * ... * n, by a tree of products of like size: the level of each part is how many pairs it took."""
+    """Return 1 * 2 * ... * n.
+
+    Products of similar size are multiplied in pairs. The level of a part says how many times it was paired.
+    """
     done, parts = _restored(n, job.restored)
     while done < n:
         upper = min(done + _BATCH, n)
@@ -84,7 +88,7 @@ def _state(n: int, done: int, parts: list[tuple[int, decimal.Decimal]]) -> dict[
 
 
 def _restored(n: int, state: Any) -> tuple[int, list[tuple[int, decimal.Decimal]]]:
-    """What an earlier attempt had; nothing when it is not of this job."""
+    """Return the progress of an earlier attempt, or no progress if the checkpoint belongs to another n."""
     if not isinstance(state, dict) or state.get("n") != n:
         return 0, []
     return int(state["done"]), [(int(level), decimal.Decimal(part)) for level, part in state["parts"]]

@@ -1,6 +1,7 @@
-"""`pages` and `page`: fetch the pages that a list page links to, one after another or each as a job of its own.
+"""The tasks `pages` and `page`: fetch the pages that a list page links to, one after another or each as a separate job.
 
-Each body is kept as a file, and what is known of it in a database, both in the folder of the kind that fetched it.
+The content of each page is kept as a file, and its record in a database. Both are in the folder of the kind of job that
+fetched the page.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from edge.worker import Job, task
 
-#: A page larger than this is refused: a thousand of them may be in memory at once.
+#: A larger page is refused, because a thousand pages may be in memory at once.
 MOST_BYTES = 8 << 20
 MOST_LINKS = 10_000
 _ANSWER_S = 30.0
-#: A server that sends a byte now and then must not keep the worker for ever.
+#: Longest time for one page: a server that sends a few bytes from time to time must not block the worker for ever.
 _WHOLE_S = 300.0
-_MOST_CHARS = 200  # of what a server says of a page
+_MOST_CHARS = 200  # most characters that are kept of a header or a status line
 _REDIRECTS = 5
 _MOVED = (301, 302, 303, 307, 308)
 _CHUNK = 1 << 16
@@ -48,7 +49,7 @@ _PUT = "INSERT OR REPLACE INTO page VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class PageError(RuntimeError):
-    """A page cannot be had: one sentence with its address."""
+    """A page cannot be fetched. The text is one sentence with its address."""
 
     def __init__(self, url: str, why: str) -> None:
         self.url, self.why = url, why
@@ -56,9 +57,9 @@ class PageError(RuntimeError):
 
 
 class Page(NamedTuple):
-    """A page as it came."""
+    """A page as the server sent it."""
 
-    url: str  # as it was asked for
+    url: str  # the requested address, before redirects
     type: str
     body: bytes
 
@@ -78,7 +79,7 @@ class Kept(NamedTuple):
 def pages(url: str, job: Job, *, spawn: bool = False) -> dict[str, int]:
     """Fetch the pages that the page at `url` links to, one after another; with `spawn` as a job of kind `page` each.
 
-    Gives their number, and their bytes where they were fetched here. Goes on where it was after a power cut.
+    Returns the number of pages, and without `spawn` also their size in bytes. Continues where it was after a power cut.
     """
     links = links_of(fetch(url, job.check))
     if spawn:
@@ -98,7 +99,7 @@ def pages(url: str, job: Job, *, spawn: bool = False) -> dict[str, int]:
 
 @task(pool="io", time_limit_s=300)
 def page(url: str, job: Job) -> dict[str, str | int]:
-    """Fetch one page and keep it; gives what the database has of it."""
+    """Fetch one page and keep it; returns its record in the database."""
     kept = shelf(job.folder).keep(fetch(url, job.check), job.id)
     return {"file": kept.file, "size_bytes": kept.size_bytes, "sha256": kept.sha256, "type": kept.type}
 
@@ -107,7 +108,7 @@ def page(url: str, job: Job) -> dict[str, str | int]:
 
 
 def fetch(url: str, check: Callable[[], None] = lambda: None) -> Page:
-    """The page at `url`, after at most 5 redirects; `check` is called now and then. Raises PageError."""
+    """Return the page at `url`, after at most 5 redirects. Calls `check` after each block. Raises PageError."""
     at = url
     for _ in range(_REDIRECTS + 1):
         parts = _checked(at, asked=url)
@@ -149,14 +150,14 @@ def _body(url: str, answer: HTTPResponse, check: Callable[[], None]) -> bytes:
         raise PageError(url, f"the server answered {answer.status} {answer.reason[:_MOST_CHARS]}")
     body = bytearray()
     until = time.monotonic() + _WHOLE_S
-    while chunk := answer.read1(_CHUNK):  # what has come: a server that sends byte by byte must not hold off `check`
+    while chunk := answer.read1(_CHUNK):  # returns received bytes at once, so a slow server cannot delay `check`
         body += chunk
         if time.monotonic() > until:
             raise PageError(url, f"it took more than {_WHOLE_S:g} s")
         if len(body) > MOST_BYTES:
             raise PageError(url, f"it has more than {MOST_BYTES} bytes")
         check()
-    if answer.length:  # `read` with a size ends quietly where the connection does
+    if answer.length:  # `read1` raises no error if the connection ends too early
         raise PageError(url, f"the connection ended {answer.length} bytes before the page did")
     return bytes(body)
 
@@ -175,14 +176,14 @@ class _Links(HTMLParser):
 
 
 def links_of(listing: Page) -> list[str]:
-    """Addresses of the pages that `listing` links to, each once, in order. Raises PageError when there are too many."""
+    """Return the addresses that `listing` links to, each once, in order. Raises PageError if there are too many."""
     parser = _Links()
     parser.feed(listing.body.decode("utf-8", "replace"))
     found = dict[str, None]()
     for link in parser.found:
         try:
             address = urljoin(listing.url, link.strip()).partition("#")[0]
-        except ValueError:  # no address at all
+        except ValueError:  # not a valid address
             continue
         if address.startswith(("http://", "https://")) and address != listing.url:
             found[address] = None
@@ -200,18 +201,18 @@ def _digest(links: list[str]) -> str:
 
 @dataclass(eq=False)
 class _Row:
-    """A row on its way into the database."""
+    """A row that waits for its commit."""
 
     kept: Kept
-    over: bool = False
+    done: bool = False  # committed, or failed with `error`
     error: Exception | None = None
 
 
 class Shelf:
-    """Page bodies as files, and rows in a database. Threads may share it, and processes may share the folder.
+    """Stores page bodies as files, and rows in a database. Threads may share it, and processes may share the folder.
 
-    Pages that end at the same time are committed together: one thread commits for all that wait, so a thousand threads
-    cost the card a few syncs, not a thousand.
+    Pages that are stored at the same time are committed together: one thread commits for all waiting threads. So a
+    thousand threads cost the card a few syncs, not a thousand.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -225,10 +226,10 @@ class Shelf:
         self._db.execute(_TABLE)
         self._queue = threading.Lock()
         self._waiting: list[_Row] = []
-        self._committing = threading.Lock()  # the connection belongs to whoever holds it
+        self._committing = threading.Lock()  # the thread that holds it may use the connection
 
     def keep(self, page: Page, job_id: str) -> Kept:
-        """Keep a page in place of an earlier one of the same address; durable on return. Raises OSError."""
+        """Store a page, durable on return. It replaces an earlier page of the same address. Raises OSError."""
         digest = sha256(page.body).hexdigest()
         name = f"{sha256(page.url.encode()).hexdigest()[:32]}.html"
         temp = self._bodies / f".{name}.{job_id}"
@@ -238,18 +239,18 @@ class Shelf:
             os.fsync(file.fileno())
         temp.replace(self._bodies / name)
         kept = Kept(page.url, f"bodies/{name}", len(page.body), digest, page.type, job_id)
-        mine = _Row(kept)
+        row = _Row(kept)
         with self._queue:
-            self._waiting.append(mine)
+            self._waiting.append(row)
         with self._committing:
-            if not mine.over:
+            if not row.done:  # otherwise another thread has committed it
                 self._commit()
-        if mine.error is not None:
-            raise OSError(str(mine.error)) from mine.error
+        if row.error is not None:
+            raise OSError(str(row.error)) from row.error
         return kept
 
     def _commit(self) -> None:
-        """Commit all that waits. What interrupts it (the end of a job) leaves them waiting, for the next of them."""
+        """Commit all waiting rows. If the end of a job interrupts it, the rows wait for the next thread's commit."""
         with self._queue:
             group = list(self._waiting)
         error: Exception | None = None
@@ -265,12 +266,12 @@ class Shelf:
         except OSError as err:
             error = err
         for row in group:
-            row.error, row.over = error, True
+            row.error, row.done = error, True
         with self._queue:
-            self._waiting = [row for row in self._waiting if not row.over]
+            self._waiting = [row for row in self._waiting if not row.done]
 
     def rows(self) -> list[Kept]:
-        """All that is kept."""
+        """Return the rows of all stored pages."""
         with self._committing:
             found: list[Any] = self._db.execute("SELECT * FROM page ORDER BY url").fetchall()
         return [Kept(*row) for row in found]
@@ -278,7 +279,7 @@ class Shelf:
 
 @cache
 def shelf(folder: Path) -> Shelf:
-    """The shelf in a folder, opened once in a process."""
+    """Return the shelf in a folder. A process opens it once."""
     return Shelf(folder)
 
 

@@ -1,4 +1,4 @@
-"""`primes`: keeps the processor busy with little memory."""
+"""The task `primes`: a load that keeps the processor busy with little memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from edge.worker import Job, task
 
-#: Numbers sieved at a time; fits a small board's cache, and takes some milliseconds.
+#: Numbers in one segment of the sieve. A segment fits into a small board's cache, and takes some milliseconds.
 _SEGMENT = 1 << 19
 
 
@@ -17,7 +17,7 @@ _SEGMENT = 1 << 19
 def primes(n: Annotated[int, Meta(ge=0, le=10**12)], job: Job) -> int:
     """Count the primes below n with a segmented sieve.
 
-    Takes about a second per hundred million on a fast machine. Progress is kept: after a power cut the job goes on
+    Takes about a second per hundred million on a fast machine. Progress is kept: after a power cut the job continues
     where it was.
     """
     base = _small_primes(isqrt(max(n - 1, 0)))
@@ -35,7 +35,7 @@ def primes(n: Annotated[int, Meta(ge=0, le=10**12)], job: Job) -> int:
 
 
 def _count(start: int, stop: int, base: list[int]) -> int:
-    """Primes in [start, stop)."""
+    """Return the number of primes in [start, stop)."""
     sieve = bytearray(b"\x01") * (stop - start)
     for number in range(start, min(2, stop)):
         sieve[number - start] = 0

@@ -1,4 +1,4 @@
-"""`solve`: sums in plain words, by ChatterBot's mathematical evaluation."""
+"""The task `solve`: works out sums in plain words, by exact arithmetic and ChatterBot's mathematical evaluation."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def solve(
 ) -> str:
     """Solve a sum asked in words and write the answer to a file.
 
-    `message` is a question as "What is 50 divided by 2?"; the value is "50 divided by 2 = 25", and the same stands in
-    the file `ID-response.txt`, where ID is `message_id`. A message that is no sum fails and says so.
+    For the `message` "What is 50 divided by 2?" the value is "50 divided by 2 = 25". The file `ID-response.txt` has the
+    same text, with `message_id` as ID. A message that is not a sum fails with an error that says so.
     """
     answer = evaluate(message)
     job.file(f"{message_id}-response.txt").write_text(answer)
@@ -45,14 +45,14 @@ def solve(
 
 
 def evaluate(message: str) -> str:
-    """The sum in `message` and what it comes to, as "50 divided by 2 = 25".
+    """Return the sum in `message` and its value, as "50 divided by 2 = 25".
 
-    The sum is read and worked out exactly first, then by ChatterBot. What cannot be written in full is rounded to 28
-    digits and marked so: "10 / 3 = 3.333333333333333333333333333 (rounded)".
+    First the sum is read and worked out exactly, and then by ChatterBot. A value with too many digits is rounded to 28
+    digits and marked: "10 / 3 = 3.333333333333333333333333333 (rounded)".
 
     Raises:
-        NotASum: It cannot be read in one way, it has no value, or ChatterBot comes to another one.
-        TooLarge: It is too long, or a part of it has too many digits.
+        NotASum: the message can be read in several ways or in none, has no value, or ChatterBot finds another value.
+        TooLarge: the message is too long, or a part of the sum has too many digits.
     """
     shown = f"{message[:80]!r}"
     if len(message) > _LONGEST:
@@ -68,17 +68,17 @@ def evaluate(message: str) -> str:
     if not _agrees(answered, asked.part):
         understood = f"{shown}, understood as {asked.words[:80]!r}"
         raise NotASum(f"the sum in {understood}, comes to {figures[:40]}, but ChatterBot says {answered[:40]!r}")
-    if asked.part.floating and answered == f"{figures}.0":  # a root alone: as ChatterBot always wrote it
+    if asked.part.floating and answered == f"{figures}.0":  # for a root alone, keep the form that ChatterBot writes
         figures = answered
     return f"{asked.words} = {figures}{' (rounded)' if rounded else ''}"
 
 
 def _chatterbot(part: Part) -> str:
-    """What ChatterBot's MathematicalEvaluation comes to; what is wrong, if it comes to nothing."""
+    """Return the value that ChatterBot's MathematicalEvaluation finds, or its error if it finds none."""
     adapter, statement = _mathematics()
     try:
-        # mathparse divides decimals in the context of the thread. Enough digits that what cancels out does not show;
-        # a root has fewer, since of a thousand digits it would take a small board half a second.
+        # mathparse divides decimals in the context of the thread. It needs enough digits for differences of numbers
+        # that are almost equal. A root gets fewer, because one of a thousand digits takes a small board half a second.
         with localcontext(Context(prec=_ROUGH_DIGITS if part.rough else _QUOTIENT_DIGITS)):
             response = adapter.process(statement(text=part.form))
     except Exception as err:  # mathparse raises whatever its arithmetic raises: ValueError, IndexError, ...
@@ -87,7 +87,7 @@ def _chatterbot(part: Part) -> str:
 
 
 def _agrees(answered: str, part: Part) -> bool:
-    """Whether ChatterBot's figures are the number: to the last digit of an int, to 9 digits with a root, else to 20."""
+    """Return True if ChatterBot's figures match the value: a whole number exactly, a root to 9 digits, others to 20."""
     try:
         number = Decimal(answered)
     except InvalidOperation:
@@ -106,10 +106,10 @@ def _agrees(answered: str, part: Part) -> bool:
 
 @functools.cache
 def _mathematics() -> tuple[Any, Any]:
-    """ChatterBot's MathematicalEvaluation, and the class of the statements it reads.
+    """Return ChatterBot's MathematicalEvaluation, and the class of the statements it reads.
 
-    `import chatterbot` drags in spaCy (85 MB, 0.6 s on a fast machine), which this adapter has no use for. Unless it is
-    loaded already, the adapter's module is imported with bare packages in place of the two that would load the rest.
+    `import chatterbot` also imports spaCy (85 MB, 0.6 s on a fast machine), which this adapter does not need. So if
+    ChatterBot is not loaded yet, the adapter's module is imported below two empty packages instead of the real ones.
     """
     if "chatterbot" in sys.modules:
         return _adapter()
@@ -119,11 +119,11 @@ def _mathematics() -> tuple[Any, Any]:
         base = import_module("chatterbot.logic.logic_adapter")
         vars(sys.modules["chatterbot.logic"])["LogicAdapter"] = base.LogicAdapter
         return _adapter()
-    except Exception:  # a ChatterBot laid out otherwise: at its full price
+    except Exception:  # a version of ChatterBot with other modules: import all of it
         _forget()
         return _adapter()
     finally:
-        _forget()  # whoever wants all of ChatterBot must not find the bare packages
+        _forget()  # a later import of the whole ChatterBot must not find the empty packages
 
 
 def _adapter() -> tuple[Any, Any]:
@@ -134,7 +134,7 @@ def _adapter() -> tuple[Any, Any]:
 
 
 def _bare(name: str) -> ModuleType:
-    """A package without the code of its `__init__`."""
+    """Return a package without running the code of its `__init__`."""
     if "." in name:
         parent, _, leaf = name.rpartition(".")
         paths = [f"{path}/{leaf}" for path in sys.modules[parent].__path__]

@@ -1,4 +1,4 @@
-"""Submissions as lines of JSON, many to a request, each with its own key."""
+"""Encodes submissions as lines of JSON, many in one request, each with its own key."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edge.core.values import JsonObject
 from edge.model import Locality, Submission, fresh_key
 from edge.wire import KEY_RULE, BatchItem, is_key
 
-_JOBS, _BYTES = 1000, 1 << 20  # well inside the gateway's own limits
-#: Lines that name one another go in one request, as large as a gateway takes where nobody has changed its limits.
+_JOBS, _BYTES = 1000, 1 << 20  # far below the gateway's own limits
+#: Lines that refer to one another must be in one request. It may be as large as the gateway's default limits.
 _LINKED_JOBS, _LINKED_BYTES = 10_000, 16 << 20
 
 
 class BatchRefused(EdgeError, ValueError):
-    """Some jobs of a batch were refused: `jobs` were accepted and run, `refused` holds (index, error)."""
+    """Some jobs of a batch were refused. `jobs` were accepted and run, `refused` holds (index, error)."""
 
     exit_code = 2
 
@@ -30,16 +30,16 @@ class BatchRefused(EdgeError, ValueError):
 
 
 def checked_key(key: str) -> str:
-    """The idempotency key itself when it can be a header; raises UsageError."""
+    """Return `key` if it can be an idempotency key. Raises UsageError otherwise."""
     if not is_key(key):
         raise UsageError(f"key {key[:80]!r}: {KEY_RULE}")
     return key
 
 
 def encoded(submission: Submission | BatchItem) -> bytes:
-    """One line of JSON; raises BadArguments.
+    """Return a submission as one line of JSON. Raises BadArguments.
 
-    Goes through the standard encoder: msgspec would turn NaN into null without a word.
+    Uses the encoder of the standard library, because msgspec silently turns NaN into null.
     """
     try:
         tree = {name: getattr(submission, name) for name in submission.__struct_fields__}
@@ -53,7 +53,7 @@ def encoded(submission: Submission | BatchItem) -> bytes:
 
 
 def batches(jobs: Iterable[Submission | BatchItem], locality: Locality) -> Iterator[list[tuple[BatchItem, bytes]]]:
-    """`jobs` in order, cut into requests of a bounded size; whoever has no key gets a fresh one."""
+    """Yield `jobs` in order, in groups for requests of a bounded size. A job without a key gets a new one."""
     batch: list[tuple[BatchItem, bytes]] = []
     size, linked = 0, False
     for job in jobs:

@@ -1,4 +1,4 @@
-"""The client of a board's gateway: submit jobs, wait for them, fetch what they left."""
+"""The client of a board's gateway: submits jobs, waits for them, fetches their results and files."""
 
 from __future__ import annotations
 
@@ -48,17 +48,19 @@ from edge.wire import (
     TaskView,
 )
 
-#: One long poll; short enough that a router between does not forget the connection.
+#: Length of one long poll, short enough that a router on the way does not drop the silent connection.
 _POLL_S = 50.0
+#: Events within this time after a change are handled together with it.
 _TOGETHER_S = 0.5
-_WORDS_AGE_S = 20.0
+#: The sentence that says why a job waits contains times, so it is fetched again when it is this old.
+_SENTENCE_AGE_S = 20.0
 
 
 class Client:
-    """One gateway. Settings not given come from the environment or the client's file (see `Settings.find`).
+    """Talks to one gateway. Missing settings come from the environment or the client's file (see `Settings.find`).
 
-    Every method raises Unreachable, NotAllowed or another EdgeError with the gateway's own sentence. May be shared by
-    threads.
+    Every method raises Unreachable, NotAllowed or another EdgeError, with the gateway's own sentence. Threads may share
+    a client.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Client:
         self.settings = Settings.find(url=url, token=token) if settings is None else settings
         self._locality = Locality()
         self._http = Transport(self.settings, on_retry=on_retry)
-        #: Periodic jobs: list, get, put, remove, run, pause, resume.
+        #: The periodic jobs of the board: list, get, put, remove, run, pause, resume.
         self.schedules = Schedules(self._http)
 
     def __enter__(self) -> Self:
@@ -107,21 +109,30 @@ class Client:
         files: Mapping[str, Path | str | InputFile] | None = None,
         **kwargs: object,
     ) -> Job:
-        """Hand over one job; on return it is durable on the board.
+        """Submit one job. On return it is durable on the board.
 
-        `key` makes two submits one job: the same key and body give the same job again, another body raises KeyReused.
-        Without one, a fresh key still guards against a connection lost after the board took the job.
-
-        `delay_s` and `not_before` submit a job for later: the board keeps it until then. A time is a datetime with its
-        zone, or text as in RFC 3339. Of the jobs that may start, those of higher `priority` (0 to 9, 5 where none is
-        given) go first. While a job with the same `unique_key` is open, that job is the answer.
-
-        The job runs when the jobs `after` (ids, or what `submit` returned) have ended; if one of them does not succeed,
-        it fails, or runs all the same with `after_failure="run"`. `{"$result": ID}` as an argument, or within one,
-        stands for what that job returns.
-
-        `files` are what the job is given, by the names of its inputs: paths, which are uploaded first, or what `upload`
-        returned.
+        Args:
+            task: the kind of job.
+            args: its positional arguments. `{"$result": ID}` as an argument, or inside one, stands for the value that
+                the job ID returns.
+            key: an idempotency key. A second submit with the same key and body returns the same job, and one with
+                another body raises KeyReused. Without a key the client makes one, which protects against a second job
+                if the connection is lost after the board accepted the first.
+            power: the power class; by default that of the task.
+            retries: how many times a failed body may run again.
+            time_limit_s: longest running time of the body.
+            deadline_s: from this time after the submission a `surplus` job may run at normal power too.
+            max_temp_c: the job does not start or continue while the board is hotter.
+            delay_s: shortest wait; the board keeps the job until then.
+            not_before: earliest time to run, as a datetime with its zone, or as text in the form of RFC 3339.
+            priority: 0 to 9, and 5 by default. Of the jobs that may start, those of higher priority start first.
+            unique_key: while a job with the same unique key is open, that job is returned and no new one is made.
+            after: jobs (or their ids) that must end before this one runs. If one of them does not succeed, this job
+                fails.
+            after_failure: `"run"` to run this job even if one of `after` does not succeed.
+            files: the input files by the names of the inputs. A path is uploaded first; the return value of `upload`
+                is used as it is.
+            kwargs: its named arguments.
         """
         submission = Submission(
             task,
@@ -143,18 +154,25 @@ class Client:
         key = fresh_key(self._locality.prefix()) if key is None else key
         try:
             return self.submit_one(submission, key=key)
-        except UnknownInput:  # one has gone since it was there
+        except UnknownInput:  # the board has removed a file since the upload
             again = msgspec.structs.replace(submission, files=self._uploaded(files or {}))
             return self.submit_one(again, key=key)
 
     def upload(self, path: Path | str, *, name: str | None = None, progress: OnBytes | None = None) -> InputFile:
-        """Send a file for jobs; on return it is durable on the board. What the board has already is not sent.
+        """Send an input file for jobs. On return it is durable on the board.
 
-        A lost connection costs nothing: it goes on at the last byte that arrived, also in a later call. `progress` is
-        told the bytes that have been sent, and those of the whole file. A file that no job names goes after a while
+        Content that the board has already is not sent. After a lost connection the upload continues at the last byte
+        that the board has saved, even in a later call. The board removes a file that no job uses after a while
         (`gateway.files.keep_s`).
 
-        Raises UsageError where there is no such file, or it is too large; GatewayError where there is no room for it.
+        Args:
+            path: the file.
+            name: the name of the file for the job; by default the name in `path`.
+            progress: called with the number of bytes sent, and the length of the file.
+
+        Raises:
+            UsageError: the file does not exist or is too large.
+            GatewayError: the board has no room for it.
         """
         return upload(self._http, Path(path), name=name, progress=progress)
 
@@ -162,10 +180,10 @@ class Client:
         return {name: file if isinstance(file, InputFile) else self.upload(file) for name, file in files.items()}
 
     def submit_one(self, submission: Submission, *, key: str | None = None, only_if_in_time: bool = False) -> Job:
-        """As `submit`, for arguments whose names clash with its own.
+        """Submit one job from its record, for example if a task has an argument with the same name as one of `submit`.
 
-        With `only_if_in_time` a board that looks ahead raises NotInTime where the job would most likely end after
-        its `deadline_s`.
+        With `only_if_in_time` a board that makes forecasts refuses the job if it would probably end after its
+        `deadline_s`. Then this raises NotInTime.
         """
         key = fresh_key(self._locality.prefix()) if key is None else key
         body = encoded(submission)
@@ -179,9 +197,9 @@ class Client:
         return Job(self, view)
 
     def submit_many(self, jobs: Iterable[Submission | BatchItem]) -> list[Job]:
-        """Hand over many jobs, up to 1000 with each durable commit, in order.
+        """Submit many jobs in order, up to 1000 with each durable commit.
 
-        Raises BatchRefused when the board refused some; the others are accepted all the same.
+        Raises BatchRefused if the board refused some of them. The others are accepted nevertheless.
         """
         accepted: list[Job] = []
         refused: list[tuple[int, EdgeError]] = []
@@ -191,24 +209,24 @@ class Client:
             headers = {"Content-Type": "application/x-ndjson"}
             answer = self._http.send("POST", path_of("jobs", "batch"), body=body, headers=headers, longer_s=60)
             for (item, _), line in zip(items, answer.data.splitlines(), strict=True):
-                said = decoded(line, BatchAnswer)
-                if said.problem is not None:
-                    refused.append((index, error_of(said.problem)))
+                outcome = decoded(line, BatchAnswer)
+                if outcome.problem is not None:
+                    refused.append((index, error_of(outcome.problem)))
                 else:
-                    accepted.append(Job(self, JobView(said.id, item.task, said.state or JobState.ACCEPTED)))
+                    accepted.append(Job(self, JobView(outcome.id, item.task, outcome.state or JobState.ACCEPTED)))
                 index += 1
         if refused:
             raise BatchRefused(accepted, refused)
         return accepted
 
     def job(self, job_id: str) -> JobView:
-        """Where the job stands, and why."""
+        """Return the state of a job, and why it is in this state."""
         return self._http.json("GET", path_of("jobs", job_id), JobView)
 
     def children(self, job_id: str) -> Iterator[JobView | str]:
-        """The jobs that the body of a job spawned, in its order; of one whose result was removed only its id.
+        """Yield the jobs that the body of a job spawned, in order. A job whose result was removed is only an id.
 
-        Pages are fetched as they are needed.
+        Pages are fetched when they are needed.
         """
         cursor: str | None = None
         while True:
@@ -221,7 +239,7 @@ class Client:
                 return
 
     def followers(self, job_id: str) -> Iterator[JobView]:
-        """The jobs that run after a job, by id; pages are fetched as they are needed."""
+        """Yield the jobs that run after a job, by id. Pages are fetched when they are needed."""
         cursor: str | None = None
         while True:
             query = {"limit": 500, "cursor": cursor}
@@ -232,7 +250,7 @@ class Client:
                 return
 
     def result(self, job_id: str, *, wait: float | None = None) -> Result:
-        """The result, waiting for up to `wait` seconds; raises NotReady when there is none by then."""
+        """Return the result, after a wait of up to `wait` seconds. Raises NotReady if there is none by then."""
         return self.wait(job_id, timeout=wait or 0.0)
 
     def wait(
@@ -243,10 +261,18 @@ class Client:
         on_progress: Callable[[JobView], None] | None = None,
         on_outage: Callable[[EdgeError], None] | None = None,
     ) -> Result:
-        """The result, a failure too, however long it takes; raises NotReady after `timeout` seconds.
+        """Wait for the result and return it. A failed job has a result too.
 
-        A board whose power was cut comes back: once it has answered, later outages are waited out (and told to
-        `on_outage`). `on_progress` gets the job once a second while someone watches.
+        After a power cut a board comes back. So once the board has answered, later outages do not end the wait.
+
+        Args:
+            job_id: the job.
+            timeout: longest wait in seconds; None means without a limit.
+            on_progress: called with the job about once a second.
+            on_outage: called with the error whenever the board cannot be reached.
+
+        Raises:
+            NotReady: there is no result after `timeout`.
         """
         until = None if timeout is None else time.monotonic() + timeout
         answered = tried = False
@@ -262,7 +288,7 @@ class Client:
                     raise
                 if on_outage is not None:
                     on_outage(err)
-                time.sleep(1)  # with no patience at all, `send` came back at once
+                time.sleep(1)  # if `patience_s` is 0, `send` returned at once
                 continue
             answered = True
             if isinstance(found, Result):
@@ -276,13 +302,13 @@ class Client:
                 result = self._wait_for_events(job_id, until, on_progress, on_outage)
                 if result is not None:
                     return result
-            # A gateway may be set to hold nobody (`gateway.max_wait_s`): ask it again, but not in a busy loop.
+            # A gateway with `gateway.max_wait_s` 0 answers at once: ask again, but not in a busy loop.
             now = time.monotonic()
             if now - began < min(poll, 0.5):
                 time.sleep(min(1.0, poll) - (now - began))
 
     def _look(self, job_id: str, wait_s: float) -> Result | JobView:
-        """The result, waiting for it so long; else how the job stands then."""
+        """Return the result after a wait of up to `wait_s`, or the state of the job if there is none by then."""
         answer = self._http.send(
             "GET", path_of("jobs", job_id, "result"), query={"wait": f"{wait_s:.3f}"}, longer_s=wait_s
         )
@@ -297,16 +323,16 @@ class Client:
         on_progress: Callable[[JobView], None] | None,
         on_outage: Callable[[EdgeError], None] | None,
     ) -> Result | None:
-        """The result, told of by events; None where the gateway gives none. Raises as `wait`."""
+        """Wait for the result by events and return it, or None if the gateway sends none. Raises as `wait` does."""
         if on_progress is None:
             query = {"job": job_id, "state": ",".join(sorted(FINAL))}
-        else:  # why it waits may change with the board, too
+        else:  # the reason of a wait may change with power, workers and broker too
             query = {"job": job_id, "about": "job,power,worker,broker"}
         with EventStream(self._http, query, on_outage=on_outage) as stream:
             try:
                 stream.open(patience_s=0.0)
             except (GatewayError, NotAllowed, UsageError, Unreachable):
-                return None  # an older gateway, or one with too many readers: ask as ever
+                return None  # an older gateway, or one with too many readers: the caller polls as before
             while True:
                 try:
                     found = self._look(job_id, 0)
@@ -323,7 +349,7 @@ class Client:
                     on_progress(found)
                 if until is not None and time.monotonic() >= until:
                     raise _not_ready(found)
-                _until_worth_a_look(stream, until, shown=on_progress is not None)
+                _wait_for_change(stream, until, shown=on_progress is not None)
 
     def events(
         self,
@@ -335,13 +361,22 @@ class Client:
         after: str = "",
         on_outage: Callable[[EdgeError], None] | None = None,
     ) -> Iterator[Event]:
-        """Changes as they happen, for as long as they are asked for.
+        """Yield changes as they happen, without end.
 
-        Each filter takes one value or several; with `job`, `kind` or `state` there are job events only, unless `about`
-        says otherwise. A lost connection is made again and nothing is missing then; where something is, an event
-        `reset` says so: look at everything anew. `after` is the `id` of the last event that is known.
+        A lost connection is opened again, and no event is missing after that. If the gateway no longer has an event, it
+        sends an event `reset`: then read the whole state again.
 
-        Raises GatewayError at once where the gateway is older than its events.
+        Args:
+            job: only events of this job, or of several.
+            kind: only events of jobs of this kind, or of several.
+            state: only events of jobs that enter this state, or one of several.
+            about: only events about this subject, or about several. By default all of them, but only job events if
+                `job`, `kind` or `state` is given.
+            after: the `id` of the last known event; the stream continues after it.
+            on_outage: called with the error whenever the board cannot be reached.
+
+        Raises:
+            GatewayError: the gateway is older than the events. It is raised at once, before the first event.
         """
         query = {"job": _several(job), "kind": _several(kind), "state": _several(state), "about": _several(about)}
         stream = EventStream(self._http, query, after=after, on_outage=on_outage)
@@ -349,13 +384,13 @@ class Client:
         return _each(stream)
 
     def event_stream(self, *, on_outage: Callable[[EdgeError], None] | None = None) -> EventStream:
-        """All events, for whoever has other things to do as well: `open` it, then `next(timeout_s)`."""
+        """Return a stream of all events for a caller with other work: call `open`, then `next(timeout_s)`."""
         return EventStream(self._http, {}, on_outage=on_outage)
 
     def list(
         self, *, state: JobState | str | None = None, task: str | None = None, limit: int | None = None
     ) -> Iterator[JobView]:
-        """Jobs, newest first; pages are fetched as they are needed."""
+        """Yield jobs, newest first. Pages are fetched when they are needed."""
         cursor: str | None = None
         left = limit
         while left is None or left > 0:
@@ -369,11 +404,11 @@ class Client:
                 return
 
     def cancel(self, job_id: str) -> JobView:
-        """Ask that an open job stop; raises WrongState when it has ended (its result is never touched)."""
+        """Request that an open job stop. Raises WrongState if it has ended; its result does not change."""
         return self._http.json("DELETE", path_of("jobs", job_id), JobView, query={"if_state": "open"})
 
     def reprioritise(self, job_id: str, priority: int) -> JobView:
-        """Give an open job another priority, 0 to 9; raises WrongState when it has ended."""
+        """Give an open job another priority, 0 to 9. Raises WrongState if it has ended."""
         return self._http.json(
             "PATCH",
             path_of("jobs", job_id),
@@ -383,14 +418,14 @@ class Client:
         )
 
     def remove(self, job_id: str) -> None:
-        """Remove an ended job with its result and files; raises WrongState when it is still open."""
+        """Remove an ended job with its result and files. Raises WrongState if it is still open."""
         self._http.send("DELETE", path_of("jobs", job_id), query={"if_state": "final"})
 
     def download(self, job_id: str, name: str, to: Path | str) -> Path:
-        """Fetch a file the job left to `to` (a folder or a path); complete and checked, or not there at all.
+        """Fetch an artifact of the job to `to` (a folder or a path), and return its path.
 
-        A lost connection goes on where it broke off. Returns the path; raises UnknownFile, or OSError from this
-        side's disk.
+        The file is complete and checked, or it does not exist. After a lost connection the download continues at the
+        same byte. Raises UnknownFile, or OSError from the disk of this machine.
         """
         return download(self._http, self.result(job_id), name, Path(to))
 
@@ -403,27 +438,27 @@ class Client:
         follow: bool = False,
         on_cut: Callable[[int], None] = lambda _bytes: None,
     ) -> Iterator[bytes]:
-        """Yield what the program of a job prints, from the byte `offset` on; with `follow` until the job has ended.
+        """Yield the output of a job's program from the byte `offset` on. With `follow`, until the job has ended.
 
-        `stream` is `stdout` or `stderr`. The board keeps the beginning and the end of a long output: `on_cut` is called
-        with the number of bytes that are missing at that point.
+        `stream` is `stdout` or `stderr`. The board keeps the beginning and the end of a long output. `on_cut` is called
+        with the number of bytes that are missing between them.
         """
         return output(self._http, job_id, stream=stream, offset=offset, follow=follow, on_cut=on_cut)
 
     def tasks(self) -> TaskList:
-        """The kinds of job the board knows, and the modules it could not read."""
+        """Return the kinds of job that the board knows, and the modules that it could not read."""
         return self._http.json("GET", path_of("tasks"), TaskList)
 
     def task(self, name: str) -> TaskView | None:
-        """One kind of job, or None."""
+        """Return one kind of job, or None if the board does not know it."""
         return next((task for task in self.tasks().tasks if task.name == name), None)
 
     def status(self) -> StatusView:
-        """The board in one look: power, workers, broker, counts."""
+        """Return the state of the whole board: power, workers, broker, counts."""
         return self._http.json("GET", path_of("status"), StatusView)
 
     def statement(self, month: str | None = None) -> Statement:
-        """What jobs and the board took in a month such as `2026-11`; by default in that of now."""
+        """Return the energy that jobs and the board used in a month such as `2026-11`, by default in this month."""
         return self._http.json("GET", path_of("statement"), Statement, query={"month": month})
 
 
@@ -467,12 +502,13 @@ def _not_ready(view: JobView) -> NotReady:
     return NotReady(view.id, f"{view.state}; {view.waiting}" if view.waiting else view.state.value)
 
 
-def _until_worth_a_look(stream: EventStream, until: float | None, *, shown: bool) -> None:
-    """Return when the job may have ended, or `until` is over; where it is shown to somebody also when it may look new.
+def _wait_for_change(stream: EventStream, until: float | None, *, shown: bool) -> None:
+    """Wait until the job may have ended or `until` is over. If the job is shown, also until its view may have changed.
 
-    A second's changes are looked at together. The words on why it waits hold times, so they are got anew now and then.
+    Changes within `_TOGETHER_S` are handled together. The sentence that says why the job waits contains times, so after
+    `_SENTENCE_AGE_S` this returns without a change.
     """
-    look_at = time.monotonic() + _WORDS_AGE_S if shown else None
+    look_at = time.monotonic() + _SENTENCE_AGE_S if shown else None
     while True:
         ends = [at for at in (until, look_at) if at is not None]
         event = stream.next(max(0.0, min(ends) - time.monotonic()) if ends else None)

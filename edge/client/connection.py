@@ -1,7 +1,8 @@
-"""HTTP/1.1 over connections that are kept open: what a client of one gateway needs, and no more.
+"""Sends HTTP/1.1 over connections that are kept open. It has only what a client of one gateway needs.
 
-A submit is one small request and one small answer. It goes out in one packet with its headers, and the answer's headers
-are read by splitting lines: urllib3 and the standard library's mail parser took four fifths of a client's time.
+A submit is one small request and one small answer. The request goes out in one packet with its headers. The headers of
+the answer are read by splitting lines, because urllib3 and the mail parser of the standard library took four fifths of
+a client's time.
 """
 
 from __future__ import annotations
@@ -22,32 +23,32 @@ from urllib.parse import quote, urlsplit
 
 _KEPT = 4  # idle connections
 _BLOCK_BYTES = 1 << 16
-_HEAD_BYTES = 1 << 16  # an answer with longer headers is none of a gateway
-_ONE_PACKET_BYTES = 1 << 14  # a body up to this goes out with its headers
+_HEAD_BYTES = 1 << 16  # an answer with longer headers does not come from a gateway
+_ONE_PACKET_BYTES = 1 << 14  # a body up to this size is sent together with its headers
 
 
 class Source(Protocol):
     """A body that is read block by block as it is sent, such as an open file."""
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, at most `size`; nothing at the end."""
+        """Return the next bytes, at most `size`, or empty bytes at the end."""
 
 
 class LinkError(Exception):
-    """Nobody answered, or not to the end; the text is a phrase that says why."""
+    """There was no answer, or no complete one. The text is a phrase that says why."""
 
 
 class UntrustedCertificate(LinkError):
-    """Whoever answers cannot show that it is the gateway; it does not get better by asking again."""
+    """The other end has no certificate that is trusted. A second request would not help."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a gateway is, and how its certificate is judged."""
+    """The address of a gateway, and which certificate is trusted."""
 
     url: str
-    ca_file: Path | None = None  # none: whom this machine trusts
-    fingerprint: str = ""  # SHA-256 of the one certificate that is trusted, whatever names it is for
+    ca_file: Path | None = None  # PEM file of the trusted CA; None for the CAs that this machine trusts
+    fingerprint: str = ""  # SHA-256 of the only trusted certificate, whose names are not checked; empty without one
 
     @property
     def tls(self) -> bool:
@@ -62,19 +63,19 @@ class Address:
 
     @cached_property
     def host(self) -> str:
-        """The Host header. Raises UnicodeError when the name cannot be one of a host."""
+        """The Host header. Raises UnicodeError if the name cannot be a host name."""
         name, port = self.target
         name = f"[{name}]" if ":" in name else name.encode("idna").decode()
         return name if port == (443 if self.tls else 80) else f"{name}:{port}"
 
     @cached_property
     def base(self) -> str:
-        """What stands before each path."""
+        """The path in the address of the gateway, quoted. It comes before the path of each request."""
         return quote(urlsplit(self.url).path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
 
     @cached_property
     def context(self) -> ssl.SSLContext:
-        """How TLS is spoken. Raises OSError when the file of the authority cannot be read."""
+        """The settings of TLS. Raises OSError if `ca_file` cannot be read."""
         context = ssl.create_default_context(cafile=self.ca_file)
         if self.fingerprint:
             context.check_hostname = False
@@ -84,7 +85,7 @@ class Address:
 
 @dataclass
 class Answer:
-    """An answer: `data` is the whole body, unless it is to be read by `stream`."""
+    """The answer to a request. Read its body either as a whole by `data`, or in blocks by `stream`."""
 
     status: int
     reason: str
@@ -95,29 +96,29 @@ class Answer:
 
     @cached_property
     def data(self) -> bytes:
-        """The body. Raises LinkError when the connection was lost before its end."""
+        """The whole body. Raises LinkError if the connection is lost before its end."""
         return b"".join(self.stream())
 
     def stream(self) -> Iterator[bytes]:
-        """The body as it comes. Raises LinkError when the connection was lost before its end."""
+        """Yield the body in blocks as they arrive. Raises LinkError if the connection is lost before its end."""
         try:
             yield from self._body
         finally:
             self.close()
 
     def ready(self, timeout_s: float) -> bool:
-        """Wait for more of the body of a stream, or its end; False when neither came in time."""
+        """Wait for the next block of the body or its end. Return False if neither arrives within `timeout_s`."""
         return self._connection.ready(timeout_s)
 
     def close(self) -> None:
-        """Be done with the answer; a second call does nothing. A body that was not read costs the connection."""
-        if not self._closed:  # afterwards the connection belongs to another request
+        """Release the connection of the answer. It is closed if the body was not read. A second call does nothing."""
+        if not self._closed:  # after the first call the connection belongs to another request
             self._closed = True
             self._connection.release()
 
 
 class Connections:
-    """Connections to one gateway, kept open between requests. May be shared by threads."""
+    """Keeps connections to one gateway open between requests. Threads may share it."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -125,7 +126,7 @@ class Connections:
         weakref.finalize(self, _close_all, self._idle)
 
     def close(self) -> None:
-        """Close those that are idle."""
+        """Close the idle connections."""
         _close_all(self._idle)
 
     def request(
@@ -138,9 +139,9 @@ class Connections:
         connect_s: float,
         read_s: float,
     ) -> Answer:
-        """Send one request; returns once the headers of its answer are there. Raises LinkError.
+        """Send one request and return when the headers of its answer have arrived. Raises LinkError.
 
-        A file as `body` needs a Content-Length among the headers.
+        A `Source` as `body` needs a Content-Length in `headers`.
         """
         connection = self._take() or Connection.open(self._address, self._idle, connect_s)
         try:
@@ -150,7 +151,7 @@ class Connections:
             raise
 
     def _take(self) -> Connection | None:
-        """An idle connection that its other end has not closed; None: there is none."""
+        """Return an idle connection that the other end has not closed, or None if there is none."""
         while True:
             try:
                 connection = self._idle.pop()
@@ -162,14 +163,14 @@ class Connections:
 
 
 class Connection:
-    """One connection. Used by one thread at a time."""
+    """One connection. One thread at a time uses it."""
 
     def __init__(self, sock: socket.socket, host: str, idle: deque[Connection]) -> None:
         self._socket, self._host, self._idle = sock, host, idle
-        self._rest = b""  # received, and not yet used
+        self._rest = b""  # received bytes that are not used yet
         self._timeout_s = -1.0
         self._keeps = False  # the other end keeps the connection open after this answer
-        self._reusable = False  # it does, and the answer was read to its end
+        self._reusable = False  # the other end keeps it open, and the answer was read to its end
 
     @classmethod
     def open(cls, address: Address, idle: deque[Connection], connect_s: float) -> Self:
@@ -202,12 +203,12 @@ class Connection:
         return cls(sock, host, idle)
 
     def close(self) -> None:
-        """Close it; a second call does nothing."""
+        """Close the connection. A second call does nothing."""
         self._reusable = False
         self._socket.close()
 
     def release(self) -> None:
-        """Keep it for the next request, or close it."""
+        """Keep the connection for the next request if possible, or close it."""
         if not self._reusable or len(self._idle) >= _KEPT:
             self.close()
             return
@@ -215,14 +216,14 @@ class Connection:
         self._idle.append(self)
 
     def usable(self) -> bool:
-        """True when nothing came since the last answer: the other end has neither closed it nor lost its mind."""
+        """Return True if nothing arrived after the last answer: neither the end of the connection nor stray bytes."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return not self._rest and not poll.poll(0)
 
     def ready(self, timeout_s: float) -> bool:
-        """True once the next block of a body can be read without waiting for the other end to send its first byte."""
-        if self._rest.strip(b"\r\n"):  # what ends the last chunk is no block
+        """Wait up to `timeout_s`. Return True if the first byte of the next block has arrived."""
+        if self._rest.strip(b"\r\n"):  # the line end of the last chunk is not a block
             return True
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return True
@@ -238,7 +239,7 @@ class Connection:
             self._socket.settimeout(read_s)
             self._timeout_s = read_s
         try:
-            # An answer may come before all was sent: a gateway that takes no more says so, and then hangs up.
+            # A gateway that refuses the body answers before all of it is sent, and then closes the connection.
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._send(method, path, headers, body)
             status, reason, answered = self._read_header()
@@ -269,7 +270,7 @@ class Connection:
                 self._socket.sendall(block)
 
     def _read_header(self) -> tuple[int, str, dict[str, str]]:
-        """Status, its phrase and the headers of an answer."""
+        """Return the status, its phrase and the headers of an answer."""
         while (end := self._rest.find(b"\r\n\r\n")) < 0:
             if len(self._rest) > _HEAD_BYTES:
                 raise LinkError("what answered does not speak HTTP")
@@ -290,7 +291,7 @@ class Connection:
         return int(status), reason, headers
 
     def _body(self, method: str, status: int, headers: Mapping[str, str], read_s: float) -> Iterator[bytes]:
-        """The body, block by block; at its end the connection is free for the next request."""
+        """Yield the blocks of the body. At its end the connection is free for the next request."""
         try:
             if method == "HEAD" or status in {204, 304}:
                 pass
@@ -345,7 +346,7 @@ class Connection:
 
 
 def shown_certificate(url: str, *, connect_s: float) -> bytes:
-    """Return the certificate (DER) that whoever answers at `url` shows, without any judgement. Raises LinkError."""
+    """Return the certificate (DER) of the server at `url` without checking it. Raises LinkError."""
     address = Address(url, fingerprint="any")
     try:
         with socket.create_connection(address.target, timeout=connect_s) as sock:
@@ -363,7 +364,7 @@ def shown_certificate(url: str, *, connect_s: float) -> bytes:
 
 
 def _secured(sock: socket.socket, address: Address) -> ssl.SSLSocket:
-    """TLS over `sock`. Raises OSError, UntrustedCertificate."""
+    """Return a TLS connection over `sock`. Raises OSError, UntrustedCertificate."""
     secured = address.context.wrap_socket(sock, server_hostname=address.target[0])
     shown = secured.getpeercert(binary_form=True) or b""
     if address.fingerprint and hashlib.sha256(shown).hexdigest() != address.fingerprint:
@@ -383,7 +384,7 @@ def _size(text: str, base: int) -> int:
 
 
 def _lost(err: OSError) -> str:
-    """What the kernel says of a connection, as a phrase."""
+    """Return the kernel's error of a connection as a phrase."""
     text = err.strerror or ""
     return text[:1].lower() + text[1:] if text and not isinstance(err, ssl.SSLError) else "the connection was lost"
 

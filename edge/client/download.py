@@ -1,4 +1,4 @@
-"""A file of a job, fetched whole: continued after a lost connection, checked against its SHA-256, then named."""
+"""Fetches a whole file of a job: continues after a lost connection, checks the SHA-256, then names the file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from edge.client.transport import Transport, path_of
 from edge.core.errors import GatewayError, UnknownFile, Unreachable
 from edge.model import Result
 
-_TRIES = 5  # in a row without a single further byte
+_TRIES = 5  # most tries in a row without a further byte
 
 
 def download(http: Transport, result: Result, name: str, to: Path) -> Path:
-    """Fetch `name` of `result` to the folder or path `to`, replacing what was there; returns where it is."""
+    """Fetch the file `name` of `result` to the folder or path `to`, and return its path. Replaces an existing file.
+
+    Raises:
+        UnknownFile: the result has no such file.
+        Unreachable: the connection broke several times in a row.
+        GatewayError: the content does not match its SHA-256.
+        OSError: this machine cannot write the file.
+    """
     artifact = next((file for file in result.files if file.name == name), None)
-    # The name comes from the network: it must not lead out of the folder it is saved to.
+    # The name comes from the network, so it must not lead out of the target folder.
     if artifact is None or not re.fullmatch(r"[^/\0]+", name) or name in {".", ".."}:
         raise UnknownFile(result.id, name, [file.name for file in result.files])
     target = to / name if to.is_dir() else to

@@ -1,4 +1,4 @@
-"""Changes as they happen: one stream of a gateway, over as many connections as it takes."""
+"""Reads events as they happen: one stream of a gateway, which opens lost connections again."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from edge.core.backoff import Backoff
 from edge.core.errors import EdgeError, Unreachable
 from edge.wire import About, Event
 
-#: The gateway says something each minute; a connection that is silent for so long is dead.
+#: The gateway sends something each minute, so a connection that is silent for this long is dead.
 _SILENT_S = 150.0
-_AGAIN = Backoff(first_s=0.2, most_s=5.0)
-_SHORT_S = 1.0  # a stream that ended sooner is one more try, not news
+_RETRY = Backoff(first_s=0.2, most_s=5.0)
+_SHORT_S = 1.0  # a stream that ends sooner counts as a failed try
 
 
 class EventStream:
-    """Events of one gateway, in order. A lost connection is made again and goes on behind the last event.
+    """Reads the events of one gateway in order. A lost connection is opened again and continues after the last event.
 
-    Belongs to one thread. Outages after the first answer are waited out and told to `on_outage`.
+    Belongs to one thread. Outages after the first answer do not end the stream; each is passed to `on_outage`.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class EventStream:
         after: str = "",
         on_outage: Callable[[EdgeError], None] | None = None,
     ) -> None:
-        """`after` is the id of the last event that is known; without it the stream begins when it is opened."""
+        """Take the filters. `after` is the id of the last known event; without it the stream begins at `open`."""
         self._http, self._query, self._on_outage = http, query, on_outage
-        self.id = after  # resumes behind this event
+        self.id = after  # id of the last event; a new connection resumes after it
         self._answer: Answer | None = None
         self._blocks: Iterator[bytes] = iter(())
         self._rest = b""
         self._opened_at = 0.0
-        self._pauses = _AGAIN.pauses()
+        self._pauses = _RETRY.pauses()
 
     def __enter__(self) -> Self:
         return self
@@ -53,9 +53,9 @@ class EventStream:
         self.close()
 
     def open(self, *, patience_s: float | None = None) -> None:
-        """Connect, within the patience of the settings or this one.
+        """Connect, and try again for `patience_s` (by default that of the settings).
 
-        Raises as `Transport.send`: NotAllowed, UsageError, GatewayError (404) where there are no events.
+        Raises as `Transport.send` does: NotAllowed, UsageError, or GatewayError (404) if the gateway has no events.
         """
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self.id} if self.id else {})
         self._answer = self._http.send(
@@ -68,19 +68,19 @@ class EventStream:
             patience_s=patience_s,
         )
         self._blocks, self._rest, self._opened_at = self._answer.stream(), b"", time.monotonic()
-        while b"\n\n" not in self._rest:  # the place from which a lost stream goes on
+        while b"\n\n" not in self._rest:  # the first block has the id after which a lost stream resumes
             if not self._read():
                 return
         self._next_block()
 
     def close(self) -> None:
-        """Hang up; a second call does nothing."""
+        """Close the connection. A second call does nothing."""
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.close()
 
     def next(self, timeout_s: float | None = None) -> Event | None:
-        """The next event; None when `timeout_s` are over before there is one. Raises as `open`, but not for outages."""
+        """Return the next event, or None if there is none within `timeout_s`. Raises as `open`, but not for outages."""
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             while b"\n\n" in self._rest:
@@ -97,7 +97,7 @@ class EventStream:
                 self.close()
 
     def _read(self) -> bool:
-        """Take what came; False when the stream has ended, for whatever reason."""
+        """Take the next received block. Return False if the stream has ended for any reason."""
         try:
             block = next(self._blocks, b"")
         except LinkError:
@@ -106,12 +106,12 @@ class EventStream:
         return bool(block)
 
     def _open_again(self, left_s: float | None) -> bool:
-        """Connect after an end; False when there is no time left for it."""
+        """Connect again after an end. Return False if there is no time left for it."""
         pause_s = 0.0
         if time.monotonic() - self._opened_at < _SHORT_S:
             pause_s = next(self._pauses)
         else:
-            self._pauses = _AGAIN.pauses()
+            self._pauses = _RETRY.pauses()
         if left_s is not None and pause_s > left_s:
             time.sleep(left_s)
             return False
@@ -125,7 +125,7 @@ class EventStream:
         return True
 
     def _next_block(self) -> Event | None:
-        """The first block of what came, as an event; None when it is none."""
+        """Return the first received block as an event, or None if it is not an event."""
         block, _, self._rest = self._rest.partition(b"\n\n")
         name, data = "", list[bytes]()
         for line in block.split(b"\n"):
@@ -137,6 +137,6 @@ class EventStream:
                 name = value.decode("latin-1")
             elif field == b"data":
                 data.append(value)
-        if not data or name not in set(About):  # a newer gateway may tell of more
+        if not data or name not in set(About):  # a newer gateway may send other events
             return None
         return msgspec.structs.replace(decoded(b"\n".join(data), Event), id=self.id)

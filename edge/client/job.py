@@ -13,18 +13,18 @@ from edge.wire import JobView
 
 
 class Board(Protocol):
-    """What a job's handle needs of its board; `Client` is the real one."""
+    """The methods that the handle of a job calls. `Client` has them."""
 
     def job(self, job_id: str) -> JobView:
-        """Where the job stands."""
+        """Return the state of the job."""
 
     def wait(
         self, job_id: str, *, timeout: float | None = None, on_progress: Callable[[JobView], None] | None = None
     ) -> Result:
-        """The job's result, once there is one."""
+        """Wait for the job's result and return it."""
 
     def cancel(self, job_id: str) -> JobView:
-        """Ask that the job stop."""
+        """Request that the job stop."""
 
     def remove(self, job_id: str) -> None:
         """Remove the ended job."""
@@ -34,30 +34,30 @@ class Board(Protocol):
 
 
 class Job:
-    """A job that was accepted: its id, and what can be asked about it. `view` is what was last heard."""
+    """The handle of an accepted job. `view` is the last known state; `refresh` fetches it again."""
 
     def __init__(self, client: Board, view: JobView) -> None:
         self._client, self.view = client, view
 
     @property
     def id(self) -> str:
-        """The id; the result file on the board has the same name."""
+        """The id of the job. The result file on the board has the same name."""
         return self.view.id
 
     def __repr__(self) -> str:
         return f"Job({self.id!r}, {self.view.task!r}, {self.view.state.value!r})"
 
     def refresh(self) -> JobView:
-        """Where it stands now."""
+        """Fetch the present state of the job and return it."""
         self.view = self._client.job(self.id)
         return self.view
 
     def wait(self, timeout: float | None = None, on_progress: Callable[[JobView], None] | None = None) -> Result:
-        """Its result, a failure too; raises NotReady after `timeout` seconds."""
+        """Wait for its result and return it. A failed job has a result too. Raises NotReady after `timeout` seconds."""
         return self._client.wait(self.id, timeout=timeout, on_progress=on_progress)
 
     def value(self, timeout: float | None = None) -> JsonValue:
-        """What the task returned; raises JobFailed when it did not, NotReady after `timeout` seconds."""
+        """Return the value that the task returned. Raises JobFailed without one, NotReady after `timeout` seconds."""
         result = self.wait(timeout)
         if result.state is not JobState.SUCCEEDED:
             reason = result.failure.message if result.failure else "no reason given"
@@ -65,13 +65,13 @@ class Job:
         return result.value
 
     def cancel(self) -> JobView:
-        """Ask that it stop; it then ends as cancelled, unless it ends by itself first."""
+        """Request that it stop. It then ends as cancelled, unless it ends by itself first."""
         return self._client.cancel(self.id)
 
     def remove(self) -> None:
-        """Remove its result and files from the board; it must have ended."""
+        """Remove its result and files from the board. Raises WrongState if it has not ended."""
         self._client.remove(self.id)
 
     def download(self, name: str, to: Path | str) -> Path:
-        """Fetch the file `name` it left; see `Client.download`."""
+        """Fetch its file `name`; see `Client.download`."""
         return self._client.download(self.id, name, to)

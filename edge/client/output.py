@@ -1,4 +1,4 @@
-"""What the program of a job prints, read from any byte on, over as many connections as it takes."""
+"""Reads the output of a job's program from any byte on, and opens lost connections again."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from edge.wire import JobView
 
 #: The gateway ends an answer after `gateway.max_wait_s`, 3600 s at most; this is a little more.
 _SILENT_S = 3700.0
-_AGAIN = Backoff(first_s=0.2, most_s=5.0)
+_RETRY = Backoff(first_s=0.2, most_s=5.0)
 
 
 def output(
     http: Transport, job_id: str, *, stream: str, offset: int, follow: bool, on_cut: Callable[[int], None]
 ) -> Iterator[bytes]:
-    """Yield the bytes of a stream. Raises as `Transport.send`; with `follow` a lost connection is opened again.
+    """Yield the bytes of a stream. With `follow` a lost connection is opened again. Raises as `Transport.send` does.
 
     Args:
         http: the gateway.
         job_id: the job.
         stream: `stdout` or `stderr`.
         offset: the first byte wanted.
-        follow: go on until the job has ended.
+        follow: continue until the job has ended.
         on_cut: called with the number of bytes that the board has not kept.
     """
-    pauses = _AGAIN.pauses()
+    pauses = _RETRY.pauses()
     while True:
         final = not follow or http.json("GET", path_of("jobs", job_id), JobView).state.final
         before, next_offset = offset, None
@@ -53,6 +53,6 @@ def output(
         elif final:
             return
         if offset > before:
-            pauses = _AGAIN.pauses()
+            pauses = _RETRY.pauses()
         else:
             time.sleep(next(pauses))

@@ -1,4 +1,4 @@
-"""Asks a board to let this machine in: both compute a code, then a token that this machine made counts there."""
+"""Pairs this machine with a board: both compute a code, a person compares it, and then the board accepts our token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge.wire import PairAsk, PairCommitted, PairNonce, PairOpened, PairView
 
 _JSON = {"Content-Type": "application/json"}
 _WAIT_S = 280.0  # below what proxies and NATs allow a silent connection
-#: Between two questions where the gateway does not let anybody wait (`gateway.max_wait_s`).
+#: Least time between two requests, for a gateway that answers at once because `gateway.max_wait_s` is 0.
 _LEAST_S = 2.0
 _PREFIX = "edge_"
 
@@ -29,22 +29,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NotPaired(EdgeError, RuntimeError):
-    """The board did not let this machine in."""
+    """The board did not accept this machine."""
 
 
 class Paired(msgspec.Struct, frozen=True):
-    """What the board gave: the token counts there from now on."""
+    """The result of pairing: from now on the board accepts the token."""
 
     token: str
-    name: str  # as the board calls it
+    name: str  # name of the token on the board
     scopes: tuple[str, ...]
 
 
 def certificate_of(url: str, *, connect_s: float = 5.0) -> str:
-    """Return the certificate (PEM) that whoever answers at the https `url` shows. Nobody has judged it yet.
+    """Return the certificate (PEM) of the server at the https `url`. It is not checked.
 
     Raises:
-        Unreachable: nobody answers there, or not by TLS.
+        Unreachable: there is no answer, or no answer by TLS.
     """
     import ssl  # only for https
 
@@ -57,44 +57,45 @@ def certificate_of(url: str, *, connect_s: float = 5.0) -> str:
 def pair(
     settings: Settings, name: str, *, show: Callable[[pairing.Code, float], None], by_button: bool = False
 ) -> Paired:
-    """Ask the gateway of `settings` to let this machine in as `name`, and wait until somebody there confirms the code.
+    """Send a pairing request to the gateway, show the code, and wait until a person at the board confirms it.
 
     Args:
-        settings: over https with `certificate`, which alone is trusted from here on and which the code depends on.
-        name: what the board is to call the token.
-        show: is given the code, and the seconds until it is too old.
-        by_button: accept that the board's button was pressed. Then nobody has compared the certificate.
+        settings: the gateway. For https it needs `certificate`: only this certificate is trusted, and the code depends
+            on it.
+        name: the name of the new token on the board.
+        show: called with the code, and the seconds until it expires.
+        by_button: accept an approval by the board's button. Then no person has compared the code.
 
     Raises:
-        NotPaired: somebody refused, nobody confirmed in time, or what answers is not the board.
-        Unreachable: nobody answers any more.
-        GatewayError: the gateway refuses the request, or knows no pairing.
+        NotPaired: the request was refused or not confirmed in time, or the server is not the board.
+        Unreachable: there is no answer any more.
+        GatewayError: the gateway refuses the request, or does not support pairing.
     """
     token = _PREFIX + secrets.token_urlsafe(32)
     token_sha256 = hashlib.sha256(token.encode()).hexdigest()
-    http = Transport(replace(settings, token=None))  # nobody here needs to see an old token
+    http = Transport(replace(settings, token=None))  # an old token is not needed here, so it is not sent
     try:
         opened = http.json(
             "POST", path_of("pair"), PairOpened, body=_encode(PairAsk(name, token_sha256)), headers=_JSON
         )
         path = path_of("pair", opened.id)
         nonce = pairing.new_nonce()
-        told = http.json("PUT", path, PairCommitted, body=_encode(PairNonce(nonce)), headers=_JSON)
-        if pairing.commitment(told.nonce) != opened.commitment:
+        revealed = http.json("PUT", path, PairCommitted, body=_encode(PairNonce(nonce)), headers=_JSON)
+        if pairing.commitment(revealed.nonce) != opened.commitment:
             raise NotPaired("the other end changed its random number: it is no gateway, and somebody may be between")
         binding = pairing.binding_of(
             certificate=_fingerprint(settings.certificate),
             token_sha256=token_sha256,
             name=name,
-            board_nonce=told.nonce,
+            board_nonce=revealed.nonce,
             own_nonce=nonce,
         )
         code = pairing.Code(binding, pairing.new_echo())
         try:
-            show(code, told.expires_s)
+            show(code, revealed.expires_s)
             view = _decided(http, path)
         except BaseException:
-            with suppress(EdgeError):  # nobody waits any more; it ends by itself, too
+            with suppress(EdgeError):  # withdraw the request; without that it expires by itself
                 http.send("DELETE", path, patience_s=0.0)
             raise
     finally:
@@ -110,7 +111,7 @@ def pair(
 
 
 def _decided(http: Transport, path: str) -> PairView:
-    """Wait in one long request after the other until the request is decided."""
+    """Wait by long requests, one after the other, until the pairing request is decided."""
     while True:
         began = time.monotonic()
         try:

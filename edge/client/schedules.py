@@ -1,4 +1,4 @@
-"""Periodic jobs of one gateway."""
+"""Lists and changes the periodic jobs of one gateway."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Schedules:
-    """The schedules of a board. Every method raises as those of `Client` do; an unknown name raises UnknownSchedule."""
+    """The schedules of a board. Methods raise as those of `Client` do, and UnknownSchedule for an unknown name."""
 
     def __init__(self, http: Transport) -> None:
         self._http = http
 
     def list(self) -> Iterator[ScheduleView]:
-        """Every schedule that this token may see, by name; each with its next time and without its slots."""
+        """Yield every schedule that the token may read, by name, with its next time and without its slots."""
         cursor: str | None = None
         while True:
             query = {"limit": 500, "cursor": cursor}
@@ -33,28 +33,28 @@ class Schedules:
                 return
 
     def get(self, name: str) -> ScheduleView:
-        """One schedule: its next five times, and what became of its last twenty slots."""
+        """Return one schedule with its next five times and its last twenty slots."""
         return self._http.json("GET", _path(name), ScheduleView)
 
     def put(self, name: str, schedule: Schedule) -> ScheduleView:
-        """Make a schedule, or change the one of this name. Raises BadSchedule, BadArguments, UnknownTask."""
+        """Create a schedule, or replace the schedule of this name. Raises BadSchedule, BadArguments, UnknownTask."""
         return self._http.json("PUT", _path(name), ScheduleView, body=msgspec.json.encode(schedule), headers=_JSON)
 
     def remove(self, name: str) -> None:
-        """Remove a schedule; the jobs that it has made stay."""
+        """Remove a schedule. The jobs that it has made stay."""
         self._http.send("DELETE", _path(name))
 
     def run(self, name: str, *, key: str | None = None) -> JobView:
-        """Make a job of a schedule now, outside its slots; the same key makes the same job."""
+        """Make a job of a schedule now, outside its slots. A second call with the same key returns the same job."""
         headers = {**_JSON, "Idempotency-Key": checked_key(key or fresh_key("00"))}
         return self._http.json("POST", f"{_path(name)}/run", JobView, body=b"{}", headers=headers)
 
     def pause(self, name: str) -> ScheduleView:
-        """Pause it: its slots are skipped until `resume`."""
+        """Pause a schedule. Its slots are skipped until `resume`."""
         return self._http.json("POST", f"{_path(name)}/pause", ScheduleView, body=b"{}", headers=_JSON)
 
     def resume(self, name: str) -> ScheduleView:
-        """End its pause: its slots run again."""
+        """End the pause of a schedule. Its slots run again."""
         return self._http.json("POST", f"{_path(name)}/resume", ScheduleView, body=b"{}", headers=_JSON)
 
 

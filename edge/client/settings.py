@@ -1,4 +1,4 @@
-"""Where the gateway is and with which token: from arguments, the environment, or one file."""
+"""Finds the address of the gateway and the token, in arguments, the environment or one file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from msgspec import Meta
 from edge.core.errors import ConfigError
 
 DEFAULT_URL = "http://127.0.0.1:8420"
-_TOKEN_BYTES = 4096  # a file larger than this holds something else
+_TOKEN_BYTES = 4096  # most bytes read of a token file; a larger file does not hold a token
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,10 +34,10 @@ class Settings:
 
     url: str = DEFAULT_URL
     token: str | None = field(default=None, repr=False)  # a secret must not end up in a log
-    ca_file: Path | None = None  # PEM of who vouches for an https gateway; none: whom this machine trusts
-    certificate: Path | None = None  # PEM of the gateway's own, which alone is trusted, whatever names it is for
+    ca_file: Path | None = None  # PEM file of the trusted CA; None for the CAs that this machine trusts
+    certificate: Path | None = None  # PEM file of the only trusted certificate, whose names are not checked
     paired: bool = False  # `certificate` was compared by `edge pair`
-    patience_s: float = 10.0  # how long to try again when nobody answers
+    patience_s: float = 10.0  # how long to try again while the gateway does not answer
     connect_s: float = 5.0
     read_s: float = 30.0
 
@@ -50,11 +50,15 @@ class Settings:
         token_file: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Settings:
-        """The arguments, over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE`, `EDGE_CA_FILE`, over the file.
+        """Return the settings from the arguments, the environment and the client's file.
 
+        Arguments win over `EDGE_URL`, `EDGE_TOKEN`, `EDGE_TOKEN_FILE` and `EDGE_CA_FILE`, and these win over the file.
         The file is `EDGE_CLIENT_CONFIG` or `~/.config/edge/client.yaml`, with the keys `url`, `token`, `token_file`,
-        `ca_file`, `certificate` and `patience_s`. The certificate counts for the `url` of the file alone, and
-        `EDGE_CA_FILE` takes its place. Raises ConfigError, also on a secret that every user could read.
+        `ca_file`, `certificate` and `patience_s`. Its certificate counts only for the `url` of the file, and not if
+        `EDGE_CA_FILE` is set.
+
+        Raises:
+            ConfigError: a value is not usable, or every user of this machine can read a secret.
         """
         env = os.environ if env is None else env
         path = _file_path(env)
@@ -87,13 +91,13 @@ class Settings:
 
 
 def config_folder(env: Mapping[str, str]) -> Path | None:
-    """Where a person's settings are; None: there is no home."""
+    """Return the folder of a person's settings, or None if `env` names no home."""
     folder = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
     return Path(folder) / "edge" if folder else None
 
 
 def url_in(path: Path) -> str | None:
-    """The address that a file of settings leads to; None where it names none or cannot be read."""
+    """Return the address of the gateway in a settings file, or None if it has none or cannot be read."""
     try:
         file = _read_file(path)
         return checked_url(file.url) if file.url else None
@@ -107,19 +111,19 @@ def _file_path(env: Mapping[str, str]) -> Path | None:
     folder = config_folder(env)
     try:
         return folder / "client.yaml" if folder and (folder / "client.yaml").exists() else None
-    except OSError:  # a home that cannot be looked into holds no settings
+    except OSError:  # a home folder that cannot be read counts as one without settings
         return None
 
 
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # `~nobody`: no such user, so the name stands for itself
+    except RuntimeError:  # there is no such user, so the text is a plain file name
         return Path(text)
 
 
 def _read_file(path: Path) -> _File:
-    import yaml  # not every client has a file, and PyYAML costs a Pi Zero a noticeable part of its start
+    import yaml  # imported here: not every client has a file, and PyYAML slows the start on a Pi Zero noticeably
 
     try:
         tree: object = yaml.safe_load(path.read_text())
@@ -160,7 +164,7 @@ def _check_private(path: Path, name: str) -> None:
 
 
 def checked_url(url: str) -> str:
-    """Return the address of a gateway as it is used. Raises ConfigError."""
+    """Return the address of a gateway without a slash at its end. Raises ConfigError if it is not usable."""
     allowed = "expected http://HOST[:PORT] or https://HOST[:PORT]"
     try:
         parts = urlsplit(url)
@@ -175,7 +179,7 @@ def checked_url(url: str) -> str:
 
 
 def _checked_ca(path: Path) -> Path:
-    import ssl  # only where a gateway has a certificate of its own
+    import ssl  # imported here, because most clients have no `ca_file`
 
     try:
         ssl.create_default_context(cafile=path)

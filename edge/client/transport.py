@@ -1,4 +1,4 @@
-"""HTTP to one gateway: connections kept open, lost ones tried again, problems turned into errors."""
+"""Sends requests to one gateway: repeats them after a failure, and turns problem documents into errors."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from edge.core.errors import (
 from edge.wire import Problem, ProblemCode
 
 _RETRY = Backoff(first_s=0.2, most_s=5.0)
-#: The gateway (or a proxy before it) cannot serve now: the same request may pass later.
+#: Statuses of a gateway (or a proxy before it) that cannot serve now: the same request may succeed later.
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
 
 
 class Transport:
-    """Requests to one gateway; every one is idempotent by its nature or by its key, so each may be sent again.
+    """Sends requests to one gateway. Every request is idempotent, or has a key that makes it so: it may be repeated.
 
-    `on_retry` is told why, each time one is. May be shared by threads.
+    `on_retry` is called with the reason before each repetition. Threads may share a transport.
     """
 
     def __init__(self, settings: Settings, *, on_retry: Callable[[EdgeError], None] | None = None) -> None:
@@ -76,7 +76,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         longer_s: float = 0.0,
     ) -> T:
-        """The answer decoded as `kind`; raises Unreachable, NotAllowed or what the problem stands for."""
+        """Return the answer decoded as `kind`. Raises Unreachable, NotAllowed, or the error of its problem document."""
         answer = self.send(method, path, query=query, body=body, headers=headers, longer_s=longer_s)
         return decoded(answer.data, kind)
 
@@ -92,9 +92,19 @@ class Transport:
         stream: bool = False,
         patience_s: float | None = None,
     ) -> Answer:
-        """The answer, once there is one below 300; tries again for `patience_s` while nobody answers.
+        """Return the answer if its status is below 300, and raise its error otherwise.
 
-        `longer_s` is how much longer than usual the gateway may take. A file as `body` is sent once: without patience.
+        The request is repeated while there is no answer, or one that asks to try again.
+
+        Args:
+            method: the method of HTTP.
+            path: the path, quoted.
+            query: parameters; those that are None are left out.
+            body: the body. A `Source` can be sent only once, so it needs `patience_s` 0.
+            headers: further headers.
+            longer_s: how much longer than `read_s` of the settings the gateway may take.
+            stream: True to return before the body is read.
+            patience_s: how long to repeat the request; by default `patience_s` of the settings.
         """
         target = path
         wanted = {key: value for key, value in (query or {}).items() if value is not None}
@@ -104,7 +114,7 @@ class Transport:
         pauses = _RETRY.pauses()
         while True:
             try:
-                # A redirect is an error like any other: a token must not follow to another host.
+                # A redirect is an error like any other, because a token must not be sent to another host.
                 answer = self._connections.request(
                     method,
                     target,
@@ -114,13 +124,13 @@ class Transport:
                     read_s=self.settings.read_s + longer_s,
                 )
                 if not stream or answer.status >= 300:
-                    answer.data  # noqa: B018 - read here, where what is lost is tried again
+                    answer.data  # noqa: B018 - read here, so that a lost connection repeats the request
             except LinkError as err:
                 why = self._why(err)
                 failure: EdgeError = Unreachable(f"cannot reach the gateway at {self.settings.url}: {why}")
                 failure.__cause__ = err
                 if isinstance(err, UntrustedCertificate):
-                    raise failure from err  # a certificate does not get better by asking again
+                    raise failure from err  # a second request would get the same certificate
                 after = 0.0
             else:
                 if answer.status < 300:
@@ -129,7 +139,7 @@ class Transport:
                 failure = error_of(problem)
                 if answer.status not in _TRY_AGAIN:
                     raise failure
-            # Up to half of the pause is left to chance: after a power cut a whole LAN comes back at once.
+            # Up to half of the pause is random, because after a power cut all machines of a LAN come back at once.
             wait = max(after, next(pauses) * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
             if time.monotonic() + wait > give_up:
                 raise failure
@@ -138,7 +148,7 @@ class Transport:
             time.sleep(wait)
 
     def _why(self, err: LinkError) -> str:
-        """One phrase on why nobody answered."""
+        """Return one phrase that says why there was no answer."""
         if not isinstance(err, UntrustedCertificate):
             return str(err)
         if self.settings.certificate:
@@ -151,7 +161,7 @@ class Transport:
 
 def _fingerprint(path: Path) -> str:
     """SHA-256 of the first certificate in a PEM file. Raises ConfigError."""
-    import ssl  # only where one certificate alone is trusted
+    import ssl  # imported here, because most clients trust no single certificate
 
     try:
         _, begin, rest = path.read_text().partition(ssl.PEM_HEADER)
@@ -162,14 +172,14 @@ def _fingerprint(path: Path) -> str:
 
 
 def path_of(*parts: str) -> str:
-    """`/v1/...` with each part quoted, so that no id or name can leave its place. Raises BadJobId on an empty one."""
+    """Return `/v1/...` with each part quoted, so that no id can change the path. Raises BadJobId for an empty part."""
     if not all(parts):
         raise BadJobId("")
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def decoded(data: bytes, kind: type[T]) -> T:
-    """`data` as `kind`; raises GatewayError when something else answered."""
+    """Return the JSON `data` as `kind`. Raises GatewayError if it does not fit: then the server is not a gateway."""
     try:
         return msgspec.json.decode(data, type=kind)
     except ValueError as err:  # msgspec's errors and those of UTF-8 are ValueErrors
@@ -177,51 +187,53 @@ def decoded(data: bytes, kind: type[T]) -> T:
 
 
 def error_of(problem: Problem) -> EdgeError:
-    """The error a problem stands for, with the sentence of the gateway."""
-    said = problem.detail or problem.title or f"the gateway answered {problem.status}"
+    """Return the error for a problem document, with the sentence of the gateway."""
+    sentence = problem.detail or problem.title or f"the gateway answered {problem.status}"
     match problem.code:
         case ProblemCode.UNKNOWN_JOB:
-            return UnknownJob.reported(said, job_id=problem.job_id)
+            return UnknownJob.reported(sentence, job_id=problem.job_id)
         case ProblemCode.JOB_GONE:
-            return JobGone.reported(said, job_id=problem.job_id)
+            return JobGone.reported(sentence, job_id=problem.job_id)
         case ProblemCode.WRONG_STATE:
-            return WrongState(said)
+            return WrongState(sentence)
         case ProblemCode.NOT_IN_TIME:
-            return NotInTime(said)
+            return NotInTime(sentence)
         case ProblemCode.KEY_REUSED:
-            return KeyReused.reported(said, key="", job_id=problem.job_id)
+            return KeyReused.reported(sentence, key="", job_id=problem.job_id)
         case ProblemCode.BAD_ARGUMENTS:
-            return BadArguments.reported(said, task="", reason=said)
+            return BadArguments.reported(sentence, task="", reason=sentence)
         case ProblemCode.UNKNOWN_TASK:
-            return UnknownTask.reported(said, task="", known=[])
+            return UnknownTask.reported(sentence, task="", known=[])
         case ProblemCode.UNKNOWN_FILE:
-            return UnknownFile.reported(said, job_id=problem.job_id, name="", known=[])
+            return UnknownFile.reported(sentence, job_id=problem.job_id, name="", known=[])
         case ProblemCode.UNKNOWN_INPUT:
-            return UnknownInput.reported(said, name="", sha256="")
+            return UnknownInput.reported(sentence, name="", sha256="")
         case ProblemCode.UNKNOWN_SCHEDULE:
-            return UnknownSchedule.reported(said, name="")
+            return UnknownSchedule.reported(sentence, name="")
         case ProblemCode.BAD_SCHEDULE:
-            return BadSchedule(said)
+            return BadSchedule(sentence)
         case ProblemCode.UNAUTHENTICATED | ProblemCode.FORBIDDEN:
-            return NotAllowed(said)
+            return NotAllowed(sentence)
         case ProblemCode.ASLEEP:
-            return Asleep.reported(said, awake_at=problem.awake_at)
+            return Asleep.reported(sentence, awake_at=problem.awake_at)
         case ProblemCode.BAD_REQUEST | ProblemCode.TOO_LARGE:
-            return UsageError(said)
+            return UsageError(sentence)
     if problem.status in _TRY_AGAIN:
-        return Unreachable(said)
-    return GatewayError(problem.status, problem.code, said)
+        return Unreachable(sentence)
+    return GatewayError(problem.status, problem.code, sentence)
 
 
 def _problem(answer: Answer) -> tuple[Problem, float]:
-    """What the answer says is wrong, and how many seconds it asks to wait."""
+    """Return the problem document of an answer, and the seconds that it asks to wait."""
     try:
         problem = msgspec.json.decode(answer.data, type=Problem)
     except ValueError:
-        said = f"{answer.status} {answer.reason}".strip()
-        problem = Problem(said, answer.status, detail=f"the gateway's address answered {said}, not as a gateway does")
+        status = f"{answer.status} {answer.reason}".strip()
+        problem = Problem(
+            status, answer.status, detail=f"the gateway's address answered {status}, not as a gateway does"
+        )
     try:
         after = float(answer.headers.get("retry-after", "0"))
-    except ValueError:  # a date: the clocks of two boards are not compared
+    except ValueError:  # a date is ignored, because the clocks of two machines may differ
         after = 0.0
     return problem, max(0.0, after)

@@ -1,4 +1,4 @@
-"""A file for a job, sent to the board: continued where it broke off, sent only if the board does not have it."""
+"""Sends an input file to the board if the board does not have it. Resumes at the last saved byte."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ from edge.core.errors import GatewayError, Unreachable, UsageError
 from edge.model import InputFile
 from edge.wire import FileView, ProblemCode
 
-#: Is told the bytes that have been sent, and those of the whole file.
+#: Called with the number of bytes sent, and the length of the file.
 OnBytes = Callable[[int, int], None]
 
 _READ_BYTES = 1 << 20
-#: How much longer than usual the board may take: it writes to a card, and hashes again what it had before a restart.
+#: Extra time for the board to answer: it writes to a card, and after a restart it hashes the received bytes again.
 _LONGER_S = 120.0
 _RETRY = Backoff(first_s=0.2, most_s=5.0)
 
 
 def upload(http: Transport, path: Path, *, name: str | None = None, progress: OnBytes | None = None) -> InputFile:
-    """Send the file at `path`, and return what a job names it by. On return it is durable on the board.
+    """Send the file at `path`, and return the record with which a job names it. On return it is durable on the board.
 
-    Retries as long as each attempt gets further, then for `patience_s` of the settings. Calling it again, also in
-    another process, continues the same upload.
+    Retries while each try sends more of the file, and otherwise for `patience_s` of the settings. A second call, even
+    in another process, continues the same upload.
 
     Args:
         http: the gateway.
-        path: a regular file; it must not change meanwhile.
-        name: what the job is to know it as; None: as it is called here.
-        progress: is called now and then, from this thread.
+        path: a regular file, which must not change meanwhile.
+        name: the name of the file for the job; None means the name in `path`.
+        progress: called from time to time, in the thread of the caller.
 
     Raises:
-        UsageError: there is no such file, it changed while it was sent, or the board does not take one that large.
+        UsageError: the file does not exist, changed while it was sent, or is too large for the board.
         GatewayError: the board has no room for it.
-        Unreachable, NotAllowed: as for any request.
+        Unreachable: the gateway does not answer.
+        NotAllowed: the token does not allow it.
     """
     try:
         with path.open("rb") as file:
             size, digest = _hashed(file)
             _send(http, file, size, digest, progress or (lambda _sent, _size: None))
     except OSError as err:
-        if err.filename is None:  # not of the file: of the network
+        if err.filename is None:  # an error of the network, not of the file
             raise
         raise UsageError(f"file {path}: {err.strerror}") from err
     return _record(digest, name or path.name, size)
@@ -56,7 +57,7 @@ def upload(http: Transport, path: Path, *, name: str | None = None, progress: On
 def _record(digest: str, name: str, size: int) -> InputFile:
     try:
         return msgspec.convert({"sha256": digest, "name": name, "bytes": size}, InputFile)
-    except msgspec.ValidationError:  # not allowed for a job's file; the gateway uses the input's name
+    except msgspec.ValidationError:  # the name is not allowed; without one the gateway uses the name of the input
         return InputFile(digest, None, size)
 
 
@@ -69,13 +70,13 @@ def _hashed(file: BinaryIO) -> tuple[int, str]:
 
 
 def _send(http: Transport, file: BinaryIO, size: int, digest: str, progress: OnBytes) -> None:
-    """Send what the board does not have."""
+    """Send the part of the file that the board does not have."""
     give_up, furthest, pauses = 0.0, -1, _RETRY.pauses()
     while True:
         try:
-            # Asks before it sends: where the upload goes on, and whether there is room for it.
+            # This request sends no content. It asks at which byte the upload continues, and if there is room for it.
             view = _part(http, digest, None, b"", size)
-            if view.received > furthest:  # a step further: patience counts from here
+            if view.received > furthest:  # the last try sent more, so patience starts again
                 furthest, pauses = view.received, _RETRY.pauses()
                 give_up = time.monotonic() + http.settings.patience_s
             progress(view.received, size)
@@ -87,7 +88,7 @@ def _send(http: Transport, file: BinaryIO, size: int, digest: str, progress: OnB
                 return
         except Unreachable:
             wait = next(pauses)
-            # Before the first answer the transport itself has been patient.
+            # Before the first answer, the transport itself has repeated the request for `patience_s`.
             if furthest < 0 or time.monotonic() + wait > give_up:
                 raise
             time.sleep(wait)
@@ -112,14 +113,14 @@ def _part(http: Transport, digest: str, first: int | None, body: bytes | _Rest, 
 
 
 class _Rest:
-    """The file from an offset on, as a body that reports what is read. Used once, by http.client, in this thread."""
+    """The rest of the file from an offset on, as the body of one request. Calls `progress` when it is read."""
 
     def __init__(self, file: BinaryIO, first: int, size: int, progress: OnBytes) -> None:
         file.seek(first)
         self._file, self._sent, self._size, self._progress = file, first, size, progress
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes; no more than were announced, should the file have grown."""
+        """Return the next bytes, but no more than announced, even if the file has grown meanwhile."""
         block = self._file.read(min(size, self._size - self._sent))
         self._sent += len(block)
         self._progress(self._sent, self._size)

@@ -1,7 +1,7 @@
-"""Reads a whole question by recursive descent, and works it out on the way.
+"""Reads a whole question by recursive descent, and works it out at the same time.
 
-What people read in two ways is refused with advice: `-2 ^ 2`, `2(3)`, `200 + 15%`, `10 mod 3 * 2`. So is a question of
-which a part would be left out.
+A question that people read in two ways is refused with advice: `-2 ^ 2`, `2(3)`, `200 + 15%`, `10 mod 3 * 2`. The
+reader also refuses a question if it would have to ignore a part of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tasks.arithmetic.tokens import Kind, Token, tokens
 
 _DEPTH = 40
 _AROUND = (Kind.FILLER, Kind.MARK)
-#: A sign after one of these belongs to the sum. "The answer - 5" goes on from another one, and "hello - 5" has a dash.
+#: A sign after one of these words belongs to the sum. In "the answer - 5" it continues an earlier sum, and in
+#: "hello - 5" it is a dash.
 _BEFORE_A_SIGN = (
     *(
         "is",
@@ -42,19 +43,19 @@ _BEFORE_A_SIGN = (
 
 #: Words after which a sign cannot be a dash, even with a space between it and its number.
 _BEFORE_NO_DASH = ("is", "of", "what's", "whats")
-#: A question does not end in one of these: the rest of it is missing.
+#: No question ends with one of these words. If one does, the rest of the question is missing.
 _CUT_OFF = ("to", "the", "then")
 
 
 class Sum(msgspec.Struct, frozen=True):
-    """A question that was read: its words without what stands around them, and what they come to."""
+    """A sum that was read: its words without the words around it, and its parts with the value."""
 
     words: str
     part: Part
 
 
 def read(question: str) -> Sum:
-    """Read and work out a question. Raises NotASum or TooLarge, which say what was understood."""
+    """Read and work out a question. Raises NotASum or TooLarge, with the part that was understood."""
     found = _without_fillers(tokens(question))
     try:
         _check_known(found)
@@ -67,7 +68,7 @@ def read(question: str) -> Sum:
 
 
 def spoken(found: Sequence[Token]) -> str:
-    """The tokens as ChatterBot writes them: lower case, a space between any two, a sign beside its number."""
+    """Return the text of tokens in ChatterBot's form: lower case, spaces between tokens, no space after a sign."""
     text, glue = "", True
     before: Token | None = None
     for token in found:
@@ -81,19 +82,19 @@ def spoken(found: Sequence[Token]) -> str:
 
 
 def _opens(token: Token) -> bool:
-    """Whether a sign after this token belongs to the number that follows."""
+    """Return True if a sign after this token belongs to the number that follows."""
     return token.kind in (Kind.SIGN, Kind.TIMES, Kind.MODULO, Kind.POWER, Kind.OF, Kind.FUNCTION, Kind.OPEN)
 
 
 def _understood(found: Sequence[Token]) -> str:
-    """What was read, with dots for what was not."""
+    """Return the words that were understood, with dots for the other words."""
     gap = Token(Kind.UNKNOWN, "...", "...")
     read_ = [one for one in found if one.kind is not Kind.FILLER]
     return spoken([gap if _is_unknown(one) or _is_unreadable(one) else one for one in read_])[:80]
 
 
 def _is_unknown(token: Token) -> bool:
-    return token.kind is Kind.UNKNOWN and token.name not in ("a", "and")  # these two stand in numbers
+    return token.kind is Kind.UNKNOWN and token.name not in ("a", "and")  # these two may be part of a number
 
 
 def _is_unreadable(token: Token) -> bool:
@@ -101,7 +102,7 @@ def _is_unreadable(token: Token) -> bool:
 
 
 def _without_fillers(found: list[Token]) -> list[Token]:
-    """The question without what stands before and after the sum. Marks that may mean something there are left."""
+    """Return the tokens of the sum, without the words before and after it. Marks that may have a meaning stay."""
     first, last = 0, len(found)
     while first < last and (found[first].kind is Kind.FILLER or (first and _leads_on(*found[first - 1 : first + 1]))):
         first += 1
@@ -120,7 +121,7 @@ def _without_fillers(found: list[Token]) -> list[Token]:
 
 
 def _may_be_dash(found: Sequence[Token]) -> bool:
-    """Whether the sum begins with a sign that does not touch its number: "hello! - 5 + 3", or a list of sums."""
+    """Return True if the sum begins with a sign that does not touch its number: "hello! - 5 + 3", or a list of sums."""
     sign, *rest = found
     return sign.kind is Kind.SIGN and not sign.text.isalpha() and bool(rest and rest[0].space) and not _is_sign(rest[0])
 
@@ -130,18 +131,18 @@ def _is_sign(token: Token) -> bool:
 
 
 def _leads_on(before: Token, token: Token) -> bool:
-    """Whether a token after a filler is one, too: punctuation, or the "of" of "the value of"."""
+    """Return True if a token after a filler is a filler too: punctuation, or the "of" of "the value of"."""
     return token.kind is Kind.MARK or (token.kind is Kind.OF and before.name in ("value", "result"))
 
 
 def _only_ends(rest: list[Token]) -> bool:
-    """Whether what stands after the sum only ends the sentence: "=", "?", ", please."."""
+    """Return True if the words and marks after the sum only end the sentence: "=", "?", ", please."."""
     marks = "".join(token.name if token.kind is Kind.MARK else "w" for token in rest).removeprefix("=")
     return not (set("=:;") & set(marks) or ".." in marks or marks.startswith("!") or marks.endswith(","))
 
 
 def _check_known(found: Sequence[Token]) -> None:
-    """Raises NotASum for the first token that no sum has."""
+    """Raise NotASum for the first token that cannot be part of a sum."""
     for at, token in enumerate(found):
         shown = repr(token.text[:40])
         if _is_unreadable(token) and re.search(r"\d[-\u2212/]\d", token.text):
@@ -164,13 +165,16 @@ def _check_known(found: Sequence[Token]) -> None:
 
 
 def _check_one_line(operator: Token) -> None:
-    """Raises NotASum for an operator that begins a line: that may be a list, or another sum."""
+    """Raise NotASum if an operator begins a line, which may be a list or another sum."""
     if len(f"{operator.space}.".splitlines()) > 1:
         raise NotASum(f"a line begins with {operator.text!r}, which may be another sum: write one sum in one line")
 
 
 class _Reader:
-    """One method a level: a sum of products of factors, a factor being a power with a sign or a percentage."""
+    """Reads the tokens with one method for each level of the grammar.
+
+    A sum has products, a product has factors, and a factor is a power or a percentage with or without a sign.
+    """
 
     def __init__(self, found: Sequence[Token]) -> None:
         self._tokens = [token for token in found if token.kind is not Kind.FILLER]
@@ -178,7 +182,7 @@ class _Reader:
         self._depth = 0
 
     def whole(self) -> Part:
-        """Read to the end."""
+        """Read all tokens as one sum. Raises NotASum, TooLarge."""
         if not self._tokens:
             raise NotASum("there are no numbers in it")
         part = self._sum()
@@ -243,14 +247,14 @@ class _Reader:
         return parts.signed(part, sign)
 
     def _sign(self) -> str:
-        """The sign before a number; an empty string for none."""
+        """Read the sign before a number. Return an empty string if there is none."""
         sign = self._take(Kind.SIGN)
         if sign and self._kind() is Kind.SIGN:
             raise NotASum("two signs stand before one number")
         return "" if sign is None else "+" if sign.name == "+" else "-"
 
     def _unsigned(self) -> Part:
-        """A power; or a percentage, of something or alone."""
+        """Read a power, or a percentage with or without "of"."""
         part = self._power()
         if not self._take(Kind.PERCENT):
             return part
@@ -268,7 +272,7 @@ class _Reader:
         return self._raised(self._primary())
 
     def _raised(self, base: Part) -> Part:
-        """A part with the power that stands after it, if any does."""
+        """Read the exponent after a part, if there is one."""
         following = self._take(Kind.AFTER, Kind.POWER)
         if not following:
             return base
@@ -326,7 +330,7 @@ class _Reader:
         sign = self._sign()
         operand = self._primary()
         powers = self._kind() in (Kind.POWER, Kind.AFTER) or operand.shape is Shape.POWER
-        # Only of numbers above zero the root of a power is the power of the root.
+        # The root of a power equals the power of the root only for numbers above zero.
         if powers and (sign or name == "log" or operand.value.low < 0):
             raise NotASum("a power of a root or logarithm needs brackets")
         operand = self._raised(operand)

@@ -1,4 +1,4 @@
-"""Numbers in words, in figures, or in both: "three hundred and twenty-five", "2.5 million", "three point one four"."""
+"""Reads numbers in words, figures or both: "three hundred and twenty-five", "2.5 million", "three point one four"."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _THOUSAND = 1000
 
 
 def begins_number(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a number begins at this token."""
+    """Return True if a number begins at this token."""
     return _kind(tokens, at) in (Kind.NUMBER, Kind.COUNT, Kind.POINT) or _article(tokens, at)
 
 
 def read_number(tokens: Sequence[Token], at: int) -> tuple[Fraction, int] | None:
-    """The longest number that begins at this token.
+    """Return the longest number that begins at this token.
 
     Args:
         tokens: The question.
         at: Index of the first token of the number; see `begins_number`.
 
     Returns:
-        The number and the index of the token after it; None for figures that cannot be read. What does not fit into
-        the number ("twenty zero", "two thousand million") is left: two numbers side by side are an error of the
-        caller's grammar.
+        The number and the index of the token after it, or None for figures that cannot be read. Words that do not fit
+        into the number ("twenty zero", "two thousand million") are left to the caller, which refuses two numbers
+        without an operation between them.
     """
     first = tokens[at]
     if first.kind is Kind.NUMBER:
@@ -49,18 +49,18 @@ def _kind(tokens: Sequence[Token], at: int) -> Kind | None:
 
 
 def _article(tokens: Sequence[Token], at: int) -> bool:
-    """The "a" of "a hundred"."""
+    """Return True for the "a" of "a hundred"."""
     return at < len(tokens) and tokens[at].name == "a" and _kind(tokens, at + 1) is Kind.SCALE
 
 
 def _scaled(tokens: Sequence[Token], value: Fraction, at: int) -> tuple[Fraction, int]:
-    """A number with a fraction, or of more than three figures, and at most one scale: "2.5 million"."""
+    """Read the scale after a number with a fraction or with more than three figures: "2.5 million"."""
     scale = tokens[at].value if _kind(tokens, at) is Kind.SCALE else None
     return (value, at) if scale is None or not value else (value * scale, at + 1)
 
 
 def _whole(tokens: Sequence[Token], at: int) -> tuple[Fraction, int]:
-    """A whole number: groups below a thousand, each with a smaller scale than the one before."""
+    """Read a whole number: groups below a thousand, each with a smaller scale than the group before."""
     total, smallest = Fraction(0), Fraction(10**15)
     while True:
         group = _group(tokens, at)
@@ -80,7 +80,7 @@ def _and(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _group(tokens: Sequence[Token], at: int) -> tuple[Fraction, int] | None:
-    """Read "three hundred and twenty five" and less; "twenty one hundred", too."""
+    """Read a group up to "three hundred and twenty five"; also "twenty one hundred"."""
     if _article(tokens, at):
         value, at = Fraction(1), at + 1
     else:
@@ -96,7 +96,7 @@ def _group(tokens: Sequence[Token], at: int) -> tuple[Fraction, int] | None:
 
 
 def _small(tokens: Sequence[Token], at: int, below: int) -> tuple[Fraction, int] | None:
-    """A number below a hundred in words, or below `below` in figures."""
+    """Read a number below a hundred in words, or below `below` in figures."""
     if at >= len(tokens):
         return None
     token = tokens[at]
@@ -112,7 +112,7 @@ def _small(tokens: Sequence[Token], at: int, below: int) -> tuple[Fraction, int]
 
 
 def _fraction(tokens: Sequence[Token], at: int) -> tuple[Fraction, int] | None:
-    """What comes after "point": one digit a word, or all of them in figures."""
+    """Read the digits after "point": one digit in each word, or all digits in figures."""
     if _kind(tokens, at) is Kind.NUMBER:
         figures = tokens[at].name
         return (Fraction(int(figures), 10 ** len(figures)), at + 1) if figures.isdecimal() else None

@@ -1,7 +1,7 @@
-"""The parts of a sum: what each comes to, and the form in which ChatterBot can read it.
+"""Makes the parts of a sum, each with its value and with a form that ChatterBot can read.
 
-In that form every number is whole and every operation has brackets, so that ChatterBot's parser has one way to read it
-and rounds nothing: it would make floats of decimals.
+In that form every number is whole and every operation has brackets. So ChatterBot's parser can read it in one way only,
+and rounds nothing. Decimals would become floats there.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tasks.arithmetic.values import Value
 
 
 class Shape(StrEnum):
-    """How a part is written, where that decides what may stand beside it without brackets."""
+    """The written form of a part. It decides which operations may stand next to it without brackets."""
 
     CLOSED = "closed"  # a number, a root, anything in brackets
     POWER = "power"
-    PERCENT = "percent"  # of nothing: brackets do not change that
+    PERCENT = "percent"  # a percentage without "of"; brackets do not change it
     REMAINDER = "remainder"
     OPEN = "open"
 
@@ -29,9 +29,9 @@ class Shape(StrEnum):
 class Part(msgspec.Struct, frozen=True):
     """A part of a sum.
 
-    `form` is what ChatterBot is asked. It answers with a float where `floating` is set; where `rough` is, a step is a
-    root or logarithm, of which it knows some digits only. `operations` says how much there is to work out; a number
-    alone, its sign and its percent sign have none.
+    `form` is the text for ChatterBot. If `floating` is set, ChatterBot answers with a float. If `rough` is set, a step
+    is a root or a logarithm, which ChatterBot computes to a few digits only. `operations` is the number of operations;
+    a number alone, its sign and its percent sign do not count.
     """
 
     value: Value
@@ -43,18 +43,18 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def number(value: Fraction | int) -> Part:
-    """A number as it stands."""
+    """Return a number in figures or words."""
     return Part(values.number(value), _written(Fraction(value)))
 
 
 def constant(name: str) -> Part:
-    """`pi` or `e`, in figures: ChatterBot knows six places of it."""
+    """Return `pi` or `e` in figures, because ChatterBot knows only six places of them."""
     value = values.constant(name)
     return Part(value, _written(value.low))
 
 
 def signed(part: Part, sign: str) -> Part:
-    """A part with `+` or `-` before it."""
+    """Return a part with `+` or `-` before it."""
     shape = part.shape if part.shape is Shape.PERCENT else Shape.OPEN
     if sign == "+":
         return msgspec.structs.replace(part, shape=shape)
@@ -63,18 +63,18 @@ def signed(part: Part, sign: str) -> Part:
 
 
 def bracketed(part: Part) -> Part:
-    """A part in brackets."""
+    """Return a part in brackets."""
     return part if part.shape is Shape.PERCENT else msgspec.structs.replace(part, shape=Shape.CLOSED)
 
 
 def percentage(part: Part) -> Part:
-    """A number of hundredths."""
+    """Return a part followed by a percent sign: its hundredth."""
     share = _joined(part, "/", number(100), values.divide(part.value, values.number(100)))
     return msgspec.structs.replace(share, shape=Shape.PERCENT, operations=part.operations)
 
 
 def add(first: Part, sign: str, second: Part) -> Part:
-    """The sum, or with `-` the difference."""
+    """Return the sum, or with `-` the difference."""
     if Shape.PERCENT in (first.shape, second.shape):
         raise NotASum("a percentage is of something: write 200 + 15% of 200, or 0.15")
     _check_no_remainder(first, second)
@@ -83,14 +83,14 @@ def add(first: Part, sign: str, second: Part) -> Part:
 
 
 def multiply(first: Part, sign: str, second: Part) -> Part:
-    """The product, or with `/` the quotient."""
+    """Return the product, or with `/` the quotient."""
     _check_no_remainder(first, second)
     operation = values.multiply if sign == "*" else values.divide
     return _joined(first, sign, second, operation(first.value, second.value))
 
 
 def modulo(first: Part, second: Part) -> Part:
-    """The remainder. ChatterBot has none, and is asked for what is left after so many times."""
+    """Return the remainder. ChatterBot has no such operation, so its form subtracts a multiple of the second number."""
     for part in (first, second):
         if part.shape not in (Shape.CLOSED, Shape.POWER):
             raise NotASum("a remainder beside another operation, a sign or a percentage needs brackets")
@@ -100,17 +100,17 @@ def modulo(first: Part, second: Part) -> Part:
 
 
 def power(base: Part, exponent: Part) -> Part:
-    """`base` to the power of `exponent`."""
+    """Return `base` to the power of `exponent`."""
     value = values.power(base.value, exponent.value)
     whole = exponent.value.integer
-    if whole is None or whole < 0:  # two ints would make a float
+    if whole is None or whole < 0:  # ChatterBot would compute a float from two ints
         base = msgspec.structs.replace(base, form=f"( {base.form} / 1 )", floating=False)
     joined = _joined(base, "^", exponent, value)
     return msgspec.structs.replace(joined, shape=Shape.POWER, rough=joined.rough or whole is None)
 
 
 def function(name: str, operand: Part) -> Part:
-    """`sqrt`, `cbrt` or `log`, which is to base ten."""
+    """Return `sqrt`, `cbrt` or `log` (to base ten) of a part."""
     shape = Shape.POWER if operand.shape is Shape.POWER else Shape.CLOSED
     if name == "cbrt":
         return msgspec.structs.replace(_cube_root(operand), shape=shape)
@@ -141,7 +141,7 @@ def _joined(first: Part, sign: str, second: Part, value: Value) -> Part:
 
 
 def _operand(part: Part) -> str:
-    """The form of a part that others stand beside: ChatterBot cannot add a float to a decimal."""
+    """Return the form of a part as an operand. A float is made a decimal, because ChatterBot cannot add both types."""
     return f"( {part.form} / 1 )" if part.floating else part.form
 
 
@@ -151,5 +151,5 @@ def _check_no_remainder(first: Part, second: Part) -> None:
 
 
 def _written(value: Fraction) -> str:
-    """A number as ChatterBot reads it without rounding."""
+    """Return a number in a form that ChatterBot reads without rounding."""
     return f"{value.numerator}" if value.denominator == 1 else f"( {value.numerator} / {value.denominator} )"

@@ -1,4 +1,4 @@
-"""Cuts the text of a question into numbers, operators and words. Nothing is left out: the unknown is a token, too."""
+"""Cuts the text of a question into numbers, operators and words. Unknown text becomes a token too."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 
 
 class Kind(StrEnum):
-    """What a token is."""
+    """The kind of a token."""
 
-    NUMBER = "number"  # in figures
-    COUNT = "count"  # a word below a hundred
+    NUMBER = "number"  # a number in figures
+    COUNT = "count"  # a word for a number below a hundred
     SCALE = "scale"  # hundred, thousand, ...
     POINT = "point"
     SIGN = "sign"  # + and -, between two numbers or before one
@@ -28,7 +28,7 @@ class Kind(StrEnum):
     CONSTANT = "constant"
     OPEN = "open"
     CLOSE = "close"
-    FILLER = "filler"  # what is said around a sum and changes nothing in it
+    FILLER = "filler"  # a word around a sum that does not change it, such as "please"
     MARK = "mark"  # punctuation
     UNKNOWN = "unknown"
 
@@ -36,8 +36,9 @@ class Kind(StrEnum):
 class Token(msgspec.Struct, frozen=True):
     """A part of the question.
 
-    `name` tells apart what is of one kind ("+", "sqrt"), `text` is how it was written, `value` what a number stands
-    for. A number whose figures cannot be read has no value. `space` is what stands between it and the token before.
+    `name` distinguishes tokens of one kind ("+", "sqrt"), `text` is the text of the question, and `value` the value of
+    a number. A number with figures that cannot be read has no value. `space` is the space between the token and the
+    one before it.
     """
 
     kind: Kind
@@ -57,7 +58,7 @@ _TENS = {
 _TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 COUNTS = {"zero": 0, **_UNITS, **{word: n for n, word in enumerate(_TEENS, 10)}, **_TENS}
 
-#: Words as they are matched: lower case, one space.
+#: Kind and name of the known words and phrases, in lower case and with one space between words.
 _PHRASES: dict[str, tuple[Kind, str]] = {
     "plus": (Kind.SIGN, "+"),
     "minus": (Kind.SIGN, "-"),
@@ -116,11 +117,13 @@ _SIGNS: dict[str, tuple[Kind, str]] = {
 
 _SPACE = re.compile(r"\s*")
 _FIGURES = re.compile(r"(?:\d|\.\d)(?:[.,'\u2019_]*\d)*(?:e[+-]?\d+(?![\d.,'\u2019_]*\d))?")
-#: Thousands in threes, a point before the fraction, no zero in front of other figures (a date, or octal).
+#: Figures with one meaning: commas between groups of three, a point before the fraction, and no leading zero, which may
+#: be a date or octal.
 _READABLE = re.compile(r"(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)?(?:\.\d+)?(?:e(?P<exponent>[+-]?\d{1,3}))?")
-#: 1.500 is a thousand and more in half of Europe, and nobody else writes that zero.
+#: 1.500 means 1500 in half of Europe. Other people do not write the last zero of a fraction, so it may not be 1.5.
 _POINTED_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d\d0")
-#: Whole numbers without a space between them. Possessive, so that no shorter chain is found in "10-5-20.5".
+#: Whole numbers with signs and no spaces between them. The quantifiers are possessive, so that no shorter chain is
+#: found in "10-5-20.5".
 _CODE = re.compile(r"\d++(?:(?:-\d++){2,}+|(?:\u2212\d++){2}|(?:/\d++){2}|-\d++/\d++)(?![.,]?\w|[-\u2212/]\d)")
 _COMPOUND = re.compile(rf"({'|'.join(_TENS)})[-\u2010\u2011]({'|'.join(_UNITS)})(?![a-z\d_\u2010\u2011-])")
 _PHRASE = re.compile(
@@ -132,7 +135,7 @@ _CROSS = re.compile(r"x(?=\d)|x(?=\s+[\d(])")
 
 
 def tokens(text: str) -> list[Token]:
-    """All tokens of the question, in order."""
+    """Return all tokens of the question, in order."""
     line = "".join(str(int(one)) if one.isdecimal() else one for one in text).translate(_LOWER)
     found: list[Token] = []
     before, at = 0, _after_space(line, 0)
@@ -143,7 +146,7 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
-#: Not `str.lower`, which makes letters of signs that only look like them.
+#: Lower case of ASCII letters only. `str.lower` also changes other characters that look like letters.
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -169,7 +172,7 @@ def _token(line: str, at: int) -> tuple[Token, int]:
     if not word:
         return Token(Kind.UNKNOWN, line[at], line[at]), at + 1
     end = word.end()
-    if line[end : end + 1].isdecimal():  # "log10", "x2": the figures are no number of their own
+    if line[end : end + 1].isdecimal():  # "log10", "x2": the figures are not a separate number
         while line[end : end + 1].isalnum():
             end += 1
         return Token(Kind.UNKNOWN, line[at:end], line[at:end]), end
@@ -177,15 +180,16 @@ def _token(line: str, at: int) -> tuple[Token, int]:
 
 
 def _stands_alone(line: str, at: int) -> bool:
-    """Whether figures that begin here have no operator before them without a space, but for the plus of "+1-800"."""
+    """Return True if no operator touches the figures that begin here from the left, except the plus of "+1-800"."""
     before = f"  {line[max(0, at - 2) : at]}"[-2:]
     return all(one.isspace() or one == "(" for one in before.removesuffix("+")[-1:])
 
 
 def _is_code(chain: str) -> bool:
-    """Whether figures with signs between them may be no sum: a date, a telephone number, or "2-1/2" for two and a half.
+    """Return True if figures with signs between them may not be a sum.
 
-    A code has a later part that is longer than the first one, or four parts of four figures.
+    They may be a date, a telephone number, or "2-1/2" for two and a half. A telephone number or another code has a
+    later part that is longer than the first part, or four parts of four figures.
     """
     parts = re.split(r"\D", chain)
     if "/" in chain and "-" in chain:
@@ -204,7 +208,7 @@ def _is_date(year: str, others: Sequence[str], short_year: bool = False) -> bool
 
 
 def _number(line: str, at: int, end: int) -> tuple[Token, int]:
-    """A number in figures; without a value where these can be read in more than one way, or in none."""
+    """Read a number in figures. It gets no value if the figures have several meanings or none."""
     glued = _WORD.match(line, end)
     if glued and not _cross(line, end):  # "5k", "3rd", "2x"
         end = glued.end()
@@ -221,7 +225,7 @@ def _cross(line: str, at: int) -> bool:
     if not match or at == 0:
         return False
     before = line[:at]
-    if line[at + 1].isdecimal():  # no space on the right: none on the left
+    if line[at + 1].isdecimal():  # without a space on the right there must be none on the left
         return before[-1].isdecimal() and not re.search(r"(?<![\d.,])0$", before)
     return before[-1].isspace() and re.search(r"[\d)%]\s+$", before) is not None
 
@@ -230,11 +234,11 @@ def _sign(line: str, at: int) -> tuple[Token, int]:
     kind, name = _SIGNS[line[at]]
     text, end = line[at], at + 1
     left, right = line[at - 1 : at], line[end : end + 1]
-    if kind is Kind.SIGN and _SIGNS.get(right, (None,))[0] is Kind.SIGN:  # a dash, an increment, plus or minus
+    if kind is Kind.SIGN and _SIGNS.get(right, (None,))[0] is Kind.SIGN:  # may be a dash, an increment or plus-minus
         return Token(Kind.UNKNOWN, text + right, text + right), end + 1
     if name == "-" and ((at and left.isalpha()) or (right.isalpha() and _ends_in_a_number(line[:at]))):
-        return Token(Kind.UNKNOWN, text, text), end  # a hyphen: "twenty -one" may be 21, "ten-five" a range
-    if text == "\u2013" and left.isdecimal() and right.isdecimal():  # from 3 to 5
+        return Token(Kind.UNKNOWN, text, text), end  # may be a hyphen: "twenty -one" is 21, "ten-five" a range
+    if text == "\u2013" and left.isdecimal() and right.isdecimal():  # an en dash between figures may mean "from 3 to 5"
         return Token(Kind.UNKNOWN, text, text), end
     return Token(kind, name, text), end
 

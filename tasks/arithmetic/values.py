@@ -1,7 +1,7 @@
-"""Numbers that are exact or lie between two exact bounds, so that no rounding goes unnoticed.
+"""Computes with numbers that are exact or lie between two exact bounds, so that every rounding is noticed.
 
-A fraction is kept as it is. What no fraction equals (a root of two, pi) is kept as two bounds, which every operation
-moves outwards. A number is printed only when both bounds round to the same digits.
+A fraction is kept exactly. A number that is not a fraction (the root of two, pi) is kept as two bounds, and every
+operation moves them outwards. A number is printed only if both bounds round to the same digits.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import msgspec
 
 from tasks.arithmetic.errors import NotASum, TooLarge
 
-#: Beyond this, and nearer to zero than its inverse, a sum such as 9^9^9 would keep the board busy for a week.
+#: Largest number, and the inverse of the smallest. Without a limit a sum such as 9^9^9 would keep the board busy for a
+#: week.
 LARGEST = 10**300
-#: As many digits as ChatterBot's division has.
+#: The number of digits of ChatterBot's division.
 DIGITS = 28
 
 _DECIMAL_PLACES = 300
-#: About 2,000 digits. A longer fraction is kept as bounds.
+#: Longest exact fraction, about 2,000 digits. A longer one is kept as bounds.
 _FRACTION_BITS = 7000
 _WORK_DIGITS = 120
 
 
 def _context(digits: int, rounding: str = decimal.ROUND_HALF_EVEN) -> decimal.Context:
-    # The bounds of the exponent keep the neighbour of zero a number that a fraction can hold.
+    # The limits of the exponent keep the smallest number above zero large enough for a fraction.
     return decimal.Context(prec=digits, rounding=rounding, Emin=-3000, Emax=3000)
 
 
@@ -38,56 +39,56 @@ _PRINTED = _context(DIGITS)
 
 
 class Value(msgspec.Struct, frozen=True):
-    """A number between `low` and `high`; exact when both are the same."""
+    """A number between `low` and `high`. It is exact if both are equal."""
 
     low: Fraction
     high: Fraction
 
     @property
     def exact(self) -> bool:
-        """Whether the number is known to the last digit."""
+        """True if the number is known exactly."""
         return self.low == self.high
 
     @property
     def integer(self) -> int | None:
-        """The number, where it is exact and whole."""
+        """The number if it is exact and whole, otherwise None."""
         return self.low.numerator if self.exact and self.low.denominator == 1 else None
 
 
-#: To 60 digits: the bounds are the neighbours of the last one.
+#: The first 60 digits, not rounded. The upper bound has one more in the last digit.
 _PI = "3.14159265358979323846264338327950288419716939937510582097494"
 _E = "2.71828182845904523536028747135266249775724709369995957496696"
 
 
 def number(value: Fraction | int) -> Value:
-    """An exact number. Raises TooLarge."""
+    """Return an exact number. Raises TooLarge."""
     return _bounded(Fraction(value), Fraction(value))
 
 
 def constant(name: str) -> Value:
-    """`pi` or `e`."""
+    """Return `pi` or `e`."""
     low = Fraction({"pi": _PI, "e": _E}[name])
     return Value(low, low + Fraction(1, 10**59))
 
 
 def negative(value: Value) -> Value:
-    """The number with the other sign."""
+    """Return the number with the other sign."""
     return Value(-value.high, -value.low)
 
 
 def add(first: Value, second: Value) -> Value:
-    """The sum. Raises TooLarge."""
+    """Return the sum. Raises TooLarge."""
     return _bounded(first.low + second.low, first.high + second.high)
 
 
 def multiply(first: Value, second: Value) -> Value:
-    """The product. Raises TooLarge."""
+    """Return the product. Raises TooLarge."""
     corners = [a * b for a in (first.low, first.high) for b in (second.low, second.high)]
     return _bounded(min(corners), max(corners))
 
 
 def divide(first: Value, second: Value) -> Value:
-    """The quotient. Raises NotASum for a division by zero, or TooLarge."""
+    """Return the quotient. Raises NotASum for a division by zero, or TooLarge."""
     if second.exact and not second.low:
         raise NotASum("division by zero")
     if second.low <= 0 <= second.high:
@@ -96,7 +97,7 @@ def divide(first: Value, second: Value) -> Value:
 
 
 def modulo(first: Value, second: Value) -> tuple[Value, int]:
-    """The remainder, and how many times the second number is contained in the first. Raises NotASum."""
+    """Return the remainder, and how many times the first number contains the second. Raises NotASum."""
     if not (first.exact and second.exact):
         raise NotASum("a remainder needs exact numbers")
     if not second.low:
@@ -108,7 +109,7 @@ def modulo(first: Value, second: Value) -> tuple[Value, int]:
 
 
 def power(base: Value, exponent: Value) -> Value:
-    """`base` raised to `exponent`. Raises NotASum where that is no real number, or TooLarge."""
+    """Return `base` to the power of `exponent`. Raises NotASum if that is not a real number, or TooLarge."""
     whole = exponent.integer
     if base.exact and not base.low:
         return _power_of_zero(exponent)
@@ -132,7 +133,7 @@ def power(base: Value, exponent: Value) -> Value:
 
 
 def logarithm(value: Value) -> Value:
-    """The logarithm to base ten, which is what ChatterBot means by `log`. Raises NotASum."""
+    """Return the logarithm to base ten, as `log` of ChatterBot. Raises NotASum."""
     if value.low <= 0:
         raise NotASum("a logarithm is of numbers above zero only")
     for sign, digits in ((1, value.low), (-1, 1 / value.low)):
@@ -144,7 +145,7 @@ def logarithm(value: Value) -> Value:
 
 
 def printed(value: Value) -> tuple[str, bool]:
-    """The number in figures, and whether it had to be rounded. Raises NotASum where no digit is certain."""
+    """Return the number in figures, and True if it was rounded. Raises NotASum if its digits are not certain."""
     if value.exact:
         places = _decimal_places(value.low.denominator)
         if places is not None:
@@ -162,7 +163,7 @@ def printed(value: Value) -> tuple[str, bool]:
 
 
 def _bounded(low: Fraction, high: Fraction) -> Value:
-    """The number between the two, in at most so many bits. Raises TooLarge."""
+    """Return the number between two bounds. Bounds with too many bits are rounded outwards. Raises TooLarge."""
     if high >= LARGEST or -low >= LARGEST:
         raise TooLarge(f"goes beyond {float(LARGEST):g}")
     if (low > 0 or high < 0) and max(abs(low), abs(high)) * LARGEST < 1:
@@ -190,7 +191,7 @@ def _power_of_zero(exponent: Value) -> Value:
 
 
 def _whole_power(base: Value, exponent: int) -> Value:
-    """A power of a positive number other than 1."""
+    """Return a whole power of a positive number other than 1."""
     size = math.log10(base.low.numerator) - math.log10(base.low.denominator)
     if abs(size * exponent) > 1.01 * math.log10(LARGEST):
         raise TooLarge(f"goes beyond {float(LARGEST):g} or its inverse")
@@ -201,7 +202,7 @@ def _whole_power(base: Value, exponent: int) -> Value:
 
 
 def _rounded_power(base: Value, exponent: Value) -> Value:
-    """A power of a positive number, by way of its logarithm."""
+    """Return bounds of a power of a positive number, computed by its logarithm."""
     low = Fraction(_NEAREST.ln(_down(base.low)).next_minus(_NEAREST))
     high = Fraction(_NEAREST.ln(_up(base.high)).next_plus(_NEAREST))
     product = multiply(Value(low, high), exponent)
@@ -213,7 +214,7 @@ def _rounded_power(base: Value, exponent: Value) -> Value:
 
 
 def _root(value: Fraction, degree: int) -> Fraction | None:
-    """The root of a positive fraction, where that is a fraction itself."""
+    """Return the root of a positive fraction if the root is a fraction, otherwise None."""
     numerator, denominator = (_whole_root(part, degree) for part in (value.numerator, value.denominator))
     return None if numerator is None or denominator is None else Fraction(numerator, denominator)
 
@@ -234,7 +235,7 @@ def _whole_root(value: int, degree: int) -> int | None:
 
 
 def _decimal_places(denominator: int) -> int | None:
-    """How many places a finite decimal needs; None for one that repeats or is too long."""
+    """Return the decimal places of a fraction with this denominator, or None if they repeat or are too many."""
     twos = (denominator & -denominator).bit_length() - 1
     rest, fives = denominator >> twos, 0
     while rest % 5 == 0:
