@@ -1,4 +1,4 @@
-"""The records of earlier attempts at jobs without a result: one file a job, written by workers.
+"""Stores records of the earlier attempts of jobs without a result: one file for each job, written by workers.
 
 The first delivery of a job writes nothing here. Only a redelivery, or a failure with retries left, costs a write.
 """
@@ -15,25 +15,25 @@ from edge.model import Attempts, check_job_id
 
 
 class AttemptsStore:
-    """The folder `attempts/`. Methods raise OSError, and BadJobId for a bad id; callable from any thread."""
+    """The folder `attempts/`. Methods raise OSError, and BadJobId for a bad id. Any thread may call them."""
 
     def __init__(self, layout: Layout) -> None:
         self.folder = layout.attempts
 
     def read(self, job_id: str) -> Attempts | None:
-        """Return the record of `job_id`; None when there is none, or none that can be decoded."""
+        """Return the record of `job_id`, or None if it does not exist or cannot be decoded."""
         try:
             return msgspec.json.decode((self.folder / f"{check_job_id(job_id)}.json").read_bytes(), type=Attempts)
         except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def write(self, attempts: Attempts) -> None:
-        """Make the record durable; on return it survives a power cut. Raises OSError."""
+        """Write the record. On return it survives a power cut. Raises OSError."""
         durable.make_folder(self.folder)
         durable.replace(self.folder / f"{check_job_id(attempts.id)}.json", msgspec.json.encode(attempts), shared=True)
 
     def forget(self, job_id: str) -> None:
-        """Remove the record of a job with a result. Not synced: a record that a power cut brings back does no harm."""
+        """Remove the record of a job with a result. Not synced: a record that a power cut brings back is harmless."""
         (self.folder / f"{check_job_id(job_id)}.json").unlink(missing_ok=True)
 
     def ids(self) -> Iterator[str]:

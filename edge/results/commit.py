@@ -1,15 +1,15 @@
-"""Makes results durable, one alone or several together: one commit of the disk's journal, or two syncs, for all.
+"""Makes one result or several results durable, with one commit of the disk's journal or two syncs for all of them.
 
-The order is the same for one and for several. It keeps the promise of one whole result, whatever a power cut leaves:
+The order of steps is the same for one and for several. It guarantees one complete result after any power cut:
 
-1. Each result is written under a private name, its artifacts beside it. Nothing is durable yet.
-2. All of that content is made durable, or handed to a disk that makes no later name durable without it.
+1. Each result is written under a private name, and its artifacts in a folder. Nothing is durable yet.
+2. All this content is made durable, or passed to a disk that makes no later name durable without it.
 3. Each file is linked to its final name. `link()` never replaces, so the first result of a job stands.
-4. These names are made durable, and the content with them where it was only handed over.
-5. The private names are removed, which is the announcement: no result is announced that a power cut could take back.
+4. These names are made durable, together with content that was only passed on before.
+5. The private names are removed, which is the announcement. So no result is announced that a power cut could remove.
 
 A link before step 2 could become a name without content after a power cut. An announcement before the end of step 4
-could name a result that a power cut then removes. `sync_choice` decides which calls steps 2 and 4 are.
+could name a result that a power cut then removes. `sync_choice` decides which system calls steps 2 and 4 make.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from edge.results.sync_choice import SyncChoice, Way
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """A result that is on the disk under a private name, not durable yet.
+    """A result that is written under a private name and not durable yet.
 
-    A `Written` belongs to the process that made it, and ends with `commit` or `discard`.
+    It belongs to the process that made it, and ends with `commit` or `discard`.
     """
 
     result: Result
     size_bytes: int
-    private: str  # where the content is now, in the staging folder
+    private: str  # its private name, in the staging folder
     path: str  # its final name
     notice: str  # the name whose removal announces the result
     shard: Path  # the folder of `path` and of the artifacts
@@ -45,17 +45,17 @@ class Written:
 
     @property
     def has_files(self) -> bool:
-        """True when the job left artifacts."""
+        """True if the job left artifacts."""
         return bool(self.result.files)
 
     def discard(self) -> None:
-        """Remove the private name; what was linked to its final name stays."""
+        """Remove the private name. A final name that was linked before stays."""
         with suppress(OSError):
             os.unlink(self.private)  # noqa: PTH108 - once for each job
 
 
 class Group:
-    """Results that are committed together. Used by one thread; opened before the first of its members is written."""
+    """Commits results together. One thread uses it, and opens it before the first of its members is written."""
 
     def __init__(self, folder: Path, choice: SyncChoice) -> None:
         """Start a group on the file system of `folder`; `choice` decides how it is committed. Raises OSError."""
@@ -74,8 +74,8 @@ class Group:
         """Make `members` durable and announce them; jobs in `removed` have a tombstone, which stands.
 
         Returns:
-            For each member True when its result is the one that stands, False when an earlier one does, or the error
-            of the disk. After an error the result is not there, or it is there and not safe yet.
+            For each member True if its result is published, False if the job has an earlier result or a tombstone, or
+            the error of the disk. After an error the result does not exist, or it exists and is not durable yet.
         """
         way = self._choice.way(self._identity[0], len(members))
         try:
@@ -110,7 +110,7 @@ class Group:
             durable.sync_folder(shard)
 
     def _sync(self) -> None:
-        if not self._is_ours(self._fd):  # the body of a job closed it, and the number may belong to another file now
+        if not self._is_ours(self._fd):  # a job has closed the descriptor, and its number may belong to another file
             raise OSError(errno.EBADF, "the descriptor of the results' file system was closed by a job")
         began_s = time.monotonic()
         durable.sync_file_system(self._fd)
@@ -141,7 +141,7 @@ def _link(member: Written, removed: frozenset[str]) -> bool | OSError:
 
 
 def _announced(member: Written, ours: bool | OSError) -> bool | OSError:
-    """Announce a result: rename its private name to the notice, then remove that. Watchers see the removal."""
+    """Announce a result: rename its private name to the notice, then remove the notice. Watchers see the removal."""
     if isinstance(ours, OSError):
         return ours
     try:

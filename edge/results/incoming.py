@@ -1,6 +1,6 @@
-"""Uploads that are not finished: each resumes at the last byte that is safe, after a lost connection or a power cut.
+"""Stores unfinished uploads. An upload resumes at its last durable byte after a lost connection or a power cut.
 
-A record beside the content says how many bytes of it are durable. What a power cut left behind them is not looked at.
+A record for each upload says how many bytes of its content are durable. Bytes behind them are never read.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from edge.core import durable
 from edge.core.errors import EdgeError
 from edge.results.inputs import Inputs
 
-#: Bytes between two syncs: the most that a power cut costs an upload, and that the page cache holds of it.
+#: Bytes between two syncs. A power cut costs an upload this many bytes at most, and the page cache holds no more of it.
 SAVE_BYTES = 8 << 20
 _READ_BYTES = 1 << 18
 _FOLDER, _CONTENT, _RECORD = ".incoming", ".part", ".json"
-_KEPT = 16  # hashes of uploads that were broken off, so that they need not be read again
+_KEPT = 16  # number of interrupted uploads whose hash state is kept, so that their content need not be read again
 
 
 class Digest(Protocol):
@@ -32,11 +32,11 @@ class Digest(Protocol):
         """Add `data`."""
 
     def hexdigest(self) -> str:
-        """The hash of all that was added."""
+        """Return the hash of all data so far, in hex."""
 
 
 class WrongHash(EdgeError, ValueError):
-    """The content that arrived has another hash than was announced; it is thrown away."""
+    """The received content does not have the announced hash, and is deleted."""
 
     def __init__(self, expected: str, found: str) -> None:
         self.expected, self.found = expected, found
@@ -44,11 +44,11 @@ class WrongHash(EdgeError, ValueError):
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of an upload, as its record on the disk has it."""
+    """The record of an upload on the disk."""
 
     received: int = 0  # bytes that are durable
-    bytes: int | None = None  # of the whole file, or None if it was not announced
-    sha256: str = ""  # announced; once it is stored, the one that its content has
+    bytes: int | None = None  # length of the whole file, or None if it was not announced
+    sha256: str = ""  # the announced hash; the hash of the content once the file is stored
     stored: bool = False
 
 
@@ -61,7 +61,7 @@ class Upload:
         self._size, self._saved = progress.bytes, progress.received
 
     def append(self, data: bytes) -> None:
-        """Add `data`; every few megabytes all of it becomes durable."""
+        """Add `data`. After every `SAVE_BYTES` all received data becomes durable."""
         self._file.write(data)
         self._digest.update(data)
         self.received += len(data)
@@ -69,18 +69,18 @@ class Upload:
             self.save()
 
     def save(self) -> None:
-        """Make durable what has arrived, and note how much that is."""
+        """Make the received data durable, and record its length."""
         if self.received == self._saved:
             return
         self._file.flush()
         os.fdatasync(self._file.fileno())
-        # The page cache of a small board has better uses.
+        # A small board needs its page cache for other files.
         os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self._incoming.note(self.key, Progress(self.received, self._size, self.expected))
         self._saved = self.received
 
     def seal(self) -> Progress:
-        """Check the content and make it durable, so that `Incoming.store` may name it. Raises WrongHash."""
+        """Check the content and make it durable before `Incoming.store` gives it a name. Raises WrongHash."""
         found = self._digest.hexdigest()
         if self.expected not in ("", found):
             self.discard()
@@ -92,16 +92,16 @@ class Upload:
         return Progress(self.received, self.received, found, stored=True)
 
     def close(self) -> None:
-        """Close the file; what was saved of it can be resumed."""
-        with suppress(OSError):  # the rest of its buffer, which was not saved
+        """Close the file. The upload can be resumed after its saved bytes."""
+        with suppress(OSError):  # writing the rest of the buffer, which was not saved, may fail
             self._file.close()
         if self._saved == self.received:
             self._incoming.keep(self.key, self.received, self._digest)
 
     def rewind(self) -> None:
-        """Close the file, and throw away what was not saved of it: a disk that refuses it may have dropped any of that.
+        """Close the file and delete its unsaved bytes: after an error of the disk any of them may be lost.
 
-        What was saved before stays, because it was synced, and somebody was told that it is safe.
+        Saved bytes stay, because they were synced and the client was told that they are safe.
         """
         self.close()
         if self._saved:
@@ -110,15 +110,15 @@ class Upload:
             self.discard()
 
     def discard(self) -> None:
-        """Throw away what has arrived."""
+        """Delete all received data."""
         self.close()
         self._incoming.drop(self.key)
 
 
 class Incoming:
-    """The folder of unfinished uploads, below that of the stored files. Methods raise OSError.
+    """The folder of unfinished uploads, inside the folder of stored files. Methods raise OSError.
 
-    The gateway alone uses it. Two threads may work on two uploads at once.
+    Only the gateway uses it. Two threads may work on two different uploads at once.
     """
 
     def __init__(self, inputs: Inputs) -> None:
@@ -127,19 +127,19 @@ class Incoming:
         self._digests: dict[str, tuple[int, Digest]] = {}
 
     def start(self) -> None:
-        """As `make`, and remove uploads of which nothing was saved. Nobody else may be receiving any."""
+        """Make the folders as `make` does, and remove uploads without saved bytes. No upload may run meanwhile."""
         self.make()
         for path in self._folder.iterdir():
             if path.suffix == _CONTENT and not path.with_suffix(_RECORD).exists():
                 path.unlink()
 
     def make(self) -> None:
-        """Make the folders; what was stored before is durable on return."""
+        """Make the folders. The names of all stored files are durable on return."""
         durable.make_folder(self._folder, mode=0o750)
         durable.sync_folder(self._inputs.root)
 
     def find(self, key: str) -> Progress | None:
-        """What is known of an upload, or None if nothing was saved of it."""
+        """Return the record of an upload, or None if nothing of it is saved."""
         try:
             found = msgspec.json.decode(self._record(key).read_bytes(), type=Progress)
             size = 0 if found.stored else self._content(key).stat().st_size
@@ -150,9 +150,9 @@ class Incoming:
         return found if size >= found.received else None
 
     def begin(self, key: str, *, size: int | None, sha256: str, resume: bool) -> Upload:
-        """Return the upload at its last safe byte, or at 0 if nothing of it is left or `resume` is false.
+        """Return the upload at its last durable byte, or at 0 if nothing of it is saved or `resume` is False.
 
-        What was received before is hashed once more, which takes a while for a large file.
+        The bytes received before may have to be hashed again, which takes a while for a large file.
         """
         progress = self.find(key) if resume else None
         if progress is None or progress.stored:
@@ -163,7 +163,7 @@ class Incoming:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         file = os.fdopen(fd, "r+b")
         try:
-            file.truncate(progress.received)  # what lies behind was not saved, so a power cut may have torn it
+            file.truncate(progress.received)  # bytes behind it were not saved, so a power cut may have damaged them
             digest = self._digest(key, file, progress.received)
         except BaseException:
             file.close()
@@ -171,7 +171,7 @@ class Incoming:
         return Upload(self, key, progress, file, digest)
 
     def _digest(self, key: str, file: BinaryIO, received: int) -> Digest:
-        """The hash of what was received before; the file stands at its end afterwards."""
+        """Return the hash state of the bytes received before. The position of `file` is behind them afterwards."""
         kept = self._digests.pop(key, None)
         if kept is not None and kept[0] == received:
             file.seek(received)
@@ -182,17 +182,17 @@ class Incoming:
         return digest
 
     def keep(self, key: str, received: int, digest: Digest) -> None:
-        """Remember the hash of an upload up to here."""
+        """Remember the hash state of an upload after `received` bytes."""
         self._digests[key] = (received, digest)
         while len(self._digests) > _KEPT:
             self._digests.pop(next(iter(self._digests)), None)
 
     def note(self, key: str, progress: Progress) -> None:
-        """Record durably how much of an upload is there."""
+        """Write the record of an upload durably."""
         durable.replace(self._record(key), msgspec.json.encode(progress))
 
     def store(self, key: str, done: Progress) -> None:
-        """Give a complete, synced upload its name; durable on return. A file with the same content stays as it is."""
+        """Give a complete, synced upload its final name, durable on return. A file with the same content stays."""
         target, content = self._inputs.path(done.sha256), self._content(key)
         if self._inputs.size(done.sha256) == done.received:
             durable.sync_folder(self._inputs.root)
@@ -203,11 +203,11 @@ class Incoming:
             self._record(key).unlink(missing_ok=True)
 
     def remember(self, key: str, done: Progress) -> None:
-        """Note what a stored upload was called, for a client that did not get the answer."""
+        """Keep the record of a stored upload, for a client that did not receive the answer."""
         durable.replace(self._record(key), msgspec.json.encode(done))
 
     def cut_off(self, key: str, received: int) -> None:
-        """Give back the room behind the first `received` bytes of an upload."""
+        """Delete the bytes of an upload behind the first `received` bytes."""
         os.truncate(self._content(key), received)
 
     def drop(self, key: str) -> None:
@@ -217,7 +217,7 @@ class Incoming:
         self._content(key).unlink(missing_ok=True)
 
     def all(self) -> Iterator[tuple[str, int, float]]:
-        """Key, bytes on the disk and time of the last save of each upload."""
+        """Yield key, bytes on the disk and time of the last save for each upload."""
         for path in sorted(self._folder.glob(f"*{_RECORD}")):
             with suppress(FileNotFoundError):
                 content = self._content(path.stem)

@@ -1,4 +1,4 @@
-"""The output of a program as a file of its result: the head and the tail, with a line for what was cut between them."""
+"""Reads the output of an ended program from a file of its result: head and tail, with a line for the cut between."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from edge.model import Result
 from edge.results.output import Run
 from edge.results.store import Results
 
-#: Bytes of the head, and of each file of the tail.
+#: Length of the head, and of each file of the tail, in bytes.
 FILE_BYTES = 128 << 10
-#: Files of the tail.
+#: Number of files of the tail.
 TAIL_FILES = 3
 
-#: What stands in a value for bytes that are no text.
+#: The character that a value has in place of bytes that are not UTF-8.
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _CUT = re.compile(rb"\n\[\.\.\. ([0-9]{1,15}) bytes cut \.\.\.\]\n")
-#: No file of ours is larger: the head, the tail, and lines for what was cut.
+#: Largest file that a worker writes: the head, the tail, and the line for the cut.
 MOST_BYTES = FILE_BYTES * (1 + TAIL_FILES) + 4096
 
 
 def cut_line(missing: int) -> bytes:
-    """The line that stands for bytes that were not kept."""
+    """Return the line that replaces `missing` bytes that were not kept."""
     return b"\n[... %d bytes cut ...]\n" % missing
 
 
 def kept(results: Results, result: Result, stream: str, offset: int) -> Run | None:
-    """What a result has of `stream` from `offset` on. Raises OSError.
+    """Return the output of `stream` from `offset` on, or None if no program ran or its output is not known.
 
-    The file `stdout.txt` may be one that the program made. It is taken for its output only where size and last lines
-    are those that its worker noted.
+    The program may have written a file `stdout.txt` itself. The file counts as its output only if the size and the last
+    lines are those that the worker has recorded in the value. Raises OSError.
     """
     value = result.value if isinstance(result.value, dict) else {}
     size, last = value.get(f"{stream}_bytes"), value.get(stream)
@@ -45,25 +45,25 @@ def kept(results: Results, result: Result, stream: str, offset: int) -> Run | No
     if not isinstance(size, int) or not isinstance(last, str):
         return None
     text = last.encode()
-    if _UNKNOWN in last:  # which bytes they were is not known, so nothing behind them has an offset
+    if _UNKNOWN in last:  # the replaced bytes are not known, so the text behind them has no known offset
         return Run(0, text) if offset == 0 and len(last) >= size else Run(size, b"")
     return read([Run(max(size - len(text), 0), text)], offset)
 
 
 def _text(data: bytes) -> str:
-    """The text of the last bytes, as a value has it."""
+    """Return the last bytes as text, with the same replacements as in a value."""
     return data[-MOST_BYTES:].decode(errors="replace").replace("\0", _UNKNOWN)
 
 
 def runs(data: bytes, size: int | None) -> list[Run] | None:
-    """Return the parts of a kept file with their offsets in the stream; None: it is no such file.
+    """Return the parts of a kept file with their offsets in the stream, or None if it is not a file of kept output.
 
-    A program may print a line like ours, or leave a file of the name. So a cut is taken for one only where the head
-    ends, and the parts have to make up the whole.
+    A program may print a line like the line for a cut, or write a file with the same name. So only a line directly
+    behind the head counts as a cut, and the parts must add up to the size of the stream.
 
     Args:
         data: the content of the file.
-        size: bytes of the whole stream; None: not known, because the job failed.
+        size: length of the whole stream; None if it is not known, because the job failed.
     """
     if len(data) == size or (size is None and len(data) < FILE_BYTES):
         return [Run(0, data)]
@@ -78,7 +78,7 @@ def runs(data: bytes, size: int | None) -> list[Run] | None:
 
 
 def read(parts: list[Run], offset: int) -> Run:
-    """The bytes from `offset` on, or from the first one behind it that was kept."""
+    """Return the bytes from `offset` on, or from the first kept byte behind it."""
     for part in parts:
         if offset < part.offset + len(part.data):
             first = max(offset, part.offset)

@@ -1,7 +1,8 @@
-"""Orders of the gateway to the workers: files `ID.cancel`, `ID.delete`, `ID.fail` and `ID.take` in one folder.
+"""Passes orders from the gateway to the workers: files `ID.cancel`, `ID.delete`, `ID.fail` and `ID.take` in one folder.
 
-The gateway faces the network, so it may not write results. A worker watches the folder and carries out the orders.
-Orders lie in `/run`. The ledger has cancels and removals too, and the gateway writes them again after a boot.
+The gateway serves the network, so it may not write results. A worker watches the folder and carries out the orders.
+Orders lie in `/run`, which a boot empties. The ledger also has the requests to cancel and to remove, and the gateway
+writes their orders again after a boot.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from edge.model import Failure, check_job_id
 
 
 class Order(StrEnum):
-    """The orders there are."""
+    """The kinds of order. The value is the suffix of the file name."""
 
     CANCEL = "cancel"
     DELETE = "delete"
@@ -35,18 +36,18 @@ class Orders:
         self.folder = layout.orders
 
     def give(self, order: Order, job_id: str) -> None:
-        """Write an order; doing it twice changes nothing."""
+        """Write an order. Writing it a second time changes nothing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{check_job_id(job_id)}.{order}").touch()
 
     def fail(self, job_id: str, failure: Failure) -> None:
-        """Write the order to end a waiting job with `failure`; a second one takes its place."""
+        """Write the order to end a waiting job with `failure`. A second order replaces the first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{check_job_id(job_id)}.{Order.FAIL}"
         durable.replace_volatile(path, msgspec.json.encode(failure))
 
     def failure(self, job_id: str) -> Failure | None:
-        """What stands in the order to end a job; None when it was taken back, or cannot be read."""
+        """Return the failure in the order to end a job, or None if there is no order or it cannot be decoded."""
         try:
             content = (self.folder / f"{check_job_id(job_id)}.{Order.FAIL}").read_bytes()
             return msgspec.json.decode(content, type=Failure)
@@ -54,15 +55,15 @@ class Orders:
             return None
 
     def ended(self, job_ids: Iterable[str]) -> None:
-        """Remove the orders that a result fulfils; orders to delete the result stay."""
-        self._take_back(job_ids, (Order.CANCEL, Order.FAIL, Order.TAKE))
+        """Remove the orders that a result fulfils. Orders to delete the result stay."""
+        self._withdraw(job_ids, (Order.CANCEL, Order.FAIL, Order.TAKE))
 
     def removed(self, job_ids: Iterable[str]) -> None:
         """Remove all orders on jobs whose results were removed."""
-        self._take_back(job_ids, tuple(Order))
+        self._withdraw(job_ids, tuple(Order))
 
-    def _take_back(self, job_ids: Iterable[str], orders: Collection[Order]) -> None:
-        """List the folder once for all jobs, because very few jobs have an order."""
+    def _withdraw(self, job_ids: Iterable[str], orders: Collection[Order]) -> None:
+        """Remove these orders of these jobs. Lists the folder once for all jobs, because few jobs have an order."""
         try:
             names = set(os.listdir(self.folder))  # noqa: PTH208 - strings suffice
         except FileNotFoundError:
@@ -75,13 +76,13 @@ class Orders:
                     (self.folder / name).unlink(missing_ok=True)
 
     def standing(self) -> Iterator[tuple[Order, str]]:
-        """Yield the orders that exist now; none if the folder is missing."""
+        """Yield the orders that exist now. Yields nothing if the folder is missing."""
         with suppress(FileNotFoundError):
             yield from filter(None, map(parse, os.listdir(self.folder)))  # noqa: PTH208 - strings suffice
 
 
 def parse(name: str) -> tuple[Order, str] | None:
-    """Order and job id of a file name in the folder; None for a name that is no order."""
+    """Return order and job id of a file name in the folder, or None if it is not the name of an order."""
     job_id, _, order = name.rpartition(".")
     try:
         return Order(order), check_job_id(job_id)

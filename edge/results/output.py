@@ -1,7 +1,7 @@
-"""What the program of a job prints while it runs, as its worker keeps it: `run/output/WORKER/ID/STREAM/OFFSET`.
+"""Reads the output of a running program from the files of its worker: `run/output/WORKER/ID/STREAM/OFFSET`.
 
-Each file begins at the offset that names it. The head and the tail of a stream are kept. A gap lies between them where
-bytes were cut.
+Each file begins at the offset in its name. The worker keeps the head and the tail of a stream. If bytes were cut, there
+is a gap between them.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Exists beside the streams once the program has ended.
+#: Name of a file in the folder of the streams that exists once the program has ended.
 ENDED = "ended"
 STREAMS = ("stdout", "stderr")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A row of bytes without a gap, and where the next one begins."""
+    """Consecutive bytes of a stream without a gap."""
 
-    offset: int
+    offset: int  # offset of the first byte in the stream
     data: bytes
-    next: int | None = None  # None: nothing is kept behind it
+    next: int | None = None  # offset of the next kept bytes after a gap; None if nothing more is kept
 
 
 class OutputFiles:
-    """The output of one job on this board. Reads only; callable in any thread."""
+    """Reads the output of one job on this board. Any thread may call its methods."""
 
     def __init__(self, root: Path, job_id: str) -> None:
-        """`root` is `Layout.output`."""
+        """Take the root folder, which is `Layout.output`, and the job."""
         self._root, self._id = root, job_id
 
     def folder(self) -> Path | None:
-        """The folder of the job; None: no program of it has printed anything here."""
+        """Return the folder of the job, or None if no program of it has printed anything on this board."""
         found = [path for path in self._root.glob(f"*/{self._id}") if path.is_dir()]
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     def watched(self, stream: str) -> Iterator[Path]:
-        """The folders in which something changes when more is printed, outermost first."""
+        """Yield the folders in which a file changes when the program prints more, outermost first."""
         yield self._root
         yield from (path for path in self._root.glob("*") if path.is_dir())
         if (folder := self.folder()) is not None:
@@ -47,12 +47,12 @@ class OutputFiles:
 
     @property
     def has_ended(self) -> bool:
-        """True when no more will be printed."""
+        """True if the program has ended, so that it prints no more."""
         folder = self.folder()
         return folder is not None and (folder / ENDED).exists()
 
     def read(self, stream: str, offset: int) -> Run | None:
-        """The bytes from `offset` on, or from the first one behind it that is kept; None: there are none (yet)."""
+        """Return the bytes from `offset` on, or from the first kept byte behind it, or None if there are none yet."""
         folder = self.folder()
         if folder is None:
             return None
@@ -60,7 +60,7 @@ class OutputFiles:
         for begin, path in _files(folder / stream):
             try:
                 content = path.read_bytes()
-            except FileNotFoundError:  # it was cut at this moment
+            except FileNotFoundError:  # the worker removed it just now to cut the output
                 continue
             if begin + len(content) <= end:
                 continue

@@ -1,7 +1,7 @@
-"""Files in which a worker passes spawned jobs to the gateway: `spawned/PARENT.NUMBER.HEX.json`.
+"""Passes spawned jobs from a worker to the gateway in files `spawned/PARENT.NUMBER.HEX.json`.
 
-A file there is accepted work. The gateway puts its jobs into the ledger and moves it to `taken/`. There another attempt
-of the parent reads what was spawned before, and a rebuilt ledger gets its jobs back.
+A file there is accepted work. The gateway puts its jobs into the ledger and moves it to `taken/`. From there another
+attempt of the parent learns which jobs were spawned before, and a rebuilt ledger gets its jobs back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from edge.core.layout import Layout
 from edge.model import SpawnedJobs, check_job_id, is_job_id
 
 _NAME = re.compile(r"(.+)\.\d{6}\.[0-9a-f]{8}\.json")
-#: A worker ends a file at 1 MiB, with one more job of 4 MiB at most; JSON may grow when it is written anew.
+#: Largest file that is read. A worker ends a file at 1 MiB plus one more job of 4 MiB at most, and JSON may grow when
+#: it is encoded again.
 _MOST_BYTES = 64 << 20
 _decode = msgspec.json.Decoder(SpawnedJobs).decode
 
@@ -31,13 +32,13 @@ class Unreadable(ValueError):
 
 
 def parent_of(name: str) -> str:
-    """Return the id of the parent in the file name `name`; empty if it is not the name of such a file."""
+    """Return the id of the parent in a file name, or an empty string if it is not the name of such a file."""
     found = _NAME.fullmatch(name)
     return found[1] if found is not None and is_job_id(found[1]) else ""
 
 
 class SpawnedFiles:
-    """The folder of spawned jobs. Workers write, the gateway takes. Methods raise OSError when the disk does."""
+    """The folder of spawned jobs. Workers write the files, the gateway takes them. Methods raise OSError."""
 
     def __init__(self, layout: Layout) -> None:
         self._folder, self._taken = layout.spawned, layout.spawned_taken
@@ -45,7 +46,7 @@ class SpawnedFiles:
     # --- a worker -----------------------------------------------------------------------------------------
 
     def known(self, parent: str) -> list[SpawnedJobs]:
-        """What earlier attempts at `parent` handed in, in order; a file that cannot be read is left out."""
+        """Return the jobs that earlier attempts of `parent` spawned, in order. An unreadable file is left out."""
         found = list[SpawnedJobs]()
         for name in self._of(parent):
             with suppress(Unreadable):
@@ -53,9 +54,9 @@ class SpawnedFiles:
         return found
 
     def write(self, spawned: SpawnedJobs, *, number: int) -> None:
-        """Write a file, durable on return; `number` orders the files of one parent.
+        """Write a file, durable on return. `number` orders the files of one parent.
 
-        Each file has a unique name, because two attempts at one job may run at once and spawn the same jobs.
+        Each file has a unique name, because two attempts of one job may run at once and spawn the same jobs.
         """
         name = f"{check_job_id(spawned.id)}.{number:06d}.{secrets.token_hex(4)}.json"
         durable.make_folder(self._taken)
@@ -64,11 +65,11 @@ class SpawnedFiles:
     # --- the gateway --------------------------------------------------------------------------------------
 
     def waiting(self) -> list[str]:
-        """Names of the files that were not taken, those of one parent in their order."""
+        """Return the names of the files that were not taken, with the files of one parent in order."""
         return _names(self._folder)
 
     def taken(self) -> list[str]:
-        """Names of the files that were taken."""
+        """Return the names of the files that were taken."""
         return _names(self._taken)
 
     def read(self, name: str) -> SpawnedJobs:
@@ -76,7 +77,7 @@ class SpawnedFiles:
         try:
             content = _content(self._folder / name)
         except FileNotFoundError:
-            content = _content(self._taken / name)  # taken at this moment
+            content = _content(self._taken / name)  # the gateway took it just now
         try:
             spawned = _decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
@@ -102,15 +103,19 @@ class SpawnedFiles:
                 temp.unlink(missing_ok=True)
 
     def _of(self, parent: str) -> list[str]:
-        """Files not taken are listed first, so that a file taken meanwhile is listed twice rather than missed."""
+        """Return the names of the files of `parent`, sorted.
+
+        Files that were not taken are listed first. So a file that is taken meanwhile is listed twice and not missed.
+        """
         names = {*self.waiting(), *self.taken()}
         return sorted(name for name in names if parent_of(name) == parent)
 
 
 def _content(path: Path) -> bytes:
-    """What stands in a file. Raises OSError; Unreadable where a worker cannot have written it.
+    """Return the content of a file. Raises OSError, or Unreadable if a worker cannot have written it.
 
-    A pipe would be waited for without end, a file of gigabytes fill the memory, and both stop all that comes after.
+    Reading a pipe would block without end, and a file of gigabytes would fill the memory. Both would stop the gateway
+    from taking further files.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""The artifacts of one attempt: written into a folder of its own, then hashed, then made durable."""
+"""Holds the artifacts of one attempt: they are written into a separate folder, then hashed, then made durable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()+=@-]{0,199}")
 
 
 def check_artifact_name(name: str) -> str:
-    """Return the name itself if it is a plain file name. Raises ValueError."""
+    """Return `name` if it is a plain file name. Raises ValueError otherwise."""
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"file name {name[:80]!r}: 1 to 200 of letters, digits, space and ._()+=@- starting with a letter or digit"
@@ -28,28 +28,28 @@ def check_artifact_name(name: str) -> str:
 
 
 class Staging:
-    """The folder for the artifacts of one attempt, made at the first file. Methods raise OSError."""
+    """The folder for the artifacts of one attempt. The first file creates it. Methods raise OSError."""
 
     def __init__(self, shard: Path, job_id: str) -> None:
         self.folder = shard / f"{job_id}.{secrets.token_hex(4)}"
 
     def file(self, name: str) -> Path:
-        """Return a path to write an artifact to, once per name. Raises ValueError unless it is a plain file name."""
+        """Return the path at which to write the artifact `name`. Raises ValueError if it is not a plain file name."""
         check_artifact_name(name)
         self.folder.mkdir(mode=0o750, exist_ok=True)
         return self.folder / name
 
     def size_bytes(self) -> int:
-        """Bytes in the folder now."""
+        """Return the size of all files in the folder."""
         return sum(size for _, size in self._files())
 
     def seal(self) -> tuple[Artifact, ...]:
         """Hash every file and return the records in order of name. Nothing is durable yet, see `sync`.
 
         Raises:
-            OSError: the kernel has failed to write a file. The sync of a group may not report it: the kernel reports it
-                once, and another worker may have got that report.
-            ValueError: a file has a name that no JSON can hold.
+            OSError: the kernel has failed to write a file. The kernel reports that once, and another worker may have
+                received the report, so the sync of a group may not raise it.
+            ValueError: a file has a name that JSON cannot represent.
         """
         sealed = []
         for path in sorted(path for path, _ in self._files()):
@@ -65,30 +65,30 @@ class Staging:
         return tuple(sealed)
 
     def sync(self) -> None:
-        """Make the files that `seal` named durable, with their names in the folder."""
+        """Make the files and their names in the folder durable."""
         for path, _ in self._files():
             with _opened(path) as file:
                 os.fsync(file.fileno())
         durable.sync_folder(self.folder)
 
     def readable(self) -> Iterator[Path]:
-        """Yield the path of each file, after making it readable for us."""
+        """Yield the path of each file, after making it readable for this process."""
         for path, _ in self._files():
             _opened(path).close()
             yield path
 
     def discard(self) -> None:
-        """Remove the folder and all in it."""
+        """Remove the folder with all its content."""
         self._unlock()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[tuple[Path, int]]:
-        """Return each plain file with its size. Threads that the body left running may still remove some."""
+        """Return each plain file with its size. Threads of the body may still run and remove some files meanwhile."""
         files = list[tuple[Path, int]]()
         try:
             os.lstat(self.folder)
         except (FileNotFoundError, NotADirectoryError):
-            return files  # most jobs leave none
+            return files  # most jobs have no artifacts
         self._unlock()
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder) as entries:
             for entry in entries:
@@ -98,14 +98,14 @@ class Staging:
         return files
 
     def _unlock(self) -> None:
-        """Give us access to the folder if the body changed its mode."""
+        """Make the folder accessible for this process if the body changed its mode."""
         with suppress(OSError):  # the next read raises with the reason
             if not self.folder.is_symlink() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
                 self.folder.chmod(0o750)
 
 
 def _opened(path: Path) -> BufferedReader:
-    """Open a file for reading, also if the body made it unreadable."""
+    """Open a file for reading, even if the body made it unreadable."""
     try:
         return path.open("rb")
     except PermissionError:

@@ -1,8 +1,8 @@
-"""Results as immutable files: artifacts first, the JSON last, and only a durable result is announced.
+"""Stores results as immutable files: artifacts first, the JSON last. Only a durable result is announced.
 
-A result file is `{"sha256": HEX, "payload": {...}}`: the hash is of the payload's bytes as they stand.
-Each attempt puts its artifacts in a folder of its own, which the payload names, so that two workers that
-run the same job at once cannot mix their files: `link()` decides whose result stands.
+A result file is `{"sha256": HEX, "payload": {...}}`. The hash is of the bytes of the payload in the file. Each attempt
+writes its artifacts into a separate folder, and the payload names that folder. So two workers that run the same job at
+once cannot mix their files, and `link()` decides which result stands.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from edge.results.commit import Group, Written
 from edge.results.staging import Staging
 from edge.results.sync_choice import SyncChoice
 
-#: A body that raised Python's recursion limit can return a value that no other process can decode.
+#: Errors of decoding. A body that has raised Python's recursion limit can return a value that is nested too deeply for
+#: other processes.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _READ_BYTES = 1 << 16
 
@@ -41,36 +42,36 @@ _result = msgspec.json.Decoder(Result).decode
 
 
 class Results:
-    """The result folder. Workers write; everyone may read. Methods raise OSError when the disk does."""
+    """The folder of results. Workers write, every process may read. Methods raise OSError."""
 
     def __init__(self, layout: Layout, *, choice: SyncChoice | None = None) -> None:
-        """`choice` decides how results become durable; by default the file system does."""
+        """Take the paths. `choice` decides how results become durable; the default depends on the file system."""
         self._choice = choice or SyncChoice()
         self._root = layout.results
         self._staging = layout.staging
         self._durable_folders: set[Path] = set()  # folders whose names this process has made durable
         self._shard_of: dict[str, Path] = {}
-        self._group: Group | None = None  # what was written since the last commit belongs to it
+        self._group: Group | None = None  # the group of the results written since the last commit
 
     def path(self, job_id: str) -> Path:
-        """Where the result of `job_id` is or will be."""
+        """Return the path of the result of `job_id`, which may not exist yet."""
         return self._shard(job_id) / f"{job_id}.json"
 
     def has(self, job_id: str) -> bool:
-        """True when the job is over: its result, or the tombstone of a removed one, is there."""
-        return _there(f"{self._shard(job_id)}/{job_id}.json") or self.removed(job_id)
+        """Return True if the job has ended: its result exists, or the tombstone of a removed result."""
+        return _exists(f"{self._shard(job_id)}/{job_id}.json") or self.removed(job_id)
 
     def removed(self, job_id: str) -> bool:
-        """True when the result was removed; a late redelivery must not bring it back."""
-        return _there(f"{self._shard(job_id)}/{job_id}.gone")
+        """Return True if the result was removed. A late redelivery must not make it again."""
+        return _exists(f"{self._shard(job_id)}/{job_id}.gone")
 
     def read(self, job_id: str) -> Result | None:
-        """The result, its checksum verified; None when there is none. Raises TornResult."""
+        """Return the result after verifying its checksum, or None if there is none. Raises TornResult."""
         payload = self.read_bytes(job_id)
         return None if payload is None else self._decoded(payload, self.path(job_id))
 
     def read_sized(self, job_id: str) -> tuple[Result, int] | None:
-        """As `read`, with the bytes that the result and its artifacts take."""
+        """Return the result as `read` does, and the size of the result with its artifacts in bytes."""
         content = self._content(job_id)
         if content is None:
             return None
@@ -79,12 +80,15 @@ class Results:
         return result, len(content) + sum(file.size_bytes for file in result.files)
 
     def read_bytes(self, job_id: str) -> bytes | None:
-        """The payload as it stands in the file, its checksum verified. Raises TornResult."""
+        """Return the bytes of the payload after verifying the checksum, or None without a result. Raises TornResult."""
         content = self._content(job_id)
         return None if content is None else _payload(content, self.path(job_id))
 
     def _content(self, job_id: str) -> bytes | None:
-        """The file's bytes, read by plain calls: a buffered file costs three times as much, and each job asks."""
+        """Return the content of the file, or None if there is none.
+
+        It is read by plain system calls, because a buffered file costs three times as much and every job is read.
+        """
         try:
             fd = os.open(f"{self._shard(job_id)}/{job_id}.json", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -98,17 +102,19 @@ class Results:
             os.close(fd)
 
     def stage(self, job_id: str) -> Staging:
-        """A place for the artifacts of one attempt."""
+        """Return a folder for the artifacts of one attempt."""
         return Staging(self._folder(self._shard(job_id)), job_id)
 
     def publish(self, result: Result, staging: Staging | None = None) -> bool:
-        """Publish `result`, durable on return; True when it is the one that stands.
+        """Publish `result`, durable on return. Any thread may call it.
 
-        False: another attempt was first, or the result was removed meanwhile; this one is discarded. Any thread may
-        call it.
+        Returns:
+            True if `result` is now the result of the job. False if another attempt was first or the result was removed
+            meanwhile; then `result` is discarded.
 
         Raises:
-            OSError: do not acknowledge the attempt. Nothing is published, or it is but not safe yet; see `has`.
+            OSError: do not acknowledge the attempt. The result is not published, or it is published and not durable
+                yet; see `has`.
             ValueError: a file of the job has a name that JSON cannot represent.
         """
         with closing(Group(self._folder(self._staging), self._choice)) as group:
@@ -118,10 +124,10 @@ class Results:
         return outcome
 
     def write(self, result: Result, staging: Staging | None = None) -> Written:
-        """Write `result` for a later `commit`; nothing is durable yet. For the thread that commits.
+        """Write `result` for a later `commit`. Nothing is durable yet. Only the thread that commits may call it.
 
         Raises:
-            OSError: the disk takes no more; nothing of it is left.
+            OSError: the disk refuses the write; no file is left.
             ValueError: a file of the job has a name that JSON cannot represent.
         """
         if self._group is None:
@@ -129,15 +135,15 @@ class Results:
         return self._written(result, staging)
 
     def commit(self, members: Sequence[Written]) -> list[OSError | None]:
-        """Make what `write` wrote durable and announce it, all together. For the thread that wrote.
+        """Make the results of `write` durable together and announce them. Only the thread that wrote may call it.
 
-        When the disk refuses the group, each member is tried alone.
+        If the disk refuses the group, each member is tried again alone.
 
         Returns:
-            For each member None when its job has its one durable result, this one or an earlier one. Else the error:
-            the attempt must not be acknowledged. Nothing of the result is published, or it is but not safe yet; see
-            `has`. A member with files whose content could not be synced is not tried again here: the files may
-            read well from memory and be lost on the disk, so the body has to run again.
+            For each member None if its job has its one durable result, this one or an earlier one. Otherwise the error,
+            and the attempt must not be acknowledged. Then the result is not published, or it is published and not
+            durable yet; see `has`. A member with artifacts is not tried again after a failed sync: its files may be
+            readable from memory and be lost on the disk, so the body must run again.
         """
         group, self._group = self._group, None
         if group is None:
@@ -173,7 +179,7 @@ class Results:
         )
 
     def _committed(self, group: Group, members: Sequence[Written]) -> list[bool | OSError]:
-        """Commit, then tidy up after each member."""
+        """Commit the members, then remove the private and temporary files of each."""
         removed = frozenset(member.result.id for member in members if self.removed(member.result.id))
         outcomes = group.commit(members, removed)
         for member, outcome in zip(members, outcomes, strict=True):
@@ -190,7 +196,7 @@ class Results:
         return outcomes
 
     def _alone(self, member: Written) -> bool | OSError:
-        """Try a member of a group that failed; a name that is there already stands, and is made durable."""
+        """Commit one member of a failed group again. A result that exists already stays, and is made durable."""
         try:
             if self.has(member.result.id):
                 self.announce(member.result.id)
@@ -202,11 +208,11 @@ class Results:
             return err
 
     def confirm(self, job_id: str) -> None:
-        """Make a result durable that was read before its announcement, so a reader never sees another one later."""
+        """Make a result durable that was read before its announcement, so that readers never see another one later."""
         durable.sync_folder(self._shard(job_id))
 
     def announce(self, job_id: str) -> None:
-        """Tell the watchers of the staging folder again that a durable result (or tombstone) is there."""
+        """Announce again to the watchers of the staging folder that a durable result or tombstone exists."""
         self._folder(self._staging)
         durable.sync_folder(self._folder(self._shard(job_id)))
         notice = self._staging / (f"{job_id}.gone" if self.removed(job_id) else f"{job_id}.json")
@@ -214,15 +220,15 @@ class Results:
         notice.unlink(missing_ok=True)
 
     def artifact(self, result: Result, name: str) -> Path:
-        """Path of an artifact of `result`; raises KeyError when it has none of that name."""
+        """Return the path of an artifact of `result`. Raises KeyError if it has none of that name."""
         if name not in {file.name for file in result.files}:
             raise KeyError(name)
         return self._shard(result.id) / result.folder / name
 
     def remove(self, job_id: str) -> None:
-        """Remove the result and its artifacts for good, leaving a tombstone that is durable before anything goes.
+        """Remove the result and its artifacts. A tombstone is made durable before any file is removed, and stays.
 
-        The watchers are told last: whoever learned that a result is removed never sees it again.
+        The removal is announced last, so a process that has seen the announcement never sees the result again.
         """
         shard = self._folder(self._shard(job_id))
         self._folder(self._staging)
@@ -232,10 +238,11 @@ class Results:
         self.announce(job_id)
 
     def recover(self, *, forget_before: float | None = None) -> None:
-        """Finish what a crash left half done: announce what was published, drop what was not, end what was removed.
+        """Finish the steps that a crash interrupted: announce published results, delete others, complete removals.
 
-        Tombstones made before `forget_before` (seconds since the epoch) are removed too: no message is that late, and
-        each takes an inode. None keeps all, when the clock cannot be trusted. A tombstone dated 1970 also stays.
+        Tombstones made before `forget_before` (seconds since the epoch) are removed too: no message comes so late, and
+        each tombstone needs an inode. None keeps all tombstones, for a clock that cannot be trusted. A tombstone with
+        a date that is not plausible, such as 1970, also stays.
         """
         self._folder(self._staging)
         self._lay_out()
@@ -260,34 +267,34 @@ class Results:
             temp.unlink(missing_ok=True)
 
     def _lay_out(self) -> None:
-        """Make the folders for the ids that we generate, and their names durable with one sync.
+        """Make the folders for generated ids, and their names durable with one sync.
 
-        Otherwise the first job in each folder would cost two syncs, after each start of a worker.
+        Otherwise the first job in each folder would cost two syncs after each start of a worker.
         """
         for number in range(256):
             try:
                 os.mkdir(f"{self._root}/{number:02x}", 0o770)  # noqa: PTH102 - many at each start
             except FileExistsError:
                 continue
-            except OSError:  # a full card; whoever needs the folder says so
+            except OSError:  # a full card; the first result that needs the folder reports it
                 break
         durable.sync_folder(self._root)
 
     def ids(self) -> Iterator[str]:
-        """Every id that has a result, in no order; removed ones do not, whatever a crash left of them."""
+        """Yield every id that has a result, in no order. Removed results are left out, even if some files remain."""
         for _, names in self.shards():
             ended = {name[:-5] for name in names if name.endswith(".json")}
             yield from (job_id for job_id in ended if f"{job_id}.gone" not in names and is_job_id(job_id))
 
     def shards(self) -> Iterator[tuple[Path, set[str]]]:
-        """Each folder of results with the names in it."""
+        """Yield each folder of results with the names in it."""
         if self._root.is_dir():
             for shard in self._root.iterdir():
                 if shard.is_dir() and not shard.name.startswith("."):
                     yield shard, {path.name for path in shard.iterdir()}
 
     def _clear(self, job_id: str) -> None:
-        """Remove all of a result but its tombstone."""
+        """Remove all files of a result except its tombstone."""
         self.path(job_id).unlink(missing_ok=True)
         self._drop_folders(job_id)
 
@@ -302,7 +309,7 @@ class Results:
         return self._shard(job_id) / f"{job_id}.gone"
 
     def _folder(self, folder: Path) -> Path:
-        """Make `folder` and its name durable, once per process: its maker may have died before its sync."""
+        """Make `folder` and its name durable, once in each process, because its maker may have died before its sync."""
         if folder not in self._durable_folders or not folder.is_dir():
             if folder != self._root:
                 self._folder(self._root)
@@ -312,7 +319,7 @@ class Results:
         return folder
 
     def _drop_folders(self, job_id: str, *, keep: str = "") -> None:
-        """Remove the artifact folders of attempts that were cut short, or of all."""
+        """Remove the artifact folders of all attempts, except the folder `keep`."""
         pattern = re.compile(re.escape(job_id) + r"\.[0-9a-f]{8}")
         for path in self._shard(job_id).glob(f"{job_id}.*"):
             if path.name != keep and pattern.fullmatch(path.name) and path.is_dir():
@@ -327,7 +334,7 @@ class Results:
 
 
 def _payload(content: bytes, path: Path) -> bytes:
-    """The payload in the bytes of a result's file, its checksum verified. Raises TornResult."""
+    """Return the payload in the bytes of a result's file after verifying its checksum. Raises TornResult."""
     try:
         envelope = _envelope(content)
     except _UNREADABLE as err:
@@ -338,8 +345,11 @@ def _payload(content: bytes, path: Path) -> bytes:
     return payload
 
 
-def _there(path: str) -> bool:
-    """True when `path` exists. Path.exists costs three times as much, and each job calls it twice. Raises OSError."""
+def _exists(path: str) -> bool:
+    """Return True if `path` exists. Raises OSError.
+
+    Path.exists costs three times as much, and each job needs the answer twice.
+    """
     try:
         os.stat(path)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
@@ -348,7 +358,7 @@ def _there(path: str) -> bool:
 
 
 def _forget(tombstones: Iterable[Path], *, before: float) -> None:
-    """Remove the tombstones made before a time, if the clock was plausible then."""
+    """Remove the tombstones made before a time, if their own time is plausible."""
     for tombstone in tombstones:
         with suppress(FileNotFoundError):
             made_at = tombstone.stat().st_mtime

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from edge.core import ordered
 
-#: A sync of the whole file system that takes longer has waited for other programs: 32 results take a card less.
+#: A sync of the whole file system that takes longer has waited for other programs: a card syncs 32 results faster.
 SLOW_S = 2.0
-#: For this time after a slow sync each file is synced alone: more flushes, but no wait for other programs.
+#: For this time after a slow sync each file is synced alone. That costs more flushes, but waits for no other program.
 REST_S = 60.0
 
 
@@ -31,7 +31,7 @@ class SyncChoice:
         keeps_order: Callable[[int], bool] = ordered.keeps_order,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`keeps_order` gets the `st_dev` of a file system, see `edge.core.ordered`."""
+        """Take the test of a file system and the clock. `keeps_order` gets an `st_dev`, see `edge.core.ordered`."""
         self._keeps_order, self._now_s = keeps_order, now_s
         self._known: tuple[int, bool] | None = None
         self._apart_until_s = 0.0
@@ -46,6 +46,6 @@ class SyncChoice:
         return Way.APART if members == 1 or self._now_s() < self._apart_until_s else Way.TOGETHER
 
     def took(self, seconds: float) -> None:
-        """Note how long a sync of the whole file system took."""
+        """Record how long a sync of the whole file system took."""
         if seconds > SLOW_S:
             self._apart_until_s = self._now_s() + REST_S

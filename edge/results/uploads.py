@@ -1,8 +1,8 @@
-"""Results that nodes upload: stored by the gateway, published by a worker of the head.
+"""Stores results that nodes upload, until a worker of the head publishes them.
 
-The gateway faces the network and may not write results, so it stores an upload in a folder of its own. A worker copies,
-checks and publishes it; only then the node gets its answer. Until then the node keeps the job's message, so nothing
-here has to survive a power cut.
+The gateway serves the network and may not write results, so it stores an upload in a separate folder. A worker copies,
+checks and publishes it, and only then the node gets its answer. Until then the node keeps the job's message, so nothing
+here must survive a power cut.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Uploads:
         self._root = layout.uploads
 
     def clear(self) -> None:
-        """Remove all uploads: their nodes send them again."""
+        """Remove all uploads. Their nodes send them again."""
         self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
         for path in self._root.iterdir():
             if path.is_dir():
@@ -44,23 +44,28 @@ class Uploads:
         return folder
 
     def lay(self, result: Result, attempt: str) -> None:
-        """Write the result beside its files, in one step."""
+        """Write the JSON of a result atomically, after its files."""
         durable.replace_volatile(self._json(result.id, attempt), msgspec.json.encode(result))
 
     def drop(self, job_id: str, attempt: str) -> None:
-        """Remove an upload that was published or will be sent again."""
+        """Remove an upload that was published, or that its node will send again."""
         self._json(job_id, attempt).unlink(missing_ok=True)
         shutil.rmtree(self._root / f"{check_job_id(job_id)}.{attempt}", ignore_errors=True)
 
     def tidy(self, has_ended: Callable[[str], bool]) -> None:
-        """Remove uploads of jobs that have ended: their node lost its power, and another board ran the job."""
+        """Remove uploads of jobs that have ended: the node lost its power, and another board ran the job."""
         for path in list(self._root.iterdir()):
             job_id, _, attempt = path.name.removesuffix(".json").rpartition(".")
             if is_job_id(job_id) and has_ended(job_id):
                 self.drop(job_id, attempt)
 
     def publish(self, job_id: str, results: Results) -> None:
-        """Publish the uploads for `job_id`; the first stands. For a worker. Raises TornResult if one is damaged."""
+        """Publish the uploads for `job_id`; the first one stands. A worker calls it.
+
+        Raises:
+            OSError: the disk refuses a read or a write.
+            TornResult: a file is damaged.
+        """
         for path in sorted(self._root.glob(f"{check_job_id(job_id)}.????????.json")):
             result = msgspec.json.decode(path.read_bytes(), type=Result)
             staging = results.stage(job_id)
@@ -72,7 +77,7 @@ class Uploads:
             try:
                 results.publish(msgspec.structs.replace(result, files=(), folder=""), staging)
             except BaseException:
-                if not results.has(job_id):  # otherwise it may be this one, published but not safe yet
+                if not results.has(job_id):  # otherwise this result may be published and not durable yet
                     staging.discard()
                 raise
 

@@ -1,4 +1,4 @@
-"""What `commands:` may not contradict."""
+"""Contradictions in `commands:` are refused with one line."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def refused(tmp_path: Path, change: dict[str, Any]) -> str:
 
 
 def test_a_parameter_cannot_be_called_as_an_option_of_edge_run(tmp_path: Path) -> None:
-    """`edge run KIND --key x` takes it for its own."""
+    """In `edge run KIND --key x` the option belongs to `edge run`, so the parameter could not be given."""
     assert {identifier(word) for option in run.params for word in option.opts} | {"help"} == RUN_OPTIONS
     for name in RUN_OPTIONS:
         made = {"run": ["x", f"{{{name}}}"], "parameters": {name: {}}, "inputs": {}, "outputs": []}

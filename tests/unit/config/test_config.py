@@ -1,4 +1,4 @@
-"""`edge.yaml`: either a whole Config or one line that names key, value and what is allowed."""
+"""`edge.yaml` gives either a whole Config or one line that names the key, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 
 
 def structs(kind: inspect.Type, seen: set[type]) -> Iterator[inspect.StructType]:
-    """Every record under `kind`, through lists, options and unions."""
+    """Yield every record under `kind`, through lists, optional values and unions."""
     match kind:
         case inspect.Metadata(type=inner):
             yield from structs(inner, seen)
@@ -50,7 +50,7 @@ RECORDS = [record for record in RECORDS if record.cls.__name__ != "SourceConfig"
 
 
 def keys_of(tree: Any, kind: inspect.Type, prefix: str = "") -> Iterator[str]:
-    """Dotted keys of the sections and values that the record `kind` asks for and `tree` lacks."""
+    """Yield the dotted keys of sections and values that the record `kind` has and `tree` does not have."""
     if not isinstance(kind, inspect.StructType):
         return
     for field in kind.fields:
@@ -65,20 +65,20 @@ def keys_of(tree: Any, kind: inspect.Type, prefix: str = "") -> Iterator[str]:
 
 
 def test_the_example_is_the_defaults(tmp_path: Path) -> None:
-    """Every value in it is the default, so that whoever uncomments nothing changes nothing."""
+    """Every value in the example is the default, so uncommenting a line changes nothing."""
     (tmp_path / "edge.yaml").write_text(EXAMPLE)
     assert load(tmp_path / "edge.yaml", {}).config == Config()
 
 
 def test_the_example_holds_every_key() -> None:
-    """No key of a record is missing; that there is no other is what loading it shows."""
+    """The example has every key of the records. Loading it shows that it has no other key."""
     tree = yaml.safe_load(EXAMPLE)
     assert list(keys_of(tree, inspect.type_info(Config))) == []
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.cls.__name__)
 def test_the_example_names_every_key_of_every_record(record: inspect.StructType) -> None:
-    """Records inside lists and options are explained in comments: each of their keys stands somewhere."""
+    """Comments explain every key of the records inside lists and optional values."""
     text = EXAMPLE
     missing = [f.encode_name for f in record.fields if not re.search(rf"\b{re.escape(f.encode_name)}:", text)]
     assert missing == []
@@ -87,7 +87,7 @@ def test_the_example_names_every_key_of_every_record(record: inspect.StructType)
 
 
 def test_the_example_explains_every_key() -> None:
-    """Each key has a comment of its own, of its section, or of a neighbour above it in one block."""
+    """Each key has a comment: its own, that of its section, or one for a block of keys."""
     explained = False
     for line in EXAMPLE.splitlines():
         if not line.strip():
@@ -99,7 +99,7 @@ def test_the_example_explains_every_key() -> None:
 
 
 def test_the_sources_in_the_example_can_be_used(tmp_path: Path) -> None:
-    """The commented list of power sources loads once its comment signs are gone."""
+    """The commented list of power sources loads after its comment signs are removed."""
     lines = EXAMPLE.splitlines()
     kinds = [line.removeprefix("  #   ") for line in lines if re.match(r"  #   (- kind:|  \w+:)", line)]
     first = next(number for number, line in enumerate(kinds) if line.startswith("- kind:"))
@@ -130,7 +130,7 @@ trees = st.recursive(
 
 
 def loaded_or_refused(path: Path, env: dict[str, str] | None = None) -> None:
-    """Load; a ConfigError must be one short line that says what is allowed."""
+    """Load the configuration. A ConfigError must be one short line that says what is allowed."""
     refused: ConfigError | None = None
     try:
         config = load(path, env or {}).config
@@ -148,7 +148,7 @@ def loaded_or_refused(path: Path, env: dict[str, str] | None = None) -> None:
 @relaxed
 @given(tree=st.dictionaries(keys, trees, max_size=6))
 def test_any_tree_is_a_config_or_one_error(tree: Any, tmp_path: Path) -> None:
-    """Whatever keys and values stand in the file, nothing but ConfigError comes out."""
+    """For any keys and values in the file, the only error is ConfigError."""
     path = tmp_path / "edge.yaml"
     path.write_text(yaml.safe_dump(tree, allow_unicode=False))
     loaded_or_refused(path)
@@ -157,7 +157,7 @@ def test_any_tree_is_a_config_or_one_error(tree: Any, tmp_path: Path) -> None:
 @relaxed
 @given(data=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_a_config_or_one_error(data: bytes, tmp_path: Path) -> None:
-    """Not even a file that is no YAML, or no text, gives another error."""
+    """A file that is not YAML or not text gives a ConfigError too."""
     path = tmp_path / "edge.yaml"
     path.write_bytes(data)
     loaded_or_refused(path)
@@ -172,14 +172,14 @@ def test_any_bytes_are_a_config_or_one_error(data: bytes, tmp_path: Path) -> Non
     value=st.text(max_size=30),
 )
 def test_any_variable_is_a_config_or_one_error(name: str, value: str, tmp_path: Path) -> None:
-    """An `EDGE_*` variable is checked as the file is."""
+    """An `EDGE_*` variable is checked in the same way as the file."""
     path = tmp_path / "edge.yaml"
     path.touch()
     loaded_or_refused(path, {name: value})
 
 
 def test_endless_aliases_are_refused_within_bounds(tmp_path: Path) -> None:
-    """A small file that stands for 10^9 values costs neither the time nor the memory of them."""
+    """A small file with aliases for 10^9 values is refused without their time and memory."""
     path = tmp_path / "edge.yaml"
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
@@ -216,7 +216,7 @@ def test_endless_aliases_are_refused_within_bounds(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(text: str, says: str, tmp_path: Path) -> None:
-    """File, key, value and what is allowed, in one line."""
+    """One line names the file, the key, the value and what is allowed."""
     path = tmp_path / "edge.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -245,7 +245,7 @@ def test_a_bad_variable_is_named(name: str, value: str, says: str) -> None:
 
 
 def test_a_variable_wins_over_the_file_and_the_origin_says_so(tmp_path: Path) -> None:
-    """default < file < variable, each remembered."""
+    """A variable wins over the file, the file over the default, and the origin is remembered."""
     path = tmp_path / "edge.yaml"
     path.write_text("gateway: {port: 1, host: a}")
     loaded = load(path, {"EDGE_GATEWAY_PORT": "2"})
@@ -256,7 +256,7 @@ def test_a_variable_wins_over_the_file_and_the_origin_says_so(tmp_path: Path) ->
 
 
 def test_text_in_a_variable_stays_text() -> None:
-    """A user called 123 is not a number."""
+    """The variable for the name of a user called 123 is not read as a number."""
     assert load(None, {"EDGE_BROKER_USER": "123"}).config.broker.user == "123"
 
 
@@ -268,7 +268,7 @@ def test_an_empty_section_means_the_defaults(tmp_path: Path) -> None:
 
 
 def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    """Not to wherever the program happens to be started."""
+    """A relative path starts at the folder of the file, not at the working folder."""
     path = tmp_path / "edge.yaml"
     path.write_text("root: state\nbroker: {password_file: secret}")
     config = load(path, {}).config
@@ -277,13 +277,13 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 def test_the_client_variables_are_not_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """EDGE_URL and its like belong to the client; a board ignores them."""
-    monkeypatch.chdir(tmp_path)  # a stack that `make demo` left in this folder has a file of its own
+    """EDGE_URL and similar variables belong to the client, so a board ignores them."""
+    monkeypatch.chdir(tmp_path)  # A stack that `make demo` left in this folder has its own configuration file.
     assert load(None, {"EDGE_URL": "http://x", "EDGE_TOKEN": "t", "EDGE_TOKEN_FILE": "f"}).config == Config()
 
 
 def test_edge_config_names_the_file(tmp_path: Path) -> None:
-    """A file that is named must be there; it is not silently left out."""
+    """The file in EDGE_CONFIG must exist; it is not silently left out."""
     env = {"EDGE_CONFIG": str(tmp_path / "missing.yaml")}
     assert default_path(env) == tmp_path / "missing.yaml"
     with pytest.raises(ConfigError, match="No such file"):
@@ -292,7 +292,7 @@ def test_edge_config_names_the_file(tmp_path: Path) -> None:
 
 @bound_by_file_modes
 def test_a_file_that_may_not_be_read_is_not_left_out(tmp_path: Path) -> None:
-    """Defaults in its place would hide a wrong threshold."""
+    """An unreadable file is an error, because defaults instead would hide a wrong threshold."""
     path = tmp_path / "edge.yaml"
     path.touch(mode=0)
     with pytest.raises(ConfigError, match="Permission denied"):
@@ -300,14 +300,14 @@ def test_a_file_that_may_not_be_read_is_not_left_out(tmp_path: Path) -> None:
 
 
 def test_a_named_pipe_is_no_file(tmp_path: Path) -> None:
-    """Opening it would wait for a writer for ever."""
+    """A named pipe is refused, because opening it would wait for a writer without end."""
     os.mkfifo(tmp_path / "edge.yaml")
     with pytest.raises(ConfigError, match="expected a file, not a named pipe"):
         load(tmp_path / "edge.yaml", env={})
 
 
 def test_a_pipe_without_a_name_is_read() -> None:
-    """A deployment checks a configuration by /dev/stdin before the board has it."""
+    """A deployment checks a configuration by /dev/stdin before it is on the board."""
     out, into = os.pipe()
     try:
         os.write(into, b"gateway: {port: 9000}\n")
@@ -318,20 +318,20 @@ def test_a_pipe_without_a_name_is_read() -> None:
 
 
 def test_a_key_that_moves_the_cursor_is_shown_as_text(tmp_path: Path) -> None:
-    """An error is one line, whatever the file holds."""
+    """An error is one line, even if a key has control characters."""
     (tmp_path / "edge.yaml").write_text('"wor\\x1b[31m\\nker": 1\n')
     with pytest.raises(ConfigError, match=r"wor\\x1b\[31m\\nker = '...': unknown key"):
         load(tmp_path / "edge.yaml", env={})
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    """One line, as for every other unusable file."""
+    """A folder in place of the file gives one line, as every other unusable file."""
     with pytest.raises(ConfigError, match="Is a directory"):
         load(tmp_path, {})
 
 
 def test_the_password_is_read_anew(tmp_path: Path) -> None:
-    """It can be changed without a restart; an unreadable file is named."""
+    """The password can be changed without a restart. An unreadable file is named."""
     secret = tmp_path / "secret"
     secret.write_text("one\n")
     path = tmp_path / "edge.yaml"

@@ -1,4 +1,4 @@
-"""`power.forecast.outside` says where a forecast comes from, and refuses what contradicts itself."""
+"""`power.forecast.outside` names the source of an external forecast, and contradictions are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the record of a kind of source is found: in the product, in an installed package, in a module of the owner's."""
+"""The record of a kind of source is found in the product, in an installed package or in a module of the owner."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MeterConfig(PowerSourceConfig, frozen=True, tag="{kind}"):
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on the path of Python, gone again after the test."""
+    """A folder on the path of Python, which is removed after the test."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
@@ -68,7 +68,7 @@ def read(folder: Path, text: str) -> object:
 
 @pytest.mark.parametrize("kind", own_kinds())
 def test_each_file_of_the_product_declares_the_kind_of_its_name(kind: str) -> None:
-    """And explains it in a sentence, which the example shows."""
+    """Each module also explains its kind in a sentence, which the example shows."""
     record = Kinds().record(kind)
     assert record.__module__ == f"edge.power.sources.{kind}"
     assert record.__doc__
@@ -76,7 +76,7 @@ def test_each_file_of_the_product_declares_the_kind_of_its_name(kind: str) -> No
 
 @pytest.mark.parametrize("target", ["meter_one:MeterConfig", "meter_one"])
 def test_an_installed_package_brings_a_kind(elsewhere: Path, tmp_path: Path, target: str) -> None:
-    """Its entry point names the record, or the module that declares it; the errors are those of every source."""
+    """Its entry point names the record or the module of the record. Its errors are those of every source."""
     install(elsewhere, "meter_one", "meter", target=target)
     (source,) = read(tmp_path, "power: {sources: [{kind: meter, path: m}]}")  # type: ignore[misc]
     assert source.path == tmp_path / "m"  # type: ignore[has-type]
@@ -86,7 +86,7 @@ def test_an_installed_package_brings_a_kind(elsewhere: Path, tmp_path: Path, tar
 
 
 def test_a_module_beside_the_file_brings_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`power.source_modules` names it; nothing has to be installed."""
+    """`power.source_modules` names a module next to the file, and nothing has to be installed."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "meter_two.py").write_text(RECORD.format(kind="meter2"))
     text = "power: {source_modules: [meter_two], sources: [{kind: meter2, path: m}]}"
@@ -96,7 +96,7 @@ def test_a_module_beside_the_file_brings_a_kind(tmp_path: Path, monkeypatch: pyt
 
 
 def test_an_unknown_kind_is_one_line_with_the_known_ones(elsewhere: Path, tmp_path: Path) -> None:
-    """Those of the product and those that are installed."""
+    """The error lists the built-in kinds and the installed ones."""
     install(elsewhere, "meter_three", "meter3")
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, "power: {sources: [{kind: plain}, {kind: metre}]}")
@@ -115,7 +115,7 @@ def test_an_unknown_kind_is_one_line_with_the_known_ones(elsewhere: Path, tmp_pa
     ],
 )
 def test_a_broken_package_is_one_line(elsewhere: Path, tmp_path: Path, body: str, says: str) -> None:
-    """The package is named, and what is wrong with it."""
+    """The error names the package and what is wrong with it."""
     install(elsewhere, "meter_four", "meter4", body=body)
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, "power: {sources: [{kind: meter4, path: m}]}")
@@ -126,7 +126,7 @@ def test_a_broken_package_is_one_line(elsewhere: Path, tmp_path: Path, body: str
 
 
 def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the key that names it."""
+    """The error names the key with the module."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(ConfigError, match=r"power.source_modules\[0\] = 'nowhere': cannot be imported"):
         read(tmp_path, "power: {source_modules: [nowhere], sources: [{kind: meter}]}")
@@ -134,13 +134,13 @@ def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("kind", ["..inputs.gpio", "__init__", "Plain", "os", "", 3, None, ["plain"]])
 def test_what_is_no_name_of_a_kind_imports_nothing(kind: object) -> None:
-    """A kind is a word of a person, not a path into Python."""
+    """A kind is a word that a person typed, and must not become an import path."""
     with pytest.raises(UnknownKind):
         Kinds().record(kind)
 
 
 def test_only_the_kinds_that_are_named_are_imported(tmp_path: Path) -> None:
-    """A board pays memory for what it has, not for what exists, and reads no metadata of packages."""
+    """A board needs memory only for its own kinds, and reads no metadata of packages."""
     (tmp_path / "edge.yaml").write_text("power: {sources: [{kind: disk}]}")
     code = (
         "import sys; from edge.config import load; from pathlib import Path; "
@@ -160,7 +160,7 @@ def test_only_the_kinds_that_are_named_are_imported(tmp_path: Path) -> None:
     ],
 )
 def test_a_package_that_misbehaves_is_one_line(elsewhere: Path, tmp_path: Path, line: str, why: str) -> None:
-    """It may not even end the program."""
+    """Even a package that calls `sys.exit` does not end the program."""
     install(elsewhere, "meter_odd", "odd", body=line)
     with pytest.raises(ConfigError, match=r"power.sources\[0\].kind = 'odd'") as err:
         read(tmp_path, "power: {sources: [{kind: odd}]}")
@@ -175,7 +175,7 @@ def test_a_package_that_misbehaves_is_one_line(elsewhere: Path, tmp_path: Path, 
     ],
 )
 def test_a_record_that_cannot_be_made_names_its_kind(elsewhere: Path, tmp_path: Path, field: str) -> None:
-    """A field of a type that no file can hold, or code of its own that raises."""
+    """A field of a type that no file can hold and code that raises are both reported with the kind."""
     body = RECORD.format(kind="odd").replace('    path: Annotated[Path, about("its file")]', field)
     install(elsewhere, "meter_bad", "odd", body=body)
     with pytest.raises(ConfigError, match=r"power.sources\[0\].kind = 'odd': its record cannot be used: ") as err:
@@ -184,7 +184,7 @@ def test_a_record_that_cannot_be_made_names_its_kind(elsewhere: Path, tmp_path: 
 
 
 def test_a_kind_of_the_product_cannot_be_replaced(elsewhere: Path, tmp_path: Path) -> None:
-    """A package that calls itself `plain` is not even imported."""
+    """A package that declares the kind `plain` is not imported."""
     install(elsewhere, "meter_shadow", "plain", body="raise RuntimeError('imported')")
     (source,) = read(tmp_path, "power: {sources: [{kind: plain}]}")  # type: ignore[misc]
     assert type(source).__module__ == "edge.power.sources.plain"  # type: ignore[has-type]
@@ -218,7 +218,7 @@ class MeterConfig(PowerSourceConfig, frozen=True, tag="{kind}"):
     ],
 )
 def test_a_probe_goes_on_past_a_broken_package(elsewhere: Path, tmp_path: Path, body: str, note: str) -> None:
-    """It notes why, and shows what else the board has."""
+    """The probe reports why the package failed, and shows the other sources of the board."""
     install(elsewhere, "meter_broken", "odd", body=body)
     text = as_yaml(probe(Layout(tmp_path, tmp_path), root=tmp_path))
     assert note.replace("power.sources", "kind = 'odd': the entry point") in text

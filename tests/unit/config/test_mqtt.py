@@ -1,4 +1,4 @@
-"""The section `mqtt`: what is refused, and how an MQTT broker is reached."""
+"""The section `mqtt`: which values are refused, and how an MQTT broker is reached."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def loaded(tmp_path: Path, text: str, env: dict[str, str] | None = None) -> Path
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
-    """The key, its value and what is allowed."""
+    """One line names the key, its value and what is allowed."""
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, text)
     assert said in str(caught.value)
@@ -51,7 +51,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, 
 
 
 def test_a_source_takes_the_broker_of_the_section(tmp_path: Path) -> None:
-    """And its paths; one that names another broker keeps it."""
+    """It takes the paths of the section too. A source that names another broker keeps that one."""
     text = (
         "mqtt: {host: h, user: u, password_file: secret}\n"
         "power: {sources: [{kind: mqtt, topic: a}, {kind: mqtt, name: b, topic: b, broker: {host: other, tls_ca: ca}}]}"
@@ -63,7 +63,7 @@ def test_a_source_takes_the_broker_of_the_section(tmp_path: Path) -> None:
 
 
 def test_variables_name_it_too(tmp_path: Path) -> None:
-    """As the units of an appliance do."""
+    """The units of an appliance set the broker by variables."""
     (tmp_path / "edge.yaml").write_text("{}")
     env = {"EDGE_MQTT_HOST": "::1", "EDGE_MQTT_USER": "123", "EDGE_MQTT_PASSWORD_FILE": "/run/credentials/x"}
     broker = load(tmp_path / "edge.yaml", env).config.mqtt.broker
@@ -74,14 +74,14 @@ def test_variables_name_it_too(tmp_path: Path) -> None:
 
 
 def test_without_a_host_there_is_none(tmp_path: Path) -> None:
-    """Whatever else stands there."""
+    """Without `host` there is no broker, even if other keys are set."""
     (tmp_path / "edge.yaml").write_text("mqtt: {board: attic}")
     assert load(tmp_path / "edge.yaml", {}).config.mqtt.broker is None
 
 
 @pytest.mark.parametrize("number", range(3))
 def test_each_example_of_the_page_can_be_used(tmp_path: Path, number: int) -> None:
-    """`docs/how-to/home-assistant.md`, as it stands there."""
+    """The examples in `docs/how-to/home-assistant.md` can be used without a change."""
     page = (Path(__file__).parents[3] / "docs/how-to/home-assistant.md").read_text()
     examples = re.findall(r"<!-- test: edge.yaml -->\n```yaml\n(.*?)```", page, re.DOTALL)
     assert len(examples) == 3

@@ -9,7 +9,7 @@ from edge.config.pins import gpio_number
 
 
 def test_the_names_are_those_of_gpiozero() -> None:
-    """Every name that gpiozero knows of a pin of the header means the same pin here."""
+    """Every name that gpiozero knows for a pin of the header means the same pin here."""
     factory = MockFactory()
     names = 0
     for gpio in range(28):
@@ -21,6 +21,6 @@ def test_the_names_are_those_of_gpiozero() -> None:
 
 @pytest.mark.parametrize("name", ["06", "GPIO06", "gpio6", "BOARD1", "BOARD41", "WPI17", "64", "J8:6", "", "six", -1])
 def test_what_is_no_pin_is_refused(name: str | int) -> None:
-    """It would fail at the start, not in the check."""
+    """A wrong pin is refused by the check of the configuration, not only at the start of the governor."""
     with pytest.raises(ValueError, match="GPIO6, BCM6, BOARD31"):
         gpio_number(name)

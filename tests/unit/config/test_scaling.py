@@ -1,4 +1,4 @@
-"""The keys of a worker that is scaled."""
+"""The keys of an entry of `workers` that is scaled."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_no_other_name_is_a_process_of_a_scaled_entry(name: str) -> None:
     ["[{name: a, max: 2}, {name: a-1}]", "[{name: a-2}, {name: a, max: 1}]", f"[{{name: {'a' * 30}, max: 2}}]"],
 )
 def test_names_of_processes_are_kept_free(tmp_path: Path, workers: str) -> None:
-    """Two processes of one name would fight for its lock, and a name of 33 characters is none."""
+    """Two processes of one name would compete for its lock, and a name may have 32 characters at most."""
     with pytest.raises(ConfigError) as refused:
         load(written(tmp_path, workers), {})
     assert refused.value.key.endswith(".name")

@@ -49,7 +49,7 @@ def test_a_list_that_cannot_be_used_is_refused_by_its_key(tmp_path: Path, worker
 
 
 def test_the_worker_of_threads_needs_no_entry(tmp_path: Path) -> None:
-    """Where no workers are listed, the name `io` is its own; where freezing is asked for there is none."""
+    """Without a list, the name `io` means the worker of threads. With `freeze` there is no such worker."""
     path = written(tmp_path, "[]")
     entry = load(path, {"EDGE_WORKER_NAME": "io"}).config.own_worker
     assert (entry.name, entry.pool) == ("io", WorkerPool.THREADS)
@@ -80,6 +80,6 @@ def test_a_list_that_contradicts_the_rest_is_refused_by_its_key(tmp_path: Path, 
 
 
 def test_a_refusal_shows_classes_as_they_are_written(tmp_path: Path) -> None:
-    """Not as Python shows its enums."""
+    """The error shows the classes as in the file, not as Python prints an enum."""
     with pytest.raises(ConfigError, match=r"\['always', 'always'\]: each class once"):
         load(written(tmp_path, "[{name: a, classes: [always, always]}]"), {})

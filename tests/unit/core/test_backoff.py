@@ -1,4 +1,4 @@
-"""The pauses between tries that fail."""
+"""The pauses between failed tries."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RECORDS = st.builds(
 
 
 def test_each_pause_is_twice_the_one_before_up_to_the_limit() -> None:
-    """As a part of `edge up` that ends again and again is started."""
+    """`edge up` restarts a part that ends again and again with such pauses."""
     assert list(islice(Backoff(first_s=1, most_s=30).pauses(), 7)) == [1, 2, 4, 8, 16, 30, 30]
 
 
 def test_before_the_first_failure_there_is_no_pause() -> None:
-    """What has not failed does not wait."""
+    """Without a failure the pause is 0."""
     assert Backoff(first_s=5, most_s=3600).pause_s(0) == 0
 
 
@@ -35,7 +35,7 @@ def test_a_number_of_failures_too_large_for_a_float_gives_the_limit() -> None:
 
 @given(record=RECORDS)
 def test_pauses_never_shrink_and_stay_between_first_and_limit(record: Backoff) -> None:
-    """Whatever the record."""
+    """This holds for every valid record."""
     pauses = list(islice(record.pauses(), 100))
     assert pauses[0] == record.first_s
     assert all(a <= b <= record.most_s for a, b in pairwise(pauses))
@@ -45,6 +45,6 @@ def test_pauses_never_shrink_and_stay_between_first_and_limit(record: Backoff) -
     ("first_s", "most_s", "factor"), [(-1, 1, 2), (2, 1, 2), (1, 2, 0.5), (1, float("inf"), 2), (float("nan"), 1, 2)]
 )
 def test_a_record_that_would_shrink_or_never_end_is_refused(first_s: float, most_s: float, factor: float) -> None:
-    """A fault of the program, seen at its start."""
+    """Such a record is a mistake in the program, and is found at its start."""
     with pytest.raises(ValueError, match="first_s"):
         Backoff(first_s=first_s, most_s=most_s, factor=factor)

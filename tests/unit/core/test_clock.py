@@ -1,4 +1,4 @@
-"""Whether the wall clock can be believed."""
+"""Decisions if the wall clock can be trusted."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from edge.core import clock
 
 
 def test_the_earliest_plausible_time_is_the_first_second_of_its_year() -> None:
-    """The two constants say the same."""
+    """The two constants for the earliest time agree."""
     assert datetime(clock.EARLIEST_YEAR, 1, 1, tzinfo=UTC).timestamp() == clock.EARLIEST
 
 
 @pytest.mark.parametrize(("at", "expected"), [(0.0, False), (clock.EARLIEST - 1, False), (clock.EARLIEST, True)])
 def test_a_time_before_this_program_was_written_is_not_plausible(at: float, expected: bool) -> None:
-    """A board without a clock of its own boots in 1970, or in the year of its image."""
+    """A board without a battery-backed clock boots in 1970, or in the year of its image."""
     assert clock.plausible(at) is expected
 
 
 def test_a_clock_that_something_keeps_true_is_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then ages count."""
+    """A synchronised clock may decide by ages."""
     monkeypatch.setattr(clock, "synchronised", lambda: True)
     now = clock.vouched_now()
     assert now is not None
@@ -31,25 +31,25 @@ def test_a_clock_that_something_keeps_true_is_vouched_for(monkeypatch: pytest.Mo
 
 
 def test_a_clock_that_nothing_keeps_true_is_not_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may show 2036, and every result would be too old."""
+    """It may show 2036, and then every result would be too old."""
     monkeypatch.setattr(clock, "synchronised", lambda: False)
     assert clock.vouched_now() is None
 
 
 def test_a_clock_that_shows_1970_is_not_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where the kernel says that it is kept true."""
+    """This holds even if the kernel reports that the clock is synchronised."""
     monkeypatch.setattr(clock, "synchronised", lambda: True)
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     assert clock.vouched_now() is None
 
 
 def test_whether_the_kernel_keeps_its_clock_true_can_be_asked() -> None:
-    """Whatever it says here."""
+    """The call works with any answer of this machine."""
     assert clock.synchronised() in {True, False}
 
 
 def test_a_steady_clock_follows_when_it_is_told_to() -> None:
-    """A step of the wall clock is no time, and is reported once."""
+    """A step of the wall clock does not count as time, and is reported once."""
     wall, monotonic = [1000.0], [5.0]
     steady = clock.SteadyClock(wall=lambda: wall[0], monotonic=lambda: monotonic[0])
     wall[0], monotonic[0] = 5010.0, 15.0
@@ -59,7 +59,7 @@ def test_a_steady_clock_follows_when_it_is_told_to() -> None:
 
 
 def test_nobody_is_woken_while_the_clock_is_not_set() -> None:
-    """The descriptor stays quiet; closing it twice does nothing."""
+    """The descriptor stays unreadable, and closing it twice does nothing."""
     watch = clock.ClockSet()
     watch.hush()
     assert select.select([watch], [], [], 0.05)[0] == []

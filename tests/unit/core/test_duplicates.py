@@ -1,4 +1,4 @@
-"""A name given twice is found wherever it stands, and only then."""
+"""A name that occurs twice in one object is found at any place, and nothing else is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VALUES = st.recursive(
 
 @given(value=VALUES, indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
 def test_what_an_encoder_wrote_has_no_name_twice(value: object, indent: int | None, ascii_only: bool) -> None:
-    """Equal names in different objects, and values that look like names, are no fault."""
+    """Equal names in different objects, and values that look like names, are allowed."""
     assert duplicate(json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode()) is None
 
 
@@ -28,7 +28,7 @@ def test_what_an_encoder_wrote_has_no_name_twice(value: object, indent: int | No
 def test_a_name_given_twice_is_found(
     name: str, first: object, second: object, around: list[object], ascii_only: bool
 ) -> None:
-    """Whatever stands before, between and after."""
+    """It is found with any text before, between and after it."""
     one = json.dumps(name, ensure_ascii=ascii_only)
     twice = f"{{{one}:{json.dumps(first)},{json.dumps(name)} : {json.dumps(second)}}}"
     body = f"[{','.join([*map(json.dumps, around), twice])}]"
@@ -37,5 +37,5 @@ def test_a_name_given_twice_is_found(
 
 @pytest.mark.parametrize("number", ["9" * 5000, "1e5", "-0.0"])
 def test_numbers_are_not_read(number: str) -> None:
-    """Python's limit for the digits of a number is no reason to fail here."""
+    """A number with more digits than Python reads is not an error here."""
     assert duplicate(f'[{{"a":{number}}},{{"a":{number}}}]'.encode()) is None

@@ -1,4 +1,4 @@
-"""Durable files: whole or not at all, and what was published never changes."""
+"""Durable files are complete or missing, and a published file never changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Path:
-    """A folder for temporary names, on the same file system as `tmp_path`."""
+    """A folder for temporary names on the file system of `tmp_path`."""
     folder = tmp_path / "staging"
     folder.mkdir()
     return folder
@@ -29,7 +29,7 @@ def staging(tmp_path: Path) -> Path:
 @relaxed
 @given(data=st.binary(max_size=200_000))
 def test_publish_gives_back_what_was_written(tmp_path: Path, staging: Path, data: bytes) -> None:
-    """What is read is what was published, and no other name is left."""
+    """A published file has the written content, and no other name remains."""
     path = tmp_path / "result"
     path.unlink(missing_ok=True)
     assert durable.publish(path, data, temp=staging / "result")
@@ -40,7 +40,7 @@ def test_publish_gives_back_what_was_written(tmp_path: Path, staging: Path, data
 @relaxed
 @given(first=st.binary(max_size=100), second=st.binary(max_size=100))
 def test_publish_never_replaces(tmp_path: Path, staging: Path, first: bytes, second: bytes) -> None:
-    """The first publish stands, whatever a second one brings, and the second is told."""
+    """The first publish stands. A second one with other content returns False."""
     path = tmp_path / "result"
     path.unlink(missing_ok=True)
     assert durable.publish(path, first, temp=staging / "result")
@@ -50,7 +50,7 @@ def test_publish_never_replaces(tmp_path: Path, staging: Path, first: bytes, sec
 
 
 def test_publish_does_not_write_through_a_temporary_name_that_is_the_result(tmp_path: Path, staging: Path) -> None:
-    """A crash between link and unlink leaves the result under its temporary name too; a second publish leaves it be."""
+    """After a crash between link and unlink the temporary name is the result. A second publish does not change it."""
     path, temp = tmp_path / "result", staging / "result"
     temp.write_bytes(b"the result")
     os.link(temp, path)
@@ -60,7 +60,7 @@ def test_publish_does_not_write_through_a_temporary_name_that_is_the_result(tmp_
 
 
 def test_publishes_at_once_agree_on_one_result(tmp_path: Path, staging: Path) -> None:
-    """Of many that publish one name together exactly one is told that its result stands, and it does, whole."""
+    """Of many publishes of one name exactly one returns True, and the file has its whole content."""
     path, temp = tmp_path / "result", staging / "result"
     contents = [bytes([number]) * 50_000 for number in range(8)]
     ours: list[bytes] = []
@@ -84,7 +84,7 @@ def test_publishes_at_once_agree_on_one_result(tmp_path: Path, staging: Path) ->
 def test_the_temporary_name_goes_after_the_folder_is_durable(
     tmp_path: Path, staging: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever watches for the temporary name to vanish learns of durable results only."""
+    """A process that watches for the removal of the temporary name sees durable results only."""
     path, temp = tmp_path / "result", staging / "result"
     seen: list[tuple[bool, bool]] = []
     sync = durable.sync_folder
@@ -104,7 +104,7 @@ def test_the_temporary_name_goes_after_the_folder_is_durable(
 def test_publish_that_fails_leaves_nothing(
     tmp_path: Path, staging: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """On a full or broken disk the error comes out, and neither the result nor litter is there."""
+    """On a full or broken disk it raises, and leaves neither the result nor temporary files."""
 
     def broken(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
@@ -117,7 +117,7 @@ def test_publish_that_fails_leaves_nothing(
 
 
 def test_publish_writes_all_of_a_short_write(tmp_path: Path, staging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """write(2) may take less than it was given."""
+    """write(2) may write fewer bytes than it was given."""
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
     durable.publish(tmp_path / "result", b"0123456789" * 10, temp=staging / "result")
@@ -126,7 +126,7 @@ def test_publish_writes_all_of_a_short_write(tmp_path: Path, staging: Path, monk
 
 @pytest.mark.parametrize("put", [durable.replace, durable.replace_volatile])
 def test_replace_puts_new_in_place_of_old(tmp_path: Path, put: Callable[[Path, bytes], None]) -> None:
-    """Afterwards the new is there, and no other file."""
+    """After a replace only the file with the new content exists."""
     path = tmp_path / "status.json"
     for data in (b"old" * 100, b"new"):
         put(path, data)
@@ -135,7 +135,7 @@ def test_replace_puts_new_in_place_of_old(tmp_path: Path, put: Callable[[Path, b
 
 
 def test_replace_that_fails_keeps_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed fsync says nothing about what is on the disk: the old file stays."""
+    """After a failed fsync the content on the disk is unknown, so the old file stays."""
     path = tmp_path / "status.json"
     durable.replace(path, b"old")
 
@@ -150,7 +150,7 @@ def test_replace_that_fails_keeps_the_old(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_make_folder_makes_parents_and_may_be_called_again(tmp_path: Path) -> None:
-    """A deep folder is made once; a second call changes nothing."""
+    """A deep folder is made once, and a second call changes nothing."""
     folder = tmp_path / "a" / "b" / "c"
     durable.make_folder(folder)
     inode = folder.stat().st_ino
@@ -159,7 +159,7 @@ def test_make_folder_makes_parents_and_may_be_called_again(tmp_path: Path) -> No
 
 
 def test_make_folder_over_a_file_is_an_error_where_it_is_used(tmp_path: Path) -> None:
-    """A file in the folder's place is not removed."""
+    """A file in the place of the folder is not removed."""
     (tmp_path / "a").write_bytes(b"kept")
     durable.make_folder(tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"kept"
@@ -172,7 +172,7 @@ def test_make_folder_over_a_file_is_an_error_where_it_is_used(tmp_path: Path) ->
 def test_room_is_bytes_inodes_and_a_disk_that_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, free: int, inodes: int, flags: int, room: bool
 ) -> None:
-    """Any one of them may be missing."""
+    """Each of the three may be missing, and then the disk takes no file."""
     blocks = free >> 12
     found = os.statvfs_result((4096, 4096, blocks, blocks, blocks, 99, inodes, inodes, flags, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: found)
@@ -180,7 +180,7 @@ def test_room_is_bytes_inodes_and_a_disk_that_writes(
 
 
 def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None:
-    """syncfs(2) says -1: what was written may be lost."""
+    """If syncfs(2) returns -1, written data may be lost."""
     fd = os.open(tmp_path, os.O_RDONLY)
     os.close(fd)
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -188,7 +188,7 @@ def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None
 
 
 def test_a_file_whose_pages_reached_the_disk_is_well(tmp_path: Path) -> None:
-    """The real system call, on a file that is written and one that is only read."""
+    """The real system call accepts a written file, and a file that was only read."""
     path = tmp_path / "a"
     with path.open("wb") as file:
         file.write(b"x" * 100_000)
@@ -199,7 +199,7 @@ def test_a_file_whose_pages_reached_the_disk_is_well(tmp_path: Path) -> None:
 
 
 def failing_ranges(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Let sync_file_range(2) fail with `number`."""
+    """Make sync_file_range(2) fail with the error `number`."""
 
     def fails(_fd: int) -> int:
         ctypes.set_errno(number)
@@ -209,7 +209,7 @@ def failing_ranges(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_a_write_that_failed_in_the_background_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file still reads well, from memory."""
+    """The content of such a file can still be read from memory."""
     failing_ranges(monkeypatch, errno.EIO)
     with (tmp_path / "a").open("wb") as file, pytest.raises(OSError, match="Input/output error"):
         durable.check_written(file.fileno())
@@ -219,14 +219,14 @@ def test_a_write_that_failed_in_the_background_is_an_error(tmp_path: Path, monke
 def test_where_nobody_knows_ranges_nothing_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """A job has its result on such a file system, too."""
+    """On a file system without sync_file_range(2) a job gets its result too."""
     failing_ranges(monkeypatch, number)
     with (tmp_path / "a").open("wb") as file:
         durable.check_written(file.fileno())
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a full card its litter would keep the card full."""
+    """On a full card a partial file would keep the card full."""
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")

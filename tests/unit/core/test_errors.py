@@ -1,4 +1,4 @@
-"""What the program promises itself is checked, also under `python -O`."""
+"""Internal guarantees of the program are checked even under `python -O`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from edge.core.errors import BrokenInvariant, given, instance
 
 
 def test_what_is_there_is_given_back() -> None:
-    """Also when it is false."""
+    """`given` returns any value except None, even one that is false."""
     assert given(0, "a number") == 0
 
 
 def test_what_is_missing_is_named() -> None:
-    """In one line."""
+    """The error names the missing value in one line."""
     with pytest.raises(BrokenInvariant, match="the loop of the outbox is missing"):
         given(None, "the loop of the outbox")
 
 
 def test_what_is_of_another_kind_is_named_with_both_kinds() -> None:
-    """In one line."""
+    """The error names both types in one line."""
     assert instance(b"x", bytes, "the body") == b"x"
     with pytest.raises(BrokenInvariant, match="the body is a str and no bytes"):
         instance("x", bytes, "the body")
 
 
 def test_no_invariant_is_left_to_an_assert() -> None:
-    """`python -O` leaves assert statements out."""
+    """`python -O` removes assert statements."""
     root = Path(edge.__file__).parent
     found = [
         f"{path.relative_to(root)}:{node.lineno}"

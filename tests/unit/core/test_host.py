@@ -24,7 +24,7 @@ HEAD = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
     ],
 )
 def test_memory_limits_hold(unified: str | None, old: str | None, held: bool | None, tmp_path: Path) -> None:
-    """As the kernel says of either version of control groups."""
+    """The answer comes from the files of both versions of control groups."""
     if unified is not None:
         (tmp_path / "cgroup.controllers").write_text(unified)
     if old is not None:

@@ -1,4 +1,4 @@
-"""Which file system a path lies on, and whether a power cut takes it."""
+"""The file system of a path, and if a power cut loses it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, table: Path) -> None:
-    """Not that of a folder with a similar name."""
+    """A folder whose name only begins alike does not count."""
     base = tmp_path.resolve()
     table.write_text(f"a / ext4 rw 0 0\nb {base}/data f2fs rw 0 0\nc {base}/with\\040space vfat rw 0 0\n")
     assert file_system(tmp_path / "data" / "x", table) == "f2fs"
@@ -57,7 +57,7 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path, table: Pat
 def test_what_a_power_cut_takes_is_told(
     lines: str, command_line: str, lost: bool, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Memory under any name: tmpfs, zram, an overlay with its changes on either."""
+    """Memory is recognised in every form: tmpfs, zram, and an overlay with its changes on either."""
     table.write_text(lines)
     (tmp_path / "cmdline").write_text(command_line)
     monkeypatch.setattr(mounts, "_figures", lambda _: None)
@@ -67,7 +67,7 @@ def test_what_a_power_cut_takes_is_told(
 def test_an_overlay_with_the_figures_of_a_tmpfs_is_on_it(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Scripts of people's own leave no word on the kernel's command line."""
+    """Scripts of users set up an overlay without an option on the kernel's command line."""
     table.write_text(f"{HIDDEN}tmpfs /rw tmpfs rw 0 0\n")
     monkeypatch.setattr(mounts, "_figures", lambda _: (4096, 1000, 1000))
     assert volatile(Path("/var/lib"), table, tmp_path / "none")
@@ -76,7 +76,7 @@ def test_an_overlay_with_the_figures_of_a_tmpfs_is_on_it(
 
 
 def test_the_playbook_can_run_it_on_a_bare_board(tmp_path: Path) -> None:
-    """With the standard library, from standard input; a path that is not there yet counts as its parent."""
+    """It runs with the standard library, from standard input. A path that does not exist counts as its parent."""
     argv = [sys.executable, "-I", "-", "/proc/self/none", "/dev/shm/none"]
     with Path(mounts.__file__).open() as program:
         done = subprocess.run(argv, stdin=program, capture_output=True, text=True, check=False)

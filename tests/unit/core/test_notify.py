@@ -1,4 +1,4 @@
-"""What the supervisor hears from us."""
+"""The messages to the supervisor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.core import notify
 def supervisor(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[socket.socket]:
-    """A socket such as systemd's, by path and by abstract name."""
+    """A socket such as that of systemd, by path and by abstract name."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.settimeout(5)
         if request.param == "path":
@@ -30,14 +30,14 @@ def supervisor(
 
 
 def test_fields_arrive_in_one_datagram(supervisor: socket.socket) -> None:
-    """One datagram, a line for each field."""
+    """One datagram has a line for each field."""
     notify.ready("up")
     assert supervisor.recv(1024) == b"READY=1\nSTATUS=up"
 
 
 @pytest.mark.parametrize("address", [None, "", "nonsense", "/no/such/socket", "@nobody-listens-here"])
 def test_nobody_listens(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a listener nothing happens, and nothing is raised."""
+    """Without a listener nothing happens and nothing is raised."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     if address is not None:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
@@ -56,12 +56,12 @@ def test_nobody_listens(address: str | None, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_ping_period(env: dict[str, str], every_s: float | None) -> None:
-    """Half the period that the supervisor gives this process, and nothing for another's."""
+    """It is half the period that the supervisor sets for this process, and None for another process."""
     assert notify.ping_every_s(env) == every_s
 
 
 def test_pinger_pings_only_while_all_is_well(supervisor: socket.socket) -> None:
-    """Silence is what the watchdog acts on, so the pinger must be able to fall silent."""
+    """The watchdog acts if pings are missing, so the pinger must be able to stop."""
     asked: list[bool] = []
 
     def well() -> bool:

@@ -1,4 +1,4 @@
-"""Which file systems keep the order of changes, and what is handed to them."""
+"""File systems that keep the order of changes, and how content is passed to the disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEVICE = os.makedev(7, 3)
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Path:
-    """The folders in which the kernel tells of devices and of ext4; the device is `loop3`."""
+    """The folders in which the kernel describes devices and ext4. The device is `loop3`."""
     (tmp_path / "virtual" / "loop3").mkdir(parents=True)
     (tmp_path / "devices").mkdir()
     (tmp_path / "devices" / "7:3").symlink_to("../virtual/loop3")
@@ -29,7 +29,7 @@ def keeps_order(kernel: Path, options: str | None, device: int = DEVICE) -> bool
 
 
 def test_ext4_with_an_ordered_journal_keeps_the_order(kernel: Path) -> None:
-    """As the kernel tells it, an option a line."""
+    """The options are read in the kernel's format, one in each line."""
     assert keeps_order(kernel, "rw\ndelalloc\nbarrier\ndata=ordered\ncommit=5\n")
 
 
@@ -45,17 +45,17 @@ def test_ext4_with_an_ordered_journal_keeps_the_order(kernel: Path) -> None:
     ],
 )
 def test_anything_else_does_not(kernel: Path, options: str | None) -> None:
-    """Then content is synced before its name, as POSIX wants it."""
+    """On other file systems content is synced before its name, as POSIX requires."""
     assert not keeps_order(kernel, options)
 
 
 def test_a_file_system_without_a_device_does_not(kernel: Path) -> None:
-    """An overlay, btrfs or tmpfs."""
+    """Overlay, btrfs and tmpfs do not count as keeping the order."""
     assert not keeps_order(kernel, "barrier\ndata=ordered\n", os.makedev(0, 44))
 
 
 def test_content_is_handed_over_and_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All files are under way before the first is awaited."""
+    """The writing of all files starts before the first wait."""
     calls: list[tuple[str, int]] = []
 
     def sync_file_range(fd: int, flags: int) -> int:
@@ -70,7 +70,7 @@ def test_content_is_handed_over_and_awaited(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_file_that_cannot_be_written_out_is_named(tmp_path: Path) -> None:
-    """A pipe takes no such call."""
+    """The error names the file, here a pipe, which does not support the call."""
     os.mkfifo(tmp_path / "pipe")
     holder = os.open(tmp_path / "pipe", os.O_RDWR)
     try:

@@ -43,13 +43,13 @@ def test_bad_times_get_one_sentence(text: str, why: str) -> None:
 
 @given(st.datetimes(FIRST, LAST, timezones=ZONES))
 def test_what_datetime_writes_is_read_as_the_same_moment(at: datetime) -> None:
-    """Whatever the offset; to the microsecond."""
+    """This holds for every offset, to the microsecond."""
     assert rfc3339.parsed(at.isoformat(), name="x").timestamp() == pytest.approx(at.timestamp(), abs=1e-6)
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9:]{5})"))
 def test_any_other_text_is_refused_in_one_line(text: str) -> None:
-    """Never another exception, and a short sentence."""
+    """Other text raises only UsageError, with one short sentence."""
     try:
         said = str(rfc3339.parsed(text, name="x"))
     except UsageError as err:
@@ -59,7 +59,7 @@ def test_any_other_text_is_refused_in_one_line(text: str) -> None:
 
 
 def test_a_moment_is_shown_in_utc() -> None:
-    """The reader may be elsewhere than the board."""
+    """The reader may be in another time zone than the board."""
     assert rfc3339.in_utc(datetime(2026, 11, 28, 13, 30, tzinfo=UTC).timestamp()) == "2026-11-28 13:30:00 UTC"
 
 

@@ -22,13 +22,13 @@ from edge.core.template import Hole, filled, holes, parse
     ],
 )
 def test_a_word_is_text_and_holes(text: str, parts: tuple[object, ...]) -> None:
-    """Braces make holes; doubled they are braces."""
+    """Braces make holes, and doubled braces stand for a brace."""
     assert parse(text) == parts
 
 
 @pytest.mark.parametrize("text", ["{", "}", "{}", "{a", "a}", "{a b}", "{-a}", "{a}}", "{out:x}", "{a.b}", "{$x}"])
 def test_other_braces_are_refused(text: str) -> None:
-    """A typing error must not become an argument."""
+    """A typing error in braces must not become an argument."""
     with pytest.raises(ValueError, match=r"[{}]"):
         parse(text)
 
@@ -41,7 +41,7 @@ def test_what_is_filled_in_is_never_read_again(value: str) -> None:
 
 @given(st.text(alphabet="{}ab:output_-", max_size=12))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
-    """No text makes another error, and text without holes stays what it is."""
+    """The only error is ValueError, and text without holes does not change."""
     try:
         word = parse(text)
     except ValueError:

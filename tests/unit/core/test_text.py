@@ -1,4 +1,4 @@
-"""Durations and sizes as a person says them."""
+"""Durations and sizes as text for people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge.core.text import duration, size
     ],
 )
 def test_a_wait_is_said_in_few_digits(seconds: float, text: str) -> None:
-    """A sentence that is read while the time passes."""
+    """People read such a sentence while the time passes, so few digits are enough."""
     assert duration(seconds) == text
 
 
@@ -40,13 +40,13 @@ def test_a_wait_is_said_in_few_digits(seconds: float, text: str) -> None:
     ],
 )
 def test_what_was_measured_is_said_in_more_digits(seconds: float, text: str) -> None:
-    """How long a job took, how old a reading is."""
+    """More digits show how long a job took, or how old a reading is."""
     assert duration(seconds, fine=True) == text
 
 
 @given(seconds=st.floats(-1e9, 1e12), fine=st.booleans())
 def test_a_duration_is_one_number_and_one_unit(seconds: float, fine: bool) -> None:
-    """Whatever the number."""
+    """This holds for every number."""
     number, unit = duration(seconds, fine=fine).split(" ")
     assert float(number) >= 0
     assert unit in {"ms", "s", "min", "h", "days"}
@@ -56,5 +56,5 @@ def test_a_duration_is_one_number_and_one_unit(seconds: float, fine: bool) -> No
     ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1_500_000, "1.5 MB"), (3e9, "3.0 GB")]
 )
 def test_a_size_is_said_in_its_unit(count: float, text: str) -> None:
-    """Powers of ten, as a disk is sold."""
+    """Units are powers of ten, as disks are sold."""
     assert size(count) == text

@@ -1,4 +1,4 @@
-"""Where the types of `edge` end."""
+"""The untyped values at the borders of `edge`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CEILING = 60
 
 
 def lines() -> Iterator[tuple[str, int, bool]]:
-    """File, line and whether a reason stands beside it: a comment on the line, or on the one above."""
+    """Yield each line with `Any`: file, number, and True if a comment on it or above it gives the reason."""
     for path in sorted(ROOT.rglob("*.py")):
         text = path.read_text()
         comments = {
@@ -30,12 +30,12 @@ def lines() -> Iterator[tuple[str, int, bool]]:
 
 
 def test_few_lines_have_no_type() -> None:
-    """Celery, kombu, amqp and JSON are typed once, at the border."""
+    """Celery, kombu, amqp and JSON get their types once, at the border."""
     found = [f"{name}:{number}" for name, number, _ in lines()]
     assert len(found) <= CEILING, found
 
 
 def test_each_line_without_a_type_says_why() -> None:
-    """In a comment beside it."""
+    """A comment gives the reason."""
     found = [f"{name}:{number}" for name, number, told in lines() if not told]
     assert found == []

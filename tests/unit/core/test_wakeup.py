@@ -26,7 +26,7 @@ def readable(wakeup: Wakeup) -> bool:
 
 
 def test_a_ring_makes_it_readable_until_it_is_heard(wakeup: Wakeup) -> None:
-    """However often it rang."""
+    """One `hush` clears any number of rings."""
     assert not readable(wakeup)
     for _ in range(3):
         wakeup.ring()
@@ -36,7 +36,7 @@ def test_a_ring_makes_it_readable_until_it_is_heard(wakeup: Wakeup) -> None:
 
 
 def test_more_rings_than_a_pipe_holds_block_nobody(wakeup: Wakeup) -> None:
-    """A loop in a long body hears them all at once."""
+    """A loop in a long body clears them all at once later."""
     for _ in range(100_000):
         wakeup.ring()
     wakeup.hush()
@@ -44,7 +44,7 @@ def test_more_rings_than_a_pipe_holds_block_nobody(wakeup: Wakeup) -> None:
 
 
 def test_a_ring_ends_the_wait_of_another_thread(wakeup: Wakeup) -> None:
-    """Well before its time is over."""
+    """The wait ends long before its timeout."""
     threading.Timer(0.05, wakeup.ring).start()
     began = time.monotonic()
     assert wakeup.wait(60)
@@ -52,13 +52,13 @@ def test_a_ring_ends_the_wait_of_another_thread(wakeup: Wakeup) -> None:
 
 
 def test_a_wait_ends_when_its_time_is_over(wakeup: Wakeup) -> None:
-    """A time that is over already does not block for ever."""
+    """A negative timeout does not block without end."""
     assert not wakeup.wait(0.01)
     assert not wakeup.wait(-1.0)
 
 
 def test_a_ring_after_close_does_nothing(wakeup: Wakeup) -> None:
-    """The number of the closed pipe may be another file's by now."""
+    """The number of the closed pipe may belong to another file by then."""
     number = wakeup.fileno()
     wakeup.close()
     reader, writer = os.pipe()
@@ -73,7 +73,7 @@ def test_a_ring_after_close_does_nothing(wakeup: Wakeup) -> None:
 
 
 def test_the_numbers_of_signals_are_told(wakeup: Wakeup) -> None:
-    """A loop tells the one that ends it from a ring."""
+    """So a loop can distinguish a signal from a ring."""
     with wakeup.signals([signal.SIGUSR1]):
         os.kill(os.getpid(), signal.SIGUSR1)
         assert wakeup.wait(10)
@@ -82,7 +82,7 @@ def test_the_numbers_of_signals_are_told(wakeup: Wakeup) -> None:
 
 
 def test_handlers_are_as_before_after_the_block(wakeup: Wakeup) -> None:
-    """Also the descriptor that the interpreter writes to."""
+    """The descriptor that the interpreter writes to is restored too."""
     before = signal.getsignal(signal.SIGUSR1)
     with wakeup.signals([signal.SIGUSR1]):
         assert signal.getsignal(signal.SIGUSR1) is not before
@@ -91,7 +91,7 @@ def test_handlers_are_as_before_after_the_block(wakeup: Wakeup) -> None:
 
 
 def test_the_loop_says_when_it_heard_last(wakeup: Wakeup) -> None:
-    """The watchdog reads it."""
+    """The watchdog reads the time of the last `hush`."""
     before = wakeup.heard_at
     wakeup.hush()
     assert wakeup.heard_at >= before

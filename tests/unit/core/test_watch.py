@@ -1,4 +1,4 @@
-"""Changes in folders, told by the kernel."""
+"""Changes in folders, as the kernel reports them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def readable(watch: Watch) -> bool:
 
 
 def test_nothing_is_told_while_nothing_happens(watch: Watch) -> None:
-    """And asking does not block."""
+    """`read` does not block if there is no change."""
     assert not readable(watch)
     assert watch.read() == Changes()
 
 
 def test_a_file_that_was_written_is_told_by_its_name(watch: Watch, tmp_path: Path) -> None:
-    """Once, however much was written."""
+    """The name is reported once, after any number of writes."""
     (tmp_path / "a.json").write_text("1")
     (tmp_path / "a.json").write_text("2")
     assert readable(watch)
@@ -40,7 +40,7 @@ def test_a_file_that_was_written_is_told_by_its_name(watch: Watch, tmp_path: Pat
 
 
 def test_a_file_that_came_or_went_is_told(watch: Watch, tmp_path: Path) -> None:
-    """Under both names where it was renamed."""
+    """A renamed file is reported with both names."""
     (tmp_path / "a").write_text("")
     (tmp_path / "a").rename(tmp_path / "b")
     (tmp_path / "b").unlink()
@@ -48,7 +48,7 @@ def test_a_file_that_came_or_went_is_told(watch: Watch, tmp_path: Path) -> None:
 
 
 def test_only_what_was_asked_for_is_told(tmp_path: Path) -> None:
-    """A result is durable when its name goes from the staging folder, and not before."""
+    """A result is durable when its name is removed from the staging folder, and not before."""
     watch = Watch(tmp_path, on=On.DELETED)
     (tmp_path / "a").write_text("")
     assert not readable(watch)
@@ -58,7 +58,7 @@ def test_only_what_was_asked_for_is_told(tmp_path: Path) -> None:
 
 
 def test_folders_are_told_apart(tmp_path: Path) -> None:
-    """The same name may stand in both."""
+    """Two folders may have a file of the same name."""
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
@@ -71,19 +71,19 @@ def test_folders_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_utf8_is_told_as_the_system_gives_it(watch: Watch, tmp_path: Path) -> None:
-    """Anybody can make such a file."""
+    """Any user of the machine can make such a file."""
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")).write_text("")
     assert watch.read().names == {os.fsdecode(b"\xff")}
 
 
 def test_more_events_than_the_kernel_remembers_are_told_as_lost(watch: Watch, tmp_path: Path) -> None:
-    """Then everything must be looked at."""
+    """After that the caller must look at everything."""
     most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if most > 100_000:
         pytest.skip(f"this kernel remembers {most} events")
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_text("")
-    for _ in range(most // 4 + 1):  # two events each, and equal neighbours count once
+    for _ in range(most // 4 + 1):  # Two events for each file, because the kernel merges equal neighbours.
         first.rename(second)
         second.rename(first)
     changes = watch.read()
@@ -95,7 +95,7 @@ def test_more_events_than_the_kernel_remembers_are_told_as_lost(watch: Watch, tm
 
 @pytest.mark.parametrize("way", ["removed", "moved away"])
 def test_a_folder_that_goes_is_told_once(tmp_path: Path, way: str) -> None:
-    """Nothing more comes from it, also where it lives on under another name."""
+    """After that it reports nothing, even if it exists under another name."""
     folder = tmp_path / "folder"
     folder.mkdir()
     watch = Watch(folder)
@@ -113,7 +113,7 @@ def test_a_folder_that_goes_is_told_once(tmp_path: Path, way: str) -> None:
 
 
 def test_a_folder_that_comes_again_is_watched_again(tmp_path: Path) -> None:
-    """After it was added again."""
+    """It is watched again after `add`."""
     folder = tmp_path / "folder"
     folder.mkdir()
     watch = Watch(folder)
@@ -127,7 +127,7 @@ def test_a_folder_that_comes_again_is_watched_again(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> None:
-    """And no descriptor is left open."""
+    """No descriptor stays open after the error."""
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are wanted
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Watch(tmp_path / "nowhere")
@@ -135,14 +135,14 @@ def test_a_folder_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> 
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
-    """Its replacement would never be seen."""
+    """A file is refused, because its replacement would never be seen."""
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError):
         Watch(tmp_path / "file")
 
 
 def test_an_event_loop_is_called_at_a_change(watch: Watch, tmp_path: Path) -> None:
-    """By `add_reader`, without a thread."""
+    """`add_reader` is enough, without a thread."""
 
     async def seen() -> frozenset[str]:
         loop, found = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
@@ -158,14 +158,14 @@ def test_an_event_loop_is_called_at_a_change(watch: Watch, tmp_path: Path) -> No
 
 
 def test_close_may_be_called_twice(watch: Watch) -> None:
-    """The second time nothing is closed."""
+    """The second call closes nothing."""
     watch.close()
     watch.close()
     assert watch.fileno() == -1
 
 
 def test_tells_of_writes_renames_and_removals(tmp_path: Path) -> None:
-    """By name, without blocking when there is nothing."""
+    """Changes are reported by name, and `read` does not block without one."""
     watch = Watch(tmp_path)
     assert watch.read().names == set()
     (tmp_path / "a").write_text("x")

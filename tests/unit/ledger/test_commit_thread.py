@@ -1,4 +1,4 @@
-"""Concurrent writers share commits; each learns only of its own fate, and of a failed commit."""
+"""Concurrent writers share commits. Each gets only its own error, or the error of the whole commit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from edge.model import Power, new_job_id
 
 
 class CountingLedger(LedgerWriter):
-    """Counts commits and can be told to fail them."""
+    """Counts commits, and fails them on demand."""
 
     commits = 0
-    durable: tuple[bool, ...] = ()  # of each commit
+    durable: tuple[bool, ...] = ()  # durability of each commit
     broken: Exception | None = None
     gate: threading.Event | None = None
 
@@ -58,7 +58,7 @@ def add(ledger: LedgerWriter) -> str:
 
 
 def test_writes_that_wait_together_share_one_commit(ledger: CountingLedger, writer: CommitThread) -> None:
-    """A hundred submits that arrive during one commit cost one more."""
+    """A hundred submits that arrive during one commit cost one more commit."""
     ledger.gate = threading.Event()
     futures = [writer.write(add, durable=True) for _ in range(100)]
     ledger.gate.set()
@@ -67,7 +67,7 @@ def test_writes_that_wait_together_share_one_commit(ledger: CountingLedger, writ
 
 
 def test_one_refused_write_does_not_touch_its_neighbours(ledger: CountingLedger, writer: CommitThread) -> None:
-    """A job that is refused is refused alone."""
+    """A refused job does not affect the other writes of the commit."""
     ledger.gate = threading.Event()
     good = writer.write(add, durable=True)
     bad = writer.write(lambda each: each.reader.get("nobody"), durable=True)
@@ -81,7 +81,7 @@ def test_one_refused_write_does_not_touch_its_neighbours(ledger: CountingLedger,
 def test_a_late_write_rides_with_the_next_commit(
     ledger: CountingLedger, writer: CommitThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It costs no commit of its own while others come, and is done before what is asked after it."""
+    """It costs no separate commit while other writes come, and is done before later ones."""
     monkeypatch.setattr("edge.ledger.commit_thread._LATE_S", 60.0)
     late = [writer.write(lambda each: each.open_jobs, durable=False, late=True) for _ in range(3)]
     assert writer.write(add, durable=True).result(10)
@@ -90,7 +90,7 @@ def test_a_late_write_rides_with_the_next_commit(
 
 
 def test_a_late_write_does_not_wait_for_ever(writer: CommitThread) -> None:
-    """With nobody else writing it is written alone, soon."""
+    """Without other writes it is written alone, soon."""
     assert writer.write(lambda each: each.open_jobs, durable=False, late=True).result(10) == 0
 
 
@@ -98,7 +98,7 @@ def test_a_late_write_does_not_wait_for_ever(writer: CommitThread) -> None:
 def test_everyone_in_a_failed_commit_learns_of_it(
     ledger: CountingLedger, writer: CommitThread, error: Exception
 ) -> None:
-    """No waiter is left hanging, none is told yes; the thread lives on."""
+    """Every waiting caller gets the error, none gets a success, and the thread continues."""
     ledger.broken = error
     futures = [writer.write(add, durable=True) for _ in range(3)]
     for future in futures:
@@ -109,7 +109,7 @@ def test_everyone_in_a_failed_commit_learns_of_it(
 
 
 def test_an_unexpected_error_in_one_write_is_its_own(ledger: CountingLedger, writer: CommitThread) -> None:
-    """A fault of ours inside a write leaves nothing half done, and touches neither its neighbours nor the thread."""
+    """An internal error in a write is rolled back, and affects neither other writes nor the thread."""
 
     def fault(each: LedgerWriter) -> None:
         add(each)
@@ -132,7 +132,7 @@ def test_an_unexpected_error_in_one_write_is_its_own(ledger: CountingLedger, wri
 
 
 def test_closing_writes_what_is_queued_and_refuses_more(tmp_path: Path) -> None:
-    """No accepted write is dropped by a shutdown."""
+    """A shutdown drops no accepted write."""
     writer = CommitThread(LedgerWriter.open(tmp_path / "l"))
     writer.start()
     futures = [writer.write(add, durable=False) for _ in range(20)]
@@ -146,7 +146,7 @@ def test_closing_writes_what_is_queued_and_refuses_more(tmp_path: Path) -> None:
 
 
 def test_the_log_goes_into_the_file_beside_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once enough was written, with the file in use and nobody asking for it."""
+    """The checkpoint happens once enough was written, while the file is in use."""
     monkeypatch.setattr("edge.ledger.wal.WORTH_PAGES", 40)
     writer = CommitThread(LedgerWriter.open(tmp_path / "l"))
     writer.start()
@@ -163,7 +163,7 @@ def test_the_log_goes_into_the_file_beside_the_commits(tmp_path: Path, monkeypat
 def test_a_log_that_cannot_go_into_the_file_makes_the_ledger_doubt_it(
     ledger: CountingLedger, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next commit then empties it before it promises anything."""
+    """The next commit then empties the log before it confirms anything."""
     doubted = threading.Event()
     log = WriteAheadLog()
     keeper = Checkpointer(tmp_path / "nowhere" / "l", log, failed=doubted.set)
@@ -192,7 +192,7 @@ def test_a_log_that_cannot_go_into_the_file_makes_the_ledger_doubt_it(
 def test_a_ledger_that_cannot_be_opened_again_yet_keeps_its_writer(
     ledger: CountingLedger, writer: CommitThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a transaction that could not even be undone, on a disk that is away: each write is told of it."""
+    """A transaction could not be rolled back and the disk is away. Each write gets the error."""
 
     def away(_self: Connection, *, create: bool) -> None:
         raise StorageError("ledger", OSError(5, "Input/output error"))
@@ -209,7 +209,7 @@ def test_a_ledger_that_cannot_be_opened_again_yet_keeps_its_writer(
 
 
 def test_one_durable_write_makes_the_shared_commit_durable(ledger: CountingLedger, writer: CommitThread) -> None:
-    """A job that is accepted beside the broker's confirms of others is no less safe."""
+    """A job that is accepted in one commit with the broker's confirms is durable."""
     ledger.gate = threading.Event()
     writer.write(add, durable=False)
     futures = [writer.write(add, durable=durable) for durable in (False, True, False)]

@@ -1,4 +1,4 @@
-"""The ledger knows what files its jobs are given, and which of them are still wanted."""
+"""The ledger knows the input files of its jobs, and which of them are still needed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ A, B, C = (InputFile(digit * 64, f"{digit}.mov", 7) for digit in "abc")
 
 
 def new(job_id: str, **files: InputFile) -> NewJob:
-    """A job that is given these."""
+    """Return a job with these input files."""
     return NewJob(job_id, "t", [], {}, Power.NORMAL, 0, None, "me", b"", files=files)
 
 
 def test_a_row_keeps_the_files_of_its_job(tmp_path: Path) -> None:
-    """With names and sizes, over a restart; most jobs have none."""
+    """Names and sizes are kept over a restart. Most jobs have no files."""
     with closing(LedgerWriter.open(tmp_path / "l")) as ledger, ledger.transaction(durable=True):
         ledger.add(new("one", clip=A, sound=B), now=1.0)
         ledger.add(new("two"), now=1.0)
@@ -33,7 +33,7 @@ def test_a_row_keeps_the_files_of_its_job(tmp_path: Path) -> None:
 
 
 def test_a_file_is_wanted_until_the_last_of_its_jobs_has_ended(tmp_path: Path) -> None:
-    """Two jobs may be given the same."""
+    """Two jobs may have the same file."""
     with closing(LedgerWriter.open(tmp_path / "l")) as ledger, ledger.transaction(durable=True):
         ledger.add(new("one", clip=A, sound=B), now=1.0)
         ledger.add(new("two", clip=A), now=1.0)
@@ -45,7 +45,7 @@ def test_a_file_is_wanted_until_the_last_of_its_jobs_has_ended(tmp_path: Path) -
 
 
 def test_a_schedule_wants_the_files_of_its_jobs(tmp_path: Path) -> None:
-    """Between two slots no job is open."""
+    """Between two slots no job is open, but the next one needs the file."""
     with closing(LedgerWriter.open(tmp_path / "l")) as ledger, ledger.transaction(durable=True):
         asked = Schedule("t", every_s=60, files={"clip": C})
         ledger.schedules.put(ScheduleRow("nightly", "u", asked, "me", "UTC", None, None, 1.0))
@@ -54,7 +54,7 @@ def test_a_schedule_wants_the_files_of_its_jobs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("copied", [False, True])
 def test_a_rebuilt_ledger_has_the_files_of_its_jobs(tmp_path: Path, *, copied: bool) -> None:
-    """Read from the broken file, or from its copy."""
+    """They are read from the broken file, or from its copy."""
     layout = Layout(tmp_path, tmp_path / "run")
     with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         ledger.add(new("one", clip=A), now=1.0)
@@ -65,7 +65,7 @@ def test_a_rebuilt_ledger_has_the_files_of_its_jobs(tmp_path: Path, *, copied: b
         layout.ledger.write_bytes(content.replace(b"CREATE INDEX job_files", b"CREATE INDEX jox_files", 1))
         layout.ledger_copy.write_bytes(b"")
         with layout.ledger.open("r+b") as file:
-            file.seek(28)  # its size in pages
+            file.seek(28)  # the size of the file in pages
             file.write(b"\xff\xff\xff\xff")
     rebuild.rebuild(layout)
     with closing(LedgerWriter.open(layout.ledger)) as ledger:

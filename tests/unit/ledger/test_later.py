@@ -1,4 +1,4 @@
-"""Jobs for later wait in the ledger, whatever becomes of the wall clock."""
+"""Jobs for later wait in the ledger, with any step of the wall clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T0 = EARLIEST + 1e7
 
 
 class Clock:
-    """A wall clock that can be set, and time that passes."""
+    """A wall clock that can be set, and a monotonic clock."""
 
     def __init__(self, wall: float = T0) -> None:
         self.wall, self.monotonic = wall, 50.0
@@ -81,7 +81,7 @@ def test_a_job_for_later_is_accepted_and_not_published(ledger: LedgerWriter) -> 
 
 
 def test_it_is_let_go_when_it_is_due(ledger: LedgerWriter, clock: Clock) -> None:
-    """The one that is due first is known, and each is let go once."""
+    """The time of the first due job is known, and each job is released once."""
     late, soon = put(ledger, Later(not_before=T0 + 20.0)), put(ledger, Later(delay_s=10.0))
     assert due(ledger) == ([], 10.0)
     clock.passes(10.0)
@@ -94,7 +94,7 @@ def test_it_is_let_go_when_it_is_due(ledger: LedgerWriter, clock: Clock) -> None
 
 
 def test_a_cancelled_one_is_never_due(ledger: LedgerWriter, clock: Clock) -> None:
-    """Its result closes its row as that of any other."""
+    """Its result closes its row, as for any other job."""
     job_id = put(ledger, Later(delay_s=1.0))
     with ledger.transaction(durable=True):
         assert ledger.finish(done(job_id, JobState.CANCELLED), size_bytes=1)
@@ -107,7 +107,7 @@ def test_a_cancelled_one_is_never_due(ledger: LedgerWriter, clock: Clock) -> Non
 def test_a_delay_lasts_as_long_however_the_clock_is_set(
     tmp_path_factory: pytest.TempPathFactory, step: float, passed: float, delay: float
 ) -> None:
-    """Neither a step by decades forwards fires it early, nor one backwards late."""
+    """A step forwards by decades does not release it early, and a step backwards not late."""
     clock = Clock()
     with opened(tmp_path_factory.mktemp("l") / "l", clock) as ledger:
         job_id = put(ledger, Later(delay_s=delay))
@@ -123,7 +123,7 @@ def test_a_delay_lasts_as_long_however_the_clock_is_set(
 
 
 def test_a_time_waits_for_a_clock_that_can_be_right(ledger: LedgerWriter, clock: Clock) -> None:
-    """A board that woke in 1970 knows no time: nobody is told when, and the step to the present lets it go."""
+    """A board that boots in 1970 does not know the time. The step to the present releases the job."""
     clock.wall = 1000.0
     job_id = put(ledger, Later(not_before=T0 - 5))
     assert due(ledger) == ([], None)
@@ -135,13 +135,13 @@ def test_a_time_waits_for_a_clock_that_can_be_right(ledger: LedgerWriter, clock:
     ("wall", "left_s"),
     [
         (T0 + 40.0, 60.0),  # the board was off for 40 s
-        (T0 + 1e6, 0.0),  # for longer
-        (T0 - 500.0, 100.0),  # its clock went back: the whole delay once more
-        (1000.0, 100.0),  # and once more, where it was never set
+        (T0 + 1e6, 0.0),  # the board was off for longer
+        (T0 - 500.0, 100.0),  # its clock went back, so the whole delay starts again
+        (1000.0, 100.0),  # its clock was never set, so the whole delay starts again
     ],
 )
 def test_a_delay_goes_on_after_a_restart(tmp_path: Path, wall: float, left_s: float) -> None:
-    """By the wall clock, as far as that makes sense; never longer than the delay itself."""
+    """It continues by the wall clock if that is plausible, and never lasts longer than the delay."""
     with opened(tmp_path / "l", Clock()) as ledger:
         put(ledger, Later(delay_s=100.0))
     clock = Clock(wall)
@@ -153,7 +153,7 @@ def test_a_delay_goes_on_after_a_restart(tmp_path: Path, wall: float, left_s: fl
 
 
 def test_of_a_delay_and_a_time_the_later_one_counts(ledger: LedgerWriter, clock: Clock) -> None:
-    """Where the time is not known they cannot be compared, and the job is refused."""
+    """While the time is not known they cannot be compared, so the job is refused."""
     far, near = put(ledger, Later(delay_s=5.0, not_before=T0 + 20)), put(ledger, Later(delay_s=5.0, not_before=T0 + 1))
     assert (ledger.reader.get(far).due_at, ledger.reader.get(near).due_at) == (T0 + 20, T0 + 5)
     clock.wall = 1000.0

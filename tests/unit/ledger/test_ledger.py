@@ -1,4 +1,4 @@
-"""The ledger keeps what it committed, in order, and answers from short statements."""
+"""The ledger keeps its committed rows in order, and answers queries by short statements."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def done(job_id: str, state: JobState = JobState.SUCCEEDED) -> Result:
 
 
 def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
-    """SQLite syncs its log at a commit only with `synchronous = FULL`, 2; a commit that is not durable does without.
+    """SQLite syncs its log in a commit only with `synchronous = FULL`, which is 2.
 
-    A log under suspicion is brought into the file with a sync as well.
+    A commit that is not durable does not sync. A log that may be damaged is also copied into the file with a sync.
     """
 
     def synchronous() -> int:
@@ -75,7 +75,7 @@ def test_a_durable_commit_waits_for_the_card(ledger: LedgerWriter) -> None:
 
 
 def test_a_row_outlives_the_process(tmp_path: Path) -> None:
-    """What was committed is there after opening the file again, every field of it."""
+    """After opening the file again, every field of a committed row is there."""
     first = LedgerWriter.open(tmp_path / "l")
     (job_id,) = put(first, new())
     before = first.reader.get(job_id)
@@ -89,7 +89,7 @@ def test_a_row_outlives_the_process(tmp_path: Path) -> None:
 
 
 def test_the_same_key_and_body_is_the_same_job(ledger: LedgerWriter) -> None:
-    """A resubmission finds its job; another body under the key is refused and changes nothing."""
+    """A resubmit finds its job. Another body with the same key is refused and changes nothing."""
     (job_id,) = put(ledger, new(key="k"))
     with ledger.transaction(durable=True):
         again = ledger.add(new(key="k"), now=5.0)
@@ -100,7 +100,7 @@ def test_the_same_key_and_body_is_the_same_job(ledger: LedgerWriter) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(ledger: LedgerWriter) -> None:
-    """An error inside undoes all of it, the count of open jobs too."""
+    """An error inside rolls back all changes, the count of open jobs too."""
 
     class Stop(Exception):
         pass
@@ -113,7 +113,7 @@ def test_a_failed_transaction_leaves_nothing(ledger: LedgerWriter) -> None:
 
 
 def test_a_savepoint_undoes_one_write_of_many(ledger: LedgerWriter) -> None:
-    """Inside one commit, a write that fails takes only itself back."""
+    """In one commit, a write that fails undoes only its own changes."""
     with ledger.transaction(durable=True):
         with ledger.connection.savepoint():
             ledger.add(new("stays"), now=1.0)
@@ -126,7 +126,7 @@ def test_a_savepoint_undoes_one_write_of_many(ledger: LedgerWriter) -> None:
 
 
 def test_the_way_of_a_job_through_its_states(ledger: LedgerWriter) -> None:
-    """Accepted, queued, retrying, accepted again, finished: each step is seen, late news change nothing."""
+    """Accepted, queued, retrying, accepted again, finished: each step is stored, and late messages change nothing."""
     (job_id,) = put(ledger, new())
     edition = ledger.reader.get(job_id).edition
     with ledger.transaction(durable=False):
@@ -138,7 +138,7 @@ def test_the_way_of_a_job_through_its_states(ledger: LedgerWriter) -> None:
     assert [job.id for job in ledger.reader.retrying()] == [job_id]
     with ledger.transaction(durable=False):
         ledger.mark_due([job_id])
-        ledger.mark_queued([edition])  # the broker's late word on the attempt that failed
+        ledger.mark_queued([edition])  # a late confirm of the broker for the failed attempt
     assert [job.id for job in ledger.reader.unpublished(after_seq=0, limit=9)] == [job_id]
     with ledger.transaction(durable=False):
         assert ledger.finish(done(job_id, JobState.FAILED), size_bytes=77)
@@ -166,7 +166,7 @@ def test_pages_go_back_from_the_newest(ledger: LedgerWriter) -> None:
 
 
 def test_jobs_with_large_arguments_are_read_few_at_a_time(ledger: LedgerWriter) -> None:
-    """A board of 512 MB holds neither 256 megabytes to publish them, nor a page of them to list it."""
+    """A board with 512 MB has no memory for 256 megabytes of arguments, neither to publish nor to list jobs."""
     large = [msgspec.structs.replace(new(), args=["x" * 1_000_000]) for _ in range(6)]
     ids = put(ledger, *large)
     seen: list[str] = []
@@ -180,7 +180,7 @@ def test_jobs_with_large_arguments_are_read_few_at_a_time(ledger: LedgerWriter) 
 
 
 def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: LedgerWriter) -> None:
-    """Finished jobs and other classes are not in the way."""
+    """Finished jobs and jobs of other classes do not count."""
     ids = put(ledger, new(), new(power=Power.SURPLUS), new(), new())
     with ledger.transaction(durable=False):
         ledger.finish(done(ids[0]), size_bytes=1)
@@ -188,7 +188,7 @@ def test_ahead_counts_older_open_jobs_of_the_same_class(ledger: LedgerWriter) ->
 
 
 def test_ahead_counts_the_kinds_of_the_same_queue(ledger: LedgerWriter) -> None:
-    """Those named, or all but those."""
+    """The kinds of a queue are the named ones, or all others."""
     other = msgspec.structs.replace(new(), task="fetch")
     *_, last = put(ledger, new(), other, msgspec.structs.replace(other, id=new_job_id()), new())
     job = ledger.reader.get(last)
@@ -198,7 +198,7 @@ def test_ahead_counts_the_kinds_of_the_same_queue(ledger: LedgerWriter) -> None:
 
 
 def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
-    """A result without a row is adopted as finished; a second notice changes nothing."""
+    """A result without a row gets a finished one. A second notice changes nothing."""
     for _ in range(2):
         with ledger.transaction(durable=False):
             ledger.adopt(done("celery-1"), size_bytes=10, now=1.0)
@@ -208,7 +208,7 @@ def test_a_plain_celery_result_gets_a_row_once(ledger: LedgerWriter) -> None:
 
 
 def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: LedgerWriter) -> None:
-    """Each is noted only where it applies, and listed until it is carried out."""
+    """Each request is stored only for such a job, and listed until it is carried out."""
     open_id, ended_id = put(ledger, new(), new())
     with ledger.transaction(durable=True):
         ledger.finish(done(ended_id), size_bytes=5)
@@ -227,7 +227,7 @@ def test_cancel_is_for_open_jobs_and_remove_for_finished_ones(ledger: LedgerWrit
 
 
 def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: LedgerWriter) -> None:
-    """Every open job that had been handed over is to be published again; finished ones are not."""
+    """Every open job that was published must be published again, and no finished one."""
     ids = put(ledger, new(), new(), new())
     with ledger.transaction(durable=False):
         ledger.mark_queued(ledger.reader.get(job_id).edition for job_id in ids)
@@ -240,7 +240,7 @@ def test_a_lost_broker_store_is_refilled_from_the_ledger(ledger: LedgerWriter) -
 def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promised(
     ledger: LedgerWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit behind a hole in the log would be dropped at the next start: all of it goes into the file first."""
+    """SQLite would drop a commit after a gap in the log, so the whole log is copied into the file first."""
     put(ledger, new("before"))
     log = tmp_path / "ledger.sqlite-wal"
     assert log.stat().st_size > 0
@@ -261,7 +261,7 @@ def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promis
 
 
 def test_a_log_that_cannot_be_emptied_promises_nothing(ledger: LedgerWriter, tmp_path: Path) -> None:
-    """While a reader holds the log, a suspect ledger refuses; once it is let go, all is well."""
+    """While a reader blocks the log, the ledger refuses writes. After the reader has ended it accepts them."""
     put(ledger, new("before"))
     with pytest.raises(StorageError), ledger.transaction(durable=True):
         raise sqlite3.OperationalError("disk I/O error")
@@ -281,7 +281,7 @@ def test_a_log_that_cannot_be_emptied_promises_nothing(ledger: LedgerWriter, tmp
     "content", [b"not a database, but long enough to be read as one" * 100, b"SQLite format 3\0" * 400]
 )
 def test_a_file_that_is_no_ledger_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
-    """Garbage in place of the ledger is named, not replaced."""
+    """A file with other content is named in the error, and not replaced."""
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(content)
     with pytest.raises(StorageError, match="ledger"):
@@ -290,14 +290,14 @@ def test_a_file_that_is_no_ledger_is_one_clear_line(tmp_path: Path, content: byt
 
 
 def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    """A roll-back of the software does not write into a file it does not understand."""
+    """An older version of the software does not write into a newer file."""
     ledger = LedgerWriter.open(tmp_path / "l")
     ledger.connection._db.execute("PRAGMA user_version = 99")
     ledger.close()
     with pytest.raises(StorageError, match="newer version") as refused:
         LedgerWriter.open(tmp_path / "l")
     held_open = {os.path.realpath(fd) for fd in Path("/proc/self/fd").iterdir()}
-    assert str(tmp_path / "l") not in held_open, refused.traceback  # which keeps the connection itself alive
+    assert str(tmp_path / "l") not in held_open, refused.traceback  # the traceback keeps the connection alive
 
 
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_deadline_makes_a_surplus_job_a_normal_one(ledger: LedgerWriter) -> None:
-    """Published again if the broker had it, whatever else it waits for; nothing happens to a job of another class."""
+    """It is published again if the broker had it. A job of another class does not change."""
     jobs = [msgspec.structs.replace(new(power=power), deadline_s=60.0) for power in (Power.SURPLUS, Power.NORMAL)]
     surplus, normal = put(ledger, *jobs)
     assert [job.id for job in ledger.reader.with_deadline()] == [surplus]
@@ -315,14 +315,14 @@ def test_a_deadline_makes_a_surplus_job_a_normal_one(ledger: LedgerWriter) -> No
         editions = [ledger.reader.get(job_id).edition for job_id in (surplus, normal)]
         ledger.mark_queued(editions)
         ledger.hurry([surplus, normal])
-        ledger.mark_queued(editions)  # a late word of the broker on the copy for surplus power
+        ledger.mark_queued(editions)  # a late confirm of the broker for the message of surplus power
     assert (ledger.reader.get(surplus).power, ledger.reader.get(surplus).state) == (Power.NORMAL, JobState.ACCEPTED)
     assert ledger.reader.get(normal).state is JobState.QUEUED
     assert ledger.reader.with_deadline() == []
 
 
 def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
-    """Its jobs are there, with the new columns empty, and new ones can use them."""
+    """Its jobs exist with the new columns empty, and new jobs can use these columns."""
     old = sqlite3.connect(tmp_path / "l", isolation_level=None)
     old.executescript(
         "CREATE TABLE job (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, task TEXT NOT NULL,"
@@ -347,7 +347,7 @@ def test_a_ledger_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
-    """Its jobs are listed by the new index and counted; numbers go on where they were."""
+    """The new index lists and counts its jobs, and the numbers of new jobs continue."""
     first = LedgerWriter.open(tmp_path / "l")
     ids = put(first, *(new() for _ in range(3)))
     with first.transaction(durable=True):
@@ -371,7 +371,7 @@ def test_a_ledger_of_the_second_version_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_no_number_is_given_twice(ledger: LedgerWriter) -> None:
-    """A late confirm of a job that was removed must not count for the job that came after it."""
+    """A late confirm of a removed job must not count for the job that came after it."""
     first, last = put(ledger, new(), new())
     gone = ledger.reader.get(last).edition
     with ledger.transaction(durable=True):
@@ -387,7 +387,7 @@ def test_no_number_is_given_twice(ledger: LedgerWriter) -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_the_running_totals_are_what_a_count_would_find(steps: list[tuple[str, bool]]) -> None:
-    """After any writes, some of them undone, in part or as a whole."""
+    """This holds after any writes, even if some were rolled back as a whole or in part."""
     with TemporaryDirectory() as folder, closing(LedgerWriter.open(Path(folder) / "l")) as ledger:
         for number, (step, kept) in enumerate(steps):
             _step(ledger, step, number, kept=kept)
@@ -409,7 +409,7 @@ def test_the_running_totals_are_what_a_count_would_find(steps: list[tuple[str, b
 
 
 def _step(ledger: LedgerWriter, step: str, number: int, *, kept: bool) -> None:
-    """One write to the newest job, committed, or taken back to a savepoint inside it, or both halves of it."""
+    """Make one write to the newest job, and commit it, or roll it or half of it back to a savepoint."""
     known = ledger.reader.page(limit=1)
     newest = known[0] if known else None
     with ledger.transaction(durable=False), suppress(ZeroDivisionError), ledger.connection.savepoint():
@@ -432,7 +432,7 @@ def _step(ledger: LedgerWriter, step: str, number: int, *, kept: bool) -> None:
 
 
 def test_a_page_merges_states_and_filters_in_order(ledger: LedgerWriter) -> None:
-    """Newest first over all states, whatever the filter; the next page goes on where the last one ended."""
+    """With every filter the newest job of all states is first, and the next page continues after the last job."""
     jobs = [msgspec.structs.replace(new(), submitter=f"s{n % 3}", task=f"t{n % 2}") for n in range(24)]
     ids = put(ledger, *jobs)
     with ledger.transaction(durable=False):
@@ -449,7 +449,7 @@ def test_a_page_merges_states_and_filters_in_order(ledger: LedgerWriter) -> None
 
 
 def test_what_a_folder_of_results_is_compared_with(ledger: LedgerWriter) -> None:
-    """All ids of a prefix, open or not, and none of the next prefix."""
+    """The query returns all ids of a prefix, open or not, and none of the next prefix."""
     put(ledger, *map(new, ("aa-1", "aa-2", "ab-1", "a.b")))
     with ledger.transaction(durable=False):
         ledger.finish(done("aa-2"), size_bytes=1)
@@ -459,7 +459,7 @@ def test_what_a_folder_of_results_is_compared_with(ledger: LedgerWriter) -> None
 
 
 def test_a_proof_writes_to_the_disk_and_changes_nothing(ledger: LedgerWriter, tmp_path: Path) -> None:
-    """One page more in the log; so a disk that refuses writes is found out without a job."""
+    """It adds one page to the log, so a disk that refuses writes is noticed without a job."""
     put(ledger, new("before"))
     log, row = tmp_path / "ledger.sqlite-wal", ledger.reader.get("before")
     size = log.stat().st_size
@@ -479,7 +479,7 @@ ROTTEN = {
 
 @pytest.mark.parametrize("harm", ROTTEN.values(), ids=ROTTEN)
 def test_a_row_that_rotted_keeps_nobody_from_the_others(ledger: LedgerWriter, harm: str) -> None:
-    """It is listed as what can be known, told of, and mended; its result closes it, mended or not."""
+    """A damaged row is listed with its readable fields, reported and repaired. Its result closes it in any case."""
     put(ledger, new("a"), new("b"), new("c"))
     ledger.connection._db.execute(harm)
     assert [job.id for job in ledger.reader.page()] == ["c", "b", "a"]
@@ -500,8 +500,9 @@ def test_a_row_that_rotted_keeps_nobody_from_the_others(ledger: LedgerWriter, ha
 
 @pytest.mark.parametrize("place", ["row", "index"])
 def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place: str) -> None:
-    """Row and index say different things then, which SQLite's quick check does not see: writes to the job are refused
-    until the index is made anew, or, where it rotted, most jobs are in no list.
+    """Row and index then disagree, which SQLite's quick check does not see.
+
+    Writes to the job are refused until the index is made again. With a damaged index, most jobs are missing in lists.
     """
     path = tmp_path / "l"
     with closing(LedgerWriter.open(path)) as ledger:
@@ -526,7 +527,7 @@ def test_a_byte_that_flips_in_the_file_is_found_and_mended(tmp_path: Path, place
 
 
 def test_a_job_that_the_index_of_ids_lost_has_one_row_again(tmp_path: Path) -> None:
-    """Its result, or its key sent again, found no row and made another one, with which no index can be made anew."""
+    """A result or a resubmit did not find its row and made a second one, which prevents a new index."""
     path = tmp_path / "l"
     with closing(LedgerWriter.open(path)) as ledger:
         put(ledger, *(new(f"job-{number:03}") for number in range(30)))
@@ -550,7 +551,7 @@ def test_a_job_that_the_index_of_ids_lost_has_one_row_again(tmp_path: Path) -> N
 
 
 class _NoRollback:
-    """A connection to a disk that is gone in the middle of a transaction."""
+    """A connection to a disk that disappears in the middle of a transaction."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -568,7 +569,7 @@ class _NoRollback:
 def test_a_transaction_that_cannot_be_undone_tells_why_it_failed(
     ledger: LedgerWriter, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """The caller has the error that came first, and the next transaction goes on with what was committed."""
+    """The caller gets the first error, and the next transaction continues after the last commit."""
     put(ledger, new("before"))
     monkeypatch.setattr(ledger.connection, "_db", _NoRollback(ledger.connection._db))
     told = StorageError if isinstance(error, sqlite3.Error) else ZeroDivisionError
@@ -584,7 +585,7 @@ def test_a_transaction_that_cannot_be_undone_tells_why_it_failed(
 def test_a_ledger_whose_disk_is_gone_is_not_begun_anew(
     ledger: LedgerWriter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Jobs taken into a new one, in the folder that the disk was mounted on, would be gone when it comes back."""
+    """A new ledger in the empty mount point would lose its jobs when the disk comes back."""
     put(ledger, new("before"))
     monkeypatch.setattr(ledger.connection, "_db", _NoRollback(ledger.connection._db))
     with pytest.raises(ZeroDivisionError), ledger.transaction(durable=True):
@@ -599,7 +600,10 @@ def test_a_ledger_whose_disk_is_gone_is_not_begun_anew(
 
 
 def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
-    """Arguments of jobs are nobody else's affair, whatever the umask was; one that is open to all is closed."""
+    """Other users may not read arguments of jobs, with any umask.
+
+    An existing file that is open to all is restricted.
+    """
     path = tmp_path / "ledger.sqlite"
     before = os.umask(0)
     try:
@@ -613,7 +617,7 @@ def test_the_ledger_is_for_its_group_at_most(tmp_path: Path) -> None:
 
 
 def test_a_job_that_waits_for_its_retry_is_not_published_by_a_new_store(ledger: LedgerWriter) -> None:
-    """It is in no queue, and its back-off goes on."""
+    """It is in no queue, and its back-off continues."""
     (job_id,) = put(ledger, new())
     with ledger.transaction(durable=True):
         ledger.mark_retrying(job_id, failures=1, due_at=5.0, message="boom")

@@ -1,4 +1,4 @@
-"""Open jobs by kind, counted along with each change."""
+"""Running counts of open jobs by kind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CHANGES = st.lists(
 def test_the_counts_are_those_of_a_look_at_the_whole_table(
     before: list[tuple[str, tuple[object, ...]]], after: list[tuple[str, tuple[object, ...]]]
 ) -> None:
-    """Whatever happens to the rows, and whatever was there before the counting began."""
+    """This holds after any changes, and for rows that existed before the counting began."""
     db = sqlite3.connect(":memory:")
     db.execute("CREATE TABLE job (id INTEGER UNIQUE, task TEXT, power TEXT, state TEXT)")
     for sql, values in before:
@@ -55,7 +55,7 @@ def test_the_counts_are_those_of_a_look_at_the_whole_table(
 
 
 def test_a_ledger_counts_them_only_where_it_is_asked_to(tmp_path: Path) -> None:
-    """Boards that scale nothing pay nothing; a transaction that fails takes its counts back."""
+    """Boards without scaling do not pay for the counts. A failed transaction undoes its counts."""
     for by_kind, counts in ((True, (OpenKind("nap", "normal", 1),)), (False, ())):
         with LedgerWriter.open(tmp_path / f"{by_kind}.sqlite", by_kind=by_kind) as ledger:
             with ledger.transaction(durable=False):
@@ -67,7 +67,8 @@ def test_a_ledger_counts_them_only_where_it_is_asked_to(tmp_path: Path) -> None:
             except ValueError:
                 pass
             assert ledger.connection.open_kinds == counts
-            assert ledger.reader.open_kinds() == (OpenKind("nap", "normal", 1),)  # a look costs only who looks
+            # The reader queries the table, so it needs no running counts.
+            assert ledger.reader.open_kinds() == (OpenKind("nap", "normal", 1),)
 
 
 def _job(job_id: str) -> NewJob:

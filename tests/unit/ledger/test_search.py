@@ -1,4 +1,4 @@
-"""The search of the ledger: filters, order, cursors, bounds."""
+"""The search of the ledger: filters, order, cursors, limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def job(number: int, **changes: object) -> NewJob:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
-    """A hundred jobs, accepted a second apart; every tenth has failed."""
+    """A ledger with a hundred jobs, accepted one second apart. Every tenth has failed."""
     with LedgerWriter.open(tmp_path / "ledger.sqlite") as writer:
         with writer.transaction(durable=False):
             for number in range(100):
@@ -67,7 +67,7 @@ def numbers(search: Search, wanted: Wanted, **options: int) -> list[int]:
     ],
 )
 def test_each_filter_finds_what_fits_newest_first(ledger: LedgerWriter, wanted: Wanted, expected: range) -> None:
-    """All of it, and nothing else."""
+    """Each filter finds all matching jobs and no other ones."""
     assert numbers(ledger.reader.search, wanted) == sorted(expected, reverse=True)
 
 
@@ -76,7 +76,7 @@ def test_each_filter_finds_what_fits_newest_first(ledger: LedgerWriter, wanted: 
 )
 @pytest.mark.parametrize("limit", [1, 7, 50])
 def test_pages_are_the_list(ledger: LedgerWriter, wanted: Wanted, limit: int) -> None:
-    """Page by page no job is missing and none comes twice; the last page says that it is the last."""
+    """In all pages together no job is missing and none comes twice. The last page says that it is the last."""
     search, pages, before = ledger.reader.search, list[int](), None
     while True:
         found = search.find(wanted, before_seq=before, limit=limit, budget_s=60.0)
@@ -89,7 +89,7 @@ def test_pages_are_the_list(ledger: LedgerWriter, wanted: Wanted, limit: int) ->
 
 
 def test_a_look_that_takes_too_long_says_how_far_it_came(ledger: LedgerWriter) -> None:
-    """From there the next one goes on; what is shown is no lie about the rest."""
+    """The next search continues there, and the answer says that it is not complete."""
     with ledger.transaction(durable=False):
         for number in range(100, 9000):
             ledger.add(job(number, submitter="many"), now=2000.0)
@@ -107,7 +107,7 @@ def test_a_look_that_takes_too_long_says_how_far_it_came(ledger: LedgerWriter) -
 
 
 def test_an_empty_ledger(tmp_path: Path) -> None:
-    """Has nothing, and says so at once."""
+    """The search finds nothing, and returns at once."""
     with LedgerWriter.open(tmp_path / "ledger.sqlite") as writer:
         search = writer.reader.search
         found = search.find(Wanted(text="x"), limit=10, budget_s=1.0)
@@ -117,7 +117,7 @@ def test_an_empty_ledger(tmp_path: Path) -> None:
 
 
 def test_counts(ledger: LedgerWriter) -> None:
-    """By kind all jobs count; of those that wait the oldest comes first."""
+    """All jobs count by kind. Of the waiting jobs the oldest comes first."""
     search = ledger.reader.search
     assert search.by_kind() == {
         "even": {JobState.ACCEPTED: 40, JobState.FAILED: 10},

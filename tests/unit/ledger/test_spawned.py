@@ -1,4 +1,4 @@
-"""The ledger knows which job spawned which, once each, through removals and rebuilds."""
+"""The ledger stores once which job spawned which, also through removals and rebuilds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
 
 
 def test_an_open_job_with_the_unique_key_is_not_new(ledger: LedgerWriter) -> None:
-    """It was released before, and would be once more."""
+    """The open job was released before, and must not be released a second time."""
     keyed = [msgspec.structs.replace(child(call), later=Later(unique_key="one")) for call in (1, 2)]
     with ledger.transaction(durable=True):
         rows, others = ledger.spawn(PARENT, keyed, removed=never, now=1.0)
@@ -54,7 +54,7 @@ def test_an_open_job_with_the_unique_key_is_not_new(ledger: LedgerWriter) -> Non
 def spawn(
     ledger: LedgerWriter, *calls: int, fingerprint: bytes = b"f", removed: Callable[[str], bool] = never
 ) -> tuple[int, int]:
-    """How many jobs are new, and in how many places another one stands."""
+    """Spawn jobs, and return the numbers of new jobs and of jobs whose place is taken by another one."""
     with ledger.transaction(durable=True):
         rows, others = ledger.spawn(
             PARENT, [child(call, fingerprint=fingerprint) for call in calls], removed=removed, now=1.0
@@ -69,7 +69,7 @@ def finish(ledger: LedgerWriter, job_id: str, **fields: tuple[str, ...]) -> None
 
 
 def test_a_job_is_put_in_once(ledger: LedgerWriter) -> None:
-    """The same again changes nothing, and more come behind those that are known."""
+    """The same job again changes nothing, and further jobs are added behind the known ones."""
     assert spawn(ledger, 2, 1) == (2, 0)
     assert spawn(ledger, 1, 2, 3) == (1, 0)
     ids = [spawned_job_id(PARENT, call=call) for call in (2, 1, 3)]
@@ -87,7 +87,7 @@ def test_a_job_is_put_in_once(ledger: LedgerWriter) -> None:
 
 
 def test_another_job_in_the_same_place_is_told(ledger: LedgerWriter) -> None:
-    """The first one stands; a row that was made from a result alone knows no better."""
+    """The first job stands. A row that was made from a result alone cannot be compared."""
     spawn(ledger, 1)
     assert spawn(ledger, 1, 2, fingerprint=b"other") == (1, 1)
     adopted = spawned_job_id(PARENT, call=3)
@@ -96,7 +96,7 @@ def test_another_job_in_the_same_place_is_told(ledger: LedgerWriter) -> None:
 
 
 def test_what_is_over_is_not_made_again(ledger: LedgerWriter) -> None:
-    """Neither an ended job nor a removed one; the latter counts among the children all the same."""
+    """Neither an ended job nor a removed one is inserted. A removed one still counts as a child."""
     spawn(ledger, 1, 2)
     ended, gone = (spawned_job_id(PARENT, call=call) for call in (1, 2))
     for job_id in (ended, gone):
@@ -109,7 +109,7 @@ def test_what_is_over_is_not_made_again(ledger: LedgerWriter) -> None:
 
 
 def test_children_are_counted_by_state(ledger: LedgerWriter) -> None:
-    """One that a worker runs now is `running`, unless it has ended."""
+    """A child that a worker runs now counts as `running`, unless it has ended."""
     spawn(ledger, 1, 2, 3)
     one, two = (spawned_job_id(PARENT, call=call) for call in (1, 2))
     finish(ledger, two)
@@ -119,7 +119,7 @@ def test_children_are_counted_by_state(ledger: LedgerWriter) -> None:
 
 
 def test_a_removed_parent_leaves_its_children(ledger: LedgerWriter) -> None:
-    """They name it no more."""
+    """The children stay, without the id of the parent."""
     finish(ledger, PARENT)
     spawn(ledger, 1)
     with ledger.transaction(durable=True):
@@ -129,7 +129,7 @@ def test_a_removed_parent_leaves_its_children(ledger: LedgerWriter) -> None:
 
 
 def test_a_result_brings_back_who_spawned_whom(ledger: LedgerWriter) -> None:
-    """Its parent's row was lost with a ledger."""
+    """The row of its parent was lost with a ledger."""
     ids = tuple(spawned_job_id(PARENT, call=call) for call in (1, 2))
     finish(ledger, PARENT, children=ids)
     assert [(found.id, found.job) for found in ledger.reader.children(PARENT)] == [(each, None) for each in ids]
@@ -137,7 +137,7 @@ def test_a_result_brings_back_who_spawned_whom(ledger: LedgerWriter) -> None:
 
 
 def test_a_rebuilt_ledger_knows_them(tmp_path: Path) -> None:
-    """From its copy, where the file tells nothing."""
+    """The links come from the copy if the broken file does not have them."""
     layout = Config(root=tmp_path).layout
     with LedgerWriter.open(layout.ledger) as ledger:
         spawn(ledger, 1, 2)

@@ -1,4 +1,4 @@
-"""No checkpoint beside the writer starts where SQLite's WAL-reset bug could meet it, and the log stays bounded."""
+"""No checkpoint starts that could trigger SQLite's WAL-reset bug, and the log stays bounded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
 
 @pytest.fixture
 def beside(ledger: LedgerWriter) -> Iterator[sqlite3.Connection]:
-    """The checkpointer's connection."""
+    """The connection of the checkpointer."""
     with closing(sqlite3.connect(ledger.connection.path, isolation_level=None, check_same_thread=False)) as db:
         db.execute("PRAGMA wal_autocheckpoint = 0")
         yield db
@@ -38,7 +38,7 @@ def commit(ledger: LedgerWriter) -> str:
 def test_a_complete_checkpoint_is_followed_by_none_before_a_commit(
     ledger: LedgerWriter, beside: sqlite3.Connection
 ) -> None:
-    """The second one is what the bug needs; after a commit there is something to bring in again."""
+    """The bug needs such a second checkpoint. After a commit a checkpoint may start again."""
     started: list[str] = []
     beside.set_trace_callback(started.append)
     log = ledger.connection.log
@@ -51,7 +51,7 @@ def test_a_complete_checkpoint_is_followed_by_none_before_a_commit(
 
 
 def test_a_transaction_that_failed_is_no_commit(ledger: LedgerWriter, beside: sqlite3.Connection) -> None:
-    """What was rolled back left nothing in the log."""
+    """A rolled back transaction writes nothing to the log."""
     log = ledger.connection.log
     commit(ledger)
     assert log.checkpoint(beside)
@@ -61,7 +61,7 @@ def test_a_transaction_that_failed_is_no_commit(ledger: LedgerWriter, beside: sq
 
 
 def test_a_commit_during_a_checkpoint_does_not_count_as_later(ledger: LedgerWriter, beside: sqlite3.Connection) -> None:
-    """The checkpoint may have brought it in already; the next commit's is early enough."""
+    """The checkpoint may have copied it already. The next commit counts."""
     log = ledger.connection.log
     commit(ledger)
     log.begin_commit()
@@ -75,7 +75,7 @@ def test_a_commit_during_a_checkpoint_does_not_count_as_later(ledger: LedgerWrit
 def test_the_writers_own_checkpoint_counts_too(
     ledger: LedgerWriter, beside: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A log that grew too long is brought in by the writer, after which the other connection has nothing to do."""
+    """The writer checkpoints a log that is too long. After that the other connection has nothing to copy."""
     monkeypatch.setattr(wal, "WORTH_PAGES", 20)
     monkeypatch.setattr(wal, "MOST_PAGES", 40)
     before = ledger.connection.path.stat().st_size
@@ -87,7 +87,7 @@ def test_the_writers_own_checkpoint_counts_too(
 def test_a_checkpoint_that_a_reader_held_up_may_be_followed_by_another(
     ledger: LedgerWriter, beside: sqlite3.Connection
 ) -> None:
-    """It was not complete, so no commit can start the log anew."""
+    """It was not complete, so no commit can restart the log."""
     commit(ledger)
     with closing(sqlite3.connect(ledger.connection.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
@@ -102,7 +102,7 @@ def test_a_checkpoint_that_a_reader_held_up_may_be_followed_by_another(
 def test_commits_beside_checkpoints_without_a_pause_lose_nothing(
     ledger: LedgerWriter, beside: sqlite3.Connection
 ) -> None:
-    """Two connections at once, each as fast as it can: the file is whole, and every job is in it alone."""
+    """Two connections work at once without a pause. The file is sound, and every job is in it."""
     ended = threading.Event()
     carried = 0
 

@@ -1,4 +1,4 @@
-"""Records and ids: what may be the name of a file, and what survives the wire."""
+"""Records and ids: which ids can name a file, and which values survive encoding."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ from edge.model import (
     new_job_id,
 )
 
-any_text = st.text(st.characters(), max_size=200)  # half pairs of UTF-16 too: headers bring them
+any_text = st.text(
+    st.characters(), max_size=200
+)  # Half pairs of UTF-16 are included, because headers may contain them.
 good_ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
 
 
 @given(any_text)
 def test_a_checked_id_is_one_plain_file_name(text: str) -> None:
-    """Whatever passes can be a file's name and leads nowhere else."""
+    """An accepted id can be the name of a file, and cannot lead out of the folder."""
     try:
         job_id = check_job_id(text)
     except BadJobId:
@@ -49,13 +51,13 @@ def test_a_checked_id_is_one_plain_file_name(text: str) -> None:
 
 @given(good_ids)
 def test_every_plain_id_passes(job_id: str) -> None:
-    """Letters, digits, dot, dash and underscore, up to 128."""
+    """Ids of letters, digits, dot, dash and underscore are accepted, up to 128 characters."""
     assert check_job_id(job_id) == job_id
 
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "a/b", "a\n", "ä", "-a", "_a", "a" * 129, "a b", "a\0", None, 5])
 def test_a_bad_id_is_refused_with_a_sentence(bad: object) -> None:
-    """The sentence shows the id, shortened, and says what is allowed."""
+    """The sentence shows a shortened id and says what is allowed."""
     with pytest.raises(BadJobId, match="1 to 128 of A-Z") as caught:
         check_job_id(bad)  # type: ignore[arg-type]
     assert len(str(caught.value)) < 300
@@ -63,14 +65,14 @@ def test_a_bad_id_is_refused_with_a_sentence(bad: object) -> None:
 
 @given(any_text)
 def test_any_id_on_the_wire_has_a_safe_one(wire_id: str) -> None:
-    """The same each time, itself where it is good, and always usable."""
+    """A good id stays the same, another one is replaced by the same safe id each time."""
     safe = file_safe_id(wire_id)
     assert check_job_id(safe) == safe == file_safe_id(wire_id)
 
 
 @given(any_text, any_text)
 def test_a_derived_id_belongs_to_submitter_and_key(submitter: str, key: str) -> None:
-    """A version 8 UUID, the same each time."""
+    """It is a version 8 UUID, the same each time."""
     job_id = derived_job_id(submitter, key)
     assert job_id == derived_job_id(submitter, key)
     assert uuid.UUID(job_id).version == 8
@@ -78,20 +80,20 @@ def test_a_derived_id_belongs_to_submitter_and_key(submitter: str, key: str) -> 
 
 
 def test_derived_ids_of_different_submitters_differ() -> None:
-    """Nobody's key finds another's job."""
+    """The key of one submitter never finds the job of another."""
     assert derived_job_id("a", "key") != derived_job_id("b", "key")
     assert derived_job_id("a", "bkey") != derived_job_id("ab", "key")
 
 
 def test_new_ids_differ_and_are_good() -> None:
-    """Random, not from a clock that may say 1970 every day."""
+    """They are random, and not from a clock that may show 1970 every day."""
     ids = {new_job_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(check_job_id(job_id) == job_id for job_id in ids)
 
 
 def test_ids_made_within_an_hour_share_a_folder_and_nothing_else() -> None:
-    """The first two digits stay; the rest is random, so no two are alike."""
+    """The first two digits stay the same, and the rest is random."""
     now = 5000.0
     locality = Locality(clock=lambda: now)
     ids = [new_job_id(locality.prefix()) for _ in range(500)]
@@ -110,7 +112,7 @@ def test_a_folder_does_not_grow_without_end_within_an_hour() -> None:
 
 
 def test_a_fresh_key_names_the_folder_of_its_job() -> None:
-    """And is still one job for each submitter; a key of the user's own has no say."""
+    """The job still depends on the submitter. A key of the user does not choose the folder."""
     key = fresh_key("7f")
     assert derived_job_id("me", key) == derived_job_id("me", key)
     assert derived_job_id("me", key)[:2] == "7f"
@@ -119,19 +121,19 @@ def test_a_fresh_key_names_the_folder_of_its_job() -> None:
 
 
 def test_the_id_of_a_users_key_is_what_it_was() -> None:
-    """A resubmit after an upgrade finds its job, whatever the key begins with."""
+    """A resubmit after an upgrade finds its job, for every form of key."""
     assert derived_job_id("me", "fresh:7f:mine") == "4e7a0586-d350-8af7-9e7c-14a7c211dd5e"
     assert derived_job_id("me", "order-17") == "83078e5e-9558-8b4b-acc5-eeefa29b9928"
 
 
 @pytest.mark.parametrize("state", JobState)
 def test_final_states_are_the_three_with_a_result(state: JobState) -> None:
-    """Succeeded, failed, cancelled."""
+    """The final states are succeeded, failed and cancelled."""
     assert state.final == (state in FINAL) == (state in {"succeeded", "failed", "cancelled"})
 
 
 def test_better_power_never_allows_less() -> None:
-    """From critical to surplus each state allows what the one below it does; unknown allows nothing."""
+    """From critical to surplus each state allows at least the classes of the state below. Unknown allows none."""
     rising = [PowerState.CRITICAL, PowerState.LOW, PowerState.NORMAL, PowerState.SURPLUS]
     for worse, better in pairwise(rising):
         assert set(ALLOWED[worse]) < set(ALLOWED[better])
@@ -153,7 +155,7 @@ json_values = st.recursive(
 
 @given(value=json_values, args=st.lists(json_values, max_size=3))
 def test_a_result_comes_back_from_the_wire(value: object, args: list[object]) -> None:
-    """What is written is what is read, whatever the value."""
+    """A decoded result equals the encoded one, for every value."""
     result = Result("a", "solve", JobState.SUCCEEDED, value=value, args=args)
     assert msgspec.json.decode(msgspec.json.encode(result), type=Result) == result
 
@@ -176,6 +178,6 @@ def test_a_result_comes_back_from_the_wire(value: object, args: list[object]) ->
     ],
 )
 def test_a_wrong_submission_is_refused(wrong: bytes) -> None:
-    """Unknown fields and values out of bounds do not get in."""
+    """Unknown fields and values out of bounds are refused."""
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(wrong, type=Submission)

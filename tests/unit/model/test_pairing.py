@@ -1,4 +1,4 @@
-"""The code of a pairing: what it depends on, and how it survives being typed."""
+"""The code of a pairing: what it depends on, and how a typed code is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIELDS = {
 
 @given(_CODES)
 def test_what_is_shown_can_be_typed(code: Code) -> None:
-    """In small letters, without the dash, with spaces, or with O for 0 and l for 1."""
+    """Small letters, a missing dash, spaces, O for 0 and l for 1 are accepted."""
     text = str(code)
     for variant in (text, text.lower(), text.replace("-", ""), f" {text[:3]} {text[3:]} ", text.replace("0", "o")):
         assert pairing.typed(variant) == code
@@ -34,7 +34,7 @@ def test_what_is_shown_can_be_typed(code: Code) -> None:
 
 @given(_CODES, st.integers(0, 7), st.sampled_from(_ALPHABET))
 def test_one_wrong_character_is_a_typing_error(code: Code, place: int, other: str) -> None:
-    """Whichever it is: the check character finds it before anybody is asked."""
+    """The check character finds every single wrong character."""
     text = str(code).replace("-", "")
     if text[place] == other:
         return
@@ -44,7 +44,7 @@ def test_one_wrong_character_is_a_typing_error(code: Code, place: int, other: st
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_code_or_one_sentence(text: str) -> None:
-    """Never another error."""
+    """Other text raises only UsageError."""
     with suppress(UsageError):
         code = pairing.typed(text)
         assert pairing.typed(str(code)) == code
@@ -52,7 +52,7 @@ def test_any_text_is_a_code_or_one_sentence(text: str) -> None:
 
 @pytest.mark.parametrize("field", _FIELDS)
 def test_the_binding_depends_on_everything_that_both_ends_know(field: str) -> None:
-    """On the certificate above all: whoever sits between shows another one."""
+    """The certificate is the most important part, because an attacker must show another one."""
     other = {**_FIELDS, field: _FIELDS[field][:-1] + "9"}
     assert pairing.binding_of(**_FIELDS) == pairing.binding_of(**_FIELDS)
     assert pairing.binding_of(**_FIELDS) != pairing.binding_of(**other)
@@ -60,13 +60,13 @@ def test_the_binding_depends_on_everything_that_both_ends_know(field: str) -> No
 
 @given(st.lists(st.uuids().map(lambda each: each.hex), min_size=200, max_size=200, unique=True))
 def test_bindings_are_spread(nonces: list[str]) -> None:
-    """Of 200 random requests no three share a binding; two may, once in 1,700 lists."""
+    """Of 200 random requests no three share a binding. In one of 1,700 lists two share one."""
     bindings = [pairing.binding_of(**{**_FIELDS, "own_nonce": nonce}) for nonce in nonces]
     assert all(bindings.count(each) < 3 for each in set(bindings))
 
 
 def test_a_commitment_belongs_to_one_number() -> None:
-    """And does not show it."""
+    """The commitment does not reveal the number."""
     assert pairing.commitment("1" * 32) == pairing.commitment("1" * 32)
     assert pairing.commitment("1" * 32) != pairing.commitment("2" * 32)
     assert "1" * 32 not in pairing.commitment("1" * 32)

@@ -1,4 +1,4 @@
-"""Records of earlier deliveries survive and are forgotten with the result."""
+"""Records of earlier deliveries survive a restart, and are removed with the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edge.results.attempts import AttemptsStore
 
 
 def test_a_record_reads_back_until_it_is_forgotten(config: Config) -> None:
-    """Write, read, replace, forget; forgetting twice is no error."""
+    """A record can be written, read, replaced and removed. Removing it twice is no error."""
     store = AttemptsStore(config.layout)
     assert store.read("job-1") is None
     store.write(Attempts(id="job-1", deliveries=1))
@@ -21,7 +21,7 @@ def test_a_record_reads_back_until_it_is_forgotten(config: Config) -> None:
 
 
 def test_a_damaged_record_counts_as_none(config: Config) -> None:
-    """A file that is no record does not stop a job; it starts counting anew."""
+    """A file that cannot be decoded does not stop a job. The counts start again."""
     store = AttemptsStore(config.layout)
     store.write(Attempts(id="job-1"))
     (config.layout.attempts / "job-1.json").write_bytes(b"\xff{")

@@ -1,4 +1,4 @@
-"""A group of results is committed with two syncs; what the disk refuses is refused for the right members."""
+"""A group of results is committed with two syncs. An error of the disk is reported for the right members."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def result(job_id: str, *, value: object = 1, attempts: int = 1) -> Result:
 
 @pytest.fixture
 def results(config: Config) -> Results:
-    """On a file system of which nothing is known, whatever these tests run on."""
+    """Results on a file system that is not known to keep the order of changes."""
     return Results(config.layout, choice=SyncChoice(keeps_order=lambda _: False))
 
 
 @pytest.fixture
 def ordered_results(config: Config) -> Results:
-    """On a file system that keeps the order of changes."""
+    """Results on a file system that keeps the order of changes."""
     return Results(config.layout, choice=SyncChoice(keeps_order=lambda _: True))
 
 
@@ -45,7 +45,7 @@ def with_file(results: Results, job_id: str, content: bytes = b"x") -> Written:
 
 
 def recorded(calls: list[str], name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-    """`real`, each call of it noted as `name`."""
+    """Wrap `real` so that each call is recorded as `name`."""
 
     def call(*args: Any) -> Any:
         calls.append(name)
@@ -55,7 +55,7 @@ def recorded(calls: list[str], name: str, real: Callable[..., Any]) -> Callable[
 
 
 def test_a_group_costs_two_syncs(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many members it has; a warm store syncs nothing else."""
+    """A group of any size costs two syncs if the folders exist."""
     results.recover()
     calls: list[str] = []
     monkeypatch.setattr(durable, "_syncfs", recorded(calls, "syncfs", durable._syncfs))
@@ -68,7 +68,7 @@ def test_a_group_costs_two_syncs(results: Results, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_first_result_stands(results: Results) -> None:
-    """A member whose job has a result already is discarded, with its files; the others are not touched by that."""
+    """A member whose job has a result already is discarded with its files. The others are not affected."""
     results.publish(result("ab-1", value="first"))
     late = with_file(results, "ab-1")
     assert results.commit([late, *written(results, "ab-2")]) == [None, None]
@@ -81,7 +81,7 @@ def test_the_first_result_stands(results: Results) -> None:
 
 
 def test_two_members_of_one_job_leave_one_result(results: Results) -> None:
-    """Two copies of a message may end in one group: the first member stands."""
+    """Two copies of a message may end in one group. The first member stands."""
     assert results.commit([*written(results, "ab-1", value=1), *written(results, "ab-1", value=2)]) == [None, None]
     stands = results.read("ab-1")
     assert stands is not None
@@ -89,7 +89,7 @@ def test_two_members_of_one_job_leave_one_result(results: Results) -> None:
 
 
 def test_a_removed_job_stays_removed(results: Results) -> None:
-    """A tombstone wins over a member that ended late."""
+    """A tombstone wins over a member that ends later."""
     results.publish(result("ab-1"))
     results.remove("ab-1")
     assert results.commit(written(results, "ab-1", "ab-2")) == [None, None]
@@ -98,7 +98,7 @@ def test_a_removed_job_stays_removed(results: Results) -> None:
 
 
 def failing(times: int, monkeypatch: pytest.MonkeyPatch, *, after: int = 0) -> None:
-    """Let `syncfs` fail: `times` calls, after the first `after` ones."""
+    """Make `syncfs` fail `times` times, after the first `after` calls."""
     real, calls = durable._syncfs, [0]
 
     def syncfs(fd: int) -> int:
@@ -111,7 +111,10 @@ def failing(times: int, monkeypatch: pytest.MonkeyPatch, *, after: int = 0) -> N
 
 
 def test_a_failed_first_sync_is_tried_member_by_member(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Members without files are written anew and published alone; one with files is refused: they may be gone."""
+    """Members without files are written again and published alone.
+
+    A member with files is refused, because the files may be lost.
+    """
     failing(1, monkeypatch)
     members = [*written(results, "ab-1", "ab-2"), with_file(results, "ab-3")]
     outcomes = results.commit(members)
@@ -125,7 +128,7 @@ def test_a_failed_first_sync_is_tried_member_by_member(results: Results, monkeyp
 def test_a_file_that_was_lost_before_the_group_began_is_refused(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel tells of a failed write once. Another worker may have been told: the sync of this group succeeds."""
+    """The kernel reports a failed write once. If another worker got the report, the sync of this group succeeds."""
     real = durable.check_written
 
     def lost(fd: int) -> None:
@@ -142,7 +145,7 @@ def test_a_file_that_was_lost_before_the_group_began_is_refused(
 
 
 def test_a_failed_second_sync_keeps_the_names(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is linked stands, is synced alone, and keeps its files."""
+    """A linked result stays with its files, and is synced alone."""
     failing(1, monkeypatch, after=1)
     members = [with_file(results, "ab-1", b"content"), *written(results, "cd-2")]
     assert results.commit(members) == [None, None]
@@ -152,7 +155,7 @@ def test_a_failed_second_sync_keeps_the_names(results: Results, monkeypatch: pyt
 
 
 def test_a_member_that_is_refused_alone_is_named(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One member's name cannot be made: it alone gets the error, nothing of it is announced."""
+    """The name of one member cannot be made. Only this member gets the error, and it is not announced."""
     real = durable.link
 
     def link(source: Path | str, path: Path | str) -> bool:
@@ -170,7 +173,10 @@ def test_a_member_that_is_refused_alone_is_named(results: Results, monkeypatch: 
 
 
 def test_a_descriptor_that_a_job_closed_is_noticed(results: Results, tmp_path: Path) -> None:
-    """The number may be another file's by now: the group is then made durable member by member, nothing is lost."""
+    """Its number may belong to another file by then.
+
+    The group is made durable member by member, and nothing is lost.
+    """
     members = written(results, "ab-1", "ab-2")
     group = results._group
     assert group is not None
@@ -179,14 +185,14 @@ def test_a_descriptor_that_a_job_closed_is_noticed(results: Results, tmp_path: P
     try:
         assert other == group._fd
         assert results.commit(members) == [None, None]
-        os.fstat(other)  # and the other file is not closed
+        os.fstat(other)  # the other file is not closed
     finally:
         os.close(other)
     assert results.has("ab-1")
 
 
 def test_a_closed_descriptor_that_nobody_took_is_noticed(results: Results) -> None:
-    """A body that closes all it finds costs the group its two syncs, and no member of it its result."""
+    """A body that closes all descriptors costs the group its two syncs, but no member loses its result."""
     members = written(results, "ab-1", "ab-2")
     group = results._group
     assert group is not None
@@ -198,7 +204,7 @@ def test_a_closed_descriptor_that_nobody_took_is_noticed(results: Results) -> No
 def test_names_that_a_failed_sync_left_are_durable_before_they_are_announced(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next sync of each folder is what lets its job be acknowledged."""
+    """Only after the next sync of its folder a job may be acknowledged."""
     members = written(results, "ab-1", "cd-2")
     failing(1, monkeypatch, after=1)
     calls: list[str] = []
@@ -222,7 +228,7 @@ def test_names_that_a_failed_sync_left_are_durable_before_they_are_announced(
 def test_nothing_is_synced_by_a_number_that_is_another_files(
     results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sync of the other file's system succeeds, and tells nothing of the results."""
+    """A sync of another file's file system succeeds, but says nothing about the results."""
     members = written(results, "ab-1", "ab-2")
     group = results._group
     assert group is not None
@@ -238,7 +244,7 @@ def test_nothing_is_synced_by_a_number_that_is_another_files(
 
 
 def test_nothing_is_announced_before_the_second_sync(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Order of one commit: all content, all names, then the announcements."""
+    """The order of a commit is: all content, all names, then the announcements."""
     members = written(results, "ab-1", "cd-2")
     calls: list[str] = []
     monkeypatch.setattr(durable, "_syncfs", recorded(calls, "sync", durable._syncfs))
@@ -251,7 +257,7 @@ def test_nothing_is_announced_before_the_second_sync(results: Results, monkeypat
 def test_a_result_alone_is_committed_after_its_files_and_their_folder(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its name is the promise that its files are there, after a cut as well."""
+    """The name of a result promises that its files exist, even after a cut."""
     results.recover()
     member = with_file(results, "aa-file")
     assert member.staging is not None
@@ -271,7 +277,7 @@ def test_a_result_alone_is_committed_after_its_files_and_their_folder(
 
 
 def watch_commit(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Note every call that makes something durable, links or announces."""
+    """Record every call that makes something durable, links or announces."""
     for module, function, name in (
         (durable, "_syncfs", "syncfs"),
         (ordered, "_sync_file_range", "write out"),
@@ -283,7 +289,7 @@ def watch_commit(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_ordered_disk_needs_one_commit(ordered_results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All content is on its way, then awaited, then come the names, the sync of their one folder, the announcements."""
+    """All content is passed on and awaited. Then follow the names, the sync of their folder and the announcements."""
     ordered_results.recover()
     members = written(ordered_results, "ab-1", "ab-2")
     calls: list[str] = []
@@ -293,7 +299,7 @@ def test_an_ordered_disk_needs_one_commit(ordered_results: Results, monkeypatch:
 
 
 def test_an_ordered_disk_gets_the_files_of_a_job_too(ordered_results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are part of the result, and the name promises them."""
+    """Artifacts are part of the result, and its name promises them."""
     ordered_results.recover()
     member = with_file(ordered_results, "aa-file")
     paths: list[str] = []
@@ -312,7 +318,7 @@ def test_an_ordered_disk_gets_the_files_of_a_job_too(ordered_results: Results, m
 def test_content_that_cannot_be_written_out_is_refused(
     ordered_results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of it gets a name: the bytes may be lost."""
+    """The result gets no name, because its bytes may be lost."""
 
     def refuse(*_: object) -> int:
         raise OSError(errno.EIO, "the disk refuses")
@@ -324,7 +330,7 @@ def test_content_that_cannot_be_written_out_is_refused(
 
 
 def test_after_a_slow_sync_each_result_is_synced_alone(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program's bytes made it slow, and they are of no concern to a file's own sync."""
+    """Bytes of another program made the sync slow, and a sync of one file does not wait for them."""
     choice = SyncChoice(keeps_order=lambda _: False)
     results = Results(config.layout, choice=choice)
     results.recover()

@@ -1,4 +1,4 @@
-"""An unfinished upload resumes at a byte that is safe, and a file has its name only when it is whole and durable."""
+"""An unfinished upload resumes at a durable byte. A file has its name only when it is complete and durable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def incoming(tmp_path: Path) -> Incoming:
 
 
 def begin(incoming: Incoming, *, resume: bool = True, sha256: str = "") -> Upload:
-    """The upload of this module."""
+    """Begin the upload of this module."""
     return incoming.begin("up", size=len(CONTENT), sha256=sha256, resume=resume)
 
 
@@ -39,11 +39,11 @@ def begin(incoming: Incoming, *, resume: bool = True, sha256: str = "") -> Uploa
 def test_any_pieces_with_restarts_between_make_the_file(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], lost: list[bytes]
 ) -> None:
-    """What a power cut left behind the saved bytes changes nothing."""
+    """Bytes that a power cut left behind the saved ones change nothing."""
     root = tmp_path_factory.mktemp("files")
     ends = [*sorted(cuts), len(CONTENT)]
     for number, end in enumerate(ends):
-        fresh = Incoming(Inputs(root))  # a gateway that was restarted: it remembers nothing
+        fresh = Incoming(Inputs(root))  # a restarted gateway, which has no hash state in memory
         fresh.start()
         upload = begin(fresh, sha256=HASH)
         upload.append(CONTENT[upload.received : end])
@@ -61,7 +61,7 @@ def test_any_pieces_with_restarts_between_make_the_file(
 
 
 def test_a_large_upload_is_saved_while_it_comes(incoming: Incoming) -> None:
-    """A power cut costs it some megabytes at most."""
+    """A power cut costs it at most some megabytes."""
     upload = incoming.begin("up", size=None, sha256="", resume=True)
     for _ in range(2 * SAVE_BYTES // (1 << 20)):
         upload.append(bytes(1 << 20))
@@ -72,7 +72,7 @@ def test_a_large_upload_is_saved_while_it_comes(incoming: Incoming) -> None:
 
 
 def test_another_content_is_thrown_away(incoming: Incoming, tmp_path: Path) -> None:
-    """Nothing of it can be resumed."""
+    """An upload with a wrong hash cannot be resumed."""
     upload = begin(incoming, sha256="0" * 64)
     upload.append(CONTENT)
     with pytest.raises(WrongHash):
@@ -82,7 +82,7 @@ def test_another_content_is_thrown_away(incoming: Incoming, tmp_path: Path) -> N
 
 
 def test_a_record_that_says_more_than_the_file_has_is_not_believed(incoming: Incoming, tmp_path: Path) -> None:
-    """The upload begins anew."""
+    """The upload starts again at 0."""
     upload = begin(incoming)
     upload.append(CONTENT[:100])
     upload.save()
@@ -97,19 +97,19 @@ def test_a_record_that_says_more_than_the_file_has_is_not_believed(incoming: Inc
 def test_the_hash_of_an_upload_that_goes_on_is_not_computed_again(
     incoming: Incoming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lost connection costs no reading of a gigabyte."""
+    """After a lost connection a gigabyte need not be read again."""
     upload = begin(incoming, sha256=HASH)
     upload.append(CONTENT[:500])
     upload.save()
     upload.close()
-    monkeypatch.setattr(module, "_READ_BYTES", 0)  # nothing would be read
+    monkeypatch.setattr(module, "_READ_BYTES", 0)  # a second read would return nothing
     again = begin(incoming, sha256=HASH)
     again.append(CONTENT[500:])
     assert again.seal().sha256 == HASH
 
 
 def test_an_upload_that_begins_anew_forgets_what_was_there(incoming: Incoming) -> None:
-    """As a request without an offset asks for."""
+    """A request without an offset starts the upload again."""
     upload = begin(incoming)
     upload.append(b"other")
     upload.save()
@@ -120,7 +120,7 @@ def test_an_upload_that_begins_anew_forgets_what_was_there(incoming: Incoming) -
 
 
 def test_the_order_is_content_name_folder(incoming: Incoming, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name before its content could be torn after a cut; an answer before the folder's sync could be lost."""
+    """A name before its content could be torn by a cut. An answer before the sync of the folder could be lost."""
     calls: list[str] = []
     fsync, replace, sync_folder = os.fsync, Path.replace, durable.sync_folder
 
@@ -143,7 +143,7 @@ def test_the_order_is_content_name_folder(incoming: Incoming, monkeypatch: pytes
 
 
 def test_a_file_that_is_there_stays_as_it_is(incoming: Incoming, tmp_path: Path) -> None:
-    """Jobs may be reading it."""
+    """Jobs may be reading the stored file."""
     for key in ("one", "two"):
         upload = incoming.begin(key, size=None, sha256="", resume=False)
         upload.append(CONTENT)
@@ -170,14 +170,14 @@ def test_a_sync_that_fails_says_nothing_is_safe(incoming: Incoming, monkeypatch:
         upload.rewind()
     found = incoming.find("up")
     assert found is not None
-    assert found.received == 100  # this much was told to be safe, and is
+    assert found.received == 100  # the client was told that this many bytes are safe
     again = begin(incoming, sha256=HASH)
     again.append(CONTENT[100:])
     assert again.seal().sha256 == HASH
 
 
 def test_a_stored_upload_is_remembered_by_its_name(incoming: Incoming, tmp_path: Path) -> None:
-    """Until its file has gone."""
+    """The record stays until its file is removed."""
     upload = begin(incoming)
     upload.append(CONTENT)
     done = upload.seal()
@@ -189,7 +189,7 @@ def test_a_stored_upload_is_remembered_by_its_name(incoming: Incoming, tmp_path:
 
 
 def test_what_was_never_saved_goes_at_the_start(incoming: Incoming, tmp_path: Path) -> None:
-    """Nobody could go on with it."""
+    """No client could resume such an upload."""
     begin(incoming).close()
     assert (tmp_path / "files" / ".incoming" / "up.part").exists()
     incoming.start()

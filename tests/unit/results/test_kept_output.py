@@ -1,4 +1,4 @@
-"""The output in a result: each byte has the offset it had in the stream, and no other file is taken for it."""
+"""Each byte of kept output has its offset in the stream, and no other file counts as kept output."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edge.results.output import Run
 from edge.results.store import Results
 from edge.worker.command.output import Stream
 
-LONG = b"".join(b"%06d\n" % number for number in range(FILE_BYTES))  # 7 times as long as a file
+LONG = b"".join(b"%06d\n" % number for number in range(FILE_BYTES))  # 7 times the size of one file
 
 
 def found(tmp_path: Path, printed: bytes, offset: int, *, own: bytes | None = None, failed: bool = False) -> Run | None:
-    """What is found of `printed`; `own` is what the program itself left as `stdout.txt`."""
+    """Return the output that is found of `printed`. `own` is a file `stdout.txt` that the program wrote itself."""
     stream, file = Stream(tmp_path / "stream"), tmp_path / "stdout.txt"
     stream.feed(printed)
     stream.close()

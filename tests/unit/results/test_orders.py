@@ -1,4 +1,4 @@
-"""Orders are names in a folder; odd names are no orders."""
+"""Orders are names in a folder. Other names are not orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.results.orders import Order, Orders, parse
 
 
 def test_orders_stand_until_done(config: Config) -> None:
-    """Given, listed, taken back."""
+    """Orders are written, listed and withdrawn."""
     orders = Orders(config.layout)
     assert list(orders.standing()) == []
     orders.give(Order.CANCEL, "a.b")
@@ -25,7 +25,7 @@ def test_orders_stand_until_done(config: Config) -> None:
 
 
 def test_a_result_leaves_the_order_to_remove_it(config: Config) -> None:
-    """It fulfils a cancel and a node's upload; a removal is fulfilled by the tombstone only."""
+    """A result fulfils a cancel and a node's upload. Only the tombstone fulfils a removal."""
     orders = Orders(config.layout)
     for order in Order:
         orders.give(order, "a")
@@ -34,7 +34,7 @@ def test_a_result_leaves_the_order_to_remove_it(config: Config) -> None:
 
 
 def test_a_folder_that_goes_away_while_it_is_read_holds_no_orders(config: Config) -> None:
-    """Somebody empties the run folder; the worker's thread must live on."""
+    """A person may empty the run folder, and the worker's thread must continue."""
     orders = Orders(config.layout)
     orders.give(Order.DELETE, "a")
     standing = orders.standing()
@@ -44,5 +44,5 @@ def test_a_folder_that_goes_away_while_it_is_read_holds_no_orders(config: Config
 
 @pytest.mark.parametrize("name", ["", "x", ".cancel", "a.explode", "..delete", ".x.cancel", "a b.cancel"])
 def test_an_odd_name_is_no_order(name: str) -> None:
-    """Whatever else lies in the folder is ignored."""
+    """Other files in the folder are ignored."""
     assert parse(name) is None

@@ -1,4 +1,4 @@
-"""Files of spawned jobs: named by their parent, read whole or not at all."""
+"""Files of spawned jobs have the parent in their name, and are read completely or not at all."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def jobs(parent: str, *texts: str) -> SpawnedJobs:
     ],
 )
 def test_a_name_tells_the_parent(name: str, parent: str) -> None:
-    """What is no name of ours is a person's."""
+    """A file with another form of name was not written by a worker."""
     assert parent_of(name) == parent
 
 
 def test_files_of_one_parent_are_read_in_order(files: SpawnedFiles) -> None:
-    """Taken or not; those of another job are not among them."""
+    """Taken and other files are read, but no files of another job."""
     one, two = jobs("p.1", "a"), jobs("p.1", "b")
     files.write(one, number=0)
     files.take(files.waiting()[0])
@@ -52,7 +52,7 @@ def test_files_of_one_parent_are_read_in_order(files: SpawnedFiles) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"id": "other"}', b'{"id": "p", "jobs": [{"task": 1}]}', b"\xff"])
 def test_what_cannot_be_read_is_left_out(files: SpawnedFiles, tmp_path: Path, content: bytes) -> None:
-    """One rotted file does not keep a parent from its other ones."""
+    """One damaged file does not prevent the reading of the others."""
     files.write(jobs("p", "a"), number=0)
     bad = "p.000001.00000000.json"
     (tmp_path / "spawned" / bad).write_bytes(content)
@@ -63,7 +63,7 @@ def test_what_cannot_be_read_is_left_out(files: SpawnedFiles, tmp_path: Path, co
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "socket", "folder", "huge"])
 def test_what_no_worker_wrote_holds_nobody_up(files: SpawnedFiles, tmp_path: Path, kind: str) -> None:
-    """It is not waited for, not followed and not taken into memory."""
+    """A pipe, a link or a huge file is neither waited for nor followed nor read."""
     files.write(jobs("p", "a"), number=0)
     (tmp_path / "elsewhere").write_bytes((tmp_path / "spawned" / files.waiting()[0]).read_bytes())
     bad = tmp_path / "spawned" / "p.000001.00000000.json"
@@ -85,7 +85,7 @@ def test_what_no_worker_wrote_holds_nobody_up(files: SpawnedFiles, tmp_path: Pat
 
 
 def test_litter_of_a_cut_goes(files: SpawnedFiles, tmp_path: Path) -> None:
-    """The temporary file of a write that never ended; one of a process that lives stays."""
+    """The temporary file of an interrupted write is removed. A file of a living process stays."""
     files.prepare()
     dead = tmp_path / "spawned" / ".p.000000.00000000.json.999999999.tmp"
     alive = tmp_path / "spawned" / ".p.000000.00000000.json.1.tmp"
@@ -96,7 +96,7 @@ def test_litter_of_a_cut_goes(files: SpawnedFiles, tmp_path: Path) -> None:
 
 
 def test_taken_twice_is_taken(files: SpawnedFiles) -> None:
-    """A file that another look has taken already is no error; forgotten, it is gone."""
+    """Taking a file a second time is no error. After `forget` the file does not exist."""
     files.write(jobs("p", "a"), number=0)
     (name,) = files.waiting()
     files.take(name)

@@ -1,4 +1,4 @@
-"""Results are immutable, whole, and announced only once durable."""
+"""Results are immutable and complete, and announced only when they are durable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def done(job_id: str, value: object = 42, *, attempts: int = 1) -> Result:
 
 
 def test_a_published_result_reads_back_as_it_was(results: Results) -> None:
-    """What was published is what is read."""
+    """A read returns the published result."""
     job_id = new_job_id()
     assert results.read(job_id) is None
     assert results.publish(done(job_id, {"a": [1, 2.5, None, "é"]}))
@@ -39,7 +39,7 @@ def test_a_published_result_reads_back_as_it_was(results: Results) -> None:
 
 
 def test_the_first_result_stands(results: Results) -> None:
-    """A second publish of the same id changes nothing and says so."""
+    """A second publish of the same id changes nothing and returns False."""
     assert results.publish(done("job-1", "first"))
     before = results.path("job-1").read_bytes()
     assert not results.publish(done("job-1", "second"))
@@ -47,7 +47,7 @@ def test_the_first_result_stands(results: Results) -> None:
 
 
 def test_racing_publishers_agree_on_one_result(results: Results) -> None:
-    """Of many publishers of one id exactly one wins, and all see its result."""
+    """Of many publishers of one id exactly one wins, and all of them read its result."""
     barrier = threading.Barrier(8)
     won: list[int] = []
 
@@ -70,7 +70,7 @@ def test_racing_publishers_agree_on_one_result(results: Results) -> None:
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "not json", "binary"])
 def test_a_damaged_file_is_never_taken_for_a_result(results: Results, damage: str) -> None:
-    """A byte changed, a tail missing or other content: TornResult, naming the file."""
+    """A changed byte, a missing end or other content raises TornResult, which names the file."""
     results.publish(done("job-1", "value"))
     path = results.path("job-1")
     content = path.read_bytes()
@@ -88,7 +88,7 @@ def test_a_damaged_file_is_never_taken_for_a_result(results: Results, damage: st
 
 
 def test_artifacts_lie_beside_the_result_that_names_them(results: Results) -> None:
-    """Files, sizes and hashes are in the result; only named files can be reached."""
+    """Files, sizes and hashes are in the result, and only these files can be reached."""
     staging = results.stage("job-1")
     staging.file("1-response.txt").write_text("50 divided by 2 = 25\n")
     staging.file("empty").touch()
@@ -103,7 +103,7 @@ def test_artifacts_lie_beside_the_result_that_names_them(results: Results) -> No
 
 
 def test_a_losing_attempt_leaves_no_files(results: Results) -> None:
-    """The artifacts of the attempt that came second go; those of the first stay."""
+    """The artifacts of the second attempt are removed, and those of the first stay."""
     first, second = results.stage("job-1"), results.stage("job-1")
     first.file("a").write_text("first")
     second.file("a").write_text("second")
@@ -116,7 +116,10 @@ def test_a_losing_attempt_leaves_no_files(results: Results) -> None:
 
 
 def test_files_of_an_attempt_that_was_cut_short_go_with_the_next(results: Results) -> None:
-    """A later attempt's result removes what an earlier one left; a neighbour whose id begins alike keeps its own."""
+    """The result of a later attempt removes earlier artifacts.
+
+    A job whose id begins in the same way keeps its artifacts.
+    """
     cut, neighbour = results.stage("job-1"), results.stage("job-1.5")
     cut.file("half").write_text("half")
     neighbour.file("mine").write_text("mine")
@@ -126,7 +129,7 @@ def test_files_of_an_attempt_that_was_cut_short_go_with_the_next(results: Result
 
 
 def test_a_removed_result_never_comes_back(results: Results) -> None:
-    """After removal nothing of it is left but the tombstone, and a late attempt publishes nothing."""
+    """After a removal only the tombstone is left, and a late attempt publishes nothing."""
     staging = results.stage("job-1")
     staging.file("a").write_text("x")
     results.publish(done("job-1"), staging)
@@ -143,14 +146,14 @@ def test_a_removed_result_never_comes_back(results: Results) -> None:
 
 
 def test_removing_twice_is_removing_once(results: Results) -> None:
-    """A second removal, or one of a job that never was, leaves the tombstone and no error."""
+    """A second removal, or the removal of an unknown job, leaves the tombstone and raises no error."""
     results.remove("job-1")
     results.remove("job-1")
     assert results.removed("job-1")
 
 
 def test_the_staging_name_vanishes_only_after_the_sync(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever watches the staging folder hears of a result after its folder is synced, never before."""
+    """A watcher of the staging folder sees a removal only after the folder of the result was synced."""
     events: list[str] = []
     real_fsync, real_unlink = os.fsync, os.unlink
 
@@ -173,7 +176,7 @@ def test_the_staging_name_vanishes_only_after_the_sync(results: Results, monkeyp
 
 
 def test_recover_leaves_what_another_worker_is_writing(results: Results, config: Config) -> None:
-    """A second worker of the board starts while the first publishes; what a dead one left goes."""
+    """A second worker starts while the first one publishes. Only files of a dead process are removed."""
     results.recover()
     with subprocess.Popen(["sleep", "60"]) as other:
         live = config.layout.staging / f".ab-1.json.{other.pid}.12345678"
@@ -191,7 +194,7 @@ def test_recover_leaves_what_another_worker_is_writing(results: Results, config:
 def test_recover_makes_a_name_durable_before_it_announces_it(
     results: Results, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever laid the notice may have died of what the name was to be saved from."""
+    """The process that wrote the notice may have died before its sync."""
     results.publish(done("ab-1"))
     (config.layout.staging / "ab-1.json").touch()
     calls: list[str] = []
@@ -212,7 +215,7 @@ def test_recover_makes_a_name_durable_before_it_announces_it(
 
 
 def test_a_removal_is_told_to_the_watchers(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once nothing but the tombstone is left: the gateway answers 410 from then on, and drops the row."""
+    """It is announced when only the tombstone is left. Then the gateway answers 410 and removes the row."""
     results.publish(done("ab-1"))
     told: list[tuple[str, list[str]]] = []
     real = os.unlink
@@ -239,7 +242,7 @@ def test_recover_announces_what_was_published_and_drops_the_rest(results: Result
 
 
 def test_tombstones_go_when_no_message_can_be_that_late(results: Results, config: Config) -> None:
-    """Only those older than asked, never of a board that did not know the time, and none without a trusted clock."""
+    """Only old tombstones with a plausible time are removed, and none without a trusted clock."""
     laid = {"old": 1_800_000_000.0, "young": 1_900_000_000.0, "epoch": 5.0}
     for job_id, at in laid.items():
         results.remove(job_id)
@@ -251,7 +254,7 @@ def test_tombstones_go_when_no_message_can_be_that_late(results: Results, config
 
 
 def test_a_failed_sync_publishes_nothing(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the card refuses the sync, the error comes up and no result has the name."""
+    """If the card refuses the sync, the error is raised and no result has the name."""
     results.publish(done("warm-up"))
 
     def refuse(_fd: int) -> None:
@@ -265,14 +268,14 @@ def test_a_failed_sync_publishes_nothing(results: Results, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("job_id", ["", ".", "..", "../x", "a/b", "a" * 129, "-a", "a\0b", "a\n"])
 def test_an_id_that_is_no_file_name_reaches_no_file(results: Results, job_id: str) -> None:
-    """Ids with path tricks are refused before any path is made of them."""
+    """Ids with parts of a path are refused before a path is made of them."""
     with pytest.raises(BadJobId):
         results.path(job_id)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", ".hidden", "a\0", "a\nb", "x" * 201])
 def test_an_artifact_name_is_a_plain_file_name(name: str) -> None:
-    """Names with path tricks are refused."""
+    """Names with parts of a path are refused."""
     with pytest.raises(ValueError, match="file name"):
         check_artifact_name(name)
 
@@ -280,7 +283,7 @@ def test_an_artifact_name_is_a_plain_file_name(name: str) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(old=st.binary(max_size=300), new=st.binary(max_size=300))
 def test_publish_never_replaces(tmp_path: Path, old: bytes, new: bytes) -> None:
-    """Whatever stands under a name stays, byte for byte."""
+    """A file with any content under the name stays as it is."""
     path = tmp_path / new_job_id()
     assert durable.publish(path, old, temp=tmp_path / "t")
     assert not durable.publish(path, new, temp=tmp_path / "t")
@@ -289,7 +292,7 @@ def test_publish_never_replaces(tmp_path: Path, old: bytes, new: bytes) -> None:
 
 
 def test_a_file_name_that_is_not_utf8_is_refused_by_name(results: Results) -> None:
-    """JSON could not hold it; the error says which file it is."""
+    """JSON cannot represent it, and the error names the file."""
     staging = results.stage("job")
     staging.file("good.txt").write_text("x")
     Path(os.fsdecode(os.fsencode(staging.folder) + b"/b\xffd")).write_text("x")
@@ -299,7 +302,7 @@ def test_a_file_name_that_is_not_utf8_is_refused_by_name(results: Results) -> No
 
 
 def test_links_pipes_and_folders_are_no_files_of_a_job(results: Results, tmp_path: Path) -> None:
-    """A job leaves plain files; a link would give away another file, a pipe would never end."""
+    """Only plain files become artifacts. A link would disclose another file, and reading a pipe would not end."""
     (tmp_path / "secret").write_text("s")
     staging = results.stage("job")
     staging.file("good.txt").write_text("x")
@@ -312,7 +315,7 @@ def test_links_pipes_and_folders_are_no_files_of_a_job(results: Results, tmp_pat
 
 @bound_by_file_modes
 def test_what_a_body_locked_is_unlocked(results: Results) -> None:
-    """A folder or a file without permissions is still ours to read, and to discard."""
+    """A folder or file without permissions can still be read and discarded."""
     staging = results.stage("job")
     staging.file("a.txt").write_text("x")
     (staging.folder / "a.txt").chmod(0)
@@ -327,7 +330,7 @@ def test_what_a_body_locked_is_unlocked(results: Results) -> None:
 
 
 def test_a_folder_that_cannot_be_there_has_no_files(results: Results) -> None:
-    """Where a file stands in the place of its parent: nothing to count, nothing to discard."""
+    """If a file is in the place of its parent, there is nothing to count or discard."""
     staging = results.stage("job-1")
     staging.folder.parent.rmdir()
     staging.folder.parent.write_text("a file where a folder must be")
@@ -336,7 +339,7 @@ def test_a_folder_that_cannot_be_there_has_no_files(results: Results) -> None:
 
 
 def test_no_job_pays_for_the_folder_of_its_result(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker lays them all out at each start: two syncs has a job, of its file and of its name."""
+    """A worker makes all folders at its start, so a job costs two syncs, for its file and its name."""
     for _ in range(2):
         results = Results(config.layout)
         results.recover()

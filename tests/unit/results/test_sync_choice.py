@@ -1,4 +1,4 @@
-"""How results become durable is decided by the file system, and by what the last sync of all of it took."""
+"""The file system and the duration of the last whole sync decide how results become durable."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def choice(clock: Clock) -> SyncChoice:
 
 
 def test_a_disk_that_keeps_the_order_needs_no_other_way(choice: SyncChoice) -> None:
-    """However many results there are, and however slow another file system was."""
+    """This holds for any number of results, and after a slow sync of another file system."""
     choice.took(SLOW_S + 1)
     assert {choice.way(7, 1), choice.way(7, 32)} == {Way.ORDERED}
 
 
 def test_a_result_alone_is_synced_alone(choice: SyncChoice) -> None:
-    """A sync of the whole file system would gain nothing."""
+    """A sync of the whole file system would be no faster."""
     assert choice.way(1, 1) is Way.APART
 
 
 def test_a_group_is_synced_together(choice: SyncChoice) -> None:
-    """A sync that took as long as a slow card does changes nothing."""
+    """A sync that is as slow as a slow card does not change that."""
     choice.took(SLOW_S)
     assert choice.way(1, 2) is Way.TOGETHER
 
 
 def test_after_a_slow_sync_groups_are_synced_apart_for_a_while(choice: SyncChoice, clock: Clock) -> None:
-    """Then it is tried again: whoever wrote so much may have ended."""
+    """After that time it is tried again, because the other program may have ended its writes."""
     choice.took(SLOW_S + 0.1)
     assert choice.way(1, 32) is Way.APART
     clock.now_s += REST_S - 0.1
@@ -53,7 +53,7 @@ def test_after_a_slow_sync_groups_are_synced_apart_for_a_while(choice: SyncChoic
 
 
 def test_a_file_system_is_asked_once() -> None:
-    """Each group would pay for reading what the kernel tells of it; another device is another file system."""
+    """Otherwise each group would read the kernel's files. Another device is another file system."""
     asked: list[int] = []
 
     def keeps_order(device: int) -> bool:

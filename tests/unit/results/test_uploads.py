@@ -1,4 +1,4 @@
-"""What nodes hand in lies on the head no longer than it is of use."""
+"""Results from nodes stay on the head only until they are published or not needed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def names(folder: Path) -> set[str]:
 
 
 def test_only_uploads_of_jobs_that_are_over_are_dropped(layout: Layout) -> None:
-    """A node that lost its power half-way never asks for that: its job ended elsewhere, its files filled the card."""
+    """A node that lost its power never removes its upload.
+
+    Its job ended elsewhere, and the files would fill the card.
+    """
     uploads = Uploads(layout)
     for job_id in ("over", "open"):
         hand_in(uploads, job_id, "0123abcd", b"25")
@@ -43,7 +46,7 @@ def test_only_uploads_of_jobs_that_are_over_are_dropped(layout: Layout) -> None:
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_damaged_upload_leaves_nothing_among_the_results(layout: Layout, ended: bool) -> None:
-    """Also where another attempt of the job was first: its copy would lie there as long as the result does."""
+    """No copy stays, even if another attempt of the job was first."""
     uploads, results = Uploads(layout), Results(layout)
     if ended:
         results.publish(Result("job-1", "echo", JobState.SUCCEEDED))

@@ -1,4 +1,4 @@
-"""The ledger's copy is whole or the one before; a ledger that cannot be copied leaves it as it is."""
+"""The ledger's copy is complete, or the earlier copy stays. A failed copy does not change the ledger."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ledger(config: Config) -> Path:
 
 
 def test_only_what_changed_is_copied(ledger: Path, config: Config) -> None:
-    """The card is spared."""
+    """A copy of an unchanged ledger would wear the card for nothing."""
     keeper = Copies(config.layout, 3600.0)
     keeper.make()
     made = config.layout.ledger_copy.stat().st_ino
@@ -51,7 +51,7 @@ def test_only_what_changed_is_copied(ledger: Path, config: Config) -> None:
 def test_a_copy_is_durable_before_it_has_its_name(
     ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cut leaves a whole copy; and after the return this one."""
+    """A power cut leaves a complete copy, and after the return the new one."""
     target, calls = config.layout.ledger_copy, list[tuple[str, bool]]()
     file, folder = durable.sync_file, durable.sync_folder
 
@@ -70,7 +70,7 @@ def test_a_copy_is_durable_before_it_has_its_name(
 
 
 def test_a_broken_ledger_leaves_its_copy(ledger: Path, config: Config) -> None:
-    """And says so, for whoever looks at the board."""
+    """The old copy stays, and the error is reported on the board."""
     keeper = Copies(config.layout, 3600.0)
     keeper.make()
     before = config.layout.ledger_copy.read_bytes()
@@ -84,7 +84,7 @@ def test_a_broken_ledger_leaves_its_copy(ledger: Path, config: Config) -> None:
 
 
 def test_a_full_card_is_not_filled_by_a_copy(ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs need the room more."""
+    """Jobs need the free space more than a copy."""
     monkeypatch.setattr(copies, "_SPARE_BYTES", 1 << 60)
     keeper = Copies(config.layout, 3600.0)
     keeper.make()
@@ -96,7 +96,7 @@ def test_a_full_card_is_not_filled_by_a_copy(ledger: Path, config: Config, monke
 
 
 def test_a_copy_that_takes_too_long_is_given_up(ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stop must not wait for it; nothing of it stays."""
+    """A stop must not wait for it, and no part of it stays."""
 
     @contextmanager
     def over(db: sqlite3.Connection, _limit_s: float) -> Iterator[None]:
@@ -112,7 +112,7 @@ def test_a_copy_that_takes_too_long_is_given_up(ledger: Path, config: Config, mo
 def test_a_stop_copies_no_large_ledger_twice_a_day(
     ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A board that is about to lose its power has no time for it; a small one takes no time."""
+    """A board that is about to lose its power has no time for that. A small ledger is copied at each stop."""
     keeper = Copies(config.layout, 3600.0)
     with monkeypatch.context() as large:
         large.setattr("edge.gateway.background.copies._SMALL_BYTES", 1)
@@ -129,7 +129,7 @@ def test_a_stop_copies_no_large_ledger_twice_a_day(
 def test_a_stop_during_a_copy_makes_no_second_one(
     ledger: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both wrote the same temporary file, and the first to end gave it the copy's name half written."""
+    """Otherwise two copies would write the same temporary file, and the first to end would publish a partial copy."""
     began, go_on, calls = threading.Event(), threading.Event(), list[Path]()
 
     def slow(_ledger: Path, target: Path, *, limit_s: float, stop: threading.Event) -> int:
@@ -150,12 +150,12 @@ def test_a_stop_during_a_copy_makes_no_second_one(
 
 
 def test_a_stop_ends_a_long_copy_early(ledger: Path, config: Config) -> None:
-    """It waited for minutes; the copy before stays, and nothing of the new one."""
+    """A stop waited for minutes before. The earlier copy stays, and no part of the new one."""
     keeper = Copies(config.layout, 3600.0)
     keeper.make()
     before = config.layout.ledger_copy.read_bytes()
     _grow(ledger, 1)
-    keeper._leaving.set()  # as `stop` does, for whoever copies in another thread
+    keeper._leaving.set()  # as `stop` does for a copy in another thread
     keeper.make()
     assert config.layout.ledger_copy.read_bytes() == before
     assert keeper.fault == ""

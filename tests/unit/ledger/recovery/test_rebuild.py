@@ -1,4 +1,4 @@
-"""A ledger that broke is set aside and made again from all that is known; it is never silently empty."""
+"""A broken ledger is set aside and rebuilt from all sources. It is never silently empty."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _add(ledger: LedgerWriter, numbers: range) -> None:
 
 @pytest.fixture(scope="module")
 def born(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root whose ledger has a copy, and jobs that came after it, in the write-ahead log."""
+    """A state root with a copy of the ledger, and newer jobs in the write-ahead log."""
     root = tmp_path_factory.mktemp("born")
     layout = Layout(root / "live", root / "run")
     layout.root.mkdir()
@@ -65,7 +65,7 @@ def born(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ledger.connection._empty_log()
         assert copies.copy(layout.ledger, layout.ledger_copy)
         _add(ledger, range(COPIED, COPIED + LATE))
-        shutil.copytree(layout.root, root / "cut")  # as a power cut leaves it: nobody closed anything
+        shutil.copytree(layout.root, root / "cut")  # the state after a power cut, in which no connection was closed
     (root / "cut" / "ledger.sqlite-shm").unlink()
     return root / "cut"
 
@@ -96,7 +96,7 @@ ALL = set(range(COPIED + LATE))
 
 
 def test_a_sound_ledger_is_left_alone(layout: Layout) -> None:
-    """With its log, which holds the newest jobs."""
+    """Its log, with the newest jobs, is kept too."""
     before = {path.name: path.read_bytes() for path in layout.root.iterdir() if not path.name.endswith("-shm")}
     rebuild.rebuild(layout)
     assert before == {path.name: path.read_bytes() for path in layout.root.iterdir() if not path.name.endswith("-shm")}
@@ -105,7 +105,7 @@ def test_a_sound_ledger_is_left_alone(layout: Layout) -> None:
 
 
 def test_a_board_that_never_had_a_ledger_has_lost_none(config: Config) -> None:
-    """Nor one whose first start was cut."""
+    """A board whose first start was interrupted has lost none either."""
     config.root.mkdir()
     rebuild.rebuild(config.layout)
     assert list(config.root.iterdir()) == []
@@ -129,7 +129,7 @@ def _short(layout: Layout) -> None:
 def test_pages_that_broke_come_from_the_copy_and_all_else_from_the_file(
     layout: Layout, harm: Callable[[Layout], None]
 ) -> None:
-    """Nothing is lost: what is younger than the copy was readable."""
+    """Nothing is lost, because the rows that are newer than the copy were readable."""
     harm(layout)
     assert damage(layout.ledger, limit_s=10)
     broken = layout.ledger.read_bytes()
@@ -142,12 +142,12 @@ def test_pages_that_broke_come_from_the_copy_and_all_else_from_the_file(
     assert folder == "ledger.set-aside-1"
     assert "jobs were read from it and" in why
     assert "Missing may be: jobs accepted after that copy" in why
-    rebuild.rebuild(layout)  # the next start finds nothing to do
+    rebuild.rebuild(layout)  # the next start finds nothing to repair
     assert len(rebuild.notes(layout.root)) == 1
 
 
 def test_what_waits_in_a_broken_ledger_waits_in_the_new_one(layout: Layout) -> None:
-    """For its time, with its priority and key, and for other jobs, however those have ended meanwhile."""
+    """It waits for its time with its priority and key, and for other jobs, even if they have ended meanwhile."""
     with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         for number, later in (
             (901, Later(not_before=4e9, priority=7, unique_key="k")),
@@ -184,7 +184,7 @@ def _no_database(layout: Layout) -> None:
 
 @pytest.mark.parametrize("harm", [_all_gone, _emptied, _no_database])
 def test_a_file_that_tells_nothing_comes_from_the_copy(layout: Layout, harm: Callable[[Layout], None]) -> None:
-    """And the note says how old that is."""
+    """The note says how old the copy is."""
     harm(layout)
     kept = {path.name: path.read_bytes() for path in layout.root.glob("ledger.sqlite*")}
     rebuild.rebuild(layout)
@@ -195,7 +195,7 @@ def test_a_file_that_tells_nothing_comes_from_the_copy(layout: Layout, harm: Cal
 
 
 def test_without_a_copy_the_results_say_that_there_was_a_ledger(layout: Layout) -> None:
-    """Their rows are adopted by the gateway; the note says that there was no copy."""
+    """The gateway adds rows for the results, and the note says that there was no copy."""
     _all_gone(layout)
     layout.ledger_copy.unlink()
     Results(layout).publish(Result("a-job", "echo", JobState.SUCCEEDED, value=1))
@@ -205,7 +205,7 @@ def test_without_a_copy_the_results_say_that_there_was_a_ledger(layout: Layout) 
 
 
 def test_both_broken_gives_what_both_have(layout: Layout) -> None:
-    """A row that either can read is there."""
+    """The new ledger has every row that can be read in either file."""
     _garble(layout.ledger, 20, 6)
     _garble(layout.ledger_copy, 40, 6)
     rebuild.rebuild(layout)
@@ -213,7 +213,7 @@ def test_both_broken_gives_what_both_have(layout: Layout) -> None:
 
 
 def test_open_jobs_of_the_copy_are_published_again_and_removed_ones_stay_away(layout: Layout) -> None:
-    """The copy is of an earlier time: the broker may have lost the one, a submitter removed the other."""
+    """The copy is older: since then the broker may have lost a job, and a submitter may have removed one."""
     with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
         ledger.requeue_all()
         ledger.mark_queued([ledger.reader.get("0001-job").edition, ledger.reader.get("0002-job").edition])
@@ -226,7 +226,7 @@ def test_open_jobs_of_the_copy_are_published_again_and_removed_ones_stay_away(la
 
 
 def test_rows_that_rotted_inside_are_not_taken(layout: Layout) -> None:
-    """To SQLite they are rows; a wrong id, state or JSON is none of ours."""
+    """SQLite returns damaged rows too. A row with a wrong id, state or JSON is not copied."""
     with closing(sqlite3.connect(layout.ledger)) as db:
         db.execute("UPDATE job SET id = 'a/../b' WHERE id = '0003-job'")
         db.execute("UPDATE job SET state = 'acceptee' WHERE id = '0004-job'")
@@ -239,7 +239,7 @@ def test_rows_that_rotted_inside_are_not_taken(layout: Layout) -> None:
 
 
 def test_a_row_of_which_only_the_state_rotted_is_not_lost_without_a_copy(layout: Layout) -> None:
-    """It runs again, or its result closes it."""
+    """The job runs again, or its result closes it."""
     layout.ledger_copy.unlink()
     with closing(sqlite3.connect(layout.ledger)) as db:
         db.execute("UPDATE job SET state = CAST(x'61ff' AS TEXT), power = 'none' WHERE id = '0004-job'")
@@ -251,7 +251,7 @@ def test_a_row_of_which_only_the_state_rotted_is_not_lost_without_a_copy(layout:
 
 
 def test_a_disk_that_takes_no_new_ledger_leaves_all_as_it_is(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gateway does not start; the next try may."""
+    """The gateway does not start, and a later start may succeed."""
     _garble(layout.ledger, 20, 6)
     broken = layout.ledger.read_bytes()
 
@@ -268,7 +268,7 @@ def test_a_disk_that_takes_no_new_ledger_leaves_all_as_it_is(layout: Layout, mon
 
 
 def _die_at(patch: pytest.MonkeyPatch, number: int) -> None:
-    """From that call on nothing has an effect on the disk."""
+    """Make every call from call `number` on raise Died, so that it has no effect on the disk."""
     calls = itertools.count()
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -284,7 +284,7 @@ def _die_at(patch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_a_cut_at_any_moment_of_the_exchange_is_gone_on_from(born: Path, config: Config) -> None:
-    """Before and after each change of a name: the next start has every job, and what broke is kept."""
+    """After a cut before or after each rename, the next start has every job, and the broken file is kept."""
     layout = config.layout
     for die_at in range(100):
         shutil.rmtree(layout.root, ignore_errors=True)
@@ -305,7 +305,7 @@ def test_a_cut_at_any_moment_of_the_exchange_is_gone_on_from(born: Path, config:
 
 
 def test_an_old_name_of_the_new_ledger_that_came_back_is_dropped(layout: Layout) -> None:
-    """A rename is two names to some file systems: a cut may keep both."""
+    """On some file systems a rename is two changes of names, and a cut may keep both names."""
     _garble(layout.ledger, 20, 6)
     rebuild.rebuild(layout)
     os.link(layout.ledger, _aside(layout) / "rescued.sqlite")
@@ -316,14 +316,14 @@ def test_an_old_name_of_the_new_ledger_that_came_back_is_dropped(layout: Layout)
 
 
 def test_a_check_is_bounded(layout: Layout, caplog: pytest.LogCaptureFixture) -> None:
-    """A ledger of gigabytes must not keep the board from starting."""
+    """The check of a ledger of gigabytes must not delay the start of the board without a limit."""
     began = time.monotonic()
     assert damage(layout.ledger, limit_s=1e-9) in {"", "the file holds nothing"}
     assert time.monotonic() - began < 5
 
 
 def test_a_keyed_resubmit_finds_a_restored_row(layout: Layout) -> None:
-    """With its fingerprint, so that another body is still refused."""
+    """The row has its fingerprint, so that another body is still refused."""
     _all_gone(layout)
     rebuild.rebuild(layout)
     with closing(LedgerWriter.open(layout.ledger)) as ledger, ledger.transaction(durable=True):
@@ -333,7 +333,7 @@ def test_a_keyed_resubmit_finds_a_restored_row(layout: Layout) -> None:
 def test_a_rebuilt_ledger_is_durable_before_the_broken_one_goes(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is written without a sync of its own, and the only one that is whole."""
+    """It is written without syncs, so it must be synced before the only sound file is moved."""
     layout.ledger.write_bytes(b"no database" * 1000)
     broken, synced = layout.ledger.stat().st_ino, list[tuple[int, int]]()
     real = durable.sync_file

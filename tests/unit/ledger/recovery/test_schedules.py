@@ -1,4 +1,4 @@
-"""Schedules and the record of their slots outlive a broken ledger, and are a reason to make a new copy."""
+"""Schedules and the record of their slots survive a broken ledger, and a change of them causes a new copy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_lost_ledger_gets_them_from_its_copy(layout: Layout) -> None:
 
 
 def test_a_broken_ledger_gives_them_itself(layout: Layout) -> None:
-    """The index of ids is broken; the tables of schedules can be read."""
+    """The index of ids is broken, but the tables of schedules can be read."""
     copies.copy(layout.ledger, layout.ledger_copy)
     data = bytearray(layout.ledger.read_bytes())
     data[96:100] = b"\xff\xff\xff\xff"
