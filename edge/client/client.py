@@ -192,7 +192,7 @@ class Client:
             path = path_of("jobs") + ("?only_if_in_time=true" if only_if_in_time else "")
             view = self._http.json("POST", path, JobView, body=body, headers=headers)
         except Unreachable as err:
-            err.add_note(f"whether the job was taken is not known; the key {key!r} makes a second submit safe")
+            err.add_note(f"the board may have accepted the job; a second submit with the key {key!r} is safe")
             raise
         return Job(self, view)
 

@@ -369,7 +369,7 @@ def _secured(sock: socket.socket, address: Address) -> ssl.SSLSocket:
     shown = secured.getpeercert(binary_form=True) or b""
     if address.fingerprint and hashlib.sha256(shown).hexdigest() != address.fingerprint:
         secured.close()
-        raise UntrustedCertificate("its fingerprint is another one")
+        raise UntrustedCertificate("its fingerprint is different")
     return secured
 
 

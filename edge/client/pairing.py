@@ -82,7 +82,7 @@ def pair(
         nonce = pairing.new_nonce()
         revealed = http.json("PUT", path, PairCommitted, body=_encode(PairNonce(nonce)), headers=_JSON)
         if pairing.commitment(revealed.nonce) != opened.commitment:
-            raise NotPaired("the other end changed its random number: it is no gateway, and somebody may be between")
+            raise NotPaired("the other end changed its random number: it is no gateway, and it may be an attacker")
         binding = pairing.binding_of(
             certificate=_fingerprint(settings.certificate),
             token_sha256=token_sha256,
@@ -104,8 +104,9 @@ def pair(
         raise NotPaired(f"somebody on the board refused this machine ({view.state})")
     if view.echo != code.echo and not (by_button and not view.echo):
         raise NotPaired(
-            "what answers says that this machine is let in, but it does not know the code that was typed on the board: "
-            + ("the board's button was used; --button accepts that" if not view.echo else "somebody may be between")
+            "the other end says that the board has accepted this machine, but it does not know the code that was typed "
+            "on the board: "
+            + ("the board's button was used; --button accepts that" if not view.echo else "it may be an attacker")
         )
     return Paired(token, view.name, view.scopes)
 

@@ -154,7 +154,7 @@ class Transport:
         if self.settings.certificate:
             cure = "it reads that when it starts"
             if self.settings.paired:
-                cure = "if the board has a new one, `edge pair` compares it; else somebody is between"
+                cure = "if the board has a new one, `edge pair` compares it; otherwise an attacker may answer"
             return f"it has another certificate than {self.settings.certificate}; {cure} ({err})"
         return f"its certificate is not trusted ({err}); name the PEM file that vouches for it in EDGE_CA_FILE"
 
@@ -183,7 +183,7 @@ def decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except ValueError as err:  # msgspec's errors and those of UTF-8 are ValueErrors
-        raise GatewayError(200, "", f"what answered is not an edge gateway of this version: {err}") from err
+        raise GatewayError(200, "", f"the server is not an edge gateway of this version: {err}") from err
 
 
 def error_of(problem: Problem) -> EdgeError:
@@ -230,7 +230,7 @@ def _problem(answer: Answer) -> tuple[Problem, float]:
     except ValueError:
         status = f"{answer.status} {answer.reason}".strip()
         problem = Problem(
-            status, answer.status, detail=f"the gateway's address answered {status}, not as a gateway does"
+            status, answer.status, detail=f"the server at the gateway's address answered {status}, and is no gateway"
         )
     try:
         after = float(answer.headers.get("retry-after", "0"))

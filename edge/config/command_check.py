@@ -111,7 +111,7 @@ def _check_one(command: CommandConfig, key: str) -> None:
     if not command.run:
         raise ConfigError(f"{key}.run", [], "at least the program")
     if len(command.inputs) > MOST_INPUTS:
-        raise ConfigError(f"{key}.inputs", list(command.inputs), f"at most {MOST_INPUTS}: a job is given no more files")
+        raise ConfigError(f"{key}.inputs", list(command.inputs), f"at most {MOST_INPUTS} input files of a job")
     words = list(_words(command, key))
     _check_program(command, words, key)
     for name in (*command.parameters, *command.inputs):
@@ -203,7 +203,7 @@ def _check_parameter(
             raise ConfigError(f"{where}.{field}", getattr(parameter, field), f"only for bool, and this is {kind}")
     if kind == "bool" and not (parameter.when_true or parameter.when_false):
         raise ConfigError(
-            f"{where}.when_true", "", "a word for true, or `when_false` one for false: it would change nothing"
+            f"{where}.when_true", "", "a text here, or one in `when_false`: without both the parameter has no effect"
         )
     if kind == "bool" and any(Hole(name) in word and len(word) > 1 for word in words):
         raise ConfigError(where, name, "a bool fills a whole word of `run`, and nothing else stands in it")

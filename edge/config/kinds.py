@@ -121,7 +121,7 @@ def _from_entry_point(kind: str) -> type[SourceConfig] | None:
                 raise TypeError(f"{point.value} is no SourceConfig")
             if record.__struct_config__.tag != kind:
                 raise TypeError(f"{point.value} is of kind {record.__struct_config__.tag!r}")
-        except (Exception, SystemExit) as err:  # somebody else's code may raise anything
+        except (Exception, SystemExit) as err:  # the code of another package may raise anything
             package = f" of {point.dist.name}" if point.dist else ""
             why = f"the entry point {point.value}{package} cannot be used: {type(err).__name__}: {err}"
             raise ConfigError("kind", kind, " ".join(why.split())) from err

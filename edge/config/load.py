@@ -194,7 +194,7 @@ def _source(kinds: Kinds, item: object, key: str) -> SourceConfig:
         raise explained(err, item, inspect.type_info(record), prefix=key) from err
     except ConfigError:
         raise
-    except Exception as err:  # a record from elsewhere may have fields of any type, and code of its own
+    except Exception as err:  # the record of another package may have fields of any type, and code that raises
         why = " ".join(f"{type(err).__name__}: {err}".split())
         raise ConfigError(f"{key}.kind", item["kind"], f"its record cannot be used: {why}") from err
 

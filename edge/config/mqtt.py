@@ -37,7 +37,7 @@ _LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
 
 
 class MqttBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """How to reach an MQTT broker. The password is in a file of its own."""
+    """How to reach an MQTT broker. The password is in a separate file."""
 
     host: Annotated[str, Meta(min_length=1, max_length=255)]
     port: Port | None = None
@@ -180,7 +180,7 @@ class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.host is None:
             raise ConfigError("mqtt.host", None, "mqtt.submit needs an MQTT broker")
         if self.user is None:
-            allowed = "mqtt.submit needs one: a broker that lets in everyone would let everyone submit"
+            allowed = "mqtt.submit needs one: a broker without users would let everyone submit jobs"
             raise ConfigError("mqtt.user", None, allowed)
         if not self.submit.kinds:
-            raise ConfigError("mqtt.submit.kinds", [], "name the kinds of job that may be asked for")
+            raise ConfigError("mqtt.submit.kinds", [], "name at least one kind of job that may be submitted by topic")

@@ -102,7 +102,9 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
             raise ConfigError(f"{key}.name", entry.name, "another worker of the list has this name: give each its own")
         names.add(entry.name)
         if entry.pool is WorkerPool.MAIN and entry.bodies != 1:
-            raise ConfigError(f"{key}.concurrency", entry.bodies, "a worker of the pool main runs one body: 1")
+            raise ConfigError(
+                f"{key}.concurrency", entry.bodies, "1, because a worker of the pool main runs one body at a time"
+            )
         if not entry.classes:
             raise ConfigError(f"{key}.classes", [], f"at least one of {', '.join(Power)}")
         if entry.pool is WorkerPool.THREADS and running_job == "freeze":
@@ -131,7 +133,9 @@ def check(entries: tuple[WorkerEntry, ...], *, running_job: str, node: bool) -> 
         scaled = entry_of(entry.name, [each for each in entries if each is not entry])
         if scaled is not None and not entry.scaled:
             raise ConfigError(
-                f"workers[{number}].name", entry.name, f"a process of the worker {scaled.name!r} has this name: another"
+                f"workers[{number}].name",
+                entry.name,
+                f"a process of the worker {scaled.name!r} has this name: choose another",
             )
 
 

@@ -135,8 +135,8 @@ class SpawnedOtherwise(KeyReused):
     def __init__(self, key: str, call: int, job_id: str) -> None:
         super().__init__(key, job_id)
         where = f"key {key[:80]!r}" if key else f"call {call} without a key"
-        why = "" if key else "; where an attempt may spawn other jobs than the one before, give each a key"
-        self.args = (f"spawn, {where}: another task or other arguments were given there before (job {job_id}){why}",)
+        why = "" if key else "; if attempts may spawn different jobs, give each job a key"
+        self.args = (f"spawn, {where}: it was used before for another task or other arguments (job {job_id}){why}",)
 
 
 class TooManyJobs(EdgeError, RuntimeError):

@@ -259,7 +259,7 @@ class Layout:
 
     @property
     def broker_restarted(self) -> Path:
-        """A token that changes whenever the broker is restarted after a request; whoever restarts it writes."""
+        """A token that changes whenever the broker is restarted after a request; the restarter writes."""
         return self.run / "broker-restarted"
 
     @property

@@ -51,7 +51,7 @@ class Checkpointer:
             try:
                 self._checkpoint()
             except sqlite3.Error as err:
-                logger.error("the ledger's log cannot be brought into its file: %s", err)
+                logger.error("the ledger's log cannot be copied into its file: %s", err)
                 self._failed()
 
     def _checkpoint(self) -> None:

@@ -205,7 +205,7 @@ class LedgerWriter:
         if later.delay_s is None:
             return later.not_before, None
         if later.not_before is not None and not clock.plausible(now):
-            raise UsageError("delay_s and not_before: while the board does not know the time, give one of them")
+            raise UsageError("delay_s and not_before: while the board does not know the time, give only one of them")
         if later.not_before is not None and later.not_before > now + later.delay_s:
             return later.not_before, None
         return now + later.delay_s, later.delay_s

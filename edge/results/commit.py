@@ -71,7 +71,7 @@ class Group:
             os.close(fd)
 
     def commit(self, members: Sequence[Written], removed: frozenset[str] = frozenset()) -> list[bool | OSError]:
-        """Make `members` durable and announce them; jobs in `removed` have a tombstone, which stands.
+        """Make `members` durable and announce them. Jobs in `removed` have a tombstone and get no result.
 
         Returns:
             For each member True if its result is published, False if the job has an earlier result or a tombstone, or

@@ -40,7 +40,9 @@ class WrongHash(EdgeError, ValueError):
 
     def __init__(self, expected: str, found: str) -> None:
         self.expected, self.found = expected, found
-        super().__init__(f"what arrived has SHA-256 {found}, not {expected}; it is thrown away: send the file again")
+        super().__init__(
+            f"the received content has SHA-256 {found}, not {expected}, and was deleted: send the file again"
+        )
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):

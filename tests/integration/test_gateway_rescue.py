@@ -71,7 +71,7 @@ def test_a_lost_ledger_without_a_copy_is_made_again_from_the_results(
         assert (same.status, same.json["id"], same.json["submitter"]) == (200, job_id, "local")
     assert again.ask("POST", "/jobs", body | {"args": ["x"]}, Idempotency_Key="k1").status == 409
     (warning,) = again.ask("GET", "/status").json["warnings"]
-    assert "a copy, of which there is none" in warning
+    assert "its copy (there was none)" in warning
 
 
 def test_rows_that_rotted_are_mended_at_the_start(

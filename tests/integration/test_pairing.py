@@ -217,7 +217,7 @@ def test_a_number_that_was_exchanged_is_noticed(laptop: Laptop, tmp_path: Path) 
         argv = [sys.executable, "-m", "edge.cli.main", "pair", f"https://127.0.0.1:{port}"]
         done = subprocess.run(argv, env=laptop.env, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert "somebody may be between" in done.stderr
+    assert "it may be an attacker" in done.stderr
     assert done.stdout == ""
 
 

@@ -202,7 +202,7 @@ def test_the_tree_is_shown(
         ("kind", "task 'leaf': argument 'number' = 'one': Expected int, got str"),
         ("nan", "task 'leaf': the arguments are not plain JSON"),
         ("key", "1 to 255 printable ASCII characters"),
-        ("twice", "spawn, key 'a': another task or other arguments were given there before"),
+        ("twice", "spawn, key 'a': it was used before for another task or other arguments"),
     ],
 )
 def test_what_cannot_be_spawned_is_an_error_in_the_body(

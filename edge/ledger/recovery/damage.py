@@ -14,7 +14,7 @@ from edge.ledger.rows import ODD_POWER, ODD_STATE, legible
 
 log = logging.getLogger(__name__)
 
-EMPTY = "the file holds nothing"
+EMPTY = "the file is empty"
 #: SQLite's error codes for a broken file; a locked file, or one that cannot be opened, has other codes. A place on the
 #: card that cannot be read counts as broken, as it stays so. If the whole disk fails, no new ledger can be written.
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

@@ -63,10 +63,10 @@ def rebuild(layout: Layout) -> None:
 def tell_missing(layout: Layout) -> None:
     """Report a lost ledger of which only the broker's store has a trace, as a rebuild does. Raises StorageError."""
     text = (
-        f"The ledger was new at {_now()}, as far as the board knew the time, but the broker had served one before: that"
-        f" one, its copy and the results are gone, or {layout.root} is not on the disk that it was on. Jobs that the"
-        " broker still holds run, and get their rows when they end; all else is lost unless that disk comes back or a"
-        " backup is restored."
+        f"The ledger was new at {_now()} (by the board's clock), but the broker had served one before. The earlier"
+        f" ledger, its copy and the results are gone, or {layout.root} is not on its usual disk. Jobs that the broker"
+        " still holds run, and are in the ledger again when they end. All other jobs are lost unless that disk comes"
+        " back or a backup is restored."
     )
     log.critical("%s", text)
     aside = _unused(layout.root)
@@ -149,12 +149,12 @@ def _report(layout: Layout, why: str, *, read: int, copied: int) -> str:
         made = datetime.fromtimestamp(layout.ledger_copy.stat().st_mtime, UTC).isoformat(sep=" ", timespec="minutes")
         source = f"the ledger's copy of {made}"
     except OSError:
-        source = "a copy, of which there is none"
+        source = "its copy (there was none)"
     return (
-        f"The ledger was set aside at {_now()}, as far as the board knew the time: {why}. {read} jobs were read from it"
-        f" and {copied} more from {source}. Ended jobs without a row are taken in from their results, and jobs that"
-        " only the broker knows when they end. Missing may be: jobs accepted after that copy that neither could be read"
-        " nor had reached the broker; who sent them with an idempotency key may send them again."
+        f"The ledger was set aside at {_now()} (by the board's clock): {why}. {read} jobs were read from it and"
+        f" {copied} more from {source}. Further ended jobs are added from their results, and jobs that only the broker"
+        " knows when they end. Jobs may be missing that were accepted after that copy, could not be read and had not"
+        " reached the broker. A submitter who used an idempotency key may send such a job again."
     )
 
 
@@ -247,7 +247,7 @@ def _links(path: Path) -> list[tuple[str, str, int]]:
                     if is_job_id(str(child)) and is_job_id(str(parent)) and isinstance(n, int):
                         found.append((child, parent, n))
     except sqlite3.Error as err:
-        log.warning("%s does not tell all jobs that were spawned: %s", path, err)
+        log.warning("spawned jobs in %s cannot all be read: %s", path, err)
     return found
 
 
@@ -264,7 +264,7 @@ def _edges(path: Path) -> list[tuple[str, str, int, int]]:
                     if is_job_id(str(child)) and isinstance(n, int) and (n < 0 or is_job_id(str(parent))):
                         found.append((child, parent, n, int(bool(anyway))))
     except sqlite3.Error as err:
-        log.warning("%s does not tell all jobs that wait for others: %s", path, err)
+        log.warning("jobs that wait for others in %s cannot all be read: %s", path, err)
     return found
 
 

@@ -34,7 +34,7 @@ def keep_schedules(db: sqlite3.Connection, source: Path) -> None:
             schedules = [row for row in broken.execute(f"SELECT {_SCHEDULE} FROM schedule") if _sound(row)]
             slots = [row for row in broken.execute(f"SELECT {_SLOT} FROM slot") if row[5] in _FATES]
     except sqlite3.Error as err:
-        log.warning("%s does not tell all schedules: %s", source, err)
+        log.warning("schedules in %s cannot all be read: %s", source, err)
         return
     _put(db, "schedule", _SCHEDULE, schedules)
     _put(db, "slot", _SLOT, slots)

@@ -1,4 +1,4 @@
-"""The client: which settings count, what a lost connection means, and which error a problem is."""
+"""The client: which settings are used, what a lost connection means, and which error belongs to a problem."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Request = tuple[str, str, dict[str, str], bytes]  # method, path, headers in low
 
 
 class Cut(bytes):
-    """Part of an answer, after which the connection breaks."""
+    """A part of an answer, after which the connection breaks."""
 
 
-Reply = bytes | None  # None: the connection breaks without an answer
+Reply = bytes | None  # None breaks the connection without an answer
 
 
 def answer(status: int, body: Any = None, **headers: str) -> bytes:
-    """An HTTP response; a body that is not bytes goes as JSON."""
+    """Return an HTTP response. A body that is not bytes is encoded as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -56,7 +56,7 @@ def answer(status: int, body: Any = None, **headers: str) -> bytes:
 
 
 def problem(status: int, code: str, detail: str = "because", **more: Any) -> bytes:
-    """A problem document as the gateway writes it."""
+    """Return a problem document in the form of the gateway."""
     return answer(status, {"title": "X", "status": status, "detail": detail, "code": code, **more})
 
 
@@ -65,7 +65,7 @@ RESULT = {"id": "j1", "task": "solve", "state": "succeeded", "value": 25}
 
 
 class Server:
-    """Answers each request with the next reply; keeps what was asked."""
+    """Answers each request with the next reply, and keeps the requests."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -77,11 +77,11 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def replies(self, *replies: Reply) -> None:
-        """What the next requests get."""
+        """Set the answers to the next requests."""
         self._replies += replies
 
     def close(self) -> None:
-        """Stop listening and drop everyone."""
+        """Stop listening and close all connections."""
         for link in (self._listener, *self._links):
             link.close()
 
@@ -130,7 +130,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    """A client of `server` with a token and little patience."""
+    """A client of `server` with a token and a short patience."""
     with Client(settings=Settings(server.url, "secret", patience_s=3)) as made:
         yield made
 
@@ -139,7 +139,7 @@ def client(server: Server) -> Iterator[Client]:
 
 
 def test_a_submit_whose_answer_is_lost_is_sent_again_with_the_same_key(server: Server, client: Client) -> None:
-    """The board took the job and the connection died: the second request must be told to be the same job."""
+    """The board accepted the job and the connection broke. The second request must have the same key."""
     server.replies(None, answer(200, VIEW))
     assert client.submit("solve", 1, "a question").id == "j1"
     keys = [headers["idempotency-key"] for _, _, headers, _ in server.requests]
@@ -150,7 +150,7 @@ def test_a_submit_whose_answer_is_lost_is_sent_again_with_the_same_key(server: S
 
 
 def test_two_submits_are_two_jobs(server: Server, client: Client) -> None:
-    """The key that guards against doubling is fresh each time."""
+    """Each submit has a new key."""
     server.replies(answer(202, VIEW), answer(202, VIEW))
     client.submit("solve", 1)
     client.submit("solve", 1)
@@ -159,7 +159,7 @@ def test_two_submits_are_two_jobs(server: Server, client: Client) -> None:
 
 
 def test_a_submit_that_stays_unanswered_names_its_key(server: Server) -> None:
-    """Whoever submits again with it gets one job, whatever became of the first."""
+    """A second submit with this key makes no second job."""
     server.replies(*[None] * 50)
     with Client(settings=Settings(server.url, patience_s=0)) as client, pytest.raises(Unreachable) as caught:
         client.submit("solve", 1)
@@ -168,7 +168,7 @@ def test_a_submit_that_stays_unanswered_names_its_key(server: Server) -> None:
 
 
 def test_the_submission_is_what_was_asked_for(server: Server, client: Client) -> None:
-    """Arguments, names, power, retries and limit; what was not given is left to the task."""
+    """It has arguments, names, power, retries and limit. Missing settings are left to the task."""
     server.replies(answer(202, VIEW), answer(202, VIEW))
     client.submit("solve", 1, power="surplus", retries=2, time_limit_s=5, key="k", base=10)
     client.submit("solve")
@@ -188,32 +188,32 @@ def test_the_submission_is_what_was_asked_for(server: Server, client: Client) ->
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), b"bytes", {1, 2}])
 def test_arguments_that_are_no_json_are_refused_here(client: Client, value: object) -> None:
-    """NaN would silently become null on its way."""
+    """NaN would otherwise become null without an error."""
     with pytest.raises(BadArguments, match="not plain JSON"):
         client.submit("solve", value)
 
 
 @pytest.mark.parametrize("key", ["", "ä", "a\nb", " a", "x" * 256])
 def test_a_key_that_cannot_be_a_header_is_refused_here(client: Client, key: str) -> None:
-    """No header can be smuggled in by a key."""
+    """A key must not add a header."""
     with pytest.raises(UsageError, match="1 to 255 printable"):
         client.submit("solve", key=key)
 
 
 def test_a_class_that_is_none_is_told_with_those_there_are(client: Client) -> None:
-    """One line, as for any other argument."""
+    """The error is one line with the allowed classes."""
     with pytest.raises(UsageError, match="power 'solar': one of always, normal, surplus"):
         client.submit("solve", 1, power="solar")
 
 
 def test_an_empty_id_names_no_job(client: Client) -> None:
-    """`edge status "$ID"` with an ID that was never set must not ask for something else."""
+    """`edge status "$ID"` with an empty ID must not read another path."""
     with pytest.raises(BadJobId):
         client.job("")
 
 
 def test_a_batch_gives_each_line_a_key_and_keeps_the_order(server: Server, client: Client) -> None:
-    """One request, one job a line."""
+    """One request has one job in each line."""
     lines = b"".join(json.dumps({"line": n + 1, "id": f"j{n}", "state": "accepted"}).encode() + b"\n" for n in range(3))
     server.replies(answer(200, lines))
     jobs = client.submit_many(Submission("solve", [n]) for n in range(3))
@@ -224,7 +224,7 @@ def test_a_batch_gives_each_line_a_key_and_keeps_the_order(server: Server, clien
 
 
 def test_a_batch_that_is_refused_in_part_says_which(server: Server, client: Client) -> None:
-    """The accepted jobs are not lost with the refused."""
+    """The error has the accepted jobs and the refused ones."""
     refused = {
         "line": 2,
         "problem": {"title": "X", "status": 422, "code": "unknown-task", "detail": "unknown task 'x'"},
@@ -238,7 +238,7 @@ def test_a_batch_that_is_refused_in_part_says_which(server: Server, client: Clie
 
 
 def test_a_large_batch_goes_in_parts(server: Server, client: Client) -> None:
-    """At most 1000 jobs a request, whose commit nobody waits long for."""
+    """A request has at most 1000 jobs, so that its commit is short."""
     server.replies(*(answer(200, b'{"line":1,"id":"a"}\n' * size) for size in (1000, 500)))
     assert len(client.submit_many(Submission("solve") for _ in range(1500))) == 1500
     assert [len(body.splitlines()) for *_, body in server.requests] == [1000, 500]
@@ -248,13 +248,13 @@ def test_a_large_batch_goes_in_parts(server: Server, client: Client) -> None:
 
 
 def test_a_busy_gateway_is_asked_again_when_it_says(server: Server, client: Client) -> None:
-    """503 with Retry-After is not an error yet."""
+    """503 with Retry-After is not an error at once."""
     server.replies(problem(503, "busy"), answer(200, VIEW))
     assert client.job("j1").state is JobState.QUEUED
 
 
 def test_a_busy_gateway_that_asks_for_too_long_is_an_error_at_once(server: Server, client: Client) -> None:
-    """Nobody waits for 600 s with a patience of 3."""
+    """With a patience of 3 s the client does not wait for 600 s."""
     server.replies(
         answer(503, {"title": "X", "status": 503, "detail": "too many jobs", "code": "busy"}, Retry_After="600")
     )
@@ -265,7 +265,7 @@ def test_a_busy_gateway_that_asks_for_too_long_is_an_error_at_once(server: Serve
 
 
 def test_a_gateway_that_is_not_there_is_one_sentence() -> None:
-    """With the address and what the kernel said."""
+    """The sentence has the address and the error of the kernel."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
     told: list[EdgeError] = []
@@ -277,7 +277,7 @@ def test_a_gateway_that_is_not_there_is_one_sentence() -> None:
 
 
 def test_a_gateway_that_never_answers_is_given_up(server: Server) -> None:
-    """After the read timeout, with a sentence."""
+    """After the read timeout the client raises one sentence."""
     server.replies(b"")
     settings = Settings(server.url, patience_s=0, read_s=0.2)
     with Client(settings=settings) as client, pytest.raises(Unreachable, match="no answer within"):
@@ -285,7 +285,7 @@ def test_a_gateway_that_never_answers_is_given_up(server: Server) -> None:
 
 
 def test_connections_are_kept(server: Server, client: Client) -> None:
-    """Ten requests, one connection."""
+    """Ten requests use one connection."""
     server.replies(*[answer(200, VIEW)] * 10)
     for _ in range(10):
         client.job("j1")
@@ -293,7 +293,7 @@ def test_connections_are_kept(server: Server, client: Client) -> None:
 
 
 def test_a_token_never_follows_a_redirect(server: Server, client: Client) -> None:
-    """It belongs to one gateway."""
+    """A token belongs to one gateway."""
     server.replies(answer(302, b"", Location="http://127.0.0.1:9/"))
     with pytest.raises(GatewayError, match="answered 302"):
         client.job("j1")
@@ -302,7 +302,7 @@ def test_a_token_never_follows_a_redirect(server: Server, client: Client) -> Non
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b"\xff", b""])
 def test_something_else_that_answers_is_no_gateway(server: Server, client: Client, body: bytes) -> None:
-    """A router's page at that port is one sentence, not a traceback."""
+    """The page of a router at that port gives one sentence, not a traceback."""
     server.replies(answer(200, body))
     with pytest.raises(GatewayError, match="not an edge gateway"):
         client.job("j1")
@@ -330,7 +330,7 @@ def test_something_else_that_answers_is_no_gateway(server: Server, client: Clien
 def test_a_problem_is_its_error_with_the_gateways_sentence(
     server: Server, client: Client, status: int, code: str, kind: type[EdgeError], exit_code: int
 ) -> None:
-    """One class a code, so that programs need not read sentences."""
+    """Each code has its class, so that programs need not read sentences."""
     server.replies(problem(status, code, "what the gateway said", job_id="j1"))
     with pytest.raises(kind) as caught:
         client.job("j1")
@@ -341,7 +341,7 @@ def test_a_problem_is_its_error_with_the_gateways_sentence(
 
 
 def test_an_id_cannot_leave_its_place(server: Server, client: Client) -> None:
-    """Slashes and question marks of an id are quoted."""
+    """Slashes and question marks in an id are quoted."""
     server.replies(answer(200, VIEW))
     client.job("../status?x=1#y")
     assert server.requests[0][1] == "/v1/jobs/..%2Fstatus%3Fx%3D1%23y"
@@ -351,13 +351,13 @@ def test_an_id_cannot_leave_its_place(server: Server, client: Client) -> None:
 
 
 def test_a_wait_ends_with_the_result(server: Server, client: Client) -> None:
-    """202 says not yet, 200 brings it."""
+    """202 means not yet, and 200 brings the result."""
     server.replies(answer(202, VIEW), answer(200, RESULT))
     assert client.wait("j1", timeout=5).value == 25
 
 
 def test_a_wait_shows_progress(server: Server, client: Client) -> None:
-    """Each view on the way is handed on."""
+    """Each view until the end is passed to `on_progress`."""
     seen: list[str] = []
     running = {**VIEW, "state": "running", "progress": {"done": 1, "total": 2}}
     server.replies(answer(202, running), answer(200, RESULT))
@@ -368,7 +368,7 @@ def test_a_wait_shows_progress(server: Server, client: Client) -> None:
 
 
 def test_a_wait_that_is_over_says_why_there_is_no_result(server: Server, client: Client) -> None:
-    """With the reason the board gives."""
+    """The error has the reason of the board."""
     server.replies(answer(202, {**VIEW, "waiting": "battery 38 % < 45 %"}))
     with pytest.raises(NotReady, match=r"no result yet: queued; battery 38 % < 45 %") as caught:
         client.result("j1")
@@ -376,7 +376,7 @@ def test_a_wait_that_is_over_says_why_there_is_no_result(server: Server, client:
 
 
 def test_a_wait_outlasts_an_outage_of_the_board(server: Server) -> None:
-    """A power cut is what this is built for: who waits goes on waiting."""
+    """After a power cut of the board the wait continues."""
     outages: list[EdgeError] = []
     server.replies(answer(202, VIEW), None, None, answer(200, RESULT))
     with Client(settings=Settings(server.url, patience_s=0)) as client:
@@ -385,7 +385,7 @@ def test_a_wait_outlasts_an_outage_of_the_board(server: Server) -> None:
 
 
 def test_a_gateway_that_holds_nobody_is_not_asked_in_a_busy_loop(server: Server, client: Client) -> None:
-    """`gateway.max_wait_s: 0` answers at once; the client makes its own pauses."""
+    """With `gateway.max_wait_s: 0` it answers at once, so the client pauses between requests."""
     server.replies(*[answer(202, VIEW)] * 100)
     with pytest.raises(NotReady):
         client.wait("j1", timeout=1.0)
@@ -393,7 +393,7 @@ def test_a_gateway_that_holds_nobody_is_not_asked_in_a_busy_loop(server: Server,
 
 
 def test_a_job_that_failed_has_no_value(server: Server, client: Client) -> None:
-    """`value` raises with the reason; `wait` hands the failure over."""
+    """`value` raises with the reason, and `wait` returns the failure."""
     failed = {**RESULT, "state": "failed", "failure": {"code": "exception", "message": "division by zero"}}
     server.replies(answer(202, VIEW), answer(200, failed), answer(200, failed))
     job = client.submit("solve")
@@ -403,7 +403,7 @@ def test_a_job_that_failed_has_no_value(server: Server, client: Client) -> None:
 
 
 def test_a_list_goes_through_the_pages(server: Server, client: Client) -> None:
-    """Each page is fetched when it is needed, with the cursor of the one before."""
+    """Each page is fetched when it is needed, with the cursor of the page before."""
     server.replies(answer(200, {"jobs": [VIEW, VIEW], "next": "7"}), answer(200, {"jobs": [VIEW]}))
     assert len(list(client.list(state="queued", task="solve"))) == 3
     assert [path for _, path, _, _ in server.requests] == [
@@ -416,7 +416,7 @@ def test_a_list_goes_through_the_pages(server: Server, client: Client) -> None:
 
 
 def with_file(content: bytes, name: str = "a.txt", sha256: str | None = None) -> bytes:
-    """A result with one file."""
+    """Return a result with one file."""
     from hashlib import sha256 as digest
 
     file = {"name": name, "size_bytes": len(content), "sha256": sha256 or digest(content).hexdigest()}
@@ -424,7 +424,7 @@ def with_file(content: bytes, name: str = "a.txt", sha256: str | None = None) ->
 
 
 def test_a_download_goes_on_where_it_broke_off(server: Server, client: Client, tmp_path: Path) -> None:
-    """What came before the connection was lost is not fetched again."""
+    """Bytes that arrived before the connection broke are not fetched again."""
     content = os.urandom(300_000)
     server.replies(with_file(content), Cut(answer(200, content)[:-100_000]), answer(206, content[200_000:]))
     path = client.download("j1", "a.txt", tmp_path)
@@ -434,7 +434,7 @@ def test_a_download_goes_on_where_it_broke_off(server: Server, client: Client, t
 
 
 def test_a_download_that_is_damaged_is_not_kept(server: Server, client: Client, tmp_path: Path) -> None:
-    """The SHA-256 of the result decides; an older file of the name stays."""
+    """The SHA-256 in the result decides. An older file of this name stays."""
     (tmp_path / "a.txt").write_bytes(b"older")
     server.replies(with_file(b"good", sha256="0" * 64), answer(200, b"evil"))
     with pytest.raises(GatewayError, match="SHA-256"):
@@ -445,7 +445,7 @@ def test_a_download_that_is_damaged_is_not_kept(server: Server, client: Client, 
 
 @pytest.mark.parametrize("name", ["../a.txt", "/etc/passwd", "..", "a/b", "a\0b"])
 def test_a_files_name_cannot_lead_elsewhere(server: Server, client: Client, tmp_path: Path, name: str) -> None:
-    """Even when a gateway says that a job left such a file."""
+    """This holds even if a gateway sends a result with such a name."""
     server.replies(with_file(b"x", name=name))
     with pytest.raises(UnknownFile):
         client.download("j1", name, tmp_path)
@@ -453,7 +453,7 @@ def test_a_files_name_cannot_lead_elsewhere(server: Server, client: Client, tmp_
 
 
 def test_an_unknown_file_is_told_with_those_there_are(server: Server, client: Client, tmp_path: Path) -> None:
-    """So that a person sees the mistake."""
+    """The error lists the files, so that a person sees the mistake."""
     server.replies(with_file(b"x"))
     with pytest.raises(UnknownFile, match=r"it left a\.txt"):
         client.download("j1", "b.txt", tmp_path)
@@ -463,7 +463,7 @@ def test_an_unknown_file_is_told_with_those_there_are(server: Server, client: Cl
 
 
 def test_arguments_win_over_variables_over_the_file_over_the_default(tmp_path: Path) -> None:
-    """Each in turn."""
+    """Each of the four places is checked in turn."""
     file = tmp_path / "client.yaml"
     file.write_text("url: http://file:1/\npatience_s: 3\n")
     env = {"EDGE_CLIENT_CONFIG": str(file), "EDGE_URL": "http://env:2"}
@@ -475,7 +475,7 @@ def test_arguments_win_over_variables_over_the_file_over_the_default(tmp_path: P
 
 
 def test_the_file_is_looked_for_at_home(tmp_path: Path) -> None:
-    """~/.config/edge/client.yaml, or XDG_CONFIG_HOME."""
+    """The file is in ~/.config/edge or in the folder `edge` of XDG_CONFIG_HOME."""
     folder = tmp_path / ".config" / "edge"
     folder.mkdir(parents=True)
     (folder / "client.yaml").write_text("url: http://home:1")
@@ -484,7 +484,7 @@ def test_the_file_is_looked_for_at_home(tmp_path: Path) -> None:
 
 
 def test_a_token_comes_from_wherever_it_is_given(tmp_path: Path) -> None:
-    """Argument, EDGE_TOKEN, EDGE_TOKEN_FILE, file, and the file the file names."""
+    """The places are argument, EDGE_TOKEN, EDGE_TOKEN_FILE, the file, and the file that it names."""
     secret = tmp_path / "token"
     secret.write_text("from-file\n")
     secret.chmod(0o600)
@@ -502,7 +502,7 @@ def test_a_token_comes_from_wherever_it_is_given(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o602, 0o666])
 def test_a_secret_that_everyone_can_read_is_refused(tmp_path: Path, mode: int) -> None:
-    """With the command that mends it."""
+    """The error has the command that repairs it."""
     secret = tmp_path / "token"
     secret.write_text("t")
     secret.chmod(mode)
@@ -530,13 +530,13 @@ def test_a_secret_that_everyone_can_read_is_refused(tmp_path: Path, mode: int) -
     ],
 )
 def test_a_bad_address_is_refused(url: str) -> None:
-    """With what is expected."""
+    """The error says what is expected."""
     with pytest.raises(ConfigError, match=r"expected http://HOST\[:PORT\]"):
         Settings.find(url=url or "x", env={})
 
 
 def test_an_address_with_a_password_is_refused_without_showing_it() -> None:
-    """It would end up in logs and process lists."""
+    """The password would end up in logs and lists of processes."""
     with pytest.raises(ConfigError) as caught:
         Settings.find(url="http://me:hunter2@pi:8420", env={})
     assert "hunter2" not in str(caught.value)
@@ -544,14 +544,14 @@ def test_an_address_with_a_password_is_refused_without_showing_it() -> None:
 
 @pytest.mark.parametrize("token", ["", "a b", "a\nb", "ä"])
 def test_a_bad_token_is_refused_without_showing_it(token: str) -> None:
-    """A newline in it would be another header."""
+    """A line break in it would be another header."""
     with pytest.raises(ConfigError, match=r"token = '\.\.\.'"):
         Settings.find(token=token, env={})
 
 
 @pytest.mark.parametrize("text", ["- a", "urll: x", "url: 3", "patience_s: -1", "a: [", "url: http://x\nurl: {"])
 def test_a_bad_client_file_is_one_line(tmp_path: Path, text: str) -> None:
-    """That names the file."""
+    """The line names the file."""
     config = tmp_path / "client.yaml"
     config.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -561,7 +561,7 @@ def test_a_bad_client_file_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 def test_a_token_does_not_show_in_a_log() -> None:
-    """`repr` leaves it out."""
+    """`repr` leaves the token out."""
     assert "secret" not in repr(Settings("http://pi", "secret"))
 
 
@@ -579,7 +579,7 @@ DEVICE = ("aiohttp", "celery", "kombu", "amqp", "chatterbot", "spacy", "gpiozero
     ],
 )
 def test_an_import_brings_nothing_it_does_not_need(module: str, absent: tuple[str, ...]) -> None:
-    """On a Pi Zero each library is felt, and on a laptop those of the device are not installed."""
+    """Each library slows the start on a Pi Zero, and a laptop does not have those of the board."""
     script = f"import sys, {module}; print(*[name for name in {absent!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -17,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Script:
-    """A server that answers the n-th request with the n-th answer; an answer that ends in None hangs up after it."""
+    """Answers the n-th request with the n-th answer. If an answer ends in None, the connection is closed after it."""
 
     def __init__(self, *answers: bytes | tuple[bytes, None]) -> None:
         self._answers = iter(answers)
@@ -56,7 +56,7 @@ Begin = Callable[..., tuple[Script, Ask]]
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """`begin(answer, ...)`: a server with this script, and a way to ask it over connections that are kept."""
+    """Return a function that starts a server with a script, and returns the server and a way to send requests."""
     undo: list[Callable[[], None]] = []
 
     def start(*answers: bytes | tuple[bytes, None]) -> tuple[Script, Ask]:
@@ -75,7 +75,7 @@ def begin() -> Iterator[Begin]:
 
 
 def test_a_small_body_goes_out_with_its_headers(begin: Begin) -> None:
-    """In one packet: the other end is woken once."""
+    """Both are in one packet, so the other end wakes up once."""
     script, ask = begin(OK)
     assert ask("POST", b"{}").data == b"ok"
     (request,) = script.requests
@@ -84,14 +84,14 @@ def test_a_small_body_goes_out_with_its_headers(begin: Begin) -> None:
 
 
 def test_a_connection_is_used_again(begin: Begin) -> None:
-    """Once its answer was read to the end."""
+    """It is used again after its answer was read to the end."""
     script, ask = begin(OK, OK, OK)
     assert [ask().data for _ in range(3)] == [b"ok"] * 3
     assert script.connections == 1
 
 
 def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
-    """As by a gateway that was restarted: nobody notices."""
+    """After a restart of the gateway a new connection is opened without an error."""
     script = Script((OK, None), OK)
     connections = Connections(Address(script.url))
 
@@ -110,7 +110,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
 
 
 def test_an_answer_that_was_not_read_costs_its_connection(begin: Begin) -> None:
-    """What is left of it would be taken for the next answer."""
+    """Its remaining bytes would be taken for the next answer."""
     script, ask = begin(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nno", OK)
     ask().close()
     assert ask().data == b"ok"
@@ -118,7 +118,7 @@ def test_an_answer_that_was_not_read_costs_its_connection(begin: Begin) -> None:
 
 
 def test_an_answer_is_closed_once(begin: Begin) -> None:
-    """A second close must not touch a connection that by then is another request's."""
+    """A second close must not affect a connection that another request uses by then."""
     script, ask = begin(OK, OK)
     answer = ask()
     assert b"".join(answer.stream()) == b"ok"
@@ -140,7 +140,7 @@ def test_an_answer_is_closed_once(begin: Begin) -> None:
     ],
 )
 def test_every_way_to_end_a_body_is_understood(begin: Begin, answer: bytes, body: bytes) -> None:
-    """And the connection stays usable after it."""
+    """The connection can be used again after it."""
     script, ask = begin(answer, OK)
     assert ask().data == body
     assert ask().data == b"ok"
@@ -148,7 +148,7 @@ def test_every_way_to_end_a_body_is_understood(begin: Begin, answer: bytes, body
 
 
 def test_a_body_may_end_with_the_connection(begin: Begin) -> None:
-    """A proxy that speaks HTTP/1.0 does so."""
+    """A proxy that speaks HTTP/1.0 ends it in this way."""
     _, ask = begin((b"HTTP/1.0 200 OK\r\n\r\nall of it", None))
     assert ask().data == b"all of it"
 
@@ -163,7 +163,7 @@ def test_a_body_may_end_with_the_connection(begin: Begin) -> None:
     ],
 )
 def test_an_answer_that_breaks_off_is_none(begin: Begin, answer: bytes) -> None:
-    """Half a result is not handed out as a whole one."""
+    """A part of a result is never returned as a whole one."""
     _, ask = begin((answer, None))
     with pytest.raises(LinkError, match="connection was lost"):
         _ = ask().data
@@ -179,21 +179,21 @@ def test_an_answer_that_breaks_off_is_none(begin: Begin, answer: bytes) -> None:
     ],
 )
 def test_what_does_not_speak_http_is_named(begin: Begin, answer: bytes) -> None:
-    """In one phrase."""
+    """The error is one phrase."""
     _, ask = begin((answer, None))
     with pytest.raises(LinkError, match="does not speak HTTP"):
         _ = ask().data
 
 
 def test_silence_is_told_with_its_limit(begin: Begin) -> None:
-    """Also when it begins in the middle of a body."""
+    """This holds in the middle of a body too."""
     _, ask = begin(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
     with pytest.raises(LinkError, match=r"no answer within 0\.2 s"):
         _ = ask(read_s=0.2).data
 
 
 def test_a_file_is_sent_in_pieces() -> None:
-    """Its length is known before."""
+    """Its length is sent before its content."""
     content = bytes(range(256)) * 1000
     received = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -227,6 +227,6 @@ def test_a_file_is_sent_in_pieces() -> None:
     ],
 )
 def test_an_address_is_read_as_others_read_it(url: str, host: str, base: str) -> None:
-    """The Host header, and what stands before each path."""
+    """It gives the Host header, and the path before each path of a request."""
     address = Address(url)
     assert (address.host, address.base) == (host, base)

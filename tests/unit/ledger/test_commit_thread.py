@@ -173,7 +173,7 @@ def test_a_log_that_cannot_go_into_the_file_makes_the_ledger_doubt_it(
     keeper.look()
     assert doubted.wait(10)
     keeper.close()
-    assert "cannot be brought into its file" in caplog.text
+    assert "cannot be copied into its file" in caplog.text
     ledger.connection.doubt()
     emptied: list[bool] = []
     real = ledger.connection._empty_log

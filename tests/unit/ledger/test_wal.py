@@ -104,21 +104,21 @@ def test_commits_beside_checkpoints_without_a_pause_lose_nothing(
 ) -> None:
     """Two connections work at once without a pause. The file is sound, and every job is in it."""
     ended = threading.Event()
-    carried = 0
+    checkpoints = 0
 
-    def carry() -> None:
-        nonlocal carried
+    def checkpoint() -> None:
+        nonlocal checkpoints
         while not ended.is_set():
-            carried += ledger.connection.log.checkpoint(beside)
+            checkpoints += ledger.connection.log.checkpoint(beside)
 
-    thread = threading.Thread(target=carry)
+    thread = threading.Thread(target=checkpoint)
     thread.start()
     try:
         ids = {commit(ledger) for _ in range(1500)}
     finally:
         ended.set()
         thread.join()
-    assert carried > 1
+    assert checkpoints > 1
     ledger.close()
     with closing(sqlite3.connect(ledger.connection.path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -1,11 +1,11 @@
-"""What a power cut may leave of a sequence of system calls: every state that POSIX allows, not only ext4's.
+"""Computes every state that a power cut may leave after a sequence of system calls, by the rules of POSIX.
 
-A shim watches the calls that change files. A file's content is durable as of its last fsync; a name (made, moved
-or removed) is durable once its folder was synced, or not: of the names that were not, any subset may be there.
+A shim watches the calls that change files. The content of a file is durable after its last fsync. A change of a name
+(made, moved or removed) is durable after a sync of its folder. Of the other changes any subset may survive a cut.
 
-A `journaled` disk keeps the order of changes, as ext4 does with `data=ordered`: of the names that are not durable, only
-the first so many may be there, and a sync of a folder makes the earlier changes durable as well. Content that was
-written out is one of these changes. Content that was not may be there or not, whatever name came after it.
+A `journaled` disk keeps the order of changes, as ext4 does with `data=ordered`. Of the changes that are not durable, a
+cut keeps the first ones up to some point, and a sync of a folder makes all earlier changes durable as well. Content
+that was written out is one of these changes. Other content may survive or not, with any names made after it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,25 @@ from edge.core import durable, ordered
 from edge.results.sync_choice import SLOW_S, SyncChoice, Way
 
 _WAIT_AFTER = 4  # SYNC_FILE_RANGE_WAIT_AFTER
-Name = tuple[int, str]  # (folder, name) by our own numbers: the kernel's are used again
-Change = dict[Name, int | None]  # names set or removed at once
-WrittenOut = tuple[int, bytes]  # a file, and the content that its journal's entry stands for
+Name = tuple[
+    int, str
+]  # (folder, name); folders have own numbers, because the kernel uses the number of a removed one again
+Change = dict[Name, int | None]  # names that are set or removed together
+WrittenOut = tuple[int, bytes]  # a file, and its content when its change entered the journal
 
 
 class Died(BaseException):
-    """The process is gone: no `finally` of it has any effect on the disk any more."""
+    """The process is dead. No `finally` of it has an effect on the disk any more."""
 
 
 @dataclass(frozen=True)
 class State:
-    """A tree as a cut may leave it: path below the root to content, None for a folder."""
+    """A tree that a cut may leave: the content of each path below the root, or None for a folder."""
 
     tree: tuple[tuple[str, bytes | None], ...]
 
     def write(self, root: Path) -> None:
-        """Make it so below the empty folder `root`."""
+        """Create this tree in the empty folder `root`."""
         for name, content in self.tree:
             if content is None:
                 (root / name).mkdir(parents=True)
@@ -57,7 +59,7 @@ class _Inode:
 
 @dataclass
 class Point:
-    """The disk after one system call: what is durable, and what may be."""
+    """The disk after one system call: the durable content and names, and the pending changes."""
 
     call: str
     names: dict[Name, int]
@@ -66,7 +68,7 @@ class Point:
     journaled: bool = False
 
     def states(self) -> set[State]:
-        """Every tree a cut here may leave."""
+        """Yield every tree that a cut at this point may leave."""
         found = set()
         for kept in self._kept():
             names: dict[Name, int | None] = dict(self.names)
@@ -105,12 +107,12 @@ def _walk(names: dict[Name, int | None], folder: int, prefix: str) -> Iterator[t
 
 @dataclass
 class Disk:
-    """Watches the calls below `root` and remembers the disk after each."""
+    """Watches the calls below `root`, and keeps the state of the disk after each call."""
 
     root: Path
     points: list[Point] = field(default_factory=list)
-    way: Way = Way.TOGETHER  # how results are committed: the disk is journaled where that is ordered
-    die_at: int = -1  # the call before which the process dies
+    way: Way = Way.TOGETHER  # how results are committed; with ORDERED the disk is journaled
+    die_at: int = -1  # number of the call before which the process dies
     _calls: int = 0
     _inodes: dict[int, _Inode] = field(default_factory=lambda: {0: _Inode(folder=True)})
     _names: dict[Name, int] = field(default_factory=dict)
@@ -119,7 +121,7 @@ class Disk:
 
     @contextmanager
     def watched(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Watch every call inside the block; raises Died in the program when its time has come."""
+        """Watch every call inside the block. Raises Died in the program before call `die_at`."""
         self.root = self.root.resolve()
         self._calls = 0
         self._point("start")
@@ -132,14 +134,14 @@ class Disk:
 
     @property
     def choice(self) -> SyncChoice:
-        """What makes results be committed in this disk's way."""
+        """The choice of syncs that commits results in this disk's way."""
         choice = SyncChoice(keeps_order=lambda _: self.way is Way.ORDERED)
         if self.way is Way.APART:
             choice.took(SLOW_S + 1)
         return choice
 
     def settle(self) -> None:
-        """Everything that was written is durable: the state a test starts from."""
+        """Make everything durable that was written: the state in which a test starts."""
         self._durable, self._pending = dict(self._names), []
         for inode in self._inodes.values():
             inode.durable = inode.now
@@ -164,7 +166,7 @@ class Disk:
         return call
 
     def _where(self, thing: Any, dir_fd: int | None) -> Path | None:
-        """The path of a descriptor or name relative to the root; None outside of it."""
+        """Return the path of a descriptor or name relative to the root, or None for a path outside of it."""
         if isinstance(thing, int):
             path = Path(str(Path(f"/proc/self/fd/{thing}").readlink()).removesuffix(" (deleted)"))
         else:
@@ -186,7 +188,7 @@ class Disk:
                 self._change({self._name(self._below(args[1])): self._inode(where)})
             case "rename" | "replace":
                 target = self._below(args[1])
-                # rename(2): two names of one file are left as they are.
+                # rename(2) changes nothing if both names belong to one file
                 if self._lookup(target) != self._inode(where):
                     self._change({self._name(target): self._inode(where), self._name(where): None})
             case "unlink" | "rmdir":
@@ -194,7 +196,7 @@ class Disk:
             case "fsync":
                 self._sync(self._inode(where))
             case "sync_file_range":
-                if args[1] & _WAIT_AFTER:  # else it is only under way
+                if args[1] & _WAIT_AFTER:  # without this flag the write may still be in progress
                     number = self._inode(where)
                     self._pending.append((number, self._inodes[number].now))
             case "syncfs":

@@ -1,4 +1,4 @@
-"""A power cut before or after any system call of a durable write leaves what `durable` and `Results` claim."""
+"""A power cut before or after any system call of a durable write leaves a state that `durable` and `Results` allow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER = Result(id=ID, task="t", state=JobState.SUCCEEDED, value=8, attempts=2)
 
 
 class Crash:
-    """Cuts the power at every point of `points` and boots: a fresh folder for every state that may be left."""
+    """Cuts the power at every point in `points`, and boots from a new folder for every state that may be left."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,7 +34,7 @@ class Crash:
         self.boots = 0
 
     def each(self, points: list[Point], check: Callable[[Layout, str], None]) -> None:
-        """Call `check(layout, where)` on every state of every point."""
+        """Call `check(layout, where)` for every state of every point."""
         for number, point in enumerate(points):
             for state in point.states():
                 self._number += 1
@@ -44,7 +44,7 @@ class Crash:
                 check(
                     Layout(root, root / "run"), f"after call {number}: {point.call}; left {[n for n, _ in state.tree]}"
                 )
-                shutil.rmtree(root)  # a worker's start makes 256 folders in each
+                shutil.rmtree(root)  # the start of a worker makes 256 folders in each
                 self.boots += 1
 
 
@@ -74,21 +74,24 @@ def store(disk: Disk) -> Results:
 
 
 def write(path: Path, data: bytes) -> None:
-    """As a job's body writes an artifact: no fsync."""
+    """Write an artifact as the body of a job does, without an fsync."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT)
     os.write(fd, data)
     os.close(fd)
 
 
 def calls(disk: Disk, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many system calls `do` makes; it is carried out."""
+    """Run `do`, and return the number of its system calls."""
     with disk.watched(monkeypatch):
         do()
     return len(disk.points) - 1
 
 
 def test_publish(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A published file is whole or absent at any cut, there once `publish` returned, there once `temp` vanished."""
+    """After any cut a published file is complete or missing.
+
+    It exists after `publish` returned or `temp` was removed.
+    """
     path, temp = disk.root / "file", disk.root / "staging" / "file.tmp"
     with disk.watched(monkeypatch):
         temp.parent.mkdir()
@@ -109,7 +112,7 @@ def test_publish(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_replace(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replaced file is the old or the new at any cut, and the new once `replace` returned."""
+    """After any cut a replaced file has the old or the new content, and the new one after `replace` returned."""
     path = disk.root / "file"
     with disk.watched(monkeypatch):
         durable.replace(path, b"old")
@@ -127,7 +130,7 @@ def test_replace(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_checkpoint_is_the_old_or_the_new(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cut while a checkpoint is saved leaves one that can be read, and the new one once `save` returned."""
+    """A cut during `save` leaves a readable checkpoint, and the new one after `save` returned."""
     checkpoint = Checkpoint(layout_of(disk).checkpoints / f"{ID}.json")
     with disk.watched(monkeypatch):
         checkpoint.save({"n": 1}, now=True)
@@ -148,7 +151,10 @@ def test_a_checkpoint_is_the_old_or_the_new(disk: Disk, crash: Crash, monkeypatc
 
 
 def test_spawned_jobs_are_handed_over_whole(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is whole or absent at any cut, there once `write` returned, and no move to `taken` loses it."""
+    """After any cut a file is complete or missing.
+
+    It exists after `write` returned, and no move to `taken` loses it.
+    """
     files = SpawnedFiles(layout_of(disk))
     spawned = SpawnedJobs(ID, (SpawnedJob("t", [1], call=1), SpawnedJob("t", [2], key="k")))
     with disk.watched(monkeypatch):
@@ -187,7 +193,7 @@ def test_attempts_are_the_old_or_the_new(disk: Disk, crash: Crash, monkeypatch: 
 
 
 def publish(results: Results, result: Result = RESULT) -> None:
-    """As the worker does: two artifacts, then the JSON."""
+    """Publish as the worker does: two artifacts, then the JSON."""
     staging = results.stage(ID)
     write(staging.file("a.txt"), b"artifact a")
     write(staging.file("b.txt"), b"artifact b")
@@ -195,7 +201,7 @@ def publish(results: Results, result: Result = RESULT) -> None:
 
 
 def check_result(layout: Layout, where: str) -> Result | None:
-    """No result, or one that is whole with all its files."""
+    """Check that there is no result, or a complete one with all its files."""
     results = Results(layout)
     result = results.read(ID)
     if result is not None:
@@ -208,7 +214,7 @@ def check_result(layout: Layout, where: str) -> Result | None:
 
 @APART_OR_ORDERED
 def test_a_result_is_whole_with_its_files_or_absent(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At any cut there is no result, or one whose artifacts are all there; and it is there once `publish` returned."""
+    """After any cut there is no result, or a result with all artifacts. It exists after `publish` returned."""
     with disk.watched(monkeypatch):
         publish(store(disk))
     vanished = next(n for n, point in enumerate(disk.points) if point.call.startswith(f"unlink results/.staging/{ID}"))
@@ -227,7 +233,7 @@ def test_a_result_is_whole_with_its_files_or_absent(disk: Disk, crash: Crash, mo
 def test_the_attempt_after_the_cut_ends_with_one_result(
     disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a cut left, the next attempt publishes; a result that was there stands; no litter stays behind."""
+    """After any cut the next attempt publishes. An existing result stands, and no temporary file stays."""
     with disk.watched(monkeypatch):
         publish(store(disk))
 
@@ -249,7 +255,7 @@ def test_the_attempt_after_the_cut_ends_with_one_result(
 
 @APART_OR_ORDERED
 def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At any cut of a removal the job is over: result or tombstone; once removed it stays removed."""
+    """After any cut of a removal the job has a result or a tombstone. After the removal it keeps the tombstone."""
     results = store(disk)
     with disk.watched(monkeypatch):
         publish(results)
@@ -266,7 +272,7 @@ def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch
         assert Results(layout).read(ID) is None, where
 
     def check_finished(layout: Layout, where: str) -> None:
-        """The next worker ends a removal that was cut short; nobody takes its remains for a result meanwhile."""
+        """Check that the next worker completes an interrupted removal, and that its remains never count as a result."""
         removed = Results(layout).removed(ID)
         assert not removed or list(Results(layout).ids()) == [], where
         Results(layout).recover()
@@ -292,8 +298,8 @@ def test_a_removed_result_never_comes_back(disk: Disk, crash: Crash, monkeypatch
 def test_a_half_removed_result_does_not_outlive_its_tombstone(
     disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker ends the removal, the next one forgets the old tombstone; a cut at any call brings no result back."""
-    monkeypatch.setattr(Results, "_lay_out", lambda _: None)  # 256 folders that this is not about
+    """One worker completes the removal, and the next one removes the old tombstone. No cut brings the result back."""
+    monkeypatch.setattr(Results, "_lay_out", lambda _: None)  # the 256 folders are not part of this test
     layout = layout_of(disk)
     with disk.watched(monkeypatch):
         results = Results(layout)
@@ -320,7 +326,7 @@ def each_death(
     second: Callable[[Results], object],
     check: Callable[[Layout, str], None],
 ) -> None:
-    """A worker dies at each system call of `first` in turn, the next one does `second`, and then the power goes."""
+    """Kill a worker at each system call of `first`, run `second` in the next worker, and then cut the power."""
     count = calls(disk, lambda: first(store(disk)), monkeypatch)
     boots = 0
     for die_at in range(count):
@@ -346,9 +352,9 @@ def each_death(
 
 @APART_OR_ORDERED
 def test_a_worker_killed_before_a_cut(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker dies at any system call, the next one publishes, the power goes: the result is there.
+    """A worker dies at any system call, the next one publishes, and the power goes: the result exists.
 
-    What a dead process made and never synced (a folder, a link) is not durable by being visible.
+    A folder or a link that a dead process made is visible, but not durable.
     """
 
     def next_worker(results: Results) -> None:
@@ -367,7 +373,7 @@ GROUP = ("ab-1", "cd-2")
 
 
 def publish_group(results: Results, value: int = 7) -> None:
-    """As the worker does: two jobs end, the first with a file; one commit for both."""
+    """Publish as the worker does: two jobs end, the first one with a file, and one commit serves both."""
     staging = results.stage(GROUP[0])
     write(staging.file("a.txt"), b"artifact a")
     members = [
@@ -378,7 +384,7 @@ def publish_group(results: Results, value: int = 7) -> None:
 
 
 def check_group(layout: Layout, where: str) -> dict[str, Result]:
-    """Each job of the group has no result, or a whole one with its file."""
+    """Check that each job of the group has no result, or a complete one with its file."""
     results = Results(layout)
     found = {job_id: result for job_id in GROUP if (result := results.read(job_id)) is not None}
     for result in found.values():
@@ -389,7 +395,7 @@ def check_group(layout: Layout, where: str) -> dict[str, Result]:
 
 @EACH_WAY
 def test_a_group_is_whole_or_absent_member_by_member(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At any cut each member of a group is whole or absent, and all are there once the first is announced."""
+    """After any cut each member is complete or missing. All exist once the first one is announced."""
     results = store(disk)
     with disk.watched(monkeypatch):
         for job_id in GROUP:
@@ -412,7 +418,7 @@ def test_a_group_is_whole_or_absent_member_by_member(disk: Disk, crash: Crash, m
 
 @EACH_WAY
 def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a cut left of a group, the next worker gives each job its one result and leaves no litter."""
+    """After any cut of a group the next worker gives each job its one result, and no temporary file stays."""
     results = store(disk)
     with disk.watched(monkeypatch):
         for job_id in GROUP:
@@ -441,7 +447,7 @@ def test_after_a_cut_in_a_group_each_job_ends_once(disk: Disk, crash: Crash, mon
 
 @pytest.mark.parametrize("disk", [Way.TOGETHER, Way.ORDERED], indirect=True)
 def test_a_worker_killed_inside_a_group(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker dies at any system call of a group, the next one publishes, the power goes: both results are there."""
+    """A worker dies at any system call of a group, the next one publishes, and the power goes: both results exist."""
 
     def next_worker(results: Results) -> None:
         for job_id in GROUP:

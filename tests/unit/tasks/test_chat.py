@@ -19,7 +19,7 @@ CORPUS = "categories: [test]\nconversations:\n- - What colour is the box?\n  - T
 
 @pytest.fixture(autouse=True)
 def _fresh_bot() -> Iterator[None]:
-    """No bot from another test, and none that leaves its database open."""
+    """Remove the bot of another test, and close the database of this one."""
     bots: list[Any] = []
 
     def kept(*args: Any, **kwargs: Any) -> Any:
@@ -35,7 +35,7 @@ def _fresh_bot() -> Iterator[None]:
 
 
 def test_the_bot_answers_from_what_it_was_taught(tmp_path: Path) -> None:
-    """The shipped corpora; a word it never heard gets a plain answer, not a random one."""
+    """It knows the shipped corpora. An unknown word gets a fixed answer, not a random one."""
     job = Job.local(tmp_path)
     assert chat("Hello", job) == "Hello, this is a small board that works when the sun shines."
     assert chat("What can you do", job).startswith("I run jobs")
@@ -44,7 +44,7 @@ def test_the_bot_answers_from_what_it_was_taught(tmp_path: Path) -> None:
 
 
 def test_the_bot_stays_warm_and_is_taught_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same bot for the next job; a changed corpus teaches it anew and is all it knows."""
+    """The next job uses the same bot. A changed corpus trains it again and replaces the old one."""
     corpus = tmp_path / "box.yml"
     corpus.write_text(CORPUS.format(colour="red"))
     settings = {"corpora": [str(corpus)], "learn": False}
@@ -71,7 +71,7 @@ def test_the_bot_stays_warm_and_is_taught_once(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_a_bad_corpus_is_one_sentence(tmp_path: Path, content: str | None, words: str) -> None:
-    """It names the file; nothing was taught."""
+    """The sentence names the file, and the bot is not trained."""
     corpus = tmp_path / "bad.yml"
     if content is not None:
         corpus.write_text(content)
@@ -81,5 +81,5 @@ def test_a_bad_corpus_is_one_sentence(tmp_path: Path, content: str | None, words
 
 
 def test_it_is_exported() -> None:
-    """`from tasks import chat`."""
+    """`from tasks import chat` works."""
     assert chat_task is chat

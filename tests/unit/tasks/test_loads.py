@@ -1,4 +1,4 @@
-"""Factorials and primes: right, and right again when they were interrupted."""
+"""Factorials and primes are right, even after interruptions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cut(BaseException):
 
 
 def _cut_after(job: Job, saves: int) -> None:
-    """Let the so many-th checkpoint be the job's last act."""
+    """Make the checkpoint with this number the last action of the job."""
     save = job._checkpoint.save
     left = [saves]
 
@@ -35,7 +35,7 @@ def _cut_after(job: Job, saves: int) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 2, 31, 32, 33, 1000, 2048, 2049, 5000])
 def test_factorial_is_exact(tmp_path: Path, n: int) -> None:
-    """All digits in the file; the value tells of them."""
+    """All digits are in the file, and the value is their summary."""
     value = factorial(n, job=Job.local(tmp_path))
     digits = (tmp_path / f"{n}-factorial.txt").read_text()
     head = str(math.factorial(n)) if n <= 1000 else None
@@ -50,14 +50,14 @@ def test_factorial_is_exact(tmp_path: Path, n: int) -> None:
 
 
 def test_a_large_factorial(tmp_path: Path) -> None:
-    """150,000 and all its 711,273 digits, beyond what Python's int would print."""
+    """150,000! has 711,273 digits, more than Python's int would print."""
     value = factorial(150_000, job=Job.local(tmp_path))
     assert (value["digits"], value["tail"]) == (711273, "0" * 20)
     assert value["head"] == str(math.factorial(150_000) // 10 ** (711273 - 20))
 
 
 def test_a_factorial_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Cut at any checkpoint, the digits are the same."""
+    """After a cut at any checkpoint the digits are the same."""
     whole = factorial(9000, job=Job.local(_folder(tmp_path, "whole")))
     for saves in (1, 2, 4):
         folder = _folder(tmp_path, str(saves))
@@ -77,19 +77,19 @@ def _folder(tmp_path: Path, name: str) -> Path:
 
 
 def test_a_checkpoint_of_another_job_is_not_used(tmp_path: Path) -> None:
-    """The same id with other arguments would be a fault, not a wrong result."""
+    """A checkpoint for other arguments must not give a wrong result."""
     Job.local(tmp_path).checkpoint({"n": 7, "done": 5, "parts": [[0, "1"]]})
     assert factorial(5, job=Job.local(tmp_path))["head"] == "120"
 
 
 @pytest.mark.parametrize(("n", "count"), [(0, 0), (1, 0), (2, 0), (3, 1), (4, 2), (100, 25), (10**6, 78498)])
 def test_primes_are_counted(tmp_path: Path, n: int, count: int) -> None:
-    """Below n, n itself not."""
+    """The primes below n are counted, without n itself."""
     assert primes(n, job=Job.local(tmp_path)) == count
 
 
 def test_primes_go_on_where_they_were(tmp_path: Path) -> None:
-    """Cut at a checkpoint, the count is the same."""
+    """After a cut at a checkpoint the count is the same."""
     job = Job.local(tmp_path)
     _cut_after(job, 2)
     with pytest.raises(Cut):
@@ -98,5 +98,5 @@ def test_primes_go_on_where_they_were(tmp_path: Path) -> None:
 
 
 def test_the_tasks_are_callable_as_functions() -> None:
-    """`from tasks import ...` gives what one calls."""
+    """`from tasks import ...` gives callable functions."""
     assert factorial_task is factorial

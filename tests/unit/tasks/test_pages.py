@@ -1,4 +1,4 @@
-"""Pages of a small site: fetched, kept, or refused with a sentence that says why."""
+"""Pages of a small site are fetched and kept, or refused with a sentence that says why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.worker import Job
 from tasks import pages as module
 from tasks.pages import Page, PageError, Shelf, fetch, links_of, page, pages
 
-STOP = threading.Event()  # set when the site is to end
+STOP = threading.Event()  # set to end the site
 
 
 class Site(BaseHTTPRequestHandler):
@@ -59,7 +59,7 @@ class Site(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def site() -> Iterator[str]:
 
 
 def test_pages_are_fetched_one_after_another(site: str, tmp_path: Path) -> None:
-    """Each once, as a file and a row of the database."""
+    """Each page is fetched once, and kept as a file and a row of the database."""
     job = Job.local(tmp_path)
     assert pages(f"{site}/list/3", job) == {"pages": 3, "bytes": 18}
     rows = module.shelf(job.folder).rows()
@@ -86,7 +86,7 @@ def test_pages_are_fetched_one_after_another(site: str, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_job_goes_on_where_it_was(site: str, tmp_path: Path) -> None:
-    """Its checkpoint counts while the list is the same one."""
+    """Its checkpoint is used if the list is the same."""
     assert pages(f"{site}/list/3", Job.local(tmp_path))["pages"] == 3
     kept = Job.local(tmp_path).folder
     for row in module.shelf(kept).rows():
@@ -98,7 +98,7 @@ def test_an_interrupted_job_goes_on_where_it_was(site: str, tmp_path: Path) -> N
 
 
 def test_pages_are_spawned(site: str, tmp_path: Path) -> None:
-    """A job of kind `page` each, with a key of its address: a list that changed between two attempts does no harm."""
+    """Each page is a job with a key from its address, so a changed list between two attempts is harmless."""
     assert pages(f"{site}/list/2", Job.local(tmp_path), spawn=True) == {"pages": 2}
     calls = [json.loads(line) for line in (tmp_path / "spawned.jsonl").read_text().splitlines()]
     links = [f"{site}/page/{number}" for number in range(2)]
@@ -107,7 +107,7 @@ def test_pages_are_spawned(site: str, tmp_path: Path) -> None:
 
 
 def test_one_page(site: str, tmp_path: Path) -> None:
-    """Its result is what the database has; it comes after redirects, too."""
+    """Its result is the row in the database, after redirects too."""
     job = Job.local(tmp_path)
     told = page(f"{site}/moved/2", job)
     assert (told["size_bytes"], told["type"]) == (6, "text/html")
@@ -127,7 +127,7 @@ def test_one_page(site: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_page_that_cannot_be_had(site: str, monkeypatch: pytest.MonkeyPatch, path: str, why: str) -> None:
-    """One sentence with its address."""
+    """The error is one sentence with its address."""
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
     with pytest.raises(PageError, match=why) as caught:
         fetch(f"{site}{path}")
@@ -150,13 +150,13 @@ def test_a_page_that_cannot_be_had(site: str, monkeypatch: pytest.MonkeyPatch, p
     ],
 )
 def test_what_is_no_address(url: str, why: str) -> None:
-    """Said before anybody is asked."""
+    """It is refused before any request."""
     with pytest.raises(PageError, match=why):
         fetch(url)
 
 
 def test_nobody_listens() -> None:
-    """A refused connection is named as one."""
+    """The error names a refused connection."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -165,7 +165,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_body_may_be_stopped(site: str) -> None:
-    """Between two pieces of a page; what is raised there comes out as it is."""
+    """`check` is called between two pieces of a page, and its exception is not changed."""
 
     class Stop(BaseException):
         pass
@@ -178,7 +178,7 @@ def test_a_body_may_be_stopped(site: str) -> None:
 
 
 def test_a_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand pages are enough."""
+    """A list may have at most ten thousand pages."""
     monkeypatch.setattr(module, "MOST_LINKS", 1)
     listing = Page("http://h/", "text/html", b'<a href="a">a</a><A HREF=b>')
     with pytest.raises(PageError, match="it links to 2 pages; at most 1"):
@@ -186,13 +186,16 @@ def test_a_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_links_are_addresses() -> None:
-    """Relative ones are completed; the list itself and other schemes are left out; bytes that are no text harm none."""
+    """Relative links are completed.
+
+    The list itself and other schemes are left out, and bytes that are not text are harmless.
+    """
     html = b'\xff<a href="?q=1">x</a><a href="sub/">x</a><a href>x</a><a href="#here">x</a><a href="javascript:x">x</a>'
     assert links_of(Page("http://h/d/", "text/html", html)) == ["http://h/d/?q=1", "http://h/d/sub/"]
 
 
 def test_threads_share_a_shelf(tmp_path: Path) -> None:
-    """Each page is there when `keep` returns; the last one of an address stands."""
+    """Each page is stored when `keep` returns, and the last page of an address stays."""
     shelf = Shelf(tmp_path)
 
     def keep(number: int) -> None:
@@ -212,7 +215,7 @@ def test_threads_share_a_shelf(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """Of the disk, for all that waited."""
+    """All waiting threads get the error of the disk."""
     shelf = Shelf(tmp_path)
     shelf._db.close()
     with pytest.raises(OSError, match=r"pages\.sqlite: Cannot operate on a closed database"):
@@ -220,7 +223,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_who_is_stopped_while_it_commits_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its row goes with the next one's commit."""
+    """Its row is committed by the next thread."""
 
     class Stop(BaseException):
         pass
@@ -238,7 +241,7 @@ def test_who_is_stopped_while_it_commits_holds_nobody_up(tmp_path: Path, monkeyp
 
 
 def test_a_server_that_sends_byte_by_byte_holds_off_no_check(site: str) -> None:
-    """A job that was cancelled ends at the next byte, not with the page."""
+    """A cancelled job ends at the next byte, not at the end of the page."""
 
     def cancelled() -> None:
         raise InterruptedError("cancelled")
@@ -248,12 +251,12 @@ def test_a_server_that_sends_byte_by_byte_holds_off_no_check(site: str) -> None:
 
 
 def test_a_page_that_never_ends_is_given_up(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kind that fetches one page after another has no time limit."""
+    """The task `pages` has no time limit of its own."""
     monkeypatch.setattr(module, "_WHOLE_S", 0.05)
     with pytest.raises(PageError, match=r"more than 0\.05 s"):
         fetch(f"{site}/drip")
 
 
 def test_what_a_server_says_is_kept_short(site: str) -> None:
-    """It goes into the result and the database."""
+    """Text from the server goes into the result and the database."""
     assert fetch(f"{site}/talk").type == "t" * 200

@@ -16,7 +16,7 @@ from tasks.solve import NotASum, TooLarge, evaluate
 
 
 def test_the_answer_is_value_and_file(tmp_path: Path) -> None:
-    """As it was from the beginning: 1-response.txt holds `50 divided by 2 = 25`."""
+    """The value and the file 1-response.txt hold `50 divided by 2 = 25`."""
     assert solve(1, "What is 50 divided by 2?", job=Job.local(tmp_path)) == "50 divided by 2 = 25"
     assert (tmp_path / "1-response.txt").read_text() == "50 divided by 2 = 25"
 
@@ -33,7 +33,7 @@ def test_the_answer_is_value_and_file(tmp_path: Path) -> None:
     ],
 )
 def test_sums(message: str, answer: str) -> None:
-    """ChatterBot's own answers, not ours."""
+    """The answers are those of ChatterBot."""
     assert evaluate(message) == answer
 
 
@@ -58,7 +58,7 @@ def test_sums(message: str, answer: str) -> None:
     ],
 )
 def test_what_is_no_sum_says_so(message: str) -> None:
-    """One sentence, whatever mathparse raises inside."""
+    """The error is one sentence, for every exception inside mathparse."""
     with pytest.raises(NotASum) as err:
         evaluate(message)
     assert "\n" not in str(err.value)
@@ -68,7 +68,7 @@ def test_what_is_no_sum_says_so(message: str) -> None:
     "message", ["9^9^9", "9^9^9^9", "2 ^ 99999999", "10^200 * 10^200", "2 ^ -99999999", "9" * 301 + " + 1"]
 )
 def test_a_sum_beyond_all_bounds_is_refused_at_once(message: str) -> None:
-    """Not after a week."""
+    """Working it out would take a week."""
     began = time.monotonic()
     with pytest.raises(TooLarge):
         evaluate(message)
@@ -158,7 +158,7 @@ EXACT = {
     "2 +\n3": "5",
     "What is - 5 + 3?": "-2",
     "1 ^ pi": "1",
-    # what stands around
+    # words around the sum
     "Hello! Could you tell me what 7 times 6 is, please?": "42",
     "I want to know what 7 times 6 is": "42",
     "What does 2 + 2 equal?": "4",
@@ -170,7 +170,7 @@ EXACT = {
 
 @pytest.mark.parametrize(("message", "figures"), EXACT.items())
 def test_a_sum_is_worked_out_exactly(message: str, figures: str) -> None:
-    """Whole numbers as such, decimals in full."""
+    """Whole numbers stay whole, and decimals are printed in full."""
     assert evaluate(message).rpartition(" = ")[2] == figures
 
 
@@ -188,7 +188,7 @@ def test_a_sum_is_worked_out_exactly(message: str, figures: str) -> None:
     ],
 )
 def test_what_has_no_end_is_rounded_and_says_so(message: str, figures: str) -> None:
-    """To 28 digits, as many as ChatterBot's quotients have."""
+    """It is rounded to 28 digits, as many as ChatterBot's quotients have."""
     assert evaluate(message).endswith(f" = {figures} (rounded)")
 
 
@@ -276,7 +276,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("reason", "message"), [(why, one) for why, messages in REFUSED.items() for one in messages])
 def test_what_can_be_read_in_two_ways_or_in_none_is_refused(reason: str, message: str) -> None:
-    """In one line with the reason, and what was understood of it."""
+    """One line has the reason and the part that was understood."""
     with pytest.raises(NotASum, match=reason) as err:
         evaluate(message)
     assert "\n" not in str(err.value)
@@ -284,7 +284,7 @@ def test_what_can_be_read_in_two_ways_or_in_none_is_refused(reason: str, message
 
 
 def test_what_was_understood_is_said() -> None:
-    """With dots in the place of what was not."""
+    """Dots stand for the other words."""
     with pytest.raises(NotASum, match=r"'apples' .* \(understood: '5 \.\.\. \+ 3'\)"):
         evaluate("What is 5 apples + 3?")
 
@@ -307,7 +307,7 @@ class Adapter:
 def test_an_answer_that_chatterbot_does_not_share_is_none(
     monkeypatch: pytest.MonkeyPatch, answer: str | Exception
 ) -> None:
-    """Two ways to work it out, and both must agree."""
+    """Both ways to work it out must agree."""
     monkeypatch.setattr(sys.modules["tasks.solve"], "_mathematics", lambda: (Adapter(answer), SimpleNamespace))
     with pytest.raises(NotASum, match="comes to 25, but ChatterBot says"):
         evaluate("What is 50 divided by 2?")
@@ -315,7 +315,7 @@ def test_an_answer_that_chatterbot_does_not_share_is_none(
 
 @pytest.mark.parametrize("message", ["1 + 1 " * 200, "9" * 10**6])
 def test_a_message_beyond_the_limit_is_refused_unread(message: str) -> None:
-    """As the task's own limit; for whoever calls `evaluate`."""
+    """The limit of the task also holds for a direct call of `evaluate`."""
     with pytest.raises(TooLarge, match="at most 1000 characters"):
         evaluate(message)
 
@@ -334,7 +334,7 @@ COSTLY = [
 
 
 def test_long_messages_are_quick() -> None:
-    """No pattern in the parser runs away."""
+    """No pattern of the parser needs exponential time."""
     began = time.monotonic()
     for message in ("1 " * 500, "(" * 1000, "one hundred " * 80, "1+" * 499 + "1", "9" * 1000, *COSTLY):
         try:
@@ -345,7 +345,7 @@ def test_long_messages_are_quick() -> None:
 
 
 def test_solving_does_not_load_spacy() -> None:
-    """85 MB that a sum has no use for; and all of ChatterBot can still be imported afterwards."""
+    """A sum does not need its 85 MB, and all of ChatterBot can still be imported afterwards."""
     program = (
         "import sys; from tasks.solve import evaluate; print(evaluate('1 + 1'), 'spacy' in sys.modules);"
         "import chatterbot; print(chatterbot.ChatBot.__name__, 'spacy' in sys.modules); print(evaluate('1 + 2'))"

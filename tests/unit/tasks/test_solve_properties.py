@@ -1,4 +1,4 @@
-"""An answer is exact, or marked as rounded and right to its last digit, or there is none.
+"""An answer is exact, or it is marked as rounded and right to its last digit, or there is no answer.
 
 `EDGE_SOLVE_CASES` sets how many random sums are tried; `make sums` tries 100,000.
 """
@@ -19,7 +19,7 @@ from tasks.solve import NotASum, TooLarge, evaluate
 from tests.random_sums import QUESTIONS, WRITTEN, Sum, sums, value_of
 
 CASES = int(os.environ.get("EDGE_SOLVE_CASES", "150"))
-#: Hypothesis remembers all cases of a run: a hundred thousand at once would take more than a gigabyte.
+# Hypothesis remembers all cases of a run. A hundred thousand at once would need more than a gigabyte.
 AT_ONCE = 500
 quick = settings(max_examples=min(CASES, AT_ONCE), deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(quick, derandomize=False, database=None) if CASES > AT_ONCE else quick
@@ -27,7 +27,7 @@ runs = pytest.mark.parametrize("run", range(-(-CASES // AT_ONCE)))
 
 
 def check(answer: str, expected: Fraction) -> None:
-    """Fails where the answer says anything that is not so."""
+    """Fail if any part of the answer is wrong."""
     figures, _, mark = answer.rpartition(" = ")[2].partition(" ")
     if not mark:
         assert Fraction(figures) == expected, answer
@@ -39,7 +39,7 @@ def check(answer: str, expected: Fraction) -> None:
 
 
 def digits_and_signs(text: str) -> str:
-    """All that may not be left out of a sum."""
+    """Return the characters of a sum that must not be lost."""
     kept = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text.lower())
     kept = re.sub(r"[.,](?=\s*([a-z]|$))", "", kept)  # ends a sentence
     return re.sub(r"[^\d.,+\-*/^()%\u00d7\u00f7\u2212\u2013\u00b2\u00b3\u221a]", "", kept)
@@ -50,7 +50,7 @@ def digits_and_signs(text: str) -> str:
 @given(sums(), st.sampled_from(QUESTIONS))
 @example(("zero - 0", "F(0) - F(0)"), "{}")
 def test_an_answer_is_exact_or_refused(run: int, asked: Sum, question: str) -> None:
-    """Random sums in words, figures and mixtures against Python's fractions; none is refused without need."""
+    """Random sums in words and figures are compared with Python's fractions. None is refused without need."""
     text, python = asked
     try:
         expected = value_of(python)
@@ -96,7 +96,7 @@ PYTHON |= {"1,000": "F(1000)"}
 @many
 @given(st.lists(st.sampled_from(TOKENS), min_size=1, max_size=9))
 def test_tokens_in_any_order_are_read_as_python_reads_them_or_refused(run: int, tokens: list[str]) -> None:
-    """Nonsense is refused, by one of two errors; what is answered has one meaning and lacks no part."""
+    """Nonsense raises one of two errors. An answer has one meaning and ignores no part."""
     question = " ".join(tokens)
     try:
         answer = evaluate(question)
@@ -127,7 +127,7 @@ FIGURES = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+")
 def test_a_question_with_a_slip_is_read_whole_or_refused(
     run: int, asked: Sum, slips: list[tuple[int, str]], insert: bool
 ) -> None:
-    """Characters put in or exchanged at random: none of a number or an operator is lost."""
+    """With random changes of characters, no part of a number or an operator is lost."""
     text = asked[0]
     for at, character in slips:
         place = at % (len(text) + 1)

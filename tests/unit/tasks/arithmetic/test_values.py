@@ -32,7 +32,7 @@ def between(first: Fraction, second: Fraction) -> Value:
 def test_the_outcome_of_all_numbers_within_the_bounds_is_within_the_bounds(
     a: Fraction, b: Fraction, c: Fraction, d: Fraction, operation: str
 ) -> None:
-    """Each pair of ends, and the pair of middles."""
+    """Each pair of bounds and the pair of middles are checked."""
     first, second = between(a, b), between(c, d)
     try:
         outcome = getattr(values, operation)(first, second)
@@ -45,7 +45,7 @@ def test_the_outcome_of_all_numbers_within_the_bounds_is_within_the_bounds(
 
 @given(positive, st.integers(2, 9))
 def test_a_root_lies_between_its_bounds(base: Fraction, degree: int) -> None:
-    """Raised again, the bounds enclose what the root is of; they are 100 digits apart at most."""
+    """The powers of the bounds enclose the number, and the bounds agree to 100 digits."""
     root = values.power(number(base), number(Fraction(1, degree)))
     assert root.low**degree <= base <= root.high**degree
     assert (root.high - root.low) * 10**100 < root.high
@@ -53,18 +53,18 @@ def test_a_root_lies_between_its_bounds(base: Fraction, degree: int) -> None:
 
 @given(positive, st.integers(1, 5), st.integers(2, 5))
 def test_a_root_that_is_a_fraction_is_exact(root: Fraction, power: int, degree: int) -> None:
-    """However it is asked."""
+    """This holds for every form of the question."""
     assert values.power(number(root**degree), number(Fraction(power, degree))) == number(root**power)
 
 
 @given(st.integers(-300, 299))
 def test_the_logarithm_of_a_power_of_ten_is_exact(exponent: int) -> None:
-    """Of a thousand, too, of which a float makes 2.9999999999999996."""
+    """This includes 1000, for which a float gives 2.9999999999999996."""
     assert values.logarithm(number(Fraction(10) ** exponent)) == number(exponent)
 
 
 def test_a_fraction_that_grows_too_long_is_kept_as_bounds() -> None:
-    """The sum of 1/n for many n has as many digits as all n together; its bounds do not."""
+    """The sum of 1/n for many n has as many digits as all n together, but its bounds have not."""
     total = number(0)
     for n in range(1, 6000):
         total = values.add(total, number(Fraction(1, n)))
@@ -84,18 +84,18 @@ def test_a_fraction_that_grows_too_long_is_kept_as_bounds() -> None:
     ],
 )
 def test_what_ends_is_printed_in_full(value: Fraction, figures: str) -> None:
-    """Without an exponent."""
+    """It is printed without an exponent."""
     assert printed(number(value)) == (figures, False)
 
 
 def test_bounds_that_round_differently_are_not_printed() -> None:
-    """No digit that is not certain."""
+    """Only certain digits are printed."""
     with pytest.raises(NotASum):
         printed(Value(Fraction(1), Fraction(1) + Fraction(1, 10**20)))
 
 
 @pytest.mark.parametrize("value", [Fraction(10**300), Fraction(-(10**300)), Fraction(1, 10**301)])
 def test_there_are_a_largest_and_a_smallest_number(value: Fraction) -> None:
-    """So that everything stays quick."""
+    """The limits keep every sum quick."""
     with pytest.raises(TooLarge):
         number(value)
