@@ -1,8 +1,8 @@
-// Keeps an open page current: the board tells what changes (EventSource), then the parts marked data-swap are fetched
-// from the same address again, as the server makes them. Without this script every view works by a reload.
+// Keeps an open page current. The board sends events (EventSource). The script then fetches the same address again and
+// replaces the parts marked data-swap. Without this script a reload shows the current state.
 "use strict";
 (() => {
-  const ahead = Date.now() / 1000 - Number(document.body.dataset.now || 0); // this clock, against the board's
+  const ahead = Date.now() / 1000 - Number(document.body.dataset.now || 0); // seconds that this clock is ahead of the board's
   const minute = 60, hour = 3600, day = 86400;
 
   const span = (s) =>
@@ -67,7 +67,7 @@
 
   let due = 0, lookedAt = 0, looking = false;
 
-  // At most once a second, and not before twice the time that the last look took.
+  // Fetches at most once a second, and waits at least twice as long as the last fetch took.
   let pause = 1000;
   const look = () => {
     if (due || document.hidden) return;
@@ -78,7 +78,7 @@
       lookedAt = Date.now();
       try {
         const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-        if (answer.redirected) return location.reload(); // the session is over
+        if (answer.redirected) return location.reload(); // the session has ended: the reload shows the login
         swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
         pause = Math.max(1000, 2 * (Date.now() - lookedAt));
         tick();
@@ -90,14 +90,14 @@
     }, Math.max(50, lookedAt + pause - Date.now()));
   };
 
-  // As the server shows text: what would turn it around or hide it is made visible.
+  // Does the same as the filter `honest` of the server: writes control characters as codes.
   const honest = (text) =>
     text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (each) => {
       const code = each.charCodeAt(0).toString(16);
       return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
     }).slice(0, 120);
 
-  // Progress is drawn from the event itself: it comes four times a second.
+  // Draws progress from the event itself, without a fetch: such events come up to four times a second.
   const further = (job) => {
     const places = (name) => document.querySelectorAll(`[data-${name}="${CSS.escape(job.id)}"]`);
     const bars = places("p");
@@ -138,7 +138,7 @@
     for (const about of ["power", "worker", "broker", "schedule", "reset", "dropped"]) source.addEventListener(about, look);
   };
 
-  // A page that nobody sees holds no connection: a browser has six for a board, and each open tab would take one.
+  // A hidden page closes its connection: a browser allows six to one board, and each open tab would use one.
   const hide = () => {
     if (document.hidden) {
       source?.close();
