@@ -1,4 +1,4 @@
-"""`edge list`, `edge cancel`, `edge reprioritise`, `edge rm`: jobs by the dozen."""
+"""`edge list`, `edge cancel`, `edge reprioritise` and `edge rm`, which work on several jobs at once."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _STATES = ["accepted", "queued", "running", "retrying", "succeeded", "failed", "
 
 @click.command("list")
 @click.option("--state", type=click.Choice(_STATES), metavar="STATE", help=f"One of {', '.join(_STATES)}.")
-@click.option("--task", metavar="TASK", help="Jobs of this kind.", shell_complete=task_names)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most N.")
-@click.option("--all", "everything", is_flag=True, help="No limit.")
+@click.option("--task", metavar="TASK", help="List only jobs of this kind.", shell_complete=task_names)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="At most N jobs.")
+@click.option("--all", "everything", is_flag=True, help="List all jobs.")
 @common
 @pass_session
 def list_jobs(session: Session, *, state: str | None, task: str | None, limit: int, everything: bool) -> int:
@@ -70,14 +70,16 @@ def rm(session: Session, *, ids: tuple[str, ...]) -> int:
 
 
 def _each(session: Session, ids: tuple[str, ...], act: Callable[[str], object], done: str) -> int:
-    """Do it to each; a job that refuses is told at its line and does not keep the others from it."""
+    """Call `act` for each job, and return the exit code. An error is written, and the other jobs are still done.
+
+    Raises an error that would hit every job: the gateway is unreachable, or the token is not allowed.
+    """
     code = 0
     for job_id in dict.fromkeys(ids):
         try:
             act(job_id)
         except EdgeError as err:
-            # Nobody there or not let in: the same would be said of every other id.
-            if err.exit_code in (3, 5):
+            if err.exit_code in (3, 5):  # unreachable, or not allowed
                 raise
             code = code or err.exit_code
             if session.as_json:

@@ -91,7 +91,11 @@ def fail_with(err: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         (ConfigError("a.b", 1, "expected 2"), 2, "edge: a.b = 1: expected 2"),
         (EdgeError("two\nlines"), 1, "edge: two lines"),
         (OSError(28, "No space left", "/x"), 1, "edge: /x: No space left"),
-        (ZeroDivisionError("oops"), 1, "edge: a fault of edge itself: ZeroDivisionError: oops (--debug shows where)"),
+        (
+            ZeroDivisionError("oops"),
+            1,
+            "edge: a fault of edge itself: ZeroDivisionError: oops (--debug shows the traceback)",
+        ),
         (click.UsageError("bad"), 2, "edge: bad"),
         (KeyboardInterrupt(), 130, ""),
         (click.Abort(), 130, ""),

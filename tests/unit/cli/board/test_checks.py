@@ -296,7 +296,11 @@ class TestMqtt:
 
     @pytest.mark.parametrize(
         ("password", "level", "said"),
-        [("secret", "ok", "takes us in as edge"), ("wrong", "FAIL", "not authorized"), (None, "FAIL", "No such file")],
+        [
+            ("secret", "ok", "accepts the login as edge"),
+            ("wrong", "FAIL", "not authorized"),
+            (None, "FAIL", "No such file"),
+        ],
     )
     def test_whether_it_takes_us_in(
         self, make_config: MakeConfig, broker: Mosquitto, tmp_path: Path, password: str | None, level: str, said: str

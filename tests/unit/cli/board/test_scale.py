@@ -79,8 +79,8 @@ def test_a_count_is_set_for_a_time_and_left_to_the_rule_again(
         (["extra", "all"], "count 'all' of extra: expected 0 to 2, or auto"),
         (["extra", "1", "--for", "0s"], "is not between one second and a year"),
         (["extra", "1", "--for", "soon"], "is not a duration"),
-        (["extra", "--for", "1h"], "--for: give a count, too"),
-        (["extra", "auto", "--for", "1h"], "--for: not with auto"),
+        (["extra", "--for", "1h"], "--for needs a count"),
+        (["extra", "auto", "--for", "1h"], "--for cannot be used with auto"),
         (["extra", "1", "2"], "unexpected extra argument"),
     ],
 )

@@ -74,5 +74,5 @@ def test_an_input_that_is_given_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_too_many_is_named() -> None:
-    with pytest.raises(UsageError, match=r"'b' is one file too many; the files of the kind 'transcode': input"):
+    with pytest.raises(UsageError, match=r"'b' is one file too many; the kind 'transcode' takes: input"):
         _with_names(KIND, ["a", "b"])

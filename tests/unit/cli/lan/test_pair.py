@@ -63,7 +63,7 @@ def found(folder: Path, url: str | None = None, **env: str) -> Settings:
 
 def test_what_is_kept_is_found_by_later_commands(tmp_path: Path) -> None:
     """Address, token and certificate."""
-    assert pair._keep(tmp_path, settings(tmp_path), _PAIRED) == tmp_path / "client.yaml"
+    assert pair._store(tmp_path, settings(tmp_path), _PAIRED) == tmp_path / "client.yaml"
     kept = found(tmp_path)
     assert (kept.url, kept.token) == ("https://pi:8420", "edge_x")
     assert kept.certificate == tmp_path / "pi-8420-certificate.pem"
@@ -71,7 +71,7 @@ def test_what_is_kept_is_found_by_later_commands(tmp_path: Path) -> None:
 
 def test_the_certificate_counts_for_its_board_alone(tmp_path: Path) -> None:
     """Another address is judged as ever, and who names a CA wants that one."""
-    pair._keep(tmp_path, settings(tmp_path), _PAIRED)
+    pair._store(tmp_path, settings(tmp_path), _PAIRED)
     assert found(tmp_path, "https://other:8420").certificate is None
     assert found(tmp_path, EDGE_URL="https://other:8420").certificate is None
 
@@ -80,7 +80,7 @@ def test_pairing_again_keeps_what_a_person_wrote(tmp_path: Path) -> None:
     """But for the old token and the old authority, which would go before the new ones."""
     (tmp_path / "client.yaml").write_text("url: https://pi:8420/\npatience_s: 60\ntoken: edge_old\nca_file: ca.pem\n")
     (tmp_path / "client.yaml").chmod(0o600)
-    assert pair._keep(tmp_path, settings(tmp_path), _PAIRED) == tmp_path / "client.yaml"
+    assert pair._store(tmp_path, settings(tmp_path), _PAIRED) == tmp_path / "client.yaml"
     kept = found(tmp_path)
     assert (kept.token, kept.patience_s, kept.ca_file) == ("edge_x", 60.0, None)
 
@@ -89,7 +89,7 @@ def test_pairing_again_keeps_what_a_person_wrote(tmp_path: Path) -> None:
 def test_a_file_of_another_board_stays_as_it_is(tmp_path: Path, content: str) -> None:
     """Also one that cannot be read."""
     (tmp_path / "client.yaml").write_text(content)
-    assert pair._keep(tmp_path, settings(tmp_path), _PAIRED) == tmp_path / "pi-8420.yaml"
+    assert pair._store(tmp_path, settings(tmp_path), _PAIRED) == tmp_path / "pi-8420.yaml"
     assert (tmp_path / "client.yaml").read_text() == content
     assert Settings.find(env={"EDGE_CLIENT_CONFIG": str(tmp_path / "pi-8420.yaml")}).token == "edge_x"
 
@@ -100,7 +100,7 @@ def test_discover_knows_the_boards_of_this_machine(tmp_path: Path, monkeypatch: 
     folder.mkdir()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert discover._known_urls() == frozenset()
-    pair._keep(folder, settings(folder), _PAIRED)
-    pair._keep(folder, settings(folder, "https://roof:8420"), _PAIRED)
+    pair._store(folder, settings(folder), _PAIRED)
+    pair._store(folder, settings(folder, "https://roof:8420"), _PAIRED)
     (folder / "odd.yaml").write_text("{")
     assert discover._known_urls() == {"https://pi:8420", "https://roof:8420"}
