@@ -197,7 +197,7 @@ def _meaning(schedule: Schedule) -> str:
 
 
 def _shown(value: object) -> str:
-    import msgspec  # as above
+    import msgspec  # loaded for this command only
 
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= 60 else f"{text[:57]}..."

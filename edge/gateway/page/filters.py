@@ -48,7 +48,7 @@ class Filters(msgspec.Struct, frozen=True):
 
     @property
     def any(self) -> bool:
-        """True when at least one filter is set."""
+        """True if at least one filter is set."""
         return any(getattr(self, name) for name in NAMES)
 
     @property

@@ -136,7 +136,7 @@ class OneJobView:
         """Return the row of a job that the caller may cancel or remove. Raises as `_row`, and Forbidden."""
         row = self._row(visit)
         if not visit.may_end(row.submitter):
-            raise Forbidden(f"token {visit.caller.name!r} may end only jobs of its own")
+            raise Forbidden(f"token {visit.caller.name!r} may cancel or remove only its own jobs")
         await visit.form(max_bytes=_MAX_BYTES)
         return row
 

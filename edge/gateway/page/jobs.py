@@ -33,7 +33,7 @@ class Chosen(msgspec.Struct, frozen=True):
     """The jobs that an action ends."""
 
     rows: tuple[JobRow, ...]
-    top: int  # all of them were accepted before the job with this number in the ledger
+    top: int  # the number of each of these jobs in the ledger is below this one
     more: bool  # True if the filter may find further, older jobs
 
 

@@ -1,4 +1,4 @@
-"""All views of the page, made at the first visit."""
+"""Makes and holds all views of the page, at the first visit."""
 
 from __future__ import annotations
 
