@@ -16,6 +16,7 @@ from edge.core.errors import StorageError
 @click.option(
     "--minutes",
     type=Number(0.5, 60),
+    metavar="MINUTES",
     default=3.0,
     show_default=True,
     help="Time for all steps, from rest to all cores.",

@@ -27,7 +27,7 @@ def config() -> None:
 @common
 @pass_session
 def check(session: Session) -> int:
-    """Check whether the configuration is valid; if not, exit 2 with the key, its value and what is allowed."""
+    """Check whether the configuration is valid. If not, exit 2 with the key, its value and what is allowed."""
     from edge.power.policy.rules import from_config  # loads every kind of source that the file names
 
     loaded = session.board()
@@ -74,7 +74,7 @@ def _check_sleep(config: Config) -> None:
 @common
 @pass_session
 def show(session: Session) -> int:
-    """Show every key with its current value and the origin of the value: default, file or variable."""
+    """Show every key with its current value and its origin. The origin is default, file or variable."""
     rows = list(session.board().rows())
     if session.as_json:
         output.document([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
@@ -87,7 +87,7 @@ def show(session: Session) -> int:
 @common
 @pass_session
 def workers(session: Session) -> int:
-    """Show the workers that this board should run, with the systemd unit of each on an appliance.
+    """Show the workers that this board should run. UNIT is the systemd unit of a worker on an appliance.
 
     Without a list `workers` in edge.yaml, the worker of threads is shown once the gateway has loaded a kind of job of
     the pool io.

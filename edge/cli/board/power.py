@@ -56,11 +56,11 @@ def power(ctx: click.Context) -> int:
     return int(entry("edge.power.governor.main", "power")(session.board()) or 0)
 
 
-@power.command()
+@power.command(short_help="Show the power state, its reason and all readings.")
 @common
 @pass_session
 def show(session: Session) -> int:
-    """Show the power state, its reason, the rule that ends it, and every reading with its age."""
+    """Show the power state, its reason and all readings, with the rule that ends it and the age of each reading."""
     from edge.power import status  # loaded on a board only
 
     found = status.aged(status.read(session.board().config.layout.power))
@@ -87,7 +87,7 @@ def show(session: Session) -> int:
 @common
 @pass_session
 def probe(session: Session) -> int:
-    """Find the power sources of this board, and print the configuration to paste into edge.yaml."""
+    """Find the power sources of this board. The output is configuration to paste into edge.yaml."""
     from edge.power.probe import as_yaml
     from edge.power.probe import probe as look  # loaded on a board only
     from edge.power.sleep import means
@@ -119,11 +119,11 @@ def probe(session: Session) -> int:
 @common
 @pass_session
 def replay(session: Session, *, file: Path | None, days: int | None, battery: float | None, panel: float | None) -> int:
-    """Run recorded readings (lines of JSON) through the configured policy; show when it pauses and resumes, and why.
+    """Run recorded readings through the configured policy. Show when it pauses and resumes, and why.
 
-    The governor keeps the last day in /run/edge/governor/history.jsonl. With --days, the last days are computed again
-    under the planner with another battery or panel. The command then shows how many more or fewer jobs would have
-    ended.
+    FILE has lines of JSON. The governor keeps the last day in /run/edge/governor/history.jsonl. With --days, the last days
+    are computed again under the planner with another battery or panel. The command then shows how many more or fewer
+    jobs would have ended.
     """
     if (file is None) == (days is None):
         raise UsageError("name a FILE of samples, or --days")
@@ -159,7 +159,7 @@ def replay(session: Session, *, file: Path | None, days: int | None, battery: fl
 @common
 @pass_session
 def simulate(session: Session, *, state: str) -> int:
-    """Make the simulated source report STATE from now on; `off` returns to the configured values."""
+    """Make the simulated source report STATE from now on. STATE `off` returns to the configured values."""
     from edge.power.simulate import simulate as play  # loaded on a board only
 
     config = session.board().config

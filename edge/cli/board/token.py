@@ -46,7 +46,7 @@ def token() -> None:
 @common
 @pass_session
 def add(session: Session, *, name: str, scopes: tuple[str, ...], qr: bool) -> int:
-    """Make a token for NAME and print it; it is never shown again."""
+    """Make a token for NAME and print it. It is never shown again."""
     from edge.access.tokens import Scope  # loaded on a board only
 
     config = session.board().config
@@ -78,7 +78,7 @@ def add(session: Session, *, name: str, scopes: tuple[str, ...], qr: bool) -> in
 @common
 @pass_session
 def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
-    """Change the scopes of the token NAME, from its next request on; the token itself stays the same."""
+    """Change the scopes of the token NAME. They count from its next request on; the token itself stays the same."""
     from edge.access.tokens import Scope  # loaded on a board only
 
     chosen = [Scope(scope) for scope in scopes]
@@ -110,7 +110,7 @@ def list_tokens(session: Session) -> int:
 @common
 @pass_session
 def pending(session: Session) -> int:
-    """List the requests for access, made by `edge pair` or on the page; the screen of each request shows its code."""
+    """List the requests for access from `edge pair` or the page. Only the screen of the visitor shows the code."""
     from edge.access import pairing  # loaded on a board only
 
     requests = pairing.read(session.board().config.layout.pairing)
@@ -143,7 +143,7 @@ def pending(session: Session) -> int:
 @common
 @pass_session
 def approve(session: Session, *, code: str, scopes: tuple[str, ...], name: str | None, replace: bool) -> int:
-    """Give access to the machine or browser that shows CODE now; its token is valid from its next request on.
+    """Give access to the machine or browser that shows CODE now. Its token is valid from its next request on.
 
     A code is valid for 5 minutes and can be confirmed once. With `edge pair`, the board knows the code only if nobody
     intercepts the connection between that machine and this board.
@@ -172,7 +172,7 @@ def approve(session: Session, *, code: str, scopes: tuple[str, ...], name: str |
 @common
 @pass_session
 def revoke(session: Session, *, name: str) -> int:
-    """Revoke the token NAME; the gateway refuses it from its next request on."""
+    """Revoke the token NAME. The gateway refuses it from its next request on."""
     _tokens(session.board().config).revoke(name)
     output.document({"name": name, "revoked": True}) if session.as_json else click.echo(f"token {name!r} revoked")
     return 0

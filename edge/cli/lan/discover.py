@@ -27,7 +27,14 @@ class FoundBoard:
 
 
 @click.command(short_help="Find boards on the LAN.")
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="How long to listen.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 60),
+    metavar="SECONDS",
+    default=3.0,
+    show_default=True,
+    help="How long to listen.",
+)
 @common
 @pass_session
 def discover(session: Session, *, seconds: float) -> int:

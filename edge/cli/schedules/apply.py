@@ -30,7 +30,7 @@ _MOST_VALUES = 2_000_000  # YAML aliases are counted at each use: a file of 1 kB
 @common
 @pass_session
 def apply(session: Session, *, file: Path, yes: bool, check: bool, prune: bool) -> int:
-    """Make and change the schedules that FILE names; first show what changes.
+    """Make and change the schedules that FILE names. The changes are shown first.
 
     FILE is YAML: names of schedules, and below each name the fields of `PUT /v1/schedules/NAME`.
 

@@ -81,7 +81,7 @@ def add(
     max_temp: float | None,
     files: tuple[str, ...],
 ) -> int:
-    """Make or change the schedule NAME, which submits a job of the kind TASK again and again.
+    """Make or change the schedule NAME. It submits a job of the kind TASK again and again.
 
     \b
     edge schedule add backup solve 1 "What is 6 times 7?" --cron "30 2 * * *"
@@ -126,7 +126,7 @@ def add(
 @common
 @pass_session
 def rm(session: Session, *, name: str) -> int:
-    """Remove the schedule NAME; the jobs that it has made stay."""
+    """Remove the schedule NAME. The jobs that it has made stay."""
     with session.client() as client:
         client.schedules.remove(name)
     output.document({"name": name, "removed": True}) if session.as_json else click.echo(f"{name} removed")
@@ -139,7 +139,7 @@ def rm(session: Session, *, name: str) -> int:
 @common
 @pass_session
 def run(session: Session, *, name: str, key: str | None) -> int:
-    """Make a job of the schedule NAME now, outside its slots; print the id of the job."""
+    """Make a job of the schedule NAME now, outside its slots. Its id is printed."""
     with session.client() as client:
         job = client.schedules.run(name, key=key)
     output.document(job) if session.as_json else click.echo(job.id)
@@ -151,7 +151,7 @@ def run(session: Session, *, name: str, key: str | None) -> int:
 @common
 @pass_session
 def pause(session: Session, *, name: str) -> int:
-    """Pause the schedule NAME: its slots are skipped until `edge schedule resume`."""
+    """Pause the schedule NAME. Its slots are skipped until `edge schedule resume`."""
     with session.client() as client:
         view = client.schedules.pause(name)
     return _shown(session, view)
@@ -162,7 +162,7 @@ def pause(session: Session, *, name: str) -> int:
 @common
 @pass_session
 def resume(session: Session, *, name: str) -> int:
-    """End the pause of the schedule NAME: its slots run again."""
+    """End the pause of the schedule NAME. Its slots run again."""
     with session.client() as client:
         view = client.schedules.resume(name)
     return _shown(session, view)

@@ -19,7 +19,7 @@ _COUNT = 5
 @common
 @pass_session
 def next_times(session: Session, *, cron: tuple[str, ...], timezone: str | None, start: str | None) -> int:
-    """Show the next five times of CRON: five fields in quotes, or a name such as @daily.
+    """Show the next five times of CRON. CRON is five fields in quotes, or a name such as @daily.
 
     A TIME without an offset is a local time in ZONE.
 

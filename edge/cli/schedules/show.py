@@ -35,7 +35,7 @@ def list_schedules(session: Session) -> int:
 @common
 @pass_session
 def show(session: Session, *, name: str) -> int:
-    """Show the schedule NAME: its settings, its next five times, and the fate of its last twenty slots."""
+    """Show the schedule NAME. The output has its settings, its next five times and its last twenty slots."""
     with session.client() as client:
         view = client.schedules.get(name)
     if session.as_json:
