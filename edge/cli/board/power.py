@@ -121,9 +121,9 @@ def probe(session: Session) -> int:
 def replay(session: Session, *, file: Path | None, days: int | None, battery: float | None, panel: float | None) -> int:
     """Run recorded readings through the configured policy. Show when it pauses and resumes, and why.
 
-    FILE has lines of JSON. The governor keeps the last day in /run/edge/governor/history.jsonl. With --days, the last days
-    are computed again under the planner with another battery or panel. The command then shows how many more or fewer
-    jobs would have ended.
+    FILE has lines of JSON. The governor keeps the last day in /run/edge/governor/history.jsonl. With --days, the last
+    days are computed again under the planner with another battery or panel. The command then shows how many more or
+    fewer jobs would have ended.
     """
     if (file is None) == (days is None):
         raise UsageError("name a FILE of samples, or --days")

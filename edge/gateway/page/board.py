@@ -67,7 +67,7 @@ class Waiting(msgspec.Struct, frozen=True):
     visible: bool  # True if the caller may open the page of the oldest job
 
 
-class Figure(msgspec.Struct, frozen=True):
+class MainReading(msgspec.Struct, frozen=True):
     """One reading that is shown next to the power state, under a name for people."""
 
     name: str
@@ -197,13 +197,13 @@ class BoardView:
         return found
 
 
-def _figures(power: PowerStatus) -> list[Figure]:
+def _figures(power: PowerStatus) -> list[MainReading]:
     """Return the readings of `_MAIN`: of each quantity the one of the first source that measures it."""
-    found: list[Figure] = []
+    found: list[MainReading] = []
     for what in _MAIN:
         for reading in power.readings:
             if reading.what == what:
-                found.append(Figure(_NAMES.get(what, what), reading))
+                found.append(MainReading(_NAMES.get(what, what), reading))
                 break
     return found
 

@@ -45,7 +45,7 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
-            finalize=texts.honest,
+            finalize=texts.printable,
         )
         self._environment.filters.update(texts.FILTERS)
         self._environment.globals.update(asset=assets.url, version=__version__, host=platform.node())

@@ -105,15 +105,15 @@ def short(text: str, most: int = 200) -> str:
 
 
 #: Characters that change the direction of text, and control characters. They can make a text look like another one.
-_TRICKS = {ord(each): f"\\u{ord(each):04x}" for each in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
-_TRICKS |= {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code not in {0x09, 0x0A}}
+_UNSAFE = {ord(each): f"\\u{ord(each):04x}" for each in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
+_UNSAFE |= {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code not in {0x09, 0x0A}}
 
 
-def honest(value: object) -> object:
-    """Return text with the characters of `_TRICKS` written as codes. Markup and values that are no text stay as is."""
+def printable(value: object) -> object:
+    """Return text with the characters of `_UNSAFE` written as codes. Markup, and values that are no text, are kept."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return value.translate(_TRICKS)
+    return value.translate(_UNSAFE)
 
 
 def exact(value: str) -> Markup:
@@ -145,7 +145,7 @@ def plural(count: float, noun: str) -> str:
 
 def code(text: str) -> Markup:
     """Return a sentence as markup, with the parts between backticks as code."""
-    text = text.translate(_TRICKS)
+    text = text.translate(_UNSAFE)
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return escape(text)

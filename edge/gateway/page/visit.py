@@ -52,7 +52,7 @@ class Visit:
 
     def query(self) -> dict[str, str]:
         """Return the query. If a name occurs twice, its last value counts."""
-        return {name: legible(value) for name, value in self.request.query.items()}
+        return {name: _encodable(value) for name, value in self.request.query.items()}
 
     async def form(self, *, max_bytes: int) -> dict[str, str]:
         """Read the fields of the form. Raises BadRequest (also if a name occurs twice), TooLarge, WrongType."""
@@ -74,7 +74,7 @@ class Visit:
         return fields
 
 
-def legible(text: str) -> str:
+def _encodable(text: str) -> str:
     """Return `text` with lone surrogates replaced, because UTF-8 cannot encode them."""
     return text.encode("utf-8", "replace").decode()
 

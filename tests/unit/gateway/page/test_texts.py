@@ -21,7 +21,7 @@ def test_no_value_becomes_markup_or_turns_text_around(value: str) -> None:
             bare = Markup(bare.replace(tag, ""))
         assert "<" not in bare
         assert ">" not in bare
-    assert not set(str(texts.honest(value))) & set(ODD)
+    assert not set(str(texts.printable(value))) & set(ODD)
     assert not set(texts.code(value)) & set(ODD)
 
 
