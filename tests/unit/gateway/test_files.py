@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config
-from edge.core.errors import StorageError
-from edge.gateway.files import Files, UnknownInput
+from edge.core import durable
+from edge.core.errors import StorageError, UnknownInput
+from edge.gateway.files import Files
 from edge.model import InputFile
-from edge.results import incoming
 
 CONTENT = b"some content"
 HASH = sha256(CONTENT).hexdigest()
@@ -48,7 +48,7 @@ def sent(files: Files, *, asked: bool = False) -> bool:
 
 def test_a_name_that_is_not_durable_is_not_told(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that asks after the error has to send the file again: a power cut may take back the name."""
-    real = incoming.durable.sync_folder
+    real = durable.sync_folder
 
     def refuse(folder: Path) -> None:
         if folder == files.inputs.root:
@@ -56,7 +56,7 @@ def test_a_name_that_is_not_durable_is_not_told(files: Files, monkeypatch: pytes
         real(folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(incoming.durable, "sync_folder", refuse)
+        patch.setattr(durable, "sync_folder", refuse)
         with pytest.raises(StorageError):
             sent(files)
         assert files.inputs.size(HASH) == len(CONTENT)  # the name is there
@@ -74,6 +74,6 @@ def test_a_name_that_is_not_durable_is_not_told(files: Files, monkeypatch: pytes
 def test_a_start_makes_names_durable(files: Files, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """An earlier gateway may have ended between the name and the sync."""
     synced: list[Path] = []
-    monkeypatch.setattr(incoming.durable, "sync_folder", synced.append)
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
     Files(config).start()
     assert files.inputs.root in synced
