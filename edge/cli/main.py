@@ -159,7 +159,7 @@ def cli(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code. An error is written as one line; with `--debug` it is raised."""
+    """Run one command and return the exit code. An error is written as one line, or raised with `--debug`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

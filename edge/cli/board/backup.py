@@ -73,7 +73,7 @@ def backup(session: Session, *, file: Path, force: bool) -> int:
 @common
 @pass_session
 def restore(session: Session, *, file: Path, root: Path | None, set_aside: bool, keep_tokens: bool) -> int:
-    """Restore this board, which must be stopped, from the backup FILE; its open jobs run once the board is started.
+    """Restore this board, which must be stopped, from the backup FILE. Its open jobs run once the board is started.
 
     The whole file is checked before anything is changed. An existing edge.yaml stays as it is; that of the backup is
     written next to it.

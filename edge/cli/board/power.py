@@ -49,7 +49,7 @@ def _written(path: Path) -> Iterator[None]:
 @common
 @click.pass_context
 def power(ctx: click.Context) -> int:
-    """Run the governor, which reads the power sources and decides what may run; its commands show and test power."""
+    """Run the governor, which reads the power sources and decides what may run. Its commands show and test power."""
     if ctx.invoked_subcommand is not None:
         return 0
     session: Session = ctx.obj
@@ -183,7 +183,7 @@ power.add_command(calibrate)
 @common
 @pass_session
 def pause(session: Session, *, for_s: float | None) -> int:
-    """Start nothing new on this board until `edge resume`, or for some time; restarts and power cuts do not end it."""
+    """Start nothing new on this board until `edge resume`, or for some time. Restarts and power cuts do not end it."""
     from edge.power.governor.pause import set_pause  # loaded on a board only
 
     path = session.board().config.layout.pause
@@ -200,7 +200,7 @@ def pause(session: Session, *, for_s: float | None) -> int:
 @common
 @pass_session
 def resume(session: Session) -> int:
-    """End a pause; jobs then run as far as power allows."""
+    """End a pause. Jobs then run as far as power allows."""
     from edge.power.governor.pause import clear  # loaded on a board only
 
     was = clear(session.board().config.layout.pause)

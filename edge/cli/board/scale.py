@@ -28,7 +28,7 @@ _AUTO = "auto"
 @common
 @pass_session
 def scale(session: Session, *, name: str | None, count: str | None, for_s: float | None) -> int:
-    """Show how many workers are wanted, how many run, and why; with COUNT, set how many of NAME run for some time.
+    """Show how many workers are wanted, how many run, and why. With COUNT, set how many of NAME run for some time.
 
     A count that is set by hand holds as far as the board allows. It survives restarts and power cuts, and ends after
     its time. COUNT `auto` ends it now.
@@ -107,7 +107,7 @@ def _show(session: Session, config: Config, entry: WorkerEntry | None) -> None:
 
 
 def _scaled_workers(config: Config) -> tuple[ScaledWorkers, ...]:
-    """Return the governor's last decision in this boot for each scaled entry; empty if there is none."""
+    """Return the governor's last decision in this boot for each scaled entry, or nothing if it has not decided."""
     from edge.power.workers.decided import decided  # loaded on a board only
     from edge.power.workers.living import living
 

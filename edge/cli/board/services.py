@@ -56,7 +56,7 @@ def entry(part: str, command: str, *, name: str = "main") -> Callable[..., int |
 def up(
     session: Session, *, root: Path, port: int | None, broker_port: int | None, server: Path | None, ending: bool
 ) -> int:
-    """Run a private broker, gateway, governor and worker in the foreground; Ctrl-C stops them in order."""
+    """Run a private broker, gateway, governor and worker in the foreground. Ctrl-C stops them in order."""
     if session.config is not None:
         raise UsageError("edge up reads DIR/edge.yaml of its --root DIR, not --config")
     if ending:

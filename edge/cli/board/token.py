@@ -36,7 +36,7 @@ _scopes = click.option(
 
 @click.group()
 def token() -> None:
-    """Give, change and revoke access from the LAN; run this on the board, as a user who may write its state."""
+    """Give, change and revoke access from the LAN. Run this on the board, as a user who may write its state."""
 
 
 @token.command()
@@ -78,7 +78,7 @@ def add(session: Session, *, name: str, scopes: tuple[str, ...], qr: bool) -> in
 @common
 @pass_session
 def allow(session: Session, *, name: str, scopes: tuple[str, ...]) -> int:
-    """Change the scopes of the token NAME. They count from its next request on; the token itself stays the same."""
+    """Change the scopes of the token NAME. They count from its next request on. The token itself stays the same."""
     from edge.access.tokens import Scope  # loaded on a board only
 
     chosen = [Scope(scope) for scope in scopes]

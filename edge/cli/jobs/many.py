@@ -22,7 +22,7 @@ _STATES = ["accepted", "queued", "running", "retrying", "succeeded", "failed", "
 @common
 @pass_session
 def list_jobs(session: Session, *, state: str | None, task: str | None, limit: int, everything: bool) -> int:
-    """List jobs, newest first; with --json one document a line."""
+    """List jobs, newest first. With --json there is one document a line."""
     with session.client() as client:
         jobs = client.list(state=state, task=task, limit=None if everything else limit)
         if session.as_json:
@@ -40,7 +40,7 @@ def list_jobs(session: Session, *, state: str | None, task: str | None, limit: i
 @common
 @pass_session
 def cancel(session: Session, *, ids: tuple[str, ...]) -> int:
-    """Ask the open jobs ID... to stop; results of ended ones are not touched."""
+    """Ask the open jobs ID... to stop. The results of ended jobs are not changed."""
     with session.client() as client:
         return _each(session, ids, client.cancel, "asked to stop")
 
@@ -51,7 +51,7 @@ def cancel(session: Session, *, ids: tuple[str, ...]) -> int:
 @common
 @pass_session
 def reprioritise(session: Session, *, ids: tuple[str, ...], priority: int) -> int:
-    """Give the open jobs ID... another priority, 0 to 9; higher ones start first, 5 is usual.
+    """Give the open jobs ID... another priority, 0 to 9. Higher ones start first; 5 is the default.
 
     A job that is queued at the broker already keeps its place there.
     """

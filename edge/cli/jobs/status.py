@@ -27,7 +27,7 @@ _USUAL = 5  # the default priority
 @common
 @pass_session
 def status(session: Session, *, job_id: str | None, tree: bool) -> int:
-    """Show the state of the board; with ID, the state of that job and why it waits."""
+    """Show the state of the board. With ID, show the state of that job and why it waits."""
     if tree and job_id is None:
         raise UsageError("--tree needs the ID of a job")
     with session.client() as client:
@@ -72,14 +72,15 @@ def _board(board: StatusView) -> None:
 
 
 def _forecast(forecast: ForecastView | None) -> str:
-    """Return the accuracy of the forecast and of the start times; empty without a forecast."""
+    """Return the accuracy of the forecast and of the start times, or an empty text without a forecast."""
     if forecast is None:
         return ""
     parts = [f"{forecast.days} days learned"]
     if forecast.error_wh is not None and forecast.as_yesterday_wh is not None:
-        parts.append(f"a day's energy {forecast.error_wh:.1f} Wh off (as yesterday: {forecast.as_yesterday_wh:.1f})")
+        yesterday = f"{forecast.as_yesterday_wh:.1f} Wh if each day is forecast as the day before"
+        parts.append(f"mean error of a day's energy {forecast.error_wh:.1f} Wh ({yesterday})")
     if forecast.outside_wh is not None:
-        parts.append(f"the external forecast {forecast.outside_wh:.1f} Wh off")
+        parts.append(f"mean error of the external forecast {forecast.outside_wh:.1f} Wh")
     if forecast.starts_held is not None:
         parts.append(f"{forecast.starts_held:.0%} of {forecast.starts} start times were right (80 % is expected)")
     return ", ".join(parts)

@@ -143,7 +143,7 @@ def submit(
     when_awake: bool,
     awake_within: float | None,
 ) -> int:
-    """Submit a job of the kind TASK; print its id once the board keeps it through any power cut.
+    """Submit a job of the kind TASK. Print its id once the board keeps it through any power cut.
 
     An ARG that is JSON (42, true, [1,2]) is read as JSON, any other ARG as text. If the task wants text, every ARG is
     text. Put -- before an ARG that looks like an option (-x, --word).

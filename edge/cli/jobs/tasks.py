@@ -19,7 +19,7 @@ from edge.core.values import JsonObject
 @common
 @pass_session
 def tasks(session: Session, *, name: str | None) -> int:
-    """List the kinds of job of the board; with NAME, show what this kind does and its arguments."""
+    """List the kinds of job of the board. With NAME, show what this kind does and its arguments."""
     with session.client() as client:
         catalogue = client.tasks()
     if name is None:

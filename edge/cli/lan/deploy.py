@@ -69,7 +69,7 @@ def deploy(
     ask_pass: bool,
     ask_become_pass: bool,
 ) -> int:
-    """Install everything on the board HOST, or bring it to this version; a second run changes nothing.
+    """Install everything on the board HOST, or bring it to this version. A second run changes nothing.
 
     The board must run Debian or Raspberry Pi OS 12 or 13, 64 bit, and accept ssh from this machine with a key (with -k:
     with a password). This machine needs Ansible. The board's certificate and a token for this machine are written to
@@ -137,7 +137,7 @@ def _host(text: str) -> tuple[str, dict[str, object]]:
 
 
 def _variable(text: str) -> tuple[str, object]:
-    """Return the name and the value of NAME=VALUE; the value is read as YAML. Raises UsageError."""
+    """Return the name and the value of NAME=VALUE. The value is read as YAML. Raises UsageError."""
     import yaml  # only loaded for --var
 
     name, equals, value = text.partition("=")

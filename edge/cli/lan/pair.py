@@ -148,7 +148,7 @@ def _store(folder: Path, settings: Settings, paired: Paired) -> Path:
 
 
 def _content(path: Path) -> dict[str, object]:
-    """Return the keys of a client.yaml; empty if it cannot be read, and then `_store` does not change it."""
+    """Return the keys of a client.yaml, or nothing if it cannot be read. `_store` does not change such a file."""
     import yaml
 
     try:
@@ -159,7 +159,7 @@ def _content(path: Path) -> dict[str, object]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that only this user may read, durably and in one step."""
+    """Write or replace a file in one step. Only this user may read it."""
     temp = path.with_name(f".{path.name}.new")
     temp.unlink(missing_ok=True)
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @common
 @pass_session
 def list_schedules(session: Session) -> int:
-    """List the schedules by name; with --json one document a line."""
+    """List the schedules by name. With --json there is one document a line."""
     with session.client() as client:
         found = client.schedules.list()
         if session.as_json:

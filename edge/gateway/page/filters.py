@@ -31,7 +31,7 @@ class Filters(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, query: dict[str, str]) -> Filters:
-        """Read the filters from a query; its other fields are ignored.
+        """Read the filters from a query. Other fields of the query are ignored.
 
         Raises:
             BadRequest: a filter has a bad value. The text names the filter, the value and what is allowed.

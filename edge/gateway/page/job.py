@@ -145,7 +145,7 @@ class OneJobView:
         return kinds.readable and task in kinds.current.tasks
 
     def _named(self, row: JobRow, args: list[JsonValue], kwargs: JsonObject) -> list[tuple[str, JsonValue]]:
-        """Return the arguments with their names; positional ones are numbered if the kind is not known."""
+        """Return the arguments with their names. If the kind is not known, positional arguments get numbers."""
         kinds = self._appliance.kinds
         names = kinds.current.tasks[row.task].positional if self._known(row.task) else ()
         named = [(names[n] if n < len(names) else f"argument {n + 1}", value) for n, value in enumerate(args)]

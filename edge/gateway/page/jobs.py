@@ -72,7 +72,7 @@ class JobsView:
         )
 
     async def ask_all(self, visit: Visit) -> web.StreamResponse:
-        """Return a page that shows how many jobs the action would end; it changes nothing. Raises BadRequest."""
+        """Return a page that shows how many jobs the action would end. It changes nothing. Raises BadRequest."""
         query = visit.query()
         action, filters = _action(query), Filters.of(query)
         chosen = await self._chosen(visit, action, filters, top=None)
@@ -89,7 +89,7 @@ class JobsView:
         )
 
     async def end_all(self, visit: Visit) -> web.StreamResponse:
-        """Cancel or remove the jobs that the filter finds; jobs newer than those that were counted stay.
+        """Cancel or remove the jobs that the filter finds. Jobs that came after the count are not changed.
 
         Raises BadRequest.
         """

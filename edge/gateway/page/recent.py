@@ -17,7 +17,7 @@ class Recent(Generic[T]):
         self._kept: tuple[float, T] | None = None
 
     def get(self, make: Callable[[], T]) -> T:
-        """Return the kept value; call `make` for a new one if the kept value is too old."""
+        """Return the kept value. If it is too old, `make` is called for a new one."""
         if self._kept is None or time.monotonic() - self._kept[0] > self._same_s:
             self._kept = time.monotonic(), make()
         return self._kept[1]

@@ -34,7 +34,7 @@ _SMALL_BYTES = 1000  # a smaller page is not compressed
 
 
 class Rendering:
-    """Renders templates into pages. Every value is escaped; no template switches that off for a value."""
+    """Renders templates into pages. Every value is escaped, and no template switches that off for a value."""
 
     def __init__(self, assets: Assets, appliance: Appliance) -> None:
         self._appliance = appliance

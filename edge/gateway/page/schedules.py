@@ -1,4 +1,4 @@
-"""Shows schedules with their next times and the fate of their last slots; runs, pauses and removes them."""
+"""Shows schedules with their next times and the fate of their last slots. Runs, pauses and removes schedules."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from edge.gateway.page.visit import Visit
 from edge.gateway.service import Appliance
 from edge.model import InputFile, Power, Submission
 
-#: A form grows when it is URL-encoded: each byte may become three, and so a character of three UTF-8 bytes nine.
+#: A form grows when it is URL-encoded: each byte may become three, so a character of three UTF-8 bytes becomes nine.
 _ENCODED = 9
 _KEY = re.compile(r"[0-9a-f]{32}")
 _LONGEST = 400

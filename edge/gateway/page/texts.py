@@ -55,7 +55,7 @@ def _iso(at: float) -> str:
 
 
 def ago(at: float | None) -> Markup:
-    """Return how long ago `at` is. The script of the page keeps the text current; the time itself is the tooltip."""
+    """Return how long ago `at` is. The script of the page keeps the text current. The time itself is the tooltip."""
     return _span(at, "ago")
 
 
@@ -81,7 +81,7 @@ def _span(at: float | None, how: str) -> Markup:
 
 
 def seconds(value: float | None) -> str:
-    """Return a measured duration in seconds as text; empty if it is None."""
+    """Return a measured duration in seconds as text, or an empty text if it is None."""
     return "" if value is None else duration(value, fine=True)
 
 

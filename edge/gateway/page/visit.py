@@ -42,12 +42,12 @@ class Visit:
 
     @property
     def own_only(self) -> str | None:
-        """The caller's name if they may see only their own jobs; None if they may see all jobs."""
+        """The caller's name if they may see only their own jobs, or None if they may see all jobs."""
         return None if self.caller.sees_all else self.caller.name
 
     @property
     def path(self) -> str:
-        """The value of `{id}` in the route's path, such as a job id; empty if the route has none."""
+        """The value of `{id}` in the route's path, such as a job id, or an empty text if the route has none."""
         return self.request.match_info.get("id", "")
 
     def query(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ _VOLATILE = {"tmpfs", "ramfs"}
 
 
 def versions() -> Iterator[Finding]:
-    """Report the versions of the installed libraries; FAIL if the device extra is missing."""
+    """Report the versions of the installed libraries. The check fails if the device extra is missing."""
     found, missing = [], []
     for name in _DEVICE:
         try:

@@ -54,7 +54,7 @@ def folders(config: Config) -> Iterator[Finding]:
 
 
 def secrets(config: Config) -> Iterator[Finding]:
-    """Check that the files with secrets exist, and that not everyone can read them."""
+    """Check that the configured password files exist, and that not every user can read a file with secrets."""
     node = config.node.head_url is not None
     named = [("broker.password_file", config.broker.password_file)]
     if config.mqtt.password_file is not None and not node:
@@ -115,7 +115,7 @@ def ledger(path: Path) -> Iterator[Finding]:
 
 
 def schedules(path: Path) -> Iterator[Finding]:
-    """Report the number of schedules; warn if the clock, which they depend on, cannot be trusted."""
+    """Report the number of schedules. It is a warning if the clock, which they depend on, cannot be trusted."""
     from edge.core.clock import trusted_now
     from edge.ledger.reader import LedgerReader  # loaded on a board only
 

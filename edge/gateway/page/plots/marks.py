@@ -65,7 +65,7 @@ def bars(
 
 
 def blocks(frame: Frame, begin: int, end: int, height: float, class_: str, title: str) -> Svg:
-    """Return a block from the bottom up to `height` over the steps `begin` to `end`; `title` is its tooltip."""
+    """Return a block from the bottom up to `height` over the steps `begin` to `end`, with `title` as tooltip."""
     top = frame.y(height)
     return element(
         "rect",
