@@ -38,7 +38,7 @@ class FoundBoard:
 @common
 @pass_session
 def discover(session: Session, *, seconds: float) -> int:
-    """List the boards that announce a gateway on the LAN, ready for `edge pair`. The exit code is 1 if there is none."""
+    """List the boards that announce a gateway on the LAN, ready for `edge pair`. Exits 1 if there is none."""
     known = _known_urls()
     found = [replace(one, paired=one.url in known) for one in _found(seconds)]
     if session.as_json:
