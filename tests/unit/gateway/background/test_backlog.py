@@ -25,7 +25,7 @@ class Played:
     def __init__(self, config: Config) -> None:
         self.layout = config.layout
         self.counts = tuple[OpenKind, ...]()
-        self.file = KindBacklog(self.layout, counts=lambda: self.counts, routes=lambda: ROUTES, told=True)
+        self.file = KindBacklog(self.layout, counts=lambda: self.counts, routes=lambda: ROUTES, enabled=True)
 
     def commit(self, *counts: OpenKind) -> None:
         self.counts = counts

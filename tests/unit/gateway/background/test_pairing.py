@@ -90,11 +90,11 @@ def test_nobody_is_refused_while_the_token_is_written(layout: Layout) -> None:
         code = Code(request.binding, "ZZ")
         approval = asyncio.create_task(pairings.approve(code, [Scope.READ]))
         await asyncio.sleep(0)
-        with pytest.raises(WrongState, match="is being let in"):
+        with pytest.raises(WrongState, match="is being approved"):
             pairings.deny(code)
-        with pytest.raises(WrongState, match="is being let in"):
+        with pytest.raises(WrongState, match="is being approved"):
             pairings.withdraw(request.id)
-        with pytest.raises(WrongState, match="is being let in"):
+        with pytest.raises(WrongState, match="is being approved"):
             await pairings.approve(code, [Scope.ADMIN], name="other")
         token = await approval
         found = await pairings.wait(request.id, 0.0)

@@ -148,7 +148,7 @@ def test_no_order_of_events_lets_it_sleep_with_a_job_that_may_run(events: list[t
                 await played.settle()
         await played.settle()
         answer = played.answer
-        question = played.consent._asked()
+        question = played.consent._read_question()
         if answer is not None and question is not None and answer.id == question.id and answer.agreed:
             assert not any(played.ledger.counts[power] for power in classes)
             for power in classes:
