@@ -1,4 +1,4 @@
-"""The parts of the gateway that work besides the requests. `Appliance` (`edge/gateway/service.py`) makes them.
+"""Does the work of the gateway that no single request does. `Appliance` (`edge/gateway/service.py`) puts it together.
 
 - `announcements`: watches the folders in which workers publish results, failed attempts and spawned jobs (inotify)
 - `settle`: records announced results in the ledger and wakes the requests that wait for them

@@ -1,4 +1,4 @@
-"""Reports the number of open jobs by kind to the governor and to nodes, which scale workers and look ahead.
+"""Reports the number of open jobs by kind: to the governor, which looks ahead, and to all that scale workers.
 
 Nothing polls. A commit of the ledger that changes the counts leads to a new file, at most once a second. While the
 board is idle nothing is written.

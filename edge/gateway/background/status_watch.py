@@ -66,7 +66,7 @@ class StatusWatch:
         """Start watching, and report what changed since `stop`. Raises OSError."""
         self._layout.run.mkdir(parents=True, exist_ok=True)  # perhaps no process has written a status yet
         watch = Watch(self._layout.run, on=_ON)
-        with suppress(OSError):  # only where workers are scaled
+        with suppress(OSError):  # the folder exists only if workers are scaled
             watch.add(self._layout.scaling.parent, on=_ON)
         self._watch = watch
         asyncio.get_running_loop().add_reader(watch, self._readable)
