@@ -51,9 +51,9 @@ def number(found: JsonValue) -> float:
     try:
         result = float(found)
     except OverflowError as err:
-        raise BadPayload("not a finite number") from err
+        raise BadPayload("a number out of range") from err
     if not math.isfinite(result):
-        raise BadPayload("not a finite number")
+        raise BadPayload("a number out of range")
     return result
 
 
