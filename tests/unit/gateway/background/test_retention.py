@@ -107,7 +107,7 @@ class _Outbox:
 def test_a_removal_is_noted_before_it_is_asked_for(
     ledger: LedgerWriter, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ledger notes a removal before it is ordered. Orders are in memory: after a power cut the note repeats them."""
+    """The ledger notes a removal before it is ordered: orders are in memory, and after a cut the note repeats them."""
     asked: list[tuple[str, bool]] = []
 
     def give(_self: Orders, order: Order, job_id: str) -> None:
