@@ -77,7 +77,7 @@ class Listener(Protocol):
 class Connection:
     """Connects to one MQTT broker between `start` and `close`, and reconnects when the connection is lost.
 
-    Its methods may be called from any thread but this one.
+    Its methods may be called from any thread except the thread of the connection.
     """
 
     def __init__(

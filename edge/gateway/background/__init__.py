@@ -1,4 +1,4 @@
-"""Does the work of the gateway that no single request does. `Appliance` (`edge/gateway/service.py`) puts it together.
+"""The background parts of the gateway, which work independently of requests. `Appliance` in `service.py` makes them.
 
 - `announcements`: watches the folders in which workers publish results, failed attempts and spawned jobs (inotify)
 - `settle`: records announced results in the ledger and wakes the requests that wait for them

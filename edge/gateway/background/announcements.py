@@ -186,7 +186,7 @@ def _jobs(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 class Waiters:
-    """The requests that wait for a job to end. Runs on the event loop."""
+    """Holds the requests that wait for a job to end. Runs on the event loop."""
 
     def __init__(self) -> None:
         self._futures: dict[str, set[asyncio.Future[None]]] = {}

@@ -1,4 +1,4 @@
-"""Reports the number of open jobs by kind: to the governor, which looks ahead, and to all that scale workers.
+"""Reports the number of open jobs by kind, for the scaling of workers and for the look-ahead of the governor.
 
 Nothing polls. A commit of the ledger that changes the counts leads to a new file, at most once a second. While the
 board is idle nothing is written.

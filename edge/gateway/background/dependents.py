@@ -46,11 +46,11 @@ class Dependents:
         writer: CommitThread,
         reader: LedgerReader,
         *,
-        free: Callable[[Sequence[JobRow]], None],
+        publish: Callable[[Sequence[JobRow]], None],
         check: Check,
     ) -> None:
-        """`free` is called with jobs that may be published now; `check` with the arguments of a supplied job."""
-        self._writer, self._reader, self._free = writer, reader, free
+        """`publish` is called with jobs that may be published now; `check` with the arguments of a supplied job."""
+        self._writer, self._reader, self._publish = writer, reader, publish
         self._check = check
         self._results, self._orders = Results(layout), Orders(layout)
 
@@ -63,7 +63,7 @@ class Dependents:
     async def follow(self, followers: Followers) -> None:
         """Publish the free jobs of `followers`; supply or end the waiting ones if possible. Raises StorageError."""
         if followers.free:
-            self._free(followers.free)
+            self._publish(followers.free)
         for job_id in followers.waiting:
             await self._decide(job_id)
 
@@ -100,7 +100,7 @@ class Dependents:
             raise StorageError(f"results for job {job_id}", err) from err
         free = await self._writer.submit(lambda ledger: ledger.supply(job_id, arguments), durable=False)
         if free:
-            self._free(free)
+            self._publish(free)
 
     def _supplied(self, job: JobRow) -> bytes:
         """Return the arguments of `job` as JSON, with the results of other jobs in them. Raises BadArguments, OSError.

@@ -27,9 +27,11 @@ class DueTimer:
     It wakes up only when a job is due or when somebody sets the wall clock.
     """
 
-    def __init__(self, writer: CommitThread, reader: LedgerReader, *, free: Callable[[Sequence[JobRow]], None]) -> None:
-        """`free` is called with jobs that may be published now. Their state in the ledger is `accepted` already."""
-        self._writer, self._reader, self._free = writer, reader, free
+    def __init__(
+        self, writer: CommitThread, reader: LedgerReader, *, publish: Callable[[Sequence[JobRow]], None]
+    ) -> None:
+        """`publish` is called with jobs that may be published now. Their state in the ledger is `accepted` already."""
+        self._writer, self._reader, self._publish = writer, reader, publish
         self._timer: asyncio.TimerHandle | None = None
         self._clock_set: ClockSet | None = None
         self._looking = False
@@ -82,7 +84,7 @@ class DueTimer:
             return
         free, left_s = found.result()
         if free:
-            self._free(free)
+            self._publish(free)
         if self._again:
             self._again = False
             self.look()

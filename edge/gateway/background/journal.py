@@ -53,26 +53,26 @@ class Journal:
         self._ended: dict[str, None] = {}
         self._running: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._came: Callable[[], None] | None = None  # called after each event; None while nobody reads
+        self._on_event: Callable[[], None] | None = None  # called after each event; None while nobody reads
         self._look: Callable[[], None] | None = None
         self._keeps = False  # True once somebody has read: events are kept for readers
         self._followers: list[Callable[[Event | None], None]] = []
 
     # ---- readers and followers ----
 
-    def listen(self, came: Callable[[], None], *, look: Callable[[], None]) -> None:
-        """Keep events from now on, and call `came` after each.
+    def listen(self, on_event: Callable[[], None], *, look: Callable[[], None]) -> None:
+        """Keep events from now on, and call `on_event` after each.
 
         `look` is called before the end of a job becomes an event. It reads the status files, so that an earlier change
         of the job becomes an event before its end.
         """
         self._loop = asyncio.get_running_loop()
         self.on = self._keeps = True
-        self._came, self._look = came, look
+        self._on_event, self._look = on_event, look
 
     def unlisten(self) -> None:
         """Go on keeping events, but call nobody, because nobody reads any more."""
-        self._came = self._look = None
+        self._on_event = self._look = None
 
     def follow(self, follower: Callable[[Event | None], None]) -> None:
         """Call `follower` with each event, and with None when status files were written. No event is kept for it."""
@@ -114,7 +114,7 @@ class Journal:
         if self._only_followed:
             return
         self._confirmed.append(jobs)
-        if self._came is not None and self._loop is not None and not self._loop.is_closed():
+        if self._on_event is not None and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._take_confirmed)
 
     def running(self, body: RunningJob, *, worker: str, submitter: str) -> None:
@@ -256,8 +256,8 @@ class Journal:
             self._ring.append(noted)
         else:
             self._ring[(self.last - 1) % self.size] = noted
-        if self._came is not None:
-            self._came()
+        if self._on_event is not None:
+            self._on_event()
 
 
 def block_of(event: Event, event_id: str) -> bytes:

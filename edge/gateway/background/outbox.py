@@ -104,8 +104,8 @@ class Outbox:
         self.release = Release(config, routes=lambda: self.routing.routes, begun=begun)
         self._release_timer: asyncio.TimerHandle | None = None
         self._tasks = set[asyncio.Task[None]]()
-        self._due_timer = DueTimer(self._writer, self.reader, free=self._publish)
-        self.dependents = Dependents(config.layout, self._writer, self.reader, free=self._publish, check=check)
+        self._due_timer = DueTimer(self._writer, self.reader, publish=self._publish)
+        self.dependents = Dependents(config.layout, self._writer, self.reader, publish=self._publish, check=check)
         self._due: list[str] = []  # ids of jobs whose deadline has just come
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publisher = Publisher(
@@ -134,7 +134,7 @@ class Outbox:
     def start(self) -> None:
         """Start both threads, on the running loop.
 
-        Jobs that wait for a retry wait for the rest of their back-off, or a whole one if the clock shows more.
+        A job that waits for a retry waits for the rest of its back-off, but never longer than one whole back-off.
         """
         self._loop = asyncio.get_running_loop()
         self._writer.start()
@@ -312,7 +312,7 @@ class Outbox:
         return f"runs after job {left[0]}{more}, which {'has' if not others else 'have'} not ended"
 
     def _note_waiting(self, jobs: Sequence[JobRow]) -> None:
-        """Wait until the jobs that have a time are due, and decide about those whose parents have all ended."""
+        """Set the timer for jobs that wait for a time, and decide about jobs whose parents have all ended."""
         waiting = [job for job in jobs if job.waits]
         if any(job.due_at is not None for job in waiting):
             self._due_timer.look()
@@ -483,7 +483,7 @@ class Outbox:
         self._publisher.route(routes)
 
     def _on_commit(self) -> None:
-        """Tell those who follow the counts of the ledger. Called in the writer's thread."""
+        """Pass the commit on to `backlog` and to the callback `committed`. Called in the writer's thread."""
         self.backlog.committed()
         if self._committed is not None:
             self._committed()

@@ -92,9 +92,9 @@ class Printed:
             self._came()
 
     def _look(self, *, quietly: bool = False) -> None:
-        """Read the new output of all jobs. `quietly` makes no events, and only notes where each stream ends.
+        """Read the new output of all jobs. With `quietly` make no events, and only note where each stream ends.
 
-        Each folder is watched before it is read, so that later output is reported by the kernel.
+        Each folder is watched before it is read, so that the kernel reports later output.
         """
         for folder in self._watch.read().gone:  # a later attempt makes a folder of the same name
             self._places.pop(folder, None)

@@ -166,7 +166,8 @@ class Readers:
             OSError: the status files cannot be watched.
         """
         if len(self._readers) >= self._most:
-            raise TooManyReaders(f"{self._most} readers of events are connected, which is half of the connections")
+            limit = "half of gateway.max_connections"
+            raise TooManyReaders(f"{self._most} readers of events are connected; at most {limit} are allowed")
         journal = self._journal
         number = journal.last
         missing = False
@@ -175,7 +176,7 @@ class Readers:
             number = number if missing else after[1]
         reader = Reader(journal, view, number)
         if not self._readers:
-            journal.listen(self._came, look=self._watch.look)
+            journal.listen(self._on_event, look=self._watch.look)
             self._readers.add(reader)
             try:
                 if not self._followers:
@@ -227,7 +228,7 @@ class Readers:
         if not self._readers and not self._followers:
             self._watch.stop()
 
-    def _came(self) -> None:
+    def _on_event(self) -> None:
         if self._flush_comes:
             return
         self._flush_comes = True

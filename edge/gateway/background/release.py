@@ -159,7 +159,7 @@ class Release:
             if job.id not in self._out:
                 self._set_behind(self._lane(job.task, job.power), job)
 
-    def hungry(self, ended: Set[str]) -> bool:
+    def gets_more_after(self, ended: Set[str]) -> bool:
         """Return True if a queue gets further jobs once the jobs in `ended` are settled.
 
         That is so if jobs wait for a place, and at most half of the queue's window remains out.

@@ -114,7 +114,7 @@ class Settler:
         others = announced.lost or announced.removed or announced.attempts or announced.spawned
         if others or self._waiters.any_of(announced.results):
             return True
-        return self._outbox.release.hungry(announced.results)
+        return self._outbox.release.gets_more_after(announced.results)
 
     async def _settle(self, announced: Announced) -> None:
         if announced.spawned:  # before the results, so that the ledger has the children of each ended job

@@ -173,7 +173,7 @@ class StatusWatch:
             try:
                 fd = os.pidfd_open(pid)
             except OSError:
-                continue  # the process has ended, or no descriptor is free: its next status file shows its state
+                continue  # the process has ended, or no descriptor is free; the next comparison shows its end
             self._pidfds[pid] = fd
             loop.add_reader(fd, self._ended, pid)
         if self._expiry is not None:

@@ -15,7 +15,7 @@ _RETRY = Backoff(first_s=1.0, most_s=30.0)
 
 
 class StorageFault:
-    """The present fault of the ledger, if any. Runs on the event loop.
+    """Holds the present fault of the ledger, if any. Runs on the event loop.
 
     During a fault a task tests the ledger again and again. It cannot wait for the next submit, because clients may not
     submit to a board that reports itself as unhealthy.

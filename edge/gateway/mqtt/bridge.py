@@ -107,7 +107,7 @@ class Bridge:
         self._declared = _declared(appliance)
         self._following = ExitStack()
         self._announce_at: float | None = None  # when to announce next, by the clock of the loop; None if not planned
-        self._births = False  # a Home Assistant has started since the last announcement
+        self._birth_seen = False  # a Home Assistant has started since the last announcement
         self._look_at: float | None = None  # when `_run` wakes up, by the clock of the loop; None if not planned
         self._looked_at = 0.0  # when `_run` last woke up
         self._timer: asyncio.TimerHandle | None = None
@@ -162,7 +162,7 @@ class Bridge:
         """Pass a message on the board's topics to the part that handles it."""
         if message.topic == self._topics.birth:
             if message.payload == ONLINE.encode():
-                self._births = True
+                self._birth_seen = True
                 self._announce_soon(random.uniform(*_BIRTH_S))  # noqa: S311 - not a secret
         elif message.topic == self._topics.submit:
             if self._submit is not None:
@@ -227,7 +227,7 @@ class Bridge:
     async def _announce(self) -> None:
         """Publish the discovery document, and that the board is online."""
         shown = entities(self._config, self._declared | {*self._known.seen})
-        answered, self._births = self._births, False
+        answered, self._birth_seen = self._birth_seen, False
         await self._remember(self._known.showing({each.key: each.platform for each in shown}))
         removed = self._known.removed
         model = _model()

@@ -106,12 +106,12 @@ def test_results_are_urgent_once_half_of_the_window_has_ended(board: Board) -> N
     """Results are urgent if other jobs wait for a place and half of the window has ended. Otherwise they may wait."""
     ids = board.accept(WINDOW)
     board.publish()
-    assert not board.release.hungry(set(ids))
+    assert not board.release.gets_more_after(set(ids))
     board.accept(1)
     board.publish()
-    assert not board.release.hungry(set(ids[:3]))
-    assert board.release.hungry(set(ids[:4]))
-    assert not board.release.hungry({"nobody", *ids[:3]})
+    assert not board.release.gets_more_after(set(ids[:3]))
+    assert board.release.gets_more_after(set(ids[:4]))
+    assert not board.release.gets_more_after({"nobody", *ids[:3]})
 
 
 def test_quick_jobs_get_a_wider_window(board: Board) -> None:
