@@ -71,7 +71,7 @@ def test_a_result_that_is_announced_again_counts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ago_s", [1.79e9, -1e9, 40 * 86_400.0])
-def test_a_time_that_a_wrong_clock_told_makes_no_file(tmp_path: Path, ago_s: float) -> None:
+def test_a_job_with_the_time_of_a_wrong_clock_makes_no_file(tmp_path: Path, ago_s: float) -> None:
     """A job that ended in 1970, in the future or too long ago is not counted. Only today's backlog is written."""
     run(tmp_path, lambda activity: activity.ended([result("a", ago_s=ago_s)]))
     assert counts(tmp_path, hours=24 * 50) == [0, 0, 0, 0]

@@ -97,7 +97,7 @@ def test_an_event_is_one_line_of_data() -> None:
     assert json.loads(data)["job"]["error"] == "one\n\ndata: two\r\x00"
 
 
-def test_a_confirm_that_comes_late_is_no_news() -> None:
+def test_a_late_confirm_makes_no_event() -> None:
     """A confirm of a job that runs or has ended makes no event: the worker may be faster than the confirm."""
     journal = Journal()
     journal.accepted([row("a"), row("b"), row("c")])
@@ -109,7 +109,7 @@ def test_a_confirm_that_comes_late_is_no_news() -> None:
     assert states(journal, 5) == [("c", "queued"), ("a", "succeeded")]
 
 
-def test_an_end_is_told_once() -> None:
+def test_an_end_is_reported_once() -> None:
     """A second announcement of a result makes no event."""
     journal = Journal()
     journal.ended([result("a")], nobody)

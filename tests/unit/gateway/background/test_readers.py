@@ -137,7 +137,7 @@ def test_a_reader_goes_on_where_it_was(taken: int, more: int) -> None:
 
 
 @pytest.mark.parametrize(("boot", "number"), [("other", 0), ("", 1), (None, 5)])
-def test_what_is_not_known_is_missing(boot: str | None, number: int) -> None:
+def test_an_unknown_position_means_missing_events(boot: str | None, number: int) -> None:
     """A position from an earlier run of the gateway, or with a number in the future, means that events are missing."""
 
     async def work() -> None:
@@ -182,7 +182,7 @@ def test_a_reader_is_woken_once_for_what_comes_together() -> None:
     on_loop(work)
 
 
-def test_who_is_shown_nothing_still_learns_how_far_it_is() -> None:
+def test_a_reader_whose_filter_hides_everything_gets_its_position() -> None:
     """A reader gets its position even if its filter leaves all events out, so that it can resume."""
 
     async def work() -> None:
@@ -212,7 +212,7 @@ def test_a_chunk_has_a_bound() -> None:
     on_loop(work)
 
 
-def test_one_too_many_is_refused() -> None:
+def test_a_reader_above_the_limit_is_refused() -> None:
     """A reader above the limit is refused, and the error names the limit."""
 
     async def work() -> None:

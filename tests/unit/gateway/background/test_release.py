@@ -199,7 +199,7 @@ def test_a_kind_with_a_limit_goes_out_one_by_one(tmp_path: Path) -> None:
     assert board.publish() == [chats[1]]
 
 
-def test_a_kind_with_a_rate_begins_so_many_in_a_minute(tmp_path: Path) -> None:
+def test_a_kind_with_a_rate_starts_a_limited_number_in_a_minute(tmp_path: Path) -> None:
     """The minute of a rate begins with the start of a body, and `again_s` tells when to look again."""
     board = Board(tmp_path, limits={"chat": LimitConfig(per_minute=2)})
     chats = board.accept(5, task="chat")

@@ -46,7 +46,7 @@ def test_other_sources_forget_what_was_seen() -> None:
 
 
 @given(boards=st.lists(st.sampled_from("abc"), max_size=20))
-def test_only_so_much_is_remembered(boards: list[str]) -> None:
+def test_the_number_of_former_places_is_limited(boards: list[str]) -> None:
     """At most eight former places are remembered, however often a board is renamed, and never the present place."""
     known = Announced("edge_1")
     for board in boards:

@@ -31,7 +31,7 @@ def test_energy_is_a_total_that_grows() -> None:
     assert (found["state_class"], found["device_class"]) == ("total_increasing", "energy")
 
 
-def test_online_is_told_by_the_last_will_and_always_available() -> None:
+def test_online_comes_from_the_last_will_and_is_always_available() -> None:
     """`online` is always available. Otherwise no automation could test whether a board is offline."""
     found = json.loads(document(TOPICS, ENTITIES, {}, model="board"))["components"]["online"]
     assert found["state_topic"] == "edge/attic/online"
