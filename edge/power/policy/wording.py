@@ -1,4 +1,4 @@
-"""What the policy decided, in words for people: a stable code, a sentence with the numbers, the rule that ends it."""
+"""Explains the policy's state to people: a stable code, a reason with the numbers, and the rule that ends the state."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _VERDICTS = {
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """Why a state is what it is."""
+    """The explanation of a state."""
 
-    code: str
-    reason: str
-    until: str
+    code: str  # stable, for programs
+    reason: str  # with the numbers
+    until: str  # what ends the state
 
 
 def explain(rules: Rules, state: PolicyState) -> Wording:
-    """The words for `state`: of the track that rules, or of the cap on flaps."""
+    """Return the explanation of `state`: of the track that decides, or of the limit on rises per hour."""
     if not state.tracks:
         return Wording("no-readings", "nothing has been read yet", "the first readings")
     if state.capped:
@@ -52,7 +52,7 @@ def explain(rules: Rules, state: PolicyState) -> Wording:
 
 
 def judged(state: PolicyState, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
-    """The readings with the verdict of their tracks, for people to look at; what decides nothing stays as it is."""
+    """Return the readings with the verdict of their tracks, for people. Readings that decide nothing do not change."""
     shown = []
     for reading in readings:
         track = state.tracks.get(f"{reading.source}/{reading.what}")
@@ -73,7 +73,7 @@ def _capped(rules: Rules, state: PolicyState) -> Wording:
 
 
 def _all_below(rules: Rules, state: PolicyState, below: list[Track]) -> Wording:
-    """The words of the worst track; each of the others has to end as well."""
+    """Return the explanation of the worst track. Its `until` also names up to two other tracks that must rise."""
     worst = _below_normal(rules, state, below[0])
     if below[0].fresh:
         return worst
@@ -122,7 +122,7 @@ def _band_words(band: Band, value: str, track: Track, suffix: str, dwell: str) -
 
 
 def _leaves(rules: Rules, track: Track) -> str:
-    """What would end a good state."""
+    """Return what would end a good state, in words, or an empty string."""
     reading, rule = track.reading, rule_of(rules, track)
     if rule.band is not None and not rule.only_claims:
         worse = "rises to" if rule.band.worse_above else "falls to"
