@@ -47,8 +47,8 @@ class MqttRig(Rig):
         source = self.source
         assert isinstance(source, MqttSource)
         source.read(0.0)  # the first one connects
-        before, deadline = source._said, time.monotonic() + 20
-        while source._said is before:
+        before, deadline = source._last, time.monotonic() + 20
+        while source._last is before:
             assert time.monotonic() < deadline
             self.broker.publish("home/meter", payload)
             time.sleep(0.02)
