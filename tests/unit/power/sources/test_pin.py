@@ -40,13 +40,13 @@ def test_polarity_and_pull_are_independent(
 
 def test_an_edge_tells_at_once(factory: MockFactory) -> None:
     """Both edges call `notify`, within milliseconds and without a read in between."""
-    told = threading.Semaphore(0)
-    pin = PinSource(PinConfig(pin=6), notify=told.release)
+    woken = threading.Semaphore(0)
+    pin = PinSource(PinConfig(pin=6), notify=woken.release)
     pin.read(0.0)
     factory.pin(6).drive_high()
-    assert told.acquire(timeout=5)
+    assert woken.acquire(timeout=5)
     factory.pin(6).drive_low()
-    assert told.acquire(timeout=5)
+    assert woken.acquire(timeout=5)
     pin.close()
 
 

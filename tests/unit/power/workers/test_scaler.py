@@ -121,7 +121,7 @@ def test_only_jobs_that_its_workers_take_count(board: Played) -> None:
     assert board.turn().wanted == 0
 
 
-def test_what_a_dead_gateway_told_does_not_count(board: Played) -> None:
+def test_the_backlog_of_a_dead_gateway_does_not_count(board: Played) -> None:
     board.waits(jobs(9), pid=2**22 - 1)
     assert board.turn().wanted == 0
 
