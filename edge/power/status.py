@@ -87,7 +87,7 @@ class Reader:
 
 def died(pid: int) -> PowerStatus:
     """Return the status that is valid once the governor's process has ended: `unknown`."""
-    return _unknown("governor-died", f"the governor (process {pid}) is gone", "`edge power` runs again")
+    return _unknown("governor-died", f"the governor (process {pid}) has ended", "`edge power` runs again")
 
 
 def expires_in(status: PowerStatus) -> float | None:

@@ -135,7 +135,7 @@ RUNTIME = Quantity(what="runtime", unit="s")
 LOW_BATTERY = Quantity(
     what="low_battery",
     criterion=Criterion(),
-    words=lambda reading: f"{reading.source} says battery low" if reading.value else "battery not low",
+    words=lambda reading: f"{reading.source} reports a low battery" if reading.value else "battery not low",
     recovery="the battery is no longer low",
 )
 #: The phase of a charger, such as bulk or float; the reason of the reading names it.

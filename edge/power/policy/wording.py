@@ -46,7 +46,7 @@ def explain(rules: Rules, state: PolicyState) -> Wording:
     summary = [track.reading for track in state.tracks.values() if _quantity(rules, track.reading).summary]
     shown = [_value(rules, reading) for reading in summary]
     vetoed = ceiling(worst, rule_of(rules, worst)) is Level.NORMAL and _value(rules, worst.reading) not in shown
-    reason = "; ".join(shown) or "no source objects"
+    reason = "; ".join(shown) or "no source reports bad power"
     ending = "; ".join(filter(None, (_leaves(rules, t) for t in by_ceiling[:3])))
     return Wording("normal", reason + (f"; no surplus: {_value(rules, worst.reading)}" if vetoed else ""), ending)
 
@@ -97,10 +97,13 @@ def _below_normal(rules: Rules, state: PolicyState, track: Track) -> Wording:
         )
     if track.judged.unknown:
         return Wording(
-            f"{what}-unknown", f"{_name(reading)} is unknown: {reading.reason or 'stale'}", f"it is known{dwell}"
+            f"{what}-unknown",
+            f"{_name(reading)} is unknown: {reading.reason or 'its last value is too old'}",
+            f"it is known{dwell}",
         )
     if what == "window":
-        return Wording("window", "the time of day allows no more", f"the window ends{dwell}")
+        passed = f" and {duration(rule.resume_after_s)} have passed" if rule.resume_after_s else ""
+        return Wording("window", "a time window (power.policy.windows) allows no more", f"the window ends{passed}")
     suffix = "critical" if track.level is Level.CRITICAL else "low"
     if rule.band is not None and reading.verdict is not Verdict.LOW and reading.verdict is not Verdict.CRITICAL:
         return _band_words(rule.band, _value(rules, reading), track, suffix, dwell)

@@ -43,5 +43,5 @@ class TestWording:
         assert first == "it reaches 45 % and holds for 5 min"
         assert others == [
             "for temperature 90 C: it falls to 70 C",
-            "for the time of day: the window ends and holds for 5 min",
+            "for the time of day: the window ends and 5 min have passed",
         ]
