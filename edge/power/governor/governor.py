@@ -135,7 +135,7 @@ class Governor:
             self._sample(now, frozenset(noticed))
 
     def sleep(self, now: float, order: SleepOrder) -> None:
-        """Shut down as at critical power although there is power left, and start again by the alarm of `order`."""
+        """Shut down as at critical power, although there is power left. The board wakes as `order` says."""
         if self._shutdown is not None:
             return
         log(order.reason)
@@ -384,7 +384,7 @@ class Governor:
             log(f"{self._layout.pause}: {err.strerror or err}")
 
     def _report_held(self, now: float) -> None:
-        """Report to the gateway that the button was held. It then approves the pending pairing request."""
+        """Report to the gateway that the button was held, so that the gateway can approve the only pairing request."""
         path = self._layout.button_held
         try:
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)

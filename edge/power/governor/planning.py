@@ -89,7 +89,7 @@ class Planning:
         return plan
 
     def backlog_changed(self) -> bool:
-        """Discard the plan and return True if jobs came where there were none, or if the last open job ended."""
+        """Discard the plan and return True if a job came while none was open, or if the last open job ended."""
         before, some = self._had_jobs, bool(self._jobs())
         if some == before:
             return False
@@ -169,7 +169,7 @@ class Planning:
 
 
 def remembered(config: Config) -> PanelMemory:
-    """Return what the governor of this board has learned of its solar panel; it is at most six hours old."""
+    """Return what the governor of this board has learned of its solar panel, as it was saved some hours ago at most."""
     return _read(config.layout.panel)
 
 

@@ -16,9 +16,12 @@ from edge.power.inputs.limits import Band
 
 
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
-    """How the policy decides by a quantity. A field that is None has the value of the section `power.policy`."""
+    """How the policy decides by a quantity.
 
-    band: Band | None = None
+    A number of samples or a dwell that is None has the value of the section `power.policy`.
+    """
+
+    band: Band | None = None  # None: the verdicts of the readings decide
     low_samples: int | None = None
     critical_samples: int | None = None
     unknown_samples: int | None = None

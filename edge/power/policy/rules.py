@@ -132,7 +132,7 @@ def _declared(source: PowerSourceConfig, config: PowerConfig, key: str) -> dict[
 
 
 def _rule(base: Rule, criterion: Criterion) -> Rule:
-    """Return the rule for a criterion. A field that the criterion leaves at None is taken from `base`."""
+    """Return the rule for a criterion. A number of samples or a dwell that is None is taken from `base`."""
 
     def chosen(value: int | None, usual: int) -> int:
         return usual if value is None else value
