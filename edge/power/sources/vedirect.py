@@ -56,7 +56,7 @@ _EMPTY_ALARMS = 1 | 4
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A numeric field of a frame: its quantity, the divisor that gives our unit, and the plausible range in our unit."""
+    """A numeric field of a frame: its quantity, the divisor that gives our unit, and the plausible range."""
 
     key: str
     what: str
