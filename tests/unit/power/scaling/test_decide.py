@@ -1,4 +1,4 @@
-"""How many workers a board is to run."""
+"""The number of workers that a board runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_idle_board_runs_no_extra_worker_and_looks_at_nothing() -> None:
 
 def test_more_start_at_once_for_work_that_one_would_not_end_in_time() -> None:
     decision = first(rows(6))
-    assert decision.wanted == 2  # 180 s in 60 s, and one is there
+    assert decision.wanted == 2  # 180 s of work in 60 s need three workers, and one is there
     assert decision.why == "2 of 3: 6 jobs of 3 min of work, to be done in 60 s"
 
 
@@ -55,7 +55,7 @@ def test_no_more_workers_than_jobs() -> None:
 
 
 def test_none_starts_for_what_is_done_before_it_has_started() -> None:
-    """Small jobs on a board with one core or four: no slower than one worker, and no start in vain."""
+    """No worker starts for small jobs, because the workers that run finish them before a new one is ready."""
     assert first(rows(100, 0.05)).wanted == 0
     eager = msgspec.structs.replace(EXTRA, drain_target_s=1.0, start_cost_s=5.0)
     assert first(rows(80, 0.05), rule=eager).wanted == 0
@@ -103,7 +103,7 @@ def test_after_the_board_took_workers_away_none_is_added_for_a_while() -> None:
 
 
 def test_class_always_never_waits_behind_a_held_job() -> None:
-    """One worker holds a normal job for want of power: another one starts for class always."""
+    """If the job of one worker is held because power is low, another worker starts for class always."""
     low = Board(cores=2, held=1, power=PowerState.LOW, watts_left=0.0)
     backlog = [*rows(5), *rows(1, 1.0, power=Power.ALWAYS)]
     decision = first(backlog, low)
@@ -121,7 +121,7 @@ def test_class_always_starts_no_further_worker_beside_a_free_one() -> None:
 def test_fewer_are_kept_only_after_the_window() -> None:
     state = first(rows(100)).state
     early = decide(EXTRA, [], FOUR, state, now_s=1299.0)
-    assert (early.wanted, early.look_s) == (3, 1599.0)  # what was asked for held until now
+    assert (early.wanted, early.look_s) == (3, 1599.0)  # three were needed until now
     assert decide(EXTRA, [], FOUR, early.state, now_s=1598.0).wanted == 3
     late = decide(EXTRA, [], FOUR, early.state, now_s=1599.0)
     assert (late.wanted, late.look_s) == (0, None)
@@ -167,7 +167,7 @@ class TestThresholds:
         assert decide(self.rule, rows(0), self.board, state, now_s=1360.0).wanted == 0
 
     def test_the_defect_of_the_published_package_is_not_here(self) -> None:
-        """25 jobs wait for three minutes while workers start; then they all run. Three workers are enough."""
+        """25 jobs wait for three minutes while workers start, then they all run. Three workers are enough."""
         ours = Ours(self.rule)
         theirs = Published(up_at=10, down_at=2, rate_per_min=10.0, least=0, most=8)
         counts = []
@@ -177,12 +177,13 @@ class TestThresholds:
                 theirs.total(backlog, self.board, now_s=60.0 * minute),
             )
             counts.append(each)
-        assert [mine for mine, _ in counts] == [3, 3, 3, 3]
-        assert [other for _, other in counts] == [0, 3, 6, 0]  # it adds the whole need again, then drops 25 that run
+        assert [our for our, _ in counts] == [3, 3, 3, 3]
+        # The package adds the whole need again at each step, and then ignores the 25 jobs that run.
+        assert [their for _, their in counts] == [0, 3, 6, 0]
 
 
 @given(until_s=st.floats(0, 1e7), window_s=st.floats(10, 86_400))
 def test_a_peak_has_left_the_window_at_the_time_that_the_decision_tells(until_s: float, window_s: float) -> None:
-    """Rounded to the other side it would be looked at again and again at the same moment."""
+    """If the sum were rounded to the other side, the decision would be repeated endlessly at the same time."""
     state = ScaleState(wanted=1, peaks=(Peak(until_s, 1),))
     assert remember(state, 0, now_s=until_s + window_s, window_s=window_s) == ()
