@@ -1,4 +1,4 @@
-"""Commands as kinds of job: signatures, schemas, and what may be sent."""
+"""Commands as kinds of job: their signatures and schemas, and the arguments that they accept."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def command(run: tuple[str, ...] = ("tool", "--name", "{p}"), **parameter: Any) 
 
 
 def taken(made: CommandConfig, value: Any, **others: Any) -> bool:
-    """Whether the gateway takes the value; the worker has to agree."""
+    """Return whether the gateway accepts the value, and check that the worker agrees."""
     signature = signature_of(made)
     catalogue = Catalogue({"c": TaskInfo("c", positional=signature.positional, schema=signature.schema())}, {})
-    answers, given = [], {"p": value, **others}
-    for check in (lambda: catalogue.check("c", [], given), lambda: signature.bind([], given)):
+    answers, arguments = [], {"p": value, **others}
+    for check in (lambda: catalogue.check("c", [], arguments), lambda: signature.bind([], arguments)):
         try:
             check()
             answers.append(True)
@@ -119,7 +119,7 @@ def test_a_text_that_does_not_fit_is_told_in_words(pattern: str | None, words: s
         catalogue.check("c", [], {"p": "\u00e9"})
 
 
-def test_files_in_one_folder_have_names_of_their_own() -> None:
+def test_files_in_one_folder_have_different_names() -> None:
     info = TaskInfo("run", one_folder=True)
     info.check_files({"a": FILE, "b": InputFile("0" * 64, "b", 1)})
     with pytest.raises(BadArguments, match="two inputs have the file name 'a'"):
