@@ -41,8 +41,8 @@ _DEFAULT = Exchange("", type="direct")
 #: Name of an exchange that marks the broker's store. A store without it is new, and has none of the published jobs.
 _MARK = "edge.store"
 
-#: With these options, a connection whose peer is gone fails within about half a minute of the first data that is not
-#: acknowledged. AMQP heartbeats cannot be used, because a solo worker cannot send them while a job runs.
+#: With these options, a connection whose peer is gone fails within 30 s after data was sent, or about 90 s after the
+#: last data if it is idle. AMQP heartbeats cannot be used, because a solo worker cannot send them while a job runs.
 _SOCKET = {
     socket.TCP_NODELAY: 1,
     socket.TCP_KEEPIDLE: 60,

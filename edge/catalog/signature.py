@@ -82,9 +82,7 @@ class Signature:
             hint = hints[name]
             if _is_job(hint):
                 if wants_job is not None:
-                    raise TypeError(
-                        f"{where}: parameter {name!r}: a task takes one Job, which is {wants_job!r} already"
-                    )
+                    raise TypeError(f"{where}: parameter {name!r}: the task has a Job already: {wants_job!r}")
                 wants_job = name
                 continue
             _check_hint(hint, f"{where}: parameter {name!r}")

@@ -1,4 +1,4 @@
-"""Describes a lane: the jobs that share a queue of the broker. A kind with a limit has lanes of its own."""
+"""Describes a lane: the jobs that share a queue of the broker. A kind with a limit has separate lanes."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def watts(config: Config) -> tuple[float, float]:
     The first is 0 if the board was never calibrated. `worker.cpu_watts` overrides the calibration.
     """
     found = read(config.layout.calibration)
-    given, idle = config.worker.cpu_watts, 0.0 if found is None else found.idle_watts
-    if given is not None:
-        return idle, given
+    configured, idle = config.worker.cpu_watts, 0.0 if found is None else found.idle_watts
+    if configured is not None:
+        return idle, configured
     return idle, USUAL_CPU_WATTS if found is None else found.cpu_watts

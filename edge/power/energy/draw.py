@@ -40,10 +40,10 @@ def mix(readings: Sequence[Reading]) -> Mix | None:
     drained = any(value for what, value in known if what == "discharging")
     sun, watts = 0.0, board_watts(readings)
     if solar:
-        given = max(0.0, sum(solar))
+        panel_w = max(0.0, sum(solar))
         if watts:
-            sun = min(1.0, given / watts)
-        elif given > 0 and not drained:
+            sun = min(1.0, panel_w / watts)
+        elif panel_w > 0 and not drained:
             sun = 1.0
     rest = round(1.0 - sun, 4)
     if any(supplies):

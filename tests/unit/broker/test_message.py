@@ -38,7 +38,7 @@ def test_the_worker_learns_the_jobs_limits_and_its_failures() -> None:
     }
 
 
-def test_the_worker_learns_what_files_the_job_is_given() -> None:
+def test_the_worker_learns_the_files_of_the_job() -> None:
     """The message names the hashes of the files. The content is on the worker's own board or on its head."""
     job = msgspec.structs.replace(JOB, files=b'{"clip":{"sha256":"%s","name":"a.mov","bytes":7}}' % (b"0" * 64))
     _, headers, _ = message(job, origin="gateway@board")

@@ -136,7 +136,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
         assert gateway.violations == []
 
 
-def test_what_was_accepted_before_the_start_goes_out_by_itself(gateway: Gateway) -> None:
+def test_jobs_from_before_the_start_are_published_without_a_ring(gateway: Gateway) -> None:
     """If the gateway was killed after its 202 and before the publish, the job is published although nobody rings."""
     gateway.accept(1, 2)
     gateway.publisher.start()
@@ -153,7 +153,7 @@ def test_a_job_counts_once_it_is_confirmed(gateway: Gateway) -> None:
     until(lambda: gateway.confirmed == ["job-1"], "the confirm")
 
 
-def test_what_a_lost_connection_did_not_confirm_goes_out_over_the_next(gateway: Gateway) -> None:
+def test_jobs_that_a_lost_connection_did_not_confirm_are_sent_again(gateway: Gateway) -> None:
     """Nobody has to ring for such jobs, and a confirmed job is not sent again."""
     gateway.accept(1, 2, 3)
     gateway.publisher.start()
@@ -231,7 +231,7 @@ def test_a_broker_that_was_restarted_for_a_complaint_may_have_lost_jobs(gateway:
     assert gateway.store_calls == ["claimed", "claimed", "reborn", "claimed"]
 
 
-def test_a_job_that_is_to_be_published_again_is(gateway: Gateway) -> None:
+def test_rewind_publishes_a_job_again(gateway: Gateway) -> None:
     """With `rewind`, the publisher also reads jobs before its cursor."""
     gateway.accept(1, 2)
     gateway.publisher.start()
@@ -243,7 +243,7 @@ def test_a_job_that_is_to_be_published_again_is(gateway: Gateway) -> None:
     until(lambda: gateway.sent() == ["job-1", "job-2"] * 2, "both again")
 
 
-def test_what_the_ledger_has_not_noted_yet_is_not_sent_again(gateway: Gateway) -> None:
+def test_a_job_that_the_ledger_has_not_recorded_yet_is_not_sent_again(gateway: Gateway) -> None:
     """The publisher remembers a confirm until the ledger has recorded it."""
     gateway.late = []
     gateway.accept(1)
@@ -260,7 +260,7 @@ def test_what_the_ledger_has_not_noted_yet_is_not_sent_again(gateway: Gateway) -
     until(lambda: gateway.sent() == ["job-1", "job-2", "job-1"], "the ledger has it as unpublished still")
 
 
-def test_a_restart_of_the_broker_is_asked_for_at_the_second_refusal(gateway: Gateway) -> None:
+def test_a_restart_of_the_broker_is_requested_at_the_second_refusal(gateway: Gateway) -> None:
     """The first refusal may come from a broker that shuts down. A confirm removes the request."""
     gateway.accept(1)
     gateway.publisher.start()
@@ -297,7 +297,7 @@ def test_nothing_goes_to_a_broker_that_is_blocked(gateway: Gateway) -> None:
     until(lambda: gateway.sent() == ["job-1"], "the job")
 
 
-def test_a_ledger_that_refused_one_look_is_looked_at_again(gateway: Gateway) -> None:
+def test_a_ledger_that_failed_one_read_is_read_again(gateway: Gateway) -> None:
     """The publisher reads it again over the same connection, without a ring."""
     gateway.publisher.start()
     gateway.up()
@@ -308,7 +308,7 @@ def test_a_ledger_that_refused_one_look_is_looked_at_again(gateway: Gateway) -> 
     assert len(gateway.links) == 1
 
 
-def test_an_alarm_counts_for_no_silence_of_the_broker(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_during_an_alarm_no_confirm_is_overdue(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """During an alarm the broker may delay its confirms for days, although its queues work."""
     now = [100.0]
     monkeypatch.setattr(sessions, "time", SimpleNamespace(monotonic=lambda: now[0]))

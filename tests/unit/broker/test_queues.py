@@ -18,7 +18,7 @@ def test_the_queues_of_the_pool_main_are_named_by_class_alone() -> None:
 
 
 @pytest.mark.parametrize(("power", "pool", "owner"), list(product(Power, Pool, ["", "io", "sun-1", "always"])))
-def test_a_queue_tells_its_class(power: Power, pool: Pool, owner: str) -> None:
+def test_the_name_of_a_queue_has_its_class(power: Power, pool: Pool, owner: str) -> None:
     """This holds for every pool and for any name of a worker."""
     assert topology.class_of(topology.queue_name(power, pool=pool, owner=owner)) is power
 

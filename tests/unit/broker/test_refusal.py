@@ -30,6 +30,6 @@ def test_a_refusal_for_good_names_its_cure(err: Exception, words: str) -> None:
 
 
 @pytest.mark.parametrize("err", [ConnectionForced("CONNECTION_FORCED"), NotFound("NOT_FOUND"), OSError(111, "x"), None])
-def test_what_ends_by_itself_has_no_cure(err: BaseException | None) -> None:
+def test_an_error_that_ends_by_itself_has_no_cure(err: BaseException | None) -> None:
     """No action of a person is needed."""
     assert cure(err) == ""

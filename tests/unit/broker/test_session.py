@@ -103,7 +103,7 @@ def test_all_answers_of_the_broker_are_read_at_once(link: PlayedLink, session: P
     assert ids(session.take_confirmed()) == ["job-1", "job-2", "job-3"]
 
 
-def test_a_broken_connection_is_told(link: PlayedLink, session: PublishSession) -> None:
+def test_a_broken_connection_raises_its_error(link: PlayedLink, session: PublishSession) -> None:
     """The error reaches the publisher, which sends the unconfirmed jobs over another connection."""
     session.publish([job(1)])
     link.fail()
@@ -111,7 +111,7 @@ def test_a_broken_connection_is_told(link: PlayedLink, session: PublishSession) 
         session.listen()
 
 
-def test_room_is_what_may_still_be_unconfirmed(link: PlayedLink, session: PublishSession) -> None:
+def test_the_window_is_freed_by_confirms(link: PlayedLink, session: PublishSession) -> None:
     """Publishes use up the window, and confirms free it."""
     session.publish(job(n) for n in range(1, 11))
     assert session.window_left == WINDOW - 10

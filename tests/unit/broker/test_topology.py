@@ -22,7 +22,7 @@ def link() -> Iterator[PlayedLink]:
         yield link
 
 
-def test_every_queue_keeps_what_it_confirmed() -> None:
+def test_every_queue_keeps_confirmed_messages() -> None:
     """Queues are durable quorum queues. Their delivery limit is higher than the power cuts of a night can reach."""
     for queue in (topology.DEAD, *topology.QUEUES.values()):
         assert queue.durable
@@ -30,7 +30,7 @@ def test_every_queue_keeps_what_it_confirmed() -> None:
         assert queue.queue_arguments["x-delivery-limit"] == 1_000_000
 
 
-def test_what_a_queue_gives_up_on_is_kept() -> None:
+def test_a_message_at_the_delivery_limit_is_kept() -> None:
     """Dead-lettering is at-least-once. That needs a queue that rejects publishes when full, and drops no message."""
     for queue in topology.QUEUES.values():
         arguments = queue.queue_arguments
@@ -48,7 +48,7 @@ def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> N
 
 
 @pytest.mark.parametrize(
-    ("err", "speaks"),
+    ("err", "dead"),
     [
         (QueueSilent("x"), True),
         (TimeoutError(), True),
@@ -60,9 +60,9 @@ def test_a_store_without_a_mark_is_new_until_it_is_marked(link: PlayedLink) -> N
         (None, False),
     ],
 )
-def test_what_speaks_against_the_queues(err: BaseException | None, speaks: bool) -> None:
+def test_errors_that_mean_a_dead_queue(err: BaseException | None, dead: bool) -> None:
     """Only these errors justify a restart of the broker. A refusal would be the same after it."""
-    assert topology.silent(err) == speaks
+    assert topology.silent(err) == dead
 
 
 class _CheckedChannel:
@@ -100,7 +100,7 @@ def _reaching(channel: _CheckedChannel, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(topology, "reached", reached)
 
 
-def test_a_message_that_the_check_met_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_that_the_check_received_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message may arrive between the count and the `get`. If the check kept it, a job would be lost."""
     channel = _CheckedChannel({"edge.always": 3})
     _reaching(channel, monkeypatch)

@@ -87,14 +87,14 @@ def test_a_module_that_never_ends_is_one_line(
     assert "hangs.py:" in errors["hangs"]
 
 
-def test_what_a_module_left_running_keeps_nobody_waiting(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_process_that_a_module_left_running_is_not_waited_for(make_config: MakeConfig, tmp_path: Path) -> None:
     """If a child of a module keeps stdout open, the reader does not wait for it."""
     make_config(tasks=["leaves"])
     (tmp_path / "leaves.py").write_text("import os, time\nif os.fork() == 0:\n    time.sleep(600)\n")
     assert catalogue.load(tmp_path / "edge.yaml", timeout_s=30).errors == {}
 
 
-def test_what_comes_with_the_appliance_is_described(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_the_shipped_kinds_are_described(make_config: MakeConfig, tmp_path: Path) -> None:
     """Each shipped kind has a summary, and importing them all needs no ChatterBot."""
     make_config()
     found = catalogue.load(tmp_path / "edge.yaml")

@@ -61,12 +61,12 @@ def test_in_front_of_two_hyphens_none_does() -> None:
 
 
 @pytest.mark.parametrize("first", [{"pattern": "a?"}, {"choices": ("", "a")}])
-def test_what_follows_a_value_that_may_be_empty_is_no_option(first: dict[str, Any]) -> None:
+def test_a_value_after_one_that_may_be_empty_is_no_option(first: dict[str, Any]) -> None:
     parameters = {"p": ParameterConfig(pattern=".*"), "q": ParameterConfig(**first)}
     assert not taken(CommandConfig(name="c", run=("tool", "{q}{p}"), parameters=parameters), "-x", q="")
 
 
-def test_what_follows_a_value_that_is_never_empty_may_begin_with_a_hyphen() -> None:
+def test_a_value_after_one_that_is_never_empty_may_begin_with_a_hyphen() -> None:
     parameters = {"p": ParameterConfig(pattern=".*"), "q": ParameterConfig()}
     assert taken(CommandConfig(name="c", run=("tool", "{q}{p}"), parameters=parameters), "-x", q="a")
 
@@ -82,7 +82,7 @@ def test_a_number_takes_no_text_and_nothing_out_of_bounds(value: Any) -> None:
     assert not taken(command(type="int", min=64, max=3840), value)
 
 
-def test_choices_are_the_owners_own_words() -> None:
+def test_choices_may_begin_with_a_hyphen() -> None:
     made = command(choices=("fast", "-slow"))
     assert taken(made, "-slow")
     assert not taken(made, "-other")
@@ -112,7 +112,7 @@ def test_any_program_takes_a_list_of_words(argv: Any) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "words"), [(None, "letters, digits, space"), ("[a-z]+", "text that fits [a-z]+")])
-def test_a_text_that_does_not_fit_is_told_in_words(pattern: str | None, words: str) -> None:
+def test_the_error_of_a_text_describes_the_allowed_text(pattern: str | None, words: str) -> None:
     signature = signature_of(command(pattern=pattern))
     catalogue = Catalogue({"c": TaskInfo("c", positional=signature.positional, schema=signature.schema())}, {})
     with pytest.raises(BadArguments, match=re.escape(f"must be {words}")):

@@ -42,7 +42,7 @@ Schemas = st.recursive(st.just(dict[str, Any]()) | st.fixed_dictionaries({"type"
 
 
 @given(Schemas, Values)
-def test_a_yes_is_what_the_general_validator_says_too(schema: dict[str, Any], value: Any) -> None:
+def test_the_general_validator_accepts_what_the_quick_check_accepts(schema: dict[str, Any], value: Any) -> None:
     """This holds for any schema and any value."""
     if not quick.compiled({"n": schema})({"n": value}):
         return
@@ -75,7 +75,7 @@ def test_common_kinds_of_argument_are_known(function: Any, arguments: Mapping[st
     assert quick.compiled(Signature.of(function).schema()["properties"])(arguments) is fits
 
 
-def test_what_the_quick_test_refuses_gets_the_sentence_of_the_general_one() -> None:
+def test_the_general_validator_explains_a_refusal() -> None:
     """The quick check gives no reason, so the general validator explains the refusal."""
     signature = Signature.of(_count, task="count")
     info = TaskInfo("count", positional=signature.positional, schema=signature.schema())

@@ -166,7 +166,7 @@ def test_the_job_is_not_an_argument() -> None:
     assert Signature.of(other).wants_job == "job"
 
 
-def test_the_schema_says_what_is_needed() -> None:
+def test_the_schema_has_all_that_a_submitter_needs() -> None:
     """The schema has required arguments, defaults and bounds, and nothing else."""
 
     def work(n: Annotated[int, Meta(ge=0)], *, note: str = "x") -> None: ...

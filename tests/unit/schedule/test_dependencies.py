@@ -39,7 +39,7 @@ def test_a_job_runs_waits_or_never_runs(edges: list[Edge]) -> None:
 
 
 @given(value=JSON)
-def test_what_is_no_result_stays_as_it_is(value: object) -> None:
+def test_other_values_than_results_are_unchanged(value: object) -> None:
     """Each result is looked up by its id, at any depth, and everything else is unchanged."""
     requested = list[str]()
 

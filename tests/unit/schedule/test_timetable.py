@@ -15,7 +15,7 @@ def test_an_empty_zone_is_no_zone() -> None:
         Timetable(Schedule("echo", cron="@daily", timezone=""))
 
 
-def test_a_stored_zone_counts_where_none_is_asked_for() -> None:
+def test_the_stored_zone_counts_if_none_is_submitted() -> None:
     """This includes a schedule that was stored with an empty zone."""
     for asked in (None, ""):
         assert (

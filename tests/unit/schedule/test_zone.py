@@ -13,7 +13,7 @@ from edge.schedule.zone import board_zone, zone
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../x", "/etc/passwd", "Europe", "right/UTC", "Mars/Base", "a\0b", "x" * 9999]
 )
-def test_what_is_no_zone_gets_one_sentence(name: str) -> None:
+def test_an_unknown_zone_gets_one_sentence(name: str) -> None:
     with pytest.raises(UsageError, match="expected the name of a zone"):
         zone(name)
 

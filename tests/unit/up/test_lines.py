@@ -25,12 +25,12 @@ class Refusing(io.StringIO):
 @pytest.mark.parametrize(
     "fault", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left on device"), ValueError("closed file")]
 )
-def test_a_log_that_takes_nothing_does_not_stop_the_stack(fault: Exception) -> None:
+def test_a_log_that_fails_does_not_stop_the_stack(fault: Exception) -> None:
     """If the reader is gone, the card is full or the file is closed, the stack runs on."""
     StackLog(Refusing(fault)).say("hello")
 
 
-def test_what_a_pipe_delivers_comes_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_of_a_pipe_comes_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data may be split anywhere. A last line without an end is passed on at the end, a very long line in pieces."""
     monkeypatch.setattr("edge.up.lines._LONGEST", 10)
     lines: list[Any] = []

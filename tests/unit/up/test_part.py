@@ -70,7 +70,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_it_is_ready_says_its_lines_and_stops(tmp_path: Path) -> None:
+def test_a_part_is_ready_logs_its_lines_and_stops(tmp_path: Path) -> None:
     """Lines of the program are logged with the name of the part. SIGTERM ends the program, and nothing is killed."""
 
     async def body() -> None:
@@ -84,7 +84,7 @@ def test_it_is_ready_says_its_lines_and_stops(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
-def test_one_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that crashes the worker while the stack starts does not end the stack."""
     monkeypatch.setattr(part_module, "RESTART", Backoff(first_s=0.01, most_s=0.01))
 
@@ -100,7 +100,7 @@ def test_one_that_began_its_work_is_started_again(tmp_path: Path, monkeypatch: p
     asyncio.run(body())
 
 
-def test_one_that_ends_before_it_is_ready_gives_its_last_line(tmp_path: Path) -> None:
+def test_a_part_that_ends_before_it_is_ready_gives_its_last_line(tmp_path: Path) -> None:
     """The error has the exit code and the last line of output."""
 
     async def body() -> None:
@@ -111,7 +111,7 @@ def test_one_that_ends_before_it_is_ready_gives_its_last_line(tmp_path: Path) ->
     asyncio.run(body())
 
 
-def test_one_that_stays_silent_is_given_up_at_the_deadline(tmp_path: Path) -> None:
+def test_a_part_that_is_not_ready_at_the_deadline_is_an_error(tmp_path: Path) -> None:
     """A part that is not ready in time is an error. The caller must still stop it."""
 
     async def body() -> None:
@@ -157,7 +157,7 @@ def test_a_configuration_error_is_not_tried_again(tmp_path: Path, *, ready_first
     asyncio.run(body())
 
 
-def test_one_that_loses_the_first_sigterm_gets_another(tmp_path: Path) -> None:
+def test_a_part_that_misses_the_first_sigterm_gets_another(tmp_path: Path) -> None:
     """A broker misses a SIGTERM while it boots."""
 
     async def body() -> None:
@@ -171,7 +171,7 @@ def test_one_that_loses_the_first_sigterm_gets_another(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
-def test_one_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
+def test_a_part_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
     """The log names the kill and its reason."""
 
     async def body() -> None:
@@ -215,7 +215,7 @@ def test_a_killed_child_takes_its_session_along(tmp_path: Path) -> None:
     os.close(grandchild)
 
 
-def test_what_a_part_left_running_ends_with_it(tmp_path: Path) -> None:
+def test_processes_that_a_part_left_running_end_with_it(tmp_path: Path) -> None:
     """When a worker ends, no process of its job is left running."""
     child = Child(
         ["sh", "-c", "sleep 600 & echo $!; exit 3"], env=dict(os.environ), cwd=tmp_path, output=subprocess.PIPE

@@ -27,7 +27,7 @@ def test_critical_power_leaves_this_computer_on(tmp_path: Path) -> None:
     assert settings(tmp_path, env={}).config.power.critical.dry_run
 
 
-def test_what_a_person_changed_stays(tmp_path: Path) -> None:
+def test_changes_of_a_person_stay(tmp_path: Path) -> None:
     """The second start reads the file and does not write it."""
     settings(tmp_path, env={})
     path = tmp_path / "edge.yaml"

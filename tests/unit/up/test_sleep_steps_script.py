@@ -76,7 +76,7 @@ def test_light_sleep_and_back(kernel: Kernel) -> None:
     assert not (kernel.folder / "kept").exists()
 
 
-def test_what_was_so_before_stays_so(kernel: Kernel) -> None:
+def test_settings_from_before_the_sleep_are_restored(kernel: Kernel) -> None:
     """A core that was off stays off, and Wi-Fi that saved power already stays in power save."""
     (kernel.cpu / "cpu2/online").write_text("0\n")
     (kernel.folder / "wifi").write_text("on\n")

@@ -199,7 +199,7 @@ def test_bodies_in_threads_are_taken_off_the_idle_time(tmp_path: Path, monkeypat
     assert fetch.jobs_wh * 3600 == pytest.approx(true_j, rel=0.1)
 
 
-def test_two_workers_share_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_workers_share_the_measured_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of two bodies that run at the same time gets its part of the board's draw; none is counted twice."""
     jobs = [Body(600.0 + shift, 3000.0, 1.0, kind=f"k{shift:g}") for shift in (0.0, 1.5)]
     day = PlayedDay(tmp_path, jobs, monkeypatch, seed=4)

@@ -76,7 +76,7 @@ def test_estimates_are_within_a_tenth_of_a_meter(idle_w: float, core_w: float) -
     assert estimated_j == pytest.approx(metered_j, rel=0.05)
 
 
-def test_without_a_shunt_it_says_what_it_needs() -> None:
+def test_without_a_shunt_the_error_names_the_need() -> None:
     board = SyntheticBoard(idle_w=1.0, core_w=1.0, seed=3)
     with pytest.raises(StackError, match=r"only 0 values .* the board needs a shunt"):
         list(measured(board, lambda: None, total_s=180, sleep=lambda _: None))

@@ -47,7 +47,7 @@ def test_a_month_has_its_days_alone(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("month", ["2026-13", "2026", "../../x", "2026-11-01", ""])
-def test_what_is_no_month_is_refused(layout: Layout, month: str) -> None:
+def test_a_text_that_is_no_month_is_refused(layout: Layout, month: str) -> None:
     with pytest.raises(UsageError, match="expected a year and a month, such as 2026-11"):
         statement.of_month(layout, month)
 

@@ -84,7 +84,7 @@ def test_an_hour_that_comes_twice_or_late_changes_nothing() -> None:
     assert learn(memory, HourSample(FIRST + 40, 99.0)) is memory
 
 
-def test_what_is_remembered_stays_small_and_survives_a_file() -> None:
+def test_the_memory_stays_small_and_survives_a_file() -> None:
     memory = learned(60 * 24)
     data = msgspec.json.encode(memory)
     assert len(data) < 16_000

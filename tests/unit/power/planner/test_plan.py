@@ -47,7 +47,7 @@ settings = st.builds(
     board=boards,
     rules=settings,
 )
-def test_a_plan_is_whole(
+def test_a_plan_keeps_its_rules(
     now: float | None,
     battery: Battery | None,
     outlook: Outlook | None,

@@ -48,7 +48,7 @@ def test_a_board_that_cannot_sleep_starts_later() -> None:
     assert awake > asleep
 
 
-def test_what_is_beyond_the_forecast_is_not_told() -> None:
+def test_a_start_beyond_the_forecast_is_not_estimated() -> None:
     assert start(14.0, ahead_s=1e6) is None
 
 

@@ -42,7 +42,7 @@ def test_more_start_at_once_for_work_that_one_would_not_end_in_time() -> None:
     assert decision.why == "2 of 3: 6 jobs of 3 min of work, to be done in 60 s"
 
 
-def test_what_runs_counts_as_work() -> None:
+def test_running_jobs_count_as_work() -> None:
     assert first(rows(5, running=1)).wanted == first(rows(6)).wanted
 
 
@@ -54,7 +54,7 @@ def test_no_more_workers_than_jobs() -> None:
     assert first(rows(1, 3600.0, running=1)).wanted == 1
 
 
-def test_none_starts_for_what_is_done_before_it_has_started() -> None:
+def test_none_starts_for_work_that_ends_before_it_is_ready() -> None:
     """No worker starts for small jobs, because the workers that run finish them before a new one is ready."""
     assert first(rows(100, 0.05)).wanted == 0
     eager = msgspec.structs.replace(EXTRA, drain_target_s=1.0, start_cost_s=5.0)
@@ -82,7 +82,7 @@ def test_threads_share_the_work_of_a_process() -> None:
         (Board(cores=4, power=PowerState.CRITICAL), 0, "0 of 3: power is critical: no job that waits may run"),
     ],
 )
-def test_the_nearest_limit_is_told(board: Board, wanted: int, why: str) -> None:
+def test_the_lowest_limit_is_reported(board: Board, wanted: int, why: str) -> None:
     decision = first(rows(100), board)
     assert (decision.wanted, decision.why) == (wanted, why)
 
@@ -134,7 +134,7 @@ def test_the_highest_count_of_the_window_is_kept() -> None:
     assert decide(EXTRA, [], FOUR, state, now_s=1311.0).wanted == 1
 
 
-def test_a_wait_before_more_start_is_kept_and_told() -> None:
+def test_a_wait_before_more_start_is_kept_and_reported() -> None:
     slow = msgspec.structs.replace(EXTRA, up_after_s=20.0)
     decision = first(rows(100), rule=slow)
     assert (decision.wanted, decision.look_s) == (0, 1020.0)
@@ -142,7 +142,7 @@ def test_a_wait_before_more_start_is_kept_and_told() -> None:
     assert decide(slow, rows(100), FOUR, decision.state, now_s=1020.0).wanted == 3
 
 
-def test_what_a_person_set_is_obeyed_within_the_limits_until_it_ends() -> None:
+def test_a_count_set_by_a_person_holds_within_the_limits_for_its_time() -> None:
     hand = Hand(2, until_s=1600.0)
     decision = decide(EXTRA, [], FOUR, ScaleState(), now_s=1000.0, hand=hand)
     assert (decision.wanted, decision.look_s, decision.why) == (2, 1600.0, "2 of 3: set by hand, for another 10 min")
@@ -183,7 +183,7 @@ class TestThresholds:
 
 
 @given(until_s=st.floats(0, 1e7), window_s=st.floats(10, 86_400))
-def test_a_peak_has_left_the_window_at_the_time_that_the_decision_tells(until_s: float, window_s: float) -> None:
+def test_a_peak_has_left_the_window_at_the_time_that_the_decision_names(until_s: float, window_s: float) -> None:
     """If the sum were rounded to the other side, the decision would be repeated endlessly at the same time."""
     state = ScaleState(wanted=1, peaks=(Peak(until_s, 1),))
     assert remember(state, 0, now_s=until_s + window_s, window_s=window_s) == ()

@@ -127,7 +127,7 @@ def test_changes_an_hour_have_a_bound_even_when_power_and_memory_flap(
 
 @relaxed
 @given(entries(), st.lists(st.tuples(steps, backlogs), min_size=2, max_size=60))
-def test_never_down_below_what_was_asked_for_within_the_window(
+def test_never_below_the_need_within_the_window(
     rule: WorkerEntry, trace: list[tuple[float, list[KindBacklog]]]
 ) -> None:
     state, now_s = ScaleState(), 0.0

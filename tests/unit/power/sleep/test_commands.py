@@ -35,7 +35,7 @@ def test_a_board_that_could_not_come_back_is_refused(board: Path) -> None:
     assert CliRunner().invoke(cli, ["config", "check", "--config", str(board)]).exit_code == 0
 
 
-def test_probe_says_whether_it_can(board: Path) -> None:
+def test_probe_reports_whether_it_can(board: Path) -> None:
     result = CliRunner().invoke(cli, ["power", "probe", "--config", str(board)])
     assert result.output.splitlines()[-1].startswith(f"# no alarm ({board.parent}/alarm): this board cannot wake")
 
@@ -50,7 +50,7 @@ def test_probe_says_whether_it_can(board: Path) -> None:
         (SleepConfig(when="low", ups_returns=True), False, Severity.OK, "a UPS switches"),
     ],
 )
-def test_doctor_says_it_too(
+def test_doctor_reports_the_same(
     tmp_path: Path, sleep: SleepConfig, *, alarm: bool, level: Severity | None, text: str
 ) -> None:
     path = tmp_path / "alarm"

@@ -84,7 +84,7 @@ def test_it_asks_and_goes_once_the_gateway_agreed(tmp_path: Path) -> None:
     assert board.layout.sleep_awake.exists()
 
 
-def test_a_refusal_is_told_once(tmp_path: Path) -> None:
+def test_a_refusal_is_logged_once(tmp_path: Path) -> None:
     board = Board(tmp_path)
     for _ in range(3):
         board.turn(later_s=200)
@@ -184,7 +184,7 @@ def test_without_an_alarm_it_sleeps_lightly_until_a_job_comes(tmp_path: Path) ->
     assert board.layout.sleep_light.read_text() == "off\n"
 
 
-def test_what_an_earlier_governor_left_is_taken_back(tmp_path: Path) -> None:
+def test_requests_of_an_earlier_governor_are_removed(tmp_path: Path) -> None:
     """A new governor ends light sleep and removes the question, so no core stays off."""
     board = Board(tmp_path)
     board.layout.sleep_light.write_text("on\n")
@@ -209,7 +209,7 @@ def test_after_a_sleep_that_was_given_up_it_waits(tmp_path: Path) -> None:
     assert board.question() is not None
 
 
-def test_it_learns_what_a_boot_takes(tmp_path: Path) -> None:
+def test_it_learns_the_duration_of_a_boot(tmp_path: Path) -> None:
     """The boot ends when a worker is connected. Ten seconds of firmware are added, and a mean with earlier boots."""
     board = Board(tmp_path, boot_s=None, min_awake_s=60.0)
     costs.write(board.layout.last_sleep, LastSleep(1.0, 2.0, "earlier", boot_s=100.0))

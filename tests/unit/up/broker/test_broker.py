@@ -103,7 +103,7 @@ def test_a_card_that_is_full_at_the_start_is_waited_for(tmp_path: Path, monkeypa
         asyncio.run(broker.start())
 
 
-def test_what_the_broker_cannot_write_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_the_broker_cannot_write_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of a write to a full disk does not name the file."""
 
     def full(*_: object, **__: object) -> None:

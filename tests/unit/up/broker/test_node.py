@@ -32,7 +32,7 @@ def test_a_store_that_was_not_at_fault_comes_back_every_time(node: PrivateNode) 
     assert (node.base / "store.no-better-2" / "queues").read_text() == "second"
 
 
-def test_each_store_that_is_set_aside_has_a_name_of_its_own(node: PrivateNode) -> None:
+def test_each_store_that_is_set_aside_has_another_name(node: PrivateNode) -> None:
     """A note in each store has the reason."""
     names = []
     for why in ("a cut", "another"):
