@@ -1,7 +1,7 @@
 """Types for the parts of py-amqp and kombu that we use. Neither ships types, so `Any` ends here.
 
 The stubs of `celery-types` cover Celery's documented interface. They lack or contradict much of the internals that this
-worker uses (a channel's events, the hub, the steps), so more lines would need an exemption than would be typed.
+worker uses (a channel's events, the hub, the steps). So they would need more exemptions than they would give types.
 """
 
 from __future__ import annotations

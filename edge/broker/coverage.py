@@ -42,10 +42,10 @@ def _kind(worker: WorkerEntry, kind: str, catalogue: Catalogue) -> str:
     if info.pool is worker.takes:
         return ""
     if info.pool is Pool.IO:
-        return f"{kind} has pool io and would run one at a time; list it at a worker of pool threads"
+        return f"{kind} has pool io and would run one at a time; move it to the `kinds` of a worker of pool threads"
     return (
         f"{kind} has pool main and would run at the same time as other jobs; "
-        'declare it with @task(pool="io"), or list it at a worker of pool main'
+        'declare it with @task(pool="io"), or move it to the `kinds` of a worker of pool main'
     )
 
 

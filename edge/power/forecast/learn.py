@@ -15,7 +15,7 @@ _RECENT_DECAY, _DAILY_DECAY = 0.6, 0.88
 _LEAD_DECAY = 0.9999
 _QUANTILE_STEP = 0.12
 _SCORE_DECAY = 0.99
-#: If the clock goes back by more than this, the earlier time was wrong: learning goes on from the new time.
+#: If the clock goes back by more than this, the earlier time was wrong. Learning continues from the new time.
 _BACK_H = 48
 #: An hour is learned if at least this share of it was measured.
 SEEN = 0.6

@@ -15,7 +15,7 @@ DARK = 0.03
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the panel is, in degrees, north and east positive."""
+    """Location of the panel in degrees, north and east positive."""
 
     latitude: float
     longitude: float

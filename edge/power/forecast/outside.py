@@ -16,7 +16,8 @@ Hours: TypeAlias = dict[int, float]
 _MOST = 24 * 16
 _LARGEST_W = 1e6
 _HOUR_S = 3600.0
-#: Reached on the seventh compared day: scores fade by 1 % a day, so that 7 days count as 6.79.
+#: Decaying number of compared days from which on the forecast may be used. It is reached on the seventh day, because
+#: the number decays by 1 % a day, so that 7 days count as 6.79.
 _LEAST_COUNT = 6.5
 #: The forecast from outside is used while its error is below this share of the error of our forecast.
 _BETTER = 0.97

@@ -11,9 +11,9 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     """Holds everything that limits the number of workers. A value of None is not known, and does not limit it."""
 
     cores: int
-    fixed: int = 1  # workers of other entries that take the same jobs, without any that crashes again and again
+    fixed: int = 1  # workers of other entries that take the same jobs; failing ones do not count
     running: int = 0  # processes of the scaled entry that are ready
-    failing: int = 0  # processes of the scaled entry that crash again and again
+    failing: int = 0  # processes of the scaled entry that crash again and again, or do not get ready in time
     held: int = 0  # workers of all these entries whose running job is held because there is too little power
     memory_left_bytes: int | None = None
     watts_left: float | None = None

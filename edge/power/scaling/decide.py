@@ -89,7 +89,7 @@ def _up(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit: 
         return _decision(rule, board, _changed(state, state.asked, now_s), why)
     if at_once > state.wanted:
         state = _changed(state, at_once, now_s)
-    why = f"{_asked(state.asked)}, and may start in {duration(begins_s - now_s)}"
+    why = f"{_needed(state.asked)}, and may start in {duration(begins_s - now_s)}"
     return _decision(rule, board, state, why, look_s=begins_s)
 
 
@@ -107,7 +107,7 @@ def _down(rule: WorkerEntry, board: Board, state: ScaleState, asked: Need, limit
     # The count can fall when every peak that reaches the present count has left the window.
     leaves_s = [peak.until_s + rule.down_after_s for peak in state.peaks if peak.count >= state.wanted]
     look_s = max(falls_s, max(leaves_s, default=now_s))
-    why = f"{_asked(state.asked)}; the count stays for another {duration(look_s - now_s)}"
+    why = f"{_needed(state.asked)}; the count stays for another {duration(look_s - now_s)}"
     return _decision(rule, board, state, why, look_s=look_s)
 
 
@@ -119,8 +119,8 @@ def _by_hand(rule: WorkerEntry, board: Board, state: ScaleState, hand: Hand, lim
     return _decision(rule, board, state, f"{why}, for another {duration(hand.until_s - now_s)}", look_s=hand.until_s)
 
 
-def _asked(count: int) -> str:
-    return f"{count} {'is' if count == 1 else 'are'} asked for"
+def _needed(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'} needed"
 
 
 def _changed(state: ScaleState, wanted: int, now_s: float, *, forced: bool = False) -> ScaleState:

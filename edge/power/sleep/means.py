@@ -22,7 +22,7 @@ def obstacle(config: PowerConfig) -> str:
     alarm = config.critical.wakealarm
     if not alarm.exists():
         return (
-            f"{alarm} is not there: no clock of this board can wake it (set power.sleep.ups_returns where a UPS "
+            f"{alarm} does not exist: no clock of this board can wake it (set power.sleep.ups_returns if a UPS "
             "switches the power back on, or wake: light)"
         )
     return ""
@@ -37,7 +37,7 @@ def found(alarm: Path) -> str:
     """Return the line about the alarm that `edge power probe` prints."""
     if not alarm.exists():
         return f"no alarm ({alarm}): this board cannot wake by itself; power.sleep needs wake: light, or a UPS for it"
-    return f"{alarm} can wake this board: power.sleep may be used (a Pi needs POWER_OFF_ON_HALT=1 to save by it)"
+    return f"{alarm} can wake this board: power.sleep may be used (a Pi needs POWER_OFF_ON_HALT=1 to save power)"
 
 
 def set_alarm(alarm: Path, after_s: float) -> None:

@@ -119,7 +119,7 @@ class Sleeper:
             return None
         return self._request(now_s, power, decision)
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    # --- internal ---------------------------------------------------------------------------------------------
 
     def _facts(self, now_s: float, power: PowerStatus) -> Facts:
         wall = time.time()

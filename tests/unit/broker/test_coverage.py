@@ -44,13 +44,16 @@ def test_nothing_is_amiss_where_each_kind_has_its_worker() -> None:
         ),
         (
             (MAIN, WorkerEntry("own", kinds=("fetch",))),
-            "worker own: fetch has pool io and would run one at a time; list it at a worker of pool threads",
+            (
+                "worker own: fetch has pool io and would run one at a time; move it to the `kinds` of a worker of pool "
+                "threads"
+            ),
         ),
         (
             (MAIN, IO, WorkerEntry("own", WorkerPool.THREADS, kinds=("solve",))),
             (
                 "worker own: solve has pool main and would run at the same time as other jobs; declare it with "
-                '@task(pool="io"), or list it at a worker of pool main'
+                '@task(pool="io"), or move it to the `kinds` of a worker of pool main'
             ),
         ),
         (

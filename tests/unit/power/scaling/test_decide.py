@@ -138,7 +138,7 @@ def test_a_wait_before_more_start_is_kept_and_reported() -> None:
     slow = msgspec.structs.replace(EXTRA, up_after_s=20.0)
     decision = first(rows(100), rule=slow)
     assert (decision.wanted, decision.look_s) == (0, 1020.0)
-    assert decision.why == "0 of 3: 3 are asked for, and may start in 20 s"
+    assert decision.why == "0 of 3: 3 are needed, and may start in 20 s"
     assert decide(slow, rows(100), FOUR, decision.state, now_s=1020.0).wanted == 3
 
 

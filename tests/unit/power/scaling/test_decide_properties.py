@@ -100,7 +100,7 @@ def test_changes_an_hour_have_a_bound_for_any_backlog(
         if decision.wanted != state.wanted:
             changes.append(now_s)
         state = decision.state
-    bound = (rule.most - rule.min + 1) * (3600 / rule.down_after_s + 1) + 1  # the first one brings `min` up
+    bound = (rule.most - rule.min + 1) * (3600 / rule.down_after_s + 1) + 1  # the first change is up to `min`
     for start in changes:
         assert sum(start <= at < start + 3600 for at in changes) <= bound
 
