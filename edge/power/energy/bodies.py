@@ -13,7 +13,7 @@ class _Mark(msgspec.Struct):
 
     boot_id: str = ""
     pid: int = 0
-    ran: int = 0  # number of bodies that run; set only by a worker of threads
+    ran: int = 0  # number of bodies that run at the same time; only a worker of threads writes it
 
 
 class _Worker(msgspec.Struct):

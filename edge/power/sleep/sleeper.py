@@ -98,7 +98,7 @@ class Sleeper:
             power: the latest report of the governor.
         """
         if self._ordered:
-            if power.code != "sleep":  # the sleep was cancelled, or the board is configured not to go down
+            if power.code != "sleep":  # the sleep was cancelled, or `power.critical.dry_run` is set
                 self._ordered = False
                 self._withdraw_question()
                 self._look_s = now_s + _AGAIN_S

@@ -10,7 +10,7 @@ from edge.core.errors import StackError
 from edge.up.broker.ports import LOOPBACK, NodePorts
 
 NODE_NAME = "edge@localhost"  # fixed, because the folder of the store has this name, and a host can be renamed
-#: Start script of Debian's package. The script in the PATH only works for the user `rabbitmq` and root.
+#: Start script of Debian's package. The script in the PATH runs RabbitMQ as the user `rabbitmq` only.
 DEBIAN_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _MIB = 1 << 20
 DISK_LIMIT_BYTES = 200 * _MIB
