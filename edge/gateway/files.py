@@ -119,7 +119,20 @@ class Files:
     # ---- uploads ----
 
     def look(self, name: str, submitter: str) -> FileView | None:
-        """How an upload stands, or the stored file of this hash, or None if nothing is known. Raises StorageError."""
+        """How an upload stands, or the stored file of this hash, or None if nothing is known. Raises StorageError.
+
+        What it returns is durable: after an error of the disk a record may be there that a power cut would take back.
+        """
+        found = self._found(name, submitter)
+        if found is not None and not found.stored:
+            try:
+                self.incoming.sync()
+            except OSError as err:
+                raise StorageError("cannot use the input files of jobs", err) from err
+        return found
+
+    def _found(self, name: str, submitter: str) -> FileView | None:
+        """As `look`; what is known of an unfinished upload may not be durable. Raises StorageError."""
         if is_sha256(name) and (size := self._use(name)) is not None:
             return FileView(size, size, name, stored=True)
         try:
@@ -200,9 +213,9 @@ class Files:
 
     def _known(self, name: str, submitter: str, sha256: str) -> FileView | None:
         """The stored file with the announced hash, or how the upload stands. Raises StorageError."""
-        if sha256 and (stored := self.look(sha256, submitter)) is not None and stored.stored:
+        if sha256 and (stored := self._found(sha256, submitter)) is not None and stored.stored:
             return stored
-        return self.look(name, submitter)
+        return self._found(name, submitter)
 
     async def _end_earlier(self, key: str) -> None:
         """End an earlier request of this upload, whose connection is lost: its client has come back."""
@@ -226,6 +239,7 @@ class Files:
             raise WrongOffset(start or 0, received)
         self._reserve(key, (size or 0) - received)
         if start is None and received != size:
+            await _finished(self.incoming.sync)
             return FileView(received, size, sha256 or ("" if known is None else known.sha256)), False
         upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=known is not None)
         try:
