@@ -1,4 +1,7 @@
-"""`run/governor/outlook.json`: forecast and board model, written by the governor for the gateway's start times."""
+"""Reads and writes `run/governor/outlook.json`: forecast and board model.
+
+The governor writes the file. The gateway reads it to estimate when jobs start.
+"""
 
 from __future__ import annotations
 
@@ -14,41 +17,41 @@ from edge.power.planner.records import BoardModel
 
 
 class ForecastScores(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How good the forecast was lately. Energy is of a day, in watt-hours."""
+    """Recent quality of the forecast. Errors are mean absolute errors of a day's energy, in watt-hours."""
 
-    days: int = 0  # that were learned from
-    error_wh: float | None = None  # mean error of the day's energy, forecast at its beginning
-    as_yesterday_wh: float | None = None  # the same of "as yesterday"
-    outside_wh: float | None = None  # the same of the forecast from outside
-    below_p10: float | None = None  # share of the hours that gave less than their P10; the aim is 0.1
+    days: int = 0  # number of days that were learned
+    error_wh: float | None = None  # of our forecast at the beginning of the day
+    as_yesterday_wh: float | None = None  # of the forecast "as yesterday"
+    outside_wh: float | None = None  # of the forecast from outside
+    below_p10: float | None = None  # share of the hours below the P10 of their forecast; the aim is 0.1
 
 
 class Told(msgspec.Struct, frozen=True):
-    """Written each hour while the board looks ahead."""
+    """Content of the file, which is written each hour while the board makes forecasts."""
 
     boot_id: str
     outlook: Outlook | None
     board: BoardModel
-    battery_wh: float
+    battery_wh: float  # size of the battery
     scores: ForecastScores
     place: Place | None = None
-    sleeps: bool = False  # while there is no power for work
+    sleeps: bool = False  # the board sleeps while there is no power for work
 
 
 def scores(memory: PanelMemory) -> ForecastScores:
-    """The scores that `memory` has."""
+    """Return the scores in `memory`, rounded."""
     means = [each.mean for each in (memory.ours, memory.as_yesterday, memory.outside, memory.below_low)]
     ours, yesterday, outside, below = (None if each is None else round(each, 3) for each in means)
     return ForecastScores(memory.days, ours, yesterday, outside, below)
 
 
 def write(path: Path, told: Told) -> None:
-    """Put it there. Raises OSError."""
+    """Write the file. Raises OSError."""
     durable.replace_volatile(path, msgspec.json.encode(told))
 
 
 def read(path: Path) -> Told | None:
-    """Return what the governor of this boot wrote, or None if there is nothing."""
+    """Return the content of the file, or None if it is missing, damaged or from an earlier boot."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Told)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
