@@ -89,7 +89,7 @@ class _State(Collector):
         if (free_bytes := board.free_bytes()) is not None:
             yield GaugeMetricFamily("edge_disk_free_bytes", "Room under the state root.", free_bytes)
         with suppress(OSError):
-            count, stored, unfinished = appliance.files.taken()
+            count, stored, unfinished = appliance.files.usage()
             yield GaugeMetricFamily("edge_input_files", "Files that were uploaded for jobs.", count)
             text = "What files for jobs take on the disk."
             yield _gauges("edge_input_bytes", text, "state", {"stored": stored, "unfinished": unfinished})
