@@ -180,7 +180,7 @@ class Appliance:
         return [*notes, *filter(None, [self._copies.fault, self.schedules.waiting])]
 
     def unserved(self) -> tuple[str, ...]:
-        """Return one sentence for each kind and power class that no configured worker takes, with what to change.
+        """Return one sentence for each gap between the kinds of job and the configured workers, with what to change.
 
         Empty until the catalogue has been read.
         """
