@@ -88,7 +88,7 @@ class Appliance:
         """
         layout = config.layout
         self.config = config
-        self._lock = _lock_root(layout.root)
+        self._lock = _alone(layout.root)
         rebuild.rebuild(layout)
         self.journal = Journal()
         sleeps = config.power.sleep.when != "never"
@@ -443,7 +443,7 @@ class Appliance:
         return await self.view(job)
 
 
-def _lock_root(root: Path) -> BinaryIO:
+def _alone(root: Path) -> BinaryIO:
     """Take the lock that allows only one gateway for a state root. It is held while the returned file is open.
 
     Raises:
