@@ -66,7 +66,7 @@ class Views:
             children: number of jobs that it spawned, by state.
             after: ids of the jobs that it runs after.
             followers: number of jobs that run after it.
-            starts: when it starts, as its submitter is told. Without it, the time is computed here if `ahead` is known.
+            starts: the start that its submitter already got. Without it, it is computed here if `ahead` is known.
         """
         state = self.state(job)
         worker, body = self._running.get(job.id, (None, None)) if state is JobState.RUNNING else (None, None)

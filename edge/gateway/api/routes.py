@@ -126,7 +126,7 @@ def table(appliance: Appliance) -> list[Route]:
         Route(
             *("GET", "/v1/jobs/{id}/children", "The jobs that a job spawned, in its order", jobs.children, READERS),
             query=ChildQuery,
-            answers=(Answer(HTTPStatus.OK, "A page; each job with the numbers of its own children", ChildPage),),
+            answers=(Answer(HTTPStatus.OK, "A page; each job with the number of its children", ChildPage),),
             problems=_MISSING,
         ),
         Route(

@@ -44,7 +44,7 @@ class Caller:
         return Scope.ADMIN in self.scopes or (bool(self.scopes & SUBMITTING) and self.name == submitter)
 
     def may_run(self, kind: str, scope: str) -> None:
-        """Raise Forbidden if this caller may not submit jobs of `kind`, which needs `scope` (empty: no scope)."""
+        """Raise Forbidden if this caller may not submit jobs of `kind`. An empty `scope` means that it needs none."""
         if scope and scope not in self.scopes:
             scopes = ", ".join(sorted(self.scopes))
             raise Forbidden(f"token {self.name!r} has scope {scopes}; jobs of the kind {kind!r} need {scope}")
