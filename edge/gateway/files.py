@@ -58,7 +58,7 @@ class Files:
         self.incoming = Incoming(self.inputs)
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}  # by hash: monotonic time of the last store or use
-        self._naming: set[str] = set()  # files whose name is not durable yet
+        self._naming: set[str] = set()  # files whose name may not be durable; nobody is told of them
         self._storing = asyncio.Lock()
         self._active: dict[str, asyncio.Task[object]] = {}
         self._expected: dict[str, int] = {}  # bytes that each active upload still expects, by key
@@ -289,9 +289,10 @@ class Files:
             self._used[done.sha256] = time.monotonic()
             if new:
                 self._naming.add(done.sha256)
-        try:
-            self.incoming.store(key, done)
-        finally:
+        # If the disk refuses, a power cut may take back the name. So it stays in `_naming`, and the client sends the
+        # file again.
+        self.incoming.store(key, done)
+        with self._lock:
             self._naming.discard(done.sha256)
         if remember:
             self.incoming.remember(key, done)
