@@ -259,7 +259,7 @@ def _check_known(name: str, tokens: Sequence[Token]) -> None:
 
 
 def matching(tokens: Sequence[Token], secret: str) -> Token | None:
-    """Return the token with this secret, or None. It takes the same time whether and which token matches."""
+    """Return the token with this secret, or None. The time does not depend on which token matches, or if none does."""
     wanted = digest(secret)
     found = None
     for token in tokens:

@@ -105,7 +105,7 @@ class Packer:
 def packing(path: Path, *, advance: Advance, replace: bool = False) -> Iterator[Packer]:
     """Make the archive `path`, which is whole and durable at the end of the block.
 
-    After an error there is no new archive, and an earlier file of this name has not changed. Only its owner can read
+    If packing fails there is no new archive, and an earlier file of this name has not changed. Only its owner can read
     the archive. It is compressed if its name ends in gz.
 
     Raises UsageError if the file exists and `replace` is not set, OSError.

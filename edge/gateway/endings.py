@@ -62,7 +62,7 @@ class Endings:
         """
         if job.state.final:
             if not if_final:
-                raise WrongState(f"job {job.id!r} has ended ({job.state}); its result is there")
+                raise WrongState(f"job {job.id!r} has ended ({job.state}); its result can be fetched")
             return await self._remove(job)
         if not if_open:
             raise WrongState(f"job {job.id!r} has not ended; cancel it first")

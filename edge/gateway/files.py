@@ -46,7 +46,7 @@ class WrongOffset(EdgeError, ValueError):
 
     def __init__(self, start: int, received: int, why: str = "") -> None:
         self.received = received
-        super().__init__(why or f"the upload goes on at byte {received}; what was sent begins at {start}")
+        super().__init__(why or f"the upload continues at byte {received}; the part that was sent begins at {start}")
 
 
 class Files:
@@ -58,7 +58,7 @@ class Files:
         self.incoming = Incoming(self.inputs)
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}  # by hash: monotonic time of the last store or use
-        self._naming: set[str] = set()  # files whose name may not be durable; nobody is told of them
+        self._naming: set[str] = set()  # files whose name may not be durable; no answer mentions them
         self._storing = asyncio.Lock()
         self._active: dict[str, asyncio.Task[object]] = {}
         self._expected: dict[str, int] = {}  # bytes that each active upload still expects, by key
@@ -102,7 +102,7 @@ class Files:
             return size
 
     def idle_s(self, sha256: str) -> float:
-        """Seconds since a file was stored or named, or infinity if that was before the gateway started."""
+        """Return the seconds since a file was stored or named, or infinity if that was before the gateway started."""
         return time.monotonic() - self._used.get(sha256, float("-inf"))
 
     def remove(self, sha256: str, *, unless_used_s: float) -> bool:
@@ -330,7 +330,7 @@ def _key(name: str, submitter: str) -> str:
 def _difference(known: FileView, size: int | None, sha256: str) -> str:
     """Return how `known` differs from a file with this size and hash, or an empty text if it may be the same file."""
     if known.bytes is None and size is not None and known.received > size:
-        return f"{known.received} bytes of it are here, which is more than {size}"
+        return f"{known.received} bytes of it have arrived, which is more than {size}"
     if known.bytes is not None and known.bytes != size:
         return f"it was announced with {known.bytes} bytes, not {size}"
     if sha256 and known.sha256 and known.sha256 != sha256:

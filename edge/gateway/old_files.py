@@ -100,14 +100,14 @@ class OldFiles:
             left_s = self._limits.keep_s - self._age_s(sha256, self._files.inputs.path(sha256).stat().st_mtime, now)
             left_s = max(left_s, self._on_its_way_s - self._files.idle_s(sha256))
             if left_s <= 0 and self._files.remove(sha256, unless_used_s=self._on_its_way_s):
-                log.info("removed the file %s, which no open job wants", sha256)
+                log.info("removed the file %s, which no open job needs", sha256)
             else:
                 left.append(left_s)
         for key, _, saved_at in uploads:
             left_s = self._limits.unfinished_s - self._age_s(key, saved_at, now)
             if left_s <= 0 and not self._files.receiving(key):
                 self._files.incoming.drop(key)
-                log.info("removed the upload %s, which nobody went on with", key)
+                log.info("removed the upload %s, which was abandoned", key)
             else:
                 left.append(left_s)
         return max(1.0, min(left)) if left else None

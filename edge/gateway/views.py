@@ -144,7 +144,7 @@ def _files(job: JobRow) -> dict[str, InputFile]:
 
 
 def _deadline_at(job: JobRow) -> float | None:
-    """Return when a job stops to wait for surplus power, as Unix time, or None if it does not wait or has no limit."""
+    """Return when a job stops waiting for surplus power, as Unix time, or None if it has no such limit."""
     if job.deadline_s is None or job.power is not Power.SURPLUS or job.state.final:
         return None
     return job.accepted_at + job.deadline_s

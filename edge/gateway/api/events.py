@@ -146,7 +146,7 @@ class EventRoutes:
         sent_at = loop.time()
         chunk = f"retry: {_RETRY_MS}\n".encode() + reader.mark()
         if missing:
-            reset = Event(About.RESET, time.time(), reason="events are missing here: look at everything anew")
+            reset = Event(About.RESET, time.time(), reason="events are missing here: read the whole state again")
             chunk += block_of(reset, reader.id)
         with _woken_by_time(reader, ends_at):
             try:

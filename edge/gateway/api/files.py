@@ -220,7 +220,7 @@ def _range(request: web.Request) -> tuple[int | None, int | None]:
     total = int(found[3])
     if found[1] is None:
         if request.can_read_body and length != 0:
-            raise BadRequest("Content-Range: `bytes */TOTAL` asks where the upload goes on; the body must be empty")
+            raise BadRequest("Content-Range: `bytes */TOTAL` asks where the upload continues; the body must be empty")
         return None, total
     first, last = int(found[1]), int(found[2])
     if not first <= last < total:

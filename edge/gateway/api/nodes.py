@@ -58,7 +58,7 @@ class NodeRoutes:
         """Keep a file until the result arrives that names it."""
         job_id = check_job_id(call.request.match_info["id"])
         if call.request.content_type != OCTETS:
-            raise WrongType(f"Content-Type {call.request.content_type[:80]!r}: this reads {OCTETS}")
+            raise WrongType(f"Content-Type {call.request.content_type[:80]!r}: this route reads {OCTETS}")
         try:
             name = check_artifact_name(call.request.match_info["name"])
         except ValueError as err:
@@ -87,7 +87,7 @@ class NodeRoutes:
                     async for chunk in request.content.iter_chunked(_CHUNK):
                         left_bytes -= len(chunk)
                         if left_bytes < 0:
-                            raise TooLarge(f"the files have more bytes than {self._max_files_bytes}, which are taken")
+                            raise TooLarge(f"the files have more bytes than {self._max_files_bytes}, the limit")
                         await asyncio.to_thread(file.write, chunk)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ class NodeRoutes:
         """Accept a result. Answer when the job has its durable result. Raises BadRequest, Busy, StorageError."""
         result = await self._read(call, Result)
         if not result.state.final:
-            raise BadRequest(f"state: {result.state} is no end of a job")
+            raise BadRequest(f"state: {result.state} is not a final state")
         try:
             await self._take(result, call.query.attempt)
         except OSError as err:

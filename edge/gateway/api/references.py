@@ -36,7 +36,7 @@ def linked(lines: Sequence[Line], refs: Sequence[str]) -> tuple[list[Line], list
     }
     order, circle = dependencies.order(parents) if places else (list(parents), [])
     for number in circle:
-        found[number] = UsageError("after: this line waits for itself, directly or by way of others")
+        found[number] = UsageError("after: this line waits for itself, directly or through other lines")
     for number in order:
         job = found[number]
         if not isinstance(job, NewJob) or not parents[number]:

@@ -28,7 +28,7 @@ async def read(request: web.Request, media: tuple[str, ...], *, max_bytes: int, 
     given = request.headers.get("Content-Type")
     # Compare the header itself first: aiohttp parses it with the parser for mail, which costs more than all the rest.
     if given not in media and (given is None or request.content_type not in media):
-        raise WrongType(f"Content-Type {(given or 'none')[:80]!r}: this reads {' or '.join(media)}")
+        raise WrongType(f"Content-Type {(given or 'none')[:80]!r}: this route reads {' or '.join(media)}")
     if (request.content_length or 0) > max_bytes:
         raise TooLarge(f"the body has {request.content_length} bytes; at most {max_bytes} are taken")
     if request.content.is_eof() and request.content.exception() is None:  # the whole body came with the headers

@@ -145,9 +145,9 @@ def of_http(err: web.HTTPException, method: str, path: str) -> Problem:
     """Return the problem for a request that aiohttp itself refuses, such as an unknown path or a wrong method."""
     status = HTTPStatus(err.status)
     if isinstance(err, web.HTTPMethodNotAllowed):
-        detail = f"{method} is not for this path: {', '.join(sorted(err.allowed_methods))}"
+        detail = f"{method} is not allowed for this path; allowed are {', '.join(sorted(err.allowed_methods))}"
     elif status is HTTPStatus.NOT_FOUND:
-        detail = f"nothing is at {path[:200]}; GET /v1/openapi.json lists what is"
+        detail = f"nothing is at {path[:200]}; GET /v1/openapi.json lists all routes"
     else:
         detail = (err.text or status.description or status.phrase).splitlines()[0][:200]
     fallback = ProblemCode.BAD_REQUEST if err.status < 500 else ProblemCode.INTERNAL

@@ -20,7 +20,11 @@ def context(config: GatewayConfig) -> ssl.SSLContext | None:
     try:
         made.load_cert_chain(config.tls_cert, config.tls_key, password=_no_password)
     except ssl.SSLError as err:
-        why = "the key does not belong to the certificate" if "MISMATCH" in str(err.reason) else "not PEM that fits"
+        why = (
+            "the key does not belong to the certificate"
+            if "MISMATCH" in str(err.reason)
+            else "not a usable pair of PEM files"
+        )
         raise ConfigError(
             "gateway.tls_cert", str(config.tls_cert), f"{why} (gateway.tls_key = {config.tls_key})"
         ) from err

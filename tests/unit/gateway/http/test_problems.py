@@ -72,6 +72,6 @@ def test_aiohttps_own_refusals_become_problems() -> None:
     """An unknown path, a wrong method and a body over aiohttp's own limit get problems like our own errors."""
     assert problems.of_http(web.HTTPNotFound(), "GET", "/x").detail.startswith("nothing is at /x")
     wrong = problems.of_http(web.HTTPMethodNotAllowed("PUT", {"GET", "HEAD"}), "PUT", "/v1/jobs")
-    assert wrong.detail == "PUT is not for this path: GET, HEAD"
+    assert wrong.detail == "PUT is not allowed for this path; allowed are GET, HEAD"
     large = problems.of_http(web.HTTPRequestEntityTooLarge(max_size=1, actual_size=2), "POST", "/v1/jobs")
     assert (large.status, large.code) == (413, "too-large")
