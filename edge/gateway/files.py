@@ -122,7 +122,21 @@ class Files:
     # ---- uploads ----
 
     def look(self, name: str, submitter: str) -> FileView | None:
-        """Return the stored file with this hash, or the state of an upload, or None. Raises StorageError."""
+        """Return the stored file with this hash, or the state of an upload, or None. Raises StorageError.
+
+        The returned state is durable. Without a sync, an error of the disk could leave a record that a power cut would
+        take back.
+        """
+        found = self._found(name, submitter)
+        if found is not None and not found.stored:
+            try:
+                self.incoming.sync()
+            except OSError as err:
+                raise StorageError("cannot use the input files of jobs", err) from err
+        return found
+
+    def _found(self, name: str, submitter: str) -> FileView | None:
+        """Return the same as `look`, but the state of an unfinished upload may not be durable. Raises StorageError."""
         if is_sha256(name) and (size := self._use(name)) is not None:
             return FileView(size, size, name, stored=True)
         try:
@@ -203,10 +217,10 @@ class Files:
                 del self._active[key]
 
     def _known(self, name: str, submitter: str, sha256: str) -> FileView | None:
-        """Return the stored file with the announced hash, or else what `look` finds. Raises StorageError."""
-        if sha256 and (stored := self.look(sha256, submitter)) is not None and stored.stored:
+        """Return the stored file with the announced hash, or else what `_found` returns. Raises StorageError."""
+        if sha256 and (stored := self._found(sha256, submitter)) is not None and stored.stored:
             return stored
-        return self.look(name, submitter)
+        return self._found(name, submitter)
 
     async def _end_earlier(self, key: str) -> None:
         """Cancel an earlier request of this upload. Its client has come back, so the old connection is lost."""
@@ -230,6 +244,7 @@ class Files:
             raise WrongOffset(start or 0, received)
         self._reserve(key, (size or 0) - received)
         if start is None and received != size:
+            await _finished(self.incoming.sync)
             return FileView(received, size, sha256 or ("" if known is None else known.sha256)), False
         upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=known is not None)
         try:

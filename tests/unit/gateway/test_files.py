@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from edge.core import durable
 from edge.core.errors import StorageError, UnknownInput
 from edge.gateway.files import Files
 from edge.model import InputFile
+from edge.wire import FileView
 
 CONTENT = b"some content"
 HASH = sha256(CONTENT).hexdigest()
@@ -77,3 +79,27 @@ def test_a_start_makes_names_durable(files: Files, config: Config, monkeypatch: 
     monkeypatch.setattr(durable, "sync_folder", synced.append)
     Files(config).start()
     assert files.inputs.root in synced
+
+
+def test_a_part_without_a_durable_record_is_not_reported(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a file system has stopped, it still shows the record of the last part, and cannot shorten the content."""
+    content = CONTENT * 2
+
+    async def part(first: int | None) -> FileView:
+        blocks = parts() if first is None else parts(content[first : first + len(CONTENT)])
+        view, _ = await files.receive("clip", "ana", blocks, start=first, size=len(content) + 1)
+        return view
+
+    def stopped(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    assert asyncio.run(part(0)).received == len(CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "sync_folder", stopped)
+        patch.setattr(os, "truncate", stopped)
+        with pytest.raises(StorageError):
+            asyncio.run(part(len(CONTENT)))
+        with pytest.raises(StorageError):
+            asyncio.run(part(None))
+        with pytest.raises(StorageError):
+            files.look("clip", "ana")
