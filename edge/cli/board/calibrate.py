@@ -34,12 +34,14 @@ def calibrate(session: Session, *, minutes: float, dry_run: bool) -> int:
     from edge.power.energy import calibrate as measure  # loaded on a board only
     from edge.power.energy import calibration
     from edge.power.energy.load import Load
-    from edge.power.sleep import busy
+    from edge.power.sleep import worker_activity
 
     config = session.board().config
     meter, load, steps = measure.BoardMeter(config.power, config.layout), Load(), dict[int, float]()
     try:
-        for step in measure.measured(load, meter.read, total_s=minutes * 60, disturbed=lambda: busy.who(config.layout)):
+        for step in measure.measured(
+            load, meter.read, total_s=minutes * 60, disturbed=lambda: worker_activity.running_job(config.layout)
+        ):
             steps[step.busy] = step.watts
             if not session.as_json:
                 cores = f"{step.busy} busy core{'' if step.busy == 1 else 's'}"

@@ -6,5 +6,5 @@
 - `lookahead`: learns from the measurements of the board, and keeps forecast and plan up to date
 - `starts`: estimates when a waiting job starts
 - `whatif`: replays recorded days with another battery or panel
-- `told`: reads and writes the file by which the gateway gets the forecast of the governor
+- `outlook_file`: reads and writes the file by which the gateway gets the forecast of the governor
 """

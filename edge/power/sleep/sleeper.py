@@ -19,7 +19,7 @@ from edge.core import clock, durable
 from edge.core.host import boot_id, process_alive
 from edge.core.text import duration, when
 from edge.model import ALLOWED, Action, LastSleep, Plan, Power, PowerStatus, SleepAnswer, SleepAsk
-from edge.power.sleep import busy, costs, means, moments
+from edge.power.sleep import costs, means, moments, worker_activity
 from edge.power.sleep.decide import STATES, Decision, Facts, Wanted, decide, least_s
 from edge.power.sleep.light import LightSleep
 from edge.power.sleep.order import SleepOrder
@@ -147,7 +147,7 @@ class Sleeper:
         return Facts(
             power.state,
             awake_s=now_s,  # the monotonic clock begins at the boot
-            busy=busy.who(self._layout) or self._node_busy(now_s),
+            busy=worker_activity.running_job(self._layout) or self._node_busy(now_s),
             inside=inside,
             # The plan assumes that a sleep costs a boot. Light sleep costs none, so an idle plan allows it.
             plan=None if planned is None or (planned.action is Action.IDLE and self._light_only) else planned.action,
@@ -166,7 +166,7 @@ class Sleeper:
         """
         if self._asks_gateway:
             return ""
-        if busy.who(self._layout):
+        if worker_activity.running_job(self._layout):
             self._idle_since = None
             return ""
         self._idle_since = now_s if self._idle_since is None else self._idle_since
@@ -247,7 +247,7 @@ class Sleeper:
 
     def _objection(self) -> str:
         """Return why the board must stay awake after all, or "" if it may sleep."""
-        if why := busy.who(self._layout):
+        if why := worker_activity.running_job(self._layout):
             return why
         if not self._asks_gateway:
             return ""
@@ -273,7 +273,7 @@ class Sleeper:
 
     def _learn(self, now_s: float) -> None:
         """Learn the duration of the boot. The monotonic clock starts with it; it ends when a worker is connected."""
-        if self._boot_s is None and now_s < _LONGEST_BOOT_S and busy.connected(self._layout):
+        if self._boot_s is None and now_s < _LONGEST_BOOT_S and worker_activity.connected(self._layout):
             last = costs.read(self._layout.last_sleep)
             self._boot_s = costs.learned(None if last is None else last.boot_s, now_s)
             boot_s = self._sleep.boot_s or self._boot_s

@@ -26,7 +26,7 @@ class ForecastScores(msgspec.Struct, frozen=True, omit_defaults=True):
     below_p10: float | None = None  # share of the hours below the P10 of their forecast; the aim is 0.1
 
 
-class Told(msgspec.Struct, frozen=True):
+class OutlookReport(msgspec.Struct, frozen=True):
     """Content of the file, which is written each hour while the board makes forecasts."""
 
     boot_id: str
@@ -45,15 +45,15 @@ def scores(memory: PanelMemory) -> ForecastScores:
     return ForecastScores(memory.days, ours, yesterday, outside, below)
 
 
-def write(path: Path, told: Told) -> None:
+def write(path: Path, report: OutlookReport) -> None:
     """Write the file. Raises OSError."""
-    durable.replace_volatile(path, msgspec.json.encode(told))
+    durable.replace_volatile(path, msgspec.json.encode(report))
 
 
-def read(path: Path) -> Told | None:
+def read(path: Path) -> OutlookReport | None:
     """Return the content of the file, or None if it is missing, damaged or from an earlier boot."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Told)
+        found = msgspec.json.decode(path.read_bytes(), type=OutlookReport)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if found.boot_id == boot_id() else None

@@ -11,7 +11,7 @@ from edge.core.layout import Layout
 from edge.model import WorkerState, WorkerStatus
 
 
-def who(layout: Layout) -> str:
+def running_job(layout: Layout) -> str:
     """Return a sentence about the first worker that runs a job or has a frozen one, or "" if there is none.
 
     A held job does not keep the board awake: its state is saved, and it continues after the boot. A frozen job was
