@@ -94,6 +94,11 @@ class Layout:
         return self.results / ".work" / name  # on the file system of the results, so outputs can be moved by a rename
 
     @property
+    def program_locks(self) -> Path:
+        """One byte for each job whose program runs, locked by its worker. It stays empty."""
+        return self.run / "programs.lock"
+
+    @property
     def output(self) -> Path:
         """The output of running programs, `WORKER/ID/STREAM/OFFSET`; workers write."""
         return self.run / "output"

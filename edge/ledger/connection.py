@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from edge.core.durable import check_writable
 from edge.core.errors import StorageError
 from edge.ledger import open_kinds, schema, totals
 from edge.ledger.open_kinds import OpenKind
@@ -117,12 +118,14 @@ class Connection:
 
         A `durable` commit is synced to the card at once; another one becomes durable with the next `durable` one.
 
-        Raises StorageError on a disk error; then nothing is changed. After that the log itself may be damaged: a failed
-        sync may have lost earlier frames. A later commit would seem to succeed, and SQLite would drop it at the next
-        start. So the next transaction first empties the log into the file.
+        Raises StorageError on a disk error. Then nothing is changed. The one exception: if the file system has stopped
+        writing for good, readers see the changes until the board starts again. After an error the log itself may be
+        damaged: a failed sync may have lost earlier frames. A later commit would seem to succeed, and SQLite would drop
+        it at the next start. So the next transaction first empties the log into the file.
         """
         try:
             self._repair()
+            self._check_disk()  # before the log is overwritten: a checkpoint may have been lost
             self._sync("FULL" if durable else "NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
             self._changes_before = before = self._db.total_changes
@@ -140,6 +143,8 @@ class Connection:
                 raise StorageError("ledger", err) from err
             raise
         self.log.end_commit(self._db.total_changes - before)
+        if durable:
+            self._check_disk()
         self._bound_log()
 
     @contextmanager
@@ -215,6 +220,14 @@ class Connection:
             self._corrupt = False
             with suppress(sqlite3.Error):
                 self._db.execute("REINDEX")
+
+    def _check_disk(self) -> None:
+        """Raise StorageError if the file system has stopped writing, which SQLite may not have noticed."""
+        try:
+            check_writable(self.path)
+        except OSError as err:
+            self._suspect = True
+            raise StorageError("ledger", err) from err
 
     def _roll_back(self) -> None:
         """End a failed transaction. If the disk refuses that too, the connection must be opened again."""

@@ -140,6 +140,10 @@ class Incoming:
         durable.make_folder(self._folder, mode=0o750)
         durable.sync_folder(self._inputs.root)
 
+    def sync(self) -> None:
+        """Make durable what `find` returns. It raises if an earlier error of the disk has left anything in doubt."""
+        durable.sync_folder(self._folder)
+
     def find(self, key: str) -> Progress | None:
         """Return the record of an upload, or None if nothing of it is saved."""
         try:
