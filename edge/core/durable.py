@@ -56,8 +56,8 @@ def check_writable(file: int | Path) -> None:
     moment can return 0, although its changes are lost: Linux 6.18 did so for 2 of 60 failed writes under load.
 
     The call removes an attribute that does not exist. That begins a transaction and changes nothing, so it costs no
-    write; on a file system that has stopped it fails with EROFS. It takes 4 microseconds. Other errors, as for missing
-    permission or a file system without attributes, say nothing and are ignored.
+    write. On a file system that has stopped it fails with EROFS. It takes 4 microseconds. Other errors do not show that
+    the file system has stopped, for example a missing permission or missing support of attributes. They are ignored.
     """
     try:
         os.removexattr(file, "user.edge")

@@ -95,7 +95,7 @@ class Layout:
 
     @property
     def program_locks(self) -> Path:
-        """One byte for each job whose program runs, locked by its worker. It stays empty."""
+        """A file that stays empty; workers lock one byte of it for each job whose program runs."""
         return self.run / "programs.lock"
 
     @property

@@ -141,7 +141,7 @@ class Incoming:
         durable.sync_folder(self._inputs.root)
 
     def sync(self) -> None:
-        """Make durable what `find` returns. It raises if an earlier error of the disk has left anything in doubt."""
+        """Make the records that `find` returns durable. Raises OSError if an earlier disk error may have lost one."""
         durable.sync_folder(self._folder)
 
     def find(self, key: str) -> Progress | None:

@@ -206,7 +206,7 @@ def test_a_file_system_that_cannot_be_synced_is_an_error(tmp_path: Path) -> None
 def test_a_sync_on_a_file_system_that_has_stopped_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: Callable[[Path], None]
 ) -> None:
-    """The kernel's fsync may have returned 0 at the very moment at which the journal was given up."""
+    """The kernel's fsync may return 0 at the moment at which ext4 gives up its journal."""
     monkeypatch.setattr(os, "removexattr", _refusing(errno.EROFS))
     with pytest.raises(OSError, match="Read-only"):
         sync(tmp_path)
@@ -216,7 +216,7 @@ def test_a_sync_on_a_file_system_that_has_stopped_is_an_error(
 def test_a_file_system_that_says_nothing_of_attributes_is_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """It has none, or we may not change them."""
+    """Such an error means that there are no attributes, or that this process may not change them."""
     monkeypatch.setattr(os, "removexattr", _refusing(code))
     durable.sync_folder(tmp_path)
 

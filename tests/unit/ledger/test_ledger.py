@@ -264,7 +264,7 @@ def test_after_an_error_of_the_disk_the_log_is_emptied_before_anything_is_promis
 def test_a_commit_on_a_file_system_that_stopped_meanwhile_is_refused(
     ledger: LedgerWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite believes an fsync that returns 0; the journal may have been given up at that moment."""
+    """SQLite trusts an fsync that returns 0, but ext4 may have given up its journal at that moment."""
     real, answers = os.removexattr, [errno.ENODATA, errno.EROFS]
 
     def removexattr(file: int | Path, name: str) -> None:
