@@ -317,7 +317,7 @@ class LedgerReader:
         )
         return [row[0] for row in rows]
 
-    def unrecorded(self) -> list[tuple[str, str, str]]:
+    def unfired(self) -> list[tuple[str, str, str]]:
         """Return child, parent and outcome of each edge whose parent has ended or is gone, but has no outcome yet."""
         return [
             (child, parent, state or GONE)

@@ -227,7 +227,7 @@ class LedgerWriter:
 
     def fire_missed(self) -> Followers:
         """Record the ends that `fire` has missed, because a row was lost or came from a copy of the ledger."""
-        edges = self.reader.unrecorded()
+        edges = self.reader.unfired()
         self.connection.execute_many(
             "UPDATE after SET outcome = ? WHERE child = ? AND parent = ? AND outcome IS NULL",
             ((outcome, child, parent) for child, parent, outcome in edges),
