@@ -67,8 +67,8 @@ class CommitThread:
         self._queue: SimpleQueue[_AnyWrite | None] = SimpleQueue()  # None wakes the thread for `_late` and `_closing`
         self._late: list[_AnyWrite] = []
         self._late_since = 0.0
-        self._watchful = False  # the thread wakes up within `_LATE_S` by itself and checks `_late`
-        self._entrance = threading.Lock()  # makes sure that no write is queued after the last None
+        self._wakes_soon = False  # the thread wakes up within `_LATE_S` by itself and checks `_late`
+        self._queue_lock = threading.Lock()  # makes sure that no write is queued after the last None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -79,7 +79,7 @@ class CommitThread:
 
     def close(self) -> None:
         """Do the queued writes, end the thread, and close the ledger. Blocks."""
-        with self._entrance:
+        with self._queue_lock:
             self._closing = True
             self._queue.put(None)
         if self._thread.ident is not None:
@@ -127,7 +127,7 @@ class CommitThread:
         return future
 
     def _enter(self, write: _AnyWrite, *, late: bool) -> None:
-        with self._entrance:
+        with self._queue_lock:
             if self._closing:
                 raise StorageError("ledger", ValueError("the gateway is shutting down"))
             if not late:
@@ -136,7 +136,7 @@ class CommitThread:
             self._late.append(write)
             if len(self._late) == 1:
                 self._late_since = time.monotonic()
-                if not self._watchful:
+                if not self._wakes_soon:
                     self._queue.put(None)
 
     def _run(self) -> None:
@@ -158,19 +158,19 @@ class CommitThread:
                 group += [more] if more else []
         except Empty:
             pass
-        with self._entrance:
+        with self._queue_lock:
             if group or self._closing or self._late_wait_s() == 0.0:
                 group, self._late = [*self._late, *group], []
             # After most commits the broker's confirm follows at once, as a late write. If the thread wakes up soon by
             # itself, that write need not wake it only to set a timer.
-            self._watchful = bool(group or self._late)
+            self._wakes_soon = bool(group or self._late)
         return group
 
     def _late_wait_s(self) -> float | None:
         """Return the seconds to wait at most for the next write, or None to wait without a limit."""
         if self._late:
             return max(0.0, self._late_since + _LATE_S - time.monotonic())
-        return _LATE_S if self._watchful else None
+        return _LATE_S if self._wakes_soon else None
 
     def _commit(self, group: list[_AnyWrite]) -> None:
         try:
