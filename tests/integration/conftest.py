@@ -12,7 +12,7 @@ from edge.config import BrokerConfig, Config
 from edge.model import PowerState, WorkerState
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway, gateways
-from tests.running_worker import RunningWorker, StartWorker, tell_power, workers
+from tests.running_worker import RunningWorker, StartWorker, report_power, workers
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def odd_settings() -> dict[str, Any]:
 def odd(broker: BrokerConfig, make_config: MakeConfig, odd_settings: dict[str, Any]) -> Config:
     """A configuration with the odd tasks, a real broker and good power."""
     config = make_config(broker=broker, **{"tasks": ["odd"], **odd_settings})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     return config
 
 

@@ -23,7 +23,7 @@ from edge.model import FailureCode, JobState, PowerState
 from edge.wire import BatchItem
 from tests.conftest import MakeConfig
 from tests.integration.test_spawn import Gateway
-from tests.running_worker import StartWorker, tell_power
+from tests.running_worker import StartWorker, report_power
 
 TASKS = '''
 import time
@@ -58,7 +58,7 @@ def client(
     (tmp_path / "graph.py").write_text(TASKS)
     (tmp_path / "page.py").write_text(examples("kinds")[0])
     config = make_config(broker=broker, tasks=["graph", "page"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     edge_env["PYTHONPATH"] = str(tmp_path)
     gateway = Gateway(config, edge_env, tmp_path / "gateway.log")
     start_worker(config)

@@ -37,7 +37,7 @@ from edge.worker.api.checkpoint import Checkpoint
 from edge.worker.context import _claim
 from tests.conftest import MakeConfig, delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import StartWorker, tell_power, until
+from tests.running_worker import StartWorker, report_power, until
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_jobs_that_were_open_run_on_the_new_board(
     config = make_config(broker=broker, tasks=["odd"], root="other")
     _restore(tmp_path / "b.tar", config.root)
     start_gateway(config)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert start_worker(config).result(job_id).value == "waits"
 
 
@@ -157,7 +157,7 @@ def test_jobs_that_were_open_run_where_the_broker_knows_the_board(
         assert not wire.newborn(link.connection)
     _restore(tmp_path / "b.tar", config.root, set_aside=True)
     start_gateway(config)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert start_worker(config).result(job_id).value == "waits"
 
 

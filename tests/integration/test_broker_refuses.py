@@ -23,7 +23,7 @@ from edge.model import Power, PowerState, WorkerState
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.integration.test_outbox import ctl
-from tests.running_worker import StartWorker, publish, tell_power, until
+from tests.running_worker import StartWorker, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 NORMAL = topology.queue_name(Power.NORMAL)
@@ -107,13 +107,13 @@ def test_the_worker_waits_with_the_reason(
 ) -> None:
     """One process, one line in its log, the cure in its status."""
     config = make_config(broker=refusing(kind, broker, broker_node, tmp_path), tasks=["odd"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     until(lambda: (said := worker.status) and KINDS[kind] in said.reason, worker.words)
     time.sleep(2.5)  # more tries
     assert worker.process.poll() is None
-    assert "Traceback" not in worker.words()
-    assert worker.words().count(KINDS[kind]) == 1
+    assert "Traceback" not in worker.log_tail()
+    assert worker.log_tail().count(KINDS[kind]) == 1
     if kind == "queue":
         with topology.reached(broker) as channel:
             channel.queue_delete(NORMAL)

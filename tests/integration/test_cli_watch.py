@@ -20,7 +20,7 @@ import pytest
 
 from edge.model import PowerState
 from tests.running_gateway import RunningGateway
-from tests.running_worker import tell_power, until
+from tests.running_worker import report_power, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -81,12 +81,12 @@ def watching(gateway: RunningGateway, *options: str, terminal: bool = False) -> 
 
 def test_in_a_pipe_each_change_is_a_line(gateway: RunningGateway) -> None:
     """Power first; Ctrl-C leaves with 0."""
-    tell_power(gateway.config, PowerState.NORMAL)
+    report_power(gateway.config, PowerState.NORMAL)
     with watching(gateway) as watched:
         watched.shows("power normal")
         job_id = gateway.submit()
         watched.shows(f"job {job_id} echo accepted")
-        tell_power(gateway.config, PowerState.LOW)
+        report_power(gateway.config, PowerState.LOW)
         watched.shows("power low")
         gateway.finish(job_id)
         watched.shows(f"job {job_id} echo succeeded")
@@ -111,7 +111,7 @@ def test_as_json_each_event_is_a_document(gateway: RunningGateway) -> None:
 
 def test_in_a_terminal_it_draws(gateway: RunningGateway) -> None:
     """Power with its reason, what waits and why, what ended; and leaves the terminal as it was."""
-    tell_power(gateway.config, PowerState.NORMAL)
+    report_power(gateway.config, PowerState.NORMAL)
     waits, ends = gateway.submit(), gateway.submit()
     with watching(gateway, terminal=True) as watched:
         watched.shows("normal")

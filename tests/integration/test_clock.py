@@ -20,7 +20,7 @@ from edge.results.attempts import AttemptsStore
 from edge.results.store import Results
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, publish, report_power, until
 
 YEAR_S = 365.25 * 86_400
 #: From today: ten years back and forth, and to 1970, where a board without a clock wakes up.
@@ -169,7 +169,7 @@ def test_a_worker_goes_on_over_a_jump(
 ) -> None:
     """The job that runs, its time limit, the next one, and one after a restart in another decade."""
     config = make_config(broker=broker, tasks=["odd"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     offset = tmp_path / "offset"
     (tmp_path / "sitecustomize.py").write_text(_SET_CLOCK)
     offset.write_text("0")

@@ -16,7 +16,7 @@ from edge.config import Config
 from edge.model import PowerState, Reading, Verdict
 from edge.wire import BrokerState
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import tell_power
+from tests.running_worker import report_power
 
 DOCS = Path(__file__).parents[2] / "docs"
 DASHBOARD = json.loads((DOCS / "how-to" / "grafana-dashboard.json").read_text())
@@ -34,7 +34,7 @@ Labels = dict[str, set[str]]
 @pytest.fixture
 def metrics(config: Config, start_gateway: StartGateway) -> Labels:
     """The labels of each metric that a board with a sensor and an ended job has."""
-    tell_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.0, "%", verdict=Verdict.OK),))
+    report_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.0, "%", verdict=Verdict.OK),))
     gateway: RunningGateway = start_gateway(config)
     gateway.finish(job := gateway.submit())
     gateway.becomes(job, "succeeded")

@@ -26,7 +26,7 @@ from edge.model import PowerState
 from edge.wire import About
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import RunningWorker, tell_power, until
+from tests.running_worker import RunningWorker, report_power, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -181,7 +181,7 @@ def test_what_is_older_than_the_ring_begins_with_a_reset(gateway: RunningGateway
 
 def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> None:
     """By job, by kind and by state, and by what events are about."""
-    tell_power(gateway.config, PowerState.NORMAL)
+    report_power(gateway.config, PowerState.NORMAL)
     with (
         reading(gateway, "?kind=total") as by_kind,
         reading(gateway, "?state=succeeded,failed") as by_state,
@@ -189,7 +189,7 @@ def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> Non
     ):
         first, second = gateway.submit(), gateway.submit("total", [1, 2])
         with reading(gateway, f"?job={second}") as by_job:
-            tell_power(gateway.config, PowerState.LOW)
+            report_power(gateway.config, PowerState.LOW)
             gateway.finish(first)
             gateway.finish(second)
             assert states(by_job.until(ended)) == ["succeeded"]
@@ -289,7 +289,7 @@ def test_without_a_reader_nothing_is_noted_and_nothing_is_watched(gateway: Runni
     descriptors = len(gateway._selector.get_map())
     looked: list[int] = []
     appliance.readers._watch._workers = lambda: looked.append(1) or []  # type: ignore[func-returns-value]
-    tell_power(gateway.config, PowerState.LOW)
+    report_power(gateway.config, PowerState.LOW)
     gateway.submit()
     assert not looked
     assert appliance.journal.last > 0  # a reader that comes back misses nothing

@@ -27,7 +27,7 @@ from edge.model import (
 )
 from edge.results.store import Results
 from tests.running_gateway import RunningGateway
-from tests.running_worker import tell_power, until
+from tests.running_worker import report_power, until
 
 
 def runs(gateway: RunningGateway, job_id: str, held: WaitReason | None = None) -> None:
@@ -108,7 +108,7 @@ def test_readings_are_as_old_as_they_are_now(gateway: RunningGateway) -> None:
         Reading("ups", "charge", 71.0, "%", age_s=2.0),
         Reading("shunt", "watts", None, "W", reason="no such device"),
     )
-    tell_power(gateway.config, PowerState.NORMAL, readings=readings, monotonic=time.monotonic() - 20)
+    report_power(gateway.config, PowerState.NORMAL, readings=readings, monotonic=time.monotonic() - 20)
     told = gateway.ask("GET", "/status").json["power"]["readings"]
     assert 22 <= told[0]["age_s"] < 30
     assert told[1]["reason"] == "no such device"

@@ -16,7 +16,7 @@ from edge.model import JobState, PowerState, Result
 from edge.results.store import Results
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import StartWorker, tell_power
+from tests.running_worker import StartWorker, report_power
 
 
 def _break(path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_job_that_only_the_broker_knows_runs_and_gets_its_row(
     again = start_gateway(config)
     assert again.ask("GET", f"/jobs/{job_id}").status == 404
     assert len(again.ask("GET", "/status").json["warnings"]) == 1
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert start_worker(config).result(job_id).value == "kept"
     assert again.becomes(job_id, "succeeded")["submitter"] == "local"
     assert again.submit("echo", "kept", Idempotency_Key="k") == job_id

@@ -23,7 +23,7 @@ from tests.homeassistant.mosquitto import Mosquitto
 from tests.homeassistant.restarts import Campaign
 from tests.running_gateway import StartGateway
 from tests.running_governor import governor
-from tests.running_worker import tell_power
+from tests.running_worker import report_power
 from tests.unit.gateway.http.test_tls import make_pair
 
 pytestmark = pytest.mark.timeout(120)
@@ -115,17 +115,17 @@ def subscribe() -> Iterator[Callable[..., Subscriber]]:
 def test_a_board_is_a_device_with_values(board: MakeBoard, start_gateway: StartGateway, listener: Listener) -> None:
     """From `mqtt: {host, port}` alone: each entity is there and shows something; power and jobs are followed."""
     config = board()
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     gateway = start_gateway(config)
     until(lambda: listener.ready(least=_FULL), _SOON_S, listener.values)
     until(lambda: listener.values()["power_state"] == "normal", _SOON_S, listener.values)
     assert listener.values()["online"] == "online"
     gateway.submit()
-    tell_power(config, PowerState.LOW)
+    report_power(config, PowerState.LOW)
     until(lambda: listener.values()["power_state"] == "low", _SOON_S, listener.values)
     assert listener.values()["backlog_normal"] == "1"
-    tell_power(config, PowerState.LOW, reason="a sentence that waits for its minute")
-    tell_power(config, PowerState.SURPLUS)
+    report_power(config, PowerState.LOW, reason="a sentence that waits for its minute")
+    report_power(config, PowerState.SURPLUS)
     until(lambda: listener.values()["power_state"] == "surplus", 8.0, listener.values)  # and takes nothing along
     gateway.stop()
     until(lambda: listener.values()["online"] == "offline", _SOON_S, listener.values)
@@ -148,12 +148,12 @@ def test_what_the_sensors_say_is_shown(board: MakeBoard, start_gateway: StartGat
     """An entity for what is reported although its source did not declare it; the next start knows it from before."""
     config = board(power={"sources": [{"kind": "nut"}]})
     watts = Reading("nut", "watts", 7.26, "W", verdict=Verdict.OK)
-    tell_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.4, "%", verdict=Verdict.OK), watts))
+    report_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.4, "%", verdict=Verdict.OK), watts))
     gateway = start_gateway(config)
     until(lambda: listener.values().get("watts") == "7.3", _SOON_S, listener.values)
     assert listener.values()["charge"] == "63"
     gateway.stop()
-    tell_power(config, PowerState.UNKNOWN)
+    report_power(config, PowerState.UNKNOWN)
     start_gateway(config)
     until(lambda: listener.values().get("online") == "online", _SOON_S, listener.values)
     until(lambda: listener.values().get("watts") == "None", _SOON_S, listener.values)
@@ -216,7 +216,7 @@ def test_a_flood_of_messages_holds_up_nothing(
     gateway.submit()
     client.disconnect()
     client.loop_stop()
-    tell_power(gateway.config, PowerState.LOW)
+    report_power(gateway.config, PowerState.LOW)
     until(lambda: b'"low"' in mosquitto.retained()["edge/attic/state"], _SOON_S, mosquitto.retained)
 
 

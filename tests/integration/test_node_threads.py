@@ -15,7 +15,7 @@ from edge.model import Backlog, JobState, PowerState, WorkerState
 from edge.results.store import Results
 from tests.conftest import MakeConfig, sections
 from tests.integration.test_spawn import LIMIT_S, Gateway, all_over
-from tests.running_worker import RunningWorker, StartWorker, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, report_power, until
 
 pytestmark = pytest.mark.broker
 
@@ -46,7 +46,7 @@ def head(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Confi
     """The head's configuration; its own power is too low for any job."""
     (tmp_path / "kinds.py").write_text(KINDS)
     config = make_config(broker=broker, tasks=["kinds"])
-    tell_power(config, PowerState.CRITICAL)
+    report_power(config, PowerState.CRITICAL)
     return config
 
 
@@ -78,7 +78,7 @@ def node(
     path = tmp_path / "node.yaml"
     path.write_text(yaml.safe_dump(tree))
     main, threads = (load(path, env=env).config for env in ({}, {"EDGE_WORKER_NAME": "io"}))
-    tell_power(main, PowerState.NORMAL)
+    report_power(main, PowerState.NORMAL)
     start_worker(threads, EDGE_CONFIG=str(path), EDGE_WORKER_NAME="io").until_state(WorkerState.IDLE)
     worker = start_worker(main, EDGE_CONFIG=str(path))
     worker.until_state(WorkerState.IDLE)

@@ -21,7 +21,7 @@ from edge.model import Artifact, Attempts, FailureCode, JobState, PowerState, Re
 from edge.results.store import Results
 from tests.conftest import MakeConfig, delete_queues, sections
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 ATTEMPT = "0123abcd"
@@ -31,7 +31,7 @@ ATTEMPT = "0123abcd"
 def head(broker: BrokerConfig, make_config: MakeConfig) -> Config:
     """The head's configuration; its own power is too low for any job."""
     config = make_config(broker=broker, tasks=["odd", "tasks.solve"], worker={"max_artifact_bytes": 100_000})
-    tell_power(config, PowerState.CRITICAL)
+    report_power(config, PowerState.CRITICAL)
     return config
 
 
@@ -60,7 +60,7 @@ def node(gateway: RunningGateway, broker: BrokerConfig, bearer: dict[str, Any], 
     }
     (tmp_path / "node.yaml").write_text(yaml.safe_dump(tree))
     config = load(tmp_path / "node.yaml", env={}).config
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     return config
 
 
@@ -183,12 +183,12 @@ def test_a_group_with_one_result_that_the_head_never_takes(
         at_head.result(publish(broker, "echo", "x"))
         at_head.result(publish(broker, "large_file", 1))
     process = at_node.process.pid
-    tell_power(at_node.config, PowerState.PAUSED)
+    report_power(at_node.config, PowerState.PAUSED)
     at_node.until_state(WorkerState.PAUSED)
     jobs = [publish(broker, "echo", f"before {number}") for number in range(5)]
     large = publish(broker, "large_file", most + 1)
     jobs += [publish(broker, "echo", f"after {number}") for number in range(5)]
-    tell_power(at_node.config, PowerState.NORMAL)
+    report_power(at_node.config, PowerState.NORMAL)
     refused = at_head.result(large)
     assert refused.failure is not None
     assert (refused.failure.code, refused.files) == (FailureCode.TOO_LARGE, ())
@@ -284,7 +284,7 @@ def test_a_node_that_is_up_before_its_heads_queues(
     gateway.stop()
     delete_queues(broker)
     worker = start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml"))
-    until(lambda: "NOT_FOUND" in worker.words(), worker.words)
+    until(lambda: "NOT_FOUND" in worker.log_tail(), worker.words)
     with topology.connection(broker) as link:
         topology.declare(link.default_channel)
     worker.until_state(WorkerState.IDLE)
@@ -326,7 +326,7 @@ def test_a_node_that_goes_to_sleep_tells_its_head(
     """When its worker is stopped for it; the head shows it, and takes no time that is none."""
     at_node.until_state(WorkerState.IDLE)
     awake_at = round(time.time() + 3600)
-    tell_power(at_node.config, PowerState.CRITICAL, code="sleep", resumes_at=float(awake_at))
+    report_power(at_node.config, PowerState.CRITICAL, code="sleep", resumes_at=float(awake_at))
     at_node.until_state(WorkerState.PAUSED)
     at_node.stop()
     assert gateway.ask("GET", "/status").json["away"] == {"node-2": awake_at}

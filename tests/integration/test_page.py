@@ -23,7 +23,7 @@ from edge.config import Config
 from edge.model import PowerState
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import tell_power, until
+from tests.running_worker import report_power, until
 
 VIEWS = ("/", "/jobs", "/submit", "/submit/echo", "/submit/total", "/kinds", "/doctor", "/login", "/jobs/all?do=cancel")
 
@@ -392,7 +392,7 @@ def test_an_open_page_writes_nothing(gateway: RunningGateway, browser: Browser) 
         for path in VIEWS:
             browser.get(path)
     stream = urllib3.PoolManager().request("GET", browser.url + "/events", preload_content=False)
-    tell_power(gateway.config, PowerState.LOW)
+    report_power(gateway.config, PowerState.LOW)
     time.sleep(0.5)
     stream.close()
     assert files() == before

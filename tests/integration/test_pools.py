@@ -27,7 +27,7 @@ from edge.model import JobState, KnownQueues, Pool, Power, WorkerState, new_job_
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.integration.test_outbox import accept, ctl, until
-from tests.running_worker import StartWorker, publish, tell_power
+from tests.running_worker import StartWorker, publish, report_power
 
 pytestmark = pytest.mark.broker
 
@@ -214,7 +214,7 @@ def test_a_job_in_a_queue_of_the_other_pool_runs_where_it_is(
     workers = [{"name": "main"}, {"name": "io", "pool": "threads"}, {"name": "own", "kinds": ["echo"]}]
     make_config(broker, tasks=["odd", "kinds"], workers=workers)
     config = load(tmp_path / "edge.yaml", {"EDGE_WORKER_NAME": name}).config
-    tell_power(config, "normal")
+    report_power(config, "normal")
     worker = start_worker(config, EDGE_WORKER_NAME=name)
     status = worker.until_state(WorkerState.IDLE)
     assert queue in status.queues

@@ -20,7 +20,7 @@ from edge.model import JobState, PowerState, spawned_job_id
 from edge.results.store import Results
 from tests.conftest import MakeConfig
 from tests.integration.test_gateway_process import started
-from tests.running_worker import RunningWorker, StartWorker, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, report_power, until
 
 TASKS = '''
 import time
@@ -84,7 +84,7 @@ def board(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Conf
     """A configuration with the kinds above and good power."""
     (tmp_path / "spawning.py").write_text(TASKS)
     config = make_config(broker=broker, tasks=["spawning"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     return config
 
 
@@ -247,7 +247,7 @@ def test_children_run_in_threads_beside_their_parent(
     """Kinds of the pool io that a main worker spawns; the worker of threads dies in the middle, and none is lost."""
     (tmp_path / "spawning.py").write_text(TASKS.replace("@task\ndef leaf", '@task(pool="io")\ndef leaf', 1))
     config = make_config(broker=broker, tasks=["spawning"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     edge_env["PYTHONPATH"] = str(tmp_path)
     front = Gateway(config, edge_env, tmp_path / "gateway.log")
     try:

@@ -14,7 +14,7 @@ from edge.broker import topology
 from edge.config import BrokerConfig, Config
 from edge.model import Power, PowerState, WorkerState, WorkerStatus
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, depth, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, report_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -42,7 +42,7 @@ def noting(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Con
     """A configuration with a task that says when it begins, and no power."""
     (tmp_path / "noting.py").write_text(BEGINS)
     config = make_config(broker=broker, tasks=["noting"], settings={"note": {"log": str(tmp_path / "begins")}})
-    tell_power(config, PowerState.PAUSED)
+    report_power(config, PowerState.PAUSED)
     return config
 
 
@@ -92,8 +92,8 @@ def test_each_job_ends_once_and_both_do_some(
     """Short jobs come by the window, others one at a time; either way the queue is shared."""
     results, count = pair[0].results, COUNT if not seconds else 60
     jobs = feed(broker, count, seconds)
-    tell_power(noting, PowerState.NORMAL)
-    until(lambda: all(map(results.has, jobs)), lambda: f"all results; {pair[0].words()}\n{pair[1].words()}")
+    report_power(noting, PowerState.NORMAL)
+    until(lambda: all(map(results.has, jobs)), lambda: f"all results; {pair[0].log_tail()}\n{pair[1].log_tail()}")
     assert Counter(job for job, _ in begun(noting)) == Counter(jobs)
     made = Counter(result.worker for job in jobs if (result := results.read(job)) is not None)
     assert sorted(made) == sorted(NAMES), made
@@ -105,15 +105,17 @@ def test_each_job_ends_once_and_both_do_some(
 def test_a_pause_stops_both(pair: list[RunningWorker], noting: Config, broker: BrokerConfig) -> None:
     """Nothing begins once both have said so, nothing stays in hand; resumed, the rest runs once."""
     jobs = feed(broker, COUNT, 0.002)
-    tell_power(noting, PowerState.NORMAL)
+    report_power(noting, PowerState.NORMAL)
     until(lambda: len({pid for _, pid in begun(noting)}) == len(NAMES), "both begin")
-    tell_power(noting, PowerState.PAUSED)
+    report_power(noting, PowerState.PAUSED)
     until(lambda: states(noting) == [WorkerState.PAUSED] * 2, lambda: f"{states(noting)}")
     before = len(begun(noting))
     assert before < COUNT, "the pause came too late to tell anything"
     until(lambda: depth(broker) + before == COUNT, lambda: f"{depth(broker)} in the queue, {before} begun of {COUNT}")
     assert sum(map(pair[0].results.has, jobs)) == before
     assert len(begun(noting)) == before
-    tell_power(noting, PowerState.NORMAL)
-    until(lambda: all(map(pair[0].results.has, jobs)), lambda: f"all results; {pair[0].words()}\n{pair[1].words()}")
+    report_power(noting, PowerState.NORMAL)
+    until(
+        lambda: all(map(pair[0].results.has, jobs)), lambda: f"all results; {pair[0].log_tail()}\n{pair[1].log_tail()}"
+    )
     assert Counter(job for job, _ in begun(noting)) == Counter(jobs)

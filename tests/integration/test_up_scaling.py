@@ -44,8 +44,8 @@ def test_workers_come_for_a_backlog_and_go_after_it_and_no_body_is_interrupted(b
         assert set(workers) == {"main", "extra-1"}, workers
         pid = next(result.value for result in results if result.worker == "extra-1")
         assert isinstance(pid, int)
-        until(lambda: board.told().wanted == 0, lambda: f"{board.told()}")
-        until(lambda: not Path(f"/proc/{pid}").exists(), lambda: f"{pid} lives; {board.told()}")
+        until(lambda: board.decided().wanted == 0, lambda: f"{board.decided()}")
+        until(lambda: not Path(f"/proc/{pid}").exists(), lambda: f"{pid} lives; {board.decided()}")
         assert set(board.bodies().values()) == {1}
         assert {result.attempts for result in results} == {1}
-        assert [step.wanted for step in board.told().steps][:2] == [0, 1]
+        assert [step.wanted for step in board.decided().steps][:2] == [0, 1]

@@ -15,7 +15,7 @@ from edge.model import Power, PowerState, WorkerState
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.integration.test_outbox import VHOST_DOWN, ctl
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 
@@ -36,7 +36,7 @@ def test_the_broker_goes_and_comes_while_the_worker_is_idle(
     worker.until_state(WorkerState.IDLE)
     assert time.monotonic() - back < 10
     assert worker.result(publish(broker, "echo", "x")).value == "x"
-    assert "Traceback" not in worker.words()
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_the_broker_goes_and_comes_while_a_job_runs(
@@ -59,7 +59,7 @@ def test_the_broker_goes_and_comes_while_paused(
     worker: RunningWorker, odd: Config, broker: BrokerConfig, broker_node: PrivateNode
 ) -> None:
     """A new connection opens no queue that power does not allow."""
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     worker.until_state(WorkerState.PAUSED)
     broker_node.stop()
     worker.until_state(WorkerState.DISCONNECTED)
@@ -67,7 +67,7 @@ def test_the_broker_goes_and_comes_while_paused(
     worker.until_state(WorkerState.PAUSED)
     job_id = publish(broker, "echo", "x")
     assert depth(broker) == 1
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == "x"
 
 
@@ -103,7 +103,7 @@ def test_without_a_governor_nothing_runs(
     worker = start_worker(config)
     status = worker.until_state(WorkerState.PAUSED)
     assert (status.queues, status.power) == ((), PowerState.UNKNOWN)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert worker.result(job_id).value == "x"
 
 
@@ -115,29 +115,29 @@ def test_low_power_within_a_job_lets_nothing_more_in(
     first = publish(broker, "nap", 1)
     worker.until_running(first)
     second = publish(broker, "echo", "x")
-    tell_power(odd, state)
+    report_power(odd, state)
     assert worker.result(first).value == 1
     allowed = ("edge.always", "edge.dead") if state is PowerState.LOW else ()
     until(lambda: (s := worker.status) and s.job is None and s.queues == allowed, "the pause confirmed")
     assert depth(broker) == 1
     assert not worker.results.has(second)
-    tell_power(odd, PowerState.SURPLUS)
+    report_power(odd, PowerState.SURPLUS)
     assert worker.result(second).value == "x"
 
 
 def test_a_message_in_hand_goes_back_when_power_falls(worker: RunningWorker, odd: Config, broker: BrokerConfig) -> None:
     """One message of each queue may be here already: what may not start is requeued, and was no attempt."""
-    tell_power(odd, PowerState.SURPLUS)
+    report_power(odd, PowerState.SURPLUS)
     until(lambda: (s := worker.status) and "edge.surplus" in s.queues, "surplus")
     first = publish(broker, "nap", 1)
     worker.until_running(first)
     second = publish(broker, "steps", 1, 0, power=Power.SURPLUS)
     until(lambda: depth(broker, Power.SURPLUS) == 0, "the second in hand")
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     worker.result(first)
     until(lambda: depth(broker, Power.SURPLUS) == 1, "the second back in its queue")
     assert not worker.results.has(second)
-    tell_power(odd, PowerState.SURPLUS)
+    report_power(odd, PowerState.SURPLUS)
     assert worker.result(second).value == {"from": 0, "to": 1, "attempt": 1}
     assert not odd.layout.attempts.exists()
 
@@ -154,20 +154,20 @@ def test_a_word_that_does_not_count_is_unknown(
     worker: RunningWorker, odd: Config, said: dict[str, object], why: str
 ) -> None:
     """From another boot, of a dead governor, or too old: nothing is consumed."""
-    tell_power(odd, PowerState.NORMAL, **said)
+    report_power(odd, PowerState.NORMAL, **said)
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN, why
 
 
 def test_a_word_grows_old_by_itself(worker: RunningWorker, odd: Config) -> None:
     """A governor that falls silent is believed for valid_s and no longer."""
-    tell_power(odd, PowerState.NORMAL, valid_s=1.0)
+    report_power(odd, PowerState.NORMAL, valid_s=1.0)
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN
 
 
 def test_a_governor_that_dies_takes_its_word_with_it(worker: RunningWorker, odd: Config) -> None:
     """The kernel tells of its end; nobody polls."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as governor:
-        tell_power(odd, PowerState.SURPLUS, pid=governor.pid)
+        report_power(odd, PowerState.SURPLUS, pid=governor.pid)
         until(lambda: (s := worker.status) and s.power is PowerState.SURPLUS, "surplus")
         governor.kill()
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN
@@ -177,7 +177,7 @@ def test_an_unreadable_word_is_unknown(worker: RunningWorker, odd: Config) -> No
     """Half a file, or none."""
     odd.layout.power.write_text("{")
     worker.until_state(WorkerState.PAUSED)
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     worker.until_state(WorkerState.IDLE)
     odd.layout.power.unlink()
     worker.until_state(WorkerState.PAUSED)

@@ -11,7 +11,7 @@ from edge.config import BrokerConfig
 from edge.model import Begun, FailureCode, PowerState
 from edge.results.attempts import AttemptsStore
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, publish, tell_power
+from tests.running_worker import RunningWorker, StartWorker, publish, report_power
 
 pytestmark = pytest.mark.broker
 
@@ -34,7 +34,7 @@ def test_a_job_the_power_does_not_survive_is_given_up(
 ) -> None:
     """Its result says how often the power went, and the next job runs."""
     config = make_config(broker=broker, tasks=["odd"], worker={"max_early_cuts": 2})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     job_id = publish(broker, "nap", 600)
     for _ in range(3):  # of the first attempt nothing was recorded

@@ -16,7 +16,7 @@ from edge.model import FailureCode, JobState, PowerState, WorkerState
 from edge.results.orders import Order, Orders
 from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
-from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 #: Kombu's loop looks up from its sleep at least this often when it has any timer.
@@ -47,12 +47,12 @@ def test_a_waiting_job_is_cancelled_while_power_is_low(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
     """Nothing is consumed, the order is carried out all the same, and the job never runs."""
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     worker.until_state(WorkerState.PAUSED)
     job_id = publish(broker, "nap", 0)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     assert worker.result(job_id).state is JobState.CANCELLED
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
     assert depth(broker) == 0
     assert not list(odd.layout.tasks.rglob("*.begun"))
@@ -160,20 +160,20 @@ def test_an_idle_worker_stops_at_once(worker: RunningWorker, number: int) -> Non
     assert worker.stop(number) == 0
     assert time.monotonic() - began < POLL_S, "it waited for the loop's longest sleep"
     worker.until_state(WorkerState.STOPPED)
-    assert "Traceback" not in worker.words()
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_a_paused_and_a_disconnected_worker_stop_at_once(
     odd: Config, make_config: MakeConfig, start_worker: StartWorker
 ) -> None:
     """Neither waits for what may never come."""
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     paused = start_worker(odd)
     until(lambda: paused.status and paused.status.queues == ("edge.always", "edge.dead"), "low power's queues")
     assert paused.stop() == 0
     lost = start_worker(make_config(tasks=["odd"]))
-    until(lambda: "no broker at" in lost.words(), "a try to connect")
-    until(lambda: "trying again in 4 s" in lost.words(), "a long wait")
+    until(lambda: "no broker at" in lost.log_tail(), "a try to connect")
+    until(lambda: "trying again in 4 s" in lost.log_tail(), "a long wait")
     began = time.monotonic()
     assert lost.stop() == 0
     assert time.monotonic() - began < 4, "it waited for its next try to connect"
@@ -257,13 +257,13 @@ def test_a_worker_killed_while_the_disk_takes_no_failure_loses_no_retry(
     (tmp_path / "failing.py").write_text(
         'from edge.worker import task\n\n@task\ndef nothing() -> None:\n    """Fail."""\n    raise RuntimeError("no")\n'
     )
-    tell_power(config, PowerState.PAUSED)
+    report_power(config, PowerState.PAUSED)
     gateway, worker = start_gateway(config), start_worker(config)
     worker.until_state(WorkerState.PAUSED)
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 1}).json["id"]
     refused = config.layout.attempts / f".{job_id}.json.{worker.process.pid}.tmp"
     refused.mkdir(parents=True)  # it can be read that there is no record, and none can be written
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     until(lambda: (s := worker.status) and "cannot write" in s.reason, "the reason")
     worker.kill()
     refused.rmdir()
@@ -282,7 +282,7 @@ def test_a_person_adds_a_kind_of_job_in_one_file(
         '    """Give twice the number."""\n    return 2 * number\n'
     )
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     assert worker.result(publish(broker, "double", 21)).value == 42
-    assert "module broken" in worker.words()
+    assert "module broken" in worker.log_tail()

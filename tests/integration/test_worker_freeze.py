@@ -17,7 +17,7 @@ from edge.config import BrokerConfig, Config
 from edge.model import FrozenJob, JobState, PowerState, WorkerState
 from edge.results.orders import Order, Orders
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 
@@ -42,8 +42,8 @@ def stopped(pid: int) -> bool:
 
 def freeze(worker: RunningWorker, config: Config, state: PowerState = PowerState.LOW) -> None:
     """Let power fall, and wait for the freezer."""
-    tell_power(config, state, until="the sun shines")
-    until(lambda: stopped(worker.process.pid), lambda: f"a stopped process; log:\n{worker.words()}")
+    report_power(config, state, until="the sun shines")
+    until(lambda: stopped(worker.process.pid), lambda: f"a stopped process; log:\n{worker.log_tail()}")
     until(lambda: note(config), "the freezer's note")
 
 
@@ -62,9 +62,9 @@ def test_a_process_is_frozen_deep_in_a_call(worker: RunningWorker, broker: Broke
     assert (said.id, said.pid, said.held.frozen) == (job_id, worker.process.pid, True)
     assert "power is low (the test says low)" in said.held.reason
     assert said.held.until == "the sun shines"
-    tell_power(odd, PowerState.PAUSED)
+    report_power(odd, PowerState.PAUSED)
     until(lambda: (n := note(odd)) and "paused" in n.held.reason, "the new reason")
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(job_id)
     assert (result.value, result.attempts) == (100, 1)
     assert result.energy is not None
@@ -79,7 +79,7 @@ def test_frozen_time_does_not_count_for_the_limit(worker: RunningWorker, broker:
     worker.until_running(job_id)
     freeze(worker, odd)
     time.sleep(2)  # with the nap longer than the limit
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(job_id)
     assert result.state is JobState.SUCCEEDED
     assert result.energy is not None
@@ -95,7 +95,7 @@ def test_what_a_job_started_is_frozen_with_it(worker: RunningWorker, broker: Bro
     before = count.stat().st_size
     time.sleep(0.3)  # the child would have counted
     assert count.stat().st_size == before
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result("f-1").value > before
 
 
@@ -108,7 +108,7 @@ def test_a_frozen_job_is_cancelled_and_a_frozen_worker_stopped(
     freeze(worker, odd)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     assert worker.result(job_id).state is JobState.CANCELLED
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     worker.until_running(publish(broker, "nap", 60))
     freeze(worker, odd)
     worker.process.send_signal(signal.SIGTERM)
@@ -126,15 +126,15 @@ def test_critical_wakes_a_frozen_job_for_its_grace(
         worker={"running_job": "freeze"},
         power={"critical": {"grace_s": 20, "action": "none"}},
     )
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     job_id = publish(broker, "steps", 60, 0.02)
     worker.until_running(job_id)
     freeze(worker, config)
-    tell_power(config, PowerState.CRITICAL)
+    report_power(config, PowerState.CRITICAL)
     assert worker.process.wait(20) == 0
     worker.again()
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert worker.result(job_id).value["from"] > 0
 
 
@@ -146,7 +146,7 @@ def test_a_freezer_that_dies_freezes_nobody(worker: RunningWorker, broker: Broke
     freezer(worker).kill()
     until(lambda: not stopped(worker.process.pid), "awake again")
     worker.until_state(WorkerState.HELD)
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == {"from": 0, "to": 60, "attempt": 1}
     worker.until_running(publish(broker, "nap", 60))
     freeze(worker, odd)
@@ -156,10 +156,10 @@ def test_a_governor_that_dies_and_comes_back(worker: RunningWorker, broker: Brok
     """Unknown power freezes as low does, and a new word ends it: nobody has to look."""
     job_id = publish(broker, "crunch", 200)
     worker.until_running(job_id)
-    tell_power(odd, PowerState.NORMAL, valid_s=0.1)
+    report_power(odd, PowerState.NORMAL, valid_s=0.1)
     until(lambda: stopped(worker.process.pid), "a stopped process")
     odd.layout.power.unlink()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == 200
 
 
@@ -167,7 +167,7 @@ def test_nothing_is_frozen_between_two_jobs(worker: RunningWorker, broker: Broke
     """A worker without a job answers, however low power is; its freezer does not outlive it."""
     worker.result(publish(broker, "echo", "x"))
     beside = freezer(worker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     until(lambda: (s := worker.status) and s.queues == ("edge.always", "edge.dead"), "low")
     assert not stopped(worker.process.pid)
     worker.kill()

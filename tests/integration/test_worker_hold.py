@@ -15,7 +15,7 @@ from edge.power.energy import calibration
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 
@@ -62,7 +62,7 @@ def test_a_job_is_held_in_place_and_goes_on(
 ) -> None:
     """It stops at its next step without CPU, its progress is saved, the status says why; then it goes on, once."""
     job_id = stepping(worker, broker)
-    tell_power(odd, state, until="the sun shines")
+    report_power(odd, state, until="the sun shines")
     status = held(worker)
     assert status.job is not None
     assert status.job.held is not None
@@ -71,7 +71,7 @@ def test_a_job_is_held_in_place_and_goes_on(
     assert status.job.held.until == "the sun shines"
     assert json.loads((odd.layout.checkpoints / f"{job_id}.json").read_bytes()) > 0
     until(lambda: rests(worker.process.pid), "half a second without CPU")
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(job_id)
     assert result.value == {"from": 0, "to": 40, "attempt": 1}
     assert result.energy is not None
@@ -83,16 +83,16 @@ def test_a_job_is_held_in_place_and_goes_on(
 def test_held_time_does_not_count_for_the_limit(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """A job of 0.8 s with a limit of 1.5 s is held for 2 s, and ends well; the limit holds after it."""
     job_id = stepping(worker, broker, time_limit_s=1.5)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     time.sleep(2)  # longer than the limit
     assert held(worker).job
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).state is JobState.SUCCEEDED
     late = stepping(worker, broker, count=10_000, time_limit_s=1.0)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(late)
     assert result.failure is not None
     assert result.failure.code is FailureCode.TIME_LIMIT
@@ -103,7 +103,7 @@ def test_held_time_does_not_count_for_the_limit(worker: RunningWorker, broker: B
 def test_a_held_job_is_cancelled_at_once(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """The hold ends in the cancel, and the worker is paused after it."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     assert worker.result(job_id, patience_s=5).state is JobState.CANCELLED
@@ -113,26 +113,26 @@ def test_a_held_job_is_cancelled_at_once(worker: RunningWorker, broker: BrokerCo
 def test_a_stop_takes_a_held_job_home(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """Its state was saved: nothing is waited for; another worker goes on from there when power is back."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     began = time.monotonic()
     assert worker.stop() == 0
     assert time.monotonic() - began < 3
     saved = json.loads((odd.layout.checkpoints / f"{job_id}.json").read_bytes())
     worker.again()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == {"from": saved, "to": 40, "attempt": 2}
 
 
 def test_other_queues_close_while_a_job_is_held(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """What was in hand goes back, for a worker elsewhere with more sun."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.PAUSED)
+    report_power(odd, PowerState.PAUSED)
     assert held(worker).job
     until(lambda: (s := worker.status) and s.queues == (), "all closed")
     second = publish(broker, "echo", "x", power=Power.ALWAYS)
     assert depth(broker, Power.ALWAYS) == 1
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).attempts == 1
     assert worker.result(second).attempts == 1
 
@@ -142,29 +142,29 @@ def test_the_broker_goes_and_comes_while_a_job_is_held(
 ) -> None:
     """The hold outlives the broker; the message that comes again finds the result."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     broker_node.stop()
-    tell_power(odd, PowerState.PAUSED)  # makes the held worker look at its connection
+    report_power(odd, PowerState.PAUSED)  # makes the held worker look at its connection
     until(lambda: (s := worker.status) and s.job and s.job.held and "paused" in s.job.held.reason, "the new reason")
     broker_node.start()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == {"from": 0, "to": 40, "attempt": 1}
     worker.until_state(WorkerState.IDLE)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
     until(lambda: depth(broker) == 0, "no message left")
-    assert "Traceback" not in worker.words()
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_a_governor_that_dies_holds_the_job(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
     """Its word grows old while the body runs: unknown is not good."""
     job_id = stepping(worker, broker, count=400)
-    tell_power(odd, PowerState.NORMAL, valid_s=0.2)
+    report_power(odd, PowerState.NORMAL, valid_s=0.2)
     status = held(worker)
     assert status.job is not None
     assert status.job.held is not None
     assert "unknown" in status.job.held.reason
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     worker.until_state(WorkerState.RUNNING)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     worker.result(job_id)
@@ -175,10 +175,10 @@ def test_a_job_that_is_allowed_to_finishes(
 ) -> None:
     """`finish`: nothing new starts, what runs goes on."""
     config = make_config(broker=broker, tasks=["odd"], worker={"running_job": "finish"})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     job_id = stepping(worker, broker)
-    tell_power(config, PowerState.LOW)
+    report_power(config, PowerState.LOW)
     second = publish(broker, "echo", "x")
     result = worker.result(job_id)
     assert result.energy is not None
@@ -199,13 +199,13 @@ def test_critical_takes_the_job_home(
         worker={"running_job": mode},
         power={"critical": {"grace_s": 20, "action": "none"}},
     )
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     job_id = stepping(worker, broker)
     if first is PowerState.LOW and mode == "hold":
-        tell_power(config, PowerState.LOW)
+        report_power(config, PowerState.LOW)
         held(worker)
-    tell_power(config, PowerState.CRITICAL)
+    report_power(config, PowerState.CRITICAL)
     began = time.monotonic()
     assert worker.process.wait(20) == 0
     assert time.monotonic() - began < 10
@@ -214,7 +214,7 @@ def test_critical_takes_the_job_home(
     assert not worker.results.has(job_id)
     worker.again()
     worker.until_state(WorkerState.PAUSED)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     result = worker.result(job_id)
     assert result.value["from"] > 0
     assert result.attempts == 2
@@ -226,14 +226,14 @@ def test_critical_ends_a_job_that_does_not_listen_after_its_grace(
     """It was interrupted, it did not crash: it runs again."""
     job_id = publish(broker, "nap", 3)
     worker.until_running(job_id)
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     began = time.monotonic()
     assert worker.process.wait(20) == 0
     assert 0.4 < time.monotonic() - began < 3
     worker.again()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == 2
-    assert "power is critical" in worker.words()
+    assert "power is critical" in worker.log_tail()
 
 
 def test_a_job_that_ends_within_its_grace_has_its_result(
@@ -242,7 +242,7 @@ def test_a_job_that_ends_within_its_grace_has_its_result(
     """The grace is for ending, too; its worker has nothing to take home, and stays."""
     job_id = publish(broker, "nap", 0.3)
     worker.until_running(job_id)
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     assert worker.result(job_id).value == 1
     worker.until_state(WorkerState.PAUSED)
 
@@ -253,9 +253,9 @@ def test_power_that_is_back_within_the_grace_lets_the_job_go_on(
     """Nothing has happened then."""
     job_id = publish(broker, "nap", 2)
     worker.until_running(job_id)
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     time.sleep(0.1)  # within the grace of 0.5 s
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(job_id)
     assert (result.value, result.attempts) == (1, 1)
     assert worker.process.poll() is None
@@ -263,9 +263,9 @@ def test_power_that_is_back_within_the_grace_lets_the_job_go_on(
 
 def test_an_idle_worker_stays_at_critical(worker: RunningWorker, odd: Config, broker: BrokerConfig) -> None:
     """It has nothing to take home, and is there when power is back."""
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     worker.until_state(WorkerState.PAUSED)
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
 
 
@@ -285,7 +285,7 @@ def test_the_receipt_says_what_a_job_took(worker: RunningWorker, broker: BrokerC
         Reading("temperature", "temperature", 61.5, "C"),
         Reading("undervoltage", "undervoltage", 1.0),
     )
-    tell_power(odd, PowerState.NORMAL, readings=readings)
+    report_power(odd, PowerState.NORMAL, readings=readings)
     result = worker.result(job_id)
     assert result.energy is not None
     assert result.energy.metering is Metering.MEASURED

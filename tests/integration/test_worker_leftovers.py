@@ -11,7 +11,7 @@ import pytest
 
 from edge.config import BrokerConfig, Config
 from edge.model import FailureCode, JobState, PowerState, WorkerState
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power
 
 pytestmark = pytest.mark.broker
 
@@ -109,7 +109,7 @@ def worker(
     """A worker that knows the tasks above."""
     (tmp_path / "leftovers.py").write_text(TASKS)
     config = make_config(broker=broker, tasks=["leftovers"], worker={"max_artifact_bytes": 4000})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     worker.until_state(WorkerState.IDLE)
     return worker
@@ -162,7 +162,7 @@ def test_the_process_is_as_it_was_for_the_next_job(worker: RunningWorker, broker
     limited = worker.result(publish(broker, "slow", edge={"time_limit_s": 0.2}))
     assert limited.failure is not None
     assert limited.failure.code is FailureCode.TIME_LIMIT
-    assert "slow" in worker.words().splitlines()[-1]  # stderr is not lost
+    assert "slow" in worker.log_tail().splitlines()[-1]  # stderr is not lost
     assert worker.stop() == 0
 
 

@@ -239,7 +239,7 @@ def test_the_celery_command_runs_the_same_worker(
     job_id = publish(broker, "echo", "hi")
     assert worker.result(job_id).value == "hi"
     assert worker.stop() == os.EX_OK
-    log = worker.words()
+    log = worker.log_tail()
     assert f"Task echo[{job_id}] received" in log
     assert f"Task echo[{job_id}] succeeded in" in log
 
@@ -254,8 +254,8 @@ def test_options_that_cannot_work_are_one_line(
     """Another pool, autoscaling, beat: exit 2 and a sentence."""
     worker = start_worker(odd, argv=[sys.executable, "-m", "celery", "-A", "edge.worker", "worker", *extra])
     assert worker.process.wait(30) == 2
-    assert words in worker.words()
-    assert "Traceback" not in worker.words()
+    assert words in worker.log_tail()
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_two_workers_of_one_name_are_one_too_many(
@@ -264,7 +264,7 @@ def test_two_workers_of_one_name_are_one_too_many(
     """The second says so and exits 2; under another name it helps."""
     second = start_worker(odd)
     assert second.process.wait(30) == 2
-    assert "worker.name = 'main'" in second.words()
+    assert "worker.name = 'main'" in second.log_tail()
     third = start_worker(odd, EDGE_WORKER_NAME="third")
     until(odd.layout.worker("third").exists, "the third's status")
     assert third.process.poll() is None

@@ -19,7 +19,7 @@ from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from edge.worker.intake.pace import MANY
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -56,7 +56,7 @@ def stamping(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> C
     (tmp_path / "stamping.py").write_text(STAMPS)
     settings = {"stamp": {"log": str(tmp_path / "starts")}}
     config = make_config(broker=broker, tasks=["stamping", "odd"], settings=settings)
-    tell_power(config, PowerState.PAUSED)
+    report_power(config, PowerState.PAUSED)
     return config
 
 
@@ -93,7 +93,7 @@ class Play:
     def say(self, state: PowerState) -> Word:
         """Tell a state."""
         before = time.monotonic()
-        tell_power(self.config, state)
+        report_power(self.config, state)
         self.words.append(Word(state, before, time.monotonic()))
         return self.words[-1]
 
@@ -109,7 +109,7 @@ class Play:
             word.running = frozenset(job.id for job in status.running)
             return True
 
-        until(there, lambda: f"{word.state} confirmed in {self.worker.status}; log:\n{self.worker.words()}")
+        until(there, lambda: f"{word.state} confirmed in {self.worker.status}; log:\n{self.worker.log_tail()}")
         word.confirmed = time.monotonic()
 
     def starts(self) -> list[Start]:
@@ -179,7 +179,7 @@ def test_two_hundred_random_sequences_of_power(
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
     assert len(play.jobs) > 200
-    assert "Traceback" not in play.worker.words()
+    assert "Traceback" not in play.worker.log_tail()
 
 
 @pytest.mark.timeout(300 + 5 * WINDOWS)
@@ -208,7 +208,7 @@ def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, s
     assert {result.attempts for job in play.jobs if (result := play.worker.results.read(job))} == {1}
     assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
     assert len(play.jobs) > WINDOWS * MANY
-    assert "Traceback" not in play.worker.words()
+    assert "Traceback" not in play.worker.log_tail()
 
 
 @pytest.mark.timeout(300 + 5 * WINDOWS)
@@ -224,7 +224,7 @@ def test_random_power_on_a_worker_of_threads(
         worker={"name": "io"},
         workers=[{"name": "io", "pool": "threads", "concurrency": 16}],
     )
-    tell_power(config, PowerState.PAUSED)
+    report_power(config, PowerState.PAUSED)
     chance = random.Random(int(os.environ.get("EDGE_WINDOW_SEED", SEED)))
     play = Play(config, start_worker(config), pool=Pool.IO)
     play.worker.until_state(WorkerState.PAUSED)
@@ -249,7 +249,7 @@ def test_random_power_on_a_worker_of_threads(
     assert found == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert {result.attempts for job in play.jobs if (result := play.worker.results.read(job))} == {1}
-    assert "Traceback" not in play.worker.words()
+    assert "Traceback" not in play.worker.log_tail()
 
 
 def test_power_falls_while_idle(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
@@ -318,30 +318,30 @@ def test_a_job_too_hot_to_begin_is_parked_and_blocks_its_class_only(
     """Its message stays in hand; the status says why; cooler, or cancelled, it goes; while it runs, heat holds it."""
     hot, cool = ((Reading("soc", "temperature", celsius, "C"),) for celsius in (75.0, 60.0))
     play = Play(stamping, start_worker(stamping))
-    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    report_power(stamping, PowerState.NORMAL, readings=hot)
     play.worker.until_state(WorkerState.IDLE)
     first = publish(broker, "stamp", "normal", 0.3, edge={"max_temp_c": 70})
     parked = until(lambda: (s := play.worker.status) and s.parked, "a parked job")[0]
     assert (parked.id, parked.why.reason) == (first, "the board is at 75 °C, the job allows 70 °C")
     assert play.worker.result(publish(broker, "small", "y", power=Power.ALWAYS)).value == "y"
     assert not play.starts()
-    tell_power(stamping, PowerState.NORMAL, readings=cool)
+    report_power(stamping, PowerState.NORMAL, readings=cool)
     until(play.starts, "the start")
-    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    report_power(stamping, PowerState.NORMAL, readings=hot)
     assert "75 °C" in play.worker.until_state(WorkerState.HELD).job.held.reason  # type: ignore[union-attr]
-    tell_power(stamping, PowerState.NORMAL, readings=cool)
+    report_power(stamping, PowerState.NORMAL, readings=cool)
     assert play.worker.result(first).attempts == 1
     assert play.worker.status is not None
     assert play.worker.status.parked == ()
-    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    report_power(stamping, PowerState.NORMAL, readings=hot)
     second = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
     until(lambda: (s := play.worker.status) and s.parked, "a parked job")
     Orders(stamping.layout).give(Order.CANCEL, second)
     until(lambda: (s := play.worker.status) and not s.parked, "the cancelled job gone")
     third = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
     until(lambda: (s := play.worker.status) and s.parked, "a parked job")
-    tell_power(stamping, PowerState.LOW, readings=hot)
+    report_power(stamping, PowerState.LOW, readings=hot)
     until(lambda: depth(broker) == 1, "given back")
-    tell_power(stamping, PowerState.NORMAL)
+    report_power(stamping, PowerState.NORMAL)
     assert play.worker.result(third).attempts == 1
     assert len(play.starts()) == 2

@@ -18,7 +18,7 @@ from edge.core import durable
 from edge.core.host import boot_id
 from edge.model import RETIRED_EXIT, JobState, PowerState, ScaledWorkers, ScalingStatus, WorkerState, WorkerStatus
 from tests.conftest import MakeConfig
-from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -59,7 +59,7 @@ def board(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Conf
     """A board with power, on which a test says which workers are wanted."""
     (tmp_path / "kinds.py").write_text(KINDS)
     config = make_config(broker, tasks=["kinds"], workers=WORKERS)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     with topology.reached(broker) as channel:
         topology.declare(channel, more=[IO])
     want(config, extra=["extra-1"], io=["io-1"])
@@ -152,7 +152,7 @@ def test_a_job_of_class_always_does_not_wait_behind_a_held_one(
     until(lambda: (s := main.status) and s.job, lambda: f"{main.status}")
     extra = start(start_worker, board, "extra-1")
     extra.until_state(WorkerState.IDLE)
-    tell_power(board, PowerState.LOW)
+    report_power(board, PowerState.LOW)
     main.until_state(WorkerState.HELD)
     time.sleep(0.2)
     jobs = [publish(broker, "small", queue="edge.always") for _ in range(8)]

@@ -18,7 +18,7 @@ from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
-from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 
@@ -137,7 +137,7 @@ def io(tmp_path: Path, broker: BrokerConfig, make_config: MakeConfig, threads_se
         workers=[{"name": "main"}, {"name": "io", "pool": "threads"} | threads_settings.get("entry", {})],
         power={"critical": {"grace_s": 1.0, "action": "none"}},
     )
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     return config
 
 
@@ -162,7 +162,7 @@ def jobs(worker: RunningWorker) -> dict[str, RunningJob]:
 
 def until_runs(worker: RunningWorker, *ids: str) -> dict[str, RunningJob]:
     """What the worker runs, once these are among it."""
-    until(lambda: set(ids) <= set(jobs(worker)), lambda: f"{ids} in {jobs(worker)}; log:\n{worker.words()}")
+    until(lambda: set(ids) <= set(jobs(worker)), lambda: f"{ids} in {jobs(worker)}; log:\n{worker.log_tail()}")
     return jobs(worker)
 
 
@@ -240,7 +240,7 @@ def test_a_worker_that_lost_too_many_threads_starts_anew(
         assert code(threads.result(job_id)) is FailureCode.TIME_LIMIT
     assert threads.result(well).value == 1
     assert threads.process.wait(PATIENCE_S) == os.EX_TEMPFAIL
-    assert "to be started anew" in threads.words()
+    assert "to be started anew" in threads.log_tail()
     assert not threads.results.has(later)
     threads.again()
     assert threads.result(later).value == 1
@@ -250,12 +250,12 @@ def test_a_pause_holds_all_and_gives_back_what_waits(threads: RunningWorker, bro
     """Each stops at its next step and goes on there; nothing new starts meanwhile."""
     ids = [put(broker, "steps", 30, 0.02) for _ in range(8)]
     until_runs(threads, *ids)
-    tell_power(io, PowerState.PAUSED, until="the sun shines")
+    report_power(io, PowerState.PAUSED, until="the sun shines")
     status = threads.until_state(WorkerState.HELD)
     assert status.queues == ()
     assert all(job.held is not None and job.held.until == "the sun shines" for job in status.jobs)
     late = put(broker, "wait", 0.0)
-    tell_power(io, PowerState.NORMAL)
+    report_power(io, PowerState.NORMAL)
     for job_id in ids:
         result = threads.result(job_id)
         assert result.value == {"from": 0, "to": 30, "attempt": 1}
@@ -270,10 +270,10 @@ def test_critical_takes_all_home(threads: RunningWorker, broker: BrokerConfig, i
     deaf = put(broker, "deaf", 4.0)
     until(lambda: all((io.layout.tasks / "steps" / f"{each}.begun").exists() for each in ids), "steps")
     until_runs(threads, *ids, deaf)
-    tell_power(io, PowerState.CRITICAL)
+    report_power(io, PowerState.CRITICAL)
     assert threads.process.wait(20) == 0
     threads.again()
-    tell_power(io, PowerState.NORMAL)
+    report_power(io, PowerState.NORMAL)
     for job_id in ids:
         assert threads.result(job_id).value["from"] > 0
     assert threads.result(deaf).state is JobState.SUCCEEDED
@@ -316,7 +316,7 @@ def test_a_crasher_is_found_and_the_innocent_have_their_results(
     crasher = put(broker, "die")
     deadline = time.monotonic() + 2 * PATIENCE_S
     while not threads.results.has(crasher):
-        assert time.monotonic() < deadline, threads.words()
+        assert time.monotonic() < deadline, threads.log_tail()
         if threads.process.poll() is not None:
             threads.again()
         time.sleep(0.05)
@@ -378,7 +378,7 @@ def test_bodies_outlive_their_connection(
     assert threads.result(long).value == 1
     threads.until_state(WorkerState.IDLE)
     assert threads.result(put(broker, "wait", 0.0)).value == 1
-    assert "Traceback" not in threads.words()
+    assert "Traceback" not in threads.log_tail()
     assert {path.stat().st_size for path in (io.layout.tasks / "wait").glob("*.begun")} == {1}
 
 
