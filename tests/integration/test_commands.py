@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed"),
 ]
 
-#: Beats in its checkpoint folder, from a daemon that has left session and group, until a file `go` is there.
+#: The program touches a file repeatedly, from a daemon outside of its session and group, until a file `go` exists.
 BEATS = (
     'cd $EDGE_CHECKPOINT; trap "echo saved >saved; exit 0" TERM; '
     "(setsid sh -c 'trap \"\" TERM; while :; do touch beat; sleep 0.02; done' >/dev/null 2>&1 &); "
@@ -38,7 +38,7 @@ COMMANDS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def odd_settings() -> dict[str, Any]:
-    """Commands, and little patience."""
+    """Commands, and short times."""
     return {
         "tasks": [],
         "commands": COMMANDS,
@@ -53,7 +53,7 @@ def folder_of(config: Config, job_id: str) -> Path:
 
 
 def beating(worker: RunningWorker, broker: BrokerConfig) -> tuple[str, Path]:
-    """The id of a job whose daemon beats, and the file that it touches."""
+    """Start a job with a daemon that beats; return its id and the file that it touches."""
     job_id = publish(broker, "beats")
     beat = folder_of(worker.config, job_id) / "beat"
     until(beat.exists, lambda: f"a beat; log:\n{worker.log_tail()}")
@@ -61,7 +61,7 @@ def beating(worker: RunningWorker, broker: BrokerConfig) -> tuple[str, Path]:
 
 
 def stands_still(beat: Path) -> bool:
-    """True when a while goes by without a beat."""
+    """Return True if no beat comes for a while."""
     try:
         before = beat.stat().st_mtime_ns
         time.sleep(0.25)
@@ -189,7 +189,7 @@ def test_a_frozen_worker_freezes_its_program(
 
 
 class TestThreads:
-    """A worker of threads runs programs side by side."""
+    """A worker of threads runs programs at the same time."""
 
     @pytest.fixture
     def worker(
@@ -241,14 +241,14 @@ class TestThreads:
         assert "would not end" not in result.failure.message
 
 
-#: Writes a file of which a half is easily seen, a part at a time.
+#: It writes a file in parts, so that a half-written one is noticed.
 BLOB = 'i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo "$1 $i" >>out.txt; sleep 0.01; done; echo end >>out.txt'
 
 
 def test_no_output_is_torn_by_kills(
     broker: BrokerConfig, make_config: MakeConfig, odd_settings: dict[str, Any], start_worker: StartWorker
 ) -> None:
-    """A worker is killed again and again while programs run and results are published; EDGE_KILLS says how often."""
+    """A worker is killed repeatedly while programs run and results are published; EDGE_KILLS says how often."""
     parameters = {"n": {"type": "int", "min": 0}}
     command = {"name": "blob", "run": ["sh", "-c", BLOB, "blob", "{n}"], "outputs": ["out.txt"]}
     commands = [command | {"parameters": parameters}]

@@ -1,4 +1,4 @@
-"""The image's entry with real workers, started by name as `WORKERS` of the compose file says."""
+"""The image's entry point starts real workers by name, as `WORKERS` of the compose file says."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fetch() -> str:
 def test_workers_by_name(
     broker: BrokerConfig, make_config: MakeConfig, edge_env: dict[str, str], tmp_path: Path, queues: str
 ) -> None:
-    """One body at a time beside threads; with `QUEUES` each runs what it finds there, in its own way."""
+    """`main` runs one body at a time and `io` runs threads; with `QUEUES` each takes the jobs of these queues."""
     (tmp_path / "kinds.py").write_text(KINDS)
     config = make_config(broker, tasks=["kinds"])
     report_power(config, PowerState.NORMAL)

@@ -1,4 +1,4 @@
-"""A board that looks ahead tells when a job starts, and refuses on request what would not be in time."""
+"""A board that looks ahead says when a job starts, and on request refuses a job that would be late."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def night(gateway: RunningGateway) -> RunningGateway:
 
 
 def test_the_answer_to_a_submit_tells_when_the_job_starts(night: RunningGateway) -> None:
-    """About when the sun has charged the battery a little; the sentence says the same."""
+    """The start is about when the sun has charged the battery a little; sentence and record agree."""
     answer = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
     assert answer.status == 202
     starts, sun = answer.json["starts"], time.time() // 3600 * 3600 + 5 * 3600
@@ -96,7 +96,7 @@ def test_without_a_plan_nothing_is_told(gateway: RunningGateway) -> None:
 
 
 def test_the_page_shows_plan_and_night_budget(night: RunningGateway) -> None:
-    """The board's page, as a browser on the board gets it."""
+    """The page of the board, as a browser on the board gets it."""
     night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
     shown = urllib3.request("GET", f"http://127.0.0.1:{night.port}/", headers={"Accept": "text/html"})
     text = shown.data.decode()

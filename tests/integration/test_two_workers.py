@@ -39,7 +39,7 @@ def note(seconds: float, job: Job) -> int:
 
 @pytest.fixture
 def noting(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Config:
-    """A configuration with a task that says when it begins, and no power."""
+    """A configuration with a task that records its begin, and with paused power."""
     (tmp_path / "noting.py").write_text(BEGINS)
     config = make_config(broker=broker, tasks=["noting"], settings={"note": {"log": str(tmp_path / "begins")}})
     report_power(config, PowerState.PAUSED)
@@ -48,31 +48,31 @@ def noting(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Con
 
 @pytest.fixture
 def pair(noting: Config, start_worker: StartWorker) -> list[RunningWorker]:
-    """Two workers of one board, both paused."""
+    """Two paused workers of one board."""
     both = [start_worker(noting, EDGE_WORKER_NAME=name) for name in NAMES]
     until(lambda: states(noting) == [WorkerState.PAUSED] * 2, lambda: f"{states(noting)}")
     return both
 
 
 def statuses(config: Config) -> list[WorkerStatus]:
-    """What each of the two says."""
+    """Return the status of each of the two."""
     paths = [config.layout.worker(name) for name in NAMES]
     return [msgspec.json.decode(path.read_bytes(), type=WorkerStatus) for path in paths if path.exists()]
 
 
 def states(config: Config) -> list[WorkerState]:
-    """The state of each."""
+    """Return the state of each of the two."""
     return [status.state for status in statuses(config)]
 
 
 def begun(config: Config) -> list[list[str]]:
-    """Job and process of every body that began."""
+    """Return job and process of every body that began."""
     path = Path(config.settings["note"]["log"])
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def feed(broker: BrokerConfig, count: int, seconds: float) -> list[str]:
-    """Publish so many jobs at once."""
+    """Publish `count` jobs at once."""
     jobs = [str(uuid.uuid4()) for _ in range(count)]
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
         topology.declare(link.default_channel)
@@ -89,7 +89,7 @@ def feed(broker: BrokerConfig, count: int, seconds: float) -> list[str]:
 def test_each_job_ends_once_and_both_do_some(
     pair: list[RunningWorker], noting: Config, broker: BrokerConfig, seconds: float
 ) -> None:
-    """Short jobs come by the window, others one at a time; either way the queue is shared."""
+    """Short jobs are taken by the window and others one at a time; in both cases the workers share the queue."""
     results, count = pair[0].results, COUNT if not seconds else 60
     jobs = feed(broker, count, seconds)
     report_power(noting, PowerState.NORMAL)
@@ -103,7 +103,7 @@ def test_each_job_ends_once_and_both_do_some(
 
 
 def test_a_pause_stops_both(pair: list[RunningWorker], noting: Config, broker: BrokerConfig) -> None:
-    """Nothing begins once both have said so, nothing stays in hand; resumed, the rest runs once."""
+    """After both report the pause no body begins and no message stays in hand; after a resume the rest runs once."""
     jobs = feed(broker, COUNT, 0.002)
     report_power(noting, PowerState.NORMAL)
     until(lambda: len({pid for _, pid in begun(noting)}) == len(NAMES), "both begin")

@@ -1,4 +1,4 @@
-"""Broker and power come and go: the worker follows by itself, and nothing is lost or run twice."""
+"""If broker and power come and go, the worker follows by itself, and no job is lost or runs twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.broker
 def test_the_broker_goes_and_comes_while_the_worker_is_idle(
     worker: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode, how: str
 ) -> None:
-    """The worker connects again by itself within seconds, to the same store or to an empty one."""
+    """The worker reconnects by itself within seconds, to the same store or to an empty one."""
     if how == "stopped":
         broker_node.stop()
     else:
@@ -42,7 +42,7 @@ def test_the_broker_goes_and_comes_while_the_worker_is_idle(
 def test_the_broker_goes_and_comes_while_a_job_runs(
     worker: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode
 ) -> None:
-    """The body runs on, once; the message that comes again finds its result."""
+    """The body continues, once; the redelivered message finds its result."""
     job_id = publish(broker, "nap", 8)
     worker.until_running(job_id)
     broker_node.stop()
@@ -74,7 +74,7 @@ def test_the_broker_goes_and_comes_while_paused(
 def test_a_worker_starts_before_its_broker(
     odd: Config, broker: BrokerConfig, broker_node: PrivateNode, start_worker: StartWorker
 ) -> None:
-    """It waits, and declares the queues itself."""
+    """The worker waits for the broker, and declares the queues itself."""
     broker_node.stop()
     worker = start_worker(odd)
     worker.until_state(WorkerState.DISCONNECTED)
@@ -86,18 +86,18 @@ def test_a_worker_starts_before_its_broker(
 def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
     worker: RunningWorker, odd: Config, broker_node: PrivateNode
 ) -> None:
-    """The worker is up and says so; waiting mends nothing."""
+    """The worker reports a broker whose virtual host is down; waiting does not help."""
     ctl(broker_node, "eval", VHOST_DOWN)
     try:
         until(lambda: any(odd.layout.complaints.glob("worker-*")), worker.words)
     finally:
-        broker_node.stop()  # the next test gets a new store
+        broker_node.stop()  # so that the next test gets a new store
 
 
 def test_without_a_governor_nothing_runs(
     make_config: MakeConfig, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """Unknown is not good: a worker starts paused, and says so."""
+    """A worker without a governor is paused and says so, because unknown is not good."""
     config = make_config(broker=broker, tasks=["odd"])
     job_id = publish(broker, "echo", "x")
     worker = start_worker(config)
@@ -111,7 +111,7 @@ def test_without_a_governor_nothing_runs(
 def test_low_power_within_a_job_lets_nothing_more_in(
     worker: RunningWorker, odd: Config, broker: BrokerConfig, state: PowerState
 ) -> None:
-    """The running job ends; the next message is still in its queue when the worker has said so."""
+    """The running job ends, and the next message is still in its queue when the worker reports low power."""
     first = publish(broker, "nap", 1)
     worker.until_running(first)
     second = publish(broker, "echo", "x")
@@ -126,7 +126,7 @@ def test_low_power_within_a_job_lets_nothing_more_in(
 
 
 def test_a_message_in_hand_goes_back_when_power_falls(worker: RunningWorker, odd: Config, broker: BrokerConfig) -> None:
-    """One message of each queue may be here already: what may not start is requeued, and was no attempt."""
+    """A prefetched message that may not start is requeued, and does not count as an attempt."""
     report_power(odd, PowerState.SURPLUS)
     until(lambda: (s := worker.status) and "edge.surplus" in s.queues, "surplus")
     first = publish(broker, "nap", 1)
@@ -153,19 +153,19 @@ def test_a_message_in_hand_goes_back_when_power_falls(worker: RunningWorker, odd
 def test_a_word_that_does_not_count_is_unknown(
     worker: RunningWorker, odd: Config, said: dict[str, object], why: str
 ) -> None:
-    """From another boot, of a dead governor, or too old: nothing is consumed."""
+    """A status of another boot, of a dead governor, or too old is unknown, and nothing is consumed."""
     report_power(odd, PowerState.NORMAL, **said)
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN, why
 
 
 def test_a_word_grows_old_by_itself(worker: RunningWorker, odd: Config) -> None:
-    """A governor that falls silent is believed for valid_s and no longer."""
+    """A silent governor is trusted for valid_s, and no longer."""
     report_power(odd, PowerState.NORMAL, valid_s=1.0)
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN
 
 
 def test_a_governor_that_dies_takes_its_word_with_it(worker: RunningWorker, odd: Config) -> None:
-    """The kernel tells of its end; nobody polls."""
+    """The worker learns the end of the governor from the kernel, without polling."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as governor:
         report_power(odd, PowerState.SURPLUS, pid=governor.pid)
         until(lambda: (s := worker.status) and s.power is PowerState.SURPLUS, "surplus")
@@ -174,7 +174,7 @@ def test_a_governor_that_dies_takes_its_word_with_it(worker: RunningWorker, odd:
 
 
 def test_an_unreadable_word_is_unknown(worker: RunningWorker, odd: Config) -> None:
-    """Half a file, or none."""
+    """Half a file or none counts as unknown."""
     odd.layout.power.write_text("{")
     worker.until_state(WorkerState.PAUSED)
     report_power(odd, PowerState.NORMAL)
@@ -184,17 +184,17 @@ def test_an_unreadable_word_is_unknown(worker: RunningWorker, odd: Config) -> No
 
 
 def test_an_idle_worker_sleeps(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """Fewer than one wake-up in two seconds over all its threads, after it has worked."""
+    """An idle worker has fewer than one wake-up in two seconds over all threads, even after it has worked."""
     worker.result(publish(broker, "echo", "x"))
     worker.until_state(WorkerState.IDLE)
-    time.sleep(0.5)  # what the last job left to do
+    time.sleep(0.5)  # so that the work after the last job is done
     before = _wakeups(worker.process.pid)
     time.sleep(4)
     assert _wakeups(worker.process.pid) - before < 2
 
 
 def _wakeups(pid: int) -> int:
-    """Voluntary context switches of all threads."""
+    """Return the voluntary context switches of all threads."""
     total = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         total += sum(int(x.split()[1]) for x in status.read_text().splitlines() if x.startswith("voluntary_ctxt"))

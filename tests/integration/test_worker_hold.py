@@ -1,4 +1,4 @@
-"""Power falls while a job runs: it is finished, held or taken home, as configured, and people are told."""
+"""If power falls while a job runs, it is finished, held or interrupted, as configured, and its status says why."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ pytestmark = pytest.mark.broker
 
 @pytest.fixture
 def odd_settings() -> dict[str, Any]:
-    """Little patience."""
+    """Short times."""
     return {"worker": {"stop_grace_s": 0.5}, "power": {"critical": {"grace_s": 0.5, "action": "none"}}}
 
 
 def stepping(
     worker: RunningWorker, broker: BrokerConfig, *, count: int = 40, pause: float = 0.02, **edge: float
 ) -> str:
-    """The id of a job that has made a few of its steps."""
+    """Start a job, and return its id after a few of its steps."""
     job_id = publish(broker, "steps", count, pause, edge=edge or None)
     until(lambda: (s := worker.status) and s.job and s.job.id == job_id and s.job.progress, "a step")
     return job_id
 
 
 def held(worker: RunningWorker) -> WorkerStatus:
-    """The worker's word once it holds its job."""
+    """Wait until the worker holds its job, and return its status."""
     status = worker.until_state(WorkerState.HELD)
     assert status.job is not None
     assert status.job.held is not None
@@ -44,14 +44,14 @@ def held(worker: RunningWorker) -> WorkerStatus:
 
 
 def rests(pid: int) -> bool:
-    """True when half a second goes by in which a process uses no CPU."""
+    """Return True if a process uses no CPU for half a second."""
     before = cpu_ticks(pid)
     time.sleep(0.5)
     return cpu_ticks(pid) == before
 
 
 def cpu_ticks(pid: int) -> int:
-    """CPU time a process has used, in ticks."""
+    """Return the CPU time that a process has used, in ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return int(fields[11]) + int(fields[12])
 
@@ -60,7 +60,7 @@ def cpu_ticks(pid: int) -> int:
 def test_a_job_is_held_in_place_and_goes_on(
     worker: RunningWorker, broker: BrokerConfig, odd: Config, state: PowerState
 ) -> None:
-    """It stops at its next step without CPU, its progress is saved, the status says why; then it goes on, once."""
+    """At its next step the job stops without CPU use, with saved progress and a reason; later it continues, once."""
     job_id = stepping(worker, broker)
     report_power(odd, state, until="the sun shines")
     status = held(worker)
@@ -81,7 +81,7 @@ def test_a_job_is_held_in_place_and_goes_on(
 
 
 def test_held_time_does_not_count_for_the_limit(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """A job of 0.8 s with a limit of 1.5 s is held for 2 s, and ends well; the limit holds after it."""
+    """A job of 0.8 s with a limit of 1.5 s survives a hold of 2 s; afterwards the limit counts again."""
     job_id = stepping(worker, broker, time_limit_s=1.5)
     report_power(odd, PowerState.LOW)
     held(worker)
@@ -101,7 +101,7 @@ def test_held_time_does_not_count_for_the_limit(worker: RunningWorker, broker: B
 
 
 def test_a_held_job_is_cancelled_at_once(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """The hold ends in the cancel, and the worker is paused after it."""
+    """The cancel ends the hold, and then the worker is paused."""
     job_id = stepping(worker, broker)
     report_power(odd, PowerState.LOW)
     held(worker)
@@ -111,7 +111,7 @@ def test_a_held_job_is_cancelled_at_once(worker: RunningWorker, broker: BrokerCo
 
 
 def test_a_stop_takes_a_held_job_home(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """Its state was saved: nothing is waited for; another worker goes on from there when power is back."""
+    """The state is saved, so a stop does not wait; another worker continues when power is back."""
     job_id = stepping(worker, broker)
     report_power(odd, PowerState.LOW)
     held(worker)
@@ -125,7 +125,7 @@ def test_a_stop_takes_a_held_job_home(worker: RunningWorker, broker: BrokerConfi
 
 
 def test_other_queues_close_while_a_job_is_held(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """What was in hand goes back, for a worker elsewhere with more sun."""
+    """Messages in hand go back, for another worker with more power."""
     job_id = stepping(worker, broker)
     report_power(odd, PowerState.PAUSED)
     assert held(worker).job
@@ -140,12 +140,12 @@ def test_other_queues_close_while_a_job_is_held(worker: RunningWorker, broker: B
 def test_the_broker_goes_and_comes_while_a_job_is_held(
     worker: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode, odd: Config
 ) -> None:
-    """The hold outlives the broker; the message that comes again finds the result."""
+    """The hold survives an outage of the broker, and the redelivered message finds the result."""
     job_id = stepping(worker, broker)
     report_power(odd, PowerState.LOW)
     held(worker)
     broker_node.stop()
-    report_power(odd, PowerState.PAUSED)  # makes the held worker look at its connection
+    report_power(odd, PowerState.PAUSED)  # so that the held worker checks its connection
     until(lambda: (s := worker.status) and s.job and s.job.held and "paused" in s.job.held.reason, "the new reason")
     broker_node.start()
     report_power(odd, PowerState.NORMAL)
@@ -157,7 +157,7 @@ def test_the_broker_goes_and_comes_while_a_job_is_held(
 
 
 def test_a_governor_that_dies_holds_the_job(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """Its word grows old while the body runs: unknown is not good."""
+    """If the status becomes too old, power is unknown and the job is held."""
     job_id = stepping(worker, broker, count=400)
     report_power(odd, PowerState.NORMAL, valid_s=0.2)
     status = held(worker)
@@ -173,7 +173,7 @@ def test_a_governor_that_dies_holds_the_job(worker: RunningWorker, broker: Broke
 def test_a_job_that_is_allowed_to_finishes(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker
 ) -> None:
-    """`finish`: nothing new starts, what runs goes on."""
+    """With `finish` the running job continues, and no new one starts."""
     config = make_config(broker=broker, tasks=["odd"], worker={"running_job": "finish"})
     report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
@@ -192,7 +192,7 @@ def test_a_job_that_is_allowed_to_finishes(
 def test_critical_takes_the_job_home(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker, mode: str, first: PowerState
 ) -> None:
-    """The body saves at its next step; the worker leaves with 0, and after the night the job goes on from there."""
+    """At critical the body saves at its next step and the worker exits with 0; later the job continues from there."""
     config = make_config(
         broker=broker,
         tasks=["odd"],
@@ -223,7 +223,7 @@ def test_critical_takes_the_job_home(
 def test_critical_ends_a_job_that_does_not_listen_after_its_grace(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """It was interrupted, it did not crash: it runs again."""
+    """A body that does not respond is interrupted, which is no crash, and runs again."""
     job_id = publish(broker, "nap", 3)
     worker.until_running(job_id)
     report_power(odd, PowerState.CRITICAL)
@@ -239,7 +239,7 @@ def test_critical_ends_a_job_that_does_not_listen_after_its_grace(
 def test_a_job_that_ends_within_its_grace_has_its_result(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """The grace is for ending, too; its worker has nothing to take home, and stays."""
+    """A job that ends within the grace time has its result, and its worker stays."""
     job_id = publish(broker, "nap", 0.3)
     worker.until_running(job_id)
     report_power(odd, PowerState.CRITICAL)
@@ -250,7 +250,7 @@ def test_a_job_that_ends_within_its_grace_has_its_result(
 def test_power_that_is_back_within_the_grace_lets_the_job_go_on(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """Nothing has happened then."""
+    """If power is back within the grace time, the job continues undisturbed."""
     job_id = publish(broker, "nap", 2)
     worker.until_running(job_id)
     report_power(odd, PowerState.CRITICAL)
@@ -262,7 +262,7 @@ def test_power_that_is_back_within_the_grace_lets_the_job_go_on(
 
 
 def test_an_idle_worker_stays_at_critical(worker: RunningWorker, odd: Config, broker: BrokerConfig) -> None:
-    """It has nothing to take home, and is there when power is back."""
+    """A worker without a job stays at critical, and is ready when power is back."""
     report_power(odd, PowerState.CRITICAL)
     worker.until_state(WorkerState.PAUSED)
     report_power(odd, PowerState.NORMAL)
@@ -270,7 +270,7 @@ def test_an_idle_worker_stays_at_critical(worker: RunningWorker, odd: Config, br
 
 
 def test_the_receipt_says_what_a_job_took(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """Estimated from CPU time; measured where a shunt was read while it ran; never without saying which."""
+    """Energy is estimated from CPU time, or measured if there was a shunt; the receipt always says which."""
     result = worker.result(publish(broker, "echo", "x"))
     assert result.energy is not None
     assert result.energy.metering is Metering.ESTIMATED

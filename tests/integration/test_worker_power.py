@@ -1,4 +1,4 @@
-"""Power comes and goes in every order: no job starts that may not, none is lost, none is stuck."""
+"""Power changes in any order: no job starts against it, none is lost, none is stuck."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 SEED = 20_240_621
 SEQUENCES = 200
-WINDOWS = int(os.environ.get("EDGE_WINDOWS", "8"))  # `make windows` has 1,000
-#: At `critical` a worker with a job leaves, which the other tests show; here it lives through everything.
+WINDOWS = int(os.environ.get("EDGE_WINDOWS", "8"))  # `make windows` uses 1,000
+#: At `critical` a worker with a job ends, which other tests check, so it is not here.
 STATES = (PowerState.SURPLUS, PowerState.NORMAL, PowerState.LOW, PowerState.UNKNOWN, PowerState.PAUSED)
 
 STAMPS = '''
@@ -52,7 +52,7 @@ def stamp(klass: str, seconds: float, job: Job) -> str:
 
 @pytest.fixture
 def stamping(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Config:
-    """A configuration with the stamping task, and no power."""
+    """A configuration with the stamping task, and paused power."""
     (tmp_path / "stamping.py").write_text(STAMPS)
     settings = {"stamp": {"log": str(tmp_path / "starts")}}
     config = make_config(broker=broker, tasks=["stamping", "odd"], settings=settings)
@@ -71,18 +71,18 @@ class Start:
 
 @dataclass
 class Word:
-    """A state that was told: from when it may, and from when it must have been known; confirmed by the worker when."""
+    """A reported power state: the times between which the worker may learn it, and when the worker confirmed it."""
 
     state: PowerState
     before: float
     after: float
     confirmed: float | None = None
-    running: frozenset[str] = frozenset()  # jobs that had begun by then, by the worker's word
+    running: frozenset[str] = frozenset()  # jobs that the worker reported as running at that time
 
 
 @dataclass
 class Play:
-    """What was told and asked of one worker so far."""
+    """The reports to one worker so far, and the checks of its starts."""
 
     config: Config
     worker: RunningWorker
@@ -91,14 +91,14 @@ class Play:
     pool: Pool = Pool.MAIN
 
     def say(self, state: PowerState) -> Word:
-        """Tell a state."""
+        """Report a power state."""
         before = time.monotonic()
         report_power(self.config, state)
         self.words.append(Word(state, before, time.monotonic()))
         return self.words[-1]
 
     def confirm(self, word: Word) -> None:
-        """Wait for the worker to say that it consumes what the state allows, and nothing else."""
+        """Wait until the worker reports exactly the queues that the state allows."""
         wanted = {topology.queue_name(klass, pool=self.pool) for klass in ALLOWED[word.state]}
         wanted |= {topology.DEAD_NAME} if wanted else set()
 
@@ -113,7 +113,7 @@ class Play:
         word.confirmed = time.monotonic()
 
     def starts(self) -> list[Start]:
-        """Every body that began."""
+        """Return every body that began."""
         path = Path(self.config.settings["stamp"]["log"])
         lines = path.read_text().splitlines() if path.exists() else []
         rows = [line.split() for line in lines]
@@ -137,9 +137,9 @@ def feed(link: Connection, config: Config, klass: Power, seconds: float, *, pool
 
 
 def wrong_starts(words: list[Word], starts: list[Start], *, running: bool = False) -> list[str]:
-    """Bodies that began against a word that was known: after its confirmation, or more than one before it.
+    """Return bodies that began although power forbids it: after a fall is confirmed, or more than one before that.
 
-    With `running` those are left out that the worker named as running when it confirmed.
+    With `running`, bodies that the worker reported as running at the confirmation do not count.
     """
     found = []
     for word, following in zip(words, [*words[1:], None], strict=True):
@@ -156,7 +156,7 @@ def wrong_starts(words: list[Word], starts: list[Start], *, running: bool = Fals
 def test_two_hundred_random_sequences_of_power(
     stamping: Config, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """No body begins against a confirmed word, at most the one on its way before that; each job ends, once."""
+    """No body begins after a confirmed fall, and at most one between fall and confirmation; each job ends, once."""
     chance = random.Random(SEED)
     play = Play(stamping, start_worker(stamping))
     play.worker.until_state(WorkerState.PAUSED)
@@ -171,7 +171,7 @@ def test_two_hundred_random_sequences_of_power(
                 if chance.random() < 0.3:
                     play.confirm(word)
                 else:
-                    time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))  # power has no manners
+                    time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))  # power may change at any time
     play.confirm(play.say(PowerState.SURPLUS))
     until(lambda: all(map(play.worker.results.has, play.jobs)), "a result of every job", patience_s=60)
     starts = play.starts()
@@ -184,7 +184,7 @@ def test_two_hundred_random_sequences_of_power(
 
 @pytest.mark.timeout(300 + 5 * WINDOWS)
 def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
-    """Jobs that end at once come by the window, and power falls within it: as above, and what went back runs once."""
+    """Power falls while a window is full of short jobs: no wrong start, and jobs that went back run once."""
     chance = random.Random(int(os.environ.get("EDGE_WINDOW_SEED", SEED)))
     play = Play(stamping, start_worker(stamping))
     play.worker.until_state(WorkerState.PAUSED)
@@ -215,7 +215,7 @@ def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, s
 def test_random_power_on_a_worker_of_threads(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """No job is handed to a thread after a confirmed word; each begins once, and what went back was no attempt."""
+    """No job is handed to a thread after a confirmed fall; each begins once, and a returned message is no attempt."""
     (tmp_path / "stamping.py").write_text(STAMPS.replace("@task\n", '@task(pool="io")\n'))
     config = make_config(
         broker=broker,
@@ -244,7 +244,7 @@ def test_random_power_on_a_worker_of_threads(
             play.confirm(play.say(PowerState.SURPLUS))
             until(lambda: all(map(play.worker.results.has, play.jobs[-120:])), play.worker.words)
     starts = play.starts()
-    # What a thread has in hand when power falls may say so a little later: its worker counts it as running.
+    # A thread that has a job at the fall may record its begin a little later, and its worker counts it as running.
     found = [text for text in wrong_starts(play.words, starts, running=True) if "confirmation" in text]
     assert found == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
@@ -253,7 +253,7 @@ def test_random_power_on_a_worker_of_threads(
 
 
 def test_power_falls_while_idle(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
-    """The fall is confirmed; what comes then waits in its queue."""
+    """The fall is confirmed, and later messages wait in their queue."""
     play = Play(stamping, start_worker(stamping))
     play.confirm(play.say(PowerState.NORMAL))
     play.confirm(play.say(PowerState.LOW))
@@ -266,7 +266,7 @@ def test_power_falls_while_idle(stamping: Config, broker: BrokerConfig, start_wo
 
 
 def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
-    """Ten wait when the first ends under a fall: at most one more of them runs."""
+    """Ten jobs wait when the first ends after a fall: at most one more of them runs."""
     play = Play(stamping, start_worker(stamping))
     play.confirm(play.say(PowerState.PAUSED))
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
@@ -288,7 +288,7 @@ def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, st
 def test_power_falls_while_the_broker_is_away(
     stamping: Config, broker: BrokerConfig, broker_node: PrivateNode, start_worker: StartWorker, when: str
 ) -> None:
-    """A new connection opens what power allows then, whatever it allowed before."""
+    """A new connection opens the queues that power allows then, not earlier ones."""
     play = Play(stamping, start_worker(stamping))
     play.confirm(play.say(PowerState.SURPLUS))
     play.say(PowerState.PAUSED)
@@ -300,7 +300,7 @@ def test_power_falls_while_the_broker_is_away(
         word = play.say(PowerState.LOW)
         broker_node.start()
     else:
-        broker_node.start()  # returns once it answers, which is when the worker is on its way in
+        broker_node.start()  # it returns once the broker answers, while the worker reconnects
         word = play.say(PowerState.LOW)
     play.confirm(word)
     began = len(play.starts())
@@ -315,7 +315,7 @@ def test_power_falls_while_the_broker_is_away(
 def test_a_job_too_hot_to_begin_is_parked_and_blocks_its_class_only(
     stamping: Config, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """Its message stays in hand; the status says why; cooler, or cancelled, it goes; while it runs, heat holds it."""
+    """A job too hot to begin is parked with a reason, and runs when cooler, or is cancelled; later heat holds it."""
     hot, cool = ((Reading("soc", "temperature", celsius, "C"),) for celsius in (75.0, 60.0))
     play = Play(stamping, start_worker(stamping))
     report_power(stamping, PowerState.NORMAL, readings=hot)
