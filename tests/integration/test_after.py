@@ -80,7 +80,7 @@ def test_results_are_handed_on(client: Client, capsys: pytest.CaptureFixture[str
 
 
 def test_a_failure_ends_all_that_comes_after_it(client: Client) -> None:
-    """A failure ends all jobs after it, and each names the first failed one; `after_failure="run"` runs all the same."""
+    """A failure ends all jobs after it, and each names the first failed one; `after_failure="run"` still runs."""
     first = client.submit("fails")
     second = client.submit("add", 1, 1, after=[first])
     third = client.submit("add", 1, 2, after=[second])

@@ -133,7 +133,7 @@ def test_a_node_whose_head_goes_away_fetches_the_rest_later(
     gateway.ask("PUT", "/files", content)
     gateway.stop()
     job_id = publish(broker, "measured", edge={"files": {"clip": {"sha256": digest, "bytes": len(content)}}})
-    until(lambda: at_node.status and "cannot reach the gateway" in at_node.status.reason, at_node.words)
+    until(lambda: at_node.status and "cannot reach the gateway" in at_node.status.reason, at_node.log_tail)
     start_gateway(gateway.config)
     assert at_head.result(job_id).value == len(content)
 
@@ -149,7 +149,7 @@ def test_the_head_goes_away_while_the_node_works(
     job_id = publish(broker, "nap", 2.0)
     at_node.until_running(job_id)
     gateway.stop()
-    held = until(lambda: at_node.status and at_node.status.reason, at_node.words)
+    held = until(lambda: at_node.status and at_node.status.reason, at_node.log_tail)
     assert held.startswith("cannot reach the gateway")
     assert not at_head.results.has(job_id)
     start_gateway(gateway.config)
@@ -168,7 +168,7 @@ def test_no_word_without_a_durable_result(
     """While no worker of the head takes a result over, the node keeps the message."""
     monkeypatch.setattr(nodes, "_TAKEN_S", 0.5)
     job_id = publish(broker, "echo", "hello")
-    until(lambda: at_node.status and "no worker of this board" in at_node.status.reason, at_node.words)
+    until(lambda: at_node.status and "no worker of this board" in at_node.status.reason, at_node.log_tail)
     assert not Results(head.layout).has(job_id)
     assert start_worker(head).result(job_id).value == "hello"
     at_node.until_state(WorkerState.IDLE)
@@ -284,7 +284,7 @@ def test_a_node_that_is_up_before_its_heads_queues(
     gateway.stop()
     delete_queues(broker)
     worker = start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml"))
-    until(lambda: "NOT_FOUND" in worker.log_tail(), worker.words)
+    until(lambda: "NOT_FOUND" in worker.log_tail(), worker.log_tail)
     with topology.connection(broker) as link:
         topology.declare(link.default_channel)
     worker.until_state(WorkerState.IDLE)

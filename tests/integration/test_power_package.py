@@ -114,13 +114,13 @@ def test_an_installed_kind_pauses_and_resumes_a_worker(
         def takes_normal_jobs() -> bool:
             return worker.status is not None and topology.queue_name(Power.NORMAL) in worker.status.queues
 
-        until(takes_normal_jobs, worker.words)
+        until(takes_normal_jobs, worker.log_tail)
         assert state() == (PowerState.NORMAL, "the wheel gives 20 W")
         meter.write_text("3")
-        until(lambda: not takes_normal_jobs(), worker.words)
+        until(lambda: not takes_normal_jobs(), worker.log_tail)
         assert state() == (PowerState.LOW, "the wheel gives 3 W, pause is at 5 W")
         meter.write_text("30")
-        until(takes_normal_jobs, worker.words)
+        until(takes_normal_jobs, worker.log_tail)
     finally:
         governor.terminate()
         governor.wait(PATIENCE_S)

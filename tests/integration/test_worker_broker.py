@@ -89,7 +89,7 @@ def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
     """The worker reports a broker whose virtual host is down; waiting does not help."""
     ctl(broker_node, "eval", VHOST_DOWN)
     try:
-        until(lambda: any(odd.layout.complaints.glob("worker-*")), worker.words)
+        until(lambda: any(odd.layout.complaints.glob("worker-*")), worker.log_tail)
     finally:
         broker_node.stop()  # so that the next test gets a new store
 

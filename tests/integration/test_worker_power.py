@@ -201,7 +201,7 @@ def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, s
                 else:
                     time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))
             play.confirm(play.say(PowerState.SURPLUS))
-            until(lambda: all(map(play.worker.results.has, play.jobs[-3 * (MANY + 20) :])), play.worker.words)
+            until(lambda: all(map(play.worker.results.has, play.jobs[-3 * (MANY + 20) :])), play.worker.log_tail)
     starts = play.starts()
     assert wrong_starts(play.words, starts) == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
@@ -242,7 +242,7 @@ def test_random_power_on_a_worker_of_threads(
                 else:
                     time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))
             play.confirm(play.say(PowerState.SURPLUS))
-            until(lambda: all(map(play.worker.results.has, play.jobs[-120:])), play.worker.words)
+            until(lambda: all(map(play.worker.results.has, play.jobs[-120:])), play.worker.log_tail)
     starts = play.starts()
     # A thread that has a job at the fall may record its begin a little later, and its worker counts it as running.
     found = [text for text in wrong_starts(play.words, starts, running=True) if "confirmation" in text]
