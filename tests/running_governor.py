@@ -41,7 +41,7 @@ class RunningGovernor:
                 env={k: v for k, v in os.environ.items() if not k.startswith(("EDGE_", "NOTIFY_", "WATCHDOG_"))},
             )
 
-    def said(self) -> PowerStatus:
+    def status(self) -> PowerStatus:
         """Return its current status; a stale one counts as unknown."""
         return status.read(self.layout.power)
 
@@ -49,10 +49,10 @@ class RunningGovernor:
         """Wait for a state or a code, and return the status that has it."""
 
         def reached() -> PowerStatus | None:
-            current = self.said()
+            current = self.status()
             return current if wanted in {current.state, current.code} else None
 
-        return until(reached, lambda: f"{wanted}; status: {self.said()}; log: {self.log.read_text()}")
+        return until(reached, lambda: f"{wanted}; status: {self.status()}; log: {self.log.read_text()}")
 
     def switches(self) -> int:
         """Return how often its threads have been woken up so far."""

@@ -176,7 +176,7 @@ def test_a_board_that_asks_for_passwords(board: Machine, controller: Controller)
     board.sh("echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/pi; passwd --delete pi")
 
 
-def test_a_second_play_is_told_who_is_at_work(controller: Controller, board: Machine) -> None:
+def test_a_second_play_learns_who_is_at_work(controller: Controller, board: Machine) -> None:
     """A second play is refused, and the message names the first; after the first is killed the board is free."""
     with controller.begin("deploy.yml", "--tags", "base") as first:
         board.until(lambda: '"owner"' in board.run("cat", "/run/edge-play.lock").stdout)

@@ -45,7 +45,7 @@ def test_every_variable_is_documented_with_its_default(role: str) -> None:
     assert all(name.startswith(f"{role}_") for name in defaults)
 
 
-def test_the_broker_is_told_the_queues_of_the_code() -> None:
+def test_the_broker_gets_the_queues_of_the_code() -> None:
     """The role declares the queues of the code with the same arguments; otherwise the broker refuses every declare."""
     found = _yaml(REPO / "ansible/roles/rabbitmq/vars/main.yml")
     quorum, to_dead = found["rabbitmq_quorum"], found["rabbitmq_to_dead"]

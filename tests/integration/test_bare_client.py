@@ -124,7 +124,7 @@ def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: P
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         (["pi@board.local"], "Ansible is not installed"),
         (["pi@bo ard"], "[USER@]HOST[:PORT]"),
@@ -133,16 +133,16 @@ def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: P
         (["pi@board.local", "--node", "pi@board.local"], "the head itself"),
     ],
 )
-def test_edge_deploy_says_what_is_missing(bare: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_edge_deploy_says_what_is_missing(bare: Path, tmp_path: Path, arguments: list[str], error: str) -> None:
     """`edge deploy` says in one line what is missing, and exits with 2."""
     found = tmp_path / "bin/ansible-playbook"
     found.parent.mkdir()
-    if "Ansible" not in said:
+    if "Ansible" not in error:
         found.write_text("#!/bin/sh\nexit 1\n")
         found.chmod(0o755)
     done = run(bare, "edge", "deploy", *arguments, cwd=tmp_path, PATH=f"{found.parent}:{os.defpath}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert said in done.stderr
+    assert error in done.stderr
 
 
 def test_edge_discover_says_what_is_missing(bare: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_the_worker_waits_with_the_reason(
     config = make_config(broker=refusing(kind, broker, broker_node, tmp_path), tasks=["odd"])
     report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
-    until(lambda: (said := worker.status) and KINDS[kind] in said.reason, worker.log_tail)
+    until(lambda: (status := worker.status) and KINDS[kind] in status.reason, worker.log_tail)
     time.sleep(2.5)  # for further tries
     assert worker.process.poll() is None
     assert "Traceback" not in worker.log_tail()
@@ -118,5 +118,5 @@ def test_the_worker_waits_with_the_reason(
         with topology.reached(broker) as channel:
             channel.queue_delete(NORMAL)
         worker.until_state(WorkerState.IDLE)
-        until(lambda: (said := worker.status) and said.reason == "", worker.log_tail)
+        until(lambda: (status := worker.status) and status.reason == "", worker.log_tail)
         assert worker.result(publish(broker, "echo", "x")).value == "x"

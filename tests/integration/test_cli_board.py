@@ -34,7 +34,7 @@ def nothing_of_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+def output(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
     """Run a command, and return its stdout, or its stderr if it must fail."""
     capsys.readouterr()
     assert main(arguments) == code
@@ -47,8 +47,8 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
 
 def test_config_example_is_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The output of `edge config example` is a valid configuration."""
-    (tmp_path / "mine.yaml").write_text(said(capsys, "config", "example"))
-    assert said(capsys, "--config", "mine.yaml", "config", "check") == "ok: mine.yaml\n"
+    (tmp_path / "mine.yaml").write_text(output(capsys, "config", "example"))
+    assert output(capsys, "--config", "mine.yaml", "config", "check") == "ok: mine.yaml\n"
 
 
 def test_config_show_tells_value_and_origin(
@@ -58,22 +58,24 @@ def test_config_show_tells_value_and_origin(
     (tmp_path / "mine.yaml").write_text("gateway: {port: 8500}")
     monkeypatch.setenv("EDGE_CONFIG", "mine.yaml")
     monkeypatch.setenv("EDGE_GATEWAY_HOST", "0.0.0.0")
-    rows = {row["key"]: row for row in json.loads(said(capsys, "config", "show", "--json"))}
+    rows = {row["key"]: row for row in json.loads(output(capsys, "config", "show", "--json"))}
     assert rows["gateway.port"] == {"key": "gateway.port", "value": 8500, "origin": "mine.yaml"}
     assert rows["gateway.host"]["origin"] == "EDGE_GATEWAY_HOST"
     assert rows["worker.name"]["origin"] == "default"
-    table = said(capsys, "config", "show")
+    table = output(capsys, "config", "show")
     assert len(table.splitlines()) == len(rows) + 1
-    assert said(capsys, "config", "check") == "ok: mine.yaml, and EDGE_GATEWAY_HOST\n"
+    assert output(capsys, "config", "check") == "ok: mine.yaml, and EDGE_GATEWAY_HOST\n"
 
 
-@pytest.mark.parametrize("words", ["config check", "config show", "worker", "gateway", "power", "token list", "pause"])
+@pytest.mark.parametrize(
+    "arguments", ["config check", "config show", "worker", "gateway", "power", "token list", "pause"]
+)
 def test_a_bad_configuration_is_one_line_and_exit_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str
 ) -> None:
     """Every command that reads a bad configuration prints one line and exits with 2."""
     (tmp_path / "bad.yaml").write_text("gateway: {port: 0}")
-    line = said(capsys, *words.split(), "--config", "bad.yaml", code=2)
+    line = output(capsys, *arguments.split(), "--config", "bad.yaml", code=2)
     assert line == "edge: bad.yaml: gateway.port = 0: expected a whole number from 1 to 65535\n"
 
 

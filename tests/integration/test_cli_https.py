@@ -100,7 +100,7 @@ def test_a_certificate_that_is_not_trusted_is_one_sentence_at_once(url: str) -> 
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
-def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+def test_an_invalid_ca_file_is_named(tmp_path: Path, content: str | None) -> None:
     """A bad CA file is named before anything is sent."""
     path = tmp_path / "ca.pem"
     if content is not None:

@@ -86,14 +86,14 @@ def client_of(port: int) -> Client:
 
 def test_a_file_is_sent_once(gateway: RunningGateway, clip: Path) -> None:
     """A second upload of a file sends nothing; progress ends at the whole size."""
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     with client_of(gateway.port) as client:
-        sent = client.upload(clip, progress=lambda done, size: told.append((done, size)))
+        sent = client.upload(clip, progress=lambda done, size: calls.append((done, size)))
         assert sent == InputFile(HASH, "my clip.mov", len(CONTENT))
-        assert (told[0], told[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
-        told.clear()
-        client.upload(clip, progress=lambda done, size: told.append((done, size)))
-        assert told == [(len(CONTENT), len(CONTENT))]
+        assert (calls[0], calls[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
+        calls.clear()
+        client.upload(clip, progress=lambda done, size: calls.append((done, size)))
+        assert calls == [(len(CONTENT), len(CONTENT))]
 
 
 def test_an_upload_over_a_bad_network_goes_on_where_it_broke_off(gateway: RunningGateway, clip: Path) -> None:
@@ -113,10 +113,10 @@ def test_another_call_goes_on_with_an_upload(gateway: RunningGateway, start_gate
             client.upload(clip)
     gateway.stop()
     again = start_gateway(gateway.config)
-    told: list[int] = []
+    calls: list[int] = []
     with client_of(again.port) as client:
-        client.upload(clip, progress=lambda done, _size: told.append(done))
-    assert told[0] > 0
+        client.upload(clip, progress=lambda done, _size: calls.append(done))
+    assert calls[0] > 0
 
 
 def test_a_job_is_submitted_with_its_files(gateway: RunningGateway, clip: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_value_out_of_bounds_is_refused_before_anything_runs(stack: Stack) -> 
     assert "must be at least 64" in done.stderr
 
 
-def test_a_missing_file_is_told(stack: Stack) -> None:
+def test_a_missing_file_is_reported(stack: Stack) -> None:
     done = stack.run("edge", "run", "transcode", "--width", "640", code=2)
     assert "input 'input' is missing" in done.stderr
 
@@ -135,16 +135,16 @@ def test_output_comes_by_events_to_who_asks_for_it(stack: Stack) -> None:
                 printed.append(event.output)
                 if event.output.stream == "stderr":
                     break
-        told: list[About] = []
+        kinds: list[About] = []
         for event in others:
-            told.append(event.about)
+            kinds.append(event.about)
             if event.job is not None and event.job.id == job_id and event.job.state.final:
                 break
     lines = [each for each in printed if each.stream == "stdout"]
     assert "".join(each.text for each in lines) == "line 1\nline 2\nline 3\nline 4\n"
     assert len(lines) > 1
     assert [each.offset for each in lines[1:]] == [each.offset + each.size_bytes for each in lines[:-1]]
-    assert About.OUTPUT not in told
+    assert About.OUTPUT not in kinds
 
 
 def test_any_program_on_a_file_from_here(stack: Stack) -> None:

@@ -81,15 +81,15 @@ _LOOKS_AHEAD = {
 
 def test_the_page_names_each_metric_with_its_labels(metrics: Labels) -> None:
     """The page names each metric with its labels, and none that does not exist."""
-    told: Labels = {}
+    documented: Labels = {}
     for names, labels in re.findall(r"^\| (`edge_[^|]*`) \| ([^|]*)\|", PAGE, re.MULTILINE):
-        told.update({key: set(re.findall(r"`(\w+)`", labels)) for key in re.findall(r"`(\w+)`", names)})
+        documented.update({key: set(re.findall(r"`(\w+)`", labels)) for key in re.findall(r"`(\w+)`", names)})
     made = {name: labels for name, labels in metrics.items() if not name.endswith("_created")}
-    assert {name: labels for name, labels in told.items() if name in made} == {
-        name: labels for name, labels in made.items() if name in told
+    assert {name: labels for name, labels in documented.items() if name in made} == {
+        name: labels for name, labels in made.items() if name in documented
     }
-    assert made.keys() <= told.keys()
-    assert told.keys() - made.keys() <= {"edge_workers_wanted"} | _LOOKS_AHEAD  # only if an entry is scaled
+    assert made.keys() <= documented.keys()
+    assert documented.keys() - made.keys() <= {"edge_workers_wanted"} | _LOOKS_AHEAD  # only if an entry is scaled
 
 
 def test_the_dashboard_can_be_imported() -> None:

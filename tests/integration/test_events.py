@@ -197,13 +197,13 @@ def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> Non
             second
         }
         assert {by_state.next()["job"]["id"], by_state.next()["job"]["id"]} == {first, second}
-        told = by_topic.next()
-        assert (told["about"], told["power"]["state"]) == ("power", "low")
-        assert told["power"]["readings"] == []
+        message = by_topic.next()
+        assert (message["about"], message["power"]["state"]) == ("power", "low")
+        assert message["power"]["readings"] == []
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "detail"),
     [
         ("?state=done", "query state = 'done': expected one of accepted, queued"),
         ("?job=../x", "query job = '../x': expected ids of jobs"),
@@ -216,16 +216,16 @@ def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> Non
         ("?job=" + ",".join(f"j{number}" for number in range(101)), "101 values; at most 100"),
     ],
 )
-def test_a_bad_filter_is_told_in_one_line(gateway: RunningGateway, query: str, said: str) -> None:
+def test_the_error_of_a_bad_filter_is_one_line(gateway: RunningGateway, query: str, detail: str) -> None:
     """The refusal names the parameter, its value and what is allowed."""
     answer = gateway.ask("GET", f"/events{query}")
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
-    assert said in answer.json["detail"]
+    assert detail in answer.json["detail"]
     assert "\n" not in answer.json["detail"]
 
 
 @pytest.mark.parametrize("after", ["", "x" * 101])
-def test_a_bad_last_event_id_is_told_in_one_line(gateway: RunningGateway, after: str) -> None:
+def test_the_error_of_a_bad_last_event_id_is_one_line(gateway: RunningGateway, after: str) -> None:
     """A text that cannot be an id is refused."""
     answer = gateway.ask("GET", "/events", Last_Event_ID=after)
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
@@ -347,7 +347,7 @@ def test_the_client_gives_typed_events_and_resumes(gateway: RunningGateway) -> N
         assert [event.job.id for event in (next(again), next(again), next(again)) if event.job] == ids[1:]
 
 
-def test_the_clients_wait_is_told_by_events(gateway: RunningGateway) -> None:
+def test_the_wait_of_a_client_uses_events(gateway: RunningGateway) -> None:
     """If there are events, `wait` asks once at first, and again only after a change."""
     job_id = gateway.submit()
     asked: list[str] = []
@@ -379,7 +379,7 @@ def test_the_clients_wait_works_without_events(gateway: RunningGateway) -> None:
         assert waiting.result(30).value == 7
 
 
-def test_a_wait_that_is_told_by_events_ends_in_time(gateway: RunningGateway) -> None:
+def test_a_wait_that_uses_events_ends_in_time(gateway: RunningGateway) -> None:
     """A wait by events ends at its timeout and reports the state of the job."""
     job_id = gateway.submit()
     with client_of(gateway) as client, pytest.raises(NotReady, match="accepted"):

@@ -85,7 +85,7 @@ def test_parts_make_a_file(gateway: RunningGateway) -> None:
     assert (gateway.layout.files / HASH).read_bytes() == CONTENT
 
 
-def test_a_part_that_begins_elsewhere_is_told_where(gateway: RunningGateway) -> None:
+def test_a_part_that_begins_elsewhere_learns_where_to_begin(gateway: RunningGateway) -> None:
     """A part at another offset gets 409 and the right offset; nothing is written and nothing is lost."""
     part(gateway, "mine", 0, 1000)
     answer = part(gateway, "mine", 2000, 3000)

@@ -43,7 +43,7 @@ def read_all(link: socket.socket) -> bytes:
     return b"".join(chunks)
 
 
-def test_one_connection_too_many_is_told_so(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+def test_one_connection_too_many_gets_an_answer(make_config: MakeConfig, start_gateway: StartGateway) -> None:
     """A connection over the limit gets 503 with Retry-After at once, even if it sends nothing; others stay open."""
     gateway = start_gateway(make_config(gateway={"max_connections": 3}))
     with ExitStack() as stack:
@@ -186,7 +186,7 @@ def test_what_is_no_http_gets_a_problem_and_no_traceback(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_methods_are_told_what_a_path_knows(gateway: RunningGateway) -> None:
+def test_a_wrong_method_gets_the_methods_of_its_path(gateway: RunningGateway) -> None:
     """A wrong method gets 405 with Allow; OPTIONS answers with Allow too; HEAD works for every GET."""
     for method in ("PUT", "PATCH", "DELETE"):
         answer = gateway.ask(method, "/jobs")
@@ -215,7 +215,7 @@ def test_ids_that_cannot_be_are_unknown_jobs(gateway: RunningGateway, job_id: st
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "detail"),
     [
         ("state=lost", "query state = 'lost': expected one of accepted"),
         ("limit=0", "query limit = '0': expected int >= 1"),
@@ -232,11 +232,11 @@ def test_ids_that_cannot_be_are_unknown_jobs(gateway: RunningGateway, job_id: st
         ("state=%00", "query state"),
     ],
 )
-def test_a_query_that_cannot_be_meant_is_refused(gateway: RunningGateway, query: str, said: str) -> None:
+def test_a_query_that_cannot_be_meant_is_refused(gateway: RunningGateway, query: str, detail: str) -> None:
     """A bad query gets 400 with name, value and what is allowed; an unknown task name lists nothing."""
     answer = gateway.ask("GET", f"/jobs?{query}")
-    assert answer.status == (400 if said else 200)
-    assert said in answer.body.decode()
+    assert answer.status == (400 if detail else 200)
+    assert detail in answer.body.decode()
 
 
 def test_what_nobody_foresaw_is_500_without_our_insides(

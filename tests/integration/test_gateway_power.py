@@ -88,14 +88,14 @@ def test_a_ledger_that_cannot_be_read_hides_no_status(gateway: RunningGateway, m
     assert (status.status, status.json["jobs"]) == (200, {"accepted": 1})
 
 
-def test_a_frozen_process_is_told_of_by_its_freezer(gateway: RunningGateway) -> None:
+def test_a_frozen_process_is_shown_by_the_note_of_its_freezer(gateway: RunningGateway) -> None:
     """A note of the freezer counts only for its job and process; an old note has no effect."""
     job_id = gateway.submit()
     runs(gateway, job_id)
     held = WaitReason(time.time() - 30, "power is low (charge 29 %)", frozen=True)
     for other in ({"id": "other"}, {"pid": 1}, {"boot_id": "other"}, {}):
-        said = msgspec.structs.replace(FrozenJob(job_id, os.getpid(), boot_id(), held), **other)
-        gateway.layout.frozen("main").write_bytes(msgspec.json.encode(said))
+        note = msgspec.structs.replace(FrozenJob(job_id, os.getpid(), boot_id(), held), **other)
+        gateway.layout.frozen("main").write_bytes(msgspec.json.encode(note))
         view = gateway.ask("GET", f"/jobs/{job_id}").json
         assert ("held" in view) is (other == {})
     assert "its process is stopped" in view["waiting"]
@@ -109,9 +109,9 @@ def test_readings_are_as_old_as_they_are_now(gateway: RunningGateway) -> None:
         Reading("shunt", "watts", None, "W", reason="no such device"),
     )
     report_power(gateway.config, PowerState.NORMAL, readings=readings, monotonic=time.monotonic() - 20)
-    told = gateway.ask("GET", "/status").json["power"]["readings"]
-    assert 22 <= told[0]["age_s"] < 30
-    assert told[1]["reason"] == "no such device"
+    shown = gateway.ask("GET", "/status").json["power"]["readings"]
+    assert 22 <= shown[0]["age_s"] < 30
+    assert shown[1]["reason"] == "no such device"
     metrics = gateway.ask("GET", "/metrics").body.decode()
     assert 'edge_power_reading{source="ups",unit="%",what="charge"} 71.0' in metrics
     assert 'edge_power_reading_age_seconds{source="shunt"' in metrics

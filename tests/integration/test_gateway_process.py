@@ -106,7 +106,7 @@ def test_a_second_gateway_on_the_same_state_is_one_line(
     assert line.startswith("edge gateway: a gateway, or `edge restore`, is at work on ")
 
 
-def test_a_ledger_that_is_none_is_set_aside(
+def test_an_unreadable_ledger_is_set_aside(
     edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path, ready: socket.socket
 ) -> None:
     """A file that is no ledger is set aside, never overwritten; the board accepts jobs, and the log reports it."""

@@ -234,7 +234,7 @@ def test_a_file_of_an_open_job_is_not_there_yet(gateway: RunningGateway) -> None
     assert (answer.status, answer.json["code"]) == (404, "unknown-file")
 
 
-def test_a_damaged_result_is_told_not_served(gateway: RunningGateway) -> None:
+def test_a_damaged_result_is_reported_and_not_served(gateway: RunningGateway) -> None:
     """A damaged result is not served; the job is over and says why there is no value."""
     job_id = gateway.submit()
     path = Results(gateway.layout).path(job_id)

@@ -148,7 +148,7 @@ def test_a_start_takes_what_came_while_nobody_looked(config: Config, start_gatew
     assert (files.waiting(), len(files.taken())) == ([], 1)
 
 
-def test_a_file_that_is_none_keeps_no_other_back(gateway: RunningGateway) -> None:
+def test_an_invalid_file_delays_no_other(gateway: RunningGateway) -> None:
     """An unreadable file stays for a person, and does not block others."""
     parent = gateway.submit()
     files = SpawnedFiles(gateway.layout)

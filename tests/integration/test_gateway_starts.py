@@ -30,7 +30,7 @@ def night(gateway: RunningGateway) -> RunningGateway:
     told.write(layout.outlook, told.Told(boot_id(), view, BoardModel(), 37.0, scores, sleeps=True))
     plan = Plan(Action.SLEEP, "14 % is no more than the floor", now + 900, 14.0, now + 4 * 3600, 0.0, hour + 5 * 3600)
     readings = (Reading("charger", "charge", 14.0, "%", verdict=Verdict.OK),)
-    said = PowerStatus(
+    report = PowerStatus(
         PowerState.LOW,
         "charge-low",
         "charge 14 %",
@@ -40,7 +40,7 @@ def night(gateway: RunningGateway) -> RunningGateway:
         readings=readings,
         plan=plan,
     )
-    status.write(layout.power, said)
+    status.write(layout.power, report)
     return gateway
 
 
@@ -74,12 +74,12 @@ def test_a_job_without_a_deadline_is_in_time_whenever_it_ends(night: RunningGate
 
 
 def test_a_start_that_came_true_counts_in_status_and_metrics(night: RunningGateway) -> None:
-    said = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]}).json
-    likely = said["starts"]["likely"]
-    result = Result(said["id"], "echo", JobState.SUCCEEDED, "hello", started_at=likely, finished_at=likely + 1)
+    job = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]}).json
+    likely = job["starts"]["likely"]
+    result = Result(job["id"], "echo", JobState.SUCCEEDED, "hello", started_at=likely, finished_at=likely + 1)
     results = Results(night.layout)
-    results.publish(result, results.stage(said["id"]))
-    night.becomes(said["id"], "succeeded")
+    results.publish(result, results.stage(job["id"]))
+    night.becomes(job["id"], "succeeded")
     forecast = night.ask("GET", "/status").json["forecast"]
     assert (forecast["days"], forecast["starts"], forecast["starts_held"]) == (20, 1, 1.0)
     metrics = night.ask("GET", "/metrics").body.decode()
@@ -89,7 +89,7 @@ def test_a_start_that_came_true_counts_in_status_and_metrics(night: RunningGatew
     assert msgspec.json.decode(night.ask("GET", "/status").body)["power"]["plan"]["floor_percent"] == 14.0
 
 
-def test_without_a_plan_nothing_is_told(gateway: RunningGateway) -> None:
+def test_without_a_plan_no_start_is_predicted(gateway: RunningGateway) -> None:
     answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
     assert "starts" not in answer.json
     assert "forecast" not in gateway.ask("GET", "/status").json

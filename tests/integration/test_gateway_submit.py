@@ -140,9 +140,7 @@ def test_a_board_that_refused_finds_out_by_itself_that_all_is_well(
         assert time.monotonic() < deadline
 
 
-def test_more_open_jobs_than_allowed_are_told_to_come_back(
-    make_config: MakeConfig, start_gateway: StartGateway
-) -> None:
+def test_too_many_open_jobs_are_asked_to_come_back(make_config: MakeConfig, start_gateway: StartGateway) -> None:
     """Over the limit a submit gets 503 with Retry-After, until jobs have ended."""
     gateway = start_gateway(make_config(gateway={"max_open_jobs": 2}))
     first = gateway.submit()
@@ -156,7 +154,7 @@ def test_more_open_jobs_than_allowed_are_told_to_come_back(
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "detail"),
     [
         (b"", 400, "not JSON"),
         (b"{", 400, "not JSON"),
@@ -187,11 +185,11 @@ def test_more_open_jobs_than_allowed_are_told_to_come_back(
         (b'{"task":"total","kwargs":{"numbers":[1,"x"]}}', 422, "numbers"),
     ],
 )
-def test_garbage_is_refused_with_a_sentence(gateway: RunningGateway, body: bytes, status: int, said: str) -> None:
+def test_garbage_is_refused_with_a_sentence(gateway: RunningGateway, body: bytes, status: int, detail: str) -> None:
     """Garbage gets a 4xx problem that says what is wrong; nothing is accepted."""
     answer = gateway.ask("POST", "/jobs", body)
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
-    assert said in answer.json["detail"]
+    assert detail in answer.json["detail"]
     assert gateway.ask("GET", "/jobs").json["jobs"] == []
 
 
@@ -231,8 +229,8 @@ def test_a_key_that_cannot_travel_is_refused(gateway: RunningGateway, key: str) 
 def test_a_key_in_a_batch_follows_the_rule_of_the_header(gateway: RunningGateway, key: str) -> None:
     """A key in a batch follows the rule of the header, so that a client may use either."""
     line = json.dumps({"task": "nothing", "key": key}).encode()
-    (told,) = gateway.ask("POST", "/jobs/batch", line, **NDJSON).lines
-    assert (told["problem"]["status"], told["problem"]["detail"]) == (
+    (answer,) = gateway.ask("POST", "/jobs/batch", line, **NDJSON).lines
+    assert (answer["problem"]["status"], answer["problem"]["detail"]) == (
         400,
         f"key {key[:80]!r}: 1 to 255 printable ASCII characters, no space at its ends",
     )
@@ -273,12 +271,12 @@ def test_each_line_of_a_batch_has_its_answer(gateway: RunningGateway) -> None:
     ]
     answer = gateway.ask("POST", "/jobs/batch", b"\n".join(lines) + b"\n", **NDJSON)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/x-ndjson")
-    told = answer.lines
-    assert [line["line"] for line in told] == list(range(1, 9))
-    assert told[0]["id"] == known
-    codes = [line.get("problem", {}).get("code") for line in told]
+    answers = answer.lines
+    assert [line["line"] for line in answers] == list(range(1, 9))
+    assert answers[0]["id"] == known
+    codes = [line.get("problem", {}).get("code") for line in answers]
     assert codes == [None, "key-reused", "bad-request", "bad-request", "unknown-task", None, None, None]
-    assert told[6]["id"] == told[7]["id"] != told[5]["id"]
+    assert answers[6]["id"] == answers[7]["id"] != answers[5]["id"]
     assert len(gateway.ask("GET", "/jobs").json["jobs"]) == 3
 
 

@@ -77,7 +77,7 @@ def test_what_became_due_while_the_gateway_was_down_goes_out_at_its_start(
         ({"not_before": 5}, "not_before"),
     ],
 )
-def test_a_time_that_is_none_gets_one_sentence(board: RunningGateway, fields: dict[str, object], says: str) -> None:
+def test_an_invalid_time_gets_one_sentence(board: RunningGateway, fields: dict[str, object], says: str) -> None:
     """The refusal names the field and what is allowed."""
     answer = board.ask("POST", "/jobs", {"task": "echo", "args": ["hello"], **fields})
     assert answer.status == 400

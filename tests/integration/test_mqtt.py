@@ -171,7 +171,7 @@ def test_pause_and_resume(board: MakeBoard, start_gateway: StartGateway, listene
         listener.press("paused", "ON")
         until(lambda: listener.values()["paused"] == "ON", _SOON_S, listener.values)
         until(lambda: listener.values()["power_state"] == "paused", _SOON_S, listener.values)
-        assert "MQTT" in running.said().reason
+        assert "MQTT" in running.status().reason
         listener.press("resume", "PRESS")
         until(lambda: listener.values()["paused"] == "OFF", _SOON_S, listener.values)
 
@@ -327,7 +327,7 @@ class TestSubmit:
         assert (job["submitter"], job["task"]) == ("home", "echo")
 
     @pytest.mark.parametrize(
-        ("message", "said"),
+        ("message", "error"),
         [
             (b"{", "the body is not JSON"),
             (b"\xff", "not JSON"),
@@ -340,13 +340,13 @@ class TestSubmit:
             (b'{"task": "echo", "task": "echo", "args": ["x"], "key": "1"}', "given twice"),
         ],
     )
-    def test_a_bad_message_is_told_in_one_line(
-        self, ask: Callable[..., Any], config: Config, message: Any, said: str
+    def test_the_error_of_a_bad_message_is_one_line(
+        self, ask: Callable[..., Any], config: Config, message: Any, error: str
     ) -> None:
         """The answer says what is wrong, and nothing is in the ledger."""
         Tokens(config.layout.tokens).add("home", [Scope.SUBMIT])
         answer = ask(message, self.REFUSED)
-        assert said in answer["error"]
+        assert error in answer["error"]
         assert "\n" not in answer["error"]
         assert answer["code"] not in {"internal", ""}
         assert self.gateway.ask("GET", "/jobs").json["jobs"] == []
@@ -432,7 +432,7 @@ def test_who_is_not_let_in_says_why(
         until(lambda: "connected to" in caplog.text, _SOON_S, lambda: caplog.text)
 
 
-def test_what_the_brokers_list_forbids_is_told(
+def test_a_topic_that_the_broker_forbids_is_reported(
     make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path, caplog: Any
 ) -> None:
     """A denied discovery topic is logged, because otherwise a device would be missing without any message."""
@@ -482,13 +482,13 @@ def test_the_governor_reads_sensors_by_mqtt(mosquitto: Mosquitto, tmp_path: Path
         def fed() -> bool:
             mosquitto.publish("cells", "71")
             mosquitto.publish("surplus", '{"w": 850}')
-            return running.said().state is PowerState.SURPLUS
+            return running.status().state is PowerState.SURPLUS
 
-        until(fed, _SOON_S, running.said)
-        found = {each.what: each.value for each in running.said().readings}
+        until(fed, _SOON_S, running.status)
+        found = {each.what: each.value for each in running.status().readings}
         assert found == {"charge": 71, "solar_watts": 850}
-        said = running.until(PowerState.LOW)
-        assert "cells: nothing for" in said.reason
+        reported = running.until(PowerState.LOW)
+        assert "cells: nothing for" in reported.reason
         assert running.stop() == 0
 
 

@@ -98,18 +98,18 @@ def test_a_node_learns_the_backlog_of_its_head_while_it_works(front: Gateway, no
     """The node learns the backlog by kind, including the running job, and at the end that it is empty."""
     path = node.config.layout.head_backlog
 
-    def told() -> dict[str, int] | None:
+    def known_backlog() -> dict[str, int] | None:
         try:
             found = msgspec.json.decode(path.read_bytes(), type=Backlog)
         except OSError:
             return None
         return {row.kind: row.jobs for row in found.rows}
 
-    assert told() is None
+    assert known_backlog() is None
     for _ in range(2):
         front.client.submit("crawl", 1, 4.0)
-    until(lambda: (told() or {}).get("crawl") == 2, lambda: f"{told()}")
-    until(lambda: told() == {}, lambda: f"{told()}")
+    until(lambda: (known_backlog() or {}).get("crawl") == 2, lambda: f"{known_backlog()}")
+    until(lambda: known_backlog() == {}, lambda: f"{known_backlog()}")
     assert all_over(front)
 
 

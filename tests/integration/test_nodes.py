@@ -158,7 +158,7 @@ def test_the_head_goes_away_while_the_node_works(
     assert depth(broker) == 0
 
 
-def test_no_word_without_a_durable_result(
+def test_no_report_without_a_durable_result(
     at_node: RunningWorker,
     head: Config,
     start_worker: StartWorker,

@@ -383,7 +383,7 @@ def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Privat
     run(main())
 
 
-def test_a_ledger_that_is_gone_with_all_beside_it_is_told(broker: BrokerConfig, make_config: MakeConfig) -> None:
+def test_a_ledger_that_is_gone_with_all_other_files_is_reported(broker: BrokerConfig, make_config: MakeConfig) -> None:
     """A missing ledger is reported once, because the broker's store shows that there was one."""
 
     async def main() -> None:

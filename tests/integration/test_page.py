@@ -341,7 +341,7 @@ class TestActions:
         assert [path.name for path in gateway.layout.orders.iterdir()] == [f"{done}.delete"]
         assert gateway.ask("GET", f"/jobs/{still}").status == 200
 
-    def test_a_pause_that_no_governor_takes_is_told(self, browser: Browser) -> None:
+    def test_a_pause_that_no_governor_takes_is_reported(self, browser: Browser) -> None:
         """If no governor carries out a pause, the page does not claim it."""
         answer = browser.post("/pause", {"for": "20m"})
         assert answer.status == 503

@@ -346,7 +346,7 @@ def test_a_reader_sees_no_button_that_would_be_refused(browser: Browser, board: 
         expect(person.page.get_by_label("Token")).to_be_visible()
 
 
-def test_wrong_tokens_are_told_and_then_slowed_down(browser: Browser, board: Board) -> None:
+def test_wrong_tokens_are_reported_and_then_slowed_down(browser: Browser, board: Board) -> None:
     """A wrong token gives a sentence on the same form."""
     with _person(browser, board) as person:
         person.page.goto(board.url + "/jobs?state=failed")

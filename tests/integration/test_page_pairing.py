@@ -108,8 +108,8 @@ def test_an_admin_types_the_code(visitor: Browser, admin: Browser, closed: Runni
     listed = admin.ask("GET", "/pairings").data.decode()
     assert "firefox-" in listed
     assert code[:4] not in listed
-    said = admin.ask("POST", "/pairings", code=code.lower(), name="kitchen", **{"scope-read": "on"})
-    assert said.headers["Location"] == "/pairings?let-in=kitchen"
+    answer = admin.ask("POST", "/pairings", code=code.lower(), name="kitchen", **{"scope-read": "on"})
+    assert answer.headers["Location"] == "/pairings?let-in=kitchen"
     assert visitor.ask("GET", "/pair").headers["Location"] == "/"
     found = {token.name: token.scopes for token in Tokens(closed.layout.tokens, paired=closed.layout.paired).list()}
     assert found["kitchen"] == (Scope.READ,)
@@ -117,7 +117,7 @@ def test_an_admin_types_the_code(visitor: Browser, admin: Browser, closed: Runni
     assert visitor.ask("GET", "/pairings").status == 403
 
 
-def test_a_refusal_is_told(visitor: Browser, admin: Browser) -> None:
+def test_a_refusal_is_shown(visitor: Browser, admin: Browser) -> None:
     """A refusal is shown, with a way to ask again."""
     assert admin.ask("POST", "/pairings", code=visitor.code(), do="deny").status == 303
     assert "Show a new code" in visitor.ask("GET", "/pair").data.decode()
@@ -127,7 +127,7 @@ def test_a_refusal_is_told(visitor: Browser, admin: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "status", "said"),
+    ("fields", "status", "sentence"),
     [
         ({}, 400, "expected 8"),
         ({"code": "<b>x</b>"}, 400, "&lt;b&gt;"),
@@ -137,11 +137,11 @@ def test_a_refusal_is_told(visitor: Browser, admin: Browser) -> None:
         ({"do": "\u202e" * 50, "code": "\U0001f600"}, 400, "code"),
     ],
 )
-def test_bad_input_is_one_sentence(admin: Browser, fields: dict[str, str], status: int, said: str) -> None:
+def test_bad_input_is_one_sentence(admin: Browser, fields: dict[str, str], status: int, sentence: str) -> None:
     """Bad input gets one sentence, never a 500, and its text is never used as markup."""
     answer = admin.ask("POST", "/pairings", **{"scope-read": "on"}, **fields)
     assert answer.status == status
-    assert said in answer.data.decode()
+    assert sentence in answer.data.decode()
     assert "<b>x" not in answer.data.decode()
 
 
@@ -162,7 +162,7 @@ def test_an_odd_cookie_is_none(closed: RunningGateway, cookie: str) -> None:
         assert browser.ask("GET", path).status in (200, 303)
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(closed: RunningGateway) -> None:
+def test_a_client_that_asks_too_often_learns_when_to_come_back(closed: RunningGateway) -> None:
     """Too many requests get 429 as a page; a browser with a code gets no second one."""
     for _ in range(MOST_OF_ONE):
         browser = Browser(closed)

@@ -144,7 +144,7 @@ def test_the_certificate_is_kept(board: RunningGateway, laptop: Laptop, tmp_path
 
 
 @pytest.mark.parametrize("how", ["refused", "ctrl-c", "restarted"])
-def test_what_ends_without_a_token_leaves_nothing(board: RunningGateway, laptop: Laptop, how: str) -> None:
+def test_a_pairing_that_ends_without_a_token_leaves_no_file(board: RunningGateway, laptop: Laptop, how: str) -> None:
     """A pairing without a token ends with one sentence, and leaves no file."""
     code = laptop.pair(url_of(board))
     assert laptop.process is not None
@@ -156,9 +156,9 @@ def test_what_ends_without_a_token_leaves_nothing(board: RunningGateway, laptop:
     else:
         board.gateway.appliance.pairings._book._pairings.clear()
         board.loop.call_soon_threadsafe(board.gateway.appliance.pairings._changed)
-    status, said = laptop.ended()
+    status, output = laptop.ended()
     assert status == (130 if how == "ctrl-c" else 1)
-    assert {"refused": "refused this machine", "restarted": "ask again", "ctrl-c": ""}[how] in said
+    assert {"refused": "refused this machine", "restarted": "ask again", "ctrl-c": ""}[how] in output
     assert laptop.files == set()
     assert approve(board, code) == 4
 
@@ -205,10 +205,10 @@ def test_nobody_between_can_say_yes_for_the_board(laptop: Laptop, tmp_path: Path
     yes = {"state": "approved", "name": "laptop", "scopes": ["submit"], "echo": echo}
     with served(answering(yes), tmp_path) as port:
         code = laptop.pair(f"https://127.0.0.1:{port}")
-        status, said = laptop.ended()
+        status, output = laptop.ended()
     if code.replace("-", "")[5:7] != echo:  # the attacker guessed it, which succeeds once in 1,024 times
-        assert (status, laptop.files) == (1, set()), said
-        assert "does not know the code" in said
+        assert (status, laptop.files) == (1, set()), output
+        assert "does not know the code" in output
 
 
 def test_a_number_that_was_exchanged_is_noticed(laptop: Laptop, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class TestPlainSupply:
         with governor(tmp_path) as running:
             assert running.until(PowerState.SURPLUS).reason == "plain supply configured: always good"
             assert running.stop() == 0
-            assert (running.said().state, running.said().code) == (PowerState.UNKNOWN, "governor-stopped")
+            assert (running.status().state, running.status().code) == (PowerState.UNKNOWN, "governor-stopped")
 
     def test_works_in_a_folder_it_may_write(self, tmp_path: Path) -> None:
         """The governor changes to a writable folder: lgpio makes a pipe there, and a unit starts in a read-only one."""
@@ -89,7 +89,7 @@ class TestPlainSupply:
             running.until(PowerState.SURPLUS)
             running.process.send_signal(signal.SIGKILL)
             running.process.wait()
-            assert running.said().code == "governor-died"
+            assert running.status().code == "governor-died"
 
     def test_a_second_governor_is_refused_in_one_line(self, tmp_path: Path) -> None:
         """A second governor is refused in one line, because power.json has one writer."""
@@ -111,7 +111,7 @@ class TestPlainSupply:
 
 
 class TestSimulated:
-    def test_a_state_that_is_played_is_told_within_milliseconds(self, tmp_path: Path) -> None:
+    def test_a_simulated_state_is_reported_within_milliseconds(self, tmp_path: Path) -> None:
         """`edge power simulate` takes effect by inotify, not at the next sample."""
         with governor(tmp_path, SIMULATED) as running:
             running.until(PowerState.SURPLUS)
@@ -130,9 +130,9 @@ class TestPause:
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             pause.set_pause(running.layout.pause, for_s=2.0)
-            said = running.until(PowerState.PAUSED)
-            assert (said.code, said.reason) == ("paused-by-hand", "paused by hand")
-            assert said.resumes_at == pytest.approx(said.at + 2.0, abs=1.0)
+            reported = running.until(PowerState.PAUSED)
+            assert (reported.code, reported.reason) == ("paused-by-hand", "paused by hand")
+            assert reported.resumes_at == pytest.approx(reported.at + 2.0, abs=1.0)
             running.until(PowerState.SURPLUS)
             assert not running.layout.pause.exists()
 
@@ -165,11 +165,11 @@ class TestBattery:
                 lambda: any(r.value == 44.0 for s in history.read(running.layout.history) for r in s.readings) or None,
                 lambda: "44 % in the history",
             )
-            assert running.said().state is PowerState.LOW
+            assert running.status().state is PowerState.LOW
             battery(tmp_path, 46)
             running.until("charge-settling")
-            said = running.until(PowerState.NORMAL)
-            assert [(r.source, r.what, r.value) for r in said.readings if r.what == "charge"] == [
+            reported = running.until(PowerState.NORMAL)
+            assert [(r.source, r.what, r.value) for r in reported.readings if r.what == "charge"] == [
                 ("battery", "charge", 46.0)
             ]
             running.stop()
@@ -183,7 +183,7 @@ class TestBattery:
         with governor(tmp_path, power) as running:
             running.until(PowerState.NORMAL)
             (tmp_path / "supplies" / "battery" / "type").rename(tmp_path / "away")
-            assert "no battery" in running.until("charge-unknown").reason or "unplugged" in running.said().reason
+            assert "no battery" in running.until("charge-unknown").reason or "unplugged" in running.status().reason
             (tmp_path / "away").rename(tmp_path / "supplies" / "battery" / "type")
             running.until(PowerState.NORMAL)
 
@@ -237,7 +237,7 @@ class TestGoingDown:
             until(lambda: (calls.exists() and "poweroff" in calls.read_text()) or None, lambda: "poweroff")
             assert calls.read_text() == "stop edge-worker.service\nstop rabbitmq-server.service\npoweroff\n"
             assert (tmp_path / "wakealarm").read_text() == "+3600"
-            assert running.said().state is PowerState.CRITICAL
+            assert running.status().state is PowerState.CRITICAL
             assert running.stop() == 0
 
 
@@ -278,7 +278,7 @@ class TestPins:
             )
         )
 
-    def test_an_edge_is_told_within_milliseconds(self, tmp_path: Path, factory: MockFactory) -> None:
+    def test_an_edge_is_reported_within_milliseconds(self, tmp_path: Path, factory: MockFactory) -> None:
         """A lost supply is low without waiting for a sample; the median is under 50 ms on a busy machine."""
         taken = []
         sampling = SamplingConfig(fast_s=0.1, sample_s=60.0, slow_s=60.0)
@@ -343,7 +343,7 @@ class TestPins:
         stop()
 
 
-def test_systemd_is_told(tmp_path: Path) -> None:
+def test_systemd_is_notified(tmp_path: Path) -> None:
     """systemd gets READY after the first status, WATCHDOG while the governor runs, and STOPPING at the end."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
         link.bind(str(tmp_path / "notify"))

@@ -154,11 +154,11 @@ def test_what_cannot_be_read_gets_one_sentence(
 def test_a_token_changes_its_own_schedules_only(make_config: MakeConfig, start_gateway: StartGateway) -> None:
     gateway = start_gateway(make_config(gateway={"loopback_without_token": False}))
     tokens = Tokens(gateway.layout.tokens)
-    mine, other, reader = (
+    own, other, reader = (
         f"Bearer {tokens.add(name, [scope])}"
         for name, scope in (("me", Scope.SUBMIT), ("other", Scope.SUBMIT), ("eye", Scope.READ))
     )
-    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=mine).status == 201
+    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=own).status == 201
     assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=other).status == 403
     assert gateway.ask("GET", "/schedules/nightly", Authorization=other).status == 404
     assert gateway.ask("GET", "/schedules/nightly", Authorization=reader).status == 200

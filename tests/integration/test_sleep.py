@@ -94,12 +94,12 @@ def test_it_goes_down_and_its_alarm_brings_it_back(board: Board) -> None:
     board.goes_down()
     assert board.calls == "stop edge.target\npoweroff\n"
     assert board.alarm == "+3600"
-    said = board.running.said()
-    assert (said.state, said.code) == (PowerState.CRITICAL, "sleep")
-    assert said.reason.endswith("power.sleep.max_s is over")
-    assert said.resumes_at is not None
-    assert 3500 < said.resumes_at - time.time() < 3700
-    assert board.gateway.ask("GET", "/status").json["awake_at"] == pytest.approx(said.resumes_at, abs=5)
+    status = board.running.status()
+    assert (status.state, status.code) == (PowerState.CRITICAL, "sleep")
+    assert status.reason.endswith("power.sleep.max_s is over")
+    assert status.resumes_at is not None
+    assert 3500 < status.resumes_at - time.time() < 3700
+    assert board.gateway.ask("GET", "/status").json["awake_at"] == pytest.approx(status.resumes_at, abs=5)
 
 
 @pytest.mark.parametrize("board", [{"submit": {"task": "echo", "args": ["x"], "power": "always"}}], indirect=True)

@@ -95,10 +95,10 @@ def test_its_jobs_have_queues_of_their_own(board: Listed) -> None:
     config = load(board.root / "edge.yaml", {"EDGE_BROKER_PORT": str(board.broker_port)}).config
     assert depths(config.broker, more=["edge.io.normal"])["edge.io.normal"] == 0
     with board.client() as client:
-        told = {worker.name: worker.queues for worker in client.status().workers}
-    assert set(told) == {"main", "io"}
-    assert not {queue for queue in told["main"] if "io" in queue}
-    assert {queue for queue in told["io"] if queue != "edge.dead"} <= {f"edge.io.{power}" for power in Power}
+        queues = {worker.name: worker.queues for worker in client.status().workers}
+    assert set(queues) == {"main", "io"}
+    assert not {queue for queue in queues["main"] if "io" in queue}
+    assert {queue for queue in queues["io"] if queue != "edge.dead"} <= {f"edge.io.{power}" for power in Power}
 
 
 def test_a_list_shares_out_classes_and_kinds(broker_node: PrivateNode, tmp_path: Path) -> None:

@@ -143,28 +143,28 @@ def test_a_message_in_hand_goes_back_when_power_falls(worker: RunningWorker, odd
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("fields", "why"),
     [
         ({"boot_id": "another"}, "other boot"),
         ({"pid": 2**22 + 1}, "dead writer"),
         ({"monotonic": -1e9, "valid_s": 5.0}, "old"),
     ],
 )
-def test_a_word_that_does_not_count_is_unknown(
-    worker: RunningWorker, odd: Config, said: dict[str, object], why: str
+def test_a_status_that_does_not_count_is_unknown(
+    worker: RunningWorker, odd: Config, fields: dict[str, object], why: str
 ) -> None:
     """A status of another boot, of a dead governor, or too old is unknown, and nothing is consumed."""
-    report_power(odd, PowerState.NORMAL, **said)
+    report_power(odd, PowerState.NORMAL, **fields)
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN, why
 
 
-def test_a_word_grows_old_by_itself(worker: RunningWorker, odd: Config) -> None:
+def test_a_status_grows_old_by_itself(worker: RunningWorker, odd: Config) -> None:
     """A silent governor is trusted for valid_s, and no longer."""
     report_power(odd, PowerState.NORMAL, valid_s=1.0)
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN
 
 
-def test_a_governor_that_dies_takes_its_word_with_it(worker: RunningWorker, odd: Config) -> None:
+def test_the_status_of_a_dead_governor_does_not_count(worker: RunningWorker, odd: Config) -> None:
     """The worker learns the end of the governor from the kernel, without polling."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as governor:
         report_power(odd, PowerState.SURPLUS, pid=governor.pid)
@@ -173,7 +173,7 @@ def test_a_governor_that_dies_takes_its_word_with_it(worker: RunningWorker, odd:
     assert worker.until_state(WorkerState.PAUSED).power is PowerState.UNKNOWN
 
 
-def test_an_unreadable_word_is_unknown(worker: RunningWorker, odd: Config) -> None:
+def test_an_unreadable_status_is_unknown(worker: RunningWorker, odd: Config) -> None:
     """Half a file or none counts as unknown."""
     odd.layout.power.write_text("{")
     worker.until_state(WorkerState.PAUSED)

@@ -134,16 +134,16 @@ def test_a_job_that_kills_its_worker_is_quarantined(
     assert worker.result(publish(broker, "echo", "x")).value == "x"
 
 
-def test_a_job_that_is_killed_for_its_memory_is_told_so(
+def test_a_job_that_is_killed_for_its_memory_says_so(
     start_worker: StartWorker, broker: BrokerConfig, odd: Config, tmp_path: Path
 ) -> None:
     """The failure says that the kernel killed the job for its memory; kernel and unit are simulated here."""
-    told = tmp_path / "edge-worker.ended"
-    worker = start_worker(odd, EDGE_ENDED=str(told))
+    ended = tmp_path / "edge-worker.ended"
+    worker = start_worker(odd, EDGE_ENDED=str(ended))
     job_id = publish(broker, "die", "kill")
     for _ in range(2):
         worker.process.wait(PATIENCE_S)
-        told.write_text("oom-kill\n")
+        ended.write_text("oom-kill\n")
         worker.again()
     failure = worker.result(job_id).failure
     assert failure is not None

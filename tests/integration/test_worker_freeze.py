@@ -57,11 +57,11 @@ def test_a_process_is_frozen_deep_in_a_call(worker: RunningWorker, broker: Broke
     job_id = publish(broker, "crunch", 100, edge={"time_limit_s": 30})
     worker.until_running(job_id)
     freeze(worker, odd)
-    said = note(odd)
-    assert said is not None
-    assert (said.id, said.pid, said.held.frozen) == (job_id, worker.process.pid, True)
-    assert "power is low (the test says low)" in said.held.reason
-    assert said.held.until == "the sun shines"
+    freeze_note = note(odd)
+    assert freeze_note is not None
+    assert (freeze_note.id, freeze_note.pid, freeze_note.held.frozen) == (job_id, worker.process.pid, True)
+    assert "power is low (the test says low)" in freeze_note.held.reason
+    assert freeze_note.held.until == "the sun shines"
     report_power(odd, PowerState.PAUSED)
     until(lambda: (n := note(odd)) and "paused" in n.held.reason, "the new reason")
     report_power(odd, PowerState.NORMAL)

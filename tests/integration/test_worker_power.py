@@ -70,7 +70,7 @@ class Start:
 
 
 @dataclass
-class Word:
+class Report:
     """A reported power state: the times between which the worker may learn it, and when the worker confirmed it."""
 
     state: PowerState
@@ -86,31 +86,31 @@ class Play:
 
     config: Config
     worker: RunningWorker
-    words: list[Word] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     pool: Pool = Pool.MAIN
 
-    def say(self, state: PowerState) -> Word:
+    def report(self, state: PowerState) -> Report:
         """Report a power state."""
         before = time.monotonic()
         report_power(self.config, state)
-        self.words.append(Word(state, before, time.monotonic()))
-        return self.words[-1]
+        self.reports.append(Report(state, before, time.monotonic()))
+        return self.reports[-1]
 
-    def confirm(self, word: Word) -> None:
+    def confirm(self, report: Report) -> None:
         """Wait until the worker reports exactly the queues that the state allows."""
-        wanted = {topology.queue_name(klass, pool=self.pool) for klass in ALLOWED[word.state]}
+        wanted = {topology.queue_name(klass, pool=self.pool) for klass in ALLOWED[report.state]}
         wanted |= {topology.DEAD_NAME} if wanted else set()
 
         def there() -> bool:
             status = self.worker.status
-            if status is None or status.power is not word.state or set(status.queues) != wanted:
+            if status is None or status.power is not report.state or set(status.queues) != wanted:
                 return False
-            word.running = frozenset(job.id for job in status.running)
+            report.running = frozenset(job.id for job in status.running)
             return True
 
-        until(there, lambda: f"{word.state} confirmed in {self.worker.status}; log:\n{self.worker.log_tail()}")
-        word.confirmed = time.monotonic()
+        until(there, lambda: f"{report.state} confirmed in {self.worker.status}; log:\n{self.worker.log_tail()}")
+        report.confirmed = time.monotonic()
 
     def starts(self) -> list[Start]:
         """Return every body that began."""
@@ -136,20 +136,20 @@ def feed(link: Connection, config: Config, klass: Power, seconds: float, *, pool
     return job_id
 
 
-def wrong_starts(words: list[Word], starts: list[Start], *, running: bool = False) -> list[str]:
+def wrong_starts(reports: list[Report], starts: list[Start], *, running: bool = False) -> list[str]:
     """Return bodies that began although power forbids it: after a fall is confirmed, or more than one before that.
 
     With `running`, bodies that the worker reported as running at the confirmation do not count.
     """
     found = []
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for report, following in zip(reports, [*reports[1:], None], strict=True):
         end = following.before if following else time.monotonic()
-        against = [s for s in starts if word.after < s.at < end and s.klass not in ALLOWED[word.state]]
+        against = [s for s in starts if report.after < s.at < end and s.klass not in ALLOWED[report.state]]
         if len(against) > 1:
-            found.append(f"{len(against)} starts after {word}: {against}")
-        late = [s for s in against if word.confirmed and s.at > word.confirmed]
-        late = [s for s in late if not (running and s.job_id in word.running)]
-        found += [f"{s} after the confirmation of {word}" for s in late]
+            found.append(f"{len(against)} starts after {report}: {against}")
+        late = [s for s in against if report.confirmed and s.at > report.confirmed]
+        late = [s for s in late if not (running and s.job_id in report.running)]
+        found += [f"{s} after the confirmation of {report}" for s in late]
     return found
 
 
@@ -167,15 +167,15 @@ def test_two_hundred_random_sequences_of_power(
                 for _ in range(chance.choice((0, 0, 0, 1, 2))):
                     job = feed(link, stamping, chance.choice(tuple(Power)), chance.choice((0, 0.005, 0.02)))
                     play.jobs.append(job)
-                word = play.say(chance.choice(STATES))
+                report = play.report(chance.choice(STATES))
                 if chance.random() < 0.3:
-                    play.confirm(word)
+                    play.confirm(report)
                 else:
                     time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))  # power may change at any time
-    play.confirm(play.say(PowerState.SURPLUS))
+    play.confirm(play.report(PowerState.SURPLUS))
     until(lambda: all(map(play.worker.results.has, play.jobs)), "a result of every job", patience_s=60)
     starts = play.starts()
-    assert wrong_starts(play.words, starts) == []
+    assert wrong_starts(play.reports, starts) == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
     assert len(play.jobs) > 200
@@ -191,19 +191,19 @@ def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, s
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
         topology.declare(link.default_channel)
         for _ in range(WINDOWS):
-            play.confirm(play.say(PowerState.PAUSED))
+            play.confirm(play.report(PowerState.PAUSED))
             for klass in Power:
                 play.jobs += [feed(link, stamping, klass, 0.0) for _ in range(chance.choice((0, MANY, MANY + 20)))]
             for _ in range(chance.randint(2, 6)):
-                word = play.say(chance.choice(STATES))
+                report = play.report(chance.choice(STATES))
                 if chance.random() < 0.3:
-                    play.confirm(word)
+                    play.confirm(report)
                 else:
                     time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))
-            play.confirm(play.say(PowerState.SURPLUS))
+            play.confirm(play.report(PowerState.SURPLUS))
             until(lambda: all(map(play.worker.results.has, play.jobs[-3 * (MANY + 20) :])), play.worker.log_tail)
     starts = play.starts()
-    assert wrong_starts(play.words, starts) == []
+    assert wrong_starts(play.reports, starts) == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert {result.attempts for job in play.jobs if (result := play.worker.results.read(job))} == {1}
     assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
@@ -231,21 +231,21 @@ def test_random_power_on_a_worker_of_threads(
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
         topology.declare(link.default_channel, more=[topology.queue_name(klass, pool=Pool.IO) for klass in Power])
         for _ in range(WINDOWS):
-            play.confirm(play.say(PowerState.PAUSED))
+            play.confirm(play.report(PowerState.PAUSED))
             for klass in Power:
                 seconds = [chance.choice((0.0, 0.0, 0.02)) for _ in range(chance.choice((0, 10, 40)))]
                 play.jobs += [feed(link, config, klass, each, pool=Pool.IO) for each in seconds]
             for _ in range(chance.randint(2, 6)):
-                word = play.say(chance.choice(STATES))
+                report = play.report(chance.choice(STATES))
                 if chance.random() < 0.3:
-                    play.confirm(word)
+                    play.confirm(report)
                 else:
                     time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))
-            play.confirm(play.say(PowerState.SURPLUS))
+            play.confirm(play.report(PowerState.SURPLUS))
             until(lambda: all(map(play.worker.results.has, play.jobs[-120:])), play.worker.log_tail)
     starts = play.starts()
     # A thread that has a job at the fall may record its begin a little later, and its worker counts it as running.
-    found = [text for text in wrong_starts(play.words, starts, running=True) if "confirmation" in text]
+    found = [text for text in wrong_starts(play.reports, starts, running=True) if "confirmation" in text]
     assert found == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert {result.attempts for job in play.jobs if (result := play.worker.results.read(job))} == {1}
@@ -255,32 +255,32 @@ def test_random_power_on_a_worker_of_threads(
 def test_power_falls_while_idle(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
     """The fall is confirmed, and later messages wait in their queue."""
     play = Play(stamping, start_worker(stamping))
-    play.confirm(play.say(PowerState.NORMAL))
-    play.confirm(play.say(PowerState.LOW))
+    play.confirm(play.report(PowerState.NORMAL))
+    play.confirm(play.report(PowerState.LOW))
     job_id = publish(broker, "echo", "x")
     assert play.worker.result(publish(broker, "small", "y", power=Power.ALWAYS)).value == "y"
     assert depth(broker) == 1
     assert not play.worker.results.has(job_id)
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     assert play.worker.result(job_id).value == "x"
 
 
 def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
     """Ten jobs wait when the first ends after a fall: at most one more of them runs."""
     play = Play(stamping, start_worker(stamping))
-    play.confirm(play.say(PowerState.PAUSED))
+    play.confirm(play.report(PowerState.PAUSED))
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
         topology.declare(link.default_channel)
         play.jobs = [feed(link, stamping, Power.NORMAL, 0.0) for _ in range(10)]
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     until(play.starts, "a first start")
-    low = play.say(PowerState.LOW)
+    low = play.report(PowerState.LOW)
     play.confirm(low)
     begun = len(play.starts())
-    assert wrong_starts(play.words, play.starts()) == []
+    assert wrong_starts(play.reports, play.starts()) == []
     until(lambda: sum(map(play.worker.results.has, play.jobs)) + depth(broker) == 10, "all accounted for")
     assert len(play.starts()) == begun
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     until(lambda: all(map(play.worker.results.has, play.jobs)), "a result of every job")
 
 
@@ -290,24 +290,24 @@ def test_power_falls_while_the_broker_is_away(
 ) -> None:
     """A new connection opens the queues that power allows then, not earlier ones."""
     play = Play(stamping, start_worker(stamping))
-    play.confirm(play.say(PowerState.SURPLUS))
-    play.say(PowerState.PAUSED)
+    play.confirm(play.report(PowerState.SURPLUS))
+    play.report(PowerState.PAUSED)
     job_id = publish(broker, "stamp", "normal", 0)
     broker_node.stop()
     play.worker.until_state(WorkerState.DISCONNECTED)
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     if when == "during the outage":
-        word = play.say(PowerState.LOW)
+        report = play.report(PowerState.LOW)
         broker_node.start()
     else:
         broker_node.start()  # it returns once the broker answers, while the worker reconnects
-        word = play.say(PowerState.LOW)
-    play.confirm(word)
+        report = play.report(PowerState.LOW)
+    play.confirm(report)
     began = len(play.starts())
     assert began <= (when == "during the reconnect")
     if not began:
         assert depth(broker) == 1
-    play.confirm(play.say(PowerState.NORMAL))
+    play.confirm(play.report(PowerState.NORMAL))
     assert play.worker.result(job_id).value == "normal"
     assert len(play.starts()) == 1
 

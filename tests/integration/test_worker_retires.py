@@ -69,8 +69,8 @@ def board(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Conf
 def want(config: Config, **entries: Sequence[str]) -> None:
     """Report, as the governor does, which workers should run."""
     config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
-    told = tuple(ScaledWorkers(name, len(workers), 0, "", tuple(workers)) for name, workers in entries.items())
-    durable.replace_volatile(config.layout.scaling, msgspec.json.encode(ScalingStatus(boot_id(), 0.0, told)))
+    scaled = tuple(ScaledWorkers(name, len(workers), 0, "", tuple(workers)) for name, workers in entries.items())
+    durable.replace_volatile(config.layout.scaling, msgspec.json.encode(ScalingStatus(boot_id(), 0.0, scaled)))
 
 
 def start(start_worker: StartWorker, board: Config, name: str) -> RunningWorker:
