@@ -4,17 +4,17 @@ BIN := $(VENV)/bin
 ROOT ?= .edge
 KEEP ?=
 ENGINE ?= docker
-# What a test starts is no part of the make that started the tests.
+# Without these variables, a make that a test starts does not think that it belongs to this make.
 CLEAN := env -u MAKEFLAGS -u MFLAGS
 PYTEST := $(CLEAN) $(BIN)/pytest
-# Counts what runs in pytest's own process; pyproject.toml has the floor.
+# Measures coverage in pytest's own process; the required minimum is in pyproject.toml.
 MEASURED := $(CLEAN) $(BIN)/coverage run -m pytest
 # The first simulates a disk with millions of calls, which coverage would slow down five times. The second raises
 # exceptions in other threads, which does not end under the trace function of coverage on Python 3.11.
 UNMEASURED := tests/unit/results/test_crash_points.py tests/unit/worker/executor/test_body.py
-# Unit tests make a hundred thousand small files; those of the other tests are on a real disk.
+# Unit tests make a hundred thousand small files, so these are in memory. The files of other tests are on a real disk.
 MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 1000000 2>/dev/null && echo TMPDIR=/dev/shm)
-# CI boots a machine beside the other tests, which takes a quarter of an hour and leaves a core idle half of the time.
+# As root, CI also boots a machine at the same time, which takes a quarter of an hour and leaves a core idle half of the time.
 BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
@@ -23,32 +23,32 @@ BOOTS := $(and $(CI),$(filter 0,$(shell id -u)))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing (apt, .venv from the lock); nothing when all is there
+setup: ## install missing Debian packages, and .venv from the lock; does nothing if all is installed
 	@.ci/setup
 
 setup-dev:
 	@.ci/setup dev
 
-setup-test: ## install also what checks and tests it; what CONTRIBUTING.md begins with
+setup-test: ## install also the tools for lint and tests; CONTRIBUTING.md begins with this
 	@.ci/setup test
 
 demo: ## set up, run the whole stack, solve one sum over HTTP, stop (KEEP=1 leaves it running)
 	@start=$$(date +%s.%N); .ci/setup && exec $(BIN)/python -m edge.up.demo --root $(ROOT) --since $$start $(if $(filter-out 0,$(KEEP)),--keep)
 
-demo-stop: ## stop what `make demo KEEP=1` left running
+demo-stop: ## stop the stack that `make demo KEEP=1` left running
 	@$(BIN)/edge up --root $(ROOT) --stop
 
 up: setup ## run broker, gateway, governor and worker in the foreground
 	@exec $(BIN)/edge up --root $(ROOT)
 
-test: setup-test ## lint, types, unit and integration tests against a real private broker; as root with CI=true test-deploy, too
+test: setup-test ## lint, types, unit and integration tests against a real private broker; as root with CI=true also test-deploy
 	@$(if $(BOOTS),.ci/setup-deploy)
 	@rm -rf .coverage.d && mkdir .coverage.d
 	@$(MAKE) --no-print-directory --jobs --output-sync=line $(if $(BOOTS),test-deploy) test-units test-integration
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-# These two run at the same time, each with brokers of its own, and take as long.
+# These two run at the same time, each with separate brokers, and take about the same time.
 test-units: lint docs
 	$(MEMORY) $(MEASURED) tests/unit $(UNMEASURED:%=--ignore=%) -o tmp_path_retention_policy=failed
 	$(MEMORY) $(PYTEST) $(UNMEASURED) -o tmp_path_retention_policy=failed
@@ -67,7 +67,7 @@ test-deploy-cuts: setup-dev ## cut a board's power at 18 places of a deployment,
 	@.ci/setup-deploy
 	$(PYTEST) -x tests/deploy/test_cuts.py
 
-test-arm64: setup-dev ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it mid-load (root; an hour, half of it once its card is kept)
+test-arm64: setup-dev ## boot a bare Debian 13 for arm64 in QEMU, deploy to it, kill it under load (root; an hour, or half if its card was kept)
 	@.ci/setup-deploy arm64
 	$(PYTEST) -x tests/deploy/test_arm64.py
 
@@ -91,20 +91,20 @@ docs: setup-dev ## build the documentation into build/docs; a warning is an erro
 reference: setup-dev ## write the pages of docs/reference that are made from the code
 	$(BIN)/python -m tests.docs
 
-screenshot: setup-test ## take the picture of the page in README.md, with a battery that is played
+screenshot: setup-test ## take the picture of the page in README.md, with a simulated battery
 	$(BIN)/python -m tests.docs.screenshot
 
-format: setup-dev ## let ruff rewrite what it can
+format: setup-dev ## let ruff fix and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 powercut: setup-test ## cut the power of the whole stack CUTS=1000 times (as root; SEED= replays, MINUTES= bounds)
 	$(BIN)/python -m tests.powercut --cuts $(or $(CUTS),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
-faults: setup-dev ## kill, stop, fill the disk, fail it: FAULTS=300 under load (as root)
+faults: setup-dev ## inject FAULTS=300 faults under load: kill and stop processes, break the network, fill the disk, make it fail (as root)
 	$(BIN)/python -m tests.powercut --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
-sums: setup-dev ## ask the kind solve CASES=100000 random sums, and as many slips and nonsense (an hour)
+sums: setup-dev ## give the kind solve CASES=100000 random sums, and the same number of typing errors and nonsense (an hour)
 	EDGE_SOLVE_CASES=$(or $(CASES),100000) $(PYTEST) --timeout 0 -p no:cacheprovider tests/unit/tasks/test_solve_properties.py
 
 powercut-scaling: setup-test ## cut the power CUTS=100 times while a worker retires under load (as root; SEED= replays)
@@ -113,32 +113,32 @@ powercut-scaling: setup-test ## cut the power CUTS=100 times while a worker reti
 powercut-files: setup-test ## cut the power CUTS=200 times while files are uploaded (as root; SEED= replays)
 	$(BIN)/python -m tests.powercut --files --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
-powercut-selftest: setup-test ## show that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
+powercut-selftest: setup-test ## check that the rig finds seeded bugs, each in at most CUTS=200 cuts (as root)
 	$(BIN)/python -m tests.powercut --selftest --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED)) $(if $(BUG),--bug $(BUG))
 
 powercut-graph: setup-test ## cut the power CUTS=50 times of a board that runs a graph of JOBS=1000 jobs after one another (as root; SEED= replays)
 	$(BIN)/python -m tests.powercut --graph $(or $(JOBS),1000) --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
 
-later: setup-dev ## measure what JOBS=100000 jobs that wait cost an idle gateway, and how many start before one of priority 9
+later: setup-dev ## measure what JOBS=100000 waiting jobs cost an idle gateway, and how many start before one of priority 9
 	$(BIN)/python -m tests.bench.later --jobs $(or $(JOBS),100000)
 
-recovery: setup-dev ## measure power-on to accepting, and to the first job done, with WAITING="0 10000 100000" jobs (as root)
+recovery: setup-dev ## measure the time from power-on to the first accepted and the first finished job, with WAITING="0 10000 100000" jobs (as root)
 	$(BIN)/python -m tests.powercut --recovery $(if $(WAITING),--waiting $(WAITING))
 
-flash: setup-test ## measure what a job makes a card write, by component (as root; QUICK=1)
+flash: setup-test ## measure how much a job makes a card write, by component (as root; QUICK=1)
 	$(BIN)/python -m tests.powercut --flash $(if $(filter-out 0,$(QUICK)),--quick)
 
-bench: setup-dev ## measure the appliance beside plain and durable Celery, and as root what a card writes (QUICK=1: 150 s; ONLY="idle pause")
-	@[ "$$(id -u)" != 0 ] || .ci/setup test || echo 'bench: what its flash part needs cannot be installed; the rest is measured' >&2
+bench: setup-dev ## compare the appliance with plain and durable Celery, and as root measure writes to a card (QUICK=1: 150 s; ONLY="idle pause")
+	@[ "$$(id -u)" != 0 ] || .ci/setup test || echo 'bench: the programs for its flash part cannot be installed; the rest is measured' >&2
 	$(BIN)/python -m tests.bench --json bench.json $(if $(filter-out 0,$(QUICK)),--quick) $(if $(ONLY),--only $(ONLY))
 
-simulate-scale: setup-dev ## simulate the rule that scales workers, beside two others and on 1 to 1,000 boards (SEED=1, BOARDS="1 10 100 1000")
+simulate-scale: setup-dev ## compare the rule that scales workers with two others, and simulate 1 to 1,000 boards (SEED=1, BOARDS="1 10 100 1000")
 	$(BIN)/python -m tests.scale $(if $(SEED),--seed $(SEED)) $(foreach one,$(BOARDS),--boards $(one))
 
-scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and look whether a body was interrupted (SEED=1, MINUTES= bounds)
+scale-downs: setup-dev ## retire workers COUNT=1000 times under load, and check that no body is interrupted (SEED=1, MINUTES= bounds)
 	$(BIN)/python -m tests.scale.downs --count $(or $(COUNT),1000) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
-simulate: setup-dev ## simulate a year of a solar board beside simple rules (PLACE=48.1|greensboro|FILE PANEL=20 BATTERY=37 JOBS=60 MINUTES=10 SEED=1; AIMS=1; more: OPTIONS=--help)
+simulate: setup-dev ## simulate a year of a solar board, and compare with simple rules (PLACE=48.1|greensboro|FILE PANEL=20 BATTERY=37 JOBS=60 MINUTES=10 SEED=1; AIMS=1; more: OPTIONS=--help)
 	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pvlib") is None)' || $(BIN)/python -m pip install --quiet --no-deps 'pvlib>=0.11'
 	$(BIN)/python -m tests.sun $(foreach one,PLACE PANEL BATTERY JOBS MINUTES SEED,$(if $($(one)),--$(shell echo $(one) | tr A-Z a-z) $($(one)))) $(if $(filter-out 0,$(AIMS)),--aims) $(OPTIONS)
 
@@ -148,14 +148,14 @@ schedule-times: setup-dev ## compare next times with a search by minutes in ever
 schedule-cuts: setup-test ## cut the power of a board with 50 schedules whose clock jumps, CUTS=200 times (as root; SEED=1)
 	$(BIN)/python -m tests.schedules.cuts --cuts $(or $(CUTS),200) --seed $(or $(SEED),1)
 
-windows: setup-dev ## let power fall at random over a full window, SEQUENCES=1000 times without a broker and as often with one
+windows: setup-dev ## let power fall at random while a worker's window is full, SEQUENCES=1000 times without a broker and 1000 times with one
 	EDGE_WINDOW_SEQUENCES=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(MEMORY) $(PYTEST) tests/unit/worker/intake/test_full_window.py
 	EDGE_WINDOWS=$(or $(SEQUENCES),1000) $(if $(SEED),EDGE_WINDOW_SEED=$(SEED)) $(PYTEST) tests/integration/test_worker_power.py -k full_window
 
-mqtt-restarts: setup-test ## start MQTT broker, gateway and a listener that plays Home Assistant anew, RESTARTS=100 times each (SEED= replays)
+mqtt-restarts: setup-test ## restart MQTT broker, gateway and a listener that plays Home Assistant, RESTARTS=100 times each (SEED= replays)
 	$(BIN)/python -m tests.homeassistant $(if $(RESTARTS),--restarts $(RESTARTS)) $(if $(SEED),--seed $(SEED))
 
-lock: setup ## add what pyproject.toml newly asks for to requirements.lock (UPGRADE=1: resolve all versions anew)
+lock: setup ## add new requirements of pyproject.toml to requirements.lock (UPGRADE=1: resolve all versions again)
 	.ci/lock $(if $(UPGRADE),--upgrade)
 
 clean: ## remove caches, builds and the environment; the state under .edge stays

@@ -1,4 +1,4 @@
-"""Runs a test as somebody whom the modes of files bind, also where root runs the tests."""
+"""Runs a test without the privilege to ignore file modes, even if root runs the tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import ParamSpec
 P = ParamSpec("P")
 
 _VERSION_3 = 0x20080522
-#: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: a file's mode does not bind who has them.
+#: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: a thread that has them may ignore the modes of files.
 _FILES = 1 << 1 | 1 << 2
 
 
@@ -25,9 +25,9 @@ class _Set(ctypes.Structure):
 
 
 def bound_by_file_modes(test: Callable[P, None]) -> Callable[P, None]:
-    """Let `test` run in a thread of its own that has given up root's rights over files; it keeps its user.
+    """Run `test` in a separate thread that has dropped root's rights over files but keeps its user.
 
-    Another user would not do: a test's folder is root's alone, and so would be every path to its files.
+    Changing the user would not work, because the folder of a test, and so every path in it, belongs to root alone.
     """
 
     @wraps(test)
@@ -39,7 +39,7 @@ def bound_by_file_modes(test: Callable[P, None]) -> Callable[P, None]:
 
 
 def _give_up() -> None:
-    """Drop both capabilities for good: access(2) of root goes by what is permitted, not by what is effective."""
+    """Drop both capabilities permanently, because access(2) checks root's permitted set, not the effective one."""
     libc = ctypes.CDLL(None, use_errno=True)
     header = _Header(_VERSION_3, 0)
     sets = (_Set * 2)()  # capabilities 0 to 31, and 32 to 63

@@ -1,4 +1,4 @@
-"""Fixtures for every test: configurations under a temporary folder and one real private broker."""
+"""Fixtures for all tests: configurations under a temporary folder, and one real private broker."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from edge.up.broker import rabbitmq
 from edge.up.broker.node import PrivateNode
 from edge.up.broker.ports import NodePorts, free_ports
 
-#: What `edge.broker.topology.declare` makes, and what kinds of the pool io and a worker `own` want; each test starts
-#: without them.
+#: The queues that `edge.broker.topology.declare` makes, and those for kinds of the pool io and of a worker `own`. Each
+#: test starts without them.
 QUEUES = (
     "edge.dead",
     *(f"edge.{owner}{klass}" for owner in ("", "io.", "only.own.") for klass in ("always", "normal", "surplus")),
@@ -35,11 +35,12 @@ MakeConfig = Callable[..., Config]
 
 
 def pytest_configure() -> None:
-    """Let the programs under test be interrupted where the session itself is not (`nohup`, a shell's background job).
+    """Let signals interrupt the programs under test, and remove the deadline of hypothesis.
 
-    What is ignored stays ignored in a child; a handler, even an empty one, becomes the default there.
+    A session under `nohup` or in the background of a shell ignores SIGHUP or SIGINT, and a child inherits that. If the
+    session has a handler, even an empty one, the child gets the default action.
 
-    Properties get no deadline for an example: on a busy machine it fails a test that is right.
+    An example of a property has no deadline, because a busy machine would fail a correct test.
     """
     hypothesis.settings.register_profile("edge", deadline=None)
     hypothesis.settings.load_profile("edge")
@@ -50,7 +51,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateNode]:
-    """One private RabbitMQ for the session; a test that stops it starts it again."""
+    """One private RabbitMQ for the session; a test that stops it must start it again."""
     try:
         rabbitmq.find_server()
         rabbitmq.find_epmd()
@@ -66,7 +67,7 @@ def broker_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateNod
 
 
 def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
-    """Remove the appliance's queues with what is in them; deleting a missing queue is not an error."""
+    """Remove the appliance's queues with their messages; a missing queue is not an error."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
@@ -74,8 +75,8 @@ def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
                 channel = to.channel()
                 for queue in QUEUES:
                     channel.queue_delete(queue)
-                channel.exchange_delete("edge.store")  # the mark of a store that a ledger knows
-        except OSError:  # a broker that has just begun to answer may still hang up on the first
+                channel.exchange_delete("edge.store")  # the mark that a ledger leaves in a store
+        except OSError:  # a broker that has just started may close its first connection
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
@@ -84,10 +85,10 @@ def delete_queues(config: BrokerConfig, *, patience_s: float = 20.0) -> None:
 
 
 def without_queues(node: PrivateNode) -> BrokerConfig:
-    """How to reach `node`, running and with none of the appliance's queues: for a test, or for a module of tests."""
+    """Start `node` if needed, remove the appliance's queues, and return how to reach it."""
     if not node.running or node.pid not in ON_NEW_STORES:
-        # A test has started it: RabbitMQ loses the supervisor of its dead letters, and every later declare with it,
-        # when a queue is deleted that it has just recovered.
+        # A test has restarted it, so it has recovered queues. If such a queue is deleted, RabbitMQ loses the
+        # supervisor of its dead letters, and every later declare fails. So it starts with a new store.
         node.stop()
         shutil.rmtree(node.store, ignore_errors=True)
         node.start()
@@ -98,12 +99,12 @@ def without_queues(node: PrivateNode) -> BrokerConfig:
 
 @pytest.fixture
 def broker(broker_node: PrivateNode) -> BrokerConfig:
-    """How to reach the running broker, which holds none of the appliance's queues."""
+    """How to reach the running broker, which has none of the appliance's queues."""
     return without_queues(broker_node)
 
 
 def sections(broker: BrokerConfig) -> dict[str, Any]:
-    """`broker` as it stands in edge.yaml."""
+    """Return the section `broker` of edge.yaml."""
     return {
         "host": broker.host,
         "port": broker.port,
@@ -115,10 +116,10 @@ def sections(broker: BrokerConfig) -> dict[str, Any]:
 
 @pytest.fixture
 def make_config(tmp_path: Path) -> MakeConfig:
-    """`make_config(broker=..., gateway={...}, ...)`: a Config with its root and run under `tmp_path`.
+    """`make_config(broker=..., gateway={...}, ...)` makes a Config with its root and run under `tmp_path`.
 
-    The same is written to `tmp_path/edge.yaml`, for programs started with EDGE_CONFIG. Without `broker` a
-    port where nothing listens is named; the gateway gets a free port.
+    It also writes the configuration to `tmp_path/edge.yaml`, for programs started with EDGE_CONFIG. Without `broker`
+    the Config names a port at which nothing listens. The gateway gets a free port.
     """
 
     def make(broker: BrokerConfig | None = None, **changes: Any) -> Config:
@@ -140,12 +141,12 @@ def make_config(tmp_path: Path) -> MakeConfig:
 
 @pytest.fixture
 def config(make_config: MakeConfig) -> Config:
-    """A Config whose broker does not exist, for what needs files only."""
+    """A Config whose broker does not exist, for tests that need only files."""
     return make_config()
 
 
 @pytest.fixture
 def edge_env(tmp_path: Path) -> dict[str, str]:
-    """Environment for a program of ours that is to read `tmp_path/edge.yaml` and nothing of the caller's."""
+    """The environment of a program that must read `tmp_path/edge.yaml`, and no `EDGE_` variable of the caller."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
     return env | {"EDGE_CONFIG": str(tmp_path / "edge.yaml"), "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""Sources on real inputs run through the policy, sample by sample, without a governor."""
+"""Feeds sources with real inputs through the policy, sample by sample, without a governor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.power.sources import configured
 
 
 class Sampled:
-    """The sources of `config`, read every ten seconds."""
+    """The sources of `config`, read every ten seconds of simulated time."""
 
     def __init__(self, config: PowerConfig) -> None:
         layout = Layout(Path("/nowhere/root"), Path("/nowhere/run"))
@@ -21,7 +21,7 @@ class Sampled:
         self.sources = [record.open(layout, lambda: None) for record in configured(config)]
 
     def samples(self, number: int) -> Level:
-        """The level after so many further samples."""
+        """Take `number` further samples, and return the level."""
         for _ in range(number):
             self.now += 10.0
             readings = [reading for source in self.sources for reading in source.read(self.now)]
@@ -30,10 +30,10 @@ class Sampled:
 
     @property
     def reason(self) -> str:
-        """Why the level is what it is."""
+        """The reason for the level, as a sentence."""
         return wording.explain(self.rules, self.state).reason
 
 
 def level_after(config: PowerConfig, *, samples: int) -> Level:
-    """The level of a board that starts now."""
+    """Return the level of a board that has just started, after `samples` samples."""
     return Sampled(config).samples(samples)

@@ -1,6 +1,6 @@
-"""Random sums in words, figures and mixtures, each with the number it comes to. That one is Python's own.
+"""Makes random sums in words, figures and mixtures, each with its value, which Python computes.
 
-A sum is built twice, as a question and as an expression of Python's over fractions, so that the precedence is Python's
+A sum is built twice, as a question and as a Python expression over fractions, so that the precedence is that of Python
 and not that of the code under test.
 """
 
@@ -19,12 +19,12 @@ ONES = _BELOW_TWENTY.split()
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 SCALES = [("billion", 10**9), ("million", 10**6), ("thousand", 10**3)]
 
-#: A sum as text and as Python.
+#: A sum as text, and as a Python expression.
 Sum = tuple[str, str]
 
 
 def below_hundred(number: int, dash: str) -> str:
-    """One of 0 to 99 in words."""
+    """Return a number from 0 to 99 in words."""
     if number < len(ONES):
         return ONES[number]
     tens, ones = divmod(number, 10)
@@ -32,7 +32,7 @@ def below_hundred(number: int, dash: str) -> str:
 
 
 def below_thousand(number: int, dash: str, joint: str) -> str:
-    """One of 0 to 999 in words."""
+    """Return a number from 0 to 999 in words."""
     hundreds, rest = divmod(number, 100)
     if not hundreds:
         return below_hundred(rest, dash)
@@ -41,7 +41,7 @@ def below_thousand(number: int, dash: str, joint: str) -> str:
 
 @st.composite
 def in_words(draw: st.DrawFn, number: int) -> str:
-    """A whole number in words, with some of its groups in figures."""
+    """Draw a way to write a whole number in words, with some of its groups in figures."""
     dash, joint = draw(st.sampled_from(["-", " "])), draw(st.sampled_from([" ", " and "]))
     groups = []
     rest = number
@@ -60,13 +60,13 @@ def in_words(draw: st.DrawFn, number: int) -> str:
 
 
 def is_pointed_thousands(text: str) -> bool:
-    """Whether somebody may mean thousands; these are refused."""
+    """Return True if a reader may take the point for a separator of thousands; such numbers are refused."""
     return re.fullmatch(r"[1-9]\d{0,2}\.\d\d0", text) is not None
 
 
 @st.composite
 def numbers(draw: st.DrawFn) -> Sum:
-    """A number that is not negative, in one of the ways to write it."""
+    """Draw a number that is not negative, in one of the ways to write it."""
     small = draw(st.integers(0, 120))
     large = draw(st.integers(0, 10**12 - 1))
     whole = draw(st.sampled_from([small, small, large % 10_000, large]))
@@ -100,7 +100,7 @@ def numbers(draw: st.DrawFn) -> Sum:
 
 @st.composite
 def powers(draw: st.DrawFn, base: Sum) -> Sum:
-    """A power with a whole exponent."""
+    """Draw a power with a whole exponent."""
     text, python = base
     match draw(st.integers(0, 3)):
         case 0:
@@ -115,7 +115,7 @@ def powers(draw: st.DrawFn, base: Sum) -> Sum:
 
 @st.composite
 def factors(draw: st.DrawFn, depth: int) -> Sum:
-    """What stands between two operators."""
+    """Draw an operand: a number, a sum in brackets, a power, a percentage, a root or a remainder."""
     atom = draw(numbers())
     if depth and draw(st.booleans()):
         text, python = draw(sums(depth - 1))
@@ -148,7 +148,7 @@ def factors(draw: st.DrawFn, depth: int) -> Sum:
 
 @st.composite
 def sums(draw: st.DrawFn, depth: int = 2) -> Sum:
-    """Factors with operators between them."""
+    """Draw operands with operators between them."""
     text, python = draw(factors(depth))
     for _ in range(draw(st.integers(1, 4))):
         second = draw(factors(depth))
@@ -182,7 +182,7 @@ QUESTIONS = [
 
 
 def value_of(python: str) -> Fraction:
-    """What an expression comes to. Raises ZeroDivisionError."""
+    """Return the value of an expression. Raises ZeroDivisionError."""
     result = eval(python, {"F": Fraction})
     assert isinstance(result, Fraction | int)
     return Fraction(result)

@@ -1,4 +1,4 @@
-"""A gateway on a real port in a thread of the test's own process, with the files a worker would write."""
+"""Runs a gateway on a real port, in a thread of the test process, and writes results in place of a worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edge.results.store import Results
 
 @dataclass
 class Answer:
-    """What came back: status, headers (any case), body."""
+    """An HTTP answer: status, headers (their case does not matter), body."""
 
     status: int
     headers: urllib3.HTTPHeaderDict
@@ -33,18 +33,18 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body decoded."""
+        """The body, decoded as JSON."""
         return json.loads(self.body)
 
     @property
     def lines(self) -> list[Any]:
-        """The body decoded line by line."""
+        """The lines of the body, each decoded as JSON."""
         return [json.loads(line) for line in self.body.splitlines()]
 
 
 @dataclass
 class RunningGateway:
-    """A gateway under test. `ask` speaks HTTP to it; `finish` does what a worker does at the end of a job."""
+    """A gateway under test, on the event loop of a separate thread. Its methods may be called from any other thread."""
 
     config: Config
     gateway: Gateway
@@ -56,11 +56,14 @@ class RunningGateway:
 
     @property
     def layout(self) -> Layout:
-        """Where its files are."""
+        """The paths of its files."""
         return self.config.layout
 
     def ask(self, method: str, path: str, body: Any = None, *, timeout: float = 20.0, **headers: str) -> Answer:
-        """One request below `/v1`; a body that is not bytes goes as JSON. `_` in header names stands for `-`."""
+        """Send a request below `/v1` and return the answer.
+
+        A body that is not bytes is sent as JSON. `_` in the names of headers stands for `-`.
+        """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -71,13 +74,13 @@ class RunningGateway:
         return Answer(got.status, got.headers, got.data)
 
     def submit(self, task: str = "echo", *args: Any, **headers: Any) -> str:
-        """The id of a job that was taken."""
+        """Submit a job that must be accepted, and return its id."""
         answer = self.ask("POST", "/jobs", {"task": task, "args": list(args or ["hello"])}, **headers)
         assert answer.status in (200, 202), answer.body
         return str(answer.json["id"])
 
     def finish(self, job_id: str, value: Any = None, files: dict[str, bytes] | None = None) -> None:
-        """Publish a result, as a worker would."""
+        """Publish a result, as a worker does at the end of a job."""
         results = Results(self.layout)
         staging = results.stage(job_id)
         for name, content in (files or {}).items():
@@ -87,7 +90,7 @@ class RunningGateway:
         results.publish(result, staging)
 
     def becomes(self, job_id: str, state: str, within_s: float = 10.0) -> Any:
-        """The job's view once it is in `state`."""
+        """Wait until the job is in `state`, and return its view."""
         deadline = time.monotonic() + within_s
         while True:
             view = self.ask("GET", f"/jobs/{job_id}").json
@@ -97,7 +100,7 @@ class RunningGateway:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop it as SIGTERM would."""
+        """Stop the gateway as SIGTERM does."""
         asyncio.run_coroutine_threadsafe(self.gateway.stop(), self.loop).result(30)
         self._pool.clear()
         asyncio.run_coroutine_threadsafe(self._hung_up(), self.loop).result(30)
@@ -106,14 +109,14 @@ class RunningGateway:
         self.loop.close()
 
     async def _hung_up(self) -> None:
-        """Return once no connection is left: TLS says good-bye to the client first."""
+        """Return once no connection is left; a TLS connection is closed only after the peer is notified."""
         async with asyncio.timeout(10):
-            while len(self._selector.get_map()) > 1:  # the loop's own pipe
+            while len(self._selector.get_map()) > 1:  # one entry is the loop's own pipe
                 await asyncio.sleep(0.01)
 
 
 def catalogue() -> Catalogue:
-    """Three kinds of job, described as the real catalogue describes them."""
+    """Return a catalogue of three kinds of job, described as in a real catalogue."""
 
     def echo(text: str, times: int = 1) -> str: ...  # type: ignore[empty-body]
     def total(numbers: list[float], *, scale: float = 1.0) -> float: ...  # type: ignore[empty-body]
@@ -132,7 +135,7 @@ StartGateway = Callable[[Config], RunningGateway]
 
 @contextmanager
 def gateways() -> Iterator[StartGateway]:
-    """`start(config)`: a gateway that runs until the block ends."""
+    """Yield `start(config)`, which starts a gateway that runs until the block ends."""
     running: list[RunningGateway] = []
 
     def start(config: Config) -> RunningGateway:

@@ -1,4 +1,4 @@
-"""A real governor process on its own state, and what it says."""
+"""Runs a real governor process with a separate state, and reads its status."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from edge.power import status
 
 T = TypeVar("T")
 
-#: Longer than anything here takes on a busy machine; only a failing test waits for it.
+#: Longer than any step takes on a busy machine; only a failing test waits this long.
 PATIENCE_S = 30.0
 
 
 class RunningGovernor:
-    """`python -m edge.power` with the given `power` section."""
+    """A process `python -m edge.power` with a `power` section."""
 
     def __init__(self, folder: Path, power: dict[str, Any]) -> None:
         self.layout = Layout(folder / "state", folder / "run")
@@ -41,21 +41,21 @@ class RunningGovernor:
                 env={k: v for k, v in os.environ.items() if not k.startswith(("EDGE_", "NOTIFY_", "WATCHDOG_"))},
             )
 
-    def said(self) -> PowerStatus:
-        """What it says now, by the rules of staleness."""
+    def status(self) -> PowerStatus:
+        """Return its current status; a stale one counts as unknown."""
         return status.read(self.layout.power)
 
     def until(self, wanted: PowerState | str) -> PowerStatus:
-        """Wait for a state or a code."""
+        """Wait for a state or a code, and return the status that has it."""
 
-        def there() -> PowerStatus | None:
-            said = self.said()
-            return said if wanted in {said.state, said.code} else None
+        def reached() -> PowerStatus | None:
+            current = self.status()
+            return current if wanted in {current.state, current.code} else None
 
-        return until(there, lambda: f"{wanted}; it says {self.said()}; log: {self.log.read_text()}")
+        return until(reached, lambda: f"{wanted}; status: {self.status()}; log: {self.log.read_text()}")
 
     def switches(self) -> int:
-        """How often its threads have been woken up so far."""
+        """Return how often its threads have been woken up so far."""
         total = 0
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
             for line in (task / "status").read_text().splitlines():
@@ -64,14 +64,14 @@ class RunningGovernor:
         return total
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+        """Send SIGTERM, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_S)
 
 
 @contextmanager
 def governor(folder: Path, power: dict[str, Any] | None = None) -> Iterator[RunningGovernor]:
-    """A governor that runs within the block."""
+    """Run a governor until the block ends."""
     running = RunningGovernor(folder, power or {})
     try:
         yield running
@@ -82,7 +82,7 @@ def governor(folder: Path, power: dict[str, Any] | None = None) -> Iterator[Runn
 
 
 def until(there: Callable[[], T | None], what: Callable[[], str]) -> T:
-    """Poll until something is there; fails after PATIENCE_S saying what was waited for."""
+    """Poll until `there()` returns a true value, and return it; after PATIENCE_S fail with the text of `what`."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         found = there()

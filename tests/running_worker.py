@@ -1,4 +1,4 @@
-"""A real worker process, the power it is told of, and messages of every kind for it."""
+"""Runs a real worker process, writes the governor's status for it, and publishes any kind of message to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edge.results.store import Results
 
 StartWorker = Callable[..., "RunningWorker"]
 
-#: Longer than anything here takes on a busy machine; only a failing test waits for it.
+#: Longer than any step takes on a busy machine; only a failing test waits this long.
 PATIENCE_S = 40.0
 
 ODD_TASKS = '''
@@ -37,17 +37,17 @@ from edge.worker import Job
 
 @task
 def echo(text: str, times: int = 1) -> str:
-    """Give the text back."""
+    """Return the text."""
     return text * times
 
 @task
 def measured(job: Job) -> int:
-    """The size of the file that it was given."""
+    """Return the size of the input file."""
     return job.input("clip").stat().st_size
 
 @task(power="always")
 def small(text: str) -> str:
-    """Runs on low power too."""
+    """Return the text; it runs at low power too."""
     return text
 
 @task
@@ -57,17 +57,17 @@ def boom(text: str) -> None:
 
 @task
 def odd_value() -> object:
-    """Return what JSON cannot carry."""
+    """Return a value that JSON cannot represent."""
     return object()
 
 @task
 def large(size: int) -> str:
-    """Return much."""
+    """Return a text of `size` characters."""
     return "x" * size
 
 @task
 def large_file(size: int, job: Job) -> None:
-    """Write much."""
+    """Write a file of `size` bytes."""
     job.file("big.bin").write_bytes(bytes(size))
 
 @task
@@ -82,12 +82,12 @@ def full(times: int, job: Job) -> int:
 
 @task
 def leave() -> None:
-    """End the process, as scripts do."""
+    """Call `sys.exit`, as scripts do."""
     sys.exit(3)
 
 @task
 def die(how: str) -> None:
-    """End the process, as crashes do."""
+    """End the process as a crash does."""
     if how == "exit":
         os._exit(1)
     if how == "segv":
@@ -96,7 +96,7 @@ def die(how: str) -> None:
 
 @task
 def nap(seconds: float, job: Job) -> int:
-    """Sleep, and say how often this began."""
+    """Sleep, and return how often this body began."""
     begun = job.folder / f"{job.id}.begun"
     with begun.open("a") as file:
         file.write("x")
@@ -105,7 +105,7 @@ def nap(seconds: float, job: Job) -> int:
 
 @task
 def steps(count: int, pause: float, job: Job) -> dict[str, int]:
-    """Count up with checkpoints; says from where this attempt started."""
+    """Count up with checkpoints, and return from where this attempt started."""
     start = job.restored or 0
     for step in range(start, count):
         time.sleep(pause)
@@ -126,14 +126,14 @@ def stubborn(seconds: float) -> str:
 
 @task
 def crunch(rounds: int) -> int:
-    """Be deep in one C call after the other, the GIL in hand."""
+    """Run one long C call after another while holding the GIL."""
     for _ in range(rounds):
         sum(range(1_000_000))
     return rounds
 
 @task
 def family(seconds: float, job: Job) -> int:
-    """Wait beside a child that counts; how far it came."""
+    """Wait while a child process counts, and return how far it came."""
     import subprocess
     count = job.folder / "count"
     child = subprocess.Popen(["sh", "-c", "while sleep 0.02; do printf x >> count; done"], cwd=job.folder)
@@ -144,22 +144,22 @@ def family(seconds: float, job: Job) -> int:
 
 @task
 def who(job: Job) -> list[str]:
-    """The id as Celery and as the job know it."""
+    """Return the id as Celery has it, the id as the job has it, and a setting."""
     from celery import current_task
     return [current_task.request.id, job.id, str(job.settings.get("colour"))]
 
 @task
 def fork() -> str:
-    """Leave a child that comes out of the body as well."""
+    """Fork, so that a child process also returns from the body."""
     os.fork()
     return "one"
 '''
 
 
-def tell_power(config: Config, state: PowerState | str, **changes: Any) -> None:
-    """Speak as the governor does; this process is the governor."""
+def report_power(config: Config, state: PowerState | str, **changes: Any) -> None:
+    """Write `run/power.json` as the governor does; this process counts as the governor."""
     config.run.mkdir(parents=True, exist_ok=True)
-    said = PowerStatus(
+    status = PowerStatus(
         PowerState(state),
         code="test",
         reason=f"the test says {state}",
@@ -168,11 +168,11 @@ def tell_power(config: Config, state: PowerState | str, **changes: Any) -> None:
         at=time.time(),
         monotonic=time.monotonic(),
     )
-    power.write(config.layout.power, msgspec.structs.replace(said, **changes))
+    power.write(config.layout.power, msgspec.structs.replace(status, **changes))
 
 
 def until(ready: Callable[[], Any], what: str | Callable[[], str], *, patience_s: float = PATIENCE_S) -> Any:
-    """What `ready()` gives once it is true; fails with `what`, as it is by then, after a deadline."""
+    """Poll until `ready()` returns a true value, and return it; after a deadline fail with `what`, evaluated then."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         if got := ready():
@@ -182,7 +182,7 @@ def until(ready: Callable[[], Any], what: str | Callable[[], str], *, patience_s
 
 
 class RunningWorker:
-    """A worker started from `tmp_path/edge.yaml`."""
+    """A worker process started with `tmp_path/edge.yaml`."""
 
     def __init__(self, config: Config, env: dict[str, str], argv: list[str], log: Path) -> None:
         self.config = config
@@ -199,56 +199,56 @@ class RunningWorker:
             )
 
     def again(self) -> None:
-        """Start another process after this one ended."""
+        """Wait until this process ends, and start another one."""
         self.process.wait(PATIENCE_S)
         self.process = self._start()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """End the process by SIGKILL."""
         self.process.kill()
         self.process.wait(PATIENCE_S)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Ask the process to stop; the result is its exit code."""
+        """Ask the process to stop by a signal, and return its exit code."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_S)
 
     @property
     def status(self) -> WorkerStatus | None:
-        """Its own word, if it has spoken."""
+        """The status that it has written, or None if it has written none yet."""
         with suppress(FileNotFoundError):
             path = self.config.layout.worker(self.config.worker.name)
             return msgspec.json.decode(path.read_bytes(), type=WorkerStatus)
         return None
 
     def until_state(self, *states: WorkerState) -> WorkerStatus:
-        """Its status once it says one of `states`, as this process and not an earlier one."""
+        """Wait until this process, not an earlier one, reports one of `states`, and return its status."""
 
         def there() -> WorkerStatus | None:
             status = self.status
             return status if status and status.pid == self.process.pid and status.state in states else None
 
-        return until(there, lambda: f"{states} in {self.status}; log:\n{self.words()}")  # type: ignore[no-any-return]
+        return until(there, lambda: f"{states} in {self.status}; log:\n{self.log_tail()}")  # type: ignore[no-any-return]
 
     def until_running(self, job_id: str) -> WorkerStatus:
-        """Its status once it runs `job_id`."""
+        """Wait until it runs `job_id`, and return its status."""
 
         def there() -> WorkerStatus | None:
             status = self.status
             return status if status and status.job and status.job.id == job_id else None
 
-        return until(there, lambda: f"{job_id} running in {self.status}; log:\n{self.words()}")  # type: ignore[no-any-return]
+        return until(there, lambda: f"{job_id} running in {self.status}; log:\n{self.log_tail()}")  # type: ignore[no-any-return]
 
     def result(self, job_id: str, *, patience_s: float = PATIENCE_S) -> Result:
-        """The result of a job, once it is there."""
+        """Wait for the result of a job, and return it."""
         return until(  # type: ignore[no-any-return]
             lambda: self.results.read(job_id),
-            lambda: f"a result of {job_id}; log:\n{self.words()}",
+            lambda: f"a result of {job_id}; log:\n{self.log_tail()}",
             patience_s=patience_s,
         )
 
-    def words(self) -> str:
-        """The log so far."""
+    def log_tail(self) -> str:
+        """Return the last 6000 characters of the log."""
         return self.log.read_text(errors="replace")[-6000:]
 
 
@@ -266,7 +266,7 @@ def publish(
     embed: dict[str, Any] | None = None,
     **properties: Any,
 ) -> str:
-    """Publish a message as the gateway does, or with any part of it replaced; the result is its id."""
+    """Publish a message as the gateway does, or with any part of it replaced; return its id."""
     job_id = str(uuid.uuid4()) if job_id is None else job_id
     if headers is None:
         headers = {"lang": "py", "task": task, "id": job_id, "root_id": job_id, "eta": None, "expires": None}
@@ -289,13 +289,13 @@ def publish(
 
 
 def depth(broker: BrokerConfig, power: Power = Power.NORMAL) -> int:
-    """Messages ready in a queue."""
+    """Return the number of ready messages in the main queue of a power class."""
     return topology.depths(broker)[topology.queue_name(power)]
 
 
 @contextmanager
 def workers(tmp_path: Path, env: dict[str, str]) -> Iterator[StartWorker]:
-    """`start(config)`: a worker that is gone when the test ends."""
+    """Yield `start(config)`, which starts a worker; all workers are killed when the block ends."""
     running: list[RunningWorker] = []
 
     def start(config: Config, *, argv: list[str] | None = None, **changes: str) -> RunningWorker:

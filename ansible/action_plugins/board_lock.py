@@ -1,4 +1,4 @@
-"""The controller's half of `board_lock`: who asks, and whether a play of this controller that holds it still runs."""
+"""The controller's part of `board_lock`: it names the owner, and finds out if a holder on this machine has ended."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):
-    """Fails with one line that says who holds the board, and what to do where that play is no more."""
+    """Fails with one line that names the holder of the lock, and says what to do if that play has ended."""
 
     TRANSFERS_FILES = False
     _requires_connection = True
 
     def run(self, tmp=None, task_vars=None):
-        """Ask the module; ask once more where the holder was a play from here that has ended."""
+        """Run the module; run it once more if the holder was a play on this machine that has ended."""
         result = super().run(tmp, task_vars)
         state = self._task.args.get("state", "held")
-        asked = {**self._task.args, "state": state, "owner": owner(), "at": time.strftime("%Y-%m-%d %H:%M")}
-        asked["force"] = bool((task_vars or {}).get("deploy_take_over", False)) and state == "held"
-        said = self._execute_module(module_name="board_lock", module_args=asked, task_vars=task_vars)
-        holder = said.get("holder") or {}
+        request = {**self._task.args, "state": state, "owner": owner(), "at": time.strftime("%Y-%m-%d %H:%M")}
+        request["force"] = bool((task_vars or {}).get("deploy_take_over", False)) and state == "held"
+        answer = self._execute_module(module_name="board_lock", module_args=request, task_vars=task_vars)
+        holder = answer.get("holder") or {}
         if holder and state == "held" and ended(holder):
-            asked["take_from"] = holder
-            said = self._execute_module(module_name="board_lock", module_args=asked, task_vars=task_vars)
-            holder = said.get("holder") or {}
-        if holder and state == "held" and not said.get("failed"):
+            request["take_from"] = holder
+            answer = self._execute_module(module_name="board_lock", module_args=request, task_vars=task_vars)
+            holder = answer.get("holder") or {}
+        if holder and state == "held" and not answer.get("failed"):
             board = (task_vars or {}).get("inventory_hostname", "the board")
-            who = f"{holder.get('user')}@{holder.get('host')} (process {holder.get('pid')}) since {said.get('since')}"
+            play = f"{holder.get('user')}@{holder.get('host')} (process {holder.get('pid')})"
             raise AnsibleActionFail(
-                f"another play is at work on {board}: {who}, last heard of {said.get('idle_s', 0)} s ago. "
-                "Wait until it has ended; where it was killed on a machine that is not this one, add"
+                f"another play is at work on {board}: {play} since {answer.get('since')}, "
+                f"last heard of {answer.get('idle_s', 0)} s ago. "
+                "Wait until it has ended. If it was killed on another machine than this one, add"
                 " deploy_take_over=true"
             )
-        result.update(said)
+        result.update(answer)
         return result
 
 
 def owner():
-    """This run of ansible-playbook: its process forks one for each task, whose parent it is."""
+    """Describe this run of ansible-playbook, which is the parent of the process that runs this task."""
     pid = os.getppid()
     return {
         "host": socket.gethostname(),
@@ -56,14 +57,14 @@ def owner():
 
 
 def ended(holder):
-    """True when the holder ran on this machine and is no more."""
+    """Return True if the holder ran on this machine and has ended."""
     if (holder.get("host"), holder.get("space")) != (socket.gethostname(), space()):
         return False
     return start_of(holder.get("pid", "")) != holder.get("began")
 
 
 def space():
-    """What tells the processes of one container from those of another with the same name."""
+    """Return the PID namespace, which tells containers with the same host name apart; empty if there is none."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -71,7 +72,7 @@ def space():
 
 
 def start_of(pid):
-    """What tells a process from a later one with its id: when it began; empty where there is none."""
+    """Return when the process began, which tells it from a later one with the same id; empty if there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""Says at the end of a play in one line what to do about a board that does not let it in, beside what Ansible says."""
+"""Prints at the end of a play one line for each board that refused the connection, with what to do about it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = r"""
 name: board_hints
 type: aggregate
-short_description: What to do about a board that does not let a play in
-description: Looks for the words of ssh and sudo in what failed, and says for each board which option or command helps.
+short_description: Says what to do about a board that refuses a connection
+description: Looks for messages of ssh and sudo in failed tasks, and prints an option or command that helps.
 """
 
-#: In the order in which they are looked for. {board}: as the inventory names it; {login}: as ssh is told it.
+#: (pattern, advice), tried in this order. {board} is the name in the inventory, {login} is USER@HOST or HOST for ssh.
 HINTS = (
     (
         r"host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -55,7 +55,7 @@ HINTS = (
 
 
 class CallbackModule(CallbackBase):
-    """Gathers what failed while it runs."""
+    """Collects advice for failed tasks, and prints it at the end of the play."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -66,35 +66,41 @@ class CallbackModule(CallbackBase):
         self.found = {}
 
     def v2_runner_on_unreachable(self, result):
-        """Nobody answered, or nobody was let in."""
+        """Look for advice if a board does not answer or refuses the login."""
         self.look(result)
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        """A task failed."""
+        """Look for advice if a task failed."""
         if not ignore_errors:
             self.look(result)
 
     def v2_playbook_on_stats(self, stats):  # noqa: ARG002 - its name there
-        """The end."""
+        """Print the advice."""
         for line in self.found.values():
             self._display.display(f"-> {line}", color="yellow")
 
     def look(self, result):
-        """Remember what helps, the first of each board."""
-        told = getattr(result, "result", None) or result._result  # noqa: SLF001 - until Ansible 2.18
-        words = " ".join(str(told.get(key, "")) for key in ("msg", "module_stderr", "module_stdout", "stderr"))
+        """Remember the first advice for each board."""
+        answer = getattr(result, "result", None) or result._result  # noqa: SLF001 - until Ansible 2.18
+        text = " ".join(str(answer.get(key, "")) for key in ("msg", "module_stderr", "module_stdout", "stderr"))
         host = getattr(result, "host", None) or result._host  # noqa: SLF001 - the same
-        said = hint(words, host.get_name(), host.vars)
-        if said:
-            self.found.setdefault(host.get_name(), said)
+        advice = hint(text, host.get_name(), host.vars)
+        if advice:
+            self.found.setdefault(host.get_name(), advice)
 
 
-def hint(words, board, names):
-    """What to do about `words` that ssh or sudo said; empty where nothing is known."""
+def hint(text, board, names):
+    """Return what to do about a message of ssh or sudo, or an empty text if none is known.
+
+    Args:
+        text: What the failed task printed.
+        board: The name of the board in the inventory.
+        names: The variables of the board, such as `ansible_host` and `ansible_user`.
+    """
     host = str(names.get("ansible_host", board))
     user = names.get("ansible_user")
     login = f"{user}@{host}" if user else host
-    for pattern, said in HINTS:
-        if re.search(pattern, words, re.IGNORECASE):
-            return said.format(board=board, host=host, login=login)
+    for pattern, advice in HINTS:
+        if re.search(pattern, text, re.IGNORECASE):
+            return advice.format(board=board, host=host, login=login)
     return ""

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: one play at a time on a board."""
+"""Ansible module that locks a board, so that one play at a time changes it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ DOCUMENTATION = r"""
 module: board_lock
 short_description: Keep a second play from a board while one runs
 description:
-  - The lock is a file that says who holds it. A boot takes it away, for it lies in memory.
-  - Whoever holds it takes it again now and then. One that was not taken again for C(lease_s) seconds is nobody's.
-  - The action plugin of the same name fills in C(owner), and takes over from a play of this controller that has ended.
+  - The lock is a file that names its holder. It is in memory, so a boot removes it.
+  - The holder renews it now and then. A lock that was not renewed for C(lease_s) seconds is free.
+  - The action plugin of the same name fills in C(owner). It takes over from a play on the controller that has ended.
 options:
   state:
-    description: Take the lock, or give it back.
+    description: Take or renew the lock, or release it.
     type: str
     choices: [held, free]
     default: held
   owner:
-    description: Who asks, as a mapping of text to text.
+    description: The play that takes the lock, as a mapping of text to text.
     type: dict
     required: true
   at:
-    description: The time at which it is taken, for people; kept while the same owner takes it again.
+    description: The time at which it is taken, for people; a renewal by the same owner keeps it.
     type: str
     default: ""
   take_from:
-    description: Take it from this owner, who is known to have ended.
+    description: Take the lock from this owner, which is known to have ended.
     type: dict
   force:
-    description: Take it from anybody.
+    description: Take the lock from any owner.
     type: bool
     default: false
   lease_s:
-    description: Seconds after which a lock that was not taken again is free.
+    description: Seconds after which a lock that was not renewed is free.
     type: int
     default: 3600
   path:
@@ -57,22 +57,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 holder:
-  description: Who holds it, where that is somebody else.
+  description: The holder if it is another owner, else empty.
   type: dict
   returned: always
 idle_s:
-  description: For how many seconds the holder has not taken it again.
+  description: Seconds since the holder took or renewed it.
   type: int
   returned: always
 since:
-  description: When the holder took it first, by its own clock.
+  description: When the holder first took it, by the clock of the holder's machine.
   type: str
-  returned: where somebody else holds it
+  returned: if another owner holds it
 """
 
 
 def main():
-    """Take it, or give it back, or say who has it."""
+    """Take, renew or release the lock, or return its holder."""
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["held", "free"], "default": "held"},
@@ -106,7 +106,7 @@ def main():
 
 
 def read(stream, now):
-    """Who holds it, how many seconds ago it was taken last, and since when it is held; nobody where nothing is said."""
+    """Return the holder, the seconds since its last renewal, and when it was taken; ({}, 0.0, "") for a free lock."""
     stream.seek(0)
     try:
         found = json.load(stream)

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: files put where the system looks for them, all in one round."""
+"""Ansible module that writes files of text and links to their places on the board, all in one task."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: place_files
-short_description: Put files of text, and links, where they belong
+short_description: Write files of text, and links, to their places
 description:
-  - As C(copy) in a loop, in one round; on a small board each round takes seconds.
-  - Everything is written first and gets its name at the end, at once, so that a power cut leaves all of it or nothing.
-  - The files belong to root; folders that are missing are made.
+  - Does what C(copy) in a loop does, in one task; on a small board each task takes seconds.
+  - Everything is written under temporary names, and renamed together at the end. A power cut leaves all or nothing.
+  - The files belong to root. Missing folders are made.
 options:
   texts:
-    description: What is to stand in which file, by its path.
+    description: Text of each file, by its path.
     type: dict
     default: {}
   folder:
-    description: A folder on the board that C(names) are in.
+    description: A folder on the board with the files that C(names) refers to.
     type: path
     default: /
   names:
     description:
-      - The file of that folder which is to be copied, by the path that the copy gets.
-      - Where the folder does not hold it, what stands there goes.
+      - Name of a file in that folder, by the path to which it is copied.
+      - If the folder does not have the file, a file at that path is removed.
     type: dict
     default: {}
   links:
-    description: Where which link is to lead, by its path.
+    description: Target of each link, by its path.
     type: dict
     default: {}
   group:
-    description: The files' group.
+    description: Group of the files.
     type: str
     default: root
   mode:
-    description: The files' mode.
+    description: Mode of the files.
     type: str
     default: "0644"
   mark:
     description:
-      - Made before anything is written; to be removed once that is in force.
-      - While it is there an earlier run was cut short, and the answer is C(changed).
+      - A file that is made before anything is written. Remove it once the new files are in use.
+      - If it exists, an earlier run was interrupted, and the task reports C(changed).
     type: path
 author: [edge-worker]
 """
@@ -61,18 +61,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: The paths that were not as they should be.
+  description: The paths that differed.
   type: list
   returned: always
 absent:
-  description: The paths whose file the folder does not hold.
+  description: The paths whose file is not in the folder.
   type: list
   returned: always
 """
 
 
 def main():
-    """Write what differs."""
+    """Write the files and links that differ."""
     module = AnsibleModule(
         argument_spec={
             "texts": {"type": "dict", "default": {}},
@@ -94,13 +94,13 @@ def main():
             if source.parent.is_dir() and isinstance(err, FileNotFoundError):
                 absent.append(target)
                 continue
-            if not module.check_mode:  # there, the release would just have been installed
+            if not module.check_mode:  # in check mode, the release that has the file was not installed
                 module.fail_json(msg=f"cannot read {source}: {err.strerror}")
             texts[target] = ""
     try:
         group = grp.getgrnam(module.params["group"]).gr_gid
     except KeyError:
-        if not module.check_mode:  # there, its package would just have been installed
+        if not module.check_mode:  # in check mode, the package that makes the group was not installed
             module.fail_json(msg=f"there is no group {module.params['group']}")
         group = -1
     wanted = (int(module.params["mode"], 8), 0, group)
@@ -143,7 +143,7 @@ def main():
 
 
 def write(path, text, mode, owner, group):
-    """The file under another name, durably."""
+    """Write the file durably under a temporary name, and return that path."""
     temp = beside(path)
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as stream:
@@ -156,14 +156,14 @@ def write(path, text, mode, owner, group):
 
 
 def link(path, to):
-    """The link under another name."""
+    """Make the link under a temporary name, and return that path."""
     temp = beside(path)
     temp.symlink_to(to)
     return temp
 
 
 def beside(path):
-    """A free name in the folder of `path`, which is made."""
+    """Return a free temporary path in the folder of `path`; the folder is made if it is missing."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     temp = path.with_name(f".{path.name}.new")
     temp.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""`make bench`: the appliance beside plain Celery and beside a durable worker made by hand, as tables and as JSON.
+"""`make bench`: compare the appliance with plain Celery and with a hand-made durable worker, as tables and as JSON.
 
-All use the same broker and run the same trivial job. docs/explanation/benchmark.md says how to read the figures.
+All use the same broker and run the same trivial job. docs/explanation/benchmark.md explains how to read the figures.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tests.bench.figure import Bench, Figure
 from tests.bench.plan import FULL, PLANS, QUICK
 from tests.bench.registry import FIGURES
 
-#: A table that is wider than a terminal is read in bench.json.
+#: Width of the tables in columns; bench.json also has what does not fit.
 _WIDTH = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write the JSON; 1 when a figure broke, however the others came out."""
+    """Measure, print and write the JSON; return 1 if the measurement of a figure raised an error, else 0."""
     names = [figure.name for figure in FIGURES]
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--plan", choices=PLANS, default=FULL.name, help="how much is measured")
     parser.add_argument("--quick", action="store_const", dest="plan", const=QUICK.name, help="as --plan quick")
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="leave all other figures out")
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def why_not(figure: Figure, bench: Bench) -> str:
-    """Why a figure is not measured in this run; empty when it is."""
+    """Return why a figure is not measured in this run, or an empty text."""
     if reason := figure.missing():
         return reason
     if bench.plan.within_s is None:

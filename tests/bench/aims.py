@@ -1,4 +1,4 @@
-"""What the figures are to reach, as data. They are told beside each other; nothing fails for an aim that is missed."""
+"""Holds the aims of the figures as data. A report shows each aim next to its figure; a missed aim fails nothing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Aim(msgspec.Struct, frozen=True):
     """One aim.
 
     Attributes:
-        figure: What a person reads.
-        path: Where the value lies in `bench.json`: keys of objects; in a list, the `way` of a row.
-        bound: The aim itself.
-        at_least: True: the value is to be as large; False: as small.
-        first: What the first edition measured, for comparison.
+        figure: Its name in the table.
+        path: Where the value is in `bench.json`: keys of objects; in a list, the `way` of a row.
+        bound: The value to reach.
+        at_least: True if the value must be at least `bound`, False if at most.
+        first: The figure of the first edition, for comparison.
     """
 
     figure: str
@@ -27,7 +27,7 @@ class Aim(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """An aim beside what was measured; `value` and `met` are None where it was not. `of`: key in `bench.json`."""
+    """An aim with its measured value; `value` and `met` are None if not measured, `of` is a key of bench.json."""
 
     figure: str
     of: str
@@ -70,7 +70,7 @@ AIMS = (
 
 
 def standings(figures: Mapping[str, Any], aims: Iterable[Aim] = AIMS) -> list[Standing]:
-    """Each aim beside the value that `figures` (the tree of `bench.json`) has for it."""
+    """Return each aim with its value in `figures`, the tree of `bench.json`."""
     return [_standing(aim, _value(figures, aim.path)) for aim in aims]
 
 

@@ -1,4 +1,4 @@
-"""What one module of `figures/` brings: how to measure, how to print, and whether this machine can."""
+"""Defines a figure: how a module of `figures/` measures, prints, and says whether this machine can measure it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.bench.plan import Plan
 from tests.bench.sides.appliance import Appliance
 from tests.bench.starts import Starts
 
-#: Power as the bench plays it: it obeys at once, may rise as often as it likes, and costs an idle governor nothing.
+#: Simulated power: a change takes effect at once, power may rise any number of times, and idle governors cost nothing.
 PLAYED: dict[str, Any] = {
     "sources": [{"kind": "simulated", "start": "surplus"}],
     "policy": {"max_rises_per_hour": 1000},
@@ -23,26 +23,26 @@ PLAYED: dict[str, Any] = {
 
 
 class Bench:
-    """One run: where it may write, how much it measures, and an appliance that several figures share."""
+    """One run of the bench: its folder, its plan, and an appliance that several figures share."""
 
     def __init__(self, folder: Path, plan: Plan, say: Callable[[str], None]) -> None:
         self.folder = folder
         self.plan = plan
         self.say = say
-        self.starts = Starts(folder / "starts")  # of the kind `stamp` on the shared appliance
+        self.starts = Starts(folder / "starts")  # of bodies of the kind `stamp` on the shared appliance
         self._began = time.monotonic()
         self._open = ExitStack()
         self._appliance: Appliance | None = None
 
     @property
     def left_s(self) -> float:
-        """Seconds until the plan says that the run has ended; infinite where it says nothing."""
+        """Seconds until the time limit of the plan; infinite if it has none."""
         within_s = self.plan.within_s
         return float("inf") if within_s is None else within_s - (time.monotonic() - self._began)
 
     @property
     def appliance(self) -> Appliance:
-        """An appliance on a supply that `pause` may play with, started when it is first asked for."""
+        """The shared appliance, on a simulated supply that `pause` changes; started at the first use."""
         if self._appliance is None:
             self.say("start an appliance")
             env = {"BENCH_STARTS": str(self.starts.path)}
@@ -51,7 +51,7 @@ class Bench:
         return self._appliance
 
     def close(self) -> None:
-        """End what is shared."""
+        """Stop the shared appliance."""
         self._appliance = None
         self._open.close()
 
@@ -67,10 +67,10 @@ class Figure:
     Attributes:
         name: Key in `bench.json` and in `--only`.
         about: One line for the log.
-        measure: Returns what JSON can hold. Raises whatever it likes; the other figures go on.
-        tables: What `measure` returned, for a person.
-        missing: Why this machine cannot measure it; empty when it can.
-        quick_s: About how long it takes in a quick run; None: a quick run leaves it out.
+        measure: Returns a value that JSON can hold. It may raise any error; the other figures are still measured.
+        tables: Makes tables of the value that `measure` returned.
+        missing: Returns why this machine cannot measure the figure, or an empty text.
+        quick_s: About how long it takes in a quick run. None if a quick run leaves it out.
     """
 
     name: str

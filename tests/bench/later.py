@@ -1,8 +1,8 @@
 """Measure what jobs that wait in the ledger cost an idle gateway: `python -m tests.bench.later --jobs 100000`.
 
 Prints the figures of docs/how-to/waiting.md: the start of the gateway without and with waiting jobs, its wake-ups and
-written bytes while nothing is due, how late jobs are let go, and how many jobs start before one of priority 9 that
-comes last. No broker is needed: what the publisher would get is asked for directly.
+written bytes while nothing is due, how late due jobs are released, and how many jobs start before one of priority 9
+that comes last. No broker is needed, because the release is called directly in place of the publisher.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ def job(later: Later | None = None) -> NewJob:
 
 
 def fill(root: Path, count: int, due_s: float) -> float:
-    """A ledger with so many jobs, a hundred due in `due_s`, and then one each second hour; when those are due."""
+    """Fill a ledger with `count` jobs: a hundred are due in `due_s`, then one every two hours.
+
+    Returns:
+        The time at which the hundred are due, in seconds since the epoch.
+    """
     root.mkdir(parents=True, exist_ok=True)
     now = time.time()
     with LedgerWriter.open(root / "ledger.sqlite") as ledger, ledger.transaction(durable=True):
@@ -62,7 +66,7 @@ def fill(root: Path, count: int, due_s: float) -> float:
 
 
 def cost(pid: int) -> tuple[int, int]:
-    """Voluntary switches of all threads, and bytes written to the disk."""
+    """Return the voluntary context switches of all threads, and the bytes written to the disk."""
     switches = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         for line in status.read_text().splitlines():
@@ -73,7 +77,7 @@ def cost(pid: int) -> tuple[int, int]:
 
 
 def idle(count: int, *, idle_s: float, due_s: float) -> None:
-    """Start a gateway beside so many waiting jobs, and watch it."""
+    """Start a gateway whose ledger has `count` waiting jobs, and measure it while idle."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "state"
         due_at = fill(root, count, due_s)
@@ -82,7 +86,7 @@ def idle(count: int, *, idle_s: float, due_s: float) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         _say(f"{count} waiting: ready after {time.monotonic() - began:.2f} s")
-        time.sleep(5.0)  # the first look at everything, the copy of the ledger
+        time.sleep(5.0)  # until the first rounds of the background tasks and the copy of the ledger are done
         before = cost(process.pid)
         time.sleep(idle_s)
         after = cost(process.pid)
@@ -91,13 +95,13 @@ def idle(count: int, *, idle_s: float, due_s: float) -> None:
             with LedgerWriter.open(root / "ledger.sqlite") as ledger:
                 while ledger.connection.query("SELECT count(*) FROM job WHERE state = 'accepted'")[0][0] < 100:
                     time.sleep(0.005)
-            _say(f"  100 due together: let go {time.time() - due_at:+.2f} s after")
+            _say(f"  100 due together: released {time.time() - due_at:+.2f} s after")
         process.terminate()
         process.wait()
 
 
 def behind(count: int) -> None:
-    """One of priority 9 behind a backlog of usual ones: how many start before it."""
+    """Measure how many jobs of a backlog start before one of priority 9 that comes last."""
     with tempfile.TemporaryDirectory() as folder:
         ledger = LedgerWriter.open(Path(folder) / "l")
         release = Release(Config(gateway=GatewayConfig()), routes=Routes)

@@ -1,4 +1,4 @@
-"""What processes cost, read from /proc: CPU, bytes to the disk, wake-ups, memory."""
+"""Measures what processes cost, from /proc: CPU, bytes to the disk, wake-ups, memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-#: What a process raises that ended while it was looked at.
+#: The errors that a process raises if it ends while it is read.
 _GONE = (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError)
 _SETTLED_S = 0.011  # one tick of the kernel's CPU accounts
 
@@ -20,7 +20,7 @@ class Cost:
     """Counters of one process since its start, or the difference of two such readings."""
 
     cpu_s: float = 0.0
-    written_bytes: int = 0  # as the kernel charges them to the process; the file system's journal is not in it
+    written_bytes: int = 0  # as the kernel charges them to the process, without the file system's journal
     wakeups: int = 0
 
     def __sub__(self, other: Cost) -> Cost:
@@ -31,7 +31,7 @@ class Cost:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """A process and all its descendants; none when it has ended."""
+    """Return a process and all its descendants, or an empty list if it has ended."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -40,7 +40,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def cost(*pids: int) -> Cost:
-    """Sum over `pids` with their descendants, and with the CPU of those that have ended."""
+    """Return the sum over `pids` and their descendants, including the CPU time of children that have ended."""
     total = Cost()
     for process in (each for pid in pids for each in family(pid)):
         total += _own(process)
@@ -48,12 +48,12 @@ def cost(*pids: int) -> Cost:
 
 
 def cost_by_part(pid: int, marks: Mapping[str, str]) -> dict[str, Cost]:
-    """Costs of a process and its descendants, each charged to a part.
+    """Return the costs of a process and its descendants, by part.
 
     Args:
         pid: The first process.
-        marks: Text in a command line to the name of the part; what nobody is marked by belongs to the part of the
-            process that started it, and the first process to `other`.
+        marks: Text in a command line -> name of the part. A process without such a text belongs to the part of its
+            parent, and the first process to `other`.
     """
     costs: dict[str, Cost] = {}
     for process, part, _ in _parted(pid, marks):
@@ -62,7 +62,7 @@ def cost_by_part(pid: int, marks: Mapping[str, str]) -> dict[str, Cost]:
 
 
 def pids_by_part(pid: int, marks: Mapping[str, str]) -> dict[str, list[int]]:
-    """The marked processes of each part, as `cost_by_part` sees them; their helpers are their descendants."""
+    """Return the ids of the marked processes of each part, without the unmarked processes that they started."""
     found: dict[str, list[int]] = {}
     for process, part, marked in _parted(pid, marks):
         if marked:
@@ -71,7 +71,7 @@ def pids_by_part(pid: int, marks: Mapping[str, str]) -> dict[str, list[int]]:
 
 
 def settled(read: Callable[[], float], *, every_s: float = 0.1, at_most_s: float = 1.5) -> None:
-    """Return once the CPU seconds that `read` tells have stopped to grow: what jobs leave to do is done."""
+    """Return once the CPU seconds that `read` returns stop growing, when the work after the last job is done."""
     until = time.monotonic() + at_most_s
     last = read()
     while time.monotonic() < until:
@@ -83,12 +83,12 @@ def settled(read: Callable[[], float], *, every_s: float = 0.1, at_most_s: float
 
 
 def pss_bytes(*pids: int) -> int:
-    """Proportional memory of processes with their descendants: shared pages are divided among their users."""
+    """Return the proportional memory (PSS) of processes and their descendants; shared pages are divided among users."""
     return sum(_pss(each.pid) for pid in pids for each in family(pid))
 
 
 def idle(parts: Mapping[str, Sequence[int]], *, seconds: float) -> dict[str, dict[str, float]]:
-    """Wake-ups a second and memory of the processes of each part while nobody asks anything of them."""
+    """Measure for `seconds` the wake-ups, CPU, written bytes and memory of each part while it is idle."""
     before = {name: cost(*pids) for name, pids in parts.items()}
     time.sleep(seconds)  # the time is what is measured
     spent = {name: cost(*pids) - before[name] for name, pids in parts.items()}
@@ -104,7 +104,7 @@ def idle(parts: Mapping[str, Sequence[int]], *, seconds: float) -> dict[str, dic
 
 
 def _parted(pid: int, marks: Mapping[str, str]) -> Iterator[tuple[psutil.Process, str, bool]]:
-    """Each process of the family with its part, and whether its own command line says so."""
+    """Yield each process of the family with its part, and True if its own command line has the mark."""
     lines: dict[int, str] = {}
     parents: dict[int, int] = {}
     found = family(pid)
@@ -125,7 +125,7 @@ def _parted(pid: int, marks: Mapping[str, str]) -> Iterator[tuple[psutil.Process
 
 
 def _own(process: psutil.Process) -> Cost:
-    """Of this process, and the CPU of its children that have ended."""
+    """Return the cost of this process, including the CPU time of its children that have ended."""
     try:
         times = process.cpu_times()
         io = dict(line.split(": ") for line in Path(f"/proc/{process.pid}/io").read_text().splitlines())
@@ -136,7 +136,7 @@ def _own(process: psutil.Process) -> Cost:
 
 
 def _wakeups(pid: int) -> int:
-    """Times its threads went to sleep by themselves, each a wake-up later."""
+    """Return how often the threads went to sleep by themselves; each sleep ends with a wake-up."""
     count = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         with suppress(*_GONE):

@@ -1,4 +1,4 @@
-"""How much is measured: the whole, the quick part of it, and next to nothing for a test of the bench itself."""
+"""Holds the plans of the bench: the full one, a quick one, and a tiny one for the test of the bench itself."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Counts and times of one run of the bench."""
 
     name: str
-    within_s: float | None = None  # a figure that would not end in time is left out
+    within_s: float | None = None  # time limit of the run; a figure that would exceed it is left out
     rounds: int
-    jobs: dict[str, int]  # way -> jobs a round at most
+    jobs: dict[str, int]  # way -> most jobs in a round
     warm: int  # jobs of each way before the first round
-    round_s: float | None = None  # fewer jobs where a way would take longer; None: always `jobs`
+    round_s: float | None = None  # a way that would take longer gets fewer jobs; with None it always gets `jobs`
     idle_s: float
     dips: int
     window: int  # bodies that must have started after a rise before power falls again
     waiting: tuple[int, ...]  # backlogs behind which a submit is timed
     submits: int
-    pages: tuple[int, ...]  # (a) one after another, then sizes of (b)
+    pages: tuple[int, ...]  # number of pages fetched one after another, then sizes of the runs of spawned jobs
 
 
 FULL = Plan(
@@ -36,7 +36,7 @@ FULL = Plan(
 )
 QUICK = Plan(
     name="quick",
-    within_s=142.0,  # of 150: the rest is for what runs to be stopped
+    within_s=142.0,  # of 150: the rest is for stopping the processes
     rounds=3,
     jobs=FULL.jobs,
     warm=200,

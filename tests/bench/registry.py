@@ -1,7 +1,7 @@
-"""All figures, in the order in which they are measured.
+"""Lists all figures, in the order in which they are measured.
 
-A new figure is a module of `figures/` with a `FIGURE`, a line here, and a line in `aims` where it has an aim. Idleness
-comes first, while nothing else has run; what a quick run may have no time for comes last.
+A new figure is a module of `figures/` with a `FIGURE`, a line here, and a line in `aims` if it has an aim. `idle` comes
+first, before anything else has run. Figures for which a quick run may have no time come last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`bench.json`, and the tables that a person reads."""
+"""Writes `bench.json`, and prints the tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.bench.figure import Figure
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """What must be known of the machine before figures are compared."""
+    """Return the properties of the machine that one must know to compare figures."""
     return {
         "architecture": platform.machine(),
         "kernel": platform.release(),
@@ -32,7 +32,7 @@ def machine(folder: Path) -> dict[str, Any]:
 def document(
     plan: str, of: Mapping[str, Any], figures: Mapping[str, Any], left_out: Mapping[str, str], seconds: float
 ) -> dict[str, Any]:
-    """The tree of `bench.json`: each figure under its own name, beside what it was measured on."""
+    """Return the tree of `bench.json`: each figure under its name, the machine, and the aims."""
     tree = {
         "version": __version__,
         "plan": plan,
@@ -45,12 +45,12 @@ def document(
 
 
 def write(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write the tree as JSON that a person can read, too."""
+    """Write the tree as indented JSON."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(tree), indent=1) + b"\n")
 
 
 def show(console: Console, figures: Mapping[str, Any], registered: Sequence[Figure], tree: Mapping[str, Any]) -> None:
-    """Each figure's own tables, then the aims of those `registered`, then what is missing and why."""
+    """Print the tables of each figure, then the aims of the `registered` figures, then what is missing and why."""
     for figure in registered:
         if figure.name in figures:
             for table in figure.tables(figures[figure.name]):
@@ -72,7 +72,7 @@ def _aims(found: Sequence[Standing]) -> Table:
 
 
 def _file_system(folder: Path) -> str:
-    """The type of the file system that holds `folder`."""
+    """Return the type of the file system that holds `folder`, or "unknown"."""
     best, kind = "", "unknown"
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, mount, found, *_ = line.split()

@@ -1,4 +1,4 @@
-"""Many timings told as a few numbers."""
+"""Summarises many timings as percentiles."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest of `values` that at least `percent` of them do not exceed (nearest rank); never extrapolated."""
+    """Return the smallest of `values` that at least `percent` of them do not exceed (nearest rank)."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def spread_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """Median, 99th percentile and worst in milliseconds."""
+    """Return the median, the 99th percentile and the maximum in milliseconds."""
     return {
         "p50_ms": round(percentile(seconds, 50) * 1e3, 2),
         "p99_ms": round(percentile(seconds, 99) * 1e3, 2),

@@ -1,4 +1,4 @@
-"""When bodies began, as they note it themselves in a file."""
+"""Reads when bodies began; each body appends the time to a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ START = struct.Struct("=q")
 
 
 class Starts:
-    """The file in which bodies note when they begin."""
+    """The file to which bodies append the times at which they begin."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -18,11 +18,11 @@ class Starts:
 
     @property
     def count(self) -> int:
-        """Bodies that have begun."""
+        """The number of bodies that have begun."""
         return self.path.stat().st_size // START.size
 
     def since(self, first: int) -> list[float]:
-        """Seconds of the monotonic clock at which bodies began, from number `first` on."""
+        """Return when bodies began, in seconds of the monotonic clock, from number `first` on (counted from 0)."""
         with self.path.open("rb") as file:
             file.seek(first * START.size)
             data = file.read()

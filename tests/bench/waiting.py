@@ -1,4 +1,4 @@
-"""Waits with a deadline."""
+"""Waits for a condition, with a deadline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def wait_for(what: Callable[[], bool], *, seconds: float, why: str, every_s: float = 0.002) -> None:
-    """Return when `what()`; raise TimeoutError after `seconds`."""
+    """Return once `what()` is true; raise TimeoutError with `why` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not what():
         if time.monotonic() > deadline:

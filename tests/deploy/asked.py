@@ -1,4 +1,4 @@
-"""A program on a terminal that asks for passwords, and somebody who types them."""
+"""Runs a program on a terminal and types passwords when it asks for them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _QUESTION = re.compile(rb"password[^\n]*: ?$", re.IGNORECASE)
 
 
 def run(argv: Sequence[str], answers: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> tuple[int, str]:
-    """Exit code and all that the terminal showed; each question gets the next answer."""
+    """Run a program, and return its exit code and all output of the terminal; each question gets the next answer."""
     left = [*answers]
     here, there = pty.openpty()
     with subprocess.Popen(
         argv, stdin=there, stdout=there, stderr=there, env=env, cwd=cwd, start_new_session=True
     ) as process:
         os.close(there)
-        said = b""
-        with suppress(OSError):  # how a terminal says that nobody is at its other end any more
+        output = b""
+        with suppress(OSError):  # a terminal raises this when the other end is closed
             while chunk := os.read(here, 4096):
-                said += chunk
-                if left and _QUESTION.search(said):
+                output += chunk
+                if left and _QUESTION.search(output):
                     os.write(here, left.pop(0).encode() + b"\n")
-                    said += b"\n"
+                    output += b"\n"
         os.close(here)
-        return process.wait(60), said.decode(errors="replace")
+        return process.wait(60), output.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""A laptop that reaches the board: the bare `edge` command with a token, and nothing else of the board."""
+"""Plays a laptop that reaches the board only by the `edge` command with a token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.a
 
 @dataclass(frozen=True)
 class Client:
-    """Runs `edge` against the gateway at `address`:`port`, in a network namespace of its own where one is named."""
+    """Runs `edge` against the gateway at `address`:`port`, in the network namespace `netns` if one is named."""
 
     address: str
     secrets: Path
@@ -26,17 +26,17 @@ class Client:
 
     @property
     def settings(self) -> Settings:
-        """For `edge.client`, where no namespace is in between."""
+        """The settings for `edge.client`; usable only without a network namespace."""
         token = (self.secrets / f"{self.board}-{self.token}.token").read_text().strip()
         return Settings(self.url, token, self.secrets / f"{self.board}-ca.pem", patience_s=60.0)
 
     @property
     def url(self) -> str:
-        """The gateway's."""
+        """The address of the gateway."""
         return f"https://{self.address}:{self.port}"
 
     def edge(self, *argv: str, check: bool = True) -> str:
-        """What the command prints. Raises AssertionError with its words when it fails."""
+        """Run the command, and return its output. Raises AssertionError with the output if it fails and `check`."""
         env = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.home),
@@ -50,7 +50,7 @@ class Client:
         return done.stdout if check else done.stdout + done.stderr
 
     def reaches(self, port: int) -> bool:
-        """True when the board accepts a connection from the LAN on `port`."""
+        """Return True if the board accepts a connection from the LAN on `port`."""
         return self._run([sys.executable, "-c", _CONNECT, self.address, str(port), "1"], {}).returncode == 0
 
     def _run(self, argv: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""One board for the whole run: what each test does to it, the next one finds."""
+"""Fixtures of one board for the whole run; each test finds it as the test before left it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEEDED = ("systemd-nspawn", "debootstrap", "ip", "nsenter", "ssh", "ssh-keygen"
 
 @pytest.fixture(scope="session")
 def lan() -> Iterator[Lan]:
-    """The board's own network. Not to be had: skipped on a laptop with the reason, a failure in CI."""
+    """The network of the boards; if this machine cannot make it, tests are skipped on a laptop and fail in CI."""
     missing = [name for name in _NEEDED if shutil.which(name) is None]
     why = f"not installed: {', '.join(missing)}" if missing else "needs root" if os.geteuid() else ""
     if why and os.environ.get("CI"):
@@ -32,32 +32,32 @@ def lan() -> Iterator[Lan]:
 
 @pytest.fixture(scope="session")
 def board(lan: Lan) -> Iterator[Machine]:
-    """A bare Debian, booted, as it comes from Raspberry Pi Imager."""
+    """A booted bare Debian, as it comes from Raspberry Pi Imager."""
     with Machine(lan.head) as machine:
         yield machine
 
 
 @pytest.fixture(scope="session")
 def second(lan: Lan) -> Iterator[Machine]:
-    """Another one."""
+    """A second board like the first."""
     with Machine(lan.node) as machine:
         yield machine
 
 
 @pytest.fixture(scope="session")
 def controller(board: Machine, tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """Where playbooks are run from."""
+    """The controller that runs playbooks against the first board."""
     return Controller({"head": [board]}, tmp_path_factory.mktemp("controller"))
 
 
 @pytest.fixture(scope="session")
 def fleet(board: Machine, second: Machine, tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """The same, with the second board as a node of the first."""
+    """The controller with the second board as a node of the first."""
     return Controller({"head": [board], "nodes": [second]}, tmp_path_factory.mktemp("fleet"))
 
 
 @pytest.fixture(scope="session")
 def client(lan: Lan, controller: Controller, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """A laptop on the LAN, with the certificate and the token that the playbook brought."""
+    """A laptop on the LAN, with the certificate and the token that the playbook has fetched."""
     home = Path(tmp_path_factory.mktemp("laptop"))
     return Client(lan.head.lan, controller.clients, home, netns=lan.client)

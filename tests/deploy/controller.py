@@ -1,4 +1,4 @@
-"""The machine that deploys: Ansible in an environment of its own, one board, sources that hold still."""
+"""Plays the machine that deploys: Ansible in a separate environment, with a copy of the sources that stays the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEPLOYED = ("edge", "tasks", "systemd", "ansible", "pyproject.toml", "requireme
 
 
 def ansible() -> Path:
-    """The folder of Ansible's programs; installed at the first call."""
+    """Return the folder of Ansible's programs; Ansible is installed at the first call."""
     requirements = Path(__file__).with_name("requirements.txt")
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:8]
     folder = cache() / f"ansible-{digest}"
@@ -43,17 +43,17 @@ def ansible() -> Path:
 
 
 class PlayFailed(AssertionError):
-    """A playbook ended with a failure; the message is all it printed."""
+    """A playbook failed; the message is all of its output."""
 
 
 class Board(Protocol):
-    """What a playbook needs to know of a machine."""
+    """A machine to which a playbook can log in."""
 
     name: str
 
     @property
     def login(self) -> dict[str, Any]:
-        """How Ansible reaches it."""
+        """The variables with which Ansible reaches it."""
 
 
 class Controller:
@@ -71,7 +71,7 @@ class Controller:
         self.inventory.write_text(json.dumps(inventory))
 
     def play(self, playbook: str, *options: str, source: Path | None = None, **variables: Any) -> dict[str, int]:
-        """Run a playbook and give its recap (ok, changed, failed, ...), summed over the boards. Raises PlayFailed."""
+        """Run a playbook, and return its recap (ok, changed, ...), summed over the boards. Raises PlayFailed."""
         process = self.begin(playbook, *options, source=source, **variables)
         out, err = process.communicate()
         (self.folder / "last.log").write_text(out + err)
@@ -87,7 +87,7 @@ class Controller:
     def begin(
         self, playbook: str, *options: str, source: Path | None = None, **variables: Any
     ) -> subprocess.Popen[str]:
-        """Start a playbook, in a process group of its own."""
+        """Start a playbook in a new process group, without waiting for it."""
         source = source or self.source
         given = {"edge_client_folder": str(self.clients), "edge_cache": str(cache() / "wheels"), **variables}
         argv: list[str | Path] = [ansible() / "ansible-playbook", "-i", self.inventory, "-e", json.dumps(given)]
@@ -109,14 +109,14 @@ class Controller:
         )
 
     def altered(self, name: str) -> Path:
-        """A further copy of the sources, to be changed by the test."""
+        """Make another copy of the sources, which the test may change, and return its folder."""
         folder = self.folder / name
         copy_sources(folder, of=self.source)
         return folder
 
 
 def copy_sources(target: Path, *, of: Path = REPO) -> None:
-    """What a deployment reads, as it is now: a run must not see files that change under it."""
+    """Copy the files that a deployment reads, so that they do not change during a run."""
     target.mkdir(parents=True)
     for name in _DEPLOYED:
         if (of / name).is_dir():

@@ -1,4 +1,4 @@
-"""A whole arm64 machine in QEMU: its own kernel, memory and card. Killing it is a power cut."""
+"""A whole arm64 machine in QEMU with kernel, memory and card. A kill of QEMU is a power cut."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.deploy.card import personalise
 from tests.deploy.root import cache, debian
 
 _DISK_BYTES = 6 << 30
-# Without kpti a system call costs QEMU no flush of what it knows of the guest's memory.
+# Without kpti, QEMU need not flush its cache of address translations at each system call.
 _KERNEL = "root=/dev/vda console=ttyAMA0 kpti=off"
 _NETWORK = "[Match]\nName=en*\n\n[Network]\nDHCP=ipv4\n"
 
 
 class Emulated:
-    """A Debian 13 for arm64 on a fresh card; ssh and the gateway are reached by ports of this machine."""
+    """A Debian 13 for arm64 on a fresh card; ssh and the gateway are reachable by ports of this machine."""
 
     def __init__(self, *, memory_mb: int = 512, name: str = "edge-board") -> None:
         self.name = name
@@ -48,7 +48,7 @@ class Emulated:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def write_card(self) -> None:
-        """Put a fresh card in: a bare Debian, as Raspberry Pi Imager leaves it."""
+        """Write a fresh card: a bare Debian, as Raspberry Pi Imager makes it."""
         bare = debian("trixie", "arm64", kernel=True)
         with self._disk.open("wb") as disk:
             disk.truncate(_DISK_BYTES)
@@ -65,16 +65,16 @@ class Emulated:
             _run("umount", root)
 
     def copy_card(self, kept: Path) -> None:
-        """Copy the card and the key to it into the folder `kept`; switched off only."""
+        """Copy the card and its ssh key to the folder `kept`; only while the machine is off."""
         _copy(self._disk, self._key, kept)
 
     def take_card(self, kept: Path) -> None:
-        """Put a copy of a card in that `copy_card` kept."""
+        """Use a copy of a card that `copy_card` has kept."""
         _copy(kept / self._disk.name, kept / self._key.name, self._folder)
 
     @property
     def login(self) -> dict[str, Any]:
-        """How Ansible reaches it."""
+        """The variables with which Ansible reaches it."""
         return {
             "ansible_host": "127.0.0.1",
             "ansible_port": self._ssh_port,
@@ -82,12 +82,12 @@ class Emulated:
         }
 
     def boot(self) -> float:
-        """Switch it on; returns the seconds until somebody can log in."""
+        """Switch the machine on, and return the seconds until a login by ssh is possible."""
         began = time.monotonic()
         forward = f"hostfwd=tcp:127.0.0.1:{self._ssh_port}-:22,hostfwd=tcp:127.0.0.1:{self.gateway_port}-:8420"
         argv = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-accel", "tcg,thread=multi"]
         argv += ["-smp", "2", "-m", str(self._memory_mb), "-nographic", "-serial", "mon:stdio", *self._boot]
-        # `unsafe` spares this machine's disk: what the guest has written outlives QEMU all the same.
+        # `unsafe` spares this machine's disk. Data that the guest has written still survives the end of QEMU.
         argv += ["-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe"]
         argv += ["-netdev", f"user,id=lan,restrict=on,{forward}", "-device", "virtio-net-pci,netdev=lan,romfile="]
         with self._console.open("ab") as console:
@@ -104,7 +104,7 @@ class Emulated:
             self._process.wait(900)
 
     def kill(self) -> None:
-        """Cut the power: what the guest had not written is gone."""
+        """Cut the power; data that the guest has not written yet is lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(30)
@@ -117,13 +117,13 @@ class Emulated:
         return subprocess.run([*argv, "pi@127.0.0.1", script], capture_output=True, text=True, check=False, timeout=300)
 
     def sh(self, script: str) -> str:
-        """What a script prints that root runs; raises AssertionError when it fails."""
+        """Run a script as root, and return its output; raises AssertionError if it fails."""
         done = self.run(f"sudo sh -ec {_quoted(script)}")
         assert done.returncode == 0, f"{script}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
 
     def until(self, true: Callable[[], bool], timeout_s: float) -> None:
-        """Return once `true()`; raises TimeoutError with what the console showed."""
+        """Return once `true()`; raises TimeoutError with the output of the console."""
         deadline = time.monotonic() + timeout_s
         while not true():
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:

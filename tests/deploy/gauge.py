@@ -1,4 +1,4 @@
-"""Reads a running board's gauges by ssh: memory, wake-ups, what it writes to its card."""
+"""Measures a running board by ssh: memory, wake-ups, and writes to its card."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COUNT = f"""count() {{
 
 @dataclass(frozen=True)
 class Memory:
-    """MB as free(1) counts them, and each service's proportional share."""
+    """Memory in MB as free(1) counts it, and the proportional share (PSS) of each service."""
 
     total: int
     used: int
@@ -35,7 +35,7 @@ class Memory:
 
 
 def memory(board: Emulated) -> Memory:
-    """Who has how much now."""
+    """Measure the memory now."""
     found = board.sh("free -m | awk '/^Mem:/ {print $2, $3, $7} /^Swap:/ {print $3}'").split()
     total, used, available, swapped = map(int, found)
     services = {}
@@ -46,14 +46,14 @@ def memory(board: Emulated) -> Memory:
 
 
 def pressed(board: Emulated, unit: str) -> dict[str, int]:
-    """How often a service met its limits of memory (`high`, `max`, `oom_kill`) since it started."""
+    """Return how often a service reached its memory limits (`high`, `max`, `oom_kill`) since it started."""
     lines = board.sh(f"cat {_GROUP}/{unit}.service/memory.events").splitlines()
     return {name: int(count) for name, count in (line.split() for line in lines) if name in ("high", "max", "oom_kill")}
 
 
 @dataclass(frozen=True)
 class Rest:
-    """What an idle board does all the same: wake-ups a second by service, and KB a minute written to the card."""
+    """The activity of an idle board: wake-ups a second by service, and KB a minute written to the card."""
 
     wakeups: dict[str, float]
     written_kb: float
@@ -64,7 +64,7 @@ class Rest:
 
 
 def rest(board: Emulated, seconds: int = 60) -> Rest:
-    """Watch it for a while; everything is asked by one login, whose own work is none of the services'."""
+    """Measure an idle board; all is read in one login, so the work of the login does not count for the services."""
     numbers = [int(word) for word in board.sh(f"{_COUNT}\ncount; sleep {seconds}; count").split()]
     before, after = numbers[: len(UNITS) + 1], numbers[len(UNITS) + 1 :]
     *switches, sectors = (late - early for early, late in zip(before, after, strict=True))
@@ -73,18 +73,18 @@ def rest(board: Emulated, seconds: int = 60) -> Rest:
 
 
 def journal(board: Emulated) -> tuple[int, int]:
-    """KB that the journal has in memory, and how many files it has open on the card; older ones may lie there."""
+    """Return the KB of the journal in memory, and the number of its open files on the card; old files do not count."""
     script = "du -sk /run/log/journal; ls -l /proc/$(pgrep -o systemd-journal)/fd | grep -c /var/log/journal || true"
     *size, open_files = board.sh(script).split()
     return int(size[0]), int(open_files)
 
 
 def seconds_of(board: Emulated, command: str) -> float:
-    """How long a command takes there once its files have been read."""
+    """Return the seconds that a command takes on the board when its files are cached."""
     timed = f"TIMEFORMAT=%R; {command} >/dev/null; time {command} >/dev/null"
     return float(board.run(f'bash -c "{timed}"').stderr.split()[-1])
 
 
 def card_mb(board: Emulated, path: Path = Path("/")) -> int:
-    """MB used on the file system of `path`."""
+    """Return the MB used on the file system of `path`."""
     return int(board.sh(f"df --output=used --block-size=1M {path} | tail -n 1"))

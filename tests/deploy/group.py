@@ -1,4 +1,4 @@
-"""A control group of its own for a container, without a systemd on this machine to make one."""
+"""Makes a separate control group for a container on a machine without systemd."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _ROOT = Path("/sys/fs/cgroup")
 
 
 class Group:
-    """Two containers in one group share those of their units too: what stops a service of the one ends the other's."""
+    """A control group for one container. In one group, a stop of a service in one container ends that of the other."""
 
     def __init__(self, name: str) -> None:
         self._folders = [folder / name for folder in _here()]
 
     def enter(self) -> list[str]:
-        """Make it; what to put before a command that is to run in it."""
+        """Make the group, and return the words to put before a command so that it runs in the group."""
         for folder in self._folders:
             folder.mkdir(exist_ok=True)
         files = [str(folder / "cgroup.procs") for folder in self._folders]
         return ["sh", "-c", f'for file in {" ".join(files)}; do echo $$ >"$file"; done; exec "$@"', "sh"]
 
     def remove(self) -> None:
-        """Remove it once it is empty; a process that was killed leaves it a little later."""
+        """Remove the group once it is empty; a killed process leaves it a little later."""
         deadline = time.monotonic() + 10
         while any(folder.exists() for folder in self._folders) and time.monotonic() < deadline:
             for folder in self._folders:
@@ -36,7 +36,7 @@ class Group:
 
 
 def _here() -> list[Path]:
-    """The groups that this process is in and systemd goes by: of cgroup 2, and of its own hierarchy beside cgroup 1."""
+    """Return the groups of this process that systemd uses: of cgroup 2, and of its own hierarchy with cgroup 1."""
     found = []
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, kind, path = line.split(":", 2)

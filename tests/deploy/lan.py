@@ -1,4 +1,4 @@
-"""A network for boards: a wire from each to the controller, a LAN with a client on it; nothing touches the host."""
+"""A network for boards: a link from each to the controller, and a LAN with a client; the host keeps its network."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def ip(*argv: str) -> None:
 
 @dataclass(frozen=True)
 class Seat:
-    """A board's place: its namespace, its end of the wire to the controller, its address on the LAN."""
+    """The network of one board: its namespace, its end of the link to the controller, its address on the LAN."""
 
     name: str
     netns: str
-    device: str  # the controller's end of the wire
+    device: str  # the controller's end of the link
     here: str
     wire: str
     lan: str
@@ -27,27 +27,27 @@ class Seat:
 
 @dataclass
 class Lan:
-    """A namespace for each board and one for a client; the LAN's bridge is with the client."""
+    """A namespace for each board and one for a client; the bridge of the LAN is in the client's namespace."""
 
     tag: str = field(default_factory=lambda: f"{os.getpid() % 0xFFFF:04x}")
 
     @property
     def client(self) -> str:
-        """Name of the namespace of a client on the LAN."""
+        """The name of the client's network namespace."""
         return f"edge-client-{self.tag}"
 
     @property
     def head(self) -> Seat:
-        """The place of the first board."""
+        """The network of the first board."""
         return self._seat("edge-board", "h", 0, "10.77.0.2")
 
     @property
     def node(self) -> Seat:
-        """The place of a second board."""
+        """The network of the second board."""
         return self._seat("edge-node", "n", 4, "10.77.0.3")
 
     def _seat(self, name: str, letter: str, first: int, lan: str) -> Seat:
-        """Its wire has a net of this run's own: another run may be there."""
+        """Describe the network of a board; its link has a subnet for this run, because another run may be active."""
         here, wire = (f"10.77.{1 + int(self.tag, 16) % 254}.{first + host}" for host in (1, 2))
         return Seat(name, f"{name}-{self.tag}", f"ew{letter}{self.tag}", here, wire, lan)
 

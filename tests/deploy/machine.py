@@ -1,4 +1,4 @@
-"""A booted Debian with systemd as process 1, in a container on the test's own network."""
+"""A booted Debian with systemd as process 1, in a container on the network of the test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.deploy.group import Group
 from tests.deploy.lan import Seat
 from tests.deploy.root import cache, debian, suite
 
-#: A container is given a boot id of its own, which some units with a /proc of their own see, and others do not.
+#: nspawn gives a container a new boot id, but units with a private /proc may see that of the host. This makes it one.
 _ONE_BOOT_ID = """\
 [Unit]
 DefaultDependencies=no
@@ -31,7 +31,7 @@ ExecStart=umount /proc/sys/kernel/random/boot_id
 
 
 class Machine:
-    """One board: an overlay over the bare Debian, so that the card is fresh and the cached root stays."""
+    """One board; its root is an overlay over the bare Debian, so the card is fresh and the cached root is unchanged."""
 
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
@@ -72,15 +72,15 @@ class Machine:
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root], check=True)
 
     def boot(self) -> None:
-        """Start, and return when systemd has started all it wants to."""
+        """Start the board, and return when systemd has finished its start-up."""
         if self._process is not None:
-            self._process.wait(30)  # it powered itself off: its container is gone a little later than its systemd
+            self._process.wait(30)  # if it powered itself off, the container ends a little later than its systemd
         argv = [*self._group.enter(), "systemd-nspawn", "--boot", "--register=no", "--keep-unit"]
         argv += [f"--directory={self.root}"]
         argv += [f"--machine={self.name}", f"--network-namespace-path=/run/netns/{self.seat.netns}"]
         argv += ["--capability=CAP_NET_ADMIN", "--link-journal=no", "--settings=no", "--timezone=off"]
         argv += ["--resolv-conf=off", "--console=pipe"]
-        # As on a board: cgroup 2, also where this machine still has the first one.
+        # As on a board it has cgroup 2, even if this machine still has cgroup 1.
         env = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         null = subprocess.DEVNULL
         with self.console.open("ab") as out:
@@ -92,7 +92,7 @@ class Machine:
         self._end(signal.SIGTERM, 120)
 
     def kill(self) -> None:
-        """End every process of it at once."""
+        """Kill every process of the board at once."""
         leader = self.leader
         if leader:
             os.kill(leader, signal.SIGKILL)
@@ -100,19 +100,19 @@ class Machine:
 
     @property
     def login(self) -> dict[str, Any]:
-        """How Ansible reaches it."""
+        """The variables with which Ansible reaches it."""
         return {"ansible_host": self.seat.wire, "ansible_ssh_private_key_file": str(self.key)}
 
     @property
     def leader(self) -> int:
-        """Process id of its systemd as seen from here; 0 while it does not run."""
+        """The process id of its systemd, as seen from here; 0 if it does not run."""
         if self._process is None or self._process.poll() is not None:
             return 0
         found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
         return int((found.stdout.split() or ["0"])[0])
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Run a program on the board as root, beside ssh."""
+        """Run a program on the board as root, without ssh."""
         leader = self.leader
         if not leader:
             return subprocess.CompletedProcess(argv, 255, "", "the board is off")
@@ -125,13 +125,13 @@ class Machine:
         )
 
     def sh(self, script: str) -> str:
-        """What a shell script on the board prints; raises AssertionError with its last words when it fails."""
+        """Run a shell script on the board, and return its output; raises AssertionError with the output if it fails."""
         done = self.run("sh", "-ec", script)
         assert done.returncode == 0, f"{script}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         return done.stdout.strip()
 
     def until(self, true: Callable[[], bool], timeout_s: float = 60.0) -> None:
-        """Return once `true()`; raises TimeoutError with the journal's end."""
+        """Return once `true()`; raises TimeoutError with the end of the journal."""
         deadline = time.monotonic() + timeout_s
         while not true():
             if time.monotonic() > deadline:
@@ -142,7 +142,7 @@ class Machine:
             time.sleep(0.2)
 
     def active(self, *units: str) -> bool:
-        """True while every unit is active."""
+        """Return True if every unit is active."""
         return all(state == "active" for state in self.run("systemctl", "is-active", *units).stdout.split())
 
     def _end(self, number: int, timeout_s: float) -> None:

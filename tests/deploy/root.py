@@ -1,4 +1,4 @@
-"""A bare Debian as a folder, made once and kept in the user's cache: what a fresh card holds."""
+"""Makes a bare Debian as a folder, the content of a fresh card; it is made once and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-#: What Raspberry Pi OS Lite brings and debootstrap's smallest variant does not.
+#: Packages that Raspberry Pi OS Lite has and debootstrap's smallest variant does not.
 INSTALLED = [
     *("systemd", "systemd-sysv", "systemd-timesyncd", "dbus", "udev", "kmod", "openssh-server", "sudo"),
     *("python3", "python3-apt", "ca-certificates", "iproute2", "procps", "gpgv"),
 ]
-#: What the roles install later, fetched now, so that the machine needs no way out of its network.
+#: Packages that the roles install later. They are fetched now, so that the board needs no access to the internet.
 FETCHED = [
     *("rabbitmq-server", "python3-venv", "openssl", "bubblewrap"),
     *("nftables", "avahi-daemon", "unattended-upgrades"),
 ]
-#: What a machine of its own needs beside that, where a container takes it from its host.
+#: Further packages for a whole machine; a container gets their function from its host.
 MACHINE = {"installed": ["linux-image-arm64", "initramfs-tools", "zstd"], "fetched": ["zram-tools"]}
 
 
 def cache() -> Path:
-    """Where roots, wheels and the controller's environment are kept between runs."""
+    """Return the folder that keeps roots, wheels and the controller's environment between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "edge-worker"
 
 
 def suite() -> str:
-    """The Debian that `make test-deploy` boots: SUITE=trixie is Debian 13."""
+    """Return the Debian suite that `make test-deploy` boots; SUITE=trixie is Debian 13."""
     return os.environ.get("SUITE") or "bookworm"
 
 
 def debian(suite: str, arch: str = HERE, *, kernel: bool = False) -> Path:
-    """The root of a bare Debian; made at the first call, which takes minutes (a foreign `arch`: many)."""
+    """Return the root of a bare Debian; the first call makes it and takes minutes, many for a foreign `arch`."""
     installed = INSTALLED + (MACHINE["installed"] if kernel else [])
     fetched = FETCHED + (MACHINE["fetched"] if kernel else [])
     recipe = hashlib.sha256(f"{suite} {arch} {installed} {fetched} 2".encode()).hexdigest()[:8]
@@ -62,7 +62,7 @@ def debian(suite: str, arch: str = HERE, *, kernel: bool = False) -> Path:
 
 
 def _sources(suite: str) -> list[str]:
-    """This machine's own Debian sources, for another suite: wherever it gets packages from, the root does too."""
+    """Return this machine's Debian sources for another suite, so that the root gets packages from the same places."""
     here = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(SITE)|$(RELEASE)|$(COMPONENT)|$(CODENAME)"],
         capture_output=True,
@@ -82,7 +82,7 @@ def _codename(otherwise: str) -> str:
 
 
 def _apt_as_here(root: Path, sources: list[str]) -> None:
-    """Sources, proxies and credentials as this machine has them."""
+    """Give the root the package sources, proxies and credentials of this machine."""
     if sources:
         (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in sources))
     for folder in ("apt.conf.d", "auth.conf.d"):

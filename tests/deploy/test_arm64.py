@@ -1,4 +1,4 @@
-"""A Debian 13 for arm64 with 512 MB: from bare to appliance, and its power cut three times mid-load."""
+"""A bare Debian 13 for arm64 with 512 MB becomes an appliance, and survives three power cuts under load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from edge.worker import task
 
 @task
 def glutton(mb: int) -> int:
-    """Hold `mb` MB that no compression makes smaller."""
+    """Hold `mb` MB of data that cannot be compressed."""
     return len([os.urandom(1 << 20) for _ in range(mb)])
 '''
 
@@ -40,7 +40,7 @@ Tell = Callable[[str], None]
 
 @pytest.fixture(scope="module")
 def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
-    """Gathers figures; all are shown at the end."""
+    """Collects figures, and shows them at the end."""
     lines: list[str] = []
     yield lines.append
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
@@ -54,7 +54,7 @@ def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
 
 @pytest.fixture(scope="module")
 def board() -> Iterator[Emulated]:
-    """A bare machine, switched off. Not to be had: skipped on a laptop with the reason, a failure in CI."""
+    """A bare machine, switched off; if it cannot be emulated, tests are skipped on a laptop and fail in CI."""
     missing = [name for name in _NEEDED if shutil.which(name) is None]
     why = f"not installed: {', '.join(missing)}" if missing else "needs root" if os.geteuid() else ""
     if why and os.environ.get("CI"):
@@ -77,7 +77,7 @@ def client(board: Emulated, controller: Controller, tmp_path_factory: pytest.Tem
 
 
 def healthy(board: Emulated) -> bool:
-    """True when every service is active, the governor speaks and the worker is connected."""
+    """Return True if every service is active, the governor reports power and the worker is connected."""
     states = board.run(f"systemctl is-active {' '.join(UNITS)}").stdout.split()
     said = board.run("sudo cat /run/edge/worker-main.json /run/edge/power.json").stdout
     working = any(f'"state":"{state}"' in said for state in ("idle", "paused", "running"))
@@ -85,7 +85,7 @@ def healthy(board: Emulated) -> bool:
 
 
 def deployed(sources: Path) -> Path:
-    """Where the card is kept that a playbook of exactly these sources made of a bare one."""
+    """Return the folder for the card that a playbook of exactly these sources has made of a bare one."""
     digest = hashlib.sha256(f"{debian('trixie', 'arm64', kernel=True).name} {GLUTTON}".encode())
     for path in sorted(sources.rglob("*")):
         if path.is_file():
@@ -94,7 +94,7 @@ def deployed(sources: Path) -> Path:
 
 
 def keep(board: Emulated, controller: Controller, kept: Path, said: str) -> None:
-    """Keep the card of a board that is off, with what its clients need; the cards of other sources go."""
+    """Keep the card of a board that is off, with the files for its clients; remove the cards of other sources."""
     for old in cache().glob("deployed-arm64-*"):
         shutil.rmtree(old)
     part = kept.with_suffix(".part")
@@ -106,9 +106,9 @@ def keep(board: Emulated, controller: Controller, kept: Path, said: str) -> None
 
 
 def test_from_bare_to_appliance(controller: Controller, board: Emulated, tell: Tell) -> None:
-    """One run of the playbook over ssh, without a way out of its network for the board.
+    """One run of the playbook over ssh makes the appliance; the board has no access to the internet.
 
-    The card it makes is kept: the next run with the same sources begins with it.
+    The card is kept, and the next run with the same sources begins with it.
     """
     kept = deployed(controller.source)
     if kept.exists():
@@ -140,12 +140,12 @@ def test_from_bare_to_appliance(controller: Controller, board: Emulated, tell: T
 
 
 def test_idle(board: Emulated, tell: Tell) -> None:
-    """After a clean boot, ChatterBot not loaded: less than 350 MB used, hardly a wake-up, a journal in memory only."""
+    """After a clean boot an idle board uses less than 350 MB, hardly wakes up, and has its journal in memory only."""
     seconds = board.boot()
     began = time.monotonic()
     board.until(lambda: healthy(board), 900)
     tell(f"boot to ssh {seconds:.0f} s, all services at work {time.monotonic() - began:.0f} s later")
-    time.sleep(60)  # not for luck: idle is what is measured
+    time.sleep(60)  # the board must be idle for the measurement
     now, quiet = memory(board), rest(board)
     tell(f"idle: {now}")
     tell(f"idle: {quiet}")
@@ -159,7 +159,7 @@ def test_idle(board: Emulated, tell: Tell) -> None:
 
 
 def test_chatterbot_answers(client: Client, board: Emulated, tell: Tell, tmp_path: Path) -> None:
-    """Jobs from the host by HTTPS get ChatterBot's answers, a sum's as a file; all of it fits, and is idle again."""
+    """Jobs by HTTPS get ChatterBot's answers, that of a sum as a file; memory suffices, and the board is idle again."""
     sums = {"What is 50 divided by 2?": "50 divided by 2 = 25", "What is 6 times 7?": "6 times 7 = 42"}
     for question, answer in sums.items():
         began = time.monotonic()
@@ -178,7 +178,7 @@ def test_chatterbot_answers(client: Client, board: Emulated, tell: Tell, tmp_pat
             tell(f"chat {said!r} by HTTPS: {answer!r} after {time.monotonic() - began:.1f} s")
     tell(f"all of ChatterBot and spaCy loaded: {memory(board)}; worker against its limits: {pressed(board, WORKER)}")
     assert board.sh(f"systemctl show --property=NRestarts --value {WORKER}") == "0"
-    time.sleep(30)  # as above
+    time.sleep(30)  # the board must be idle for the measurement
     tell(f"idle with it: {memory(board)}")
     quiet = rest(board)
     tell(f"idle with it: {quiet}")
@@ -187,7 +187,7 @@ def test_chatterbot_answers(client: Client, board: Emulated, tell: Tell, tmp_pat
 
 
 def test_a_job_that_eats_the_board_is_ended_alone(client: Client, board: Emulated, tell: Tell) -> None:
-    """Each time at the worker's limit and not at the board's, no other service starts anew, and people are told why."""
+    """The job ends each time at the worker's memory limit; no other service restarts, and the failure says why."""
     others = "systemctl show --property=MainPID,NRestarts edge-gateway edge-power rabbitmq-server"
     before = board.sh(others)
     began = time.monotonic()
@@ -206,7 +206,7 @@ def test_a_job_that_eats_the_board_is_ended_alone(client: Client, board: Emulate
 
 
 def test_three_power_cuts(client: Client, board: Emulated, tell: Tell) -> None:
-    """QEMU is killed mid-load three times: every accepted job ends, and no result that was seen changes."""
+    """QEMU is killed three times under load: every accepted job ends, and no result that was read changes."""
     seen: dict[str, Result] = {}
     ids: list[str] = []
     with edge.client.Client(settings=client.settings) as laptop:

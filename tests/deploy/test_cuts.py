@@ -1,4 +1,4 @@
-"""The power cut in the middle of a deployment, at many places, each time deployed again: `make test-deploy-cuts`."""
+"""Cuts the power at many places of a deployment, and deploys again each time: `make test-deploy-cuts`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.deploy.cuttable import Cuttable
 from tests.deploy.lan import Lan
 from tests.deploy.test_deploy import deploy, healthy
 
-#: The task that runs when the power goes, and for how long it has.
+#: The task that runs at the cut, and the seconds for which it has run.
 PLACES = (
     ("Write no access times", 0.5),
     ("Install nftables", 1.0),
@@ -27,7 +27,7 @@ PLACES = (
     ("Install RabbitMQ without starting it", 6.0),
     ("Write the broker's settings", 0.3),
     ("Start the broker", 2.0),
-    ("Let the broker write what it writes late", 2.0),
+    ("Wait for late writes of the broker", 2.0),
     ("Install what a release needs", 2.0),
     ("Bring their archive", 2.0),
     ("Install them, each checked", 3.0),
@@ -44,14 +44,14 @@ pytestmark = pytest.mark.timeout(1200)
 
 @pytest.fixture(scope="module")
 def board(lan: Lan) -> Iterator[Cuttable]:
-    """A bare Debian on a card of its own."""
+    """A bare Debian on a card that can be cut."""
     with Cuttable(lan.head) as machine:
         yield machine
 
 
 @pytest.fixture(scope="module")
 def controller(board: Cuttable, tmp_path_factory: pytest.TempPathFactory) -> Controller:
-    """Where playbooks are run from."""
+    """The controller that runs playbooks."""
     return Controller({"head": [board]}, tmp_path_factory.mktemp("controller"))
 
 
@@ -62,7 +62,7 @@ def client(lan: Lan, controller: Controller, tmp_path_factory: pytest.TempPathFa
 
 
 def test_dpkg_that_was_interrupted_is_finished(controller: Controller, board: Cuttable) -> None:
-    """Packages half unpacked, one of them not whole: the play ends what was begun, and the firewall with it."""
+    """After a cut with half unpacked packages, one of them incomplete, the play finishes them and the firewall."""
     argv = ["apt-get", "install", "--yes", "--no-install-recommends", "rabbitmq-server", "avahi-daemon"]
     with subprocess.Popen(["nsenter", f"--target={board.leader}", "--all", "--", *argv], stdout=subprocess.DEVNULL):
         board.until(lambda: "reinstreq" in board.sh("dpkg-query --show --showformat='${db:Status-Eflag}\\n'"), 60)
@@ -79,24 +79,24 @@ def test_dpkg_that_was_interrupted_is_finished(controller: Controller, board: Cu
 
 @pytest.mark.parametrize(("task", "delay_s"), PLACES)
 def test_a_cut_in_the_middle(controller: Controller, board: Cuttable, task: str, delay_s: float) -> None:
-    """The next play comes at least as far."""
+    """After a cut in a task, the next play reaches at least the next place."""
     place = re.compile(rf"TASK \[(?:\w+ : )?{re.escape(task)}")
     with controller.begin("deploy.yml", edge_tokens=[{"name": "laptop", "scopes": ["submit", "read"]}]) as play:
         assert play.stdout is not None
-        said = []
+        lines = []
         for line in play.stdout:
-            said.append(line)
+            lines.append(line)
             if place.match(line):
                 break
-        time.sleep(delay_s)  # into the task
+        time.sleep(delay_s)  # so that the task is at work
         os.killpg(play.pid, signal.SIGKILL)
-    assert place.match(said[-1]), "".join(said[-30:])
+    assert place.match(lines[-1]), "".join(lines[-30:])
     board.cut()
     board.boot()
 
 
 def test_then_all_is_well(controller: Controller, board: Cuttable, client: Client) -> None:
-    """The last play ends what all the others began; nothing is left of them, and the next one changes nothing."""
+    """The last play finishes the work of the interrupted ones and leaves nothing behind; the next changes nothing."""
     assert deploy(controller)["failed"] == 0
     assert healthy(board)
     assert board.sh("systemctl --failed --plain --no-legend; dpkg --audit; ls /usr/sbin/policy-rc.d || true") == ""

@@ -1,4 +1,4 @@
-"""From a bare Debian to an appliance, and what it survives. The tests run in this order on one board."""
+"""Deploys an appliance to a bare Debian, and breaks it in many ways. The tests run in this order on one board."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.docs.pages import marked
 SERVICES = ("edge-power", "edge-gateway", "edge-worker", "rabbitmq-server")
 TOKENS = [{"name": "laptop", "scopes": ["submit", "read"]}]
 EXPOSURE = {"edge-gateway": 1.5, "edge-power": 2.5, "edge-worker": 2.5, "rabbitmq-server": 4.0}
-#: Kinds of job that want a worker of threads, and one of the main worker that spawns them.
+#: Kinds of job that need a worker of threads, and one for the main worker that spawns them.
 WAITING = '''
 import os, socket, time
 from pathlib import Path
@@ -32,25 +32,25 @@ from edge.worker import Job, task
 
 @task(pool="io")
 def linger(seconds: float, job: Job) -> list[str]:
-    """Wait; then say on which board, in which unit, and in which attempt."""
+    """Wait, and return the board, the unit and the attempt of this body."""
     time.sleep(seconds)
     return [socket.gethostname(), Path("/proc/self/cgroup").read_text().strip().rpartition("/")[2], str(job.attempt)]
 
 @task(pool="io")
 def rights(paths: list[str]) -> list[str]:
-    """Which of these paths the body may write, and what it could become."""
+    """Return which of these paths the body may write, and the privileges of its process."""
     status = Path("/proc/self/status").read_text().splitlines()
     held = [line.replace("\\t", " ") for line in status if line.startswith(("NoNewPrivs", "CapBnd", "Seccomp:"))]
     return [path for path in paths if os.access(path, os.W_OK)] + held
 
 @task
 def spread(count: int, job: Job) -> int:
-    """Spawn so many that wait."""
+    """Spawn `count` jobs that wait."""
     for number in range(count):
         job.spawn(linger, 0.1, key=str(number))
     return count
 '''
-#: A kind that saves after each step, and tells where its last attempt began.
+#: A kind that saves a checkpoint at each step, and returns the step at which its last attempt began.
 STEPS = '''
 import time
 from edge.worker import Job, task
@@ -68,39 +68,39 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 def own_task(controller: Controller) -> list[str]:
-    """The kind of job of docs/how-to/add-a-kind.md, as a file; and those that wait, while their file is there."""
+    """Return the files of kinds of job: that of docs/how-to/add-a-kind.md, and `waiting.py` if a test wrote it."""
     path = controller.folder / "wordcount.py"
     path.write_text(marked("docs/how-to/add-a-kind.md", "wordcount.py")[0])
     return [str(path), *map(str, controller.folder.glob("waiting.py"))]
 
 
 def deploy(controller: Controller, *options: str, **variables: Any) -> dict[str, int]:
-    """The playbook with the variables that every run of it here has."""
+    """Run deploy.yml with the variables that all runs here have, and return its recap."""
     given = {"edge_tokens": TOKENS, "edge_task_files": own_task(controller)}
     return controller.play("deploy.yml", *options, **{**given, **variables})
 
 
 def release(board: Machine) -> str:
-    """The release in use."""
+    """Return the release in use."""
     return board.sh("basename $(readlink /opt/edge/current)")
 
 
 def healthy(board: Machine) -> bool:
-    """True when every service is active, the governor speaks and the worker is connected."""
+    """Return True if every service is active, the governor reports power and the worker is connected."""
     found = board.run("cat", "/run/edge/worker-main.json").stdout
     connected = bool(found) and json.loads(found)["state"] in {"idle", "paused", "running"}
     return board.active(*SERVICES) and connected and '"unknown"' not in board.run("cat", "/run/edge/power.json").stdout
 
 
 def test_check_mode_on_a_bare_board(controller: Controller, board: Machine) -> None:
-    """`--check --diff` tells what would be done, and does nothing."""
+    """`--check --diff` shows what would be done, and does nothing."""
     recap = deploy(controller, "--check", "--diff")
     assert recap["changed"] > 0
     assert not (board.root / "opt/edge").exists()
 
 
 def test_from_bare_to_appliance(controller: Controller, board: Machine) -> None:
-    """One run of the playbook over ssh; then everything is up."""
+    """After one run of the playbook over ssh everything works."""
     recap = deploy(controller)
     assert recap["failed"] == 0
     assert healthy(board)
@@ -108,20 +108,20 @@ def test_from_bare_to_appliance(controller: Controller, board: Machine) -> None:
 
 
 def test_second_run_changes_nothing(controller: Controller) -> None:
-    """The playbook says what is, so that saying it again is free."""
+    """A second run of the playbook changes nothing."""
     assert deploy(controller)["changed"] == 0
     assert deploy(controller, "--check", "--diff")["changed"] == 0
 
 
 def test_a_job_from_the_lan(client: Client, tmp_path: Path) -> None:
-    """A laptop with the token gets its result, and the result is a file."""
+    """A laptop with the token gets the result of its job, and the result is a file."""
     made = json.loads(client.edge("submit", "solve", "1", "What is 50 divided by 2?", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "60", "--save", str(tmp_path))
     assert (tmp_path / "1-response.txt").read_text().strip() == "50 divided by 2 = 25"
 
 
 def test_a_kind_of_job_of_the_owners(client: Client) -> None:
-    """A file that the playbook brought is a task like any other."""
+    """A kind of job in a file that the playbook has copied is like any other."""
     said = client.edge("submit", "wordcount", "to be or not to be", "--kwarg", "at_least=2", "--wait")
     assert json.loads(said) == {"to": 2, "be": 2}
 
@@ -134,7 +134,7 @@ def test_found_on_the_lan(board: Machine, client: Client) -> None:
 
 
 def test_edge_deploy(board: Machine, controller: Controller) -> None:
-    """One line does what a playbook with an inventory does, and leaves a configuration that leads to the board."""
+    """`edge deploy` does the work of a playbook with an inventory, and writes a client configuration for the board."""
     home = controller.folder / "home"
     home.mkdir()
     keys = {
@@ -146,38 +146,38 @@ def test_edge_deploy(board: Machine, controller: Controller) -> None:
     argv = ["edge", "deploy", f"pi@{board.seat.wire}"]
     argv += [word for key, value in keys.items() for word in ("--var", f"{key}={value}")]
     path = f"{ansible()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {"PATH": path, "HOME": str(home), "LC_ALL": "C"}  # which Ansible by itself refuses
+    env = {"PATH": path, "HOME": str(home), "LC_ALL": "C"}  # Ansible alone refuses the locale C
     before = release(board)
     done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "client.yaml names this board now" in done.stderr
-    assert release(board) == before  # from another folder, and the same
+    assert release(board) == before  # the same release, although deployed from another folder
     submit = ["edge", "submit", "solve", "1", "What is 50 divided by 2?", "--wait"]
-    said = subprocess.run(submit, env=env, cwd=home, capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stdout.strip()) == (0, "50 divided by 2 = 25"), said.stderr
+    solved = subprocess.run(submit, env=env, cwd=home, capture_output=True, text=True, check=False)
+    assert (solved.returncode, solved.stdout.strip()) == (0, "50 divided by 2 = 25"), solved.stderr
 
 
 def test_a_board_that_asks_for_passwords(board: Machine, controller: Controller) -> None:
-    """`edge deploy` says which option helps; with it somebody types them."""
+    """`edge deploy` says which option helps if ssh or sudo needs a password; with the option a person types it."""
     board.sh("echo pi:sun-and-rain | chpasswd; echo 'pi ALL=(ALL) ALL' >/etc/sudoers.d/pi")
     home = controller.folder / "home"
     path = f"{ansible()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {"PATH": path, "HOME": str(home), "LC_ALL": "C", "ANSIBLE_SSH_CONTROL_PATH_DIR": str(home / "cp")}
     argv = ["edge", "deploy", f"pi@{board.seat.wire}", "--play", "status", "--var"]
     argv += ["ansible_ssh_extra_args=-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"]
-    code, said = asked.run(argv, [], env=env, cwd=home)
+    code, output = asked.run(argv, [], env=env, cwd=home)
     assert code == 1
-    assert f"ssh-copy-id pi@{board.seat.wire}, or give its password with --ask-pass (-k)" in said
-    code, said = asked.run([*argv, "-k"], ["sun-and-rain"], env=env, cwd=home)
+    assert f"ssh-copy-id pi@{board.seat.wire}, or give its password with --ask-pass (-k)" in output
+    code, output = asked.run([*argv, "-k"], ["sun-and-rain"], env=env, cwd=home)
     assert code == 1
-    assert "asks for a password: give it with --ask-become-pass (-K)" in said
-    code, said = asked.run([*argv, "-k", "-K"], ["sun-and-rain", "sun-and-rain"], env=env, cwd=home)
-    assert code == 0, said
+    assert "asks for a password: give it with --ask-become-pass (-K)" in output
+    code, output = asked.run([*argv, "-k", "-K"], ["sun-and-rain", "sun-and-rain"], env=env, cwd=home)
+    assert code == 0, output
     board.sh("echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/pi; passwd --delete pi")
 
 
-def test_a_second_play_is_told_who_is_at_work(controller: Controller, board: Machine) -> None:
-    """It changes nothing; once the first one is killed the board is free."""
+def test_a_second_play_learns_who_is_at_work(controller: Controller, board: Machine) -> None:
+    """A second play is refused, and the message names the first; after the first is killed the board is free."""
     with controller.begin("deploy.yml", "--tags", "base") as first:
         board.until(lambda: '"owner"' in board.run("cat", "/run/edge-play.lock").stdout)
         with pytest.raises(PlayFailed, match=rf"another play is at work on {board.name}: \S+ \(process {first.pid}\)"):
@@ -188,7 +188,7 @@ def test_a_second_play_is_told_who_is_at_work(controller: Controller, board: Mac
 
 
 def test_a_root_in_memory_is_refused(controller: Controller, board: Machine) -> None:
-    """Raspberry Pi's overlay file system would take the appliance with the power."""
+    """A root on an overlay in memory is refused, because a power cut would take the appliance."""
     board.sh("mkdir /media/rw && mount -t tmpfs none /media/rw && mkdir /media/rw/upper /media/rw/work")
     layers = "lowerdir=/opt,upperdir=/media/rw/upper,workdir=/media/rw/work"
     board.sh(f"mount -t overlay overlay -o {layers} /opt")
@@ -200,7 +200,7 @@ def test_a_root_in_memory_is_refused(controller: Controller, board: Machine) -> 
 
 
 def doctor(board: Machine) -> dict[str, str]:
-    """What `edge doctor` finds well or has a word of warning for; nothing must be a fault."""
+    """Run `edge doctor`, which must find no fault, and return the level of each part."""
     done = board.run("edge", "--config", "/etc/edge/edge.yaml", "doctor", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
@@ -209,20 +209,20 @@ def doctor(board: Machine) -> dict[str, str]:
 
 
 def test_doctor(board: Machine) -> None:
-    """`edge doctor` on the board finds all its parts, and its gateway by the certificate of its own."""
+    """`edge doctor` on the board finds all parts well, and reaches the gateway with the board's certificate."""
     found = doctor(board)
     assert {part for part, level in found.items() if level == "ok"} >= {"ledger", "broker", "queues", "power", "worker"}
-    assert found["gateway"] in {"ok", "warn"}  # it answers; whether it also tells more takes a token
+    assert found["gateway"] in {"ok", "warn"}  # it answers; more checks would need a token
 
 
 def test_nobody_without_a_token(client: Client) -> None:
-    """The LAN alone is no reason to be let in."""
+    """A request from the LAN without a token is refused."""
     stranger = dataclasses.replace(client, token="")
     assert "needs a token" in stranger.edge("submit", "factorial", "5", check=False)
 
 
 def test_ports(board: Machine, client: Client) -> None:
-    """ssh and the gateway are open to the LAN; the broker and Erlang listen on loopback; the firewall stands."""
+    """ssh and the gateway are open to the LAN, the broker and Erlang listen on loopback, and the firewall is active."""
     assert {port for port in (22, 4369, 5671, 5672, 8420, 15672, 25672) if client.reaches(port)} == {22, 8420}
     listening = re.findall(
         r"^LISTEN\s+\d+\s+\d+\s+(\S+):(\d+)\s",
@@ -236,13 +236,13 @@ def test_ports(board: Machine, client: Client) -> None:
 
 
 def test_hardening(board: Machine) -> None:
-    """What `systemd-analyze security` says of the units in force."""
+    """The installed units have no more exposure than allowed, as `systemd-analyze security` rates them."""
     for unit, limit in EXPOSURE.items():
         assert exposure(board, unit) <= limit, unit
 
 
 def exposure(board: Machine, unit: str) -> float:
-    """How much of the system a unit could reach."""
+    """Return the exposure of a unit by `systemd-analyze security`."""
     said = board.run("systemd-analyze", "security", "--no-pager", unit).stdout
     figure = re.search(r"exposure level for \S+ (\d+\.\d)", said)
     assert figure, said
@@ -250,7 +250,7 @@ def exposure(board: Machine, unit: str) -> float:
 
 
 def test_one_writer_a_file(board: Machine) -> None:
-    """Each of the three users can write its own files, and not those of the other two."""
+    """Each of the three users can write its own files, but not those of the other two."""
     script = "cd /; for f in {paths}; do test -w $f && echo $f || true; done"
     paths = [
         "/var/lib/edge/ledger.sqlite",
@@ -287,14 +287,14 @@ def test_one_writer_a_file(board: Machine) -> None:
     for user, own in allowed.items():
         found = board.sh(f"runuser -u {user} -g edge -- sh -c '{script.format(paths=' '.join(paths))}'")
         assert set(found.split()) == own, user
-    # Nor can one take a file of another away: the folders they share are sticky.
+    # A user cannot move a file of another one either, because the shared folders are sticky.
     moved = board.run("runuser", "-u", "edge-worker", "-g", "edge", "--", "mv", "/run/edge/power.json", "/run/edge/x")
     assert moved.returncode != 0
     assert "not permitted" in moved.stderr
 
 
 def test_the_broker_knows_its_users_only(board: Machine) -> None:
-    """No guest, no rights beyond the queues, and passwords that no user but root can read."""
+    """The broker has no user guest, no rights beyond the queues, and passwords that only root can read."""
     rows = board.sh("rabbitmqctl --quiet --no-table-headers list_permissions").splitlines()
     rights = {row.split("\t")[0]: row.split("\t")[1:] for row in rows}
     queues = r"^edge\.(dead|(io\.|only\.[A-Za-z0-9_-]+\.)?(always|normal|surplus))$"
@@ -307,7 +307,7 @@ def test_the_broker_knows_its_users_only(board: Machine) -> None:
 
 
 def kill(board: Machine, unit: str) -> None:
-    """SIGKILL to every process of a unit. systemd 252 calls it a failure when one of them ends under its hand."""
+    """Send SIGKILL to every process of a unit; systemd 252 reports a failure if one of them has just ended."""
     main = f"systemctl show --property=MainPID --value {unit}"
     before = board.sh(main)
     assert before != "0"
@@ -317,7 +317,7 @@ def kill(board: Machine, unit: str) -> None:
 
 @pytest.mark.parametrize("unit", SERVICES)
 def test_kill_of_each_service(board: Machine, client: Client, unit: str) -> None:
-    """SIGKILL of a service: it comes back by itself and a job submitted meanwhile is done."""
+    """After a SIGKILL a service restarts by itself, and a job submitted meanwhile is done."""
     kill(board, unit)
     if unit != "edge-gateway":
         made = json.loads(client.edge("submit", "factorial", "50", "--json"))
@@ -329,7 +329,7 @@ def test_kill_of_each_service(board: Machine, client: Client, unit: str) -> None
 
 
 def test_a_complaint_starts_the_broker_again(board: Machine, client: Client) -> None:
-    """A gateway whose jobs a queue refuses says so in a file: the broker is started again, once, and all goes on."""
+    """If the gateway requests a restart of the broker by a file, the broker restarts once, and all continues."""
     script = "systemctl show --property=MainPID --value rabbitmq-server"
     before = board.sh(script)
     board.sh("edge --config /etc/edge/edge.yaml pause")
@@ -345,7 +345,7 @@ def test_a_complaint_starts_the_broker_again(board: Machine, client: Client) -> 
 
 
 def test_a_bad_configuration_is_refused_before_the_switch(controller: Controller, board: Machine) -> None:
-    """The new version says what is wrong with it, and the board never saw it."""
+    """The new release reports the error, and the board does not change."""
     before = (release(board), board.sh("cat /etc/edge/edge.yaml"), board.sh("systemctl show -p MainPID edge-worker"))
     bad = {"power": {"thresholds": {"pause_percent": 80, "resume_percent": 45}}}
     with pytest.raises(PlayFailed, match=r"power\.thresholds\.pause_percent"):
@@ -356,7 +356,7 @@ def test_a_bad_configuration_is_refused_before_the_switch(controller: Controller
 
 
 def test_a_card_without_room_is_refused_before_anything_is_there(controller: Controller, board: Machine) -> None:
-    """Libraries that do not fit are told of in a line, and not begun; what is there stays."""
+    """If the libraries do not fit, one line says so, and nothing is installed or removed."""
     there = board.sh("ls /opt/edge/*/")
     with pytest.raises(PlayFailed, match=r"\d+ MB free on /opt: release \S+ and its libraries need 1000000250"):
         deploy(controller, "--tags", "edge", edge_libraries="large", edge_libraries_room_mb=10**9)
@@ -364,13 +364,13 @@ def test_a_card_without_room_is_refused_before_anything_is_there(controller: Con
 
 
 def spawned(client: Client, parent: str) -> dict[str, int]:
-    """How many jobs that the body of `parent` handed in are in which state."""
+    """Return how many jobs that the body of `parent` has spawned are in which state."""
     found: dict[str, int] = json.loads(client.edge("status", parent, "--json")).get("children", {})
     return found
 
 
 def test_a_kind_that_waits_gets_its_worker(controller: Controller, board: Machine, client: Client) -> None:
-    """A deployment that brings a kind of the pool io starts a worker of threads for it, with the rights of a worker."""
+    """A deployment with a kind of the pool io starts a worker of threads for it, with the rights of a worker."""
     assert "io" not in board.sh("rabbitmqctl --quiet --no-table-headers list_queues name")
     (controller.folder / "waiting.py").write_text(WAITING)
     assert deploy(controller, "--tags", "edge")["failed"] == 0
@@ -393,7 +393,7 @@ def test_a_kind_that_waits_gets_its_worker(controller: Controller, board: Machin
 
 
 def test_a_body_on_the_board_hands_in_jobs(board: Machine, client: Client) -> None:
-    """Of what it spawns all run, in threads; only workers and the gateway can write where that lies."""
+    """All spawned jobs run, in threads; only workers and the gateway can write to the folder of spawned jobs."""
     made = json.loads(client.edge("submit", "spread", "20", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "60")
     board.until(lambda: spawned(client, made["id"]) == {"succeeded": 20})
@@ -407,7 +407,7 @@ def test_a_body_on_the_board_hands_in_jobs(board: Machine, client: Client) -> No
 
 
 def test_kill_of_the_worker_of_threads(board: Machine, client: Client) -> None:
-    """It comes back by itself and runs its jobs again; the board's other worker is not stopped."""
+    """It restarts by itself and runs its jobs again; the board's other worker is not stopped."""
     main = board.sh("systemctl show --property=MainPID edge-worker")
     made = json.loads(client.edge("submit", "linger", "5", "--json"))
     board.until(lambda: made["id"] in board.run("cat", "/run/edge/worker-io.json").stdout)
@@ -419,12 +419,12 @@ def test_kill_of_the_worker_of_threads(board: Machine, client: Client) -> None:
 
 
 def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine, client: Client) -> None:
-    """A release whose gateway dies at its start gives way to the one before, by itself."""
+    """A release with a gateway that fails at its start is rolled back to the previous one by itself."""
     before = release(board)
     broken = controller.altered("broken")
     main = broken / "edge/gateway/main.py"
     main.write_text(main.read_text() + '\nraise RuntimeError("this release is broken")\n')
-    # It has a unit that the one before does not know.
+    # It has a unit that the previous release does not have.
     (broken / "systemd/edge-extra.path").write_text("[Path]\nPathExists=/run/nothing\n")
     names = broken / "ansible/roles/edge/vars/main.yml"
     names.write_text(names.read_text().replace("edge_common_units:\n", "edge_common_units:\n  - edge-extra.path\n"))
@@ -441,13 +441,13 @@ def test_a_broken_release_is_rolled_back(controller: Controller, board: Machine,
     assert release(board) == before
     assert healthy(board)
     assert not (board.root / "etc/systemd/system/edge-extra.path").exists()
-    assert board.active("edge-worker@io")  # the kind that wants it is back as well
+    assert board.active("edge-worker@io")  # the kind of job that needs it is back as well
     client.edge("submit", "factorial", "20", "--wait")
     assert deploy(controller, "--tags", "edge")["changed"] <= 1  # the broken release is pruned
 
 
 def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
-    """A new release takes over; the playbook of the way back takes the old one up again."""
+    """upgrade.yml switches to a new release, and rollback.yml back to the old one."""
     before = release(board)
     newer = controller.altered("newer")
     init = newer / "edge/__init__.py"
@@ -457,15 +457,15 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
     assert release(board).startswith("99.0.0-")
     assert "keep_days: 99" in board.sh("cat /etc/edge/edge.yaml")
     assert healthy(board)
-    assert not board.active("edge-worker@io")  # its inventory has no kind that waits
+    assert not board.active("edge-worker@io")  # this inventory has no kind of the pool io
     controller.play("rollback.yml")
     assert release(board) == before
     assert board.active("edge-worker@io")
     assert "keep_days: 99" not in board.sh("cat /etc/edge/edge.yaml")
     assert healthy(board)
-    # The way back leads to what was in use before, not to what was installed last.
+    # A rollback leads to the release that was in use before, not to the one that was installed last.
     init.write_text(init.read_text().replace("99.0.0", "99.0.1"))
-    port = 8421  # of today's inventory; the release before listens where it did
+    port = 8421  # in the current inventory; the previous release still listens on its old port
     controller.play("upgrade.yml", source=newer, edge_source=str(newer), edge_tokens=TOKENS, edge_gateway_port=port)
     controller.play("rollback.yml", edge_gateway_port=port)
     assert release(board) == before
@@ -474,7 +474,7 @@ def test_upgrade_and_roll_back(controller: Controller, board: Machine) -> None:
 
 
 def test_reboot(board: Machine, client: Client) -> None:
-    """A clean stop in order, and a boot that needs no hand; a job handed over before is done after."""
+    """The board stops cleanly and boots without help; a job submitted before is done afterwards."""
     made = [json.loads(client.edge("submit", *job, "--json"))["id"] for job in (("factorial", "200"), ("linger", "1"))]
     board.shut_down()
     board.boot()
@@ -484,7 +484,7 @@ def test_reboot(board: Machine, client: Client) -> None:
 
 
 def test_the_plug_is_pulled(board: Machine, client: Client) -> None:
-    """Every process dies at once, mid-load; what was accepted is done after the boot."""
+    """If every process dies at once under load, the accepted jobs are done after the boot."""
     spread = json.loads(client.edge("submit", "spread", "40", "--json"))["id"]
     ids = [json.loads(client.edge("submit", "factorial", "3000", "--json"))["id"] for _ in range(5)]
     board.kill()
@@ -496,7 +496,7 @@ def test_the_plug_is_pulled(board: Machine, client: Client) -> None:
 
 
 def test_a_damaged_broker_store_is_set_aside(board: Machine, client: Client) -> None:
-    """A broker that a power cut left unable to boot gets a new store, refilled from the ledger, with no hand."""
+    """A broker that cannot start after a power cut gets a new store by itself, refilled from the ledger."""
     board.sh("systemctl stop edge-worker")
     made = json.loads(client.edge("submit", "factorial", "60", "--json"))
     kill(board, "rabbitmq-server")
@@ -509,7 +509,7 @@ def test_a_damaged_broker_store_is_set_aside(board: Machine, client: Client) -> 
 
 
 def test_backup_and_restore(controller: Controller, board: Machine, client: Client, tmp_path: Path) -> None:
-    """What a backup holds comes back onto a card that lost it, also when a cut met the restore."""
+    """A restore brings a backup back to a card that lost it, even after a power cut during the restore."""
     made = json.loads(client.edge("submit", "solve", "7", "What is 6 times 7?", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "60")
     still = board.sh("systemctl show --property=MainPID edge-gateway edge-worker edge-power")
@@ -518,7 +518,7 @@ def test_backup_and_restore(controller: Controller, board: Machine, client: Clie
     assert board.sh("systemctl show --property=MainPID edge-gateway edge-worker edge-power") == still
     assert [(path, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [(packed, 0o600)]
     keys = board.sh("sha256sum /etc/edge/credentials/* /etc/edge/tls/ca.pem")
-    # A new card has passwords, a CA and tokens of its own; the laptop gets them when it is deployed.
+    # A new card has new passwords, a new CA and new tokens; a deployment brings them to the laptop.
     board.sh("for file in /etc/edge/credentials/edge-*.password; do openssl rand -hex 20 >$file; done")
     board.sh("rm -r /etc/edge/tls /var/lib/edge/tokens.json")
     deploy(controller, "--tags", "rabbitmq,edge")
@@ -537,13 +537,13 @@ def test_backup_and_restore(controller: Controller, board: Machine, client: Clie
 
 
 def test_status(controller: Controller, board: Machine) -> None:
-    """Tells the release and the services, and changes nothing."""
+    """status.yml shows the release and the services, and changes nothing."""
     assert controller.play("status.yml")["changed"] == 0
     assert release(board) in (controller.folder / "last.log").read_text()
 
 
 def test_a_worker_goes_with_the_kind_that_wanted_it(controller: Controller, board: Machine, client: Client) -> None:
-    """For good; and a token does what its scopes say now, whose secret stays."""
+    """The worker is stopped and disabled; in the same play a token gets new scopes and keeps its secret."""
     (controller.folder / "waiting.py").unlink()
     recap = deploy(controller, "--tags", "edge", edge_tokens=[{"name": "laptop", "scopes": ["submit"]}])
     assert recap["failed"] == 0
@@ -553,12 +553,12 @@ def test_a_worker_goes_with_the_kind_that_wanted_it(controller: Controller, boar
     scopes = "edge --config /etc/edge/edge.yaml token list --json"
     assert json.loads(board.sh(scopes))[0]["scopes"] == ["submit"]
     client.edge("submit", "factorial", "5")
-    assert deploy(controller, "--tags", "edge")["changed"] == 1  # the scopes, again
+    assert deploy(controller, "--tags", "edge")["changed"] == 1  # the scopes change back
     assert json.loads(board.sh(scopes))[0]["scopes"] == ["read", "submit"]
 
 
 def test_the_governor_powers_the_board_off(controller: Controller, board: Machine) -> None:
-    """At critical the governor, which has no rights, asks for a clean end and gets it; listed workers come and go."""
+    """At critical the governor, which has no rights, asks for a power-off and gets it; listed workers come and go."""
     config: dict[str, Any] = {
         "power": {"sources": [{"kind": "simulated", "start": "normal"}], "critical": {"grace_s": 1}}
     }
@@ -573,7 +573,7 @@ def test_the_governor_powers_the_board_off(controller: Controller, board: Machin
 
 
 def test_it_sleeps_and_goes_on_with_the_job_it_held(controller: Controller, board: Machine, client: Client) -> None:
-    """At low power the board goes down with the job it held, its alarm set; after the boot the job goes on."""
+    """At low power the board powers off with a held job and its alarm set; after the boot the job continues."""
     path = controller.folder / "steps.py"
     path.write_text(STEPS)
     alarm = "/var/lib/edge/power/wakealarm"
@@ -596,7 +596,7 @@ def test_it_sleeps_and_goes_on_with_the_job_it_held(controller: Controller, boar
     assert "waiting for it" in refused
     board.boot()
     board.until(lambda: healthy(board), 90)
-    assert int(client.edge("result", job_id, "--wait", "--timeout", "120")) > 0  # the step at which it went on
+    assert int(client.edge("result", job_id, "--wait", "--timeout", "120")) > 0  # the step at which it continued
     assert json.loads((board.root / "var/lib/edge/power/sleep.json").read_text())["wake_at"] > 0
     deploy(controller, "--tags", "edge")
     path.unlink()
@@ -605,7 +605,7 @@ def test_it_sleeps_and_goes_on_with_the_job_it_held(controller: Controller, boar
 def test_a_second_board_works_for_the_first(
     fleet: Controller, board: Machine, second: Machine, client: Client, tmp_path: Path
 ) -> None:
-    """A board without a broker and a gateway takes the jobs of a head that has no power for them, by TLS both ways."""
+    """A node without broker and gateway runs the jobs of a head that has no power for them; all connections use TLS."""
     options = {"edge_head_address": board.seat.lan, "edge_client_folder": str(client.secrets), "edge_workers": ["io"]}
     (fleet.folder / "waiting.py").write_text(WAITING)
     assert deploy(fleet, **options)["failed"] == 0
@@ -615,7 +615,7 @@ def test_a_second_board_works_for_the_first(
     said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "90", "--save", str(tmp_path), "--json"))
     assert (tmp_path / "9-response.txt").read_text().strip() == "50 divided by 2 = 25"
     assert said["worker"] == "edge-node"
-    # Its worker of threads takes what its main worker's body hands in, by way of the head.
+    # Its worker of threads runs the jobs that a body of its main worker spawns; they go by way of the head.
     made = json.loads(client.edge("submit", "spread", "5", "--json"))
     client.edge("result", made["id"], "--wait", "--timeout", "90")
     board.until(lambda: spawned(client, made["id"]) == {"succeeded": 5}, 90)
@@ -634,7 +634,7 @@ def test_a_second_board_works_for_the_first(
     assert "back up its head" in refused.stderr
     rights = board.sh("rabbitmqctl --quiet --no-table-headers list_user_permissions node-edge-node").split("\t")
     assert rights[1:] == ["^$", "^$", r"^edge\.(dead|(io\.)?(always|normal|surplus))$"]
-    # Its plug is pulled while it works; the head has power again, and does the job.
+    # The node loses its power while it works. The head has power again, and runs the job.
     made = json.loads(client.edge("submit", "factorial", "400000", "--json"))
     second.until(lambda: made["id"] in second.run("cat", "/run/edge/worker-edge-node.json").stdout, 60)
     second.kill()
@@ -642,7 +642,7 @@ def test_a_second_board_works_for_the_first(
     said = json.loads(client.edge("result", made["id"], "--wait", "--timeout", "280", "--json"))
     assert said["state"] == "succeeded"
     assert said["worker"] == "main"
-    # Stolen, it does not answer: the head shuts it out all the same.
+    # A stolen node does not answer, but the head revokes its access all the same.
     with pytest.raises(PlayFailed, match="UNREACHABLE"):
         fleet.play("remove.yml", "--limit", second.name)
     broker = "rabbitmqctl --quiet list_users; cat /etc/rabbitmq/definitions.json"
@@ -651,7 +651,7 @@ def test_a_second_board_works_for_the_first(
 
 
 def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
-    """The appliance is gone, what it kept is not."""
+    """remove.yml removes the appliance and keeps its data."""
     assert board.active("edge-worker@io")
     controller.play("remove.yml")
     assert not (board.root / "opt/edge").exists()
@@ -661,7 +661,7 @@ def test_remove_leaves_the_data(controller: Controller, board: Machine) -> None:
 
 
 def test_remove_with_the_data(controller: Controller, board: Machine) -> None:
-    """Told so, it takes everything."""
+    """With remove_data=true, remove.yml removes everything."""
     controller.play("remove.yml", remove_data=True)
     for path in ("var/lib/edge", "etc/edge", "var/lib/rabbitmq/mnesia", "etc/rabbitmq/tls"):
         assert not (board.root / path).exists()

@@ -1,4 +1,4 @@
-"""What can be said of units, roles and their variables without booting anything."""
+"""Units, roles and their variables are consistent, as far as this can be checked without a boot."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_every_variable_is_documented_with_its_default(role: str) -> None:
     assert all(name.startswith(f"{role}_") for name in defaults)
 
 
-def test_the_broker_is_told_the_queues_of_the_code() -> None:
-    """A queue with other arguments would be refused to every process."""
+def test_the_broker_gets_the_queues_of_the_code() -> None:
+    """The role declares the queues of the code with the same arguments; otherwise the broker refuses every declare."""
     found = _yaml(REPO / "ansible/roles/rabbitmq/vars/main.yml")
     quorum, to_dead = found["rabbitmq_quorum"], found["rabbitmq_to_dead"]
     told = {
@@ -57,14 +57,14 @@ def test_the_broker_is_told_the_queues_of_the_code() -> None:
 
 
 def test_kinds_of_jobs_of_the_owners_come_beside_those_of_the_code() -> None:
-    """What `tasks:` holds where nobody says anything is a fact of the code."""
+    """The role's list of tasks begins with the default of the code, and the owner's kinds of job follow."""
     said = _yaml(REPO / "ansible/roles/edge/vars/main.yml")["edge_own_tasks"]
     assert re.findall(r"'(tasks\.\w+)'", said) == list(Config().tasks)
 
 
-@pytest.mark.timeout(600)  # it reads every role, some 45 s of two quiet cores
+@pytest.mark.timeout(600)  # it reads every role, which takes 45 s on two idle cores
 def test_ansible_lint_production() -> None:
-    """The strictest profile finds nothing."""
+    """ansible-lint with its strictest profile finds nothing."""
     env = {**os.environ, "PATH": f"{ansible()}:{os.environ['PATH']}", "NO_COLOR": "1"}
     argv: list[str | Path] = [ansible() / "ansible-lint", "--offline", "--profile", "production", "."]
     done = subprocess.run(argv, cwd=REPO / "ansible", env=env, capture_output=True, text=True, check=False)
@@ -72,7 +72,7 @@ def test_ansible_lint_production() -> None:
 
 
 def _ansible(folder: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
-    """What Ansible makes of one module, with its own files in `folder`."""
+    """Run one module with Ansible, which keeps its own files in `folder`."""
     env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "LC_ALL": "C.UTF-8"}
     return subprocess.run(
         [ansible() / "ansible", *argv], cwd=folder, env=env, capture_output=True, text=True, check=False
@@ -80,7 +80,7 @@ def _ansible(folder: Path, *argv: str | Path) -> subprocess.CompletedProcess[str
 
 
 def test_the_firewall_leaves_sshd_and_the_gateway_open(tmp_path: Path) -> None:
-    """A head can be reached once the rules are loaded, also where both listen elsewhere than usual."""
+    """The firewall opens the ports of sshd and the gateway, even if both listen on unusual ports."""
     inventory = tmp_path / "inventory.json"
     inventory.write_text(json.dumps({"all": {"children": {"head": {"hosts": {"board": {}}}}}}))
     given = {"base_sshd": {"stdout": "port 2222\nport 22\naddressfamily any\n"}, "edge_gateway_port": 9000}
@@ -92,7 +92,10 @@ def test_the_firewall_leaves_sshd_and_the_gateway_open(tmp_path: Path) -> None:
 
 
 def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_path: Path) -> None:
-    """`edge deploy` for an upgrade must not take a battery's thresholds away; an inventory says all there is."""
+    """`edge deploy` without a configuration keeps the keys on the board, such as the thresholds of a battery.
+
+    With an inventory, the inventory is the whole configuration.
+    """
     power = {"sources": [{"kind": "nut", "ups": "ups@localhost"}], "critical": {"grace_s": 5, "systemctl": "other"}}
     board = {"power": power, "gateway": {"port": 1, "tls_cert": "old", "ledger_copy_s": 60}, "tasks": ["tasks.solve"]}
     board |= {"node": {"head_url": "https://other"}}
@@ -132,7 +135,7 @@ def test_a_deployment_without_a_configuration_keeps_the_one_of_the_board(tmp_pat
 def test_the_way_back_has_the_workers_of_its_own_configuration(
     tmp_path: Path, wanted: str, given: dict[str, object], units: list[str]
 ) -> None:
-    """Not those of today's inventory, and on a node without what only a deployment asks its head for."""
+    """A rollback uses the workers of the older configuration, and on a node it needs nothing from the head."""
     argv: list[str | Path] = ["localhost", "-m", "debug", "-a", "msg={{ [edge_services, edge_own_threads] }}"]
     for name in ("defaults", "vars"):
         argv += ["-e", f"@{REPO / 'ansible/roles/edge' / name / 'main.yml'}"]
@@ -152,7 +155,7 @@ def test_the_way_back_has_the_workers_of_its_own_configuration(
     ],
 )
 def test_the_password_of_mqtt_reaches_the_units_alone(tmp_path: Path, given: dict[str, Any], loads: bool) -> None:
-    """The configuration names its file, the unit loads it, and what is rendered holds no secret."""
+    """The configuration names the file of the password, the unit loads it, and no rendered file has the secret."""
     names = "edge_whole_config.mqtt | default({})", "edge_mqtt_credential"
     argv: list[str | Path] = ["localhost", "-m", "debug", "-a", f"msg={{{{ [{', '.join(names)}] }}}}"]
     for name in ("defaults", "vars"):
@@ -169,7 +172,7 @@ def test_the_password_of_mqtt_reaches_the_units_alone(tmp_path: Path, given: dic
 
 
 def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
-    """The next play applies them and the token stays; one that nobody was given is made anew."""
+    """The next play applies changed scopes and keeps the token; a token that nobody has is made anew."""
     board = tmp_path / "edge.yaml"
     board.write_text("root: state\nrun: run\n")
     text = (REPO / "ansible/roles/edge/tasks/tokens.yml").read_text()
@@ -182,7 +185,7 @@ def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
     env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
 
     def played(*options: str, **laptop: object) -> int:
-        """How many tasks changed something."""
+        """Run the play, and return how many tasks changed something."""
         given = {
             "edge_tokens": [{"name": "laptop", **laptop}, {"name": "sensor"}],
             "edge_client_folder": str(clients),
@@ -199,7 +202,7 @@ def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
         tokens = json.loads((tmp_path / "state/tokens.json").read_text())["tokens"]
         return {token["name"]: token["scopes"] for token in tokens}
 
-    assert played() == 3  # tokens, their folder, their files
+    assert played() == 3  # the tokens, their folder, and their files
     assert found() == {"laptop": ["submit"], "sensor": ["submit"]}
     secret = (clients / "localhost-laptop.token").read_text()
     played("--check", scopes=["submit", "read"])
@@ -213,13 +216,13 @@ def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
     assert found()["laptop"] == ["submit"]
 
     assert unbrought.read_text() == ""
-    unbrought.write_text("another\nlaptop")  # an earlier play was cut between making the token and bringing it
-    assert played() == 3  # the old one revoked, a new one made and brought
+    unbrought.write_text("another\nlaptop")  # an earlier play ended between making the token and copying it
+    assert played() == 3  # the old token is revoked, a new one is made and copied
     assert (clients / "localhost-laptop.token").read_text() != secret
     assert found() == {"laptop": ["submit"], "sensor": ["submit"]}
     assert unbrought.read_text() == "another"
     assert played() == 0
-    unbrought.write_text("laptop")  # and here before it was made
+    unbrought.write_text("laptop")  # an earlier play ended before it made the token
     subprocess.run([edge, "--config", board, "token", "revoke", "laptop"], check=True, capture_output=True)
     assert played() == 2
     assert played() == 0
@@ -228,7 +231,7 @@ def test_changed_scopes_reach_the_tokens_of_the_board(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
 @pytest.mark.parametrize(("unit", "limit"), LIMITS.items())
 def test_exposure(unit: str, limit: float) -> None:
-    """`systemd-analyze security` of the unit as it stands in the folder."""
+    """The unit file has no more exposure than allowed, as `systemd-analyze security` rates it."""
     name = "edge-worker@2" if unit.endswith("@") else unit
     argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(REPO / "systemd" / f"{unit}.service")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -238,17 +241,17 @@ def test_exposure(unit: str, limit: float) -> None:
 
 
 def test_the_further_worker_differs_in_its_name_only() -> None:
-    """`edge-worker@` is `edge-worker` with a name: a change of one is a change of both."""
+    """`edge-worker@` is `edge-worker` with a name, so a change must be made in both."""
     one = (REPO / "systemd/edge-worker.service").read_text().splitlines()
     other = (REPO / "systemd/edge-worker@.service").read_text().splitlines()
     assert [line for line in other if line not in one] == [
-        "Description=Edge worker %i: a further worker on this board",
+        "Description=Edge worker %i: an additional worker on this board",
         "Environment=EDGE_WORKER_NAME=%i",
     ]
 
 
 def _role_file(name: str, role: str = "edge") -> Any:
-    """A program of a role, as a module."""
+    """Import a program of a role as a module."""
     spec = spec_from_file_location(name, REPO / f"ansible/roles/{role}/files/{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -258,18 +261,18 @@ def _role_file(name: str, role: str = "edge") -> Any:
 
 
 class _Well(BaseHTTPRequestHandler):
-    """A gateway that is well."""
+    """A gateway that answers every request with 200."""
 
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        """Nothing: pytest shows what is written."""
+        """Log nothing."""
 
 
 def test_the_health_check_asks_a_gateway_with_a_given_certificate(tmp_path: Path) -> None:
-    """Such a one is for the board's name, and who vouches for it may be unknown; one that is down is not well."""
+    """The health check accepts a given certificate, which is for the board's name and may have an unknown CA."""
     made = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=board"]
     made += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
     subprocess.run(["openssl", *made], check=True, capture_output=True)
@@ -287,7 +290,7 @@ def test_the_health_check_asks_a_gateway_with_a_given_certificate(tmp_path: Path
 
 
 def test_a_backup_is_known_before_the_board_is_touched(tmp_path: Path) -> None:
-    """A whole one has no fault; one that is cut off anywhere, another archive or no archive has."""
+    """A complete backup has no fault; a truncated one, another archive, or a file that is no archive has one."""
     fault = _role_file("backup").fault
     for name in ("ledger.sqlite", "MANIFEST.json", "var/lib/edge/ledger.sqlite", "etc/edge/edge.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -300,21 +303,21 @@ def test_a_backup_is_known_before_the_board_is_touched(tmp_path: Path) -> None:
     whole = state + keys
     file = tmp_path / "board.tar.gz"
 
-    def said(content: bytes) -> str:
+    def fault_of(content: bytes) -> str:
         file.write_bytes(content)
         return str(fault(file))
 
-    assert said(whole) == ""
+    assert fault_of(whole) == ""
     for length in (0, 100, len(state) // 2, len(state) - 1, len(state) + 100, len(whole) - 400, len(whole) - 1):
-        assert "broken" in said(whole[:length]), length
-    assert "without the board's keys" in said(state)
-    assert "it lacks MANIFEST.json, ledger.sqlite" in said(keys)
-    assert "deploy that one and restore with it" in said(packed("var/lib/edge", "etc/edge"))
+        assert "broken" in fault_of(whole[:length]), length
+    assert "without the board's keys" in fault_of(state)
+    assert "it lacks MANIFEST.json, ledger.sqlite" in fault_of(keys)
+    assert "deploy that one and restore with it" in fault_of(packed("var/lib/edge", "etc/edge"))
     assert "no such file" in fault(tmp_path / "none.tar.gz")
 
 
 def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
-    """The same sources have the same recipe; its answer holds while its archives are there, and old ones go."""
+    """The same sources have the same recipe; an answer is valid while its archives exist, and old ones are removed."""
     wheelhouse = _role_file("wheelhouse")
     source = tmp_path / "source"
     (source / "edge").mkdir(parents=True)
@@ -332,16 +335,16 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     known.write_text(json.dumps({"release": "1", "archive": str(archives[2]), "libraries_archive": str(archives[0])}))
     assert json.loads(wheelhouse.recall(known))["release"] == "1"
     wheelhouse.keep_newest(tmp_path, 2)
-    assert [path.exists() for path in archives] == [True, False, True]  # the oldest had just been asked for
+    assert [path.exists() for path in archives] == [True, False, True]  # the oldest was used just now
     wheelhouse.keep_newest(tmp_path, 1)
-    assert [path.exists() for path in archives] == [True, False, True]  # another play may need one of today's
+    assert [path.exists() for path in archives] == [True, False, True]  # another play may need an archive of today
     archives[0].unlink()
     assert wheelhouse.recall(known) == ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the files belong to root")
 def test_files_are_placed_once(tmp_path: Path) -> None:
-    """What differs in words or mode is written, and a second run writes nothing; `--check` never does."""
+    """A file that differs in text or mode is written, and a second run writes nothing; `--check` never writes."""
     source = tmp_path / "unit"
     source.write_text("[Unit]\n")
     texts, names = {str(tmp_path / "new/a"): "one\n"}, {str(tmp_path / "new/b"): "unit"}
@@ -364,7 +367,7 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
     ]
     assert (tmp_path / "current").readlink() == Path("one")
     assert not place()
-    # All or nothing: a release must not come without its configuration.
+    # All or nothing is written: a release must not come without its configuration.
     given["links"] = {str(tmp_path / "current"): "two"}
     texts |= {str(tmp_path / "new/a"): "two\n", str(source / "no-folder"): ""}
     place(code=2)
@@ -375,12 +378,12 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
     (tmp_path / "new/a").chmod(0o644)
     given["mark"] = str(tmp_path / "mark")
     assert place()
-    assert place()  # not in force before the mark is gone
+    assert place()  # reports a change until the mark is removed
     (tmp_path / "mark").unlink()
     del given["mark"]
     assert not place()
     assert (tmp_path / "new/a").stat().st_mode & 0o777 == 0o640
-    source.unlink()  # an earlier release did not have it
+    source.unlink()  # as in an earlier release, which did not have the file
     assert place("--check")
     assert (tmp_path / "new/b").exists()
     assert place()
@@ -389,7 +392,7 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
 
 
 def test_the_line_of_the_firmware_stays_one(tmp_path: Path) -> None:
-    """What turns memory limits on is added once, what turns them off goes; a note is no command line."""
+    """An argument that turns memory limits on is added once, one that turns them off is removed; a note is skipped."""
     line, note = tmp_path / "cmdline.txt", tmp_path / "note.txt"
     note.write_text("DO NOT EDIT THIS FILE\nIt has moved\n")
     line.write_text(
@@ -424,10 +427,10 @@ def test_the_line_of_the_firmware_stays_one(tmp_path: Path) -> None:
 
 
 def test_one_play_at_a_time(tmp_path: Path) -> None:
-    """The second is told who holds the board; a play of this machine that ended, or a stale one, holds nothing."""
+    """A second play is refused with the name of the holder; an ended play of this machine, or a stale lock, is free."""
     lock = tmp_path / "lock"
 
-    def asked(state: str, *options: str) -> str:
+    def lock_board(state: str, *options: str) -> str:
         env = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"), "LC_ALL": "C.UTF-8"}
         env |= {"ANSIBLE_ACTION_PLUGINS": str(REPO / "ansible/action_plugins")}
         argv: list[str | Path] = [ansible() / "ansible", "localhost", "-M", REPO / "ansible/library", "-o", *options]
@@ -439,32 +442,32 @@ def test_one_play_at_a_time(tmp_path: Path) -> None:
         found = json.loads(lock.read_text())
         lock.write_text(json.dumps(found | {"owner": found["owner"] | owner}))
 
-    asked("held", "--check")
+    lock_board("held", "--check")
     assert not lock.exists()
-    assert "SUCCESS" in asked("held")
-    assert "SUCCESS" in asked("held")  # the one before was of this machine, and is no more
+    assert "SUCCESS" in lock_board("held")
+    assert "SUCCESS" in lock_board("held")  # the holder was on this machine, and has ended
     held(host="other", user="somebody")
-    said = asked("held")
-    assert "another play is at work on localhost: somebody@other" in said
-    assert "deploy_take_over" in said
-    asked("free")
-    assert "somebody" in lock.read_text()  # it is not ours
+    refused = lock_board("held")
+    assert "another play is at work on localhost: somebody@other" in refused
+    assert "deploy_take_over" in refused
+    lock_board("free")
+    assert "somebody" in lock.read_text()  # only its holder can release the lock
     found = json.loads(lock.read_text())
     lock.write_text(json.dumps(found | {"taken": found["taken"] - 601}))
-    assert "SUCCESS" in asked("held")
+    assert "SUCCESS" in lock_board("held")
     held(pid=str(os.getpid()))
-    assert "another play" not in asked("held")  # another process has that number now
+    assert "another play" not in lock_board("held")  # another process has that id now
     held(host="other")
-    assert "SUCCESS" in asked("held", "-e", "deploy_take_over=true")
+    assert "SUCCESS" in lock_board("held", "-e", "deploy_take_over=true")
     lock.write_text("torn")
-    assert "SUCCESS" in asked("held")
+    assert "SUCCESS" in lock_board("held")
 
 
 @pytest.mark.parametrize("playbook", ["backup", "deploy", "remove", "restore", "rollback", "upgrade"])
 def test_what_changes_a_board_holds_it_alone(playbook: str) -> None:
-    """Each play for it takes the lock first, and gives it back whatever happens."""
+    """Each play that changes a board takes its lock first, and releases it in any case."""
     for play in _yaml(REPO / f"ansible/{playbook}.yml"):
-        if play["name"].startswith("Take back"):  # asks the head, and changes no board
+        if play["name"].startswith("Revoke"):  # it runs on the head, and changes no board
             continue
         (whole,) = play["tasks"]
         assert whole["block"][0]["board_lock"] == {"state": "held"}
@@ -472,7 +475,7 @@ def test_what_changes_a_board_holds_it_alone(playbook: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "option"),
+    ("message", "option"),
     [
         ("pi@x: Permission denied (publickey,password).", "--ask-pass"),
         ("Task failed: Missing sudo password", "--ask-become-pass"),
@@ -483,9 +486,9 @@ def test_what_changes_a_board_holds_it_alone(playbook: str) -> None:
         ("the disk is full", ""),
     ],
 )
-def test_a_board_that_lets_nobody_in_is_explained(said: str, option: str) -> None:
-    """In one line, with what to do."""
-    program = f"import sys, board_hints; print(board_hints.hint({said!r}, 'solar.local', {{'ansible_user': 'pi'}}))"
+def test_a_board_that_lets_nobody_in_is_explained(message: str, option: str) -> None:
+    """The hint for a message of ssh or sudo is one line with the advice; other messages have none."""
+    program = f"import sys, board_hints; print(board_hints.hint({message!r}, 'solar.local', {{'ansible_user': 'pi'}}))"
     env = {**os.environ, "PYTHONPATH": str(REPO / "ansible/callback_plugins"), "LC_ALL": "C.UTF-8"}
     argv: list[str | Path] = [ansible() / "python", "-c", program]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
@@ -495,7 +498,7 @@ def test_a_board_that_lets_nobody_in_is_explained(said: str, option: str) -> Non
 
 
 def test_what_is_no_network_is_refused() -> None:
-    """systemd leaves such a word out of IPAddressAllow with a line in its log that nobody reads."""
+    """An entry that is no network is refused, because systemd would only log that it ignores it in IPAddressAllow."""
     spec = spec_from_file_location("networks", REPO / "ansible/roles/edge/filter_plugins/networks.py")
     assert spec is not None
     assert spec.loader is not None
@@ -507,35 +510,35 @@ def test_what_is_no_network_is_refused() -> None:
 
 
 def test_an_image_for_32_bit_is_refused_before_anything_is_fetched() -> None:
-    """`--platform linux/arm/v7` has no wheels, and says so; every stage waits for that."""
+    """A build for `--platform linux/arm/v7`, which has no wheels, is refused, and every stage waits for that check."""
     recipe = (REPO / "Dockerfile.arm64").read_text()
     check = re.search(r"AS supported\n(?:ARG \w+\n)+RUN ((?:.*\\\n)*.*)\n", recipe)
     assert check
 
-    def said(arch: str, variant: str = "") -> tuple[int, str]:
+    def checked(arch: str, variant: str = "") -> tuple[int, str]:
         env = {"TARGETARCH": arch, "TARGETVARIANT": variant}
         done = subprocess.run(["/bin/sh", "-c", check[1]], env=env, capture_output=True, text=True, check=False)
         return done.returncode, done.stderr
 
-    assert said("arm64", "v8") == (0, "")
-    assert said("amd64") == (0, "")
-    code, words = said("arm", "v7")
+    assert checked("arm64", "v8") == (0, "")
+    assert checked("amd64") == (0, "")
+    code, message = checked("arm", "v7")
     assert code == 1
-    assert "64 bit only" in words
-    assert "linux/arm/v7" in words
+    assert "64 bit only" in message
+    assert "linux/arm/v7" in message
     assert "FROM supported AS wheels" in recipe
     assert re.search(r"AS system\n(?:#.*\n)*RUN --mount=type=bind,from=supported", recipe)
 
 
-def test_packages_that_are_half_done_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By dpkg's journal, by what it says of each, and by what apt says of all."""
+def test_packages_that_are_half_done_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults are found in dpkg's journal, in the state of each package, and by the check of apt."""
     packages = _role_file("packages", "base")
     (tmp_path / "updates").mkdir()
     monkeypatch.setattr(packages, "DPKG", tmp_path)
     listed, checked = "installed ok bash\n", (0, "")
     monkeypatch.setattr(packages, "run", lambda *argv: (0, listed) if argv[0] == "dpkg-query" else checked)
     assert packages.faults() == []
-    (tmp_path / "updates/tmp.i").touch()  # left by a cut, and nothing is in it
+    (tmp_path / "updates/tmp.i").touch()  # a cut can leave this empty file, and it is no fault
     assert packages.faults() == []
     (tmp_path / "updates/0001").touch()
     assert packages.faults() == ["dpkg was interrupted"]
@@ -545,7 +548,7 @@ def test_packages_that_are_half_done_are_told(tmp_path: Path, monkeypatch: pytes
     listed, checked = "installed ok bash\n", (100, "Reading package lists...\nE: Unmet dependencies.\nsee above\n")
     assert packages.faults() == ["E: Unmet dependencies."]
     packages.wait_for_others(0.0)
-    assert packages.last_words("") == "no reason given"
+    assert packages.last_error("") == "no reason given"
 
 
 def test_schedules_reach_the_board_once(tmp_path: Path, make_config: MakeConfig) -> None:
@@ -566,7 +569,7 @@ def test_schedules_reach_the_board_once(tmp_path: Path, make_config: MakeConfig)
         reader = Tokens(config.layout.tokens).add("reader", [Scope.READ])
 
         def played(**schedules: object) -> tuple[int, list[str]]:
-            """How many tasks changed something, and the names of the schedules after it."""
+            """Run the play, and return how many tasks changed something and the names of the schedules afterwards."""
             given = {"edge_schedules": schedules, "edge_schedules_prune": True, "edge_schedules_token": "playbook"}
             given |= {"edge_schedules_url": f"http://127.0.0.1:{gateway.port}", "edge_tls": "none"}
             argv: list[str | Path] = [ansible() / "ansible-playbook", "play.yml", "-e", json.dumps(given)]
@@ -577,7 +580,7 @@ def test_schedules_reach_the_board_once(tmp_path: Path, make_config: MakeConfig)
             return int(re.findall(r"changed=(\d+)", done.stdout)[0]), [each["name"] for each in found]
 
         nightly = {"task": "echo", "args": ["hi"], "cron": "30 2 * * *", "timezone": "Europe/Berlin"}
-        assert played(nightly=nightly) == (2, ["nightly"])  # the file, and the board
+        assert played(nightly=nightly) == (2, ["nightly"])  # the file and the schedule on the board change
         assert played(nightly=nightly) == (0, ["nightly"])
         assert played(other={"task": "nothing", "every_s": 60}) == (2, ["other"])
         assert [token.name for token in Tokens(config.layout.tokens).list()] == ["reader"]

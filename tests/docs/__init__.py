@@ -1,10 +1,10 @@
-"""The documentation: what of it is made from the code, which of its examples are run, and how it reads.
+"""Tools for the documentation: they generate parts of it from the code, find its examples, and check its style.
 
-- `pages`: the pages, their blocks of code, and the marks over these
-- `generated`: the parts of pages between two marks that are made from the code
-- `reference`: makes those parts, one module a topic
-- `habits`: counts what the house asks of prose and commits
-- `fields`: what the code says of the fields of records and the members of enums
-- `site`: looks whether the built pages fetch something from elsewhere
-- `screenshot`: the picture of the page in README.md
+- `pages`: reads the pages, their blocks of code, and the marks above the blocks
+- `generated`: replaces the parts of pages between two marks by text made from the code
+- `reference`: makes the text of those parts, one module for each topic
+- `habits`: counts violations of the rules for prose, docstrings and commits
+- `fields`: reads the comments of record fields and enum members, for the reference
+- `site`: checks that the built pages fetch nothing from elsewhere
+- `screenshot`: takes the picture of the page for README.md
 """

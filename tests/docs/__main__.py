@@ -1,4 +1,4 @@
-"""`make reference`: writes the parts of the pages that are made from the code."""
+"""`make reference`: write the parts of the pages that are generated from the code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.docs.reference import PARTS
 
 
 def main() -> None:
-    """Write each page that differs, and name it."""
+    """Write each page that differs, and print its path."""
     for page in all_pages():
         text = page.read_text()
         made = current(text, PARTS)

@@ -1,4 +1,4 @@
-"""What the code says about the fields of a record and the members of an enum: the comment beside each."""
+"""Reads the meaning of record fields and enum members from the comments in the code, for the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 
 
 def comments(kind: type) -> dict[str, str]:
-    """Return the comment beside each field that `kind` and its bases declare; an empty string where there is none."""
+    """Return the comment of each field that `kind` and its bases declare, or an empty string if it has none."""
     found: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         if each.__module__.startswith("edge."):
@@ -46,7 +46,7 @@ def _of_class(kind: type) -> dict[str, str]:
     return found
 
 
-#: What the names of fields say by themselves, where the record says nothing more.
+#: Meanings of fields without a comment in the record, by name.
 _PLAIN = {
     "about": "what it is about",
     "accepted_at": "when the board took it (Unix time)",
@@ -96,28 +96,28 @@ _PLAIN = {
 
 def rows_of_record(kind: type[msgspec.Struct]) -> list[tuple[str, str, str]]:
     """Return (name, type, meaning) of each field, in the order of the record."""
-    said = comments(kind)
+    meanings = comments(kind)
     definitions = msgspec.json.schema(kind)["$defs"]
     names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
     return [
-        (f"`{name}`", _type(shape, definitions), _json_words(said.get(names[name]) or _PLAIN.get(name, "")))
+        (f"`{name}`", _type(shape, definitions), _json_terms(meanings.get(names[name]) or _PLAIN.get(name, "")))
         for name, shape in definitions[kind.__name__]["properties"].items()
     ]
 
 
 def rows_of_enum(kind: type[Enum]) -> list[tuple[str, str]]:
     """Return (value, meaning) of each member."""
-    said = comments(kind)
-    return [(f"`{member.value}`", said.get(name, "")) for name, member in kind.__members__.items()]
+    meanings = comments(kind)
+    return [(f"`{member.value}`", meanings.get(name, "")) for name, member in kind.__members__.items()]
 
 
-def _json_words(said: str) -> str:
-    """Return what the code says of a field in the words of JSON."""
-    return re.sub(r"\bNone\b", "null", said)
+def _json_terms(text: str) -> str:
+    """Return a comment of the code with the terms of JSON: `null` for `None`."""
+    return re.sub(r"\bNone\b", "null", text)
 
 
 def _type(shape: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """Return a JSON Schema as some words."""
+    """Describe a JSON Schema in a few words."""
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2]
         return _type(definitions[name], definitions) if "enum" in definitions[name] else name

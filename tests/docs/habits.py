@@ -1,4 +1,4 @@
-"""Counts what the house asks of prose, docstrings and commits: `python -m tests.docs.habits` prints the table."""
+"""Checks the rules for prose, docstrings and commits; `python -m tests.docs.habits` prints a table of violations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.docs.pages import TOP, all_blocks, all_pages
 
 MOST_COLUMNS = 100
 MOST_SUBJECT = 72
-#: The newest commit of before the rule for subjects.
+#: The last commit before the rule for subjects was introduced.
 _SINCE = "308beff"
 _CLAIM = re.compile(r"\S+( \S+)+.*[.:!?]$")
-_UNBREAKABLE = re.compile(r"^\s*(?:[-*>] )?\S+$")  # a link or a path that no line break helps
+_UNBREAKABLE = re.compile(r"^\s*(?:[-*>] )?\S+$")  # a link or a path, which cannot be wrapped
 
 
 def long_lines() -> list[str]:
-    """Return each line of prose of a page that is too long; code, tables and images are none."""
+    """Return each line of prose of a page that is too long; code, tables and images are not prose."""
     found = []
     for page in all_pages():
         inside = False
@@ -35,7 +35,7 @@ def long_lines() -> list[str]:
 
 
 def _is_generated(page: Path, number: int) -> bool:
-    """True inside a part that is made from docstrings, whose lines may have 120 columns."""
+    """Return True if the line is in a generated part; it may come from a docstring with lines of 120 columns."""
     before = page.read_text().splitlines()[:number]
     return sum(line.startswith("<!-- generated: ") for line in before) > sum(
         line.startswith("<!-- end of ") for line in before
@@ -43,7 +43,7 @@ def _is_generated(page: Path, number: int) -> bool:
 
 
 def long_subjects() -> list[str]:
-    """Return the subjects of commits since `_SINCE` that are too long; none where the history is not there."""
+    """Return the subjects of commits since `_SINCE` that are too long; an empty list if there is no history."""
     done = subprocess.run(
         ["git", "log", "--format=%s", f"{_SINCE}..HEAD"], cwd=TOP, capture_output=True, text=True, check=False
     )
@@ -51,13 +51,13 @@ def long_subjects() -> list[str]:
 
 
 def modules() -> Iterator[Path]:
-    """Yield the modules of the product and its tests; an empty `__init__` and a module of fixtures count, too."""
+    """Yield the modules of the product and its tests, without empty ones."""
     for folder in ("edge", "tasks", "tests", "docs", "ansible"):
         yield from (path for path in sorted((TOP / folder).rglob("*.py")) if path.read_text().strip())
 
 
 def without_claim() -> list[str]:
-    """Return the modules whose docstring is missing, or does not begin with a full claim."""
+    """Return the modules whose docstring is missing or does not begin with a full sentence."""
     found = []
     for path in modules():
         first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
@@ -67,7 +67,7 @@ def without_claim() -> list[str]:
 
 
 def counts() -> dict[str, int]:
-    """Return the figures of the table."""
+    """Return the rows of the table."""
     examples = [block for block in all_blocks() if block.language != "text"]
     return {
         f"prose lines over {MOST_COLUMNS} columns": len(long_lines()),
@@ -81,7 +81,7 @@ def counts() -> dict[str, int]:
 
 
 def main() -> None:
-    """Print the table, and what is to be mended."""
+    """Print the table, and each violation."""
     sys.stdout.write(table(("what", "count"), ((what, f"{count:,}") for what, count in counts().items())))
     for line in [*long_lines(), *long_subjects(), *without_claim()]:
         sys.stdout.write(f"- {line}\n")

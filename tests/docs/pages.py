@@ -1,10 +1,10 @@
-"""The pages of the documentation, their blocks of code, and the marks over these.
+"""Reads the pages of the documentation, their blocks of code, and the marks above the blocks.
 
-A block of code is an example, unless its language is `text`. What a test does with it stands in the line above it:
+A block of code is an example, unless its language is `text`. The line above it says what a test does with it:
 
-- `<!-- test: NAME -->`: a test looks for it by this name (a forge does not show the mark);
-- `*Needs a board:*`: nothing runs it, and the reader sees why;
-- nothing: a test finds by its language what it can check.
+- `<!-- test: NAME -->`: a test finds the block by this name. Forges do not show the mark.
+- `*Needs a board:*`: no test runs it, and the reader sees why.
+- Without a mark: a test checks what it can for the language of the block.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Block:
     needs: str  # the words after `*Needs `, or an empty string
 
     def __str__(self) -> str:
-        """Return where it stands: `docs/how-to/waiting.md:41`."""
+        """Return the place of the block, such as `docs/how-to/waiting.md:41`."""
         return f"{self.page.relative_to(TOP)}:{self.line}"
 
 

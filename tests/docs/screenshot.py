@@ -1,4 +1,4 @@
-"""`make screenshot`: takes the picture of the page that README.md shows, from a real board with a played battery."""
+"""`make screenshot`: take the picture of the page in README.md, from a real board with a simulated battery."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READY_S = 30.0
 
 
 def main() -> None:
-    """Start a board, give it something to do, and take the picture."""
+    """Start a board, submit jobs, and take the picture."""
     browser = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
     if browser is None:
         sys.exit("no chromium: .ci/setup test installs it")
@@ -48,7 +48,7 @@ def main() -> None:
 
 @contextmanager
 def _board(folder: Path) -> Iterator[str]:
-    """`edge up` with a battery of 71 %, until the block ends."""
+    """Run `edge up` with a battery of 71 % until the block ends, and yield the address of the page."""
     battery = folder / "power_supply/BAT0"
     battery.mkdir(parents=True)
     shown = {"type": "Battery", "present": "1", "capacity": "71", "voltage_now": "3925000", "current_now": "-620000"}
@@ -73,7 +73,7 @@ def _board(folder: Path) -> Iterator[str]:
 
 
 def _give_work(url: str) -> None:
-    """Submit jobs that end, one that runs, and some that wait; return once it runs."""
+    """Submit jobs that end, one that runs, and some that wait; return once the job that runs reports progress."""
     with Client(url) as board:
         for question in ("What is 50 divided by 2?", "15% of 200", "three hundred times two"):
             board.submit("solve", 1, question).wait(60)

@@ -1,4 +1,4 @@
-"""Looks whether the built pages ask another machine for something: `python -m tests.docs.site build/docs`."""
+"""Checks that the built pages fetch nothing from another machine: `python -m tests.docs.site build/docs`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-#: What a browser fetches by itself. A link that a person may follow is none of it.
+#: Patterns of addresses that a browser fetches by itself. A link that a person may follow is not among them.
 _FETCHED = (
     re.compile(
         r"""<(?:script|link|img|iframe|source|audio|video|embed)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>"""
@@ -16,7 +16,7 @@ _FETCHED = (
 
 
 def outward(folder: Path) -> list[str]:
-    """Return what the pages and styles in `folder` would fetch from elsewhere, with the file that does."""
+    """Return each place where a page or style in `folder` would fetch something from elsewhere, with its file."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.suffix in {".html", ".css", ".svg"}:
@@ -26,7 +26,7 @@ def outward(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Exit with 1 and a line for each, where there is one."""
+    """Print each such place and exit with 1, if there is one."""
     (folder,) = sys.argv[1:]
     if lines := outward(Path(folder)):
         sys.exit("\n".join(lines))

@@ -1,4 +1,4 @@
-"""`make mqtt-restarts`: restarts of MQTT broker, gateway and a listener that plays Home Assistant."""
+"""`make mqtt-restarts`: restart MQTT broker, gateway and a listener that plays Home Assistant, many times."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.homeassistant.restarts import Campaign
 
 
 @click.command()
-@click.option("--restarts", default=100, show_default=True, help="Of each of the three.")
-@click.option("--seed", type=int, help="Repeats a campaign.  [default: random]")
+@click.option("--restarts", default=100, show_default=True, help="Number of restarts of each of the three.")
+@click.option("--seed", type=int, help="Seed that repeats a campaign.  [default: random]")
 def main(restarts: int, seed: int | None) -> None:
-    """Exit with 1 where an entity came back too late, or something stayed behind."""
+    """Run a campaign, and exit with 1 if entities came back too late or were left behind."""
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     click.echo(f"seed {seed}: {restarts} restarts each")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
-"""A listener that does with a board what Home Assistant's MQTT integration does.
+"""A listener that behaves like Home Assistant's MQTT integration.
 
 It reads the discovery topics, checks each document as Home Assistant's schema does, sets up and removes entities,
 follows their states and their availability, and sends its birth message. Its registry outlives a restart, as that of
-Home Assistant: an entity that is in the registry and that nobody provides any more is a ghost.
+Home Assistant does. An entity that is in the registry and is no longer provided is a ghost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROOT_KEYS = {
     "device", "origin", "components", "state_topic", "command_topic", "qos", "encoding", "availability",
     "availability_mode", "availability_topic", "availability_template", "payload_available", "payload_not_available",
 }  # fmt: skip
-#: Beside those of every entity; what else stands there Home Assistant would ignore, so here it is a fault.
+#: Keys of every entity; `_KEYS` adds those of each platform. Home Assistant ignores other keys; here they are faults.
 _COMMON = {
     "platform", "name", "unique_id", "icon", "entity_category", "device_class", "availability_topic", "value_template",
     "state_topic",
@@ -44,7 +44,7 @@ _NEEDS = {
     "switch": {"command_topic"},
     "button": {"command_topic"},
 }
-#: Device classes with the units that Home Assistant takes for them.
+#: Device classes with the units that Home Assistant accepts for them.
 _UNITS: dict[str, set[str | None]] = {
     "battery": {"%"}, "duration": {"s", "min", "h", "d", "ms"}, "power": {"W", "kW", "mW"}, "energy": {"Wh", "kWh"},
     "temperature": {"°C", "°F", "K"}, "data_size": {"B", "kB", "MB", "GB"}, "enum": {None}, "timestamp": {None},
@@ -52,32 +52,32 @@ _UNITS: dict[str, set[str | None]] = {
 
 
 class Entity:
-    """One entity: its configuration, and what is known of it since this listener started."""
+    """One entity: its configuration, and its value and availability since this listener started."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
-        self.value: str | None = None  # None: nothing came yet
+        self.value: str | None = None  # None until a value came
         self.available = "availability_topic" not in config
 
     @property
     def ready(self) -> bool:
-        """True when a person sees a value, or may press it."""
+        """True if a person sees a value, or can press the button."""
         return self.available and (self.value is not None or self.config["platform"] == "button")
 
 
 class Listener:
-    """Home Assistant, as far as one board can tell. `start` and `stop` are its restarts."""
+    """Plays Home Assistant to one board. `start` and `stop` restart it; messages are handled on a thread of paho."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self.registry: set[str] = set()  # unique ids; outlives a restart
+        self.registry: set[str] = set()  # unique ids; it outlives a restart
         self.entities: dict[tuple[str, str], Entity] = {}  # by device and component
         self.faults: list[str] = []
         self._lock = threading.RLock()
         self._client: paho.Client | None = None
 
     def start(self) -> None:
-        """Connect, and again after an outage; then send the birth message, as Home Assistant does."""
+        """Connect, and reconnect after an outage; send the birth message at each connection, as Home Assistant does."""
         self.entities = {}
         client = self._client = paho.Client(CallbackAPIVersion.VERSION2)
         client.reconnect_delay_set(min_delay=1, max_delay=1)
@@ -89,7 +89,7 @@ class Listener:
         client.loop_start()
 
     def stop(self) -> None:
-        """Vanish without a word, as a crash would have it."""
+        """Close the socket without a goodbye, as after a crash."""
         client, self._client = self._client, None
         if client is not None:
             client.loop_stop()
@@ -98,17 +98,17 @@ class Listener:
                 sock.close()
 
     def ready(self, *, least: int = 1) -> bool:
-        """True when at least so many entities are there, and all of them show something."""
+        """Return True if there are at least `least` entities and all of them are ready."""
         with self._lock:
             return len(self.entities) >= least and all(each.ready for each in self.entities.values())
 
     def values(self) -> dict[str, str | None]:
-        """The value of each entity, by its component."""
+        """Return the value of each entity by its component; None if no value came yet."""
         with self._lock:
             return {key: each.value for (_, key), each in self.entities.items()}
 
     def ghosts(self) -> set[str]:
-        """Unique ids that are in the registry and that nobody provides."""
+        """Return the unique ids that are in the registry and are no longer provided."""
         with self._lock:
             return self.registry - {each.config["unique_id"] for each in self.entities.values()}
 
@@ -133,7 +133,7 @@ class Listener:
 
     def _on_disconnect(self, *_: object) -> None:
         with self._lock:
-            for each in self.entities.values():  # all are unavailable until they are known anew
+            for each in self.entities.values():  # all are unavailable until they are announced again
                 each.available, each.value = "availability_topic" not in each.config, None
 
     def _on_message(self, client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
@@ -143,12 +143,12 @@ class Listener:
                 self._discovered(client, match[3], bytes(message.payload))
                 return
             for each in self.entities.values():
-                self._told(each, message.topic, bytes(message.payload))
+                self._update(each, message.topic, bytes(message.payload))
 
     def _discovered(self, client: paho.Client, device: str, payload: bytes) -> None:
-        mine = {key for owner, key in self.entities if owner == device}
+        components = {key for owner, key in self.entities if owner == device}
         if not payload:
-            for key in mine:
+            for key in components:
                 self._remove(device, key)
             return
         document = json.loads(payload)
@@ -157,7 +157,7 @@ class Listener:
             if config.keys() == {"platform"}:
                 self._remove(device, key)
                 continue
-            # One that is named no more and was not removed stays as it is: that is how ghosts come about.
+            # A component that is not in the document and was not removed stays; this is how ghosts arise.
             before = self.entities.get((device, key))
             if before is not None and before.config == config:
                 continue
@@ -173,7 +173,7 @@ class Listener:
         self.registry.discard(f"{device}_{key}")
 
     @staticmethod
-    def _told(entity: Entity, topic: str, payload: bytes) -> None:
+    def _update(entity: Entity, topic: str, payload: bytes) -> None:
         config = entity.config
         if topic == config.get("availability_topic"):
             entity.available = payload == b"online"
@@ -183,7 +183,7 @@ class Listener:
 
 
 def until(there: Any, within_s: float, what: Any) -> float:
-    """Seconds until `there()` holds; fails after `within_s`, telling `what()`."""
+    """Wait until `there()` is true, and return the seconds; fail after `within_s` with the message of `what()`."""
     began = time.monotonic()
     while not there():
         assert time.monotonic() - began < within_s, what()
@@ -192,7 +192,7 @@ def until(there: Any, within_s: float, what: Any) -> float:
 
 
 def faults(document: dict[str, Any]) -> list[str]:
-    """What Home Assistant would refuse or ignore in a discovery document."""
+    """Return the entries of a discovery document that Home Assistant would refuse or ignore."""
     found = [f"{key}: unknown at the top" for key in document.keys() - _ROOT_KEYS]
     found += [f"{key} is missing" for key in {"device", "origin", "components"} - document.keys()]
     found += [f"device.{key}: unknown" for key in document["device"].keys() - _DEVICE_KEYS]
@@ -200,7 +200,7 @@ def faults(document: dict[str, Any]) -> list[str]:
         found.append("no identifiers, or no name of the origin")
     ids = [each["unique_id"] for each in document["components"].values() if "unique_id" in each]
     if len(set(ids)) < len(ids):
-        found.append("a unique_id stands twice")
+        found.append("a unique_id is used twice")
     for key, config in document["components"].items():
         found += [f"{key}: {fault}" for fault in _faults(config)]
     return found
@@ -223,7 +223,7 @@ def _faults(config: dict[str, Any]) -> list[str]:
         if kind == "energy" and config.get("state_class") not in {"total", "total_increasing"}:
             found.append("energy is a total")
     if "value_template" in config and not _TEMPLATE.fullmatch(config["value_template"]):
-        found.append("a template that this listener cannot read")
+        found.append("a template that this listener does not support")
     return found
 
 
@@ -232,7 +232,7 @@ def _topics(config: dict[str, Any]) -> set[str]:
 
 
 def _rendered(template: str, payload: bytes) -> str:
-    """What Home Assistant's template makes of a JSON message."""
+    """Return the value that Home Assistant's template takes from a JSON message."""
     match = _TEMPLATE.fullmatch(template)
     assert match is not None
     return str(json.loads(payload)[match[1]])

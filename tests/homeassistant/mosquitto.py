@@ -1,4 +1,4 @@
-"""A real MQTT broker, private to a test."""
+"""Runs a real MQTT broker that is private to a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STARTS_S = 20.0
 
 
 def program(name: str = "mosquitto") -> str:
-    """The path of a program of mosquitto; without it a test is skipped on a laptop, and fails in CI."""
+    """Return the path of a program of mosquitto; if it is missing, skip the test on a laptop and fail it in CI."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if found is None:
         why = f"{name} is not installed: .ci/setup test"
@@ -32,7 +32,7 @@ def program(name: str = "mosquitto") -> str:
 
 
 class Mosquitto:
-    """One broker on a port of its own; `start` and `stop` may follow one another."""
+    """One broker on a free port; it can be started and stopped repeatedly."""
 
     def __init__(
         self,
@@ -43,14 +43,14 @@ class Mosquitto:
         lines: Sequence[str] = (),
         keeps: bool = False,
     ) -> None:
-        """Describe a broker.
+        """Write the configuration of a broker.
 
         Args:
-            folder: where its files go.
-            users: passwords by name; without any, everybody is let in.
-            acl: its access list.
-            lines: further lines of its configuration.
-            keeps: whether retained messages outlive a stop.
+            folder: The folder for its files.
+            users: Passwords by user name. If empty, anonymous clients are accepted.
+            acl: The text of its access list.
+            lines: Further lines of its configuration.
+            keeps: True if retained messages outlive a stop.
         """
         folder.mkdir(parents=True, exist_ok=True)
         (self.port,) = free_ports(1)
@@ -73,7 +73,7 @@ class Mosquitto:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, and wait until it takes connections."""
+        """Start the broker, and wait until it accepts connections."""
         argv = [program(), "-c", str(self._config)]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + _STARTS_S
@@ -89,7 +89,7 @@ class Mosquitto:
                 return
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it, cleanly or by SIGKILL; a second call does nothing."""
+        """End the broker by a signal; a second call does nothing."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
@@ -97,7 +97,7 @@ class Mosquitto:
             process.wait(_STARTS_S)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, such as SIGSTOP."""
+        """Send the broker a signal, such as SIGSTOP."""
         assert self._process is not None
         self._process.send_signal(number)
 
@@ -111,7 +111,7 @@ class Mosquitto:
     def publish(
         self, topic: str, payload: str | bytes, *, retain: bool = False, user: str = "", password: str = ""
     ) -> None:
-        """One message, confirmed by the broker."""
+        """Publish one message, and wait until the broker confirms it."""
         client = paho.Client(CallbackAPIVersion.VERSION2)
         if user:
             client.username_pw_set(user, password)
@@ -122,7 +122,7 @@ class Mosquitto:
         client.loop_stop()
 
     def retained(self) -> dict[str, bytes]:
-        """Everything that the broker keeps."""
+        """Return all retained messages: topic -> payload."""
         found: dict[str, bytes] = {}
         ended: list[bool] = []
         client = paho.Client(CallbackAPIVersion.VERSION2)

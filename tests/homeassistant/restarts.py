@@ -1,4 +1,4 @@
-"""MQTT broker, gateway and listener started again and again: how long until all entities are back, and no ghost."""
+"""Restarts MQTT broker, gateway and listener many times, and measures how long all entities take to come back."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from edge.up.broker.ports import free_ports
 from tests.homeassistant.listener import Listener, until
 from tests.homeassistant.mosquitto import Mosquitto
 
-#: What the product promises.
+#: The product promises that all entities are back within this time.
 WITHIN_S = 10.0
 _PATIENCE_S = 60.0
-_ENTITIES = 18  # of a board with a plain supply
+_ENTITIES = 18  # number of entities of a board with a plain supply
 _PARTS = ("broker", "gateway", "listener")
 
 
 class GatewayProcess:
-    """A real gateway, as a unit starts it; its RabbitMQ is not there."""
+    """A real gateway process as a unit starts it, but without RabbitMQ."""
 
     def __init__(self, folder: Path, mosquitto: Mosquitto) -> None:
         self._config, self.log = folder / "edge.yaml", folder / "gateway.log"
@@ -36,7 +36,7 @@ class GatewayProcess:
         self.configure()
 
     def configure(self, **mqtt: object) -> None:
-        """Write its configuration, with further keys of `mqtt`."""
+        """Write its configuration, with further keys for the section `mqtt`."""
         spare, port = self.ports
         tree = {
             "root": "state",
@@ -48,14 +48,14 @@ class GatewayProcess:
         self._config.write_text(yaml.safe_dump(tree))
 
     def start(self) -> None:
-        """Start it; it serves some time later."""
+        """Start the process, without waiting until it serves."""
         env = {key: value for key, value in os.environ.items() if not key.startswith(("EDGE_", "NOTIFY_", "WATCHDOG_"))}
         with self.log.open("ab") as log:
             argv = [sys.executable, "-m", "edge.gateway", str(self._config)]
             self._process = subprocess.Popen(argv, stderr=log, env=env)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it; a second call does nothing."""
+        """End the process by a signal; a second call does nothing."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
@@ -64,31 +64,31 @@ class GatewayProcess:
 
 @dataclass
 class Outcome:
-    """What a campaign saw."""
+    """The outcome of a campaign."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in _PARTS})
     ghosts: int = 0
-    left: dict[str, bytes] = field(default_factory=dict)  # retained after the device was taken back
+    left: dict[str, bytes] = field(default_factory=dict)  # messages still retained after the device was removed
     faults: list[str] = field(default_factory=list)
 
     @property
     def late(self) -> int:
-        """How often it took longer than promised."""
+        """The number of restarts after which entities came back later than promised."""
         return sum(each > WITHIN_S for found in self.seconds.values() for each in found)
 
     def lines(self) -> Iterator[str]:
-        """The figures, for people."""
+        """Yield the figures as lines of text."""
         for part, found in self.seconds.items():
             ordered = sorted(found)
             if ordered:
                 middle, worst = ordered[len(ordered) // 2], ordered[-1]
                 yield f"{part}: {len(found)} restarts, all entities back after {middle:.2f} s, at worst {worst:.2f} s"
         yield f"later than {WITHIN_S:g} s: {self.late}; ghosts: {self.ghosts}; faults of discovery: {len(self.faults)}"
-        yield f"retained once the device was taken back: {len(self.left)}"
+        yield f"retained messages after the device was removed: {len(self.left)}"
 
 
 class Campaign:
-    """Restarts of the three parts, in an order and by signals that `seed` decides."""
+    """Restarts the three parts, in an order and by signals that `seed` fixes."""
 
     def __init__(self, folder: Path, *, seed: int) -> None:
         self._random = random.Random(seed)
@@ -98,7 +98,7 @@ class Campaign:
         self._outcome = Outcome()
 
     def run(self, restarts: int) -> Outcome:
-        """Start each part anew so many times, then take the device back."""
+        """Restart each part `restarts` times, then remove the device, and return the outcome."""
         self._mosquitto.start()
         self._gateway.start()
         self._listener.start()
@@ -119,11 +119,11 @@ class Campaign:
         return self._outcome
 
     def _back(self) -> float:
-        """Seconds until every entity shows something."""
+        """Wait until every entity is ready, and return the seconds."""
         return until(lambda: self._listener.ready(least=_ENTITIES), _PATIENCE_S, self._seen)
 
     def _gone(self) -> None:
-        """Wait until the listener has seen that something is away."""
+        """Wait until the listener has seen that entities are not ready."""
         until(lambda: not self._listener.ready(least=_ENTITIES), _PATIENCE_S, self._seen)
 
     def _seen(self) -> object:
@@ -140,7 +140,7 @@ class Campaign:
 
     def _restart_gateway(self) -> None:
         self._gateway.stop(self._signal())
-        self._gone()  # by its own word, or by its last will
+        self._gone()  # the gateway itself or its last will reports it offline
         self._gateway.start()
 
     def _restart_listener(self) -> None:

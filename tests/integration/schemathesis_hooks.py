@@ -1,4 +1,4 @@
-"""What schemathesis must be told: how lines of JSON travel (SCHEMATHESIS_HOOKS names this module)."""
+"""Tells schemathesis how to send lines of JSON and cron expressions (SCHEMATHESIS_HOOKS names this module)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-# Formats of ours: a schema cannot say what a cron expression is.
+# A schema cannot describe the syntax of our formats, such as cron expressions.
 schemathesis.openapi.format(
     "cron", st.sampled_from(["30 2 * * *", "*/15 8-18 * * MON-FRI", "@daily", "0 0 L * *", "0 9 * 1,7 5#2"])
 )
@@ -16,5 +16,5 @@ schemathesis.openapi.format("timezone", st.sampled_from(["UTC", "Europe/Berlin",
 
 @schemathesis.serializer("application/x-ndjson")  # type: ignore[untyped-decorator]
 def lines(_context: Any, value: Any) -> bytes:
-    """Text as it is; what is no text cannot be sent as such, so it goes as an empty body."""
+    """Encode text as it is; other values cannot be sent as lines, so they become an empty body."""
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b""

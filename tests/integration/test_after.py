@@ -1,4 +1,4 @@
-"""Jobs after one another, with a real worker: results are handed on, a failure ends what comes after it."""
+"""Jobs that wait for others run with a real worker: results are passed on, and a failure ends the jobs after it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge.model import FailureCode, JobState, PowerState
 from edge.wire import BatchItem
 from tests.conftest import MakeConfig
 from tests.integration.test_spawn import Gateway
-from tests.running_worker import StartWorker, tell_power
+from tests.running_worker import StartWorker, report_power
 
 TASKS = '''
 import time
@@ -58,7 +58,7 @@ def client(
     (tmp_path / "graph.py").write_text(TASKS)
     (tmp_path / "page.py").write_text(examples("kinds")[0])
     config = make_config(broker=broker, tasks=["graph", "page"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     edge_env["PYTHONPATH"] = str(tmp_path)
     gateway = Gateway(config, edge_env, tmp_path / "gateway.log")
     start_worker(config)
@@ -67,7 +67,7 @@ def client(
 
 
 def test_results_are_handed_on(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
-    """From job to job, in the order of the graph; the tree shows each once."""
+    """Results are passed from job to job in the order of the graph; the tree shows each job once."""
     one = client.submit("add", 1, 2, delay_s=1.0)
     two = client.submit("add", {"$result": one.id}, 10, priority=9)
     three = client.submit("add", {"$result": two.id}, {"$result": one.id}, after=[one])
@@ -80,7 +80,7 @@ def test_results_are_handed_on(client: Client, capsys: pytest.CaptureFixture[str
 
 
 def test_a_failure_ends_all_that_comes_after_it(client: Client) -> None:
-    """Each names the first one of the chain; where it does not matter, a job runs all the same."""
+    """A failure ends all jobs after it, and each names the first failed one; `after_failure="run"` still runs."""
     first = client.submit("fails")
     second = client.submit("add", 1, 1, after=[first])
     third = client.submit("add", 1, 2, after=[second])
@@ -98,7 +98,7 @@ def test_a_failure_ends_all_that_comes_after_it(client: Client) -> None:
 
 
 def test_a_cancel_ends_what_comes_after(client: Client) -> None:
-    """Of a job that waits for its time, too."""
+    """A cancel of a job, even of one that waits for its time, ends the jobs after it."""
     first = client.submit("add", 1, 1, delay_s=1000.0)
     second = client.submit("add", 1, 1, after=[first])
     first.cancel()
@@ -108,7 +108,7 @@ def test_a_cancel_ends_what_comes_after(client: Client) -> None:
 
 
 def test_a_body_spawns_jobs_that_wait(client: Client) -> None:
-    """With the same words as a submitter."""
+    """A body can spawn jobs that wait, with the same arguments as a submitter."""
     first, second, lost = client.submit("plans").value(LIMIT_S)
     assert client.wait(second, timeout=LIMIT_S).value == 13
     assert client.job(second).priority == 7
@@ -119,7 +119,7 @@ def test_a_body_spawns_jobs_that_wait(client: Client) -> None:
 
 
 def test_lines_of_a_batch_name_one_another(client: Client) -> None:
-    """Whatever their order."""
+    """Lines of a batch may refer to one another in any order."""
     jobs = client.submit_many(
         [
             BatchItem("add", [{"$result": "left"}, {"$result": "right"}], ref="sum"),
@@ -131,7 +131,7 @@ def test_lines_of_a_batch_name_one_another(client: Client) -> None:
 
 
 def value_of(client: Client, job_id: str) -> object:
-    """What a job of plain Celery returned: the gateway hears of it only once a worker had its message."""
+    """Return the value of a job of plain Celery; the gateway knows the job only after a worker had its message."""
     deadline = time.monotonic() + LIMIT_S
     while True:
         try:
@@ -142,7 +142,7 @@ def value_of(client: Client, job_id: str) -> object:
 
 
 def test_plain_celery_may_ask_for_later_and_for_a_chain(client: Client, broker: BrokerConfig) -> None:
-    """`countdown`, `eta`, `chain` and `group` of a client that knows nothing of us."""
+    """Plain Celery may use `countdown`, `eta`, `chain` and `group`."""
     url = f"amqp://{broker.user}:{broker.password()}@{broker.host}:{broker.port}//"
     with Celery("plain", broker=url, set_as_current=False) as app:
         app.conf.task_queues = [Queue("edge.normal", no_declare=True)]
@@ -165,12 +165,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "waiting.md").read_text(
 
 
 def examples(kind: str) -> list[str]:
-    """The code under each `<!-- test: KIND -->` of docs/how-to/waiting.md."""
+    """Return the code under each `<!-- test: KIND -->` of docs/how-to/waiting.md."""
     return re.findall(rf"<!-- test: {re.escape(kind)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_examples_of_the_page_work(client: Client, tmp_path: Path, edge_env: dict[str, str]) -> None:
-    """The commands, the program, the batch, and the limits."""
+    """The commands, the program, the batch and the limits of the page work."""
     env = edge_env | {"EDGE_URL": client.settings.url, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def run(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""A board in one file: packed while it runs, checked before anything changes, gone on with on another board."""
+"""A board is backed up while it runs, the backup is checked before anything changes, and another board continues."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from edge.worker.api.checkpoint import Checkpoint
 from edge.worker.context import _claim
 from tests.conftest import MakeConfig, delete_queues
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import StartWorker, tell_power, until
+from tests.running_worker import StartWorker, report_power, until
 
 
 @pytest.fixture(autouse=True)
 def _where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands find the board of `make_config`."""
+    """Let the commands find the board of `make_config`."""
     monkeypatch.setenv("EDGE_CONFIG", str(tmp_path / "edge.yaml"))
 
 
@@ -56,7 +56,7 @@ def _restore(file: Path, root: Path, *, set_aside: bool = False) -> Restored:
 
 @pytest.fixture
 def packed(gateway: RunningGateway, tmp_path: Path) -> Path:
-    """The backup of a board with an ended job with a file, a removed one, an open one, and all the rest."""
+    """Make the backup of a board with an ended job with a file, a removed job, an open job and all other state."""
     layout = gateway.layout
     ended = gateway.submit("echo", "ended", Idempotency_Key="ended")
     gateway.finish(ended, "done", files={"a.txt": b"artifact"})
@@ -87,7 +87,7 @@ def packed(gateway: RunningGateway, tmp_path: Path) -> Path:
 def test_everything_comes_back_onto_a_blank_board(
     gateway: RunningGateway, packed: Path, start_gateway: StartGateway, make_config: MakeConfig, tmp_path: Path
 ) -> None:
-    """Ended jobs with their files and keys, the removed stay removed, the open one is to be published."""
+    """On a blank board ended jobs have files and keys, removed ones stay removed, and the open job will be sent."""
     gateway.stop()
     config = make_config(root="other")
     done = _restore(packed, config.root)
@@ -121,7 +121,7 @@ def test_jobs_that_were_open_run_on_the_new_board(
     start_worker: StartWorker,
     tmp_path: Path,
 ) -> None:
-    """They are with the old board's broker; the new one's has never heard of them."""
+    """The new broker does not know the open jobs of the old board, and gets them all."""
     config = make_config(broker=broker, tasks=["odd"])
     board = start_gateway(config)
     job_id = board.submit("echo", "waits")
@@ -132,7 +132,7 @@ def test_jobs_that_were_open_run_on_the_new_board(
     config = make_config(broker=broker, tasks=["odd"], root="other")
     _restore(tmp_path / "b.tar", config.root)
     start_gateway(config)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert start_worker(config).result(job_id).value == "waits"
 
 
@@ -144,7 +144,7 @@ def test_jobs_that_were_open_run_where_the_broker_knows_the_board(
     start_worker: StartWorker,
     tmp_path: Path,
 ) -> None:
-    """Its store is no new one, so nothing there asks for the jobs again; that what it held is gone nobody tells."""
+    """The broker's store is not new, and nothing shows that its messages are gone; still the open jobs run."""
     config = make_config(broker=broker, tasks=["odd"])
     board = start_gateway(config)
     job_id = board.submit("echo", "waits")
@@ -152,19 +152,19 @@ def test_jobs_that_were_open_run_where_the_broker_knows_the_board(
     assert main(["backup", str(tmp_path / "b.tar")]) == 0
     board.stop()
     with wire.connection(broker, timeout_s=10.0) as link:
-        for queue in wire.QUEUES.values():  # the queues of other pools are made when they are needed
+        for queue in wire.QUEUES.values():  # queues of other pools are made only when they are needed
             link.default_channel.queue_purge(queue.name)
         assert not wire.newborn(link.connection)
     _restore(tmp_path / "b.tar", config.root, set_aside=True)
     start_gateway(config)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert start_worker(config).result(job_id).value == "waits"
 
 
 def test_a_backup_is_consistent_while_jobs_come_and_end(
     gateway: RunningGateway, make_config: MakeConfig, tmp_path: Path
 ) -> None:
-    """Whatever its ledger calls ended has its result in it; whatever was accepted before it began is in it."""
+    """Each job that the ledger calls ended has its result in the backup, and each job accepted before is in it."""
     stop = threading.Event()
     accepted: list[str] = []
 
@@ -241,7 +241,7 @@ def _evil(name: str, kind: bytes = tarfile.REGTYPE) -> Callable[[bytes], bytes]:
 def test_a_bad_archive_changes_nothing(
     packed: Path, tmp_path: Path, harm: Callable[[bytes], bytes], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One clear line."""
+    """Each bad archive is refused with one clear line."""
     bad = tmp_path / "bad.tar"
     bad.write_bytes(harm(packed.read_bytes()))
     root = tmp_path / "blank"
@@ -255,7 +255,7 @@ def test_a_bad_archive_changes_nothing(
 
 
 def test_a_board_in_use_or_with_jobs_is_refused(gateway: RunningGateway, packed: Path, config: Config) -> None:
-    """Told to, it moves them aside; nothing is deleted."""
+    """A board in use is refused, and one with jobs too; with --set-aside its state is moved aside and not deleted."""
     layout, path = config.layout, config.root.parent / "edge.yaml"
     with pytest.raises(StackError, match="a gateway runs on"):
         put_back(packed, layout, path, advance=_quiet)
@@ -267,12 +267,12 @@ def test_a_board_in_use_or_with_jobs_is_refused(gateway: RunningGateway, packed:
     assert done.aside == config.root / "before-restore-1"
     assert (done.aside / "tokens.json").read_bytes() == tokens
     assert (done.aside / "results").is_dir()
-    assert done.config is None  # the same edge.yaml is there
+    assert done.config is None  # there is the same edge.yaml already
     assert put_back(packed, layout, path, advance=_quiet, set_aside=True).aside == config.root / "before-restore-2"
 
 
 def test_tokens_of_now_count_beside_those_of_the_backup(packed: Path, config: Config, gateway: RunningGateway) -> None:
-    """Told to; each once, also when it is done again. What lies behind the backup in its file is another's."""
+    """On request both sets of tokens are valid, each once; data after the backup in the same file is ignored."""
     gateway.stop()
     with tarfile.open(packed.with_name("etc.tar.gz"), "w:gz") as tar:
         tar.add(__file__, "etc/edge/key.pem")
@@ -287,7 +287,7 @@ def test_tokens_of_now_count_beside_those_of_the_backup(packed: Path, config: Co
 
 
 def test_nothing_starts_while_a_restore_is_at_work(packed: Path, config: Config) -> None:
-    """On a board that never ran, where no lock was there before; each says so in one line, and starts afterwards."""
+    """During a restore no part starts, even on a board without locks; each says so in one line, and starts later."""
     root = config.root.with_name("new")
     fresh = msgspec.structs.replace(config, root=root, run=root / "run")
     refused: list[str] = []
@@ -315,8 +315,10 @@ def test_nothing_starts_while_a_restore_is_at_work(packed: Path, config: Config)
 def test_locks_of_other_users_are_opened_as_debian_allows(
     packed: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`fs.protected_regular` is 2 there: in the sticky state root nobody, not even root, may open with O_CREAT what is
-    another's, which the locks of the gateway and of whoever made the first token are.
+    """With Debian's `fs.protected_regular` = 2, locks of other users are opened without O_CREAT.
+
+    In the sticky state root nobody, not even root, may open a file of another user with O_CREAT. The locks of the
+    gateway, and of the user who made the first token, are such files.
     """
     root = config.root.with_name("new")
     _alone(root).close()
@@ -334,7 +336,7 @@ def test_locks_of_other_users_are_opened_as_debian_allows(
 
 
 def test_another_configuration_is_laid_beside(packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The one in force stays."""
+    """The configuration in use stays, and a different one from the backup is put next to it."""
     root = tmp_path / "blank"
     root.mkdir()
     (root / "edge.yaml").write_text("root: .\nrun: run\n")
@@ -348,7 +350,7 @@ def test_another_configuration_is_laid_beside(packed: Path, tmp_path: Path, caps
 def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worked: bool
 ) -> None:
-    """At whichever rename it came; the gateway does not start on half a board. A worker does, and ends a job there."""
+    """After a cut at any rename the gateway does not start, a worker may end a job, and a new restore completes all."""
     for number in range(20):
         root = tmp_path / f"root-{number}"
         _restore(packed, root)
@@ -384,7 +386,7 @@ def test_a_cut_in_the_exchange_is_ended_by_the_next_restore(
 def test_a_file_that_is_there_is_not_replaced_unasked(
     packed: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Nor is half a file left when packing fails."""
+    """An existing file is replaced only if asked for, and no half file is left if packing fails."""
     before = packed.read_bytes()
     assert main(["backup", str(packed)]) == 2
     assert "is there already" in capsys.readouterr().err
@@ -396,7 +398,7 @@ def test_a_file_that_is_there_is_not_replaced_unasked(
 
 
 def test_a_newer_backup_is_refused(packed: Path, tmp_path: Path) -> None:
-    """It may hold what this version does not know of."""
+    """A backup of a newer version is refused, because it may have unknown content."""
     newer = tmp_path / "newer.tar"
     content = msgspec.json.encode(Manifest("99.0", 0.0, "h", 0, 0, format=2))
     with tarfile.open(newer, "w") as tar:

@@ -1,4 +1,4 @@
-"""The base package is the client: it installs and submits without anything of the device."""
+"""The base package is the client: it installs and submits without any part of the device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEVICE_ONLY = ("aiohttp", "celery", "chatterbot", "gpiozero", "jsonschema", "kom
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from this tree."""
+    """Build the wheel from this tree."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", os.fspath(folder)]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel and its base dependencies, at the versions of the lock."""
+    """Make a new environment with the wheel and its base dependencies, in the versions of the lock."""
     folder = tmp_path_factory.mktemp("bare")
     pins = re.findall(r"^[A-Za-z0-9._-]+==[^ \\\n]+", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
     constraints = folder / "constraints.txt"
@@ -43,20 +43,20 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(bare: Path, *command: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """A command in the bare environment, with none of the caller's variables."""
+    """Run a command in the bare environment, without variables of the caller."""
     argv = [os.fspath(bare.with_name(command[0])), *command[1:]]
     clean = {"PATH": os.defpath, "HOME": os.fspath(cwd), "LANG": "C.UTF-8", **env}
     return subprocess.run(argv, cwd=cwd, env=clean, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_the_wheel_holds_edge_and_tasks_only(wheel: Path) -> None:
-    """No tests, no tools, no state."""
+    """The wheel has no tests, no tools and no state."""
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"edge", "tasks"}
 
 
 def test_nothing_of_the_device_is_installed(bare: Path, tmp_path: Path) -> None:
-    """Celery, ChatterBot, spaCy, gpiozero, aiohttp and their like are absent."""
+    """Celery, ChatterBot, spaCy, gpiozero, aiohttp and the like are not installed."""
     script = "import importlib.util as u, json, sys; print(json.dumps([n for n in sys.argv[1:] if u.find_spec(n)]))"
     done = run(bare, "python", "-c", script, *DEVICE_ONLY, cwd=tmp_path)
     assert json.loads(done.stdout) == []
@@ -70,13 +70,13 @@ def test_help_works(bare: Path, tmp_path: Path) -> None:
 
 
 def test_python_client_imports(bare: Path, tmp_path: Path) -> None:
-    """`from edge.client import Client` needs nothing of the device."""
+    """`from edge.client import Client` needs no library of the device."""
     done = run(bare, "python", "-c", "from edge.client import Client; Client(url='http://127.0.0.1:9')", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
 def test_submit_to_nobody_is_one_line_and_exit_3(bare: Path, tmp_path: Path) -> None:
-    """Where no gateway listens a person reads one sentence with the address, and no traceback."""
+    """If no gateway listens, one sentence names the address, without a traceback."""
     settings = tmp_path / "client.yaml"
     settings.write_text("patience_s: 0\n")
     (port,) = free_ports(1)
@@ -94,7 +94,7 @@ def test_submit_to_nobody_is_one_line_and_exit_3(bare: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", ["up", "worker", "gateway"])
 def test_a_device_command_says_what_to_install(bare: Path, tmp_path: Path, command: str) -> None:
-    """One line that names the extra, exit 2."""
+    """A command of the device prints one line that names the extra, and exits with 2."""
     (tmp_path / "edge.yaml").write_text("root: state\nrun: run\n")
     done = run(bare, "edge", command, cwd=tmp_path, **({} if command == "up" else {"EDGE_CONFIG": "edge.yaml"}))
     assert done.returncode == 2, (done.stdout, done.stderr)
@@ -103,7 +103,7 @@ def test_a_device_command_says_what_to_install(bare: Path, tmp_path: Path, comma
 
 
 def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: Path, tmp_path: Path) -> None:
-    """Where there is no checkout, what the playbook builds on this machine is this very package."""
+    """Without a checkout, `edge deploy` builds on this machine from this installed package."""
     playbook = tmp_path / "bin/ansible-playbook"
     playbook.parent.mkdir()
     build = f"{sys.executable} -m hatchling build -t wheel -d {tmp_path}/built >/dev/null"
@@ -124,7 +124,7 @@ def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: P
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         (["pi@board.local"], "Ansible is not installed"),
         (["pi@bo ard"], "[USER@]HOST[:PORT]"),
@@ -133,20 +133,20 @@ def test_edge_deploy_brings_the_playbook_and_its_own_source(bare: Path, wheel: P
         (["pi@board.local", "--node", "pi@board.local"], "the head itself"),
     ],
 )
-def test_edge_deploy_says_what_is_missing(bare: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
-    """One line, exit code 2."""
+def test_edge_deploy_says_what_is_missing(bare: Path, tmp_path: Path, arguments: list[str], error: str) -> None:
+    """`edge deploy` says in one line what is missing, and exits with 2."""
     found = tmp_path / "bin/ansible-playbook"
     found.parent.mkdir()
-    if "Ansible" not in said:
+    if "Ansible" not in error:
         found.write_text("#!/bin/sh\nexit 1\n")
         found.chmod(0o755)
     done = run(bare, "edge", "deploy", *arguments, cwd=tmp_path, PATH=f"{found.parent}:{os.defpath}")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert said in done.stderr
+    assert error in done.stderr
 
 
 def test_edge_discover_says_what_is_missing(bare: Path, tmp_path: Path) -> None:
-    """The library is an extra of its own."""
+    """`edge discover` names the extra that it needs."""
     done = run(bare, "edge", "discover", cwd=tmp_path)
     assert done.returncode == 2
     assert "edge-worker[discover]" in done.stderr

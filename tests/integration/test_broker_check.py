@@ -1,4 +1,4 @@
-"""Only a queue that answers nothing speaks against the broker's store; everything else must not cost it its store."""
+"""Only a queue that does not answer counts as damage of the broker's store; nothing else may cost the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.broker
 
 
 def test_a_sound_broker_passes_and_keeps_its_messages(broker: BrokerConfig) -> None:
-    """Empty queues and full ones answer; no message is taken, nor counted as delivered."""
+    """Empty and full queues answer; the check takes no message, and counts none as delivered."""
     broker_module.check_queues(broker, timeout_s=20.0)
     name = broker_module.queue_name(Power.NORMAL)
     with broker_module.reached(broker) as channel:
@@ -27,12 +27,12 @@ def test_a_sound_broker_passes_and_keeps_its_messages(broker: BrokerConfig) -> N
     with broker_module.reached(broker) as channel:
         message = channel.basic_get(name, no_ack=True)
     assert message is not None
-    assert not (message.headers or {}).get("x-delivery-count")  # 4.x adds no header at all to a first delivery
+    assert not (message.headers or {}).get("x-delivery-count")  # RabbitMQ 4 adds no header to a first delivery
 
 
 @pytest.mark.parametrize("wrong", ["password", "port"])
 def test_a_broker_that_refuses_or_is_away_is_not_damaged(broker: BrokerConfig, tmp_path: Path, wrong: str) -> None:
-    """A wrong password, or nobody behind the port, says nothing about the store."""
+    """A wrong password, or a port where nothing listens, is not damage of the store."""
     other = tmp_path / "password"
     other.write_text("not this one")
     changes = {"password_file": other} if wrong == "password" else {"port": free_ports(1)[0]}
@@ -42,7 +42,7 @@ def test_a_broker_that_refuses_or_is_away_is_not_damaged(broker: BrokerConfig, t
 
 
 def test_a_queue_of_another_version_is_not_damaged(broker: BrokerConfig) -> None:
-    """Declared with other arguments, RabbitMQ refuses ours; an upgrade must not throw the store away."""
+    """A queue with other arguments, which RabbitMQ refuses, is not damage: an upgrade must keep the store."""
     name = broker_module.queue_name(Power.SURPLUS)
     with broker_module.reached(broker) as channel:
         channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})

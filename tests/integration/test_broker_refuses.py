@@ -1,4 +1,4 @@
-"""A broker that refuses us: everyone says what it is and what mends it, waits, and goes on once it is mended."""
+"""If the broker refuses us, every part says what is wrong and how to fix it, waits, and continues once it is fixed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edge.model import Power, PowerState, WorkerState
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.integration.test_outbox import ctl
-from tests.running_worker import StartWorker, publish, tell_power, until
+from tests.running_worker import StartWorker, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 NORMAL = topology.queue_name(Power.NORMAL)
@@ -36,7 +36,7 @@ KINDS = {
 
 
 def refusing(kind: str, broker: BrokerConfig, node: PrivateNode, folder: Path) -> BrokerConfig:
-    """How to reach a broker that refuses us in this way."""
+    """Make a broker refuse us in this way, and return how to reach it."""
     secret = folder / "other"
     secret.write_text("other")
     if kind == "queue":
@@ -47,7 +47,7 @@ def refusing(kind: str, broker: BrokerConfig, node: PrivateNode, folder: Path) -
         return msgspec.structs.replace(broker, password_file=secret)
     if kind == "vhost":
         return msgspec.structs.replace(broker, vhost="nowhere")
-    with suppress(subprocess.CalledProcessError):  # there already from the test before
+    with suppress(subprocess.CalledProcessError):  # it exists already from the test before
         ctl(node, "add_user", "poor", "other")
     ctl(node, "set_permissions", "poor", "", "", "")
     return msgspec.structs.replace(broker, user="poor", password_file=secret)
@@ -57,7 +57,7 @@ def refusing(kind: str, broker: BrokerConfig, node: PrivateNode, folder: Path) -
 def test_the_check_and_doctor_name_the_cure(
     broker: BrokerConfig, broker_node: PrivateNode, tmp_path: Path, kind: str
 ) -> None:
-    """In one line, and never as damage of the store."""
+    """Check and doctor name the fix in one line, and never report damage of the store."""
     config = refusing(kind, broker, broker_node, tmp_path)
     with pytest.raises(BrokerError) as raised:
         topology.check_queues(config, timeout_s=20.0)
@@ -78,7 +78,7 @@ def test_the_publisher_waits_and_says_it_once(
     kind: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What a submitter reads in `waiting` has the cure; the log has it once."""
+    """The `waiting` of a job names the fix, and the log has it once."""
     config = refusing(kind, broker, broker_node, tmp_path)
     done: Future[None] = Future()
     publisher = Publisher(
@@ -90,7 +90,7 @@ def test_the_publisher_waits_and_says_it_once(
     with caplog.at_level(logging.WARNING, "edge.broker.publisher"):
         publisher.start()
         until(lambda: KINDS[kind] in publisher.link.reason, lambda: str(publisher.link))
-        time.sleep(1.5)  # three more tries at least
+        time.sleep(1.5)  # at least three more tries
         publisher.stop()
     assert publisher.link.state is BrokerLinkState.DOWN
     assert len([record for record in caplog.records if KINDS[kind] in record.getMessage()]) == 1
@@ -105,18 +105,18 @@ def test_the_worker_waits_with_the_reason(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    """One process, one line in its log, the cure in its status."""
+    """The worker stays one process, logs one line, and its status names the fix."""
     config = make_config(broker=refusing(kind, broker, broker_node, tmp_path), tasks=["odd"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
-    until(lambda: (said := worker.status) and KINDS[kind] in said.reason, worker.words)
-    time.sleep(2.5)  # more tries
+    until(lambda: (status := worker.status) and KINDS[kind] in status.reason, worker.log_tail)
+    time.sleep(2.5)  # for further tries
     assert worker.process.poll() is None
-    assert "Traceback" not in worker.words()
-    assert worker.words().count(KINDS[kind]) == 1
+    assert "Traceback" not in worker.log_tail()
+    assert worker.log_tail().count(KINDS[kind]) == 1
     if kind == "queue":
         with topology.reached(broker) as channel:
             channel.queue_delete(NORMAL)
         worker.until_state(WorkerState.IDLE)
-        until(lambda: (said := worker.status) and said.reason == "", worker.words)
+        until(lambda: (status := worker.status) and status.reason == "", worker.log_tail)
         assert worker.result(publish(broker, "echo", "x")).value == "x"

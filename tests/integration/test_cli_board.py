@@ -1,4 +1,4 @@
-"""The commands for the board itself: configuration, tokens, doctor, services that cannot start."""
+"""The commands for the board itself: configuration, tokens, doctor, and services that cannot start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EDGE = os.fspath(Path(sys.executable).with_name("edge"))
 
 @pytest.fixture(autouse=True)
 def nothing_of_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Only what a test says counts."""
+    """Remove all settings of the caller."""
     for name in [name for name in os.environ if name.startswith("EDGE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", "/nonexistent")
@@ -34,8 +34,8 @@ def nothing_of_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
-    """What a command writes on stdout (on stderr where it must fail)."""
+def output(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    """Run a command, and return its stdout, or its stderr if it must fail."""
     capsys.readouterr()
     assert main(arguments) == code
     streams = capsys.readouterr()
@@ -46,34 +46,36 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
 
 
 def test_config_example_is_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`edge config example > edge.yaml` and it can be used."""
-    (tmp_path / "mine.yaml").write_text(said(capsys, "config", "example"))
-    assert said(capsys, "--config", "mine.yaml", "config", "check") == "ok: mine.yaml\n"
+    """The output of `edge config example` is a valid configuration."""
+    (tmp_path / "mine.yaml").write_text(output(capsys, "config", "example"))
+    assert output(capsys, "--config", "mine.yaml", "config", "check") == "ok: mine.yaml\n"
 
 
 def test_config_show_tells_value_and_origin(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of every key: default, file or variable."""
+    """`edge config show` shows for every key if its value is the default, from the file or from a variable."""
     (tmp_path / "mine.yaml").write_text("gateway: {port: 8500}")
     monkeypatch.setenv("EDGE_CONFIG", "mine.yaml")
     monkeypatch.setenv("EDGE_GATEWAY_HOST", "0.0.0.0")
-    rows = {row["key"]: row for row in json.loads(said(capsys, "config", "show", "--json"))}
+    rows = {row["key"]: row for row in json.loads(output(capsys, "config", "show", "--json"))}
     assert rows["gateway.port"] == {"key": "gateway.port", "value": 8500, "origin": "mine.yaml"}
     assert rows["gateway.host"]["origin"] == "EDGE_GATEWAY_HOST"
     assert rows["worker.name"]["origin"] == "default"
-    table = said(capsys, "config", "show")
+    table = output(capsys, "config", "show")
     assert len(table.splitlines()) == len(rows) + 1
-    assert said(capsys, "config", "check") == "ok: mine.yaml, and EDGE_GATEWAY_HOST\n"
+    assert output(capsys, "config", "check") == "ok: mine.yaml, and EDGE_GATEWAY_HOST\n"
 
 
-@pytest.mark.parametrize("words", ["config check", "config show", "worker", "gateway", "power", "token list", "pause"])
+@pytest.mark.parametrize(
+    "arguments", ["config check", "config show", "worker", "gateway", "power", "token list", "pause"]
+)
 def test_a_bad_configuration_is_one_line_and_exit_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str
 ) -> None:
-    """Whatever reads it."""
+    """Every command that reads a bad configuration prints one line and exits with 2."""
     (tmp_path / "bad.yaml").write_text("gateway: {port: 0}")
-    line = said(capsys, *words.split(), "--config", "bad.yaml", code=2)
+    line = output(capsys, *arguments.split(), "--config", "bad.yaml", code=2)
     assert line == "edge: bad.yaml: gateway.port = 0: expected a whole number from 1 to 65535\n"
 
 
@@ -81,7 +83,7 @@ def test_a_bad_configuration_is_one_line_and_exit_2(
 
 
 def test_a_port_in_use_is_one_line_and_exit_3(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """The gateway that runs goes on."""
+    """The second gateway prints one line and exits with 3; the running one is not affected."""
     gateway = start_gateway(make_config())
     other = {"root": "other", "run": "other-run", "gateway": {"port": gateway.port}}
     Path("other.yaml").write_text(yaml.safe_dump(other))
@@ -94,7 +96,7 @@ def test_a_port_in_use_is_one_line_and_exit_3(make_config: MakeConfig, start_gat
 
 
 def test_up_without_a_broker_program_is_one_line(tmp_path: Path) -> None:
-    """What is missing, and how to get it."""
+    """`edge up` without RabbitMQ says what is missing and how to install it."""
     done = subprocess.run(
         [EDGE, "up", "--root", "state", "--rabbitmq-server", "/nonexistent/rabbitmq-server"],
         capture_output=True,
@@ -111,7 +113,7 @@ def test_up_without_a_broker_program_is_one_line(tmp_path: Path) -> None:
 
 
 def findings(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> list[dict[str, Any]]:
-    """The lines of `edge doctor --json`."""
+    """Run `edge doctor --json`, and return its lines."""
     capsys.readouterr()
     assert main([*arguments, "doctor", "--json"]) == code
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -123,14 +125,14 @@ def test_doctor_elsewhere_checks_the_client_only(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A laptop has no ledger; that the gateway answers is what counts."""
+    """On a laptop, which has no ledger, doctor checks only that the gateway answers."""
     gateway = start_gateway(make_config())
     monkeypatch.setenv("EDGE_URL", f"http://127.0.0.1:{gateway.port}")
     assert {finding["part"] for finding in findings(capsys, code=0)} == {"config", "clock", "gateway", "tasks"}
 
 
 def test_doctor_with_a_bad_configuration_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As a line of its own, not as an error."""
+    """Doctor reports a bad configuration as one finding, not as an error."""
     (tmp_path / "bad.yaml").write_text("gateway: {port: 0}")
     first, *_ = findings(capsys, "--config", "bad.yaml", code=1)
     assert (first["level"], first["part"]) == ("FAIL", "config")
@@ -141,7 +143,7 @@ def test_doctor_with_a_bad_configuration_says_so(tmp_path: Path, capsys: pytest.
 def test_doctor_finds_a_whole_board_well(
     broker: BrokerConfig, make_config: MakeConfig, start_gateway: StartGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All but the worker and the governor, which do not run here."""
+    """Doctor finds all parts well, except worker and governor, which do not run here."""
     config = make_config(broker)
     start_gateway(config)
     with reached(config.broker) as channel:
@@ -159,7 +161,7 @@ def test_doctor_finds_a_whole_board_well(
 
 @pytest.mark.broker
 def test_doctor_misses_queues_nobody_made(broker: BrokerConfig) -> None:
-    """A warning: gateway and worker make them."""
+    """Missing queues are a warning, because gateway and worker make them."""
     found = list(parts.broker(broker))
     assert [str(finding.level) for finding in found] == ["ok", "warn"]
     assert "edge.normal" in found[1].text
@@ -167,7 +169,7 @@ def test_doctor_misses_queues_nobody_made(broker: BrokerConfig) -> None:
 
 @pytest.mark.broker
 def test_doctor_tells_a_wrong_password(broker: BrokerConfig, tmp_path: Path) -> None:
-    """Apart from a broker that is not there."""
+    """Doctor tells a wrong password from a broker that does not answer."""
     secret = tmp_path / "wrong"
     secret.write_text("wrong")
     wrong = BrokerConfig(broker.host, broker.port, broker.vhost, broker.user, secret)
@@ -178,7 +180,7 @@ def test_doctor_tells_a_wrong_password(broker: BrokerConfig, tmp_path: Path) -> 
 
 @pytest.mark.broker
 def test_doctor_tells_a_broker_that_is_down(broker_node: PrivateNode) -> None:
-    """Nothing listens there; how to start one."""
+    """If nothing listens, doctor says how to start a broker."""
     if broker_node.running:
         broker_node.stop()
     (finding,) = parts.broker(broker_node.config, timeout_s=3)
@@ -188,7 +190,7 @@ def test_doctor_tells_a_broker_that_is_down(broker_node: PrivateNode) -> None:
 
 @pytest.mark.broker
 def test_doctor_tells_what_the_broker_gave_up_on(broker: BrokerConfig) -> None:
-    """Messages in `edge.dead`."""
+    """Doctor reports messages in `edge.dead`."""
     import amqp
 
     with reached(broker) as channel:
@@ -201,7 +203,7 @@ def test_doctor_tells_what_the_broker_gave_up_on(broker: BrokerConfig) -> None:
 
 
 def test_doctor_reads_a_ledger_in_use(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without holding its writer up."""
+    """Doctor reads a ledger in use without blocking its writer."""
     config.root.mkdir()
     ledger = LedgerWriter.open(config.layout.ledger)
     with ledger.transaction(durable=False):

@@ -1,4 +1,4 @@
-"""A gateway with a certificate of its own: trusted when it is named, refused with a sentence when not."""
+"""A gateway with a self-signed certificate is trusted if the client has it, and refused with a sentence if not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.running_gateway import StartGateway
 
 
 def make_certificate(folder: Path, name: str) -> Path:
-    """A certificate for the name, signed by itself; its key beside it."""
+    """Make a self-signed certificate for `name`, with its key next to it."""
     cert = folder / "cert.pem"
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=edge"]
     argv += ["-addext", f"subjectAltName={name}", "-keyout", str(folder / "key.pem"), "-out", str(cert)]
@@ -32,19 +32,19 @@ def make_certificate(folder: Path, name: str) -> Path:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1, signed by itself; its key beside it."""
+    """A self-signed certificate for 127.0.0.1, with its key next to it."""
     return make_certificate(tmp_path, "IP:127.0.0.1")
 
 
 @pytest.fixture
 def url(make_config: MakeConfig, start_gateway: StartGateway, certificate: Path) -> str:
-    """Address of a gateway that has the certificate."""
+    """The address of a gateway with the certificate."""
     files = {"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))}
     return f"https://127.0.0.1:{start_gateway(make_config(gateway=files)).port}"
 
 
 def test_a_certificate_that_is_named_is_trusted(url: str, certificate: Path) -> None:
-    """EDGE_CA_FILE, or `ca_file` in the client's file."""
+    """The certificate is trusted by EDGE_CA_FILE, or by `ca_file` in the client's file."""
     settings = Settings.find(url=url, env={"EDGE_CA_FILE": str(certificate)})
     with Client(settings=settings) as client:
         assert client.submit("echo", "hello").id
@@ -57,7 +57,7 @@ def test_a_certificate_that_is_named_is_trusted(url: str, certificate: Path) -> 
 def test_edge_up_sees_that_a_gateway_with_a_certificate_is_ready(
     make_config: MakeConfig, start_gateway: StartGateway, certificate: Path
 ) -> None:
-    """It asks over HTTPS, trusting whom it has just started, and tells an address that can be used."""
+    """`edge up` asks over HTTPS, trusts the gateway that it has started, and prints an address that works."""
     files = {"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))}
     config = make_config(gateway=files)
     port = start_gateway(config).port
@@ -73,7 +73,7 @@ def test_edge_up_sees_that_a_gateway_with_a_certificate_is_ready(
 def test_doctor_trusts_the_certificate_of_the_configuration(
     make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also one that is not for loopback and that nobody here vouches for; no other one."""
+    """Doctor trusts the configured certificate, even if not for loopback and without a known CA, and no other one."""
     certificate = make_certificate(tmp_path, "DNS:board.example")
     (tmp_path / "ca.pem").write_text("of an earlier certificate")
     start_gateway(make_config(gateway={"tls_cert": str(certificate), "tls_key": str(tmp_path / "key.pem")}))
@@ -92,7 +92,7 @@ def test_doctor_trusts_the_certificate_of_the_configuration(
 
 
 def test_a_certificate_that_is_not_trusted_is_one_sentence_at_once(url: str) -> None:
-    """It does not get better by asking again."""
+    """A certificate that is not trusted fails at once with one sentence, because a retry cannot help."""
     began = time.monotonic()
     with Client(settings=Settings(url, patience_s=60)) as client, pytest.raises(Unreachable, match="EDGE_CA_FILE"):
         client.status()
@@ -100,8 +100,8 @@ def test_a_certificate_that_is_not_trusted_is_one_sentence_at_once(url: str) -> 
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
-def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
-    """Before anything is sent."""
+def test_an_invalid_ca_file_is_named(tmp_path: Path, content: str | None) -> None:
+    """A bad CA file is named before anything is sent."""
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
@@ -112,7 +112,7 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: str | None) ->
 def test_the_demo_trusts_the_gateway_it_started(
     make_config: MakeConfig, start_gateway: StartGateway, certificate: Path
 ) -> None:
-    """On a root whose edge.yaml names a certificate it ended with a complaint about it."""
+    """On a root with a configured certificate, the demo once ended with an error about it."""
     config = make_config(gateway={"tls_cert": str(certificate), "tls_key": str(certificate.with_name("key.pem"))})
     with demo.client_of(f"https://127.0.0.1:{start_gateway(config).port}", config) as client:
         assert client.submit("echo", "hello").id

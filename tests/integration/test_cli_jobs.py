@@ -1,4 +1,4 @@
-"""The commands that speak to a gateway, against a real one, with results as a worker would leave them."""
+"""The commands of jobs work against a real gateway, with results as a worker leaves them."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ EDGE = os.fspath(Path(sys.executable).with_name("edge"))
 
 
 class Edge:
-    """Runs commands; keeps what the last one wrote."""
+    """Runs commands, and keeps the output of the last one."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
         self.out = self.err = ""
 
     def __call__(self, *arguments: str) -> int:
-        """The exit code of one command."""
+        """Run a command, and return its exit code."""
         self._capsys.readouterr()
         code = main(arguments)
         self.out, self.err = self._capsys.readouterr()
         return code
 
     def value(self, *arguments: str) -> str:
-        """What a command that must go well writes."""
+        """Run a command that must succeed, and return its output."""
         assert self(*arguments) == 0, self.err
         return self.out.strip()
 
     def json(self, *arguments: str) -> Any:
-        """The document a command that must go well writes."""
+        """Run a command that must succeed, and return the JSON document that it prints."""
         return json.loads(self.value(*arguments, "--json"))
 
 
 @pytest.fixture
 def edge(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Edge:
-    """Commands that find `gateway` and nothing of the caller's."""
+    """Commands that find `gateway` and no settings of the caller."""
     for name in [name for name in os.environ if name.startswith("EDGE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", "/nonexistent")
@@ -70,13 +70,13 @@ def client(gateway: RunningGateway) -> Client:
 
 
 def fail(config: Config, job_id: str) -> None:
-    """Publish a failure, as a worker would."""
+    """Publish a failure, as a worker does."""
     failure = Failure(FailureCode.EXCEPTION, "division by zero", "ZeroDivisionError", "Traceback: line 1")
     Results(config.layout).publish(Result(job_id, "echo", JobState.FAILED, failure=failure, finished_at=time.time()))
 
 
 def soon(act: Callable[[], None]) -> None:
-    """Do it in a moment, while the test waits inside a command."""
+    """Call `act` a moment later, while the test waits in a command."""
     timer = threading.Timer(0.3, act)
     timer.daemon = True
     timer.start()
@@ -86,7 +86,7 @@ def soon(act: Callable[[], None]) -> None:
 
 
 def test_submit_prints_the_id(edge: Edge, client: Client) -> None:
-    """Alone on stdout, for `id=$(edge submit ...)`."""
+    """The id is alone on stdout, for `id=$(edge submit ...)`."""
     job_id = edge.value("submit", "echo", "hello")
     assert client.job(job_id).task == "echo"
 
@@ -95,9 +95,9 @@ def test_submit_prints_the_id(edge: Edge, client: Client) -> None:
     ("words", "args", "kwargs"),
     [
         (["echo", "hello"], ["hello"], {}),
-        (["echo", "42"], ["42"], {}),  # the task wants text
+        (["echo", "42"], ["42"], {}),  # the task takes text
         (["echo", '"42"'], ['"42"'], {}),
-        (["echo", "a", "3"], ["a", 3], {}),  # here it wants a number
+        (["echo", "a", "3"], ["a", 3], {}),  # here the task takes a number
         (["echo", "--kwarg", "text=7", "--kwarg", "times=2"], [], {"text": "7", "times": 2}),
         (["echo", "--", "--dash"], ["--dash"], {}),
         (["echo", "-7 plus three"], ["-7 plus three"], {}),
@@ -116,14 +116,14 @@ def test_submit_prints_the_id(edge: Edge, client: Client) -> None:
 def test_words_become_the_arguments_the_task_wants(
     edge: Edge, gateway: RunningGateway, words: list[str], args: list[Any], kwargs: dict[str, Any]
 ) -> None:
-    """JSON where it is JSON, text where the task wants text."""
+    """A word is JSON if the task takes JSON, and text if it takes text."""
     job_id = edge.value("submit", *words)
     job = gateway.gateway.appliance.outbox.reader.get(job_id)
     assert list(job.call()) == [args, kwargs]
 
 
 def test_submit_hands_on_what_the_options_say(edge: Edge, client: Client) -> None:
-    """Power, retries, limit; the key makes two submits one job."""
+    """Power class, retries and limit reach the job; a key makes two submits one job."""
     words = ("submit", "echo", "x", "--power", "surplus", "--retries", "2", "--time-limit", "5", "--key", "k")
     first = edge.json(*words)
     assert edge.json(*words)["id"] == first["id"]
@@ -132,7 +132,7 @@ def test_submit_hands_on_what_the_options_say(edge: Edge, client: Client) -> Non
 
 
 def test_a_key_used_for_another_job_is_exit_2(edge: Edge) -> None:
-    """With the id of the first."""
+    """The conflict names the id of the first job."""
     job_id = edge.value("submit", "echo", "x", "--key", "k")
     assert edge("submit", "echo", "y", "--key", "k") == 2
     assert job_id in edge.err
@@ -149,7 +149,7 @@ def test_a_key_used_for_another_job_is_exit_2(edge: Edge) -> None:
     ],
 )
 def test_arguments_that_do_not_fit_are_one_line_and_exit_2(edge: Edge, words: list[str], says: str) -> None:
-    """In the gateway's own words."""
+    """The message is that of the gateway."""
     assert edge("submit", *words) == 2
     (line,) = edge.err.splitlines()
     assert says in line
@@ -157,7 +157,7 @@ def test_arguments_that_do_not_fit_are_one_line_and_exit_2(edge: Edge, words: li
 
 
 def test_submit_wait_prints_the_value(edge: Edge, gateway: RunningGateway, client: Client) -> None:
-    """The value alone on stdout."""
+    """The value is alone on stdout."""
 
     def finish() -> None:
         (job,) = client.list(limit=1)
@@ -169,7 +169,7 @@ def test_submit_wait_prints_the_value(edge: Edge, gateway: RunningGateway, clien
 
 
 def test_submit_wait_gives_up_with_exit_6(edge: Edge, client: Client) -> None:
-    """The job goes on; its id is told."""
+    """After the timeout the job continues, and the message has its id."""
     assert edge("submit", "echo", "x", "--wait", "--timeout", "0.1") == 6
     (job,) = client.list()
     assert job.id in edge.err
@@ -180,7 +180,7 @@ def test_submit_wait_gives_up_with_exit_6(edge: Edge, client: Client) -> None:
 
 
 def test_result_prints_text_as_it_is_and_the_rest_as_json(edge: Edge, gateway: RunningGateway) -> None:
-    """What the next program in a pipe wants."""
+    """Text is printed as it is and other values as JSON, for the next program in a pipe."""
     for value, text in [("two\nlines", "two\nlines\n"), ({"a": [1, None]}, '{"a":[1,null]}\n'), (None, "null\n")]:
         job_id = gateway.submit()
         gateway.finish(job_id, value=value)
@@ -190,7 +190,7 @@ def test_result_prints_text_as_it_is_and_the_rest_as_json(edge: Edge, gateway: R
 
 
 def test_result_saves_the_files(edge: Edge, gateway: RunningGateway, tmp_path: Path) -> None:
-    """All of them, to a folder that is made."""
+    """All files are saved to a folder, which is made."""
     job_id = gateway.submit()
     content = {"a.txt": b"A" * 200_000, "b.bin": b"", "a b (1).txt": b"x"}
     gateway.finish(job_id, value="done", files=content)
@@ -204,7 +204,7 @@ def test_result_saves_the_files(edge: Edge, gateway: RunningGateway, tmp_path: P
 
 
 def test_result_of_a_failure_is_exit_1_with_the_reason(edge: Edge, gateway: RunningGateway) -> None:
-    """And the traceback where it is asked for."""
+    """The reason of the failure is printed, and with an option also the traceback."""
     job_id = gateway.submit()
     fail(gateway.config, job_id)
     gateway.becomes(job_id, "failed")
@@ -218,14 +218,14 @@ def test_result_of_a_failure_is_exit_1_with_the_reason(edge: Edge, gateway: Runn
 
 
 def test_result_of_an_open_job_is_exit_6_with_the_reason(edge: Edge, gateway: RunningGateway) -> None:
-    """Why it waits."""
+    """The message says why the job waits."""
     job_id = gateway.submit()
     assert edge("result", job_id) == 6
     assert "has no result yet: accepted; " in edge.err
 
 
 def test_wait_is_over_when_the_last_job_is(edge: Edge, gateway: RunningGateway) -> None:
-    """One line a job; exit 1 when one failed."""
+    """`edge wait` prints one line for each job, and exits with 1 if one failed."""
     good, bad = gateway.submit(), gateway.submit()
     soon(lambda: gateway.finish(good))
     soon(lambda: fail(gateway.config, bad))
@@ -237,7 +237,7 @@ def test_wait_is_over_when_the_last_job_is(edge: Edge, gateway: RunningGateway) 
 
 
 def test_wait_gives_up_with_exit_6(edge: Edge, gateway: RunningGateway) -> None:
-    """After the time for all of them."""
+    """`edge wait` gives up after a time for all jobs together."""
     began = time.monotonic()
     assert edge("wait", gateway.submit(), gateway.submit(), "--timeout", "0.2") == 6
     assert time.monotonic() - began < 5
@@ -247,7 +247,7 @@ def test_wait_gives_up_with_exit_6(edge: Edge, gateway: RunningGateway) -> None:
 
 
 def test_status_shows_the_board(edge: Edge) -> None:
-    """Power, broker, workers, counts."""
+    """`edge status` shows power, broker, workers and counts."""
     out = edge.value("status")
     for name in ("board", "power", "broker", "worker", "jobs", "tasks"):
         assert f"\n{name}" in f"\n{out}"
@@ -255,7 +255,7 @@ def test_status_shows_the_board(edge: Edge) -> None:
 
 
 def test_status_of_a_job_says_why_it_waits(edge: Edge, gateway: RunningGateway) -> None:
-    """And what it is."""
+    """`edge status ID` shows the job and why it waits."""
     out = edge.value("status", gateway.submit())
     assert "state      accepted" in out
     assert "waiting    broker" in out
@@ -264,13 +264,13 @@ def test_status_of_a_job_says_why_it_waits(edge: Edge, gateway: RunningGateway) 
 @pytest.mark.parametrize("command", ["status", "result", "cancel", "rm", "wait"])
 @pytest.mark.parametrize("job_id", ["nosuch", "../x", "a b", "ä"])
 def test_a_job_that_is_not_there_is_exit_4(edge: Edge, command: str, job_id: str) -> None:
-    """Whatever is asked of it."""
+    """Every command for a missing job exits with 4."""
     assert edge(command, job_id) == 4
     assert len(edge.err.splitlines()) == 1
 
 
 def test_list_filters_and_pages(edge: Edge, gateway: RunningGateway) -> None:
-    """Newest first, a table for people and lines of JSON for programs."""
+    """Jobs are listed newest first, as a table for people and as lines of JSON for programs."""
     ids = [gateway.submit() for _ in range(3)]
     other = edge.value("submit", "nothing")
     gateway.finish(ids[0])
@@ -288,7 +288,7 @@ def test_list_filters_and_pages(edge: Edge, gateway: RunningGateway) -> None:
 
 
 def test_list_all_goes_beyond_a_page(edge: Edge, client: Client) -> None:
-    """One table, whatever the number of pages."""
+    """`edge list --all` prints one table for all pages."""
     client.submit_many(Submission("nothing") for _ in range(230))
     lines = edge.value("list", "--all").splitlines()
     assert len(lines) == 231
@@ -296,7 +296,7 @@ def test_list_all_goes_beyond_a_page(edge: Edge, client: Client) -> None:
 
 
 def test_cancel_never_touches_a_result(edge: Edge, gateway: RunningGateway) -> None:
-    """A job that ended a moment before keeps its result."""
+    """A cancel of a job that has just ended keeps its result."""
     job_id = gateway.submit()
     gateway.finish(job_id, value="kept")
     gateway.becomes(job_id, "succeeded")
@@ -306,7 +306,7 @@ def test_cancel_never_touches_a_result(edge: Edge, gateway: RunningGateway) -> N
 
 
 def test_cancel_goes_on_after_one_that_refuses(edge: Edge, gateway: RunningGateway, client: Client) -> None:
-    """The exit code tells of the refusal."""
+    """`edge cancel` continues after a refusal, and its exit code reports it."""
     job_id = gateway.submit()
     assert edge("cancel", "nosuch", job_id) == 4
     assert edge.out == f"{job_id} asked to stop\n"
@@ -314,7 +314,7 @@ def test_cancel_goes_on_after_one_that_refuses(edge: Edge, gateway: RunningGatew
 
 
 def test_rm_refuses_an_open_job(edge: Edge, gateway: RunningGateway) -> None:
-    """Cancel it first."""
+    """`edge rm` of an open job says to cancel it first."""
     job_id = gateway.submit()
     assert edge("rm", job_id) == 1
     assert "cancel it first" in edge.err
@@ -328,7 +328,7 @@ def test_rm_refuses_an_open_job(edge: Edge, gateway: RunningGateway) -> None:
 
 
 def test_tasks_lists_and_explains(edge: Edge) -> None:
-    """Name, arguments, what it does."""
+    """`edge tasks` shows name, arguments and purpose of each kind."""
     assert "echo" in edge.value("tasks")
     assert "echo" in edge.value("tasks", "echo")
     assert {task["name"] for task in edge.json("tasks")["tasks"]} == {"echo", "nothing", "total"}
@@ -343,7 +343,7 @@ def test_without_a_token_it_is_exit_5_and_with_one_it_works(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """`token add` on the board, EDGE_TOKEN_FILE elsewhere; `token revoke` ends it at once."""
+    """`token add` on the board and EDGE_TOKEN_FILE elsewhere give access; `token revoke` ends it at once."""
     config = make_config(root="other", run="other-run", gateway={"loopback_without_token": False})
     gateway = start_gateway(config)
     monkeypatch.setenv("EDGE_URL", f"http://127.0.0.1:{gateway.port}")
@@ -370,7 +370,7 @@ def test_without_a_token_it_is_exit_5_and_with_one_it_works(
 def test_a_token_without_the_scope_is_exit_5(
     make_config: MakeConfig, start_gateway: StartGateway, edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`read` may not submit."""
+    """A token with scope `read` may not submit."""
     config = make_config(root="other", run="other-run", gateway={"loopback_without_token": False})
     gateway = start_gateway(config)
     monkeypatch.setenv("EDGE_URL", f"http://127.0.0.1:{gateway.port}")
@@ -383,30 +383,30 @@ def test_a_token_without_the_scope_is_exit_5(
 
 
 def environment(gateway: RunningGateway, **more: str) -> dict[str, str]:
-    """Variables of a process that finds `gateway` and nothing of the caller's."""
+    """Return variables for a process that finds `gateway` and no settings of the caller."""
     home = {"PATH": os.defpath, "HOME": "/nonexistent", "LANG": "C.UTF-8"}
     return {**home, "EDGE_URL": f"http://127.0.0.1:{gateway.port}", **more}
 
 
 def run(gateway: RunningGateway, *arguments: str) -> subprocess.Popen[str]:
-    """A command as a process of its own."""
+    """Start a command as a separate process."""
     pipe = subprocess.PIPE
     return subprocess.Popen([EDGE, *arguments], env=environment(gateway), stdout=pipe, stderr=pipe, text=True)
 
 
 def test_ctrl_c_is_quiet_and_exit_130(gateway: RunningGateway) -> None:
-    """No traceback; the job goes on."""
+    """Ctrl-C prints no traceback, and the job continues."""
     job_id = gateway.submit()
     with run(gateway, "wait", job_id) as process:
         assert process.stderr is not None
-        process.stderr.readline()  # it waits: its first line says so
+        process.stderr.readline()  # its first line says that it waits
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err.strip()) == (130, "", "")
 
 
 def test_a_closed_pipe_is_quiet(gateway: RunningGateway, client: Client) -> None:
-    """`edge list --all | head -1`."""
+    """`edge list --all | head -1` ends without an error."""
     client.submit_many(Submission("nothing") for _ in range(1500))
     with run(gateway, "list", "--all") as process:
         assert process.stdout is not None
@@ -418,7 +418,7 @@ def test_a_closed_pipe_is_quiet(gateway: RunningGateway, client: Client) -> None
 
 
 def test_tab_completes_jobs_and_tasks(gateway: RunningGateway) -> None:
-    """From the gateway, when it answers at once."""
+    """Completion asks the gateway, if it answers at once."""
     job_id = gateway.submit()
     tabs = {f"edge result {job_id[:3]}": job_id, "edge submit ec": "echo", "edge tasks to": "total"}
     for words, offered in tabs.items():
@@ -428,7 +428,7 @@ def test_tab_completes_jobs_and_tasks(gateway: RunningGateway) -> None:
 
 
 def test_a_deadline_is_for_surplus_jobs(edge: Edge) -> None:
-    """With any other class it would mean nothing, and whoever gave it waits for something that never comes."""
+    """A deadline with another class than surplus is refused, because it would have no effect."""
     for words in (("--power", "normal"), ("--power", "always"), ()):
         assert edge("submit", "echo", "x", "--deadline", "6h", *words) == 2
         assert "--deadline is for jobs that wait for surplus power; this one is of class" in edge.err

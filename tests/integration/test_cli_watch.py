@@ -1,4 +1,4 @@
-"""`edge watch` as a program: in a pipe, as JSON and in a terminal, until Ctrl-C."""
+"""`edge watch` works as a program in a pipe, as JSON and in a terminal, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 
 from edge.model import PowerState
 from tests.running_gateway import RunningGateway
-from tests.running_worker import tell_power, until
+from tests.running_worker import report_power, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -28,7 +28,7 @@ EDGE = os.fspath(Path(sys.executable).with_name("edge"))
 
 
 class Watching:
-    """A running `edge watch`, and what it wrote so far."""
+    """A running `edge watch`, with its output so far."""
 
     def __init__(self, process: subprocess.Popen[bytes], fd: int) -> None:
         self._process, self._fd = process, fd
@@ -42,11 +42,11 @@ class Watching:
         return self._out.decode(errors="replace")
 
     def shows(self, text: str) -> None:
-        """Wait for `text`."""
+        """Wait until the output has `text`."""
         until(lambda: text in self.out, f"{text!r} is not shown: {self.out[-3000:]!r}")
 
     def leave(self) -> int:
-        """Press Ctrl-C; the exit code."""
+        """Press Ctrl-C, and return the exit code."""
         self._process.send_signal(signal.SIGINT)
         code = self._process.wait(20)
         self._thread.join(20)
@@ -57,12 +57,12 @@ class Watching:
             while block := os.read(self._fd, 1 << 16):
                 self._out += block
         except OSError:
-            return  # a terminal whose other end is gone
+            return  # the other end of the terminal is closed
 
 
 @contextmanager
 def watching(gateway: RunningGateway, *options: str, terminal: bool = False) -> Iterator[Watching]:
-    """`edge watch` on `gateway`."""
+    """Run `edge watch` on `gateway`."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
     env |= {"HOME": "/nonexistent", "TERM": "xterm", "EDGE_URL": f"http://127.0.0.1:{gateway.port}"}
     ours, theirs = pty.openpty() if terminal else os.pipe()
@@ -80,13 +80,13 @@ def watching(gateway: RunningGateway, *options: str, terminal: bool = False) -> 
 
 
 def test_in_a_pipe_each_change_is_a_line(gateway: RunningGateway) -> None:
-    """Power first; Ctrl-C leaves with 0."""
-    tell_power(gateway.config, PowerState.NORMAL)
+    """In a pipe each change is a line, power first; Ctrl-C exits with 0."""
+    report_power(gateway.config, PowerState.NORMAL)
     with watching(gateway) as watched:
         watched.shows("power normal")
         job_id = gateway.submit()
         watched.shows(f"job {job_id} echo accepted")
-        tell_power(gateway.config, PowerState.LOW)
+        report_power(gateway.config, PowerState.LOW)
         watched.shows("power low")
         gateway.finish(job_id)
         watched.shows(f"job {job_id} echo succeeded")
@@ -95,7 +95,7 @@ def test_in_a_pipe_each_change_is_a_line(gateway: RunningGateway) -> None:
 
 
 def test_as_json_each_event_is_a_document(gateway: RunningGateway) -> None:
-    """With its id, from which a program can go on."""
+    """Each event is a JSON document with its id, from which a program can resume."""
     with watching(gateway, "--json") as watched:
         until(lambda: len(gateway.gateway.appliance.readers) == 1, "it reads no events")
         job_id = gateway.submit()
@@ -110,13 +110,13 @@ def test_as_json_each_event_is_a_document(gateway: RunningGateway) -> None:
 
 
 def test_in_a_terminal_it_draws(gateway: RunningGateway) -> None:
-    """Power with its reason, what waits and why, what ended; and leaves the terminal as it was."""
-    tell_power(gateway.config, PowerState.NORMAL)
+    """The screen shows power and waiting jobs with their reasons, and ended ones; the terminal is then restored."""
+    report_power(gateway.config, PowerState.NORMAL)
     waits, ends = gateway.submit(), gateway.submit()
     with watching(gateway, terminal=True) as watched:
         watched.shows("normal")
         watched.shows(waits)
-        watched.shows("broker is not reachable")  # why it waits
+        watched.shows("broker is not reachable")  # the reason why it waits
         gateway.finish(ends)
         watched.shows("succeeded")
         assert watched.leave() == 0
@@ -125,7 +125,7 @@ def test_in_a_terminal_it_draws(gateway: RunningGateway) -> None:
 
 
 def test_a_gateway_that_is_not_there_is_one_line(gateway: RunningGateway) -> None:
-    """And exit code 3."""
+    """A missing gateway is one line and exit code 3."""
     gateway.stop()
     with watching(gateway) as watched:
         until(lambda: watched._process.poll() is not None, "it does not end")

@@ -1,4 +1,4 @@
-"""The client and the command send files: each byte once, whatever happens to the connection."""
+"""Client and command upload files: each byte once, even over bad connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HASH = sha256(CONTENT).hexdigest()
 
 
 class Flaky:
-    """Passes connections on, and drops each after so many bytes towards the gateway."""
+    """Relays connections, and closes each after a number of bytes to the gateway."""
 
     def __init__(self, port: int, every_bytes: int) -> None:
         self._port, self._every = port, every_bytes
@@ -51,7 +51,7 @@ class Flaky:
                 left -= len(block)
 
     def close(self) -> None:
-        """Take no more."""
+        """Accept no more connections."""
         self._listener.close()
 
 
@@ -63,7 +63,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def flaky(gateway: RunningGateway, every_bytes: int) -> Iterator[Flaky]:
-    """A bad network before the gateway."""
+    """Run a bad network in front of the gateway."""
     proxy = Flaky(gateway.port, every_bytes)
     try:
         yield proxy
@@ -80,24 +80,24 @@ def clip(tmp_path: Path) -> Path:
 
 
 def client_of(port: int) -> Client:
-    """A client of the gateway at this port."""
+    """Return a client of the gateway at this port."""
     return Client(settings=Settings(f"http://127.0.0.1:{port}", patience_s=10.0))
 
 
 def test_a_file_is_sent_once(gateway: RunningGateway, clip: Path) -> None:
-    """The second upload sends nothing; progress ends at the whole file."""
-    told: list[tuple[int, int]] = []
+    """A second upload of a file sends nothing; progress ends at the whole size."""
+    calls: list[tuple[int, int]] = []
     with client_of(gateway.port) as client:
-        sent = client.upload(clip, progress=lambda done, size: told.append((done, size)))
+        sent = client.upload(clip, progress=lambda done, size: calls.append((done, size)))
         assert sent == InputFile(HASH, "my clip.mov", len(CONTENT))
-        assert (told[0], told[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
-        told.clear()
-        client.upload(clip, progress=lambda done, size: told.append((done, size)))
-        assert told == [(len(CONTENT), len(CONTENT))]
+        assert (calls[0], calls[-1]) == ((0, len(CONTENT)), (len(CONTENT), len(CONTENT)))
+        calls.clear()
+        client.upload(clip, progress=lambda done, size: calls.append((done, size)))
+        assert calls == [(len(CONTENT), len(CONTENT))]
 
 
 def test_an_upload_over_a_bad_network_goes_on_where_it_broke_off(gateway: RunningGateway, clip: Path) -> None:
-    """Each connection takes 700 kB; hardly more than the file itself goes over the wire."""
+    """With connections that break after 700 kB, hardly more than the size of the file is sent."""
     with flaky(gateway, 700_000) as proxy, client_of(proxy.port) as client:
         client.upload(clip)
         assert proxy.connections >= len(CONTENT) // 700_000
@@ -106,21 +106,21 @@ def test_an_upload_over_a_bad_network_goes_on_where_it_broke_off(gateway: Runnin
 
 
 def test_another_call_goes_on_with_an_upload(gateway: RunningGateway, start_gateway: StartGateway, clip: Path) -> None:
-    """After the board was away for longer than anybody waits."""
+    """Another call resumes the upload after the board was away for longer than the client waits."""
     with flaky(gateway, 2_000_000) as proxy:
         settings = Settings(f"http://127.0.0.1:{proxy.port}", patience_s=0.0)
         with Client(settings=settings) as client, pytest.raises(Unreachable):
             client.upload(clip)
     gateway.stop()
     again = start_gateway(gateway.config)
-    told: list[int] = []
+    calls: list[int] = []
     with client_of(again.port) as client:
-        client.upload(clip, progress=lambda done, _size: told.append(done))
-    assert told[0] > 0
+        client.upload(clip, progress=lambda done, _size: calls.append(done))
+    assert calls[0] > 0
 
 
 def test_a_job_is_submitted_with_its_files(gateway: RunningGateway, clip: Path) -> None:
-    """Paths are uploaded; what was uploaded before is named."""
+    """Paths are uploaded, and files that were uploaded before are named by hash."""
     with client_of(gateway.port) as client:
         known = client.upload(clip, name="b.mov")
         view = client.submit("echo", "x", files={"clip": clip, "other": known}).view
@@ -131,7 +131,7 @@ def test_a_job_is_submitted_with_its_files(gateway: RunningGateway, clip: Path) 
 
 
 def test_a_file_that_cannot_be_sent_is_one_line(gateway: RunningGateway, tmp_path: Path) -> None:
-    """A missing one, a folder."""
+    """A missing file and a folder are one line each."""
     with client_of(gateway.port) as client:
         for path, why in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory")):
             with pytest.raises(UsageError, match=f"file {path}: {why}"):
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_sent_is_one_line(gateway: RunningGateway, tmp_pat
 def test_a_file_that_does_not_fit_is_refused_before_it_is_sent(
     make_config: MakeConfig, start_gateway: StartGateway, clip: Path
 ) -> None:
-    """The first request asks; the file stays here."""
+    """The first request asks, and the content is not sent."""
     limits = {"spare_bytes": 1 << 60}
     gateway = start_gateway(make_config(gateway={"files": limits, "loopback_without_token": True}))
     with flaky(gateway, 1 << 30) as proxy, client_of(proxy.port) as client:
@@ -151,7 +151,7 @@ def test_a_file_that_does_not_fit_is_refused_before_it_is_sent(
 
 
 def test_the_command_sends_files(gateway: RunningGateway, clip: Path, tmp_path: Path) -> None:
-    """`edge submit TASK --file NAME=PATH` prints the id of a job that has it."""
+    """`edge submit TASK --file NAME=PATH` prints the id of a job that has the file."""
     env = os.environ | {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": str(tmp_path)}
     argv: list[str | Path] = [Path(sys.executable).with_name("edge"), "submit", "echo", "x", "--file", f"clip={clip}"]
     done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -160,7 +160,7 @@ def test_the_command_sends_files(gateway: RunningGateway, clip: Path, tmp_path: 
 
 
 def test_a_large_upload_takes_no_memory(edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path) -> None:
-    """200 MB add less than 20 MB to the gateway, as a gigabyte does (docs/how-to/files.md)."""
+    """An upload of 200 MB adds less than 20 MB to the gateway, as a gigabyte does (docs/how-to/files.md)."""
     config = make_config(gateway={"files": {"spare_bytes": 0}, "loopback_without_token": True})
     with (tmp_path / "log").open("wb") as log:
         gateway = subprocess.Popen([sys.executable, "-m", "edge.gateway"], env=edge_env, stdout=log, stderr=log)
@@ -169,7 +169,7 @@ def test_a_large_upload_takes_no_memory(edge_env: dict[str, str], make_config: M
             until(lambda: _answers(client), lambda: (tmp_path / "log").read_text()[-2000:])
             client.upload(_sparse(tmp_path / "small", 1 << 20))
             before = _kilobytes(gateway.pid, "VmRSS")
-            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # the peak counts from here
+            Path(f"/proc/{gateway.pid}/clear_refs").write_text("5")  # reset the peak
             client.upload(_sparse(tmp_path / "large", 200 << 20))
             assert _kilobytes(gateway.pid, "VmHWM") - before < 20_000
     finally:
@@ -196,7 +196,7 @@ def _kilobytes(pid: int, what: str) -> int:
 
 
 def test_a_schedule_gives_a_file_to_each_of_its_jobs(gateway: RunningGateway, clip: Path, tmp_path: Path) -> None:
-    """`edge schedule add ... --file NAME=PATH`; the file stays while the schedule does."""
+    """`edge schedule add ... --file NAME=PATH` gives each job the file, which stays while the schedule exists."""
     env = os.environ | {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": str(tmp_path)}
     argv = ["schedule", "add", "nightly", "echo", "x", "--every", "1d", "--file", f"clip={clip}"]
     subprocess.run([Path(sys.executable).with_name("edge"), *argv], env=env, cwd=tmp_path, check=True)

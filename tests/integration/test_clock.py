@@ -1,4 +1,4 @@
-"""A board without a clock boots in 1970, and jumps decades when it is told the time: no job is lost, late or stuck."""
+"""If a board boots in 1970 and its clock then jumps by decades, no job is lost, late or stuck."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from edge.results.attempts import AttemptsStore
 from edge.results.store import Results
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, publish, report_power, until
 
 YEAR_S = 365.25 * 86_400
-#: From today: ten years back and forth, and to 1970, where a board without a clock wakes up.
+#: Jumps from today: ten years back and ahead, and to 1970, the time of a board without a clock.
 JUMPS = [pytest.param(-10 * YEAR_S, id="back"), pytest.param(10 * YEAR_S, id="ahead"), pytest.param(None, id="1970")]
 
 
 class Clock:
-    """The wall clock of this process, to be set at will; the monotonic one goes on as it does."""
+    """The wall clock of this process, which a test can set; the monotonic clock is not changed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._real, self._offset_s = time.time, 0.0
         monkeypatch.setattr(time, "time", lambda: self._real() + self._offset_s)
 
     def jump(self, by_s: float | None) -> None:
-        """Set it so far from the true time; None: to the first day of 1970."""
+        """Set the clock `by_s` from the true time, or to the first day of 1970 if `by_s` is None."""
         self._offset_s = 3600.0 - self._real() if by_s is None else by_s
 
 
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A back-off that a test can wait for."""
+    """Make the back-off short."""
     monkeypatch.setattr(outbox, "RETRY", Backoff(first_s=1.0, most_s=3600.0))
 
 
@@ -56,7 +56,7 @@ def _again(gateway: RunningGateway, start_gateway: StartGateway) -> RunningGatew
 
 
 def test_order_is_that_of_acceptance_at_any_time(clock: Clock, gateway: RunningGateway) -> None:
-    """Page by page too, and newest first."""
+    """Jobs are listed in the order of acceptance, also by pages and newest first, at any time of the clock."""
     ids = []
     for by_s in (0.0, None, 10 * YEAR_S, -10 * YEAR_S, None, 0.0):
         clock.jump(by_s)
@@ -83,7 +83,7 @@ def test_a_retry_comes_due(
     *,
     restart: bool,
 ) -> None:
-    """After its back-off at most, whatever the clock says by then."""
+    """A retry is due at most after its back-off, whatever the clock shows then."""
     job_id = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["x"], "retries": 3}).json["id"]
     AttemptsStore(gateway.layout).write(Attempts(job_id, deliveries=1, failures=1, last_error="E: x"))
     gateway.becomes(job_id, "retrying")
@@ -97,7 +97,7 @@ def test_a_retry_comes_due(
 def test_a_deadline_comes_due_and_never_ends_a_job(
     clock: Clock, gateway: RunningGateway, start_gateway: StartGateway, by_s: float | None, *, restart: bool
 ) -> None:
-    """The job may run at normal power then; early at worst."""
+    """After a jump the job may run at normal power, early at worst, and is never ended."""
     body = {"task": "echo", "args": ["x"], "power": "surplus", "deadline_s": 1.0}
     job_id = gateway.ask("POST", "/jobs", body).json["id"]
     clock.jump(by_s)
@@ -115,7 +115,7 @@ def test_a_deadline_comes_due_and_never_ends_a_job(
 def test_keys_and_tokens_know_no_time(
     clock: Clock, gateway: RunningGateway, start_gateway: StartGateway, by_s: float | None
 ) -> None:
-    """The same key gives the same job; a token made in another decade lets in."""
+    """The same key gives the same job, and a token made in another decade is valid."""
     job_id = gateway.submit("echo", "x", Idempotency_Key="k")
     secret = Tokens(gateway.layout.tokens).add("sensor", [Scope.READ])
     clock.jump(by_s)
@@ -128,7 +128,7 @@ def test_keys_and_tokens_know_no_time(
 def test_a_result_of_a_wrong_time_stays_its_full_time(
     clock: Clock, gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, by_s: float | None
 ) -> None:
-    """It ended in another decade; once the time is known its age counts from then on."""
+    """A result with a time in another decade is kept for its full time, counted from when the time is known."""
     job_id = gateway.submit("echo", "x")
     clock.jump(by_s)
     gateway.finish(job_id, "y")
@@ -167,9 +167,9 @@ time.time = _now
 def test_a_worker_goes_on_over_a_jump(
     make_config: MakeConfig, broker: BrokerConfig, start_worker: StartWorker, tmp_path: Path, by_s: float | None
 ) -> None:
-    """The job that runs, its time limit, the next one, and one after a restart in another decade."""
+    """A running job, its time limit, the next job, and one after a restart in another decade are not affected."""
     config = make_config(broker=broker, tasks=["odd"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     offset = tmp_path / "offset"
     (tmp_path / "sitecustomize.py").write_text(_SET_CLOCK)
     offset.write_text("0")

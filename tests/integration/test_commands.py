@@ -16,14 +16,14 @@ from edge.model import FailureCode, JobState, PowerState, WorkerState
 from edge.results.orders import Order, Orders
 from edge.worker.command.sandbox import bubblewrap
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, publish, report_power, until
 
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed"),
 ]
 
-#: Beats in its checkpoint folder, from a daemon that has left session and group, until a file `go` is there.
+#: The program touches a file repeatedly, from a daemon outside of its session and group, until a file `go` exists.
 BEATS = (
     'cd $EDGE_CHECKPOINT; trap "echo saved >saved; exit 0" TERM; '
     "(setsid sh -c 'trap \"\" TERM; while :; do touch beat; sleep 0.02; done' >/dev/null 2>&1 &); "
@@ -38,7 +38,7 @@ COMMANDS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def odd_settings() -> dict[str, Any]:
-    """Commands, and little patience."""
+    """Commands, and short times."""
     return {
         "tasks": [],
         "commands": COMMANDS,
@@ -53,15 +53,15 @@ def folder_of(config: Config, job_id: str) -> Path:
 
 
 def beating(worker: RunningWorker, broker: BrokerConfig) -> tuple[str, Path]:
-    """The id of a job whose daemon beats, and the file that it touches."""
+    """Start a job with a daemon that beats; return its id and the file that it touches."""
     job_id = publish(broker, "beats")
     beat = folder_of(worker.config, job_id) / "beat"
-    until(beat.exists, lambda: f"a beat; log:\n{worker.words()}")
+    until(beat.exists, lambda: f"a beat; log:\n{worker.log_tail()}")
     return job_id, beat
 
 
 def stands_still(beat: Path) -> bool:
-    """True when a while goes by without a beat."""
+    """Return True if no beat comes for a while."""
     try:
         before = beat.stat().st_mtime_ns
         time.sleep(0.25)
@@ -101,10 +101,10 @@ def test_it_is_held_with_all_its_processes_and_goes_on(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
     job_id, beat = beating(worker, broker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     worker.until_state(WorkerState.HELD)
     assert stands_still(beat)
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     worker.until_state(WorkerState.RUNNING)
     goes_on(beat)
     (beat.parent / "go").touch()
@@ -118,12 +118,12 @@ def test_at_critical_power_it_saves_and_goes_on_from_there(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
     job_id, beat = beating(worker, broker)
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     worker.process.wait(30)
     assert stands_still(beat)
     assert (beat.parent / "saved").read_text() == "saved\n"
     (beat.parent / "go").touch()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     worker.again()
     result = worker.result(job_id)
     assert isinstance(result.value, dict)
@@ -182,27 +182,27 @@ def test_what_a_dead_worker_left_is_removed(worker: RunningWorker, broker: Broke
     worker.kill()
     (beat.parent / "go").touch()
     worker.again()
-    until(lambda: not work.exists() or not list(work.iterdir()), lambda: f"an empty {work}; log:\n{worker.words()}")
+    until(lambda: not work.exists() or not list(work.iterdir()), lambda: f"an empty {work}; log:\n{worker.log_tail()}")
 
 
 def test_a_frozen_worker_freezes_its_program(
     broker: BrokerConfig, make_config: MakeConfig, odd_settings: dict[str, Any], start_worker: StartWorker
 ) -> None:
     config = make_config(broker=broker, **{**odd_settings, "worker": {"running_job": "freeze", "stop_grace_s": 2.0}})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     worker.until_state(WorkerState.IDLE)
     job_id, beat = beating(worker, broker)
-    tell_power(config, PowerState.LOW)
+    report_power(config, PowerState.LOW)
     until(lambda: stands_still(beat), "the program to stand still")
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     goes_on(beat)
     (beat.parent / "go").touch()
     assert worker.result(job_id).state is JobState.SUCCEEDED
 
 
 class TestThreads:
-    """A worker of threads runs programs side by side."""
+    """A worker of threads runs programs at the same time."""
 
     @pytest.fixture
     def worker(
@@ -212,7 +212,7 @@ class TestThreads:
         workers = [{"name": "main", "pool": "threads", "concurrency": 4}]
         commands = [command | {"pool": "io"} for command in COMMANDS]
         config = make_config(broker=broker, **{**odd_settings, "workers": workers, "commands": commands})
-        tell_power(config, PowerState.NORMAL)
+        report_power(config, PowerState.NORMAL)
         worker = start_worker(config)
         worker.until_state(WorkerState.IDLE)
         return worker
@@ -221,7 +221,7 @@ class TestThreads:
     def beating(worker: RunningWorker, broker: BrokerConfig) -> tuple[str, Path]:
         job_id = publish(broker, "beats", queue="edge.io.normal")
         beat = folder_of(worker.config, job_id) / "beat"
-        until(beat.exists, lambda: f"a beat; log:\n{worker.words()}")
+        until(beat.exists, lambda: f"a beat; log:\n{worker.log_tail()}")
         return job_id, beat
 
     def test_two_at_once_and_a_cancel_of_one(self, worker: RunningWorker, broker: BrokerConfig) -> None:
@@ -239,9 +239,9 @@ class TestThreads:
 
     def test_held_and_going_on(self, worker: RunningWorker, broker: BrokerConfig) -> None:
         job_id, beat = self.beating(worker, broker)
-        tell_power(worker.config, PowerState.LOW)
+        report_power(worker.config, PowerState.LOW)
         until(lambda: stands_still(beat), "the program to be held")
-        tell_power(worker.config, PowerState.NORMAL)
+        report_power(worker.config, PowerState.NORMAL)
         goes_on(beat)
         (beat.parent / "go").touch()
         assert worker.result(job_id).state is JobState.SUCCEEDED
@@ -254,20 +254,20 @@ class TestThreads:
         assert "would not end" not in result.failure.message
 
 
-#: Writes a file of which a half is easily seen, a part at a time.
+#: It writes a file in parts, so that a half-written one is noticed.
 BLOB = 'i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo "$1 $i" >>out.txt; sleep 0.01; done; echo end >>out.txt'
 
 
 def test_no_output_is_torn_by_kills(
     broker: BrokerConfig, make_config: MakeConfig, odd_settings: dict[str, Any], start_worker: StartWorker
 ) -> None:
-    """A worker is killed again and again while programs run and results are published; EDGE_KILLS says how often."""
+    """A worker is killed repeatedly while programs run and results are published; EDGE_KILLS says how often."""
     parameters = {"n": {"type": "int", "min": 0}}
     command = {"name": "blob", "run": ["sh", "-c", BLOB, "blob", "{n}"], "outputs": ["out.txt"]}
     commands = [command | {"parameters": parameters}]
     settings = {**odd_settings, "commands": commands, "worker": {"max_crashes": 100_000}}
     config = make_config(broker=broker, **settings)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     worker.until_state(WorkerState.IDLE)
     chance = random.Random(17)

@@ -1,4 +1,4 @@
-"""The example of docs/how-to/commands.md, and real programs, on a whole stack: from a file here to a file here."""
+"""The example of docs/how-to/commands.md and real programs work on a whole stack, from input file to output file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 PAGE = "docs/how-to/commands.md"
-#: Takes the arguments of the page, says what ffmpeg says, and copies.
+#: It takes the arguments of the page, prints like ffmpeg, and copies the file.
 FFMPEG = """#!/bin/sh
 while [ $# -gt 1 ]; do
     [ "$1" != -i ] || clip=$2
@@ -44,7 +44,7 @@ CONVERT = next((path for path in ("/usr/bin/convert", "/usr/bin/magick") if os.a
 
 
 class Stack:
-    """`edge up` with the commands of the page, and surplus power."""
+    """An `edge up` with the commands of the page and surplus power."""
 
     def __init__(self, folder: Path) -> None:
         root = folder / "state"
@@ -76,7 +76,7 @@ class Stack:
         self.up = Background(root, folder / "up.log")
 
     def run(self, *argv: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run a command here."""
+        """Run a command on this machine."""
         done = subprocess.run(
             argv, env=self.env | env, cwd=self.home, capture_output=True, text=True, timeout=120, check=False
         )
@@ -89,14 +89,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for all tests of this file."""
     folder = tmp_path_factory.mktemp("commands")
     for each in (folder, folder.parent):
-        each.chmod(0o755)  # root's programs run as nobody
+        each.chmod(0o755)  # programs of root run as nobody
     stack = Stack(folder)
     yield stack
     stack.up.stop()
 
 
 def test_the_example_of_the_page_runs_as_it_stands(stack: Stack) -> None:
-    """A folder of clips is transcoded."""
+    """The example of the page transcodes a folder of clips."""
     clips = stack.home / "clips"
     clips.mkdir()
     (clips / "a clip.mov").write_text("one ")
@@ -113,7 +113,7 @@ def test_a_value_out_of_bounds_is_refused_before_anything_runs(stack: Stack) -> 
     assert "must be at least 64" in done.stderr
 
 
-def test_a_missing_file_is_told(stack: Stack) -> None:
+def test_a_missing_file_is_reported(stack: Stack) -> None:
     done = stack.run("edge", "run", "transcode", "--width", "640", code=2)
     assert "input 'input' is missing" in done.stderr
 
@@ -125,7 +125,7 @@ def test_output_comes_in_order_on_both_streams(stack: Stack) -> None:
 
 
 def test_output_comes_by_events_to_who_asks_for_it(stack: Stack) -> None:
-    """Each piece as it is printed, in order, with its place; nothing of it to a reader that does not ask."""
+    """A reader that asks for output gets each piece as it is printed, in order, with its offset; others get none."""
     with Client(settings=Settings(url=stack.url)) as board:
         asked, others = board.events(about=["output", "job"]), board.events()
         job_id = board.submit("slow").id
@@ -135,16 +135,16 @@ def test_output_comes_by_events_to_who_asks_for_it(stack: Stack) -> None:
                 printed.append(event.output)
                 if event.output.stream == "stderr":
                     break
-        told: list[About] = []
+        kinds: list[About] = []
         for event in others:
-            told.append(event.about)
+            kinds.append(event.about)
             if event.job is not None and event.job.id == job_id and event.job.state.final:
                 break
     lines = [each for each in printed if each.stream == "stdout"]
     assert "".join(each.text for each in lines) == "line 1\nline 2\nline 3\nline 4\n"
     assert len(lines) > 1
     assert [each.offset for each in lines[1:]] == [each.offset + each.size_bytes for each in lines[:-1]]
-    assert About.OUTPUT not in told
+    assert About.OUTPUT not in kinds
 
 
 def test_any_program_on_a_file_from_here(stack: Stack) -> None:
@@ -194,7 +194,7 @@ def test_output_is_there_from_any_byte_after_the_end(stack: Stack) -> None:
 
 
 def test_a_follower_gets_all_of_a_long_output_that_is_kept(stack: Stack) -> None:
-    """Head and tail, with the gap between them told."""
+    """A follower gets head and tail of a long output, with the size of the gap between them."""
     script = "yes 0123456789abcdef | head -n 500000; echo end"
     done = stack.run("edge", "run", "--out", "long", "--", "sh", "-c", script)
     assert done.stdout.endswith("end\n")
@@ -203,7 +203,7 @@ def test_a_follower_gets_all_of_a_long_output_that_is_kept(stack: Stack) -> None
 
 
 def png(width: int, height: int) -> bytes:
-    """A black picture."""
+    """Return a black picture."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")

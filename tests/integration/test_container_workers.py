@@ -1,4 +1,4 @@
-"""The image's entry with real workers, started by name as `WORKERS` of the compose file says."""
+"""The image's entry point starts real workers by name, as `WORKERS` of the compose file says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.config import BrokerConfig
 from edge.model import JobState, PowerState, WorkerState, WorkerStatus
 from edge.results.store import Results
 from tests.conftest import MakeConfig
-from tests.running_worker import PATIENCE_S, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 REPO = Path(__file__).parents[2]
@@ -40,10 +40,10 @@ def fetch() -> str:
 def test_workers_by_name(
     broker: BrokerConfig, make_config: MakeConfig, edge_env: dict[str, str], tmp_path: Path, queues: str
 ) -> None:
-    """One body at a time beside threads; with `QUEUES` each runs what it finds there, in its own way."""
+    """`main` runs one body at a time and `io` runs threads; with `QUEUES` each takes the jobs of these queues."""
     (tmp_path / "kinds.py").write_text(KINDS)
     config = make_config(broker, tasks=["kinds"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     env = edge_env | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "WORKERS": "main,io", "QUEUES": queues}
     env["EDGE_RUN"] = str(config.run)
     with (tmp_path / "log").open("wb") as log:

@@ -1,4 +1,4 @@
-"""The Grafana dashboard and the page on Prometheus say nothing that `/v1/metrics` does not have."""
+"""The Grafana dashboard and the page on Prometheus name only metrics that `/v1/metrics` has."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from edge.config import Config
 from edge.model import PowerState, Reading, Verdict
 from edge.wire import BrokerState
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import tell_power
+from tests.running_worker import report_power
 
 DOCS = Path(__file__).parents[2] / "docs"
 DASHBOARD = json.loads((DOCS / "how-to" / "grafana-dashboard.json").read_text())
 PAGE = (DOCS / "how-to" / "prometheus.md").read_text()
-#: Labels that Prometheus itself gives each series.
+#: Labels that Prometheus itself adds to each series.
 _OWN = {"instance", "job"}
 _OWN_METRICS = {"up"}
 _STATES = {
@@ -33,8 +33,8 @@ Labels = dict[str, set[str]]
 
 @pytest.fixture
 def metrics(config: Config, start_gateway: StartGateway) -> Labels:
-    """The labels of each metric that a board with a sensor and an ended job has."""
-    tell_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.0, "%", verdict=Verdict.OK),))
+    """The labels of each metric of a board with a sensor and an ended job."""
+    report_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.0, "%", verdict=Verdict.OK),))
     gateway: RunningGateway = start_gateway(config)
     gateway.finish(job := gateway.submit())
     gateway.becomes(job, "succeeded")
@@ -46,7 +46,7 @@ def metrics(config: Config, start_gateway: StartGateway) -> Labels:
 
 
 def _expressions() -> Iterator[tuple[str, str]]:
-    """(expression, legend) of each panel and each alert."""
+    """Yield (expression, legend) of each panel and each alert."""
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
             yield target["expr"], target["legendFormat"]
@@ -56,7 +56,7 @@ def _expressions() -> Iterator[tuple[str, str]]:
 
 
 def test_each_query_names_metrics_and_labels_that_are_there(metrics: Labels) -> None:
-    """Names, labels in braces, in groupings and in legends; and states that there are."""
+    """Each query uses existing metric names, labels and states."""
     for expression, legend in _expressions():
         bare = re.sub(r'"[^"]*"', '""', expression)
         names = set(re.findall(r"\b(edge_\w+|up)\b", bare))
@@ -72,7 +72,7 @@ def test_each_query_names_metrics_and_labels_that_are_there(metrics: Labels) -> 
             assert state in _STATES.get(name, {state}), expression
 
 
-#: Only on a board that looks ahead; tests/integration/test_gateway_starts.py has one.
+#: Only a board that looks ahead has these; tests/integration/test_gateway_starts.py has one.
 _LOOKS_AHEAD = {
     *("edge_plan", "edge_plan_floor_percent", "edge_night_budget_watt_hours"),
     *("edge_forecast_error_watt_hours", "edge_forecast_below_p10_ratio", "edge_start_times_held_ratio"),
@@ -80,20 +80,20 @@ _LOOKS_AHEAD = {
 
 
 def test_the_page_names_each_metric_with_its_labels(metrics: Labels) -> None:
-    """And none that is gone."""
-    told: Labels = {}
+    """The page names each metric with its labels, and none that does not exist."""
+    documented: Labels = {}
     for names, labels in re.findall(r"^\| (`edge_[^|]*`) \| ([^|]*)\|", PAGE, re.MULTILINE):
-        told.update({key: set(re.findall(r"`(\w+)`", labels)) for key in re.findall(r"`(\w+)`", names)})
+        documented.update({key: set(re.findall(r"`(\w+)`", labels)) for key in re.findall(r"`(\w+)`", names)})
     made = {name: labels for name, labels in metrics.items() if not name.endswith("_created")}
-    assert {name: labels for name, labels in told.items() if name in made} == {
-        name: labels for name, labels in made.items() if name in told
+    assert {name: labels for name, labels in documented.items() if name in made} == {
+        name: labels for name, labels in made.items() if name in documented
     }
-    assert made.keys() <= told.keys()
-    assert told.keys() - made.keys() <= {"edge_workers_wanted"} | _LOOKS_AHEAD  # only where an entry is scaled
+    assert made.keys() <= documented.keys()
+    assert documented.keys() - made.keys() <= {"edge_workers_wanted"} | _LOOKS_AHEAD  # only if an entry is scaled
 
 
 def test_the_dashboard_can_be_imported() -> None:
-    """Nothing of one Grafana's own: no id, each data source is the one that is chosen, panels beside one another."""
+    """The dashboard has no id, a selectable data source, and no overlapping panels, so any Grafana can import it."""
     assert DASHBOARD["uid"]
     assert DASHBOARD["title"]
     assert "id" not in DASHBOARD
@@ -118,7 +118,7 @@ def test_the_dashboard_can_be_imported() -> None:
 
 
 def test_the_scrape_of_the_page_fits_the_gateway() -> None:
-    """Path and port are those of the product."""
+    """The scrape configuration of the page has the path and port of the gateway."""
     (text,) = re.findall(r"<!-- test: prometheus.yml -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
     (job,) = yaml.safe_load(text)["scrape_configs"]
     assert job["metrics_path"] == "/v1/metrics"

@@ -1,4 +1,4 @@
-"""What the pages show works as it stands there, on a running stack."""
+"""The examples of the pages work unchanged on a running stack."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.docs.pages import TOP, Block, all_pages, blocks, marked
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 SHOWN_URL = "http://127.0.0.1:8420"
-#: Kinds of job beside edge.yaml: module -> (page, mark) of its code.
+#: Kinds of job next to edge.yaml: module -> (page, mark) of its code.
 KINDS = {
     "wordcount": ("docs/how-to/add-a-kind.md", "wordcount.py"),
     "linecount": ("docs/how-to/files.md", "linecount.py"),
 }
-#: Pages whose blocks have tests of their own, with the kinds of job and the files that they need.
+#: Pages with separate tests for their blocks.
 ELSEWHERE = {"docs/how-to/waiting.md"}  # tests/integration/test_after.py
 RUN = {"shell", "program"}
 
 
 class Stack:
-    """`edge up` with the kinds of job of the pages beside its edge.yaml, and power that is played."""
+    """An `edge up` with the kinds of job of the pages, and simulated power."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "state"
@@ -61,7 +61,7 @@ class Stack:
         self.up = Background(self.root, folder / "up.log")
 
     def run(self, page: Path, index: int, script: str) -> str:
-        """What the blocks of a page print; they must succeed."""
+        """Run the script of blocks of a page, which must succeed, and return its output."""
         folder = self.folder / f"{page.stem}-{index}"
         folder.mkdir()
         done = subprocess.run(
@@ -78,7 +78,7 @@ class Stack:
 
 
 def broker_port() -> int:
-    """A port that is free with the two after it."""
+    """Find a free port with the two ports after it free as well."""
     while True:
         (port,) = free_ports(1)
         if port < 65_000 and not any(accepts(port + n) for n in (0, 1, 2)):
@@ -99,7 +99,7 @@ def _script(block: Block) -> str:
 
 
 def runnable(page: Path) -> list[Block]:
-    """The blocks of a page that run one after another in one shell, and the output that is shown."""
+    """Return the blocks of a page that run one after another in one shell, and the shown output."""
     return [block for block in blocks(page) if block.mark in RUN | {"output"}]
 
 
@@ -112,7 +112,7 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_the_page_run_as_they_stand(stack: Stack, page: Path) -> None:
-    """Pasted into a shell one after another, the blocks succeed and print what the page shows."""
+    """Run one after another in a shell, the blocks succeed and print the output that the page shows."""
     found = runnable(page)
     printed = stack.run(page, 0, "".join(_script(block) for block in found if block.mark in RUN))
     flat = re.sub(r"\s+", " ", printed)

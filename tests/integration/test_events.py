@@ -1,4 +1,4 @@
-"""`GET /v1/events` on a real port: order, filters, resuming, scopes, and nothing while nobody reads."""
+"""`GET /v1/events` on a real port: order, filters, resuming, scopes, and no cost without readers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from edge.model import PowerState
 from edge.wire import About
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import RunningWorker, tell_power, until
+from tests.running_worker import RunningWorker, report_power, until
 
 pytestmark = pytest.mark.timeout(120)
 
 
 class Stream:
-    """One reader: `next` gives the events as they come."""
+    """One reader; `next` returns the events in order."""
 
     def __init__(self, port: int, query: str = "", after: str = "", token: str = "") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -45,11 +45,11 @@ class Stream:
         self.id = ""
 
     def body(self) -> Any:
-        """The whole of a refusal."""
+        """The whole body of a refusal."""
         return json.loads(self._answer.read())
 
     def block(self) -> dict[str, str] | None:
-        """The fields of the next block; None at the end of the stream."""
+        """Return the fields of the next block, or None at the end of the stream."""
         fields: dict[str, str] = {}
         while line := self._answer.readline().decode():
             if line == "\n":
@@ -61,7 +61,7 @@ class Stream:
         return None
 
     def next(self) -> Any:
-        """The next event's data."""
+        """Return the data of the next event."""
         while True:
             block = self.block()
             assert block is not None, "the stream has ended"
@@ -71,21 +71,21 @@ class Stream:
                 return data
 
     def until(self, wanted: Callable[[Any], bool]) -> list[Any]:
-        """All events up to one that is `wanted`."""
+        """Return all events up to the first that is `wanted`."""
         found: list[Any] = []
         while not found or not wanted(found[-1]):
             found.append(self.next())
         return found
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._answer.close()
         self._connection.close()
 
 
 @contextmanager
 def reading(gateway: RunningGateway, query: str = "", after: str = "", token: str = "") -> Iterator[Stream]:
-    """A reader whose place is set: what changes from now on, it gets."""
+    """Open a reader that gets all changes from now on."""
     stream = Stream(gateway.port, query, after, token)
     try:
         if stream.status == 200:
@@ -98,12 +98,12 @@ def reading(gateway: RunningGateway, query: str = "", after: str = "", token: st
 
 
 def ended(event: Any) -> bool:
-    """True for the end of a job."""
+    """Return True for the end of a job."""
     return event.get("job", {}).get("state") in {"succeeded", "failed", "cancelled"}
 
 
 def states(events: list[Any]) -> list[str]:
-    """The states of job events, without repeats."""
+    """Return the states of job events, without repeats."""
     found = [event["job"]["state"] for event in events if event["about"] == "job"]
     return [state for number, state in enumerate(found) if number == 0 or found[number - 1] != state]
 
@@ -112,7 +112,7 @@ def states(events: list[Any]) -> list[str]:
 def test_a_job_is_seen_from_accepted_to_its_end(
     odd: Config, worker: RunningWorker, start_gateway: StartGateway, tmp_path: Path
 ) -> None:
-    """In order, with its progress, from the submit to the result."""
+    """A reader sees a job in order, with progress, from submit to result."""
     gateway = start_gateway(odd)
     gateway.gateway.appliance.kinds._catalogue = catalogue.load(tmp_path / "edge.yaml")
     gateway.becomes(gateway.submit("echo"), "succeeded")
@@ -133,7 +133,7 @@ def test_a_job_is_seen_from_accepted_to_its_end(
 
 
 def test_a_reader_that_comes_back_misses_nothing(gateway: RunningGateway) -> None:
-    """Over many reconnects, each event once and in order, also those of the time between."""
+    """Over many reconnects a reader gets each event once and in order, also those of the time between."""
     seen: list[str] = []
     handed_in: list[str] = []
     after = ""
@@ -154,7 +154,7 @@ def test_a_reader_that_comes_back_misses_nothing(gateway: RunningGateway) -> Non
     "after", ["0123456789ab-7", "{boot}-99", "7", "{boot}-", "{boot}--1", "{boot}-9999999999999999"]
 )
 def test_what_cannot_be_resumed_begins_with_one_reset(gateway: RunningGateway, after: str) -> None:
-    """An id of another life of the gateway, and one that never was; then events come as ever."""
+    """An id of an earlier gateway process, or one that never existed, gives one reset; then events come as usual."""
     boot = gateway.gateway.appliance.journal.boot
     with reading(gateway, "?about=job", after.format(boot=boot)) as stream:
         job_id = gateway.submit()
@@ -164,13 +164,13 @@ def test_what_cannot_be_resumed_begins_with_one_reset(gateway: RunningGateway, a
 
 
 def test_what_is_older_than_the_ring_begins_with_a_reset(gateway: RunningGateway) -> None:
-    """A reader who was away for more events than are kept is told so once."""
+    """A reader that missed more events than are kept gets one reset."""
     with reading(gateway) as stream:
         gateway.submit()
         stream.until(lambda event: event["about"] == "job")
         after = stream.id
     journal = gateway.gateway.appliance.journal
-    journal.size = len(journal._ring)  # as if so many were kept
+    journal.size = len(journal._ring)  # as if this many were kept
     gateway.submit()
     gateway.submit()
     with reading(gateway, "?about=job", after) as stream:
@@ -180,8 +180,8 @@ def test_what_is_older_than_the_ring_begins_with_a_reset(gateway: RunningGateway
 
 
 def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> None:
-    """By job, by kind and by state, and by what events are about."""
-    tell_power(gateway.config, PowerState.NORMAL)
+    """Events can be filtered by job, kind, state and subject."""
+    report_power(gateway.config, PowerState.NORMAL)
     with (
         reading(gateway, "?kind=total") as by_kind,
         reading(gateway, "?state=succeeded,failed") as by_state,
@@ -189,7 +189,7 @@ def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> Non
     ):
         first, second = gateway.submit(), gateway.submit("total", [1, 2])
         with reading(gateway, f"?job={second}") as by_job:
-            tell_power(gateway.config, PowerState.LOW)
+            report_power(gateway.config, PowerState.LOW)
             gateway.finish(first)
             gateway.finish(second)
             assert states(by_job.until(ended)) == ["succeeded"]
@@ -197,13 +197,13 @@ def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> Non
             second
         }
         assert {by_state.next()["job"]["id"], by_state.next()["job"]["id"]} == {first, second}
-        told = by_topic.next()
-        assert (told["about"], told["power"]["state"]) == ("power", "low")
-        assert told["power"]["readings"] == []
+        message = by_topic.next()
+        assert (message["about"], message["power"]["state"]) == ("power", "low")
+        assert message["power"]["readings"] == []
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "detail"),
     [
         ("?state=done", "query state = 'done': expected one of accepted, queued"),
         ("?job=../x", "query job = '../x': expected ids of jobs"),
@@ -216,17 +216,17 @@ def test_filters_leave_out_what_nobody_asked_for(gateway: RunningGateway) -> Non
         ("?job=" + ",".join(f"j{number}" for number in range(101)), "101 values; at most 100"),
     ],
 )
-def test_a_bad_filter_is_told_in_one_line(gateway: RunningGateway, query: str, said: str) -> None:
-    """The parameter, its value and what is allowed."""
+def test_the_error_of_a_bad_filter_is_one_line(gateway: RunningGateway, query: str, detail: str) -> None:
+    """The refusal names the parameter, its value and what is allowed."""
     answer = gateway.ask("GET", f"/events{query}")
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
-    assert said in answer.json["detail"]
+    assert detail in answer.json["detail"]
     assert "\n" not in answer.json["detail"]
 
 
 @pytest.mark.parametrize("after", ["", "x" * 101])
-def test_a_bad_last_event_id_is_told_in_one_line(gateway: RunningGateway, after: str) -> None:
-    """What can be no id at all is refused."""
+def test_the_error_of_a_bad_last_event_id_is_one_line(gateway: RunningGateway, after: str) -> None:
+    """A text that cannot be an id is refused."""
     answer = gateway.ask("GET", "/events", Last_Event_ID=after)
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
     assert "Last-Event-ID" in answer.json["detail"]
@@ -234,12 +234,12 @@ def test_a_bad_last_event_id_is_told_in_one_line(gateway: RunningGateway, after:
 
 @pytest.fixture
 def closed(make_config: MakeConfig, start_gateway: StartGateway) -> RunningGateway:
-    """A gateway that wants tokens."""
+    """A gateway that requires tokens."""
     return start_gateway(make_config(gateway={"loopback_without_token": False}))
 
 
 def test_events_need_a_token_that_may_look(closed: RunningGateway) -> None:
-    """None and an unknown one are 401, a node's is 403."""
+    """No token and an unknown one get 401, and that of a node gets 403."""
     node = Tokens(closed.layout.tokens).add("node", [Scope.NODE])
     assert closed.ask("GET", "/events").status == 401
     assert closed.ask("GET", "/events", Authorization="Bearer nonsense").status == 401
@@ -247,7 +247,7 @@ def test_events_need_a_token_that_may_look(closed: RunningGateway) -> None:
 
 
 def test_a_submitter_sees_its_own_jobs_a_reader_all(closed: RunningGateway) -> None:
-    """As with lists of jobs; to ask for another's job gives nothing away."""
+    """A submitter sees only its own jobs, as in lists, and learns nothing of others; a reader sees all."""
     tokens = Tokens(closed.layout.tokens)
     one, other = (tokens.add(name, [Scope.SUBMIT]) for name in ("one", "other"))
     reader = tokens.add("reader", [Scope.READ])
@@ -266,7 +266,7 @@ def test_a_submitter_sees_its_own_jobs_a_reader_all(closed: RunningGateway) -> N
 
 
 def test_removal_and_cancel_are_events(gateway: RunningGateway) -> None:
-    """A job that was asked to stop says so; one whose result is gone, too."""
+    """A cancel request and a removal are events."""
     job_id = gateway.submit()
     with reading(gateway, f"?job={job_id}") as stream:
         gateway.ask("DELETE", f"/jobs/{job_id}")
@@ -278,7 +278,7 @@ def test_removal_and_cancel_are_events(gateway: RunningGateway) -> None:
 
 
 def test_without_a_reader_nothing_is_noted_and_nothing_is_watched(gateway: RunningGateway) -> None:
-    """Before the first reader no event is made; after the last one the loop hears of no status file."""
+    """Before the first reader no event is made; after the last one no status file is watched."""
     appliance = gateway.gateway.appliance
     gateway.submit()
     assert not appliance.journal.on
@@ -289,15 +289,15 @@ def test_without_a_reader_nothing_is_noted_and_nothing_is_watched(gateway: Runni
     descriptors = len(gateway._selector.get_map())
     looked: list[int] = []
     appliance.readers._watch._workers = lambda: looked.append(1) or []  # type: ignore[func-returns-value]
-    tell_power(gateway.config, PowerState.LOW)
+    report_power(gateway.config, PowerState.LOW)
     gateway.submit()
     assert not looked
-    assert appliance.journal.last > 0  # a reader that comes back misses nothing
-    assert len(gateway._selector.get_map()) <= descriptors + 1  # the submit's own connection
+    assert appliance.journal.last > 0  # so that a reader that comes back misses nothing
+    assert len(gateway._selector.get_map()) <= descriptors + 1  # one more for the connection of the submit
 
 
 def test_streams_take_half_of_the_connections_at_most(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """The others stay for submits; the one too many is told so."""
+    """Streams may use half of the connections; the next stream is refused, and submits still work."""
     gateway = start_gateway(make_config(gateway={"max_connections": 4}))
     with reading(gateway), reading(gateway):
         refused = gateway.ask("GET", "/events")
@@ -307,7 +307,7 @@ def test_streams_take_half_of_the_connections_at_most(make_config: MakeConfig, s
 
 
 def test_a_stream_ends_with_the_gateway(gateway: RunningGateway) -> None:
-    """A reader sees a whole answer, and the stop waits for nobody."""
+    """At a stop each reader gets a complete answer, and the stop waits for no reader."""
     with reading(gateway) as stream:
         gateway.stop()
         while (block := stream.block()) is not None:
@@ -315,25 +315,25 @@ def test_a_stream_ends_with_the_gateway(gateway: RunningGateway) -> None:
 
 
 def test_a_stream_ends_after_the_longest_wait(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """So a token that was revoked ends with it."""
+    """A stream ends after the longest wait, so a revoked token does not keep it for ever."""
     gateway = start_gateway(make_config(gateway={"max_wait_s": 0.2}))
     with reading(gateway) as stream:
         assert stream.block() is None
 
 
 def test_head_answers_at_once(gateway: RunningGateway) -> None:
-    """The headers, and no stream."""
+    """HEAD returns the headers, without a stream."""
     answer = gateway.ask("HEAD", "/events")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
 
 
 def client_of(gateway: RunningGateway) -> Client:
-    """A client as programs have it."""
+    """Return a client as programs use it."""
     return Client(settings=Settings(url=f"http://127.0.0.1:{gateway.port}"))
 
 
 def test_the_client_gives_typed_events_and_resumes(gateway: RunningGateway) -> None:
-    """Over connections that the gateway ends, and from an id that was kept; each event once."""
+    """The client yields typed events, each once, across connections that end, and resumes from a stored id."""
     with client_of(gateway) as client:
         events = client.events(state="accepted")
         ids = [gateway.submit()]
@@ -347,8 +347,8 @@ def test_the_client_gives_typed_events_and_resumes(gateway: RunningGateway) -> N
         assert [event.job.id for event in (next(again), next(again), next(again)) if event.job] == ids[1:]
 
 
-def test_the_clients_wait_is_told_by_events(gateway: RunningGateway) -> None:
-    """With somebody who watches: one look at first, then only when something changed."""
+def test_the_wait_of_a_client_uses_events(gateway: RunningGateway) -> None:
+    """If there are events, `wait` asks once at first, and again only after a change."""
     job_id = gateway.submit()
     asked: list[str] = []
     with client_of(gateway) as client, ThreadPoolExecutor(1) as thread:
@@ -369,7 +369,7 @@ def test_the_clients_wait_is_told_by_events(gateway: RunningGateway) -> None:
 
 
 def test_the_clients_wait_works_without_events(gateway: RunningGateway) -> None:
-    """A gateway that gives none, here for too many readers, is asked as ever."""
+    """If the gateway has no stream, here because of too many readers, `wait` asks as before."""
     gateway.gateway.appliance.readers._most = 0
     job_id = gateway.submit()
     with client_of(gateway) as client, ThreadPoolExecutor(1) as thread:
@@ -379,22 +379,22 @@ def test_the_clients_wait_works_without_events(gateway: RunningGateway) -> None:
         assert waiting.result(30).value == 7
 
 
-def test_a_wait_that_is_told_by_events_ends_in_time(gateway: RunningGateway) -> None:
-    """And says how the job stands."""
+def test_a_wait_that_uses_events_ends_in_time(gateway: RunningGateway) -> None:
+    """A wait by events ends at its timeout and reports the state of the job."""
     job_id = gateway.submit()
     with client_of(gateway) as client, pytest.raises(NotReady, match="accepted"):
         client.wait(job_id, timeout=2.0, on_progress=lambda _: None)
 
 
 def example() -> str:
-    """The program in docs/reference/events.md."""
+    """Return the program in docs/reference/events.md."""
     page = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text()
     (code,) = re.findall(r"<!-- test: events.py -->\n```python\n(.*?)```", page, re.DOTALL)
     return str(code)
 
 
 def test_the_example_of_the_page_runs_as_it_stands(gateway: RunningGateway) -> None:
-    """It prints the states of its job until the end."""
+    """The program prints the states of its job until the end."""
     code = example().replace('"solve", 1, "What is 50 divided by 2?"', '"echo", "hello"')
     env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
     env |= {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": "/nonexistent"}

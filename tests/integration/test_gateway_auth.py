@@ -1,4 +1,4 @@
-"""Who may do what: tokens, scopes, and loopback where it is trusted."""
+"""Tokens and scopes decide who may do what; loopback may be trusted."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tests.running_gateway import RunningGateway, StartGateway
 
 @pytest.fixture
 def closed(make_config: MakeConfig, start_gateway: StartGateway) -> RunningGateway:
-    """A gateway that trusts nobody without a token."""
+    """A gateway that requires a token of everybody."""
     return start_gateway(make_config(gateway={"loopback_without_token": False}))
 
 
 @pytest.fixture
 def tokens(closed: RunningGateway) -> Tokens:
-    """Its token file."""
+    """The token file of the gateway."""
     return Tokens(closed.layout.tokens)
 
 
 def bearer(secret: str) -> dict[str, Any]:
-    """The header that carries `secret`."""
+    """Return the header with `secret` as a token."""
     return {"Authorization": f"Bearer {secret}"}
 
 
 def test_without_a_token_only_health_and_the_document_are_shown(closed: RunningGateway) -> None:
-    """401 with the scheme, on every other route."""
+    """Every route except health and the document answers 401 with the scheme."""
     for method, path in [
         ("POST", "/jobs"),
         ("POST", "/jobs/batch"),
@@ -54,12 +54,12 @@ def test_without_a_token_only_health_and_the_document_are_shown(closed: RunningG
     "header", ["", "Bearer", "Bearer ", "Basic YTpi", "edge_x", "Bearer edge_wrong", "Bearer \xe4\xf6", "Bearer a b"]
 )
 def test_what_is_no_token_is_refused(closed: RunningGateway, header: str) -> None:
-    """401 for any other header; never a 5xx."""
+    """Any other header gets 401, never a 5xx."""
     assert closed.ask("GET", "/jobs", Authorization=header).status == 401
 
 
 def test_a_token_counts_from_its_making_to_its_revocation(closed: RunningGateway, tokens: Tokens) -> None:
-    """No restart, no delay: the next request sees the file."""
+    """A token is valid from its making to its revocation, without delay, because each request reads the file."""
     secret = tokens.add("anna", [Scope.READ])
     assert closed.ask("GET", "/jobs", **bearer(secret)).status == 200
     tokens.revoke("anna")
@@ -77,7 +77,7 @@ def test_a_token_counts_from_its_making_to_its_revocation(closed: RunningGateway
 def test_a_scope_opens_its_routes_only(
     closed: RunningGateway, tokens: Tokens, scope: Scope, allowed: list[str], refused: list[str]
 ) -> None:
-    """403 names the scope that is missing."""
+    """403 names the missing scope."""
     headers = bearer(tokens.add("anna", [scope]))
     for route in allowed:
         assert closed.ask(*route.split(), **headers).status == 200, route
@@ -88,7 +88,7 @@ def test_a_scope_opens_its_routes_only(
 
 
 def test_a_submitter_sees_and_ends_only_its_own_jobs(closed: RunningGateway, tokens: Tokens) -> None:
-    """Of another's job not even the existence is told; `read` sees all and ends none; `admin` may all."""
+    """A submitter learns nothing of the jobs of others; `read` sees all and ends none; `admin` may do everything."""
     anna = bearer(tokens.add("anna", [Scope.SUBMIT]))
     bert = bearer(tokens.add("bert", [Scope.SUBMIT, Scope.READ]))
     root = bearer(tokens.add("root", [Scope.ADMIN]))
@@ -108,13 +108,13 @@ def test_a_submitter_sees_and_ends_only_its_own_jobs(closed: RunningGateway, tok
 
 
 def test_two_submitters_may_use_the_same_key(closed: RunningGateway, tokens: Tokens) -> None:
-    """A key belongs to its submitter; nobody can find or block another's job by guessing it."""
+    """A key belongs to its submitter, so nobody can find or block the job of another by guessing it."""
     anna, bert = (bearer(tokens.add(name, [Scope.SUBMIT])) for name in ("anna", "bert"))
     assert closed.submit(Idempotency_Key="k", **anna) != closed.submit(Idempotency_Key="k", **bert)
 
 
 def test_a_damaged_token_file_lets_nobody_in(closed: RunningGateway, tokens: Tokens) -> None:
-    """Not the tokens it held before either: one of them may have been revoked in it."""
+    """A damaged token file makes all tokens invalid, also earlier ones: one of them may have been revoked in it."""
     secret = tokens.add("anna", [Scope.READ])
     assert closed.ask("GET", "/jobs", **bearer(secret)).status == 200
     closed.layout.tokens.write_bytes(b"{")
@@ -122,7 +122,7 @@ def test_a_damaged_token_file_lets_nobody_in(closed: RunningGateway, tokens: Tok
 
 
 def test_no_token_gets_into_a_log(closed: RunningGateway, tokens: Tokens, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither from the header nor from a query where it does not belong."""
+    """No token gets into a log, neither from the header nor from a query, where it does not belong."""
     secret = tokens.add("anna", [Scope.READ])
     with caplog.at_level(logging.DEBUG):
         closed.ask("GET", "/jobs", **bearer(secret))
@@ -147,5 +147,5 @@ def test_no_token_gets_into_a_log(closed: RunningGateway, tokens: Tokens, caplog
     ],
 )
 def test_loopback_is_trusted_only_for_itself(gateway: RunningGateway, headers: dict[str, Any], status: int) -> None:
-    """A proxy on the board, or a web page behind a name that resolves to 127.0.0.1, is somebody else."""
+    """Loopback is not trusted for a proxy on the board, or a web page with a name that resolves to 127.0.0.1."""
     assert gateway.ask("GET", "/jobs", **headers).status == status

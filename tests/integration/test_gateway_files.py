@@ -1,4 +1,4 @@
-"""Files for jobs: received in one request or in parts, stored once by their hash, gone when nobody wants them."""
+"""Files for jobs are received whole or in parts, stored once by hash, and removed when no job needs them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def part(gateway: RunningGateway, name: str, first: int, last: int) -> Answer:
 
 
 def asked(gateway: RunningGateway, name: str, total: int = TOTAL) -> Answer:
-    """Ask where an upload goes on."""
+    """Ask where an upload continues."""
     return gateway.ask("PUT", f"/files/{name}", b"", Content_Range=f"bytes */{total}")
 
 
 def becomes(true: Callable[[], bool], within_s: float = 10.0) -> None:
-    """Wait until something is true."""
+    """Wait until `true()`."""
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline
@@ -45,7 +45,7 @@ def becomes(true: Callable[[], bool], within_s: float = 10.0) -> None:
 
 
 def begun(gateway: RunningGateway, name: str, total: int, data: bytes) -> socket.socket:
-    """An upload whose connection is open after `data`."""
+    """Begin an upload, and return its connection, open after `data`."""
     sock = socket.create_connection(("127.0.0.1", gateway.port))
     head = f"PUT /v1/files/{name} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nContent-Length: {total}\r\n\r\n"
     sock.sendall(head.encode() + data)
@@ -53,7 +53,7 @@ def begun(gateway: RunningGateway, name: str, total: int, data: bytes) -> socket
 
 
 def test_a_file_in_one_request_is_stored_by_its_hash(gateway: RunningGateway) -> None:
-    """The second time it is there already, under whatever name it comes."""
+    """A file is stored once, under whatever name it comes the second time."""
     answer = gateway.ask("PUT", "/files", CONTENT)
     assert (answer.status, answer.json) == (
         201,
@@ -66,14 +66,14 @@ def test_a_file_in_one_request_is_stored_by_its_hash(gateway: RunningGateway) ->
 
 
 def test_an_empty_file_is_a_file(gateway: RunningGateway) -> None:
-    """Some programs want one."""
+    """An empty file is accepted, because some programs need one."""
     empty = sha256(b"").hexdigest()
     assert asked(gateway, empty, 0).status == 201
     assert gateway.ask("PUT", "/files", b"").json["sha256"] == empty
 
 
 def test_parts_make_a_file(gateway: RunningGateway) -> None:
-    """202 and the offset, until the last one."""
+    """Each part gets 202 and the offset, until the last one."""
     middle = TOTAL // 2
     assert (asked(gateway, HASH).status, asked(gateway, HASH).json["received"]) == (202, 0)
     first = part(gateway, HASH, 0, middle)
@@ -85,8 +85,8 @@ def test_parts_make_a_file(gateway: RunningGateway) -> None:
     assert (gateway.layout.files / HASH).read_bytes() == CONTENT
 
 
-def test_a_part_that_begins_elsewhere_is_told_where(gateway: RunningGateway) -> None:
-    """409 and the offset; nothing is written, nothing is lost."""
+def test_a_part_that_begins_elsewhere_learns_where_to_begin(gateway: RunningGateway) -> None:
+    """A part at another offset gets 409 and the right offset; nothing is written and nothing is lost."""
     part(gateway, "mine", 0, 1000)
     answer = part(gateway, "mine", 2000, 3000)
     assert (answer.status, answer.json["code"], answer.headers["Upload-Offset"]) == (409, "wrong-offset", "1000")
@@ -94,7 +94,7 @@ def test_a_part_that_begins_elsewhere_is_told_where(gateway: RunningGateway) -> 
 
 
 def test_an_upload_goes_on_after_a_restart(gateway: RunningGateway, start_gateway: StartGateway) -> None:
-    """What had arrived is hashed once more."""
+    """After a restart an upload continues, and the part that had arrived is hashed again."""
     part(gateway, HASH, 0, 1 << 20)
     gateway.stop()
     again = start_gateway(gateway.config)
@@ -105,7 +105,7 @@ def test_an_upload_goes_on_after_a_restart(gateway: RunningGateway, start_gatewa
 def test_what_a_power_cut_left_behind_the_last_save_is_not_used(
     gateway: RunningGateway, start_gateway: StartGateway
 ) -> None:
-    """A file system may show a length whose blocks were never written."""
+    """Bytes after the last saved offset are not used, because a power cut may leave blocks that were never written."""
     part(gateway, HASH, 0, 1 << 20)
     gateway.stop()
     (content,) = (gateway.layout.files / ".incoming").glob("*.part")
@@ -117,7 +117,7 @@ def test_what_a_power_cut_left_behind_the_last_save_is_not_used(
 
 
 def test_a_lost_connection_costs_no_byte(gateway: RunningGateway) -> None:
-    """What had arrived is kept, to the byte."""
+    """After a lost connection all bytes that had arrived are kept."""
     sock = begun(gateway, HASH, TOTAL, CONTENT[:1_000_003])
     becomes(lambda: bool(list((gateway.layout.files / ".incoming").glob("*.part"))))
     time.sleep(0.2)
@@ -129,7 +129,7 @@ def test_a_lost_connection_costs_no_byte(gateway: RunningGateway) -> None:
 
 
 def test_a_client_that_comes_back_ends_its_own_stale_connection(gateway: RunningGateway) -> None:
-    """A phone that changed its network does not wait until the old connection times out."""
+    """A new connection for an upload ends the stale one, for example of a phone that has changed its network."""
     sock = begun(gateway, HASH, TOTAL, CONTENT[:500_000])
     becomes(lambda: bool(list((gateway.layout.files / ".incoming").glob("*.part"))))
     time.sleep(0.2)
@@ -140,7 +140,7 @@ def test_a_client_that_comes_back_ends_its_own_stale_connection(gateway: Running
 
 
 def test_another_content_than_announced_is_thrown_away(gateway: RunningGateway) -> None:
-    """By the name of the upload, or in the query."""
+    """Content with another hash than that in the name or query is removed."""
     other = "0" * 64
     for path in (f"/files/{other}", f"/files?sha256={other}"):
         answer = gateway.ask("PUT", path, CONTENT)
@@ -151,7 +151,7 @@ def test_another_content_than_announced_is_thrown_away(gateway: RunningGateway) 
 
 
 def test_a_client_that_lost_the_last_answer_learns_the_hash(gateway: RunningGateway) -> None:
-    """Its upload has a name of its own making."""
+    """A client that lost the last answer learns the hash of an upload with a chosen name."""
     assert part(gateway, "holiday", 0, TOTAL).status == 201
     again = asked(gateway, "holiday")
     assert (again.status, again.json["sha256"]) == (200, HASH)
@@ -160,7 +160,7 @@ def test_a_client_that_lost_the_last_answer_learns_the_hash(gateway: RunningGate
 @pytest.mark.parametrize("first", [{}, {"Content_Range": "bytes 0-8/9"}])
 @pytest.mark.parametrize("second", [b"xyz", b"something", b""])
 def test_a_name_used_again_is_another_file(gateway: RunningGateway, first: Any, second: bytes) -> None:
-    """A person who names each of his uploads `clip` gets the hash of what he sent, never of the one before."""
+    """A second upload with the same name gets the hash of its own content, never that of the first."""
     assert gateway.ask("PUT", "/files/clip", b"the first", **first).status == 201
     for status in (201, 200):
         answer = gateway.ask("PUT", "/files/clip", second)
@@ -169,20 +169,20 @@ def test_a_name_used_again_is_another_file(gateway: RunningGateway, first: Any, 
 
 
 def test_a_name_used_again_in_parts_is_another_file(gateway: RunningGateway) -> None:
-    """The question with another TOTAL, or with another hash, is about another file."""
+    """A request with another TOTAL or another hash is for another file."""
     assert gateway.ask("PUT", "/files/clip", b"the first").status == 201
     assert (asked(gateway, "clip").status, asked(gateway, "clip").json["received"]) == (202, 0)
     assert asked(gateway, f"clip?sha256={HASH}", 9).json == {"received": 0, "bytes": 9, "sha256": HASH}
     late = part(gateway, "clip", 5, 9)
     assert (late.status, late.json["code"], late.headers["Upload-Offset"]) == (409, "wrong-offset", "0")
     assert f"announced with 9 bytes, not {TOTAL}" in late.json["detail"]
-    assert asked(gateway, "clip", 9).json["sha256"] == sha256(b"the first").hexdigest()  # it is still known
+    assert asked(gateway, "clip", 9).json["sha256"] == sha256(b"the first").hexdigest()  # the first file is still known
     assert part(gateway, "clip", 0, 1000).status == 202
     assert part(gateway, "clip", 1000, TOTAL).json["sha256"] == HASH
 
 
 def test_the_last_part_sent_again_gets_the_answer_that_was_lost(gateway: RunningGateway) -> None:
-    """With the same TOTAL; nothing of it is read."""
+    """The last part sent again with the same TOTAL gets the lost answer, and is not read."""
     part(gateway, "holiday", 0, 1000)
     assert part(gateway, "holiday", 1000, TOTAL).status == 201
     again = part(gateway, "holiday", 1000, TOTAL)
@@ -190,10 +190,10 @@ def test_the_last_part_sent_again_gets_the_answer_that_was_lost(gateway: Running
 
 
 def test_an_unfinished_upload_keeps_its_total(gateway: RunningGateway) -> None:
-    """Never are more bytes there than the file has; another file begins at its first byte."""
+    """An unfinished upload keeps its total, and has never more bytes; another file begins at its first byte."""
     assert part(gateway, "mine", 0, 1000).status == 202
     assert asked(gateway, "mine", 3).json == {"received": 0, "bytes": 3}
-    assert asked(gateway, "mine", 1000).json["received"] == 0  # all of them are here, but of a longer file
+    assert asked(gateway, "mine", 1000).json["received"] == 0  # the part has all bytes, but of a longer file
     late = gateway.ask("PUT", "/files/mine", b"xy", Content_Range="bytes 1000-1001/1002")
     assert (late.status, f"announced with {TOTAL} bytes, not 1002" in late.json["detail"]) == (409, True)
     assert asked(gateway, "mine").json["received"] == 1000
@@ -201,7 +201,7 @@ def test_an_unfinished_upload_keeps_its_total(gateway: RunningGateway) -> None:
 
 
 def test_an_unfinished_upload_keeps_its_hash(gateway: RunningGateway) -> None:
-    """It is told at the first part that differs, not after the last."""
+    """A different hash is refused at the first part with it, not after the last."""
     one, other = sha256(b"hello").hexdigest(), "b" * 64
     sent = gateway.ask("PUT", f"/files/mine?sha256={one}", b"hel", Content_Range="bytes 0-2/5")
     assert sent.json["sha256"] == one
@@ -211,13 +211,13 @@ def test_an_unfinished_upload_keeps_its_hash(gateway: RunningGateway) -> None:
 
 
 def test_an_upload_of_another_name_does_not_count_for_a_hash(gateway: RunningGateway) -> None:
-    """What has arrived under the hash as a name is not there for `clip` with this hash."""
+    """Parts that arrived with the hash as a name do not count for `clip` with this hash."""
     assert part(gateway, HASH, 0, 1000).status == 202
     assert asked(gateway, f"clip?sha256={HASH}").json["received"] == 0
 
 
 def test_a_hash_in_upper_case_is_refused(gateway: RunningGateway) -> None:
-    """As Windows prints it. As a name it would not be checked."""
+    """A hash in upper case, as Windows prints it, is refused, because as a plain name it would not be checked."""
     given = HASH.upper()
     job = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": given}}}
     for answer in (
@@ -230,7 +230,7 @@ def test_a_hash_in_upper_case_is_refused(gateway: RunningGateway) -> None:
 
 
 def test_a_part_of_unknown_length_is_refused(gateway: RunningGateway) -> None:
-    """As curl sends it from a pipe."""
+    """A part of unknown length, as curl sends it from a pipe, is refused."""
     url = f"http://127.0.0.1:{gateway.port}/v1/files/x"
     command = ["curl", "-s", "-T", "-", "-H", "Content-Range: bytes 0-4/5", url]
     done = subprocess.run(command, input=b"hello", capture_output=True, check=True)
@@ -250,7 +250,7 @@ def test_a_part_of_unknown_length_is_refused(gateway: RunningGateway) -> None:
     ],
 )
 def test_a_range_that_cannot_be_is_refused(gateway: RunningGateway, given: str, why: str) -> None:
-    """With what is allowed."""
+    """The refusal says what is allowed."""
     answer = gateway.ask("PUT", "/files/x", bytes(10), Content_Range=given)
     assert (answer.status, why in answer.json["detail"]) == (400, True), answer.json
 
@@ -259,7 +259,7 @@ def test_a_range_that_cannot_be_is_refused(gateway: RunningGateway, given: str, 
 def test_what_is_too_large_or_does_not_fit_is_refused_before_it_is_sent(
     make_config: MakeConfig, start_gateway: StartGateway, body: bytes
 ) -> None:
-    """413 and 507, with one sentence that names the limit."""
+    """A file over the limit gets 413, and one for which the disk has no space 507, with the limit in one sentence."""
     limits = {"max_bytes": 1 << 20}
     gateway = start_gateway(make_config(gateway={"files": limits, "loopback_without_token": True}))
     answer = asked(gateway, HASH) if not body else gateway.ask("PUT", "/files", body)
@@ -277,7 +277,7 @@ def test_what_is_too_large_or_does_not_fit_is_refused_before_it_is_sent(
 def test_curl_sends_nothing_of_a_file_that_is_refused(
     make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path
 ) -> None:
-    """It waits for `100 Continue`, which does not come."""
+    """curl waits for `100 Continue`, which does not come, so it sends nothing."""
     gateway = start_gateway(make_config(gateway={"files": {"max_bytes": 1000}, "loopback_without_token": True}))
     (tmp_path / "clip").write_bytes(CONTENT)
     url = f"http://127.0.0.1:{gateway.port}/v1/files"
@@ -291,7 +291,7 @@ def test_curl_sends_nothing_of_a_file_that_is_refused(
 
 
 def test_a_job_is_given_a_file(gateway: RunningGateway) -> None:
-    """The gateway fills in name and size, and the file stays while the job is open."""
+    """The gateway adds name and size of the file to the job, and keeps the file while the job is open."""
     gateway.ask("PUT", "/files", CONTENT)
     body = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
     view = gateway.ask("POST", "/jobs", body).json
@@ -301,7 +301,7 @@ def test_a_job_is_given_a_file(gateway: RunningGateway) -> None:
 
 @pytest.mark.parametrize("where", ["jobs", "batch", "schedule"])
 def test_a_job_with_a_file_that_is_not_there_is_refused(gateway: RunningGateway, where: str) -> None:
-    """404 with the name and the hash."""
+    """404 names the missing file and its hash."""
     body: Any = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
     if where == "batch":
         line = json.dumps(body).encode()
@@ -315,7 +315,7 @@ def test_a_job_with_a_file_that_is_not_there_is_refused(gateway: RunningGateway,
 
 
 def test_a_job_that_is_sent_again_needs_its_file_no_more(gateway: RunningGateway) -> None:
-    """After its end, when the file is gone: the answer is the job that the key made before."""
+    """A job sent again with its key after its end gets the first answer, although the file is gone."""
     gateway.ask("PUT", "/files", CONTENT)
     body = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
     job_id = gateway.ask("POST", "/jobs", body, Idempotency_Key="k").json["id"]
@@ -327,7 +327,7 @@ def test_a_job_that_is_sent_again_needs_its_file_no_more(gateway: RunningGateway
 
 
 def test_a_file_goes_when_its_last_job_has_ended(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """Not before, and an upload that nobody goes on with goes too."""
+    """A file is removed when its last job has ended, and an upload when nobody continues it."""
     limits = {"keep_s": 0.1, "unfinished_s": 0.1}
     gateway = start_gateway(make_config(gateway={"files": limits, "loopback_without_token": True}))
     old = gateway.gateway.appliance.old_files
@@ -335,7 +335,7 @@ def test_a_file_goes_when_its_last_job_has_ended(make_config: MakeConfig, start_
     gateway.ask("PUT", "/files", CONTENT)
     body = {"task": "echo", "args": ["x"], "files": {"clip": {"sha256": HASH}}}
     ids = [gateway.ask("POST", "/jobs", body).json["id"] for _ in range(2)]
-    old._on_its_way_s = 0.0  # both are in the ledger
+    old._on_its_way_s = 0.0  # both files are in the ledger
     part(gateway, "half", 0, 1000)
     becomes(lambda: not list((gateway.layout.files / ".incoming").iterdir()), 20)
     gateway.finish(ids[0])
@@ -347,7 +347,7 @@ def test_a_file_goes_when_its_last_job_has_ended(make_config: MakeConfig, start_
 
 
 def curl(gateway: RunningGateway, *options: str) -> Any:
-    """What curl gets for a job."""
+    """Submit with curl, and return the answer."""
     url = f"http://127.0.0.1:{gateway.port}/v1/jobs"
     done = subprocess.run(["curl", "-s", *options, url], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
@@ -355,7 +355,7 @@ def curl(gateway: RunningGateway, *options: str) -> Any:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_curl_sends_a_job_and_its_files_in_one_request(gateway: RunningGateway, tmp_path: Path, *, whole: bool) -> None:
-    """The job as JSON, or member by member."""
+    """curl sends the job as JSON or member by member, with its files in one request."""
     (tmp_path / "my clip.mov").write_bytes(CONTENT)
     (tmp_path / "note").write_bytes(b"hello")
     job = ["-F", 'job={"task":"echo","args":["x"],"power":"surplus"};type=application/json']
@@ -371,14 +371,14 @@ def test_curl_sends_a_job_and_its_files_in_one_request(gateway: RunningGateway, 
 
 
 def test_a_form_that_is_sent_again_is_the_same_job(gateway: RunningGateway, tmp_path: Path) -> None:
-    """With its key; the file is stored once."""
+    """A form sent again with its key is the same job, and its file is stored once."""
     (tmp_path / "clip").write_bytes(CONTENT)
     options = ("-H", "Idempotency-Key: k", "-F", "task=echo", "-F", 'args=["x"]', "-F", f"clip=@{tmp_path / 'clip'}")
     assert curl(gateway, *options)["id"] == curl(gateway, *options)["id"]
 
 
 def test_a_form_whose_job_is_refused_is_not_received(gateway: RunningGateway, tmp_path: Path) -> None:
-    """Where the job stands before its files."""
+    """The files of a form are not received if the job before them is refused."""
     (tmp_path / "clip").write_bytes(CONTENT)
     problem = curl(gateway, "-F", "task=nothing-such", "-F", f"clip=@{tmp_path / 'clip'}")
     assert (problem["status"], problem["code"]) == (422, "unknown-task")
@@ -399,19 +399,19 @@ def test_a_form_whose_job_is_refused_is_not_received(gateway: RunningGateway, tm
     ],
 )
 def test_a_form_that_cannot_be_read_is_one_sentence(gateway: RunningGateway, options: list[str], why: str) -> None:
-    """400, with what is allowed."""
+    """An unreadable form gets 400 with one sentence about what is allowed."""
     problem = curl(gateway, *options)
     assert (problem["status"], why in problem["detail"]) == (400, True), problem
 
 
 def test_a_foreign_page_cannot_make_a_browser_submit(gateway: RunningGateway) -> None:
-    """It may send forms without asking first; browsers name the page that did."""
+    """A form from a foreign page is refused by its origin, because browsers send forms without asking first."""
     problem = curl(gateway, "-H", "Origin: https://elsewhere.example", "-F", "task=echo")
     assert problem["status"] == 415
 
 
 def test_no_broken_form_is_a_fault_of_the_gateway(gateway: RunningGateway) -> None:
-    """Whatever is cut, doubled or changed in it."""
+    """A form that is cut, doubled or changed in any way causes no 5xx."""
     parts = (
         b'--b\r\nContent-Disposition: form-data; name="task"\r\n\r\necho\r\n'
         b'--b\r\nContent-Disposition: form-data; name="args"\r\nContent-Type: application/json\r\n\r\n["x"]\r\n'
@@ -435,7 +435,7 @@ def test_no_broken_form_is_a_fault_of_the_gateway(gateway: RunningGateway) -> No
 def test_a_disk_that_fills_up_takes_back_nothing_that_was_safe(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """507 for the part that no longer fits; what was answered before stays."""
+    """A part that does not fit gets 507, and parts confirmed before stay."""
     files = gateway.gateway.appliance.files
     assert part(gateway, HASH, 0, 1 << 20).status == 202
     with monkeypatch.context() as full:
@@ -449,7 +449,7 @@ def test_a_disk_that_fills_up_takes_back_nothing_that_was_safe(
 def test_a_part_whose_record_cannot_be_written_is_not_called_safe(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last byte of a card may be used up between the content and its record."""
+    """A part is not confirmed if its record cannot be written, even though its content was."""
     assert part(gateway, HASH, 0, 1000).status == 202
 
     def no_space(*_: Any) -> None:
@@ -464,6 +464,6 @@ def test_a_part_whose_record_cannot_be_written_is_not_called_safe(
 
 
 def refuse(_key: str, needed: int) -> None:
-    """No room, once something was written."""
+    """Refuse for lack of space, once something was written."""
     if needed == 0:
         raise NoRoom(1, 0, 0)

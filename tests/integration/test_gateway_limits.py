@@ -1,4 +1,4 @@
-"""What the door bears: connections, bytes, seconds, methods, and what is no HTTP at all."""
+"""The gateway survives too many connections, too many bytes, slow clients, unknown methods and broken HTTP."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ POST = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/
 
 @contextmanager
 def connected(gateway: RunningGateway, sent: bytes = b"") -> Iterator[socket.socket]:
-    """A bare connection that has sent `sent`."""
+    """Open a bare connection, and send `sent`."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as link:
         link.sendall(sent)
         yield link
 
 
 def read_all(link: socket.socket) -> bytes:
-    """Everything until the other side closes."""
+    """Read everything until the other side closes."""
     chunks = []
     while chunk := link.recv(65536):
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def test_one_connection_too_many_is_told_so(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """503 with Retry-After, at once and also to one who has sent nothing; who is in stays in."""
+def test_one_connection_too_many_gets_an_answer(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """A connection over the limit gets 503 with Retry-After at once, even if it sends nothing; others stay open."""
     gateway = start_gateway(make_config(gateway={"max_connections": 3}))
     with ExitStack() as stack:
         inside = [stack.enter_context(connected(gateway)) for _ in range(3)]
@@ -66,7 +66,7 @@ def test_one_connection_too_many_is_told_so(make_config: MakeConfig, start_gatew
 
 
 def test_a_body_over_the_limit_is_refused(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """413, whether its length was announced or not, and whether it was packed small or not."""
+    """A body over the limit gets 413, with or without a length, compressed or not."""
     gateway = start_gateway(make_config(gateway={"max_body_bytes": 2048}))
     body = b'{"task":"echo","args":["' + b"x" * 3000 + b'"]}'
     assert gateway.ask("POST", "/jobs", body).status == 413
@@ -81,7 +81,7 @@ def test_a_body_over_the_limit_is_refused(make_config: MakeConfig, start_gateway
 def test_a_body_that_is_announced_too_large_is_not_waited_for(
     make_config: MakeConfig, start_gateway: StartGateway, path: str
 ) -> None:
-    """413 before a byte of it is sent: nobody sends megabytes over a slow link to learn that they are too many."""
+    """A body with too large an announced length gets 413 before any of it is sent, which spares a slow link."""
     gateway = start_gateway(make_config(gateway={"max_body_bytes": 2048, "max_batch_bytes": 4096}))
     media = "application/x-ndjson" if path.endswith("batch") else "application/json"
     head = f"POST /v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\nContent-Length: 4097\r\n\r\n"
@@ -90,7 +90,7 @@ def test_a_body_that_is_announced_too_large_is_not_waited_for(
 
 
 def test_a_line_of_a_batch_is_held_to_the_size_of_a_job(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """A message that the broker refuses would keep back all behind it; the other lines are taken."""
+    """A line of a batch over the limit is refused, because the broker would refuse its message; others are accepted."""
     gateway = start_gateway(make_config(gateway={"max_body_bytes": 2048}))
     lines = b"".join(b'{"task":"echo","args":["%s"]}\n' % (b"x" * size) for size in (10, 3000, 20))
     answer = gateway.ask("POST", "/jobs/batch", lines, Content_Type="application/x-ndjson")
@@ -98,7 +98,7 @@ def test_a_line_of_a_batch_is_held_to_the_size_of_a_job(make_config: MakeConfig,
 
 
 def test_a_packed_body_is_unpacked(gateway: RunningGateway) -> None:
-    """gzip saves a slow Wi-Fi; garbage that claims to be gzip is a bad request."""
+    """A gzip body is unpacked, which helps slow Wi-Fi; a broken one is a bad request."""
     body = b'{"task":"nothing"}'
     assert gateway.ask("POST", "/jobs", gzip.compress(body), Content_Encoding="gzip").status == 202
     assert gateway.ask("POST", "/jobs", body, Content_Encoding="gzip").status == 400
@@ -107,7 +107,7 @@ def test_a_packed_body_is_unpacked(gateway: RunningGateway) -> None:
 def test_a_body_that_does_not_come_is_not_waited_for_ever(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """408 after the time a body may take; the job is not accepted."""
+    """A body that does not come in time gets 408, and the job is not accepted."""
     monkeypatch.setattr("edge.gateway.api.submit._JOB_S", 0.2)
     head = POST + b"Content-Length: 100\r\n\r\n{"
     with connected(gateway, head) as link:
@@ -118,7 +118,7 @@ def test_a_body_that_does_not_come_is_not_waited_for_ever(
 def test_a_client_that_leaves_in_the_middle_harms_nobody(
     gateway: RunningGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Half a body and gone: no error, no job."""
+    """A client that leaves after half a body causes no error and no job."""
     head = POST + b"Content-Length: 100\r\n\r\n{"
     for _ in range(10):
         with connected(gateway, head):
@@ -130,7 +130,7 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(
 def test_headers_that_never_end_are_cut_off(
     make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection on which no request completes is closed, however busily it dribbles."""
+    """A connection without a complete request is closed, even if it keeps sending single bytes."""
     monkeypatch.setattr("edge.gateway.http.server._IDLE_S", 0.5)
     gateway = start_gateway(make_config())
     with connected(gateway, b"GET /v1/healthz HTTP/1.1\r\n") as link:
@@ -142,7 +142,7 @@ def test_headers_that_never_end_are_cut_off(
 
 
 def test_a_slow_client_holds_up_nobody(gateway: RunningGateway) -> None:
-    """While one dribbles its body and one does not read its answer, others are served."""
+    """While one client sends slowly and one does not read its answer, others are served."""
     big = gateway.submit()
     gateway.finish(big, files={"big": bytes(20_000_000)})
     gateway.becomes(big, "succeeded")
@@ -177,7 +177,7 @@ def test_a_slow_client_holds_up_nobody(gateway: RunningGateway) -> None:
 def test_what_is_no_http_gets_a_problem_and_no_traceback(
     gateway: RunningGateway, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
-    """400 in the form of all our refusals, the connection closed, the log quiet."""
+    """Broken HTTP gets 400 as a problem document, the connection is closed, and nothing is logged."""
     with connected(gateway, sent) as link:
         head, _, body = read_all(link).partition(b"\r\n\r\n")
     assert b" 400 " in head.splitlines()[0]
@@ -186,8 +186,8 @@ def test_what_is_no_http_gets_a_problem_and_no_traceback(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_methods_are_told_what_a_path_knows(gateway: RunningGateway) -> None:
-    """405 with Allow; OPTIONS answers the same without complaint; HEAD works where GET does."""
+def test_a_wrong_method_gets_the_methods_of_its_path(gateway: RunningGateway) -> None:
+    """A wrong method gets 405 with Allow; OPTIONS answers with Allow too; HEAD works for every GET."""
     for method in ("PUT", "PATCH", "DELETE"):
         answer = gateway.ask(method, "/jobs")
         assert (answer.status, answer.json["code"]) == (405, "method-not-allowed")
@@ -201,21 +201,21 @@ def test_methods_are_told_what_a_path_knows(gateway: RunningGateway) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/jobs/", "/jobs/a/b", "/../etc/passwd", "/jobs/%2e%2e", "/%00", "/%ff", "//"])
 def test_unknown_paths_are_problems(gateway: RunningGateway, path: str) -> None:
-    """404 for what is not there, whatever it is made of."""
+    """Any unknown path gets 404 as a problem document."""
     answer = gateway.ask("GET", path)
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize("job_id", ["-x", "a%20b", "a" * 129, "%C3%A4", ".hidden", "a%0Ab"])
 def test_ids_that_cannot_be_are_unknown_jobs(gateway: RunningGateway, job_id: str) -> None:
-    """No id reaches a file name unchecked."""
+    """An invalid id is an unknown job, and never reaches a file name."""
     for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/result", f"/jobs/{job_id}/files/a"):
         answer = gateway.ask("GET", path)
         assert (answer.status, answer.json["code"]) == (404, "unknown-job")
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "detail"),
     [
         ("state=lost", "query state = 'lost': expected one of accepted"),
         ("limit=0", "query limit = '0': expected int >= 1"),
@@ -232,17 +232,17 @@ def test_ids_that_cannot_be_are_unknown_jobs(gateway: RunningGateway, job_id: st
         ("state=%00", "query state"),
     ],
 )
-def test_a_query_that_cannot_be_meant_is_refused(gateway: RunningGateway, query: str, said: str) -> None:
-    """400 with name, value and what is allowed; an odd task name simply lists nothing."""
+def test_a_query_that_cannot_be_meant_is_refused(gateway: RunningGateway, query: str, detail: str) -> None:
+    """A bad query gets 400 with name, value and what is allowed; an unknown task name lists nothing."""
     answer = gateway.ask("GET", f"/jobs?{query}")
-    assert answer.status == (400 if said else 200)
-    assert said in answer.body.decode()
+    assert answer.status == (400 if detail else 200)
+    assert detail in answer.body.decode()
 
 
 def test_what_nobody_foresaw_is_500_without_our_insides(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The traceback is in the log, once."""
+    """An unexpected error gets 500 without details, and its traceback is in the log once."""
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret insides")
@@ -255,7 +255,7 @@ def test_what_nobody_foresaw_is_500_without_our_insides(
 
 
 def test_many_clients_at_once_are_all_served(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """Two hundred connections submit and read at the same time; each gets its own job."""
+    """Two hundred connections submit and read at the same time, and each gets its own job."""
     gateway = start_gateway(make_config(gateway={"max_connections": 250}))
 
     async def one(session: aiohttp.ClientSession, number: int) -> str:
@@ -277,7 +277,7 @@ def test_many_clients_at_once_are_all_served(make_config: MakeConfig, start_gate
 def test_batches_that_would_not_fit_in_memory_are_asked_to_come_again(
     make_config: MakeConfig, start_gateway: StartGateway
 ) -> None:
-    """Two of the largest size are taken at once; a third hears 503 with Retry-After, and is taken when one is done."""
+    """Two batches of the largest size are accepted at once; a third gets 503 with Retry-After, and later succeeds."""
     gateway = start_gateway(make_config(gateway={"max_batch_bytes": 4096}))
     head = (
         b"POST /v1/jobs/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
@@ -300,7 +300,7 @@ def test_batches_that_would_not_fit_in_memory_are_asked_to_come_again(
 def test_arguments_that_take_long_to_check_hold_up_nobody(
     config: Config, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch, path: str, media: str
 ) -> None:
-    """A mebibyte of numbers stopped the whole gateway for seconds, on a small board for half a minute."""
+    """Slow checks of arguments do not block the gateway; a mebibyte of numbers once blocked it for seconds."""
     checks, goes_on, check = threading.Event(), threading.Event(), Catalogue.check
 
     def slow(self: Catalogue, *call: Any, **options: Any) -> None:
@@ -325,7 +325,7 @@ def test_arguments_that_take_long_to_check_hold_up_nobody(
 def test_a_body_that_its_coding_contradicts_is_refused_without_a_traceback(
     gateway: RunningGateway, caplog: pytest.LogCaptureFixture, coding: bytes
 ) -> None:
-    """400 and the end of the connection, which the answer announces: the next request would be reset."""
+    """A body that contradicts its Content-Encoding gets 400, and the connection is closed, as the answer says."""
     body = b'{"task":"nothing"}'
     with caplog.at_level(logging.ERROR), connected(gateway) as link:
         link.sendall(POST + b"Content-Encoding: " + coding + b"\r\nContent-Length: 18\r\n\r\n" + body)
@@ -340,7 +340,7 @@ def test_a_body_that_its_coding_contradicts_is_refused_without_a_traceback(
 def test_a_garbled_body_that_nobody_read_leaves_no_traceback(
     gateway: RunningGateway, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
-    """It is refused by its type or its path; anybody on the LAN could fill the log otherwise."""
+    """A garbled body that is refused by type or path leaves no traceback, with which anybody could fill the log."""
     head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 18\r\n\r\n".encode()
     with caplog.at_level(logging.ERROR), connected(gateway) as link:
         link.sendall(head + b'{"task":"nothing"}')
@@ -351,7 +351,7 @@ def test_a_garbled_body_that_nobody_read_leaves_no_traceback(
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/nowhere", "/v1/jobs/x"])
 def test_an_expectation_that_is_not_known_is_a_problem_document(gateway: RunningGateway, path: str) -> None:
-    """aiohttp refuses it before any handler of ours, as plain text."""
+    """An unknown Expect header gets a problem document, although aiohttp itself would answer plain text."""
     with connected(gateway) as link:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: a-miracle\r\nConnection: close\r\n"
         link.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: schemathesis looks for a request that proves it wrong."""
+"""schemathesis finds no request that contradicts the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from edge.access.tokens import Scope, Tokens
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
 
-pytestmark = pytest.mark.timeout(400)  # some thousand requests each
+pytestmark = pytest.mark.timeout(400)  # some thousand requests for each test
 
 
 @pytest.fixture
 def closed(make_config: MakeConfig, start_gateway: StartGateway) -> RunningGateway:
-    """A gateway that wants tokens and keeps no waiter for long."""
+    """A gateway that requires tokens and has a short longest wait."""
     return start_gateway(make_config(gateway={"loopback_without_token": False, "max_wait_s": 0.02}))
 
 
 def explore(gateway: RunningGateway, where: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Let schemathesis try the document at `where`, with every check but one.
 
-    `use_after_free` wants a job to be gone once DELETE was answered; here DELETE on an open job asks for its end, and
-    its result stays.
+    The check `use_after_free` is left out, because it expects a job to be gone after DELETE. Here DELETE of an open job
+    asks for its end, and its result stays.
     """
     secret = Tokens(gateway.layout.tokens).add("schemathesis", [Scope.ADMIN])
     argv = [
@@ -49,7 +49,7 @@ def explore(gateway: RunningGateway, where: str, *options: str) -> subprocess.Co
 
 
 def test_no_request_proves_the_document_wrong(closed: RunningGateway) -> None:
-    """No 5xx, no undocumented status, type or body, nothing valid refused and nothing invalid taken."""
+    """No request gets a 5xx or an undocumented answer; nothing valid is refused and nothing invalid accepted."""
     done = explore(closed, f"http://127.0.0.1:{closed.port}/v1/openapi.json", "--max-examples", "12")
     assert done.returncode == 0, done.stdout[-8000:]
 
@@ -72,12 +72,12 @@ def test_the_same_holds_for_jobs_that_are_there(closed: RunningGateway, tmp_path
 
 
 def document(gateway: RunningGateway) -> Any:
-    """The document of a gateway."""
+    """Return the document of a gateway."""
     return gateway.ask("GET", "/openapi.json").json
 
 
 def test_the_document_holds_every_route_that_is_served(gateway: RunningGateway) -> None:
-    """What the router knows below `/v1` and what the document says are the same set. All else is the page."""
+    """The document has exactly the routes below `/v1`; all other routes are the page."""
     app = gateway.gateway.server._runner.app
     served = {
         (route.method.lower(), (route.resource.canonical if route.resource else ""))
@@ -89,7 +89,7 @@ def test_the_document_holds_every_route_that_is_served(gateway: RunningGateway) 
 
 
 def test_a_submission_is_described_task_by_task(gateway: RunningGateway) -> None:
-    """The arguments of each kind of job stand in the document, by place and by name."""
+    """The document has the arguments of each kind of job, by position and by name."""
     schemas = document(gateway)["components"]["schemas"]
     named = {choice["$ref"].rpartition("/")[2] for choice in schemas["Submission"]["anyOf"]}
     assert named == {"Submission.echo", "Submission.nothing", "Submission.total"}
@@ -99,7 +99,7 @@ def test_a_submission_is_described_task_by_task(gateway: RunningGateway) -> None
 
 
 def test_the_document_stands_without_tasks(gateway: RunningGateway) -> None:
-    """A gateway that could not read its tasks still shows its routes, and submits are told to come back."""
+    """A gateway that could not read its tasks still has the document, and answers submits with 503."""
     gateway.gateway.appliance.kinds._catalogue = None
     assert document(gateway)["components"]["schemas"]["Submission"]["properties"]["args"]["type"] == "array"
     answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["x"]})

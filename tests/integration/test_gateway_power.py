@@ -1,4 +1,4 @@
-"""What the gateway tells of power: held and frozen jobs, readings with their age now, receipts and their sums."""
+"""The gateway shows held and frozen jobs, readings with their current age, and receipts with their sums."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from edge.model import (
 )
 from edge.results.store import Results
 from tests.running_gateway import RunningGateway
-from tests.running_worker import tell_power, until
+from tests.running_worker import report_power, until
 
 
 def runs(gateway: RunningGateway, job_id: str, held: WaitReason | None = None) -> None:
-    """Let it look as if a worker in this process ran the job."""
+    """Write a status as if a worker in this process ran the job."""
     job = RunningJob(job_id, "echo", time.time() - 60, held=held)
     status = WorkerStatus("main", os.getpid(), boot_id(), WorkerState.HELD if held else WorkerState.RUNNING, job=job)
     gateway.layout.run.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def runs(gateway: RunningGateway, job_id: str, held: WaitReason | None = None) -
 
 
 def test_a_held_job_runs_and_says_why_it_does_not_go_on(gateway: RunningGateway) -> None:
-    """Its state is `running`; the sentence and the record tell the rest."""
+    """A held job has the state `running`; sentence and record say why it does not continue."""
     job_id = gateway.submit()
     runs(gateway, job_id, WaitReason(time.time() - 300, "power is low (charge 29 %)", until="it reaches 45 %"))
     view = gateway.ask("GET", f"/jobs/{job_id}").json
@@ -51,7 +51,7 @@ def test_a_held_job_runs_and_says_why_it_does_not_go_on(gateway: RunningGateway)
 
 
 def test_a_worker_that_was_stopped_by_a_signal_is_no_idle_one(gateway: RunningGateway) -> None:
-    """It cannot say so itself; the job that waits for it does."""
+    """A stopped worker is not shown as idle, although it cannot report it; a job that waits for it names it."""
     process = subprocess.Popen(["sleep", "60"])
     try:
         process.send_signal(signal.SIGSTOP)
@@ -67,7 +67,7 @@ def test_a_worker_that_was_stopped_by_a_signal_is_no_idle_one(gateway: RunningGa
 
 
 def test_a_job_that_runs_is_counted_as_one(gateway: RunningGateway) -> None:
-    """Stored it is one that waits; a job of another's, by plain Celery, has no row and is in no count."""
+    """A running job counts as running, not as waiting; a running job of plain Celery has no row and is not counted."""
     job_id, _ = gateway.submit(), gateway.submit()
     runs(gateway, job_id)
     assert gateway.ask("GET", "/status").json["jobs"] == {"accepted": 1, "running": 1}
@@ -76,7 +76,7 @@ def test_a_job_that_runs_is_counted_as_one(gateway: RunningGateway) -> None:
 
 
 def test_a_ledger_that_cannot_be_read_hides_no_status(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failing disk is what one looks there for; only how many of the open jobs run is not known."""
+    """If a failing disk makes the ledger unreadable, the status is shown without the number of running jobs."""
     job_id = gateway.submit()
     runs(gateway, job_id)
 
@@ -88,14 +88,14 @@ def test_a_ledger_that_cannot_be_read_hides_no_status(gateway: RunningGateway, m
     assert (status.status, status.json["jobs"]) == (200, {"accepted": 1})
 
 
-def test_a_frozen_process_is_told_of_by_its_freezer(gateway: RunningGateway) -> None:
-    """Only for the very job and process it names: a note that was left behind freezes nobody."""
+def test_a_frozen_process_is_shown_by_the_note_of_its_freezer(gateway: RunningGateway) -> None:
+    """A note of the freezer counts only for its job and process; an old note has no effect."""
     job_id = gateway.submit()
     runs(gateway, job_id)
     held = WaitReason(time.time() - 30, "power is low (charge 29 %)", frozen=True)
     for other in ({"id": "other"}, {"pid": 1}, {"boot_id": "other"}, {}):
-        said = msgspec.structs.replace(FrozenJob(job_id, os.getpid(), boot_id(), held), **other)
-        gateway.layout.frozen("main").write_bytes(msgspec.json.encode(said))
+        note = msgspec.structs.replace(FrozenJob(job_id, os.getpid(), boot_id(), held), **other)
+        gateway.layout.frozen("main").write_bytes(msgspec.json.encode(note))
         view = gateway.ask("GET", f"/jobs/{job_id}").json
         assert ("held" in view) is (other == {})
     assert "its process is stopped" in view["waiting"]
@@ -103,15 +103,15 @@ def test_a_frozen_process_is_told_of_by_its_freezer(gateway: RunningGateway) -> 
 
 
 def test_readings_are_as_old_as_they_are_now(gateway: RunningGateway) -> None:
-    """The governor speaks every half a minute; what it read grows older meanwhile."""
+    """A reading is shown with its current age, although the governor writes only every half minute."""
     readings = (
         Reading("ups", "charge", 71.0, "%", age_s=2.0),
         Reading("shunt", "watts", None, "W", reason="no such device"),
     )
-    tell_power(gateway.config, PowerState.NORMAL, readings=readings, monotonic=time.monotonic() - 20)
-    told = gateway.ask("GET", "/status").json["power"]["readings"]
-    assert 22 <= told[0]["age_s"] < 30
-    assert told[1]["reason"] == "no such device"
+    report_power(gateway.config, PowerState.NORMAL, readings=readings, monotonic=time.monotonic() - 20)
+    shown = gateway.ask("GET", "/status").json["power"]["readings"]
+    assert 22 <= shown[0]["age_s"] < 30
+    assert shown[1]["reason"] == "no such device"
     metrics = gateway.ask("GET", "/metrics").body.decode()
     assert 'edge_power_reading{source="ups",unit="%",what="charge"} 71.0' in metrics
     assert 'edge_power_reading_age_seconds{source="shunt"' in metrics
@@ -119,7 +119,7 @@ def test_readings_are_as_old_as_they_are_now(gateway: RunningGateway) -> None:
 
 
 def test_receipts_are_shown_and_summed_up(gateway: RunningGateway) -> None:
-    """Measured and estimated joules are never added to each other."""
+    """Receipts are summed up, measured and estimated joules separately."""
     receipts = [
         Energy(seconds=2.0, cpu_seconds=1.5, joules=9.0, metering=Metering.MEASURED, held_s=30.0, max_c=61.0),
         Energy(seconds=1.0, cpu_seconds=0.5, joules=0.5),
@@ -138,7 +138,7 @@ def test_receipts_are_shown_and_summed_up(gateway: RunningGateway) -> None:
 
 
 def test_the_statement_has_the_receipts_of_now(gateway: RunningGateway) -> None:
-    """Those that no file has yet are in it, and a month that is none is refused."""
+    """The statement includes receipts that are in no file yet, and an invalid month is refused."""
     job_id = gateway.submit()
     took = Energy(2.0, 1.0, 7200.0, Metering.MEASURED, sun_joules=3600.0, battery_joules=3600.0)
     result = Result(job_id, "echo", JobState.SUCCEEDED, finished_at=time.time(), energy=took)

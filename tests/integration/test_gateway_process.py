@@ -1,4 +1,4 @@
-"""The gateway as a process: starts, says when it is ready, stops on a signal, fails with one line."""
+"""The gateway as a process: it starts, reports that it is ready, stops on a signal, and fails with one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.running_worker import until
 
 @contextmanager
 def started(env: dict[str, str], log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m edge.gateway`, or other words for it, killed at the end if it still runs."""
+    """Run `python -m edge.gateway`, or another command; kill it at the end if it still runs."""
     with log.open("wb") as out:
         argv = [sys.executable, "-m", *(words or ["edge.gateway"])]
         process = subprocess.Popen(argv, env=env, stdout=out, stderr=out)
@@ -43,7 +43,7 @@ def started(env: dict[str, str], log: Path, *words: str) -> Iterator[subprocess.
 
 @pytest.fixture
 def ready(tmp_path: Path) -> Iterator[socket.socket]:
-    """Where systemd would listen for READY=1."""
+    """The socket on which systemd would listen for READY=1."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
         link.bind(str(tmp_path / "notify"))
         link.settimeout(60)
@@ -51,7 +51,7 @@ def ready(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def health(config: Config) -> str:
-    """What the gateway says of itself."""
+    """Return the gateway's own health."""
     with urllib.request.urlopen(f"http://127.0.0.1:{config.gateway.port}/v1/healthz", timeout=10) as answer:
         return str(json.load(answer)["health"])
 
@@ -59,7 +59,7 @@ def health(config: Config) -> str:
 def test_the_command_logs_as_the_module_does(
     make_config: MakeConfig, edge_env: dict[str, str], tmp_path: Path, ready: socket.socket
 ) -> None:
-    """`edge gateway` by hand says where it listens."""
+    """`edge gateway` run by hand logs its address."""
     config = make_config(tasks=[])
     edge_env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
     with started(edge_env, tmp_path / "log", "edge.cli.main", "gateway"):
@@ -71,7 +71,7 @@ def test_the_command_logs_as_the_module_does(
 def test_it_says_when_it_is_ready_and_stops_in_order(
     make_config: MakeConfig, edge_env: dict[str, str], tmp_path: Path, ready: socket.socket, number: signal.Signals
 ) -> None:
-    """READY=1 once it answers; the signal ends it with 0, quickly though a client waits and the broker is away."""
+    """It sends READY=1 once it answers; a signal ends it with 0, fast even with a waiting client and no broker."""
     config = make_config(tasks=[])
     edge_env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
     with started(edge_env, tmp_path / "log") as process:
@@ -86,7 +86,7 @@ def test_it_says_when_it_is_ready_and_stops_in_order(
 
 
 def test_a_port_in_use_is_one_line(edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path) -> None:
-    """Exit code 3, naming address and keys."""
+    """A port in use is one line with address and keys, and exit code 3."""
     config = make_config()
     with socket.create_server(("127.0.0.1", config.gateway.port)), started(edge_env, tmp_path / "log") as process:
         assert process.wait(30) == 3
@@ -98,7 +98,7 @@ def test_a_port_in_use_is_one_line(edge_env: dict[str, str], make_config: MakeCo
 def test_a_second_gateway_on_the_same_state_is_one_line(
     edge_env: dict[str, str], make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path
 ) -> None:
-    """The ledger has one writer; the second one does not even listen."""
+    """A second gateway on the same state does not listen, because the ledger has one writer."""
     start_gateway(make_config())
     with started(edge_env, tmp_path / "log") as process:
         assert process.wait(30) == 3
@@ -106,10 +106,10 @@ def test_a_second_gateway_on_the_same_state_is_one_line(
     assert line.startswith("edge gateway: a gateway, or `edge restore`, is at work on ")
 
 
-def test_a_ledger_that_is_none_is_set_aside(
+def test_an_unreadable_ledger_is_set_aside(
     edge_env: dict[str, str], make_config: MakeConfig, tmp_path: Path, ready: socket.socket
 ) -> None:
-    """Never overwritten: it may be somebody's only copy. The board takes jobs, and the log says what is missing."""
+    """A file that is no ledger is set aside, never overwritten; the board accepts jobs, and the log reports it."""
     config = make_config()
     config.root.mkdir()
     config.layout.ledger.write_bytes(b"this is not a database, but it is long enough to be read as one" * 20)
@@ -123,7 +123,7 @@ def test_a_ledger_that_is_none_is_set_aside(
 def test_tasks_that_could_not_be_read_at_first_are_read_again(
     make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jobs are refused with 503 until then; nobody has to start the gateway again."""
+    """Until the tasks can be read jobs get 503; then they are accepted without a restart."""
     calls: list[int] = []
     once_more = threading.Event()
 
@@ -145,7 +145,7 @@ def test_tasks_that_could_not_be_read_at_first_are_read_again(
 
 
 def test_no_heavy_library_is_loaded(edge_env: dict[str, str], make_config: MakeConfig) -> None:
-    """Neither Celery nor a task nor ChatterBot, and Prometheus only once somebody scrapes."""
+    """It imports neither Celery nor tasks nor ChatterBot, and Prometheus only at the first scrape."""
     make_config()
     program = "import edge.gateway.main, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], env=edge_env, capture_output=True, text=True, check=True)
@@ -157,7 +157,7 @@ def test_no_heavy_library_is_loaded(edge_env: dict[str, str], make_config: MakeC
 def test_a_job_goes_on_to_the_broker(
     make_config: MakeConfig, broker: BrokerConfig, start_gateway: StartGateway
 ) -> None:
-    """Accepted, then queued, in the queue of its power class; healthz and status say that all is well."""
+    """A job is accepted, then queued in the queue of its power class; healthz and status are well."""
     gateway = start_gateway(make_config(broker=broker))
     answer = gateway.ask("POST", "/jobs", {"task": "nothing", "power": "surplus"})
     assert answer.status == 202

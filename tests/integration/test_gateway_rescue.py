@@ -1,4 +1,4 @@
-"""A gateway that finds its ledger broken goes on by itself, with every job that is known somewhere."""
+"""A gateway with a broken ledger continues by itself, with every job that is known somewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.model import JobState, PowerState, Result
 from edge.results.store import Results
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import StartWorker, tell_power
+from tests.running_worker import StartWorker, report_power
 
 
 def _break(path: Path) -> None:
@@ -27,7 +27,7 @@ def _break(path: Path) -> None:
 def test_a_broken_ledger_is_made_again_from_its_copy(
     gateway: RunningGateway, start_gateway: StartGateway, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Open jobs, ended ones and idempotency keys are there; log, status and doctor tell."""
+    """Open jobs, ended jobs and idempotency keys are restored; log, status and doctor report it."""
     first = gateway.submit("echo", "one", Idempotency_Key="k1")
     ended = gateway.submit("echo", "two")
     gateway.finish(ended, "two")
@@ -53,7 +53,7 @@ def test_a_broken_ledger_is_made_again_from_its_copy(
 def test_a_lost_ledger_without_a_copy_is_made_again_from_the_results(
     gateway: RunningGateway, start_gateway: StartGateway, config: Config
 ) -> None:
-    """A key brings its job although nobody knows any more what was asked; from then on another body is refused."""
+    """After a rebuild from results a key still finds its job with any first body; then another body is refused."""
     job_id = gateway.submit("echo", "one", Idempotency_Key="k1")
     other = gateway.submit("echo", "two")
     gateway.finish(job_id, "one")
@@ -77,7 +77,7 @@ def test_a_lost_ledger_without_a_copy_is_made_again_from_the_results(
 def test_rows_that_rotted_are_mended_at_the_start(
     gateway: RunningGateway, start_gateway: StartGateway, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The ended one from its result, the open one to be run; the list shows all of them."""
+    """Damaged rows are repaired: the ended job from its result, the open one to run; the list shows all."""
     ended, waits, other = (gateway.submit("echo", text) for text in ("one", "two", "three"))
     gateway.finish(ended, "one")
     gateway.becomes(ended, "succeeded")
@@ -100,7 +100,7 @@ def test_rows_that_rotted_are_mended_at_the_start(
 def test_a_job_that_only_the_broker_knows_runs_and_gets_its_row(
     make_config: MakeConfig, broker: BrokerConfig, start_gateway: StartGateway, start_worker: StartWorker
 ) -> None:
-    """With the submitter's name, which its message and its result carry."""
+    """A job that only the broker knows gets a row, with the submitter's name from its message and result."""
     config = make_config(broker=broker, tasks=["odd"])
     board = start_gateway(config)
     job_id = board.submit("echo", "kept", Idempotency_Key="k")
@@ -112,7 +112,7 @@ def test_a_job_that_only_the_broker_knows_runs_and_gets_its_row(
     again = start_gateway(config)
     assert again.ask("GET", f"/jobs/{job_id}").status == 404
     assert len(again.ask("GET", "/status").json["warnings"]) == 1
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     assert start_worker(config).result(job_id).value == "kept"
     assert again.becomes(job_id, "succeeded")["submitter"] == "local"
     assert again.submit("echo", "kept", Idempotency_Key="k") == job_id
@@ -121,7 +121,7 @@ def test_a_job_that_only_the_broker_knows_runs_and_gets_its_row(
 def test_a_copy_is_made_at_a_clean_stop_and_only_of_what_changed(
     gateway: RunningGateway, start_gateway: StartGateway, config: Config
 ) -> None:
-    """A start and a stop without a job write nothing of it."""
+    """The ledger is copied at a clean stop only if a job changed since the last copy."""
     gateway.submit("echo", "one")
     gateway.stop()
     made = config.layout.ledger_copy.stat()

@@ -1,4 +1,4 @@
-"""From a result file to whoever waits for it: long polls, files, removal, and what happened while nobody looked."""
+"""Results reach whoever waits for them: long polls, files, removal, and changes made while the gateway was down."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ results.publish(Result(sys.argv[3], "echo", JobState.SUCCEEDED, value="done"))
 
 
 def until(true: Callable[[], Any], within_s: float = 10.0) -> Any:
-    """What `true` gives once it is not false."""
+    """Poll until `true()` returns a true value, and return it."""
     deadline = time.monotonic() + within_s
     while not (found := true()):
         assert time.monotonic() < deadline
@@ -62,7 +62,7 @@ def until(true: Callable[[], Any], within_s: float = 10.0) -> Any:
 
 
 def status_of_a_worker(gateway: RunningGateway, job: RunningJob | None = None, **changes: Any) -> WorkerStatus:
-    """Let it look as if a worker ran in this process, with `job`."""
+    """Write a status as if a worker ran in this process, with `job`."""
     status = WorkerStatus(
         "main", os.getpid(), boot_id(), WorkerState.RUNNING if job else WorkerState.IDLE, job=job, **changes
     )
@@ -72,7 +72,7 @@ def status_of_a_worker(gateway: RunningGateway, job: RunningJob | None = None, *
 
 
 def test_a_long_poll_wakes_when_another_process_publishes(gateway: RunningGateway) -> None:
-    """The kernel tells it; the answer comes long before the wait is over."""
+    """A long poll is answered when another process publishes the result, long before the wait is over."""
     job_id = gateway.submit()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(gateway.ask, "GET", f"/jobs/{job_id}/result?wait=30", timeout=40)
@@ -87,7 +87,7 @@ def test_a_long_poll_wakes_when_another_process_publishes(gateway: RunningGatewa
 
 
 def test_all_who_wait_for_one_job_wake(gateway: RunningGateway) -> None:
-    """Twenty long polls, one result."""
+    """Twenty long polls for one job are all answered."""
     job_id = gateway.submit()
     with ThreadPoolExecutor(20) as pool:
         waits = [pool.submit(gateway.ask, "GET", f"/jobs/{job_id}/result?wait=30", timeout=40) for _ in range(20)]
@@ -98,7 +98,7 @@ def test_all_who_wait_for_one_job_wake(gateway: RunningGateway) -> None:
 
 
 def test_a_wait_that_is_over_tells_how_the_job_stands(gateway: RunningGateway) -> None:
-    """202 with the reason, after the time that was asked for."""
+    """After the requested time a wait gets 202 with the reason why the job waits."""
     job_id = gateway.submit()
     began = time.monotonic()
     answer = gateway.ask("GET", f"/jobs/{job_id}/result?wait=0.3")
@@ -108,7 +108,7 @@ def test_a_wait_that_is_over_tells_how_the_job_stands(gateway: RunningGateway) -
 
 
 def test_a_wait_is_cut_to_what_the_configuration_allows(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """Nobody holds a connection for a week."""
+    """A wait is limited by the configuration, so nobody holds a connection for a week."""
     gateway = start_gateway(make_config(gateway={"max_wait_s": 0.2}))
     job_id = gateway.submit()
     began = time.monotonic()
@@ -118,13 +118,13 @@ def test_a_wait_is_cut_to_what_the_configuration_allows(make_config: MakeConfig,
 
 @pytest.mark.parametrize("wait", ["-1", "x", "nan", "inf", "1e999", "", "1&wait=2"])
 def test_a_wait_that_is_no_time_is_refused(gateway: RunningGateway, wait: str) -> None:
-    """400 with the value that was sent."""
+    """A bad wait gets 400 with the value."""
     job_id = gateway.submit()
     assert gateway.ask("GET", f"/jobs/{job_id}/result?wait={wait}").status == 400
 
 
 def test_a_waiter_whose_client_left_is_forgotten(gateway: RunningGateway) -> None:
-    """A long poll ends with its connection, not with its time."""
+    """A long poll of a client that has left is forgotten at once."""
     job_id = gateway.submit()
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         gateway.ask("GET", f"/jobs/{job_id}/result?wait=60", timeout=0.3)
@@ -132,7 +132,7 @@ def test_a_waiter_whose_client_left_is_forgotten(gateway: RunningGateway) -> Non
 
 
 def test_a_stop_answers_those_who_wait(gateway: RunningGateway) -> None:
-    """No client hangs on a gateway that goes down."""
+    """A stop answers all waiting clients."""
     job_id = gateway.submit()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(gateway.ask, "GET", f"/jobs/{job_id}/result?wait=60", timeout=70)
@@ -142,7 +142,7 @@ def test_a_stop_answers_those_who_wait(gateway: RunningGateway) -> None:
 
 
 def test_a_result_has_the_hash_of_its_bytes_as_etag(gateway: RunningGateway) -> None:
-    """Who has it already is told so without a body."""
+    """A result has the hash of its bytes as ETag, and a client that has it gets 304 without a body."""
     job_id = gateway.submit()
     gateway.finish(job_id, value={"a": [1, 2]})
     answer = gateway.ask("GET", f"/jobs/{job_id}/result?wait=10")
@@ -175,7 +175,7 @@ CONTENT = bytes(range(256)) * 40
     ],
 )
 def test_a_range_of_a_file(gateway: RunningGateway, sent: str, status: int, first: int, last: int) -> None:
-    """One range is served, anything else gets the whole file, as RFC 9110 has it."""
+    """One range is served; for anything else the whole file is sent, as in RFC 9110."""
     job_id = gateway.submit()
     gateway.finish(job_id, files={"digits.bin": CONTENT})
     gateway.becomes(job_id, "succeeded")
@@ -189,7 +189,7 @@ def test_a_range_of_a_file(gateway: RunningGateway, sent: str, status: int, firs
 
 
 def test_a_download_goes_on_only_while_the_file_is_the_same(gateway: RunningGateway) -> None:
-    """If-Range with another ETag gets the whole file; past its end is 416."""
+    """If-Range with another ETag gets the whole file; a range after the end gets 416."""
     job_id = gateway.submit()
     gateway.finish(job_id, files={"a.txt": b"0123456789", "empty": b""})
     gateway.becomes(job_id, "succeeded")
@@ -208,7 +208,7 @@ def test_a_download_goes_on_only_while_the_file_is_the_same(gateway: RunningGate
 
 
 def test_no_browser_runs_what_a_job_wrote(gateway: RunningGateway) -> None:
-    """HTML of a job is a download, not a page of the board."""
+    """HTML of a job is sent as a download, never shown as a page of the board."""
     job_id = gateway.submit()
     gateway.finish(job_id, files={"page.html": b"<script>alert(1)</script>"})
     gateway.becomes(job_id, "succeeded")
@@ -220,7 +220,7 @@ def test_no_browser_runs_what_a_job_wrote(gateway: RunningGateway) -> None:
 
 @pytest.mark.parametrize("name", ["b.txt", "..", "%2e%2e%2fledger.sqlite", "..%2f..%2ftokens.json", "a.txt%00", "%ff"])
 def test_no_other_file_can_be_fetched(gateway: RunningGateway, name: str) -> None:
-    """Only names that the result lists; a path trick is one more unknown name."""
+    """Only files that the result lists are served; a path trick is an unknown name."""
     job_id = gateway.submit()
     gateway.finish(job_id, files={"a.txt": b"x"})
     gateway.becomes(job_id, "succeeded")
@@ -228,14 +228,14 @@ def test_no_other_file_can_be_fetched(gateway: RunningGateway, name: str) -> Non
 
 
 def test_a_file_of_an_open_job_is_not_there_yet(gateway: RunningGateway) -> None:
-    """404 with the job's name."""
+    """A file of an open job gets 404 with the id of the job."""
     job_id = gateway.submit()
     answer = gateway.ask("GET", f"/jobs/{job_id}/files/a.txt")
     assert (answer.status, answer.json["code"]) == (404, "unknown-file")
 
 
-def test_a_damaged_result_is_told_not_served(gateway: RunningGateway) -> None:
-    """The job is over and says why there is no value; the bytes are not passed off as a result."""
+def test_a_damaged_result_is_reported_and_not_served(gateway: RunningGateway) -> None:
+    """A damaged result is not served; the job is over and says why there is no value."""
     job_id = gateway.submit()
     path = Results(gateway.layout).path(job_id)
     path.parent.mkdir(parents=True)
@@ -248,7 +248,7 @@ def test_a_damaged_result_is_told_not_served(gateway: RunningGateway) -> None:
 
 
 def test_a_result_too_deep_to_be_read_ends_its_job_and_no_other(gateway: RunningGateway) -> None:
-    """A body may raise Python's recursion limit; whoever reads its value has not."""
+    """A result too deep to be read ends its job as damaged, even if its body had raised the recursion limit."""
     deep, sound = gateway.submit(), gateway.submit()
     path = Results(gateway.layout).path(deep)
     path.parent.mkdir(parents=True)
@@ -263,7 +263,7 @@ def test_a_result_too_deep_to_be_read_ends_its_job_and_no_other(gateway: Running
 
 
 def test_a_persons_files_among_the_results_are_left_alone(config: Config, start_gateway: StartGateway) -> None:
-    """A copy made by hand, there at the start or later, does not keep the gateway from noticing results."""
+    """A copy of a result made by hand does not keep the gateway from noticing results."""
     shard, staging = config.layout.results / "ab", config.layout.staging
     shard.mkdir(parents=True)
     staging.mkdir()
@@ -283,7 +283,7 @@ def test_a_persons_files_among_the_results_are_left_alone(config: Config, start_
 def test_a_fault_of_ours_does_not_make_the_gateway_deaf(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was not settled is tried again, with all that came since."""
+    """After an internal error, results not yet settled are tried again with the later ones."""
     monkeypatch.setattr("edge.gateway.background.settle._AGAIN_S", 0.1)
     faults = iter([ZeroDivisionError("a fault"), RecursionError("another")])
     finish = LedgerWriter.finish_all
@@ -304,7 +304,7 @@ def test_a_fault_of_ours_does_not_make_the_gateway_deaf(
 def test_a_result_that_cannot_be_read_for_a_moment_is_noted_all_the_same(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the gateway has as many files open as it may: the job stayed open until the next start."""
+    """A result that cannot be read for a moment, for example without free file descriptors, is noted soon after."""
     monkeypatch.setattr("edge.gateway.background.settle._AGAIN_S", 0.1)
     faults, read_sized = iter([OSError(24, "Too many open files")] * 2), Results.read_sized
 
@@ -320,7 +320,7 @@ def test_a_result_that_cannot_be_read_for_a_moment_is_noted_all_the_same(
 
 
 def test_a_result_that_no_ledger_can_hold_keeps_no_other_from_being_noted(gateway: RunningGateway) -> None:
-    """It counts as damaged; a number beyond SQLite's kept all that ended with it open, for ever."""
+    """A result with a number beyond SQLite's range counts as damaged, and does not block other results."""
     other, job_id = gateway.submit(), gateway.submit()
     Results(gateway.layout).publish(Result(job_id, "echo", JobState.SUCCEEDED, attempts=1 << 70))
     gateway.finish(other)
@@ -329,7 +329,7 @@ def test_a_result_that_no_ledger_can_hold_keeps_no_other_from_being_noted(gatewa
 
 
 def test_cancelling_lays_out_an_order_and_ends_with_the_result(gateway: RunningGateway) -> None:
-    """202 at once; the order lies in /run until the result is there."""
+    """A cancel gets 202 at once, and its order stays in /run until the result is there."""
     job_id = gateway.submit()
     answer = gateway.ask("DELETE", f"/jobs/{job_id}")
     assert (answer.status, answer.json["cancelling"]) == (202, True)
@@ -342,7 +342,7 @@ def test_cancelling_lays_out_an_order_and_ends_with_the_result(gateway: RunningG
 
 
 def test_removing_lays_out_an_order_and_ends_with_the_tombstone(gateway: RunningGateway) -> None:
-    """202 while no worker has done it, then 410 for ever."""
+    """A removal gets 202 until a worker has carried it out, then 410 for ever."""
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
@@ -358,7 +358,7 @@ def test_removing_lays_out_an_order_and_ends_with_the_tombstone(gateway: Running
 
 
 def test_a_removal_that_a_worker_does_at_once_is_answered_as_done(gateway: RunningGateway) -> None:
-    """204 when the tombstone comes within the moment it usually takes."""
+    """A removal that a worker carries out at once gets 204."""
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
@@ -376,7 +376,7 @@ def test_a_removal_that_a_worker_does_at_once_is_answered_as_done(gateway: Runni
 
 
 def test_a_result_that_is_announced_again_ends_no_removal(gateway: RunningGateway) -> None:
-    """A worker that gets a copy of the job's message announces the result anew while its removal is asked for."""
+    """A result that is announced again during a removal does not end the removal."""
     job_id = gateway.submit()
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
@@ -389,20 +389,20 @@ def test_a_result_that_is_announced_again_ends_no_removal(gateway: RunningGatewa
         settled = gateway.gateway.appliance.settled
         results.announce(job_id)
         until(lambda: gateway.gateway.appliance.settled > settled)
-        gateway.becomes(job_id, "succeeded")  # the loop has had its turn
+        gateway.becomes(job_id, "succeeded")  # the loop has handled the announcement
         assert order in orders.standing()
         results.remove(job_id)
         assert removing.result(10).status == 204
 
 
 def test_the_children_of_a_result_that_is_seen_early_are_known(gateway: RunningGateway, tmp_path: Path) -> None:
-    """A reader may find the file before the gateway is told of it, and of the jobs that its body spawned."""
+    """The children of a result are known to a reader that sees the file before the gateway is notified of it."""
     job_id = gateway.submit()
     family = SpawnedJobs(job_id, (SpawnedJob("echo", args=[1], call=1),))
     child = family.jobs[0].id(job_id)
     elsewhere = Layout(tmp_path / "elsewhere", gateway.layout.run)
     Results(elsewhere).publish(Result(job_id, "echo", JobState.SUCCEEDED, children=(child,)))
-    # Neither file gets its name in the way that the gateway watches for.
+    # Neither file is renamed into place, so the gateway does not notice them.
     gateway.layout.spawned.joinpath(f"{job_id}.000001.0123abcd.json").write_bytes(msgspec.json.encode(family))
     path = Results(gateway.layout).path(job_id)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -413,7 +413,7 @@ def test_the_children_of_a_result_that_is_seen_early_are_known(gateway: RunningG
 
 
 def test_if_state_guards_against_the_race_between_end_and_cancel(gateway: RunningGateway) -> None:
-    """A cancel never removes the result that came a moment before it."""
+    """A cancel with if_state never removes a result that came just before it."""
     job_id = gateway.submit()
     assert gateway.ask("DELETE", f"/jobs/{job_id}?if_state=final").json["code"] == "wrong-state"
     gateway.finish(job_id)
@@ -424,7 +424,7 @@ def test_if_state_guards_against_the_race_between_end_and_cancel(gateway: Runnin
 
 
 def test_what_runs_is_seen_with_its_progress(gateway: RunningGateway) -> None:
-    """State, worker and progress come from the worker's own file, read when asked."""
+    """State, worker and progress of a running job come from the worker's status file, read on request."""
     job_id, other = gateway.submit(), gateway.submit()
     job = RunningJob(job_id, "echo", time.time() - 5, attempt=2, progress=Progress(3, 10, "third"))
     status_of_a_worker(gateway, job)
@@ -439,7 +439,7 @@ def test_what_runs_is_seen_with_its_progress(gateway: RunningGateway) -> None:
 
 
 def test_a_worker_that_died_runs_nothing(gateway: RunningGateway) -> None:
-    """Its file may lie there still; its process does not live, or the boot is another."""
+    """The status file of a worker with a dead process or another boot does not count."""
     job_id = gateway.submit()
     job = RunningJob(job_id, "echo", time.time())
     living = status_of_a_worker(gateway, job)
@@ -452,7 +452,7 @@ def test_a_worker_that_died_runs_nothing(gateway: RunningGateway) -> None:
 
 
 def test_pages_go_on_where_the_last_one_ended(gateway: RunningGateway) -> None:
-    """Newest first, every job once, also when new ones come between two pages."""
+    """Pages list every job once, newest first, also if new jobs come in between."""
     ids = [gateway.submit() for _ in range(7)]
     seen: list[str] = []
     cursor = ""
@@ -467,7 +467,7 @@ def test_pages_go_on_where_the_last_one_ended(gateway: RunningGateway) -> None:
 
 
 def test_lists_are_filtered_by_task_and_state(gateway: RunningGateway) -> None:
-    """Both at once, if asked."""
+    """Lists can be filtered by task and state, also by both."""
     echo, done = gateway.submit(), gateway.submit()
     nothing = gateway.ask("POST", "/jobs", {"task": "nothing"}).json["id"]
     gateway.finish(done)
@@ -483,7 +483,7 @@ def test_lists_are_filtered_by_task_and_state(gateway: RunningGateway) -> None:
 
 
 def test_a_job_of_plain_celery_gets_its_row(gateway: RunningGateway) -> None:
-    """A result without a submit is listed, as of `amqp`."""
+    """A result without a submit gets a row with submitter `amqp`."""
     job_id = new_job_id()
     gateway.finish(job_id, value=1)
     view = until(lambda: (answer := gateway.ask("GET", f"/jobs/{job_id}")).status == 200 and answer.json)
@@ -492,7 +492,7 @@ def test_a_job_of_plain_celery_gets_its_row(gateway: RunningGateway) -> None:
 
 
 def test_a_start_finds_all_that_happened_meanwhile(gateway: RunningGateway, start_gateway: StartGateway) -> None:
-    """Ended, removed, retried, cancelled and foreign jobs are seen without any event."""
+    """At its start the gateway notices ended, removed, retried, cancelled and foreign jobs without any event."""
     ended, removed, retried, cancelled = [gateway.submit() for _ in range(4)]
     retried = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 3}).json["id"]
     foreign = new_job_id()
@@ -503,7 +503,7 @@ def test_a_start_finds_all_that_happened_meanwhile(gateway: RunningGateway, star
     gateway.finish(foreign)
     Results(gateway.layout).remove(removed)
     AttemptsStore(gateway.layout).write(Attempts(retried, failures=1, last_error="it rained"))
-    Orders(gateway.layout).removed([cancelled])  # a boot clears /run
+    Orders(gateway.layout).removed([cancelled])  # as a boot clears /run
 
     again = start_gateway(gateway.config)
     again.becomes(ended, "succeeded")
@@ -514,7 +514,7 @@ def test_a_start_finds_all_that_happened_meanwhile(gateway: RunningGateway, star
 
 
 def test_a_failed_attempt_is_published_again_later(gateway: RunningGateway) -> None:
-    """The worker's attempts file becomes a due time in the ledger; a stale one changes nothing."""
+    """A new attempts file becomes a due time in the ledger; a stale one changes nothing."""
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 2}).json["id"]
     attempts = AttemptsStore(gateway.layout)
     attempts.write(Attempts(job_id, failures=1, last_error="ValueError: no"))
@@ -527,17 +527,17 @@ def test_a_failed_attempt_is_published_again_later(gateway: RunningGateway) -> N
 
 
 def test_a_cancel_that_came_as_the_body_failed_ends_the_wait_for_another_attempt(gateway: RunningGateway) -> None:
-    """The worker found nothing to interrupt; the order is given once more when the failed attempt is seen."""
+    """A cancel during a failing body is given once more when the failed attempt is noticed, so it ends the wait."""
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 2}).json["id"]
     gateway.ask("DELETE", f"/jobs/{job_id}")
     orders = Orders(gateway.layout)
-    orders.removed([job_id])  # as if the worker had seen to it
+    orders.removed([job_id])  # as if the worker had carried it out
     AttemptsStore(gateway.layout).write(Attempts(job_id, failures=1, last_error="ValueError: no"))
     until(lambda: list(orders.standing()) == [(Order.CANCEL, job_id)])
 
 
 def test_more_results_at_once_than_the_kernel_remembers_are_all_seen(gateway: RunningGateway) -> None:
-    """A lost event makes the gateway look at every file, not miss one."""
+    """If events are lost, the gateway reads all files, and misses no result."""
     job_id = gateway.submit()
     other = new_job_id()
     gateway.loop.call_soon_threadsafe(gateway.gateway.appliance._events.close)
@@ -550,7 +550,7 @@ def test_more_results_at_once_than_the_kernel_remembers_are_all_seen(gateway: Ru
 
 
 def test_a_watched_folder_that_is_replaced_is_watched_anew(gateway: RunningGateway) -> None:
-    """Someone clears results/.staging while the gateway runs."""
+    """If results/.staging is replaced while the gateway runs, the new folder is watched."""
     gateway.layout.staging.rmdir()
     until(gateway.layout.staging.exists)
     job_id = gateway.submit()
@@ -561,7 +561,7 @@ def test_a_watched_folder_that_is_replaced_is_watched_anew(gateway: RunningGatew
 def test_old_jobs_go_when_they_take_too_much_room(
     make_config: MakeConfig, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The oldest finished ones get an order to be removed; open ones and new ones stay."""
+    """If ended jobs use too much space, the oldest are removed; open and new jobs stay."""
     monkeypatch.setattr("edge.gateway.background.retention._SOON_S", 0.05)
     gateway = start_gateway(make_config(retention={"keep_bytes": 1 << 20}))
     open_id = gateway.submit()
@@ -575,7 +575,7 @@ def test_old_jobs_go_when_they_take_too_much_room(
 
 
 def test_the_deadline_of_a_job_that_has_ended_is_forgotten(gateway: RunningGateway) -> None:
-    """It may be a year away, and a board stays on for longer than that."""
+    """The deadline of an ended job is forgotten, because it may be a year away on a board that stays on."""
     body = {"task": "echo", "args": ["x"], "power": "surplus", "deadline_s": 86_400}
     ended, waits = (gateway.ask("POST", "/jobs", body).json["id"] for _ in range(2))
     outbox = gateway.gateway.appliance.outbox

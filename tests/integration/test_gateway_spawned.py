@@ -1,4 +1,4 @@
-"""What the gateway makes of spawned jobs: from files of a worker, and from a node by HTTP."""
+"""The gateway takes spawned jobs from files of a worker, and from a node by HTTP."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from tests.running_worker import until
 
 
 def spawned(parent: str, texts: Sequence[str], *, first: int = 1, submitter: str = "") -> SpawnedJobs:
-    """Jobs of calls without a key."""
+    """Make spawned jobs of calls without a key."""
     jobs = tuple(SpawnedJob("echo", [text], call=call) for call, text in enumerate(texts, first))
     return SpawnedJobs(parent, jobs, submitter)
 
 
 def children(gateway: RunningGateway, parent: str, query: str = "") -> Any:
-    """A page of them."""
+    """Return a page of the children of a job."""
     answer = gateway.ask("GET", f"/jobs/{parent}/children{query}")
     assert answer.status == 200, answer.body
     return answer.json
 
 
 def taken(layout: Layout) -> bool:
-    """True when no file waits."""
+    """Return True if no file waits."""
     return not SpawnedFiles(layout).waiting()
 
 
 def test_files_become_jobs_while_the_parent_is_open(gateway: RunningGateway) -> None:
-    """In order, page by page; a file that comes again makes nothing twice."""
+    """Spawned jobs are made in order, and listed by pages; a file that comes again makes no job twice."""
     parent = gateway.submit()
     files = SpawnedFiles(gateway.layout)
     whole = spawned(parent, [f"text {number}" for number in range(7)], submitter="lan")
@@ -64,7 +64,7 @@ def test_files_become_jobs_while_the_parent_is_open(gateway: RunningGateway) -> 
 
 
 def test_a_removed_child_does_not_come_back(gateway: RunningGateway) -> None:
-    """Its parent runs again and names it once more."""
+    """A removed child does not come back when its parent runs again and names it."""
     parent = gateway.submit()
     files, whole = SpawnedFiles(gateway.layout), spawned(parent, ["a", "b"])
     files.write(whole, number=0)
@@ -82,7 +82,7 @@ def test_a_removed_child_does_not_come_back(gateway: RunningGateway) -> None:
 
 
 def test_a_child_that_another_job_answered_for_is_not_made_later(gateway: RunningGateway) -> None:
-    """Its unique key is free again when its file is taken once more, as at each start."""
+    """A child merged into another job by its unique key is not made when its file is taken again at a start."""
     parent = gateway.submit()
     files = SpawnedFiles(gateway.layout)
     whole = SpawnedJobs(parent, tuple(SpawnedJob("echo", ["a"], call=call, unique_key="one") for call in (1, 2)))
@@ -99,7 +99,7 @@ def test_a_child_that_another_job_answered_for_is_not_made_later(gateway: Runnin
 
 
 def test_children_are_in_before_their_parent_ends(gateway: RunningGateway) -> None:
-    """Who sees the parent ended, and then no open job, has seen the end of all."""
+    """Children are in the ledger before their parent has ended, so no open job then means that all have ended."""
     parent = gateway.submit()
     whole = spawned(parent, ["text"] * 200)
     for number in range(10):
@@ -114,7 +114,7 @@ def test_children_are_in_before_their_parent_ends(gateway: RunningGateway) -> No
 def test_a_child_that_the_disk_refuses_to_note_is_not_unknown(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its parent's result names it, so 404 would say that accepted work was lost; it is there once the disk is."""
+    """A child that the disk refuses to note does not get 404, because its parent's result names it."""
     monkeypatch.setattr(settle, "_AGAIN_S", 0.1)
     outbox = gateway.gateway.appliance.outbox
     take, full = outbox.take_spawned, [True]
@@ -138,7 +138,7 @@ def test_a_child_that_the_disk_refuses_to_note_is_not_unknown(
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_start_takes_what_came_while_nobody_looked(config: Config, start_gateway: StartGateway, moved: bool) -> None:
-    """Files that wait, and files whose ledger was lost since they were taken."""
+    """At its start the gateway takes waiting files, and files taken before its ledger was lost."""
     files, whole = SpawnedFiles(config.layout), spawned("3f-parent", ["a", "b"])
     files.write(whole, number=0)
     if moved:
@@ -148,8 +148,8 @@ def test_a_start_takes_what_came_while_nobody_looked(config: Config, start_gatew
     assert (files.waiting(), len(files.taken())) == ([], 1)
 
 
-def test_a_file_that_is_none_keeps_no_other_back(gateway: RunningGateway) -> None:
-    """It stays, for a person to look at."""
+def test_an_invalid_file_delays_no_other(gateway: RunningGateway) -> None:
+    """An unreadable file stays for a person, and does not block others."""
     parent = gateway.submit()
     files = SpawnedFiles(gateway.layout)
     (gateway.layout.spawned / f"{parent}.000000.00000000.json").write_bytes(b"{")
@@ -158,7 +158,7 @@ def test_a_file_that_is_none_keeps_no_other_back(gateway: RunningGateway) -> Non
 
 
 def test_spawned_jobs_are_accepted_work(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """`max_open_jobs` refuses submitters, not them."""
+    """`max_open_jobs` refuses submits, but not spawned jobs."""
     gateway = start_gateway(make_config(gateway={"loopback_without_token": True, "max_open_jobs": 2}))
     parent = gateway.submit()
     SpawnedFiles(gateway.layout).write(spawned(parent, ["a", "b", "c"]), number=0)
@@ -167,7 +167,7 @@ def test_spawned_jobs_are_accepted_work(make_config: MakeConfig, start_gateway: 
 
 
 def test_a_backup_carries_them(config: Config) -> None:
-    """Files that wait, files that were taken, and the ledger's table come back with a restore."""
+    """A backup has waiting files, taken files, and the links in the ledger."""
     files = SpawnedFiles(config.layout)
     files.prepare()
     with LedgerWriter.open(config.layout.ledger) as ledger, ledger.transaction(durable=True):
@@ -186,18 +186,18 @@ def test_a_backup_carries_them(config: Config) -> None:
 
 @pytest.fixture
 def bearer(config: Config) -> dict[str, Any]:
-    """A node's token as a header."""
+    """The header with the token of a node."""
     return {"Authorization": f"Bearer {Tokens(config.layout.tokens).add('node-2', [Scope.NODE])}"}
 
 
 def put(gateway: RunningGateway, bearer: dict[str, Any], what: SpawnedJobs | bytes, parent: str) -> Any:
-    """A node hands in."""
+    """Send spawned jobs as a node does."""
     body = what if isinstance(what, bytes) else msgspec.json.encode(what)
     return gateway.ask("PUT", f"/jobs/{parent}/spawned", body, Content_Type="application/json", **bearer)
 
 
 def test_a_node_hands_in_what_it_spawned(gateway: RunningGateway, bearer: dict[str, Any]) -> None:
-    """Durable when answered; the same again changes nothing; another job in the place of one is a conflict."""
+    """The jobs are durable when answered; the same again changes nothing; another job in one's place is a conflict."""
     parent = gateway.submit()
     assert put(gateway, bearer, spawned(parent, ["a", "b"]), parent).status == 204
     found = children(gateway, parent)["jobs"]
@@ -214,7 +214,7 @@ def test_a_node_hands_in_what_it_spawned(gateway: RunningGateway, bearer: dict[s
     "body", [b"{", b"[]", b'{"id": "other"}', b'{"id": "p", "jobs": [{"task": "echo"}]}', b'{"id": "p", "jobs": 3}']
 )
 def test_what_a_node_cannot_hand_in(gateway: RunningGateway, bearer: dict[str, Any], body: bytes) -> None:
-    """One sentence, no 500; nor without a node's token."""
+    """Bad content gets one sentence and no 500, and so does a request without a node's token."""
     answer = put(gateway, bearer, body, "p")
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
     assert gateway.ask("PUT", "/jobs/p/spawned", b"{}", Content_Type="application/json").status in (401, 403)
@@ -222,7 +222,7 @@ def test_what_a_node_cannot_hand_in(gateway: RunningGateway, bearer: dict[str, A
 
 @pytest.mark.parametrize(("path", "status"), [("nobody", 404), ("nobody?limit=0", 404), ("{id}?limit=501", 400)])
 def test_children_of_nobody(gateway: RunningGateway, path: str, status: int) -> None:
-    """An unknown job, a limit out of range; a job without any has an empty page."""
+    """An unknown job and a bad limit are refused; a job without children has an empty page."""
     job_id = gateway.submit()
     name, _, query = path.format(id=job_id).partition("?")
     answer = gateway.ask("GET", f"/jobs/{name}/children" + (f"?{query}" if query else ""))

@@ -1,4 +1,4 @@
-"""A board that looks ahead tells when a job starts, and refuses on request what would not be in time."""
+"""A board that looks ahead says when a job starts, and on request refuses a job that would be late."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def night(gateway: RunningGateway) -> RunningGateway:
     )
     plan = Plan(Action.SLEEP, "14 % is no more than the floor", now + 900, 14.0, now + 4 * 3600, 0.0, hour + 5 * 3600)
     readings = (Reading("charger", "charge", 14.0, "%", verdict=Verdict.OK),)
-    said = PowerStatus(
+    report = PowerStatus(
         PowerState.LOW,
         "charge-low",
         "charge 14 %",
@@ -42,12 +42,12 @@ def night(gateway: RunningGateway) -> RunningGateway:
         readings=readings,
         plan=plan,
     )
-    status.write(layout.power, said)
+    status.write(layout.power, report)
     return gateway
 
 
 def test_the_answer_to_a_submit_tells_when_the_job_starts(night: RunningGateway) -> None:
-    """About when the sun has charged the battery a little; the sentence says the same."""
+    """The start is about when the sun has charged the battery a little; sentence and record agree."""
     answer = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
     assert answer.status == 202
     starts, sun = answer.json["starts"], time.time() // 3600 * 3600 + 5 * 3600
@@ -76,12 +76,12 @@ def test_a_job_without_a_deadline_is_in_time_whenever_it_ends(night: RunningGate
 
 
 def test_a_start_that_came_true_counts_in_status_and_metrics(night: RunningGateway) -> None:
-    said = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]}).json
-    likely = said["starts"]["likely"]
-    result = Result(said["id"], "echo", JobState.SUCCEEDED, "hello", started_at=likely, finished_at=likely + 1)
+    job = night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]}).json
+    likely = job["starts"]["likely"]
+    result = Result(job["id"], "echo", JobState.SUCCEEDED, "hello", started_at=likely, finished_at=likely + 1)
     results = Results(night.layout)
-    results.publish(result, results.stage(said["id"]))
-    night.becomes(said["id"], "succeeded")
+    results.publish(result, results.stage(job["id"]))
+    night.becomes(job["id"], "succeeded")
     forecast = night.ask("GET", "/status").json["forecast"]
     assert (forecast["days"], forecast["starts"], forecast["starts_held"]) == (20, 1, 1.0)
     metrics = night.ask("GET", "/metrics").body.decode()
@@ -91,14 +91,14 @@ def test_a_start_that_came_true_counts_in_status_and_metrics(night: RunningGatew
     assert msgspec.json.decode(night.ask("GET", "/status").body)["power"]["plan"]["floor_percent"] == 14.0
 
 
-def test_without_a_plan_nothing_is_told(gateway: RunningGateway) -> None:
+def test_without_a_plan_no_start_is_predicted(gateway: RunningGateway) -> None:
     answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
     assert "starts" not in answer.json
     assert "forecast" not in gateway.ask("GET", "/status").json
 
 
 def test_the_page_shows_plan_and_night_budget(night: RunningGateway) -> None:
-    """The board's page, as a browser on the board gets it."""
+    """The page of the board, as a browser on the board gets it."""
     night.ask("POST", "/jobs", {"task": "echo", "args": ["hello"]})
     shown = urllib3.request("GET", f"http://127.0.0.1:{night.port}/", headers={"Accept": "text/html"})
     text = shown.data.decode()

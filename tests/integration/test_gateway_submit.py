@@ -1,4 +1,4 @@
-"""Handing jobs in: kept once answered, once per key, refused with a sentence."""
+"""Submitted jobs are durable once answered, one for each key, and refused with a sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NDJSON: dict[str, Any] = {"Content_Type": "application/x-ndjson"}
 
 
 def test_a_job_is_answered_with_its_place(gateway: RunningGateway) -> None:
-    """202, Location, and the reason why it does not run yet."""
+    """A submit gets 202, Location, and the reason why the job does not run yet."""
     answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hi"], "kwargs": {"times": 2}})
     assert answer.status == 202
     view = answer.json
@@ -50,14 +50,14 @@ def test_the_same_key_and_body_are_the_same_job(gateway: RunningGateway) -> None
 
 
 def test_the_same_key_with_another_body_is_a_conflict(gateway: RunningGateway) -> None:
-    """409, and the job that has the key is named."""
+    """The answer is 409 and names the job that has the key."""
     job_id = gateway.submit("echo", "one", Idempotency_Key="k")
     answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["two"]}, Idempotency_Key="k")
     assert (answer.status, answer.json["code"], answer.json["job_id"]) == (409, "key-reused", job_id)
 
 
 def test_a_key_whose_job_was_removed_is_gone(gateway: RunningGateway) -> None:
-    """A client that retries after weeks must not run its job a second time."""
+    """A key of a removed job gets 410, so a client that retries after weeks does not run its job again."""
     job_id = gateway.submit(Idempotency_Key="k")
     gateway.finish(job_id)
     gateway.becomes(job_id, "succeeded")
@@ -69,7 +69,7 @@ def test_a_key_whose_job_was_removed_is_gone(gateway: RunningGateway) -> None:
 
 
 def test_concurrent_submits_with_one_key_make_one_job(gateway: RunningGateway) -> None:
-    """However they race, one is 202 and all name the same job."""
+    """Of concurrent submits one gets 202, and all name the same job."""
 
     def send(_: int) -> tuple[int, str]:
         answer = gateway.ask("POST", "/jobs", {"task": "echo", "args": ["hi"]}, Idempotency_Key="one")
@@ -83,14 +83,14 @@ def test_concurrent_submits_with_one_key_make_one_job(gateway: RunningGateway) -
 
 
 def test_parallel_submits_share_commits(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one commit is synced, all who come meanwhile gather for the next."""
+    """While one commit is synced, all later submits wait for the next one together."""
     commits: list[bool] = []
     transaction = LedgerWriter.transaction
 
     @contextmanager
     def slow(self: LedgerWriter, *, durable: bool) -> Iterator[None]:
         commits.append(durable)
-        time.sleep(0.02)  # a card's sync
+        time.sleep(0.02)  # the time of a card's sync
         with transaction(self, durable=durable):
             yield
 
@@ -103,7 +103,7 @@ def test_parallel_submits_share_commits(gateway: RunningGateway, monkeypatch: py
 
 
 def test_what_the_disk_refuses_is_not_accepted(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """507 with the disk's own word; nothing is listed; the next one passes when the disk takes writes again."""
+    """A job that the disk refuses gets 507 with the disk's message, and is not listed; later submits succeed."""
 
     def full(self: LedgerWriter, *, durable: bool) -> Any:
         raise StorageError("ledger", OSError(28, "No space left on device"))
@@ -122,7 +122,7 @@ def test_what_the_disk_refuses_is_not_accepted(gateway: RunningGateway, monkeypa
 def test_a_board_that_refused_finds_out_by_itself_that_all_is_well(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody submits to a board whose health says that it takes nothing: it must not wait for one who does."""
+    """After a refusal the gateway itself finds out that the disk is well; nobody submits to an unhealthy board."""
     monkeypatch.setattr("edge.gateway.background.storage_fault._RETRY", Backoff(first_s=0.05, most_s=0.05))
     tried = threading.Event()
 
@@ -140,10 +140,8 @@ def test_a_board_that_refused_finds_out_by_itself_that_all_is_well(
         assert time.monotonic() < deadline
 
 
-def test_more_open_jobs_than_allowed_are_told_to_come_back(
-    make_config: MakeConfig, start_gateway: StartGateway
-) -> None:
-    """503 with Retry-After; ended jobs make room."""
+def test_too_many_open_jobs_are_asked_to_come_back(make_config: MakeConfig, start_gateway: StartGateway) -> None:
+    """Over the limit a submit gets 503 with Retry-After, until jobs have ended."""
     gateway = start_gateway(make_config(gateway={"max_open_jobs": 2}))
     first = gateway.submit()
     gateway.submit()
@@ -156,7 +154,7 @@ def test_more_open_jobs_than_allowed_are_told_to_come_back(
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "detail"),
     [
         (b"", 400, "not JSON"),
         (b"{", 400, "not JSON"),
@@ -187,27 +185,27 @@ def test_more_open_jobs_than_allowed_are_told_to_come_back(
         (b'{"task":"total","kwargs":{"numbers":[1,"x"]}}', 422, "numbers"),
     ],
 )
-def test_garbage_is_refused_with_a_sentence(gateway: RunningGateway, body: bytes, status: int, said: str) -> None:
-    """A 4xx problem that says what is wrong; never a 5xx, and nothing is accepted."""
+def test_garbage_is_refused_with_a_sentence(gateway: RunningGateway, body: bytes, status: int, detail: str) -> None:
+    """Garbage gets a 4xx problem that says what is wrong; nothing is accepted."""
     answer = gateway.ask("POST", "/jobs", body)
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
-    assert said in answer.json["detail"]
+    assert detail in answer.json["detail"]
     assert gateway.ask("GET", "/jobs").json["jobs"] == []
 
 
 def test_odd_but_valid_bodies_are_taken(gateway: RunningGateway) -> None:
-    """Huge integers, null bytes, emptiness and 2.0 for 2 are JSON."""
+    """Huge integers, null bytes, empty values and 2.0 for 2 are valid JSON."""
     for body in (
         b'{"task":"total","args":[[123456789012345678901234567890]]}',
         b'{"task":"echo","args":["\\u0000\\ud83d\\ude00"]}',
         b' {"task":"echo","args":[""],"power":null} ',
-        b'{"task":"echo","args":["x",2.0],"retries":3.0}',  # a whole number, as JSON Schema has it
+        b'{"task":"echo","args":["x",2.0],"retries":3.0}',  # JSON Schema counts 3.0 as a whole number
     ):
         assert gateway.ask("POST", "/jobs", body).status == 202
 
 
 def test_a_member_given_twice_is_refused(gateway: RunningGateway) -> None:
-    """JSON readers differ in which of the two counts, so neither does."""
+    """A member given twice is refused, because JSON readers differ in which value counts."""
     answer = gateway.ask("POST", "/jobs", b'{"task":"echo","task":"nothing"}')
     assert answer.status == 400
     assert b"'task' is given twice" in answer.body
@@ -215,24 +213,24 @@ def test_a_member_given_twice_is_refused(gateway: RunningGateway) -> None:
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "x"])
 def test_a_type_that_a_foreign_page_could_send_is_refused(gateway: RunningGateway, media: str) -> None:
-    """A page open in a browser on the board must not submit jobs behind its owner's back."""
+    """A type that a foreign page may send is refused, so that no page in a browser on the board can submit jobs."""
     answer = gateway.ask("POST", "/jobs", b'{"task":"nothing"}', Content_Type=media)
     assert answer.status == 415
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256, "\x7f", "ü"])
 def test_a_key_that_cannot_travel_is_refused(gateway: RunningGateway, key: str) -> None:
-    """Printable ASCII, 1 to 255 of it."""
+    """A key must have 1 to 255 characters of printable ASCII."""
     answer = gateway.ask("POST", "/jobs", {"task": "nothing"}, Idempotency_Key=key)
     assert (answer.status, answer.json["code"]) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("key", ["", " ", " x", "x ", "x" * 256, "\x7f", "ü", "\N{ROCKET}", "x\n"])
 def test_a_key_in_a_batch_follows_the_rule_of_the_header(gateway: RunningGateway, key: str) -> None:
-    """A key taken in a batch can be sent as a header too, so a client may change its way."""
+    """A key in a batch follows the rule of the header, so that a client may use either."""
     line = json.dumps({"task": "nothing", "key": key}).encode()
-    (told,) = gateway.ask("POST", "/jobs/batch", line, **NDJSON).lines
-    assert (told["problem"]["status"], told["problem"]["detail"]) == (
+    (answer,) = gateway.ask("POST", "/jobs/batch", line, **NDJSON).lines
+    assert (answer["problem"]["status"], answer["problem"]["detail"]) == (
         400,
         f"key {key[:80]!r}: 1 to 255 printable ASCII characters, no space at its ends",
     )
@@ -247,7 +245,7 @@ def test_a_key_in_a_batch_follows_the_rule_of_the_header(gateway: RunningGateway
     ],
 )
 def test_a_key_given_twice_in_one_object_is_named(gateway: RunningGateway, body: str, name: str) -> None:
-    """Which of two values was meant nobody can know: in a job by itself and in a line of a batch."""
+    """A key given twice in a job or in a line of a batch is refused, because nobody knows which value was meant."""
     alone = gateway.ask("POST", "/jobs", body.encode())
     (line,) = gateway.ask("POST", "/jobs/batch", body.encode(), **NDJSON).lines
     for status, detail in (
@@ -259,7 +257,7 @@ def test_a_key_given_twice_in_one_object_is_named(gateway: RunningGateway, body:
 
 
 def test_each_line_of_a_batch_has_its_answer(gateway: RunningGateway) -> None:
-    """In order, good ones accepted, bad ones with their problem, keys as anywhere."""
+    """Each line gets its answer in order: good lines are accepted, bad ones get their problem, and keys work."""
     known = gateway.submit("echo", "one", Idempotency_Key="k")
     lines = [
         b'{"task":"echo","args":["one"],"key":"k"}',
@@ -273,17 +271,17 @@ def test_each_line_of_a_batch_has_its_answer(gateway: RunningGateway) -> None:
     ]
     answer = gateway.ask("POST", "/jobs/batch", b"\n".join(lines) + b"\n", **NDJSON)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/x-ndjson")
-    told = answer.lines
-    assert [line["line"] for line in told] == list(range(1, 9))
-    assert told[0]["id"] == known
-    codes = [line.get("problem", {}).get("code") for line in told]
+    answers = answer.lines
+    assert [line["line"] for line in answers] == list(range(1, 9))
+    assert answers[0]["id"] == known
+    codes = [line.get("problem", {}).get("code") for line in answers]
     assert codes == [None, "key-reused", "bad-request", "bad-request", "unknown-task", None, None, None]
-    assert told[6]["id"] == told[7]["id"] != told[5]["id"]
+    assert answers[6]["id"] == answers[7]["id"] != answers[5]["id"]
     assert len(gateway.ask("GET", "/jobs").json["jobs"]) == 3
 
 
 def test_a_batch_is_one_commit(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five thousand jobs, one sync of the card."""
+    """A batch of five thousand jobs needs one sync of the card."""
     commits: list[bool] = []
     transaction = LedgerWriter.transaction
 
@@ -302,12 +300,12 @@ def test_a_batch_is_one_commit(gateway: RunningGateway, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("body", [b"", b"\n", b"  \n"])
 def test_an_empty_batch_is_refused(gateway: RunningGateway, body: bytes) -> None:
-    """A client that lost its lines should learn of it."""
+    """An empty batch is refused, so that a client that lost its lines notices it."""
     assert gateway.ask("POST", "/jobs/batch", body, **NDJSON).status == 400
 
 
 def test_a_batch_over_its_limits_is_refused_whole(make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """413 for too many lines and for too many bytes; nothing of it is accepted."""
+    """A batch with too many lines or bytes gets 413, and none of its jobs is accepted."""
     gateway = start_gateway(make_config(gateway={"max_batch_jobs": 3, "max_batch_bytes": 2048}))
     line = b'{"task":"nothing"}\n'
     assert gateway.ask("POST", "/jobs/batch", line * 4, **NDJSON).status == 413

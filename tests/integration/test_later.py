@@ -1,4 +1,4 @@
-"""Jobs that are submitted for later wait in the ledger, and reach the broker when their time has come."""
+"""Jobs for later wait in the ledger, and reach the broker when they are due."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def at(seconds: float) -> str:
 def test_a_job_for_later_reaches_the_broker_when_it_is_due(
     board: RunningGateway, when: Callable[[], dict[str, object]]
 ) -> None:
-    """Not before, and within a second of it. Until then it says when it starts."""
+    """A job for later reaches the broker within a second of its time, not before; until then it says when it starts."""
     began = time.time()
     job_id = submit(board, **when())
     view = board.ask("GET", f"/jobs/{job_id}").json
@@ -52,7 +52,7 @@ def test_a_job_for_later_reaches_the_broker_when_it_is_due(
 def test_what_became_due_while_the_gateway_was_down_goes_out_at_its_start(
     broker: BrokerConfig, make_config: MakeConfig, start_gateway: StartGateway
 ) -> None:
-    """Both kinds of time are in the ledger alone."""
+    """Jobs that became due while the gateway was down are published at its start; only the ledger has their times."""
     config = make_config(broker)
     board = start_gateway(config)
     ids = [submit(board, delay_s=1.0), submit(board, not_before=at(1.0)), submit(board, delay_s=3600)]
@@ -77,8 +77,8 @@ def test_what_became_due_while_the_gateway_was_down_goes_out_at_its_start(
         ({"not_before": 5}, "not_before"),
     ],
 )
-def test_a_time_that_is_none_gets_one_sentence(board: RunningGateway, fields: dict[str, object], says: str) -> None:
-    """It names the field and what is allowed."""
+def test_an_invalid_time_gets_one_sentence(board: RunningGateway, fields: dict[str, object], says: str) -> None:
+    """The refusal names the field and what is allowed."""
     answer = board.ask("POST", "/jobs", {"task": "echo", "args": ["hello"], **fields})
     assert answer.status == 400
     assert says in answer.json["detail"]
@@ -93,7 +93,7 @@ def batch(board: RunningGateway, *lines: dict[str, object]) -> list[dict[str, ob
 
 
 def test_jobs_run_one_after_another(board: RunningGateway) -> None:
-    """The next one goes out when all before it have ended; until then it names them."""
+    """A job is published when all jobs before it have ended; until then it names them."""
     first, second = submit(board), submit(board)
     third = submit(board, after=[first, second])
     fourth = submit(board, after=[third])
@@ -113,7 +113,7 @@ def test_jobs_run_one_after_another(board: RunningGateway) -> None:
 
 
 def test_results_become_arguments(board: RunningGateway) -> None:
-    """Also deep inside, and of a line of the same batch; the kind's signature counts once they are known."""
+    """A result becomes an argument, also nested and in the same batch; then the kind's signature is checked."""
     answers = batch(
         board,
         {"ref": "sum", "task": "total", "args": [[{"$result": "a"}, 1.5]]},
@@ -149,7 +149,7 @@ def test_results_become_arguments(board: RunningGateway) -> None:
 def test_a_line_that_cannot_wait_gets_one_sentence(
     board: RunningGateway, lines: list[dict[str, object]], says: list[str]
 ) -> None:
-    """And harms no other."""
+    """A bad line gets one sentence, and other lines are accepted."""
     answers = batch(board, *lines)
     for answer, expected in zip(answers, says, strict=True):
         problem = answer.get("problem")
@@ -160,7 +160,7 @@ def test_a_line_that_cannot_wait_gets_one_sentence(
 
 
 def test_ten_megabytes_of_names_get_one_sentence(board: RunningGateway) -> None:
-    """And so do a thousand and one."""
+    """Ten megabytes of ids, or a thousand and one ids, get one sentence."""
     many = {"task": "echo", "args": ["x"], "after": ["0" * 36] * 270_000}
     answer = board.ask("POST", "/jobs", many)
     assert (answer.status, "\n" in answer.json["detail"]) == (413, False)
@@ -170,7 +170,7 @@ def test_ten_megabytes_of_names_get_one_sentence(board: RunningGateway) -> None:
 
 
 def test_a_unique_key_brings_the_job_that_is_open(board: RunningGateway) -> None:
-    """200 with the same id; once it has ended, a new one."""
+    """A submit with the unique key of an open job gets 200 with its id; after its end it makes a new job."""
     first = submit(board, unique_key="refresh")
     again = board.ask("POST", "/jobs", {"task": "echo", "args": ["other"], "unique_key": "refresh"})
     assert (again.status, again.json["id"]) == (200, first)
@@ -181,7 +181,7 @@ def test_a_unique_key_brings_the_job_that_is_open(board: RunningGateway) -> None
 
 
 def test_the_priority_of_an_open_job_can_be_changed(board: RunningGateway) -> None:
-    """And not of an ended one, nor to what is none."""
+    """The priority of an open job can be changed; that of an ended job, or to a bad value, cannot."""
     job_id = submit(board, delay_s=100, priority=2)
     assert board.ask("GET", f"/jobs/{job_id}").json["priority"] == 2
     assert board.ask("PATCH", f"/jobs/{job_id}", {"priority": 9}).json["priority"] == 9

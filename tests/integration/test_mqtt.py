@@ -1,4 +1,4 @@
-"""The board in MQTT, on Debian's mosquitto: discovery, values, commands, jobs by topic, outages."""
+"""The board in MQTT, with Debian's mosquitto: discovery, values, commands, jobs by topic, outages."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from tests.homeassistant.mosquitto import Mosquitto
 from tests.homeassistant.restarts import Campaign
 from tests.running_gateway import StartGateway
 from tests.running_governor import governor
-from tests.running_worker import tell_power
+from tests.running_worker import report_power
 from tests.unit.gateway.http.test_tls import make_pair
 
 pytestmark = pytest.mark.timeout(120)
 
 _SOON_S = 20.0
-_FULL = 18  # entities of a board with a plain supply
+_FULL = 18  # number of entities of a board with a plain supply
 MakeBoard = Callable[..., Config]
 
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that lets in everybody."""
+    """A broker without access control."""
     with Mosquitto(tmp_path / "mosquitto") as broker:
         yield broker
 
 
 @pytest.fixture
 def listener(mosquitto: Mosquitto) -> Iterator[Listener]:
-    """A Home Assistant on it."""
+    """A simulated Home Assistant on the broker."""
     found = Listener(mosquitto.port)
     found.start()
     yield found
@@ -52,7 +52,7 @@ def listener(mosquitto: Mosquitto) -> Iterator[Listener]:
 
 @pytest.fixture
 def board(mosquitto: Mosquitto, make_config: MakeConfig) -> MakeBoard:
-    """`board(mqtt={...}, ...)`: the configuration of a board that speaks to it, named attic."""
+    """`board(mqtt={...}, ...)` makes the configuration of a board named attic that uses the broker."""
 
     def make(mqtt: dict[str, Any] | None = None, **changes: Any) -> Config:
         section = {"host": "127.0.0.1", "port": mosquitto.port, "board": "attic", **(mqtt or {})}
@@ -62,7 +62,7 @@ def board(mosquitto: Mosquitto, make_config: MakeConfig) -> MakeBoard:
 
 
 class Subscriber:
-    """Collects what is published on some topics."""
+    """Collects messages on a topic filter."""
 
     def __init__(self, port: int, topic: str, **login: str) -> None:
         self.messages: list[tuple[str, Any]] = []
@@ -78,7 +78,7 @@ class Subscriber:
         assert self._ready.wait(_SOON_S)
 
     def next(self, topic: str) -> Any:
-        """The first message on `topic` that was not taken yet, decoded."""
+        """Return the first message on `topic` that was not returned yet, decoded."""
         found: list[Any] = []
 
         def there() -> bool:
@@ -100,7 +100,7 @@ class Subscriber:
 
 @pytest.fixture
 def subscribe() -> Iterator[Callable[..., Subscriber]]:
-    """`subscribe(port, topic)`: a subscriber until the test ends."""
+    """`subscribe(port, topic)` makes a subscriber that lives until the test ends."""
     made: list[Subscriber] = []
 
     def make(port: int, topic: str, **login: str) -> Subscriber:
@@ -113,20 +113,20 @@ def subscribe() -> Iterator[Callable[..., Subscriber]]:
 
 
 def test_a_board_is_a_device_with_values(board: MakeBoard, start_gateway: StartGateway, listener: Listener) -> None:
-    """From `mqtt: {host, port}` alone: each entity is there and shows something; power and jobs are followed."""
+    """With only `mqtt: {host, port}` each entity has a value, and follows power and jobs."""
     config = board()
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     gateway = start_gateway(config)
     until(lambda: listener.ready(least=_FULL), _SOON_S, listener.values)
     until(lambda: listener.values()["power_state"] == "normal", _SOON_S, listener.values)
     assert listener.values()["online"] == "online"
     gateway.submit()
-    tell_power(config, PowerState.LOW)
+    report_power(config, PowerState.LOW)
     until(lambda: listener.values()["power_state"] == "low", _SOON_S, listener.values)
     assert listener.values()["backlog_normal"] == "1"
-    tell_power(config, PowerState.LOW, reason="a sentence that waits for its minute")
-    tell_power(config, PowerState.SURPLUS)
-    until(lambda: listener.values()["power_state"] == "surplus", 8.0, listener.values)  # and takes nothing along
+    report_power(config, PowerState.LOW, reason="a sentence that waits for its minute")
+    report_power(config, PowerState.SURPLUS)
+    until(lambda: listener.values()["power_state"] == "surplus", 8.0, listener.values)  # and no other change is needed
     gateway.stop()
     until(lambda: listener.values()["online"] == "offline", _SOON_S, listener.values)
     assert not listener.ready()
@@ -135,7 +135,7 @@ def test_a_board_is_a_device_with_values(board: MakeBoard, start_gateway: StartG
 def test_a_home_assistant_that_starts_later_finds_everything(
     board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto
 ) -> None:
-    """What is retained, and the answer to its birth message."""
+    """A Home Assistant that starts later gets the retained messages, and an answer to its birth message."""
     start_gateway(board())
     until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
     listener = Listener(mosquitto.port)
@@ -145,15 +145,15 @@ def test_a_home_assistant_that_starts_later_finds_everything(
 
 
 def test_what_the_sensors_say_is_shown(board: MakeBoard, start_gateway: StartGateway, listener: Listener) -> None:
-    """An entity for what is reported although its source did not declare it; the next start knows it from before."""
+    """A reading that its source did not declare gets an entity, which the next start already knows."""
     config = board(power={"sources": [{"kind": "nut"}]})
     watts = Reading("nut", "watts", 7.26, "W", verdict=Verdict.OK)
-    tell_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.4, "%", verdict=Verdict.OK), watts))
+    report_power(config, PowerState.NORMAL, readings=(Reading("nut", "charge", 63.4, "%", verdict=Verdict.OK), watts))
     gateway = start_gateway(config)
     until(lambda: listener.values().get("watts") == "7.3", _SOON_S, listener.values)
     assert listener.values()["charge"] == "63"
     gateway.stop()
-    tell_power(config, PowerState.UNKNOWN)
+    report_power(config, PowerState.UNKNOWN)
     start_gateway(config)
     until(lambda: listener.values().get("online") == "online", _SOON_S, listener.values)
     until(lambda: listener.values().get("watts") == "None", _SOON_S, listener.values)
@@ -161,7 +161,7 @@ def test_what_the_sensors_say_is_shown(board: MakeBoard, start_gateway: StartGat
 
 
 def test_pause_and_resume(board: MakeBoard, start_gateway: StartGateway, listener: Listener, tmp_path: Path) -> None:
-    """The switch pauses, the button resumes, each by the governor."""
+    """The switch pauses and the button resumes, both by the governor."""
     config = board()
     with governor(tmp_path, {}) as running:
         assert running.layout == config.layout
@@ -171,7 +171,7 @@ def test_pause_and_resume(board: MakeBoard, start_gateway: StartGateway, listene
         listener.press("paused", "ON")
         until(lambda: listener.values()["paused"] == "ON", _SOON_S, listener.values)
         until(lambda: listener.values()["power_state"] == "paused", _SOON_S, listener.values)
-        assert "MQTT" in running.said().reason
+        assert "MQTT" in running.status().reason
         listener.press("resume", "PRESS")
         until(lambda: listener.values()["paused"] == "OFF", _SOON_S, listener.values)
 
@@ -179,7 +179,7 @@ def test_pause_and_resume(board: MakeBoard, start_gateway: StartGateway, listene
 def test_a_command_that_the_broker_has_kept_is_none(
     board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto, caplog: Any
 ) -> None:
-    """Else a board would pause at each of its starts, for somebody who once published with retain."""
+    """A retained command is ignored; otherwise the board would pause at each start."""
     config = board()
     mosquitto.publish("edge/attic/pause/set", "ON", retain=True)
     start_gateway(config)
@@ -190,7 +190,7 @@ def test_a_command_that_the_broker_has_kept_is_none(
 def test_rubbish_on_the_topics_changes_nothing(
     board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto, listener: Listener, caplog: Any
 ) -> None:
-    """One line a minute in the log, however much comes."""
+    """Bad messages change nothing, and are logged at most once a minute."""
     config = board()
     start_gateway(config)
     until(lambda: listener.ready(least=_FULL), _SOON_S, listener.values)
@@ -205,7 +205,7 @@ def test_rubbish_on_the_topics_changes_nothing(
 def test_a_flood_of_messages_holds_up_nothing(
     board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto
 ) -> None:
-    """Thousands of commands that are none, and jobs are accepted meanwhile."""
+    """While thousands of invalid commands come, jobs are accepted."""
     gateway = start_gateway(board())
     until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
     client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -216,14 +216,14 @@ def test_a_flood_of_messages_holds_up_nothing(
     gateway.submit()
     client.disconnect()
     client.loop_stop()
-    tell_power(gateway.config, PowerState.LOW)
+    report_power(gateway.config, PowerState.LOW)
     until(lambda: b'"low"' in mosquitto.retained()["edge/attic/state"], _SOON_S, mosquitto.retained)
 
 
 def test_an_entity_that_a_new_configuration_no_longer_has_is_removed(
     board: MakeBoard, start_gateway: StartGateway, listener: Listener, mosquitto: Mosquitto
 ) -> None:
-    """Also from a Home Assistant that was not there when it was removed."""
+    """An entity that a new configuration does not have is removed, also from a Home Assistant that was down then."""
     config = board(power={"sources": [{"kind": "temperature"}]})
     gateway = start_gateway(config)
     until(lambda: "temperature" in listener.values(), _SOON_S, listener.values)
@@ -236,7 +236,7 @@ def test_an_entity_that_a_new_configuration_no_longer_has_is_removed(
     assert {"temperature", "paused", "resume"}.isdisjoint(listener.values())
     assert not listener.ghosts()
     topic = next(each for each in mosquitto.retained() if each.endswith("/config"))
-    # Once a Home Assistant that has just started was told, the document names them no more.
+    # Once a newly started Home Assistant has been informed, the document no longer has them.
     until(lambda: b"temperature" not in mosquitto.retained()[topic], _SOON_S, lambda: mosquitto.retained()[topic])
     assert not faults(json.loads(mosquitto.retained()[topic]))
     gateway.stop()
@@ -251,7 +251,7 @@ def test_a_device_is_taken_back(
     listener: Listener,
     mosquitto: Mosquitto,
 ) -> None:
-    """By `enabled: false`, and where the section is simply gone, as long as its password file is there."""
+    """The device is removed by `enabled: false`, and also without the section while its password file exists."""
     config = board()
     gateway = start_gateway(config)
     until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
@@ -268,7 +268,7 @@ def test_a_device_is_taken_back(
 def test_a_board_with_another_name_leaves_nothing_behind(
     board: MakeBoard, start_gateway: StartGateway, listener: Listener, mosquitto: Mosquitto
 ) -> None:
-    """Its old topics are cleared, and Home Assistant has one device."""
+    """After a rename the old topics are cleared, and Home Assistant has one device."""
     gateway = start_gateway(board())
     until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
     gateway.stop()
@@ -280,7 +280,7 @@ def test_a_board_with_another_name_leaves_nothing_behind(
 
 
 class TestSubmit:
-    """Jobs by topic."""
+    """Jobs can be submitted by topic."""
 
     ACCEPTED, REFUSED = "edge/attic/submit/accepted", "edge/attic/submit/refused"
 
@@ -292,7 +292,7 @@ class TestSubmit:
 
     @pytest.fixture
     def config(self, board: MakeBoard, tmp_path: Path) -> Config:
-        """A board that takes jobs of the kind echo by topic."""
+        """A board that accepts jobs of the kind echo by topic."""
         (tmp_path / "password").write_text("secret\n")
         section = {"user": "edge", "password_file": "password", "submit": {"token": "home", "kinds": ["echo"]}}
         return board(mqtt=section)
@@ -301,7 +301,7 @@ class TestSubmit:
     def ask(
         self, config: Config, start_gateway: StartGateway, mosquitto: Mosquitto, subscribe: Callable[..., Subscriber]
     ) -> Callable[..., Any]:
-        """`ask(message)`: what is answered, on which topic."""
+        """`ask(message)` publishes a job, and returns the answer on its topic."""
         self.gateway = start_gateway(config)
         answers = subscribe(mosquitto.port, "edge/attic/submit/+", user="home", password="other")
         bridge = self.gateway.gateway._bridge
@@ -316,7 +316,7 @@ class TestSubmit:
         return make
 
     def test_a_job_is_accepted_once(self, ask: Callable[..., Any], config: Config) -> None:
-        """Durable before the answer; the same key is the same job; it is the token's."""
+        """A job is durable before the answer, the same key is the same job, and its submitter is the token."""
         Tokens(config.layout.tokens).add("home", [Scope.SUBMIT])
         message = {"task": "echo", "args": ["hello"], "key": "1"}
         first = ask(message, self.ACCEPTED)
@@ -327,7 +327,7 @@ class TestSubmit:
         assert (job["submitter"], job["task"]) == ("home", "echo")
 
     @pytest.mark.parametrize(
-        ("message", "said"),
+        ("message", "error"),
         [
             (b"{", "the body is not JSON"),
             (b"\xff", "not JSON"),
@@ -340,19 +340,19 @@ class TestSubmit:
             (b'{"task": "echo", "task": "echo", "args": ["x"], "key": "1"}', "given twice"),
         ],
     )
-    def test_a_bad_message_is_told_in_one_line(
-        self, ask: Callable[..., Any], config: Config, message: Any, said: str
+    def test_the_error_of_a_bad_message_is_one_line(
+        self, ask: Callable[..., Any], config: Config, message: Any, error: str
     ) -> None:
-        """What is wrong, and nothing in the ledger."""
+        """The answer says what is wrong, and nothing is in the ledger."""
         Tokens(config.layout.tokens).add("home", [Scope.SUBMIT])
         answer = ask(message, self.REFUSED)
-        assert said in answer["error"]
+        assert error in answer["error"]
         assert "\n" not in answer["error"]
         assert answer["code"] not in {"internal", ""}
         assert self.gateway.ask("GET", "/jobs").json["jobs"] == []
 
     def test_without_its_token_nobody_submits(self, ask: Callable[..., Any], config: Config) -> None:
-        """Not before it is made, not with another scope, not once it is revoked."""
+        """A job is refused if its token does not exist yet, lacks the scope, or is revoked."""
         tokens, message = Tokens(config.layout.tokens), {"task": "echo", "args": ["x"], "key": "1"}
         assert "no token 'home' with scope submit" in ask(message, self.REFUSED)["error"]
         tokens.add("home", [Scope.READ])
@@ -364,7 +364,7 @@ class TestSubmit:
 
 
 def test_an_outage_delays_no_job(board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto) -> None:
-    """Jobs are accepted while the MQTT broker is away and while it is frozen; the gateway stops in time."""
+    """Jobs are accepted while the MQTT broker is down or frozen, and the gateway stops in time."""
     gateway = start_gateway(board())
     until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
     mosquitto.signal(signal.SIGSTOP)
@@ -386,7 +386,7 @@ def test_an_outage_delays_no_job(board: MakeBoard, start_gateway: StartGateway, 
 def test_nobody_is_watched_while_the_broker_is_away(
     board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto
 ) -> None:
-    """Neither status files nor events cost anything then."""
+    """While the broker is down, neither status files nor events are watched."""
     gateway = start_gateway(board())
     journal = gateway.gateway.appliance.journal
     until(lambda: journal.on, _SOON_S, lambda: "not followed")
@@ -396,7 +396,7 @@ def test_nobody_is_watched_while_the_broker_is_away(
 
 
 def test_an_idle_connection_wakes_nobody(board: MakeBoard, start_gateway: StartGateway, mosquitto: Mosquitto) -> None:
-    """Between two pings its thread sleeps: no timer of the library's own."""
+    """Between two pings its thread sleeps, because the timer of the library is not used."""
     start_gateway(board())
     until(lambda: len(mosquitto.retained()) == 3, _SOON_S, mosquitto.retained)
     (thread,) = (each for each in threading.enumerate() if each.name == "mqtt")
@@ -411,7 +411,7 @@ def test_an_idle_connection_wakes_nobody(board: MakeBoard, start_gateway: StartG
         time.sleep(seconds)
         return switches() == before
 
-    until(lambda: slept(2.5), _SOON_S, switches)  # what was published at the start is confirmed by then
+    until(lambda: slept(2.5), _SOON_S, switches)  # messages of the start are confirmed by then
 
 
 def _password(tmp_path: Path, text: str) -> str:
@@ -422,7 +422,7 @@ def _password(tmp_path: Path, text: str) -> str:
 def test_who_is_not_let_in_says_why(
     make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path, caplog: Any
 ) -> None:
-    """One line with the broker's own reason, and another try."""
+    """A refused login is one log line with the broker's reason, and is tried again."""
     with Mosquitto(tmp_path / "mosquitto", users={"edge": "secret"}) as broker:
         section = {"host": "127.0.0.1", "port": broker.port, "user": "edge"}
         caplog.set_level("INFO", "edge.gateway.mqtt")
@@ -432,10 +432,10 @@ def test_who_is_not_let_in_says_why(
         until(lambda: "connected to" in caplog.text, _SOON_S, lambda: caplog.text)
 
 
-def test_what_the_brokers_list_forbids_is_told(
+def test_a_topic_that_the_broker_forbids_is_reported(
     make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path, caplog: Any
 ) -> None:
-    """A user that may not write the discovery topic would leave a person without a device and without a word."""
+    """A denied discovery topic is logged, because otherwise a device would be missing without any message."""
     acl = "user edge\ntopic readwrite edge/#\ntopic read homeassistant/status\n"
     with Mosquitto(tmp_path / "mosquitto", users={"edge": "secret"}, acl=acl) as broker:
         section = {
@@ -450,7 +450,7 @@ def test_what_the_brokers_list_forbids_is_told(
 
 
 def test_tls(make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path, caplog: Any) -> None:
-    """By a CA of the house's own; a broker that it does not vouch for is not spoken to."""
+    """TLS works with a private CA, and a broker with a certificate of another CA is not used."""
     good, other = make_pair(tmp_path / "good"), make_pair(tmp_path / "other")
     lines = [f"certfile {good[0]}", f"keyfile {good[1]}"]
     with Mosquitto(tmp_path / "mosquitto", lines=lines) as broker:
@@ -464,7 +464,7 @@ def test_tls(make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Pat
 
 
 def test_the_governor_reads_sensors_by_mqtt(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    """A battery that is reported allows work, the surplus of the house makes it surplus; silence makes it unknown."""
+    """A battery reported by MQTT allows work, a surplus of the house means surplus, and silence means unknown."""
     broker = {"host": "127.0.0.1", "port": mosquitto.port}
     power = {
         "sources": [
@@ -482,18 +482,18 @@ def test_the_governor_reads_sensors_by_mqtt(mosquitto: Mosquitto, tmp_path: Path
         def fed() -> bool:
             mosquitto.publish("cells", "71")
             mosquitto.publish("surplus", '{"w": 850}')
-            return running.said().state is PowerState.SURPLUS
+            return running.status().state is PowerState.SURPLUS
 
-        until(fed, _SOON_S, running.said)
-        found = {each.what: each.value for each in running.said().readings}
+        until(fed, _SOON_S, running.status)
+        found = {each.what: each.value for each in running.status().readings}
         assert found == {"charge": 71, "solar_watts": 850}
-        said = running.until(PowerState.LOW)
-        assert "cells: nothing for" in said.reason
+        reported = running.until(PowerState.LOW)
+        assert "cells: nothing for" in reported.reason
         assert running.stop() == 0
 
 
 def test_every_part_may_be_started_anew(tmp_path: Path) -> None:
-    """All entities come back and none stays behind; `make mqtt-restarts` does it 100 times each."""
+    """After a restart of any part all entities come back and none is left; `make mqtt-restarts` does it 100 times."""
     outcome = Campaign(tmp_path, seed=7).run(1)
     assert not outcome.ghosts
     assert not outcome.left

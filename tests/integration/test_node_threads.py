@@ -1,4 +1,4 @@
-"""A node with a worker of threads: it takes jobs from its head, and what its bodies spawn is made there once."""
+"""A node with a worker of threads runs jobs of its head, and jobs that its bodies spawn are made there once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.model import Backlog, JobState, PowerState, WorkerState
 from edge.results.store import Results
 from tests.conftest import MakeConfig, sections
 from tests.integration.test_spawn import LIMIT_S, Gateway, all_over
-from tests.running_worker import RunningWorker, StartWorker, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, report_power, until
 
 pytestmark = pytest.mark.broker
 
@@ -43,10 +43,10 @@ def crawl(count: int, pause: float, job: Job) -> int:
 
 @pytest.fixture
 def head(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Config:
-    """The head's configuration; its own power is too low for any job."""
+    """The head's configuration; its power is too low for any job."""
     (tmp_path / "kinds.py").write_text(KINDS)
     config = make_config(broker=broker, tasks=["kinds"])
-    tell_power(config, PowerState.CRITICAL)
+    report_power(config, PowerState.CRITICAL)
     return config
 
 
@@ -63,8 +63,8 @@ def front(head: Config, edge_env: dict[str, str], tmp_path: Path) -> Iterator[Ga
 def node(
     head: Config, front: Gateway, broker: BrokerConfig, start_worker: StartWorker, tmp_path: Path
 ) -> RunningWorker:
-    """The main worker of a node in the sun, ready, beside its worker of threads."""
-    start_worker(head).until_state(WorkerState.PAUSED)  # which takes the node's results over
+    """The ready main worker of a node with power, in addition to its worker of threads."""
+    start_worker(head).until_state(WorkerState.PAUSED)  # it takes over the results of the node
     (tmp_path / "node.token").write_text(Tokens(head.layout.tokens).add("node-2", [Scope.NODE]))
     tree = {
         "root": "node",
@@ -78,7 +78,7 @@ def node(
     path = tmp_path / "node.yaml"
     path.write_text(yaml.safe_dump(tree))
     main, threads = (load(path, env=env).config for env in ({}, {"EDGE_WORKER_NAME": "io"}))
-    tell_power(main, PowerState.NORMAL)
+    report_power(main, PowerState.NORMAL)
     start_worker(threads, EDGE_CONFIG=str(path), EDGE_WORKER_NAME="io").until_state(WorkerState.IDLE)
     worker = start_worker(main, EDGE_CONFIG=str(path))
     worker.until_state(WorkerState.IDLE)
@@ -86,7 +86,7 @@ def node(
 
 
 def test_threads_of_a_node_take_jobs_from_its_head(front: Gateway, node: RunningWorker) -> None:
-    """While the head has no power and no worker of threads; the node keeps nothing of them."""
+    """The node's threads run the jobs while the head has no power, and the node keeps no files of them."""
     jobs = [front.client.submit("page", number) for number in range(20)]
     results = [front.client.wait(job.id, timeout=LIMIT_S) for job in jobs]
     assert {(result.value, result.worker, result.attempts) for result in results} == {("another", "io", 1)}
@@ -95,26 +95,26 @@ def test_threads_of_a_node_take_jobs_from_its_head(front: Gateway, node: Running
 
 
 def test_a_node_learns_the_backlog_of_its_head_while_it_works(front: Gateway, node: RunningWorker) -> None:
-    """By kind, the running job with it; and at the end that there is none."""
+    """The node learns the backlog by kind, including the running job, and at the end that it is empty."""
     path = node.config.layout.head_backlog
 
-    def told() -> dict[str, int] | None:
+    def known_backlog() -> dict[str, int] | None:
         try:
             found = msgspec.json.decode(path.read_bytes(), type=Backlog)
         except OSError:
             return None
         return {row.kind: row.jobs for row in found.rows}
 
-    assert told() is None
+    assert known_backlog() is None
     for _ in range(2):
         front.client.submit("crawl", 1, 4.0)
-    until(lambda: (told() or {}).get("crawl") == 2, lambda: f"{told()}")
-    until(lambda: told() == {}, lambda: f"{told()}")
+    until(lambda: (known_backlog() or {}).get("crawl") == 2, lambda: f"{known_backlog()}")
+    until(lambda: known_backlog() == {}, lambda: f"{known_backlog()}")
     assert all_over(front)
 
 
 def test_what_a_body_of_a_node_spawns_is_made_once(head: Config, front: Gateway, node: RunningWorker) -> None:
-    """Although its worker dies in the middle, and the body names all of it once more."""
+    """Spawned jobs are made once, although the worker dies and the body names all of them again."""
     job = front.client.submit("crawl", 60, 0.05)
     until(lambda: len(list(front.client.children(job.id))) > 5, "no children")
     node.kill()

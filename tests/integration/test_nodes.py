@@ -1,4 +1,4 @@
-"""A board without a broker hands its results to the head, and lets a message go only when the head has them."""
+"""A board without a broker sends its results to the head, and acknowledges a message only when the head has them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge.model import Artifact, Attempts, FailureCode, JobState, PowerState, Re
 from edge.results.store import Results
 from tests.conftest import MakeConfig, delete_queues, sections
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 ATTEMPT = "0123abcd"
@@ -29,9 +29,9 @@ ATTEMPT = "0123abcd"
 
 @pytest.fixture
 def head(broker: BrokerConfig, make_config: MakeConfig) -> Config:
-    """The head's configuration; its own power is too low for any job."""
+    """The head's configuration; its power is too low for any job."""
     config = make_config(broker=broker, tasks=["odd", "tasks.solve"], worker={"max_artifact_bytes": 100_000})
-    tell_power(config, PowerState.CRITICAL)
+    report_power(config, PowerState.CRITICAL)
     return config
 
 
@@ -42,13 +42,13 @@ def gateway(head: Config, start_gateway: StartGateway) -> RunningGateway:
 
 @pytest.fixture
 def bearer(head: Config) -> dict[str, Any]:
-    """The node's token as a header."""
+    """The header with the token of the node."""
     return {"Authorization": f"Bearer {Tokens(head.layout.tokens).add('node-2', [Scope.NODE])}"}
 
 
 @pytest.fixture
 def node(gateway: RunningGateway, broker: BrokerConfig, bearer: dict[str, Any], tmp_path: Path) -> Config:
-    """The configuration of a board in the sun."""
+    """The configuration of a node with power."""
     (tmp_path / "node.token").write_text(bearer["Authorization"].removeprefix("Bearer "))
     tree = {
         "root": "node",
@@ -60,13 +60,13 @@ def node(gateway: RunningGateway, broker: BrokerConfig, bearer: dict[str, Any], 
     }
     (tmp_path / "node.yaml").write_text(yaml.safe_dump(tree))
     config = load(tmp_path / "node.yaml", env={}).config
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     return config
 
 
 @pytest.fixture
 def at_head(head: Config, start_worker: StartWorker) -> RunningWorker:
-    """The head's worker, which starts nothing for want of power."""
+    """The head's worker, which starts no job because its power is low."""
     worker = start_worker(head)
     worker.until_state(WorkerState.PAUSED)
     return worker
@@ -74,21 +74,21 @@ def at_head(head: Config, start_worker: StartWorker) -> RunningWorker:
 
 @pytest.fixture
 def at_node(node: Config, start_worker: StartWorker, tmp_path: Path) -> RunningWorker:
-    """The node's worker, ready."""
+    """The node's ready worker."""
     worker = start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml"))
     worker.until_state(WorkerState.IDLE)
     return worker
 
 
 def left(config: Config) -> list[str]:
-    """Files under the results of a board."""
+    """Return the files under the results of a board."""
     return [path.name for path in config.layout.results.rglob("*") if path.is_file()]
 
 
 def test_a_job_runs_where_the_sun_is(
     at_head: RunningWorker, at_node: RunningWorker, gateway: RunningGateway, broker: BrokerConfig
 ) -> None:
-    """The node runs it, the head has value and file, the node keeps nothing, the message is gone."""
+    """The node runs the job, the head gets value and file, the node keeps nothing, and the message is gone."""
     job_id = publish(broker, "solve", 1, "What is 50 divided by 2?")
     result = at_head.result(job_id)
     assert (result.value, result.worker) == ("50 divided by 2 = 25", "node-2")
@@ -102,7 +102,7 @@ def test_a_job_runs_where_the_sun_is(
 def test_a_node_fetches_the_files_of_a_job_once(
     at_head: RunningWorker, at_node: RunningWorker, gateway: RunningGateway, broker: BrokerConfig
 ) -> None:
-    """By their hash; the second job finds them, and what the head does not have ends the job."""
+    """A file is fetched once by its hash; a file that the head does not have ends the job."""
     content = bytes(range(256)) * 20_000
     digest = sha256(content).hexdigest()
     gateway.ask("PUT", "/files", content)
@@ -127,13 +127,13 @@ def test_a_node_whose_head_goes_away_fetches_the_rest_later(
     start_gateway: StartGateway,
     broker: BrokerConfig,
 ) -> None:
-    """The job waits, and goes on when the head is back."""
+    """If the head goes down during a fetch, the job waits, and continues when the head is back."""
     content = bytes(range(256)) * 20_000
     digest = sha256(content).hexdigest()
     gateway.ask("PUT", "/files", content)
     gateway.stop()
     job_id = publish(broker, "measured", edge={"files": {"clip": {"sha256": digest, "bytes": len(content)}}})
-    until(lambda: at_node.status and "cannot reach the gateway" in at_node.status.reason, at_node.words)
+    until(lambda: at_node.status and "cannot reach the gateway" in at_node.status.reason, at_node.log_tail)
     start_gateway(gateway.config)
     assert at_head.result(job_id).value == len(content)
 
@@ -145,11 +145,11 @@ def test_the_head_goes_away_while_the_node_works(
     start_gateway: StartGateway,
     broker: BrokerConfig,
 ) -> None:
-    """The node holds what its body made until the head is back; the body ran once."""
+    """If the head goes down while the node works, the node keeps the result until it is back; the body ran once."""
     job_id = publish(broker, "nap", 2.0)
     at_node.until_running(job_id)
     gateway.stop()
-    held = until(lambda: at_node.status and at_node.status.reason, at_node.words)
+    held = until(lambda: at_node.status and at_node.status.reason, at_node.log_tail)
     assert held.startswith("cannot reach the gateway")
     assert not at_head.results.has(job_id)
     start_gateway(gateway.config)
@@ -158,7 +158,7 @@ def test_the_head_goes_away_while_the_node_works(
     assert depth(broker) == 0
 
 
-def test_no_word_without_a_durable_result(
+def test_no_report_without_a_durable_result(
     at_node: RunningWorker,
     head: Config,
     start_worker: StartWorker,
@@ -168,7 +168,7 @@ def test_no_word_without_a_durable_result(
     """While no worker of the head takes a result over, the node keeps the message."""
     monkeypatch.setattr(nodes, "_TAKEN_S", 0.5)
     job_id = publish(broker, "echo", "hello")
-    until(lambda: at_node.status and "no worker of this board" in at_node.status.reason, at_node.words)
+    until(lambda: at_node.status and "no worker of this board" in at_node.status.reason, at_node.log_tail)
     assert not Results(head.layout).has(job_id)
     assert start_worker(head).result(job_id).value == "hello"
     at_node.until_state(WorkerState.IDLE)
@@ -177,18 +177,18 @@ def test_no_word_without_a_durable_result(
 def test_a_group_with_one_result_that_the_head_never_takes(
     head: Config, at_head: RunningWorker, at_node: RunningWorker, broker: BrokerConfig
 ) -> None:
-    """Its files are more than the head allows: that job ends, the others as ever, no body runs twice."""
+    """A result with files over the head's limit ends its job, the others succeed, and no body runs twice."""
     most = head.worker.max_artifact_bytes
-    for _ in range(4):  # both kinds are known to be short: from now on their results are handed in as groups
+    for _ in range(4):  # both kinds are then known to be short, so their results are sent in groups
         at_head.result(publish(broker, "echo", "x"))
         at_head.result(publish(broker, "large_file", 1))
     process = at_node.process.pid
-    tell_power(at_node.config, PowerState.PAUSED)
+    report_power(at_node.config, PowerState.PAUSED)
     at_node.until_state(WorkerState.PAUSED)
     jobs = [publish(broker, "echo", f"before {number}") for number in range(5)]
     large = publish(broker, "large_file", most + 1)
     jobs += [publish(broker, "echo", f"after {number}") for number in range(5)]
-    tell_power(at_node.config, PowerState.NORMAL)
+    report_power(at_node.config, PowerState.NORMAL)
     refused = at_head.result(large)
     assert refused.failure is not None
     assert (refused.failure.code, refused.files) == (FailureCode.TOO_LARGE, ())
@@ -209,7 +209,7 @@ def put(gateway: RunningGateway, path: str, body: bytes, bearer: dict[str, Any],
 
 
 def test_the_first_result_stands(at_head: RunningWorker, gateway: RunningGateway, bearer: dict[str, Any]) -> None:
-    """A second result of a job is answered as well, and changes nothing; numbers come through as they were."""
+    """A second result of a job is accepted and changes nothing; numbers arrive unchanged."""
     job_id = gateway.submit()
     for value in (2.0, "another"):
         assert put(gateway, f"/jobs/{job_id}/result?attempt={ATTEMPT}", result_of(job_id, value), bearer) == 204
@@ -221,7 +221,7 @@ def test_the_first_result_stands(at_head: RunningWorker, gateway: RunningGateway
 def test_a_damaged_upload_is_no_result(
     at_head: RunningWorker, gateway: RunningGateway, bearer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is not what the result says: 503, nothing published; sent again whole, it is."""
+    """A damaged file gets 503 and nothing is published; when it is sent again complete, it is."""
     monkeypatch.setattr(nodes, "_TAKEN_S", 1.0)
     job_id = gateway.submit()
     whole = b"all of it"
@@ -238,7 +238,7 @@ def test_a_damaged_upload_is_no_result(
 
 
 def test_a_failed_attempt_is_the_heads_to_repeat(gateway: RunningGateway, bearer: dict[str, Any]) -> None:
-    """The head's ledger has it durably before the node lets the message go."""
+    """The head's ledger has a failed attempt durably before the node acknowledges the message."""
     job_id = gateway.submit()
     body = msgspec.json.encode(Attempts(job_id, deliveries=1, failures=1, last_error="RuntimeError: no"))
     assert put(gateway, f"/jobs/{job_id}/attempts", body, bearer) == 204
@@ -260,14 +260,14 @@ def test_a_failed_attempt_is_the_heads_to_repeat(gateway: RunningGateway, bearer
 def test_what_is_no_result_is_refused(
     gateway: RunningGateway, bearer: dict[str, Any], path: str, body: bytes, status: int
 ) -> None:
-    """One sentence, and nothing is laid down."""
+    """An invalid result is refused with one sentence, and nothing is stored."""
     job_id = gateway.submit()
     assert put(gateway, path.replace("{id}", job_id), body.replace(b"{id}", job_id.encode()), bearer) == status
     assert list(gateway.layout.uploads.iterdir()) == []
 
 
 def test_a_node_may_do_its_part_only(gateway: RunningGateway, bearer: dict[str, Any], head: Config) -> None:
-    """It sees how a job stands, and reads, lists and submits nothing; nobody else hands results in."""
+    """A node may ask for the state of a job, but not read, list or submit; only nodes may send results."""
     job_id = gateway.submit()
     assert gateway.ask("GET", f"/jobs/{job_id}", **bearer).status == 200
     for method, path in (("GET", f"/jobs/{job_id}/result"), ("GET", "/jobs"), ("POST", "/jobs"), ("GET", "/status")):
@@ -280,11 +280,11 @@ def test_a_node_may_do_its_part_only(gateway: RunningGateway, bearer: dict[str, 
 def test_a_node_that_is_up_before_its_heads_queues(
     node: Config, gateway: RunningGateway, broker: BrokerConfig, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """It may not make queues: it waits for them."""
+    """A node waits for the queues of its head, because it may not declare them."""
     gateway.stop()
     delete_queues(broker)
     worker = start_worker(node, EDGE_CONFIG=str(tmp_path / "node.yaml"))
-    until(lambda: "NOT_FOUND" in worker.words(), worker.words)
+    until(lambda: "NOT_FOUND" in worker.log_tail(), worker.log_tail)
     with topology.connection(broker) as link:
         topology.declare(link.default_channel)
     worker.until_state(WorkerState.IDLE)
@@ -293,14 +293,14 @@ def test_a_node_that_is_up_before_its_heads_queues(
 def test_doctor_looks_at_a_node_by_its_head(
     node: Config, gateway: RunningGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It has no ledger, no gateway and no tokens: its head is what counts, and whether that knows it."""
+    """Doctor on a node checks its head, and if the head knows the node; it has no ledger, gateway or tokens."""
 
     def head() -> dict[str, str]:
         capsys.readouterr()
         main(["--config", str(tmp_path / "node.yaml"), "doctor", "--json"])
         found = {each["part"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
         assert not {"ledger", "gateway", "tokens"} & set(found)
-        assert found["node.token_file"]["level"] == "FAIL"  # everybody can read it here
+        assert found["node.token_file"]["level"] == "FAIL"  # everybody can read the file here
         answer: dict[str, str] = found["head"]
         return answer
 
@@ -314,7 +314,7 @@ def test_doctor_looks_at_a_node_by_its_head(
 
 
 def test_a_node_has_nothing_to_back_up(node: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line that names the head."""
+    """A backup of a node is refused with one line that names the head."""
     assert main(["--config", str(tmp_path / "node.yaml"), "backup", str(tmp_path / "b.tar")]) == 2
     assert f"back up its head, {node.node.head_url}" in capsys.readouterr().err
     assert not (tmp_path / "b.tar").exists()
@@ -323,10 +323,10 @@ def test_a_node_has_nothing_to_back_up(node: Config, tmp_path: Path, capsys: pyt
 def test_a_node_that_goes_to_sleep_tells_its_head(
     head: Config, at_node: RunningWorker, gateway: RunningGateway
 ) -> None:
-    """When its worker is stopped for it; the head shows it, and takes no time that is none."""
+    """A node whose worker stops for a sleep informs its head; the head shows it, and refuses an invalid time."""
     at_node.until_state(WorkerState.IDLE)
     awake_at = round(time.time() + 3600)
-    tell_power(at_node.config, PowerState.CRITICAL, code="sleep", resumes_at=float(awake_at))
+    report_power(at_node.config, PowerState.CRITICAL, code="sleep", resumes_at=float(awake_at))
     at_node.until_state(WorkerState.PAUSED)
     at_node.stop()
     assert gateway.ask("GET", "/status").json["away"] == {"node-2": awake_at}

@@ -1,4 +1,4 @@
-"""Accepted jobs reach the broker: after an outage, a restart, a lost queue, a refusal."""
+"""Accepted jobs reach the broker, also after an outage, a restart, a lost queue or a refusal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 
 pytestmark = pytest.mark.broker
-#: In Erlang: RabbitMQ runs on and lets nobody in, as when a power cut broke the log of a queue.
+#: Erlang expression: RabbitMQ then runs and refuses every client, as after a power cut that broke the log of a queue.
 VHOST_DOWN = 'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"/">>).'
 
 
@@ -70,7 +70,7 @@ async def accept(outbox: Outbox, *jobs: NewJob) -> list[str]:
 
 
 def take(config: BrokerConfig, power: Power) -> list[Any]:
-    """Every message of a class, taken off its queue."""
+    """Take every message of a power class from its queue."""
     messages = []
     with broker_module.reached(config) as channel:
         while (message := channel.basic_get(broker_module.queue_name(power))) is not None:
@@ -80,7 +80,7 @@ def take(config: BrokerConfig, power: Power) -> list[Any]:
 
 
 def ctl(node: PrivateNode, *words: str) -> None:
-    """Ask the running node by its own command line tool, a whole Erlang VM: seconds."""
+    """Run rabbitmqctl against the running node; it starts an Erlang VM and takes seconds."""
     program = rabbitmq.find_server().with_name("rabbitmqctl")
     subprocess.run([program, *words], env=rabbitmq.environment(node.base, node.ports), check=True, timeout=60)
 
@@ -93,7 +93,7 @@ def run(main: Awaitable[None]) -> None:
 
 
 def test_each_class_has_its_queue_and_order_is_kept(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """Jobs arrive once each, persistent, in the order they were accepted, in the queue of their class."""
+    """Jobs arrive once, persistent, in the order of acceptance, in the queue of their class."""
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
@@ -111,7 +111,7 @@ def test_each_class_has_its_queue_and_order_is_kept(broker: BrokerConfig, make_c
 def test_a_job_accepted_while_the_broker_is_away_is_published_when_it_is_back(
     broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
-    """202 needs no broker; a restart of the gateway in between loses nothing either."""
+    """A submit needs no broker, and a restart of the gateway in between loses nothing."""
 
     async def main() -> None:
         config = make_config(broker)
@@ -132,12 +132,12 @@ def test_a_job_accepted_while_the_broker_is_away_is_published_when_it_is_back(
 def test_a_broker_that_dies_under_load_gets_every_job(
     broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
-    """SIGKILL of the broker in the middle of a batch: afterwards each job is there, at least once."""
+    """After a SIGKILL of the broker in the middle of a batch each job arrives, at least once."""
 
     async def main() -> None:
         async with running(make_config(broker, gateway={"release_window": 4096})) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
-            await asyncio.sleep(15.0)  # RabbitMQ 3.10 forgets who leads a queue that is younger than this
+            await asyncio.sleep(15.0)  # RabbitMQ 3.10 forgets the leader of a queue that is younger than this
             ids = await accept(outbox, *(new() for _ in range(3000)))
             await until(lambda: outbox.totals.jobs.get(JobState.QUEUED, 0) > 0)
             broker_node.kill()
@@ -150,7 +150,7 @@ def test_a_broker_that_dies_under_load_gets_every_job(
 
 
 def test_a_queue_that_vanished_is_made_again(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """The broker confirms an unroutable message as well; it comes back as returned and is sent again."""
+    """A confirmed but unroutable message comes back as returned, and is sent again after the queue is declared."""
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
@@ -166,7 +166,7 @@ def test_a_queue_that_vanished_is_made_again(broker: BrokerConfig, make_config: 
 
 
 def test_a_key_brings_the_same_job_also_when_sent_at_once(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """Twenty concurrent submits of one key make one job and one message; another body is refused."""
+    """Twenty concurrent submits with one key make one job and one message; another body is refused."""
 
     async def main() -> None:
         async with running(make_config(broker)) as outbox:
@@ -185,7 +185,7 @@ def test_a_key_brings_the_same_job_also_when_sent_at_once(broker: BrokerConfig, 
 def test_a_failed_attempt_is_published_again_with_its_count(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second message says how many attempts failed; the back-off survives a restart of the gateway."""
+    """The second message has the number of failed attempts, and the back-off survives a restart of the gateway."""
     monkeypatch.setattr("edge.gateway.background.outbox.RETRY", Backoff(first_s=0.2, most_s=3600.0))
 
     async def main() -> None:
@@ -206,7 +206,7 @@ def test_a_failed_attempt_is_published_again_with_its_count(
 def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody else asks for a job whose wait is over."""
+    """A retry is published although the disk refused to note it, because nothing else would publish it."""
     monkeypatch.setattr("edge.gateway.background.outbox.RETRY", Backoff(first_s=0.1, most_s=3600.0))
     monkeypatch.setattr("edge.gateway.background.outbox._AGAIN_S", 0.1)
     refusals = iter([StorageError("ledger", OSError(28, "No space left on device"))] * 2)
@@ -233,7 +233,7 @@ def test_a_retry_that_the_disk_refused_to_note_comes_all_the_same(
 def test_a_broker_that_refuses_every_job_is_asked_ever_more_seldom(
     broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
-    """It takes the connection, and that is no reason to ask it five times a second for a night."""
+    """A broker that accepts connections and refuses every job is tried less and less often."""
 
     async def main() -> None:
         downs: list[float] = []
@@ -250,7 +250,7 @@ def test_a_broker_that_refuses_every_job_is_asked_ever_more_seldom(
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
             await asyncio.to_thread(ctl, broker_node, "set_policy", "full", "^edge.normal$", '{"max-length": 1}')
             await accept(outbox, *(new() for _ in range(5)))
-            # A quorum queue notices that it is full after the fact: how many of these it takes is its affair.
+            # A quorum queue notices late that it is full, so it may take some of these.
             await until(lambda: bool(downs) or all_queued(outbox, 5)())
             await accept(outbox, *(new() for _ in range(5)))
             await until(lambda: any(after - before >= 2.0 for before, after in pairwise(downs)))
@@ -263,7 +263,7 @@ def test_a_broker_that_refuses_every_job_is_asked_ever_more_seldom(
 
 
 def test_limits_and_removed_jobs_are_refused_one_by_one(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """Each job of a batch has its own answer; the others go through."""
+    """Each job of a batch has its own answer, and good jobs are accepted."""
 
     async def main() -> None:
         config = make_config(broker, gateway={"max_open_jobs": 2})
@@ -280,7 +280,7 @@ def test_limits_and_removed_jobs_are_refused_one_by_one(broker: BrokerConfig, ma
 def test_a_ledger_that_cannot_be_read_for_a_while_is_read_again(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody submits anything more, and yet the job goes out."""
+    """After failed reads of the ledger the job is published without another submit."""
     unpublished, refused = LedgerReader.unpublished, 0
 
     def failing(self: LedgerReader, *, after_seq: int, limit: int) -> list[JobRow]:
@@ -302,12 +302,12 @@ def test_a_ledger_that_cannot_be_read_for_a_while_is_read_again(
 
 
 def test_a_stopped_outbox_leaves_no_descriptor_open(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """Neither its bells nor the files of the ledger; a late ring harms nobody."""
+    """A stopped outbox closes its wake-ups and the files of the ledger; a late wake-up does no harm."""
 
     async def main() -> None:
         config = make_config(broker)
         async with running(config):
-            pass  # what is opened once a process is open now
+            pass  # so that files that a process opens once are open now
         before = {path.name for path in Path("/proc/self/fd").iterdir()}
         async with running(config) as outbox:
             await until(lambda: outbox.link.state is BrokerLinkState.UP)
@@ -322,9 +322,9 @@ def test_a_stopped_outbox_leaves_no_descriptor_open(broker: BrokerConfig, make_c
 def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
     broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under a memory alarm jobs are still accepted; the link says blocked; they go out when it clears.
+    """Under a memory alarm jobs are accepted and the link is blocked; they are published when the alarm clears.
 
-    What was on its way meanwhile is waited for in sleep, however long that takes, and over the same connection.
+    Confirms of messages on their way are awaited over the same connection, without wake-ups, however long it takes.
     """
     monkeypatch.setattr("edge.broker.session.CONFIRM_S", 3.0)
 
@@ -335,9 +335,9 @@ def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
             await accept(outbox, *(new() for _ in range(5)))
             await until(lambda: outbox.link.state is BrokerLinkState.BLOCKED)
             (late,) = await accept(outbox, new())
-            await asyncio.sleep(3.5)  # longer than a confirm may take else
+            await asyncio.sleep(3.5)  # longer than the usual limit for a confirm
             before = time.process_time()
-            await asyncio.sleep(1.0)  # the time is what is measured
+            await asyncio.sleep(1.0)  # this time is part of the test
             assert time.process_time() - before < 0.5
             await asyncio.to_thread(ctl, broker_node, "set_vm_memory_high_watermark", "absolute", "200MB")
             await until(all_queued(outbox, 6))
@@ -348,21 +348,21 @@ def test_an_alarm_of_the_broker_holds_jobs_in_the_ledger(
 
 
 def test_depths_counts_and_names_an_unreachable_broker(broker: BrokerConfig, config: Config) -> None:
-    """Counts per queue; a broker that is not there is one line with its address."""
+    """Counts are by queue; an unreachable broker is one line with its address."""
     assert broker_module.depths(broker) == {"edge.always": 0, "edge.normal": 0, "edge.surplus": 0, "edge.dead": 0}
     with pytest.raises(BrokerError, match=rf"broker at 127\.0\.0\.1:{config.broker.port}: nothing listens there"):
         broker_module.depths(config.broker)
 
 
 def test_backoff_doubles_up_to_an_hour() -> None:
-    """5, 10, 20 ... 3600 seconds, for any count."""
+    """The back-off is 5, 10, 20 ... 3600 seconds, for any count."""
     assert [RETRY.pause_s(n) for n in (1, 2, 3)] == [5, 10, 20]
     assert RETRY.pause_s(11) == 3600
     assert RETRY.pause_s(10_000) == 3600
 
 
 def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: PrivateNode, make_config: MakeConfig) -> None:
-    """The store was set aside or lost: what the ledger thought to be in the broker is published once more."""
+    """With a new store, all jobs that the ledger thought to be in the broker are published again."""
 
     async def main() -> None:
         config = make_config(broker_node.config)
@@ -383,8 +383,8 @@ def test_a_broker_with_a_new_store_gets_every_open_job_again(broker_node: Privat
     run(main())
 
 
-def test_a_ledger_that_is_gone_with_all_beside_it_is_told(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """Another card, or a mount that is not there: only the broker knows that there were jobs. It is told once."""
+def test_a_ledger_that_is_gone_with_all_other_files_is_reported(broker: BrokerConfig, make_config: MakeConfig) -> None:
+    """A missing ledger is reported once, because the broker's store shows that there was one."""
 
     async def main() -> None:
         config = make_config(broker)
@@ -404,12 +404,12 @@ def test_a_ledger_that_is_gone_with_all_beside_it_is_told(broker: BrokerConfig, 
 def test_a_surplus_job_whose_deadline_came_is_published_for_normal_power(
     broker: BrokerConfig, make_config: MakeConfig
 ) -> None:
-    """Both queues have it then: whoever comes first runs it. A restart keeps the deadline, a clock in the past too."""
+    """At its deadline a surplus job is published for normal power too; a restart or a clock in the past keeps it."""
 
     async def main() -> None:
         config = make_config(broker)
         async with running(config) as outbox:
-            await until(lambda: outbox.link.state is BrokerLinkState.UP)  # each is to be published before its deadline
+            await until(lambda: outbox.link.state is BrokerLinkState.UP)  # each job is published before its deadline
             soon = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=2.0)
             late = msgspec.structs.replace(new(power=Power.SURPLUS), deadline_s=3600.0)
             ids = await accept(outbox, soon, late)
@@ -431,7 +431,7 @@ def test_a_surplus_job_whose_deadline_came_is_published_for_normal_power(
 def test_a_deadline_that_the_disk_refused_to_note_comes_all_the_same(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waited for the sun until the gateway was started again."""
+    """A deadline is handled although the disk refused to note it; otherwise the job would wait until a restart."""
     monkeypatch.setattr("edge.gateway.background.outbox._AGAIN_S", 0.1)
     refusals = iter([StorageError("ledger", OSError(28, "No space left on device"))] * 2)
     hurry = LedgerWriter.hurry
@@ -456,13 +456,13 @@ def test_a_deadline_that_the_disk_refused_to_note_comes_all_the_same(
 
 
 def lost(config: Config) -> None:
-    """What a full disk does to a store of RabbitMQ, seen from outside."""
+    """Remove the messages, as a full disk does to a store of RabbitMQ."""
     with broker_module.reached(config.broker) as channel:
         channel.queue_purge(broker_module.queue_name(Power.NORMAL))
 
 
 async def there_again(config: Config, count: int) -> None:
-    """Return once the queue holds so many."""
+    """Return once the queue has `count` messages."""
     name = broker_module.queue_name(Power.NORMAL)
     await until(lambda: broker_module.depths(config.broker)[name] == count)
 
@@ -470,7 +470,7 @@ async def there_again(config: Config, count: int) -> None:
 def test_what_a_broker_may_have_lost_is_published_again(
     broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
-    """After a fault of the disk they share, and after a restart that somebody asked for: not after any other."""
+    """Jobs are published again after a fault of the shared disk or a requested restart, and after no other restart."""
     config = make_config(broker)
 
     async def main() -> None:
@@ -488,7 +488,7 @@ def test_what_a_broker_may_have_lost_is_published_again(
                     config.layout.broker_restarted.write_text(answer)
                 broker_node.stop()
                 await until(lambda: outbox.link.state is BrokerLinkState.DOWN)
-                broker_node.start()  # by the main thread: the kernel ends the broker with the thread that started it
+                broker_node.start()  # in the main thread: the kernel kills the broker with the thread that started it
                 await until(lambda: outbox.link.state is BrokerLinkState.UP)
                 await there_again(config, left)
 
@@ -498,7 +498,7 @@ def test_what_a_broker_may_have_lost_is_published_again(
 def test_a_job_that_rotted_in_the_ledger_keeps_no_other_from_the_broker(
     broker: BrokerConfig, make_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A flipped bit of a card: SQLite sees none, and the publisher tried that one job for ever."""
+    """A row that a flipped bit has damaged does not keep other jobs from the broker."""
 
     async def main() -> None:
         config = make_config(broker)
@@ -517,7 +517,7 @@ def test_a_job_that_rotted_in_the_ledger_keeps_no_other_from_the_broker(
 def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
     broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig
 ) -> None:
-    """It runs, and its virtual host is down, as when a file of its queues is broken: no wait mends that."""
+    """A broker whose virtual host is down is restarted on request, because waiting does not help."""
     config = make_config(broker)
 
     async def main() -> None:
@@ -531,4 +531,4 @@ def test_a_broker_that_lets_nobody_in_has_to_be_started_again(
     try:
         run(main())
     finally:
-        broker_node.stop()  # the next test gets a new store
+        broker_node.stop()  # so that the next test gets a new store

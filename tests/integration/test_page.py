@@ -1,4 +1,4 @@
-"""The page over HTTP: who sees and may do what, bad input, headers, caching, and what an open page costs."""
+"""The page over HTTP: access, bad input, headers, caching, and the cost of an open page."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from edge.config import Config
 from edge.model import PowerState
 from tests.conftest import MakeConfig
 from tests.running_gateway import RunningGateway, StartGateway
-from tests.running_worker import tell_power, until
+from tests.running_worker import report_power, until
 
 VIEWS = ("/", "/jobs", "/submit", "/submit/echo", "/submit/total", "/kinds", "/doctor", "/login", "/jobs/all?do=cancel")
 
 
 class Browser:
-    """Asks as a browser does, and keeps the cookie it is given."""
+    """Sends requests as a browser does, and keeps cookies."""
 
     def __init__(self, gateway: RunningGateway) -> None:
         self.url = f"http://127.0.0.1:{gateway.port}"
@@ -59,13 +59,13 @@ class Browser:
 
 @pytest.fixture
 def browser(gateway: RunningGateway) -> Browser:
-    """On the board itself, where nobody logs in."""
+    """A browser on the board itself, which needs no login."""
     return Browser(gateway)
 
 
 @pytest.fixture
 def closed(make_config: MakeConfig, start_gateway: StartGateway) -> RunningGateway:
-    """A gateway that asks everybody for a token."""
+    """A gateway that requires a token of everybody."""
     return start_gateway(make_config(gateway={"loopback_without_token": False}))
 
 
@@ -76,7 +76,7 @@ def token(config: Config, *scopes: Scope, name: str = "anna") -> str:
 class TestViews:
     @pytest.mark.parametrize("path", VIEWS)
     def test_every_view_answers_with_a_policy(self, browser: Browser, path: str) -> None:
-        """Nothing inline, nothing from elsewhere, no frame; compressed where the browser can."""
+        """Every view forbids inline code, foreign content and frames, and is compressed if the browser accepts it."""
         answer = browser.get(path)
         assert answer.status == 200
         policy = answer.headers["Content-Security-Policy"]
@@ -90,7 +90,7 @@ class TestViews:
         assert packed.headers["Content-Encoding"] == "gzip"
 
     def test_values_are_escaped(self, gateway: RunningGateway, browser: Browser) -> None:
-        """A job's arguments are text, in the list of jobs and on its own page."""
+        """The arguments of a job are shown as text, in the list of jobs and on its page."""
         nasty = "</pre><script>alert(1)</script>\u202e\x1b[31m"
         job_id = gateway.submit("echo", nasty)
         text = browser.get(f"/jobs/{job_id}").data.decode()
@@ -98,7 +98,7 @@ class TestViews:
         assert "<script>alert" not in text
 
     def test_a_job_from_its_form_to_its_file(self, gateway: RunningGateway, browser: Browser) -> None:
-        """The same form sent twice makes one job; its result and files are there to download."""
+        """The same form sent twice makes one job; its result and files can be downloaded."""
         form = browser.get("/submit/echo").data.decode()
         found = re.search(r'name="key" value="([0-9a-f]{32})"', form)
         assert found is not None
@@ -120,7 +120,7 @@ class TestViews:
         assert gateway.ask("GET", f"/jobs/{again.headers['Location'].rpartition('/')[2]}").json["power"] == "always"
 
     def test_a_form_with_a_mistake_comes_back_as_it_was(self, browser: Browser) -> None:
-        """With the sentence, and what was filled in."""
+        """A form with a mistake comes back with a sentence and the entered values."""
         fields = {"a-numbers": "[1, true", "a-scale": "2", "key": "0" * 32, "retries": "x"}
         answer = browser.post("/submit/total", fields)
         text = answer.data.decode()
@@ -132,7 +132,7 @@ class TestViews:
 
 class TestFiles:
     def test_a_form_sends_the_files_of_a_job(self, gateway: RunningGateway, browser: Browser) -> None:
-        """By the names of its inputs; after a mistake nothing has to be chosen again."""
+        """A form uploads files by the names of inputs; after a mistake no file must be chosen again."""
         kinds = dict(gateway.gateway.appliance.kinds.current.tasks)
         kinds["echo"] = msgspec.structs.replace(kinds["echo"], inputs={"clip": 1000})
         gateway.gateway.appliance.kinds._catalogue = Catalogue(kinds, {})
@@ -157,7 +157,7 @@ class TestFiles:
         assert gateway.ask("GET", again).json["files"] == view["files"]
 
     def test_a_kind_that_does_not_say_what_files_it_takes(self, gateway: RunningGateway, browser: Browser) -> None:
-        """The person names the file."""
+        """If a kind does not name its inputs, the person names the file."""
         fields = {"a-text": "x", "key": "0" * 32, "file_name": "note", "file": ("n.txt", b"hello")}
         path = self._post(browser, "/submit/echo", fields).headers["Location"]
         assert gateway.ask("GET", path).json["files"]["note"]["name"] == "n.txt"
@@ -165,7 +165,7 @@ class TestFiles:
         assert self._post(browser, "/submit/echo", fields).status == 400
 
     def test_no_other_site_sends_a_form_with_files(self, browser: Browser) -> None:
-        """As with any form."""
+        """A form with files from another site is refused, like any form."""
         fields = {"a-text": "x", "key": "0" * 32, "file.clip": ("a", b"x")}
         assert self._post(browser, "/submit/echo", fields, Sec_Fetch_Site="cross-site").status == 403
 
@@ -177,7 +177,7 @@ class TestFiles:
 
 class TestWhoMay:
     def test_a_browser_is_sent_to_the_login_and_back(self, closed: RunningGateway) -> None:
-        """A program gets its problem document; a link cannot lead a login to another site."""
+        """A browser is sent to the login and back, a program gets a problem; a login never leads to another site."""
         browser = Browser(closed)
         answer = browser.get("/jobs?state=failed")
         assert (answer.status, answer.headers["Location"]) == (303, "/login?next=%2Fjobs%3Fstate%3Dfailed")
@@ -188,7 +188,7 @@ class TestWhoMay:
             assert browser.log_in(secret, other).headers["Location"] == "/"
 
     def test_scopes_hold(self, closed: RunningGateway) -> None:
-        """Who reads changes nothing; who submits sees only their own; a node's token is for no person."""
+        """A reader changes nothing, a submitter sees only own jobs, and a node's token cannot log in."""
         reader, submitter = Browser(closed), Browser(closed)
         reader.log_in(token(closed.config, Scope.READ, name="rita"))
         submitter.log_in(secret := token(closed.config, Scope.SUBMIT, name="sam"))
@@ -213,7 +213,7 @@ class TestWhoMay:
         assert not node.cookie
 
     def test_another_site_changes_nothing(self, gateway: RunningGateway, browser: Browser) -> None:
-        """Though the browser on the board is trusted: the change does not come from a page of ours."""
+        """A change from another site is refused, although the browser on the board is trusted."""
         job_id = gateway.submit("echo")
         for headers in (
             {"Sec-Fetch-Site": "cross-site"},
@@ -226,11 +226,11 @@ class TestWhoMay:
         assert browser._ask("POST", f"/jobs/{job_id}/cancel", b"", evil | {"Origin": browser.url}).status == 303
 
     def test_a_name_of_another_is_not_trusted(self, gateway: RunningGateway, browser: Browser) -> None:
-        """A site whose name leads to this machine gets the login, not the board."""
+        """A site with a name that resolves to this machine gets the login, not the board."""
         assert browser.get("/", Host="evil.example").status == 303
 
     def test_wrong_tokens_slow_the_address_down(self, closed: RunningGateway) -> None:
-        """After five of them even the right one has to wait."""
+        """After five wrong tokens the address must wait, even with the right one."""
         browser = Browser(closed)
         secret = token(closed.config, Scope.READ)
         assert [browser.log_in("edge_no").status for _ in range(5)] == [401] * 5
@@ -240,7 +240,7 @@ class TestWhoMay:
         assert "too many wrong tokens" in answer.data.decode()
 
     def test_events_come_by_the_cookie(self, closed: RunningGateway) -> None:
-        """`/v1` takes no cookie, so no site can use one there; the page has the stream at an address of its own."""
+        """The page has a stream at its own address: `/v1` accepts no cookie, so that no other site can use it there."""
         browser = Browser(closed)
         browser.log_in(token(closed.config, Scope.READ))
         assert browser._ask("HEAD", "/events", None, {}).headers["Content-Type"] == "text/event-stream"
@@ -273,7 +273,7 @@ class TestBadInput:
         ],
     )
     def test_a_page_with_one_sentence(self, browser: Browser, path: str, status: int) -> None:
-        """Never a failure of the gateway."""
+        """Bad input gets a page with one sentence, never a 5xx."""
         answer = browser.get(path)
         assert (answer.status, answer.headers["Content-Type"]) == (status, "text/html; charset=utf-8")
         assert "<h1" in answer.data.decode()
@@ -298,25 +298,25 @@ class TestBadInput:
         ],
     )
     def test_a_form_of_any_content(self, browser: Browser, path: str, body: bytes) -> None:
-        """Is refused with a sentence, and leaves nothing behind."""
+        """A bad form is refused with a sentence, and changes nothing."""
         answer = browser.post(path, body)
         assert 400 <= answer.status < 500, answer.data
         assert "<h1" in answer.data.decode()
 
     def test_other_types_of_body(self, browser: Browser) -> None:
-        """A page of another site can send no JSON without asking first; forms are all that is read."""
+        """Only forms are accepted, because a page of another site cannot send JSON without asking first."""
         assert browser.post("/submit/echo", b"{}", Content_Type="application/json").status == 415
         assert browser.post("/submit/echo", b"x" * 5000, Content_Type="text/plain").status == 415
 
     def test_a_method_that_a_view_does_not_know(self, browser: Browser) -> None:
-        """The allowed ones are named."""
+        """A wrong method gets the allowed ones."""
         answer = browser.post("/kinds")
         assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
 class TestActions:
     def test_all_that_a_filter_finds(self, gateway: RunningGateway, browser: Browser) -> None:
-        """Jobs that came after the number was shown are not among them."""
+        """An action on a filter covers the jobs that were counted, not jobs that came later."""
         for number in range(12):
             gateway.submit("echo", f"ten {number}" if number < 10 else "other")
         page = browser.get("/jobs/all?do=cancel&text=ten").data.decode()
@@ -332,7 +332,7 @@ class TestActions:
         assert len(list(gateway.layout.orders.glob("*.cancel"))) == 10
 
     def test_ended_ones_are_removed(self, gateway: RunningGateway, browser: Browser) -> None:
-        """The order for the workers is given; open jobs are not touched."""
+        """Ended jobs get an order to be removed, and open jobs are not affected."""
         done, still = gateway.submit("echo"), gateway.submit("echo")
         gateway.finish(done)
         gateway.becomes(done, "succeeded")
@@ -341,8 +341,8 @@ class TestActions:
         assert [path.name for path in gateway.layout.orders.iterdir()] == [f"{done}.delete"]
         assert gateway.ask("GET", f"/jobs/{still}").status == 200
 
-    def test_a_pause_that_no_governor_takes_is_told(self, browser: Browser) -> None:
-        """Nothing is claimed that did not happen."""
+    def test_a_pause_that_no_governor_takes_is_reported(self, browser: Browser) -> None:
+        """If no governor carries out a pause, the page does not claim it."""
         answer = browser.post("/pause", {"for": "20m"})
         assert answer.status == 503
         assert "the governor did not take it" in answer.data.decode()
@@ -366,7 +366,7 @@ def test_a_list_far_back_goes_on(gateway: RunningGateway, browser: Browser) -> N
 
 
 def test_assets_are_kept_by_the_browser(browser: Browser) -> None:
-    """For ever under the address of their version, and within their size."""
+    """Assets are cached for ever by an address with their version, and are within their size."""
     page = browser.get("/").data.decode()
     for name, most in (("page.css", 8192), ("page.js", 8192), ("icon.svg", 1024)):
         found = re.search(rf'"(/assets/{name}\?v=[0-9a-f]+)"', page)
@@ -379,7 +379,7 @@ def test_assets_are_kept_by_the_browser(browser: Browser) -> None:
 
 
 def test_an_open_page_writes_nothing(gateway: RunningGateway, browser: Browser) -> None:
-    """Looks and streams leave no byte under the state root."""
+    """Views and streams write nothing under the state root."""
 
     def files() -> dict[str, tuple[int, int]]:
         root = gateway.layout.root
@@ -392,14 +392,14 @@ def test_an_open_page_writes_nothing(gateway: RunningGateway, browser: Browser) 
         for path in VIEWS:
             browser.get(path)
     stream = urllib3.PoolManager().request("GET", browser.url + "/events", preload_content=False)
-    tell_power(gateway.config, PowerState.LOW)
+    report_power(gateway.config, PowerState.LOW)
     time.sleep(0.5)
     stream.close()
     assert files() == before
 
 
 def test_a_gateway_that_nobody_looks_at_has_no_templates(tmp_path: Path) -> None:
-    """jinja2 comes with the first view: 2 MB at most are allowed without viewers."""
+    """jinja2 is imported at the first view; without viewers the page costs at most 2 MB."""
     script = (
         "import sys, edge.gateway.main; print([n for n in ('jinja2', 'edge.gateway.page.site') if n in sys.modules])"
     )
@@ -408,7 +408,7 @@ def test_a_gateway_that_nobody_looks_at_has_no_templates(tmp_path: Path) -> None
 
 
 def test_a_page_is_small(browser: Browser) -> None:
-    """Page, style sheet, script and icon are less than a tenth of what Faktory's first page weighs."""
+    """Page, style sheet, script and icon together are smaller than a tenth of Faktory's first page."""
     page = browser.get("/", Accept_Encoding="gzip")
     total = len(gzip.compress(page.data))
     for name in ("page.css", "page.js", "icon.svg"):
@@ -418,7 +418,7 @@ def test_a_page_is_small(browser: Browser) -> None:
 
 class TestSchedules:
     def test_a_periodic_job_from_its_list(self, gateway: RunningGateway, browser: Browser) -> None:
-        """Next times are there; it is run now, paused, resumed and removed."""
+        """The list shows the next times, and a schedule can be run, paused, resumed and removed."""
         until(lambda: gateway.ask("GET", "/tasks").status == 200, "the kinds")
         asked = {"task": "echo", "args": ["<b>hi</b>"], "cron": "30 2 * * *"}
         assert gateway.ask("PUT", "/schedules/nightly", asked).status == 201
@@ -437,7 +437,7 @@ class TestSchedules:
         assert browser.get("/schedules/nightly").status == 404
 
     def test_who_reads_changes_no_schedule(self, closed: RunningGateway) -> None:
-        """The buttons are not there, and a change is refused."""
+        """A reader sees no buttons for schedules, and a change is refused."""
         admin, reader = token(closed.config, Scope.ADMIN, name="ada"), Browser(closed)
         until(lambda: closed.ask("GET", "/tasks", Authorization=f"Bearer {admin}").status == 200, "the kinds")
         asked = {"task": "nothing", "every_s": 3600}
@@ -448,7 +448,7 @@ class TestSchedules:
 
     @pytest.mark.parametrize("path", ["/schedules/none", "/schedules/%00", "/schedules?after=%2e%2e"])
     def test_names_that_are_none(self, browser: Browser, path: str) -> None:
-        """A page with one sentence."""
+        """A bad name gets a page with one sentence."""
         answer = browser.get(path)
         assert answer.status in {400, 404}
         assert "<h1" in answer.data.decode()

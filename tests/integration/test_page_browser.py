@@ -1,4 +1,4 @@
-"""The page in a real browser, on a whole board: Debian's Chromium, a gateway, a governor, a worker, RabbitMQ."""
+"""The page works in a real browser, Debian's Chromium, on a whole board: gateway, governor, worker, RabbitMQ."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def wrong(what: str) -> None:
     """Fail."""
     raise ValueError(f"cannot work with {what}")
 '''
-#: What must be shown as it is, and do nothing: markup, text that runs backwards, an emoji.
+#: Text that must be shown as it is and do nothing: markup, text from right to left, an emoji.
 NASTY = "<img src=x onerror=alert(1)>\u202eevil مرحبا 🚀 </script>"
 
 
 def chromium() -> str:
-    """The browser, or the reason why there is none: a skip on a laptop, a failure in CI."""
+    """Return the path of the browser; if there is none, skip on a laptop and fail in CI."""
     for name in ("chromium-headless-shell", "chromium"):
         if found := shutil.which(name):
             return found
@@ -77,7 +77,7 @@ def chromium() -> str:
 
 
 class Board:
-    """The processes of a board on a configuration of their own."""
+    """The processes of a board with a separate configuration."""
 
     def __init__(self, folder: Path, node: PrivateNode) -> None:
         (folder / "kinds.py").write_text(KINDS)
@@ -103,7 +103,7 @@ class Board:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Gateway, governor and worker, until the block ends."""
+        """Run gateway, governor and worker until the block ends."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
         env["EDGE_CONFIG"] = str(self.path)
         with ExitStack() as stack:
@@ -131,14 +131,14 @@ class Board:
         return "\n".join(path.read_text(errors="replace")[-2000:] for path in self.path.parent.glob("*.log"))
 
     def power(self, state: str) -> None:
-        """Let power be like this, and return once the governor says so."""
+        """Simulate this power, and return once the governor reports it."""
         simulate(self.config.power, self.config.layout, state)
         until(lambda: status.read(self.config.layout.power).state == state, f"power {state}")
 
 
 @pytest.fixture(scope="module")
 def board(broker_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    """A board that waits for somebody to look at it."""
+    """A board with simulated power."""
     chromium()
     without_queues(broker_node)
     made = Board(tmp_path_factory.mktemp("page"), broker_node)
@@ -148,7 +148,7 @@ def board(broker_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests here; each test has a context of its own in it."""
+    """One browser for all tests of this file; each test has a new context in it."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         yield opened
@@ -156,7 +156,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Person:
-    """Somebody before a browser, with JavaScript or without."""
+    """A person with a browser, with JavaScript or without."""
 
     def __init__(self, page: Page, board: Board, *, script: bool) -> None:
         self.page, self.board, self.script = page, board, script
@@ -169,14 +169,14 @@ class Person:
             self.complaints.append(message.text)
 
     def log_in(self, token: str) -> None:
-        """Go to the board, and type the token that is asked for."""
+        """Open the board, and type the token at the login."""
         self.page.goto(self.board.url)
         self.page.get_by_label("Token").fill(token)
         self.page.get_by_role("button", name="Log in").click()
         expect(self.page.get_by_role("heading", name="Power")).to_be_visible()
 
     def sees(self, text: str, *, where: str = "main", within_s: float = 20.0) -> None:
-        """Wait until `text` stands there: by itself with JavaScript, by reloads without."""
+        """Wait until `text` is shown: without a reload with JavaScript, by reloads without."""
         place = self.page.locator(where)
         if self.script:
             expect(place).to_contain_text(text, timeout=within_s * 1000)
@@ -188,7 +188,7 @@ class Person:
             self.page.reload()
 
     def submit(self, kind: str, **fields: str) -> str:
-        """Fill in the form of a kind and send it; returns the id of the job."""
+        """Fill in the form of a kind and send it; return the id of the job."""
         self.page.get_by_role("link", name="Submit", exact=True).first.click()
         self.page.get_by_role("link", name=kind, exact=True).click()
         for name, value in fields.items():
@@ -208,7 +208,7 @@ class Person:
 
 @pytest.fixture(params=[True, False], ids=["script", "no-script"])
 def person(request: pytest.FixtureRequest, browser: Browser, board: Board) -> Iterator[Person]:
-    """Somebody who has just opened a browser."""
+    """A person who has just opened a browser."""
     with _person(browser, board, script=request.param) as made:
         yield made
 
@@ -224,7 +224,7 @@ def _person(browser: Browser, board: Board, *, script: bool = True, **options: A
 
 
 def test_a_sum_from_log_in_to_its_file(person: Person, board: Board) -> None:
-    """A person logs in, submits the sum, sees how it ends without a reload, and downloads `1-response.txt`."""
+    """A person logs in, submits the sum, sees its end without a reload, and downloads `1-response.txt`."""
     person.log_in(board.token)
     (cookie,) = person.page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
@@ -242,7 +242,7 @@ def test_a_sum_from_log_in_to_its_file(person: Person, board: Board) -> None:
 
 
 def test_a_person_pairs(person: Person, browser: Browser, board: Board) -> None:
-    """The browser shows a code, an admin types it, and the person is in: by itself, or after a link."""
+    """The browser shows a code, an admin types it, and the browser is logged in by itself, or after a link."""
     person.page.goto(board.url)
     person.press("Show a code")
     code = person.page.locator(".id").inner_text()
@@ -261,7 +261,7 @@ def test_a_person_pairs(person: Person, browser: Browser, board: Board) -> None:
 
 
 def test_progress_moves_without_a_reload(browser: Browser, board: Board) -> None:
-    """The board shows a running job and its bar, which moves; then the job is gone from there."""
+    """The board shows a running job with a moving bar, and no longer after its end."""
     with _person(browser, board) as person:
         person.log_in(board.token)
         expect(person.page.locator("#running")).to_contain_text("Nothing runs now.")
@@ -275,7 +275,7 @@ def test_progress_moves_without_a_reload(browser: Browser, board: Board) -> None
 
 
 def test_why_a_job_waits_at_low_power(person: Person, board: Board) -> None:
-    """The job says what holds it and what ends that; when power is back it runs."""
+    """The job shows what holds it and what ends that, and runs when power is back."""
     person.log_in(board.token)
     board.power("low")
     try:
@@ -292,7 +292,7 @@ def test_why_a_job_waits_at_low_power(person: Person, board: Board) -> None:
 
 
 def test_pause_and_resume(person: Person, board: Board) -> None:
-    """A pause for a time shows who paused and until when; resuming ends it."""
+    """A pause for a time shows who paused until when, and a resume ends it."""
     person.log_in(board.token)
     person.page.get_by_label("Pause for").select_option("1 hour")
     person.press("Pause")
@@ -305,9 +305,9 @@ def test_pause_and_resume(person: Person, board: Board) -> None:
 
 
 def test_ten_are_cancelled_by_a_filter(person: Person, board: Board) -> None:
-    """The number is shown first; then those ten end, and no other job does."""
+    """The number of jobs is shown first; then exactly those ten end."""
     mark = f"ten-{'script' if person.script else 'plain'}"
-    others = [board.client.submit("mean", [1.0]) for _ in range(2)]  # wait, too, and the filter does not find them
+    others = [board.client.submit("mean", [1.0]) for _ in range(2)]  # these wait too, but do not match
     board.power("low")
     try:
         ten = [board.client.submit("slow", 1.0, mark) for _ in range(10)]
@@ -330,7 +330,7 @@ def test_ten_are_cancelled_by_a_filter(person: Person, board: Board) -> None:
 
 
 def test_a_reader_sees_no_button_that_would_be_refused(browser: Browser, board: Board) -> None:
-    """With scope read there is nothing to press but the log-out and the filter, and a change is refused."""
+    """With scope read there are only the log-out and the filter, and a change is refused."""
     board.client.submit("solve", 3, QUESTION).wait(60)
     with _person(browser, board) as person:
         person.log_in(board.reader)
@@ -346,8 +346,8 @@ def test_a_reader_sees_no_button_that_would_be_refused(browser: Browser, board: 
         expect(person.page.get_by_label("Token")).to_be_visible()
 
 
-def test_wrong_tokens_are_told_and_then_slowed_down(browser: Browser, board: Board) -> None:
-    """A wrong token is a sentence on the same form."""
+def test_wrong_tokens_are_reported_and_then_slowed_down(browser: Browser, board: Board) -> None:
+    """A wrong token gives a sentence on the same form."""
     with _person(browser, board) as person:
         person.page.goto(board.url + "/jobs?state=failed")
         person.page.get_by_label("Token").fill("edge_wrong")
@@ -356,11 +356,11 @@ def test_wrong_tokens_are_told_and_then_slowed_down(browser: Browser, board: Boa
         person.page.get_by_label("Token").fill(board.token)
         person.press("Log in")
         expect(person.page).to_have_url(board.url + "/jobs?state=failed")
-        person.complaints.clear()  # the browser's own line about the 401
+        person.complaints.clear()  # the browser itself logs the 401
 
 
 def _views(board: Board) -> dict[str, str]:
-    """The address of each view, with content in it."""
+    """Return the address of each view, with content in it."""
     wordy = board.client.submit("solve", 5, "A" * 200, power="always")
     until(lambda: wordy.refresh().state is JobState.FAILED, "a job failed with a long word")
     long, failed = board.client.submit("slow", 30.0, NASTY), board.client.submit("wrong", NASTY)
@@ -397,13 +397,13 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-#: The views that hold all elements and colours there are; the others are looked at in light, and at 320 px for width.
+#: These views have all elements and colours. The others are checked only in light, and at 320 px for their width.
 ALL_ELEMENTS = frozenset({"login", "board", "jobs", "running", "done", "form", "doctor"})
 
 
 @pytest.mark.timeout(300)
 def test_every_view_is_accessible_in_light_dark_and_narrow(browser: Browser, board: Board, tmp_path: Path) -> None:
-    """No violation by axe, nothing wider than 320 px, no error in the console; pictures are left to be looked at."""
+    """axe finds no violation, nothing is wider than 320 px, and the console has no error; screenshots are kept."""
     pictures = Path(os.environ.get("EDGE_PAGE_PICTURES", tmp_path))
     views = _views(board)
     try:
@@ -430,7 +430,7 @@ def test_every_view_is_accessible_in_light_dark_and_narrow(browser: Browser, boa
 def _check(page: Page, name: str, pictures: Path) -> None:
     view, _, look = name.partition("-")
     if look == "light" or view in ALL_ELEMENTS:
-        rules = {"runOnly": ["color-contrast"]} if look == "dark" else {}  # the colours are all that differs from light
+        rules = {"runOnly": ["color-contrast"]} if look == "dark" else {}  # dark differs from light only in colours
         page.evaluate(AXE.read_text())
         found = page.evaluate("rules => axe.run(document, {resultTypes: ['violations'], ...rules})", rules)
         assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found["violations"]] == [], (
@@ -442,7 +442,7 @@ def _check(page: Page, name: str, pictures: Path) -> None:
 
 
 def test_a_first_visit_is_light(browser: Browser, board: Board) -> None:
-    """At most 45 kB and six requests, the stream of events among them."""
+    """A first visit needs at most 45 kB and six requests, including the stream of events."""
     with _person(browser, board) as person:
         person.log_in(board.token)
         session = person.page.context.new_cdp_session(person.page)

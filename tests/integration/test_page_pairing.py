@@ -28,13 +28,13 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": 
 
 @dataclass
 class Browser:
-    """Keeps its cookies, and follows no redirect by itself."""
+    """Keeps cookies, and follows no redirect by itself."""
 
     gateway: RunningGateway
     cookies: dict[str, str] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, **fields: str) -> urllib3.BaseHTTPResponse:
-        """One request; `fields` as a form."""
+        """Send one request, with `fields` as a form."""
         headers = {"Accept": "text/html", "User-Agent": "Mozilla/5.0 Firefox/140.0"}
         headers |= {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         body = urlencode(fields) if method == "POST" else None
@@ -52,7 +52,7 @@ class Browser:
         return answer
 
     def code(self) -> str:
-        """The code that its page shows."""
+        """Return the code that its page shows."""
         found = re.search(r">([0-9A-Z]{4}-[0-9A-Z]{4})<", self.ask("GET", "/pair").data.decode())
         assert found is not None
         return found[1]
@@ -60,7 +60,7 @@ class Browser:
 
 @pytest.fixture
 def closed(make_config: MakeConfig, start_gateway: StartGateway) -> RunningGateway:
-    """A gateway that asks everybody for a token."""
+    """A gateway that requires a token of everybody."""
     return start_gateway(make_config(gateway={"loopback_without_token": False}))
 
 
@@ -75,21 +75,21 @@ def visitor(closed: RunningGateway) -> Browser:
 
 @pytest.fixture
 def admin(closed: RunningGateway) -> Browser:
-    """A browser of somebody with a session."""
+    """A browser with a session."""
     browser = Browser(closed)
     browser.ask("POST", "/login", token=Tokens(closed.layout.tokens).add("root", [Scope.ADMIN]))
     return browser
 
 
 def approve(gateway: RunningGateway, code: str) -> int:
-    """`edge token approve` on the board."""
+    """Run `edge token approve` on the board."""
     return main(["--config", str(gateway.layout.root.parent / "edge.yaml"), "token", "approve", code])
 
 
 def test_a_browser_is_let_in_by_the_command_on_the_board(visitor: Browser, closed: RunningGateway) -> None:
-    """It waits in one request, and is in: the session is one of the new token."""
+    """The browser waits in one request, and gets a session of the new token."""
     code = visitor.code()
-    assert visitor.code() == code  # a reload shows the same
+    assert visitor.code() == code  # a reload shows the same code
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(visitor.ask, "GET", "/pair/wait")
         time.sleep(0.1)
@@ -103,13 +103,13 @@ def test_a_browser_is_let_in_by_the_command_on_the_board(visitor: Browser, close
 
 
 def test_an_admin_types_the_code(visitor: Browser, admin: Browser, closed: RunningGateway) -> None:
-    """The list alone does not show it; scopes and name are the admin's choice."""
+    """The list does not show the code; the admin chooses scopes and name."""
     code = visitor.code()
     listed = admin.ask("GET", "/pairings").data.decode()
     assert "firefox-" in listed
     assert code[:4] not in listed
-    said = admin.ask("POST", "/pairings", code=code.lower(), name="kitchen", **{"scope-read": "on"})
-    assert said.headers["Location"] == "/pairings?let-in=kitchen"
+    answer = admin.ask("POST", "/pairings", code=code.lower(), name="kitchen", **{"scope-read": "on"})
+    assert answer.headers["Location"] == "/pairings?let-in=kitchen"
     assert visitor.ask("GET", "/pair").headers["Location"] == "/"
     found = {token.name: token.scopes for token in Tokens(closed.layout.tokens, paired=closed.layout.paired).list()}
     assert found["kitchen"] == (Scope.READ,)
@@ -117,8 +117,8 @@ def test_an_admin_types_the_code(visitor: Browser, admin: Browser, closed: Runni
     assert visitor.ask("GET", "/pairings").status == 403
 
 
-def test_a_refusal_is_told(visitor: Browser, admin: Browser) -> None:
-    """With a way to ask again."""
+def test_a_refusal_is_shown(visitor: Browser, admin: Browser) -> None:
+    """A refusal is shown, with a way to ask again."""
     assert admin.ask("POST", "/pairings", code=visitor.code(), do="deny").status == 303
     assert "Show a new code" in visitor.ask("GET", "/pair").data.decode()
     assert visitor.ask("GET", "/pair").headers["Location"] == "/login"
@@ -127,7 +127,7 @@ def test_a_refusal_is_told(visitor: Browser, admin: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "status", "said"),
+    ("fields", "status", "sentence"),
     [
         ({}, 400, "expected 8"),
         ({"code": "<b>x</b>"}, 400, "&lt;b&gt;"),
@@ -137,16 +137,16 @@ def test_a_refusal_is_told(visitor: Browser, admin: Browser) -> None:
         ({"do": "\u202e" * 50, "code": "\U0001f600"}, 400, "code"),
     ],
 )
-def test_bad_input_is_one_sentence(admin: Browser, fields: dict[str, str], status: int, said: str) -> None:
-    """Never a 500, never markup of somebody's."""
+def test_bad_input_is_one_sentence(admin: Browser, fields: dict[str, str], status: int, sentence: str) -> None:
+    """Bad input gets one sentence, never a 500, and its text is never used as markup."""
     answer = admin.ask("POST", "/pairings", **{"scope-read": "on"}, **fields)
     assert answer.status == status
-    assert said in answer.data.decode()
+    assert sentence in answer.data.decode()
     assert "<b>x" not in answer.data.decode()
 
 
 def test_no_scope_and_a_taken_name_are_said(visitor: Browser, admin: Browser) -> None:
-    """And the code counts still."""
+    """A missing scope and a used name are reported, and the code stays valid."""
     code = visitor.code()
     assert "at least one scope" in admin.ask("POST", "/pairings", code=code).data.decode()
     taken = admin.ask("POST", "/pairings", code=code, name="root", **{"scope-read": "on"})
@@ -156,14 +156,14 @@ def test_no_scope_and_a_taken_name_are_said(visitor: Browser, admin: Browser) ->
 
 @pytest.mark.parametrize("cookie", ["", "x", "a~b~c", "~~", "a~0000-0000~edge_x", "\u00e4~0000-0000~edge_x"])
 def test_an_odd_cookie_is_none(closed: RunningGateway, cookie: str) -> None:
-    """Whatever somebody sends."""
+    """An invalid cookie is ignored, whatever its content."""
     browser = Browser(closed, {"edge_pairing": cookie})
     for path in ("/pair", "/pair/wait"):
         assert browser.ask("GET", path).status in (200, 303)
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(closed: RunningGateway) -> None:
-    """429 as a page; a browser that has a code gets no second one."""
+def test_a_client_that_asks_too_often_learns_when_to_come_back(closed: RunningGateway) -> None:
+    """Too many requests get 429 as a page; a browser with a code gets no second one."""
     for _ in range(MOST_OF_ONE):
         browser = Browser(closed)
         browser.ask("POST", "/pair")
@@ -188,7 +188,7 @@ def recorded(gateway: RunningGateway) -> None:
 
 @pytest.mark.parametrize("span", ["24h", "30d"])
 def test_the_series_has_what_happened(gateway: RunningGateway, span: str) -> None:
-    """Of governor and gateway, in equal steps up to now."""
+    """The series of governor and gateway have equal steps up to now."""
     recorded(gateway)
     job = gateway.submit()
     gateway.finish(job)
@@ -207,7 +207,7 @@ def test_the_series_has_what_happened(gateway: RunningGateway, span: str) -> Non
 
 
 def test_what_happened_survives_a_restart(gateway: RunningGateway, start_gateway: StartGateway) -> None:
-    """A clean one loses nothing."""
+    """A clean restart loses no record."""
     job = gateway.submit()
     gateway.finish(job)
     gateway.becomes(job, "succeeded")
@@ -219,7 +219,7 @@ def test_what_happened_survives_a_restart(gateway: RunningGateway, start_gateway
 
 @pytest.mark.parametrize("span", ["1h", "", "null", "<b>"])
 def test_another_span_is_refused(gateway: RunningGateway, span: str) -> None:
-    """Naming those there are, as a problem and as a page."""
+    """A bad span is refused with the allowed ones, as a problem and as a page."""
     answer = gateway.ask("GET", f"/series?{urlencode({'span': span})}")
     assert (answer.status, "24h" in answer.json["detail"]) == (400, True)
     page = Browser(gateway).ask("GET", f"/history?{urlencode({'span': span})}")
@@ -228,7 +228,7 @@ def test_another_span_is_refused(gateway: RunningGateway, span: str) -> None:
 
 @pytest.mark.parametrize("span", ["24h", "30d"])
 def test_the_history_is_drawn_without_style_or_script(gateway: RunningGateway, span: str) -> None:
-    """All plots that something is known of, each with its table; nothing that the policy forbids."""
+    """Each known series has a plot with a table, and the page has nothing that its policy forbids."""
     recorded(gateway)
     answer = Browser(gateway).ask("GET", f"/history?span={span}")
     text = answer.data.decode()

@@ -1,4 +1,4 @@
-"""Pairing over real TLS: `edge pair` on one side, `edge token approve` on the other, and somebody between them."""
+"""Pairing over real TLS, with `edge pair` on one side, `edge token approve` on the other, and an attacker between."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.running_gateway import RunningGateway, StartGateway
 
 @dataclass
 class Laptop:
-    """A machine of its own folder, on which `edge pair` runs."""
+    """A machine with a separate folder, on which `edge pair` runs."""
 
     home: Path
     process: subprocess.Popen[str] | None = None
@@ -42,17 +42,17 @@ class Laptop:
 
     @property
     def env(self) -> dict[str, str]:
-        """Nothing of the caller's."""
+        """Its environment, without variables of the caller."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
         return env | {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / ".config")}
 
     @property
     def files(self) -> set[str]:
-        """What it keeps."""
+        """Return the files that it keeps."""
         return {path.name for path in (self.home / ".config/edge").glob("*")}
 
     def pair(self, url: str, *options: str) -> str:
-        """Start `edge pair`; returns the code that it shows."""
+        """Start `edge pair`, and return the code that it shows."""
         argv = [sys.executable, "-m", "edge.cli.main", "--json", "pair", url, "--name", "laptop", *options]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=self.env)
@@ -71,7 +71,7 @@ class Laptop:
             raise AssertionError(self.process.communicate()[1]) from None
 
     def ended(self) -> tuple[int, str]:
-        """Exit code and what it wrote on stderr."""
+        """Wait for the end, and return exit code and stderr."""
         assert self.process is not None
         code = self.process.wait(30)
         assert self.process.stderr is not None
@@ -79,13 +79,13 @@ class Laptop:
             return code, stderr.read()
 
     def client(self) -> Client:
-        """What a later command of it uses."""
+        """Return a client with the settings of later commands."""
         return Client(settings=Settings.find(env=self.env))
 
 
 @pytest.fixture
 def laptop(tmp_path: Path) -> Iterator[Laptop]:
-    """A laptop; its `edge pair` is ended with the test."""
+    """A laptop; its `edge pair` is killed at the end of the test."""
     (tmp_path / "home").mkdir()
     laptop = Laptop(tmp_path / "home")
     yield laptop
@@ -99,26 +99,26 @@ def laptop(tmp_path: Path) -> Iterator[Laptop]:
 
 @pytest.fixture
 def board(make_config: MakeConfig, start_gateway: StartGateway, tmp_path: Path) -> RunningGateway:
-    """A gateway with a certificate that nobody vouches for and that is for another name, and which wants tokens."""
+    """A gateway with a self-signed certificate for another name, which requires tokens."""
     certificate = make_certificate(tmp_path, "DNS:board.example")
     files = {"tls_cert": str(certificate), "tls_key": str(tmp_path / "key.pem")}
     return start_gateway(make_config(gateway={"loopback_without_token": False, **files}))
 
 
 def url_of(board: RunningGateway) -> str:
-    """Its address."""
+    """Return the address of the gateway."""
     return f"https://127.0.0.1:{board.port}"
 
 
 def approve(board: RunningGateway, code: str, *options: str) -> int:
-    """`edge token approve` on the board."""
+    """Run `edge token approve` on the board."""
     return main(["--config", str(board.layout.root.parent / "edge.yaml"), "token", "approve", code, *options])
 
 
 def test_a_laptop_pairs_with_a_board_it_never_saw(
     board: RunningGateway, laptop: Laptop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its code is confirmed on the board; token and certificate are kept; later commands need nothing else."""
+    """The code is confirmed on the board; token and certificate are kept, and later commands need nothing else."""
     code = laptop.pair(url_of(board))
     assert approve(board, code.lower(), "--scope", "submit", "--scope", "read") == 0
     assert "a machine at 127.0.0.1 has access now: token 'laptop' may read, submit" in capsys.readouterr().out
@@ -129,11 +129,11 @@ def test_a_laptop_pairs_with_a_board_it_never_saw(
     with laptop.client() as client:
         assert client.submit("echo", "hello").id
     assert not list(board.layout.pairing.parent.iterdir())
-    assert approve(board, code) == 4  # once only
+    assert approve(board, code) == 4  # a code is valid only once
 
 
 def test_the_certificate_is_kept(board: RunningGateway, laptop: Laptop, tmp_path: Path) -> None:
-    """Another one at that address is not trusted, whoever vouches for it."""
+    """Another certificate at that address is not trusted, even with a known CA."""
     assert approve(board, laptop.pair(url_of(board))) == 0
     assert laptop.ended()[0] == 0
     with served(answering({}), tmp_path) as port:
@@ -144,8 +144,8 @@ def test_the_certificate_is_kept(board: RunningGateway, laptop: Laptop, tmp_path
 
 
 @pytest.mark.parametrize("how", ["refused", "ctrl-c", "restarted"])
-def test_what_ends_without_a_token_leaves_nothing(board: RunningGateway, laptop: Laptop, how: str) -> None:
-    """One sentence, and no file."""
+def test_a_pairing_that_ends_without_a_token_leaves_no_file(board: RunningGateway, laptop: Laptop, how: str) -> None:
+    """A pairing without a token ends with one sentence, and leaves no file."""
     code = laptop.pair(url_of(board))
     assert laptop.process is not None
     if how == "refused":
@@ -156,15 +156,15 @@ def test_what_ends_without_a_token_leaves_nothing(board: RunningGateway, laptop:
     else:
         board.gateway.appliance.pairings._book._pairings.clear()
         board.loop.call_soon_threadsafe(board.gateway.appliance.pairings._changed)
-    status, said = laptop.ended()
+    status, output = laptop.ended()
     assert status == (130 if how == "ctrl-c" else 1)
-    assert {"refused": "refused this machine", "restarted": "ask again", "ctrl-c": ""}[how] in said
+    assert {"refused": "refused this machine", "restarted": "ask again", "ctrl-c": ""}[how] in output
     assert laptop.files == set()
     assert approve(board, code) == 4
 
 
 def test_an_admin_approves_over_http(board: RunningGateway, laptop: Laptop) -> None:
-    """With the code that the laptop shows; the list alone is not enough. The token stands in the gateway's own file."""
+    """An admin approves with the code of the laptop, which the list does not show; the gateway has the token."""
     secret = Tokens(board.layout.tokens).add("root", [Scope.ADMIN])
     code = laptop.pair(url_of(board))
     status, listed = asked(board, "GET", "pairings", secret)
@@ -181,7 +181,7 @@ def test_an_admin_approves_over_http(board: RunningGateway, laptop: Laptop) -> N
 
 
 def test_who_may_not_admit_cannot_approve(board: RunningGateway, laptop: Laptop) -> None:
-    """Nor look who asks."""
+    """Without the right to approve, a token cannot see the requests either."""
     code = laptop.pair(url_of(board))
     for secret in ("", Tokens(board.layout.tokens).add("anna", [Scope.SUBMIT, Scope.READ])):
         for method, path in (("GET", "pairings"), ("POST", f"pairings/{code}"), ("DELETE", f"pairings/{code}")):
@@ -189,7 +189,7 @@ def test_who_may_not_admit_cannot_approve(board: RunningGateway, laptop: Laptop)
 
 
 def test_who_sits_between_is_found_on_the_board(board: RunningGateway, laptop: Laptop, tmp_path: Path) -> None:
-    """It relays every word, with a certificate of its own: then the board does not know the laptop's code."""
+    """An attacker who relays all messages with another certificate is noticed: the board does not know the code."""
     with served(relaying(url_of(board)), tmp_path) as port:
         code = laptop.pair(f"https://127.0.0.1:{port}")
         assert approve(board, code) == 4
@@ -201,18 +201,18 @@ def test_who_sits_between_is_found_on_the_board(board: RunningGateway, laptop: L
 
 @pytest.mark.parametrize("echo", ["", "00"])
 def test_nobody_between_can_say_yes_for_the_board(laptop: Laptop, tmp_path: Path, echo: str) -> None:
-    """Without the end of the code, which only the laptop and the one who typed it know."""
+    """An attacker cannot play an approval without the end of the code, which only the laptop and its reader know."""
     yes = {"state": "approved", "name": "laptop", "scopes": ["submit"], "echo": echo}
     with served(answering(yes), tmp_path) as port:
         code = laptop.pair(f"https://127.0.0.1:{port}")
-        status, said = laptop.ended()
-    if code.replace("-", "")[5:7] != echo:  # guessed, once in 1,024
-        assert (status, laptop.files) == (1, set()), said
-        assert "does not know the code" in said
+        status, output = laptop.ended()
+    if code.replace("-", "")[5:7] != echo:  # the attacker guessed it, which succeeds once in 1,024 times
+        assert (status, laptop.files) == (1, set()), output
+        assert "does not know the code" in output
 
 
 def test_a_number_that_was_exchanged_is_noticed(laptop: Laptop, tmp_path: Path) -> None:
-    """Before a code is shown: whoever is between may not choose it after he saw the laptop's."""
+    """An exchanged number is noticed before a code is shown, so an attacker cannot choose it after the laptop's."""
     with served(answering({}, commits_to="1" * 32), tmp_path) as port:
         argv = [sys.executable, "-m", "edge.cli.main", "pair", f"https://127.0.0.1:{port}"]
         done = subprocess.run(argv, env=laptop.env, capture_output=True, text=True, timeout=30, check=False)
@@ -224,7 +224,7 @@ def test_a_number_that_was_exchanged_is_noticed(laptop: Laptop, tmp_path: Path) 
 def test_over_plain_http_it_works_and_says_what_that_means(
     make_config: MakeConfig, start_gateway: StartGateway, laptop: Laptop
 ) -> None:
-    """On this machine nobody can listen; elsewhere a line says so."""
+    """Plain HTTP is allowed on this machine; to another machine a line warns of it."""
     board = start_gateway(make_config(gateway={"loopback_without_token": False}))
     assert approve(board, laptop.pair(f"http://127.0.0.1:{board.port}")) == 0
     assert laptop.ended()[0] == 0
@@ -233,7 +233,7 @@ def test_over_plain_http_it_works_and_says_what_that_means(
 
 
 def test_too_many_requests_are_refused_with_a_time(board: RunningGateway) -> None:
-    """429 with Retry-After."""
+    """Too many requests get 429 with Retry-After."""
     body = {"name": "x", "sha256": "0" * 64}
     answers = [asked(board, "POST", "pair", "", body | {"sha256": f"{number:064x}"})[0] for number in range(8)]
     assert answers == [201] * 6 + [429] * 2
@@ -243,7 +243,7 @@ def test_too_many_requests_are_refused_with_a_time(board: RunningGateway) -> Non
 
 
 def asked(board: RunningGateway, method: str, path: str, secret: str, body: Any = None) -> tuple[int, Any]:
-    """One request to the board, whatever its certificate."""
+    """Send one request to the board with any certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
@@ -260,7 +260,7 @@ def asked(board: RunningGateway, method: str, path: str, secret: str, body: Any 
 
 
 def relaying(url: str) -> web.Application:
-    """Hands every request on to the board."""
+    """Make a server that relays every request to the board."""
 
     async def relay(request: web.Request) -> web.StreamResponse:
         async with ClientSession(connector=TCPConnector(ssl=False)) as session:
@@ -277,7 +277,7 @@ def relaying(url: str) -> web.Application:
 
 
 def answering(view: dict[str, Any], *, commits_to: str = "2" * 32) -> web.Application:
-    """Plays a gateway by itself, and answers with `view` to who waits."""
+    """Make a server that plays a gateway, and answers with `view` to waiting clients."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.method == "POST":
@@ -295,7 +295,7 @@ def answering(view: dict[str, Any], *, commits_to: str = "2" * 32) -> web.Applic
 
 @contextmanager
 def served(app: web.Application, folder: Path) -> Iterator[int]:
-    """Serve `app` with a certificate of its own; its port."""
+    """Serve `app` with a new certificate, and yield the port."""
     own = folder / f"between-{time.monotonic_ns()}"
     own.mkdir()
     certificate = make_certificate(own, "IP:127.0.0.1")

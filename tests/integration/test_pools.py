@@ -1,4 +1,4 @@
-"""Queues of pools and of workers on a real broker: who publishes to them, who reads them, what is moved."""
+"""Queues of pools and of workers on a real broker: publishing, reading, and moving of messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edge.model import JobState, KnownQueues, Pool, Power, WorkerState, new_job_
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.integration.test_outbox import accept, ctl, until
-from tests.running_worker import StartWorker, publish, tell_power
+from tests.running_worker import StartWorker, publish, report_power
 
 pytestmark = pytest.mark.broker
 
@@ -40,13 +40,13 @@ def fetch() -> NewJob:
 
 
 def catalogue(pool: Pool, **errors: str) -> Catalogue:
-    """One kind of job of this pool; with `errors` none could be read."""
+    """Make a catalogue of one kind of job of this pool, or with `errors`, one that could not be read."""
     return Catalogue({} if errors else {"fetch": TaskInfo("fetch", pool=pool)}, errors)
 
 
 @asynccontextmanager
 async def gateway(config: Config, *catalogues: Catalogue) -> AsyncIterator[Outbox]:
-    """The gateway's part that publishes, once it has read these catalogues."""
+    """Run the publishing part of the gateway, after it has read these catalogues."""
     config.layout.root.mkdir(exist_ok=True)
     outbox = Outbox(config)
     outbox.start()
@@ -61,7 +61,7 @@ async def gateway(config: Config, *catalogues: Catalogue) -> AsyncIterator[Outbo
 
 
 def ids(broker: BrokerConfig, queue: str) -> list[str]:
-    """Take all messages of a queue; the jobs they are of."""
+    """Take all messages of a queue, and return their job ids."""
     found = []
     with topology.reached(broker) as channel:
         topology.declare(channel, more=[queue])
@@ -75,12 +75,12 @@ def depth(broker: BrokerConfig, queue: str) -> Callable[[int], bool]:
 
 
 async def holds(broker: BrokerConfig, queue: str, count: int) -> None:
-    """Return once the queue holds so many."""
+    """Return once the queue has `count` messages."""
     await until(lambda: depth(broker, queue)(count))
 
 
 def test_a_kind_of_the_pool_io_goes_to_its_queue(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """Which is made at once, for a node may not make it; an idle board has none."""
+    """The gateway declares the queue at once, because a node may not; a board without such a kind has none."""
     config = make_config(broker)
 
     async def main() -> list[str]:
@@ -110,7 +110,7 @@ def there(broker: BrokerConfig, queue: str) -> bool:
 
 
 def test_jobs_of_before_a_restart_need_no_catalogue(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """They go where the last gateway sent such ones, also while a module cannot be imported."""
+    """After a restart jobs go to their old queue before the catalogue is read, also if a module cannot be imported."""
     config = make_config(broker)
 
     async def main() -> list[str]:
@@ -129,7 +129,7 @@ def test_jobs_of_before_a_restart_need_no_catalogue(broker: BrokerConfig, make_c
 
 
 def test_a_kind_that_changes_its_pool_takes_its_jobs_along(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """Each of them once, those too that a Celery client published and no ledger knows."""
+    """When a kind changes its pool, its messages are moved once, also those of a Celery client."""
     config = make_config(broker)
 
     async def main() -> set[str]:
@@ -149,7 +149,7 @@ def test_a_kind_that_changes_its_pool_takes_its_jobs_along(broker: BrokerConfig,
 
 
 def test_a_worker_that_left_the_configuration_leaves_its_jobs(broker: BrokerConfig, make_config: MakeConfig) -> None:
-    """The next gateway moves them to the workers that are left."""
+    """When a worker is removed from the configuration, the next gateway moves its jobs to the other workers."""
     before = make_config(broker, workers=[{"name": "main"}, {"name": "own", "kinds": ["fetch"]}])
     after = msgspec.structs.replace(before, workers=())
 
@@ -170,7 +170,7 @@ def test_a_worker_that_left_the_configuration_leaves_its_jobs(broker: BrokerConf
 def test_a_move_that_is_cut_off_loses_nothing(
     broker: BrokerConfig, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message is acknowledged after its copy is safe: at worst there are two, of which a worker runs one."""
+    """An interrupted move may copy a message but loses none: each is acknowledged only after its copy is safe."""
     config = make_config(broker)
     for number in range(3):
         with topology.reached(broker) as channel:
@@ -207,14 +207,14 @@ def test_a_job_in_a_queue_of_the_other_pool_runs_where_it_is(
     task: str,
     queue: str,
 ) -> None:
-    """An old message, or one of a Celery client that chose the queue: the worker that has it ends it, once."""
+    """A job in a queue of the other pool, old or chosen by a Celery client, runs once in the worker that gets it."""
     (tmp_path / "kinds.py").write_text(
         'from edge.worker import task\n\n\n@task(pool="io")\ndef fetch(text: str) -> str:\n    return text\n'
     )
     workers = [{"name": "main"}, {"name": "io", "pool": "threads"}, {"name": "own", "kinds": ["echo"]}]
     make_config(broker, tasks=["odd", "kinds"], workers=workers)
     config = load(tmp_path / "edge.yaml", {"EDGE_WORKER_NAME": name}).config
-    tell_power(config, "normal")
+    report_power(config, "normal")
     worker = start_worker(config, EDGE_WORKER_NAME=name)
     status = worker.until_state(WorkerState.IDLE)
     assert queue in status.queues
@@ -225,7 +225,7 @@ def test_a_job_in_a_queue_of_the_other_pool_runs_where_it_is(
 def test_plain_celery_publishes_by_kind(
     broker: BrokerConfig, make_config: MakeConfig, edge_env: dict[str, str], tmp_path: Path
 ) -> None:
-    """`delay` finds the queue of the pool or of the worker that alone takes the kind."""
+    """`delay` uses the queue of the kind's pool, or of the only worker that takes the kind."""
     (tmp_path / "kinds.py").write_text(
         'from edge.worker import task\n\n\n@task(pool="io")\ndef fetch() -> int:\n    return 1\n\n\n'
         "@task\ndef own() -> int:\n    return 1\n\n\nfetch.delay()\nown.delay()\n"
@@ -236,8 +236,8 @@ def test_plain_celery_publishes_by_kind(
 
 
 def user(node: PrivateNode, config: BrokerConfig, folder: Path, name: str, *rights: str) -> BrokerConfig:
-    """The broker as a user of the appliance with these rights reaches it."""
-    with suppress(subprocess.CalledProcessError):  # there already
+    """Add a user with these rights to the broker, and return how to reach the broker as this user."""
+    with suppress(subprocess.CalledProcessError):  # the user exists already
         ctl(node, "add_user", name, "secret")
     ctl(node, "set_permissions", name, *rights)
     secret = folder / name
@@ -248,10 +248,10 @@ def user(node: PrivateNode, config: BrokerConfig, folder: Path, name: str, *righ
 def test_the_rights_of_an_appliance_are_enough(
     broker: BrokerConfig, broker_node: PrivateNode, make_config: MakeConfig, tmp_path: Path
 ) -> None:
-    """The gateway makes the queues of pools and moves what is in them; a node reads those of its pools only."""
+    """With its rights the gateway declares queues of pools and moves messages; a node reads only queues of pools."""
     (rights,) = (each for each in RIGHTS["rabbitmq_users"] if each["name"] == "edge-gateway")
     own = user(broker_node, broker, tmp_path, "edge-gateway", rights["configure"], rights["write"], rights["read"])
-    topology.depths(broker)  # made by the board's definitions
+    topology.depths(broker)  # the definitions of a board declare them
     config = msgspec.structs.replace(make_config(broker), broker=own)
 
     async def main() -> None:
@@ -275,7 +275,7 @@ def test_the_rights_of_an_appliance_are_enough(
 
 
 def test_check_and_doctor_ask_the_queues_of_pools(broker: BrokerConfig) -> None:
-    """They are made where they are missing, and counted."""
+    """Check and doctor declare missing queues of pools, and count their messages."""
     topology.check_queues(broker, more=[IO, OWN], timeout_s=20.0)
     publish(broker, "fetch", queue=IO)
     (counted,) = (each for each in parts.broker(broker, more=[IO, OWN]) if each.part == "queues")

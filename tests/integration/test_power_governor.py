@@ -1,4 +1,4 @@
-"""The governor as a real process: what it says, how fast, how rarely it wakes, and how it ends."""
+"""The governor as a real process: its status, its speed, its wake-ups, and its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FAST: dict[str, Any] = {"sample_s": 0.2, "fast_s": 0.1, "slow_s": 0.2}
 
 
 def battery(folder: Path, percent: float) -> dict[str, Any]:
-    """A kernel battery at `percent`, as a tree of files; returns the source that reads it."""
+    """Make a kernel battery at `percent` as a tree of files; return the source that reads it."""
     node = folder / "supplies" / "battery"
     node.mkdir(parents=True, exist_ok=True)
     (node / "type").write_text("Battery\n")
@@ -52,20 +52,20 @@ def play(running: RunningGovernor, state: str) -> None:
 
 class TestPlainSupply:
     def test_is_always_good_and_unknown_once_stopped(self, tmp_path: Path) -> None:
-        """No sources configured: surplus at once; after SIGTERM unknown, so that a worker pauses; exit code 0."""
+        """Without sources power is surplus at once; after SIGTERM it is unknown, so that workers pause; exit code 0."""
         with governor(tmp_path) as running:
             assert running.until(PowerState.SURPLUS).reason == "plain supply configured: always good"
             assert running.stop() == 0
-            assert (running.said().state, running.said().code) == (PowerState.UNKNOWN, "governor-stopped")
+            assert (running.status().state, running.status().code) == (PowerState.UNKNOWN, "governor-stopped")
 
     def test_works_in_a_folder_it_may_write(self, tmp_path: Path) -> None:
-        """lgpio makes a pipe in the working folder of who imports it; a unit starts in a read-only one."""
+        """The governor changes to a writable folder: lgpio makes a pipe there, and a unit starts in a read-only one."""
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             assert Path(f"/proc/{running.process.pid}/cwd").resolve() == running.layout.history.parent.resolve()
 
     def test_lives_through_a_pause_of_months(self, tmp_path: Path) -> None:
-        """The longest that a page or `edge pause` takes; epoll counts no more than 24 days."""
+        """The longest pause that page and `edge pause` allow works, although epoll allows only 24 days."""
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             pause.set_pause(running.layout.pause, for_s=366 * 86_400.0)
@@ -75,7 +75,7 @@ class TestPlainSupply:
             assert running.stop() == 0
 
     def test_sleeps_without_any_wake_up(self, tmp_path: Path) -> None:
-        """A plain supply costs nothing: not one context switch in seconds."""
+        """With a plain supply there is no context switch in seconds."""
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             time.sleep(0.5)
@@ -84,15 +84,15 @@ class TestPlainSupply:
             assert running.switches() == before
 
     def test_a_killed_governor_is_unknown(self, tmp_path: Path) -> None:
-        """Its last word said surplus, but nobody stands behind it."""
+        """After a SIGKILL the status counts as unknown, although the last report was surplus."""
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             running.process.send_signal(signal.SIGKILL)
             running.process.wait()
-            assert running.said().code == "governor-died"
+            assert running.status().code == "governor-died"
 
     def test_a_second_governor_is_refused_in_one_line(self, tmp_path: Path) -> None:
-        """One sole writer of power.json."""
+        """A second governor is refused in one line, because power.json has one writer."""
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             second = subprocess.run(
@@ -102,7 +102,7 @@ class TestPlainSupply:
             assert second.stderr == f"edge power: a governor runs already on {running.layout.run}\n"
 
     def test_a_bad_source_is_refused_in_one_line(self, tmp_path: Path) -> None:
-        """Key, value, what is allowed; exit code 2."""
+        """A bad source is refused with key, value and what is allowed, and exit code 2."""
         with governor(tmp_path, {"sources": [{"kind": "pin", "pin": 6, "active": "up"}]}) as running:
             assert running.process.wait(PATIENCE_S) == 2
             (line,) = running.log.read_text().splitlines()
@@ -111,8 +111,8 @@ class TestPlainSupply:
 
 
 class TestSimulated:
-    def test_a_state_that_is_played_is_told_within_milliseconds(self, tmp_path: Path) -> None:
-        """`edge power simulate` is seen by inotify, not by the next sample."""
+    def test_a_simulated_state_is_reported_within_milliseconds(self, tmp_path: Path) -> None:
+        """`edge power simulate` takes effect by inotify, not at the next sample."""
         with governor(tmp_path, SIMULATED) as running:
             running.until(PowerState.SURPLUS)
             taken = []
@@ -126,18 +126,18 @@ class TestSimulated:
 
 class TestPause:
     def test_a_pause_starts_at_once_ends_by_itself_and_leaves_no_file(self, tmp_path: Path) -> None:
-        """Two seconds of pause on a governor that otherwise sleeps for ever."""
+        """A pause of two seconds starts at once and ends by itself, although the governor has no other timer."""
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             pause.set_pause(running.layout.pause, for_s=2.0)
-            said = running.until(PowerState.PAUSED)
-            assert (said.code, said.reason) == ("paused-by-hand", "paused by hand")
-            assert said.resumes_at == pytest.approx(said.at + 2.0, abs=1.0)
+            reported = running.until(PowerState.PAUSED)
+            assert (reported.code, reported.reason) == ("paused-by-hand", "paused by hand")
+            assert reported.resumes_at == pytest.approx(reported.at + 2.0, abs=1.0)
             running.until(PowerState.SURPLUS)
             assert not running.layout.pause.exists()
 
     def test_a_pause_is_kept_over_a_restart_until_resumed(self, tmp_path: Path) -> None:
-        """A new governor reads what the person asked of the old one."""
+        """A new governor continues the pause of the old one until it is resumed."""
         with governor(tmp_path) as running:
             running.until(PowerState.SURPLUS)
             pause.set_pause(running.layout.pause)
@@ -152,7 +152,7 @@ class TestPause:
 
 class TestBattery:
     def test_falls_and_resumes_with_the_battery_and_replays_the_same(self, tmp_path: Path) -> None:
-        """A tree of sysfs files as battery: down, pause, up, resume after the dwell; the history gives the same."""
+        """Power follows the battery down and, after the dwell, up again; a replay of the history gives the same."""
         power: dict[str, Any] = {"sources": [battery(tmp_path, 60)], "sampling": FAST, "policy": {"resume_after_s": 1}}
         with governor(tmp_path, power) as running:
             running.until(PowerState.NORMAL)
@@ -165,11 +165,11 @@ class TestBattery:
                 lambda: any(r.value == 44.0 for s in history.read(running.layout.history) for r in s.readings) or None,
                 lambda: "44 % in the history",
             )
-            assert running.said().state is PowerState.LOW
+            assert running.status().state is PowerState.LOW
             battery(tmp_path, 46)
             running.until("charge-settling")
-            said = running.until(PowerState.NORMAL)
-            assert [(r.source, r.what, r.value) for r in said.readings if r.what == "charge"] == [
+            reported = running.until(PowerState.NORMAL)
+            assert [(r.source, r.what, r.value) for r in reported.readings if r.what == "charge"] == [
                 ("battery", "charge", 46.0)
             ]
             running.stop()
@@ -178,17 +178,17 @@ class TestBattery:
             assert len(list(running.layout.days.iterdir())) == 1
 
     def test_a_battery_that_vanishes_is_low_and_good_again_when_it_is_back(self, tmp_path: Path) -> None:
-        """An unplugged HAT: unknown, which counts as low; plugged in again it resumes."""
+        """An unplugged HAT is unknown, which counts as low; when it is plugged in again, power resumes."""
         power: dict[str, Any] = {"sources": [battery(tmp_path, 60)], "sampling": FAST, "policy": {"resume_after_s": 0}}
         with governor(tmp_path, power) as running:
             running.until(PowerState.NORMAL)
             (tmp_path / "supplies" / "battery" / "type").rename(tmp_path / "away")
-            assert "no battery" in running.until("charge-unknown").reason or "unplugged" in running.said().reason
+            assert "no battery" in running.until("charge-unknown").reason or "unplugged" in running.status().reason
             (tmp_path / "away").rename(tmp_path / "supplies" / "battery" / "type")
             running.until(PowerState.NORMAL)
 
     def test_a_restart_is_no_way_round_the_dwell(self, tmp_path: Path) -> None:
-        """A new governor of the same boot goes on where the old one was, however that one ended."""
+        """A new governor of the same boot continues the dwell of the old one, in whatever way that ended."""
         power: dict[str, Any] = {"sources": [battery(tmp_path, 60)], "sampling": FAST}
         with governor(tmp_path, power) as running:
             running.until(PowerState.NORMAL)
@@ -202,7 +202,7 @@ class TestBattery:
             assert running.until("charge-settling").state is PowerState.LOW
 
     def test_rarely_wakes_at_the_usual_pace(self, tmp_path: Path) -> None:
-        """With a battery, a temperature, disk and clock: no more than three wake-ups a sample, under 1/s at 10 s."""
+        """With battery, temperature, disk and clock there are at most three wake-ups a sample, under 1/s at 10 s."""
         (tmp_path / "temp").write_text("48000\n")
         sources = [battery(tmp_path, 60), {"kind": "temperature", "path": str(tmp_path / "temp")}]
         sources += [{"kind": "disk"}, {"kind": "clock"}]
@@ -217,7 +217,7 @@ class TestBattery:
 
 class TestGoingDown:
     def test_critical_stops_units_sets_the_alarm_and_powers_off(self, tmp_path: Path) -> None:
-        """By a systemctl that writes down what it was told, in the order of the configuration."""
+        """Critical stops the units in the configured order, sets the alarm and powers off, by a fake systemctl."""
         systemctl = tmp_path / "systemctl"
         systemctl.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n')
         systemctl.chmod(0o755)
@@ -237,12 +237,12 @@ class TestGoingDown:
             until(lambda: (calls.exists() and "poweroff" in calls.read_text()) or None, lambda: "poweroff")
             assert calls.read_text() == "stop edge-worker.service\nstop rabbitmq-server.service\npoweroff\n"
             assert (tmp_path / "wakealarm").read_text() == "+3600"
-            assert running.said().state is PowerState.CRITICAL
+            assert running.status().state is PowerState.CRITICAL
             assert running.stop() == 0
 
 
 class TestPins:
-    """In this process, as gpiozero's mock pins cannot be driven from outside; the loop is the real one."""
+    """Tests in this process, because gpiozero's mock pins cannot be driven from outside; the loop is the real one."""
 
     @pytest.fixture
     def factory(self) -> Any:
@@ -262,7 +262,7 @@ class TestPins:
         thread.start()
 
         def stop() -> None:
-            os.write(wakeup._in, bytes([signal.SIGTERM]))  # as the interpreter does
+            os.write(wakeup._in, bytes([signal.SIGTERM]))  # as the interpreter does at a signal
             thread.join(PATIENCE_S)
             governed.close()
             watch.close()
@@ -278,8 +278,8 @@ class TestPins:
             )
         )
 
-    def test_an_edge_is_told_within_milliseconds(self, tmp_path: Path, factory: MockFactory) -> None:
-        """Supply lost: low without waiting for the next sample; median under 50 ms on a busy machine."""
+    def test_an_edge_is_reported_within_milliseconds(self, tmp_path: Path, factory: MockFactory) -> None:
+        """A lost supply is low without waiting for a sample; the median is under 50 ms on a busy machine."""
         taken = []
         sampling = SamplingConfig(fast_s=0.1, sample_s=60.0, slow_s=60.0)
         config = PowerConfig(sources=(PinConfig(pin=6, name="mains", bounce_s=0.0),), sampling=sampling)
@@ -296,14 +296,14 @@ class TestPins:
         assert sorted(taken)[2] < 0.05, taken
 
     def test_pins_that_cannot_be_had_cost_themselves_only(self, tmp_path: Path, factory: MockFactory) -> None:
-        """A lamp and a button on pins that are not there: said once, and the board governs."""
+        """An LED and a button on missing pins are logged once, and the governor works."""
         config = PowerConfig(button=ButtonConfig(pin="GPIO99"), led=LedConfig(pin="GPIO98"))
         layout, stop = self.run(tmp_path, config)
         assert self.state(layout, PowerState.SURPLUS)
         stop()
 
     def test_the_button_pauses_and_resumes_and_held_shuts_down(self, tmp_path: Path, factory: MockFactory) -> None:
-        """Short: paused, durably. Short again: resumed. Held: critical, and the way down begins (dry)."""
+        """A short press pauses durably, the next resumes; a held button means critical, and shuts down (dry run)."""
         button = ButtonConfig(pin=17, bounce_s=0.0, hold_s=0.3)
         dry = CriticalConfig(dry_run=True)
         layout, stop = self.run(tmp_path, PowerConfig(button=button, led=LedConfig(pin=27), critical=dry))
@@ -324,7 +324,7 @@ class TestPins:
         stop()
 
     def test_a_button_for_pairing_held_shuts_nothing_down(self, tmp_path: Path, factory: MockFactory) -> None:
-        """The gateway is told when it was held; power stays as it is, and a short press still pauses."""
+        """A held button for pairing informs the gateway and does not change power; a short press still pauses."""
         button = ButtonConfig(pin=17, bounce_s=0.0, hold_s=0.3, long_press="pair")
         layout, stop = self.run(tmp_path, PowerConfig(button=button, critical=CriticalConfig(dry_run=True)))
         assert self.state(layout, PowerState.SURPLUS)
@@ -343,8 +343,8 @@ class TestPins:
         stop()
 
 
-def test_systemd_is_told(tmp_path: Path) -> None:
-    """READY once power.json speaks, WATCHDOG while it lives, STOPPING at the end."""
+def test_systemd_is_notified(tmp_path: Path) -> None:
+    """systemd gets READY after the first status, WATCHDOG while the governor runs, and STOPPING at the end."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
         link.bind(str(tmp_path / "notify"))
         link.settimeout(PATIENCE_S)

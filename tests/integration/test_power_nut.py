@@ -1,4 +1,4 @@
-"""The NUT source against a real upsd with its dummy driver, and the real upsc."""
+"""The NUT source works with a real upsd, its dummy driver, and the real upsc."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DRIVERS = (Path("/lib/nut"), Path("/usr/lib/nut"), Path("/usr/libexec/nut"))
 
 
 class Ups:
-    """A UPS that says what its file says."""
+    """A UPS with the values of a file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         driver = next((d / "dummy-ups" for d in DRIVERS if (d / "dummy-ups").exists()), None)
-        # Debian's /usr/sbin/upsd is a wrapper that obeys the system's own nut.conf; the program itself lies here.
+        # Debian's /usr/sbin/upsd is a wrapper that reads the system's nut.conf. The program itself is in this folder.
         inner = [str(d / "upsd") for d in DRIVERS if (d / "upsd").exists()]
         upsd = next(iter(inner), shutil.which("upsd", path="/usr/sbin:/sbin:/usr/bin"))
         if driver is None or upsd is None or shutil.which("upsc") is None:
@@ -61,17 +61,17 @@ class Ups:
         until(lambda: self.answers() or None, lambda: f"upsd: {self.log()}")
 
     def says(self, status: str, **battery: float) -> None:
-        """Change what the UPS says, whole at once."""
+        """Replace all values of the UPS."""
         lines = [f"ups.status: {status}", *(f"battery.{name}: {value:g}" for name, value in battery.items())]
         temp = self.folder / "new.dev"
         temp.write_text("\n".join(lines) + "\n")
-        # The driver looks at the time of change in whole seconds.
+        # The driver compares the time of change in whole seconds.
         later = time.time() + 2
         os.utime(temp, (later, later))
         temp.replace(self.folder / "test.dev")
 
     def answers(self) -> bool:
-        """True once upsd has the first word of the driver; until then it says WAIT."""
+        """Return True once upsd has values of the driver; until then it answers WAIT."""
         asked = subprocess.run(["upsc", self.name, "ups.status"], capture_output=True, text=True, check=False)
         return asked.stdout.strip() == "OL"
 
@@ -101,7 +101,7 @@ def ups(tmp_path: Path) -> Iterator[Ups]:
 
 
 def wait(ups: Ups, source: Nut, good: Callable[[dict[str, Reading]], bool]) -> dict[str, Reading]:
-    """Read until the answer is as wanted; each read is far apart in the source's own time."""
+    """Read until the answer is as wanted; the reads are far apart in the source's time."""
     now = [0.0]
 
     def there() -> dict[str, Reading] | None:
@@ -114,7 +114,7 @@ def wait(ups: Ups, source: Nut, good: Callable[[dict[str, Reading]], bool]) -> d
 
 
 def test_line_battery_low_and_stale_as_upsd_says_them(ups: Ups) -> None:
-    """OL, OB, OB LB, a driver that died (stale data), and one that is back: each read through upsc."""
+    """upsc reads OL, OB, OB LB, stale data of a dead driver, and its return."""
     source = Nut(NutConfig(ups=ups.name))
     seen = wait(ups, source, lambda r: r["supply"].value == 1.0)
     assert seen["charge"].value == 100.0
@@ -137,7 +137,7 @@ def test_line_battery_low_and_stale_as_upsd_says_them(ups: Ups) -> None:
 
 
 def test_the_governor_pauses_on_battery_and_goes_critical(ups: Ups, tmp_path: Path) -> None:
-    """A UPS through upsd, upsc and the policy: good on line, good on a full battery, critical at OB LB."""
+    """Through upsd, upsc and the policy, power is good on line and on a full battery, and critical at OB LB."""
     folder = tmp_path / "board"
     folder.mkdir()
     power = {

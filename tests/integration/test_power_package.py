@@ -1,4 +1,4 @@
-"""A package from elsewhere brings a kind of power source, and pauses a worker with it."""
+"""An installed package adds a kind of power source, which pauses a worker."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Wheel:
 
 
 def wheel(folder: Path) -> Path:
-    """A built package, as a registry would hand it out."""
+    """Build the package, as a registry would deliver it."""
     path = folder / "edge_water_wheel-1.0-py3-none-any.whl"
     info = "edge_water_wheel-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
@@ -88,7 +88,7 @@ def test_an_installed_kind_pauses_and_resumes_a_worker(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Installed by pip, named in edge.yaml: the wheel stops, the worker's gate closes, and opens again."""
+    """The kind is installed by pip and named in edge.yaml; it closes and opens the worker's gate."""
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(site)]
     subprocess.run([*install, str(wheel(tmp_path))], check=True)
@@ -114,13 +114,13 @@ def test_an_installed_kind_pauses_and_resumes_a_worker(
         def takes_normal_jobs() -> bool:
             return worker.status is not None and topology.queue_name(Power.NORMAL) in worker.status.queues
 
-        until(takes_normal_jobs, worker.words)
+        until(takes_normal_jobs, worker.log_tail)
         assert state() == (PowerState.NORMAL, "the wheel gives 20 W")
         meter.write_text("3")
-        until(lambda: not takes_normal_jobs(), worker.words)
+        until(lambda: not takes_normal_jobs(), worker.log_tail)
         assert state() == (PowerState.LOW, "the wheel gives 3 W, pause is at 5 W")
         meter.write_text("30")
-        until(takes_normal_jobs, worker.words)
+        until(takes_normal_jobs, worker.log_tail)
     finally:
         governor.terminate()
         governor.wait(PATIENCE_S)

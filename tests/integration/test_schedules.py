@@ -1,4 +1,4 @@
-"""Periodic jobs over HTTP: made, shown, changed, run; refused with a sentence; kept over a restart."""
+"""Periodic jobs over HTTP: made, shown, changed, run, refused with a sentence, and kept over a restart."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TICK = {"task": "echo", "args": ["hi"], "every_s": 1, "overlap": "allow"}
 
 
 def until(what: Callable[[], bool]) -> None:
-    """Wait until `what` is true."""
+    """Wait until `what()` is true."""
     deadline = time.monotonic() + 30
     while not what():
         assert time.monotonic() < deadline, "not in time"
@@ -37,7 +37,7 @@ def _slots(gateway: RunningGateway, name: str) -> list[dict[str, Any]]:
 
 
 def test_a_schedule_is_made_and_shown(gateway: RunningGateway) -> None:
-    """201 with a sentence and the next five times; the same again is 200."""
+    """A new schedule gets 201 with a sentence and the next five times; the same again gets 200."""
     answer = gateway.ask("PUT", "/schedules/nightly", NIGHTLY)
     assert answer.status == 201
     view = answer.json
@@ -48,7 +48,7 @@ def test_a_schedule_is_made_and_shown(gateway: RunningGateway) -> None:
 
 
 def test_slots_make_jobs_within_a_second(gateway: RunningGateway) -> None:
-    """Each slot names its job, which is there."""
+    """Each slot names its job, which exists."""
     gateway.ask("PUT", "/schedules/tick", TICK)
     until(lambda: len(_slots(gateway, "tick")) >= 3)
     for slot in _slots(gateway, "tick"):
@@ -57,7 +57,7 @@ def test_slots_make_jobs_within_a_second(gateway: RunningGateway) -> None:
 
 
 def test_an_overlapping_slot_is_skipped_with_its_reason(gateway: RunningGateway) -> None:
-    """No worker runs here, so the first job does not end."""
+    """An overlapping slot is skipped with its reason; the first job does not end, because no worker runs here."""
     gateway.ask("PUT", "/schedules/tick", TICK | {"overlap": "skip"})
     until(lambda: len(_slots(gateway, "tick")) >= 2)
     slots = _slots(gateway, "tick")
@@ -66,7 +66,7 @@ def test_an_overlapping_slot_is_skipped_with_its_reason(gateway: RunningGateway)
 
 
 def test_a_queued_slot_waits_for_the_job_before_it(gateway: RunningGateway) -> None:
-    """Every slot has its job at once; it is let go when the one before has ended, and has the schedule's priority."""
+    """Every slot has its job at once, which is released when the previous has ended, with the schedule's priority."""
     gateway.ask("PUT", "/schedules/tick", TICK | {"overlap": "queue", "priority": 8})
     until(lambda: len(_slots(gateway, "tick")) >= 2)
     second, first = _slots(gateway, "tick")[-2:]
@@ -77,7 +77,7 @@ def test_a_queued_slot_waits_for_the_job_before_it(gateway: RunningGateway) -> N
 
 
 def test_a_slot_is_one_job_over_a_restart(gateway: RunningGateway, start_gateway: StartGateway) -> None:
-    """And what became due meanwhile is decided: the last one ran for the others."""
+    """A slot due during a restart is decided afterwards: one job runs for all missed slots."""
     gateway.ask("PUT", "/schedules/tick", TICK)
     until(lambda: len(_slots(gateway, "tick")) >= 1)
     gateway.stop()
@@ -100,7 +100,7 @@ def test_a_pause_skips_and_says_so(gateway: RunningGateway) -> None:
 
 
 def test_a_run_by_hand_is_a_job_of_its_own(gateway: RunningGateway) -> None:
-    """The same key is the same job."""
+    """A run by hand is a separate job; the same key gives the same job."""
     gateway.ask("PUT", "/schedules/nightly", NIGHTLY)
     first = gateway.ask("POST", "/schedules/nightly/run", {}, Idempotency_Key="a")
     second = gateway.ask("POST", "/schedules/nightly/run", Idempotency_Key="a")
@@ -110,7 +110,7 @@ def test_a_run_by_hand_is_a_job_of_its_own(gateway: RunningGateway) -> None:
 
 
 def test_a_page_of_somebody_else_cannot_run_it(gateway: RunningGateway) -> None:
-    """A browser names the page's origin, and sends JSON to nobody else without asking first."""
+    """A foreign page cannot run a schedule: the browser sends its origin, and cannot send JSON without asking first."""
     gateway.ask("PUT", "/schedules/nightly", NIGHTLY)
     assert gateway.ask("POST", "/schedules/nightly/run", Origin="http://elsewhere.example").status == 415
 
@@ -154,11 +154,11 @@ def test_what_cannot_be_read_gets_one_sentence(
 def test_a_token_changes_its_own_schedules_only(make_config: MakeConfig, start_gateway: StartGateway) -> None:
     gateway = start_gateway(make_config(gateway={"loopback_without_token": False}))
     tokens = Tokens(gateway.layout.tokens)
-    mine, other, reader = (
+    own, other, reader = (
         f"Bearer {tokens.add(name, [scope])}"
         for name, scope in (("me", Scope.SUBMIT), ("other", Scope.SUBMIT), ("eye", Scope.READ))
     )
-    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=mine).status == 201
+    assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=own).status == 201
     assert gateway.ask("PUT", "/schedules/nightly", NIGHTLY, Authorization=other).status == 403
     assert gateway.ask("GET", "/schedules/nightly", Authorization=other).status == 404
     assert gateway.ask("GET", "/schedules/nightly", Authorization=reader).status == 200
@@ -215,7 +215,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "schedules.md").read_tex
 
 
 def example(name: str) -> str:
-    """The block of docs/how-to/schedules.md under the mark of this name, with a kind of job that is known here."""
+    """Return the block of docs/how-to/schedules.md under the mark of this name, with a kind of job that exists here."""
     (code,) = re.findall(rf"<!-- test: {re.escape(name)} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
     code = re.sub(r'solve 1 "[^"]*"', "echo hello", code)
     code = re.sub(r'"solve", \[1, "[^"]*"\]', '"echo", ["hello"]', code)
@@ -224,7 +224,7 @@ def example(name: str) -> str:
 
 @pytest.fixture
 def environment(gateway: RunningGateway) -> dict[str, str]:
-    """That of a command for this gateway."""
+    """The environment of a command for this gateway."""
     env = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     return env | {"EDGE_URL": f"http://127.0.0.1:{gateway.port}", "HOME": "/nonexistent", "PATH": path}
@@ -240,7 +240,7 @@ def test_the_examples_of_the_page_run_as_they_stand(environment: dict[str, str],
 
 
 def test_the_file_of_the_page_is_applied_once(environment: dict[str, str], tmp_path: Path) -> None:
-    """The first line says what would change (exit 1), the second changes it, the third finds nothing to do."""
+    """The first command shows what would change (exit 1), the second changes it, the third finds no difference."""
     (tmp_path / "schedules.yaml").write_text(example("schedules.yaml"))
     codes, outs = [], []
     for line in example("apply").splitlines():

@@ -1,4 +1,4 @@
-"""A governor and a gateway that let the board sleep: both real, with an alarm that is a file and a played systemctl."""
+"""A real governor and a real gateway let the board sleep, with an alarm that is a file and a fake systemctl."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLICY = {"low_samples": 1, "good_samples": 1, "critical_samples": 1, "unknown_s
 
 
 class Board:
-    """Power that is low, and a gateway that nobody uses."""
+    """Low power, and a gateway without clients."""
 
     def __init__(self, folder: Path, running: RunningGovernor, start: StartGateway) -> None:
         self.folder, self.running = folder, running
@@ -77,7 +77,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def board(folder: Path, start_gateway: StartGateway, request: pytest.FixtureRequest) -> Iterator[Board]:
-    """A board with what the test asks for."""
+    """A board with the settings of the test."""
     wanted: dict[str, Any] = getattr(request, "param", {})
     submit = wanted.pop("submit", None)
     with governor(folder, settings(folder, state="normal", **wanted)) as running:
@@ -90,27 +90,27 @@ def board(folder: Path, start_gateway: StartGateway, request: pytest.FixtureRequ
 
 
 def test_it_goes_down_and_its_alarm_brings_it_back(board: Board) -> None:
-    """By the way down of critical: units, alarm, power; the status says until when."""
+    """The sleep uses the shutdown of critical: units, alarm, power-off; the status says until when."""
     board.goes_down()
     assert board.calls == "stop edge.target\npoweroff\n"
     assert board.alarm == "+3600"
-    said = board.running.said()
-    assert (said.state, said.code) == (PowerState.CRITICAL, "sleep")
-    assert said.reason.endswith("power.sleep.max_s is over")
-    assert said.resumes_at is not None
-    assert 3500 < said.resumes_at - time.time() < 3700
-    assert board.gateway.ask("GET", "/status").json["awake_at"] == pytest.approx(said.resumes_at, abs=5)
+    status = board.running.status()
+    assert (status.state, status.code) == (PowerState.CRITICAL, "sleep")
+    assert status.reason.endswith("power.sleep.max_s is over")
+    assert status.resumes_at is not None
+    assert 3500 < status.resumes_at - time.time() < 3700
+    assert board.gateway.ask("GET", "/status").json["awake_at"] == pytest.approx(status.resumes_at, abs=5)
 
 
 @pytest.mark.parametrize("board", [{"submit": {"task": "echo", "args": ["x"], "power": "always"}}], indirect=True)
 def test_it_stays_for_a_job_that_may_run(board: Board) -> None:
-    """Of class `always`, at low power, though no worker has begun it."""
+    """The board stays on for a job of class `always`, which may run at low power."""
     board.stays("1 job of class always may run")
 
 
 @pytest.mark.parametrize("board", [{"submit": {"task": "echo", "args": ["x"]}}], indirect=True)
 def test_a_job_that_may_not_run_waits_through_the_sleep(board: Board) -> None:
-    """It is in the ledger, and power decides."""
+    """A job that may not run stays in the ledger during the sleep."""
     board.goes_down()
 
 
@@ -118,7 +118,7 @@ def test_a_job_that_may_not_run_waits_through_the_sleep(board: Board) -> None:
     "board", [{"submit": {"task": "echo", "args": ["x"], "power": "always", "delay_s": 1800}}], indirect=True
 )
 def test_it_wakes_for_a_job_that_is_due(board: Board) -> None:
-    """With the time of a boot before it."""
+    """The board wakes before a job is due, by the time of a boot."""
     board.goes_down()
     assert 1700 <= float(board.alarm[1:]) <= 1740
 
@@ -127,18 +127,18 @@ def test_it_wakes_for_a_job_that_is_due(board: Board) -> None:
     "board", [{"submit": {"task": "echo", "args": ["x"], "power": "always", "delay_s": 120}}], indirect=True
 )
 def test_it_does_not_go_for_two_minutes(board: Board) -> None:
-    """The boot would take more than the sleep saves."""
+    """A sleep of two minutes is not taken, because the boot would cost more than it saves."""
     board.stays("a job is due in")
 
 
 @pytest.mark.parametrize("board", [{"quiet_s": 600}], indirect=True)
 def test_it_stays_while_somebody_uses_it(board: Board) -> None:
-    """A request a moment ago is somebody who may want to see the result."""
+    """After a recent request the board stays on, because somebody may want to see the result."""
     board.stays("somebody used it")
 
 
 def test_an_open_stream_of_events_keeps_it_awake(folder: Path, start_gateway: StartGateway) -> None:
-    """The page has one while it is open."""
+    """An open stream of events, as an open page has, keeps the board on."""
     with governor(folder, settings(folder, state="normal")) as running:
         running.until(PowerState.NORMAL)
         board = Board(folder, running, start_gateway)
@@ -148,7 +148,7 @@ def test_an_open_stream_of_events_keeps_it_awake(folder: Path, start_gateway: St
 
 
 class _reading:  # noqa: N801 - a block
-    """A stream of events that is open inside the block."""
+    """A context with an open stream of events."""
 
     def __init__(self, board: Board) -> None:
         self._pool = board.gateway._pool
@@ -162,7 +162,7 @@ class _reading:  # noqa: N801 - a block
 
 
 def test_without_an_alarm_it_does_not_go(folder: Path, start_gateway: StartGateway) -> None:
-    """It could not come back: light sleep takes its place, which asks for nothing that cannot be undone."""
+    """Without an alarm the board could not come back, so it takes a light sleep, which can be undone."""
     (folder / "wakealarm").unlink()
     with governor(folder, settings(folder, state="low")) as running:
         running.until(PowerState.LOW)
@@ -173,7 +173,7 @@ def test_without_an_alarm_it_does_not_go(folder: Path, start_gateway: StartGatew
 
 
 def test_an_alarm_that_is_not_taken_keeps_it_awake(folder: Path, start_gateway: StartGateway) -> None:
-    """No unit is stopped, and it runs on."""
+    """If the alarm cannot be set, no unit is stopped, and the board stays on."""
     (folder / "wakealarm").unlink()
     (folder / "wakealarm").symlink_to("/dev/full")
     with governor(folder, settings(folder, state="low")) as running:
@@ -184,7 +184,7 @@ def test_an_alarm_that_is_not_taken_keeps_it_awake(folder: Path, start_gateway: 
 
 
 def test_a_job_that_comes_at_the_last_moment_calls_it_off(folder: Path, start_gateway: StartGateway) -> None:
-    """While a held job saves what it did: the submitter is told to try again, the board stays, and takes the job."""
+    """A job during the last checkpoint cancels the sleep: the submit gets a retry, and then the job is accepted."""
     with governor(folder, settings(folder, state="low", grace_s=20.0)) as running:
         running.until(PowerState.LOW)
         held = RunningJob("a1", "echo", time.time(), held=WaitReason(time.time(), "power is low"))
@@ -204,7 +204,7 @@ def test_a_job_that_comes_at_the_last_moment_calls_it_off(folder: Path, start_ga
 
 
 def test_a_job_that_may_not_run_is_taken_on_the_way_down(folder: Path, start_gateway: StartGateway) -> None:
-    """It is kept, and who submits it learns when to ask again."""
+    """A job that may not run is accepted during the shutdown, and its submitter learns when to ask again."""
     with governor(folder, settings(folder, state="low", grace_s=20.0)) as running:
         running.until(PowerState.LOW)
         worker = WorkerStatus("main", os.getpid(), boot_id(), WorkerState.HELD)
@@ -217,7 +217,7 @@ def test_a_job_that_may_not_run_is_taken_on_the_way_down(folder: Path, start_gat
 
 
 def test_a_gateway_that_does_not_answer_keeps_it_awake(folder: Path) -> None:
-    """Unknown is not good. It waits for an answer, so no power goes within the time of this test."""
+    """A gateway that does not answer keeps the board on, because unknown is not good."""
     with governor(folder, settings(folder, state="low")) as running:
         running.until(PowerState.LOW)
         ask = until(lambda: running.layout.sleep_ask.exists() or None, running.log.read_text)

@@ -1,4 +1,4 @@
-"""Jobs that bodies spawn: each is made once and ends once, whatever dies meanwhile; the tree shows them all."""
+"""Each spawned job is made once and ends once, whatever process dies; the tree shows them all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge.model import JobState, PowerState, spawned_job_id
 from edge.results.store import Results
 from tests.conftest import MakeConfig
 from tests.integration.test_gateway_process import started
-from tests.running_worker import RunningWorker, StartWorker, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, report_power, until
 
 TASKS = '''
 import time
@@ -84,12 +84,12 @@ def board(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Conf
     """A configuration with the kinds above and good power."""
     (tmp_path / "spawning.py").write_text(TASKS)
     config = make_config(broker=broker, tasks=["spawning"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     return config
 
 
 class Gateway:
-    """The gateway as a process that may be killed and started again."""
+    """A gateway process that can be killed and started again."""
 
     def __init__(self, config: Config, env: dict[str, str], log: Path) -> None:
         self._env, self._log = env, log
@@ -98,17 +98,17 @@ class Gateway:
         self.start()
 
     def start(self) -> None:
-        """Start it, and return once it takes jobs."""
+        """Start it, and return once it accepts jobs."""
         self.process: subprocess.Popen[bytes] = self._stack.enter_context(started(self._env, self._log))
         until(self._ready, self._log.read_text)
 
     def kill(self) -> None:
-        """End it as a fault would."""
+        """Kill it with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def close(self) -> None:
-        """End it for good."""
+        """End it finally."""
         self._stack.close()
 
     def _ready(self) -> bool:
@@ -134,7 +134,7 @@ def hand(board: Config, start_worker: StartWorker) -> RunningWorker:
 
 
 def all_over(front: Gateway) -> bool:
-    """True when no job is open."""
+    """Return True if no job is open."""
     jobs = front.client.status().jobs
     return not any(jobs.get(state, 0) for state in JobState if not state.final)
 
@@ -142,14 +142,14 @@ def all_over(front: Gateway) -> bool:
 def test_each_child_ends_once_although_worker_and_gateway_die(
     board: Config, front: Gateway, hand: RunningWorker
 ) -> None:
-    """SIGKILL of both in the middle of 300 calls: 300 children, one result each, and the parent names all of them."""
+    """After a SIGKILL of both in the middle of 300 calls there are 300 children with one result each, all named."""
     job = front.client.submit("fan", 300, 0.005)
     until(lambda: front.client.job(job.id).children, "no child yet")
     assert not front.client.job(job.id).state.final
     hand.kill()
     front.kill()
     hand.again()
-    time.sleep(0.5)  # the parent runs again while nobody takes what it spawns
+    time.sleep(0.5)  # the parent runs again while no gateway takes the spawned jobs
     front.start()
     assert front.client.wait(job.id, timeout=LIMIT_S).value == 300
     until(lambda: all_over(front), "jobs are open still")
@@ -173,7 +173,7 @@ def test_each_child_ends_once_although_worker_and_gateway_die(
 def test_the_tree_is_shown(
     board: Config, front: Gateway, hand: RunningWorker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`edge status ID --tree` shows a grandchild, with its state; as JSON too; a removed one says so."""
+    """`edge status ID --tree` shows a grandchild with its state, also as JSON; a removed child is shown as removed."""
     del hand
     job = front.client.submit("branch")
     middle = str(front.client.wait(job.id, timeout=LIMIT_S).value)
@@ -208,7 +208,7 @@ def test_the_tree_is_shown(
 def test_what_cannot_be_spawned_is_an_error_in_the_body(
     front: Gateway, hand: RunningWorker, what: str, sentence: str
 ) -> None:
-    """With the sentence that a submit would give."""
+    """A bad spawn raises in the body, with the sentence of a submit."""
     del hand
     result = front.client.wait(front.client.submit("wrong", what).id, timeout=LIMIT_S)
     assert result.failure is not None
@@ -217,7 +217,7 @@ def test_what_cannot_be_spawned_is_an_error_in_the_body(
 
 
 def test_children_of_a_failed_parent_stay(front: Gateway, hand: RunningWorker) -> None:
-    """They run, and the failure names them."""
+    """The children of a failed parent run, and the failure names them."""
     del hand
     job = front.client.submit("fails")
     result = front.client.wait(job.id, timeout=LIMIT_S)
@@ -226,7 +226,7 @@ def test_children_of_a_failed_parent_stay(front: Gateway, hand: RunningWorker) -
 
 
 def test_children_are_there_while_the_parent_runs(front: Gateway, hand: RunningWorker) -> None:
-    """A running parent shows how many it has, and each names its parent."""
+    """A running parent shows the number of its children, and each child names its parent."""
     del hand
     job = front.client.submit("fan", 40, 0.1)
     until(lambda: front.client.job(job.id).children.get("queued", 0) > 1, "no children are queued")
@@ -244,10 +244,10 @@ def test_children_are_there_while_the_parent_runs(front: Gateway, hand: RunningW
 def test_children_run_in_threads_beside_their_parent(
     broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path, edge_env: dict[str, str], start_worker: StartWorker
 ) -> None:
-    """Kinds of the pool io that a main worker spawns; the worker of threads dies in the middle, and none is lost."""
+    """A main worker spawns kinds of the pool io; the worker of threads dies in between, and no job is lost."""
     (tmp_path / "spawning.py").write_text(TASKS.replace("@task\ndef leaf", '@task(pool="io")\ndef leaf', 1))
     config = make_config(broker=broker, tasks=["spawning"])
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     edge_env["PYTHONPATH"] = str(tmp_path)
     front = Gateway(config, edge_env, tmp_path / "gateway.log")
     try:

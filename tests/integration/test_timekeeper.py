@@ -1,4 +1,4 @@
-"""Slots are decided once, by a clock that jumps, that is not known, and while nothing is due."""
+"""Slots are decided once, with a clock that jumps or is not known, and without wake-ups while nothing is due."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ YEAR_S = 365 * 86_400
 
 
 class Clock:
-    """A wall clock to be set at will, which is trusted or not."""
+    """A wall clock that a test can set, trusted or not."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._real, self._offset_s, self.known = time.time, 0.0, True
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Board:
-    """An outbox and a timekeeper, on the running loop."""
+    """An outbox and a timekeeper on the running loop."""
 
     def __init__(self, outbox: Outbox, keeper: Timekeeper) -> None:
         self.outbox, self.keeper = outbox, keeper
@@ -87,7 +87,7 @@ def hourly(**changes: object) -> Schedule:
 
 
 def test_slots_wait_until_the_time_is_known(config: Config, clock: Clock) -> None:
-    """A schedule that was made without a clock counts from the moment when it was made."""
+    """Slots of a schedule made without a clock count from the moment when it was made."""
 
     async def run() -> None:
         clock.known = False
@@ -149,7 +149,7 @@ def test_a_jump_back_runs_nothing_twice_and_gives_the_others_a_new_decision(conf
 
 
 def test_a_thousand_schedules_wake_nobody_and_write_nothing(config: Config, clock: Clock) -> None:
-    """But for the one that is due: it runs, and the others sleep on."""
+    """Of a thousand schedules only the one that is due wakes the timekeeper and writes."""
 
     async def run() -> None:
         async with running(config, clock) as board:
@@ -172,7 +172,7 @@ def test_a_thousand_schedules_wake_nobody_and_write_nothing(config: Config, cloc
             board.keeper._decide = counted  # type: ignore[method-assign]
             board.keeper.clock_was_set()
             await until(lambda: len(looks) == 1)
-            await asyncio.sleep(0.7)  # late writes are over
+            await asyncio.sleep(0.7)  # so that late writes are over
             files = [config.layout.ledger, config.layout.ledger.with_name(f"{config.layout.ledger.name}-wal")]
             before = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
             await asyncio.sleep(2)
@@ -180,6 +180,6 @@ def test_a_thousand_schedules_wake_nobody_and_write_nothing(config: Config, cloc
             assert [(file.stat().st_size, file.stat().st_mtime_ns) for file in files] == before
             await board.put(Schedule("echo", ["hi"], every_s=2, overlap=Overlap.ALLOW))
             await until(lambda: bool(board.slots()))
-            assert len(looks) <= 4  # the schedule was put, and its slots
+            assert len(looks) <= 4  # one when the schedule was put, and those for its slots
 
     asyncio.run(run())

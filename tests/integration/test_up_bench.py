@@ -1,4 +1,4 @@
-"""The bench runs: a few jobs each way against real processes. What it measures is not looked at."""
+"""The bench runs with a few jobs for each way and real processes; its figures are not checked."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _REPOSITORY = Path(__file__).parents[2]
 
 
 def test_a_tiny_run_measures_every_way_and_a_fall_of_the_power(tmp_path: Path, broker_node: PrivateNode) -> None:
-    """With the appliance, both plain workers and the durable one."""
-    del broker_node  # asked for because it skips or fails where there is no broker
+    """A tiny run measures the appliance, both plain workers and the durable one."""
+    del broker_node  # the fixture skips or fails if there is no broker
     path = tmp_path / "bench.json"
     argv = ["-m", "tests.bench", "--plan", "tiny", "--only", "idle", "throughput", "pause", "--json", str(path)]
     done = subprocess.run(

@@ -28,7 +28,7 @@ QUESTION = "What is 50 divided by 2?"
 
 
 def three_in_a_row() -> int:
-    """A port for the broker with the two after it free as well."""
+    """Find a free port for the broker, with the two ports after it free as well."""
     while True:
         (port,) = free_ports(1)
         if port < 65_000 and not any(accepts(port + n) for n in (0, 1, 2)):
@@ -36,7 +36,7 @@ def three_in_a_row() -> int:
 
 
 class Up:
-    """An `edge up` on its own ports and folder."""
+    """An `edge up` with separate ports and folder."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.log = root, root.with_name("up.log")
@@ -56,12 +56,12 @@ class Up:
             return client.submit("solve", 1, QUESTION).wait(120)
 
     def part(self, words: str) -> int:
-        """Process id of the part whose command line holds `words`; 0 when it does not run."""
+        """Return the process id of the part with `words` in its command line, or 0 if it does not run."""
         return next((pid for pid in family(self.background.pid) if words in command(pid)), 0)
 
 
 def family(pid: int) -> list[int]:
-    """Children of a process, and theirs."""
+    """Return the children of a process, and their descendants."""
     try:
         children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -77,15 +77,15 @@ def command(pid: int) -> str:
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = 90.0) -> None:
-    """Return once `condition()`; fails with `what` at the deadline."""
+    """Return once `condition()`; fail with `what` at the deadline."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, what
-        time.sleep(0.05)  # between two looks, not for luck
+        time.sleep(0.05)  # the interval of the polls
 
 
 def all_end(pids: list[int], timeout_s: float = 30.0) -> bool:
-    """True once none of these processes runs."""
+    """Return True once none of these processes runs."""
     deadline = time.monotonic() + timeout_s
     for pid in pids:
         try:
@@ -104,21 +104,21 @@ def all_end(pids: list[int], timeout_s: float = 30.0) -> bool:
 @pytest.fixture(scope="module")
 def up(broker_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One running stack for the tests that leave it running."""
-    del broker_node  # asked for because it skips or fails where there is no broker
+    del broker_node  # the fixture skips or fails if there is no broker
     stack = Up(tmp_path_factory.mktemp("up") / "state")
     yield stack
     stack.background.stop()
 
 
 def run_up(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """An `edge up` that is expected to end by itself."""
+    """Run an `edge up` that must end by itself."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_")}
     argv = [EDGE, "up", *arguments]
     return subprocess.run(argv, cwd=cwd, env=clean | env, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_a_job_becomes_a_result_file_and_its_text(up: Up) -> None:
-    """The sum of the demo: value, result file, and `1-response.txt` beside it."""
+    """The sum of the demo has its value, a result file, and `1-response.txt` next to it."""
     result = up.solve()
     assert (result.state, result.value) == (JobState.SUCCEEDED, "50 divided by 2 = 25")
     results = Results(up.layout)
@@ -128,7 +128,7 @@ def test_a_job_becomes_a_result_file_and_its_text(up: Up) -> None:
 
 @pytest.mark.parametrize(("name", "words"), [("worker", "edge.worker"), ("gateway", "edge.gateway")])
 def test_a_killed_part_comes_back_and_serves(up: Up, name: str, words: str) -> None:
-    """After SIGKILL the part is started again; the next job succeeds."""
+    """After SIGKILL the part is restarted, and the next job succeeds."""
     before = up.part(words)
     os.kill(before, signal.SIGKILL)
     until(lambda: up.part(words) not in (0, before), f"no new {name}")
@@ -146,7 +146,7 @@ def test_a_killed_broker_comes_back_and_the_others_find_it(up: Up) -> None:
 
 
 def test_a_second_up_on_the_same_root_is_one_line(up: Up, tmp_path: Path) -> None:
-    """It names the root and the pid of the first, which goes on."""
+    """The line names the root and the pid of the first `edge up`, which continues."""
     done = run_up("--root", os.fspath(up.root), cwd=tmp_path)
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
@@ -155,7 +155,7 @@ def test_a_second_up_on_the_same_root_is_one_line(up: Up, tmp_path: Path) -> Non
 
 
 def test_the_password_is_in_no_command_line_and_no_log(up: Up) -> None:
-    """Whoever may list processes or read the log does not get into the broker."""
+    """A process list or the log does not show the broker's password."""
     password = (up.root / "broker" / "password").read_text().strip()
     assert not any(password in command(pid) for pid in family(up.background.pid))
     logs = [up.log, *(up.root / "broker" / "log").iterdir()]
@@ -163,7 +163,7 @@ def test_the_password_is_in_no_command_line_and_no_log(up: Up) -> None:
 
 
 def test_ctrl_c_stops_all_in_order_and_a_second_start_goes_on(broker_node: PrivateNode, tmp_path: Path) -> None:
-    """Nothing is left after SIGINT; jobs accepted before it end with one result each after the next start."""
+    """After SIGINT no process is left; accepted jobs end with one result each after the next start."""
     del broker_node
     up = Up(tmp_path / "state")
     try:
@@ -191,7 +191,7 @@ def test_ctrl_c_stops_all_in_order_and_a_second_start_goes_on(broker_node: Priva
 def test_nothing_outlives_a_killed_supervisor_and_the_next_start_recovers(
     broker_node: PrivateNode, tmp_path: Path
 ) -> None:
-    """SIGKILL of `edge up` ends every part with it; the same state starts again."""
+    """SIGKILL of `edge up` ends every part, and the same state starts again."""
     del broker_node
     up = Up(tmp_path / "state")
     try:
@@ -210,7 +210,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_start_recovers(
 
 
 def test_a_first_start_that_was_cut_short_begins_anew(broker_node: PrivateNode, tmp_path: Path) -> None:
-    """A store that was never settled holds no job; it is set aside, kept, and the stack comes up."""
+    """A store that did not settle has no job; it is set aside and kept, and the stack starts."""
     del broker_node
     unsettled = tmp_path / "state" / "broker" / "store" / "edge@localhost"
     unsettled.mkdir(parents=True)
@@ -225,7 +225,7 @@ def test_a_first_start_that_was_cut_short_begins_anew(broker_node: PrivateNode, 
 
 
 def test_a_gateway_port_in_use_is_one_line(tmp_path: Path) -> None:
-    """Number and key, exit 3, nothing else; and no broker was started for it."""
+    """The line names port and key, the exit code is 3, and no broker was started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run_up("--port", str(port), "--broker-port", str(three_in_a_row()), cwd=tmp_path)
@@ -238,7 +238,7 @@ def test_a_gateway_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_rabbitmq_is_one_line(tmp_path: Path) -> None:
-    """The path that was asked for is named; exit 3."""
+    """The line names the configured path; the exit code is 3."""
     arguments = ("--port", str(free_ports(1)[0]), "--broker-port", str(three_in_a_row()))
     done = run_up(*arguments, "--rabbitmq-server", "/nowhere/rabbitmq-server", cwd=tmp_path)
     assert done.returncode == 3
@@ -247,7 +247,7 @@ def test_a_missing_rabbitmq_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_bad_value_in_edge_yaml_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    """File, key, value and what is allowed; nothing is started and the file is left as it is."""
+    """The line names file, key, value and what is allowed; nothing is started and the file is unchanged."""
     text = "root: .\nrun: run\ngateway:\n  port: none-of-these\n"
     (tmp_path / ".edge").mkdir()
     (tmp_path / ".edge" / "edge.yaml").write_text(text)

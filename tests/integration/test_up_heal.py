@@ -1,4 +1,4 @@
-"""A broker whose store a power cut has damaged comes back by itself, with every job the ledger knows."""
+"""A broker with a store damaged by a power cut comes back by itself, with every job of the ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 def test_a_damaged_store_is_set_aside_and_refilled(
     broker_node: PrivateNode, tmp_path: Path, table: str, kind: str
 ) -> None:
-    """Both kinds seen after power cuts; the store is kept with a note, and each open job ends with a result."""
+    """For both kinds of damage seen after power cuts, the store is kept with a note, and each open job is done."""
     del broker_node
     up = Up(tmp_path / "state")
     try:
@@ -51,7 +51,7 @@ def test_a_damaged_store_is_set_aside_and_refilled(
 
 
 def test_a_running_broker_is_mended_without_a_hand(broker_node: PrivateNode, tmp_path: Path) -> None:
-    """A complaint starts it anew on its own store; when that store is damaged it is healed while all else runs on."""
+    """A request restarts the broker with its store; if that is damaged, it is replaced while other parts run."""
     del broker_node
     up = Up(tmp_path / "state")
     try:

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node starts, stops, keeps its state and explains what stops it."""
+"""A private RabbitMQ node starts, stops, keeps its state, and explains why it cannot start."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def connect(config: BrokerConfig) -> amqp.Connection:
 
 @pytest.fixture
 def own_node(tmp_path: Path, broker_node: PrivateNode) -> PrivateNode:
-    """A second node, not started, beside the session's own."""
-    del broker_node  # asked for because it skips or fails where there is no broker
+    """A second node, not started, in addition to that of the session."""
+    del broker_node  # the fixture skips or fails if there is no broker
     return PrivateNode(tmp_path / "node", NodePorts(*free_ports(3)))
 
 
 def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: PrivateNode) -> None:
-    """A persistent message in a quorum queue is there after stop and start, and after SIGKILL."""
+    """A persistent message in a quorum queue survives a clean stop and a SIGKILL."""
     own_node.start()
     try:
         with connect(own_node.config) as connection:
@@ -57,7 +57,7 @@ def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: PrivateNode
             own_node.start()
             with connect(own_node.config) as connection:
                 channel = connection.channel()
-                # Taken before the end and not acknowledged: a broker that has just started gives it back a bit later.
+                # It was taken before the end and not acknowledged, so a new broker gives it back a little later.
                 got = until(partial(channel.basic_get, "kept", no_ack=False), "the message")
                 assert got.body == "still here"
     finally:
@@ -65,7 +65,7 @@ def test_keeps_messages_over_a_clean_stop_and_over_a_crash(own_node: PrivateNode
 
 
 def test_stop_leaves_no_process_and_may_be_called_again(own_node: PrivateNode) -> None:
-    """Neither broker nor port mapper outlives `stop`, and a second `stop` does nothing."""
+    """Neither broker nor port mapper is left after `stop`, and a second `stop` does nothing."""
     own_node.start()
     pids = [child.pid for child in own_node.children]
     own_node.stop()
@@ -75,7 +75,7 @@ def test_stop_leaves_no_process_and_may_be_called_again(own_node: PrivateNode) -
 
 
 def test_secrets_are_private_and_kept(own_node: PrivateNode) -> None:
-    """Cookie, password and settings are readable by their owner only, and stay the same at the next start."""
+    """Only the owner can read cookie, password and settings, and they stay the same at the next start."""
     own_node._write()
     cookie, password = own_node.base / ".erlang.cookie", own_node.password_file
     before = cookie.read_bytes(), password.read_bytes()
@@ -87,7 +87,7 @@ def test_secrets_are_private_and_kept(own_node: PrivateNode) -> None:
 
 
 def test_a_cookie_emptied_by_a_power_cut_is_made_again(own_node: PrivateNode) -> None:
-    """Erlang refuses to boot on an empty cookie; nobody else needs the old one."""
+    """An empty cookie, with which Erlang does not start, is replaced; nothing else needs the old one."""
     own_node._write()
     cookie = own_node.base / ".erlang.cookie"
     cookie.unlink()
@@ -98,7 +98,7 @@ def test_a_cookie_emptied_by_a_power_cut_is_made_again(own_node: PrivateNode) ->
 
 @pytest.mark.parametrize(("place", "key"), [(0, "broker.port"), (1, "Erlang distribution"), (2, "Erlang port mapper")])
 def test_a_port_in_use_is_named_with_its_key(own_node: PrivateNode, place: int, key: str) -> None:
-    """Each of the three ports gives one line with number and key, and starts nothing."""
+    """For each of the three ports one line names number and key, and nothing is started."""
     port = (own_node.ports.amqp, own_node.ports.distribution, own_node.ports.epmd)[place]
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError) as caught:
         own_node.start()
@@ -109,7 +109,7 @@ def test_a_port_in_use_is_named_with_its_key(own_node: PrivateNode, place: int, 
 
 
 def test_a_missing_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without RabbitMQ the line is the apt command."""
+    """Without RabbitMQ the line has the apt command."""
     monkeypatch.setattr(rabbitmq, "DEBIAN_SERVER", tmp_path / "none")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="apt install rabbitmq-server"):
@@ -117,7 +117,7 @@ def test_a_missing_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_broker_that_dies_gives_its_last_line_and_its_log(own_node: PrivateNode) -> None:
-    """A store that cannot be read stops the start at once, with a reason and a file to read on."""
+    """A store that cannot be read stops the start at once, with a reason and the path of the log."""
     own_node._write()
     (own_node.base / "etc" / "conf.d" / "broken.conf").write_text("no_such_key = 1\n")
     with pytest.raises(StackError) as caught:
@@ -150,14 +150,14 @@ def test_nothing_outlives_a_killed_parent(own_node: PrivateNode) -> None:
 
 
 def ended(pidfd: int, timeout_s: float) -> bool:
-    """True once the process behind `pidfd` has ended."""
+    """Return True once the process of `pidfd` has ended."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(timeout_s * 1000))
 
 
 def test_settling_marks_the_store_once(own_node: PrivateNode) -> None:
-    """The marker lies in the store, so that a store set aside takes it along."""
+    """The marker is in the store, so it is set aside together with the store."""
     own_node._write()
     before = own_node.settled
     own_node.settle()
@@ -166,7 +166,7 @@ def test_settling_marks_the_store_once(own_node: PrivateNode) -> None:
 
 
 def test_a_store_set_aside_is_kept_and_the_next_start_makes_a_new_one(own_node: PrivateNode) -> None:
-    """Nothing is deleted, however often it happens."""
+    """Each store that is set aside is kept."""
     assert own_node.set_aside("no reason") is None
     kept = []
     for content in ("first", "second"):
@@ -181,7 +181,7 @@ def test_a_store_set_aside_is_kept_and_the_next_start_makes_a_new_one(own_node: 
 
 
 def test_settling_before_the_first_job_survives_a_kill_at_once(own_node: PrivateNode) -> None:
-    """Declare, clean stop, settle, start: a queue that is killed right after answers when it comes back."""
+    """After declare, clean stop, settle and start, a queue that is killed at once answers when it is back."""
     own_node.start()
     try:
         depths(own_node.config)

@@ -1,4 +1,4 @@
-"""`edge up` starts further workers for a backlog and retires them between two jobs."""
+"""`edge up` starts additional workers for a backlog, and retires them between two jobs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def board(broker_node: PrivateNode, tmp_path: Path) -> Iterator[ScaledBoard]:
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a board with one core has no room for a second worker")
 def test_workers_come_for_a_backlog_and_go_after_it_and_no_body_is_interrupted(board: ScaledBoard) -> None:
-    """Each job runs once, some on the further worker; that one ends by itself and gives its memory back."""
+    """Each job runs once, some in the additional worker, which ends by itself and frees its memory."""
     with board.client() as client:
         jobs = [client.submit("nap", 0.2) for _ in range(60)]
         results = [job.wait(120) for job in jobs]
@@ -44,8 +44,8 @@ def test_workers_come_for_a_backlog_and_go_after_it_and_no_body_is_interrupted(b
         assert set(workers) == {"main", "extra-1"}, workers
         pid = next(result.value for result in results if result.worker == "extra-1")
         assert isinstance(pid, int)
-        until(lambda: board.told().wanted == 0, lambda: f"{board.told()}")
-        until(lambda: not Path(f"/proc/{pid}").exists(), lambda: f"{pid} lives; {board.told()}")
+        until(lambda: board.decided().wanted == 0, lambda: f"{board.decided()}")
+        until(lambda: not Path(f"/proc/{pid}").exists(), lambda: f"{pid} lives; {board.decided()}")
         assert set(board.bodies().values()) == {1}
         assert {result.attempts for result in results} == {1}
-        assert [step.wanted for step in board.told().steps][:2] == [0, 1]
+        assert [step.wanted for step in board.decided().steps][:2] == [0, 1]

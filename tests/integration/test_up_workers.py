@@ -1,4 +1,4 @@
-"""`edge up` with several workers: threads where a kind wants them, classes and kinds shared out over a list."""
+"""`edge up` with several workers: threads for kinds of the pool io, and classes and kinds divided by a list."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ DOCS = (Path(__file__).parents[2] / "docs/how-to/workers.md").read_text()
 
 
 def example(language: str) -> str:
-    """The first block in this language of docs/how-to/workers.md."""
+    """Return the first block in this language of docs/how-to/workers.md."""
     found = re.search(rf"^```{language}\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
     assert found is not None, language
     return found[1]
 
 
 class Listed(Up):
-    """An `edge up` with these kinds and this end of `edge.yaml`."""
+    """An `edge up` with these kinds and additional lines of `edge.yaml`."""
 
     def __init__(self, root: Path, more: str, kinds: str = KINDS) -> None:
         root.mkdir()
@@ -68,7 +68,7 @@ class Listed(Up):
         super().__init__(root)
 
     def ran(self, kind: str, power: Power | None = None, argument: object = 1) -> tuple[object, str]:
-        """Value of a job of this kind, and the worker that ran it."""
+        """Run a job of this kind, and return its value and the worker that ran it."""
         with self.client() as client:
             job = client.submit(kind, argument, power=power)
             result = job.wait(120)
@@ -77,32 +77,32 @@ class Listed(Up):
 
 @pytest.fixture(scope="module")
 def board(broker_node: PrivateNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listed]:
-    """A board without a list of workers, whose kinds are of both pools."""
-    del broker_node  # asked for because it skips or fails where there is no broker
+    """A board without a list of workers and with kinds of both pools."""
+    del broker_node  # the fixture skips or fails if there is no broker
     stack = Listed(tmp_path_factory.mktemp("pools") / "state", "")
     yield stack
     stack.background.stop()
 
 
 def test_a_kind_of_the_pool_io_runs_beside_the_main_worker(board: Listed) -> None:
-    """A worker of threads is started for it, and each kind goes to its own."""
+    """A worker of threads is started for a kind of the pool io, and each kind goes to its worker."""
     assert board.ran("fetch") == (2, "io")
     assert board.ran("count") == (3, "main")
 
 
 def test_its_jobs_have_queues_of_their_own(board: Listed) -> None:
-    """One a class, on the board's broker."""
+    """The broker of the board has a queue for each class of the pool io."""
     config = load(board.root / "edge.yaml", {"EDGE_BROKER_PORT": str(board.broker_port)}).config
     assert depths(config.broker, more=["edge.io.normal"])["edge.io.normal"] == 0
     with board.client() as client:
-        told = {worker.name: worker.queues for worker in client.status().workers}
-    assert set(told) == {"main", "io"}
-    assert not {queue for queue in told["main"] if "io" in queue}
-    assert {queue for queue in told["io"] if queue != "edge.dead"} <= {f"edge.io.{power}" for power in Power}
+        queues = {worker.name: worker.queues for worker in client.status().workers}
+    assert set(queues) == {"main", "io"}
+    assert not {queue for queue in queues["main"] if "io" in queue}
+    assert {queue for queue in queues["io"] if queue != "edge.dead"} <= {f"edge.io.{power}" for power in Power}
 
 
 def test_a_list_shares_out_classes_and_kinds(broker_node: PrivateNode, tmp_path: Path) -> None:
-    """Each job runs where the list says; what no worker takes is kept and says so; a stop ends all workers."""
+    """Each job runs in the listed worker; a job that no worker takes is kept with a reason; a stop ends all workers."""
     del broker_node
     stack = Listed(tmp_path / "state", LISTED)
     try:
@@ -121,7 +121,7 @@ def test_a_list_shares_out_classes_and_kinds(broker_node: PrivateNode, tmp_path:
 
 
 def test_the_example_of_the_manual(broker_node: PrivateNode, tmp_path: Path) -> None:
-    """Its list and its kinds of job, word by word; the board says nothing is amiss."""
+    """The list and the kinds of job of the page work unchanged, and doctor finds no fault."""
     del broker_node
     stack = Listed(tmp_path / "state", example("yaml"), example("python"))
     try:

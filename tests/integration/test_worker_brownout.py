@@ -1,4 +1,4 @@
-"""A job that the power leaves soon after each start is given up, and the board goes on with the others."""
+"""A job that is cut by a power loss soon after each start is given up, and the next jobs run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from edge.config import BrokerConfig
 from edge.model import Begun, FailureCode, PowerState
 from edge.results.attempts import AttemptsStore
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, publish, tell_power
+from tests.running_worker import RunningWorker, StartWorker, publish, report_power
 
 pytestmark = pytest.mark.broker
 
 
 def _cut(worker: RunningWorker, job_id: str) -> None:
-    """End the worker once the job runs, and leave what a power cut would: nothing in `run`, another boot."""
+    """Kill the worker once the job runs, and clear `run` and change the boot id, as a power cut does."""
     worker.until_running(job_id)
     worker.kill()
     shutil.rmtree(worker.config.layout.running)
@@ -32,12 +32,12 @@ def _cut(worker: RunningWorker, job_id: str) -> None:
 def test_a_job_the_power_does_not_survive_is_given_up(
     make_config: MakeConfig, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """Its result says how often the power went, and the next job runs."""
+    """The result says how often the power was lost, and the next job runs."""
     config = make_config(broker=broker, tasks=["odd"], worker={"max_early_cuts": 2})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     job_id = publish(broker, "nap", 600)
-    for _ in range(3):  # of the first attempt nothing was recorded
+    for _ in range(3):  # nothing was recorded of the first attempt
         _cut(worker, job_id)
     failure = worker.result(job_id).failure
     assert failure is not None

@@ -1,4 +1,4 @@
-"""A running job is cancelled, runs out of time, is stopped with its worker, or takes its worker with it."""
+"""A running job is cancelled, exceeds its time, is stopped with its worker, or ends its worker."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from edge.model import FailureCode, JobState, PowerState, WorkerState
 from edge.results.orders import Order, Orders
 from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
-from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = pytest.mark.broker
-#: Kombu's loop looks up from its sleep at least this often when it has any timer.
+#: Kombu's loop wakes up at least this often if it has any timer.
 POLL_S = 10
 
 
 @pytest.fixture
 def odd_settings() -> dict[str, Any]:
-    """Little patience at a stop, and with crashes."""
+    """Short times at a stop, and few crashes allowed."""
     return {"worker": {"stop_grace_s": 0.5, "max_crashes": 2}}
 
 
 def test_a_running_job_is_cancelled(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """The body ends at once, wherever it is, and the worker goes on."""
+    """A cancel ends the body at once, wherever it is, and the worker continues."""
     job_id = publish(broker, "nap", 60)
     worker.until_running(job_id)
     began = time.monotonic()
@@ -46,13 +46,13 @@ def test_a_running_job_is_cancelled(worker: RunningWorker, broker: BrokerConfig,
 def test_a_waiting_job_is_cancelled_while_power_is_low(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """Nothing is consumed, the order is carried out all the same, and the job never runs."""
-    tell_power(odd, PowerState.CRITICAL)
+    """A cancel is carried out while nothing is consumed, and the job never runs."""
+    report_power(odd, PowerState.CRITICAL)
     worker.until_state(WorkerState.PAUSED)
     job_id = publish(broker, "nap", 0)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     assert worker.result(job_id).state is JobState.CANCELLED
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
     assert depth(broker) == 0
     assert not list(odd.layout.tasks.rglob("*.begun"))
@@ -61,14 +61,14 @@ def test_a_waiting_job_is_cancelled_while_power_is_low(
 def test_orders_that_lay_there_before_are_carried_out(
     odd: Config, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """An order given while no worker ran is not lost."""
+    """An order given while no worker ran is carried out."""
     job_id = publish(broker, "nap", 0)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     assert start_worker(odd).result(job_id).state is JobState.CANCELLED
 
 
 def test_a_result_is_removed_and_stays_removed(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """After a delete a late copy of the message does not bring the job back."""
+    """After a removal a late copy of the message does not run the job again."""
     job_id = publish(broker, "echo", "x")
     worker.result(job_id)
     Orders(odd.layout).give(Order.DELETE, job_id)
@@ -79,7 +79,7 @@ def test_a_result_is_removed_and_stays_removed(worker: RunningWorker, broker: Br
 
 
 def test_a_time_limit_ends_the_body(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """The submitter's limit counts; Celery's own header does too."""
+    """The submitter's limit counts, and so does Celery's own header."""
     result = worker.result(publish(broker, "nap", 60, edge={"time_limit_s": 0.3}))
     assert result.failure is not None
     assert result.failure.code is FailureCode.TIME_LIMIT
@@ -95,7 +95,7 @@ def test_a_time_limit_ends_the_body(worker: RunningWorker, broker: BrokerConfig)
 def test_a_body_that_swallows_everything_is_ended_all_the_same(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """It is told again and again; one that then returns has not got away with it."""
+    """A body that swallows the exception gets it again and again, and its later return does not count."""
     result = worker.result(publish(broker, "stubborn", 1.5, edge={"time_limit_s": 0.2}))
     assert result.failure is not None
     assert result.failure.code is FailureCode.TIME_LIMIT
@@ -104,7 +104,7 @@ def test_a_body_that_swallows_everything_is_ended_all_the_same(
 def test_a_killed_worker_leaves_a_job_that_goes_on_from_its_checkpoint(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """SIGKILL in the middle: another attempt, from the saved step, one result."""
+    """After a SIGKILL another attempt continues from the saved step, with one result."""
     job_id = publish(broker, "steps", 60, 0.2)
     saved = odd.layout.checkpoints / f"{job_id}.json"
     until(saved.exists, "a checkpoint")
@@ -121,7 +121,7 @@ def test_a_killed_worker_leaves_a_job_that_goes_on_from_its_checkpoint(
 def test_a_job_that_kills_its_worker_is_quarantined(
     worker: RunningWorker, broker: BrokerConfig, odd: Config, how: str
 ) -> None:
-    """After max_crashes deaths there is a failure that says so, and the others run."""
+    """After max_crashes crashes the job fails with this reason, and other jobs run."""
     job_id = publish(broker, "die", how)
     worker.again()
     attempts = odd.layout.attempts / f"{job_id}.json"
@@ -134,16 +134,16 @@ def test_a_job_that_kills_its_worker_is_quarantined(
     assert worker.result(publish(broker, "echo", "x")).value == "x"
 
 
-def test_a_job_that_is_killed_for_its_memory_is_told_so(
+def test_a_job_that_is_killed_for_its_memory_says_so(
     start_worker: StartWorker, broker: BrokerConfig, odd: Config, tmp_path: Path
 ) -> None:
-    """The kernel's part, and what the unit then leaves, are played here; the emulated board has the real ones."""
-    told = tmp_path / "edge-worker.ended"
-    worker = start_worker(odd, EDGE_ENDED=str(told))
+    """The failure says that the kernel killed the job for its memory; kernel and unit are simulated here."""
+    ended = tmp_path / "edge-worker.ended"
+    worker = start_worker(odd, EDGE_ENDED=str(ended))
     job_id = publish(broker, "die", "kill")
     for _ in range(2):
         worker.process.wait(PATIENCE_S)
-        told.write_text("oom-kill\n")
+        ended.write_text("oom-kill\n")
         worker.again()
     failure = worker.result(job_id).failure
     assert failure is not None
@@ -155,32 +155,32 @@ def test_a_job_that_is_killed_for_its_memory_is_told_so(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_worker_stops_at_once(worker: RunningWorker, number: int) -> None:
-    """Nothing is waited out: exit code 0, and its status says stopped."""
+    """An idle worker stops without waiting: exit code 0 and status stopped."""
     began = time.monotonic()
     assert worker.stop(number) == 0
     assert time.monotonic() - began < POLL_S, "it waited for the loop's longest sleep"
     worker.until_state(WorkerState.STOPPED)
-    assert "Traceback" not in worker.words()
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_a_paused_and_a_disconnected_worker_stop_at_once(
     odd: Config, make_config: MakeConfig, start_worker: StartWorker
 ) -> None:
-    """Neither waits for what may never come."""
-    tell_power(odd, PowerState.LOW)
+    """A stop waits neither for power nor for the broker."""
+    report_power(odd, PowerState.LOW)
     paused = start_worker(odd)
     until(lambda: paused.status and paused.status.queues == ("edge.always", "edge.dead"), "low power's queues")
     assert paused.stop() == 0
     lost = start_worker(make_config(tasks=["odd"]))
-    until(lambda: "no broker at" in lost.words(), "a try to connect")
-    until(lambda: "trying again in 4 s" in lost.words(), "a long wait")
+    until(lambda: "no broker at" in lost.log_tail(), "a try to connect")
+    until(lambda: "trying again in 4 s" in lost.log_tail(), "a long wait")
     began = time.monotonic()
     assert lost.stop() == 0
     assert time.monotonic() - began < 4, "it waited for its next try to connect"
 
 
 def test_a_stop_lets_a_short_body_end(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """Within its grace time a body ends as ever."""
+    """A body that ends within the grace time has its result."""
     job_id = publish(broker, "nap", 0.4)
     worker.until_running(job_id)
     assert worker.stop() == 0
@@ -190,7 +190,7 @@ def test_a_stop_lets_a_short_body_end(worker: RunningWorker, broker: BrokerConfi
 
 
 def test_a_stop_interrupts_a_long_body_which_runs_again(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """No result, no crash: the next worker runs it anew."""
+    """A long body is interrupted without result or crash, and the next worker runs it again."""
     job_id = publish(broker, "nap", 3)
     worker.until_running(job_id)
     assert worker.stop() == 0
@@ -214,8 +214,8 @@ def test_a_stop_is_taken_at_a_checkpoint_which_is_saved(
 
 
 def test_a_disk_that_takes_no_result_holds_the_job(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """Nothing is acknowledged; the status says why; when the disk is well again the result is there."""
-    worker.until_state(WorkerState.IDLE)  # by then it has laid out its folders
+    """If the disk refuses the result, nothing is acknowledged and the status says why; later the result is written."""
+    worker.until_state(WorkerState.IDLE)  # then it has made its folders
     shard = odd.layout.results / "ab"
     shard.rmdir()
     shard.write_text("a file where a folder must be")
@@ -230,7 +230,7 @@ def test_a_disk_that_takes_no_result_holds_the_job(worker: RunningWorker, broker
 def test_a_worker_killed_while_the_disk_takes_no_result_loses_no_job(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """The message of a body that has ended is still the broker's, and brings the job again."""
+    """The broker still has the message of a body that has ended, and delivers it again."""
     staging, aside = odd.layout.staging, odd.layout.staging.with_name("aside")
     staging.rename(aside)
     staging.write_text("a file where a folder must be")
@@ -251,19 +251,19 @@ def test_a_worker_killed_while_the_disk_takes_no_failure_loses_no_retry(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The body failed with retries left, and no record says so: its message comes again, then its retry."""
+    """A failed body without a durable record gets its message again, and then its retry."""
     monkeypatch.setattr("edge.gateway.background.outbox.RETRY", Backoff(first_s=0.1, most_s=0.1))
     config = make_config(broker=broker, tasks=["failing"])
     (tmp_path / "failing.py").write_text(
         'from edge.worker import task\n\n@task\ndef nothing() -> None:\n    """Fail."""\n    raise RuntimeError("no")\n'
     )
-    tell_power(config, PowerState.PAUSED)
+    report_power(config, PowerState.PAUSED)
     gateway, worker = start_gateway(config), start_worker(config)
     worker.until_state(WorkerState.PAUSED)
     job_id = gateway.ask("POST", "/jobs", {"task": "nothing", "retries": 1}).json["id"]
     refused = config.layout.attempts / f".{job_id}.json.{worker.process.pid}.tmp"
-    refused.mkdir(parents=True)  # it can be read that there is no record, and none can be written
-    tell_power(config, PowerState.NORMAL)
+    refused.mkdir(parents=True)  # a record can be looked for but not written
+    report_power(config, PowerState.NORMAL)
     until(lambda: (s := worker.status) and "cannot write" in s.reason, "the reason")
     worker.kill()
     refused.rmdir()
@@ -275,14 +275,14 @@ def test_a_worker_killed_while_the_disk_takes_no_failure_loses_no_retry(
 def test_a_person_adds_a_kind_of_job_in_one_file(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """One function with type hints in a file beside edge.yaml, its module named there."""
+    """One function with type hints in a file next to edge.yaml is a kind of job, once its module is listed."""
     config = make_config(broker=broker, tasks=["doubling", "broken"])
     (tmp_path / "doubling.py").write_text(
         "from edge.worker import task\n\n@task\ndef double(number: int) -> int:\n"
         '    """Give twice the number."""\n    return 2 * number\n'
     )
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     assert worker.result(publish(broker, "double", 21)).value == 42
-    assert "module broken" in worker.words()
+    assert "module broken" in worker.log_tail()

@@ -1,4 +1,4 @@
-"""Power falls while a job runs: it is finished, held or taken home, as configured, and people are told."""
+"""If power falls while a job runs, it is finished, held or interrupted, as configured, and its status says why."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from edge.power.energy import calibration
 from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 
 
 @pytest.fixture
 def odd_settings() -> dict[str, Any]:
-    """Little patience."""
+    """Short times."""
     return {"worker": {"stop_grace_s": 0.5}, "power": {"critical": {"grace_s": 0.5, "action": "none"}}}
 
 
 def stepping(
     worker: RunningWorker, broker: BrokerConfig, *, count: int = 40, pause: float = 0.02, **edge: float
 ) -> str:
-    """The id of a job that has made a few of its steps."""
+    """Start a job, and return its id after a few of its steps."""
     job_id = publish(broker, "steps", count, pause, edge=edge or None)
     until(lambda: (s := worker.status) and s.job and s.job.id == job_id and s.job.progress, "a step")
     return job_id
 
 
 def held(worker: RunningWorker) -> WorkerStatus:
-    """The worker's word once it holds its job."""
+    """Wait until the worker holds its job, and return its status."""
     status = worker.until_state(WorkerState.HELD)
     assert status.job is not None
     assert status.job.held is not None
@@ -44,14 +44,14 @@ def held(worker: RunningWorker) -> WorkerStatus:
 
 
 def rests(pid: int) -> bool:
-    """True when half a second goes by in which a process uses no CPU."""
+    """Return True if a process uses no CPU for half a second."""
     before = cpu_ticks(pid)
     time.sleep(0.5)
     return cpu_ticks(pid) == before
 
 
 def cpu_ticks(pid: int) -> int:
-    """CPU time a process has used, in ticks."""
+    """Return the CPU time that a process has used, in ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return int(fields[11]) + int(fields[12])
 
@@ -60,9 +60,9 @@ def cpu_ticks(pid: int) -> int:
 def test_a_job_is_held_in_place_and_goes_on(
     worker: RunningWorker, broker: BrokerConfig, odd: Config, state: PowerState
 ) -> None:
-    """It stops at its next step without CPU, its progress is saved, the status says why; then it goes on, once."""
+    """At its next step the job stops without CPU use, with saved progress and a reason; later it continues, once."""
     job_id = stepping(worker, broker)
-    tell_power(odd, state, until="the sun shines")
+    report_power(odd, state, until="the sun shines")
     status = held(worker)
     assert status.job is not None
     assert status.job.held is not None
@@ -71,7 +71,7 @@ def test_a_job_is_held_in_place_and_goes_on(
     assert status.job.held.until == "the sun shines"
     assert json.loads((odd.layout.checkpoints / f"{job_id}.json").read_bytes()) > 0
     until(lambda: rests(worker.process.pid), "half a second without CPU")
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(job_id)
     assert result.value == {"from": 0, "to": 40, "attempt": 1}
     assert result.energy is not None
@@ -81,18 +81,18 @@ def test_a_job_is_held_in_place_and_goes_on(
 
 
 def test_held_time_does_not_count_for_the_limit(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """A job of 0.8 s with a limit of 1.5 s is held for 2 s, and ends well; the limit holds after it."""
+    """A job of 0.8 s with a limit of 1.5 s survives a hold of 2 s; afterwards the limit counts again."""
     job_id = stepping(worker, broker, time_limit_s=1.5)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     time.sleep(2)  # longer than the limit
     assert held(worker).job
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).state is JobState.SUCCEEDED
     late = stepping(worker, broker, count=10_000, time_limit_s=1.0)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(late)
     assert result.failure is not None
     assert result.failure.code is FailureCode.TIME_LIMIT
@@ -101,9 +101,9 @@ def test_held_time_does_not_count_for_the_limit(worker: RunningWorker, broker: B
 
 
 def test_a_held_job_is_cancelled_at_once(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """The hold ends in the cancel, and the worker is paused after it."""
+    """The cancel ends the hold, and then the worker is paused."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     assert worker.result(job_id, patience_s=5).state is JobState.CANCELLED
@@ -111,28 +111,28 @@ def test_a_held_job_is_cancelled_at_once(worker: RunningWorker, broker: BrokerCo
 
 
 def test_a_stop_takes_a_held_job_home(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """Its state was saved: nothing is waited for; another worker goes on from there when power is back."""
+    """The state is saved, so a stop does not wait; another worker continues when power is back."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     began = time.monotonic()
     assert worker.stop() == 0
     assert time.monotonic() - began < 3
     saved = json.loads((odd.layout.checkpoints / f"{job_id}.json").read_bytes())
     worker.again()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == {"from": saved, "to": 40, "attempt": 2}
 
 
 def test_other_queues_close_while_a_job_is_held(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """What was in hand goes back, for a worker elsewhere with more sun."""
+    """Messages in hand go back, for another worker with more power."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.PAUSED)
+    report_power(odd, PowerState.PAUSED)
     assert held(worker).job
     until(lambda: (s := worker.status) and s.queues == (), "all closed")
     second = publish(broker, "echo", "x", power=Power.ALWAYS)
     assert depth(broker, Power.ALWAYS) == 1
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).attempts == 1
     assert worker.result(second).attempts == 1
 
@@ -140,31 +140,31 @@ def test_other_queues_close_while_a_job_is_held(worker: RunningWorker, broker: B
 def test_the_broker_goes_and_comes_while_a_job_is_held(
     worker: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode, odd: Config
 ) -> None:
-    """The hold outlives the broker; the message that comes again finds the result."""
+    """The hold survives an outage of the broker, and the redelivered message finds the result."""
     job_id = stepping(worker, broker)
-    tell_power(odd, PowerState.LOW)
+    report_power(odd, PowerState.LOW)
     held(worker)
     broker_node.stop()
-    tell_power(odd, PowerState.PAUSED)  # makes the held worker look at its connection
+    report_power(odd, PowerState.PAUSED)  # so that the held worker checks its connection
     until(lambda: (s := worker.status) and s.job and s.job.held and "paused" in s.job.held.reason, "the new reason")
     broker_node.start()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == {"from": 0, "to": 40, "attempt": 1}
     worker.until_state(WorkerState.IDLE)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
     until(lambda: depth(broker) == 0, "no message left")
-    assert "Traceback" not in worker.words()
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_a_governor_that_dies_holds_the_job(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """Its word grows old while the body runs: unknown is not good."""
+    """If the status becomes too old, power is unknown and the job is held."""
     job_id = stepping(worker, broker, count=400)
-    tell_power(odd, PowerState.NORMAL, valid_s=0.2)
+    report_power(odd, PowerState.NORMAL, valid_s=0.2)
     status = held(worker)
     assert status.job is not None
     assert status.job.held is not None
     assert "unknown" in status.job.held.reason
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     worker.until_state(WorkerState.RUNNING)
     Orders(odd.layout).give(Order.CANCEL, job_id)
     worker.result(job_id)
@@ -173,12 +173,12 @@ def test_a_governor_that_dies_holds_the_job(worker: RunningWorker, broker: Broke
 def test_a_job_that_is_allowed_to_finishes(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker
 ) -> None:
-    """`finish`: nothing new starts, what runs goes on."""
+    """With `finish` the running job continues, and no new one starts."""
     config = make_config(broker=broker, tasks=["odd"], worker={"running_job": "finish"})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     job_id = stepping(worker, broker)
-    tell_power(config, PowerState.LOW)
+    report_power(config, PowerState.LOW)
     second = publish(broker, "echo", "x")
     result = worker.result(job_id)
     assert result.energy is not None
@@ -192,20 +192,20 @@ def test_a_job_that_is_allowed_to_finishes(
 def test_critical_takes_the_job_home(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker, mode: str, first: PowerState
 ) -> None:
-    """The body saves at its next step; the worker leaves with 0, and after the night the job goes on from there."""
+    """At critical the body saves at its next step and the worker exits with 0; later the job continues from there."""
     config = make_config(
         broker=broker,
         tasks=["odd"],
         worker={"running_job": mode},
         power={"critical": {"grace_s": 20, "action": "none"}},
     )
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     job_id = stepping(worker, broker)
     if first is PowerState.LOW and mode == "hold":
-        tell_power(config, PowerState.LOW)
+        report_power(config, PowerState.LOW)
         held(worker)
-    tell_power(config, PowerState.CRITICAL)
+    report_power(config, PowerState.CRITICAL)
     began = time.monotonic()
     assert worker.process.wait(20) == 0
     assert time.monotonic() - began < 10
@@ -214,7 +214,7 @@ def test_critical_takes_the_job_home(
     assert not worker.results.has(job_id)
     worker.again()
     worker.until_state(WorkerState.PAUSED)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     result = worker.result(job_id)
     assert result.value["from"] > 0
     assert result.attempts == 2
@@ -223,26 +223,26 @@ def test_critical_takes_the_job_home(
 def test_critical_ends_a_job_that_does_not_listen_after_its_grace(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """It was interrupted, it did not crash: it runs again."""
+    """A body that does not respond is interrupted, which is no crash, and runs again."""
     job_id = publish(broker, "nap", 3)
     worker.until_running(job_id)
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     began = time.monotonic()
     assert worker.process.wait(20) == 0
     assert 0.4 < time.monotonic() - began < 3
     worker.again()
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(job_id).value == 2
-    assert "power is critical" in worker.words()
+    assert "power is critical" in worker.log_tail()
 
 
 def test_a_job_that_ends_within_its_grace_has_its_result(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """The grace is for ending, too; its worker has nothing to take home, and stays."""
+    """A job that ends within the grace time has its result, and its worker stays."""
     job_id = publish(broker, "nap", 0.3)
     worker.until_running(job_id)
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     assert worker.result(job_id).value == 1
     worker.until_state(WorkerState.PAUSED)
 
@@ -250,27 +250,27 @@ def test_a_job_that_ends_within_its_grace_has_its_result(
 def test_power_that_is_back_within_the_grace_lets_the_job_go_on(
     worker: RunningWorker, broker: BrokerConfig, odd: Config
 ) -> None:
-    """Nothing has happened then."""
+    """If power is back within the grace time, the job continues undisturbed."""
     job_id = publish(broker, "nap", 2)
     worker.until_running(job_id)
-    tell_power(odd, PowerState.CRITICAL)
+    report_power(odd, PowerState.CRITICAL)
     time.sleep(0.1)  # within the grace of 0.5 s
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     result = worker.result(job_id)
     assert (result.value, result.attempts) == (1, 1)
     assert worker.process.poll() is None
 
 
 def test_an_idle_worker_stays_at_critical(worker: RunningWorker, odd: Config, broker: BrokerConfig) -> None:
-    """It has nothing to take home, and is there when power is back."""
-    tell_power(odd, PowerState.CRITICAL)
+    """A worker without a job stays at critical, and is ready when power is back."""
+    report_power(odd, PowerState.CRITICAL)
     worker.until_state(WorkerState.PAUSED)
-    tell_power(odd, PowerState.NORMAL)
+    report_power(odd, PowerState.NORMAL)
     assert worker.result(publish(broker, "echo", "x")).value == "x"
 
 
 def test_the_receipt_says_what_a_job_took(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
-    """Estimated from CPU time; measured where a shunt was read while it ran; never without saying which."""
+    """Energy is estimated from CPU time, or measured if there was a shunt; the receipt always says which."""
     result = worker.result(publish(broker, "echo", "x"))
     assert result.energy is not None
     assert result.energy.metering is Metering.ESTIMATED
@@ -285,7 +285,7 @@ def test_the_receipt_says_what_a_job_took(worker: RunningWorker, broker: BrokerC
         Reading("temperature", "temperature", 61.5, "C"),
         Reading("undervoltage", "undervoltage", 1.0),
     )
-    tell_power(odd, PowerState.NORMAL, readings=readings)
+    report_power(odd, PowerState.NORMAL, readings=readings)
     result = worker.result(job_id)
     assert result.energy is not None
     assert result.energy.metering is Metering.MEASURED

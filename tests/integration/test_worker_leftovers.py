@@ -1,4 +1,4 @@
-"""What a body leaves behind never stops the jobs after it."""
+"""Whatever a body leaves behind, later jobs run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from edge.config import BrokerConfig, Config
 from edge.model import FailureCode, JobState, PowerState, WorkerState
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power
 
 pytestmark = pytest.mark.broker
 
@@ -106,10 +106,10 @@ def surroundings() -> list:
 def worker(
     broker: BrokerConfig, make_config: Callable[..., Config], start_worker: StartWorker, tmp_path: Path
 ) -> RunningWorker:
-    """A worker that knows the tasks above."""
+    """A worker with the tasks above."""
     (tmp_path / "leftovers.py").write_text(TASKS)
     config = make_config(broker=broker, tasks=["leftovers"], worker={"max_artifact_bytes": 4000})
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     worker.until_state(WorkerState.IDLE)
     return worker
@@ -126,7 +126,7 @@ def worker(
 def test_files_that_cannot_be_kept_end_in_a_failure(
     worker: RunningWorker, broker: BrokerConfig, name: str, size: int, fail: bool, code: FailureCode, words: str
 ) -> None:
-    """One result without files, that says why; the folder is gone, and the next job runs in the same worker."""
+    """The job fails with the reason and without files; its folder is removed, and the worker runs the next job."""
     job_id = publish(broker, "leave", name, size, fail)
     result = worker.result(job_id)
     assert result.state is JobState.FAILED
@@ -143,7 +143,7 @@ def test_files_that_cannot_be_kept_end_in_a_failure(
 def test_a_result_that_has_its_name_keeps_its_files_when_the_card_refuses_the_last_sync(
     worker: RunningWorker, broker: BrokerConfig
 ) -> None:
-    """The worker tries again until the name is safe; what the result speaks of stays."""
+    """The worker repeats the sync until the name is durable, and the files of the result stay."""
     job_id = publish(broker, "refused_once")
     assert worker.result(publish(broker, "next_one")).value == "next"
     result = worker.result(job_id)
@@ -153,7 +153,7 @@ def test_a_result_that_has_its_name_keeps_its_files_when_the_card_refuses_the_la
 
 
 def test_the_process_is_as_it_was_for_the_next_job(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """Signals, mask, limits, umask, folder and standard streams come back; a cancel of the next job gets through."""
+    """Signals, mask, limits, umask, folder and standard streams are restored, and the next job can be cancelled."""
     before = worker.result(publish(broker, "surroundings")).value
     for kind in ("signals", "mask", "limits", "umask", "folder", "streams"):
         assert worker.result(publish(broker, "spoil", kind)).value == kind
@@ -162,12 +162,12 @@ def test_the_process_is_as_it_was_for_the_next_job(worker: RunningWorker, broker
     limited = worker.result(publish(broker, "slow", edge={"time_limit_s": 0.2}))
     assert limited.failure is not None
     assert limited.failure.code is FailureCode.TIME_LIMIT
-    assert "slow" in worker.words().splitlines()[-1]  # stderr is not lost
+    assert "slow" in worker.log_tail().splitlines()[-1]  # stderr still works
     assert worker.stop() == 0
 
 
 def test_a_worker_whose_files_were_closed_starts_anew(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """Without its wakeup it would never hear of a message again; the job's result says what it did."""
+    """A worker whose file descriptors were closed restarts, as it would get no message; the result says why."""
     failure = worker.result(publish(broker, "spoil", "files")).failure
     assert failure is not None
     assert failure.code is FailureCode.EXIT
@@ -179,7 +179,7 @@ def test_a_worker_whose_files_were_closed_starts_anew(worker: RunningWorker, bro
 
 
 def test_a_body_that_breaks_the_library_is_given_up(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """No result can be written in that process: it ends, and so often that the job is a crash loop."""
+    """If no result can be written in the process, it ends, and after some crashes the job ends as a crash loop."""
     job_id = publish(broker, "spoil", "modules")
     for _ in range(worker.config.worker.max_crashes):
         assert worker.process.wait(30) != 0
@@ -191,7 +191,7 @@ def test_a_body_that_breaks_the_library_is_given_up(worker: RunningWorker, broke
 
 
 def test_a_child_left_behind_does_not_keep_the_name(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """The worker dies, its job's child lives on: the next worker takes the name all the same."""
+    """If the child of a job survives its worker, the next worker still gets the name."""
     pid = worker.result(publish(broker, "child", 60)).value
     try:
         worker.kill()

@@ -1,4 +1,4 @@
-"""Every message ends in one result file, and the worker goes on."""
+"""Every message ends in one result file, and the worker continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.broker
 
 @pytest.fixture
 def odd_settings() -> dict[str, Any]:
-    """Small limits, a setting that a body reads, and the task of the main job."""
+    """Small limits, a setting for a body, and the task of the main job."""
     return {
         "tasks": ["odd", "tasks.solve"],
         "settings": {"who": {"colour": "blue"}},
@@ -29,7 +29,7 @@ def odd_settings() -> dict[str, Any]:
 
 
 def test_the_main_job(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """solve(1, "What is 50 divided by 2?") leaves the value and 1-response.txt."""
+    """solve(1, "What is 50 divided by 2?") makes the value and 1-response.txt."""
     job_id = publish(broker, "solve", 1, "What is 50 divided by 2?")
     result = worker.result(job_id)
     assert result.state is JobState.SUCCEEDED
@@ -94,7 +94,7 @@ def _message(**parts: Any) -> dict[str, Any]:
 def test_what_cannot_run_ends_in_a_failure(
     worker: RunningWorker, broker: BrokerConfig, message: dict[str, Any], code: FailureCode, words: str
 ) -> None:
-    """The failure says why, the message is gone, and the next job runs."""
+    """The failure says why, the message is acknowledged, and the next job runs."""
     args = message.pop("args", [])
     headers = message.get("headers")
     job_id = publish(broker, message.pop("task"), *args, **message)
@@ -108,7 +108,7 @@ def test_what_cannot_run_ends_in_a_failure(
 
 
 def test_an_exception_keeps_type_and_traceback(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """The person's own lines stand in the traceback, ours do not."""
+    """The traceback has the lines of the person's code, not ours."""
     failure = worker.result(publish(broker, "boom", "why")).failure
     assert failure is not None
     assert failure.type == "RuntimeError"
@@ -117,7 +117,7 @@ def test_an_exception_keeps_type_and_traceback(worker: RunningWorker, broker: Br
 
 
 def test_a_message_without_headers_has_a_result(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """No id anywhere: it is derived from the content, so a redelivery finds the same result."""
+    """The id of a message without one is derived from the content, so a redelivery finds the same result."""
     publish(broker, "", headers={}, body="nothing we know")
     ids = until(lambda: list(worker.results.ids()), "a result")
     publish(broker, "", headers={}, body="nothing we know")
@@ -127,7 +127,7 @@ def test_a_message_without_headers_has_a_result(worker: RunningWorker, broker: B
 
 
 def test_protocol_1_runs(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """Old Celery producers put all into the body."""
+    """Messages of old Celery producers, with all in the body, run."""
     body = json.dumps({"task": "echo", "id": "old-1", "args": ["hi"], "kwargs": {"times": 2}})
     publish(broker, "", headers={}, body=body)
     assert worker.result("old-1").value == "hihi"
@@ -135,7 +135,7 @@ def test_protocol_1_runs(worker: RunningWorker, broker: BrokerConfig) -> None:
 
 @pytest.mark.parametrize("wire_id", ["../../etc/passwd", "ü" * 300, ".hidden", "a\ud800b"])
 def test_an_odd_id_cannot_name_a_file_of_ours(worker: RunningWorker, broker: BrokerConfig, wire_id: str) -> None:
-    """The result lies under a derived id and remembers the original."""
+    """The result has a derived id and remembers the original."""
     clean = wire_id.encode("utf-8", "backslashreplace").decode()
     sent = wire_id if clean == wire_id else None
     if sent is None:
@@ -148,7 +148,7 @@ def test_an_odd_id_cannot_name_a_file_of_ours(worker: RunningWorker, broker: Bro
 
 
 def test_a_duplicate_is_acknowledged_and_not_run(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """The same id again: the first result stands."""
+    """For the same id again the first result stands."""
     job_id = publish(broker, "echo", "first")
     first = worker.result(job_id)
     publish(broker, "echo", "second", job_id=job_id)
@@ -170,14 +170,14 @@ def test_a_child_that_falls_out_of_a_body_is_ended(worker: RunningWorker, broker
 
 
 def test_a_failing_body_with_retries_left_leaves_attempts(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """No result yet: the attempts say how often; with the last retry comes the failure."""
+    """Until the last retry there is no result, and the attempts record the failures; then there is a failure."""
     job_id = publish(broker, "boom", "a", edge={"failures": 0, "retries": 1})
     attempts = worker.config.layout.attempts / f"{job_id}.json"
     until(attempts.exists, "the attempts")
     record = json.loads(attempts.read_bytes())
     assert (record["failures"], record["ended"], record["last_error"]) == (1, ["error"], "RuntimeError: a")
     assert not worker.results.has(job_id)
-    publish(broker, "boom", "a", job_id=job_id, edge={"failures": 0, "retries": 1})  # a stale copy: dropped
+    publish(broker, "boom", "a", job_id=job_id, edge={"failures": 0, "retries": 1})  # a stale copy is dropped
     publish(broker, "boom", "b", job_id=job_id, edge={"failures": 1, "retries": 1})
     result = worker.result(job_id)
     assert result.attempts == 2
@@ -187,7 +187,7 @@ def test_a_failing_body_with_retries_left_leaves_attempts(worker: RunningWorker,
 
 
 def test_plain_celery_from_python(worker: RunningWorker, edge_env: dict[str, str], tmp_path: Path) -> None:
-    """`solve.delay(...).get()` works, its message durable when delay returns; a bad call is refused at once."""
+    """`solve.delay(...).get()` works, the message is durable when delay returns, and a bad call is refused at once."""
     program = """
 import time
 from tasks import solve
@@ -213,7 +213,7 @@ else:
 
 
 def test_an_unroutable_publish_raises_and_spoils_nothing(odd: Config, edge_env: dict[str, str], tmp_path: Path) -> None:
-    """A queue that is not there is an error, and the next publish gets its own confirm."""
+    """A publish to a missing queue raises, and the next publish gets its confirm."""
     program = """
 from tasks import solve
 try:
@@ -232,14 +232,14 @@ print(solve.delay(1, "1 + 1").id)
 def test_the_celery_command_runs_the_same_worker(
     odd: Config, broker: BrokerConfig, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """`celery -A edge.worker worker` with Celery's own log lines, and a prompt end."""
+    """`celery -A edge.worker worker` has Celery's own log lines, and ends promptly."""
     argv = [sys.executable, "-m", "celery", "-A", "edge.worker", "worker", "-P", "solo", "-l", "INFO"]
     worker = start_worker(odd, argv=argv)
     worker.until_state(WorkerState.IDLE)
     job_id = publish(broker, "echo", "hi")
     assert worker.result(job_id).value == "hi"
     assert worker.stop() == os.EX_OK
-    log = worker.words()
+    log = worker.log_tail()
     assert f"Task echo[{job_id}] received" in log
     assert f"Task echo[{job_id}] succeeded in" in log
 
@@ -251,20 +251,20 @@ def test_the_celery_command_runs_the_same_worker(
 def test_options_that_cannot_work_are_one_line(
     odd: Config, start_worker: StartWorker, extra: list[str], words: str
 ) -> None:
-    """Another pool, autoscaling, beat: exit 2 and a sentence."""
+    """Another pool, autoscaling and beat are refused with exit code 2 and a sentence."""
     worker = start_worker(odd, argv=[sys.executable, "-m", "celery", "-A", "edge.worker", "worker", *extra])
     assert worker.process.wait(30) == 2
-    assert words in worker.words()
-    assert "Traceback" not in worker.words()
+    assert words in worker.log_tail()
+    assert "Traceback" not in worker.log_tail()
 
 
 def test_two_workers_of_one_name_are_one_too_many(
     worker: RunningWorker, odd: Config, start_worker: StartWorker, broker: BrokerConfig
 ) -> None:
-    """The second says so and exits 2; under another name it helps."""
+    """A second worker of the same name exits with 2 and says so; with another name it starts."""
     second = start_worker(odd)
     assert second.process.wait(30) == 2
-    assert "worker.name = 'main'" in second.words()
+    assert "worker.name = 'main'" in second.log_tail()
     third = start_worker(odd, EDGE_WORKER_NAME="third")
     until(odd.layout.worker("third").exists, "the third's status")
     assert third.process.poll() is None
@@ -276,7 +276,7 @@ def test_low_power_class_queue(worker: RunningWorker, broker: BrokerConfig) -> N
 
 
 def test_a_body_that_a_full_disk_ended_runs_again(worker: RunningWorker, broker: BrokerConfig) -> None:
-    """It is the disk that failed, not the job; where there is room and it happens again, it is the job."""
+    """A body that fails on a full disk runs again; if it fails with free space too, the job fails."""
     result = worker.result(publish(broker, "full", 1))
     assert (result.state, result.value) == (JobState.SUCCEEDED, 2)
     failure = worker.result(publish(broker, "full", 9)).failure

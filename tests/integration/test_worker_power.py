@@ -1,4 +1,4 @@
-"""Power comes and goes in every order: no job starts that may not, none is lost, none is stuck."""
+"""Power changes in any order: no job starts against it, none is lost, none is stuck."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from edge.worker.intake.pace import MANY
 from tests.conftest import MakeConfig
-from tests.running_worker import RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 SEED = 20_240_621
 SEQUENCES = 200
-WINDOWS = int(os.environ.get("EDGE_WINDOWS", "8"))  # `make windows` has 1,000
-#: At `critical` a worker with a job leaves, which the other tests show; here it lives through everything.
+WINDOWS = int(os.environ.get("EDGE_WINDOWS", "8"))  # `make windows` uses 1,000
+#: At `critical` a worker with a job ends, which other tests check, so it is not here.
 STATES = (PowerState.SURPLUS, PowerState.NORMAL, PowerState.LOW, PowerState.UNKNOWN, PowerState.PAUSED)
 
 STAMPS = '''
@@ -52,11 +52,11 @@ def stamp(klass: str, seconds: float, job: Job) -> str:
 
 @pytest.fixture
 def stamping(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Config:
-    """A configuration with the stamping task, and no power."""
+    """A configuration with the stamping task, and paused power."""
     (tmp_path / "stamping.py").write_text(STAMPS)
     settings = {"stamp": {"log": str(tmp_path / "starts")}}
     config = make_config(broker=broker, tasks=["stamping", "odd"], settings=settings)
-    tell_power(config, PowerState.PAUSED)
+    report_power(config, PowerState.PAUSED)
     return config
 
 
@@ -70,50 +70,50 @@ class Start:
 
 
 @dataclass
-class Word:
-    """A state that was told: from when it may, and from when it must have been known; confirmed by the worker when."""
+class Report:
+    """A reported power state: the times between which the worker may learn it, and when the worker confirmed it."""
 
     state: PowerState
     before: float
     after: float
     confirmed: float | None = None
-    running: frozenset[str] = frozenset()  # jobs that had begun by then, by the worker's word
+    running: frozenset[str] = frozenset()  # jobs that the worker reported as running at that time
 
 
 @dataclass
 class Play:
-    """What was told and asked of one worker so far."""
+    """The reports to one worker so far, and the checks of its starts."""
 
     config: Config
     worker: RunningWorker
-    words: list[Word] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     pool: Pool = Pool.MAIN
 
-    def say(self, state: PowerState) -> Word:
-        """Tell a state."""
+    def report(self, state: PowerState) -> Report:
+        """Report a power state."""
         before = time.monotonic()
-        tell_power(self.config, state)
-        self.words.append(Word(state, before, time.monotonic()))
-        return self.words[-1]
+        report_power(self.config, state)
+        self.reports.append(Report(state, before, time.monotonic()))
+        return self.reports[-1]
 
-    def confirm(self, word: Word) -> None:
-        """Wait for the worker to say that it consumes what the state allows, and nothing else."""
-        wanted = {topology.queue_name(klass, pool=self.pool) for klass in ALLOWED[word.state]}
+    def confirm(self, report: Report) -> None:
+        """Wait until the worker reports exactly the queues that the state allows."""
+        wanted = {topology.queue_name(klass, pool=self.pool) for klass in ALLOWED[report.state]}
         wanted |= {topology.DEAD_NAME} if wanted else set()
 
         def there() -> bool:
             status = self.worker.status
-            if status is None or status.power is not word.state or set(status.queues) != wanted:
+            if status is None or status.power is not report.state or set(status.queues) != wanted:
                 return False
-            word.running = frozenset(job.id for job in status.running)
+            report.running = frozenset(job.id for job in status.running)
             return True
 
-        until(there, lambda: f"{word.state} confirmed in {self.worker.status}; log:\n{self.worker.words()}")
-        word.confirmed = time.monotonic()
+        until(there, lambda: f"{report.state} confirmed in {self.worker.status}; log:\n{self.worker.log_tail()}")
+        report.confirmed = time.monotonic()
 
     def starts(self) -> list[Start]:
-        """Every body that began."""
+        """Return every body that began."""
         path = Path(self.config.settings["stamp"]["log"])
         lines = path.read_text().splitlines() if path.exists() else []
         rows = [line.split() for line in lines]
@@ -136,27 +136,27 @@ def feed(link: Connection, config: Config, klass: Power, seconds: float, *, pool
     return job_id
 
 
-def wrong_starts(words: list[Word], starts: list[Start], *, running: bool = False) -> list[str]:
-    """Bodies that began against a word that was known: after its confirmation, or more than one before it.
+def wrong_starts(reports: list[Report], starts: list[Start], *, running: bool = False) -> list[str]:
+    """Return bodies that began although power forbids it: after a fall is confirmed, or more than one before that.
 
-    With `running` those are left out that the worker named as running when it confirmed.
+    With `running`, bodies that the worker reported as running at the confirmation do not count.
     """
     found = []
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for report, following in zip(reports, [*reports[1:], None], strict=True):
         end = following.before if following else time.monotonic()
-        against = [s for s in starts if word.after < s.at < end and s.klass not in ALLOWED[word.state]]
+        against = [s for s in starts if report.after < s.at < end and s.klass not in ALLOWED[report.state]]
         if len(against) > 1:
-            found.append(f"{len(against)} starts after {word}: {against}")
-        late = [s for s in against if word.confirmed and s.at > word.confirmed]
-        late = [s for s in late if not (running and s.job_id in word.running)]
-        found += [f"{s} after the confirmation of {word}" for s in late]
+            found.append(f"{len(against)} starts after {report}: {against}")
+        late = [s for s in against if report.confirmed and s.at > report.confirmed]
+        late = [s for s in late if not (running and s.job_id in report.running)]
+        found += [f"{s} after the confirmation of {report}" for s in late]
     return found
 
 
 def test_two_hundred_random_sequences_of_power(
     stamping: Config, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """No body begins against a confirmed word, at most the one on its way before that; each job ends, once."""
+    """No body begins after a confirmed fall, and at most one between fall and confirmation; each job ends, once."""
     chance = random.Random(SEED)
     play = Play(stamping, start_worker(stamping))
     play.worker.until_state(WorkerState.PAUSED)
@@ -167,55 +167,55 @@ def test_two_hundred_random_sequences_of_power(
                 for _ in range(chance.choice((0, 0, 0, 1, 2))):
                     job = feed(link, stamping, chance.choice(tuple(Power)), chance.choice((0, 0.005, 0.02)))
                     play.jobs.append(job)
-                word = play.say(chance.choice(STATES))
+                report = play.report(chance.choice(STATES))
                 if chance.random() < 0.3:
-                    play.confirm(word)
+                    play.confirm(report)
                 else:
-                    time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))  # power has no manners
-    play.confirm(play.say(PowerState.SURPLUS))
+                    time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))  # power may change at any time
+    play.confirm(play.report(PowerState.SURPLUS))
     until(lambda: all(map(play.worker.results.has, play.jobs)), "a result of every job", patience_s=60)
     starts = play.starts()
-    assert wrong_starts(play.words, starts) == []
+    assert wrong_starts(play.reports, starts) == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
     assert len(play.jobs) > 200
-    assert "Traceback" not in play.worker.words()
+    assert "Traceback" not in play.worker.log_tail()
 
 
 @pytest.mark.timeout(300 + 5 * WINDOWS)
 def test_random_power_on_a_full_window(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
-    """Jobs that end at once come by the window, and power falls within it: as above, and what went back runs once."""
+    """Power falls while a window is full of short jobs: no wrong start, and jobs that went back run once."""
     chance = random.Random(int(os.environ.get("EDGE_WINDOW_SEED", SEED)))
     play = Play(stamping, start_worker(stamping))
     play.worker.until_state(WorkerState.PAUSED)
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
         topology.declare(link.default_channel)
         for _ in range(WINDOWS):
-            play.confirm(play.say(PowerState.PAUSED))
+            play.confirm(play.report(PowerState.PAUSED))
             for klass in Power:
                 play.jobs += [feed(link, stamping, klass, 0.0) for _ in range(chance.choice((0, MANY, MANY + 20)))]
             for _ in range(chance.randint(2, 6)):
-                word = play.say(chance.choice(STATES))
+                report = play.report(chance.choice(STATES))
                 if chance.random() < 0.3:
-                    play.confirm(word)
+                    play.confirm(report)
                 else:
                     time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))
-            play.confirm(play.say(PowerState.SURPLUS))
-            until(lambda: all(map(play.worker.results.has, play.jobs[-3 * (MANY + 20) :])), play.worker.words)
+            play.confirm(play.report(PowerState.SURPLUS))
+            until(lambda: all(map(play.worker.results.has, play.jobs[-3 * (MANY + 20) :])), play.worker.log_tail)
     starts = play.starts()
-    assert wrong_starts(play.words, starts) == []
+    assert wrong_starts(play.reports, starts) == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert {result.attempts for job in play.jobs if (result := play.worker.results.read(job))} == {1}
     assert [depth(broker, klass) for klass in Power] == [0, 0, 0]
     assert len(play.jobs) > WINDOWS * MANY
-    assert "Traceback" not in play.worker.words()
+    assert "Traceback" not in play.worker.log_tail()
 
 
 @pytest.mark.timeout(300 + 5 * WINDOWS)
 def test_random_power_on_a_worker_of_threads(
     broker: BrokerConfig, make_config: MakeConfig, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """No job is handed to a thread after a confirmed word; each begins once, and what went back was no attempt."""
+    """No job is handed to a thread after a confirmed fall; each begins once, and a returned message is no attempt."""
     (tmp_path / "stamping.py").write_text(STAMPS.replace("@task\n", '@task(pool="io")\n'))
     config = make_config(
         broker=broker,
@@ -224,63 +224,63 @@ def test_random_power_on_a_worker_of_threads(
         worker={"name": "io"},
         workers=[{"name": "io", "pool": "threads", "concurrency": 16}],
     )
-    tell_power(config, PowerState.PAUSED)
+    report_power(config, PowerState.PAUSED)
     chance = random.Random(int(os.environ.get("EDGE_WINDOW_SEED", SEED)))
     play = Play(config, start_worker(config), pool=Pool.IO)
     play.worker.until_state(WorkerState.PAUSED)
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
         topology.declare(link.default_channel, more=[topology.queue_name(klass, pool=Pool.IO) for klass in Power])
         for _ in range(WINDOWS):
-            play.confirm(play.say(PowerState.PAUSED))
+            play.confirm(play.report(PowerState.PAUSED))
             for klass in Power:
                 seconds = [chance.choice((0.0, 0.0, 0.02)) for _ in range(chance.choice((0, 10, 40)))]
                 play.jobs += [feed(link, config, klass, each, pool=Pool.IO) for each in seconds]
             for _ in range(chance.randint(2, 6)):
-                word = play.say(chance.choice(STATES))
+                report = play.report(chance.choice(STATES))
                 if chance.random() < 0.3:
-                    play.confirm(word)
+                    play.confirm(report)
                 else:
                     time.sleep(chance.choice((0, 0.002, 0.01, 0.03)))
-            play.confirm(play.say(PowerState.SURPLUS))
-            until(lambda: all(map(play.worker.results.has, play.jobs[-120:])), play.worker.words)
+            play.confirm(play.report(PowerState.SURPLUS))
+            until(lambda: all(map(play.worker.results.has, play.jobs[-120:])), play.worker.log_tail)
     starts = play.starts()
-    # What a thread has in hand when power falls may say so a little later: its worker counts it as running.
-    found = [text for text in wrong_starts(play.words, starts, running=True) if "confirmation" in text]
+    # A thread that has a job at the fall may record its begin a little later, and its worker counts it as running.
+    found = [text for text in wrong_starts(play.reports, starts, running=True) if "confirmation" in text]
     assert found == []
     assert sorted(s.job_id for s in starts) == sorted(play.jobs)
     assert {result.attempts for job in play.jobs if (result := play.worker.results.read(job))} == {1}
-    assert "Traceback" not in play.worker.words()
+    assert "Traceback" not in play.worker.log_tail()
 
 
 def test_power_falls_while_idle(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
-    """The fall is confirmed; what comes then waits in its queue."""
+    """The fall is confirmed, and later messages wait in their queue."""
     play = Play(stamping, start_worker(stamping))
-    play.confirm(play.say(PowerState.NORMAL))
-    play.confirm(play.say(PowerState.LOW))
+    play.confirm(play.report(PowerState.NORMAL))
+    play.confirm(play.report(PowerState.LOW))
     job_id = publish(broker, "echo", "x")
     assert play.worker.result(publish(broker, "small", "y", power=Power.ALWAYS)).value == "y"
     assert depth(broker) == 1
     assert not play.worker.results.has(job_id)
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     assert play.worker.result(job_id).value == "x"
 
 
 def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, start_worker: StartWorker) -> None:
-    """Ten wait when the first ends under a fall: at most one more of them runs."""
+    """Ten jobs wait when the first ends after a fall: at most one more of them runs."""
     play = Play(stamping, start_worker(stamping))
-    play.confirm(play.say(PowerState.PAUSED))
+    play.confirm(play.report(PowerState.PAUSED))
     with topology.connection(broker, confirm=True, timeout_s=20.0) as link:
         topology.declare(link.default_channel)
         play.jobs = [feed(link, stamping, Power.NORMAL, 0.0) for _ in range(10)]
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     until(play.starts, "a first start")
-    low = play.say(PowerState.LOW)
+    low = play.report(PowerState.LOW)
     play.confirm(low)
     begun = len(play.starts())
-    assert wrong_starts(play.words, play.starts()) == []
+    assert wrong_starts(play.reports, play.starts()) == []
     until(lambda: sum(map(play.worker.results.has, play.jobs)) + depth(broker) == 10, "all accounted for")
     assert len(play.starts()) == begun
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     until(lambda: all(map(play.worker.results.has, play.jobs)), "a result of every job")
 
 
@@ -288,26 +288,26 @@ def test_power_falls_between_two_jobs(stamping: Config, broker: BrokerConfig, st
 def test_power_falls_while_the_broker_is_away(
     stamping: Config, broker: BrokerConfig, broker_node: PrivateNode, start_worker: StartWorker, when: str
 ) -> None:
-    """A new connection opens what power allows then, whatever it allowed before."""
+    """A new connection opens the queues that power allows then, not earlier ones."""
     play = Play(stamping, start_worker(stamping))
-    play.confirm(play.say(PowerState.SURPLUS))
-    play.say(PowerState.PAUSED)
+    play.confirm(play.report(PowerState.SURPLUS))
+    play.report(PowerState.PAUSED)
     job_id = publish(broker, "stamp", "normal", 0)
     broker_node.stop()
     play.worker.until_state(WorkerState.DISCONNECTED)
-    play.say(PowerState.NORMAL)
+    play.report(PowerState.NORMAL)
     if when == "during the outage":
-        word = play.say(PowerState.LOW)
+        report = play.report(PowerState.LOW)
         broker_node.start()
     else:
-        broker_node.start()  # returns once it answers, which is when the worker is on its way in
-        word = play.say(PowerState.LOW)
-    play.confirm(word)
+        broker_node.start()  # it returns once the broker answers, while the worker reconnects
+        report = play.report(PowerState.LOW)
+    play.confirm(report)
     began = len(play.starts())
     assert began <= (when == "during the reconnect")
     if not began:
         assert depth(broker) == 1
-    play.confirm(play.say(PowerState.NORMAL))
+    play.confirm(play.report(PowerState.NORMAL))
     assert play.worker.result(job_id).value == "normal"
     assert len(play.starts()) == 1
 
@@ -315,33 +315,33 @@ def test_power_falls_while_the_broker_is_away(
 def test_a_job_too_hot_to_begin_is_parked_and_blocks_its_class_only(
     stamping: Config, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """Its message stays in hand; the status says why; cooler, or cancelled, it goes; while it runs, heat holds it."""
+    """A job too hot to begin is parked with a reason, and runs when cooler, or is cancelled; later heat holds it."""
     hot, cool = ((Reading("soc", "temperature", celsius, "C"),) for celsius in (75.0, 60.0))
     play = Play(stamping, start_worker(stamping))
-    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    report_power(stamping, PowerState.NORMAL, readings=hot)
     play.worker.until_state(WorkerState.IDLE)
     first = publish(broker, "stamp", "normal", 0.3, edge={"max_temp_c": 70})
     parked = until(lambda: (s := play.worker.status) and s.parked, "a parked job")[0]
     assert (parked.id, parked.why.reason) == (first, "the board is at 75 °C, the job allows 70 °C")
     assert play.worker.result(publish(broker, "small", "y", power=Power.ALWAYS)).value == "y"
     assert not play.starts()
-    tell_power(stamping, PowerState.NORMAL, readings=cool)
+    report_power(stamping, PowerState.NORMAL, readings=cool)
     until(play.starts, "the start")
-    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    report_power(stamping, PowerState.NORMAL, readings=hot)
     assert "75 °C" in play.worker.until_state(WorkerState.HELD).job.held.reason  # type: ignore[union-attr]
-    tell_power(stamping, PowerState.NORMAL, readings=cool)
+    report_power(stamping, PowerState.NORMAL, readings=cool)
     assert play.worker.result(first).attempts == 1
     assert play.worker.status is not None
     assert play.worker.status.parked == ()
-    tell_power(stamping, PowerState.NORMAL, readings=hot)
+    report_power(stamping, PowerState.NORMAL, readings=hot)
     second = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
     until(lambda: (s := play.worker.status) and s.parked, "a parked job")
     Orders(stamping.layout).give(Order.CANCEL, second)
     until(lambda: (s := play.worker.status) and not s.parked, "the cancelled job gone")
     third = publish(broker, "stamp", "normal", 0, edge={"max_temp_c": 70})
     until(lambda: (s := play.worker.status) and s.parked, "a parked job")
-    tell_power(stamping, PowerState.LOW, readings=hot)
+    report_power(stamping, PowerState.LOW, readings=hot)
     until(lambda: depth(broker) == 1, "given back")
-    tell_power(stamping, PowerState.NORMAL)
+    report_power(stamping, PowerState.NORMAL)
     assert play.worker.result(third).attempts == 1
     assert len(play.starts()) == 2

@@ -1,4 +1,4 @@
-"""A worker of a scaled entry that is not wanted any more: it ends between two jobs, and its exit code says so."""
+"""A worker of a scaled entry that is not wanted any more ends between two jobs, with a special exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.core import durable
 from edge.core.host import boot_id
 from edge.model import RETIRED_EXIT, JobState, PowerState, ScaledWorkers, ScalingStatus, WorkerState, WorkerStatus
 from tests.conftest import MakeConfig
-from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, depth, publish, report_power, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -56,10 +56,10 @@ IO = "edge.io.normal"
 
 @pytest.fixture
 def board(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Config:
-    """A board with power, on which a test says which workers are wanted."""
+    """A board with power, on which a test decides which workers are wanted."""
     (tmp_path / "kinds.py").write_text(KINDS)
     config = make_config(broker, tasks=["kinds"], workers=WORKERS)
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     with topology.reached(broker) as channel:
         topology.declare(channel, more=[IO])
     want(config, extra=["extra-1"], io=["io-1"])
@@ -67,20 +67,20 @@ def board(broker: BrokerConfig, make_config: MakeConfig, tmp_path: Path) -> Conf
 
 
 def want(config: Config, **entries: Sequence[str]) -> None:
-    """Say as the governor does which workers are to run."""
+    """Report, as the governor does, which workers should run."""
     config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
-    told = tuple(ScaledWorkers(name, len(workers), 0, "", tuple(workers)) for name, workers in entries.items())
-    durable.replace_volatile(config.layout.scaling, msgspec.json.encode(ScalingStatus(boot_id(), 0.0, told)))
+    scaled = tuple(ScaledWorkers(name, len(workers), 0, "", tuple(workers)) for name, workers in entries.items())
+    durable.replace_volatile(config.layout.scaling, msgspec.json.encode(ScalingStatus(boot_id(), 0.0, scaled)))
 
 
 def start(start_worker: StartWorker, board: Config, name: str) -> RunningWorker:
-    """The worker of that name."""
+    """Start the worker of that name."""
     named = replace(board, worker=replace(board.worker, name=name))
     return start_worker(named, EDGE_WORKER_NAME=name)
 
 
 def begun(worker: RunningWorker, *jobs: str) -> None:
-    """Wait until it runs these."""
+    """Wait until it runs these jobs."""
     until(lambda: (s := worker.status) and {job.id for job in s.running} >= set(jobs), lambda: f"{worker.status}")
 
 
@@ -97,7 +97,7 @@ def test_an_idle_worker_ends_at_once(board: Config, start_worker: StartWorker) -
 def test_a_running_body_ends_first_and_what_waits_behind_it_is_given_back(
     board: Config, broker: BrokerConfig, start_worker: StartWorker, kind: str
 ) -> None:
-    """A checkpoint is no reason to leave either: only a stop takes a body home from there."""
+    """A worker that retires does not leave at a checkpoint, because only a stop interrupts a body there."""
     worker = start(start_worker, board, "extra-1")
     worker.until_state(WorkerState.IDLE)
     job, *others = [publish(broker, kind, 1.5 if kind == "nap" else 30) for _ in range(3)]
@@ -135,7 +135,7 @@ def test_one_that_is_wanted_again_before_its_body_has_ended_stays(
 
 
 def test_it_ends_while_the_broker_is_away(board: Config, make_config: MakeConfig, start_worker: StartWorker) -> None:
-    config = make_config(tasks=["kinds"], workers=WORKERS)  # where nothing listens
+    config = make_config(tasks=["kinds"], workers=WORKERS)  # nothing listens there
     worker = start(start_worker, config, "extra-1")
     worker.until_state(WorkerState.DISCONNECTED)
     want(board, extra=[])
@@ -145,14 +145,14 @@ def test_it_ends_while_the_broker_is_away(board: Config, make_config: MakeConfig
 def test_a_job_of_class_always_does_not_wait_behind_a_held_one(
     board: Config, broker: BrokerConfig, start_worker: StartWorker
 ) -> None:
-    """Whichever worker the broker would ask: the one that holds a job takes none."""
+    """A held job keeps its worker from taking another one, so a job of class `always` goes to the other worker."""
     main = start_worker(board)
     main.until_state(WorkerState.IDLE)
     publish(broker, "steps", 200)
     until(lambda: (s := main.status) and s.job, lambda: f"{main.status}")
     extra = start(start_worker, board, "extra-1")
     extra.until_state(WorkerState.IDLE)
-    tell_power(board, PowerState.LOW)
+    report_power(board, PowerState.LOW)
     main.until_state(WorkerState.HELD)
     time.sleep(0.2)
     jobs = [publish(broker, "small", queue="edge.always") for _ in range(8)]
@@ -165,7 +165,7 @@ def test_a_job_of_class_always_does_not_wait_behind_a_held_one(
 def test_the_workers_of_a_container_come_and_go_as_asked_for(
     board: Config, edge_env: dict[str, str], tmp_path: Path
 ) -> None:
-    """`edge worker --all`: the listed ones stay, the scaled ones are started by a file, and SIGTERM ends all."""
+    """With `edge worker --all` listed workers stay, scaled ones start by a file, and SIGTERM ends all."""
     board.layout.starts.mkdir(parents=True)
     with (tmp_path / "all.log").open("wb") as log:
         argv = [sys.executable, "-m", "edge.cli.main", "worker", "--all"]
@@ -185,6 +185,6 @@ def test_the_workers_of_a_container_come_and_go_as_asked_for(
 
 
 def living(board: Config) -> set[str]:
-    """Names of the workers that are connected."""
+    """Return the names of the connected workers."""
     found = [msgspec.json.decode(path.read_bytes(), type=WorkerStatus) for path in board.run.glob("worker-*.json")]
     return {status.name for status in found if status.state is WorkerState.IDLE}

@@ -1,4 +1,4 @@
-"""A worker of threads: many bodies at once, each with its own end, and no other harmed by it."""
+"""A worker of threads runs many bodies at once, and the end of one does not affect others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.results.orders import Order, Orders
 from edge.up.broker.node import PrivateNode
 from tests.conftest import MakeConfig
 from tests.running_gateway import StartGateway
-from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, publish, tell_power, until
+from tests.running_worker import PATIENCE_S, RunningWorker, StartWorker, publish, report_power, until
 
 pytestmark = pytest.mark.broker
 
@@ -137,42 +137,42 @@ def io(tmp_path: Path, broker: BrokerConfig, make_config: MakeConfig, threads_se
         workers=[{"name": "main"}, {"name": "io", "pool": "threads"} | threads_settings.get("entry", {})],
         power={"critical": {"grace_s": 1.0, "action": "none"}},
     )
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     return config
 
 
 @pytest.fixture
 def threads(io: Config, start_worker: StartWorker) -> RunningWorker:
-    """A worker of threads that is ready."""
+    """A ready worker of threads."""
     worker = start_worker(io)
     worker.until_state(WorkerState.IDLE)
     return worker
 
 
 def put(broker: BrokerConfig, task: str, *args: Any, **edge: Any) -> str:
-    """Publish a job of the pool io; the result is its id."""
+    """Publish a job of the pool io, and return its id."""
     return publish(broker, task, *args, queue=QUEUE, edge=edge or None)
 
 
 def jobs(worker: RunningWorker) -> dict[str, RunningJob]:
-    """What the worker says it runs, by id."""
+    """Return the jobs that the worker reports as running, by id."""
     status = worker.status
     return {job.id: job for job in status.jobs} if status is not None else {}
 
 
 def until_runs(worker: RunningWorker, *ids: str) -> dict[str, RunningJob]:
-    """What the worker runs, once these are among it."""
-    until(lambda: set(ids) <= set(jobs(worker)), lambda: f"{ids} in {jobs(worker)}; log:\n{worker.words()}")
+    """Wait until the worker runs these jobs, and return all that it runs."""
+    until(lambda: set(ids) <= set(jobs(worker)), lambda: f"{ids} in {jobs(worker)}; log:\n{worker.log_tail()}")
     return jobs(worker)
 
 
 def code(result: Result) -> FailureCode | None:
-    """Why a job failed."""
+    """Return why a job failed."""
     return result.failure.code if result.failure is not None else None
 
 
 def test_32_bodies_run_at_once(threads: RunningWorker, broker: BrokerConfig) -> None:
-    """None of them ends before all run; then all have their results, and no message is left."""
+    """All 32 bodies run before any ends; then all have results, and no message is left."""
     ids = [put(broker, "meet", "all", 32) for _ in range(32)]
     for job_id in ids:
         assert threads.result(job_id).state is JobState.SUCCEEDED
@@ -181,7 +181,7 @@ def test_32_bodies_run_at_once(threads: RunningWorker, broker: BrokerConfig) -> 
 
 
 def test_one_of_many_is_cancelled(threads: RunningWorker, broker: BrokerConfig, io: Config) -> None:
-    """It ends at once, and the others go on."""
+    """The cancelled body ends at once, and the others continue."""
     ids = [put(broker, "wait", 2.0) for _ in range(5)]
     until_runs(threads, *ids)
     Orders(io.layout).give(Order.CANCEL, ids[2])
@@ -191,7 +191,7 @@ def test_one_of_many_is_cancelled(threads: RunningWorker, broker: BrokerConfig, 
 
 
 def test_a_time_limit_ends_one_body(threads: RunningWorker, broker: BrokerConfig) -> None:
-    """By its own clock, whatever the others do."""
+    """Each body has its own time limit."""
     other, late = put(broker, "wait", 1.0), put(broker, "wait", 60.0, time_limit_s=0.3)
     result = threads.result(late)
     assert code(result) is FailureCode.TIME_LIMIT
@@ -200,7 +200,7 @@ def test_a_time_limit_ends_one_body(threads: RunningWorker, broker: BrokerConfig
 
 
 def test_a_body_that_never_asks_is_ended_where_it_is(threads: RunningWorker, broker: BrokerConfig) -> None:
-    """An endless loop in Python code is broken out of; the others beside it have their results."""
+    """An endless loop of Python code is interrupted, and the other bodies have their results."""
     others = [put(broker, "wait", 1.0) for _ in range(3)]
     result = threads.result(put(broker, "spin", time_limit_s=0.3))
     assert code(result) is FailureCode.TIME_LIMIT
@@ -212,7 +212,7 @@ def test_a_body_that_never_asks_is_ended_where_it_is(threads: RunningWorker, bro
 
 
 def test_a_body_in_a_c_call_is_let_go(threads: RunningWorker, broker: BrokerConfig, io: Config) -> None:
-    """Its job ends without it, others run on, and a stop of the worker does not wait for it."""
+    """The job of a body in a C call ends without it, others continue, and a stop of the worker does not wait."""
     deaf = put(broker, "deaf", 300.0)
     until_runs(threads, deaf)
     Orders(io.layout).give(Order.CANCEL, deaf)
@@ -231,7 +231,7 @@ def test_a_body_in_a_c_call_is_let_go(threads: RunningWorker, broker: BrokerConf
 def test_a_worker_that_lost_too_many_threads_starts_anew(
     threads: RunningWorker, broker: BrokerConfig, threads_settings: dict[str, Any]
 ) -> None:
-    """The one that still runs ends first; nothing is lost."""
+    """The last running body ends before the restart, and no job is lost."""
     lost = [put(broker, "stubborn", 300.0, time_limit_s=0.3) for _ in range(2)]
     well = put(broker, "wait", 8.0)
     until_runs(threads, *lost, well)
@@ -240,22 +240,22 @@ def test_a_worker_that_lost_too_many_threads_starts_anew(
         assert code(threads.result(job_id)) is FailureCode.TIME_LIMIT
     assert threads.result(well).value == 1
     assert threads.process.wait(PATIENCE_S) == os.EX_TEMPFAIL
-    assert "to be started anew" in threads.words()
+    assert "to be started anew" in threads.log_tail()
     assert not threads.results.has(later)
     threads.again()
     assert threads.result(later).value == 1
 
 
 def test_a_pause_holds_all_and_gives_back_what_waits(threads: RunningWorker, broker: BrokerConfig, io: Config) -> None:
-    """Each stops at its next step and goes on there; nothing new starts meanwhile."""
+    """Each body stops at its next step and continues there; no new one starts meanwhile."""
     ids = [put(broker, "steps", 30, 0.02) for _ in range(8)]
     until_runs(threads, *ids)
-    tell_power(io, PowerState.PAUSED, until="the sun shines")
+    report_power(io, PowerState.PAUSED, until="the sun shines")
     status = threads.until_state(WorkerState.HELD)
     assert status.queues == ()
     assert all(job.held is not None and job.held.until == "the sun shines" for job in status.jobs)
     late = put(broker, "wait", 0.0)
-    tell_power(io, PowerState.NORMAL)
+    report_power(io, PowerState.NORMAL)
     for job_id in ids:
         result = threads.result(job_id)
         assert result.value == {"from": 0, "to": 30, "attempt": 1}
@@ -265,22 +265,22 @@ def test_a_pause_holds_all_and_gives_back_what_waits(threads: RunningWorker, bro
 
 
 def test_critical_takes_all_home(threads: RunningWorker, broker: BrokerConfig, io: Config) -> None:
-    """Those with checkpoints save and leave, the one that does not listen has its grace; all run again later."""
+    """Bodies with checkpoints save and leave, one that does not respond gets its grace time; all run again later."""
     ids = [put(broker, "steps", 100, 0.05) for _ in range(3)]
     deaf = put(broker, "deaf", 4.0)
     until(lambda: all((io.layout.tasks / "steps" / f"{each}.begun").exists() for each in ids), "steps")
     until_runs(threads, *ids, deaf)
-    tell_power(io, PowerState.CRITICAL)
+    report_power(io, PowerState.CRITICAL)
     assert threads.process.wait(20) == 0
     threads.again()
-    tell_power(io, PowerState.NORMAL)
+    report_power(io, PowerState.NORMAL)
     for job_id in ids:
         assert threads.result(job_id).value["from"] > 0
     assert threads.result(deaf).state is JobState.SUCCEEDED
 
 
 def test_a_stop_takes_all_home(threads: RunningWorker, broker: BrokerConfig) -> None:
-    """SIGTERM: those that end within the grace have their results, the others run again from their checkpoints."""
+    """After SIGTERM bodies that end within the grace have results; the others run again from their checkpoints."""
     short, long = put(broker, "wait", 0.5), put(broker, "wait", 30.0)
     ids = [put(broker, "steps", 100, 0.05) for _ in range(3)]
     until_runs(threads, short, long, *ids)
@@ -296,7 +296,7 @@ def test_a_stop_takes_all_home(threads: RunningWorker, broker: BrokerConfig) -> 
 
 
 def test_a_killed_worker_runs_all_again_once(threads: RunningWorker, broker: BrokerConfig, io: Config) -> None:
-    """SIGKILL: each job has one result, of its second attempt, and none is taken for what crashed the worker."""
+    """After SIGKILL each job has one result, of its second attempt, and no job is blamed for the crash."""
     ids = [put(broker, "wait", 1.0) for _ in range(16)]
     until_runs(threads, *ids)
     threads.kill()
@@ -310,13 +310,13 @@ def test_a_killed_worker_runs_all_again_once(threads: RunningWorker, broker: Bro
 def test_a_crasher_is_found_and_the_innocent_have_their_results(
     threads: RunningWorker, broker: BrokerConfig, io: Config
 ) -> None:
-    """Suspects run beside ever fewer others: the one that ends the worker is alone in the end, and given up."""
+    """Suspects run with fewer and fewer others, until the job that crashes the worker is alone and given up."""
     ids = [put(broker, "wait", 1.0) for _ in range(7)]
     until_runs(threads, *ids)
     crasher = put(broker, "die")
     deadline = time.monotonic() + 2 * PATIENCE_S
     while not threads.results.has(crasher):
-        assert time.monotonic() < deadline, threads.words()
+        assert time.monotonic() < deadline, threads.log_tail()
         if threads.process.poll() is not None:
             threads.again()
         time.sleep(0.05)
@@ -327,7 +327,7 @@ def test_a_crasher_is_found_and_the_innocent_have_their_results(
 
 
 def test_exceptions_and_exits_end_their_own_job(threads: RunningWorker, broker: BrokerConfig) -> None:
-    """And no other."""
+    """An exception or exit ends only its own job."""
     other, boom, leave = put(broker, "wait", 1.0), put(broker, "boom", "oh"), put(broker, "leave")
     assert code(threads.result(boom)) is FailureCode.EXCEPTION
     assert code(threads.result(leave)) is FailureCode.EXIT
@@ -335,7 +335,7 @@ def test_exceptions_and_exits_end_their_own_job(threads: RunningWorker, broker: 
 
 
 def test_a_body_is_tried_again(threads: RunningWorker, broker: BrokerConfig, io: Config) -> None:
-    """A failure with retries left is on record, and its message is gone."""
+    """A failure with retries left is recorded, and its message is acknowledged."""
     job_id = put(broker, "boom", "oh", retries=1)
     record = io.layout.attempts / f"{job_id}.json"
     until(record.exists, "a record")
@@ -347,7 +347,7 @@ def test_a_body_is_tried_again(threads: RunningWorker, broker: BrokerConfig, io:
 def test_artifacts_receipts_and_the_celery_context_are_each_bodys_own(
     threads: RunningWorker, broker: BrokerConfig
 ) -> None:
-    """Files, CPU time, current task and the name in the log."""
+    """Files, CPU time, current task and the name in the log belong to each body."""
     burn, idle = put(broker, "burn", 0.3), put(broker, "wait", 0.5)
     files = [put(broker, "leaves_file", str(number)) for number in range(4)]
     whos = [put(broker, "who") for _ in range(4)]
@@ -368,7 +368,7 @@ def test_artifacts_receipts_and_the_celery_context_are_each_bodys_own(
 def test_bodies_outlive_their_connection(
     threads: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode, io: Config
 ) -> None:
-    """They end while the broker is away, and still count; one that runs on meets its message again, once."""
+    """Bodies that end during an outage have results; one that continues gets its message again, once."""
     short, late, long = put(broker, "wait", 2.0), put(broker, "wait", 60.0, time_limit_s=3.0), put(broker, "wait", 9.0)
     until_runs(threads, short, late, long)
     broker_node.stop()
@@ -378,14 +378,14 @@ def test_bodies_outlive_their_connection(
     assert threads.result(long).value == 1
     threads.until_state(WorkerState.IDLE)
     assert threads.result(put(broker, "wait", 0.0)).value == 1
-    assert "Traceback" not in threads.words()
+    assert "Traceback" not in threads.log_tail()
     assert {path.stat().st_size for path in (io.layout.tasks / "wait").glob("*.begun")} == {1}
 
 
 def test_a_stop_does_not_wait_for_the_broker(
     threads: RunningWorker, broker: BrokerConfig, broker_node: PrivateNode
 ) -> None:
-    """With bodies and without a connection."""
+    """A stop does not wait for the broker, with bodies and without a connection."""
     job_id = put(broker, "wait", 60.0)
     until_runs(threads, job_id)
     broker_node.stop()
@@ -394,7 +394,7 @@ def test_a_stop_does_not_wait_for_the_broker(
 
 
 def test_an_idle_worker_sleeps(threads: RunningWorker, broker: BrokerConfig) -> None:
-    """No wake-ups: the threads of bodies that ended are gone."""
+    """There are no wake-ups, because threads of ended bodies are gone."""
     assert threads.result(put(broker, "wait", 0.0)).value == 1
     count = Path(f"/proc/{threads.process.pid}/task")
     until(lambda: len(list(count.iterdir())) <= 2, lambda: f"threads: {len(list(count.iterdir()))}")
@@ -405,7 +405,7 @@ def test_an_idle_worker_sleeps(threads: RunningWorker, broker: BrokerConfig) -> 
 
 
 def _switches(pid: int) -> int:
-    """How often the process woke up, by all its threads."""
+    """Return how often all threads of the process woke up."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         lines = (task / "status").read_text().splitlines()
@@ -416,7 +416,7 @@ def _switches(pid: int) -> int:
 def test_the_gateway_shows_each_running_job(
     threads: RunningWorker, broker: BrokerConfig, io: Config, start_gateway: StartGateway
 ) -> None:
-    """`/v1/status` lists them, `/v1/jobs/ID` knows the progress of each."""
+    """`/v1/status` lists the jobs, and `/v1/jobs/ID` has the progress of each."""
     gateway = start_gateway(io)
     ids = [gateway.submit("echo", str(number)) for number in range(2)]
     for job_id in ids:

@@ -1,7 +1,7 @@
-"""`python -m tests.powercut --cuts N --seed S`: cut the power of the whole stack N times, and say what became of it.
+"""`python -m tests.powercut --cuts N --seed S`: cut the power of the whole stack N times, and report what broke.
 
-Exit code 0: every promise held; 1: one did not; 2: this machine cannot do it. Everything is mounted in a mount
-namespace of its own, so that whatever ends this program also unmounts.
+The exit code is 0 if every promise held, 1 if one was broken, and 2 if this machine cannot cut power. Everything is
+mounted in a private mount namespace, so the kernel unmounts it whatever ends this program.
 """
 
 from __future__ import annotations
@@ -30,28 +30,30 @@ _PREFIX = "edge-powercut-"
 
 
 def main() -> int:
-    """Parse, enter a mount namespace, run."""
+    """Parse the options, enter a private mount namespace and run; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.powercut", description=__doc__.splitlines()[0])
     parser.add_argument("--cuts", type=int, default=20, help="how many power cuts (default 20)")
     parser.add_argument("--seed", type=int, help="replay this seed (default: a new one)")
-    parser.add_argument("--chunk", type=int, default=0, help="tell after each so many, which have a seed of their own")
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes, whatever is left to cut")
-    parser.add_argument("--marathon", type=int, default=0, help="one job of so many steps, 25 a second")
+    parser.add_argument("--chunk", type=int, default=0, help="report after every CHUNK cuts; each chunk has its seed")
+    parser.add_argument("--minutes", type=float, help="stop after MINUTES, even if cuts are left")
+    parser.add_argument("--marathon", type=int, default=0, help="run one job of MARATHON steps, 25 a second")
     parser.add_argument("--scaling", action="store_true", help="cut while a further worker retires under load")
     parser.add_argument("--files", action="store_true", help="cut while files are uploaded")
     parser.add_argument("--newborn", action="store_true", help="cut a store that had no time to settle")
-    parser.add_argument("--faults", type=int, default=0, help="inject so many faults under load in place of cuts")
+    parser.add_argument("--faults", type=int, default=0, help="inject FAULTS faults under load in place of cuts")
     parser.add_argument("--only", action="append", default=[], help="only this kind of fault (may be repeated)")
     parser.add_argument("--selftest", action="store_true", help="find each seeded bug in at most --cuts cuts")
-    parser.add_argument("--flash", action="store_true", help="measure what a job costs the card, by component")
+    parser.add_argument("--flash", action="store_true", help="measure what a job makes a card write, by component")
     parser.add_argument("--quick", action="store_true", help="with --flash: few jobs, no idle minute")
     parser.add_argument("--recovery", action="store_true", help="measure power-on to accepting and to the first job")
-    parser.add_argument("--graph", type=int, default=0, help="cut a board that runs a graph of so many jobs")
-    parser.add_argument("--pause", type=float, help="with --graph: each job sleeps so many seconds")
-    parser.add_argument("--waiting", type=int, nargs="+", default=[0, 10_000, 100_000], help="with so many jobs")
-    parser.add_argument("--bug", default="", help="with one seeded bug (tests/powercut/bugs.py); a selftest: several")
+    parser.add_argument("--graph", type=int, default=0, help="cut a board that runs a graph of GRAPH jobs")
+    parser.add_argument("--pause", type=float, help="with --graph: each job sleeps PAUSE seconds")
+    parser.add_argument(
+        "--waiting", type=int, nargs="+", default=[0, 10_000, 100_000], help="with --recovery: this many jobs wait"
+    )
+    parser.add_argument("--bug", default="", help="seed one bug (tests/powercut/bugs.py); --selftest takes several")
     parser.add_argument("--json", type=Path, help="write the summary there as JSON")
-    parser.add_argument("--evidence", type=Path, default=Path("powercut-evidence"), help="where logs of faults go")
+    parser.add_argument("--evidence", type=Path, default=Path("powercut-evidence"), help="folder for logs of faults")
     options = parser.parse_args()
     if reason := missing():
         sys.stderr.write(f"powercut: {reason}\n")
@@ -59,7 +61,7 @@ def main() -> int:
     if _INSIDE not in os.environ:
         argv = ["unshare", "--mount", "--propagation", "private", "--", sys.executable, "-m", "tests.powercut"]
         os.execvpe(argv[0], argv + sys.argv[1:], os.environ | {_INSIDE: "1"})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in order, as a Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up as after a Ctrl-C
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     until = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     with _folder() as folder:
@@ -83,7 +85,7 @@ def main() -> int:
 
 
 def _campaigns(options: argparse.Namespace, folder: Path, *, seed: int, until: float | None) -> int:
-    """One campaign, or one for each chunk with the seeds that follow `seed`; what is known is written after each."""
+    """Run one campaign, or one for each chunk with the seeds that follow `seed`; write the summaries after each."""
     count = options.faults or options.cuts
     chunk = options.chunk or count
     summaries: list[Summary] = []
@@ -98,8 +100,8 @@ def _campaigns(options: argparse.Namespace, folder: Path, *, seed: int, until: f
         sys.stdout.write(f"{summary}\n" + "".join(f"FAULT {fault}\n" for fault in summary.faults))
         sys.stdout.flush()
         if options.json is not None:
-            told = summaries if options.chunk else summary
-            options.json.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+            report = summaries if options.chunk else summary
+            options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     return 1 if any(summary.faults for summary in summaries) else 0
 
 
@@ -130,9 +132,9 @@ def _campaign(options: argparse.Namespace, folder: Path, *, seed: int, count: in
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder of ours, in memory where there is room: the disk's own latency is no part of what is tested.
+    """Make a temporary folder, in memory if there is room, because the latency of the real disk is not under test.
 
-    What a run left that was killed goes first; one that still runs holds its lock.
+    Folders that killed runs left behind are removed first. A run that still goes on holds the lock of its folder.
     """
     shm = Path("/dev/shm")
     base = shm if shm.is_dir() and has_free_space(shm, 4 << 30) else Path(tempfile.gettempdir())

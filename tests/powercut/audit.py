@@ -1,4 +1,4 @@
-"""Asks the running board what it says of its jobs, and compares it with what lies on the disk."""
+"""Asks the running gateway for its jobs, and compares its answers with the results on the disk."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.powercut.client import Http
 from tests.powercut.oracle import Oracle, Sent
 from tests.powercut.stack import Board
 
-#: A gateway that died is started again after up to half a minute.
+#: A gateway that died may be restarted only after half a minute.
 _GATEWAY_S = 120.0
 
 
 class Audit:
-    """Questions to the gateway of a board that is up. Each method says what is wrong; nothing when all is well."""
+    """Checks the gateway of a running board. A check returns its faults; the list is empty if all is well."""
 
     def __init__(self, board: Board, oracle: Oracle) -> None:
         self._board, self._oracle = board, oracle
 
     def newest(self, count: int) -> list[str]:
-        """What the gateway says of so many of the newest jobs agrees with what lies on the disk."""
+        """Check that the gateway's answers about the newest `count` jobs agree with the disk."""
         client, results = Http(self._board.port), self._board.results
         faults: list[str] = []
         try:
@@ -51,7 +51,7 @@ class Audit:
         return self._children(client, sent) if sent.kind == "brood" else []
 
     def _children(self, client: Http, sent: Sent) -> list[str]:
-        """The gateway lists the children that a result names, each with its parent."""
+        """Check that the gateway lists the children that a result names, each with its parent."""
         payload = client.ask("GET", f"/v1/jobs/{sent.id}/result")[1]
         status, answer = client.ask("GET", f"/v1/jobs/{sent.id}/children?limit=500")
         if status != HTTPStatus.OK:
@@ -59,7 +59,7 @@ class Audit:
         page = msgspec.json.decode(answer, type=ChildPage)
         left = [child for child in msgspec.json.decode(payload, type=Result).children if child not in page.removed]
         listed = [view.id for view in page.jobs]
-        # Where a cancel met the job before its body ran again, an earlier run may have spawned more.
+        # If the job was cancelled before its body ran again, an earlier run may have spawned more children.
         if listed != left and not (sent.cancelled and set(left) <= set(listed)):
             return [f"{named(sent)} names the children {left}, and the gateway lists {listed}"]
         return [f"job {view.id}: its parent is {view.parent!r}" for view in page.jobs if view.parent != sent.id]
@@ -69,7 +69,7 @@ class Audit:
         return status == HTTPStatus.OK and msgspec.json.decode(answer, type=JobView).state.final
 
     def families(self) -> list[str]:
-        """Ask for every result that names children and that nobody has seen, which is the receipt of these."""
+        """Read every result that names children and that nobody has read; this is the receipt of the children."""
         client, results = Http(self._board.port), self._board.results
         faults: list[str] = []
         try:
@@ -87,7 +87,7 @@ class Audit:
         return faults
 
     def _ended(self, client: Http, sent: Sent) -> bool:
-        """As `_final`; False while the gateway is away."""
+        """Return `_final`, or False if the gateway does not answer."""
         try:
             return self._final(client, sent)
         except (OSError, HTTPException):
@@ -95,7 +95,7 @@ class Audit:
             return False
 
     def said_of(self, sent: Sent) -> str:
-        """What the gateway knows of a job: whether it is lost, or stuck and where."""
+        """Return what the gateway knows of a job, which shows whether the job is lost, or where it is stuck."""
         client = Http(self._board.port)
         try:
             status, answer = client.ask("GET", f"/v1/jobs/{sent.id}")
@@ -104,18 +104,18 @@ class Audit:
         finally:
             client.close()
         if status != HTTPStatus.OK:
-            return f"the gateway says {status}"
+            return f"the gateway answers {status}"
         view = msgspec.json.decode(answer, type=JobView)
         return f"{view.state}; {view.waiting or view.error}"
 
 
 def named(sent: Sent) -> str:
-    """The job in words."""
+    """Describe the job for a message."""
     return f"job {sent.id} ({sent.kind} by {sent.way})"
 
 
 def until_true(done: Callable[[], bool], limit_s: float) -> bool:
-    """True once `done()`, False after `limit_s`."""
+    """Poll until `done()`; return True then, or False after `limit_s`."""
     deadline = time.monotonic() + limit_s
     while not done():
         if time.monotonic() > deadline:

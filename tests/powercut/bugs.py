@@ -1,7 +1,7 @@
-"""Faults of the kind that power cuts find, to be put into a board on purpose: a rig that misses them proves nothing.
+"""Holds seeded bugs of the kind that power cuts find; a rig that misses them would prove nothing.
 
-Each is patched into the product's modules as they are imported, by `inject/sitecustomize.py` in the processes of
-the board alone; the product has no code for it.
+`inject/sitecustomize.py` patches a bug into the product's modules at their import, in the processes of the board
+only. The product has no code for it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ EATMYDATA = "libeatmydata.so"
 
 
 class Bug(msgspec.Struct, frozen=True):
-    """What is broken, in words, and how: `patch` gets `module` right after its import."""
+    """One seeded bug: `about` says what is broken; `patch` is called with `module` right after its import."""
 
     about: str
     module: str
     patch: Callable[[Any], None]
-    own_birth: bool = False  # the board must be born with it: it changes how queues are declared
-    marathon: int = 0  # steps of a long job that is needed to see it
-    files: bool = False  # it shows while files are uploaded
+    own_birth: bool = False  # the board must be set up with the bug, because it changes how queues are declared
+    marathon: int = 0  # number of steps of the long job that is needed to see the bug
+    files: bool = False  # the bug shows only while files are uploaded
 
 
 def _skip_fsync(kind: Callable[[int], bool]) -> Callable[[Any], None]:
@@ -98,7 +98,7 @@ def _no_confirm(session: Any) -> None:
     patience = session.PublishSession.patience
 
     def impatient(self: Any) -> Any:
-        return 0.0 if self._done else patience(self)  # or the thread would sleep until the confirm wakes it
+        return 0.0 if self._done else patience(self)  # otherwise the thread would sleep until the confirm wakes it
 
     session.PublishSession.publish = unconfirmed
     session.PublishSession._on_ack = on_ack
@@ -193,7 +193,7 @@ def _rows_first(settle: Any) -> None:
         watch.add(self._layout.staging, on=On.DELETED | On.WRITTEN)
 
     def jobs(names: Any) -> Any:
-        for name in names:  # `ID.json`, and what its worker writes as `.ID.json.PID.RANDOM`
+        for name in names:  # `ID.json`, and the worker's temporary file `.ID.json.PID.RANDOM`
             parts = name[1:].rsplit(".", 3) if name.startswith(".") else name.rsplit(".", 1)
             yield parts[0], parts[1]
 
@@ -231,8 +231,8 @@ def _without(module: str, *names: str) -> Callable[[Any], None]:
     return patch
 
 
-#: How long a slow card takes to sync. Without it the board's file system hides a wrong order most of the time: each
-#: sync of the broker or the ledger also commits the names that stand in the same transaction of ext4's journal.
+#: How long a slow card takes to sync. Without this delay the board's file system mostly hides a wrong order: each
+#: sync of the broker or the ledger also commits the names in the same transaction of ext4's journal.
 _SLOW_S = 0.1
 
 BUGS: dict[str, Bug] = {
@@ -246,7 +246,7 @@ BUGS: dict[str, Bug] = {
     "ack-first": Bug(
         "a message is acknowledged before its result is published", "edge.worker.intake.intake", _ack_first
     ),
-    "replace": Bug("a result replaces the one that is there", "edge.core.durable", _replace_not_link),
+    "replace": Bug("a result replaces an existing result", "edge.core.durable", _replace_not_link),
     "no-confirm": Bug("a publish counts before the broker confirms it", "edge.broker.session", _no_confirm),
     "delivery-limit": Bug(
         "queues give up after 20 deliveries", "edge.broker.topology", _delivery_limit, own_birth=True, marathon=20_000
@@ -267,7 +267,7 @@ BUGS: dict[str, Bug] = {
     "part-unsynced": Bug(
         "a part of a file is answered before it is synced",
         "edge.results.incoming",
-        _without("os", "fdatasync", "posix_fadvise"),  # the latter starts to write, and the next flush does the rest
+        _without("os", "fdatasync", "posix_fadvise"),  # posix_fadvise starts the write, and the next flush ends it
         files=True,
     ),
     "file-unsynced": Bug(
@@ -287,5 +287,5 @@ BUGS: dict[str, Bug] = {
 
 
 def install(name: str) -> None:
-    """Put the bug into this process, as soon as the module it lives in is imported."""
+    """Patch the bug into this process at the import of its module."""
     patch_on_import(BUGS[name].module, BUGS[name].patch)

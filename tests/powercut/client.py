@@ -1,4 +1,4 @@
-"""A submitter's HTTP connection, with no retries: the rig must know of each answer, and of each that did not come."""
+"""An HTTP connection of a submitter, without retries, because the rig must see each answer and each missing answer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Http:
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
-        """(status, body) of the answer. Raises OSError or HTTPException."""
+        """Send a request and return (status, body) of the answer. Raises OSError or HTTPException."""
         content = {"Content-Type": "application/json"} if body is not None else {}
         self._connection.request(method, path, body, content | (headers or {}))
         answer = self._connection.getresponse()
         return answer.status, answer.read()
 
     def break_off(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> None:
-        """Send half of a request, and lose the connection. Raises OSError or HTTPException."""
+        """Send half of a request, then close the connection. Raises OSError or HTTPException."""
         self._connection.putrequest(method, path)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self._connection.putheader(name, value)

@@ -1,7 +1,7 @@
-"""The process behind the disk: a FUSE file system with one file, `disk`, over `Pages`.
+"""The process of the disk: a FUSE file system with one file, `disk`, over `Pages`.
 
-`python -m tests.powercut.device MOUNTPOINT BACKING FD`: FD is one end of a socket pair; each message is a JSON
-object, each answer one. When the other end closes, the disk leaves by itself.
+The command is `python -m tests.powercut.device MOUNTPOINT BACKING FD`. FD is one end of a socket pair. Each message is
+a JSON object, and so is each answer. If the other end closes, the process ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAME = "/disk"
 
 
 class Counts:
-    """What went over the disk since it was attached."""
+    """The counts of the disk since it was attached."""
 
     def __init__(self) -> None:
         self.reads = self.writes = self.written_bytes = self.flushes = self.flushed_bytes = 0
@@ -36,7 +36,7 @@ class Counts:
 
 
 class Device:
-    """The file system. Its methods run on FUSE's one thread, the orders on another; `_lock` keeps them apart."""
+    """The file system. FUSE calls it on one thread, and orders arrive on another; `_lock` guards the shared state."""
 
     use_ns = True
 
@@ -47,8 +47,8 @@ class Device:
         self._control = control
         self._lock = threading.Lock()
         self._dead = False
-        self._fuse: tuple[str, int, int] | None = None  # (write or flush, how many more, seed): cut then
-        self._faults: dict[str, tuple[int, int]] = {}  # read, write or flush: (errno, how many more; -1 all)
+        self._fuse: tuple[str, int, int] | None = None  # the armed cut: (write or flush, how many until then, seed)
+        self._faults: dict[str, tuple[int, int]] = {}  # read, write or flush -> (errno, how many more; -1 for all)
         self._counts = Counts()
         self._journal: list[list[int]] = []
 
@@ -95,7 +95,7 @@ class Device:
     # ---- orders ----
 
     def serve(self) -> None:
-        """Answer orders until the other end closes, then leave."""
+        """Answer orders until the other end closes, then end the process."""
         while order := self._control.recv(65536):
             answer = self._obey(json.loads(order))
             self._control.send(json.dumps(answer).encode())
@@ -147,12 +147,12 @@ class Device:
 
 
 def main() -> None:
-    """Mount, serve, and end when unmounted or when whoever started this is gone."""
+    """Mount and serve until the file system is unmounted or the parent process is gone."""
     mountpoint, backing, fd = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the campaign, which then detaches in order
     device = Device(Path(backing), socket.socket(fileno=int(fd)))
     threading.Thread(target=device.serve, daemon=True).start()
-    with suppress(RuntimeError):  # what libfuse makes of an end by signal; everything else it prints
+    with suppress(RuntimeError):  # libfuse raises this if a signal ends it, and prints every other error
         mfusepy.FUSE(
             device,
             mountpoint,

@@ -1,4 +1,4 @@
-"""The volatile disk as the rig holds it: starts the device process, cuts its power, makes it fail, reads its counts."""
+"""Controls the volatile disk: starts the device process, cuts its power, makes it fail, reads its counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Event = Literal["read", "write", "flush"]
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """What a cut did: when (monotonic), what it kept, and what the disk had done until then."""
+    """What a cut did: its monotonic time, what it kept, and what the disk had done until then."""
 
     at: float
     keep: Keep
@@ -33,7 +33,7 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """What went over the disk since it was attached; `flushed_bytes` is what a card would have had to write."""
+    """The counts of the disk since it was attached; `flushed_bytes` is what a card would have had to write."""
 
     dirty: int
     dead: bool
@@ -42,7 +42,7 @@ class Traffic(msgspec.Struct, frozen=True):
     written_bytes: int
     flushes: int
     flushed_bytes: int
-    journal_bytes: int = 0  # of those, in ext4's journal
+    journal_bytes: int = 0  # the part of the flushed bytes that went to ext4's journal
 
 
 class Disk:
@@ -67,19 +67,19 @@ class Disk:
 
     @property
     def file(self) -> Path:
-        """The disk, as a file to put a loop device on."""
+        """The file that is the disk, for a loop device."""
         return self._folder / "disk"
 
     def cut(self, seed: int) -> Cut:
-        """Take the power away now, or tell how the armed cut went."""
+        """Cut the power now, and return what the cut did; if an armed cut came first, return that one."""
         return msgspec.convert(self._ask(do="cut", seed=seed), Cut)
 
     def arm(self, at: Event, count: int, seed: int) -> None:
-        """Take the power away in place of the `count`-th next write or flush: it is refused, and all after it."""
+        """Cut the power in place of the `count`-th next write or flush, which fails, as does everything after it."""
         self._ask(do="arm", at=at, count=count, seed=seed)
 
     def fail(self, what: Event, code: int, count: int = -1) -> None:
-        """Answer the next `count` reads, writes or flushes with errno `code`; -1: until `mend`."""
+        """Answer the next `count` reads, writes or flushes with errno `code`; with -1, all until `mend`."""
         self._ask(do="fail", what=what, errno=code, count=count)
 
     def mend(self) -> None:
@@ -87,15 +87,15 @@ class Disk:
         self._ask(do="mend")
 
     def journal(self, extents: list[tuple[int, int]]) -> None:
-        """Say which blocks, first and last, are ext4's journal."""
+        """Tell the disk which blocks are ext4's journal, as (first, last) of each extent."""
         self._ask(do="journal", extents=extents)
 
     def traffic(self) -> Traffic:
-        """The counts as they stand."""
+        """Return the current counts."""
         return msgspec.convert(self._ask(do="count"), Traffic)
 
     def close(self) -> None:
-        """Unmount and end the process; what was not flushed is gone."""
+        """Unmount and end the process; unflushed data is lost."""
         subprocess.run(["umount", "--lazy", self._folder], check=False, capture_output=True)
         self._control.close()
         try:

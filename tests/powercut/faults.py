@@ -1,7 +1,7 @@
-"""A fault campaign: what goes wrong while the power stays. Each fault comes under load, ends, and must leave no trace.
+"""A fault campaign injects faults while the power stays on: each comes under load, ends, and must lose nothing.
 
-A failing disk is another matter: ext4 takes no writes after its journal failed once, so such a round ends with a
-power cut, as it would on a board.
+A round with a failing disk ends with a power cut, as on a real board, because ext4 takes no writes after its journal
+failed once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.powercut.plan import Plan, When
 from tests.powercut.stack import NotReady, Part
 from tests.powercut.verdict import Verdict
 
-#: In Erlang: a limit that holds publishers, and the one of the configuration.
+#: Erlang expressions that set a limit at which the broker blocks publishers (`_RAISE`), and the configured one again.
 _RAISE = {
     "memory": "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000}).",
     "disk": "rabbit_disk_monitor:set_disk_free_limit(1000000000000).",
@@ -37,11 +37,11 @@ _CLEAR = {
     "disk": f"rabbit_disk_monitor:set_disk_free_limit({rabbitmq.DISK_LIMIT_BYTES}).",
 }
 _WRITE_OFF_S = 60.0
-ROUND_DRAIN_S = 120.0  # a part that dies often is started again after up to 30 s
+ROUND_DRAIN_S = 120.0  # a part that dies often may be restarted only after 30 s
 
 
 class Kind(StrEnum):
-    """What goes wrong."""
+    """The kinds of fault."""
 
     KILL_GATEWAY = "kill gateway"
     KILL_WORKER = "kill worker"
@@ -65,13 +65,13 @@ class FaultCampaign(Campaign):
 
     written_off = 0  # plain Celery messages that a full disk took from the broker
     _kind: Kind
-    #: A gateway that was killed would remove a file whose job is handed in next. So all stay, and are small.
-    _with_programs = False  # a program that a full disk refuses a byte has failed, and so has its job
+    _with_programs = False  # a program whose write a full disk refuses fails, and so does its job
+    #: After a restart the gateway could remove a file before its job is submitted. So files are kept, and are small.
     _keep_files_s = 3600.0
     _sizes = (1, 4096, 200_000)
 
     def run_faults(self, count: int, *, kinds: Sequence[Kind], until: float | None = None) -> int:
-        """Inject `count` faults of these kinds; how many were. What went wrong is in the summary."""
+        """Inject `count` faults of these kinds, and return how many were injected; the summary lists what broke."""
         injected = 0
         self.board.proxied = True
         try:
@@ -132,15 +132,15 @@ class FaultCampaign(Campaign):
             self._keep_evidence(number)
             for sent in self.oracle.open(self.board.results, patient=True):
                 sent.accepted_at = None
-            self._end(verdict, seed=plan.seed)  # the next round shall not meet this one's fault
+            self._end(verdict, seed=plan.seed)  # so that the next round does not start with this round's fault
             self.oracle.power_cut(self._cut_at)
             self.parcels.power_cut(self._cut_at)
         return verdict
 
     def _written_off(self, waiting: list[Sent], after_s: float) -> bool:
-        """What a full disk takes from RabbitMQ for good: see README, "What happens when the power goes".
+        """Write off messages that RabbitMQ lost to a full disk; return True if all that wait are such messages.
 
-        Only plain Celery messages, which nobody but the broker knows, and counted apart.
+        Only plain Celery messages can be lost so, because only the broker knows them. They are counted separately.
         """
         if self._kind is not Kind.DISK_FULL or after_s < _WRITE_OFF_S:
             return False
@@ -169,7 +169,7 @@ class FaultCampaign(Campaign):
                 self.board.signal("proxy", signal.SIGSTOP)
                 time.sleep(hold_s)
                 self.board.signal("proxy", signal.SIGCONT)
-            case "net", "loss":  # what is on the way is swallowed, and only then are the ends told
+            case "net", "loss":  # data on its way is lost first; only later do both ends see a reset
                 self.board.signal("proxy", signal.SIGUSR2)
                 time.sleep(hold_s)
                 self.board.signal("proxy", signal.SIGUSR1)
@@ -199,7 +199,7 @@ class FaultCampaign(Campaign):
 
     @contextmanager
     def _alarm(self, what: str) -> Iterator[None]:
-        """The broker's own alarm, by a limit that it is over at once; the right one comes back."""
+        """Raise the broker's own alarm by a limit that it exceeds at once; restore the configured limit at the end."""
         self.board.ask_broker(_RAISE[what])
         try:
             yield
@@ -211,7 +211,7 @@ class FaultCampaign(Campaign):
 
 
 class _Filler:
-    """While entered, a file that takes every free block."""
+    """A context in which a file takes every free block of the disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

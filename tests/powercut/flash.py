@@ -1,8 +1,14 @@
-"""What a job costs the card, by component: each has a file system and a disk of its own, counting what is flushed.
+"""Measures what a job makes a card write, by component: each has its own file system on a disk that counts flushes.
 
-`lone`: one after another, each result awaited. `burst`: eight submitters at once. `stream`: one connection that waits
-for nothing. `batch`: one request. `sparse`: lone jobs 6 s apart, so that none shares the journal commit that ext4
-makes every 5 s for the times of files. At the end of each the file systems are synced, and what that writes counts.
+The ways to submit are:
+
+- `lone`: one job after another, and each result is awaited.
+- `burst`: eight submitters at once.
+- `stream`: one connection that does not wait for results.
+- `batch`: one request.
+- `sparse`: lone jobs 6 s apart, so that no two share the journal commit that ext4 makes every 5 s for file times.
+
+After each way the file systems are synced, and the writes of that sync count.
 """
 
 from __future__ import annotations
@@ -22,17 +28,17 @@ from tests.powercut.flash_rows import IDLE_S, Figures, Row, Spent, row, tables
 from tests.powercut.stack import Board
 from tests.powercut.volume import Volume
 
-_CALM_S = 200.0  # RabbitMQ tidies its tables up 3 min after the last declare
+_CALM_S = 200.0  # RabbitMQ compacts its tables 3 min after the last declare
 _SPARSE_S = 6.0
 _SUBMITTERS = 8
 
 
 class Loads(msgspec.Struct, frozen=True, kw_only=True):
-    """How many jobs each way gets; the warm-up makes the folders of results and lets the ledger's log grow."""
+    """How many jobs each way gets; the warm-up creates the folders of results and lets the ledger's log grow."""
 
     warm_batch: int
     warm_stream: int
-    settle_s: float  # what a start leaves to be written is not a job's
+    settle_s: float  # wait this long, so that late writes of the start do not count for a job
     lone: int
     burst: int
     stream: int
@@ -53,7 +59,7 @@ Load = Callable[[Http, Board, int], None]
 
 
 def flash(folder: Path, *, quick: bool = False, json: Path | None = None) -> int:
-    """Measure, print, and write the figures as JSON; 0."""
+    """Measure, print the tables, and write the figures to `json`; return exit code 0."""
     apart = measure(folder / "apart", QUICK if quick else FULL, parts=("broker", "results"))
     together = [] if quick else measure(folder / "together", msgspec.structs.replace(FULL, idle=False), parts=())
     figures = Figures(apart, together)
@@ -66,9 +72,13 @@ def flash(folder: Path, *, quick: bool = False, json: Path | None = None) -> int
 
 
 def measure(folder: Path, loads: Loads, *, parts: Sequence[str]) -> list[Row]:
-    """One row a way. `parts` are folders of the state root with a file system of their own.
+    """Measure each way, and return one row for each.
 
-    The state root's own file system is `ledger` beside others, and `card` where it is the only one.
+    Args:
+        folder: Where the board is made.
+        loads: How many jobs each way gets.
+        parts: Folders of the state root that get a separate file system. The file system of the state root itself is
+            named `ledger` if there are such parts, else `card`.
     """
     board = Board(folder / "board")
     volumes = {"ledger" if parts else "card": board.volume}
@@ -191,4 +201,4 @@ def _batch(client: Http, board: Board, count: int) -> None:
 def _sparse(client: Http, board: Board, count: int) -> None:
     for _ in range(count):
         _lone(client, board, 1)
-        time.sleep(_SPARSE_S)  # the last one's commit of times counts as well
+        time.sleep(_SPARSE_S)  # the journal commit after the last job counts as well

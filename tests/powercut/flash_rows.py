@@ -1,4 +1,4 @@
-"""What the card had to write, told a job: the records of `make flash`, and their table."""
+"""Holds the records of `make flash`, which say what a card had to write for a job, and their table."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import msgspec
 from rich.table import Table
 
-#: How long the idle board is watched.
+#: How long the idle board is measured.
 IDLE_S = 60.0
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """Of one component: bytes a card had to write, those of them in the journal, and flushes."""
+    """What one component wrote: bytes that reached the card, the part of them in the journal, and flushes."""
 
     flushed_bytes: int
     journal_bytes: int
@@ -20,7 +20,7 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """Of one component or all together, a job."""
+    """What one component wrote for each job."""
 
     kib: float
     journal_kib: float
@@ -28,7 +28,7 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One way of handing jobs in, as `bench.json` has it; `idle` has the whole minute in place of a job."""
+    """The figures of one way to submit, as in `bench.json`; those of `idle` are for a whole minute, not for a job."""
 
     way: str
     jobs: int
@@ -39,14 +39,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """`apart`: a file system for each component. `together`: one for all, as on a board; not in a quick run."""
+    """The rows with one file system for each component (`apart`) and with one for all, as on a board (`together`).
+
+    A quick run measures only `apart`.
+    """
 
     apart: list[Row]
     together: list[Row]
 
 
 def row(way: str, jobs: int, spent: dict[str, Spent]) -> Row:
-    """What was spent, a job."""
+    """Divide what was written by the number of jobs."""
     parts = {
         name: Share(
             round(each.flushed_bytes / jobs / 1024, 1),
@@ -68,8 +71,8 @@ def row(way: str, jobs: int, spent: dict[str, Spent]) -> Row:
 def tables(figures: Figures) -> list[Table]:
     """One table for each arrangement that was measured."""
     titles = (
-        ("KiB a job that a card writes (of it in the journal), a file system each", figures.apart),
-        ("KiB a job that a card writes (of it in the journal), one file system as on a board", figures.together),
+        ("KiB a card writes for a job (journal's part of it), one file system each", figures.apart),
+        ("KiB a card writes for a job (journal's part of it), one file system as on a board", figures.together),
     )
     return [_table(title, rows) for title, rows in titles if rows]
 

@@ -1,7 +1,7 @@
-"""A graph of jobs through power cuts: each job one right result, each edge noted once, whatever the cuts hit.
+"""Runs a graph of jobs through power cuts: each job must get one right result, and each edge be recorded once.
 
-`python -m tests.powercut --graph 1000 --cuts 50 --seed S`. Each job waits for up to three others and adds what these
-returned; some wait for a time, too. The seed fixes the graph, when each cut comes and what it keeps.
+The command is `python -m tests.powercut --graph 1000 --cuts 50 --seed S`. Each job waits for up to three others and
+adds their values; some also wait for a time. The seed fixes the graph, when each cut comes and what it keeps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.powercut.campaign import BIRTH_S
 from tests.powercut.client import Http
 from tests.powercut.stack import Board, NotReady
 
-_BACK = 30  # how far back in the batch the jobs are that one waits for
+_BACK = 30  # a job waits only for jobs among the 30 before it in the batch
 _MODULUS = 1_000_003
 _LIMIT_S = 600.0
 
@@ -38,7 +38,7 @@ class Node(msgspec.Struct, frozen=True):
 
     @property
     def line(self) -> bytes:
-        """Its line of the batch."""
+        """The line of this job in the batch."""
         line = {
             "task": "weigh",
             "args": [self.number, [{"$result": f"n{parent}"} for parent in self.parents], self.pause_s],
@@ -52,7 +52,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def made(count: int, rng: random.Random, *, pause_s: float) -> list[Node]:
-    """A graph without circles: each job waits for some shortly before it."""
+    """Make a graph without cycles: each job waits only for some shortly before it."""
     nodes = list[Node]()
     for number in range(count):
         near = range(max(0, number - _BACK), number)
@@ -63,7 +63,7 @@ def made(count: int, rng: random.Random, *, pause_s: float) -> list[Node]:
 
 
 def values(nodes: Sequence[Node]) -> list[int]:
-    """What each job has to return."""
+    """Return the value that each job must have."""
     found = list[int]()
     for node in nodes:
         found.append((node.number + sum(found[parent] for parent in node.parents)) % _MODULUS)
@@ -71,9 +71,9 @@ def values(nodes: Sequence[Node]) -> list[int]:
 
 
 def graph(folder: Path, *, jobs: int, cuts: int, seed: int, pause_s: float | None = None) -> int:
-    """Hand in the graph, cut, and check; 1 when something is wrong.
+    """Submit the graph, cut the power `cuts` times and check; return 1 if something is wrong, else 0.
 
-    Each job sleeps `pause_s`, or for as long as lets the last cut find jobs that wait.
+    Each job sleeps `pause_s`. If that is None, the time is chosen so that jobs still wait at the last cut.
     """
     rng = random.Random(seed)
     nodes = made(jobs, rng, pause_s=round(20.0 * cuts / jobs, 3) if pause_s is None else pause_s)
@@ -106,7 +106,7 @@ def graph(folder: Path, *, jobs: int, cuts: int, seed: int, pause_s: float | Non
 
 
 def _hand_in(board: Board, nodes: Sequence[Node]) -> list[str]:
-    """A settled board, and the graph in its ledger."""
+    """Start a board, wait until its broker store has settled, submit the graph, and return the ids of its jobs."""
     board.volume.format()
     board.attach()
     board.configure()
@@ -127,7 +127,7 @@ def _hand_in(board: Board, nodes: Sequence[Node]) -> list[str]:
 
 
 def _drain(board: Board, ids: Sequence[str]) -> list[str]:
-    """Wait for all results, and until the ledger has noted them."""
+    """Wait for all results, and until the ledger has closed their rows; return the faults."""
     until_true(lambda: all(board.results.has(job_id) for job_id in ids), _LIMIT_S)
     late = [
         f"job {number} ({job_id}) has no result" for number, job_id in enumerate(ids) if not board.results.has(job_id)
@@ -137,7 +137,7 @@ def _drain(board: Board, ids: Sequence[str]) -> list[str]:
 
 
 def _wrong(board: Board, nodes: Sequence[Node], ids: Sequence[str]) -> list[str]:
-    """What is not as the graph says."""
+    """Return each difference between the graph and the results and edges that the board has."""
     faults = list[str]()
     for node, job_id, value in zip(nodes, ids, values(nodes), strict=True):
         result = board.results.read(job_id)

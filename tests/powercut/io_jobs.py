@@ -1,6 +1,6 @@
-"""The kinds of the rig's load that wait, many at once in a worker of threads; `jobs.expected` foretells their values.
+"""Holds the kinds of the rig's load that wait, many at once in a worker of threads; `jobs.expected` has their values.
 
-A module of its own: a board whose kinds have the pool io runs one process more.
+They are in a separate module because a board with kinds of the pool io runs one more process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.powercut.jobs import child_value, note, stepped
 
 @task(pool="io")
 def poll(number: int, count: int, job: Job) -> list[int]:
-    """A job that waits for a device, a few times, and goes on from its last reading after a cut."""
+    """A job that waits for a device a few times, and continues from its last reading after a cut."""
     return stepped(number, count, job)
 
 

@@ -1,4 +1,4 @@
-"""The kinds of job of the rig's load, each with a value that the oracle can foretell."""
+"""Holds the kinds of job of the rig's load; the oracle can compute the value of each in advance."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 from edge.model import spawned_job_id
 from edge.worker import Job, task
 
-#: What a child of a brood is, by its place: of the pool main, or of the pool io.
+#: The kinds of the children of a brood, in turns: one of the pool main, one of the pool io.
 _CHILDREN = ("child", "io_child")
 
 
 def note(job: Job) -> None:
-    """Tell the rig, outside of the disk that is cut, that a body begins."""
+    """Record that a body begins, in a file outside of the disk that is cut."""
     with open(os.environ["POWERCUT_RUNS"], "a", encoding="ascii") as file:  # noqa: PTH123 - one append, one line
         file.write(f"{job.id}\n")
 
 
 @task
 def echo(number: int, job: Job) -> dict[str, int]:
-    """A job of no time at all."""
+    """A job that ends at once."""
     note(job)
     return {"number": number, "square": number * number}
 
 
 @task
 def nap(number: int, seconds: float, job: Job) -> int:
-    """A job that waits, as one does that fetches a page."""
+    """A job that waits, like one that fetches a page."""
     note(job)
     time.sleep(seconds)
     return -number
@@ -53,7 +53,7 @@ def flaky(number: int, job: Job) -> int:
 
 
 def stepped(number: int, count: int, job: Job) -> list[int]:
-    """The steps of a job that saves each of them; it goes on from the last one after a cut."""
+    """Run `count` steps with a checkpoint after each; after a cut, continue from the last checkpoint."""
     note(job)
     save_often(job)
     done: list[int] = job.restored or []
@@ -66,7 +66,7 @@ def stepped(number: int, count: int, job: Job) -> list[int]:
 
 @task
 def steps(number: int, count: int, job: Job) -> list[int]:
-    """A job that saves its progress, and goes on from there after a cut."""
+    """A job that saves its progress, and continues from there after a cut."""
     return stepped(number, count, job)
 
 
@@ -80,7 +80,7 @@ def weigh(number: int, before: list[int], pause: float, job: Job) -> int:
 
 @task
 def files(number: int, count: int, job: Job) -> int:
-    """A job that leaves files."""
+    """A job whose result has files."""
     note(job)
     for index in range(count):
         job.file(f"part-{index}.bin").write_bytes(content(number, index))
@@ -89,25 +89,25 @@ def files(number: int, count: int, job: Job) -> int:
 
 @task
 def weighed(number: int, size: int, job: Job) -> str:
-    """A job that is given a file."""
+    """A job that reads an input file."""
     note(job)
     with job.input("clip").open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
 def file_content(number: int, size: int) -> bytes:
-    """What the file of such a job holds: no two blocks are alike, so that none can stand for another."""
+    """Return the content of the input file; no two blocks of it are alike, so a misplaced block is noticed."""
     return random.Random(number).randbytes(size)
 
 
 def digest_of_file(args: list[Any]) -> str:
-    """The hash of the file that comes with a job of these arguments."""
+    """Return the hash of the input file of a job with these arguments."""
     return sha256(file_content(*args)).hexdigest()
 
 
 @task
 def brood(number: int, count: int, pause_s: float, job: Job) -> int:
-    """A job that spawns others, half of them with a key; a cut may come between any two of them."""
+    """A job that spawns others, half of them with a key; a cut may come between any two spawns."""
     note(job)
     for index in range(count):
         job.spawn(_CHILDREN[index % 2], number, job.id, index, key=_child_key(index))
@@ -123,41 +123,41 @@ def child(number: int, parent: str, index: int, job: Job) -> str:
 
 
 def child_value(number: int, parent: str, index: int) -> str:
-    """The value of a child in this place."""
+    """Return the value of the child with this index."""
     return f"{number}/{parent}/{index}"
 
 
 def _child_key(index: int) -> str | None:
-    """Its key; every other pair has none, and its call's ordinal in place of it."""
+    """Return the key of a child; every other pair has none, and its id comes from the ordinal of the call."""
     return f"child {index}" if index & 2 else None
 
 
 def child_id(parent: str, index: int) -> str:
-    """The one id of a child in this place."""
+    """Return the only id that the child with this index may have."""
     if key := _child_key(index):
         return spawned_job_id(parent, key=key)
     return spawned_job_id(parent, call=1 + sum(_child_key(before) is None for before in range(index)))
 
 
 def children(parent: str, args: list[Any]) -> dict[str, tuple[str, list[Any]]]:
-    """What a brood with these arguments spawns, in order: id -> kind and arguments."""
+    """Return the children of a brood with these arguments, in order: id -> kind and arguments."""
     number, count, _ = args
     return {child_id(parent, index): (_CHILDREN[index % 2], [number, parent, index]) for index in range(count)}
 
 
 def save_often(job: Job) -> None:
-    """Let its checkpoints be written: the product saves after 5 s for the first time, and cuts come faster here."""
+    """Write checkpoints often: the product first saves after 5 s, and cuts come faster here."""
     job._checkpoint._every_s = 0.1
     job._checkpoint._due = 0.0
 
 
 def content(number: int, index: int) -> bytes:
-    """What the file `part-INDEX.bin` of job `number` holds: three blocks and a bit, so that it can be torn."""
+    """Return the content of file `part-INDEX.bin` of job `number`: more than three blocks, so that it can be torn."""
     return f"{number}/{index};".encode() * 2000
 
 
 def expected(kind: str, args: list[Any]) -> Any:
-    """The value of a job of this kind with these arguments."""
+    """Return the value that a job of this kind with these arguments must have."""
     number = args[0]
     match kind:
         case "echo":

@@ -1,4 +1,4 @@
-"""Submitters on the LAN: they hand in jobs in every way there is, look, cancel and remove, until told to stop."""
+"""Plays the submitters on the LAN: they submit jobs in every way, read results, cancel and remove until stopped."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from tests.powercut.oracle import Oracle, Sent, Way
 from tests.powercut.parcels import LOST, Parcels, Uploader
 from tests.powercut.trap import Moment, Trap
 
-#: A kind, its arguments, and its power class if not the kind's own.
-Asked = tuple[str, list[Any], Power | None]
+#: The kind of a job, its arguments, and its power class; None for the class of its kind.
+Request = tuple[str, list[Any], Power | None]
 
 #: Kinds whose jobs come with a file.
 GIVEN_FILES = ("weighed", "joined")
-#: Share of the jobs of any kind that are programs.
+#: Share of programs among the jobs.
 _PROGRAMS = 0.08
 _MOST_OPEN_IN_BURSTS = 300
-#: So many jobs a burst: less than a worker's window, just over it, and more than two of them.
+#: Numbers of jobs in a burst: less than a worker's window, just over it, and more than two windows.
 _BURSTS = (10, 70, 150)
 
 
 class Mood(StrEnum):
-    """How submitters behave."""
+    """How the submitters behave."""
 
-    CROWD = "crowd"  # all at once, with jobs of every kind
-    QUIET = "quiet"  # one alone
-    UPLOADS = "uploads"  # they upload files, each for a job
+    CROWD = "crowd"  # many submitters at once, with jobs of every kind
+    QUIET = "quiet"  # a single submitter
+    UPLOADS = "uploads"  # submitters that upload files, each for a job
     BURSTS = "bursts"  # hundreds of short jobs at once, so that workers commit them in groups
 
 
@@ -61,7 +61,19 @@ class Load:
         parcels: Parcels | None = None,
         programs: bool = False,
     ) -> None:
-        """`programs`: the board has the kinds that are programs."""
+        """Prepare the threads.
+
+        Args:
+            oracle: Records each submission and each receipt.
+            port: The port of the gateway.
+            broker_config: How the submitters of plain Celery messages connect.
+            seed: Fixes what the submitters do.
+            open_jobs: Returns how many accepted jobs have no result; submitters wait while there are too many.
+            trap: Is told each answer, and may cut the power at one.
+            mood: How the submitters behave.
+            parcels: The files of the campaign, for uploads.
+            programs: True if the board has the kinds of job that are programs.
+        """
         self._oracle, self._port, self._broker = oracle, port, broker_config
         self._open_jobs, self._trap = open_jobs, trap
         self._parcels, self._programs = parcels or Parcels(), programs
@@ -82,18 +94,18 @@ class Load:
         ]
 
     def marathon(self, count: int) -> Sent:
-        """Hand in the one job that must outlast many cuts: `count` steps, some 25 a second."""
+        """Submit the one job that must outlast many cuts: `count` steps, about 25 a second."""
         sent = self._oracle.send("steps", [1, count], Way.HTTP)
         self._submit(Http(self._port), sent, None)
         return sent
 
     def start(self) -> None:
-        """Begin to submit."""
+        """Start all submitters."""
         for thread in self._threads:
             thread.start()
 
     def stop(self, *, before: float) -> list[str]:
-        """End the submitters; what was wrong with the answers that came `before` (monotonic) the power went."""
+        """End the submitters, and return the faults in answers that came before monotonic time `before`, the cut."""
         self._stop.set()
         for thread in self._threads:
             thread.join(TIMEOUT_S * 4)
@@ -122,12 +134,12 @@ class Load:
         self._submit(client, self._oracle.send(kind, args, Way.KEY, key=uuid.uuid4().hex), power)
 
     def _again(self, client: Http, rng: random.Random) -> None:
-        """The answer was lost, or the submitter is nervous: the same key and body once more."""
+        """Submit the same key and body once more, as after a lost answer."""
         keyed = [sent for sent in self._oracle.recent(60) if sent.key and not sent.removed]
         if keyed:
             self._submit(client, rng.choice(keyed), None)
 
-    def _some_job(self, rng: random.Random) -> Asked:
+    def _some_job(self, rng: random.Random) -> Request:
         if self._programs and rng.random() < _PROGRAMS:
             return "halves", [rng.randrange(10_000)], None
         return some_job(rng)
@@ -142,15 +154,15 @@ class Load:
         status, answer = client.ask("POST", "/v1/jobs", msgspec.json.encode(body), headers)
         if status in (200, 202):
             self._note(self._oracle.accepted(sent, msgspec.json.decode(answer, type=JobView).id, time.monotonic()))
-            self._told("accepted")
+            self._reached("accepted")
         elif status < 500:
             self._note(f"a good job was refused with {status}: {answer[:200]!r}")
 
     def _batch(self, client: Http, rng: random.Random) -> None:
         self._hand_in(client, [self._some_job(rng) for _ in range(rng.randint(2, 8))])
 
-    def _hand_in(self, client: Http, jobs: list[Asked]) -> None:
-        """Hand in a batch; each job in the power class that is its own."""
+    def _hand_in(self, client: Http, jobs: list[Request]) -> None:
+        """Submit a batch, each job in the power class that its tuple names."""
         sents = [self._oracle.send(kind, args, Way.BATCH) for kind, args, _ in jobs]
         lines = [{"task": kind, "args": args} | ({"power": power} if power else {}) for kind, args, power in jobs]
         body = b"\n".join(map(msgspec.json.encode, lines))
@@ -158,10 +170,10 @@ class Load:
         if status == 200:
             at = time.monotonic()
             for sent, line in zip(sents, answer.splitlines(), strict=True):
-                told = msgspec.json.decode(line, type=BatchAnswer)
-                if told.id:
-                    self._note(self._oracle.accepted(sent, told.id, at))
-            self._told("accepted")
+                accepted = msgspec.json.decode(line, type=BatchAnswer)
+                if accepted.id:
+                    self._note(self._oracle.accepted(sent, accepted.id, at))
+            self._reached("accepted")
 
     def _cancel(self, client: Http, rng: random.Random) -> None:
         candidates = [sent for sent in self._oracle.recent(10) if sent.id and not sent.digest]
@@ -180,9 +192,9 @@ class Load:
                 self._oracle.gone(sent, time.monotonic())
 
     def _patient(self, rng: random.Random) -> None:
-        """One submitter alone: while nobody else has anything synced, nothing is durable by chance.
+        """Submit as the only submitter: without other syncs on the board, nothing becomes durable by chance.
 
-        A job that is cancelled while it waits gets its result with no message to acknowledge.
+        The last job is cancelled while it waits, so its result comes without a message to acknowledge.
         """
         client = Http(self._port)
         while not self._stop.is_set():
@@ -202,7 +214,7 @@ class Load:
     # ---- files ----
 
     def _upload(self, rng: random.Random) -> None:
-        """Upload files in pieces, through cuts and lost connections, and hand in a job with each."""
+        """Upload files in pieces, across cuts and lost connections, and submit a job with each."""
         client = Http(self._port)
         uploader = Uploader(self._parcels, rng, note=self._note, stopped=self._stop.is_set)
         while not self._stop.is_set():
@@ -210,7 +222,7 @@ class Load:
             parcel = self._parcels.take(rng)
             try:
                 if uploader.upload(client, parcel):
-                    self._told("stored")
+                    self._reached("stored")
                     kind = rng.choice(GIVEN_FILES) if self._programs else "weighed"
                     sent = self._oracle.send(kind, [parcel.number, parcel.size], Way.HTTP)
                     self._submit(client, sent, None)
@@ -224,7 +236,7 @@ class Load:
     # ---- bursts ----
 
     def _bursts(self, rng: random.Random) -> None:
-        """Bursts of short jobs, one after another, all of one power class: each class is a queue of its own."""
+        """Submit bursts of short jobs, each burst in one power class, because each class has its own queue."""
         client = Http(self._port)
         while not self._stop.is_set():
             self._breathe(rng)
@@ -253,23 +265,23 @@ class Load:
             job_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
             sent = self._oracle.send(kind, args, Way.CELERY, job_id=job_id)
             klass = power or (Power.SURPLUS if kind == "sunny" else Power.NORMAL)
-            # Now and then in the queue of the other pool, whose worker runs it all the same.
+            # Now and then use the queue of the other pool; its worker runs the job all the same.
             io = (kind == "poll") == (rng.random() < 0.8)
             queue = topology.queue(topology.queue_name(klass, pool=Pool.IO if io else Pool.MAIN))
             try:
-                # Now and then twice: a publisher that lost its confirm does that.
+                # Now and then send it twice, as a publisher does that lost its confirm.
                 for _ in range(rng.choice((1, 1, 1, 2))):
                     app.send_task(
                         kind, args, task_id=job_id, queue=queue, retry=False, mandatory=True, confirm_timeout=TIMEOUT_S
                     )
                     self._note(self._oracle.accepted(sent, job_id, time.monotonic()))
-                    self._told("confirmed")
-            except Exception:  # whatever Celery raises of a broker that dies: this publish has no receipt
+                    self._reached("confirmed")
+            except Exception:  # Celery raises many types if the broker dies; this publish then has no receipt
                 app.pool.force_close_all()
                 self._stop.wait(0.05)
         app.close()
 
-    # ---- those who wait ----
+    # ---- waiting for results ----
 
     def _watch(self, rng: random.Random) -> None:
         client = Http(self._port)
@@ -289,13 +301,13 @@ class Load:
         status, answer = client.ask("GET", f"/v1/jobs/{sent.id}/result?wait={wait_s}")
         if status == 200:
             self._note(self._oracle.seen(sent.id, answer, time.monotonic()))
-            self._told("seen")
+            self._reached("seen")
         elif status == 404 and sent.way is not Way.CELERY and not sent.removed:
             self._note(f"job {sent.id} was accepted and is unknown")
 
-    def _told(self, moment: Moment) -> None:
+    def _reached(self, moment: Moment) -> None:
         if self._trap is not None:
-            self._trap.told(moment)
+            self._trap.reached(moment)
 
     def _note(self, fault: str) -> None:
         if fault:
@@ -307,8 +319,8 @@ class Load:
             self._stop.wait(0.05)
 
 
-def short_job(rng: random.Random) -> Asked:
-    """A job that ends at once, nearly always: one that waits is what has a worker give its window back."""
+def short_job(rng: random.Random) -> Request:
+    """Return a job that nearly always ends at once; a job that waits makes a worker give its window back."""
     number = rng.randrange(10_000)
     kind = rng.choices(("echo", "files", "nap", "poll", "brood"), weights=(83, 4, 1, 10, 2))[0]
     args: dict[str, list[Any]] = {
@@ -321,8 +333,8 @@ def short_job(rng: random.Random) -> Asked:
     return kind, args[kind], None
 
 
-def some_job(rng: random.Random) -> Asked:
-    """A kind, its arguments, and the power class if not the kind's own."""
+def some_job(rng: random.Random) -> Request:
+    """Return a job of a random kind; its power class is None for the class of its kind."""
     number = rng.randrange(10_000)
     kind = rng.choices(
         ("echo", "nap", "sunny", "files", "flaky", "steps", "poll", "brood"),

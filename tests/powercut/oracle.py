@@ -1,7 +1,7 @@
-"""What was promised to submitters, kept outside of the disk that is cut; and whether the board keeps it.
+"""Records what the board promised to submitters, outside of the disk that is cut, and checks that it is kept.
 
-A receipt counts only if it was in the submitter's hands before the power went: what a frozen board says after
-that, no real board could have said.
+A receipt counts only if the submitter had it before the cut. An answer that the frozen processes give after the cut
+could not come from a real board.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tests.powercut import jobs as kinds
 from tests.powercut import programs
 from tests.powercut.jobs import content, expected
 
-#: Kinds that may take longer than one power-on; they must end all the same.
+#: Kinds of job that may take longer than one power-on; they must still end.
 PATIENT = frozenset({"flaky", "steps"})
 
 
 class Way(StrEnum):
-    """How a job was handed in."""
+    """How a job was submitted."""
 
     HTTP = "http"
     KEY = "key"
@@ -52,16 +52,16 @@ class Sent:
     args: list[Any]
     way: Way
     key: str = ""
-    id: str = ""  # learned with the receipt, unless the submitter chose it
+    id: str = ""  # known from the receipt, unless the submitter chose it
     accepted_at: float | None = None  # monotonic time of the first receipt
-    cancelled: bool = False  # a cancel was sent, whatever became of it
+    cancelled: bool = False  # a cancel was sent, with or without success
     removed: bool = False  # a removal was sent
-    gone_at: float | None = None  # and carried out
-    digest: str = ""  # of the result, once one was seen or lay on the disk after a cut
+    gone_at: float | None = None  # monotonic time at which the gateway confirmed the removal
+    digest: str = ""  # hash of the result, once it was seen or found on the disk after a cut
     seen_at: float | None = None
     durable: bool = False  # the digest is from the disk after a cut
-    worker: str = ""  # who made the result
-    children_at: float | None = None  # its result named its children, which are accepted jobs since then
+    worker: str = ""  # name of the worker that made the result
+    children_at: float | None = None  # when its result named its children; they count as accepted since then
 
 
 @dataclass
@@ -72,10 +72,10 @@ class Oracle:
     _by_id: dict[str, Sent] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    # ---- what submitters tell ----
+    # ---- called by submitters ----
 
     def send(self, kind: str, args: list[Any], way: Way, *, key: str = "", job_id: str = "") -> Sent:
-        """A job is about to be handed in."""
+        """Record a job that is about to be submitted."""
         sent = Sent(kind, args, way, key, job_id)
         with self._lock:
             self.jobs.append(sent)
@@ -84,7 +84,7 @@ class Oracle:
         return sent
 
     def accepted(self, sent: Sent, job_id: str, at: float) -> str:
-        """The submitter holds a receipt. What is wrong with it; empty when nothing is."""
+        """Record a receipt, and return what is wrong with it, or an empty text."""
         with self._lock:
             if sent.id and sent.id != job_id:
                 return f"key {sent.key!r} gave job {sent.id} first and {job_id} later"
@@ -96,7 +96,7 @@ class Oracle:
         return ""
 
     def seen(self, job_id: str, payload: bytes, at: float) -> str:
-        """The submitter was shown a result. What is wrong with it; empty when nothing is."""
+        """Record a result that a submitter has read, and return what is wrong with it, or an empty text."""
         digest = sha256(payload).hexdigest()
         with self._lock:
             sent = self._by_id[job_id]
@@ -108,7 +108,7 @@ class Oracle:
         return wrong(sent, result) or self._adopt(sent, result, at)
 
     def _adopt(self, sent: Sent, result: Result, at: float) -> str:
-        """A result names the children of its job: they are accepted, too. What is wrong with that; empty if nothing."""
+        """Record the children that a result names as accepted, and return what is wrong with them, or an empty text."""
         if sent.kind != "brood":
             return ""
         family = kinds.children(sent.id, sent.args)
@@ -126,7 +126,7 @@ class Oracle:
         return ""
 
     def childless(self, results: Results) -> list[Sent]:
-        """Accepted jobs with a result, of which nobody has asked yet what it says of their children."""
+        """Return accepted jobs with a result that nobody has read yet, and so whose children are not recorded."""
         with self._lock:
             broods = [
                 sent
@@ -136,24 +136,24 @@ class Oracle:
         return [sent for sent in broods if not sent.removed and not sent.durable and results.has(sent.id)]
 
     def gone(self, sent: Sent, at: float) -> None:
-        """The submitter was told that the result is removed."""
+        """Record that the gateway confirmed to the submitter the removal of a result."""
         with self._lock:
             sent.gone_at = sent.gone_at or at
 
     def of(self, job_id: str) -> Sent | None:
-        """The job with this id."""
+        """Return the job with this id, or None if no submission has it."""
         with self._lock:
             return self._by_id.get(job_id)
 
     def recent(self, count: int) -> list[Sent]:
-        """The newest submissions."""
+        """Return the newest `count` submissions."""
         with self._lock:
             return self.jobs[-count:]
 
-    # ---- what the rig tells ----
+    # ---- called by the campaign ----
 
     def power_cut(self, at: float) -> None:
-        """Take back every receipt of this power-on that came after the power had gone."""
+        """Take back every receipt of this power-on that came after monotonic time `at`, when the power was cut."""
         with self._lock:
             for sent in self.jobs:
                 if sent.accepted_at is not None and sent.accepted_at >= at:
@@ -165,16 +165,19 @@ class Oracle:
                 if sent.children_at is not None and sent.children_at >= at:
                     sent.children_at = None
 
-    # ---- what must hold ----
+    # ---- checks ----
 
     def check_disk(self, layout: Layout, *, at: float) -> list[str]:
-        """Compare the results on the disk after a cut, before anything runs at monotonic time `at`, with promises."""
+        """Compare the results on the disk after a cut with the promises, and return the faults.
+
+        Call it before any process of the board runs; `at` is the monotonic time of the check.
+        """
         results = Results(layout)
         found = set(results.ids())
         with self._lock:
             jobs = list(self.jobs)
             known = dict(self._by_id)
-        # A job handed in without a receipt has an id that only the board knows.
+        # If a job was submitted and its receipt was lost, only the board knows its id.
         nameless = any(not sent.id for sent in jobs)
         faults = list(_torn_spawned(layout))
         for sent in jobs:
@@ -203,9 +206,9 @@ class Oracle:
         return faults
 
     def check_ledger(self, layout: Layout, copy: Path) -> list[str]:
-        """After a cut: every row that is closed has a result, or the tombstone of one, on the disk.
+        """Check after a cut that every closed row has a result on the disk, or its tombstone; return the faults.
 
-        A copy of the ledger is opened, in the folder `copy`: to open it is to write to it.
+        Opening a ledger writes to it, so a copy of it is opened, in the folder `copy`.
         """
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
@@ -224,18 +227,18 @@ class Oracle:
         ]
 
     def by_worker(self) -> dict[str, int]:
-        """How many of the results that lay on the disk after a cut each worker made."""
+        """Return, by worker, how many results were found on the disk after a cut."""
         with self._lock:
             return dict(Counter(sent.worker for sent in self.jobs if sent.worker))
 
     def open(self, results: Results, *, patient: bool = False) -> list[Sent]:
-        """Accepted jobs that have no result now; those that may take long only if `patient`."""
+        """Return accepted jobs that have no result now; kinds that may take long only if `patient`."""
         with self._lock:
             jobs = [sent for sent in self.jobs if sent.accepted_at is not None and not sent.durable]
         return [sent for sent in jobs if (patient or sent.kind not in PATIENT) and not results.has(sent.id)]
 
     def counts(self) -> dict[str, int]:
-        """How many were sent, accepted, and finished for sure."""
+        """Return how many jobs were sent, accepted and certainly finished, and how many programs and children are."""
         with self._lock:
             return {
                 "sent": len(self.jobs),
@@ -256,9 +259,9 @@ class Oracle:
 
 
 def wrong(sent: Sent, result: Result) -> str:
-    """What is wrong with the result of a job; empty when nothing is."""
+    """Return what is wrong with the result of a job, or an empty text."""
     family = tuple(kinds.children(sent.id, sent.args)) if sent.kind == "brood" else ()
-    # One that was cancelled may have spawned some of them.
+    # A cancelled job may have spawned only some of its children.
     if result.children != family[: len(result.children)]:
         return f"job {sent.id} ({sent.kind}) names other children, or in another order: {result.children}"
     if result.state is JobState.CANCELLED and sent.cancelled:
@@ -277,7 +280,7 @@ def wrong(sent: Sent, result: Result) -> str:
 
 
 def _twin(result: Result) -> str:
-    """What is wrong with a child's id, which follows from its parent and place; a second one would have another."""
+    """Return a fault if a child's id does not follow from its parent and place, as that of a second child would not."""
     parent = _parent(result)
     if not parent or result.id == kinds.child_id(parent, int(str(result.args[2]))):
         return ""
@@ -285,12 +288,12 @@ def _twin(result: Result) -> str:
 
 
 def _parent(result: Result) -> str:
-    """The job that spawned a child, by the child's arguments; empty for any other job."""
+    """Return the id of the job that spawned a child, from the child's arguments; empty for any other job."""
     return str(result.args[1]) if result.task in ("child", "io_child") else ""
 
 
 def _torn_spawned(layout: Layout) -> Iterable[str]:
-    """Files of spawned jobs have their names once they are whole."""
+    """Yield a fault for each torn file of spawned jobs: such a file must get its name only once it is complete."""
     files = SpawnedFiles(layout)
     for name in (*files.waiting(), *files.taken()):
         try:

@@ -1,4 +1,4 @@
-"""A disk with a volatile write cache: what was written and not flushed may be lost, in part, or torn."""
+"""A disk with a volatile write cache: unflushed data may be lost, kept in part or torn at a power cut."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ SECTOR = 512
 
 
 class Keep(StrEnum):
-    """What a cut leaves of the pages that were written and not flushed."""
+    """How much of the unflushed pages a cut keeps."""
 
     NONE = "none"
     ALL = "all"
-    SUBSET = "subset"  # each page whole or not at all
-    TORN = "torn"  # as subset, and some pages mix old and new sectors
+    SUBSET = "subset"  # each page is kept whole or lost
+    TORN = "torn"  # like subset, but some pages mix old and new sectors
 
 
 class Pages:
-    """The cache over the backing file `fd`; reads see it, only `flush` or a cut writes through it. Not thread-safe."""
+    """The cache over the backing file `fd`. Reads see it; only `flush` or a cut writes it out. Not thread-safe."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self.dirty: dict[int, bytes] = {}
 
     def read(self, offset: int, size: int) -> bytes:
-        """What a reader sees: the newest write, flushed or not."""
+        """Return the newest data, flushed or not."""
         first, last = offset // PAGE, -(-(offset + size) // PAGE)
         if not self.dirty:
             return self._old(offset, size)
@@ -42,7 +42,7 @@ class Pages:
 
     def write(self, offset: int, data: bytes) -> None:
         """Take `data` into the cache."""
-        if offset % PAGE or len(data) % PAGE:  # the loop device writes whole blocks; be right for others too
+        if offset % PAGE or len(data) % PAGE:  # the loop device writes whole blocks, but other callers need not
             first = offset // PAGE * PAGE
             end = -(-(offset + len(data)) // PAGE) * PAGE
             around = bytearray(self.read(first, end - first))
@@ -54,7 +54,7 @@ class Pages:
             number += 1
 
     def flush(self) -> int:
-        """Write every cached page to the backing file; how many bytes those were."""
+        """Write every cached page to the backing file; return how many bytes that were."""
         if not self.dirty:
             return 0
         written = len(self.dirty) * PAGE
@@ -63,7 +63,11 @@ class Pages:
         return written
 
     def cut(self, rng: random.Random) -> tuple[Keep, int, int]:
-        """The power goes: `rng` decides what is kept. (what, pages kept whole or in part, pages that were at stake)."""
+        """Cut the power; `rng` decides what is kept.
+
+        Returns:
+            The way of keeping, the number of pages kept whole or in part, and the number of unflushed pages before.
+        """
         keep = rng.choice(list(Keep))
         at_stake = len(self.dirty)
         kept: dict[int, bytes] = {}

@@ -1,8 +1,9 @@
-"""Files that submitters upload in pieces through cuts, and what the board promised of each.
+"""Files that submitters upload in pieces across cuts, and the board's promises about each.
 
-A part that was answered is safe, so the upload goes on there or further. A file that was answered as stored is there
-after the cut, with its hash. No file with a hash for a name is ever anything else, and a job that was accepted with a
-file still has it.
+- A part whose receipt was confirmed is safe: the upload continues there or further.
+- A file that was confirmed as stored is on the disk after the cut, with its hash.
+- A file whose name is a hash never has other content.
+- A job that was accepted with a file still has it.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from edge.wire import FileView
 from tests.powercut import jobs as kinds
 from tests.powercut.client import Http
 
-#: Sizes of the files.
+#: Sizes of the files, in bytes.
 SIZES = (1, 4096, 200_000, 1_500_000, 4_000_000)
-#: Sizes of the pieces: less than a page, some pages and a bit, more than a connection's buffer.
+#: Sizes of the pieces, in bytes: less than a page, some pages and a bit, more than a connection's buffer.
 _PIECES = (700, 70_001, 300_000)
 
 
 @dataclass(eq=False)
 class Parcel:
-    """One file: `safe` are the offsets that were answered, with their times."""
+    """One file; `safe` lists the offsets that the board confirmed, each with its monotonic time."""
 
     number: int
     size: int
@@ -40,17 +41,17 @@ class Parcel:
     safe: list[tuple[float, int]] = field(default_factory=list)
     stored_at: float | None = None
     handed_in: bool = False
-    resumed: int = 0  # times that an upload went on after a cut, at a byte other than 0
-    cut: bool = False  # a cut came while some of it had arrived
+    resumed: int = 0  # how often an upload continued after a cut, at a byte other than 0
+    cut: bool = False  # a cut came when a part had arrived
 
     @property
     def content(self) -> bytes:
-        """What it holds."""
+        """The content of the file."""
         return kinds.file_content(self.number, self.size)
 
     @property
     def received(self) -> int:
-        """The furthest offset that was answered."""
+        """The furthest offset that the board confirmed."""
         return max((offset for _, offset in self.safe), default=0)
 
 
@@ -64,7 +65,7 @@ class Parcels:
         self._lock = threading.Lock()
 
     def take(self, rng: random.Random) -> Parcel:
-        """An upload that a cut has broken off, as a rule; else a new file. Nobody else has it until `give_back`."""
+        """Return an unfinished upload in most cases, else a new file; only the caller has it until `give_back`."""
         with self._lock:
             open_ones = [parcel for parcel in self._parcels if not parcel.handed_in]
             left = [parcel for parcel in open_ones if parcel.number not in self._taken]
@@ -79,12 +80,12 @@ class Parcels:
             return parcel
 
     def give_back(self, parcel: Parcel) -> None:
-        """Be done with it for now."""
+        """Let others take this file again."""
         with self._lock:
             self._taken.discard(parcel.number)
 
     def power_cut(self, at: float) -> None:
-        """Take back every answer that came after the power had gone."""
+        """Take back every answer that came after monotonic time `at`, when the power was cut."""
         with self._lock:
             self._taken.clear()
             for parcel in self._parcels:
@@ -94,9 +95,11 @@ class Parcels:
                     parcel.stored_at = None
 
     def check_disk(self, layout: Layout, wanted: set[str]) -> list[str]:
-        """Compare the disk after a cut, before anything runs, with what was promised.
+        """Compare the disk after a cut with the promises, before any process runs, and return the faults.
 
-        `wanted` are the hashes of the files that accepted jobs without a result were given.
+        Args:
+            layout: Where the board keeps its files.
+            wanted: Hashes of the input files of accepted jobs that have no result.
         """
         inputs, faults = Inputs(layout.files), list[str]()
         stored = set(inputs.stored())
@@ -112,22 +115,22 @@ class Parcels:
                 faults.append(f"file {parcel.number}: a job was accepted with it and it is gone")
             elif parcel.stored_at is None and parcel.received and parcel.digest not in stored:
                 found = _check_part(layout, parcel)
-                parcel.safe = [] if found else parcel.safe  # told once
+                parcel.safe = [] if found else parcel.safe  # report it once
                 faults += found
-            parcel.stored_at = None  # from here on the board may remove what no job wants
+            parcel.stored_at = None  # from here on the board may remove files that no job needs
             if parcel.digest in stored:
-                parcel.safe = []  # and then the upload begins anew
+                parcel.safe = []  # if the board removes the file, its upload begins anew
         return faults
 
     def counts(self) -> tuple[int, int, int]:
-        """Files begun, handed in with a job, and uploads that went on after a cut."""
+        """Return the numbers of files begun, of files submitted with a job, and of uploads continued after a cut."""
         with self._lock:
             handed_in = sum(parcel.handed_in for parcel in self._parcels)
             return len(self._parcels), handed_in, sum(parcel.resumed for parcel in self._parcels)
 
 
 def _check_part(layout: Layout, parcel: Parcel) -> list[str]:
-    """What is wrong with what the disk has of an unfinished upload."""
+    """Return the faults in the part of an unfinished upload that is on the disk."""
     folder = layout.files / ".incoming"
     records = list(folder.glob(f"{parcel.digest}.*.json"))
     if not records:
@@ -142,7 +145,7 @@ def _check_part(layout: Layout, parcel: Parcel) -> list[str]:
 
 
 class Uploader:
-    """Uploads one file after another, in pieces, over connections that break; hands each in with a job."""
+    """Uploads files in pieces over connections that may break. Each thread of the load has its own."""
 
     def __init__(
         self, parcels: Parcels, rng: random.Random, *, note: Callable[[str], None], stopped: Callable[[], bool]
@@ -150,7 +153,7 @@ class Uploader:
         self._parcels, self._rng, self._note, self._stopped = parcels, rng, note, stopped
 
     def upload(self, client: Http, parcel: Parcel) -> bool:
-        """Send what the board does not have; True once it is stored. Raises OSError, HTTPException."""
+        """Send the part that the board does not have; return True once all is stored. Raises OSError, HTTPException."""
         first = True
         while not self._stopped():
             view = self._asked(client, parcel)
@@ -169,13 +172,13 @@ class Uploader:
         return False
 
     def _asked(self, client: Http, parcel: Parcel) -> FileView | None:
-        """Where the upload goes on; None: it is not taken now."""
+        """Ask where the upload continues; return None if the board takes no upload now."""
         span = {"Content-Range": f"bytes */{parcel.size}"}
         status, answer = client.ask("PUT", f"/v1/files/{parcel.digest}", b"", span)
         return self._answered(parcel, status, answer)
 
     def _piece(self, client: Http, parcel: Parcel, first: int) -> bool:
-        """Send one piece, now and then only half of it; True once all is stored."""
+        """Send one piece, now and then only half of it; return True once all is stored."""
         last = min(parcel.size, first + self._rng.choice(_PIECES))
         body = parcel.content[first:last]
         path, span = f"/v1/files/{parcel.digest}", f"bytes {first}-{last - 1}/{parcel.size}"
@@ -200,5 +203,5 @@ class Uploader:
         return None
 
 
-#: What a lost connection raises.
+#: The errors that a lost connection raises.
 LOST = (OSError, http.client.HTTPException)

@@ -1,4 +1,4 @@
-"""Changes a module of the product as it is imported, in a process of the board; the product has no code for it."""
+"""Patches a module of the product at its import, in a process of the board; the product has no code for this."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds one module as usual, and patches it once it is loaded."""
+    """Finds one module as usual, and patches it after it is loaded."""
 
     def __init__(self, module: str, patch: Callable[[Any], None]) -> None:
         self._module, self._patch = module, patch
@@ -38,5 +38,5 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def patch_on_import(module: str, patch: Callable[[Any], None]) -> None:
-    """Call `patch` with `module` right after its first import in this process; several patches each get it."""
+    """Call `patch` with `module` right after its first import in this process; several patches may be registered."""
     sys.meta_path.insert(0, _Finder(module, patch))

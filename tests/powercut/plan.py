@@ -1,4 +1,4 @@
-"""How each power-on ends: known from the campaign's seed before it begins."""
+"""Plans how each power-on of a campaign ends; the campaign's seed fixes the plan before the power-on begins."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tests.powercut.trap import Moment
 
 
 class When(StrEnum):
-    """Where in a power-on the cut comes."""
+    """The phase of a power-on in which the cut comes."""
 
-    BOOT = "boot"  # while it comes up
-    RECOVERY = "recovery"  # while it finishes what was left, before all is done
-    LOAD = "load"  # while submitters are at work
-    QUIET = "quiet"  # while one submitter alone is at work
-    STALLED = "stalled"  # under load, with one part of the stack held still for a moment
+    BOOT = "boot"  # while the stack starts
+    RECOVERY = "recovery"  # while jobs from before the last cut are still being finished
+    LOAD = "load"  # while several submitters are at work
+    QUIET = "quiet"  # while a single submitter is at work
+    STALLED = "stalled"  # under load, while one part of the stack is stopped for a moment
     BURST = "burst"  # under a load of short jobs in bursts, which become durable in groups
-    RETIRING = "retiring"  # in such a burst, while a further worker retires; only in a campaign of its own
-    UPLOADS = "uploads"  # while files are uploaded in pieces, each for a job; only in a campaign of its own
-    PAUSED = "paused"  # in such a burst, after somebody paused the board and resumed it
+    RETIRING = "retiring"  # in a burst, while an additional worker retires; only with --scaling
+    UPLOADS = "uploads"  # while files are uploaded in pieces, each for a job; only with --files
+    PAUSED = "paused"  # in a burst, after the board was paused and resumed
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One power-on and its end: a time, the n-th write or flush, or the n-th word a submitter got."""
+    """One power-on and its end: after a time, at the n-th write or flush, or at the n-th answer to a submitter."""
 
     when: When
     after_s: float
@@ -36,11 +36,11 @@ class Plan(msgspec.Struct, frozen=True):
     at: Event | Moment | None = None
     count: int = 0
     stall: Part | None = None
-    alone: bool = False  # one worker, which gets the whole window of a queue; else two share each queue
+    alone: bool = False  # True: one worker gets the whole window of a queue. False: two workers share each queue.
 
     @property
     def bursts(self) -> bool:
-        """True when short jobs come in bursts."""
+        """True if short jobs come in bursts."""
         return self.when in (When.BURST, When.PAUSED, When.RETIRING)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
         return f"{self.when:<8} {then:<15}{' 1 worker' if self.alone else ''}"
 
 
-#: So many of each among twenty power-ons in a row: left to chance alone, one seed had its first quiet cut at 53.
+#: How many power-ons of each kind are among twenty in a row. With pure chance, one seed had its first quiet cut at 53.
 _SHARES = {
     When.BOOT: 2,
     When.RECOVERY: 2,
@@ -62,7 +62,7 @@ _DEAL = sum(_SHARES.values())
 
 
 def plan(campaign_seed: int, number: int) -> Plan:
-    """How power-on `number` of a campaign ends, counted from 1; the same for the same seed."""
+    """Return how power-on `number` of a campaign ends, counted from 1; the same seed gives the same plan."""
     rng = random.Random(f"{campaign_seed}:{number}")
     deal, card = divmod(number - 1, _DEAL)
     dealt = random.Random(f"{campaign_seed}:deal:{deal}").sample(list(_SHARES), _DEAL, counts=_SHARES.values())
@@ -78,7 +78,8 @@ def plan(campaign_seed: int, number: int) -> Plan:
     if rng.random() < 0.4:
         long = when in (When.LOAD, When.BURST)
         return Plan(when, rng.uniform(0.2, 2.5) if long else rng.random(), seed, alone=alone)
-    # Faults of order show in place of a write or a flush; promises made too early, right after they were made.
+    # A wrong order of writes shows if the cut takes the place of a write or a flush. A promise made too early shows
+    # if the cut comes right after it.
     events: list[tuple[Event | Moment, int]] = [("flush", 200), ("write", 400)]
     if when in (When.LOAD, When.BURST):
         events += [("accepted", 20), ("confirmed", 10), ("seen", 20)]
@@ -87,7 +88,7 @@ def plan(campaign_seed: int, number: int) -> Plan:
 
 
 def retiring(campaign_seed: int, number: int) -> Plan:
-    """How power-on `number` ends in a campaign that cuts the power in the middle of scaling down."""
+    """Return how power-on `number` ends in a campaign that cuts the power in the middle of scaling down."""
     rng = random.Random(f"{campaign_seed}:retiring:{number}")
     seed = rng.getrandbits(32)
     if rng.random() < 0.5:
@@ -98,7 +99,7 @@ def retiring(campaign_seed: int, number: int) -> Plan:
 
 
 def uploading(campaign_seed: int, number: int) -> Plan:
-    """How power-on `number` ends in a campaign that cuts the power during uploads."""
+    """Return how power-on `number` ends in a campaign that cuts the power during uploads."""
     rng = random.Random(f"{campaign_seed}:uploads:{number}")
     seed = rng.getrandbits(32)
     alone = rng.random() < 0.5

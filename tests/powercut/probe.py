@@ -1,7 +1,7 @@
-"""Counts the groups that workers make durable, and has the disk refuse the last member of some.
+"""Counts the groups of results that workers make durable, and lets the disk refuse the last member of some.
 
-It sits in the processes of a campaign's board, by `inject/sitecustomize.py`, for nothing outside of a worker can tell
-how many results one commit held. The refusals are part of the load: cuts alone never make a group with mixed ends.
+`inject/sitecustomize.py` installs it in the processes of a campaign's board, because only a worker knows how many
+results one commit held. The refusals are part of the load: cuts alone never make a group of which only a part fails.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import msgspec
 from tests.powercut.patching import patch_on_import
 
 GROUPS = "POWERCUT_GROUPS"
-#: One group of so many meets a disk that does not take the name of its last member.
+#: In every group of this ordinal, the disk refuses the name of the last member.
 REFUSE_EVERY = 25
 
 
 class Groups(msgspec.Struct, frozen=True):
-    """What the workers committed in groups of two and more."""
+    """Counts of the groups of two and more results that the workers committed."""
 
     groups: int = 0
     results: int = 0
     largest: int = 0
-    refused: int = 0  # last members that the disk did not take at first
+    refused: int = 0  # last members that the disk refused at first
     by_worker: dict[str, int] = {}
 
 
 def read(log: Path) -> Groups:
-    """The groups in the probe's log."""
+    """Return the counts in the probe's log; all are 0 if there is no log."""
     lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
     sizes = [(name, int(size)) for name, size, _ in lines]
     by_worker: dict[str, int] = {}
@@ -49,7 +49,7 @@ def read(log: Path) -> Groups:
 
 
 def install() -> None:
-    """Count in this process, once it commits."""
+    """Install the probe if this process is a worker of a probed board."""
     if os.environ.get(GROUPS) and "edge.worker" in sys.orig_argv:
         patch_on_import("edge.results.commit", _count)
 
@@ -74,7 +74,7 @@ def _count(commit: Any) -> None:
 
     def refusing(member: Any, removed: frozenset[str]) -> Any:
         if id(member) in refused:
-            return OSError(errno.EIO, "the rig's disk does not take this name")
+            return OSError(errno.EIO, "the rig's disk refuses this name")
         return link(member, removed)
 
     commit.Group.commit, commit._link = counted, refusing

@@ -1,7 +1,8 @@
-"""The network between the broker and all others, which can be cut: `python -m tests.powercut.proxy PORT BEHIND`.
+"""Plays the network between the broker and its clients: `python -m tests.powercut.proxy PORT BEHIND`.
 
-SIGUSR1 resets every connection. SIGUSR2 swallows from then on what comes over those that stand, both ways: whoever
-waits for an answer waits, until they are reset. SIGSTOP makes it mute; new connections come to nothing then, too.
+SIGUSR1 resets every connection. SIGUSR2 drops all further data of the open connections, in both directions, so a
+client that awaits an answer waits until its connection is reset. SIGSTOP makes the network mute: open connections
+carry nothing, and new ones get no answer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Proxy:
         self._swallowing: set[asyncio.StreamWriter] = set()
 
     async def serve(self, port: int) -> None:
-        """Until killed."""
+        """Relay connections at `port` until the process is killed."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._reset)
         loop.add_signal_handler(signal.SIGUSR2, lambda: self._swallowing.update(self._ends))

@@ -1,4 +1,4 @@
-"""How long a board takes from power-on until it accepts, and until the first job is done, by how many jobs wait."""
+"""Measures the time from power-on until a board accepts a job and until the first job is done, by waiting jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AIM_S = 15.0
 
 
 def recovery(folder: Path, waiting: list[int]) -> int:
-    """Measure and print; 1 when a board took longer than the aim to accept."""
+    """Measure and print a table; return 1 if a board took longer than the aim to accept a job, else 0."""
     columns = ("jobs waiting", "mounted s", "accepting s", "broker s", "all parts s", "first job done s")
     table = Table(*columns, title="from power-on, after a power cut")
     slow = False
@@ -46,7 +46,7 @@ def _cut_and_boot(board: Board, size: int) -> tuple[float, float, float, float, 
     board.configure()
     board.start()
     board.await_ready()
-    board.cut(1)  # so that a second worker runs as well, as on every later boot
+    board.cut(1)  # from the second boot on, a second worker runs as well
     board.attach()
     board.start()
     board.await_ready()
@@ -69,7 +69,7 @@ def _cut_and_boot(board: Board, size: int) -> tuple[float, float, float, float, 
 
 
 def _hand_in(board: Board, size: int) -> list[str]:
-    """So many jobs, all of them with the broker; the ids of the first."""
+    """Submit `size` jobs, wait until the broker has the released ones, and return the ids of the first chunk."""
     client = Http(board.port)
     first: list[str] = []
     for begin in range(0, size, _CHUNK):
@@ -82,7 +82,7 @@ def _hand_in(board: Board, size: int) -> list[str]:
 
     def queued() -> bool:
         counts = msgspec.json.decode(client.ask("GET", "/v1/status")[1]).get("jobs", {})
-        # The rest waits in the ledger.
+        # The rest waits in the ledger until it is released.
         return int(counts.get(JobState.QUEUED, 0)) >= min(size, GatewayConfig().release_window)
 
     assert until_true(queued, _LIMIT_S), "the broker does not get the jobs"
@@ -97,7 +97,7 @@ def _submit(board: Board) -> str:
 
 
 def _ask(board: Board, accepting: list[float]) -> None:
-    """Hand in one job as soon as the board takes it."""
+    """Submit one job as soon as the board accepts it, and append the seconds since power-on to `accepting`."""
     deadline = time.monotonic() + _LIMIT_S
     while not accepting and time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""The rig's own proof: each seeded bug is found in so many cuts, and the board without one passes as many."""
+"""Proves the rig: it finds each seeded bug within a number of cuts, and finds no fault in a board without a bug."""
 
 from __future__ import annotations
 
@@ -12,11 +12,22 @@ from tests.powercut.campaign import Campaign
 from tests.powercut.verdict import Summary
 
 _CONTROL = 5  # cuts of a board without a bug, before the others
-_BOARD = "board"  # one place for all: a store of RabbitMQ does not work at another path
+_BOARD = "board"  # all boards use one path: a copied store of RabbitMQ does not work at another path
 
 
 def selftest(folder: Path, *, seed: int, cuts: int, evidence: Path, only: str = "") -> int:
-    """Exit code 0 when every bug (or `only` those, by comma) was found; a table of them at the end."""
+    """Seed one bug after another, and print a table at the end.
+
+    Args:
+        folder: Where the boards are made.
+        seed: The seed of each campaign.
+        cuts: The most cuts for each bug.
+        evidence: The folder for the logs of faults.
+        only: Names of bugs, separated by commas; empty for all bugs.
+
+    Returns:
+        Exit code 0 if every bug was found and the board without a bug passed, else 1.
+    """
     born = folder / "born.img"
     control = Campaign(_empty(folder / _BOARD), seed=seed, out=sys.stdout, evidence=evidence / "sound", born=born)
     _say("no bug: the board as it is")
@@ -58,7 +69,7 @@ def _row(name: str, cuts: str, seconds: str, seen_as: str) -> str:
 
 
 def _seen_as(summary: Summary) -> str:
-    """The first broken promise, and how many more there were."""
+    """Return the first fault, and how many more there were."""
     if not summary.faults:
         return "MISSED"
     others = len(summary.faults) - 1

@@ -1,7 +1,7 @@
-"""The board: the whole stack with its state on the volatile disk, in a world of processes that ends at once.
+"""Runs the board under test: the whole stack, with its state on the volatile disk, in processes that all end at once.
 
-Its processes live in a PID and mount namespace of their own: the kernel kills them all with the first one, no
-process escapes a cut by having left a group, and each power-on has a boot id of its own.
+The processes live in a private PID and mount namespace. The kernel kills them all together with the first one, so no
+process escapes a cut by leaving its process group. Each power-on also gets a new boot id.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _START = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && "$@"; ex
 
 Part = Literal["gateway", "worker", "broker"]
 Target = Part | Literal["proxy"]
-#: What a process is known by among those of its board.
+#: Text in the command line by which a process of the board is recognised.
 _COMMANDS: dict[Target, str] = {
     "gateway": "edge.gateway",
     "worker": "edge.worker",
@@ -57,7 +57,7 @@ lists:sum([Of(Name) || Name <- [%s]]).
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """Seconds of one power-on: the mount with its journal's replay, the broker, and until the stack said ready."""
+    """Seconds of one power-on: to mount and replay the journal, to start the broker, and until the stack is ready."""
 
     mount_s: float
     broker_s: float
@@ -65,11 +65,11 @@ class Recovery(msgspec.Struct, frozen=True):
 
 
 class NotReady(RuntimeError):
-    """The stack did not come up by itself."""
+    """The stack did not start by itself."""
 
 
 class Board:
-    """One board under `folder`, with a seeded `bug` or none. Power it on and cut it as often as you like."""
+    """One board under `folder`, optionally with a seeded `bug`; it can be powered on and cut any number of times."""
 
     def __init__(
         self,
@@ -82,30 +82,36 @@ class Board:
         commands: bool = False,
         keep_files_s: float = 0.001,
     ) -> None:
-        """With the probe its workers tell what they commit together, in `groups`.
+        """Prepare a board that is off.
 
-        `io` adds a worker of threads, `scaled` one that comes and goes, `commands` the kinds that are programs. Files
-        that no open job wants go `keep_files_s` after they were seen, so that the volume has room for the next ones;
-        while a gateway runs it keeps each for longer.
+        Args:
+            folder: Holds the disk image, the logs and the files of the rig.
+            bug: The name of a seeded bug; empty for none.
+            probed: The workers log to `groups` how many results they commit together.
+            io: Add a worker of threads.
+            scaled: Add a worker that the governor starts and retires.
+            commands: Add the kinds of job that are programs.
+            keep_files_s: How long the gateway keeps a file that no open job needs, so that the volume has room for
+                the next ones. A running gateway keeps each file for longer.
         """
         self.folder = folder
         self.volume = Volume(folder)
         self.bug, self.probed, self._io, self._scaled = bug, probed, io, scaled
         self._keep_files_s, self._commands = keep_files_s, commands
         self.groups = folder / "groups.log"
-        self.proxied = False  # with a network between the broker and all others
+        self.proxied = False  # True: the broker is reached through a proxy that can be cut
         self.run = folder / "run"
         self.runs = folder / "runs.log"
         self.log = folder / "board.log"
         self.port, self.broker_port = _ports()
         self._process: subprocess.Popen[bytes] | None = None
-        self._news: socket.socket | None = None
+        self._notify: socket.socket | None = None
         self._on_at = self._mount_s = 0.0
         self.boots = 0
 
     @property
     def root(self) -> Path:
-        """The state root, on the volume."""
+        """The state root of the board, on the volume."""
         return self.volume.mount / "edge"
 
     @property
@@ -124,7 +130,7 @@ class Board:
         return time.monotonic() - self._on_at
 
     def attach(self) -> None:
-        """Power to the disk: mounted, nothing runs. What was only in /run is gone."""
+        """Power on the disk and mount it; no process runs yet. The contents of /run are gone."""
         self._on_at = time.monotonic()
         shutil.rmtree(self.run, ignore_errors=True)
         self.run.mkdir(parents=True)
@@ -132,7 +138,7 @@ class Board:
         self._mount_s = time.monotonic() - self._on_at
 
     def configure(self) -> None:
-        """Write the edge.yaml of this board, durable; on an attached volume."""
+        """Write the edge.yaml of this board durably; the volume must be attached."""
         self.root.mkdir(parents=True, exist_ok=True)
         tree: dict[str, object] = {
             "root": ".",
@@ -154,14 +160,14 @@ class Board:
         self.volume.sync()
 
     def start(self, *, alone: bool = False) -> None:
-        """Start the stack on the attached volume, with two workers or `alone` with one; returns at once."""
+        """Start the stack on the attached volume with two workers, or one if `alone`; return without waiting for it."""
         self.boots += 1
         boot_id = self.folder / "boot_id"
         boot_id.write_text(f"{uuid.uuid4()}\n")
         notify = self.folder / "notify"
         notify.unlink(missing_ok=True)
-        self._news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._news.bind(os.fspath(notify))
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._notify.bind(os.fspath(notify))
         space = ["unshare", "--fork", "--pid", "--mount", "--propagation", "private", "--mount-proc", "--kill-child"]
         how = [*(["proxied"] if self.proxied else []), *(["alone"] if alone else [])]
         board = [sys.executable, "-m", "tests.powercut.board", str(self.root), *how]
@@ -177,48 +183,52 @@ class Board:
             )
 
     def await_ready(self) -> Recovery:
-        """Return once the stack says so; raises NotReady with what it said last."""
-        assert self._news is not None
+        """Wait until the stack reports that it is ready.
+
+        Raises:
+            NotReady: The stack ended or was not ready within `READY_S`; the message has its last lines of log.
+        """
+        assert self._notify is not None
         assert self._process is not None
         deadline = self._on_at + READY_S
         poll = select.poll()
-        poll.register(self._news, select.POLLIN)
+        poll.register(self._notify, select.POLLIN)
         while (left := deadline - time.monotonic()) > 0:
             if poll.poll(min(left, 0.5) * 1000):
-                fields = dict(line.partition("=")[::2] for line in self._news.recv(4096).decode().splitlines())
+                fields = dict(line.partition("=")[::2] for line in self._notify.recv(4096).decode().splitlines())
                 if fields.get("READY") == "1":
                     return Recovery(self._mount_s, float(fields["X_EDGE_BROKER_S"]), self.since_on_s)
             elif self._process.poll() is not None:
-                raise NotReady(f"the stack ended by itself with {self._process.returncode}: {self.last_words()}")
-        raise NotReady(f"the stack is not ready after {READY_S:g} s: {self.last_words()}")
+                raise NotReady(f"the stack ended by itself with {self._process.returncode}: {self.last_lines()}")
+        raise NotReady(f"the stack is not ready after {READY_S:g} s: {self.last_lines()}")
 
-    def last_words(self) -> str:
-        """The last lines of the board's log as one."""
+    def last_lines(self) -> str:
+        """Return the last lines of the board's log, joined to one line."""
         return " | ".join(self.log.read_text(errors="replace").splitlines()[-3:])
 
     def cut(self, seed: int) -> Cut:
-        """The power goes: the disk first, then every process, then the disk is taken off."""
+        """Cut the power: first of the disk, then kill every process, then detach the disk."""
         cut = self.volume.cut(seed)
         self.off()
         return cut
 
     def off(self) -> None:
-        """Kill every process and detach; what was not flushed is lost. Idempotent."""
+        """Kill every process and detach the disk; unflushed data is lost. Idempotent."""
         self.halt()
         self.volume.detach()
 
     def halt(self) -> None:
-        """Kill every process; the disk stays. Idempotent."""
+        """Kill every process; the disk stays attached. Idempotent."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
-        if self._news is not None:
-            self._news.close()
-            self._news = None
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
 
     def processes(self) -> list[int]:
-        """Every process of the board, by the ids that we know them by."""
+        """Return the ids of every process of the board, as seen from outside its PID namespace."""
         assert self._process is not None
         found, todo = [], [self._process.pid]
         while todo:
@@ -236,7 +246,7 @@ class Board:
                     os.kill(pid, number)
 
     def ask_broker(self, erlang: str) -> str:
-        """Have the running broker evaluate an expression; what it says."""
+        """Let the running broker evaluate an Erlang expression, and return its output."""
         base = self.config.layout.broker
         ports = NodePorts.from_amqp(behind(self.broker_port) if self.proxied else self.broker_port)
         env = rabbitmq.environment(base, ports) | {"RABBITMQ_CTL_ERL_ARGS": ""}
@@ -253,9 +263,9 @@ class Board:
         return done.stdout.strip()
 
     def in_hand(self) -> int:
-        """How many messages the broker has handed to workers that have settled none of them yet.
+        """Return how many messages are delivered to workers and not settled yet.
 
-        Asked of the queues' own state: what RabbitMQ lists is up to five seconds old.
+        The figure is read from the state of the queues, because RabbitMQ's listing is up to five seconds old.
         """
         pools = Pool if self._io else (Pool.MAIN,)
         queues = [topology.queue_name(power, pool=pool) for pool in pools for power in Power]
@@ -263,13 +273,13 @@ class Board:
         return int(self.ask_broker(_IN_HAND % names))
 
     def statuses(self) -> list[WorkerStatus]:
-        """What each worker of this power-on says of itself."""
+        """Return the status that each running worker of this power-on reports."""
         folder = self.config.layout.worker("main").parent
         found = [msgspec.json.decode(path.read_bytes(), type=WorkerStatus) for path in folder.glob("worker-*.json")]
         return [status for status in found if status.state is not WorkerState.STOPPED]
 
     def bodies(self) -> tuple[int, int]:
-        """(bodies begun, jobs they belong to) since the beginning."""
+        """Return (bodies begun, jobs they belong to) since the board was made."""
         lines = self.runs.read_text().split() if self.runs.exists() else []
         return len(lines), len(set(lines))
 
@@ -286,7 +296,7 @@ class Board:
 
 
 def behind(port: int) -> int:
-    """Where the broker listens when a proxy stands at `port`."""
+    """Return the port at which the broker listens if a proxy listens at `port`."""
     return port + 5000
 
 
@@ -298,11 +308,11 @@ def _command(pid: int) -> str:
 
 
 def _ports() -> tuple[int, int]:
-    """A port for the gateway, and the first of three in a row for the broker."""
+    """Find a free port for the gateway, and the first of three consecutive free ports for the broker."""
     (gateway,) = free_ports(1)
     rng = random.Random()
     while True:
-        first = rng.randrange(20_000, 27_000)  # with what is behind, below the ports of outgoing connections
+        first = rng.randrange(20_000, 27_000)  # also `behind` it stays below the ports of outgoing connections
         try:
             for port in (*range(first, first + 3), *range(behind(first), behind(first) + 3)):
                 socket.create_server(("127.0.0.1", port)).close()

@@ -1,4 +1,4 @@
-"""The volatile disk forgets exactly what was not flushed, and an ext4 on it comes back."""
+"""The volatile disk loses only unflushed data, and an ext4 on it can be mounted again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
 
 
 def test_reads_see_unflushed_writes(pages: Pages) -> None:
-    """The newest write is read, at any offset and size; what lies around it is the old."""
+    """A read returns the newest write at any offset and size, with the old data around it."""
     pages.write(PAGE + 100, b"new")
     assert pages.read(PAGE + 99, 5) == b"onewo"
     assert pages.read(0, PAGE) == b"o" * PAGE
@@ -33,7 +33,7 @@ def test_reads_see_unflushed_writes(pages: Pages) -> None:
 
 
 def test_flush_makes_durable(pages: Pages) -> None:
-    """What was flushed survives every cut; a flush counts the bytes it writes, one page once."""
+    """Flushed data survives every cut; a flush counts the bytes it writes, each page once."""
     pages.write(0, b"n" * 2 * PAGE)
     pages.write(0, b"m" * PAGE)
     assert pages.flush() == 2 * PAGE
@@ -44,7 +44,7 @@ def test_flush_makes_durable(pages: Pages) -> None:
 
 
 def test_cuts_keep_none_all_some_and_torn(pages: Pages) -> None:
-    """Over many seeds each kind of loss happens; torn pages mix old and new by whole sectors."""
+    """Over many seeds each kind of loss happens; torn pages mix old and new whole sectors."""
     seen: dict[Keep, set[bytes]] = {keep: set() for keep in Keep}
     for seed in range(200):
         pages.write(0, b"o" * 8 * PAGE)
@@ -77,7 +77,7 @@ def test_the_same_seed_cuts_the_same(pages: Pages) -> None:
 
 
 def test_ext4_keeps_what_was_synced_and_loses_the_rest(volume: Volume) -> None:
-    """A cut loses the page cache and the disk's cache; the journal brings the rest back, sound."""
+    """A cut loses the page cache and the disk's cache; the journal restores a sound file system with the rest."""
     kept, lost = volume.mount / "kept", volume.mount / "lost"
     with kept.open("wb") as file:
         file.write(b"k" * 10_000)
@@ -122,7 +122,7 @@ def test_no_sync_succeeds_after_the_journal_was_given_up(volume: Volume) -> None
 
 
 def test_an_armed_cut_comes_at_its_flush(volume: Volume) -> None:
-    """The flush it is armed for fails, and so does all after it."""
+    """The flush that the cut is armed for fails, and so does everything after it."""
     path = volume.mount / "file"
     volume.disk.arm("flush", 3, seed=7)
     with path.open("wb") as file:
@@ -141,7 +141,7 @@ def test_an_armed_cut_comes_at_its_flush(volume: Volume) -> None:
 
 
 def test_injected_errors_end_when_mended(volume: Volume) -> None:
-    """EIO on flush reaches the program's fsync, as a failing card would."""
+    """EIO on a flush reaches the program's fsync, as with a failing card."""
     with (volume.mount / "a").open("wb") as file:
         file.write(b"x")
         file.flush()

@@ -22,7 +22,7 @@ def new(number: int) -> NewJob:
 
 
 def commit(ledger: LedgerWriter, number: int, done: list[int]) -> None:
-    """As the gateway accepts a job: it may be answered for once `done` has it."""
+    """Commit a job durably, as the gateway does when it accepts one; `done` lists the jobs that count as accepted."""
     with ledger.transaction(durable=True):
         ledger.add(new(number), now=0.0)
     done.append(number)
@@ -31,7 +31,7 @@ def commit(ledger: LedgerWriter, number: int, done: list[int]) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("event", ["write", "flush"])
 def test_what_was_committed_is_there_after_a_cut(volume: Volume, tmp_path: Path, event: Event) -> None:
-    """Cut at the n-th write or flush, for every n until all commits got through: no answered job is missing."""
+    """For each n until all commits get through, a cut at the n-th write or flush loses no accepted job."""
     ledger = LedgerWriter.open(volume.mount / "ledger.sqlite")
     commit(ledger, 0, [])
     ledger.close()

@@ -1,4 +1,4 @@
-"""The programs of the load make what the oracle foretells, also from a checkpoint; and what is torn is told."""
+"""The programs of the load make the files that the oracle expects, also from a checkpoint; wrong files are found."""
 
 from __future__ import annotations
 

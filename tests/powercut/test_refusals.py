@@ -1,4 +1,4 @@
-"""What a disk refuses is not accepted, and holds the worker: real file systems, real errors of the kernel."""
+"""A job that the disk refuses is not accepted, and a worker blocks on it: real file systems and kernel errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.config import BrokerConfig, Config
 from edge.model import PowerState
 from tests.powercut.volume import Volume, missing
 from tests.running_gateway import RunningGateway, StartGateway, gateways
-from tests.running_worker import StartWorker, depth, publish, tell_power, until, workers
+from tests.running_worker import StartWorker, depth, publish, report_power, until, workers
 
 MakeConfig = Callable[..., Config]
 
@@ -39,7 +39,7 @@ def _mount(*words: str) -> None:
 
 @contextmanager
 def _full(folder: Path) -> Iterator[None]:
-    """No byte is left."""
+    """Fill the disk to the last byte."""
     filler = folder / "filler"
     with filler.open("wb") as file:
         size, step = 0, 1 << 28
@@ -57,7 +57,7 @@ def _full(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _no_inodes(folder: Path) -> Iterator[None]:
-    """No file can be made."""
+    """Use up all inodes, so that no file can be created."""
     made: list[Path] = []
     while os.statvfs(folder).f_ffree:
         made.append(folder / f"inode-{len(made)}")
@@ -80,7 +80,7 @@ def _read_only(folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def card(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of few inodes."""
+    """A small file system with few inodes."""
     if reason := missing():
         if os.environ.get("CI"):
             pytest.fail(f"CI is set and nothing can be mounted: {reason}")
@@ -98,14 +98,14 @@ def _post(gateway: RunningGateway) -> tuple[int, Any]:
 
 
 def _refused(gateway: RunningGateway, accepted: list[str], *, words: str) -> None:
-    """Submit until it is refused: room that the ledger has already is well used."""
+    """Submit until a job is refused; the ledger first uses the space that its file already has."""
     for _ in range(5000):
-        status, said = _post(gateway)
+        status, answer = _post(gateway)
         if status != 202:
             break
-        accepted.append(said["id"])
-    assert (status, said["code"]) == (507, "storage")
-    assert words in said["detail"]
+        accepted.append(answer["id"])
+    assert (status, answer["code"]) == (507, "storage")
+    assert words in answer["detail"]
     assert gateway.ask("GET", "/healthz").status == 503
     assert gateway.ask("GET", f"/jobs/{accepted[-1]}").status == 200
 
@@ -113,7 +113,7 @@ def _refused(gateway: RunningGateway, accepted: list[str], *, words: str) -> Non
 def test_a_full_disk_is_507_until_there_is_room(
     volume: Volume, make_config: MakeConfig, start_gateway: StartGateway
 ) -> None:
-    """Then it goes on by itself; what had its 202 is there after a restart, and nothing else."""
+    """The gateway then accepts again by itself; after a restart it has exactly the jobs that had a 202."""
     config = make_config(root=str(volume.mount / "state"))
     gateway = start_gateway(config)
     accepted = [gateway.submit()]
@@ -128,7 +128,7 @@ def test_a_full_disk_is_507_until_there_is_room(
 
 
 def test_no_inode_left_is_no_false_accept(card: Path, make_config: MakeConfig, start_gateway: StartGateway) -> None:
-    """A ledger that is open needs none to go on; one that is opened then says 507 until there are some."""
+    """An open ledger needs no inode to continue; one opened without inodes answers 507 until there are some."""
     config = make_config(root=str(card / "state"))
     gateway = start_gateway(config)
     with _no_inodes(card):
@@ -138,7 +138,7 @@ def test_no_inode_left_is_no_false_accept(card: Path, make_config: MakeConfig, s
         gateway = start_gateway(config)
         answers = [_post(gateway) for _ in range(5)]
         assert {status for status, _ in answers} <= {202, 507}
-        accepted += [said["id"] for status, said in answers if status == 202]
+        accepted += [answer["id"] for status, answer in answers if status == 202]
     until(lambda: _post(gateway)[0] == 202, "to be accepted again")
     gateway.stop()
     again = start_gateway(config)
@@ -156,7 +156,7 @@ def _failing_write(volume: Volume) -> None:
 
 
 def _gone_read_only(volume: Volume) -> None:
-    """As ext4 does by itself when its journal fails: read-only under whoever has it open."""
+    """Make the file system read-only under open files, as ext4 does by itself when its journal fails."""
     subprocess.run(["mount", "-o", "remount,abort", str(volume.mount)], check=False, capture_output=True)
 
 
@@ -164,7 +164,7 @@ def _gone_read_only(volume: Volume) -> None:
 def test_a_failing_disk_is_507_and_what_was_accepted_survives(
     volume: Volume, make_config: MakeConfig, start_gateway: StartGateway, harm: Callable[[Volume], None]
 ) -> None:
-    """EIO, and the EROFS that follows it, until the disk is another."""
+    """The gateway answers 507 for EIO and for the EROFS after it, until the disk is replaced."""
     config = make_config(root=str(volume.mount / "state"))
     gateway = start_gateway(config)
     accepted = [gateway.submit() for _ in range(3)]
@@ -189,14 +189,16 @@ def test_a_worker_holds_a_job_that_its_disk_does_not_take(
     start_worker: StartWorker,
     harm: Callable[[Path], Any],
 ) -> None:
-    """The status says why, the message stays, and the result is there once the cause is gone."""
+    """The status says why, the message stays, and the result is written once the cause is gone."""
     config = make_config(broker=broker, tasks=["odd"], root=str(card / "state"))
-    tell_power(config, PowerState.NORMAL)
+    report_power(config, PowerState.NORMAL)
     worker = start_worker(config)
     assert worker.result(publish(broker, "echo", "first")).value == "first"
     with harm(card):
         job_id = publish(broker, "echo", "held")
-        until(lambda: (s := worker.status) and "cannot write under" in s.reason, lambda: f"hold; log: {worker.words()}")
+        until(
+            lambda: (s := worker.status) and "cannot write under" in s.reason, lambda: f"hold; log: {worker.log_tail()}"
+        )
         assert worker.results.read(job_id) is None
     assert worker.result(job_id).value == "held"
     until(lambda: (s := worker.status) and s.reason == "", "no reason")

@@ -1,4 +1,4 @@
-"""A few cuts of the whole stack, as a taste of `make powercut`."""
+"""A few cuts of the whole stack, as a short form of `make powercut`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MINUTES = 2.5  # on a slow machine there are fewer
 @pytest.mark.broker
 @pytest.mark.timeout(600)
 def test_no_cut_costs_a_job_or_changes_a_result(tmp_path: Path) -> None:
-    """Every accepted job is there after each cut and ends with one result; the stack comes up with no hand."""
+    """Every accepted job survives each cut and ends with one result; the stack starts without help."""
     try:
         rabbitmq.find_server()
         reason = missing()

@@ -1,4 +1,4 @@
-"""What became of a power-on, and of a campaign: the lines a person reads."""
+"""Holds the outcome of a power-on and of a campaign, and formats each as a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.powercut.probe import Groups
 
 
 class Verdict(msgspec.Struct, omit_defaults=True):
-    """What became of one power-on."""
+    """The outcome of one power-on."""
 
     number: int
     plan: Plan
@@ -33,7 +33,10 @@ class Verdict(msgspec.Struct, omit_defaults=True):
 
 
 class Summary(msgspec.Struct):
-    """The outcome of a campaign; `loss_bound` is the 95 % bound on faults a cut when there were none: 3/N."""
+    """The outcome of a campaign.
+
+    `loss_bound` is the upper bound (95 %) of faults for each cut if there were none in N cuts: 3/N.
+    """
 
     seed: int
     cuts: int
@@ -51,9 +54,9 @@ class Summary(msgspec.Struct):
     groups: Groups = Groups()
     by_worker: dict[str, int] = {}
     pauses: int = 0
-    files: tuple[int, int, int] = (0, 0, 0)  # uploads begun, handed in with a job, gone on with after a cut
-    programs: int = 0  # results of programs, on the disk after a cut
-    children: int = 0  # results of spawned jobs, on the disk after a cut
+    files: tuple[int, int, int] = (0, 0, 0)  # uploads begun, submitted with a job, continued after a cut
+    programs: int = 0  # results of programs found on the disk after a cut
+    children: int = 0  # results of spawned jobs found on the disk after a cut
 
     def __str__(self) -> str:
         outcome = f"{len(self.faults)} FAULTS" if self.faults else "0 faults"

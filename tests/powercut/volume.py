@@ -1,8 +1,8 @@
 """An ext4 file system on the volatile disk: attached at power-on, cut at any instant, attached again.
 
-The loop device turns each flush of ext4 into an fsync of the disk. It is detached right after mounting, which the
-kernel carries out at the unmount: whatever ends this program also gives the device back. Never call the global
-`sync` while a volume is attached: it would wait for the disk, which may wait for it.
+The loop device turns each flush of ext4 into an fsync of the disk. It is detached right after mounting, and the
+kernel frees it at the unmount, whatever ends this program. Never call the global `sync` while a volume is attached:
+it would wait for the disk, and the disk may wait for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
 def missing() -> str:
-    """Why no volume can be attached on this machine; empty when one can."""
+    """Return why no volume can be attached on this machine, or an empty text."""
     if os.geteuid() != 0:
         return "needs root: it mounts file systems"
     for device in ("/dev/fuse", "/dev/loop-control"):
@@ -42,15 +42,15 @@ def missing() -> str:
         if not shutil.which(program, path=_PATH):
             return f"needs the program {program}: apt install fuse3 e2fsprogs util-linux"
     try:
-        import mfusepy  # noqa: F401 - loads libfuse, or says that there is none
+        import mfusepy  # noqa: F401 - loads libfuse, and raises if there is none
     except (ImportError, OSError) as err:
         return f"needs mfusepy and libfuse3: {err}"
     alone = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True, text=True)
-    return f"needs a mount namespace of its own: {alone.stderr.strip()}" if alone.returncode else ""
+    return f"needs a private mount namespace: {alone.stderr.strip()}" if alone.returncode else ""
 
 
 class Volume:
-    """The file system in `folder`/disk.img, seen at `mount` while attached."""
+    """The file system in `folder`/disk.img, mounted at `mount` while attached."""
 
     def __init__(self, folder: Path, *, mount: Path | None = None) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ class Volume:
 
     @property
     def disk(self) -> Disk:
-        """The disk under it; only while attached."""
+        """The disk below the file system; only while attached."""
         assert self._disk is not None
         return self._disk
 
@@ -74,21 +74,21 @@ class Volume:
         return self._disk is not None
 
     def format(self) -> None:
-        """Make an empty file system; the volume is not attached after it."""
+        """Make an empty file system; the volume is not attached afterwards."""
         with self.image.open("wb") as file:
             file.truncate(SIZE)
         _run("mkfs.ext4", *_MKFS, str(self.image))
 
     def copy_from(self, image: Path) -> None:
-        """Begin with what another volume's image holds."""
+        """Take the content of another volume's image."""
         _run("cp", "--sparse=always", str(image), str(self.image))
 
     def copy_to(self, image: Path) -> None:
-        """Leave what this volume's image holds for others to begin with; only while not attached."""
+        """Copy this volume's image for others to begin with; only while not attached."""
         _run("cp", "--sparse=always", str(self.image), str(image))
 
     def attach(self) -> None:
-        """Power on: the disk, the loop device on it, the journal's replay, the mount."""
+        """Power on: start the disk, put a loop device on it, and mount it, which replays the journal."""
         self._disk = Disk(self.folder / "fuse", self.image)
         try:
             options = ("--show", "--find", "--direct-io=on", "--sector-size", "4096")
@@ -102,11 +102,11 @@ class Volume:
             raise
 
     def cut(self, seed: int) -> Cut:
-        """The power goes now, unless an armed cut was first."""
+        """Cut the power now, unless an armed cut came first; return what the cut did."""
         return self.disk.cut(seed)
 
     def detach(self) -> None:
-        """Unmount and take the disk away; nothing is flushed that a cut has not already lost. Idempotent."""
+        """Unmount and end the disk; after a cut this flushes nothing more. Idempotent."""
         if self._disk is None:
             return
         deadline = time.monotonic() + 20.0
@@ -115,7 +115,7 @@ class Volume:
                 _try("umount", "--lazy", str(self.mount))
                 break
             time.sleep(0.02)
-        # Another mount namespace may hold it a moment longer than the last process in it.
+        # Another mount namespace may hold the mount a moment longer than its last process.
         while self._loop and _backed(self._loop) and time.monotonic() < deadline:
             time.sleep(0.005)
         self._disk.close()
@@ -126,13 +126,13 @@ class Volume:
         _run("sync", "-f", str(self.mount))
 
     def watch_journal(self) -> None:
-        """Let the disk count apart what goes to ext4's journal. While attached."""
-        told = _run("debugfs", "-R", "stat <8>", str(self.image))
-        extents = [(int(first), int(last)) for first, last in _EXTENT.findall(told.partition("EXTENTS:")[2])]
+        """Let the disk count the writes to ext4's journal separately; only while attached."""
+        inode = _run("debugfs", "-R", "stat <8>", str(self.image))
+        extents = [(int(first), int(last)) for first, last in _EXTENT.findall(inode.partition("EXTENTS:")[2])]
         self.disk.journal(extents)
 
     def problems(self) -> str:
-        """What e2fsck says against the detached file system; empty when it is sound. Needs a clean unmount before."""
+        """Return what e2fsck finds in the detached file system, or an empty text. Needs a clean unmount before."""
         done = subprocess.run(["e2fsck", "-fn", self.image], capture_output=True, text=True, check=False, env=_env())
         return "" if done.returncode == 0 else done.stdout + done.stderr
 

@@ -1,7 +1,7 @@
-"""`python -m tests.scale.costs`: what scaling costs and gains on this machine, on a real board.
+"""`python -m tests.scale.costs`: measure what scaling costs and gains on this machine, with a real `edge up`.
 
-CPU time of broker and gateway for a job, CPU time and delay of a worker's start, and how long a burst takes on one
-worker, on a fixed count, and on a scaled one.
+It measures the CPU time of broker and gateway for a job, and how long a burst takes with one worker, with two, and with
+one and a scaled one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from edge.worker import task
 
 @task
 def burn(seconds: float) -> int:
-    """Use so much CPU time."""
+    """Use this many seconds of CPU time."""
     ends_s = time.process_time() + seconds
     while time.process_time() < ends_s:
         pass
     return 0
 '''
-#: A board by the list of its workers.
+#: Name of a board -> its list of workers.
 BOARDS = {
     "one worker": "[{name: main}]",
     "two workers": "[{name: main}, {name: second}]",
@@ -42,7 +42,7 @@ BOARDS = {
 
 @contextmanager
 def running(workers: str) -> Iterator[ScaledBoard]:
-    """An `edge up` with these workers and the kind that computes."""
+    """Run an `edge up` with these workers and the kind `burn`, which computes."""
     with tempfile.TemporaryDirectory(prefix="edge-costs-") as folder:
         board = ScaledBoard(Path(folder) / "state", f"workers: {workers}\n", BURN)
         try:
@@ -52,40 +52,40 @@ def running(workers: str) -> Iterator[ScaledBoard]:
 
 
 def drained(board: ScaledBoard, jobs: int, seconds: float) -> float:
-    """Seconds from the submission of so many jobs to the last result."""
+    """Submit `jobs` jobs, and return the seconds until the last result."""
     with board.client() as client:
         began_s = time.monotonic()
-        handed = client.submit_many([Submission("burn", [seconds]) for _ in range(jobs)])
-        for job in handed:
+        submitted = client.submit_many([Submission("burn", [seconds]) for _ in range(jobs)])
+        for job in submitted:
             job.wait(3600)
         return time.monotonic() - began_s
 
 
-def cpu_s(board: ScaledBoard, word: str) -> float:
-    """CPU time that the processes of the board have used whose command has this word."""
-    return sum(_ticks(pid) for pid in _family(board.background.pid) if word in _command(pid)) / _TICK
+def cpu_s(board: ScaledBoard, program: str) -> float:
+    """Return the CPU seconds used by the board's processes that have `program` in their command line."""
+    return sum(_ticks(pid) for pid in _family(board.background.pid) if program in _command(pid)) / _TICK
 
 
 def main() -> int:
-    """Measure and tell."""
+    """Measure and print; return exit code 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.scale.costs", description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=2000, help="of the burst (default 2000)")
-    parser.add_argument("--seconds", type=float, default=0.05, help="CPU time of each (default 0.05)")
+    parser.add_argument("--jobs", type=int, default=2000, help="number of jobs in the burst (default 2000)")
+    parser.add_argument("--seconds", type=float, default=0.05, help="CPU time of each job (default 0.05)")
     options = parser.parse_args()
     took = dict[str, float]()
     for name, workers in BOARDS.items():
         with running(workers) as board:
-            drained(board, 10, options.seconds)  # it is learned what such a job takes
-            before = {word: cpu_s(board, word) for word in ("beam.smp", "edge.gateway")}
+            drained(board, 10, options.seconds)  # so that the board learns how long such a job runs
+            before = {program: cpu_s(board, program) for program in ("beam.smp", "edge.gateway")}
             took[name] = drained(board, options.jobs, options.seconds)
-            each = {word: (cpu_s(board, word) - was) / options.jobs * 1000 for word, was in before.items()}
+            each = {program: (cpu_s(board, program) - was) / options.jobs * 1000 for program, was in before.items()}
             sys.stdout.write(
                 f"{name}: {took[name]:.1f} s, CPU for a job: broker {each['beam.smp']:.2f} ms, "
                 f"gateway {each['edge.gateway']:.2f} ms\n"
             )
             sys.stdout.flush()
             if "scaled" in name:
-                sys.stdout.write("".join(f"  {step.why}\n" for step in reversed(board.told().steps)))
+                sys.stdout.write("".join(f"  {step.why}\n" for step in reversed(board.decided().steps)))
     best = min(took["one worker"], took["two workers"])
     sys.stdout.write(f"scaled to the best fixed count: {took['one and a scaled one'] / best:.2f}\n")
     return 0

@@ -1,6 +1,6 @@
-"""`python -m tests.scale.downs --count N`: retire workers N times under load, and look whether a body was interrupted.
+"""`python -m tests.scale.downs --count N`: retire workers N times under load, and check that no body is interrupted.
 
-A real board (`edge up`) runs jobs of mixed length on workers that a person's count brings and takes away.
+A real board (`edge up`) runs jobs of mixed length on workers that are started and retired by a count set by hand.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edge.worker import Job, task
 
 @task
 def nap(seconds: float, job: Job) -> int:
-    """Sleep, and say so in a file that tells which bodies ended."""
+    """Sleep, and record the begin and the end of the body in a file."""
     fd = os.open(job.settings["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, f"begin {job.id}\\n".encode())
     time.sleep(seconds)
@@ -37,42 +37,42 @@ def nap(seconds: float, job: Job) -> int:
     os.close(fd)
     return os.getpid()
 '''
-#: A board whose two further workers come and go; no other one competes with them for the cores.
+#: Settings of a board with two scaled workers, and no other one that competes with them for the cores.
 WORKERS = """
 workers:
   - {name: extra, max: 2, down_after_s: 10}
 settings: {nap: {log: LOG}}
 """
 _PATIENCE_S = 120.0
-_OPEN = 40  # jobs that are open at least
+_OPEN = 40  # at least this many jobs are open
 
 
 class ScaledBoard(Listed):
-    """An `edge up` whose workers come and go, and whose bodies tell when they begin and end."""
+    """An `edge up` with scaled workers, and with bodies that record when they begin and end."""
 
     def __init__(self, root: Path, more: str, kinds: str = KINDS) -> None:
         self.bodies_log = root.parent / "bodies"
         super().__init__(root, more.replace("LOG", str(self.bodies_log)), kinds)
 
-    def told(self) -> ScaledWorkers:
-        """What the governor decided last of the first scaled entry."""
+    def decided(self) -> ScaledWorkers:
+        """Return the governor's last decision about the first scaled entry."""
         return msgspec.json.decode(self.layout.scaling.read_bytes(), type=ScalingStatus).entries[0]
 
     def bodies(self) -> Counter[str]:
-        """How often each line stands in the file of the bodies."""
+        """Return how often each line is in the file of the bodies."""
         return Counter(self.bodies_log.read_text().splitlines()) if self.bodies_log.exists() else Counter()
 
     def scale(self, count: int) -> None:
         """Set the count by hand."""
-        by_hand.put(self.layout.scale_by_hand, self.told().name, count, for_s=3600.0)
+        by_hand.put(self.layout.scale_by_hand, self.decided().name, count, for_s=3600.0)
 
 
 def main() -> int:
-    """Run and tell; 1 when a body was interrupted or a job lost."""
+    """Run and print; return 1 if a body was interrupted or a job lost, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.scale.downs", description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1000, help="how many workers retire (default 1000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the lengths of the jobs and the pauses between")
-    parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many minutes")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the lengths of jobs and pauses")
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop after MINUTES")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edge-downs-") as folder:
         board = ScaledBoard(Path(folder) / "state", WORKERS)
@@ -88,10 +88,10 @@ def _retire(board: ScaledBoard, client: Client, options: argparse.Namespace) -> 
     while downs < options.count and time.monotonic() < ends_s:
         _feed(client, jobs, rng, board)
         board.scale(2)
-        _until(lambda: len(_living(client)) == 2, lambda: f"two workers: {board.told()}")
+        _until(lambda: len(_living(client)) == 2, lambda: f"two workers: {board.decided()}")
         time.sleep(rng.uniform(0.0, 0.3))
         board.scale(0)
-        _until(lambda: not _living(client), lambda: f"none lives: {board.told()}")
+        _until(lambda: not _living(client), lambda: f"none lives: {board.decided()}")
         downs += 2
         if downs % 20 == 0:
             sys.stdout.write(f"{downs} retired, {len(jobs)} jobs\n")
@@ -110,7 +110,7 @@ def _retire(board: ScaledBoard, client: Client, options: argparse.Namespace) -> 
 
 
 def _feed(client: Client, jobs: list[Job], rng: random.Random, board: ScaledBoard) -> None:
-    """Keep jobs waiting: short ones, which workers take many at a time, and longer ones."""
+    """Submit jobs until enough are open: short ones, of which workers take many at a time, and longer ones."""
     ended = sum(count for line, count in board.bodies().items() if line.startswith("end "))
     for _ in range(max(0, _OPEN - (len(jobs) - ended))):
         seconds = 0.0 if rng.random() < 0.5 else rng.uniform(0.01, 0.6)
@@ -122,7 +122,7 @@ def _living(client: Client) -> list[str]:
 
 
 def _until(done: Callable[[], bool], what: Callable[[], str]) -> None:
-    """Wait for `done`. Raises TimeoutError with `what`."""
+    """Wait for `done`; raise TimeoutError with the text of `what` if it takes too long."""
     ends_s = time.monotonic() + _PATIENCE_S
     while not done():
         if time.monotonic() > ends_s:

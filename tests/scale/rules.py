@@ -1,7 +1,7 @@
-"""The rules that are compared: ours, that of the published package, and Celery's `--autoscale`.
+"""The compared rules: ours, the rule of the published package, and Celery's `--autoscale`.
 
-Each tells how many workers a board is to run in all. The two others are written from what their programs do; no code of
-theirs is here.
+Each decides how many workers a board should run in total. The two others are written from the behaviour of their
+programs and contain no code of them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from edge.power.scaling.state import ScaleState
 
 
 class Rule(Protocol):
-    """What decides how many workers there are."""
+    """Decides how many workers a board has."""
 
-    interrupts: bool  # takes away workers that run a job
+    interrupts: bool  # True if it ends workers that run a job
 
     def total(self, rows: Sequence[KindBacklog], board: Board, *, now_s: float) -> int:
-        """The workers that are to run, those of `board` that are fixed included."""
+        """Return the number of workers that should run, including the fixed ones of `board`."""
 
     def look_s(self, *, now_s: float) -> float | None:
-        """When it looks again by itself."""
+        """Return when the rule should run again without an event, or None if never."""
 
 
 class Ours:
-    """One fixed worker, and further ones by the real rule."""
+    """One fixed worker, and additional ones by the real rule."""
 
     interrupts = False
 
@@ -52,9 +52,9 @@ class Ours:
 
 
 class Published:
-    """The published package: each minute it adds what the queue needs, each third one it falls to the minimum.
+    """The published package: each minute it adds what the queue needs; each third minute it falls to the minimum.
 
-    It reads the length of the queue alone. What is on its way up, or runs, it does not know of.
+    It reads only the length of the queue. It does not know which workers are starting or which jobs run.
     """
 
     interrupts = True
@@ -68,7 +68,7 @@ class Published:
 
     def total(self, rows: Sequence[KindBacklog], board: Board, *, now_s: float) -> int:
         del board
-        while self._minute < now_s // 60:  # once a minute, whatever happens in between
+        while self._minute < now_s // 60:  # once a minute, regardless of events in between
             self._minute += 1
             queued, before = sum(row.queued for row in rows), self._count
             if queued >= self._up_at:
@@ -83,10 +83,10 @@ class Published:
 
 
 class CeleryAutoscale:
-    """Celery's `--autoscale=MOST,LEAST`: each second, as many processes as there are reserved requests.
+    """Celery's `--autoscale=MOST,LEAST`: each second it sets the processes to the number of reserved requests.
 
-    It reserves four for each process (`worker_prefetch_multiplier`). It shrinks, by idle processes, once the
-    last growth is 30 s ago.
+    It reserves four requests for each process (`worker_prefetch_multiplier`). It removes idle processes once the last
+    growth is 30 s ago.
     """
 
     interrupts = False

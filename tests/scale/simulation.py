@@ -1,4 +1,4 @@
-"""Boards that take jobs from one broker, event by event: the same seed gives the same day."""
+"""Simulates boards that take jobs from one broker, event by event; the same seed gives the same day."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from edge.power.scaling.board import Board
 from tests.scale.rules import Rule
 from tests.scale.trace import Arrival
 
-#: A worker's start: an interpreter, Celery and the tasks.
+#: How long a worker takes to start an interpreter and load Celery and the tasks.
 START_S = 3.0
 
 
 class Outcome(NamedTuple):
-    """What came of it."""
+    """The outcome of a simulation."""
 
     waits_s: list[float]
-    worker_s: float  # time that worker processes lived
+    worker_s: float  # sum of the lifetimes of worker processes
     interrupted: int
     done: int
 
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 class _Worker:
     def __init__(self, board: _Board, now_s: float) -> None:
         self.board, self.born_s = board, now_s
-        self.job: tuple[int, Arrival] | None = None  # with the number of its run
+        self.job: tuple[int, Arrival] | None = None  # (number of the run, job)
         self.ready = self.gone = self.retiring = False
 
 
@@ -41,7 +41,7 @@ class _Board:
         self.workers: list[_Worker] = []
         self.good = True
         self.runs: Counter[str] = Counter()
-        self.looks = 0  # a look makes those that were due before it void
+        self.looks = 0  # ordinal of the last evaluation; it cancels timers that were set before
 
 
 class Simulation:
@@ -58,16 +58,16 @@ class Simulation:
         until_s: float = math.inf,
         look_s: float = 1.0,
     ) -> None:
-        """Set the scene.
+        """Prepare a run.
 
         Args:
-            jobs: what comes in.
-            rules: one for each board.
-            cores: of a board.
-            supplies: when each board's power turns; none: always good.
-            broker_s: what the broker needs for a job.
-            until_s: the end.
-            look_s: counts that change often are looked at so often, at most.
+            jobs: The jobs with their times of arrival.
+            rules: One rule for each board.
+            cores: The number of cores of each board.
+            supplies: For each board, the times at which its power turns good or low. If empty, power is always good.
+            broker_s: The time that the broker needs for a job.
+            until_s: The time at which the simulation ends.
+            look_s: The shortest time between two evaluations of the rules after events.
         """
         self._events: list[tuple[float, int, str, object]] = []
         self._number = itertools.count()
@@ -77,14 +77,14 @@ class Simulation:
         self._idle: deque[_Worker] = deque()
         self._broker_s, self._broker_free_s, self._until_s = broker_s, 0.0, until_s
         self._boards = [_Board(rule, cores, supplies[index] if supplies else ()) for index, rule in enumerate(rules)]
-        self._good, self._look_s, self._told_s, self._telling = len(self._boards), look_s, -look_s, False
+        self._good, self._look_s, self._looked_s, self._look_is_due = len(self._boards), look_s, -look_s, False
         self._waits: list[float] = []
         self._worker_s, self._interrupted, self._done, self._now_s = 0.0, 0, 0, 0.0
         for job in jobs:
             self._at(job.at_s, "arrive", job)
 
     def run(self) -> Outcome:
-        """What came of it."""
+        """Simulate, and return the outcome."""
         for board in self._boards:
             for at_s, good in board.turns:
                 self._at(max(0.0, at_s), "turn", (board, good))
@@ -105,7 +105,7 @@ class Simulation:
         self._soon()
 
     def _serve(self) -> None:
-        """Hand jobs to idle workers, each delivery after the one before it."""
+        """Deliver jobs to idle workers, one after another."""
         for _ in range(len(self._idle)):
             if not self._queue:
                 return
@@ -127,7 +127,7 @@ class Simulation:
     def _end(self, subject: tuple[_Worker, int]) -> None:
         worker, number = subject
         if worker.job is None or worker.job[0] != number:
-            return  # it was taken away
+            return  # the job was taken from this worker
         job = worker.job[1]
         worker.job = None
         worker.board.runs[job.kind] -= 1
@@ -154,12 +154,12 @@ class Simulation:
             self._serve()
 
     def _soon(self) -> None:
-        if not self._telling:
-            self._telling = True
-            self._at(max(self._now_s, self._told_s + self._look_s), "tell", None)
+        if not self._look_is_due:
+            self._look_is_due = True
+            self._at(max(self._now_s, self._looked_s + self._look_s), "look_at_all", None)
 
-    def _tell(self, _nothing: None) -> None:
-        self._telling, self._told_s = False, self._now_s
+    def _look_at_all(self, _nothing: None) -> None:
+        self._look_is_due, self._looked_s = False, self._now_s
         for board in self._boards:
             self._look(board)
 
@@ -189,7 +189,7 @@ class Simulation:
             worker = _Worker(board, self._now_s)
             board.workers.append(worker)
             self._at(self._now_s + START_S, "ready", worker)
-        # Ours and Celery's take idle ones first, and wait for the job of a busy one.
+        # Our rule and Celery's remove idle workers first, and wait for the job of a busy one.
         for worker in sorted(staying, key=lambda each: each.job is not None)[: max(0, len(staying) - wanted)]:
             if worker.job is None or board.rule.interrupts:
                 self._remove(worker)
@@ -203,7 +203,7 @@ class Simulation:
         worker.gone = True
         worker.board.workers.remove(worker)
         self._worker_s += self._now_s - worker.born_s
-        if worker.job is not None:  # its job is delivered again
+        if worker.job is not None:  # the broker delivers its job again
             self._interrupted += 1
             job = worker.job[1]
             worker.job = None

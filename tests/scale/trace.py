@@ -1,4 +1,4 @@
-"""A day's backlog: small jobs all day, bursts of long ones, a flood, and a night in which nothing happens."""
+"""Makes the jobs of a day: small ones all day, bursts of long ones, a flood, and a night without jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DAY_S = 86_400.0
 
 
 class Arrival(NamedTuple):
-    """A job that comes in."""
+    """A job that arrives at `at_s`, and whose body runs for `seconds`."""
 
     at_s: float
     kind: str
@@ -20,10 +20,10 @@ class Arrival(NamedTuple):
 
 
 def day(seed: int) -> list[Arrival]:
-    """The jobs of one day, in order; the last six hours are empty."""
+    """Return the jobs of one day in order of arrival; the last six hours are empty."""
     dice = random.Random(seed)
     jobs: list[Arrival] = []
-    # Readings of sensors: 20 at once, 50 ms each, every few minutes. One worker does them in a second.
+    # Readings of sensors: every few minutes 20 at once, 50 ms each. One worker ends them within a second.
     at_s = 0.0
     while (at_s := at_s + dice.expovariate(1 / 240)) < DAY_S * 0.75:
         jobs += [Arrival(at_s, "reading", dice.uniform(0.03, 0.07)) for _ in range(20)]
@@ -40,7 +40,7 @@ def day(seed: int) -> list[Arrival]:
 
 
 def steady(seed: int, *, seconds: float, every_s: float, until_s: float) -> list[Arrival]:
-    """Jobs of about `seconds`, one each `every_s` on average."""
+    """Return jobs of about `seconds`, on average one every `every_s`."""
     dice = random.Random(seed)
     jobs, at_s = [], 0.0
     while (at_s := at_s + dice.expovariate(1 / every_s)) < until_s:
@@ -49,7 +49,7 @@ def steady(seed: int, *, seconds: float, every_s: float, until_s: float) -> list
 
 
 def supply(seed: int, until_s: float) -> list[tuple[float, bool]]:
-    """When a board's power turns good or low, from a moment of its own on: (at, good)."""
+    """Return the times at which a board's power turns good or low, as (at, good); the first time is random."""
     dice = random.Random(seed)
     at_s, good, turns = -dice.uniform(0, 7200), True, []
     while at_s < until_s:

@@ -1,4 +1,4 @@
-"""Looks at a ledger after a cut: has each slot one fate, and each that ran one job?"""
+"""Checks a ledger after a cut: each slot must have one fate, and each slot that ran must have one job."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edge.schedule.timetable import Timetable, rule
 Ran = dict[tuple[str, int], str]
 
 
-def heard(lines: list[str]) -> Ran:
-    """What a board said to have run. The last line may be cut off."""
+def announced(lines: list[str]) -> Ran:
+    """Return the slots that a board announced as run. The last line may be incomplete."""
     found = Ran()
     for line in lines:
         try:
@@ -31,7 +31,12 @@ def heard(lines: list[str]) -> Ran:
 
 
 def faults(path: Path, promised: Ran) -> Iterator[str]:
-    """Yield every broken promise. `promised` is what was said at any time before, and grows by what has run."""
+    """Yield every broken promise.
+
+    Args:
+        path: The ledger.
+        promised: The slots that were announced or found as run before; slots that have run since are added to it.
+    """
     with closing(LedgerReader.open(path)) as ledger:
         yield from ledger.problems()
         jobs = _jobs(path)
@@ -51,7 +56,7 @@ def faults(path: Path, promised: Ran) -> Iterator[str]:
                 yield f"{row.name}: one job stands for several slots"
             if row.cursor is None:
                 continue
-            # Each slot up to the cursor has one fate: the records follow one another without a gap.
+            # Each slot up to the cursor has one fate, so the records follow one another without a gap.
             times = Timetable(row.asked, timezone=row.timezone).times
             others = Without(times, frozenset(ran))
             delay_s = rule(row.asked, uid=row.uid).delay_s

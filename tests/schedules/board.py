@@ -1,8 +1,8 @@
-"""A gateway's schedules in a process of their own, with a clock that jumps: `python -m tests.schedules.board`.
+"""Runs the gateway's schedules in a separate process with a clock that jumps: `python -m tests.schedules.board`.
 
-The ledger, its thread of commits, the outbox and the timekeeper are the gateway's. The broker is not reachable, and
-this process ends some jobs itself, as workers would. It says on stdout, a line of JSON each, what it has decided, and
-it does so after the commit: what was said is a promise.
+The ledger, its commit thread, the outbox and the timekeeper are the gateway's. The broker is not reachable, and this
+process ends some jobs itself in place of workers. It prints each decision as a line of JSON after the commit, so a
+printed line is a promise.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SCHEDULES = 50
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What one life of the board does."""
+    """The orders for one run of the board."""
 
     root: str
     seed: int
-    wall: float  # what its clock shows at the start; before 2025: it is not set yet
-    jumps: tuple[tuple[float, float], ...] = ()  # (seconds from the start, what the clock shows then)
+    wall: float  # time of its clock at the start; a time before 2025 means that the clock is not set
+    jumps: tuple[tuple[float, float], ...] = ()  # (seconds from the start, new time of the clock)
 
 
 class Clock:
@@ -52,30 +52,30 @@ class Clock:
         return time.monotonic() + self._offset_s
 
     def set(self, wall: float) -> None:
-        """Let it show this from now on."""
+        """Set the clock to this time."""
         self._offset_s = wall - time.monotonic()
 
     def trusted(self) -> float | None:
-        """As `edge.core.clock.trusted_now`."""
+        """Return the time, or None if the clock is not set, as `edge.core.clock.trusted_now` does."""
         now = self.now()
         return now if now > 1_735_689_600 else None
 
 
-class Telling(Journal):
-    """Says what was decided, once it is durable."""
+class Printing(Journal):
+    """Prints decisions about schedules once they are durable. Runs on the event loop."""
 
     def accepted(self, jobs: Iterable[JobRow]) -> None:
-        """Nobody reads about jobs."""
+        """Ignore accepted jobs."""
 
     def schedule(self, change: ScheduleChange) -> None:
-        """On stdout."""
+        """Print the decision to stdout."""
         line = [change.name, change.deed.value, change.slot, change.job]
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
 
 def wanted(number: int) -> Schedule:
-    """The schedule of this number: every rule with every other, at intervals that a life of seconds has some of."""
+    """Return schedule `number`; together they combine every rule with every other, at intervals of a few seconds."""
     chance = random.Random(number)
     interval = chance.choice([1, 2, 3, 5, 20, None, None])
     return Schedule(
@@ -92,11 +92,11 @@ def wanted(number: int) -> Schedule:
 
 
 async def live(orders: Orders) -> None:
-    """Run until somebody ends this process."""
-    ledger_schedules.KEEP_SLOTS = 1 << 30  # the audit wants all of them
+    """Run until the process is killed."""
+    ledger_schedules.KEEP_SLOTS = 1 << 30  # the audit needs all slots
     clock = Clock(orders.wall)
     time.time = clock.now
-    journal = Telling()
+    journal = Printing()
     journal.on = True
     config = Config(root=Path(orders.root), run=Path(orders.root) / "run", broker=BrokerConfig(port=1))
     outbox = Outbox(config, journal=journal)
@@ -121,7 +121,7 @@ async def live(orders: Orders) -> None:
 
 
 def jump(clock: Clock, keeper: Timekeeper, wall: float) -> None:
-    """Set the clock; the kernel would say so."""
+    """Set the clock, and notify the timekeeper, which the kernel would do."""
     clock.set(wall)
     keeper.clock_was_set()
 

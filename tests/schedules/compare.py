@@ -1,4 +1,4 @@
-"""The times of `edge.schedule.cron` beside those of `minutes`, for every zone."""
+"""Compares the times of `edge.schedule.cron` with those of `minutes`, for every zone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from edge.schedule.cron import Cron
 from tests.schedules.expressions import Expression, expressions
 from tests.schedules.minutes import Changes, WallClock, changes, due, minute_of, named
 
-_AT_ONCE = 40  # expressions whose local minutes are in memory: 5 MB each
-_WHOLE = 4000  # an expression with fewer times is followed through all years
-_AROUND = 200  # minutes before and after each change of the clock in which every time is compared
-_SAMPLES = 200  # random moments, at which the next time is compared
+_AT_ONCE = 40  # expressions whose local minutes are in memory at once: 5 MB each
+_WHOLE = 4000  # if an expression has fewer times, all of them are compared
+_AROUND = 200  # every time is compared in this many minutes before and after each change of the clock
+_SAMPLES = 200  # number of random moments at which the next time is compared
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A time that is not what the search by minutes finds; None: no time within the years."""
+    """A time that differs from the result of the search by minutes; None means no time within the years."""
 
     zone: str
     expression: str
@@ -31,12 +31,12 @@ class Difference:
     expected: int | None
 
 
-#: A clock, with the names of the zones that have it in these years.
+#: The changes of a clock, with the names of the zones that have this clock in these years.
 Clock = tuple[Changes, list[str]]
 
 
 def clocks(found: Iterable[tuple[str, Changes]]) -> list[Clock]:
-    """The zones by what their clocks do: many names have the same clock, which is searched once."""
+    """Group the zones by the changes of their clocks; many zones have the same clock, which is searched once."""
     names = dict[Changes, list[str]]()
     for name, shifts in found:
         names.setdefault(shifts, []).append(name)
@@ -44,21 +44,21 @@ def clocks(found: Iterable[tuple[str, Changes]]) -> list[Clock]:
 
 
 def read(names: Sequence[str], *, year: int, years: int) -> list[tuple[str, Changes]]:
-    """What the clock of each of these zones does."""
+    """Return the changes of the clock of each of these zones."""
     return [(name, changes(ZoneInfo(name), minute_of(year), minute_of(year + years))) for name in names]
 
 
-def compare(given: Sequence[Clock], *, seed: int, count: int, year: int, years: int) -> tuple[list[Difference], int]:
-    """Return every difference, and how many times were compared; the same for each seed."""
+def compare(every: Sequence[Clock], *, seed: int, count: int, year: int, years: int) -> tuple[list[Difference], int]:
+    """Return every difference, and how many times were compared; the same seed gives the same expressions."""
     first, last = minute_of(year), minute_of(year + years)
     found, compared = list[Difference](), 0
-    every = list(enumerate(expressions(seed, count)))
-    for some in (every[at : at + _AT_ONCE] for at in range(0, count, _AT_ONCE)):
+    numbered = list(enumerate(expressions(seed, count)))
+    for some in (numbered[at : at + _AT_ONCE] for at in range(0, count, _AT_ONCE)):
         known = [(number, one, named(one, first, last)) for number, one in some]
-        for shifts, zones in given:
+        for shifts, zones in every:
             clock = WallClock(shifts, first, last)
             for number, one, names in known:
-                # A zone of those that have this clock: over the expressions all of them come up.
+                # Take the zones that have this clock in turn, so that all are used over the expressions.
                 search = _Search(one, zones[number % len(zones)], first, last, shifts)
                 search.look(due(one, names, clock) + first, random.Random(f"{seed} {number} {zones[0]}"))
                 found += search.differences
@@ -75,7 +75,7 @@ class _Search:
         self.differences, self.compared = list[Difference](), 0
 
     def look(self, expected: NDArray[np.int64], chance: random.Random) -> None:
-        """Compare: all times of an expression that has few, else those around the changes and some others."""
+        """Compare all times of an expression that has few, else those around the changes and some others."""
         for start, end in self._spans(len(expected), chance):
             after, at = start, int(np.searchsorted(expected, start, side="right"))
             while True:
@@ -91,7 +91,7 @@ class _Search:
                 after, at = right, at + 1
 
     def _spans(self, times: int, chance: random.Random) -> Iterator[tuple[int, int]]:
-        """From where to where all times are compared; a span of no length is one look at the next time."""
+        """Yield the spans in which all times are compared; in a span of no length only the next time is compared."""
         if times < _WHOLE:
             yield self._first, self._last
         else:
@@ -100,6 +100,6 @@ class _Search:
         for _ in range(_SAMPLES if times >= _WHOLE else _SAMPLES // 10):
             at = chance.randrange(self._first, self._last - 1)
             yield at, at
-        for change in self._changes:  # starts just before a gap, and in an hour that comes twice
+        for change in self._changes:  # a start may lie just before a gap, or in an hour that comes twice
             at = max(self._first, change + chance.randint(-90, 90))
             yield at, at

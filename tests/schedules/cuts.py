@@ -1,7 +1,7 @@
-"""`python -m tests.schedules.cuts`: cuts the power of a board with 50 schedules whose clock jumps, again and again.
+"""`python -m tests.schedules.cuts`: cut the power of a board with 50 schedules and a jumping clock, many times.
 
-The ledger is on ext4 over the disk of `tests/powercut`, which loses what was not synced. After each cut every slot has
-to have one fate, and every job that a slot was said to have made has to be there, once.
+The ledger is on ext4 over the disk of `tests/powercut`, which loses unsynced data. After each cut every slot must have
+one fate, and every job that was announced for a slot must be in the ledger, once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import click
 import msgspec
 
 from tests.powercut.volume import Volume, missing
-from tests.schedules.audit import Ran, faults, heard
+from tests.schedules.audit import Ran, announced, faults
 from tests.schedules.board import Orders
 
 _INSIDE = "SCHEDULE_CUTS_INSIDE"
@@ -32,11 +32,11 @@ _READY_S = 60.0
 
 
 def main() -> int:
-    """Cut, look, say what was found; 1 where a promise was broken, 2 where this machine cannot do it."""
+    """Cut, check and print; return 1 if a promise was broken, 2 if this machine cannot cut power, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.schedules.cuts", description=__doc__)
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+    options = parser.parse_args()
     if reason := missing():
         click.echo(f"schedule-cuts: {reason}", err=True)
         return 2
@@ -46,18 +46,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="edge-schedule-cuts-") as folder:
-        found, promised, decided = cut(Path(folder), cuts=given.cuts, seed=given.seed)
+        found, promised, decided = cut(Path(folder), cuts=options.cuts, seed=options.seed)
     for fault in found[:20]:
         click.echo(fault)
     click.echo(
-        f"seed {given.seed}: {given.cuts} cuts in {time.monotonic() - began:.0f} s, {len(promised)} slots ran;"
+        f"seed {options.seed}: {options.cuts} cuts in {time.monotonic() - began:.0f} s, {len(promised)} slots ran;"
         f" records of slots: {dict(decided)}; {len(found)} wrong"
     )
     return 1 if found else 0
 
 
 def cut(folder: Path, *, cuts: int, seed: int) -> tuple[list[str], Ran, Counter[str]]:
-    """Return what was wrong, the slots that ran, and the records by fate; the same plan for each seed."""
+    """Return the faults, the slots that ran, and the number of records by fate; the same seed gives the same plan."""
     volume = Volume(folder)
     volume.format()
     promised, found, wall, records = Ran(), list[str](), _TODAY, Counter[str]()
@@ -67,14 +67,14 @@ def cut(folder: Path, *, cuts: int, seed: int) -> tuple[list[str], Ran, Counter[
         try:
             root = volume.mount / "root"
             root.mkdir(exist_ok=True)
-            wall += chance.choice([1.0, 20.0, _HOUR_S, 3 * 86_400.0])  # how long the power was away
+            wall += chance.choice([1.0, 20.0, _HOUR_S, 3 * 86_400.0])  # how long the power was off
             orders = _orders(chance, root, wall)
             lines = _life(volume, orders, chance)
         finally:
             volume.detach()
         wall = orders.jumps[-1][1] if orders.jumps else orders.wall
         wall = max(wall, _TODAY) if abs(wall - _TODAY) < 20 * _YEAR_S else _TODAY
-        promised |= heard(lines)
+        promised |= announced(lines)
         volume.attach()
         try:
             wrong = list(faults(volume.mount / "root" / "ledger.sqlite", promised))
@@ -97,7 +97,7 @@ def cut(folder: Path, *, cuts: int, seed: int) -> tuple[list[str], Ran, Counter[
 
 
 def _orders(chance: random.Random, root: Path, wall: float) -> Orders:
-    """A life: the clock is right, not set yet, or behind; it is set once or twice, at times wrongly by years."""
+    """Plan one run: the clock is right, not set or slow; it may be set once or twice, sometimes wrong by years."""
     kind = chance.choice(["right", "right", "unset", "behind", "jumps"])
     start, jumps = wall, list[tuple[float, float]]()
     if kind == "unset":
@@ -115,26 +115,26 @@ def _orders(chance: random.Random, root: Path, wall: float) -> Orders:
 
 
 def _life(volume: Volume, orders: Orders, chance: random.Random) -> list[str]:
-    """Start the board, cut its power, return what it had said by then."""
-    said = volume.folder / "said"
-    with said.open("w") as out, (volume.folder / "log").open("a") as log:
+    """Start the board, cut its power, and return the lines that it had printed by then."""
+    printed = volume.folder / "printed"
+    with printed.open("w") as out, (volume.folder / "log").open("a") as log:
         argv = [sys.executable, "-m", "tests.schedules.board", msgspec.json.encode(orders).decode()]
         board = subprocess.Popen(argv, stdout=out, stderr=log)
         try:
             deadline = time.monotonic() + _READY_S
-            early = chance.random() < 0.2  # while it starts
-            while not early and '"ready"' not in said.read_text() and board.poll() is None:
+            early = chance.random() < 0.2  # cut while the board starts
+            while not early and '"ready"' not in printed.read_text() and board.poll() is None:
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.02)
-            if chance.random() < 0.5:  # at one of the next writes or flushes, or after a while
+            if chance.random() < 0.5:  # cut at one of the next writes or flushes, otherwise after a while
                 volume.disk.arm(chance.choice(["write", "flush"]), chance.randint(1, 60), seed=orders.seed)
             time.sleep(chance.uniform(0.0, 2.5))
             volume.cut(orders.seed)
         finally:
             board.kill()
             board.wait()
-    return said.read_text().splitlines()
+    return printed.read_text().splitlines()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Random cron expressions, each with what it names. Both are made together: nothing here reads cron."""
+"""Makes random cron expressions together with the days and times that they match; nothing here parses cron."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 
 @dataclass(frozen=True)
 class Field:
-    """A field: its text, the numbers that it names, and for days those that depend on the month."""
+    """A field: its text, the numbers that it matches, and the rules for days that depend on the month."""
 
     text: str
     numbers: frozenset[int]
-    last: bool = False  # day of month `L`
-    nth: tuple[int, int] | None = None  # weekday (0 is Sunday) and which one; 0: the last
+    last: bool = False  # True for day of month `L`, the last one
+    nth: tuple[int, int] | None = None  # (weekday, 0 is Sunday; its ordinal in the month, 0 is the last one)
 
 
 @dataclass(frozen=True)
 class Expression:
-    """Five fields."""
+    """A cron expression of five fields."""
 
     minute: Field
     hour: Field
@@ -33,16 +33,16 @@ class Expression:
 
     @property
     def text(self) -> str:
-        """As a person writes it."""
+        """The expression as a person writes it."""
         return " ".join(field.text for field in (self.minute, self.hour, self.day, self.month, self.weekday))
 
     @property
     def follows_real_time(self) -> bool:
-        """True when it is no fixed time of the day: Debian's cron looks at the first character."""
+        """True if it has no fixed time of day; Debian's cron decides this by the first character of a field."""
         return self.minute.text[0] == "*" or self.hour.text[0] == "*"
 
     def names(self, day: date) -> bool:
-        """True when this is one of its days."""
+        """Return True if the expression matches this day."""
         if day.month not in self.month.numbers:
             return False
         length = calendar.monthrange(day.year, day.month)[1]
@@ -58,7 +58,7 @@ class Expression:
 
 
 def expressions(seed: int, count: int) -> list[Expression]:
-    """`count` expressions, the same for each seed; each has a day."""
+    """Return `count` expressions that each match at least one day; the same seed gives the same expressions."""
     chance = random.Random(seed)
     found = list[Expression]()
     while len(found) < count:
@@ -72,7 +72,7 @@ def expressions(seed: int, count: int) -> list[Expression]:
 
 
 def _expression(chance: random.Random) -> Expression:
-    # Clocks change between 21 and 4 o'clock: there the hours are to be.
+    # Clocks change between 21 and 4 o'clock, so most hours should be there.
     hours = [0, 0, 1, 1, 2, 2, 3, 3, 4, 21, 22, 23, *range(24)]
     return Expression(
         _field(chance, 0, 59, star=0.15, step=0.2),

@@ -1,8 +1,8 @@
-"""The due minutes of some years, by a look at each minute in UTC: the rules of Debian's cron, and no arithmetic.
+"""Finds the due minutes of some years by checking each minute in UTC with the rules of Debian's cron.
 
-A clock on the wall is read at each minute. It goes on by one, stands back, or leaps. An expression that follows real
-time is due whenever the clock shows a time that it names. Any other one is due when the clock comes, for the first
-time, to a time that it names, or past it.
+The local clock is read at each minute. It advances by one minute, falls back, or leaps forward. An expression that
+follows real time is due whenever the clock shows a matching time. Any other expression is due when the clock reaches or
+passes a matching time for the first time.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from tests.schedules.expressions import Expression
 
 _DAY, _HOUR = 24 * 60, 60
-_MARGIN = 3 * _DAY  # what the clock on the wall may be ahead or behind
+_MARGIN = 3 * _DAY  # more than the local clock can be ahead or behind
 
 Minutes = NDArray[np.int32]
 Flags = NDArray[np.bool_]
-#: Where the offset of a zone changes: (minute in UTC, offset from then on). The first one is that of the start.
+#: The changes of a zone's offset: (minute in UTC, offset in minutes from then on). The first one is at the start.
 Changes = tuple[tuple[int, int], ...]
 
 
 def minute_of(year: int) -> int:
-    """The first minute of a year in UTC, since 1970."""
+    """Return the first minute of a year in UTC, counted from 1970."""
     return int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) // 60
 
 
 def changes(zone: ZoneInfo, first: int, last: int) -> Changes:
-    """How far the clock is ahead of UTC, from `first` to before `last`. Each minute is read in an hour of a change."""
+    """Return the offsets from UTC from `first` to before `last`; in an hour with a change each minute is read."""
 
     def offset(minute: int) -> int:
         shift = datetime.fromtimestamp(minute * 60, zone).utcoffset()
@@ -48,13 +48,13 @@ def changes(zone: ZoneInfo, first: int, last: int) -> Changes:
 
 
 class WallClock:
-    """What the clock on the wall shows at each minute in UTC, as an index into what `named` returns."""
+    """The local time at each minute in UTC, as an index into the array that `named` returns."""
 
     def __init__(self, shifts: Changes, first: int, last: int) -> None:
         starts = [minute for minute, _ in shifts] + [last]
         offset = np.repeat([shift for _, shift in shifts], np.diff(starts)).astype(np.int32)
         self.shown: Minutes = np.arange(last - first, dtype=np.int32) + offset + np.int32(_MARGIN)
-        #: The latest time that it has shown so far.
+        #: The latest time that the clock has shown so far.
         self.reached: Minutes = np.maximum.accumulate(self.shown)
         steps = np.diff(self.reached, prepend=self.reached[0] - 1)
         self.goes_on: Flags = steps == 1
@@ -62,7 +62,7 @@ class WallClock:
 
 
 def named(expression: Expression, first: int, last: int) -> Flags:
-    """For each local minute from `first - _MARGIN` to `last + _MARGIN`, whether the expression names it."""
+    """Return for each local minute from `first - _MARGIN` to `last + _MARGIN` if the expression matches it."""
     start, end = first - _MARGIN, last + _MARGIN
     assert start % _DAY == 0
     of_day = np.array(
@@ -79,7 +79,7 @@ def named(expression: Expression, first: int, last: int) -> Flags:
 
 
 def due(expression: Expression, names: Flags, clock: WallClock) -> NDArray[np.int64]:
-    """Indices of the minutes in UTC at which the expression is due; `names` is what `named` returns."""
+    """Return the indices of the minutes in UTC at which the expression is due; `names` is the result of `named`."""
     if expression.follows_real_time:
         return np.flatnonzero(names[clock.shown])
     found = names[clock.reached] & clock.goes_on

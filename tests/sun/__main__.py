@@ -1,4 +1,4 @@
-"""`make simulate`: a year of a solar board under the real policy, planner and forecast, beside simple rules."""
+"""`make simulate`: simulate a year of a solar board with the real policy, planner and forecast, and simple rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.sun.simulation import Outcome, Rule, Simulation
 from tests.sun.weather import SERIES, Weather, made_up, tmy3
 from tests.sun.workers import Scaled
 
-#: The three settings that the planner is held to: in time with sleep and without, in percent.
+#: The settings with aims for the planner: the percentage of jobs in time that it must reach with sleep and without.
 AIMS = {("greensboro", 20.0): (98.0, 95.0), ("greensboro", 12.0): (88.0, 78.0), ("sand-point", 20.0): (72.0, 60.0)}
 RULES = ("sleep", "awake", "fixed", "dies", "above", "once")
 
@@ -46,12 +46,12 @@ class Setting(msgspec.Struct, frozen=True):
     minutes: float = 10.0
     power: Power = Power.NORMAL
     worth_h: float = 24.0
-    mix: int | None = None  # seed of 20 kinds at random, in place of the one kind
+    mix: int | None = None  # seed of 20 random kinds in place of one kind
     learn_place: bool = False
     seed: int = 1
 
     def weather(self) -> Weather:
-        """The year. Raises UsageError."""
+        """Return the weather of the year. Raises UsageError if `place` is unknown."""
         try:
             latitude = float(self.place)
         except ValueError:
@@ -67,7 +67,7 @@ class Setting(msgspec.Struct, frozen=True):
         return found if self.shuffle is None else found.shuffled(self.shuffle)
 
     def kinds(self) -> tuple[Kind, ...]:
-        """What is asked of the board."""
+        """Return the kinds of job that arrive."""
         if self.mix is not None:
             return mixed(self.mix)
         return (Kind("job", self.per_day, self.minutes, self.power, self.worth_h),)
@@ -95,7 +95,7 @@ def simulate(setting: Setting, rules: tuple[str, ...]) -> list[Outcome]:
         rule = made[name]()
         outcome = one.run(rule)
         if isinstance(rule, Planned):
-            outcome.told, outcome.held = rule.told_count, rule.held
+            outcome.announced, outcome.held = rule.announced_count, rule.held
         found.append(outcome)
     return found
 
@@ -119,23 +119,24 @@ def aims(seeds: int) -> bool:
                 for outcome, aim in zip(outcomes[:2], (asleep, awake), strict=True)
             ]
             for outcome in outcomes[:2]:
-                share = 100 * outcome.held / max(1, outcome.told)
+                share = 100 * outcome.held / max(1, outcome.announced)
                 good.append(77 <= share <= 83)
-                click.echo(f"{outcome.name}: {share:.1f} % of {outcome.told} start intervals held (aim 77 to 83)")
+                click.echo(f"{outcome.name}: {share:.1f} % of {outcome.announced} start intervals held (aim 77 to 83)")
             reached = reached and (all(good) or seed > 1)
             click.echo(
                 f"{asleep:g} % and {awake:g} %, 0 brown-outs, intervals {'reached' if all(good) else 'NOT reached'} "
                 f"({(time.monotonic() - began_s) / len(outcomes):.0f} s a year)"
             )
     for place in SERIES:
-        told = score(tmy3(place), Panel())
-        gain = 100 * (1 - told.ours_rmse / told.yesterday_rmse)
+        errors = score(tmy3(place), Panel())
+        gain = 100 * (1 - errors.ours_rmse / errors.yesterday_rmse)
         click.echo(
-            f"\n{place}: the next day's energy {told.ours_rmse:.1f} Wh off (root mean square), as yesterday "
-            f"{told.yesterday_rmse:.1f} Wh: {gain:.0f} % lower (mean of amounts {told.ours_mae:.1f} and "
-            f"{told.yesterday_mae:.1f} Wh); {told.below_p10:.1f} % of the hours below their P10"
+            f"\n{place}: the forecast of the next day's energy is {errors.ours_rmse:.1f} Wh off (root mean square), "
+            f"the energy of the day before {errors.yesterday_rmse:.1f} Wh: {gain:.0f} % lower (mean absolute errors "
+            f"{errors.ours_mae:.1f} and {errors.yesterday_mae:.1f} Wh); "
+            f"{errors.below_p10:.1f} % of the hours below their P10"
         )
-        reached = reached and gain >= 15 and abs(told.below_p10 - 10) <= 3
+        reached = reached and gain >= 15 and abs(errors.below_p10 - 10) <= 3
     return reached
 
 
@@ -185,9 +186,9 @@ def _one(setting: Setting, rules: tuple[str, ...], number: int) -> list[Outcome]
     "--place", default="greensboro", show_default=True, help=f"A latitude, {', '.join(SERIES)}, or a TMY3 file."
 )
 @click.option(
-    "--clearness", type=click.FloatRange(0.2, 0.95), default=0.6, show_default=True, help="Of a latitude's sky."
+    "--clearness", type=click.FloatRange(0.2, 0.95), default=0.6, show_default=True, help="Of the sky, for a latitude."
 )
-@click.option("--shuffle", type=int, help="Seed of another year, by the same days in another order.")
+@click.option("--shuffle", type=int, help="Seed of another year: the same days in another order.")
 @click.option("--panel", type=click.FloatRange(0.1, 10_000), default=20.0, show_default=True, help="Watts.")
 @click.option(
     "--tilt", type=click.FloatRange(0, 90), default=0.0, show_default=True, help="Degrees towards the equator."
@@ -195,36 +196,36 @@ def _one(setting: Setting, rules: tuple[str, ...], number: int) -> list[Outcome]
 @click.option("--battery", type=click.FloatRange(0.1, 100_000), default=37.0, show_default=True, help="Watt-hours.")
 @click.option("--board", type=click.Choice(sorted(BOARDS)), default="pi-3b", show_default=True)
 @click.option("--idle", type=click.FloatRange(0.01, 100), help="Watts at rest, as `edge power calibrate` measured.")
-@click.option("--busy", type=click.FloatRange(0.01, 100), help="Watts with one busy core, the same.")
+@click.option("--busy", type=click.FloatRange(0.01, 100), help="Watts with one busy core, as measured there too.")
 @click.option(
-    "--cores", type=click.IntRange(1, 64), default=1, show_default=True, help="More than one: scaled workers."
+    "--cores", type=click.IntRange(1, 64), default=1, show_default=True, help="With more than one, workers are scaled."
 )
-@click.option("--jobs", type=click.FloatRange(0, 10_000), default=60.0, show_default=True, help="A day.")
-@click.option("--minutes", type=click.FloatRange(0.1, 1440), default=10.0, show_default=True, help="Of a job.")
+@click.option("--jobs", type=click.FloatRange(0, 10_000), default=60.0, show_default=True, help="Jobs a day.")
+@click.option("--minutes", type=click.FloatRange(0.1, 1440), default=10.0, show_default=True, help="Length of a job.")
 @click.option(
-    "--worth", type=click.FloatRange(0.1, 1000), default=24.0, show_default=True, help="Hours a result is wanted."
+    "--worth", type=click.FloatRange(0.1, 1000), default=24.0, show_default=True, help="Hours a result is needed."
 )
 @click.option("--power", type=click.Choice([each.value for each in Power]), default="normal", show_default=True)
-@click.option("--mix", type=int, help="Seed of 20 kinds at random, in place of one.")
-@click.option("--learn-place", is_flag=True, help="Coordinates are learned, not given.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the arrivals.")
+@click.option("--mix", type=int, help="Seed of 20 random kinds in place of one.")
+@click.option("--learn-place", is_flag=True, help="The board learns its coordinates; they are not configured.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the arrivals.")
 @click.option(
-    "--boards", type=click.IntRange(1, 1000), default=1, show_default=True, help="Each with seeds of its own."
+    "--boards", type=click.IntRange(1, 1000), default=1, show_default=True, help="Number of boards, each with its seed."
 )
 @click.option(
     "--rule",
     "rules",
     type=click.Choice(RULES),
     multiple=True,
-    help="Only these; of many boards the first and the third.",
+    help="Only these rules.  [default: all; with several boards: sleep and fixed]",
 )
 @click.option("--svg", type=click.Path(file_okay=False, path_type=Path), help="Folder for the plots.")
 @click.option("--aims", "check", is_flag=True, help="Run the settings of the aims, and the forecast's scores.")
-@click.option("--mixes", "count", type=click.IntRange(1, 100), help="Compare so many random mixes of 20 kinds.")
+@click.option("--mixes", "count", type=click.IntRange(1, 100), help="Compare this many random mixes of 20 kinds.")
 @click.option(
     "--size", type=click.FloatRange(1, 100), help="Find the smallest panel for this percentage of jobs in time."
 )
-@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Of --aims.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Number of seeds for --aims.")
 def main(
     rules: tuple[str, ...],
     boards: int,
@@ -237,7 +238,7 @@ def main(
     busy: float | None,
     **given: str | float | bool | None,
 ) -> None:
-    """Print a table; the same options print the same."""
+    """Print a table. The same options print the same figures."""
     if check:
         sys.exit(0 if aims(seeds) else 1)
     if count:

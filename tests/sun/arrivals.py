@@ -1,4 +1,4 @@
-"""What is asked of a board over a year: jobs by kind, class and deadline, at random times by a seed."""
+"""Makes the jobs of a year with kind, class and deadline, at random times by a seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Kind(msgspec.Struct, frozen=True):
     per_day: float = 60.0
     minutes: float = 10.0
     power: Power = Power.NORMAL
-    worth_h: float = 24.0  # after so many hours its result is worth nothing
+    worth_h: float = 24.0  # hours after which the result is worth nothing
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 def arrivals(kinds: tuple[Kind, ...], seed: int, days: int = DAYS) -> list[Arrival]:
-    """All jobs in the order of their arrival."""
+    """Return all jobs in the order of their arrival."""
     found = list[Arrival]()
     for number, kind in enumerate(kinds):
         rng, at = random.Random(f"{seed} {number} {kind.name}"), 0.0
@@ -45,7 +45,7 @@ def arrivals(kinds: tuple[Kind, ...], seed: int, days: int = DAYS) -> list[Arriv
 
 
 def mixed(seed: int, count: int = 20, hours_per_day: float = 8.0) -> tuple[Kind, ...]:
-    """So many kinds at random, that together need `hours_per_day` of one core."""
+    """Return `count` random kinds that together need `hours_per_day` of one core."""
     rng = random.Random(f"kinds {seed}")
     drawn = [
         Kind(

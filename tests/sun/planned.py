@@ -1,4 +1,4 @@
-"""The real policy under the real planner and forecast, as the governor runs them."""
+"""Runs the real policy with the real planner and forecast, as the governor does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AWAKE_S = SleepConfig().min_awake_s
 
 
 class Planned(FixedThresholds):
-    """Fixed thresholds until a week is learned, then the plan."""
+    """Uses fixed thresholds until the forecast has learned a week, then the plan."""
 
     def __init__(
         self,
@@ -45,8 +45,8 @@ class Planned(FixedThresholds):
         self._floor: float | None = None
         self._booted = 0
         self._counts, self._work = (0, 0), list[OpenWork]()
-        self.starts, self._told = StartMemory(), dict[Arrival, Interval]()
-        self.held, self.told_count = 0, 0
+        self.starts, self._announced = StartMemory(), dict[Arrival, Interval]()
+        self.held, self.announced_count = 0, 0
 
     def booted(self, view: View) -> None:
         super().booted(view)
@@ -76,18 +76,18 @@ class Planned(FixedThresholds):
         return verdict
 
     def _open(self, view: View) -> list[OpenWork]:
-        """What is open, looked at anew when jobs came or went: that plan only counts them."""
+        """Return the open work, computed again only if the number of jobs changed; the plan only counts them."""
         counts = (len(view.waiting), len(view.running))
         if counts != self._counts:
             self._counts, self._work = counts, open_work(view)
         return self._work
 
     def handed(self, job: Arrival, view: View) -> None:
-        """Say when it starts, by what stands before it."""
+        """Announce an interval for the start of a job, from the jobs before it."""
         plan, view_ahead = self.ahead.plan, self.ahead.outlook(view.at)
         if plan is None or plan.floor_percent is None or view_ahead is None or job.kind.power is not Power.NORMAL:
             return
-        # By what was learned of the kinds: what these very jobs take is not known yet.
+        # Use the learned time of each kind, because the times of these jobs are not known yet.
         before = [each.kind.minutes for each in view.waiting if each.kind.power is not Power.SURPLUS]
         before += [max(0.0, body.job.kind.minutes - body.job.minutes + body.left) for body in view.running]
         likely = expected_start(
@@ -102,16 +102,16 @@ class Planned(FixedThresholds):
             sleeps=may_sleep(self._settings),
         )
         if likely is not None and likely - view.at >= LEAST_S:
-            self._told[job] = interval(self.starts, view.at, likely)
+            self._announced[job] = interval(self.starts, view.at, likely)
 
     def began(self, job: Arrival, view: View) -> None:
-        """Learn whether the announced interval held."""
-        told = self._told.pop(job, None)
-        if told is None or (job.due < view.minute and told.late >= view.at):
-            return  # given up before the interval was over: whether it held is unknown
-        self.starts = came_true(self.starts, told, view.at)
-        self.told_count += 1
-        self.held += told.early <= view.at <= told.late
+        """Learn from the start of a job if its announced interval held."""
+        announced = self._announced.pop(job, None)
+        if announced is None or (job.due < view.minute and announced.late >= view.at):
+            return  # the job was given up before the interval was over, so it is unknown if it held
+        self.starts = came_true(self.starts, announced, view.at)
+        self.announced_count += 1
+        self.held += announced.early <= view.at <= announced.late
 
     def clock(self, view: View) -> float | None:
         """Return the board's own clock, in epoch seconds, or None if it is not trusted."""
@@ -119,6 +119,6 @@ class Planned(FixedThresholds):
 
 
 def open_work(view: View) -> list[OpenWork]:
-    """What waits and runs, by kind."""
+    """Return the open work, one entry for each kind that waits or runs."""
     kinds = {job.kind.name: job.kind for job in (*view.waiting, *(body.job for body in view.running))}
     return [OpenWork(kind.power) for kind in kinds.values()]

@@ -1,4 +1,4 @@
-"""Outcomes as a table, and as plots in SVG."""
+"""Formats outcomes as a table, and as plots in SVG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADS = ("rule", "in time", "brown-outs", "h off", "h dark", "h < critical", "bo
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A row for each rule."""
+    """Return a text table with a row for each rule."""
     rows = [HEADS, *map(_row, outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     return "\n".join(
@@ -37,7 +37,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
 
 
 def months(title: str, outcomes: Sequence[Outcome]) -> str:
-    """Percent of the jobs in time, by month: a group of bars for each."""
+    """Return a plot of the percentage of jobs in time, with a group of bars for each month."""
     group = (_WIDTH - _LEFT) / 12
     bar = group * 0.8 / max(1, len(outcomes))
     parts = list[str]()
@@ -51,7 +51,7 @@ def months(title: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def charges(title: str, outcomes: Sequence[Outcome]) -> str:
-    """Mean charge of each day: a line for each rule."""
+    """Return a plot of the mean charge of each day, with a line for each rule."""
     parts = list[str]()
     for number, outcome in enumerate(outcomes):
         step = (_WIDTH - _LEFT) / max(1, len(outcome.daily))

@@ -1,4 +1,4 @@
-"""The rules that are compared: today's policy, and three simple ones that people use."""
+"""The compared rules: the real policy, and three simple ones that people use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAY = {level: Verdict(frozenset(ALLOWED[state])) for level, state in STATES.ite
 
 
 class Silent:
-    """A rule that tells nobody when jobs start."""
+    """A rule that announces no start times."""
 
     def booted(self, view: View) -> None:
         pass
@@ -30,7 +30,7 @@ class Silent:
 
 
 class FixedThresholds(Silent):
-    """The real policy with its fixed thresholds: what a board does without a planner."""
+    """The real policy with fixed thresholds, as on a board without a planner."""
 
     def __init__(self, config: PowerConfig | None = None) -> None:
         config = config or PowerConfig()
@@ -42,7 +42,7 @@ class FixedThresholds(Silent):
         self._rules = from_config(config)
         self._state = policy.PolicyState()
         self._percent = -1.0
-        self._stepped: Rules | None = None  # the rules that gave the state
+        self._stepped: Rules | None = None  # the rules of the last step
 
     def booted(self, view: View) -> None:
         self._state, self._percent = policy.PolicyState(), -1.0
@@ -51,7 +51,7 @@ class FixedThresholds(Silent):
         return self.stepped(self._rules, view)
 
     def stepped(self, rules: Rules, view: View) -> Verdict:
-        """The policy's own verdict by these rules."""
+        """Let the policy decide by these rules, and return its verdict."""
         percent = float(round(view.percent))  # rounded to whole percent, as a fuel gauge reports it
         if percent != self._percent or rules is not self._stepped or sampling.waits(self._state):
             self._percent, self._stepped = percent, rules
@@ -63,7 +63,7 @@ class FixedThresholds(Silent):
 
 
 class UntilItDies(Silent):
-    """Runs whatever waits until the battery is empty."""
+    """Runs all waiting jobs until the battery is empty."""
 
     name = "run until it dies"
 
@@ -72,7 +72,7 @@ class UntilItDies(Silent):
 
 
 class Above(Silent):
-    """Runs at 90 % and more."""
+    """Runs jobs at 90 % charge and more."""
 
     name = "run at 90 % and more"
 
@@ -81,7 +81,7 @@ class Above(Silent):
 
 
 class OnceADay(Silent):
-    """Starts at 80 %, stops at 60 %, and starts again on another day only."""
+    """Starts at 80 % charge, stops at 60 %, and starts again only on another day."""
 
     name = "start 80 %, stop 60 % once a day"
 

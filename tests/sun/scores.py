@@ -1,4 +1,4 @@
-"""How good the forecast is over a year of one panel that is always measured."""
+"""Scores the forecast over a year of one panel that is always measured."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edge.power.forecast.predict import forecast_hour
 from tests.sun.models import Panel
 from tests.sun.weather import DAYS, Weather
 
-_FIRST_DAY = 10  # until then it is learned
+_FIRST_DAY = 10  # the days before are only for learning
 
 
 class Scores(msgspec.Struct, frozen=True):
-    """Errors of the energy of the next day, told at midnight; and how often it was less than the P10 of its hour."""
+    """Errors in Wh of the next day's energy, forecast at midnight, and how often an hour was below its P10."""
 
     name: str
     ours_rmse: float
@@ -27,7 +27,7 @@ class Scores(msgspec.Struct, frozen=True):
 
 
 def score(weather: Weather, panel: Panel) -> Scores:
-    """Forecast each day of the year from what came before it."""
+    """Forecast each day of the year from the days before it, and return the errors."""
     minutes = panel.series(weather)
     hourly = [sum(minutes[hour * 60 : hour * 60 + 60]) / 60 for hour in range(DAYS * 24)]
     memory = PanelMemory(place=Place(weather.latitude, weather.longitude, given=True))
@@ -35,10 +35,10 @@ def score(weather: Weather, panel: Panel) -> Scores:
     ours, yesterday, below, bright = list[float](), list[float](), 0, 0
     for hour, watts in enumerate(hourly):
         if hour % 24 == 0 and hour >= _FIRST_DAY * 24:
-            told = sum(forecast_hour(memory, first + hour + ahead, ahead + 1).mid for ahead in range(24))
-            came = sum(hourly[hour : hour + 24])
-            ours.append(came - told)
-            yesterday.append(came - sum(hourly[hour - 24 : hour]))
+            forecast = sum(forecast_hour(memory, first + hour + ahead, ahead + 1).mid for ahead in range(24))
+            measured = sum(hourly[hour : hour + 24])
+            ours.append(measured - forecast)
+            yesterday.append(measured - sum(hourly[hour - 24 : hour]))
         if hour >= _FIRST_DAY * 24:
             due = [each for each in memory.issued if each.hour == first + hour and each.mid > DARK * memory.peak]
             bright += len(due)

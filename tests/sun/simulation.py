@@ -1,4 +1,4 @@
-"""A year of one board, minute by minute: sun, battery, board, jobs, and the rule that decides."""
+"""Simulates a year of one board, minute by minute: sun, battery, board, jobs, and the rule that decides."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tests.sun.weather import Weather
 
 
 class State(Enum):
-    """What the board does."""
+    """The state of the board."""
 
-    OFF = 0  # by itself, with an alarm
-    DEAD = 1  # the battery is empty, and the load switch of the charger waits
+    OFF = 0  # it powered itself off, with an alarm set
+    DEAD = 1  # the battery is empty, and the charger's load switch is open
     BOOTING = 2
     ON = 3
 
 
 class View(msgspec.Struct):
-    """What a rule may know: now and the past, as a real board measures it."""
+    """What a rule may know: the present and the past, as a real board measures them."""
 
     minute: int
     at: float  # seconds since the epoch
     percent: float
-    sun_w: float  # what the panel gives, which is less than it could while the battery is full
-    load_w: float  # what the board draws
-    waiting: deque[Arrival]  # handed over, and not begun
+    sun_w: float  # output of the panel; it is less than possible while the battery is full
+    load_w: float  # power that the board draws
+    waiting: deque[Arrival]  # jobs that the board has and that have not begun
     running: list[Body]
 
 
@@ -41,63 +41,63 @@ class Verdict(msgspec.Struct, frozen=True):
     """What a rule decides for this minute."""
 
     may: frozenset[Power] = frozenset()
-    off_until: float | None = None  # minute of the alarm; the board goes down now
-    critical: bool = False  # it goes down for want of power
+    off_until: float | None = None  # if set, the board powers off now, until an alarm in this minute
+    critical: bool = False  # True if it powers off because the power is critical
 
 
 class Rule(Protocol):
-    """A rule: decides each minute which jobs may run, or that the board goes down. Times are minutes of the year."""
+    """Decides each minute which jobs may run, or that the board powers off. Times are minutes of the year."""
 
     name: str
 
     def booted(self, view: View) -> None:
-        """The board has started."""
+        """Note that the board has started."""
 
     def decide(self, view: View) -> Verdict:
-        """Called each minute while the board is up."""
+        """Decide for this minute; called each minute while the board is up."""
 
     def handed(self, job: Arrival, view: View) -> None:
-        """A job was handed over; those before it stand in the view."""
+        """Note that the board got a job; the jobs before it are in the view."""
 
     def began(self, job: Arrival, view: View) -> None:
-        """A job began, or is given up because its result is worth nothing any more."""
+        """Note that a job began, or that it is given up because its result is worth nothing any more."""
 
 
 class Body(msgspec.Struct):
     """A job that has begun."""
 
     job: Arrival
-    left: float  # minutes
+    left: float  # minutes that it still needs
 
 
 class Workers(Protocol):
-    """How many bodies run at once on a board with several cores."""
+    """Decides how many bodies run at once on a board with several cores."""
 
     def count(self, waiting: Sequence[Arrival], running: Sequence[Body], may: frozenset[Power], minute: int) -> int:
         """Return how many jobs may run at the same time in this minute."""
 
 
 class Outcome(msgspec.Struct):
-    """What a year brought."""
+    """The outcome of a year."""
 
     name: str
     jobs: int = 0
     in_time: int = 0
     brown_outs: int = 0
-    off_h: float = 0.0  # down by itself, or dead
-    dark_h: float = 0.0  # off for want of power: dead, or gone down at critical
-    critical_h: float = 0.0  # below critical, on or off
+    off_h: float = 0.0  # hours powered off or dead
+    dark_h: float = 0.0  # hours without power: dead, or powered off at critical
+    critical_h: float = 0.0  # hours below the critical charge, on or off
     boots: int = 0
     worked_h: float = 0.0
     spilled_wh: float = 0.0  # energy lost because the battery was full
     by_month: list[list[int]] = msgspec.field(default_factory=lambda: [[0, 0] for _ in range(12)])
-    told: int = 0  # start intervals that were told to waiting jobs
-    held: int = 0  # and held
+    announced: int = 0  # start intervals that were announced for waiting jobs
+    held: int = 0  # announced intervals in which the job began
     daily: list[tuple[float, float]] = []  # (mean percent, jobs in time) of each day
 
     @property
     def part(self) -> float:
-        """Percent of the jobs that were done in time."""
+        """Percentage of the jobs that were done in time."""
         return 100.0 * self.in_time / max(1, self.jobs)
 
 
@@ -137,7 +137,7 @@ class Simulation:
         for job in jobs:
             outcome.by_month[_month(job.minute)][1] += 1
         for minute in range(self._minutes):
-            if minute % 60 == 0:  # what is inside follows the air slowly
+            if minute % 60 == 0:  # the temperature of the battery follows that of the air slowly
                 usable += (battery.usable(self._weather.hours[minute // 60].celsius) - usable) / 8
             while following < count and jobs[following].minute <= minute:
                 outside.append(jobs[following])
@@ -153,7 +153,7 @@ class Simulation:
                     rule.began(waiting.popleft(), view)
                 verdict = rule.decide(view)
                 if verdict.off_until is not None:
-                    for body in reversed(running):  # what was not done begins again
+                    for body in reversed(running):  # unfinished jobs begin again later
                         waiting.appendleft(body.job)
                     running.clear()
                     state, until, critical = State.OFF, verdict.off_until, verdict.critical
@@ -188,7 +188,7 @@ class Simulation:
                 if critical or state is State.DEAD:
                     outcome.dark_h += 1 / 60
                 if state is State.OFF and minute >= until and percent < self._restart:
-                    state, critical = State.DEAD, True  # the load switch of the charger gives nothing yet
+                    state, critical = State.DEAD, True  # the charger's load switch stays open
                 if (state is State.OFF and minute >= until) or (state is State.DEAD and percent >= self._restart):
                     state, until = State.BOOTING, minute + boot_min
                     outcome.boots += 1

@@ -1,4 +1,4 @@
-"""A year of hourly sun and temperature: a TMY3 file of pvlib's package data, or one made up for a latitude."""
+"""Provides a year of hourly sun and temperature, from a TMY3 file of pvlib's package data or made up for a latitude."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Hour(msgspec.Struct, frozen=True, array_like=True):
-    """Means of one hour."""
+    """The means of one hour."""
 
     ghi: float  # W/m2 on a horizontal plane
     dni: float  # W/m2 towards the sun
@@ -39,11 +39,11 @@ class Weather(msgspec.Struct, frozen=True):
     hours: tuple[Hour, ...]
 
     def epoch(self, hour: float) -> float:
-        """Seconds since the epoch of an hour of the series, in the year 2026."""
+        """Return the seconds since the epoch of an hour of the series, in the year 2026."""
         return YEAR_BEGINS + (hour - self.zone_h) * 3600
 
     def shuffled(self, seed: int) -> Weather:
-        """Another year of this place: the days of each month in another order, a few at a time as weather comes."""
+        """Return another year of this place: blocks of three days of each month in another order."""
         rng, order, first = random.Random(seed), list[int](), 0
         for length in _MONTHS:
             blocks = [list(range(at, min(at + 3, first + length))) for at in range(first, first + length, 3)]
@@ -55,11 +55,11 @@ class Weather(msgspec.Struct, frozen=True):
 
 
 def tmy3(name: str) -> Weather:
-    """Read the series of that name, or of that file.
+    """Read the series with this name in `SERIES`, or the file with this path.
 
     Raises:
-        FileNotFoundError: pvlib, or the file, is not there.
-        ValueError: the file is no TMY3 file of a whole year.
+        FileNotFoundError: pvlib or the file is missing.
+        ValueError: The file is not a TMY3 file of a whole year.
     """
     path = Path(name)
     if name in SERIES:
@@ -82,13 +82,13 @@ def tmy3(name: str) -> Weather:
 
 
 def made_up(latitude: float, *, seed: int = 1, clearness: float = 0.6, celsius: float = 12.0) -> Weather:
-    """A year at a latitude: clear sky after Haurwitz under clouds that last for some days.
+    """Make up a year at a latitude: the clear sky of Haurwitz with clouds that last for some days.
 
     Args:
-        latitude: degrees, north positive.
-        seed: of the clouds.
-        clearness: share of the clear sky's sun that comes through on a median day, 0.2 to 0.95.
-        celsius: mean temperature of the year.
+        latitude: Degrees, north is positive.
+        seed: The seed of the clouds.
+        clearness: Share of the clear sky's sun that comes through on a median day, 0.2 to 0.95.
+        celsius: Mean temperature of the year.
     """
     rng, hours, state = random.Random(f"{latitude} {seed}"), list[Hour](), 0.0
     swing = min(14.0, abs(latitude) / 4)

@@ -1,4 +1,4 @@
-"""The real rule that scales workers, on the backlog of the simulated board."""
+"""Applies the real rule that scales workers to the backlog of the simulated board."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STATES = {frozenset(may): state for state, may in ALLOWED.items() if may}
 
 
 class Scaled:
-    """One worker that always runs, and further ones as `workers: [{name: extra, max: auto}]` has them."""
+    """One worker that always runs, and additional ones as with `workers: [{name: extra, max: auto}]`."""
 
     def __init__(self, cores: int) -> None:
         self._cores, self._entry, self._state = cores, WorkerEntry("extra", max="auto"), ScaleState()

@@ -1,4 +1,4 @@
-"""The import contract of ARCHITECTURE.md holds."""
+"""The code follows the import contract of ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-#: Half a second and 85 MB: loaded inside the job that needs it, never at the top of a module.
+#: They cost half a second and 85 MB, so they are imported in the job that needs them, never at the top of a module.
 HEAVY = {"chatterbot", "spacy"}
 
 
@@ -23,7 +23,7 @@ def test_import_contract() -> None:
 
 
 def imported_at_load(tree: ast.Module) -> Iterator[str]:
-    """Top-level names of the packages that loading this module would load."""
+    """Yield the top-level names of the packages that the import of this module loads."""
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
@@ -41,7 +41,7 @@ def imported_at_load(tree: ast.Module) -> Iterator[str]:
 
 @pytest.mark.parametrize("package", ["edge", "tasks"])
 def test_no_module_loads_a_language_model(package: str) -> None:
-    """ChatterBot and spaCy are imported inside function bodies only."""
+    """ChatterBot and spaCy are imported only in function bodies."""
     loads = {
         str(path.relative_to(REPOSITORY)): HEAVY & set(imported_at_load(ast.parse(path.read_bytes())))
         for path in sorted((REPOSITORY / package).rglob("*.py"))
@@ -50,7 +50,7 @@ def test_no_module_loads_a_language_model(package: str) -> None:
 
 
 def test_the_check_for_heavy_imports_sees_them() -> None:
-    """It finds a plain import, one in a class body and one behind `try`; not one in a function or for types only."""
+    """The check finds an import at the top, in a class body or in `try`, but none in a function or for types only."""
     seen = "import spacy.tokens\nclass A:\n    try:\n        from chatterbot import ChatBot\n    except E: pass\n"
     unseen = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import spacy\ndef f():\n    import chatterbot\n"
     assert set(imported_at_load(ast.parse(seen))) >= HEAVY

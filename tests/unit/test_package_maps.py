@@ -16,7 +16,7 @@ _PACKAGES = sorted(path.parent for path in _ROOT.rglob("__init__.py") if path.pa
 
 @pytest.mark.parametrize("package", _PACKAGES, ids=lambda path: str(path.relative_to(_ROOT)))
 def test_the_docstring_of_a_package_names_each_module_once(package: Path) -> None:
-    """One line "- `name`: ..." for each module and subpackage, and none for what is not there."""
+    """A package lists each module and subpackage in a line "- `name`: ...", and no other name."""
     doc = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
     named = re.findall(r"^- `(\w+)`: ", doc, re.MULTILINE)
     modules = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}

@@ -1,4 +1,4 @@
-"""The bugs that the power-cut rig is tried with fit the code they break: one that fits no more would prove nothing."""
+"""The seeded bugs of the power-cut rig fit the code that they break; one that does not fit would prove nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.powercut.bugs import BUGS
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_seeded_bug_goes_into_its_module(name: str) -> None:
-    """In a process of its own, as the rig does it."""
+    """The bug can be patched in, in a separate process as in the rig."""
     code = (
         "import importlib\n"
         "from tests.powercut import bugs\n"

@@ -1,4 +1,4 @@
-"""What readers of `/v1/events` cost the gateway: ten of them, while 100 jobs a second come and go."""
+"""Measures what ten readers of `/v1/events` cost the gateway at 100 jobs a second."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from tests.bench.sides.appliance import Appliance
 
 _READERS = 10
 _BATCH, _BATCHES_S = 10, 10  # 100 jobs/s
-_FILL_JOBS = 4000  # three events each: more than the gateway keeps
+_FILL_JOBS = 4000  # with three events each, more events than the gateway keeps
 
 
 def measure(bench: Bench) -> dict[str, float]:
-    """CPU of one core and memory of the gateway with ten readers, less those without a reader."""
+    """Return the gateway's CPU and memory with ten readers, minus those without a reader."""
     appliance = Appliance(bench.folder / "events")
     try:
         (gateway,) = appliance.parts["gateway"]
         bench.say("events: 100 jobs/s without a reader")
-        _jobs(appliance, min(bench.plan.idle_s, 3.0))  # what is loaded late is no reader's
+        _jobs(appliance, min(bench.plan.idle_s, 3.0))  # so that late imports do not count for the readers
         alone = _load(appliance, gateway, bench.plan.idle_s)
         appliance.await_results(appliance.batch(min(_FILL_JOBS, bench.plan.jobs["batch"])))
         memory_alone = meters.pss_bytes(gateway)
@@ -53,7 +53,7 @@ def measure(bench: Bench) -> dict[str, float]:
 
 
 def _load(appliance: Appliance, gateway: int, seconds: float) -> float:
-    """Cores that the gateway took while jobs came for so long."""
+    """Return the share of a core that the gateway used while jobs came for `seconds`."""
     before, began = meters.cost(gateway), time.monotonic()
     _jobs(appliance, seconds)
     return (meters.cost(gateway) - before).cpu_s / (time.monotonic() - began)
@@ -68,7 +68,7 @@ def _jobs(appliance: Appliance, seconds: float) -> None:
 
 @contextmanager
 def _readers(url: str) -> Iterator[list[int]]:
-    """Ten readers of all events; how many each one got so far."""
+    """Run ten readers of all events; the list counts the job events that each has received."""
     counts = [0] * _READERS
     address = urlsplit(url)
     stop = threading.Event()
@@ -99,7 +99,7 @@ def _readers(url: str) -> Iterator[list[int]]:
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
-    """One line."""
+    """Make a table of one line."""
     table = Table(
         "readers", "CPU % of a core, more", "CPU % alone", "events/s each", "memory MiB, more", title="events"
     )

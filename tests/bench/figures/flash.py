@@ -1,4 +1,4 @@
-"""What a job makes a card write, and how often it flushes, as the rig of `make flash` counts it."""
+"""Measures how much a job makes a card write and how often it flushes, with the rig of `make flash`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LONGEST_S = 3600.0
 
 
 def missing() -> str:
-    """Why this machine cannot measure it: no root, or a program that `.ci/setup test` brings."""
+    """Return why this machine cannot measure it (not root, or a program of `.ci/setup test` is missing), or empty."""
     return volume.missing()
 
 
 def measure(bench: Bench) -> list[dict[str, Any]]:
-    """Rows by way: apart, then `together-WAY` where all was on one file system.
+    """Return a row for each way with separate file systems, then `together-WAY` rows with one file system.
 
-    A process of its own, because it enters a mount namespace. It prints its tables; ours come at the end.
+    The rig runs in a separate process, because it enters a mount namespace. Its printed tables are dropped.
     """
     path = bench.folder / "flash.json"
     quick = [] if bench.plan.name == FULL.name else ["--quick"]
@@ -43,7 +43,7 @@ def measure(bench: Bench) -> list[dict[str, Any]]:
 
 
 def tables(found: list[dict[str, Any]]) -> list[Table]:
-    """As `make flash` prints them."""
+    """Make the tables that `make flash` prints."""
     rows = msgspec.convert(found, list[rig.Row])
     mark = "together-"
     return rig.tables(

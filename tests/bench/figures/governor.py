@@ -1,4 +1,4 @@
-"""What a governor costs that reads two sources every ten seconds."""
+"""Measures what a governor costs that reads two sources every ten seconds."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.bench import meters
 from tests.bench.figure import Bench, Figure
 from tests.bench.waiting import wait_for
 
-#: What a board with a few sensors reads.
+#: The `power` settings of a board with a few sensors.
 SENSED: dict[str, Any] = {
     "sources": [{"kind": "disk"}, {"kind": "clock"}],
     "sampling": {"sample_s": 10.0, "slow_s": 10.0},
 }
-_CALM_S = 12.0  # the first samples come faster
+_CALM_S = 12.0  # wait this long, because the first samples come faster
 
 
 def measure(bench: Bench) -> dict[str, float]:
-    """A governor alone, on a folder of its own."""
+    """Measure a governor that runs alone in a separate folder."""
     folder = bench.folder / "governor"
     folder.mkdir(parents=True)
     path, run = folder / "edge.yaml", folder / "run"
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> dict[str, float]:
 
 
 def tables(found: dict[str, float]) -> list[Table]:
-    """One line."""
+    """Make a table of one line."""
     table = Table(*found, title="a governor that reads two sources every 10 s")
     table.add_row(*map(str, found.values()))
     return [table]

@@ -1,4 +1,4 @@
-"""What the appliance costs while nobody asks anything of it. The peers do not run: they would share its memory."""
+"""Measures the idle appliance. The compared workers do not run, because they would share its memory pages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.bench import meters
 from tests.bench.figure import Bench, Figure
 
 _OWN = ("gateway", "worker", "governor")
-_CALM_S = 3.0  # what a start leaves to do is not idleness
+_CALM_S = 3.0  # wait this long, so that late work of the start does not count
 
 
 def measure(bench: Bench) -> dict[str, dict[str, float]]:
-    """Each process, and `own`: the sum of gateway, worker and governor."""
+    """Return the figures of each part, and as `own` the sum of gateway, worker and governor."""
     parts = {name: pids for name, pids in bench.appliance.parts.items() if name in (*_OWN, "broker")}
     time.sleep(_CALM_S if bench.plan.idle_s > 1 else 0)
     found = meters.idle(parts, seconds=bench.plan.idle_s)
@@ -24,7 +24,7 @@ def measure(bench: Bench) -> dict[str, dict[str, float]]:
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
-    """One line a process."""
+    """Make a table with a line for each part."""
     table = Table("process", "wake-ups/s", "CPU %", "bytes/min", "PSS MiB", title="idle")
     for name, row in found.items():
         table.add_row("own three" if name == "own" else name, *map(str, row.values()))

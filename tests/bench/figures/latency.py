@@ -1,4 +1,4 @@
-"""One submit and one look, while so many jobs wait that the ledger has something to search; and a lone job's way."""
+"""Measures a submit and a query while many jobs wait in the ledger, and a lone job from submit to result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.bench.figure import Bench, Figure
 from tests.bench.sides.appliance import Appliance
 from tests.bench.spread import spread_ms
 
-#: What a person, a page and a scraper ask for; a filter that no job passes reads the most.
+#: Queries of a person, a page and a scraper; a filter that no job matches reads the most rows.
 _LOOKS = ("status", "metrics", "jobs", "jobs?state=queued&task=echo", "jobs?state=failed", "jobs?task=nobody")
 _LOOKS_EACH = 100
 _LONE = 100
@@ -21,7 +21,7 @@ Spread = dict[str, float]
 
 
 def measure(bench: Bench) -> dict[str, dict[str, Spread]]:
-    """`lone`: submit to result; `waiting` and `looks`: with so many jobs in the way."""
+    """Return `lone`, from submit to result, and `waiting` and `looks`, submits and queries behind a backlog."""
     appliance = Appliance(bench.folder / "latency")
     try:
         bench.say("latency: lone jobs")
@@ -32,9 +32,9 @@ def measure(bench: Bench) -> dict[str, dict[str, Spread]]:
 
 
 def behind(appliance: Appliance, bench: Bench) -> dict[str, dict[str, Spread]]:
-    """Submits and looks behind each backlog of the plan; the worker is stopped, so the jobs do wait.
+    """Time submits and queries behind each backlog of the plan; the workers are stopped, so the jobs do wait.
 
-    Submits are timed twice where jobs were taken in for it: while the broker is still being given those, and after.
+    If a backlog needs further jobs, submits are timed twice: while the broker still gets those jobs, and after.
     """
     appliance.stop_workers()
     try:
@@ -56,7 +56,7 @@ def behind(appliance: Appliance, bench: Bench) -> dict[str, dict[str, Spread]]:
 
 
 def submits(appliance: Appliance, count: int) -> list[float]:
-    """Seconds of each submit over one connection."""
+    """Return the seconds of each submit over one connection."""
     latencies = []
     for number in range(count):
         began = time.perf_counter()
@@ -66,7 +66,7 @@ def submits(appliance: Appliance, count: int) -> list[float]:
 
 
 def lone_jobs(appliance: Appliance, count: int) -> list[float]:
-    """Seconds from the submit until the client has the result, one job at a time."""
+    """Return for each of `count` jobs, one at a time, the seconds from the submit until the client has the result."""
     latencies = []
     for number in range(count):
         began = time.perf_counter()
@@ -76,7 +76,7 @@ def lone_jobs(appliance: Appliance, count: int) -> list[float]:
 
 
 def looks(appliance: Appliance, path: str) -> list[float]:
-    """Seconds of each GET of `path` below /v1."""
+    """Return the seconds of each GET of `path` below /v1."""
     latencies = []
     with urllib3.PoolManager(retries=False) as pool:
         for _ in range(_LOOKS_EACH):
@@ -88,7 +88,7 @@ def looks(appliance: Appliance, path: str) -> list[float]:
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
-    """A table of submits, one of looks."""
+    """Make a table of submits and one of queries."""
     spreads = ("p50 ms", "p99 ms", "max ms")
     one = Table("what", *spreads, title="one job over HTTP")
     one.add_row("a lone job, until its result is there", *map(str, found["lone"]["result"].values()))

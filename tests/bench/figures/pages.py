@@ -1,8 +1,8 @@
-"""The seed's experiment: pages that each take a second, fetched one after another, and as spawned micro-tasks.
+"""Measures pages that each take a second, fetched one after another and by spawned jobs.
 
-It is measured once there is a kind of job `pages`, in `tasks/pages.py`. Its call, as it is expected here: `pages(URL)`
-fetches what the list page at URL links to, one after another; `pages(URL, spawn=True)` spawns a job for each page,
-which a worker with a pool of threads runs.
+It is measured only if there is a kind of job `pages`, in `tasks/pages.py`. `pages(URL)` must fetch the pages that the
+list page at URL links to, one after another. `pages(URL, spawn=True)` must spawn a job for each page, which a worker
+with a pool of threads runs.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _OPEN = ("accepted", "queued", "running", "retrying")
 
 
 def missing() -> str:
-    """Empty once the module of the kind is there."""
+    """Return why it cannot be measured, or an empty text if the module of the kind exists."""
     return "" if importlib.util.find_spec(_MODULE) else f"no kind of job {_KIND!r} yet ({_MODULE})"
 
 
 def measure(bench: Bench) -> list[dict[str, Any]]:
-    """Row `in-turn`, then `spawned-N` for each size; `times_as_fast` compares seconds a page with `in-turn`."""
+    """Return row `in-turn`, then `spawned-N` for each size; `times_as_fast` compares seconds a page with `in-turn`."""
     in_turn, *sizes = bench.plan.pages
     appliance = Appliance(
         bench.folder / "pages", tasks=(_MODULE,), settings={"workers": workers(min(_MOST_THREADS, max(sizes)))}
@@ -53,14 +53,14 @@ def measure(bench: Bench) -> list[dict[str, Any]]:
 
 
 def workers(threads: int) -> list[dict[str, Any]]:
-    """`workers:` of edge.yaml: the main one, and one with so many threads for bodies that wait."""
+    """Return `workers:` of edge.yaml: the main one, and one with `threads` threads for bodies that wait."""
     return [{"name": "main"}, {"name": "io", "pool": "threads", "concurrency": threads}]
 
 
 def fetched(appliance: Appliance, count: int, *, spawn: bool) -> dict[str, Any]:
-    """One run on a fresh site: from the submit until no job is open any more.
+    """Measure one run on a fresh site, from the submit until no job is open.
 
-    The site's own count is the proof that each page was asked for, wherever the kind of job stores it.
+    The site's own count proves that each page was fetched, wherever the kind of job stores it.
     """
     with page_site(delay_s=_DELAY_S) as site:
         began = time.perf_counter()
@@ -87,7 +87,7 @@ def _open_jobs(appliance: Appliance) -> int:
 
 
 def tables(found: list[dict[str, Any]]) -> list[Table]:
-    """One line a way."""
+    """Make a table with a line for each way."""
     table = Table(
         "way", "pages", "s", "s a page", "at once", "times as fast", title=f"pages that take {_DELAY_S:g} s each"
     )
@@ -103,4 +103,4 @@ def tables(found: list[dict[str, Any]]) -> list[Table]:
     return [table]
 
 
-FIGURE = Figure("pages", "the seed's experiment", measure, tables, missing, quick_s=22.0)
+FIGURE = Figure("pages", "pages fetched in turn and by spawned jobs", measure, tables, missing, quick_s=22.0)

@@ -1,7 +1,8 @@
-"""How fast power is obeyed: a fall of the power is played to a worker that is idle, and to one whose window is full.
+"""Measures how fast a worker reacts when power falls, both an idle worker and one whose window is full.
 
-Two times count from the change of the source's file: until the worker says that its queue is closed, and until the
-last body has begun, which the bodies note themselves. What begins after the worker's word is counted: it must be 0.
+Two times are measured from the change of the source's file: until the worker's status says that its queue is closed,
+and until the last body has begun, which the bodies record themselves. No body may begin after the status says closed;
+those that do are counted.
 """
 
 from __future__ import annotations
@@ -26,29 +27,29 @@ from tests.bench.waiting import wait_for
 
 _NORMAL = "edge.normal"
 _SPOKEN_S = 30.0
-_AFTER_S = 0.15  # how long a body may betray itself that begins after the worker's word
+_AFTER_S = 0.15  # how long to watch for bodies that begin after the status says closed
 _BACKLOG = 1000
 
 
 class Dips:
-    """Plays power to a running appliance."""
+    """Changes the simulated power of a running appliance, and awaits the worker's reaction."""
 
     def __init__(self, appliance: Appliance, watch: Watch) -> None:
         self._appliance = appliance
         self._config = appliance.config
         self._status = self._config.layout.worker(self._config.worker.name)
         self._watch = watch
-        self.await_word(consumed=True)
+        self.await_status(consumed=True)
 
     def play(self, state: str) -> tuple[float, float]:
-        """Change the source's file; when that was, and when the worker had said that it obeyed (monotonic)."""
+        """Change the source's file and await the worker; return when each happened, in monotonic seconds."""
         began = time.monotonic()
         simulate(self._config.power, self._config.layout, state)
-        self.await_word(consumed=state == "surplus")
+        self.await_status(consumed=state == "surplus")
         return began, time.monotonic()
 
-    def await_word(self, *, consumed: bool) -> None:
-        """Return when the worker's status says that the queue is consumed, or that it is not."""
+    def await_status(self, *, consumed: bool) -> None:
+        """Return when the worker's status says that the queue is consumed, or not consumed; raise TimeoutError late."""
         deadline = time.monotonic() + _SPOKEN_S
         while self._consumed() is not consumed:
             left_s = deadline - time.monotonic()
@@ -63,7 +64,7 @@ class Dips:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """The worker idle first, then with a full window."""
+    """Measure with an idle worker first, then with a full window."""
     with _watched(bench.appliance) as watch:
         dips = Dips(bench.appliance, watch)
         bench.say(f"pause: {bench.plan.dips} dips, worker idle")
@@ -73,18 +74,18 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def idle(dips: Dips, count: int) -> dict[str, Any]:
-    """Nothing runs."""
+    """Measure while no job runs."""
     closed, opened = [], []
     for _ in range(count):
-        began, said = dips.play("low")
-        closed.append(said - began)
-        began, said = dips.play("surplus")
-        opened.append(said - began)
+        began, reacted = dips.play("low")
+        closed.append(reacted - began)
+        began, reacted = dips.play("surplus")
+        opened.append(reacted - began)
     return {"idle_closed": spread_ms(closed), "idle_opened": spread_ms(opened)}
 
 
 def busy(appliance: Appliance, dips: Dips, starts: Starts, count: int, window: int) -> dict[str, Any]:
-    """Short bodies follow each other, and more wait than a window holds."""
+    """Measure while short bodies follow each other, and more jobs wait than a window holds."""
     closed, last_start = [], []
     submitted = started_after = 0
     for _ in range(count):
@@ -96,12 +97,12 @@ def busy(appliance: Appliance, dips: Dips, starts: Starts, count: int, window: i
         dips.play("surplus")
         wait_for(lambda begun=begun: starts.count >= begun + window, seconds=60, why="bodies after the power rose")  # type: ignore[misc]
         first = starts.count
-        began, said = dips.play("low")
+        began, reacted = dips.play("low")
         time.sleep(_AFTER_S)
         begins = starts.since(first)
-        closed.append(said - began)
+        closed.append(reacted - began)
         last_start.append(max(0.0, max(begins, default=began) - began))
-        started_after += sum(at > said for at in begins)
+        started_after += sum(at > reacted for at in begins)
     dips.play("surplus")
     return {
         "full_closed": spread_ms(closed),
@@ -121,8 +122,8 @@ def _watched(appliance: Appliance) -> Iterator[Watch]:
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
-    """One line a time that was measured."""
-    title = f"from the change of the source, {found['dips']} dips; begun after the word: {found['full_started_after']}"
+    """Make a table with a line for each measured time."""
+    title = f"from the change of the source, {found['dips']} dips; begun after closing: {found['full_started_after']}"
     table = Table("until", "p50 ms", "p99 ms", "max ms", title=title)
     for key, text in (
         ("idle_closed", "queue closed, worker idle"),

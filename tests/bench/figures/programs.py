@@ -1,4 +1,4 @@
-"""What a program as a job costs above a Python body: both are run alone, one after another."""
+"""Measures how much more a program costs than a Python body; jobs of both run one at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Spread = dict[str, float]
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """`body` and `program`: submit to result; `more_ms`: the difference of their medians."""
+    """Return `body` and `program`, from submit to result, and `more_ms`, the difference of their medians."""
     appliance = Appliance(bench.folder / "programs", settings={"commands": [{"name": "true", "run": ["true"]}]})
     try:
         count = min(_JOBS, bench.plan.submits)
@@ -33,7 +33,7 @@ def measure(bench: Bench) -> dict[str, Any]:
 
 
 def _seconds(appliance: Appliance, count: int, kind: str, *args: object) -> list[float]:
-    """Seconds from the submit until the client has the result, one job at a time."""
+    """Return for each of `count` jobs, one at a time, the seconds from the submit until the client has the result."""
     taken = []
     for _ in range(count):
         began = time.perf_counter()
@@ -43,7 +43,7 @@ def _seconds(appliance: Appliance, count: int, kind: str, *args: object) -> list
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
-    """Both kinds, one a row."""
+    """Make a table with a row for each kind."""
     table = Table("a lone job", "p50 ms", "p99 ms", "max ms", title="a program in its sandbox and a Python body")
     for kind in ("body", "program"):
         table.add_row(kind, *map(str, found[kind].values()))

@@ -1,7 +1,7 @@
-"""From the first submit to the last result file: six ways, measured in turn, so that all meet the same machine.
+"""Measures six ways from the first submit to the last result file, in turn, so that all meet the same machine.
 
-Rounds alternate in direction. A ratio is taken inside a round, where two ways are closest in time, and the median of
-the rounds is told: a machine that becomes slower half-way changes rates, and hardly a ratio.
+Rounds alternate in direction. A ratio is taken within a round, where two ways are closest in time, and the report has
+the median of the rounds. A machine that becomes slower half-way changes the rates, but hardly a ratio.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.bench.sides.submitter import Submitter
 WAYS = ("batch", "single", "parallel", "plain", "plain-solo", "durable")
 _SUBMITTERS = 8
 _CLIENT = "client"
-_FEWEST = 160  # jobs a round: below it, a start costs more than the jobs
+_FEWEST = 160  # fewest jobs in a round: with fewer, a start costs more than the jobs
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class Run(msgspec.Struct, frozen=True):
 
     jobs: int
     seconds: float
-    cpu_s: dict[str, float]  # by part; `client` is no part of the board
+    cpu_s: dict[str, float]  # by part; `client` does not belong to the board
     written_bytes: int
 
     @property
@@ -44,7 +44,7 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def cpu_ms_per_job(self) -> float:
-        """CPU of the board a job: all parts but the client."""
+        """CPU milliseconds of the board for each job: all parts but the client."""
         return sum(spent for part, spent in self.cpu_s.items() if part != _CLIENT) * 1e3 / self.jobs
 
 
@@ -52,7 +52,7 @@ class Row(msgspec.Struct, frozen=True):
     """One way in `bench.json`: medians over the rounds."""
 
     way: str
-    jobs: int  # in the last round
+    jobs: int  # number of jobs in the last round
     jobs_per_s: float
     cpu_ms_per_job: float  # without the client
     ratio_to_plain: float
@@ -61,8 +61,8 @@ class Row(msgspec.Struct, frozen=True):
     ratio_to_plain_most: float
     cpu_ratio_to_plain: float
     cpu_ratio_to_durable: float
-    cpu_ms_by_part: dict[str, float]  # a job, the client among them
-    written_kib_per_job: float  # as the kernel charges it; the journal is not in it
+    cpu_ms_by_part: dict[str, float]  # for each job; the client is included
+    written_kib_per_job: float  # as the kernel charges it, without the journal
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Way:
 
 
 def measure(bench: Bench) -> list[Row]:
-    """All ways, warmed up, then in rounds."""
+    """Warm up all ways, then measure them in rounds; return a row for each way."""
     with started(bench.folder / "peers", bench.appliance, bench.say) as ways:
         rates: dict[str, float] = {}
         for way in ways:
@@ -96,7 +96,7 @@ def measure(bench: Bench) -> list[Row]:
 
 @contextmanager
 def started(folder: Path, appliance: Appliance, say: Callable[[str], None]) -> Iterator[list[Way]]:
-    """Every way, its processes up and idle; ended on the way out."""
+    """Start the processes of every way and yield the ways; stop the processes at the end."""
     peers = (("plain", "plain", ()), ("plain-solo", "plain", ("--pool", "solo")), ("durable", "durable", ()))
     with ThreadPoolExecutor(_SUBMITTERS) as pool, ExitStack() as stack:
 
@@ -120,7 +120,7 @@ def started(folder: Path, appliance: Appliance, say: Callable[[str], None]) -> I
 
 
 def appliance_way(name: str, appliance: Appliance, submitters: Sequence[Submitter]) -> Way:
-    """The appliance, fed by these submitters at once, each with an equal share."""
+    """Return the way in which these submitters submit to the appliance at once, each an equal share."""
 
     def run(count: int) -> None:
         share = count // len(submitters)
@@ -136,7 +136,7 @@ def appliance_way(name: str, appliance: Appliance, submitters: Sequence[Submitte
 
 
 def timed(way: Way, count: int) -> Run:
-    """Run so many jobs. The time ends with the last result file, the CPU when all that they leave to do is done."""
+    """Run `count` jobs. The time ends with the last result file; CPU time counts until the remaining work is done."""
 
     def cpu_s() -> float:
         return sum(cost.cpu_s for cost in way.costs().values())
@@ -155,25 +155,25 @@ def timed(way: Way, count: int) -> Run:
 
 
 def even(way: str, count: int) -> int:
-    """`count` rounded down to what the submitters of a way can share, and at least one for each."""
+    """Round `count` down to a multiple of the submitters of a way; the result is at least one for each."""
     share = _SUBMITTERS if way == "parallel" else 1
     return max(share, count - count % share)
 
 
 def planned(way: str, most: int, jobs_per_s: float, round_s: float | None) -> int:
-    """Jobs a round: `most`, or as many as `round_s` seconds are enough for at the rate that was seen last."""
+    """Return the jobs of a round: `most`, but no more than fit into `round_s` seconds at the last rate."""
     if round_s is None:
         return even(way, most)
     return even(way, min(most, max(_FEWEST, round(jobs_per_s * round_s))))
 
 
 def in_turn(ways: Sequence[Way], number: int) -> Sequence[Way]:
-    """The order of round `number`: there and back."""
+    """Return the ways in the order of round `number`; the direction alternates."""
     return ways if number % 2 == 0 else ways[::-1]
 
 
 def rows(runs: Mapping[str, Sequence[Run]]) -> list[Row]:
-    """Medians over the rounds of each way; `runs` holds as many rounds of each."""
+    """Return the medians over the rounds of each way; `runs` must hold the same number of rounds for each."""
 
     def ratios(way: str, peer: str, value: Callable[[Run], float]) -> list[float]:
         return [value(run) / max(value(other), 1e-9) for run, other in zip(runs[way], runs[peer], strict=True)]
@@ -206,7 +206,7 @@ def _median(values: Iterator[float] | Sequence[float], digits: int) -> float:
 
 
 def tables(found: Sequence[Row]) -> list[Table]:
-    """One line a way."""
+    """Make a table of rates and one of CPU, with a line for each way."""
     rates = Table(
         "way",
         "jobs a round",

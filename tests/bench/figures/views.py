@@ -1,4 +1,4 @@
-"""The page behind a full ledger: how long each view takes, what a first visit weighs, what an open page costs."""
+"""Measures the page with a full ledger: the time of each view, the size of a first visit, the cost of an open page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.bench.figure import Bench, Figure
 from tests.bench.sides.appliance import Appliance
 from tests.bench.spread import percentile, spread_ms
 
-#: What a person opens; a text that no job has, or a submitter, reads the most.
+#: Views that a person opens; a text or a submitter that no job has reads the most rows.
 _VIEWS = {
     "board": "/",
     "jobs": "/jobs",
@@ -34,7 +34,7 @@ _GZIP = {"Accept-Encoding": "gzip", "Accept": "text/html"}
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Times in ms, kilobytes, requests, bytes to the disk and MiB of memory."""
+    """Return times in ms, kilobytes, requests, bytes to the disk and MiB of memory."""
     appliance = Appliance(bench.folder / "views")
     try:
         (gateway,) = appliance.parts["gateway"]
@@ -81,7 +81,7 @@ def _spread(pool: urllib3.PoolManager, url: str, gateway: int) -> dict[str, floa
 
 
 def _first_visit(pool: urllib3.PoolManager, url: str) -> tuple[int, float]:
-    """Requests and kilobytes of bodies and headers, compressed; the stream of events is one more request."""
+    """Return the requests of a first visit, with the stream of events, and the kilobytes of compressed answers."""
     page = pool.request("GET", f"{url}/", headers=_GZIP)
     paths = ["/", *re.findall(r'(?:href|src)="(/assets/[^"]+)"', page.data.decode())]
     total = 0
@@ -92,7 +92,7 @@ def _first_visit(pool: urllib3.PoolManager, url: str) -> tuple[int, float]:
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
-    """A table of views, a line of the rest."""
+    """Make a table of views and one of the other figures."""
     views = Table(
         "view", "p95 ms", "p50 ms", "p99 ms", "max ms", "CPU ms", title=f"the page, {found['jobs']:,} jobs waiting"
     )

@@ -1,8 +1,8 @@
-"""A durable Celery worker as a careful person makes it by hand, with nothing of the appliance.
+"""A durable Celery worker as a careful person writes it by hand, without code of the appliance.
 
-The queue is a quorum queue, each publish waits for the broker's confirm, a message is acknowledged after its result
+The queue is a quorum queue. Each publish waits for the broker's confirm. A message is acknowledged after its result
 file and the folder are synced, and one message is in hand at a time. `python -m tests.bench.programs.durable` is the
-worker; its variables are those of `plain`.
+worker; its environment variables are those of `plain`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ app.conf.update(
     worker_concurrency=1,
     worker_pool="solo",
     broker_transport_options={"confirm_publish": True},
-    # Celery declares 28 queues for delays beside a quorum queue. Nobody uses them here; classic ones cost nothing.
+    # Celery declares 28 queues for delays in addition to a quorum queue. They are unused; classic ones cost nothing.
     broker_native_delayed_delivery_queue_type="classic",
 )
 _RESULTS = Path(os.environ.get("BENCH_RESULTS", "."))
@@ -32,7 +32,7 @@ _RESULTS = Path(os.environ.get("BENCH_RESULTS", "."))
 
 @app.task(name="durable.echo")  # type: ignore[untyped-decorator]
 def echo(message_id: int, message: str) -> None:
-    """Write the message to a file that survives a power cut once this returns."""
+    """Write the message to a file; it survives a power cut after this returns."""
     with (_RESULTS / f"{message_id}-response.txt").open("w") as file:
         file.write(f"{message_id}: {message}")
         file.flush()

@@ -1,4 +1,4 @@
-"""The appliance's kinds of job: as little work as a job can have, so that what is measured is the way around it."""
+"""Holds the appliance's kinds of job for the bench; they do almost nothing, so only their handling is measured."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.bench.starts import START
 
 @task
 def echo(message_id: int, message: str) -> str:
-    """Give the message back."""
+    """Return the message."""
     return f"{message_id}: {message}"
 
 
 @task
 def stamp(number: int) -> int:
-    """Note in the file BENCH_STARTS when this body began."""
+    """Append the time at which this body began to the file BENCH_STARTS."""
     now = START.pack(time.monotonic_ns())
     fd = os.open(os.environ["BENCH_STARTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,10 +1,10 @@
-"""A small web site that takes its time: the seed's experiment fetches its pages, one after another or many at once.
+"""A small, slow web site for the experiment that fetches pages one after another or many at once.
 
 `python -m tests.bench.programs.page_server [--delay S]` prints its port and serves loopback until its input ends:
 
-- `/list/N`: a page that links to the pages 1 to N, at once;
-- `/page/K`: page K, after the delay;
-- `/count`: `{"pages": answered, "most_at_once": most that waited at the same time}`.
+- `/list/N` answers at once with links to the pages 1 to N.
+- `/page/K` answers with page K after the delay.
+- `/count` answers `{"pages": answered, "most_at_once": most that waited at the same time}`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import sys
 
 from aiohttp import web
 
-#: All that connect in one instant, and wait for us to accept; the kernel's own limit may be lower.
+#: The most connections that may wait to be accepted; the kernel's own limit may be lower.
 _BACKLOG = 4096
 _MOST_LINKS = 100_000
 _FILLING = "A page has about as many words as this one, and then some more of the same. " * 40
 
 
 class Site:
-    """The pages and what is known of their readers. Runs on the event loop."""
+    """Serves the pages and counts their readers. Runs on the event loop."""
 
     def __init__(self, delay_s: float) -> None:
         self._delay_s = delay_s
         self._answered = self._waiting = self._most = 0
 
     def app(self) -> web.Application:
-        """The site as aiohttp serves it."""
+        """Return the site as an application of aiohttp."""
         app = web.Application()
         app.router.add_get(r"/list/{count:\d{1,6}}", self.links)
         app.router.add_get(r"/page/{number:\d{1,6}}", self.page)
@@ -38,7 +38,7 @@ class Site:
         return app
 
     async def links(self, request: web.Request) -> web.Response:
-        """The list page; 404 for more links than anybody measures."""
+        """Answer with the list page, or 404 for more than `_MOST_LINKS` links."""
         count = int(request.match_info["count"])
         if count > _MOST_LINKS:
             raise web.HTTPNotFound(text=f"at most {_MOST_LINKS} links")
@@ -46,7 +46,7 @@ class Site:
         return _html(f"{count} pages", f"<ul>\n{items}\n</ul>")
 
     async def page(self, request: web.Request) -> web.Response:
-        """One page, late."""
+        """Answer with one page after the delay."""
         self._waiting += 1
         self._most = max(self._most, self._waiting)
         try:
@@ -57,7 +57,7 @@ class Site:
         return _html(f"page {request.match_info['number']}", f"<p>{_FILLING}</p>")
 
     async def count(self, request: web.Request) -> web.Response:
-        """How many pages went out, and how many readers waited at once at most."""
+        """Answer with the number of pages served, and the most readers that waited at once."""
         del request
         return web.json_response({"pages": self._answered, "most_at_once": self._most})
 
@@ -68,7 +68,7 @@ def _html(title: str, body: str) -> web.Response:
 
 
 async def serve(delay_s: float) -> None:
-    """Serve until the input ends, as it does when the bench ends, however it ends."""
+    """Serve until the input ends; it does when the bench ends, in whatever way."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65_536)), hard))
     runner = web.AppRunner(Site(delay_s).app(), access_log=None)
@@ -86,7 +86,7 @@ async def serve(delay_s: float) -> None:
 
 
 def main() -> int:
-    """Parse and serve."""
+    """Parse the options and serve; return exit code 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.programs.page_server", description=__doc__)
     parser.add_argument("--delay", type=float, default=1.0, help="seconds before a page is answered (default 1)")
     asyncio.run(serve(parser.parse_args().delay))

@@ -1,7 +1,7 @@
-"""The seed's worker: plain Celery with settings as they come, a classic queue, a file written without a sync.
+"""A plain Celery worker with default settings, a classic queue, and files written without a sync.
 
-`python -m tests.bench.programs.plain [--pool solo]` is the worker. BENCH_BROKER, BENCH_QUEUE and BENCH_RESULTS say
-where it takes its jobs from and where it leaves the files.
+`python -m tests.bench.programs.plain [--pool solo]` is the worker. BENCH_BROKER, BENCH_QUEUE and BENCH_RESULTS name the
+broker, the queue and the folder of the files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RESULTS = Path(os.environ.get("BENCH_RESULTS", "."))
 
 @app.task(name="plain.echo")  # type: ignore[untyped-decorator]
 def echo(message_id: int, message: str) -> None:
-    """Write the message to a file, as the seed did."""
+    """Write the message to a file, without a sync."""
     (_RESULTS / f"{message_id}-response.txt").write_text(f"{message_id}: {message}")
 
 

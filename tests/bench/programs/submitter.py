@@ -1,7 +1,7 @@
-"""One submitter in a process of its own, so that its CPU can be told from the board's.
+"""One submitter in a separate process, so that its CPU time is not counted for the board.
 
-`python -m tests.bench.programs.submitter WAY [URL]` reads one order a line, `{"first": N, "count": N}`, hands in that
-many jobs, and answers with one line, `{"ids": [...]}`; the peers' jobs have numbers in place of ids.
+`python -m tests.bench.programs.submitter WAY [URL]` reads one order a line, `{"first": N, "count": N}`, submits `count`
+jobs, and answers with one line, `{"ids": [...]}`. Jobs of the compared workers have numbers in place of ids.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Submit = Callable[[range], list[str]]
 
 
 def main() -> int:
-    """Carry out orders until the end of the input."""
+    """Carry out orders until the end of the input; return exit code 0."""
     submit = _WAYS[sys.argv[1]](*sys.argv[2:])
     sys.stdout.write("ready\n")
     sys.stdout.flush()
@@ -27,7 +27,7 @@ def main() -> int:
 
 
 def _single(url: str) -> Submit:
-    from edge.client import Client  # a peer's submitter loads Celery only, and this one no Celery
+    from edge.client import Client  # imported here: a submitter loads either Celery or the client
 
     client = Client(url)
     return lambda numbers: [client.submit("echo", number, "hello").id for number in numbers]

@@ -1,4 +1,4 @@
-"""The appliance as a board runs it: `edge up` on a root of its own, seen from outside only."""
+"""Starts the appliance as a board runs it, `edge up` with a new state root, and measures it from outside."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edge.up.broker.ports import free_ports
 from tests.bench import meters
 from tests.bench.waiting import wait_for
 
-#: The parts of a board by a word in their command lines; the worker's freezer counts as the worker.
+#: Text in a command line -> part of the board; the worker's freezer counts as the worker.
 MARKS = {"edge.gateway": "gateway", "edge.worker": "worker", "edge.power": "governor", "beam.smp": "broker"}
 _READY_S = 120.0
 _RESULT_S = 600.0
@@ -33,9 +33,9 @@ _TMPFS = Path("/dev/shm")
 
 
 class Appliance:
-    """`edge up`, ready once constructed.
+    """An `edge up` that is ready when the constructor returns.
 
-    `run` is a tmpfs where the machine has one for everyone, as `/run/edge` is on a board.
+    `run` is on a tmpfs if the machine has one that everyone may use, as `/run/edge` is on a board.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class Appliance:
 
     @property
     def parts(self) -> dict[str, list[int]]:
-        """Process ids of its services as they run now; a board may have several workers."""
+        """The ids of the running processes of each part; a board may have several workers."""
         return meters.pids_by_part(self._process.pid, MARKS)
 
     @property
     def broker_url(self) -> str:
-        """Where a plain Celery worker reaches this board's broker."""
+        """The address of this board's broker for a plain Celery worker."""
         broker = self.config.broker
         return f"amqp://{quote(broker.user)}:{quote(broker.password())}@{broker.host}:{broker.port}//"
 
     def stop(self) -> None:
-        """End it as Ctrl-C would."""
+        """Stop the appliance as Ctrl-C does."""
         self.client.close()
         self._process.send_signal(signal.SIGINT)
         self._process.wait(60)
@@ -96,26 +96,26 @@ class Appliance:
         shutil.rmtree(self.config.run, ignore_errors=True)
 
     def costs(self) -> dict[str, meters.Cost]:
-        """What each part has cost since its start: gateway, worker, broker, governor and `other`."""
+        """Return the cost of each part since its start: gateway, worker, broker, governor and `other`."""
         return meters.cost_by_part(self._process.pid, MARKS)
 
     def stop_workers(self) -> None:
-        """Keep the workers from taking jobs: they are stopped where they stand."""
+        """Stop the worker processes with SIGSTOP, so that they take no jobs."""
         for pid in self.parts["worker"]:
             os.kill(pid, signal.SIGSTOP)
 
     def resume_workers(self) -> None:
-        """Let them go on."""
+        """Continue the stopped workers."""
         for pid in self.parts["worker"]:
             os.kill(pid, signal.SIGCONT)
 
     def batch(self, count: int, task: str = "echo") -> list[str]:
-        """Submit so many jobs in as few requests as the client makes; their ids."""
+        """Submit `count` jobs in batches, and return their ids."""
         rest = ["hello"] if task == "echo" else []
         return [job.id for job in self.client.submit_many(Submission(task, [n, *rest]) for n in range(count))]
 
     def await_handed_over(self) -> None:
-        """Return when the broker has confirmed all jobs that it gets at a time; the rest waits in the ledger."""
+        """Return when the broker has confirmed all released jobs; the rest waits in the ledger."""
 
         def handed_over() -> bool:
             jobs = self.client.status().jobs
@@ -124,7 +124,7 @@ class Appliance:
         wait_for(handed_over, seconds=_RESULT_S, why="the broker's confirm of all jobs", every_s=0.5)
 
     def await_results(self, ids: list[str]) -> None:
-        """Return when there is a result file of each job; the last ones are looked for first."""
+        """Return when each job has a result file; the last job is checked first."""
         for job_id in reversed(ids):
             path = self.results.path(job_id)
             wait_for(path.exists, seconds=_RESULT_S, why=f"result of {job_id} (see {self.root}/up.log)")
@@ -140,7 +140,7 @@ class Appliance:
 
 
 def _three_in_a_row() -> int:
-    """A port that is free together with the two after it, as the broker of `edge up` takes them."""
+    """Find three consecutive free ports, as the broker of `edge up` needs them, and return the first."""
     for _ in range(200):
         (port,) = free_ports(1)
         if port < 65_000 and all(_free(port + offset) for offset in (1, 2)):

@@ -1,4 +1,4 @@
-"""The slow web site in a process of its own."""
+"""Runs the slow web site in a separate process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import urllib3
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """What the site says of its readers."""
+    """The site's count of pages served and of simultaneous readers."""
 
     pages: int
     most_at_once: int
@@ -25,18 +25,18 @@ class PageSite:
         self._url = f"http://127.0.0.1:{port}"
 
     def list_url(self, count: int) -> str:
-        """The page that links to so many others."""
+        """Return the address of the page that links to `count` others."""
         return f"{self._url}/list/{count}"
 
     def counted(self) -> Counted:
-        """Pages that went out since its start."""
+        """Ask the site for its counts since its start."""
         answer = urllib3.request("GET", f"{self._url}/count", retries=False)
         return msgspec.json.decode(answer.data, type=Counted)
 
 
 @contextmanager
 def page_site(*, delay_s: float) -> Iterator[PageSite]:
-    """A site that answers each page after `delay_s`; ended on the way out."""
+    """Run a site that answers each page after `delay_s`; it ends with the block."""
     argv = [sys.executable, "-m", "tests.bench.programs.page_server", "--delay", str(delay_s)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

@@ -1,4 +1,4 @@
-"""The workers that the appliance is compared with: plain Celery and the durable one made by hand, on its broker."""
+"""Runs the workers that the appliance is compared with, plain Celery and the hand-made durable one, on its broker."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _RESULT_S = 600.0
 
 
 class Peer:
-    """A Celery worker with a queue of its own on the appliance's broker, and the submitter that feeds it.
+    """A Celery worker with a separate queue on the appliance's broker, and the submitter of its jobs.
 
     Args:
-        folder: Where its log and its result files go; made here.
-        appliance: Whose broker it uses.
+        folder: Folder for its log and its result files; it is created.
+        appliance: The appliance whose broker it uses.
         program: `plain` or `durable`, of `tests.bench.programs`.
-        arguments: For the worker's command line.
+        arguments: Further arguments of the worker's command line.
     """
 
     def __init__(self, folder: Path, appliance: Appliance, program: str, *arguments: str) -> None:
@@ -54,12 +54,12 @@ class Peer:
             raise
 
     def stop(self) -> None:
-        """End both."""
+        """Stop the worker and the submitter."""
         self._submitter.stop()
         self._end_worker()
 
     def costs(self) -> dict[str, meters.Cost]:
-        """What worker (with its children), broker and client have cost since their start."""
+        """Return the costs of worker (with its children), broker and client since their start."""
         return {
             "worker": meters.cost(self._process.pid),
             "broker": meters.cost(*self._broker),
@@ -67,7 +67,7 @@ class Peer:
         }
 
     def run(self, count: int, *, within_s: float = _RESULT_S) -> None:
-        """Send so many jobs, as `delay` does, and return when the file of each is there."""
+        """Submit `count` jobs with `delay`, and return when each has its result file."""
         self._submitter.order(self._sent, count)
         self._sent += count
         for name in reversed(self._submitter.ids()):

@@ -1,4 +1,4 @@
-"""The bench's end of a submitter: a process that hands in jobs when it is told to."""
+"""Controls a submitter process, which submits jobs on order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.bench import meters
 
 
 class Submitter:
-    """One `tests.bench.programs.submitter`, started, imported and waiting for orders."""
+    """A running `tests.bench.programs.submitter` that has imported everything and waits for orders."""
 
     def __init__(self, way: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -24,22 +24,22 @@ class Submitter:
         self._line()
 
     def order(self, first: int, count: int) -> None:
-        """Let it hand in jobs `first` to `first + count - 1`; returns at once."""
+        """Order it to submit jobs `first` to `first + count - 1`; return at once."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"first": first, "count": count}) + "\n")
         self._process.stdin.flush()
 
     def ids(self) -> list[str]:
-        """Ids of the jobs of the oldest order that was not asked for yet; returns once all are handed in."""
+        """Wait until the oldest order whose ids were not read yet is carried out, and return the ids of its jobs."""
         ids: list[str] = json.loads(self._line())["ids"]
         return ids
 
     def cpu_s(self) -> float:
-        """CPU seconds since its start."""
+        """Return the CPU seconds that it has used since its start."""
         return meters.cost(self._process.pid).cpu_s
 
     def stop(self) -> None:
-        """End it."""
+        """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -50,5 +50,5 @@ class Submitter:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"a submitter ended with {self._process.wait(30)}: what it said is above")
+            raise RuntimeError(f"a submitter ended with {self._process.wait(30)}; its error output is above")
         return line

@@ -1,11 +1,11 @@
-"""Makes the parts of the reference, each from the code that it describes."""
+"""Makes the generated parts of the reference, each from the code that it describes."""
 
 from __future__ import annotations
 
 from tests.docs.generated import Parts
 from tests.docs.reference import codes, commands, configuration, http, job_api, metrics, records, variables
 
-#: Name of a part -> what makes it.
+#: Name of a part -> the function that makes its text.
 PARTS: Parts = {
     "commands": commands.overview,
     "configuration": configuration.keys,

@@ -1,4 +1,4 @@
-"""Codes that programs compare: exit codes of `edge`, failures of jobs, problems of the gateway."""
+"""Makes the reference of codes that programs compare: exit codes of `edge`, failures of jobs, gateway problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.docs.generated import table
 
 
 def exit_codes() -> str:
-    """Return the exit codes, as `edge --help` has them."""
+    """Return the exit codes from `edge --help`."""
     rows = re.findall(r"^ *(\d+)  (.+)$", cli.epilog or "", re.MULTILINE)
     return table(("exit code", "meaning"), rows)
 
@@ -32,7 +32,7 @@ def problems() -> str:
         statuses[code].add(http_status.value)
     statuses[ProblemCode.INTERNAL].add(500)
     rows = (
-        (code, ", ".join(map(str, sorted(statuses[ProblemCode(code.strip("`"))]))), re.sub(r"^[\d, or]+: ", "", said))
-        for code, said in rows_of_enum(ProblemCode)
+        (code, ", ".join(map(str, sorted(statuses[ProblemCode(code.strip("`"))]))), re.sub(r"^[\d, or]+: ", "", text))
+        for code, text in rows_of_enum(ProblemCode)
     )
     return table(("code", "status", "meaning"), rows)

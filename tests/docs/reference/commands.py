@@ -1,4 +1,4 @@
-"""The commands of `edge`, from click."""
+"""Makes the reference of the commands of `edge`, from click."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.docs.generated import table
 
 def overview() -> str:
     """Return a table of all commands and sub-commands."""
-    rows = ((f"`{_usage(each, inside)}`", _said(each)) for _, each, inside in _every())
+    rows = ((f"`{_usage(each, inside)}`", _about(each)) for _, each, inside in _every())
     return table(("command", "what it does"), rows)
 
 
 def details() -> str:
-    """Return a section for each command with its options; too long for a page in the repository."""
+    """Return a section for each command with its options; it is too long for a page in the repository."""
     root = click.Context(cli, info_name="edge")
     text = f"\n## Options before the command\n\n{_options(cli, root)}"
     for path, each, inside in _every():
         level = "##" if path in COMMANDS else "###"
-        text += f"\n{level} edge {path}\n\n`{_usage(each, inside)}`\n\n{_said(each)}\n\n{_options(each, inside)}"
+        text += f"\n{level} edge {path}\n\n`{_usage(each, inside)}`\n\n{_about(each)}\n\n{_options(each, inside)}"
     return text
 
 
@@ -51,7 +51,7 @@ def _usage(command: click.Command, context: click.Context) -> str:
     return " ".join([context.command_path, *pieces])
 
 
-def _said(command: click.Command) -> str:
+def _about(command: click.Command) -> str:
     paragraph = (command.help or "").replace("\f", "").partition("\n\n")[0]
     return " ".join(paragraph.replace("\b", "").split())
 

@@ -1,4 +1,4 @@
-"""The keys of `edge.yaml`, from the records and the words beside their fields."""
+"""Makes the reference of the keys of `edge.yaml`, from the records and the descriptions of their fields."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def keys() -> str:
 
 
 def power_keys() -> str:
-    """Return a table for `power` and each section in it, without the keys of the kinds of source."""
+    """Return a table for `power` and each section in it, without the keys of power sources."""
     return _tables(power=True)
 
 
 def _tables(*, power: bool) -> str:
     root, text = inspect.type_info(Config), ""
-    for name, kind, said in _sections(root, ""):
+    for name, kind, about in _sections(root, ""):
         rows = [row for row in _rows(kind, root, name) if row]
         if rows and (name.partition(".")[0] == "power") is power:
-            text += f"\n## {name}\n\n{said}\n\n" if name else "## The top of the file\n\n"
+            text += f"\n## {name}\n\n{about}\n\n" if name else "## The top of the file\n\n"
             text += table(_HEADING, rows)
     return text.strip()
 
 
-def _sections(kind: inspect.Type, prefix: str, said: str = "") -> Iterator[tuple[str, inspect.StructType, str]]:
+def _sections(kind: inspect.Type, prefix: str, about: str = "") -> Iterator[tuple[str, inspect.StructType, str]]:
     kind = bare(kind)
     assert isinstance(kind, inspect.StructType)
-    yield prefix, kind, said
+    yield prefix, kind, about
     for field in kind.fields:
         name = f"{prefix}.{field.encode_name}".lstrip(".")
         inner = bare(field.type)
@@ -55,7 +55,7 @@ def _sections(kind: inspect.Type, prefix: str, said: str = "") -> Iterator[tuple
 
 
 def _items(kind: inspect.Type) -> Iterator[tuple[inspect.StructType, str]]:
-    """Yield the records that are no section of their own: items of a list, values of a dict, options."""
+    """Yield the records in a type that is not a record itself: items of a list, values of a dict, options."""
     options = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     for option in map(bare, options):
         inner, suffix = option, ""
@@ -74,13 +74,13 @@ def _rows(kind: inspect.StructType, root: inspect.Type, prefix: str) -> Iterator
         yield _row(field, allowed(kind, field.encode_name))
 
 
-def _row(field: inspect.Field, words: str) -> tuple[str, ...]:
+def _row(field: inspect.Field, bounds: str) -> tuple[str, ...]:
     default = "must be given" if field.required else f"`{_inline(_default(field))}`"
     example = example_of(field.type)
-    said = text_of(field.type)
+    meaning = text_of(field.type)
     if example is not None and field.required:
-        said = f"{said}; such as `{example}`".lstrip("; ")
-    return f"`{field.encode_name}`", default, re.sub(r"matches (\S+)", r"matches `\1`", words), said
+        meaning = f"{meaning}; such as `{example}`".lstrip("; ")
+    return f"`{field.encode_name}`", default, re.sub(r"matches (\S+)", r"matches `\1`", bounds), meaning
 
 
 def sources() -> str:

@@ -1,4 +1,4 @@
-"""The routes of `/v1`, from the OpenAPI document of a gateway."""
+"""Makes the reference of the routes of `/v1`, from the OpenAPI document of a gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge.gateway.api.routes import table as routes_of
 from edge.gateway.http.openapi import document
 from tests.docs.generated import table
 
-#: What almost every route may answer; the page says so once.
+#: Statuses that almost every route may answer; the page lists them once.
 USUAL = {"400", "401", "403", "408", "413", "415", "500", "503"}
 _METHODS = ("get", "put", "post", "patch", "delete")
 
@@ -23,9 +23,9 @@ def routes() -> str:
             one = operations[method]
             name = f"`{method.upper()} {path}`"
             rows.append((name, one["summary"], _scopes(one), _answers(one), _body(one)))
-            if asked := [each for each in one.get("parameters", []) if each["in"] != "path"]:
-                told = ((f"`{each['name']}`", each["in"], _words(each)) for each in asked)
-                parameters += f"\n### {method.upper()} {path}\n\n" + table(("parameter", "in", "meaning"), told)
+            if listed := [each for each in one.get("parameters", []) if each["in"] != "path"]:
+                lines = ((f"`{each['name']}`", each["in"], _meaning(each)) for each in listed)
+                parameters += f"\n### {method.upper()} {path}\n\n" + table(("parameter", "in", "meaning"), lines)
     heading = ("route", "what it does", "token with scope", "answers", "body")
     return f"{table(heading, rows)}\n## Parameters\n{parameters}"
 
@@ -46,11 +46,11 @@ def _body(operation: dict[str, Any]) -> str:
     return next(iter(content), "")
 
 
-def _words(parameter: dict[str, Any]) -> str:
+def _meaning(parameter: dict[str, Any]) -> str:
     schema = parameter.get("schema", {})
-    said = parameter.get("description") or schema.get("description") or ""
+    text = parameter.get("description") or schema.get("description") or ""
     allowed = "one of " + ", ".join(f"`{value}`" for value in schema["enum"]) if "enum" in schema else ""
     bounds = " to ".join(f"{schema[key]:g}" for key in ("minimum", "maximum") if key in schema)
     bounds = f"at least {bounds}" if bounds and "maximum" not in schema else bounds
     default = f"default `{schema['default']}`" if schema.get("default") not in (None, "") else ""
-    return "; ".join(filter(None, (said, allowed, bounds, default)))
+    return "; ".join(filter(None, (text, allowed, bounds, default)))

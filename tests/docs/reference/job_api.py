@@ -1,4 +1,4 @@
-"""What the body of a task may call, and the options of `@task`, from their docstrings."""
+"""Makes the reference of `Job`, which the body of a task may call, and of the options of `@task`, from docstrings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.worker.api.job import Job
 from edge.worker.celery import task as task_module
 from tests.docs.generated import table
 
-#: Attributes that `__init__` sets: no docstring of their own.
+#: Attributes that `__init__` sets; they have no docstring in the code.
 _ATTRIBUTES = {
     "id": "Which job this is.",
     "attempt": "Which try this is, counted from 1.",
@@ -24,7 +24,7 @@ _ATTRIBUTES = {
 def job() -> str:
     """Return a section for each public method of `Job`, the attributes first."""
     text = table(
-        ("attribute", "meaning"), ((f"`job.{name}`", said) for name, said in (_ATTRIBUTES | _properties()).items())
+        ("attribute", "meaning"), ((f"`job.{name}`", text) for name, text in (_ATTRIBUTES | _properties()).items())
     )
     for name, method in inspect.getmembers(Job, inspect.isfunction):
         if not name.startswith("_"):
@@ -42,7 +42,7 @@ def task_options() -> str:
     values = {each.arg: ast.unparse(value) if value else "" for each, value in defaults}
     names = {"Power.NORMAL": '"normal"', "Pool.MAIN": '"main"'}
     rows = (
-        (f"`{name}`", f"`{names.get(values[name], values[name])}`", said) for name, said in arguments if name in values
+        (f"`{name}`", f"`{names.get(values[name], values[name])}`", text) for name, text in arguments if name in values
     )
     return table(("option", "default", "meaning"), rows)
 
@@ -70,7 +70,7 @@ def _section(doc: str, call: str) -> str:
     text = f"`{call}`\n\n{prose}\n"
     for title, rows in _lists(clean).items():
         text += f"\n{'Arguments' if title == 'Args' else title}:\n\n" + "".join(
-            f"- `{key}`: {said}\n" for key, said in rows
+            f"- `{key}`: {meaning}\n" for key, meaning in rows
         )
     return text
 
@@ -80,5 +80,5 @@ def _lists(doc: str) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for title, body in re.findall(r"^(Args|Raises):\n((?:    .*\n?|\n)+)", doc, re.MULTILINE):
         items = re.findall(r"^    (\S.*?): (.*(?:\n        .*)*)", body, re.MULTILINE)
-        found[title] = [(key, " ".join(said.split())) for key, said in items]
+        found[title] = [(key, " ".join(text.split())) for key, text in items]
     return found

@@ -1,4 +1,4 @@
-"""The metrics of `GET /v1/metrics`, from the calls in the module that makes them."""
+"""Makes the reference of the metrics of `GET /v1/metrics`, from the calls in the module that makes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.gateway.api import metrics as module
 from tests.docs.generated import table
 
-#: What makes a family -> (its type, what Prometheus adds to the name).
+#: Function that makes a metric family -> (type of the family, suffix that Prometheus adds to the name).
 _FAMILIES = {
     "GaugeMetricFamily": ("gauge", ""),
     "CounterMetricFamily": ("counter", "_total"),
@@ -19,7 +19,7 @@ _FAMILIES = {
 
 
 def metrics() -> str:
-    """Return a table of all families."""
+    """Return a table of all metric families."""
     return table(("metric", "type", "labels", "meaning"), sorted(_rows()))
 
 

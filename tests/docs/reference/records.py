@@ -1,4 +1,4 @@
-"""The records that programs read and write: results, submissions, jobs, events."""
+"""Makes the reference of the records that programs read and write: results, submissions, jobs, events."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _HEADING = ("member", "type", "meaning")
 
 
 def _record(kind: type[msgspec.Struct]) -> str:
-    said = " ".join((kind.__doc__ or "").split())
-    return f"### {kind.__name__}\n\n{said}\n\n{table(_HEADING, rows_of_record(kind))}\n"
+    text = " ".join((kind.__doc__ or "").split())
+    return f"### {kind.__name__}\n\n{text}\n\n{table(_HEADING, rows_of_record(kind))}\n"
 
 
 def result() -> str:
@@ -34,12 +34,12 @@ def submission() -> str:
 
 
 def job_view() -> str:
-    """Return the members of what `GET /v1/jobs/ID` answers."""
+    """Return the members of the answer to `GET /v1/jobs/ID`."""
     return table(_HEADING, rows_of_record(JobView))
 
 
 def events() -> str:
-    """Return the members of an event, and of what it carries."""
+    """Return the members of an event, and of the records that it carries."""
     return "".join(
         _record(kind)
         for kind in (Event, JobChange, PowerStatus, WorkerChange, BrokerView, ScheduleChange, OutputChange)

@@ -1,4 +1,4 @@
-"""The variables of the Ansible roles, from their `argument_specs`."""
+"""Makes the reference of the variables of the Ansible roles, from their `argument_specs`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def variables() -> str:
     """Return a table for each role."""
     text = ""
     for role, spec in specs().items():
-        rows = ((f"`{name}`", _type(one), _default(one), _said(one)) for name, one in spec["options"].items())
+        rows = ((f"`{name}`", _type(one), _default(one), _about(one)) for name, one in spec["options"].items())
         text += f"\n## Role {role}\n\n{spec['short_description']}.\n\n"
         text += table(("variable", "type", "default", "meaning"), rows)
     return text
@@ -44,6 +44,6 @@ def _default(option: dict[str, Any]) -> str:
     return f"`{text}`" if "{{" not in text else "computed"
 
 
-def _said(option: dict[str, Any]) -> str:
-    said = option["description"]
-    return " ".join(said) if isinstance(said, list) else str(said)
+def _about(option: dict[str, Any]) -> str:
+    text = option["description"]
+    return " ".join(text) if isinstance(text, list) else str(text)

@@ -1,4 +1,4 @@
-"""Read by Python at the start of each process of a campaign's board: seeded bugs (bugs.py) and the probe (probe.py)."""
+"""Installs a seeded bug (bugs.py) and the probe (probe.py); Python runs this at the start of each board process."""
 
 import os
 import sys

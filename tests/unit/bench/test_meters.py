@@ -1,4 +1,4 @@
-"""Costs are charged to the right part, and none is lost with a process that ended."""
+"""Costs are charged to the right part, and the costs of an ended process are not lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tests.bench import meters
 
 _BURN = "import time; until = time.process_time() + 0.1\nwhile time.process_time() < until: pass"
-#: A parent with one child that is marked, one that is not, and one that burnt CPU and has ended.
+#: A parent with a marked child, an unmarked child, and a child that used CPU and has ended.
 _PARENT = f"""
 import subprocess, sys
 wait = "import sys; sys.stdout.write('up\\\\n'); sys.stdout.flush(); sys.stdin.read()"
@@ -29,7 +29,7 @@ for each in (marked, other):
 
 @contextmanager
 def parent() -> Iterator[tuple[int, int, int]]:
-    """Process ids of a parent, its marked child and the other one."""
+    """Yield the process ids of a parent, its marked child and its unmarked child."""
     argv = [sys.executable, "-c", _PARENT]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -40,7 +40,7 @@ def parent() -> Iterator[tuple[int, int, int]]:
 
 
 def test_a_process_belongs_to_its_mark_or_to_its_parent() -> None:
-    """A worker's helper counts as the worker; what nobody is marked by, as other."""
+    """The helper of a worker counts as the worker; a process without a marked ancestor counts as `other`."""
     with parent() as (pid, marked, _):
         parts = meters.pids_by_part(pid, {"marked-part": "worker"})
         costs = meters.cost_by_part(pid, {"marked-part": "worker"})
@@ -49,7 +49,7 @@ def test_a_process_belongs_to_its_mark_or_to_its_parent() -> None:
 
 
 def test_a_child_that_ended_is_charged_to_its_parent() -> None:
-    """A pool of processes that are replaced would look cheaper than it is."""
+    """The CPU time of an ended child counts; otherwise a pool that replaces its processes would look too cheap."""
     with parent() as (pid, _, _):
         costs = meters.cost_by_part(pid, {"marked-part": "worker"})
         whole = meters.cost(pid)
@@ -58,7 +58,7 @@ def test_a_child_that_ended_is_charged_to_its_parent() -> None:
 
 
 def test_a_process_that_is_gone_costs_nothing() -> None:
-    """It may end between two looks."""
+    """A process that ended between two readings has no costs and raises no error."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert meters.cost(process.pid) == meters.Cost()
@@ -67,7 +67,7 @@ def test_a_process_that_is_gone_costs_nothing() -> None:
 
 
 def test_settled_ends_once_nothing_grows() -> None:
-    """And does not wait for ever for what always does."""
+    """`settled` returns when the value stops growing, and after a time limit if it grows for ever."""
     readings = iter([0.0, 0.5, 0.9, 0.905, 99.0])
     meters.settled(lambda: next(readings), every_s=0.0, at_most_s=60.0)
     assert next(readings) == 99.0

@@ -1,4 +1,4 @@
-"""The slow site of the seed's experiment."""
+"""The slow web site of the bench serves its pages late, many at once, and counts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AT_ONCE = 40
 
 
 def test_the_list_links_to_pages_that_are_there() -> None:
-    """Each link once, in order."""
+    """The list has each link once, in order; other pages and longer lists are 404."""
     with page_site(delay_s=0.0) as site, urllib3.PoolManager(retries=False) as pool:
         text = pool.request("GET", site.list_url(3)).data.decode()
         links = re.findall(r'href="(/page/\d+)"', text)
@@ -26,7 +26,7 @@ def test_the_list_links_to_pages_that_are_there() -> None:
 
 
 def test_pages_wait_beside_each_other() -> None:
-    """The site itself must not be what makes its readers queue up."""
+    """The site answers readers at the same time and does not make them queue."""
     with page_site(delay_s=1.0) as site, urllib3.PoolManager(maxsize=_AT_ONCE, block=True, retries=False) as pool:
         ready = threading.Barrier(_AT_ONCE)
 

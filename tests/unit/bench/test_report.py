@@ -1,4 +1,4 @@
-"""The shape of bench.json, and the aims beside it."""
+"""The structure of bench.json is stable, and each aim finds its figure in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROCESS = {"wakeups_per_s": 0.0, "cpu_percent": 0.0, "written_bytes_per_min": 0
 
 
 def figures() -> dict[str, Any]:
-    """What a whole run finds, with the records that the figures really make."""
+    """Return the figures of a full run, with the records that the figures really make."""
     rounds = [Run(16, 0.1, {"worker": 0.01, "client": 0.01}, 4096)] * 3
     spent = {"results": flash_rows.Spent(2048, 1024, 2)}
     ways = ("lone", "burst", "stream", "batch", "sparse")
@@ -79,7 +79,7 @@ def figures() -> dict[str, Any]:
 
 
 def written(tmp_path: Path, found: dict[str, Any], left_out: dict[str, str] | None = None) -> dict[str, Any]:
-    """bench.json as a reader finds it."""
+    """Write bench.json, and return it as a reader decodes it."""
     path = tmp_path / "bench.json"
     report.write(path, report.document("quick", report.machine(tmp_path), found, left_out or {}, 12.34))
     tree: dict[str, Any] = json.loads(path.read_bytes())
@@ -87,7 +87,7 @@ def written(tmp_path: Path, found: dict[str, Any], left_out: dict[str, str] | No
 
 
 def test_throughput_has_a_row_for_each_way(tmp_path: Path) -> None:
-    """What readers of bench.json may rely on."""
+    """bench.json has a row for each way, with the members on which its readers rely."""
     tree = written(tmp_path, figures())
     assert [row["way"] for row in tree["throughput"]] == [
         "batch",
@@ -107,7 +107,7 @@ def test_throughput_has_a_row_for_each_way(tmp_path: Path) -> None:
 
 
 def test_the_machine_and_the_plan_stand_beside_the_figures(tmp_path: Path) -> None:
-    """Figures of two machines are not compared."""
+    """bench.json names the machine and the plan, so that figures of two machines are not compared."""
     tree = written(tmp_path, figures())
     assert (tree["plan"], tree["seconds"], tree["left_out"]) == ("quick", 12.3, {})
     assert tree["machine"]["cores"] >= 1
@@ -115,27 +115,27 @@ def test_the_machine_and_the_plan_stand_beside_the_figures(tmp_path: Path) -> No
 
 
 def test_each_aim_finds_its_value(tmp_path: Path) -> None:
-    """A figure that is renamed without its aim would be told as not measured for ever."""
+    """Each aim names an existing figure; a renamed figure would otherwise be reported as not measured for ever."""
     assert {aim.path[0] for aim in AIMS} <= {figure.name for figure in FIGURES}
     assert all(one["value"] is not None for one in written(tmp_path, figures())["aims"])
 
 
-def test_what_was_not_measured_is_said_so(tmp_path: Path) -> None:
-    """Neither reached nor open, and with the reason."""
+def test_what_was_not_measured_is_reported(tmp_path: Path) -> None:
+    """An aim that was not measured is neither reached nor open, and the reason is in the report."""
     tree = written(tmp_path, {}, {"flash": "needs root"})
     assert {(one["value"], one["met"]) for one in tree["aims"]} == {(None, None)}
     assert tree["left_out"] == {"flash": "needs root"}
 
 
 def test_an_aim_is_reached_at_its_bound() -> None:
-    """At least and at most both hold with the bound itself."""
+    """A value equal to the bound reaches an aim of either direction."""
     aims = [Aim("a", ("x", "y"), 2.0, True, "-"), Aim("b", ("x", "y"), 2.0, False, "-")]
     assert [one.met for one in standings({"x": {"y": 2.0}}, aims)] == [True, True]
     assert [one.met for one in standings({"x": {"y": 1.9}}, aims)] == [False, True]
 
 
 def test_every_figure_prints_what_it_measured(tmp_path: Path) -> None:
-    """From the records and, as of a subprocess, from their JSON."""
+    """Tables are made from the records, and for `flash`, which runs in a subprocess, from their JSON."""
     found = figures()
     assert found.keys() == {figure.name for figure in FIGURES}
     tree = written(tmp_path, found, {"other": "needs [root]"})

@@ -1,4 +1,4 @@
-"""Rounds become rows: medians, ratios inside a round, and how much a round holds."""
+"""Rounds become rows of medians, ratios are taken within a round, and the size of a round is planned."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.bench.figures.throughput import WAYS, Run, Way, even, in_turn, planne
 
 
 def run(jobs_per_s: float, cpu_ms: float = 1.0, jobs: int = 100) -> Run:
-    """One round with these rates; the client takes as much CPU as the board."""
+    """Make a round with these rates; the client uses the same CPU time as the board."""
     spent = cpu_ms * jobs / 1e3
     return Run(jobs, jobs / jobs_per_s, {"worker": spent / 2, "broker": spent / 2, "client": spent}, 1024 * jobs)
 
 
 def test_a_ratio_is_taken_inside_its_round() -> None:
-    """The machine is half as fast in the second and third round: rates fall, no ratio does."""
+    """If the machine is half as fast in the second and third round, the rates fall and the ratios do not."""
     found = rows(
         {
             "batch": [run(1200), run(600), run(600)],
@@ -31,7 +31,7 @@ def test_a_ratio_is_taken_inside_its_round() -> None:
 
 
 def test_the_client_is_no_part_of_the_boards_cpu() -> None:
-    """It runs on somebody else's machine; its own share is told beside the others."""
+    """The client's CPU time is listed with the parts, but does not count for the board."""
     batch = rows({"batch": [run(100, cpu_ms=3.0)], "plain": [run(100, cpu_ms=2.0)], "durable": [run(100)]})[0]
     assert batch.cpu_ms_per_job == pytest.approx(3.0)
     assert batch.cpu_ms_by_part == {"worker": 1.5, "broker": 1.5, "client": 3.0}
@@ -39,7 +39,7 @@ def test_the_client_is_no_part_of_the_boards_cpu() -> None:
 
 
 def test_a_part_that_came_later_costs_nothing_before() -> None:
-    """A worker of a second pool may start between two rounds."""
+    """A part that starts between two rounds counts as 0 in the earlier rounds."""
     late = Run(100, 1.0, {"worker": 0.1, "other": 0.2}, 0)
     early = Run(100, 1.0, {"worker": 0.1}, 0)
     assert rows({"batch": [early, late, late], "plain": [run(1)] * 3, "durable": [run(1)] * 3})[0].cpu_ms_by_part == {
@@ -50,7 +50,7 @@ def test_a_part_that_came_later_costs_nothing_before() -> None:
 
 @given(st.sampled_from(WAYS), st.integers(1, 10_000), st.floats(0.1, 5000), st.floats(0.1, 10))
 def test_a_round_holds_what_the_submitters_can_share(way: str, most: int, jobs_per_s: float, round_s: float) -> None:
-    """A multiple of eight for eight submitters, never more than planned, never none."""
+    """A round has a multiple of eight jobs for eight submitters, at most the planned number, and at least one."""
     count = planned(way, most, jobs_per_s, round_s)
     assert count >= 1
     assert count <= max(most, 8)
@@ -58,13 +58,13 @@ def test_a_round_holds_what_the_submitters_can_share(way: str, most: int, jobs_p
 
 
 def test_a_whole_run_holds_what_the_plan_says() -> None:
-    """However slow the warm-up was."""
+    """Without a time for a round, its size is that of the plan, however slow the warm-up was."""
     assert planned("batch", 5000, 10.0, None) == 5000
     assert planned("batch", 5000, 1000.0, 2.0) == 2000
     assert even("parallel", 3) == 8
 
 
 def test_rounds_go_there_and_back() -> None:
-    """So that a machine that slows down steadily favours nobody."""
+    """The order of ways alternates, so that a machine that slows down steadily favours no way."""
     ways = [Way(name, lambda _: None, dict) for name in "abc"]
     assert [way.name for number in range(3) for way in in_turn(ways, number)] == list("abccbaabc")

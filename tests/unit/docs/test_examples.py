@@ -1,15 +1,15 @@
 """Every example of the pages is run or checked by a test, or says what it needs to be run.
 
-The ways, by the mark `<!-- test: NAME -->` above a block:
+The mark `<!-- test: NAME -->` above a block says how it is tested:
 
-- `shell`, `program`, `output`: run one after another on a whole stack (`tests/integration/test_docs.py`)
-- a block of YAML without a mark, and `edge.yaml`: read as a configuration
-- `inventory`, `variables`: names and types of Ansible variables
-- `client.yaml`: read by the client
-- `kind`: imported, as a module with kinds of job
-- `result`: the members of a result file
-- `console`: its calls of `edge` are checked, as those of each block of shell
-- the others have a test of their own, named in `ELSEWHERE`
+- `shell`, `program`, `output`: they run one after another on a whole stack (`tests/integration/test_docs.py`)
+- `edge.yaml`, or a block of YAML without a mark: it is read as a configuration
+- `inventory`, `variables`: the names and types of Ansible variables are checked
+- `client.yaml`: the client reads it
+- `kind`: it is imported as a module with kinds of job
+- `result`: the members of a result file are checked
+- `console`: its calls of `edge` are checked, as in each block of shell
+- each other mark has a separate test, which `ELSEWHERE` names
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.docs.pages import TOP, Block, all_blocks, blocks
 from tests.docs.reference.variables import specs
 
 BLOCKS = all_blocks()
-#: Marks whose test stands elsewhere: mark -> file of the test.
+#: Marks with a test in another file: mark -> file of the test.
 ELSEWHERE = {
     "shell": "tests/integration/test_docs.py",
     "program": "tests/integration/test_docs.py",
@@ -63,7 +63,7 @@ ELSEWHERE = {
     "scaling.py": "tests/unit/scale/test_docs.py",
 }
 HERE = {"edge.yaml", "inventory", "variables", "client.yaml", "kind", "result", "pyproject.toml"}
-_SHELLS = {"sh", "bash", "console"}  # `console`: lines that begin with a prompt, `$ `
+_SHELLS = {"sh", "bash", "console"}  # in `console` a command begins with the prompt `$ `
 
 
 def marked(*marks: str) -> list[Block]:
@@ -71,7 +71,7 @@ def marked(*marks: str) -> list[Block]:
 
 
 def test_there_is_no_example_that_nobody_runs() -> None:
-    """Each has a way above, is YAML that can be read as a configuration, or says what it needs."""
+    """Each block has a mark listed above, is YAML that is read as a configuration, or says what it needs."""
     idle = [
         str(block)
         for block in BLOCKS
@@ -83,7 +83,7 @@ def test_there_is_no_example_that_nobody_runs() -> None:
 
 
 def test_the_tests_elsewhere_name_the_page_or_the_mark() -> None:
-    """A mark whose test was removed would count as run."""
+    """Each test file in `ELSEWHERE` mentions the mark or its page; otherwise a removed test would go unnoticed."""
     for mark, test in ELSEWHERE.items():
         assert marked(mark), mark
         text = (TOP / test).read_text()
@@ -96,7 +96,7 @@ def test_the_tests_elsewhere_name_the_page_or_the_mark() -> None:
     ids=str,
 )
 def test_the_configuration_can_be_used(block: Block, tmp_path: Path) -> None:
-    """As `edge config check` reads it."""
+    """`load` accepts the block, as `edge config check` does."""
     path = tmp_path / "edge.yaml"
     path.write_text(block.text)
     for name in re.findall(r"(?:password_file|token_file): ([\w.]+)", block.text):
@@ -148,7 +148,7 @@ def test_the_client_reads_its_file(block: Block, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", marked("kind"), ids=str)
 def test_the_module_has_kinds_of_job(block: Block, tmp_path: Path) -> None:
-    """In a process of its own, because a kind has one module in each process."""
+    """The module is imported in a separate process, because a process may have only one module for a kind."""
     (tmp_path / "own.py").write_text(block.text)
     code = "import own; from edge.worker import app; print([n for n, t in app.tasks.items() if t.__module__ == 'own'])"
     env = os.environ | {"PYTHONPATH": f"{tmp_path}:{TOP}"}
@@ -169,7 +169,7 @@ def test_the_toml_can_be_read(block: Block) -> None:
 
 
 def _commands(block: Block) -> list[list[str]]:
-    """The calls of `edge` in a block of shell, as words."""
+    """Return the calls of `edge` in a block of shell, each as a list of words."""
     found = []
     text = re.sub(r"\\\n\s*", " ", block.text)
     for line in text.splitlines():
@@ -196,7 +196,7 @@ _CALLS = [
 
 @pytest.mark.parametrize("words", _CALLS)
 def test_the_command_has_these_options(words: list[str]) -> None:
-    """Also where it is not run: click takes the words."""
+    """Click accepts the words of the command, which need not run."""
     command: click.Command = cli
     context = click.Context(cli, info_name="edge")
     while isinstance(command, click.Group):
@@ -211,7 +211,7 @@ def test_the_command_has_these_options(words: list[str]) -> None:
 
 
 def test_the_variables_on_command_lines_are_those_of_the_roles() -> None:
-    """`edge deploy HOST --var NAME=VALUE`."""
+    """Each NAME in `edge deploy HOST --var NAME=VALUE` is a variable of a role."""
     known = _variables()
     named = {
         word.partition("=")[0]
@@ -226,7 +226,7 @@ def test_the_variables_on_command_lines_are_those_of_the_roles() -> None:
 
 
 def test_the_table_of_volts_is_that_of_the_curves() -> None:
-    """`docs/how-to/power-set-ups.md` says at which volts a cell has which charge."""
+    """The table of volts and charge in `docs/how-to/power-set-ups.md` agrees with the code."""
     page = (TOP / "docs/how-to/power-set-ups.md").read_text()
     heading = re.search(r"^\| charge \|(.*)\|$", page, re.MULTILINE)
     assert heading

@@ -1,4 +1,4 @@
-"""What the pages point to is there: other pages, files of the repository, targets of make."""
+"""The targets of the pages exist: other pages, files of the repository, targets of make."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([\w-]+))?\)")
 _FILE = re.compile(
     r"`((?:edge|tests|docs|ansible|container|systemd|tasks)/[\w./@-]+\.(?:py|md|yml|yaml|html|css|json|service))`"
 )
-#: A page may name these before they are there, or name what the reader makes.
+#: Files that the reader creates; pages may name them although they do not exist.
 _OF_READER = {"container/.env", "ansible/inventory.yml"}
 
 
@@ -28,7 +28,7 @@ def _anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(TOP)))
 def test_each_link_leads_to_a_file_and_a_heading(page: Path) -> None:
-    """As a forge resolves it: relative to the page."""
+    """Each link, resolved relative to the page as a forge does, leads to an existing file and heading."""
     lost = []
     for target, anchor in _LINK.findall(page.read_text()):
         path = (page.parent / target).resolve() if target else page
@@ -39,13 +39,13 @@ def test_each_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(TOP)))
 def test_each_file_that_a_page_names_is_there(page: Path) -> None:
-    """A path in backticks that begins at the top of the repository; capitals stand for a name of the reader's."""
+    """A path in backticks from the top of the repository exists; capitals stand for a name that the reader chooses."""
     named = {name for name in _FILE.findall(page.read_text()) if name not in _OF_READER}
     assert [name for name in sorted(named) if not re.search(r"[A-Z]{3,}\.", name) and not (TOP / name).exists()] == []
 
 
 def test_each_page_that_the_code_names_is_there() -> None:
-    """Messages, comments and tests say `docs/...md`."""
+    """Each `docs/...md` that a message, comment or test names exists."""
     lost = []
     for folder in ("edge", "tests", "ansible", "container", "systemd", "tasks"):
         for path in (TOP / folder).rglob("*"):
@@ -56,7 +56,7 @@ def test_each_page_that_the_code_names_is_there() -> None:
 
 
 def test_each_page_stands_in_the_index_of_its_folder() -> None:
-    """A forge shows no table of contents but this."""
+    """Each index.md lists all pages of its folder, because a forge shows no other table of contents."""
     missing = []
     for index in (TOP / "docs").glob("*/index.md"):
         text = index.read_text()
@@ -65,7 +65,7 @@ def test_each_page_stands_in_the_index_of_its_folder() -> None:
 
 
 def test_each_target_of_make_that_a_page_names_is_there() -> None:
-    """`make NAME`, in a sentence or in a block."""
+    """Each `make NAME` in a sentence or a block is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z0-9-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
     named = {
         name for page in _PAGES for name in re.findall(r"(?:`|^)make ([a-z][a-z0-9-]*)", page.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The script of `docs/how-to/nightly-folder.md` goes on where a power cut ended it."""
+"""The script of `docs/how-to/nightly-folder.md` continues where a power cut ended it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.power.rigs.rig import program
 
 
 def test_it_makes_each_clip_once_and_leaves_all(tmp_path: Path) -> None:
-    """The program is stopped within the second clip; the next attempt has both, in a new working folder."""
+    """After a stop in the second clip, the next attempt makes only the missing one and has both in a new folder."""
     for name in ("bin", "clips", "saved", "first", "second"):
         (tmp_path / name).mkdir()
     for clip in ("a.mov", "b.mov", "old.mov"):

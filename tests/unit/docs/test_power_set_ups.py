@@ -1,4 +1,4 @@
-"""The set-up of `docs/how-to/power-set-ups.md` that pauses at 40 % by an INA219 does so."""
+"""The set-up with an INA219 of `docs/how-to/power-set-ups.md` pauses at 40 % charge, as the page says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.power.rigs.rig import write
 
 
 def test_a_battery_with_an_ina219_pauses_at_40_percent_and_goes_on_at_55(tmp_path: Path) -> None:
-    """Two lithium cells: 7.4 V and 7.6 V. The kernel's files are played, each sample a little different."""
+    """Two lithium cells pause below 7.4 V and resume above 7.6 V; the kernel's files are simulated with some noise."""
     chip = tmp_path / "hwmon1"
     for name, text in {"name": "ina219", "in0_input": "41", "power1_input": "5000000"}.items():
         write(chip / name, text + "\n")
@@ -35,8 +35,8 @@ def test_a_battery_with_an_ina219_pauses_at_40_percent_and_goes_on_at_55(tmp_pat
     assert at(7700, 5) is Level.NORMAL
     assert at(7420, 5) is Level.NORMAL
     assert at(7390, 5) is Level.LOW
-    assert at(7590, 40) is Level.LOW  # not yet good, however long
-    assert at(7610, 4) is Level.LOW  # good, not for long enough
+    assert at(7590, 40) is Level.LOW  # not good, no matter how long
+    assert at(7610, 4) is Level.LOW  # good, but not yet long enough
     assert at(7610, 40) is Level.NORMAL
     assert at(8250, 40) is Level.SURPLUS
     assert at(6990, 5) is Level.CRITICAL

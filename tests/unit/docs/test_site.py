@@ -1,4 +1,4 @@
-"""The check of the built pages sees what a browser would fetch from elsewhere."""
+"""The check of the built pages finds addresses elsewhere that a browser would fetch by itself."""
 
 from __future__ import annotations
 

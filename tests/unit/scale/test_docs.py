@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/scaling.md."""
+"""The examples and defaults in docs/how-to/scaling.md agree with the code."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_the_example_of_the_configuration_is_one(tmp_path: Path) -> None:
 def test_the_defaults_are_those_of_the_table() -> None:
     page = PAGE.read_text().partition("| key | default |")[2]
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|", page, re.MULTILINE)
-    told = {name.strip("` "): value for names, values in rows for name, value in _pairs(names, values)}
+    listed = {name.strip("` "): value for names, values in rows for name, value in _pairs(names, values)}
     defaults = {name: str(value) for name, value in zip(_FIELDS, ScaleConfig.__struct_defaults__, strict=True)}
     defaults |= {"guess_bytes": "128 MiB", "reserve_bytes": "64 MiB", "max": "none", "mode": "`drain`"}
-    assert {name: value.removesuffix(".0") for name, value in defaults.items()} == told
+    assert {name: value.removesuffix(".0") for name, value in defaults.items()} == listed
 
 
 _FIELDS = ScaleConfig.__struct_fields__

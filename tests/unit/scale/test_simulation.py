@@ -1,4 +1,4 @@
-"""The simulation of boards that scale their workers."""
+"""The simulated boards scale their workers better than two other rules, and obey broker and power."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ran(rule: Ours | Published | CeleryAutoscale) -> Outcome:
 
 
 def test_a_day_costs_less_than_by_both_other_rules_and_interrupts_nothing() -> None:
-    """Processes beside the one that always runs. Celery's are often up in vain, and so a little sooner at hand."""
+    """Our rule needs less time of additional workers; Celery's idle workers let its jobs start a little sooner."""
     ours, celery = ran(Ours(ENTRY)), ran(CeleryAutoscale(least=1, most=4))
     published = ran(Published(up_at=10, down_at=2, rate_per_min=10.0, least=1, most=4))
     assert ours.done == celery.done == published.done == len(day(1))

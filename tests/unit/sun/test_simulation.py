@@ -1,4 +1,4 @@
-"""The simulated board: what a rule costs and brings, and what cannot bring it down."""
+"""On the simulated board the planner beats fixed thresholds, and no disturbance makes it brown out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def planned(sleep: SleepWhen = SleepWhen.IDLE, *, capacity_wh: float = 37.0) -> 
 
 
 def ran(rule: Rule, change: Callable[[list[float]], None] = lambda _: None, battery_wh: float = 37.0) -> Outcome:
-    """A month from the first of January, with a panel that is too small."""
+    """Simulate a month from the first of January, with a panel that is too small."""
     sun = Panel(20.0).series(WEATHER)
     change(sun)
     jobs = arrivals((Kind(),), 1, days=DAYS)
@@ -49,7 +49,7 @@ def test_the_same_seeds_give_the_same_month() -> None:
 
 
 def covered(sun: list[float]) -> None:
-    """Snow lies on the panel from the tenth to the twentieth day."""
+    """Cover the panel with snow from the tenth to the twentieth day."""
     sun[10 * 1440 : 20 * 1440] = [0.0] * (10 * 1440)
 
 
@@ -61,7 +61,7 @@ class WrongClock(Planned):
 
 
 class NoClock(Planned):
-    """A planner that does not know the time from the twelfth day on: its forecast is dead."""
+    """A planner that does not know the time from the twelfth day on, so that it has no forecast."""
 
     def clock(self, view: View) -> float | None:
         return view.at if view.minute < 12 * 1440 else None
@@ -80,12 +80,12 @@ def test_a_clock_that_jumps_and_a_dead_forecast_cost_jobs_and_never_a_brown_out(
 
 @pytest.mark.parametrize("real_wh", [15.0, 80.0])
 def test_a_changed_battery_costs_jobs_and_never_a_brown_out(real_wh: float) -> None:
-    """The configuration still says 37 Wh."""
+    """A real battery that differs from the configured 37 Wh causes no brown-out."""
     assert ran(planned(), battery_wh=real_wh).brown_outs == 0
 
 
 def test_a_place_that_has_to_be_learned_costs_little() -> None:
-    """Coordinates are optional. In a dark month the days until the place is known cost most."""
+    """Without configured coordinates the board does over 80 % of the jobs, even in a dark month."""
     learned = Planned(capacity_wh=37.0, board=BOARD, sleep=SleepWhen.IDLE)
     assert ran(learned).in_time > 0.8 * ran(planned()).in_time
 

@@ -1,6 +1,6 @@
-"""Finishes what an interrupted dpkg or apt left half done on this board; `--look` only tells of it.
+"""Finishes an interrupted run of dpkg or apt on this board; with `--look` it only reports what is half done.
 
-Prints what was found, a line each; nothing where all is well. Exit code 1: it could not be finished, and why.
+It prints a line for each fault that it found. If it could not finish them, it prints why and exits with 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 DPKG = Path("/var/lib/dpkg")
-#: Until this is there, a broker that its package starts would be one for everybody.
+#: Until this file exists, a broker that its package starts would be open to the whole network.
 BROKER_CONFIGURED = Path("/etc/rabbitmq/conf.d/50-board.conf")
 BROKER = ["rabbitmq-server.service", "epmd.service", "epmd.socket"]
 KEEP_OURS = ["--force-confdef", "--force-confold"]
@@ -21,7 +21,7 @@ WAIT_S = 600
 
 
 def wait_for_others(deadline: float) -> None:
-    """Return when no other apt or dpkg is at work: what it has half done is no fault. Raises TimeoutError."""
+    """Return when no other apt or dpkg runs, because its half-done work is no fault. Raises TimeoutError."""
     for name in ("lock-frontend", "lock"):
         with (DPKG / name).open("w") as stream:
             while True:
@@ -35,7 +35,7 @@ def wait_for_others(deadline: float) -> None:
 
 
 def faults() -> list[str]:
-    """What is half done, a line each."""
+    """Return what is half done, a line each."""
     found = []
     if any(path.name.isdigit() for path in (DPKG / "updates").iterdir()):
         found.append("dpkg was interrupted")
@@ -45,31 +45,32 @@ def faults() -> list[str]:
         status, flag, name = line.split()
         if flag != "ok" or status in ("half-installed", "half-configured", "unpacked", "triggers-pending"):
             found.append(f"{name} is {status if flag == 'ok' else flag}")
-    code, said = run("apt-get", "--quiet", "check")
+    code, output = run("apt-get", "--quiet", "check")
     if code and not found:
-        found.append(last_words(said))
+        found.append(last_error(output))
     return found
 
 
-def mend() -> str:
-    """Finish it; the last words of what failed, empty where nothing did."""
+def finish() -> str:
+    """Finish the half-done work, and return the last error, or an empty text if nothing failed."""
     apt = ["apt-get", "--quiet", "--yes", f"--option=DPkg::Lock::Timeout={WAIT_S}"]
     apt += [f"--option=DPkg::Options::={option}" for option in KEEP_OURS]
-    # Of what it starts, dpkg knows no order: it stops at a package whose files are not whole, which apt brings again.
+    # dpkg may stop at a package whose files are incomplete. apt then fetches that package again, and the second
+    # `dpkg --configure` finishes the rest.
     run("dpkg", "--configure", "--pending", *KEEP_OURS)
-    code, said = run(*apt, "--fix-broken", "install")
-    if code and "could not be parsed" in said:
+    code, fixed = run(*apt, "--fix-broken", "install")
+    if code and "could not be parsed" in fixed:
         for path in Path("/var/lib/apt/lists").glob("*"):
             if path.is_file() and path.name != "lock":
                 path.unlink()
         run(*apt, "update")
-        code, said = run(*apt, "--fix-broken", "install")
-    configured, told = run("dpkg", "--configure", "--pending", *KEEP_OURS)
-    return last_words(said if code else told) if code or configured else ""
+        code, fixed = run(*apt, "--fix-broken", "install")
+    failed, configured = run("dpkg", "--configure", "--pending", *KEEP_OURS)
+    return last_error(fixed if code else configured) if code or failed else ""
 
 
 def run(*argv: str) -> tuple[int, str]:
-    """Exit code and words of a program, which asks nobody."""
+    """Run a program without questions, and return its exit code and output."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         argv,
@@ -83,15 +84,15 @@ def run(*argv: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def last_words(said: str) -> str:
-    """The line that tells most: the last error, or else the last line."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def last_error(output: str) -> str:
+    """Return the last error in the output of apt or dpkg, or the last line if there is none."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E:", "dpkg: error"))]
     return (errors or lines or ["no reason given"])[-1]
 
 
 def main() -> int:
-    """Look, and mend unless told not to."""
+    """Report the faults, and finish them unless `--look` is given; return exit code 0 or exit with the reason."""
     try:
         wait_for_others(time.monotonic() + WAIT_S)
     except TimeoutError as err:
@@ -104,7 +105,7 @@ def main() -> int:
     if hidden:
         run("systemctl", "mask", "--runtime", *hidden)
     try:
-        failed = mend()
+        failed = finish()
     finally:
         if hidden:
             run("systemctl", "unmask", "--runtime", *hidden)

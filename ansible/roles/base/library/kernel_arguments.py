@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: arguments of the kernel in the one line that Raspberry Pi's firmware reads."""
+"""Ansible module that sets kernel arguments in cmdline.txt, the single line that Raspberry Pi's firmware reads."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ DOCUMENTATION = r"""
 module: kernel_arguments
 short_description: Set arguments in cmdline.txt of Raspberry Pi OS
 description:
-  - Changes the first of C(paths) that holds a command line; the file stays one line. Where there is none, nothing is.
-  - The new file is durable before it replaces the old one. FAT has no journal, and an empty file boots no board.
+  - Changes the first of C(paths) that has a command line; the file stays one line. If none has one, nothing is changed.
+  - The new file is durable before it replaces the old one. FAT has no journal, and an empty file would prevent a boot.
 options:
   paths:
-    description: Where the file may be.
+    description: Paths at which the file may be.
     type: list
     elements: path
     default: [/boot/firmware/cmdline.txt, /boot/cmdline.txt]
   present:
-    description: Arguments that are to be there.
+    description: Arguments that must be there.
     type: list
     elements: str
     default: []
   absent:
-    description: Arguments that must not be there. Of C(name=a,b) only the part that C(name=a) names goes.
+    description: Arguments that must not be there. C(name=a) removes only that part of C(name=a,b).
     type: list
     elements: str
     default: []
@@ -34,7 +34,7 @@ author: [edge-worker]
 """
 
 EXAMPLES = r"""
-- name: Let the kernel hold memory limits
+- name: Make the kernel enforce memory limits
   kernel_arguments:
     present: [cgroup_enable=memory]
     absent: [cgroup_disable=memory]
@@ -42,14 +42,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The file; empty where there is none.
+  description: The file, or an empty text if there is none.
   type: str
   returned: always
 """
 
 
 def main():
-    """Write the line anew where it differs."""
+    """Write the line if it differs."""
     module = AnsibleModule(
         argument_spec={
             "paths": {
@@ -64,7 +64,7 @@ def main():
     )
     for path in map(Path, module.params["paths"]):
         before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.is_file() else ""
-        # Raspberry Pi OS 12 leaves a note at the old place that says where the file is now.
+        # Raspberry Pi OS 12 has a note at the old path that names the new one; it is no command line.
         if "root=" in before:
             break
     else:
@@ -79,7 +79,7 @@ def main():
 
 
 def arguments(line, present, absent):
-    """The line with and without these arguments, in the order it had."""
+    """Return the line with the arguments `present` and without those in `absent`, in its old order."""
     kept = []
     for word in line.split():
         name, equals, value = word.partition("=")
@@ -91,7 +91,7 @@ def arguments(line, present, absent):
 
 
 def write(path, text):
-    """Replace the file durably. Its mode is left alone: FAT has none."""
+    """Replace the file durably. Its mode is not set, because FAT has none."""
     temp = path.with_name(path.name + ".new")
     with temp.open("w", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write(text)

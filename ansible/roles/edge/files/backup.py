@@ -1,4 +1,4 @@
-"""Says on the controller whether a file is a whole backup, as backup.yml makes it. Exit code 1: the reason."""
+"""Checks on the controller that a file is a complete backup by backup.yml; otherwise prints why and exits with 1."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ KEYS = "etc/edge/edge.yaml"
 
 
 def fault(path: Path) -> str:
-    """Why it is none; empty when it is one. Reads it to its end."""
+    """Return why the file is no complete backup, or an empty text; the file is read to its end."""
     names = set()
     try:
         with gzip.open(path) as file:
-            with tarfile.open(fileobj=file, mode="r|", ignore_zeros=True) as tar:  # one archive behind the other
+            with tarfile.open(fileobj=file, mode="r|", ignore_zeros=True) as tar:  # two archives, one after the other
                 for member in tar:
                     names.add(member.name)
-            while file.read(1 << 20):  # to the end: what is cut off there shows in the checksum alone
+            while file.read(1 << 20):  # to the end, because only the checksum shows that a last part is missing
                 pass
     except (OSError, EOFError, zlib.error, tarfile.TarError) as err:
         return "there is no such file" if isinstance(err, FileNotFoundError) else f"broken or no .tar.gz: {err}"

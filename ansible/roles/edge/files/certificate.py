@@ -1,4 +1,4 @@
-"""Says on the controller whether a certificate and its key can be given to a board. Exit code 1: the reason."""
+"""Checks on the controller that a board can use a certificate and its key; otherwise prints why and exits with 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography import x509  # Ansible needs it too
 
 
 def fault(cert: Path, key: Path) -> str:
-    """Why they cannot be served with; empty when they can."""
+    """Return why a server cannot use certificate and key, or an empty text."""
     for name, path in (("edge_tls_cert", cert), ("edge_tls_key", key)):
         if not path.is_file():
             return f"{name} {path}: must be a file on this machine"

@@ -1,7 +1,7 @@
-"""Says whether the appliance on this board works, by what it does and not by what is installed.
+"""Checks if the appliance on this board works, by what it does and not by what is installed.
 
-Runs with the system's Python, so that a broken release can be judged too. Exit code 0: all is well, and
-the mark of an unfinished run is gone; 1: the reasons.
+It runs with the system's Python, so that it can judge a broken release too. If all is well, it removes the mark of an
+unfinished run and exits with 0. Otherwise it prints the reasons and exits with 1.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ MARK = Path("/run/edge-unfinished")
 
 
 def faults(url: str, ca: str, units: list[str]) -> tuple[list[str], bool]:
-    """What is wrong now, a sentence each; and whether that is the end, because systemd has given a unit up."""
+    """Return what is wrong now, a sentence each, and True if waiting is useless because a unit has failed for good."""
     found, over = [], False
-    states = subprocess.run(
+    shown = subprocess.run(
         ["systemctl", "show", "--property=Id,ActiveState,SubState,Result", *units],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
-    for block in filter(None, states.split("\n\n")):
+    for block in filter(None, shown.split("\n\n")):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         over = over or unit.get("ActiveState") == "failed"
         if unit.get("ActiveState") != "active":
@@ -40,20 +40,20 @@ def faults(url: str, ca: str, units: list[str]) -> tuple[list[str], bool]:
         found += gateway_faults(url, ca)
     power = read(RUN / "power.json")
     if power.get("state", "unknown") == "unknown":
-        found.append(f"power is unknown: {power.get('reason', 'the governor wrote no file')}")
+        found.append(f"power is unknown: {power.get('reason', 'the governor has written no status')}")
     workers = [read(path) for path in RUN.glob("worker-*.json")]
     connected = any(worker.get("state") in ("idle", "paused", "running", "held") for worker in workers)
     if "edge-worker.service" in units and not connected:
-        said = ", ".join(f"{w.get('name')} {w.get('state')}" for w in workers)
-        found.append(f"no worker is connected to the broker: {said or 'no worker spoke'}")
+        states = ", ".join(f"{w.get('name')} {w.get('state')}" for w in workers)
+        found.append(f"no worker is connected to the broker: {states or 'no worker has written a status'}")
     return found, over
 
 
 def gateway_faults(url: str, ca: str) -> list[str]:
-    """What is wrong with the gateway; a node has none."""
+    """Return what is wrong with the gateway at `url`; an empty `ca` turns off the check of its certificate."""
     try:
         trust = ssl.create_default_context(cafile=ca or None)
-        if not ca:  # a given certificate is for the board's name, not for loopback
+        if not ca:  # with edge_tls given, the certificate is valid for the board's name, not for loopback
             trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
         with urllib.request.urlopen(f"{url}/v1/healthz", timeout=5, context=trust) as answer:  # noqa: S310 - our own
             return [] if answer.status == 200 else [f"the gateway answers {answer.status}"]
@@ -62,7 +62,7 @@ def gateway_faults(url: str, ca: str) -> list[str]:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The file as JSON; nothing where it cannot be read."""
+    """Return the JSON in a file, or an empty dict if the file cannot be read."""
     try:
         found: dict[str, str] = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -71,7 +71,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def main() -> int:
-    """Look until all is well or the time is over."""
+    """Check until all is well or the time is over; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--ca", default="")

@@ -1,9 +1,11 @@
-"""Collects on the controller what a board needs to install this project offline: archives of wheels and units.
+"""Collects on the controller the archives of wheels and units with which a board installs this project offline.
 
-Runs on the machine that deploys, whose platform may differ from the board's: markers are evaluated for the board,
-wheels are fetched for the board, and every file must have a hash of `requirements.lock`. Prints one JSON object: the
-release's name and archive, and name and archive of the libraries it needs, which further releases mostly share. Without
-`--apart` the first archive holds these too. The same sources give the same names, and are not built again.
+It runs on the machine that deploys, and that platform may differ from the board's. So markers are evaluated for the
+board, wheels are fetched for the board, and every file must have a hash of `requirements.lock`.
+
+It prints one JSON object with the name and the archive of the release, and those of the libraries that it needs. Most
+further releases share the libraries. Without `--apart` the archive of the release contains the libraries too. The same
+sources give the same names, and are not built again.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ except ImportError:  # every pip carries it
 
 
 class Pinned:
-    """One line of the lock: a version with its marker and its hashes."""
+    """One entry of the lock: a version with its marker and its hashes."""
 
     def __init__(self, line: str) -> None:
         text, *hashes = re.split(r"\s+--hash=", line)
@@ -41,13 +43,13 @@ class Pinned:
 
     @property
     def line(self) -> str:
-        """As pip reads it, without the marker: it was evaluated for the board."""
+        """The entry for pip, without the marker, which was already evaluated for the board."""
         pin = f"{self.requirement.name}{self.requirement.specifier}"
         return " \\\n    ".join([pin, *(f"--hash={digest}" for digest in sorted(self.hashes))])
 
 
 def read_lock(path: Path, environment: dict[str, str]) -> dict[str, Pinned]:
-    """What the lock pins on a machine with this environment, by name."""
+    """Return the entries of the lock that apply on a machine with this environment, by name."""
     joined = re.sub(r"\\\n", " ", path.read_text())
     lines = [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     pins = [Pinned(line) for line in lines]
@@ -59,7 +61,7 @@ def read_lock(path: Path, environment: dict[str, str]) -> dict[str, Pinned]:
 
 
 def environment(python: str, machine: str) -> dict[str, str]:
-    """The markers' variables on a Linux board."""
+    """Return the values of the marker variables on a Linux board."""
     return {
         "implementation_name": "cpython",
         "implementation_version": f"{python}.0",
@@ -77,7 +79,7 @@ def environment(python: str, machine: str) -> dict[str, str]:
 
 
 def needs(wheel: Path, extras: set[str], env: dict[str, str]) -> list[Requirement]:
-    """What a wheel requires with these extras on a machine with this environment."""
+    """Return the requirements of a wheel with these extras on a machine with this environment."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(entry for entry in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", entry))
         metadata = HeaderParser().parsestr(archive.read(name).decode())
@@ -90,7 +92,7 @@ def needs(wheel: Path, extras: set[str], env: dict[str, str]) -> list[Requiremen
 
 
 def pip(*arguments: str) -> None:
-    """Run pip quietly; its own words are shown when it fails."""
+    """Run pip quietly; if it fails, exit with the end of its output."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
         stdout=subprocess.PIPE,
@@ -103,7 +105,7 @@ def pip(*arguments: str) -> None:
 
 
 def platforms(machine: str, glibc_minor: int) -> list[str]:
-    """Options that make pip take what a board with this glibc can load."""
+    """Return the options of pip for wheels that a board with this glibc can load."""
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(glibc_minor, 16, -1)]
     tags += [f"manylinux2014_{machine}", f"linux_{machine}", "any"]
     return [option for tag in tags for option in ("--platform", tag)]
@@ -120,9 +122,9 @@ def fetch(pins: list[Pinned], folder: Path, target: list[str]) -> None:
 def collect(
     own: Path, lock: dict[str, Pinned], extras: set[str], env: dict[str, str], folder: Path, target: list[str]
 ) -> list[Pinned]:
-    """Fetch everything `own` needs, breadth first; the pins that were taken."""
+    """Fetch all requirements of the wheel `own`, breadth first, and return their entries in the lock."""
     taken: dict[str, Pinned] = {}
-    asked: set[tuple[str, str]] = set()
+    known: set[tuple[str, str]] = set()
     todo: list[tuple[Path, set[str]]] = [(own, extras)]
     while todo:
         fresh: dict[str, set[str]] = {}
@@ -131,9 +133,9 @@ def collect(
                 name = canonicalize_name(need.name)
                 if name not in lock:
                     sys.exit(f"{need} (of {wheel.name}) is not in requirements.lock for this board; run `make lock`")
-                new = {extra for extra in {"", *need.extras} if (name, extra) not in asked}
+                new = {extra for extra in {"", *need.extras} if (name, extra) not in known}
                 if new:
-                    asked |= {(name, extra) for extra in new}
+                    known |= {(name, extra) for extra in new}
                     fresh.setdefault(name, set()).update(new)
         missing = [lock[name] for name in fresh if name not in taken]
         if missing:
@@ -145,20 +147,20 @@ def collect(
 
 
 def sha256(path: Path) -> str:
-    """The file's hash as pip writes it."""
+    """Return the hash of the file in the format of pip."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def build(source: Path, folder: Path) -> Path:
-    """This project's own wheel; the same sources give the same bytes."""
+    """Build the wheel of this project, and return its path; the same sources give the same bytes."""
     os.environ.setdefault("SOURCE_DATE_EPOCH", "1580601600")
     pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(source))
     return next(folder.glob("*.whl"))
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """One tar of the folder, the same bytes for the same files."""
+    """Write a tar of the folder; the same files give the same bytes."""
     part = archive.with_suffix(".part")
     with tarfile.open(part, "w") as tar:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -172,7 +174,7 @@ def pack(folder: Path, archive: Path) -> None:
 def gather(
     own: Path, lock: dict[str, Pinned], options: argparse.Namespace, env: dict[str, str], scratch: Path, archive: Path
 ) -> None:
-    """Fetch what `own` needs, and pack it with the list that pip installs it by."""
+    """Fetch the requirements of the wheel `own`, and pack them with a requirements file for pip."""
     tag = f"cp{options.python.replace('.', '')}"
     wheels = options.cache / f"wheels-{tag}-{options.machine}"
     folder = scratch / "libraries"
@@ -192,21 +194,24 @@ def gather(
 
 
 def recipe(options: argparse.Namespace) -> str:
-    """A digest of all that the answer depends on: the same again needs no build."""
+    """Return a digest of everything that the answer depends on; for the same digest nothing is built again."""
     trees = [options.source / name for name in ("edge", "tasks", "systemd", "ansible")]
     files = [path for tree in trees for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     files += [path for path in options.source.glob("*") if path.suffix in {".toml", ".lock", ".md"}]
-    asked = [options.python, options.machine, options.glibc_minor, sorted(options.extra), options.apart]
-    return short([asked, sorted([str(path.relative_to(options.source)), sha256(path)] for path in files)])
+    board = [options.python, options.machine, options.glibc_minor, sorted(options.extra), options.apart]
+    return short([board, sorted([str(path.relative_to(options.source)), sha256(path)] for path in files)])
 
 
 def short(seed: object) -> str:
-    """A name for what `seed` describes."""
+    """Return a short name made from a hash of `seed`."""
     return hashlib.sha256(json.dumps(seed).encode()).hexdigest()[:10]
 
 
 def recall(known: Path) -> str:
-    """The answer of an earlier run, while its archives are there; else nothing."""
+    """Return the answer of an earlier run, or an empty text if there is none or its archives are gone.
+
+    The archives get a new modification time, so that `keep_newest` does not remove them.
+    """
     try:
         text = known.read_text()
         for key, path in json.loads(text).items():
@@ -218,9 +223,9 @@ def recall(known: Path) -> str:
 
 
 def keep_newest(cache: Path, count: int = 12, used_s: float = 86_400) -> None:
-    """Remove what nobody has used lately: every change of the sources leaves an archive.
+    """Remove old archives, because every change of the sources leaves one.
 
-    Those of today stay, because another play may need one of them now.
+    The newest `count` stay, and so do those used within `used_s` seconds, because another play may need one now.
     """
     today = time.time() - used_s
     for pattern in ("*.tar", "known-*.json", "libraries/*.tar"):
@@ -231,7 +236,7 @@ def keep_newest(cache: Path, count: int = 12, used_s: float = 86_400) -> None:
 
 
 def make(options: argparse.Namespace) -> str:
-    """Build, fetch and pack; the answer."""
+    """Build, fetch and pack, and return the answer as JSON."""
     env = environment(options.python, options.machine)
     lock_file = options.source / "requirements.lock"
     if not lock_file.is_file():
@@ -263,21 +268,21 @@ def make(options: argparse.Namespace) -> str:
             shutil.copy(path, folder / "systemd" / path.name)
         pack(folder, archive)
     answer: dict[str, object] = {"release": release, "version": str(version), "archive": str(archive)}
-    room = needed.stat().st_size * 6 >> 20  # beside the wheels, what they unpack and compile to; measured: 5.3
+    room = needed.stat().st_size * 6 >> 20  # wheels and what they unpack and compile to; measured: 5.3 times their size
     answer |= {"libraries": libraries, "libraries_archive": str(needed), "libraries_room_mb": room}
     return json.dumps(answer)
 
 
 def main() -> None:
-    """Answer from what is known, or make it."""
+    """Print the answer of an earlier run with the same recipe, or a new one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--python", required=True, help="the board's, such as 3.11")
+    parser.add_argument("--python", required=True, help="version of Python on the board, such as 3.11")
     parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
     parser.add_argument("--glibc-minor", type=int, default=36)
     parser.add_argument("--extra", action="append", default=[])
-    parser.add_argument("--apart", action="store_true", help="leave the libraries in an archive of their own")
+    parser.add_argument("--apart", action="store_true", help="keep the libraries in a separate archive")
     options = parser.parse_args()
     options.extra = [extra for extra in options.extra if extra]
     options.cache.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: a CA of the board's own and a server certificate by it, made with openssl, once."""
+"""Ansible module that makes a CA on the board and a server certificate signed by it, with openssl, if needed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ module: edge_certificate
 short_description: Make a CA and a server certificate on the board
 description:
   - Makes ca.key, ca.pem, key.pem and cert.pem in a folder. The keys never leave the board.
-  - The certificate is made anew when it lacks a name, or when less than 30 days of it are left; the CA stays.
-  - Both are made anew where they are not valid yet, since the clock was ahead when they were made.
+  - The certificate is made anew if it lacks a name, or if it is valid for less than 30 days. The CA stays.
+  - Both are made anew if they are not valid yet because the clock was ahead when they were made.
 options:
   folder:
-    description: Where the files lie.
+    description: Folder of the files.
     type: path
     required: true
   name:
@@ -29,12 +29,12 @@ options:
     type: str
     required: true
   names:
-    description: Names and addresses the certificate is for.
+    description: Names and addresses for which the certificate must be valid.
     type: list
     elements: str
     required: true
   days:
-    description: How long a new certificate is valid.
+    description: Days for which a new certificate is valid.
     type: int
     default: 3650
 author: [edge-worker]
@@ -54,7 +54,7 @@ CURVE = ["-pkeyopt", "ec_paramgen_curve:prime256v1"]
 
 
 def main():
-    """Look at what is there; make what is missing."""
+    """Check the files, and make those that are missing or not valid."""
     module = AnsibleModule(
         argument_spec={
             "folder": {"type": "path", "required": True},
@@ -98,12 +98,12 @@ def main():
 
 
 def subject(name):
-    """A name as subjectAltName writes it."""
+    """Return a name in the format of subjectAltName."""
     return f"IP:{name}" if re.fullmatch(r"[0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*", name) else f"DNS:{name}"
 
 
 def fault(module, ca, key, cert, wanted):
-    """Why a new certificate is needed; empty when none is."""
+    """Return why a new certificate is needed, or an empty text."""
     for path in (ca, key, cert):
         if not path.exists():
             return f"{path} is missing"
@@ -125,21 +125,21 @@ def fault(module, ca, key, cert, wanted):
 
 
 def early(module, path):
-    """Whether a certificate begins to be valid only later than now."""
+    """Return True if a certificate is not valid yet."""
     code, text, _ = module.run_command(["openssl", "x509", "-in", str(path), "-noout", "-startdate"])
     begin = re.search(r"notBefore=(.+)", text)
     return bool(code == 0 and begin and ssl.cert_time_to_seconds(begin[1].strip()) > time.time())
 
 
 def run(module, arguments):
-    """Run openssl; its last words end the module when it fails."""
+    """Run openssl; if it fails, the module fails with its error output."""
     code, _, err = module.run_command(["openssl", *map(str, arguments)])
     if code:
         module.fail_json(msg=f"openssl {arguments[0]}: {err.strip()}")
 
 
 def take(temp, path, mode):
-    """Give a finished file its name, durably."""
+    """Rename a finished file to its final path, durably."""
     temp = Path(temp)
     temp.chmod(mode)
     with temp.open("rb") as stream:

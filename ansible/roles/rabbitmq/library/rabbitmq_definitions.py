@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: users with their rights, and queues, as the file RabbitMQ reads at each start."""
+"""Ansible module that writes users, rights and queues to the definitions file that RabbitMQ reads at each start."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DOCUMENTATION = r"""
 module: rabbitmq_definitions
 short_description: Write RabbitMQ's definitions file
 description:
-  - Users, permissions and queues that the broker makes sure of at each start, an empty store included.
-  - Passwords are made on the board, once, and lie there in files; here they stand as salted hashes only.
+  - At each start, also with an empty store, the broker makes the users, permissions and queues of this file.
+  - Passwords are made on the board, once, and kept there in files. The definitions have only their salted hashes.
 options:
   path:
     description: The file to write.
@@ -34,7 +34,7 @@ options:
     elements: dict
     required: true
   mark:
-    description: As of C(place_files).
+    description: A file that is made before anything is written, as for C(place_files).
     type: path
   queues:
     description: Durable queues with their arguments.
@@ -60,17 +60,17 @@ LETTERS = string.ascii_letters + string.digits
 
 
 def password_hash(user, password):
-    """RabbitMQ's rabbit_password_hashing_sha256: four bytes of salt before a SHA-256.
+    """Return the hash of RabbitMQ's rabbit_password_hashing_sha256: four bytes of salt, then a SHA-256.
 
-    The salt comes from the password, so that the same password gives the same file. The passwords are 40 random
-    characters: no table of hashes holds them, salted or not.
+    The salt is derived from the password, so that the same password gives the same file. That is safe, because the
+    passwords are 40 random characters, which no table of hashes contains.
     """
     salt = hashlib.sha256(f"{user}\0{password}".encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def write(path, text, mode):
-    """Replace the file, durably; nobody else can read it at any time."""
+    """Replace the file durably; at no time can another user read it."""
     temp = path.with_name(f"{path.name}.new")
     temp.unlink(missing_ok=True)
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -82,7 +82,7 @@ def write(path, text, mode):
 
 
 def main():
-    """Write the file when it says something else."""
+    """Write the file if it differs."""
     rights = {"name": {"type": "str", "required": True}}
     rights.update({key: {"type": "str", "required": True} for key in ("configure", "write", "read")})
     queue = {"name": {"type": "str", "required": True}, "arguments": {"type": "dict", "default": {}}}
