@@ -138,10 +138,10 @@ def test_a_copy_at_another_worker_waits_for_the_first_run(
     job_id, beat = beating(worker, broker)
     second = start_worker(worker.config, EDGE_WORKER_NAME="second")
     publish(broker, "beats", job_id=job_id)
-    until(lambda: "another worker of this board runs the same job" in second.words(), second.words)
+    until(lambda: "another worker of this board runs the same job" in second.log_tail(), second.log_tail)
     (beat.parent / "go").touch()
     assert worker.result(job_id).worker == "main"
-    until(lambda: "has its result already" in second.words(), second.words)
+    until(lambda: "has its result already" in second.log_tail(), second.log_tail)
 
 
 def test_a_cancel_ends_all_of_it(worker: RunningWorker, broker: BrokerConfig, odd: Config) -> None:
