@@ -31,7 +31,13 @@ class Ending(StrEnum):
 
 
 def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Ending:
-    """Return what follows from `outcome`; `disk_to_blame`: a full disk may have ended the body."""
+    """Return what follows from `outcome`.
+
+    Args:
+        outcome: how the body ended.
+        delivery: the message of the attempt.
+        disk_to_blame: a full disk, not the job, may have ended the body.
+    """
     if outcome.interrupted:
         return Ending.INTERRUPTED
     if disk_to_blame and disk_full(outcome):
@@ -45,5 +51,5 @@ def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Endi
 
 
 def disk_full(outcome: Outcome) -> bool:
-    """True when the body ended with the error of a full disk; other errors may come from what it reads elsewhere."""
+    """Return True if the body ended with the error of a full disk. No other OSError is sure to come from the disk."""
     return isinstance(outcome.error, OSError) and outcome.error.errno in _FULL

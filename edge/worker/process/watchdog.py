@@ -19,7 +19,14 @@ class Watchdog:
     def __init__(
         self, *, wakeup: Wakeup, control: Control, busy: Callable[[], bool], every_s: float | None = None
     ) -> None:
-        """`busy` returns whether a job is being handled; `every_s` is half of the watchdog's period by default."""
+        """Make the watchdog.
+
+        Args:
+            wakeup: wakes the event loop, which notes when it has answered.
+            control: tells if the running job exceeded its limit.
+            busy: returns True while a job is handled in the main thread.
+            every_s: time between two pings; by default half of the period that systemd sets.
+        """
         self._wakeup = wakeup
         self._control = control
         self._busy = busy
@@ -27,7 +34,7 @@ class Watchdog:
         self._pinger = Pinger(self.well, every_s=every_s)
 
     def start(self) -> None:
-        """Start pinging, if a supervisor watches."""
+        """Start pinging, if a supervisor expects pings."""
         self._pinger.start()
 
     def stop(self) -> None:
@@ -35,7 +42,7 @@ class Watchdog:
         self._pinger.stop()
 
     def well(self) -> bool:
-        """Return True unless a job exceeded its limit, or the idle loop did not answer the ring of the last call."""
+        """Return False if a job exceeded its limit, or the idle loop did not answer the ring of the last call."""
         if self._busy():
             self._asked_at = None
             return not self._control.overdue

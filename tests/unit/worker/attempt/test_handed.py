@@ -66,7 +66,7 @@ def test_a_chain_becomes_jobs_after_one_another() -> None:
         (group(add.s(1), add.s(2)), "a group inside a chain"),
         (chord([add.s(1)], add.s(2)), "a chord is not run here"),
         (chain(add.s(1), add.s(2)), "a chain"),
-        (add.s(1).set(countdown=5), "of a later step of a chain"),
+        (add.s(1).set(countdown=5), "for a later step of a chain"),
         (add.s(1).set(link=[add.s(3)]), "no callbacks"),
     ],
 )
