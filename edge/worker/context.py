@@ -81,8 +81,8 @@ class WorkerContext:
             stop_loop: ends the event loop at its next turn.
 
         Raises:
-            UsageError: A worker of this name runs already, or `edge restore` is running.
-            ConfigError: A node's token cannot be read.
+            UsageError: a worker of this name runs already, or `edge restore` is running.
+            ConfigError: a node's token cannot be read.
         """
         self._stop_loop, self._later, self._celery = stop_loop, later, celery
         self.config = config
@@ -392,7 +392,7 @@ def _claim(layout: Layout, name: str) -> tuple[int, ...]:
         The descriptors that hold the locks.
 
     Raises:
-        UsageError: A worker of this name runs already, or `edge restore` is running.
+        UsageError: a worker of this name runs already, or `edge restore` is running.
     """
     layout.run.mkdir(parents=True, exist_ok=True)
     durable.make_folder(layout.root)

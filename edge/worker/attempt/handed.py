@@ -59,7 +59,7 @@ def handed(
         kwargs: its named arguments.
 
     Raises:
-        UsageError: The message has an eta or a chain that cannot be kept.
+        UsageError: the message has an eta or a chain that cannot be kept.
     """
     eta, chain = headers.get("eta") or first.get("eta"), embed.get("chain")
     if not eta and not chain:

@@ -141,7 +141,7 @@ class Hold:
             save: saves the state before the body is held, and returns True if it was saved.
 
         Raises:
-            JobControl: The body must end.
+            JobControl: the body must end.
         """
         self._control.check(saved=saved)
         if self._patience.ends(wanted=self.wanted, patient=patient):

@@ -154,8 +154,8 @@ class Control:
             lasting_s: time after which `on_lasting` is called.
 
         Raises:
-            JobControl: The body was cancelled, timed out or stopped.
-            BaseException: The body raised it.
+            JobControl: the body was cancelled, timed out or stopped.
+            BaseException: the body raised it.
         """
         now = time.monotonic()
         self._leave_at = None

@@ -42,7 +42,7 @@ def test_a_body_finds_the_files_that_it_was_given(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mov"
     job = Job.local(tmp_path, inputs={"clip": clip})
     assert job.input("clip") == clip
-    with pytest.raises(UsageError, match=r"'sound': this job was given clip$"):
+    with pytest.raises(UsageError, match=r"'sound': the inputs of this job are: clip$"):
         job.input("sound")
 
 
