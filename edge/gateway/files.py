@@ -58,7 +58,7 @@ class Files:
         self.incoming = Incoming(self.inputs)
         self._lock = threading.Lock()
         self._used: dict[str, float] = {}  # by hash: monotonic time of the last store or use
-        self._naming: set[str] = set()  # files whose name is not durable yet
+        self._naming: set[str] = set()  # files whose name may not be durable; nobody is told of them
         self._storing = asyncio.Lock()
         self._active: dict[str, asyncio.Task[object]] = {}
         self._expected: dict[str, int] = {}  # bytes that each active upload still expects, by key
@@ -119,7 +119,20 @@ class Files:
     # ---- uploads ----
 
     def look(self, name: str, submitter: str) -> FileView | None:
-        """How an upload stands, or the stored file of this hash, or None if nothing is known. Raises StorageError."""
+        """How an upload stands, or the stored file of this hash, or None if nothing is known. Raises StorageError.
+
+        What it returns is durable: after an error of the disk a record may be there that a power cut would take back.
+        """
+        found = self._found(name, submitter)
+        if found is not None and not found.stored:
+            try:
+                self.incoming.sync()
+            except OSError as err:
+                raise StorageError("cannot use the input files of jobs", err) from err
+        return found
+
+    def _found(self, name: str, submitter: str) -> FileView | None:
+        """As `look`; what is known of an unfinished upload may not be durable. Raises StorageError."""
         if is_sha256(name) and (size := self._use(name)) is not None:
             return FileView(size, size, name, stored=True)
         try:
@@ -200,9 +213,9 @@ class Files:
 
     def _known(self, name: str, submitter: str, sha256: str) -> FileView | None:
         """The stored file with the announced hash, or how the upload stands. Raises StorageError."""
-        if sha256 and (stored := self.look(sha256, submitter)) is not None and stored.stored:
+        if sha256 and (stored := self._found(sha256, submitter)) is not None and stored.stored:
             return stored
-        return self.look(name, submitter)
+        return self._found(name, submitter)
 
     async def _end_earlier(self, key: str) -> None:
         """End an earlier request of this upload, whose connection is lost: its client has come back."""
@@ -226,6 +239,7 @@ class Files:
             raise WrongOffset(start or 0, received)
         self._reserve(key, (size or 0) - received)
         if start is None and received != size:
+            await _finished(self.incoming.sync)
             return FileView(received, size, sha256 or ("" if known is None else known.sha256)), False
         upload = await _finished(self.incoming.begin, key, size=size, sha256=sha256, resume=known is not None)
         try:
@@ -282,9 +296,10 @@ class Files:
             self._used[done.sha256] = time.monotonic()
             if new:
                 self._naming.add(done.sha256)
-        try:
-            self.incoming.store(key, done)
-        finally:
+        # If the disk refuses, a power cut may take back the name. So it stays in `_naming`, and the client sends the
+        # file again.
+        self.incoming.store(key, done)
+        with self._lock:
             self._naming.discard(done.sha256)
         if remember:
             self.incoming.remember(key, done)
