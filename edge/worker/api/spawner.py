@@ -269,11 +269,11 @@ def _options(kind: TaskKind, kwargs: JsonObject) -> tuple[Waits, JsonObject]:
     """
     own = {parameter.name for parameter in kind.edge_signature.parameters}
     names = set(Waits.__struct_fields__) - own
-    given = {name: value for name, value in kwargs.items() if name in names}
-    if isinstance(given.get("after"), str):
-        given["after"] = [given["after"]]
+    options = {name: value for name, value in kwargs.items() if name in names}
+    if isinstance(options.get("after"), str):
+        options["after"] = [options["after"]]
     try:
-        waits = msgspec.convert(given, Waits)
+        waits = msgspec.convert(options, Waits)
     except msgspec.ValidationError as err:
         raise UsageError(f"spawn: {str(err).replace('`', '').replace(' - at $.', ' in ')}") from err
     return waits, {name: value for name, value in kwargs.items() if name not in names}

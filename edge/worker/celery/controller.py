@@ -83,9 +83,9 @@ class Worker(CeleryWorker):  # type: ignore[misc]
                 raise UsageError(f"--{option}: not for this worker, which is one process and keeps no schedule")
         super().on_before_init(**kwargs)
         config = self.app.edge_config
-        given = nodesplit(self.hostname)[0]
-        if given not in (None, "", "celery"):  # `-n NAME@...` chooses the entry of `workers`
-            config = replace(config, worker=replace(config.worker, name=given))
+        node_name = nodesplit(self.hostname)[0]
+        if node_name not in (None, "", "celery"):  # `-n NAME@...` chooses the entry of `workers`
+            config = replace(config, worker=replace(config.worker, name=node_name))
         hub = SleepyHub()
         set_event_loop(hub)
         self.context = WorkerContext(
