@@ -115,7 +115,7 @@ class WorkerContext:
             watcher=self.watcher,
             wakeup=self.wakeup,
             freeze=self._freeze,
-            on_held=self._tend,
+            on_held=self._on_held,
         )
         self._results, attempts = stores(config, name)
         self._history = AttemptHistory(
@@ -128,7 +128,7 @@ class WorkerContext:
         running = RunningJobs()
         # A frozen process commits nothing, so in this mode no ended job and no message may wait in this process.
         alone = self._freeze is not None
-        self._batch = Batch(most=MOST if not alone else 1, taken=self._release_lines)
+        self._batch = Batch(most=MOST if not alone else 1, on_take=self._release_lines)
         self._lines: list[LogLines] = []
         flow = Flow(
             config,
@@ -176,10 +176,10 @@ class WorkerContext:
         """Clean up after the previous worker, write the status and start the threads. Raises OSError."""
         os.register_at_fork(after_in_child=Control.uninstall)
         self.control.install()
-        if self._executor.elsewhere:
+        if self._executor.in_threads:
             self.wakeup.hear_signals()
         self._recover()
-        self.status.say(state=WorkerState.DISCONNECTED)
+        self.status.update(state=WorkerState.DISCONNECTED)
         self._orders.start()
         self._watchdog.start()
         self._lines = group_lines(logging.getLogger().handlers, holds=lambda: bool(self._batch))
@@ -199,7 +199,7 @@ class WorkerContext:
         if self._head_backlog is not None:
             self._head_backlog.stop()
         self._orders.stop()
-        self.status.say(state=WorkerState.STOPPED, queues=(), job=None, parked=())
+        self.status.update(state=WorkerState.STOPPED, queues=(), job=None, parked=())
         with suppress(OSError):  # the next worker learns the averages again
             self._averages.save()
         self.watcher.close()
@@ -209,7 +209,7 @@ class WorkerContext:
 
     def wait(self, timeout_s: float) -> None:
         """Wait before the next try to connect, or until a stop. Bodies that run in threads are served meanwhile."""
-        if not self._executor.elsewhere:
+        if not self._executor.in_threads:
             self.wakeup.wait(timeout_s)
             self._retire_if_idle()
             return
@@ -253,7 +253,7 @@ class WorkerContext:
         if not self._entry.scaled or self.name == self._entry.name:
             return None
         self.config.layout.scaling.parent.mkdir(parents=True, exist_ok=True)
-        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name, noted=self.wakeup.ring)
+        return Retirement(self.config.layout, entry=self._entry.name, worker=self.name, on_change=self.wakeup.ring)
 
     def _make_status(self) -> StatusFile:
         if self._bodies is None:
@@ -307,7 +307,7 @@ class WorkerContext:
         )
 
     def _make_pace(self, *, alone: bool) -> Pace:
-        if self._executor.elsewhere:
+        if self._executor.in_threads:
             return Pace(steady=self._entry.bodies)
         return Pace(most=ONE) if alone else Pace()
 
@@ -331,7 +331,7 @@ class WorkerContext:
                 os.close(lock)
 
     def _on_stop(self) -> None:
-        if not (self._executor.elsewhere and self._executor.busy):
+        if not (self._executor.in_threads and self._executor.busy):
             self._stop_loop()
         self.wakeup.ring()
 
@@ -354,11 +354,11 @@ class WorkerContext:
     def _on_lasting(self) -> None:
         self._release_lines()
         self.status.flush()
-        self.intake.tend()
+        self.intake.commit_and_give_back()
         self._hold.changed()  # the intake may have read a new power report, and the body must know it too
 
-    def _tend(self) -> None:
-        self.intake.tend()
+    def _on_held(self) -> None:
+        self.intake.commit_and_give_back()
 
     def _retry(self) -> None:
         self.intake.retry()

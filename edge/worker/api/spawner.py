@@ -93,7 +93,7 @@ class Spawner:
         self._group_bytes = 0
         self._timer: threading.Timer | None = None
         self._conflict: SpawnedOtherwise | None = None  # the head refused a job of an earlier group
-        self._over = False
+        self._ended = False
 
     @property
     def children(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Spawner:
         if os.getpid() != self._pid:
             raise UsageError("spawn: a process that the body forked cannot spawn jobs; call it in the body's process")
         with self._lock:
-            if self._over:
+            if self._ended:
                 raise UsageError("spawn: the job has ended")
             self._raise_conflict()
             kind = self._kind(task)
@@ -159,7 +159,7 @@ class Spawner:
     def settle(self) -> None:
         """Note that the body has ended, and write the waiting jobs if possible. SpawnedOtherwise makes the job fail."""
         with self._lock:
-            self._over = True
+            self._ended = True
             self.saved()
             self._raise_conflict()
 

@@ -2,8 +2,8 @@
 
 - `delivery`: reads a message from the broker, without trusting its content
 - `attempt`: a delivery with the stage that it has reached
-- `admission`: decides what happens to a delivery: ended already, old copy, refused, parked, handed over, or run now
-- `handed`: reads messages of plain Celery that have an eta or begin a chain, and go to the gateway
+- `admission`: decides what happens to a delivery: ended already, old copy, refused, parked, deferred, or run now
+- `deferred`: reads messages of plain Celery that have an eta or begin a chain, and go to the gateway
 - `outcome`: the record of how a body ended
 - `ending`: decides what follows from an outcome
 - `history`: records how earlier attempts ended: by a crash, an interruption or a power cut

@@ -13,8 +13,8 @@ from edge.core.values import JsonObject
 from edge.model import Attempts, Failure, FailureCode, PowerStatus, SpawnedJob, WaitReason
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.brownout import suspected
+from edge.worker.attempt.deferred import with_kinds
 from edge.worker.attempt.delivery import Delivery, clean
-from edge.worker.attempt.handed import with_kinds
 from edge.worker.attempt.history import STARVED
 from edge.worker.power.feasibility import KindAverage, too_hot, too_much
 
@@ -56,13 +56,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Hand:
+class Defer:
     """The worker hands `jobs` over to the gateway, which keeps them in the ledger until they are due."""
 
     jobs: tuple[SpawnedJob, ...]
 
 
-Decision = JobEnded | Old | Park | Refuse | Run | Hand
+Decision = JobEnded | Old | Park | Refuse | Run | Defer
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def first_look(
 
 def admit(
     delivery: Delivery, earlier: Attempts | None, kinds: Kinds, config: WorkerConfig
-) -> Old | Refuse | Run | Hand:
+) -> Old | Refuse | Run | Defer:
     """Decide on a delivery for which `first_look` returned None; `earlier` is the record of the earlier attempts."""
     if earlier is not None and earlier.failures > delivery.failures:
         return Old()
@@ -112,10 +112,10 @@ def admit(
     if failure is not None:
         return Refuse(failure)
     if delivery.task in kinds.limited and not isinstance(delivery.headers.get("edge"), dict):
-        jobs = delivery.handed or (own_job(delivery),)  # plain Celery published it to the broker, past the gateway
-        return Hand(with_kinds(jobs, kinds.tasks, power=class_of(delivery.queue)))
-    if delivery.handed:
-        return Hand(with_kinds(delivery.handed, kinds.tasks, power=class_of(delivery.queue)))
+        jobs = delivery.deferred or (own_job(delivery),)  # plain Celery published it to the broker, past the gateway
+        return Defer(with_kinds(jobs, kinds.tasks, power=class_of(delivery.queue)))
+    if delivery.deferred:
+        return Defer(with_kinds(delivery.deferred, kinds.tasks, power=class_of(delivery.queue)))
     task = kinds.tasks.get(delivery.task)
     if task is None:
         return Refuse(Failure(FailureCode.UNKNOWN_TASK, _unknown_task(delivery.task, kinds)))

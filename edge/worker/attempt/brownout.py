@@ -48,7 +48,7 @@ class UptimeMarker:
             self._timers[earlier.id] = timer
         timer.start()
 
-    def rest(self, *job_ids: str) -> None:
+    def stop(self, *job_ids: str) -> None:
         """Stop the timers of these jobs, or all timers if no job is named. Afterwards nothing is written for them."""
         if not self._timers:
             return

@@ -13,7 +13,7 @@ from edge.core.duplicates import duplicate
 from edge.core.errors import UsageError
 from edge.core.values import JsonObject, JsonValue
 from edge.model import Failure, FailureCode, InputFile, SpawnedJob, file_safe_id
-from edge.worker.attempt.handed import handed
+from edge.worker.attempt.deferred import deferred_jobs
 
 _UNSUPPORTED = ("callbacks", "errbacks", "chord")
 
@@ -42,7 +42,7 @@ class Delivery:
     problem: Failure | None = None
     #: Jobs that the gateway must keep, because the message has an eta or begins a chain. The message's own job is the
     #: first. Empty for almost every message.
-    handed: tuple[SpawnedJob, ...] = ()
+    deferred: tuple[SpawnedJob, ...] = ()
     headers: JsonObject = field(default_factory=dict)
 
 
@@ -97,7 +97,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         problem = _unsupported(embed, expires=headers.get("expires") or first.get("expires"))
     if problem is None:
         try:
-            later = handed(headers, first, embed, job_id=job_id, task=task, args=args, kwargs=kwargs)
+            later = deferred_jobs(headers, first, embed, job_id=job_id, task=task, args=args, kwargs=kwargs)
         except UsageError as err:
             problem = Failure(FailureCode.BAD_ARGUMENTS, clean(str(err)))
     edge = headers.get("edge")
@@ -124,7 +124,7 @@ def read(message: Message, queue: str, error: BaseException | None = None, *, fi
         submitter=clean(name)[:64] if isinstance(name := edge.get("submitter"), str) else "",
         files=files,
         problem=problem,
-        handed=later,
+        deferred=later,
         headers=headers,
     )
 

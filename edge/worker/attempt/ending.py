@@ -43,7 +43,7 @@ def ending(outcome: Outcome, delivery: Delivery, *, disk_to_blame: bool) -> Endi
     if disk_to_blame and disk_full(outcome):
         return Ending.DISK_FULL
     failure = outcome.failure
-    if outcome.let_go:  # the body may still run, and another attempt would run at the same time
+    if outcome.abandoned:  # the body may still run, and another attempt would run at the same time
         return Ending.RESULT
     if failure is not None and failure.code in _RETRIED and delivery.failures < delivery.retries:
         return Ending.RETRY

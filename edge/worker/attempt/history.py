@@ -10,8 +10,8 @@ power cut. Only the first has begun for certain, so a cut is counted only for th
 
 A worker of threads marks all bodies that run. A crash with one body counts for its job. A crash with several bodies
 counts for none of them, because nobody knows which body caused it. All of them become suspects. Until a suspect has
-ended, it runs only together with other suspects, and at most half as many run at once as ran at the crash (`company`).
-After a few crashes the culprit runs alone, and its crashes count. By then the others have ended.
+ended, it runs only together with other suspects, and at most half as many run at once as ran at the crash (see
+`parallel_limit`). After a few crashes the culprit runs alone, and its crashes count. By then the others have ended.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class AttemptHistory:
 
     def end(self, *job_ids: str) -> None:
         """Remove the marks of these bodies, or all marks if no job is named. An empty file means that nothing runs."""
-        self._uptime_marker.rest(*job_ids)
+        self._uptime_marker.stop(*job_ids)
         for job_id in job_ids or tuple(self._running):
             self._running.pop(job_id, None)
         if self._fd is None:
@@ -230,7 +230,7 @@ class AttemptHistory:
                 self._remove_from_mark(path, mark, delivery.id)
         return earlier
 
-    def company(self, delivery: Delivery) -> int:
+    def parallel_limit(self, delivery: Delivery) -> int:
         """Return how many bodies may run at once while this one runs, including this one; 0 means any number.
 
         Only a suspect has a limit. Raises OSError.
@@ -238,7 +238,7 @@ class AttemptHistory:
         if not delivery.redeliveries:
             return 0
         earlier = self.attempts.read(delivery.id)
-        return company_of(self._suspects(delivery.id) or (earlier.suspects if earlier is not None else 0))
+        return parallel_limit_of(self._suspects(delivery.id) or (earlier.suspects if earlier is not None else 0))
 
     def interrupted(self, earlier: Attempts | None) -> None:
         """Note that the worker stopped the body, so that its start does not count as a power cut.
@@ -294,7 +294,7 @@ class AttemptHistory:
         return []
 
 
-def company_of(suspects: int) -> int:
+def parallel_limit_of(suspects: int) -> int:
     """Return how many suspects may run at once after a crash with `suspects` bodies, or 0 if there are none."""
     return max(1, suspects // 2) if suspects else 0
 

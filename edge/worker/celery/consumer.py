@@ -95,7 +95,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
         super().register_with_event_loop(hub)  # opens the consumers
         self._restart_request.withdraw()
         if self._refused and self.context.status.status.reason == self._refused:
-            self.context.status.say(reason="")
+            self.context.status.update(reason="")
         self._logged = self._refused = ""
 
     def _report(self, text: str, err: BaseException) -> None:
@@ -105,7 +105,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             logger.error("%s; trying again until it works", text)
         if cure(err) or isinstance(err, BrokerError):
             self._refused = f"the broker refuses this worker: {explain(err)}"
-            self.context.status.say(reason=self._refused)
+            self.context.status.update(reason=self._refused)
 
     def _rung(self) -> None:
         self.context.wakeup.hush()
@@ -122,7 +122,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
                 break
             except (OSError, AMQPError) as err:
                 self._report(f"no broker at {conn.as_uri()}: {explain(err)}", err)
-                self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
+                self.context.status.update(state=WorkerState.DISCONNECTED, queues=())
                 if vhost_down(err):
                     self._restart_request.make(explain(err))
                 self._wait()
@@ -168,7 +168,7 @@ class Consumer(celery_consumer.Consumer):  # type: ignore[misc]
             self._restart_request.make(explain(exc))
         self._tries = 0 if time.monotonic() - self._connected_at > WORTH_S else self._tries + 1
         self.context.intake.connection_lost()
-        self.context.status.say(state=WorkerState.DISCONNECTED, queues=())
+        self.context.status.update(state=WorkerState.DISCONNECTED, queues=())
         self.task_consumer = None
         connection, self.connection = self.connection, None
         if connection is not None:

@@ -4,7 +4,7 @@ Signal handlers run in the main thread only. So a body is ended in three steps, 
 
 1. Its next `job.check`, `job.progress` or `job.checkpoint` raises the exception.
 2. After `ASK_S` the exception is raised wherever the body runs its Python code, if that is safe; see `interrupt`.
-3. After `LET_GO_S` the body is abandoned: its job ends without it. The body keeps its thread, and every later call of
+3. After `ABANDON_S` the body is abandoned: its job ends without it. The body keeps its thread, and every later call of
    its `Job` raises.
 """
 
@@ -42,7 +42,7 @@ ASK_S = 0.5
 #: If the body catches the exception, it is raised again after this time.
 AGAIN_S = 1.0
 #: A body that has not ended after this time is abandoned.
-LET_GO_S = 5.0
+ABANDON_S = 5.0
 
 _STOPS = "the worker stops"
 T = TypeVar("T")
@@ -133,7 +133,7 @@ class Body:
         return self._outcome
 
     @property
-    def let_go(self) -> bool:
+    def abandoned(self) -> bool:
         """True once the body is abandoned: the job has ended without it."""
         return self._gone is not None
 
@@ -144,7 +144,7 @@ class Body:
         self._cancelled = True
         self._wake()
 
-    def heed(self, power: PowerStatus, *, grace_s: float) -> None:
+    def apply_power(self, power: PowerStatus, *, grace_s: float) -> None:
         """Apply a new power report. At critical power the body has `grace_s` to end or to reach a checkpoint."""
         self._power = power
         if power.state is not PowerState.CRITICAL:
@@ -160,7 +160,7 @@ class Body:
             self._stop_at = at
             self._wake()
 
-    def press(self, now: float) -> float | None:
+    def interrupt_if_due(self, now: float) -> float | None:
         """Interrupt the body if it must end now.
 
         Returns:
@@ -178,11 +178,11 @@ class Body:
         if now >= self._raise_at:
             self._raise_at = now + AGAIN_S
             self._interrupt(why)
-        return min(self._raise_at, self._due_since + LET_GO_S)
+        return min(self._raise_at, self._due_since + ABANDON_S)
 
     def give_up(self, now: float) -> JobControl | None:
         """Abandon the body if it did not end in time. Return why it had to end, or None if it is not overdue."""
-        if self._due_since is None or now < self._due_since + LET_GO_S:
+        if self._due_since is None or now < self._due_since + ABANDON_S:
             return None
         with self._lock:
             if self._outcome is None:

@@ -14,7 +14,7 @@ class Executor(Protocol):
     """Runs the bodies of attempts. All methods belong to the main thread, except `cancel`."""
 
     @property
-    def elsewhere(self) -> bool:
+    def in_threads(self) -> bool:
         """True if bodies run in other threads. Then `begin` returns at once, and bodies end in any order."""
 
     @property
@@ -35,12 +35,12 @@ class Executor(Protocol):
     def ended(self) -> Iterable[Attempt]:
         """Return the attempts whose bodies ended in other threads since the last call."""
 
-    def admits(self, company: int) -> bool:
+    def admits(self, parallel_limit: int) -> bool:
         """Return True if a body may begin now.
 
         Args:
-            company: how many bodies may run at once while this one runs, including this one, if it is suspected of a
-                crash; 0 means any number. See `edge.worker.attempt.history`.
+            parallel_limit: how many bodies may run at once while this one runs, including this one, if it is suspected
+                of a crash; 0 means any number. See `edge.worker.attempt.history`.
         """
 
     def runs(self, job_id: str) -> bool:
@@ -52,7 +52,7 @@ class Executor(Protocol):
         Return False, without adding it, if it is the message of a later retry.
         """
 
-    def heed(self, power: PowerStatus) -> None:
+    def apply_power(self, power: PowerStatus) -> None:
         """Apply a new report of the governor: bodies that it does not allow are held, others continue."""
 
     def due_in_s(self) -> float | None:

@@ -79,7 +79,7 @@ class MainThread:
         self._usage: Usage | None = None  # of the program that the current body runs
 
     @property
-    def elsewhere(self) -> bool:
+    def in_threads(self) -> bool:
         """False: a body has ended when `begin` returns."""
         return False
 
@@ -97,7 +97,7 @@ class MainThread:
         """Return no attempts: a body has ended when `begin` returns."""
         return ()
 
-    def admits(self, company: int) -> bool:  # noqa: ARG002 - a body is alone here
+    def admits(self, parallel_limit: int) -> bool:  # noqa: ARG002 - a body is alone here
         """Return True: a body runs alone."""
         return True
 
@@ -109,7 +109,7 @@ class MainThread:
         """Return False: no body runs."""
         return False
 
-    def heed(self, power: PowerStatus) -> None:
+    def apply_power(self, power: PowerStatus) -> None:
         """Do nothing: a running body watches the power itself."""
 
     def due_in_s(self) -> float | None:

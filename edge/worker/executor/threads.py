@@ -27,7 +27,7 @@ from edge.power.energy import calibration
 from edge.worker.api.kind import TaskKind
 from edge.worker.attempt.attempt import Attempt
 from edge.worker.attempt.delivery import Delivery, clean
-from edge.worker.attempt.history import AttemptHistory, company_of
+from edge.worker.attempt.history import AttemptHistory, parallel_limit_of
 from edge.worker.attempt.outcome import Outcome
 from edge.worker.executor.bodies import Bodies
 from edge.worker.executor.body import Body
@@ -83,7 +83,7 @@ class Threads:
         self._pool = ThreadPool()
         self._bodies = bodies
         self._attempts: dict[str, Attempt] = {}
-        self._company: dict[str, int] = {}  # the suspects that run, and for each the number that may run at once
+        self._parallel_limits: dict[str, int] = {}  # for each running suspect the number that may run at once
         self._cancelled: set[str] = set()  # ids of cancelled jobs that run or are about to run
         self._done: deque[Body] = deque()  # each thread appends its body here at the end
         self._lost = 0  # threads whose bodies were abandoned and still run
@@ -93,7 +93,7 @@ class Threads:
         self._snapshot: ProcessSnapshot | None = None
 
     @property
-    def elsewhere(self) -> bool:
+    def in_threads(self) -> bool:
         """True: `begin` returns at once."""
         return True
 
@@ -117,12 +117,12 @@ class Threads:
         """Number of threads in which a body may begin now."""
         return max(self._concurrency - len(self._bodies) - self._lost, 0)
 
-    def admits(self, company: int) -> bool:
+    def admits(self, parallel_limit: int) -> bool:
         """Return True if a body may begin now. Suspects run only together with a few other suspects."""
         running = len(self._bodies)
-        if not company:
-            return not self._company
-        return len(self._company) == running < min((company, *self._company.values()))
+        if not parallel_limit:
+            return not self._parallel_limits
+        return len(self._parallel_limits) == running < min((parallel_limit, *self._parallel_limits.values()))
 
     def runs(self, job_id: str) -> bool:
         """Return True while the body of `job_id` runs, or has ended and `ended` has not returned it yet."""
@@ -163,8 +163,8 @@ class Threads:
         self._attempts[body.id] = attempt
         if body.id in self._cancelled:
             body.cancel()
-        if company := company_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
-            self._company[body.id] = company
+        if parallel_limit := parallel_limit_of(attempt.earlier.suspects if attempt.earlier is not None else 0):
+            self._parallel_limits[body.id] = parallel_limit
         try:
             self._pool.submit(
                 functools.partial(self._run, body, functools.partial(task.run, **bound), attempt, limit_s)
@@ -178,11 +178,11 @@ class Threads:
     def ended(self) -> list[Attempt]:
         """Return the attempts whose bodies have ended, or were abandoned, since the last call. Raises OSError."""
         self._cancelled.clear()  # no body is about to begin at this moment
-        self._press()
+        self._interrupt_due()
         ended = list[Attempt]()
         while self._done:
             body = self._done.popleft()
-            if body.let_go:
+            if body.abandoned:
                 self._lost -= 1
                 logger.info("the abandoned body of %s has ended", body.id)
             elif body.outcome is not None:
@@ -191,20 +191,20 @@ class Threads:
             self._wrecked()
         for body in self._bodies:
             if (why := body.give_up(time.monotonic())) is not None:
-                ended.append(self._let_go(body, why))
+                ended.append(self._abandon(body, why))
         if self._bodies.is_changed:
             self._status.changed()
         if ended:
             self._history.end(*(attempt.id for attempt in ended))
         return ended
 
-    def heed(self, power: PowerStatus) -> None:
+    def apply_power(self, power: PowerStatus) -> None:
         """Apply a new report of the governor to all bodies."""
         if power is self._power:
             return
         self._power = power
         for body in self._bodies:
-            body.heed(power, grace_s=self._config.power.critical.grace_s)
+            body.apply_power(power, grace_s=self._config.power.critical.grace_s)
             meter = self._attempts[body.id].meter
             if meter is not None and time.monotonic() - meter.began > _METERED_S:
                 meter.note(power)
@@ -262,7 +262,7 @@ class Threads:
         self._is_due = True
         self._wakeup.ring()
 
-    def _press(self) -> None:
+    def _interrupt_due(self) -> None:
         """Interrupt the bodies that must end now."""
         now = time.monotonic()
         due, self._is_due = self._is_due, False  # before the check: a thread that sets it later rings afterwards
@@ -272,7 +272,7 @@ class Threads:
                 body.stop(stop_at)
         elif not due and (self._look_at is None or now < self._look_at):
             return
-        times = [at for body in self._bodies if (at := body.press(now)) is not None]
+        times = [at for body in self._bodies if (at := body.interrupt_if_due(now)) is not None]
         self._look_at = min(times, default=None)
 
     def _look_by(self, at: float) -> None:
@@ -291,7 +291,7 @@ class Threads:
         attempt.end(outcome, energy)
         return attempt
 
-    def _let_go(self, body: Body, why: JobControl) -> Attempt:
+    def _abandon(self, body: Body, why: JobControl) -> Attempt:
         """Abandon a body that did not end when asked. Its job ends without it, and its files are removed."""
         seconds, cpu_s = body.spent()
         attempt = self._attempts[body.id]
@@ -314,7 +314,7 @@ class Threads:
             started_at=started_at,
             seconds=seconds,
             cpu_seconds=cpu_s,
-            let_go=True,
+            abandoned=True,
         )
         self._close(body, settled(attempt, outcome))
         if self.exhausted and not self._control.stopping:
@@ -329,7 +329,7 @@ class Threads:
     def _forget(self, body: Body) -> None:
         self._bodies.remove(body)
         self._attempts.pop(body.id, None)
-        self._company.pop(body.id, None)
+        self._parallel_limits.pop(body.id, None)
 
     def _wrecked(self) -> NoReturn:
         """End the process after a body closed descriptors of the worker. The mark names the possible culprits."""

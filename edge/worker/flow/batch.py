@@ -18,14 +18,14 @@ WAIT_S = 0.02
 class Batch:
     """Holds ended attempts in the order of their end. Belongs to the main thread."""
 
-    def __init__(self, *, most: int = MOST, taken: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *, most: int = MOST, on_take: Callable[[], None] = lambda: None) -> None:
         """Make an empty batch.
 
         Args:
             most: the number of attempts at which the batch is committed; 1 commits each attempt by itself.
-            taken: called each time `take` has emptied the batch.
+            on_take: called each time `take` has emptied the batch.
         """
-        self._most, self._taken = most, taken
+        self._most, self._on_take = most, on_take
         self._members: list[Attempt] = []
         self._size_bytes = 0
         self._since = 0.0
@@ -63,5 +63,5 @@ class Batch:
     def take(self) -> list[Attempt]:
         """Return all members and empty the batch."""
         members, self._members, self._size_bytes = self._members, [], 0
-        self._taken()
+        self._on_take()
         return members

@@ -77,7 +77,7 @@ class Blocked:
             self._rounds_without_files = self._rounds_without_files + 1 if err.errno == errno.EMFILE else 0
             self._later(_PAUSE.pause_s(self._rounds), self._due)
         logger.error("%s is blocked: %s; trying again in %.0f s", attempt, reason, _PAUSE.pause_s(self._rounds))
-        self._status.say(reason=reason)
+        self._status.update(reason=reason)
         if self._rounds_without_files >= _ROUNDS_WITHOUT_FILES:
             logger.critical(
                 "a job has used up the files (file descriptors) that its worker may open; the worker ends, and its "

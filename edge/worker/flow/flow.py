@@ -23,7 +23,7 @@ from edge.model import Failure, FailureCode, JobState, PowerStatus, SpawnedJobs,
 from edge.results.store import Results
 from edge.worker.api.checkpoint import forget
 from edge.worker.api.spawner import HandOver
-from edge.worker.attempt.admission import Decision, Hand, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
+from edge.worker.attempt.admission import Decision, Defer, JobEnded, Kinds, Old, Park, Refuse, Run, admit, first_look
 from edge.worker.attempt.attempt import Attempt, Stage
 from edge.worker.attempt.delivery import Delivery, clean
 from edge.worker.attempt.ending import Ending, disk_full, ending
@@ -108,7 +108,7 @@ class Flow:
         finally:
             if attempt.stage is not Stage.RUNNING:
                 self._running.discard(attempt.id)
-                self._status.rest()
+                self._status.finished()
             if attempt.stage in (Stage.ADMITTING, Stage.DONE):
                 self._locks.release(attempt.id)
 
@@ -222,7 +222,7 @@ class Flow:
                 if attempt.parked is None:
                     logger.info("%s may not begin yet: %s", attempt, reason.reason)
                 attempt.park(reason, not_before=time.monotonic() + again_s if again_s else 0.0)
-            case Hand(jobs):
+            case Defer(jobs):
                 self._hand_over.write(SpawnedJobs(delivery.id, jobs, delivery.submitter), number=0)
                 logger.info("%s is kept by the gateway until it is due", attempt)
                 attempt.finish(job_ended=False)
@@ -282,7 +282,7 @@ class Flow:
     def _failed_inside(self, attempt: Attempt, err: Exception) -> bool:
         """Park the attempt for another try, or end the job as `internal` after the last try."""
         count = attempt.failed_inside()
-        self._status.say(faults=self._status.status.faults + 1)
+        self._status.update(faults=self._status.status.faults + 1)
         if count > len(_FAULT_DELAYS_S):
             what = clean(f"the worker failed {count} times to handle this job: {type(err).__name__}: {err}")[:4000]
             logger.error("%s not run: %s (%s)", attempt, what, FailureCode.INTERNAL)

@@ -72,7 +72,7 @@ class Settlement:
         """Put all unsettled messages back into their queues. Raises any error of the connection."""
         self.give_back(list(self._open.values()))
 
-    def _settle(self, deliveries: Iterable[Delivery], tell: Callable[[int, bool], object]) -> None:
+    def _settle(self, deliveries: Iterable[Delivery], send: Callable[[int, bool], object]) -> None:
         tags = {delivery.message.delivery_tag for delivery in deliveries if self.holds(delivery)}
         oldest: list[int] = []
         for tag in self._open:
@@ -82,6 +82,6 @@ class Settlement:
         for tag in tags:  # before the frames are sent: if the connection breaks there, its deliveries are lost anyway
             del self._open[tag]
         if oldest:
-            tell(oldest[-1], len(oldest) > 1)
+            send(oldest[-1], len(oldest) > 1)
         for tag in sorted(tags.difference(oldest)):
-            tell(tag, False)
+            send(tag, False)

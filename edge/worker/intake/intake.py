@@ -89,7 +89,7 @@ class Intake:
         self._wakeup, self._later = wakeup, later
         self._window = Window(settlement=settlement, history=history, status=status)
         # The messages of bodies in threads are in hand for long, and must not keep their queue closed.
-        in_hand = self._window.of_queue if executor.elsewhere else settlement.in_hand
+        in_hand = self._window.of_queue if executor.in_threads else settlement.in_hand
         self._subscriptions = Subscriptions(pace=pace, in_hand=in_hand)
         self._on_empty = on_empty
         self._seen: set[str] = set()  # queues that have delivered over this connection
@@ -164,9 +164,9 @@ class Intake:
                 self._commit()
         self._unpark()
         while self._may_begin() and (attempt := self._next()) is not None and self._admits(attempt):
-            soon = self._begin(attempt)
+            short = self._begin(attempt)
             self.refresh()
-            if not soon or self._flow.batch.due():
+            if not short or self._flow.batch.due():
                 break
         self._commit(may_wait=True)
         self._call_when_due()
@@ -189,7 +189,7 @@ class Intake:
         """
         self._watcher.look()
         power = self._watcher.status
-        self._executor.heed(power)
+        self._executor.apply_power(power)
         for ended in self._executor.ended():
             self._flow.advance(ended, power)
         self._flow.commit()
@@ -209,7 +209,7 @@ class Intake:
             self._reconsider = True
             self._wakeup.ring()
 
-    def tend(self) -> None:
+    def commit_and_give_back(self) -> None:
         """Commit the jobs that have ended and give back the waiting messages, while a body takes long or is held.
 
         Called while the body runs, also in a signal handler. If the connection breaks here, the event loop handles it
@@ -245,7 +245,7 @@ class Intake:
         self._commit()
         if self._flow.blocked:
             return
-        self._status.say(reason="")
+        self._status.update(reason="")
         self.step()
         if not self._flow.blocked:
             self._reopen()
@@ -262,13 +262,13 @@ class Intake:
 
     def _admits(self, attempt: Attempt) -> bool:
         """Return True if the body of `attempt` may begin while the others run."""
-        if not self._executor.elsewhere or self._executor.runs(attempt.id):
+        if not self._executor.in_threads or self._executor.runs(attempt.id):
             return True
         try:
-            company = self._history.company(attempt.delivery)
+            parallel_limit = self._history.parallel_limit(attempt.delivery)
         except OSError:  # unknown, so the body begins alone; its admission handles the disk error
-            company = 1
-        return self._executor.admits(company)
+            parallel_limit = 1
+        return self._executor.admits(parallel_limit)
 
     def _next(self) -> Attempt | None:
         """Return the next attempt, or None. Reads from the connection only if no message waits in the window."""
@@ -283,11 +283,11 @@ class Intake:
             self._begin_copy(attempt)
             return True
         # In a worker of threads nothing waits for the end of this body.
-        short = self._executor.elsewhere or self._averages.is_short(delivery.task)
+        short = self._executor.in_threads or self._averages.is_short(delivery.task)
         # A body that may have begun before may crash this process. So the jobs that have ended are committed first, and
         # their bodies need not run again. A job whose copy is in the batch must have its result first, too.
         alone = not short or self._history.unsure(delivery) or delivery.id in self._flow.batch
-        next_s = 0.0 if self._executor.elsewhere else self._averages.mean_s(delivery.task)
+        next_s = 0.0 if self._executor.in_threads else self._averages.mean_s(delivery.task)
         if alone or self._flow.batch.due(next_s=next_s):
             self._commit()
         self._pace.began(delivery.queue, short=short)
@@ -380,7 +380,7 @@ class Intake:
 
     def _apply(self) -> None:
         """Apply the watcher's report: close queues, commit, acknowledge, give messages back, open queues."""
-        self._executor.heed(self._watcher.status)
+        self._executor.apply_power(self._watcher.status)
         before = self._subscriptions.gate.power.state
         self._reconsider = True
         gate = self._subscriptions.change_gate(self._watcher.status)  # before the rest: no forbidden job may begin
@@ -392,14 +392,14 @@ class Intake:
         self._window.report_parked()
         self._open_allowed()
         self._watch_expiry()
-        self._status.say_open(tuple(sorted(gate.queues)), gate.power.state)
+        self._status.update_queues(tuple(sorted(gate.queues)), gate.power.state)
         if self._window.parked:
             self._wakeup.ring()
 
     def _open_allowed(self) -> None:
         """Open each allowed queue. Its prefetch is 1 while a long body runs."""
         self._subscriptions.open_allowed(
-            one=self._lasting or (self._executor.free_slots == 0 and not self._executor.elsewhere)
+            one=self._lasting or (self._executor.free_slots == 0 and not self._executor.in_threads)
         )
 
     def _adjust(self) -> None:
@@ -427,7 +427,7 @@ class Intake:
 
     def _drain(self) -> None:
         """Give all messages back and wait for the bodies in threads, because the worker stops."""
-        if not self._executor.elsewhere:
+        if not self._executor.in_threads:
             return
         self._subscriptions.close_all()
         self._window.give_back(lambda _: True, parked=True)

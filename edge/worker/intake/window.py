@@ -94,4 +94,4 @@ class Window:
         """Write the parked jobs and their reasons to the status file if they have changed."""
         parked = tuple(Parked(attempt.id, attempt.parked) for attempt in self._parked if attempt.parked is not None)
         if parked != self._status.status.parked:
-            self._status.say(parked=parked)
+            self._status.update(parked=parked)

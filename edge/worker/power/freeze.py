@@ -91,12 +91,14 @@ class Freeze:
     def _start(self) -> None:
         memory = os.memfd_create("edge-freezer")
         os.ftruncate(memory, CLOCK.size)
-        life, theirs = os.pipe2(os.O_CLOEXEC)
+        life, child_end = os.pipe2(os.O_CLOEXEC)
         argv = [sys.executable, "-P", "-m", "edge.worker.power.freezer"]
         argv += [str(os.getpid()), str(self._layout.power), str(self._layout.orders), str(self._note)]
         argv += [str(memory), str(notify.ping_every_s() or 0)]
         try:
-            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=theirs, pass_fds=[memory], bufsize=0)
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, stdout=child_end, pass_fds=[memory], bufsize=0
+            )
         except OSError as err:
             if not self._failed:
                 logger.error("cannot start the freezer: %s; a job is held when it calls its Job", err)
@@ -104,7 +106,7 @@ class Freeze:
             os.close(life)
             return
         finally:
-            os.close(theirs)
+            os.close(child_end)
             self._clock = mmap.mmap(memory, CLOCK.size)
             os.close(memory)
         self._life = life

@@ -204,7 +204,7 @@ class Hold:
                 self._held = False
                 self._watcher.signals(True)
                 self.changed()  # a change may have come before the signals were on again
-        self._status.go_on()
+        self._status.resume()
         logger.info("job %s goes on after %.1f s", job_id, time.monotonic() - began)
 
     def _sleep(self) -> None:

@@ -86,7 +86,7 @@ class Control:
         self._main = threading.main_thread().ident or 0
         self._job_id: str | None = None
         self._cancelled_id: str | None = None
-        self._deadline: float | None = None  # on the body's own clock, see `_own`
+        self._deadline: float | None = None  # on the body's own clock, see `_body_clock`
         self._limit_s = 0.0
         self._stop_at = 0.0
         self._shields = 0
@@ -119,7 +119,7 @@ class Control:
         deadline = self._deadline
         if self._job_id is None or deadline is None:
             return False
-        return self._own(time.monotonic()) > deadline + _GIVEN_UP_S
+        return self._body_clock(time.monotonic()) > deadline + _GIVEN_UP_S
 
     @property
     def held_s(self) -> float:
@@ -289,7 +289,7 @@ class Control:
     def _due(self, now: float) -> JobControl | None:
         if self._cancelled_id is not None and self._cancelled_id == self._job_id:
             return JobCancelled("the job was cancelled while it ran")
-        if self._deadline is not None and self._own(now) >= self._deadline:
+        if self._deadline is not None and self._body_clock(now) >= self._deadline:
             return JobTimedOut(f"the job ran longer than its limit of {self._limit_s:g} s")
         if self.stopping and now >= self._stop_at:
             return JobInterrupted(_STOPS)
@@ -302,7 +302,7 @@ class Control:
         frozen_s = self._frozen_s() - self._frozen_before_s
         return self._held_s + frozen_s + (now - held_at if held_at is not None else 0.0)
 
-    def _own(self, now: float) -> float:
+    def _body_clock(self, now: float) -> float:
         """Return the time of the body's clock, in seconds. It stands still while the body is held or frozen."""
         return now - self._away_s(now)
 

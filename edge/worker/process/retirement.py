@@ -16,13 +16,13 @@ class Retirement:
     between two bodies.
     """
 
-    def __init__(self, layout: Layout, *, entry: str, worker: str, noted: Callable[[], None]) -> None:
+    def __init__(self, layout: Layout, *, entry: str, worker: str, on_change: Callable[[], None]) -> None:
         """Make the check for `worker`, which is a process of the scaled entry `entry`.
 
-        `noted` is called after each change of the file. It must wake the event loop, because the change may be noticed
-        after the loop has read `due`.
+        `on_change` is called after each change of the file. It must wake the event loop, because the change may be
+        noticed after the loop has read `due`.
         """
-        self._path, self._entry, self._worker, self._noted = layout.scaling, entry, worker, noted
+        self._path, self._entry, self._worker, self._on_change = layout.scaling, entry, worker, on_change
         self._stale = True
         self._due = False
 
@@ -40,9 +40,9 @@ class Retirement:
         return self._due
 
     def note(self) -> None:
-        """Note that the file has changed. Safe in signal handlers if `noted` is."""
+        """Note that the file has changed. Safe in signal handlers if `on_change` is."""
         self._stale = True
-        self._noted()
+        self._on_change()
 
     def _read(self) -> bool:
         status = decided(self._path)  # before the governor's first decision, a worker that was started by hand runs

@@ -66,17 +66,17 @@ class StatusFile:
         """The current status, which may not be written yet."""
         return self._status
 
-    def say(self, **changes: object) -> None:
+    def update(self, **changes: object) -> None:
         """Change fields of the status, and write it if anything changed."""
         self._set(**changes)
         self.flush()
 
-    def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
+    def update_queues(self, queues: tuple[str, ...], power: PowerState) -> None:
         """Note which queues the broker has confirmed as consumed."""
         if self._status.job is not None:
-            self.say(queues=queues, power=power)
+            self.update(queues=queues, power=power)
         else:
-            self.say(state=resting(queues), queues=queues, power=power)
+            self.update(state=resting(queues), queues=queues, power=power)
 
     def begin(self, job: RunningJob) -> float:
         """Note that a body starts. This is written now only if the last write is at least `MOMENT_S` ago.
@@ -92,7 +92,7 @@ class StatusFile:
             self.flush()
         return max(LASTING_S, quiet_s)
 
-    def rest(self, **changes: object) -> None:
+    def finished(self, **changes: object) -> None:
         """Note that no body runs any more."""
         self._set(state=resting(self._status.queues), job=None, **changes)
         if changes or not self._status.queues:
@@ -107,20 +107,20 @@ class StatusFile:
         if now < self._next_progress or self._status.job is None:
             return
         self._next_progress = now + PROGRESS_S
-        self.say(job=msgspec.structs.replace(self._status.job, progress=progress))
+        self.update(job=msgspec.structs.replace(self._status.job, progress=progress))
 
     def hold(self, held: WaitReason) -> bool:
         """Note that the running job is held. Return True if it was not held before."""
         job = self._status.job
         if job is None:
             return False
-        self.say(state=WorkerState.HELD, job=msgspec.structs.replace(job, held=held))
+        self.update(state=WorkerState.HELD, job=msgspec.structs.replace(job, held=held))
         return job.held is None
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Note that the held job continues."""
         if self._status.job is not None:
-            self.say(state=WorkerState.RUNNING, job=msgspec.structs.replace(self._status.job, held=None))
+            self.update(state=WorkerState.RUNNING, job=msgspec.structs.replace(self._status.job, held=None))
 
     def changed(self) -> None:
         """Do nothing: only a worker of threads has bodies outside the main thread."""

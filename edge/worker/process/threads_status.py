@@ -33,7 +33,7 @@ class ThreadsStatus(StatusFile):
         self._jobs = jobs
         self._flush_at: float | None = None
 
-    def say(self, **changes: object) -> None:
+    def update(self, **changes: object) -> None:
         """Change fields of the status, and write it: now if a field is urgent, else a moment later."""
         self._set(**changes)
         if _URGENT.intersection(changes):
@@ -41,11 +41,11 @@ class ThreadsStatus(StatusFile):
         else:
             self.changed()
 
-    def say_open(self, queues: tuple[str, ...], power: PowerState) -> None:
+    def update_queues(self, queues: tuple[str, ...], power: PowerState) -> None:
         """Note which queues the broker has confirmed as consumed."""
-        self.say(state=resting(queues), queues=queues, power=power)
+        self.update(state=resting(queues), queues=queues, power=power)
 
-    def rest(self, **changes: object) -> None:
+    def finished(self, **changes: object) -> None:
         """Note that the worker has finished a message."""
         self._set(**changes)
         self.changed()

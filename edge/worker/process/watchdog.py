@@ -13,7 +13,8 @@ from edge.worker.process.control import Control
 class Watchdog:
     """Pings while the idle loop answers its wakeup, or while the running job is within its time limit.
 
-    A job without a limit may run for ever. `start` and `stop` belong to the main thread, `well` to the pinging thread.
+    A job without a limit may run for ever. `start` and `stop` belong to the main thread, `healthy` to the thread that
+    pings.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Watchdog:
         self._control = control
         self._busy = busy
         self._asked_at: float | None = None
-        self._pinger = Pinger(self.well, every_s=every_s)
+        self._pinger = Pinger(self.healthy, every_s=every_s)
 
     def start(self) -> None:
         """Start pinging, if a supervisor expects pings."""
@@ -41,7 +42,7 @@ class Watchdog:
         """Stop pinging."""
         self._pinger.stop()
 
-    def well(self) -> bool:
+    def healthy(self) -> bool:
         """Return False if a job exceeded its limit, or the idle loop did not answer the ring of the last call."""
         if self._busy():
             self._asked_at = None

@@ -37,7 +37,7 @@ _REFUSED = {
 }
 
 
-def handed(
+def deferred_jobs(
     headers: JsonObject,
     first: JsonObject,
     embed: JsonObject,
@@ -78,10 +78,10 @@ def handed(
 def with_kinds(jobs: tuple[SpawnedJob, ...], kinds: Mapping[str, TaskKind], *, power: Power) -> tuple[SpawnedJob, ...]:
     """Return the jobs with the settings of their kinds. The first job keeps `power`, the power class of its queue."""
     found = list[SpawnedJob]()
-    for number, handed_job in enumerate(jobs):
-        kind = kinds.get(handed_job.task)
+    for number, deferred_job in enumerate(jobs):
+        kind = kinds.get(deferred_job.task)
         own = Power.NORMAL if kind is None else kind.edge_power
-        job = msgspec.structs.replace(handed_job, power=power if number == 0 else own)
+        job = msgspec.structs.replace(deferred_job, power=power if number == 0 else own)
         if kind is not None:
             job = msgspec.structs.replace(job, retries=kind.edge_retries, time_limit_s=kind.edge_time_limit_s)
         found.append(job)
