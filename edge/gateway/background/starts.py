@@ -15,7 +15,7 @@ from edge.core.layout import Layout
 from edge.core.text import moment
 from edge.ledger.rows import JobRow, NewJob
 from edge.model import ALLOWED, OpenJobs, Pool, Power, PowerState, PowerStatus, Result
-from edge.power.planner import told
+from edge.power.planner import outlook_file
 from edge.power.planner.records import Battery
 from edge.power.planner.starts import (
     LEAST_S,
@@ -61,7 +61,10 @@ class StartTimes:
         """
         self._layout, self._verdict, self._rows, self._bodies = layout, verdict, rows, bodies
         self._predicted = dict[str, Interval]()  # by job id
-        self._outlook: tuple[int, told.Told | None] = (0, None)  # time of the last change and content of the file
+        self._outlook: tuple[int, outlook_file.OutlookReport | None] = (
+            0,
+            None,
+        )  # time of the last change and content of the file
         self._latest: tuple[float, Interval | None] = (-math.inf, None)  # the last prediction and when it was made
         self._changed, self._saved_s = False, time.monotonic()
         try:
@@ -76,7 +79,7 @@ class StartTimes:
         """The learned errors of the predictions, with the share of intervals in which the job really started."""
         return self._memory
 
-    def ahead(self) -> told.Told | None:
+    def ahead(self) -> outlook_file.OutlookReport | None:
         """Return the forecast and the board model that the governor wrote, or None if there are none.
 
         The file is read again only if it has changed.
@@ -86,7 +89,7 @@ class StartTimes:
         except OSError:
             return None
         if changed != self._outlook[0]:
-            self._outlook = changed, told.read(self._layout.outlook)
+            self._outlook = changed, outlook_file.read(self._layout.outlook)
         return self._outlook[1]
 
     def of(self, power: Power, *, ahead: int | None, new: bool = False) -> Interval | None:

@@ -17,7 +17,7 @@ from edge.power.energy import calibration
 from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.place import about
 from edge.power.governor import elsewhere
-from edge.power.planner import told
+from edge.power.planner import outlook_file
 from edge.power.planner.lookahead import LookAhead
 from edge.power.planner.plan import may_sleep
 from edge.power.planner.records import Battery, BoardModel, OpenWork, PlanSettings, SleepWhen
@@ -153,17 +153,17 @@ class Planning:
         if hour == self._written_hour:
             return
         self._written_hour = hour
-        outlook = told.Told(
+        outlook = outlook_file.OutlookReport(
             boot_id(),
             self._ahead.outlook(at),
             self._board,
             self._config.battery_wh or 0.0,
-            told.scores(self.memory),
+            outlook_file.scores(self.memory),
             self.memory.place,
             sleeps=may_sleep(self._settings),
         )
         try:
-            told.write(self._layout.outlook, outlook)
+            outlook_file.write(self._layout.outlook, outlook)
         except OSError:  # if tmpfs is full, the gateway shows no start times
             return
 

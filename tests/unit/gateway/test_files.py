@@ -1,4 +1,4 @@
-"""The input files of jobs, where the disk refuses a call between the name of a file and the sync of its folder."""
+"""Input files of jobs stay safe if the disk refuses the sync of the folder after a file got its name."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HASH = sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def files(config: Config) -> Files:
-    """The files of a board whose gateway has started."""
+    """Return the input files of a board with a started gateway."""
     files = Files(config)
     files.start()
     return files
 
 
 def parts(*blocks: bytes) -> Callable[[], Awaitable[bytes]]:
-    """The blocks of a request, and its end."""
+    """Return a function that returns these blocks of a request one by one, and then its end."""
     left = [*blocks, b""]
 
     async def next_block() -> bytes:
@@ -41,15 +41,15 @@ def parts(*blocks: bytes) -> Callable[[], Awaitable[bytes]]:
 
 
 def sent(files: Files, *, asked: bool = False) -> bool:
-    """Send the file, or ask where its upload goes on; True if it is stored."""
+    """Send the file, or with `asked` only ask where its upload continues. Return True if the file is stored."""
     blocks = parts() if asked else parts(CONTENT)
     start = None if asked else 0
     view, _ = asyncio.run(files.receive(HASH, "ana", blocks, start=start, size=len(CONTENT)))
     return view.stored
 
 
-def test_a_name_that_is_not_durable_is_not_told(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that asks after the error has to send the file again: a power cut may take back the name."""
+def test_a_file_without_a_durable_name_is_not_reported_as_stored(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the error the client must send the file again, because a power cut may take back the name."""
     real = durable.sync_folder
 
     def refuse(folder: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_name_that_is_not_durable_is_not_told(files: Files, monkeypatch: pytes
         patch.setattr(durable, "sync_folder", refuse)
         with pytest.raises(StorageError):
             sent(files)
-        assert files.inputs.size(HASH) == len(CONTENT)  # the name is there
+        assert files.inputs.size(HASH) == len(CONTENT)  # the file has its name
         assert files.look(HASH, "ana") is None
         with pytest.raises(UnknownInput):
             files.filled({"clip": InputFile(HASH)})
@@ -81,8 +81,8 @@ def test_a_start_makes_names_durable(files: Files, config: Config, monkeypatch: 
     assert files.inputs.root in synced
 
 
-def test_a_part_whose_record_is_not_durable_is_not_told(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that has stopped keeps the record of the last part in sight, and cannot shorten the content."""
+def test_a_part_without_a_durable_record_is_not_reported(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a file system has stopped, it still shows the record of the last part, and cannot shorten the content."""
     content = CONTENT * 2
 
     async def part(first: int | None) -> FileView:

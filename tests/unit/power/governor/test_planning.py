@@ -22,7 +22,7 @@ from edge.power.forecast.memory import PanelMemory, Place
 from edge.power.forecast.predict import clear_hour
 from edge.power.governor.governor import Governor
 from edge.power.governor.planning import Planning
-from edge.power.planner import told
+from edge.power.planner import outlook_file
 from edge.power.sources.simulated import SimulatedConfig
 
 PLACE = Place(48.1, 11.6, given=True)
@@ -136,7 +136,7 @@ def test_jobs_that_come_and_go_make_another_plan_due(layout: Layout, at: list[fl
 
 def test_forecast_and_board_model_are_written_for_the_gateway(layout: Layout, at: list[float | None]) -> None:
     made(layout, learned()).turn(readings(), working=False)
-    found = told.read(layout.outlook)
+    found = outlook_file.read(layout.outlook)
     assert found is not None
     assert found.battery_wh == 37.0
     assert found.outlook is not None
