@@ -140,7 +140,7 @@ class Cgroups:
 
     @property
     def why_not(self) -> str:
-        """Why this worker can make no such group. Empty if it can."""
+        """The reason for which this worker can make no such group. Empty if it can."""
         return self._why
 
     def make(self, name: str, limits: Mapping[Limit, int], *, needed: bool) -> Group | None:

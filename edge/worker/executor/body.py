@@ -129,7 +129,7 @@ class Body:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the body ended. None while it runs, and always None if it was abandoned."""
+        """The outcome of the body, which is None while the body runs, and always None if it was abandoned."""
         return self._outcome
 
     @property
@@ -140,7 +140,7 @@ class Body:
     # --- the main thread ----------------------------------------------------------------------------------
 
     def cancel(self) -> None:
-        """Note that the job was cancelled; callable from any thread."""
+        """Note that the job was cancelled. Callable from any thread."""
         self._cancelled = True
         self._wake()
 

@@ -358,7 +358,7 @@ class Flow:
         attempt.conclude(result)
 
     def _disk_to_blame(self, attempt: Attempt) -> bool:
-        """True when a full disk, not the job, may have ended the body.
+        """Return True if a full disk, not the job, may have ended the body.
 
         If the disk has room again after the job's own files were removed, the job itself may have filled it. Then the
         job gets only one more try.

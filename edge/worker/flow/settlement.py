@@ -46,7 +46,7 @@ class Settlement:
         self._open[delivery.message.delivery_tag] = delivery
 
     def holds(self, delivery: Delivery) -> bool:
-        """True while the broker waits for this delivery; False once its connection is lost."""
+        """Return True if the broker waits for the settlement of this delivery, and False if its connection is lost."""
         return self._open.get(delivery.message.delivery_tag) is delivery
 
     def in_hand(self, queue: str) -> int:

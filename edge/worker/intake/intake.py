@@ -375,7 +375,7 @@ class Intake:
     # --- the queues ---------------------------------------------------------------------------------------
 
     def _is_stale(self) -> bool:
-        """True when the watcher has a newer report than the gate."""
+        """Return True if the watcher has a newer report than the gate."""
         return self._watcher.status is not self._subscriptions.gate.power
 
     def _apply(self) -> None:

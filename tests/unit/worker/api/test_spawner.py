@@ -51,7 +51,7 @@ class Taken:
 
     @property
     def texts(self) -> list[Any]:
-        """Return the first argument of each job, file by file."""
+        """The first argument of each job, file by file."""
         return [job.args[0] for each in self.files for job in each.jobs]
 
 

@@ -63,10 +63,7 @@ def test_a_worker_that_starts_leaves_the_files_of_another_alone(tmp_path: Path) 
 
 
 def test_a_failure_that_the_head_was_not_told_of_is_none_yet(tmp_path: Path) -> None:
-    """Otherwise, after a power cut, the message counts as one whose retry is known.
-
-    It was acknowledged, and the job was lost.
-    """
+    """If it were recorded here, its message would count as an old copy after a power cut, and the job would be lost."""
     layout, head = Layout(tmp_path / "state", tmp_path / "run"), Taker()
     store = HeadAttempts(layout, cast("Head", head))
     failed = Attempts("job-1", deliveries=1, failures=1, last_error="boom")
@@ -179,7 +176,7 @@ class Refuser(Taker):
     """A head that has another job in the same place."""
 
     def put(self, *path: str, **_: object) -> None:
-        """As the head's."""
+        """Refuse an upload, as the head does."""
         raise KeyReused.reported("spawn, call 1 without a key: another task", key="", job_id="job-9")
 
 

@@ -19,7 +19,7 @@ def board(config: Config) -> Board:
 
 @pytest.fixture(params=["look", "body"])
 def refused(board: Board, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Board:
-    """A board on which a full disk stops a job before its body, or ends the body itself."""
+    """Return a board on which a full disk stops a job before its body, or ends the body itself."""
     if request.param == "look":
         board.disk.full = True
     else:
