@@ -46,7 +46,7 @@ class Meter:
         Args:
             cpu_watts: the power that a core draws more when it is busy, for estimates.
             report: the governor's last report.
-            memory: also report the peak memory of this process. The governor uses it to decide on further workers.
+            memory: also report the peak memory of this process, which is needed to decide on further workers.
             alone: no other body runs in this process. Otherwise the energy is estimated, because a monitor measures the
                 whole board.
             idle_watts: the power that the board draws at rest. It is part of the estimate for a body that is alone.

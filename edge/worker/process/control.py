@@ -51,7 +51,7 @@ class Control:
     """Interrupts the one body that runs. Belongs to the main thread, unless the docstring of a method says otherwise.
 
     The callbacks are called in signal handlers: `on_stop` when the worker must stop, `on_stubborn` when a body does
-    not end, `on_lasting` when a body has run for a moment, and `on_power` when SIGIO announces a new power report.
+    not end, `on_lasting` when a body has run for a moment, and `on_power` at SIGIO: the power report may have changed.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ from edge.model import Backlog, OpenJobs, WorkerState, WorkerStatus
 
 logger = logging.getLogger(__name__)
 
-#: Shortest time between two requests. A worker takes about this time to start, so newer figures would not help.
+#: Shortest time between two requests. The governor cannot start workers faster than a worker needs to start.
 EVERY_S = 5.0
 
 

@@ -44,7 +44,8 @@ class ProcessSnapshot:
     def restore(self) -> bool:
         """Restore what was changed. Return False if that is impossible, so that the process must end.
 
-        It is impossible if a vital descriptor is closed, or if a hard limit cannot be raised again.
+        It is impossible if a vital descriptor or the copy of a standard stream was closed, or if a hard limit cannot be
+        raised again.
         """
         self._signals()
         os.umask(self._umask)

@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 PROGRESS_S = 0.25
 #: Delay of a change that may be undone at once. So there are at most four such writes a second.
 MOMENT_S = 0.25
-#: A body that runs for longer than this always appears in the file.
+#: A body that still runs is written to the file after this time at the earliest, and after `MOMENT_S` at the latest.
 LASTING_S = 0.1
 
 

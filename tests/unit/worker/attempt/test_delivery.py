@@ -90,7 +90,7 @@ def test_the_content_gives_an_id_that_redelivery_does_not_change() -> None:
     assert first.problem.code is FailureCode.UNDECODABLE
 
 
-def test_what_celery_could_do_and_we_do_not_is_said() -> None:
+def test_a_feature_of_celery_that_is_missing_here_is_refused() -> None:
     """To ignore a callback, a chord or a broken chain in silence would give a wrong answer."""
     headers = {"id": "a", "task": "echo"}
     for embed, says in (

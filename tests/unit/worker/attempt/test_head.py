@@ -62,7 +62,7 @@ def test_a_worker_that_starts_leaves_the_files_of_another_alone(tmp_path: Path) 
     assert [path.name for path in layout.results.rglob("*") if path.is_file()] == []
 
 
-def test_a_failure_that_the_head_was_not_told_of_is_none_yet(tmp_path: Path) -> None:
+def test_a_failure_that_the_head_does_not_have_is_not_recorded(tmp_path: Path) -> None:
     """If it were recorded here, its message would count as an old copy after a power cut, and the job would be lost."""
     layout, head = Layout(tmp_path / "state", tmp_path / "run"), Taker()
     store = HeadAttempts(layout, cast("Head", head))

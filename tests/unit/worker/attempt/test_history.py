@@ -160,7 +160,7 @@ def _crashed(config: Config, ran: int, *ids: str) -> None:
 
 
 def test_a_crash_beside_others_counts_for_none(history: AttemptHistory, config: Config) -> None:
-    """Nobody knows which body caused it. Each runs again with at most half as many others."""
+    """Nobody knows which body caused it. They run again, and at most half as many at once."""
     _crashed(config, 8, "b", "a", "c")
     assert history.parallel_limit(_delivery(redeliveries=1)) == 4
     known = history.look(_delivery(redeliveries=1))

@@ -335,7 +335,7 @@ class TestSandbox:
         assert "1 to 200 of letters" in found.message
 
     @pytest.mark.parametrize("argv", [["echo", "é" * 100_000], ["echo", *["x" * 30_000] * 200]])
-    def test_arguments_that_are_too_long_are_told(self, bench: Bench, argv: list[str]) -> None:
+    def test_arguments_that_are_too_long_are_reported(self, bench: Bench, argv: list[str]) -> None:
         found = failure(bench, any_program(), argv=argv).failure
         assert found.code is FailureCode.BAD_ARGUMENTS
         assert "longer than the kernel takes" in found.message
@@ -366,7 +366,7 @@ class TestSandbox:
         bench.run(any_program(), {"argv": ["cp", "clip.mov", "copy.mov"]})
         assert [path.name for path in bench.host.files_folder.iterdir()] == ["copy.mov"]
 
-    def test_memory_peak_and_written_bytes_are_told(self, disk_bench: Bench) -> None:
+    def test_memory_peak_and_written_bytes_are_reported(self, disk_bench: Bench) -> None:
         disk_bench.run(sh("head -c 20000000 /dev/zero | sort | wc -c; head -c 3000000 /dev/urandom >f; sync f"))
         usage = disk_bench.host.usage
         assert usage is not None

@@ -229,7 +229,7 @@ def test_critical_power_gives_a_grace_that_can_be_taken_back() -> None:
         body.check()
 
 
-def test_a_body_that_would_not_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_would_not_end_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its value is dropped, and its `Job` raises from then on."""
     monkeypatch.setattr(module, "ABANDON_S", 0.05)
     body, release = _body(), threading.Event()

@@ -98,7 +98,7 @@ def test_the_size_of_other_threads_stacks_stays() -> None:
     assert threading.stack_size() == before
 
 
-def test_a_thread_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_cannot_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """`submit` raises the error."""
 
     def fail(_: threading.Thread) -> None:

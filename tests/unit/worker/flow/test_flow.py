@@ -100,7 +100,7 @@ def test_a_redelivery_that_cannot_be_recorded_does_not_begin(board: Board) -> No
     assert board.record("a")["attempts"] == 2
 
 
-def test_a_failure_that_cannot_be_recorded_is_not_let_go(board: Board) -> None:
+def test_the_message_of_a_failure_that_cannot_be_recorded_is_kept(board: Board) -> None:
     """The gateway publishes the job again only after a durable record.
 
     The body does not run again because of the disk.

@@ -267,7 +267,7 @@ def test_before_a_long_body_all_else_is_settled(board: Board) -> None:
     assert not list(board.config.layout.attempts.glob("*")), "a message that went back unbegun is no attempt"
 
 
-def test_a_short_kind_that_lasts_lets_go_of_what_waits(board: Board) -> None:
+def test_a_short_kind_that_lasts_gives_waiting_messages_back(board: Board) -> None:
     """The kind is short on average but this job is not. After a moment no message waits for it."""
     board.know("echo")
     for number in range(10):
@@ -386,7 +386,7 @@ def test_a_stop_gives_back_what_is_in_hand(board: Board) -> None:
     assert board.broker.ready() == ["b", "c"]
 
 
-def test_a_fault_of_ours_is_not_the_jobs_failure(board: Board) -> None:
+def test_a_fault_of_the_worker_is_not_the_jobs_failure(board: Board) -> None:
     """The worker tries again. Without the fault the job ends as usual."""
     board.fault = TypeError("a bug")
     board.broker.put("a")
@@ -400,7 +400,7 @@ def test_a_fault_of_ours_is_not_the_jobs_failure(board: Board) -> None:
     assert board.record("a")["state"] == "succeeded"
 
 
-def test_a_fault_of_ours_that_stays_ends_as_internal(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_the_worker_that_stays_ends_as_internal(board: Board, caplog: pytest.LogCaptureFixture) -> None:
     """It is tried three times. Its traceback is logged once, and the jobs after it run."""
     board.fault = TypeError("a bug")
     board.broker.put("a")
@@ -467,7 +467,7 @@ def test_the_reason_stands_as_long_as_the_disk_refuses(board: Board) -> None:
     assert board.status.status.reason == ""
 
 
-def test_news_of_power_let_a_parked_job_look_again(board: Board) -> None:
+def test_a_new_power_report_lets_a_parked_job_try_again(board: Board) -> None:
     """A report of a cooler board counts, although the open queues stay the same."""
     board.broker.put("a", max_temp_c=60.0)
     board.power.report(PowerState.NORMAL, temperature=75.0)
@@ -542,7 +542,7 @@ def test_queues_are_closed_before_the_acknowledgement_that_lets_more_in(board: B
     assert (board.broker.acked, board.broker.ready(), board.broker.back) == (["a"], ["b"], [])
 
 
-def test_news_that_come_while_queues_are_closed_are_acted_on(board: Board) -> None:
+def test_reports_that_come_while_queues_are_closed_are_applied(board: Board) -> None:
     """The last report of the governor decides, even if reports follow each other fast or come during a body."""
     board.power.report(PowerState.SURPLUS)
     board.turn()

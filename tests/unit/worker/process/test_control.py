@@ -219,7 +219,7 @@ def test_nothing_is_raised_outside_a_body(control: Control) -> None:
     control.check()
 
 
-def test_a_body_that_lasts_is_told_of(control: Control, seen: Seen) -> None:
+def test_a_body_that_lasts_is_reported(control: Control, seen: Seen) -> None:
     """The callback is called once, and only if `lasting_s` is set."""
     control.run("a", lambda: time.sleep(0.3), limit_s=None, lasting_s=0.1)
     assert seen.lasted == 1

@@ -41,7 +41,7 @@ def watched(config: Config) -> Watched:
     return watched
 
 
-def test_all_jobs_are_told(watched: Watched) -> None:
+def test_all_jobs_are_shown(watched: Watched) -> None:
     """The field `job`, which readers of other workers use, stays empty."""
     watched.jobs = (RunningJob("a", "wait", 0.0), RunningJob("b", "wait", 0.0))
     watched.status.flush()
@@ -75,7 +75,7 @@ def test_changes_are_written_together_and_seldom(watched: Watched, monkeypatch: 
     assert watched.status.flush_in_s is None
 
 
-def test_a_worker_without_a_connection_still_tells_its_jobs(watched: Watched) -> None:
+def test_a_worker_without_a_connection_still_shows_its_jobs(watched: Watched) -> None:
     """The bodies continue without a connection."""
     watched.jobs = (RunningJob("a", "wait", 0.0),)
     watched.status.update(state=WorkerState.DISCONNECTED, queues=())
